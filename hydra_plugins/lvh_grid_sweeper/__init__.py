@@ -1,0 +1,1 @@
+"""Hydra's sweeper of this package: every point of a grid, as one tracked sweep."""

@@ -1,0 +1,237 @@
+"""From what a user typed to settings that are known to be good."""
+
+import difflib
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field, Strict, TypeAdapter, ValidationError
+
+from lvh.errors import InputError
+from lvh.features import FORMS
+from lvh.folds import CvSettings
+from lvh.models import MODELS
+from lvh.sources import SOURCES
+from lvh.tracking import TrackingSettings
+from lvh.training import TrainSettings, check_train
+
+Plain = str | int | float | bool | None
+
+_NUMBERED_GROUP = re.compile(r"(kernel|stride)=(?!null$)(.*)", re.DOTALL)
+_BARE_NUMBER = re.compile(r"(?<![\w'\".-])\d+(?![\w'\".])")
+_CONVOLUTION = ("kernel_size", "strides")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Everything that decides one run.
+
+    Attributes:
+        data: Settings of a source in `lvh.sources.SOURCES`.
+        features: Settings of a form in `lvh.features.FORMS`.
+        model: Settings of an architecture in `lvh.models.MODELS`.
+        cv: How records are split.
+        train: How a model is trained.
+        tracking: Where results are tracked.
+        seed: Of weights, dropout and order of the records.
+    """
+
+    data: Any
+    features: Any
+    model: Any
+    cv: CvSettings
+    train: TrainSettings
+    tracking: TrackingSettings
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A short name that tells runs of one sweep apart at a glance."""
+        convolution = [
+            f"{letter}{getattr(self.model, field)}"
+            for letter, field in zip("ks", _CONVOLUTION, strict=True)
+            if hasattr(self.model, field)
+        ]
+        return "-".join([self.model.name, self.features.name, *convolution])
+
+    def params(self) -> dict[str, Plain]:
+        """Flatten the settings for comparison: choices and kernel and stride by plain names."""
+        flat: dict[str, Plain] = {"seed": self.seed}
+        for group in ("data", "features", "model"):
+            flat[group] = getattr(self, group).name
+        for group in ("data", "features", "model", "cv", "train"):
+            for field, value in asdict(getattr(self, group)).items():
+                if field in _CONVOLUTION:
+                    flat[_plain(field)] = value
+                elif field != "name":
+                    flat[f"{group}.{field}"] = (
+                        " ".join(map(str, value)) if isinstance(value, tuple) else value
+                    )
+        return flat
+
+
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**63)]
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configuration: inside an installed package, or beside it."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def quoted(arguments: list[str]) -> list[str]:
+    """Quote bare numbers where an argument chooses a kernel or stride.
+
+    Hydra reads `stride=10` as a number and then refuses it as the name of an option; what a
+    user means is the option "10".
+    """
+    result = []
+    for argument in arguments:
+        match = _NUMBERED_GROUP.fullmatch(argument)
+        if match is not None:
+            argument = f"{match[1]}={_BARE_NUMBER.sub(_in_quotes, match[2])}"
+        result.append(argument)
+    return result
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Resolve a composed configuration into plain containers, without Hydra's own part.
+
+    Raises:
+        InputError: An interpolation that does not resolve.
+    """
+    try:
+        groups = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        return cast(dict[str, Any], OmegaConf.to_container(groups, resolve=True))
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+
+
+def known_fields() -> tuple[str, ...]:
+    """Return every field that an override may name, as `group.field`, and every group."""
+    of_groups = {
+        "data": [source.settings for source in SOURCES.values()],
+        "features": [form.settings for form in FORMS.values()],
+        "model": [architecture.settings for architecture in MODELS.values()],
+        "cv": [CvSettings],
+        "train": [TrainSettings],
+        "tracking": [TrackingSettings],
+    }
+    dotted = {
+        f"{group}.{field.name}": None
+        for group, types in of_groups.items()
+        for settings in types
+        for field in fields(settings)
+    }
+    return (*of_groups, "kernel", "stride", "seed", *dotted)
+
+
+def settings_from(config: dict[str, Any]) -> RunSettings:
+    """Check a composed configuration, field by field and across groups.
+
+    Args:
+        config: Plain containers, resolved, one entry a group.
+
+    Raises:
+        InputError: Names the field, what was expected and what was received.
+    """
+    groups = {
+        "data": {name: source.settings for name, source in SOURCES.items()},
+        "features": {name: form.settings for name, form in FORMS.items()},
+        "model": {name: architecture.settings for name, architecture in MODELS.items()},
+    }
+    _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
+    for group in config:
+        if group != "seed" and not isinstance(config[group], dict):
+            raise InputError(f"{group}: expected an option. Received: {config[group]!r}")
+    _check_convolution(config["model"])
+    settings = RunSettings(
+        **{group: _chosen(group, config[group], types) for group, types in groups.items()},
+        cv=_parsed("cv", config["cv"], CvSettings),
+        train=_parsed("train", config["train"], TrainSettings),
+        tracking=_parsed("tracking", config["tracking"], TrackingSettings),
+        seed=_parsed("", {"seed": config["seed"]}, _Seed).seed,
+    )
+    _check_pair(settings)
+    check_train(settings.train, settings.cv.validation)
+    return settings
+
+
+def _chosen(group: str, node: dict[str, Any], types: dict[str, type]) -> Any:
+    name = node.get("name")
+    if name not in types:
+        raise InputError(f"{group}.name: expected one of {', '.join(types)}. Received: {name!r}")
+    return _parsed(group, node, types[name])
+
+
+def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
+    """Build one settings dataclass, with every fault told as `group.field`."""
+    _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
+    try:
+        return TypeAdapter(of).validate_python(node)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
+        expected = first["msg"].replace("Input should be", "expected")
+        raise InputError(f"{place}: {expected}. Received: {first['input']!r}") from None
+
+
+def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> None:
+    prefix = f"{group}." if group else ""
+    for key, value in node.items():
+        if key not in known:
+            raise InputError(
+                f"{prefix}{key}: no such setting{_hint(str(key), known)}. "
+                f"Expected one of {', '.join(known)}"
+            )
+        if value == "???":
+            raise InputError(f"{prefix}{key}: expected a value. Received: none")
+    missing = [key for key in known if key not in node]
+    if missing:
+        raise InputError(f"{prefix}{missing[0]}: expected a value. Received: none")
+
+
+def _check_convolution(model: dict[str, Any]) -> None:
+    """Refuse kernel and stride where nothing convolves, before they are trained many times."""
+    name = model.get("name")
+    if name not in MODELS:
+        return
+    known = {field.name for field in fields(MODELS[name].settings)}
+    given = [key for key in _CONVOLUTION if key in model and key not in known]
+    if given:
+        raise InputError(
+            f"{' and '.join(_plain(key) for key in given)}: model={name} has no convolution. "
+            "Add model=cnn, or leave them out"
+        )
+
+
+def _check_pair(settings: RunSettings) -> None:
+    if settings.features.kind != settings.model.input_kind:
+        fitting = [
+            name for name, form in FORMS.items() if form.settings.kind == settings.model.input_kind
+        ]
+        raise InputError(
+            f"model={settings.model.name} needs {settings.model.input_kind} inputs, "
+            f"features={settings.features.name} gives {settings.features.kind} ones. "
+            f"Choose features={' or '.join(fitting)}, or another model"
+        )
+
+
+def _plain(field: str) -> str:
+    return {"kernel_size": "kernel", "strides": "stride"}.get(field, field)
+
+
+def _hint(key: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _in_quotes(match: re.Match[str]) -> str:
+    return f"'{match[0]}'"

@@ -1,0 +1,250 @@
+"""What a person sees: what will run, how far it is, and what came out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lvh.cohort import Cohort
+from lvh.config import RunSettings
+from lvh.crossval import CVResult, FoldResult
+from lvh.features import FeatureSet
+from lvh.folds import Split
+from lvh.metrics import Metrics, mean_and_std
+from lvh.tracking import resolved_uri
+
+Shown = Literal["full", "bar", "line"]
+
+_SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
+_FOLDS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one configuration came to; a row of a sweep's table.
+
+    Attributes:
+        name: Name of the run.
+        error: Why it failed, or empty.
+        mean: Mean over folds, None if it failed.
+        std: Standard deviation over folds.
+        ap_interval: 95 % interval of the pooled average precision.
+        seconds: Of training and scoring.
+    """
+
+    name: str
+    error: str = ""
+    mean: Metrics | None = None
+    std: Metrics | None = None
+    ap_interval: tuple[float, float] = (float("nan"), float("nan"))
+    seconds: float = float("nan")
+
+
+class Watch:
+    """Shows one run: what it is, how far it is, and what came out."""
+
+    def __init__(self, settings: RunSettings, splits: Sequence[Split], shown: Shown) -> None:
+        """Take what will run.
+
+        Args:
+            settings: Of the run.
+            splits: All its folds.
+            shown: `full` for a run of its own, `bar` for one of a sweep, `line` where others
+                run beside it.
+        """
+        self._console = Console()
+        self._settings = settings
+        self._splits = splits
+        self._shown = shown
+        self._done = 0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs, left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=shown == "line" or not self._console.is_terminal,
+        )
+        epochs = len(splits) * settings.train.epochs
+        self._task = self._bar.add_task(f"fold 1 of {len(splits)}", total=epochs)
+
+    def __enter__(self) -> None:
+        """Show the progress bar."""
+        self._bar.start()
+
+    def __exit__(self, *exception: object) -> None:
+        """Take the progress bar away, whatever happened."""
+        self._bar.stop()
+
+    def announce(self, cohort: Cohort, features: FeatureSet, n_parameters: int) -> None:
+        """Say what will run, on what, and where it is tracked."""
+        if self._shown == "line":
+            return
+        settings = self._settings
+        shape = " x ".join(map(str, features.input_shape))
+        lines = [
+            f"{settings.name}: {shape} inputs, {n_parameters:,} parameters, "
+            f"{len(self._splits)} folds x {settings.train.epochs} epochs",
+            f"{cohort.name}: {len(features.records)} records, prevalence {features.y.mean():.3f}"
+            + _dropped(features),
+        ]
+        if self._shown == "full":
+            lines.append(f"tracked in {_where(settings)}")
+        self._print(*lines)
+        if cohort.note:
+            self._print(cohort.note, style="yellow")
+
+    def on_epoch(self, split: Split, epoch: int) -> None:
+        """Move on by one epoch."""
+        self._bar.update(self._task, completed=self._done * self._settings.train.epochs + epoch)
+
+    def on_fold(self, fold: FoldResult) -> None:
+        """Move on by one fold, however many epochs it took."""
+        self._done += 1
+        following = f"fold {min(self._done + 1, len(self._splits))} of {len(self._splits)}"
+        completed = self._done * self._settings.train.epochs
+        self._bar.update(self._task, completed=completed, description=following)
+        if self._shown != "line" and not self._console.is_terminal:
+            self._print(
+                f"fold {self._done} of {len(self._splits)}: "
+                f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
+                f"{len(fold.history.loss)} epochs, {fold.seconds:.1f} s"
+            )
+
+    def conclude(
+        self, result: CVResult, cohort: Cohort, folder: Path, run_id: str | None
+    ) -> Outcome:
+        """Show what came out, in full or in a line, and return it as a row."""
+        ap = result.summary.pooled["ap"]
+        outcome = Outcome(
+            self._settings.name,
+            mean=result.summary.mean,
+            std=result.summary.std,
+            ap_interval=(ap.low, ap.high),
+            seconds=sum(fold.seconds for fold in result.folds),
+        )
+        if self._shown != "full":
+            self._print(
+                f"{outcome.name}: ap {_pair(outcome.mean.ap, outcome.std.ap)}, accuracy "
+                f"{_pair(outcome.mean.accuracy, outcome.std.accuracy)}, {outcome.seconds:.1f} s"
+            )
+            return outcome
+        self._console.print(result_table(result, f"{outcome.name} on {cohort.name}"))
+        if cohort.note:
+            self._print(cohort.note, style="yellow")
+        self._print(f"files: {folder}")
+        if run_id is not None:
+            self._print(f"run: {outcome.name} ({run_id})", f"compare: {_ui(self._settings)}")
+        return outcome
+
+    def _print(self, *lines: str, style: str | None = None) -> None:
+        for line in lines:
+            self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def result_table(result: CVResult, title: str) -> Table:
+    """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("")
+    table.add_column("scored", justify="right")
+    for name in _SHOWN:
+        table.add_column(name, justify="right")
+    for label, n_scored, metrics in _rows(result):
+        table.add_row(label, str(n_scored), *_cells(metrics))
+    table.add_section()
+    summary = result.summary
+    table.add_row("mean", "", *_cells(summary.mean), style="bold")
+    table.add_row("std", "", *_cells(summary.std))
+    table.add_section()
+    for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
+        cells = [_number(getattr(summary.pooled[name], bound)) for name in _SHOWN]
+        table.add_row(label, str(len(result.scored)) if bound == "estimate" else "", *cells)
+    table.add_section()
+    for name, baseline in result.baselines.items():
+        table.add_row(name, "", *_cells(baseline.mean), style="dim")
+    return table
+
+
+def sweep_table(outcomes: Sequence[Outcome]) -> Table:
+    """Make the table of a sweep, the highest mean average precision first."""
+    title = f"{len(outcomes)} configurations, by ap"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in ("configuration", "ap", "ap 95 %", "accuracy", "roc_auc", "seconds"):
+        left = column == "configuration"
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    for one in sorted(outcomes, key=_rank):
+        if one.mean is None or one.std is None:
+            table.add_row(one.name, "FAILED", style="red")
+            continue
+        ap, accuracy, auc = (
+            _pair(getattr(one.mean, name), getattr(one.std, name))
+            for name in ("ap", "accuracy", "roc_auc")
+        )
+        low, high = one.ap_interval
+        table.add_row(one.name, ap, f"{low:.3f} {high:.3f}", accuracy, auc, f"{one.seconds:.1f}")
+    return table
+
+
+def _rank(outcome: Outcome) -> float:
+    """Order failures and undefined scores last."""
+    if outcome.mean is None or math.isnan(outcome.mean.ap):
+        return float("inf")
+    return -outcome.mean.ap
+
+
+def _rows(result: CVResult) -> list[tuple[str, int, Metrics]]:
+    """Return a row a fold; a row a repeat where there are many folds."""
+    if len(result.folds) <= _FOLDS_SHOWN:
+        return [
+            (f"fold {fold.split.fold + 1}", len(fold.split.scored), fold.metrics)
+            for fold in result.folds
+        ]
+    rows = []
+    for repeat in sorted({fold.split.repeat for fold in result.folds}):
+        folds = [fold for fold in result.folds if fold.split.repeat == repeat]
+        mean, _ = mean_and_std([fold.metrics for fold in folds])
+        n_scored = sum(len(fold.split.scored) for fold in folds)
+        rows.append((f"mean of repeat {repeat + 1}", n_scored, mean))
+    return rows
+
+
+def _cells(metrics: Metrics) -> list[str]:
+    return [_number(getattr(metrics, name)) for name in _SHOWN]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _pair(mean: float, std: float) -> str:
+    return _number(mean) if math.isnan(std) else f"{mean:.3f} +- {std:.3f}"
+
+
+def _dropped(features: FeatureSet) -> str:
+    if not features.dropped:
+        return ""
+    return ", without " + "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
+
+
+def _where(settings: RunSettings) -> str:
+    tracking = settings.tracking
+    if tracking.name == "off":
+        return "nothing (tracking=off)"
+    return f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
+
+
+def _ui(settings: RunSettings) -> str:
+    uri = settings.tracking.uri
+    if uri is None:
+        return "mlflow ui (in this directory; open the address it prints)"
+    if uri.startswith("http"):
+        return uri
+    return f"mlflow ui --backend-store-uri {uri}"

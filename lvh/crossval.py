@@ -1,0 +1,168 @@
+"""Cross-validation: folds times training, and everything that comes out of it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.features import FeatureSet, filled
+from lvh.folds import Indices, Split
+from lvh.metrics import Interval, Metrics, bootstrap_intervals, mean_and_std, score
+from lvh.training import History, Learner
+
+Baseline = Callable[
+    [npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]],
+    npt.NDArray[np.float64],
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """One fold, trained and scored.
+
+    Attributes:
+        split: Which records had which part.
+        y_score: Scores of `split.scored`, in its order, shape (n_scored,).
+        metrics: Of those scores.
+        history: Of the training.
+        seconds: Wall time of training and scoring.
+    """
+
+    split: Split
+    y_score: npt.NDArray[np.float64]
+    metrics: Metrics
+    history: History
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Scores over all folds.
+
+    Attributes:
+        mean: Mean over folds.
+        std: Sample standard deviation over folds.
+        pooled: Score of all out-of-fold predictions together, with its 95 % interval.
+    """
+
+    mean: Metrics
+    std: Metrics
+    pooled: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class CVResult:
+    """A cross-validation.
+
+    Attributes:
+        folds: One result a fold, in order.
+        summary: Of the model.
+        baselines: Summary of each baseline on the very same folds, by name.
+    """
+
+    folds: tuple[FoldResult, ...]
+    summary: Summary
+    baselines: Mapping[str, Summary]
+
+    @property
+    def scored(self) -> Indices:
+        """Positions of the scored records, fold after fold."""
+        return np.concatenate([fold.split.scored for fold in self.folds])
+
+    @property
+    def y_score(self) -> npt.NDArray[np.float64]:
+        """Out-of-fold scores in the order of `scored`."""
+        return np.concatenate([fold.y_score for fold in self.folds])
+
+
+def cross_validate(
+    features: FeatureSet,
+    splits: tuple[Split, ...],
+    learner: Learner,
+    baselines: Mapping[str, Baseline],
+    seed: int,
+    on_epoch: Callable[[Split, int], None],
+    on_fold: Callable[[FoldResult], None],
+) -> CVResult:
+    """Train and score every fold.
+
+    The scored records of a fold decide nothing in it: missing values are filled, the model is
+    trained and, where asked, stopped without them.
+
+    Args:
+        features: Inputs and labels.
+        splits: From `lvh.folds.splits` on the same records.
+        learner: Starts anew in every fold, from a seed made of `seed`, repeat and fold.
+        baselines: Scored on the same folds, by age and sex.
+        seed: Of the models.
+        on_epoch: Called with the split and the epochs done in it.
+        on_fold: Called with each result as soon as it is there.
+    """
+    results = []
+    for split in splits:
+        result = _fold(features, split, learner, seed, on_epoch)
+        results.append(result)
+        on_fold(result)
+    y_scores = [result.y_score for result in results]
+    return CVResult(
+        folds=tuple(results),
+        summary=_summary(features, splits, y_scores),
+        baselines={
+            name: _summary(features, splits, _baseline_scores(features, splits, baseline))
+            for name, baseline in baselines.items()
+        },
+    )
+
+
+def _fold(
+    features: FeatureSet,
+    split: Split,
+    learner: Learner,
+    seed: int,
+    on_epoch: Callable[[Split, int], None],
+) -> FoldResult:
+    started = time.perf_counter()
+    train, validation, scored = filled(
+        features.fill,
+        features.X[split.train],
+        features.X[split.validation],
+        features.X[split.scored],
+    )
+    history = learner.fit(
+        train,
+        features.y[split.train],
+        validation,
+        features.y[split.validation],
+        np.random.SeedSequence([seed, split.repeat, split.fold]),
+        lambda epoch: on_epoch(split, epoch),
+    )
+    y_score = learner.predict(scored)
+    return FoldResult(
+        split=split,
+        y_score=y_score,
+        metrics=score(features.y[split.scored], y_score),
+        history=history,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _baseline_scores(
+    features: FeatureSet, splits: tuple[Split, ...], baseline: Baseline
+) -> list[npt.NDArray[np.float64]]:
+    X, y = features.age_and_sex, features.y
+    return [baseline(X[split.train], y[split.train], X[split.scored]) for split in splits]
+
+
+def _summary(
+    features: FeatureSet, splits: tuple[Split, ...], y_scores: list[npt.NDArray[np.float64]]
+) -> Summary:
+    y = features.y
+    scores = [
+        score(y[split.scored], y_score) for split, y_score in zip(splits, y_scores, strict=True)
+    ]
+    mean, std = mean_and_std(scores)
+    scored = np.concatenate([split.scored for split in splits])
+    pooled = bootstrap_intervals(y[scored], np.concatenate(y_scores), features.subjects[scored])
+    return Summary(mean, std, pooled)

@@ -1,0 +1,109 @@
+"""The feature set: what every feature form delivers and every model reads."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.cohort import Cohort
+from lvh.errors import InputError
+
+Kind = Literal["tabular", "signal"]
+Fill = Literal["mean", "zero"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """Inputs and labels of the records that can be used.
+
+    Attributes:
+        kind: `tabular`, X of shape (n_records, n_inputs), or `signal`, X of shape
+            (n_records, n_samples, n_leads).
+        X: Inputs, float32; NaN marks a missing value of a tabular input.
+        y: Labels, shape (n_records,), int64.
+        names: Names of the inputs or leads along the last axis of X.
+        records: Record names, in the cohort's order.
+        subjects: Subject of each record, shape (n_records,).
+        age_and_sex: Age in years and 1 for male, shape (n_records, 2), for the baseline.
+        fill: How missing values are filled, by `filled`.
+        dropped: Names of the records that could not be used, each with the reason.
+    """
+
+    kind: Kind
+    X: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    records: tuple[str, ...]
+    subjects: npt.NDArray[np.str_]
+    age_and_sex: npt.NDArray[np.float64]
+    fill: Fill = "zero"
+    dropped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one record's input."""
+        return self.X.shape[1:]
+
+
+def feature_set(
+    cohort: Cohort,
+    kind: Kind,
+    X: npt.NDArray[np.float32],
+    names: tuple[str, ...],
+    *,
+    fill: Fill = "zero",
+    dropped: dict[int, str] | None = None,
+) -> FeatureSet:
+    """Join a form's inputs with the cohort's labels, without the dropped records.
+
+    Args:
+        cohort: Where the records come from.
+        kind: See `FeatureSet`.
+        X: Inputs of every record of the cohort, in its order.
+        names: Names along the last axis of X.
+        fill: See `FeatureSet`.
+        dropped: Positions of records that cannot be used, each with the reason.
+
+    Raises:
+        InputError: No record is left.
+    """
+    dropped = dropped or {}
+    kept = [i for i in range(len(cohort.records)) if i not in dropped]
+    if not kept:
+        raise InputError(f"{cohort.name}: expected usable records. Received: none")
+    return FeatureSet(
+        kind=kind,
+        X=np.ascontiguousarray(X if len(kept) == len(X) else X[kept]),
+        y=cohort.label[kept],
+        names=names,
+        records=tuple(cohort.records[i] for i in kept),
+        subjects=cohort.subjects[kept],
+        age_and_sex=np.column_stack([cohort.age, cohort.male]).astype(np.float64)[kept],
+        fill=fill,
+        dropped=tuple((cohort.records[i], reason) for i, reason in dropped.items()),
+    )
+
+
+def filled(
+    fill: Fill, train: npt.NDArray[np.float32], *others: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], ...]:
+    """Replace missing values, by what the training records alone know.
+
+    Args:
+        fill: `mean`, the input's mean over the training records that have it (zero where
+            none has it), or `zero`.
+        train: Inputs of the training records.
+        *others: Inputs of records that must not influence the filling.
+
+    Returns:
+        `train` and `others` without NaN; the same arrays where nothing is missing.
+    """
+    parts = (train, *others)
+    if not any(np.isnan(part).any() for part in parts):
+        return parts
+    known = ~np.isnan(train)
+    totals = np.where(known, train, 0).sum(axis=0, dtype=np.float64)
+    means = totals / np.maximum(known.sum(axis=0), 1)
+    values = (means if fill == "mean" else np.zeros_like(means)).astype(np.float32)
+    return tuple(np.where(np.isnan(part), values, part) for part in parts)

@@ -1,0 +1,118 @@
+"""`ntp`: the mean signal at onset, peak and offset of the N (QRS), t and p waves."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.cohort import Cohort
+from lvh.errors import InputError
+from lvh.features.base import FeatureSet, Fill, Kind, feature_set
+from lvh.features.scaling import scaled
+
+FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
+_BEAT = "(N)(t)(p)"
+_BEAT_WITHOUT_P = "(N)(t)"
+_DECADES = np.arange(10, 90, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class NtpSettings:
+    """Settings of the delineated input.
+
+    Attributes:
+        missing_p: Records without p waves get, in the three p inputs of each lead, the mean
+            over the training fold or zero.
+        malformed: Records with a lead that has no complete `(N)(t)` are dropped, or fail
+            the run.
+    """
+
+    kind: ClassVar[Kind] = "tabular"
+    name: Literal["ntp"]
+    missing_p: Fill
+    malformed: Literal["drop", "fail"]
+
+
+def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
+    """Return sex, age decade and nine fiducial means a lead: 117 inputs for 12 leads.
+
+    Each lead is min-max scaled on its own first. The columns are male, one for each decade
+    of age from 10 to 80 (the last is 80 and over, the first below 20), then lead by lead
+    `FIDUCIALS`. p inputs of a lead without p waves are NaN.
+
+    Raises:
+        InputError: A malformed record, where the settings say fail.
+    """
+    means = fiducial_means(cohort, scaled(cohort.signals, "minmax", cohort.records))
+    malformed = np.isnan(means[:, :, :6]).any(axis=2)
+    dropped = {int(i): _reason(cohort, malformed[i]) for i in np.nonzero(malformed.any(axis=1))[0]}
+    if dropped and settings.malformed == "fail":
+        listed = "; ".join(f"{cohort.records[i]}: {reason}" for i, reason in dropped.items())
+        raise InputError(
+            f"features.malformed=fail: expected a complete (N)(t) in every lead. Received: {listed}"
+        )
+    X = np.concatenate(
+        [cohort.male[:, None], age_decades(cohort.age), means.reshape(len(means), -1)], axis=1
+    )
+    names = (
+        "male",
+        *(f"age_{decade}s" for decade in _DECADES),
+        *(f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS),
+    )
+    return feature_set(
+        cohort,
+        "tabular",
+        X.astype(np.float32),
+        names,
+        fill=settings.missing_p,
+        dropped=dropped,
+    )
+
+
+def fiducial_means(cohort: Cohort, signals: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Average signals at the fiducials of each lead's complete beats.
+
+    A beat is an unbroken run `(N)(t)(p)`. A lead that has none, for it has no p waves, is
+    averaged over its `(N)(t)` and gets NaN for p; one that has neither gets NaN throughout.
+
+    Args:
+        cohort: Its delineation is used.
+        signals: Shape (n_records, n_samples, n_leads).
+
+    Returns:
+        Shape (n_records, n_leads, 9), in the order of `FIDUCIALS`.
+    """
+    means = np.full((len(cohort.records), len(cohort.leads), len(FIDUCIALS)), np.nan)
+    for record in range(len(cohort.records)):
+        for lead in range(len(cohort.leads)):
+            symbols, samples = cohort.delineation.lead(record, lead)
+            for pattern in (_BEAT, _BEAT_WITHOUT_P):
+                starts = _starts(symbols, pattern)
+                if starts.size:
+                    beats = samples[starts[:, None] + np.arange(len(pattern))]
+                    values = signals[record, beats, lead]
+                    means[record, lead, : len(pattern)] = values.mean(axis=0, dtype=np.float64)
+                    break
+    return means
+
+
+def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Code ages in years one-hot by decade, shape (n_records, 8); ends are open."""
+    decade = np.clip(age // 10 * 10, _DECADES[0], _DECADES[-1])
+    return (decade[:, None] == _DECADES).astype(np.float64)
+
+
+def _starts(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
+    """Return where `pattern` stands in `symbols`; it cannot overlap itself."""
+    starts = []
+    at = symbols.find(pattern)
+    while at >= 0:
+        starts.append(at)
+        at = symbols.find(pattern, at + len(pattern))
+    return np.array(starts, dtype=np.int64)
+
+
+def _reason(cohort: Cohort, malformed: npt.NDArray[np.bool_]) -> str:
+    leads = " ".join(lead for lead, bad in zip(cohort.leads, malformed, strict=True) if bad)
+    return f"no complete (N)(t) in {leads}"

@@ -1,0 +1,37 @@
+"""Scaling of waveforms, each record and lead on its own."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.errors import InputError
+
+Scaling = Literal["minmax", "none"]
+
+
+def scaled(
+    signals: npt.NDArray[np.float32], scaling: Scaling, records: tuple[str, ...]
+) -> npt.NDArray[np.float32]:
+    """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
+
+    Args:
+        signals: In mV.
+        scaling: `minmax` maps each record's each lead to [0, 1], as the report does, and
+            loses its amplitude; `none` keeps mV and removes the baseline (the median).
+        records: Names, for the message.
+
+    Raises:
+        InputError: A lead is flat and so has no range.
+    """
+    if scaling == "none":
+        return signals - np.median(signals, axis=1, keepdims=True)
+    low = signals.min(axis=1, keepdims=True)
+    span = signals.max(axis=1, keepdims=True) - low
+    if not (span > 0).all():
+        flat = sorted({records[i] for i in np.nonzero(~(span > 0))[0]})
+        raise InputError(
+            f"features.scaling: minmax needs a range in every lead. "
+            f"Received: a flat lead in record {', '.join(flat[:5])}"
+        )
+    return (signals - low) / span

@@ -1,0 +1,152 @@
+"""Pictures of a cross-validation."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.crossval import CVResult
+from lvh.files import written_whole
+from lvh.metrics import THRESHOLD
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MODEL, _BASELINE, _FOLD = "#1f4e79", "#b5651d", "#9db7d1"
+_SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
+
+
+def draw_all(result: CVResult, y: npt.NDArray[np.int64], title: str, folder: Path) -> None:
+    """Draw every figure of a cross-validation as a PNG file in `folder`.
+
+    Args:
+        result: What is shown.
+        y: Labels of all records that `result` points to.
+        title: Of the summary figure; says what was run on what.
+        folder: Where the files go.
+    """
+    panels = {
+        "precision_recall": _precision_recall,
+        "roc": _roc,
+        "learning_curves": _learning_curves,
+        "confusion_matrix": _confusion_matrix,
+    }
+    for name, draw in panels.items():
+        figure, axes = _figure(1, 1, (4.8, 4.2))
+        draw(axes[0], result, y)
+        _save(figure, folder / f"{name}.png")
+    figure, axes = _figure(2, 3, (13, 8))
+    for ax, draw in zip(axes, [_scores, *panels.values(), _probabilities], strict=True):
+        draw(ax, result, y)
+    figure.suptitle(title)
+    _save(figure, folder / "summary.png")
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=100, format="png")
+
+
+def _scores(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
+    """Show fold values, their mean and the pooled interval beside the baselines."""
+    for at, name in enumerate(_SHOWN):
+        values = [getattr(fold.metrics, name) for fold in result.folds]
+        spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else [0.0]
+        ax.scatter(at + np.asarray(spread), values, s=14, color=_FOLD, zorder=2)
+        interval = result.summary.pooled[name]
+        ax.vlines(at + 0.22, interval.low, interval.high, color=_MODEL, linewidth=3)
+        ax.plot(at, getattr(result.summary.mean, name), "D", color=_MODEL, zorder=3)
+        for shift, marker, baseline in zip(
+            (-0.25, -0.32), ("_", "x"), result.baselines.values(), strict=False
+        ):
+            value = getattr(baseline.mean, name)
+            ax.plot(at + shift, value, marker, color=_BASELINE, markersize=7, zorder=3)
+    ax.plot([], [], "D", color=_MODEL, label="mean over folds")
+    ax.plot([], [], color=_MODEL, linewidth=3, label="pooled, 95 % interval")
+    ax.scatter([], [], s=14, color=_FOLD, label="fold")
+    for marker, name in zip(("_", "x"), result.baselines, strict=False):
+        ax.plot([], [], marker, linestyle="", color=_BASELINE, label=name)
+    ax.set(title="Scores", xticks=range(len(_SHOWN)), xticklabels=_SHOWN, ylim=(0, 1.02))
+    ax.legend(fontsize=7, loc="lower left")
+
+
+def _precision_recall(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
+    from sklearn.metrics import precision_recall_curve
+
+    for fold in result.folds:
+        precision, recall, _ = precision_recall_curve(y[fold.split.scored], fold.y_score)
+        ax.step(recall, precision, where="post", color=_FOLD, linewidth=0.7)
+    precision, recall, _ = precision_recall_curve(y[result.scored], result.y_score)
+    interval = result.summary.pooled["ap"]
+    label = f"pooled, AP {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    ax.step(recall, precision, where="post", color=_MODEL, label=label)
+    prevalence = float(y[result.scored].mean())
+    ax.axhline(prevalence, color=_BASELINE, linestyle=":", label=f"no skill {prevalence:.2f}")
+    ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
+    _unit(ax)
+
+
+def _roc(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
+    from sklearn.metrics import roc_curve
+
+    for fold in result.folds:
+        if 0 < y[fold.split.scored].mean() < 1:
+            fpr, tpr, _ = roc_curve(y[fold.split.scored], fold.y_score)
+            ax.plot(fpr, tpr, color=_FOLD, linewidth=0.7)
+    fpr, tpr, _ = roc_curve(y[result.scored], result.y_score)
+    interval = result.summary.pooled["roc_auc"]
+    label = f"pooled, AUC {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    ax.plot(fpr, tpr, color=_MODEL, label=label)
+    ax.plot([0, 1], [0, 1], color=_BASELINE, linestyle=":", label="no skill 0.50")
+    ax.set(title="ROC", xlabel="1 - specificity", ylabel="recall")
+    _unit(ax)
+
+
+def _unit(ax: "Axes") -> None:
+    ax.set(xlim=(0, 1), ylim=(0, 1.02))
+    ax.legend(fontsize=8, loc="lower right")
+
+
+def _learning_curves(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
+    for at, fold in enumerate(result.folds):
+        epochs = range(1, len(fold.history.loss) + 1)
+        label = "training" if at == 0 else None
+        ax.plot(epochs, fold.history.loss, color=_MODEL, linewidth=0.8, alpha=0.6, label=label)
+        if fold.history.validation_loss:
+            label = "validation" if at == 0 else None
+            losses = fold.history.validation_loss
+            ax.plot(epochs, losses, color=_BASELINE, linewidth=0.8, alpha=0.6, label=label)
+    ax.set(title="Learning curves", xlabel="epoch", ylabel="loss", yscale="log")
+    ax.legend(fontsize=8)
+
+
+def _confusion_matrix(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(y[result.scored], result.y_score >= THRESHOLD, labels=[0, 1])
+    ax.imshow(counts, cmap="Blues", vmin=0)
+    for (row, column), count in np.ndenumerate(counts):
+        dark = count > counts.max() / 2
+        ax.text(column, row, str(count), ha="center", va="center", color="w" if dark else "k")
+    ticks: dict[str, Any] = {"xticks": [0, 1], "yticks": [0, 1]}
+    ax.set(title=f"Out of fold, threshold {THRESHOLD}", xlabel="predicted", ylabel="label", **ticks)
+    ax.set_xticklabels(["not LVH", "LVH"])
+    ax.set_yticklabels(["not LVH", "LVH"], rotation=90, va="center")
+
+
+def _probabilities(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
+    y_true, y_score = y[result.scored], result.y_score
+    edges = np.linspace(0, 1, 21).tolist()
+    for label, color, name in ((0, _BASELINE, "not LVH"), (1, _MODEL, "LVH")):
+        ax.hist(y_score[y_true == label], bins=edges, color=color, alpha=0.6, label=name)
+    ax.set(title="Out-of-fold scores", xlabel="P(LVH)", ylabel="records")
+    ax.legend(fontsize=8)

@@ -1,0 +1,186 @@
+"""Scores of predictions, and intervals on them."""
+
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+Labels = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+THRESHOLD = 0.5
+_EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Scores of one set of predictions; NaN where a score is not defined.
+
+    Attributes:
+        accuracy: Share of correct predictions at the threshold .5.
+        precision: Positive predictive value; 0 where nothing is predicted positive.
+        recall: Sensitivity.
+        specificity: True negative rate.
+        f1: Harmonic mean of precision and recall.
+        ap: Average precision from the scores: sum over thresholds of (R_n - R_n-1) P_n.
+        ap_thresholded: The same from the predictions 0 and 1, as the report has it.
+        roc_auc: Area under the receiver operating characteristic.
+        brier: Mean squared difference of score and label.
+        loss: Mean binary cross-entropy, in nats.
+    """
+
+    accuracy: float
+    precision: float
+    recall: float
+    specificity: float
+    f1: float
+    ap: float
+    ap_thresholded: float
+    roc_auc: float
+    brier: float
+    loss: float
+
+
+NAMES = tuple(field.name for field in fields(Metrics))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and its interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def score(y_true: Labels, y_score: Floats) -> Metrics:
+    """Score predictions, each record counting once.
+
+    Args:
+        y_true: Labels 0 and 1, shape (n,).
+        y_score: Probabilities of 1, shape (n,).
+    """
+    ones = np.ones((1, len(y_true)))
+    return Metrics(*(float(value[0]) for value in _weighted(y_true, y_score, ones)))
+
+
+def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
+    """Return each score's mean and sample standard deviation over folds.
+
+    Folds in which a score is not defined do not count in it.
+    """
+    table = np.array([astuple(one) for one in scores])
+    defined = ~np.isnan(table)
+    count = defined.sum(axis=0)
+    mean = np.divide(
+        np.where(defined, table, 0).sum(axis=0),
+        count,
+        out=np.full(len(NAMES), np.nan),
+        where=count > 0,
+    )
+    squares = np.where(defined, (table - mean) ** 2, 0).sum(axis=0)
+    variance = np.divide(squares, count - 1, out=np.full(len(NAMES), np.nan), where=count > 1)
+    return Metrics(*mean.tolist()), Metrics(*np.sqrt(variance).tolist())
+
+
+def bootstrap_intervals(
+    y_true: Labels,
+    y_score: Floats,
+    subjects: npt.NDArray[np.str_],
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return percentile bootstrap intervals of every score, resampling subjects.
+
+    A subject's predictions, from several records or repetitions, stay together. Source:
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+
+    Args:
+        y_true: Labels, shape (n,).
+        y_score: Scores, shape (n,).
+        subjects: Subject of each prediction, shape (n,).
+        level: Coverage.
+        resamples: Number of resamples.
+        seed: Of the resampling.
+
+    Returns:
+        An interval for each name in `NAMES`; its estimate is the score of all predictions.
+    """
+    distinct, member = np.unique(subjects, return_inverse=True)
+    generator = np.random.default_rng(seed)
+    draws = generator.multinomial(
+        len(distinct), np.full(len(distinct), 1 / len(distinct)), size=resamples
+    )
+    rows_at_once = max(1, 2_000_000 // len(y_true))  # bounds memory on large cohorts
+    parts = [
+        _weighted(y_true, y_score, draws[at : at + rows_at_once][:, member].astype(np.float64))
+        for at in range(0, resamples, rows_at_once)
+    ]
+    tail = (1 - level) / 2
+    estimates = astuple(score(y_true, y_score))
+    intervals = {}
+    for name, estimate, *values in zip(NAMES, estimates, *parts, strict=True):
+        low, high = np.nanquantile(np.concatenate(values), [tail, 1 - tail])
+        intervals[name] = Interval(estimate, float(low), float(high))
+    return intervals
+
+
+def _weighted(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
+    """Score predictions under several weightings at once.
+
+    Args:
+        y_true: Shape (n,).
+        y_score: Shape (n,).
+        weights: Shape (n_weightings, n).
+
+    Returns:
+        One array of shape (n_weightings,) for each name in `NAMES`, in that order.
+    """
+    positive = weights * y_true
+    negative = weights - positive
+    predicted = y_score >= THRESHOLD
+    total, p, n = weights.sum(axis=1), positive.sum(axis=1), negative.sum(axis=1)
+    tp, fp = positive[:, predicted].sum(axis=1), negative[:, predicted].sum(axis=1)
+    clipped = np.clip(y_score, _EPSILON, 1 - _EPSILON)
+    losses = -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
+    ap, roc_auc = _ranking(positive, negative, y_score)
+    ap_thresholded, _ = _ranking(positive, negative, predicted.astype(np.float64))
+    return [
+        _ratio(tp + n - fp, total),
+        np.where(tp + fp > 0, _ratio(tp, tp + fp), 0.0),
+        _ratio(tp, p),
+        _ratio(n - fp, n),
+        _ratio(2 * tp, p + tp + fp),
+        ap,
+        ap_thresholded,
+        roc_auc,
+        _ratio(weights @ (y_score - y_true) ** 2, total),
+        _ratio(weights @ losses, total),
+    ]
+
+
+def _ranking(positive: Floats, negative: Floats, y_score: Floats) -> tuple[Floats, Floats]:
+    """Return average precision and ROC AUC; equal scores share one threshold."""
+    order = np.argsort(-y_score, kind="stable")
+    last = np.append(np.diff(y_score[order]) != 0, True)  # of its group of equal scores
+    tp = positive[:, order].cumsum(axis=1)[:, last]
+    fp = negative[:, order].cumsum(axis=1)[:, last]
+    p, n = tp[:, -1:], fp[:, -1:]
+    steps = np.diff(tp, axis=1, prepend=0)
+    precision = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp + fp > 0)
+    ap = _ratio((steps * precision).sum(axis=1), p[:, 0])
+    height = tp - steps / 2  # trapezoids
+    widths = np.diff(fp, axis=1, prepend=0)
+    return ap, _ratio((widths * height).sum(axis=1), (p * n)[:, 0])
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Divide; NaN where there is nothing to divide by."""
+    return np.divide(
+        numerator,
+        denominator,
+        out=np.full(np.shape(numerator), np.nan),
+        where=denominator > 0,
+    )

@@ -1,0 +1,26 @@
+"""Models: each builds a Keras model for one input shape. A new one adds a line here."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lvh.models import cnn, dnn
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["MODELS", "Architecture"]
+
+
+class Architecture(NamedTuple):
+    """A model: its settings and what they decide for one input shape."""
+
+    settings: type
+    build: Callable[[Any, tuple[int, ...]], "keras.Model"]
+    check: Callable[[Any, tuple[int, ...]], object]
+    """Raises InputError where the shape does not fit; costs nothing."""
+
+
+MODELS = {
+    "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check),
+    "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check),
+}

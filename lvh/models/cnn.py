@@ -1,0 +1,88 @@
+"""`cnn`: the report's convolutional network on waveforms, in one dimension.
+
+The report convolves (samples, leads, 1) in two dimensions with a first kernel that spans all
+leads; a 1-D convolution over the leads as channels is the same function with the same weights.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, Strict
+
+from lvh.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+_LATER_KERNEL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CnnSettings:
+    """Settings of the convolutional network.
+
+    Attributes:
+        kernel_size: Samples that the first convolution spans.
+        strides: Samples by which it moves.
+        filters: Filters of each convolution.
+        dropout: Share of activations dropped after each block but the last.
+        bn_momentum: Of the moving statistics of batch normalization.
+    """
+
+    input_kind: ClassVar[str] = "signal"
+    name: Literal["cnn"]
+    kernel_size: Annotated[int, Strict(), Field(ge=1)]
+    strides: Annotated[int, Strict(), Field(ge=1)]
+    filters: Annotated[tuple[Annotated[int, Strict(), Field(ge=1)], ...], Field(min_length=1)]
+    dropout: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    bn_momentum: Annotated[float, Strict(), Field(ge=0, lt=1)]
+
+
+def output_lengths(settings: CnnSettings, n_samples: int) -> list[int]:
+    """Return the length of each convolution's output, valid padding.
+
+    Raises:
+        InputError: The first kernel is longer than the signal, or so little is left that a
+            later one is.
+    """
+    if settings.kernel_size > n_samples:
+        raise InputError(
+            f"model.kernel_size: expected at most the {n_samples} samples of a record. "
+            f"Received: {settings.kernel_size}"
+        )
+    lengths = [(n_samples - settings.kernel_size) // settings.strides + 1]
+    for _ in settings.filters[1:]:
+        lengths.append(lengths[-1] - _LATER_KERNEL + 1)
+    if lengths[-1] < 1:
+        needed = (len(settings.filters) - 1) * (_LATER_KERNEL - 1) + 1
+        raise InputError(
+            f"model.strides: expected the first convolution to leave {needed} steps or more for "
+            f"those behind it. Received: strides={settings.strides}, "
+            f"kernel_size={settings.kernel_size}, which leave {lengths[0]} of {n_samples} samples"
+        )
+    return lengths
+
+
+def check(settings: CnnSettings, input_shape: tuple[int, ...]) -> None:
+    """Raise InputError unless the convolutions fit into inputs of this shape."""
+    output_lengths(settings, input_shape[0])
+
+
+def build(settings: CnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
+    """Build the network for inputs of shape (n_samples, n_leads); its output is P(LVH)."""
+    check(settings, input_shape)
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input(input_shape)], name="cnn")
+    for block, filters in enumerate(settings.filters):
+        if block == 0:
+            model.add(layers.Conv1D(filters, settings.kernel_size, strides=settings.strides))
+        else:
+            model.add(layers.Dropout(settings.dropout))
+            model.add(layers.Conv1D(filters, _LATER_KERNEL))
+        model.add(layers.BatchNormalization(momentum=settings.bn_momentum))
+        model.add(layers.ReLU())
+    model.add(layers.GlobalAveragePooling1D())
+    model.add(layers.Dense(1, activation="sigmoid"))
+    return model

@@ -1,0 +1,56 @@
+"""`dnn`: the report's dense network on tabular inputs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, Strict
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, slots=True)
+class DnnSettings:
+    """Settings of the dense network.
+
+    Attributes:
+        units: Width of each hidden layer.
+        l2: Weight penalty of the second hidden layer.
+        bn_momentum: Of the moving statistics of batch normalization.
+    """
+
+    input_kind: ClassVar[str] = "tabular"
+    name: Literal["dnn"]
+    units: tuple[
+        Annotated[int, Strict(), Field(ge=1)],
+        Annotated[int, Strict(), Field(ge=1)],
+        Annotated[int, Strict(), Field(ge=1)],
+    ]
+    l2: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+    bn_momentum: Annotated[float, Strict(), Field(ge=0, lt=1)]
+
+
+def check(settings: DnnSettings, input_shape: tuple[int, ...]) -> None:
+    """Accept any number of inputs."""
+
+
+def build(settings: DnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
+    """Build the network for inputs of shape (n_inputs,); its output is P(LVH), shape (1,)."""
+    import keras
+    from keras import layers
+
+    first, second, third = settings.units
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Dense(first, activation="relu"),
+            layers.BatchNormalization(momentum=settings.bn_momentum),
+            layers.Dense(
+                second, activation="relu", kernel_regularizer=keras.regularizers.L2(settings.l2)
+            ),
+            layers.BatchNormalization(momentum=settings.bn_momentum),
+            layers.Dense(third, activation="relu"),
+            layers.Dense(1, activation="sigmoid"),
+        ],
+        name="dnn",
+    )

@@ -1,0 +1,61 @@
+"""A parsed cohort kept as one NumPy archive, so that a second run need not parse again."""
+
+import logging
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from lvh.errors import EnvironmentFault
+from lvh.files import written_whole
+
+_log = logging.getLogger(__name__)
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def cache_dir() -> Path:
+    """Return the user's cache folder for this package (follows XDG_CACHE_HOME)."""
+    return platformdirs.user_cache_path("lvh")
+
+
+def cached_arrays(
+    path: Path, build: Callable[[], Arrays], digest: Callable[[Arrays], str]
+) -> Arrays:
+    """Return the arrays kept at `path`, or build and keep them.
+
+    A file that is torn, altered or not ours is built again with a warning. Where the cache
+    cannot be written the arrays are still returned, with a warning. Of two processes that
+    build at once, the last to finish wins: each moves a whole file into place.
+
+    Args:
+        path: Archive file; its name must change with everything the arrays depend on.
+        build: Makes the arrays; called only if they are not kept.
+        digest: Hash of the arrays' content, kept beside them and checked on reading.
+    """
+    if path.exists():
+        kept = _read(path, digest)
+        if kept is not None:
+            return kept
+        _log.warning("%s: the cached copy is damaged; reading the data set again", path)
+    arrays = build()
+    try:
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, digest=np.array(digest(arrays)), **arrays)
+    except EnvironmentFault as fault:
+        _log.warning("%s; the next run reads the data set again", fault)
+    return arrays
+
+
+def _read(path: Path, digest: Callable[[Arrays], str]) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        kept = str(arrays.pop("digest"))
+        return arrays if digest(arrays) == kept else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

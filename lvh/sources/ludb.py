@@ -1,0 +1,186 @@
+"""LUDB, the Lobachevsky University ECG Database (Kalyakulina 2020), as PhysioNet ships it."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
+from lvh.errors import InputError
+from lvh.sources import wfdb
+from lvh.sources.cache import Arrays, cache_dir, cached_arrays
+from lvh.sources.download import Archive, fetch
+
+ARCHIVE = Archive(
+    title="LUDB 1.0.1",
+    url=(
+        "https://physionet.org/static/published-projects/ludb/"
+        "lobachevsky-university-electrocardiography-database-1.0.1.zip"
+    ),
+    top="lobachevsky-university-electrocardiography-database-1.0.1",
+    sums_sha256="cccef1f3529519db8f26a333c97a6872a7d0e3e5c64a1448b76b161fd87fb75f",
+    max_bytes=200_000_000,
+)
+FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
+"""Fingerprint of the cohort in LUDB 1.0.1."""
+
+_FORMAT = 1  # of the cached arrays; raise it when their meaning changes
+_DIAGNOSIS = "Left ventricular hypertrophy"
+_RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
+_UNITS_PER_MV = 1000.0
+_INVALID = -32768  # WFDB's mark for a sample that was not recorded
+_CONTENT = ("records", "fs", "digital", "symbols", "samples", "offsets", "male", "age", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class LudbSettings:
+    """Where LUDB is.
+
+    Attributes:
+        root: Folder that holds RECORDS and data/; None for the user's cache, into which the
+            archive is downloaded at need.
+        url: Where the archive is downloaded from; a mirror is as good, since every file is
+            checked against the pinned checksums.
+    """
+
+    name: Literal["ludb"]
+    root: str | None
+    url: str
+
+
+def load(settings: LudbSettings) -> Cohort:
+    """Return the 200 records of LUDB.
+
+    Signals are taken from the ADC values, 1000 units a mV. The gain in the headers is each
+    lead's own range, not a calibration: it would scale every lead to a range of 1.
+
+    Raises:
+        InputError: A file is missing or malformed.
+        EnvironmentFault: The data set has to be downloaded and cannot be.
+    """
+    root = Path(settings.root).expanduser() if settings.root else _downloaded(settings.url)
+    records = _record_names(root)
+    path = cache_dir() / "cohorts" / f"ludb-{_state(root, records)}.npz"
+    arrays = cached_arrays(path, lambda: _parse(root, records), _digest)
+    digest = _digest(arrays)
+    return Cohort(
+        name="LUDB 1.0.1" if digest == FINGERPRINT else f"LUDB in {root}",
+        records=records,
+        subjects=np.array(records),  # one record a subject
+        leads=LEADS,
+        fs=float(arrays["fs"]),
+        signals=(arrays["digital"] / np.float32(_UNITS_PER_MV)).astype(np.float32, copy=False),
+        delineation=Delineation(
+            arrays["symbols"], arrays["samples"], arrays["offsets"], len(LEADS)
+        ),
+        male=arrays["male"],
+        age=arrays["age"],
+        label=arrays["label"],
+        fingerprint=digest,
+        note="" if digest == FINGERPRINT else "differs from LUDB 1.0.1 as published",
+    )
+
+
+def _downloaded(url: str) -> Path:
+    return fetch(replace(ARCHIVE, url=url), cache_dir() / "ludb-1.0.1")
+
+
+def _record_names(root: Path) -> tuple[str, ...]:
+    listing = root / "RECORDS"
+    try:
+        lines = listing.read_text(encoding="utf-8").split()
+    except OSError as error:
+        raise InputError(
+            f"{listing}: cannot be read: {error.strerror}. Expected in data.root the folder of "
+            "LUDB that holds RECORDS and data/"
+        ) from None
+    matches = [_RECORD_NAME.fullmatch(line) for line in lines]
+    for line, match in zip(lines, matches, strict=True):
+        if match is None:
+            raise InputError(f"{listing}: expected names such as data/1. Received: {line[:80]!r}")
+    names = tuple(match[1] for match in matches if match is not None)
+    if not names or len(set(names)) != len(names):
+        raise InputError(
+            f"{listing}: expected distinct record names. Received: {len(names)} names, "
+            f"{len(set(names))} distinct"
+        )
+    return names
+
+
+def _state(root: Path, records: tuple[str, ...]) -> str:
+    """Hash what tells a changed data set from the one that was cached, without reading it."""
+    seen = sorted(
+        (entry.name, status.st_size, status.st_mtime_ns)
+        for entry in os.scandir(root / "data")
+        for status in (entry.stat(),)
+    )
+    return hashlib.sha256(repr((_FORMAT, records, seen)).encode()).hexdigest()[:16]
+
+
+def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
+    headers = [wfdb.read_header(root / "data" / f"{name}.hea", root) for name in records]
+    fs, n_samples = headers[0].fs, headers[0].n_samples
+    for header in headers:
+        if (header.fs, header.n_samples) != (fs, n_samples):
+            raise InputError(
+                f"{header.path}: expected {n_samples} samples at {fs:g} Hz, as in {records[0]}. "
+                f"Received: {header.n_samples} at {header.fs:g} Hz"
+            )
+        if set(header.leads) != set(LEADS):
+            raise InputError(
+                f"{header.path}: expected the leads {' '.join(LEADS)}. "
+                f"Received: {' '.join(header.leads)}"
+            )
+    waves = [
+        wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
+        for name in records
+        for lead in LEADS
+    ]
+    diagnoses = [_diagnoses(header) for header in headers]
+    return {
+        "records": np.array(records),
+        "fs": np.array(fs),
+        "digital": np.stack([_digital(header, root) for header in headers]),
+        "symbols": np.concatenate([symbols for symbols, _ in waves]),
+        "samples": np.concatenate([samples for _, samples in waves]),
+        "offsets": np.cumsum([0, *(len(symbols) for symbols, _ in waves)], dtype=np.int64),
+        "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
+        "age": np.array([float(_comment(header, "age", r"\d{1,3}")) for header in headers]),
+        "label": np.array([_DIAGNOSIS in listed for listed in diagnoses], dtype=np.int64),
+    }
+
+
+def _digital(header: wfdb.Header, root: Path) -> npt.NDArray[np.int16]:
+    """Read one record's ADC values with the leads in the standard order."""
+    signals = wfdb.read_signals(header, root)[:, [header.leads.index(lead) for lead in LEADS]]
+    for lead, flat, invalid in zip(
+        LEADS, np.ptp(signals, axis=0) == 0, (signals == _INVALID).any(axis=0), strict=True
+    ):
+        if flat or invalid:
+            found = "a flat line" if flat else "invalid samples (-32768)"
+            raise InputError(f"{header.path}: lead {lead}: expected a signal. Received: {found}")
+    return signals
+
+
+def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
+    for comment in header.comments:
+        match = re.fullmatch(rf"\s*<{field}>:\s*({pattern})\s*", comment)
+        if match is not None:
+            return match[1]
+    raise InputError(f"{header.path}: expected a comment `#<{field}>: ...` matching {pattern}")
+
+
+def _diagnoses(header: wfdb.Header) -> set[str]:
+    comments = [comment.strip().rstrip(".") for comment in header.comments]
+    if "<diagnoses>:" not in comments:
+        raise InputError(f"{header.path}: expected a comment `#<diagnoses>:`, received none")
+    return set(comments[comments.index("<diagnoses>:") + 1 :])
+
+
+def _digest(arrays: Arrays) -> str:
+    return fingerprint(*(arrays[name] for name in _CONTENT))

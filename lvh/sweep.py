@@ -1,0 +1,109 @@
+"""A sweep over a grid: every point a tracked configuration, all below one tracked run."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from rich.console import Console
+
+from lvh.config import RunSettings
+from lvh.console import Outcome, sweep_table
+from lvh.errors import InputError, LvhError
+from lvh.tracking import TrackingSettings, tracked_run
+
+Point = list[str]
+
+
+def run_sweep(
+    points: Sequence[Point],
+    check: Callable[[Point], RunSettings],
+    launch: Callable[[list[Point]], list[Outcome]],
+    workers: int | None,
+    console: Console,
+) -> list[Outcome]:
+    """Run every point and show the table; a point that fails does not stop the others.
+
+    Args:
+        points: Overrides of each configuration.
+        check: Turns one into settings, or raises InputError; trains nothing.
+        launch: Runs points and returns an outcome for each, in order.
+        workers: How many run at once in processes of their own; None for one after another.
+        console: Where the table goes.
+
+    Returns:
+        An outcome for each point.
+
+    Raises:
+        InputError: Not one point is valid.
+        LvhError: Some configuration failed; the table has been shown.
+    """
+    settings, refused = _checked(points, check)
+    tracking = next(iter(settings.values())).tracking
+    with tracked_run(tracking, "sweep", f"sweep of {len(points)}", {}, {}) as tracked:
+        of_sweep = replace(tracking, parent=tracked.run_id)
+        for at, error in refused.items():
+            record_failure(of_sweep, points[at], error)
+        threads = _threads(workers, len(settings))
+        added = [f"tracking.parent={tracked.run_id or 'null'}"]
+        added += [] if threads is None else [f"train.threads={threads}"]
+        launched = launch([points[at] + added for at in settings])
+        by_point = dict(zip(settings, launched, strict=True))
+        by_point |= {at: Outcome("", str(error)) for at, error in refused.items()}
+        outcomes = [
+            replace(by_point[at], name=name) for at, name in enumerate(_distinguishing(points))
+        ]
+        console.print(sweep_table(outcomes))
+        _report_failures(outcomes, console)
+    return outcomes
+
+
+def record_failure(tracking: TrackingSettings, overrides: Sequence[str], error: LvhError) -> None:
+    """Track a configuration that failed before it could start."""
+    params = dict(
+        override.lstrip("+~").split("=", 1)
+        for override in overrides
+        if "=" in override and not override.startswith("tracking.")
+    )
+    name = " ".join(f"{key}={value}" for key, value in params.items())
+    with suppress(type(error)), tracked_run(tracking, "configuration", name, params, {}):
+        raise error
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _checked(
+    points: Sequence[Point], check: Callable[[Point], RunSettings]
+) -> tuple[dict[int, RunSettings], dict[int, InputError]]:
+    settings: dict[int, RunSettings] = {}
+    refused: dict[int, InputError] = {}
+    for at, point in enumerate(points):
+        try:
+            settings[at] = check(point)
+        except InputError as error:
+            refused[at] = error
+    if not settings:
+        raise next(iter(refused.values()))
+    return settings, refused
+
+
+def _threads(workers: int | None, n_points: int) -> int | None:
+    """Share the cores among the processes that run at once."""
+    return None if workers is None else max(1, cores() // min(workers, n_points))
+
+
+def _distinguishing(points: Sequence[Point]) -> list[str]:
+    """Name each point by the overrides that not all points share."""
+    common = set(points[0]).intersection(*points) if len(points) > 1 else set()
+    return [" ".join(one for one in point if one not in common) for point in points]
+
+
+def _report_failures(outcomes: Sequence[Outcome], console: Console) -> None:
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failed:
+        console.print(f"FAILED {outcome.name}: {outcome.error}", style="red", markup=False)
+    if failed:
+        raise LvhError(f"{len(failed)} of {len(outcomes)} configurations failed")

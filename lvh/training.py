@@ -1,0 +1,324 @@
+"""Fit a model on one fold: built and traced once, then made new from a seed for every fold."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, Strict
+
+from lvh.errors import InputError, LvhError
+
+if TYPE_CHECKING:
+    import keras
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+OnEpoch = Callable[[int], None]
+
+_PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How a model is trained.
+
+    Attributes:
+        epochs: Passes over the training records, at most.
+        batch_size: Records a step.
+        learning_rate: Of Adam.
+        patience: Stop after so many epochs without a lower validation loss; None trains all
+            epochs. Needs `cv.validation` above 0: the scored fold never stops a training.
+        restore_best: With patience, keep the weights of the lowest validation loss.
+        threads: Processor threads; None for all cores, shared among parallel runs.
+    """
+
+    epochs: Annotated[int, Strict(), Field(ge=1)]
+    batch_size: Annotated[int, Strict(), Field(ge=1)]
+    learning_rate: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+    patience: Annotated[int, Strict(), Field(ge=1)] | None
+    restore_best: Annotated[bool, Strict()]
+    threads: Annotated[int, Strict(), Field(ge=1)] | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened in each epoch of one training.
+
+    Attributes:
+        loss: Mean training loss (with penalties), in training mode, shape (n_epochs,).
+        accuracy: Training accuracy, likewise.
+        validation_loss: Binary cross-entropy on the validation records, or empty.
+        validation_accuracy: Likewise.
+        kept_epoch: The epoch, from 1, whose weights were used.
+    """
+
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    validation_accuracy: tuple[float, ...]
+    kept_epoch: int
+
+
+class Learner(Protocol):
+    """Anything that learns from some records and scores others."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters, trainable or not."""
+
+    def fit(
+        self,
+        X: Floats,
+        y: Labels,
+        X_validation: Floats,
+        y_validation: Labels,
+        seed: np.random.SeedSequence,
+        on_epoch: OnEpoch,
+    ) -> History:
+        """Forget everything and learn from X of shape (n_records, ...) and y."""
+
+    def predict(self, X: Floats) -> npt.NDArray[np.float64]:
+        """Return P(label = 1), shape (n_records,)."""
+
+
+class KerasLearner:
+    """Trains one Keras model again and again.
+
+    Building and tracing cost seconds, so they happen once; `fit` then starts from weights,
+    optimizer and random state that depend on its seed alone.
+    """
+
+    def __init__(self, model: "keras.Model", settings: TrainSettings) -> None:
+        """Take a model with one sigmoid output.
+
+        Args:
+            model: Freshly built.
+            settings: How it is trained.
+        """
+        import keras
+
+        self._model = model
+        self._settings = settings
+        self._optimizer = keras.optimizers.Adam(settings.learning_rate)
+        self._optimizer.build(model.trainable_variables)
+        self._blank = _values([*model.variables, *self._optimizer.variables])
+        self._epoch, self._scores = _traced(model, self._optimizer, settings.batch_size)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters, trainable or not."""
+        return int(self._model.count_params())
+
+    def fit(
+        self,
+        X: Floats,
+        y: Labels,
+        X_validation: Floats,
+        y_validation: Labels,
+        seed: np.random.SeedSequence,
+        on_epoch: OnEpoch,
+    ) -> History:
+        """Train from new weights.
+
+        Args:
+            X: Inputs of shape (n_records, ...).
+            y: Labels.
+            X_validation: Records that only stop the training; may be empty.
+            y_validation: Their labels.
+            seed: Decides the weights, the dropout and the order of the records.
+            on_epoch: Called with the number of epochs done.
+
+        Raises:
+            LvhError: The loss is no longer finite.
+        """
+        import tensorflow as tf
+
+        of_weights, of_order = seed.spawn(2)
+        self._begin_anew(of_weights)
+        order = np.random.default_rng(of_order)
+        inputs, labels = tf.constant(X), tf.constant(y.astype(np.float32))
+        log: list[tuple[float, float, float, float]] = []
+        watch = _BestEpoch(self._settings)
+        for epoch in range(1, self._settings.epochs + 1):
+            loss, accuracy = self._epoch(inputs, labels, tf.constant(order.permutation(len(y))))
+            if not np.isfinite(float(loss)):
+                raise LvhError(
+                    f"the loss became {float(loss)} in epoch {epoch}. "
+                    f"A lower train.learning_rate than {self._settings.learning_rate:g} may help"
+                )
+            validation = self._evaluate(X_validation, y_validation)
+            log.append((float(loss), float(accuracy), *validation))
+            on_epoch(epoch)
+            if len(y_validation) and watch.stops(epoch, validation[0], self._model):
+                break
+        kept_epoch = watch.restore(len(log), self._model)
+        loss_, accuracy_, validation_loss, validation_accuracy = zip(*log, strict=True)
+        has_validation = len(y_validation) > 0
+        return History(
+            loss=loss_,
+            accuracy=accuracy_,
+            validation_loss=validation_loss if has_validation else (),
+            validation_accuracy=validation_accuracy if has_validation else (),
+            kept_epoch=kept_epoch,
+        )
+
+    def predict(self, X: Floats) -> npt.NDArray[np.float64]:
+        """Return P(label = 1) in inference mode, shape (n_records,)."""
+        parts = [
+            self._scores(X[at : at + _PREDICTION_BATCH]).numpy()
+            for at in range(0, len(X), _PREDICTION_BATCH)
+        ]
+        return np.concatenate(parts).astype(np.float64)
+
+    def _evaluate(self, X: Floats, y: Labels) -> tuple[float, float]:
+        if not len(y):
+            return np.nan, np.nan
+        from lvh.metrics import score
+
+        metrics = score(y, self.predict(X))
+        return metrics.loss, metrics.accuracy
+
+    def _begin_anew(self, seed: np.random.SeedSequence) -> None:
+        """Give model and optimizer the state that a new build under `seed` has."""
+        _assign([*self._model.variables, *self._optimizer.variables], self._blank)
+        draws = iter(seed.generate_state(2 * len(self._model.layers)))
+        for layer in self._model.layers:
+            of_kernel, of_noise = int(next(draws)), int(next(draws))
+            initializer = getattr(layer, "kernel_initializer", None)
+            if initializer is not None:
+                config = {**initializer.get_config(), "seed": of_kernel}
+                layer.kernel.assign(type(initializer).from_config(config)(layer.kernel.shape))
+            if getattr(layer, "seed_generator", None) is not None:
+                layer.seed_generator.state.assign([of_noise, 0])
+
+
+class _BestEpoch:
+    """Remembers the epoch with the lowest validation loss, and its weights."""
+
+    def __init__(self, settings: TrainSettings) -> None:
+        self._settings = settings
+        self._loss = np.inf
+        self._epoch = 0
+        self._weights: list[Any] | None = None
+
+    def stops(self, epoch: int, loss: float, model: "keras.Model") -> bool:
+        if self._settings.patience is None:
+            return False
+        if loss < self._loss:
+            self._loss, self._epoch = loss, epoch
+            self._weights = _values(model.variables) if self._settings.restore_best else None
+        return epoch - self._epoch >= self._settings.patience
+
+    def restore(self, last_epoch: int, model: "keras.Model") -> int:
+        """Put the best weights back, if they were kept, and return their epoch."""
+        if self._weights is None:
+            return last_epoch
+        _assign(model.variables, self._weights)
+        return self._epoch
+
+
+def check_train(settings: TrainSettings, validation: float) -> None:
+    """Refuse early stopping without records to stop on.
+
+    Raises:
+        InputError: `patience` is set, but no validation records are.
+    """
+    if settings.patience is not None and validation == 0:
+        raise InputError(
+            "train.patience: needs validation records to stop on, cv.validation above 0 (for "
+            f"example cv.validation=0.2). Received: patience={settings.patience}, cv.validation=0"
+        )
+
+
+def start_backend(threads: int | None) -> None:
+    """Import TensorFlow without its chatter, repeatable to the bit, with so many threads.
+
+    Calls after the first change nothing: TensorFlow fixes its threads when it starts.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _native_stderr_held():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.experimental.enable_op_determinism()
+        tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
+
+
+def _traced(model: "keras.Model", optimizer: Any, batch_size: int) -> tuple[Any, Any]:
+    """Make the two graphs: one epoch of training, and the scores of a batch.
+
+    Numbers of records are left open, so that no fold and no last partial batch traces again.
+    """
+    import keras
+    import tensorflow as tf
+
+    shape = [None, *model.input_shape[1:]]
+    binary_crossentropy = keras.losses.BinaryCrossentropy()
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec(shape, tf.float32),
+            tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([None], tf.int64),
+        ]
+    )
+    def epoch(X: Any, y: Any, order: Any) -> tuple[Any, Any]:
+        n_records = tf.shape(order)[0]
+        loss_sum, correct = tf.constant(0.0), tf.constant(0.0)
+        for start in tf.range(0, n_records, batch_size):
+            batch = order[start : start + batch_size]
+            labels = tf.gather(y, batch)[:, None]
+            with tf.GradientTape() as tape:
+                scores = model(tf.gather(X, batch), training=True)
+                loss = tf.add_n([binary_crossentropy(labels, scores), *model.losses])
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            loss_sum += loss * tf.cast(tf.shape(batch)[0], tf.float32)
+            correct += tf.reduce_sum(tf.cast((scores >= 0.5) == (labels >= 0.5), tf.float32))
+        total = tf.cast(n_records, tf.float32)
+        return loss_sum / total, correct / total
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def scores(X: Any) -> Any:
+        return model(X, training=False)[:, 0]
+
+    return epoch, scores
+
+
+def _values(variables: list[Any]) -> list[npt.NDArray[Any]]:
+    return [np.array(variable) for variable in variables]
+
+
+def _assign(variables: list[Any], values: list[npt.NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextmanager
+def _native_stderr_held() -> Iterator[None]:
+    """Keep what native code writes to file descriptor 2; show it only if the body fails."""
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(original, held.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)

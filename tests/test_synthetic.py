@@ -1,0 +1,375 @@
+import re
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lvh.cohort import LEADS
+from lvh.sources import synthetic
+from lvh.sources.synthetic import SyntheticSettings, load
+
+WELL_FORMED = re.compile(r"(\(p\))?(\(N\)\(t\)\(p\))*(\(N\)(\(t\)(\(p\))?)?)?")
+WELL_FORMED_WITHOUT_P = re.compile(r"(\(N\)\(t\))+(\(N\))?")
+
+
+def settings(records=12, effect=1.0, noise=0.02, seed=0):
+    return SyntheticSettings("synthetic", records, effect, noise, seed)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return load(settings(records=200))
+
+
+def annotations(cohort):
+    """Yield record, lead, symbols and samples of every lead of every record."""
+    for record in range(len(cohort.records)):
+        for lead in range(len(cohort.leads)):
+            yield record, lead, *cohort.delineation.lead(record, lead)
+
+
+def peaks(cohort, record, kind="N", lead="ii"):
+    symbols, samples = cohort.delineation.lead(record, cohort.leads.index(lead))
+    return samples[[symbol == kind for symbol in symbols]]
+
+
+def voltages(cohort):
+    """Return R and S of every lead from the QRS onset, median over beats, in mV."""
+    r = np.empty((len(cohort.records), len(cohort.leads)))
+    s = np.empty_like(r)
+    for record, lead, symbols, samples in annotations(cohort):
+        x = cohort.signals[record, :, lead]
+        at = [k for k, symbol in enumerate(symbols) if symbol == "N"]
+        beats = [x[samples[k - 1] : samples[k + 1] + 1] - x[samples[k - 1]] for k in at]
+        r[record, lead] = np.median([beat.max() for beat in beats])
+        s[record, lead] = np.median([-beat.min() for beat in beats])
+    return r, s
+
+
+def sokolow(cohort):
+    """Return S in v1 plus the larger R of v5 and v6, in mV (Sokolow and Lyon 1949)."""
+    r, s = voltages(cohort)
+    v1, v5, v6 = cohort.lead_indices(("v1", "v5", "v6"))
+    return s[:, v1] + np.maximum(r[:, v5], r[:, v6])
+
+
+def out_of_fold(X, y):
+    """Return the cross-validated score of a logistic regression for every record."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.3))
+    folds = StratifiedKFold(7, shuffle=True, random_state=0)
+    return cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
+
+
+def auc_interval(y_true, y_score):
+    """Return the 95 % interval of the area under the ROC curve (Hanley and McNeil 1982)."""
+    auc = roc_auc_score(y_true, y_score)
+    n1, n0 = (y_true == 1).sum(), (y_true == 0).sum()
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)
+    half = 1.96 * np.sqrt(variance / (n1 * n0))
+    return auc - half, auc + half
+
+
+def test_same_seed_gives_same_bits_and_another_seed_other_ones():
+    first, again, other = load(settings()), load(settings()), load(settings(seed=1))
+
+    assert first.fingerprint == again.fingerprint
+    assert np.array_equal(first.signals, again.signals)
+    assert first.fingerprint != other.fingerprint
+    assert not np.array_equal(first.signals, other.signals)
+    assert not np.array_equal(first.age, other.age)
+
+
+@pytest.mark.parametrize("changed", [{"effect": 0.9}, {"noise": 0.03}, {"records": 11}])
+def test_fingerprint_follows_every_setting(changed):
+    assert load(settings()).fingerprint != load(settings(**changed)).fingerprint
+
+
+def test_global_random_state_is_neither_read_nor_moved():
+    np.random.seed(1)  # noqa: NPY002
+    before = load(settings(records=2)).fingerprint
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(2)  # noqa: NPY002
+
+    assert load(settings(records=2)).fingerprint == before
+    np.random.seed(1)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def test_shorter_cohort_is_the_head_of_a_longer_one():
+    short, long = load(settings(records=4)), load(settings(records=9))
+
+    assert np.array_equal(short.signals, long.signals[:4])
+    assert np.array_equal(short.label, long.label[:4])
+    assert np.array_equal(short.age, long.age[:4])
+    end = short.delineation.offsets[-1]
+    assert np.array_equal(short.delineation.samples, long.delineation.samples[:end])
+
+
+def test_smallest_cohort_has_both_labels():
+    labels = [tuple(load(settings(records=2, seed=seed)).label) for seed in range(30)]
+
+    assert set(labels) == {(0, 1), (1, 0)}
+
+
+def test_form_is_that_of_ludb(cohort):
+    assert cohort.signals.shape == (200, 5000, 12)
+    assert cohort.signals.dtype == np.float32
+    assert np.isfinite(cohort.signals).all()
+    assert cohort.fs == 500
+    assert cohort.leads == LEADS
+    assert cohort.records == tuple(str(n) for n in range(1, 201))
+    assert len(set(cohort.subjects)) == 200
+    assert cohort.name == "synthetic (200 records, effect 1, seed 0)"
+    assert "no patients" in cohort.note
+    assert "null" not in cohort.note
+
+
+def test_null_cohort_says_so():
+    assert "null cohort" in load(settings(records=2, effect=0.0)).note
+
+
+@pytest.mark.parametrize("effect", [0.0, 1.0])
+def test_limb_leads_obey_einthoven_and_goldberger_to_the_last_bit(effect):
+    i, ii, iii, avr, avl, avf, *_ = np.moveaxis(load(settings(effect=effect)).signals, 2, 0)
+
+    assert np.array_equal(iii, ii - i)
+    assert np.array_equal(avr, -(i + ii) / 2)
+    assert np.array_equal(avl, (i - iii) / 2)
+    assert np.array_equal(avf, (ii + iii) / 2)
+
+
+def test_subjects_look_like_those_of_ludb(cohort):
+    # 3 standard errors of a share in 200 records are .11.
+    assert abs(cohort.prevalence - 0.54) < 0.11
+    assert abs(cohort.male.mean() - 0.57) < 0.11
+    assert cohort.age.min() >= 11
+    assert cohort.age.max() <= 90
+    assert np.array_equal(cohort.age, np.floor(cohort.age))
+    # LUDB: 39 of 200 below 30, 83 at 60 or above.
+    assert abs((cohort.age < 30).mean() - 39 / 200) < 0.11
+    assert abs((cohort.age >= 60).mean() - 83 / 200) < 0.11
+
+
+def test_heart_rate_is_that_of_a_subject_at_rest(cohort):
+    rates = [60 * 500 / np.diff(peaks(cohort, n)).mean() for n in range(200)]
+
+    assert min(rates) > 45
+    assert max(rates) < 110
+    assert np.std(rates) > 5
+
+
+def test_voltages_are_those_of_an_ecg_and_larger_with_the_label(cohort):
+    r, s = voltages(cohort)
+    healthy, lvh = cohort.label == 0, cohort.label == 1
+    median_r = dict(zip(LEADS, np.median(r[healthy], axis=0), strict=True))
+    index = sokolow(cohort)
+
+    assert 1.0 < median_r["v5"] < 2.0
+    assert median_r["v1"] < median_r["v3"] < median_r["v4"]
+    assert np.median(s[healthy, LEADS.index("v1")]) > median_r["v1"]
+    assert median_r["avr"] < 0.2
+    assert 1.9 < np.median(index[healthy]) < 2.6
+    assert np.median(index[lvh]) > np.median(index[healthy]) + 0.5
+    for lead in ("i", "avl", "v5"):
+        at = LEADS.index(lead)
+        assert np.median(r[lvh, at]) > np.median(r[healthy, at])
+
+
+def test_label_brings_wide_qrs_and_inverted_lateral_t(cohort):
+    healthy, lvh = cohort.label == 0, cohort.label == 1
+    width, inverted = np.empty(200), np.empty(200)
+    for record in range(200):
+        symbols, samples = cohort.delineation.lead(record, LEADS.index("v6"))
+        n, t = symbols.index("N"), symbols.index("t")
+        x = cohort.signals[record, :, LEADS.index("v6")]
+        width[record] = samples[n + 1] - samples[n - 1]
+        inverted[record] = x[samples[t]] < x[samples[t + 1]] - 0.1
+
+    # 80 to 120 ms at 2 ms a sample is what textbooks give for QRS.
+    assert 40 <= np.median(width[healthy]) < np.median(width[lvh]) <= 60
+    assert inverted[healthy].mean() < 0.05
+    assert inverted[lvh].mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("fibrillating", "effect"), [(0.12, 1.0), (0.0, 20.0), (1.0, 1.0), (1.0, 20.0)]
+)
+def test_every_lead_is_well_formed(monkeypatch, fibrillating, effect):
+    # Fibrillation, with its short beats, and huge effects strain the order of the waves most.
+    monkeypatch.setattr(synthetic, "FIBRILLATING", fibrillating)
+    cohort = load(settings(records=40, effect=effect))
+
+    for record, lead, symbols, samples in annotations(cohort):
+        where = f"record {record + 1}, lead {LEADS[lead]}: {symbols}"
+        form = WELL_FORMED if "p" in symbols else WELL_FORMED_WITHOUT_P
+        assert form.fullmatch(symbols), where
+        assert "(N)(t)(p)" in symbols or ("p" not in symbols and "(N)(t)" in symbols), where
+        assert samples[0] >= 0, where
+        assert samples[-1] < 5000, where
+        assert (np.diff(samples) >= 0).all(), where
+        waves = samples.reshape(-1, 3)
+        assert (np.diff(waves, axis=1) > 0).all(), where
+    assert len(cohort.delineation.offsets) == 40 * 12 + 1
+    assert cohort.delineation.offsets[-1] == len(cohort.delineation.symbols)
+
+
+def test_records_start_in_mid_beat_mostly_with_n_as_in_ludb(cohort):
+    starts = [cohort.delineation.lead(record, 0)[0][1] for record in range(200)]
+    first_n = [peaks(cohort, record)[0] for record in range(200)]
+
+    assert set(starts) == {"N", "p"}
+    assert starts.count("N") > 150
+    # Uniform over a beat: a fixed phase would leave no spread.
+    assert np.std(first_n) > 50
+
+
+def test_no_annotated_beat_is_missing_inside_a_record(cohort):
+    for record in range(200):
+        rr = np.diff(peaks(cohort, record))
+        assert rr.max() < 1.8 * np.median(rr)
+
+
+def test_some_records_have_no_p_in_any_lead_and_beat_irregularly(cohort):
+    without = np.array(
+        [["p" not in cohort.delineation.lead(n, lead)[0] for lead in range(12)] for n in range(200)]
+    )
+    irregular = np.array(
+        [np.diff(peaks(cohort, n)).std() / np.diff(peaks(cohort, n)).mean() for n in range(200)]
+    )
+
+    assert (without.all(axis=1) == without.any(axis=1)).all()
+    assert abs(without[:, 0].mean() - 0.12) < 0.07
+    assert np.median(irregular[without[:, 0]]) > 2 * np.median(irregular[~without[:, 0]])
+    assert set(cohort.label[without[:, 0]]) == {0, 1}
+
+
+@pytest.mark.parametrize("effect", [1.0, 20.0])
+def test_peaks_are_the_largest_deflections_of_the_clean_lead(monkeypatch, effect):
+    monkeypatch.setattr(synthetic, "_background", lambda *_: np.zeros((5000, 8)))
+    cohort = load(settings(effect=effect))
+
+    for record, lead, symbols, samples in annotations(cohort):
+        x = np.abs(cohort.signals[record, :, lead])
+        for (onset, peak, offset), kind in zip(samples.reshape(-1, 3), symbols[1::3], strict=True):
+            # The generator looks at one beat; the tails of its neighbours may add 1 microvolt.
+            where = f"record {record + 1}, lead {LEADS[lead]}, {kind} at {peak}"
+            assert x[peak] >= x[onset + 1 : offset].max() - 0.001, where
+            assert np.abs(cohort.signals[record, onset:offset]).max() > 0.02, where
+
+
+def test_signal_is_flat_before_qrs_where_no_p_is_annotated(monkeypatch):
+    monkeypatch.setattr(synthetic, "_background", lambda *_: np.zeros((5000, 8)))
+    cohort = load(settings(records=40))
+    before_qrs = {True: [], False: []}
+    for record in range(40):
+        symbols, samples = cohort.delineation.lead(record, LEADS.index("ii"))
+        t = symbols.index("t")
+        n = symbols.index("N", t)
+        between = cohort.signals[record, samples[t + 1] : samples[n - 1], LEADS.index("ii")]
+        before_qrs["p" in symbols].append(np.abs(between).max())
+
+    # At its offset t has fallen to 4 % of its height.
+    assert max(before_qrs[False]) < 0.05 < np.median(before_qrs[True])
+
+
+def test_peaks_differ_between_leads(cohort):
+    n = np.stack([peaks(cohort, 0, "N", lead) for lead in LEADS])
+
+    assert (np.ptp(n, axis=0) > 0).all()
+
+
+def test_noise_is_as_large_as_asked():
+    quiet, loud = load(settings(noise=0.0, records=40)), load(settings(noise=0.1, records=40))
+    noise = (loud.signals - quiet.signals)[:, :, [0, 1, 6, 7, 8, 9, 10, 11]]
+
+    # Both have the same beats and wander. The level is log-normal over subjects with median .1
+    # and sigma .3, so that its median over 40 has a standard error of 6 %.
+    assert np.array_equal(quiet.delineation.samples, loud.delineation.samples)
+    assert np.median(noise.std(axis=(1, 2))) == pytest.approx(0.1, rel=0.2)
+
+
+@pytest.mark.parametrize("stream", ["flipped", "ones", "redrawn"])
+def test_at_effect_0_nothing_but_the_label_follows_the_label_stream(monkeypatch, stream):
+    expected = load(settings(effect=0.0))
+    labels = {
+        "flipped": 1 - expected.label,
+        "ones": np.ones_like(expected.label),
+        "redrawn": np.random.default_rng(99).integers(0, 2, len(expected.label)),
+    }[stream]
+    monkeypatch.setattr(synthetic, "_draw_labels", lambda *_: labels)
+
+    null, real = load(settings(effect=0.0)), load(settings(effect=1.0))
+
+    assert np.array_equal(null.label, labels)
+    assert null.signals.tobytes() == expected.signals.tobytes()
+    assert null.delineation.symbols.tobytes() == expected.delineation.symbols.tobytes()
+    assert null.delineation.samples.tobytes() == expected.delineation.samples.tobytes()
+    assert np.array_equal(null.male, expected.male)
+    assert np.array_equal(null.age, expected.age)
+    # The same stream does reach the signals where there is an effect to carry.
+    assert real.signals.tobytes() != expected.signals.tobytes()
+
+
+@pytest.mark.parametrize(("effect", "is_null"), [(0.0, True), (0.5, False)])
+def test_voltage_and_age_tell_the_label_only_where_there_is_an_effect(effect, is_null):
+    aucs = []
+    for seed in range(6):  # over cohorts, since one in twenty honest ones misses its interval
+        cohort = load(settings(records=50, effect=effect, seed=seed))
+        X = np.column_stack([sokolow(cohort), cohort.age, cohort.male])
+        aucs.append(roc_auc_score(cohort.label, out_of_fold(X, cohort.label)))
+    half = 2.57 * np.std(aucs, ddof=1) / np.sqrt(6)  # Student's t, 5 degrees of freedom, 95 %
+
+    assert (abs(np.mean(aucs) - 0.5) < half) == is_null
+
+
+def test_effect_1_is_learnt_well_but_not_perfectly(cohort):
+    voltage = np.hstack(voltages(cohort))
+    subject = np.column_stack([cohort.age, cohort.male])
+    y_score = out_of_fold(np.hstack([voltage, subject]), cohort.label)
+    accuracy = ((y_score > 0.5) == cohort.label).mean()
+    subject_accuracy = ((out_of_fold(subject, cohort.label) > 0.5) == cohort.label).mean()
+
+    assert auc_interval(cohort.label, out_of_fold(voltage, cohort.label))[0] > 0.75
+    assert 0.78 < accuracy < 0.93
+    assert 0.65 < subject_accuracy < 0.85
+
+
+def test_larger_effect_separates_the_labels_further():
+    gaps = []
+    for effect in (0.0, 0.5, 1.0, 2.0):
+        cohort = load(settings(records=40, effect=effect))
+        index = sokolow(cohort)
+        gaps.append(index[cohort.label == 1].mean() - index[cohort.label == 0].mean())
+
+    assert (np.diff(gaps) > 0.2).all()
+    assert abs(gaps[0]) < 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"records": 1},
+        {"records": 12.0},
+        {"effect": -0.1},
+        {"effect": float("nan")},
+        {"effect": float("inf")},
+        {"noise": -0.01},
+        {"noise": float("inf")},
+        {"seed": -1},
+        {"seed": True},
+        {"name": "ludb"},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong):
+    right = {"name": "synthetic", "records": 12, "effect": 1.0, "noise": 0.02, "seed": 0}
+    check = TypeAdapter(SyntheticSettings).validate_python
+
+    assert check(right) == settings()
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        check(right | wrong)
