@@ -116,7 +116,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def known_fields() -> tuple[str, ...]:
     """Return every field that an override may name, as `group.field`, and every group."""
-    of_groups = {
+    of_groups: dict[str, list[Any]] = {
         "data": [source.settings for source in SOURCES.values()],
         "features": [form.settings for form in FORMS.values()],
         "model": [architecture.settings for architecture in MODELS.values()],
@@ -213,14 +213,13 @@ def _check_convolution(model: dict[str, Any]) -> None:
 
 
 def _check_pair(settings: RunSettings) -> None:
-    if settings.features.kind != settings.model.input_kind:
-        fitting = [
-            name for name, form in FORMS.items() if form.settings.kind == settings.model.input_kind
-        ]
+    model, features = settings.model.name, settings.features.name
+    needed, given = MODELS[model].inputs, FORMS[features].kind
+    if needed != given:
+        fitting = " or ".join(name for name, form in FORMS.items() if form.kind == needed)
         raise InputError(
-            f"model={settings.model.name} needs {settings.model.input_kind} inputs, "
-            f"features={settings.features.name} gives {settings.features.kind} ones. "
-            f"Choose features={' or '.join(fitting)}, or another model"
+            f"model={model} needs {needed} inputs, features={features} gives {given} ones. "
+            f"Choose features={fitting}, or another model"
         )
 
 

@@ -1,13 +1,14 @@
 """What a person sees: what will run, how far it is, and what came out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -36,6 +37,7 @@ class Outcome:
         std: Standard deviation over folds.
         ap_interval: 95 % interval of the pooled average precision.
         seconds: Of training and scoring.
+        note: What a reader must know about the cohort, or empty.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Outcome:
     std: Metrics | None = None
     ap_interval: tuple[float, float] = (float("nan"), float("nan"))
     seconds: float = float("nan")
+    note: str = ""
 
 
 class Watch:
@@ -90,17 +93,17 @@ class Watch:
             return
         settings = self._settings
         shape = " x ".join(map(str, features.input_shape))
-        lines = [
+        self._print(
             f"{settings.name}: {shape} inputs, {n_parameters:,} parameters, "
-            f"{len(self._splits)} folds x {settings.train.epochs} epochs",
-            f"{cohort.name}: {len(features.records)} records, prevalence {features.y.mean():.3f}"
-            + _dropped(features),
-        ]
+            f"{len(self._splits)} folds x {settings.train.epochs} epochs"
+        )
         if self._shown == "full":
-            lines.append(f"tracked in {_where(settings)}")
-        self._print(*lines)
-        if cohort.note:
-            self._print(cohort.note, style="yellow")
+            self._print(
+                f"{cohort.name}: {len(features.records)} records, "
+                f"prevalence {features.y.mean():.3f}{_dropped(features)}",
+                f"tracked in {_where(settings)}",
+            )
+            self._note(cohort)
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch."""
@@ -124,26 +127,31 @@ class Watch:
     ) -> Outcome:
         """Show what came out, in full or in a line, and return it as a row."""
         ap = result.summary.pooled["ap"]
+        mean, std = result.summary.mean, result.summary.std
         outcome = Outcome(
             self._settings.name,
-            mean=result.summary.mean,
-            std=result.summary.std,
+            mean=mean,
+            std=std,
             ap_interval=(ap.low, ap.high),
             seconds=sum(fold.seconds for fold in result.folds),
+            note=cohort.note,
         )
         if self._shown != "full":
             self._print(
-                f"{outcome.name}: ap {_pair(outcome.mean.ap, outcome.std.ap)}, accuracy "
-                f"{_pair(outcome.mean.accuracy, outcome.std.accuracy)}, {outcome.seconds:.1f} s"
+                f"{outcome.name}: ap {_pair(mean.ap, std.ap)}, accuracy "
+                f"{_pair(mean.accuracy, std.accuracy)}, {outcome.seconds:.1f} s"
             )
             return outcome
         self._console.print(result_table(result, f"{outcome.name} on {cohort.name}"))
-        if cohort.note:
-            self._print(cohort.note, style="yellow")
+        self._note(cohort)
         self._print(f"files: {folder}")
         if run_id is not None:
             self._print(f"run: {outcome.name} ({run_id})", f"compare: {_ui(self._settings)}")
         return outcome
+
+    def _note(self, cohort: Cohort) -> None:
+        if cohort.note:
+            self._print(cohort.note, style="yellow")
 
     def _print(self, *lines: str, style: str | None = None) -> None:
         for line in lines:
@@ -173,23 +181,31 @@ def result_table(result: CVResult, title: str) -> Table:
     return table
 
 
-def sweep_table(outcomes: Sequence[Outcome]) -> Table:
-    """Make the table of a sweep, the highest mean average precision first."""
-    title = f"{len(outcomes)} configurations, by ap"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for column in ("configuration", "ap", "ap 95 %", "accuracy", "roc_auc", "seconds"):
-        left = column == "configuration"
-        table.add_column(column, justify="left" if left else "right", overflow="fold")
-    for one in sorted(outcomes, key=_rank):
+def sweep_table(choices: Sequence[Mapping[str, str]], outcomes: Sequence[Outcome]) -> Table:
+    """Make the table of a sweep, the highest mean average precision first.
+
+    Args:
+        choices: What tells each configuration from the others, by the name of the override.
+        outcomes: What each came to.
+    """
+    title = f"{len(outcomes)} configurations by mean ap over folds (interval: pooled ap)"
+    notes = "\n".join(dict.fromkeys(outcome.note for outcome in outcomes if outcome.note))
+    table = Table(
+        title=title, title_justify="left", caption=notes, caption_justify="left", box=SIMPLE_HEAD
+    )
+    keys = list(dict.fromkeys(key for choice in choices for key in choice))
+    for key in keys:
+        table.add_column(key.rpartition(".")[2], overflow="fold")
+    for column in ("ap", "std", "95 % from", "to", "accuracy", "std", "seconds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for choice, one in sorted(zip(choices, outcomes, strict=True), key=lambda row: _rank(row[1])):
+        chosen = [escape(choice.get(key, "")) for key in keys]
         if one.mean is None or one.std is None:
-            table.add_row(one.name, "FAILED", style="red")
+            table.add_row(*chosen, "FAILED", style="red")
             continue
-        ap, accuracy, auc = (
-            _pair(getattr(one.mean, name), getattr(one.std, name))
-            for name in ("ap", "accuracy", "roc_auc")
-        )
-        low, high = one.ap_interval
-        table.add_row(one.name, ap, f"{low:.3f} {high:.3f}", accuracy, auc, f"{one.seconds:.1f}")
+        values = (one.mean.ap, one.std.ap, *one.ap_interval, one.mean.accuracy, one.std.accuracy)
+        cells = [_number(value) for value in values]
+        table.add_row(*chosen, *cells, f"{one.seconds:.1f}")
     return table
 
 

@@ -12,9 +12,9 @@ from lvh.metrics import THRESHOLD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MODEL, _BASELINE, _FOLD = "#1f4e79", "#b5651d", "#9db7d1"
+_MARGIN = 4  # pixels
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 
 
@@ -28,32 +28,44 @@ def draw_all(result: CVResult, y: npt.NDArray[np.int64], title: str, folder: Pat
         folder: Where the files go.
     """
     panels = {
+        "scores": _scores,
         "precision_recall": _precision_recall,
         "roc": _roc,
         "learning_curves": _learning_curves,
         "confusion_matrix": _confusion_matrix,
+        "probabilities": _probabilities,
     }
-    for name, draw in panels.items():
-        figure, axes = _figure(1, 1, (4.8, 4.2))
-        draw(axes[0], result, y)
-        _save(figure, folder / f"{name}.png")
-    figure, axes = _figure(2, 3, (13, 8))
-    for ax, draw in zip(axes, [_scores, *panels.values(), _probabilities], strict=True):
-        draw(ax, result, y)
-    figure.suptitle(title)
-    _save(figure, folder / "summary.png")
-
-
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
+    figure = Figure(figsize=(13, 8), layout="constrained", dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = dict(zip(panels, figure.subplots(2, 3).ravel(), strict=True))
+    for name, draw in panels.items():
+        draw(axes[name], result, y)
+    figure.suptitle(title)
+    canvas.draw()  # once: every panel's own file is cut from this picture
+    pixels = np.asarray(canvas.buffer_rgba())
+    _save(pixels, folder / "summary.png")
+    for name, ax in axes.items():
+        _save(_cut(pixels, ax), folder / f"{name}.png")
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def _cut(pixels: npt.NDArray[np.uint8], ax: "Axes") -> npt.NDArray[np.uint8]:
+    """Return the part of the picture that holds one panel with its title and labels."""
+    box = ax.get_tightbbox() or ax.get_window_extent()
+    top, bottom = len(pixels) - box.y1, len(pixels) - box.y0
+    return pixels[
+        max(0, int(top) - _MARGIN) : int(bottom) + _MARGIN,
+        max(0, int(box.x0) - _MARGIN) : int(box.x1) + _MARGIN,
+    ]
+
+
+def _save(pixels: npt.NDArray[np.uint8], path: Path) -> None:
+    from matplotlib.image import imsave
+
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=100, format="png")
+        imsave(temporary, np.ascontiguousarray(pixels), format="png")
 
 
 def _scores(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:

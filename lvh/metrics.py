@@ -178,9 +178,6 @@ def _ranking(positive: Floats, negative: Floats, y_score: Floats) -> tuple[Float
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Divide; NaN where there is nothing to divide by."""
-    return np.divide(
-        numerator,
-        denominator,
-        out=np.full(np.shape(numerator), np.nan),
-        where=denominator > 0,
-    )
+    out = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return out

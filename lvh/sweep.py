@@ -47,26 +47,23 @@ def run_sweep(
         threads = _threads(workers, len(settings))
         added = [f"tracking.parent={tracked.run_id or 'null'}"]
         added += [] if threads is None else [f"train.threads={threads}"]
+        at_once = "in turn" if workers is None else f"{workers} at a time"
+        console.print(f"sweep of {len(points)} configurations, {at_once}")
         launched = launch([points[at] + added for at in settings])
         by_point = dict(zip(settings, launched, strict=True))
         by_point |= {at: Outcome("", str(error)) for at, error in refused.items()}
-        outcomes = [
-            replace(by_point[at], name=name) for at, name in enumerate(_distinguishing(points))
-        ]
-        console.print(sweep_table(outcomes))
-        _report_failures(outcomes, console)
+        outcomes = [by_point[at] for at in range(len(points))]
+        choices = _choices(points)
+        console.print(sweep_table(choices, outcomes))
+        _report_failures(choices, outcomes, console)
     return outcomes
 
 
 def record_failure(tracking: TrackingSettings, overrides: Sequence[str], error: LvhError) -> None:
     """Track a configuration that failed before it could start."""
-    params = dict(
-        override.lstrip("+~").split("=", 1)
-        for override in overrides
-        if "=" in override and not override.startswith("tracking.")
-    )
-    name = " ".join(f"{key}={value}" for key, value in params.items())
-    with suppress(type(error)), tracked_run(tracking, "configuration", name, params, {}):
+    kept = [override for override in overrides if not override.startswith("tracking.")]
+    params = _params(kept)
+    with suppress(type(error)), tracked_run(tracking, "configuration", _name(params), params, {}):
         raise error
 
 
@@ -95,15 +92,30 @@ def _threads(workers: int | None, n_points: int) -> int | None:
     return None if workers is None else max(1, cores() // min(workers, n_points))
 
 
-def _distinguishing(points: Sequence[Point]) -> list[str]:
-    """Name each point by the overrides that not all points share."""
+def _choices(points: Sequence[Point]) -> list[dict[str, str]]:
+    """Return of each point the overrides that not all points share."""
     common = set(points[0]).intersection(*points) if len(points) > 1 else set()
-    return [" ".join(one for one in point if one not in common) for point in points]
+    return [_params([one for one in point if one not in common]) for point in points]
 
 
-def _report_failures(outcomes: Sequence[Outcome], console: Console) -> None:
-    failed = [outcome for outcome in outcomes if outcome.error]
-    for outcome in failed:
-        console.print(f"FAILED {outcome.name}: {outcome.error}", style="red", markup=False)
+def _params(overrides: Sequence[str]) -> dict[str, str]:
+    """Split overrides into names and values, without signs and quotes of Hydra's grammar."""
+    pairs = (override.lstrip("+~").partition("=") for override in overrides)
+    return {key: value.strip("'\"") for key, _, value in pairs}
+
+
+def _report_failures(
+    choices: Sequence[dict[str, str]], outcomes: Sequence[Outcome], console: Console
+) -> None:
+    failed = 0
+    for choice, outcome in zip(choices, outcomes, strict=True):
+        if outcome.error:
+            failed += 1
+            told = f"FAILED {_name(choice)}: {outcome.error}"
+            console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
     if failed:
-        raise LvhError(f"{len(failed)} of {len(outcomes)} configurations failed")
+        raise LvhError(f"{failed} of {len(outcomes)} configurations failed")
+
+
+def _name(params: dict[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in params.items())

@@ -5,19 +5,20 @@ from typing import Any, NamedTuple
 
 from lvh.cohort import Cohort
 from lvh.features import ntp, raw
-from lvh.features.base import FeatureSet, filled
+from lvh.features.base import FeatureSet, Kind, filled
 
-__all__ = ["FORMS", "FeatureSet", "Form", "filled"]
+__all__ = ["FORMS", "FeatureSet", "Form", "Kind", "filled"]
 
 
 class Form(NamedTuple):
-    """A feature form: its settings and the function that takes them."""
+    """A feature form: its settings, the function that takes them, and what that delivers."""
 
     settings: type
     extract: Callable[[Cohort, Any], FeatureSet]
+    kind: Kind
 
 
 FORMS = {
-    "ntp": Form(ntp.NtpSettings, ntp.extract),
-    "raw": Form(raw.RawSettings, raw.extract),
+    "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular"),
+    "raw": Form(raw.RawSettings, raw.extract, "signal"),
 }

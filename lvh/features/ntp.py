@@ -1,14 +1,14 @@
 """`ntp`: the mean signal at onset, peak and offset of the N (QRS), t and p waves."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.cohort import Cohort
 from lvh.errors import InputError
-from lvh.features.base import FeatureSet, Fill, Kind, feature_set
+from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.scaling import scaled
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
@@ -28,7 +28,6 @@ class NtpSettings:
             the run.
     """
 
-    kind: ClassVar[Kind] = "tabular"
     name: Literal["ntp"]
     missing_p: Fill
     malformed: Literal["drop", "fail"]
@@ -45,7 +44,7 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
         InputError: A malformed record, where the settings say fail.
     """
     means = fiducial_means(cohort, scaled(cohort.signals, "minmax", cohort.records))
-    malformed = np.isnan(means[:, :, :6]).any(axis=2)
+    malformed = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
     dropped = {int(i): _reason(cohort, malformed[i]) for i in np.nonzero(malformed.any(axis=1))[0]}
     if dropped and settings.malformed == "fail":
         listed = "; ".join(f"{cohort.records[i]}: {reason}" for i, reason in dropped.items())
@@ -100,7 +99,7 @@ def fiducial_means(cohort: Cohort, signals: npt.NDArray[np.float32]) -> npt.NDAr
 def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Code ages in years one-hot by decade, shape (n_records, 8); ends are open."""
     decade = np.clip(age // 10 * 10, _DECADES[0], _DECADES[-1])
-    return (decade[:, None] == _DECADES).astype(np.float64)
+    return np.equal(decade[:, None], _DECADES).astype(np.float64)
 
 
 def _starts(symbols: str, pattern: str) -> npt.NDArray[np.int64]:

@@ -1,13 +1,13 @@
 """`raw`: the waveforms themselves."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lvh.cohort import Cohort
 from lvh.errors import InputError
-from lvh.features.base import FeatureSet, Kind, feature_set
+from lvh.features.base import FeatureSet, feature_set
 from lvh.features.scaling import Scaling, scaled
 
 
@@ -20,7 +20,6 @@ class RawSettings:
         scaling: See `lvh.features.scaling.scaled`.
     """
 
-    kind: ClassVar[Kind] = "signal"
     name: Literal["raw"]
     leads: Annotated[tuple[str, ...], Field(min_length=1)]
     scaling: Scaling

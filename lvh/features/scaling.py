@@ -34,4 +34,4 @@ def scaled(
             f"features.scaling: minmax needs a range in every lead. "
             f"Received: a flat lead in record {', '.join(flat[:5])}"
         )
-    return (signals - low) / span
+    return np.asarray((signals - low) / span)

@@ -5,7 +5,7 @@ leads; a 1-D convolution over the leads as channels is the same function with th
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, Strict
 
@@ -29,7 +29,6 @@ class CnnSettings:
         bn_momentum: Of the moving statistics of batch normalization.
     """
 
-    input_kind: ClassVar[str] = "signal"
     name: Literal["cnn"]
     kernel_size: Annotated[int, Strict(), Field(ge=1)]
     strides: Annotated[int, Strict(), Field(ge=1)]

@@ -1,7 +1,7 @@
 """`dnn`: the report's dense network on tabular inputs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, Strict
 
@@ -19,7 +19,6 @@ class DnnSettings:
         bn_momentum: Of the moving statistics of batch normalization.
     """
 
-    input_kind: ClassVar[str] = "tabular"
     name: Literal["dnn"]
     units: tuple[
         Annotated[int, Strict(), Field(ge=1)],

@@ -45,7 +45,7 @@ def cached_arrays(
     arrays = build()
     try:
         with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, digest=np.array(digest(arrays)), **arrays)
+            np.savez(file, allow_pickle=False, digest=np.array(digest(arrays)), **dict(arrays))
     except EnvironmentFault as fault:
         _log.warning("%s; the next run reads the data set again", fault)
     return arrays
