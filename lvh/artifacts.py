@@ -78,7 +78,7 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
                 features.subjects[i],
                 features.y[i],
                 repr(float(y_score)),
-                int(y_score >= THRESHOLD),
+                int(y_score > THRESHOLD),
             )
             for fold in result.folds
             for i, y_score in zip(fold.split.scored, fold.y_score, strict=True)

@@ -144,7 +144,7 @@ def _learning_curves(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> 
 def _confusion_matrix(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
     from sklearn.metrics import confusion_matrix
 
-    counts = confusion_matrix(y[result.scored], result.y_score >= THRESHOLD, labels=[0, 1])
+    counts = confusion_matrix(y[result.scored], result.y_score > THRESHOLD, labels=[0, 1])
     ax.imshow(counts, cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(counts):
         dark = count > counts.max() / 2

@@ -17,7 +17,7 @@ class Metrics:
     """Scores of one set of predictions; NaN where a score is not defined.
 
     Attributes:
-        accuracy: Share of correct predictions at the threshold .5.
+        accuracy: Share of correct predictions; positive is a score above .5, as in Keras.
         precision: Positive predictive value; 0 where nothing is predicted positive.
         recall: Sensitivity.
         specificity: True negative rate.
@@ -140,7 +140,7 @@ def _weighted(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
     """
     positive = weights * y_true
     negative = weights - positive
-    predicted = y_score >= THRESHOLD
+    predicted = y_score > THRESHOLD
     total, p, n = weights.sum(axis=1), positive.sum(axis=1), negative.sum(axis=1)
     tp, fp = positive[:, predicted].sum(axis=1), negative[:, predicted].sum(axis=1)
     clipped = np.clip(y_score, _EPSILON, 1 - _EPSILON)

@@ -286,7 +286,7 @@ def _traced(model: "keras.Model", optimizer: Any, batch_size: int) -> tuple[Any,
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)
             loss_sum += loss * tf.cast(tf.shape(batch)[0], tf.float32)
-            correct += tf.reduce_sum(tf.cast((scores >= 0.5) == (labels >= 0.5), tf.float32))
+            correct += tf.reduce_sum(tf.cast((scores > 0.5) == (labels > 0.5), tf.float32))
         total = tf.cast(n_records, tf.float32)
         return loss_sum / total, correct / total
 
@@ -298,7 +298,8 @@ def _traced(model: "keras.Model", optimizer: Any, batch_size: int) -> tuple[Any,
 
 
 def _values(variables: list[Any]) -> list[npt.NDArray[Any]]:
-    return [np.array(variable) for variable in variables]
+    # copies: what `numpy` returns may share memory with a variable that changes in place
+    return [np.array(variable.value.numpy()) for variable in variables]
 
 
 def _assign(variables: list[Any], values: list[npt.NDArray[Any]]) -> None:

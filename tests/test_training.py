@@ -1,0 +1,176 @@
+"""Training: Keras's own results, repeatable to the bit, traced once."""
+
+import keras
+import numpy as np
+import pytest
+
+from lvh.errors import InputError, LvhError
+from lvh.models.cnn import CnnSettings
+from lvh.models.cnn import build as build_cnn
+from lvh.models.dnn import DnnSettings
+from lvh.models.dnn import build as build_dnn
+from lvh.training import KerasLearner, TrainSettings, check_train, start_backend
+
+NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend():
+    start_backend(None)
+
+
+def train_settings(**changes) -> TrainSettings:
+    values = {
+        "epochs": 3, "batch_size": 32, "learning_rate": 1e-3, "patience": None,
+        "restore_best": True, "threads": None, **changes,
+    }
+    return TrainSettings(**values)
+
+
+def dnn(**changes) -> KerasLearner:
+    return KerasLearner(
+        build_dnn(DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,)), train_settings(**changes)
+    )
+
+
+def problem(n: int = 75, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Make a learnable problem; 75 records leave a last partial batch of 11."""
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n, 12)).astype(np.float32)
+    return X, (X[:, 0] + 0.5 * random.normal(size=n) > 0).astype(np.int64)
+
+
+def fit(learner, X, y, seed=1, validation=NOTHING, on_epoch=lambda epoch: None):
+    return learner.fit(X, y, *validation, np.random.SeedSequence(seed), on_epoch)
+
+
+@pytest.mark.parametrize("name", ["dnn", "cnn"])
+def test_agrees_with_keras_fit(name):
+    """From the same weights, in the same order, an epoch is Keras's epoch.
+
+    Penalties, moving statistics, the last partial batch and Adam's state all enter.
+    """
+    random = np.random.default_rng(0)
+    if name == "dnn":
+        X, y = problem()
+        model = build_dnn(DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,))
+    else:
+        X = random.normal(size=(45, 400, 2)).astype(np.float32)
+        y = random.integers(0, 2, 45)
+        model = build_cnn(CnnSettings("cnn", 50, 10, (6, 5, 4), 0.0, 0.9), (400, 2))
+    oracle = keras.models.clone_model(model)
+    oracle.set_weights(model.get_weights())
+    oracle.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
+    history = oracle.fit(X, y, batch_size=32, epochs=2, shuffle=False, verbose=0).history
+    learner = KerasLearner(model, train_settings())
+    order = np.arange(len(y))
+    got = [learner._epoch(X, y.astype(np.float32), order) for _ in range(2)]
+    # the same sums in another order: float32 rounding, enlarged by two epochs of Adam
+    np.testing.assert_allclose([loss for loss, _ in got], history["loss"], rtol=1e-4)
+    np.testing.assert_allclose([acc for _, acc in got], history["accuracy"], rtol=1e-6)
+    for mine, theirs in zip(model.weights, oracle.weights, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=2e-4, err_msg=mine.path)
+
+
+def test_learns():
+    X, y = problem(300)
+    learner = dnn(epochs=40)
+    history = fit(learner, X, y)
+    assert len(history.loss) == len(history.accuracy) == history.kept_epoch == 40
+    assert history.loss[-1] < 0.6 * history.loss[0]
+    X_new, y_new = problem(300, seed=9)
+    assert ((learner.predict(X_new) > 0.5) == y_new).mean() > 0.8  # chance is .5 +- .03
+
+
+def test_repeats_to_the_bit_and_forgets_what_it_learned_before():
+    X, y = problem()
+    learner = dnn()
+    first = fit(learner, X, y, seed=1), learner.predict(X)
+    fit(learner, X[::-1].copy(), 1 - y, seed=2)  # another fold in between
+    again = fit(learner, X, y, seed=1), learner.predict(X)
+    fresh = dnn()
+    anew = fit(fresh, X, y, seed=1), fresh.predict(X)
+    for history, scores in (again, anew):
+        assert history == first[0]
+        np.testing.assert_array_equal(scores, first[1])
+
+
+def test_dropout_repeats_to_the_bit():
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(40, 400, 2)).astype(np.float32), random.integers(0, 2, 40)
+    nothing = X[:0], y[:0]
+    runs = []
+    for _ in range(2):
+        model = build_cnn(CnnSettings("cnn", 50, 10, (6, 5, 4), 0.5, 0.9), (400, 2))
+        learner = KerasLearner(model, train_settings())
+        runs.append((fit(learner, X, y, validation=nothing), learner.predict(X)))
+    assert runs[0][0] == runs[1][0]
+    np.testing.assert_array_equal(runs[0][1], runs[1][1])
+
+
+def test_seeds_differ():
+    X, y = problem()
+    learner = dnn()
+    assert fit(learner, X, y, seed=1).loss != fit(learner, X, y, seed=2).loss
+
+
+def test_traces_once_whatever_the_fold_sizes():
+    learner = dnn(epochs=2)
+    for n in (75, 64, 33):
+        X, y = problem(n)
+        fit(learner, X, y, seed=n)
+        learner.predict(X)
+    assert learner._epoch.experimental_get_tracing_count() == 1
+    assert learner._scores.experimental_get_tracing_count() == 1
+
+
+def test_reports_every_epoch():
+    X, y = problem()
+    seen: list[int] = []
+    fit(dnn(epochs=4), X, y, on_epoch=seen.append)
+    assert seen == [1, 2, 3, 4]
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    X, y = problem(60)
+    validation = problem(60, seed=3)
+    learner = dnn(epochs=400, patience=5, learning_rate=0.03)
+    history = fit(learner, X, y, validation=validation)
+    best = int(np.argmin(history.validation_loss))
+    assert history.kept_epoch == best + 1
+    assert len(history.loss) == history.kept_epoch + 5 < 400
+    y_score = np.clip(learner.predict(validation[0]), 1e-7, 1 - 1e-7)
+    loss = -np.mean(np.where(validation[1] == 1, np.log(y_score), np.log(1 - y_score)))
+    assert loss == pytest.approx(history.validation_loss[best], rel=1e-5)
+
+
+def test_early_stopping_without_restoring_uses_the_last_epoch():
+    X, y = problem(60)
+    learner = dnn(epochs=400, patience=5, learning_rate=0.03, restore_best=False)
+    history = fit(learner, X, y, validation=problem(60, seed=3))
+    assert history.kept_epoch == len(history.loss)
+    assert len(history.loss) == int(np.argmin(history.validation_loss)) + 1 + 5
+
+
+def test_validation_records_do_not_train():
+    """They may stop a training; without patience they may not change a bit of it."""
+    X, y = problem()
+    learner = dnn()
+    without = fit(learner, X, y), learner.predict(X)
+    with_ = fit(learner, X, y, validation=problem(20, seed=4)), learner.predict(X)
+    assert with_[0].loss == without[0].loss
+    assert len(with_[0].validation_loss) == 3
+    np.testing.assert_array_equal(with_[1], without[1])
+
+
+def test_a_loss_that_is_not_finite_is_an_error():
+    X, y = problem()
+    X[0, 0] = np.inf
+    with pytest.raises(LvhError, match=r"loss became nan in epoch 1.*train\.learning_rate"):
+        fit(dnn(), X, y)
+
+
+def test_patience_without_validation_is_refused():
+    with pytest.raises(InputError, match=r"train\.patience: needs .*cv\.validation"):
+        check_train(train_settings(patience=3), 0.0)
+    check_train(train_settings(patience=3), 0.2)
