@@ -20,8 +20,8 @@ from lvh.training import TrainSettings, check_train
 
 Plain = str | int | float | bool | None
 
-_NUMBERED_GROUP = re.compile(r"(kernel|stride)=(?!null$)(.*)", re.DOTALL)
-_BARE_NUMBER = re.compile(r"(?<![\w'\".-])\d+(?![\w'\".])")
+_GROUP = re.compile(r"(data|features|model|kernel|stride|cv|train|tracking)=(.*)", re.DOTALL)
+_NOT_A_WORD = re.compile(r"(?<![\w'\".-])(?:\d+|null|true|false)(?![\w'\".])")
 _CONVOLUTION = ("kernel_size", "strides")
 _T = TypeVar("_T")
 
@@ -56,7 +56,7 @@ class RunSettings:
             for letter, field in zip("ks", _CONVOLUTION, strict=True)
             if hasattr(self.model, field)
         ]
-        return "-".join([self.model.name, self.features.name, *convolution])
+        return "-".join([*convolution, self.model.name, self.features.name])
 
     def params(self) -> dict[str, Plain]:
         """Flatten the settings for comparison: choices and kernel and stride by plain names."""
@@ -87,16 +87,16 @@ def conf_dir() -> Path:
 
 
 def quoted(arguments: list[str]) -> list[str]:
-    """Quote bare numbers where an argument chooses a kernel or stride.
+    """Quote numbers, null, true and false where an argument chooses an option of a group.
 
     Hydra reads `stride=10` as a number and then refuses it as the name of an option; what a
     user means is the option "10".
     """
     result = []
     for argument in arguments:
-        match = _NUMBERED_GROUP.fullmatch(argument)
+        match = _GROUP.fullmatch(argument)
         if match is not None:
-            argument = f"{match[1]}={_BARE_NUMBER.sub(_in_quotes, match[2])}"
+            argument = f"{match[1]}={_NOT_A_WORD.sub(_in_quotes, match[2])}"
         result.append(argument)
     return result
 

@@ -18,7 +18,7 @@ from lvh.crossval import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.folds import Split
 from lvh.metrics import Metrics, mean_and_std
-from lvh.tracking import resolved_uri
+from lvh.tracking import OpenedRun, TrackingSettings, resolved_uri
 
 Shown = Literal["full", "bar", "line"]
 
@@ -123,7 +123,7 @@ class Watch:
             )
 
     def conclude(
-        self, result: CVResult, cohort: Cohort, folder: Path, run_id: str | None
+        self, result: CVResult, cohort: Cohort, folder: Path, opened: OpenedRun | None
     ) -> Outcome:
         """Show what came out, in full or in a line, and return it as a row."""
         ap = result.summary.pooled["ap"]
@@ -145,8 +145,8 @@ class Watch:
         self._console.print(result_table(result, f"{outcome.name} on {cohort.name}"))
         self._note(cohort)
         self._print(f"files: {folder}")
-        if run_id is not None:
-            self._print(f"run: {outcome.name} ({run_id})", f"compare: {_ui(self._settings)}")
+        if opened is not None:
+            self._print(compare_hint(self._settings.tracking, opened))
         return outcome
 
     def _note(self, cohort: Cohort) -> None:
@@ -250,17 +250,16 @@ def _dropped(features: FeatureSet) -> str:
     return ", without " + "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
 
 
+def compare_hint(tracking: TrackingSettings, opened: OpenedRun) -> str:
+    """Say how to see a run beside the others in the MLflow UI."""
+    if tracking.uri is not None and tracking.uri.startswith("http"):
+        return f"compare: {tracking.uri.rstrip('/')}/{opened.page}"
+    store = "" if tracking.uri is None else f" --backend-store-uri {tracking.uri}"
+    return f"compare: mlflow ui{store}, then http://127.0.0.1:5000/{opened.page}"
+
+
 def _where(settings: RunSettings) -> str:
     tracking = settings.tracking
     if tracking.name == "off":
         return "nothing (tracking=off)"
     return f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
-
-
-def _ui(settings: RunSettings) -> str:
-    uri = settings.tracking.uri
-    if uri is None:
-        return "mlflow ui (in this directory; open the address it prints)"
-    if uri.startswith("http"):
-        return uri
-    return f"mlflow ui --backend-store-uri {uri}"

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MODEL, _BASELINE, _FOLD = "#1f4e79", "#b5651d", "#9db7d1"
-_MARGIN = 4  # pixels
+_SIZE = (13.0, 8.4)  # inches
+_DPI = 100
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 
 
@@ -38,26 +39,38 @@ def draw_all(result: CVResult, y: npt.NDArray[np.int64], title: str, folder: Pat
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 8), layout="constrained", dpi=100)
+    figure = Figure(figsize=_SIZE, dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
-    axes = dict(zip(panels, figure.subplots(2, 3).ravel(), strict=True))
-    for name, draw in panels.items():
-        draw(axes[name], result, y)
-    figure.suptitle(title)
+    for at, draw in enumerate(panels.values()):
+        left, bottom, width, height = _cell(at)
+        inside = (left + 0.055, bottom + 0.075, width - 0.07, height - 0.12)
+        draw(figure.add_axes(inside), result, y)
+    figure.suptitle(title, y=0.985)
     canvas.draw()  # once: every panel's own file is cut from this picture
     pixels = np.asarray(canvas.buffer_rgba())
     _save(pixels, folder / "summary.png")
-    for name, ax in axes.items():
-        _save(_cut(pixels, ax), folder / f"{name}.png")
+    for at, name in enumerate(panels):
+        _save(_cut(pixels, _cell(at)), folder / f"{name}.png")
 
 
-def _cut(pixels: npt.NDArray[np.uint8], ax: "Axes") -> npt.NDArray[np.uint8]:
-    """Return the part of the picture that holds one panel with its title and labels."""
-    box = ax.get_tightbbox() or ax.get_window_extent()
-    top, bottom = len(pixels) - box.y1, len(pixels) - box.y0
+def _cell(at: int) -> tuple[float, float, float, float]:
+    """Return a panel's left, bottom, width and height as shares of the figure.
+
+    Fixed cells, two rows of three below the title: matplotlib's own layouts lay out every
+    text twice and take longer than the drawing.
+    """
+    row, column = divmod(at, 3)
+    return column / 3, 0.95 * (1 - row) / 2, 1 / 3, 0.95 / 2
+
+
+def _cut(
+    pixels: npt.NDArray[np.uint8], cell: tuple[float, float, float, float]
+) -> npt.NDArray[np.uint8]:
+    left, bottom, width, height = cell
+    rows, columns = pixels.shape[:2]
+    top = round((1 - bottom - height) * rows)
     return pixels[
-        max(0, int(top) - _MARGIN) : int(bottom) + _MARGIN,
-        max(0, int(box.x0) - _MARGIN) : int(box.x1) + _MARGIN,
+        top : round((1 - bottom) * rows), round(left * columns) : round((left + width) * columns)
     ]
 
 
@@ -132,11 +145,13 @@ def _learning_curves(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> 
     for at, fold in enumerate(result.folds):
         epochs = range(1, len(fold.history.loss) + 1)
         label = "training" if at == 0 else None
-        ax.plot(epochs, fold.history.loss, color=_MODEL, linewidth=0.8, alpha=0.6, label=label)
+        marker = "." if len(epochs) == 1 else None  # a line of one point is not seen
+        look: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.6, "marker": marker}
+        ax.plot(epochs, fold.history.loss, color=_MODEL, label=label, **look)
         if fold.history.validation_loss:
             label = "validation" if at == 0 else None
             losses = fold.history.validation_loss
-            ax.plot(epochs, losses, color=_BASELINE, linewidth=0.8, alpha=0.6, label=label)
+            ax.plot(epochs, losses, color=_BASELINE, label=label, **look)
     ax.set(title="Learning curves", xlabel="epoch", ylabel="loss", yscale="log")
     ax.legend(fontsize=8)
 

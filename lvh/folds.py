@@ -1,5 +1,6 @@
 """Which records train, which stop the training, which are scored."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -70,8 +71,8 @@ def splits(
         settings: See `CvSettings`.
 
     Raises:
-        InputError: One class only, in all or in the training part of a fold, or fewer
-            subjects (of either class) than folds.
+        InputError: One class only, in all or in the training part of a fold, fewer
+            subjects (of either class) than folds, or a share that leaves none to train on.
     """
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # of a subject, by its first record
@@ -97,11 +98,12 @@ def splits(
 def _subject_splits(
     positive: Indices, settings: CvSettings, state: int
 ) -> Iterator[tuple[Indices, Indices]]:
-    from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
+    from sklearn.model_selection import KFold, StratifiedKFold
 
     if settings.scheme == "holdout":
-        splitter = ShuffleSplit(1, test_size=settings.test_size, random_state=state)
-    elif settings.scheme == "stratified":
+        yield _drawn(len(positive), settings.test_size, state, "test_size")
+        return
+    if settings.scheme == "stratified":
         splitter = StratifiedKFold(settings.folds, shuffle=True, random_state=state)
     else:
         splitter = KFold(settings.folds, shuffle=True, random_state=state)
@@ -111,11 +113,22 @@ def _subject_splits(
 def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indices, Indices]:
     if settings.validation == 0:
         return learned, learned[:0]
+    train, validation = _drawn(len(learned), settings.validation, state, "validation")
+    return learned[np.sort(train)], learned[np.sort(validation)]
+
+
+def _drawn(n: int, share: float, state: int, field: str) -> tuple[Indices, Indices]:
+    """Draw a share of n subjects; return the others, and those drawn."""
     from sklearn.model_selection import ShuffleSplit
 
-    splitter = ShuffleSplit(1, test_size=settings.validation, random_state=state)
-    train, validation = next(splitter.split(learned))
-    return learned[np.sort(train)], learned[np.sort(validation)]
+    if math.ceil(share * n) >= n:
+        raise InputError(
+            f"cv.{field}: expected a share that leaves subjects to train on. "
+            f"Received: {share:g} of {n} subjects"
+        )
+    splitter = ShuffleSplit(1, test_size=share, random_state=state)
+    others, drawn = next(splitter.split(np.zeros(n)))
+    return others, drawn
 
 
 def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:

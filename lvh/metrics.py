@@ -107,6 +107,7 @@ def bootstrap_intervals(
 
     Returns:
         An interval for each name in `NAMES`; its estimate is the score of all predictions.
+        Resamples in which a score is not defined do not count in it.
     """
     distinct, member = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(seed)
@@ -122,7 +123,9 @@ def bootstrap_intervals(
     estimates = astuple(score(y_true, y_score))
     intervals = {}
     for name, estimate, *values in zip(NAMES, estimates, *parts, strict=True):
-        low, high = np.nanquantile(np.concatenate(values), [tail, 1 - tail])
+        of_resamples = np.concatenate(values)
+        defined = of_resamples[~np.isnan(of_resamples)]
+        low, high = np.quantile(defined, [tail, 1 - tail]) if defined.size else (np.nan, np.nan)
         intervals[name] = Interval(estimate, float(low), float(high))
     return intervals
 

@@ -54,9 +54,20 @@ def main() -> int:
         signal.signal(number, _interrupt)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     sys.argv[1:] = quoted(sys.argv[1:])
+    failures: list[Exception] = []
+
+    def task(config: DictConfig) -> "Outcome | None":
+        try:
+            return job(config)
+        except Exception as error:
+            failures.append(error)  # raised below: Hydra would add a line of its own
+            return None
+
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     try:
-        entry(job)()
+        entry(task)()
+        if failures:
+            raise failures[0]
     except Interrupted as interruption:
         return _fail(str(interruption), interruption.exit_code)
     except Exception as error:
@@ -156,7 +167,7 @@ def train(
         figures.draw_all(result, features.y, f"{settings.name} on {cohort.name}", folder)
         tracked.log_result(result)
         tracked.log_folder(folder)
-    return watch.conclude(result, cohort, folder, tracked.run_id)
+    return watch.conclude(result, cohort, folder, tracked.opened)
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from lvh.config import RunSettings
-from lvh.console import Outcome, sweep_table
+from lvh.console import Outcome, compare_hint, sweep_table
 from lvh.errors import InputError, LvhError
 from lvh.tracking import TrackingSettings, tracked_run
 
@@ -40,12 +40,15 @@ def run_sweep(
     """
     settings, refused = _checked(points, check)
     tracking = next(iter(settings.values())).tracking
-    with tracked_run(tracking, "sweep", f"sweep of {len(points)}", {}, {}) as tracked:
-        of_sweep = replace(tracking, parent=tracked.run_id)
+    name = f"{' x '.join(_swept(points))}, {len(points)} runs"
+    with tracked_run(tracking, "sweep", name, {}, {}) as tracked:
+        opened = tracked.opened
+        parent = None if opened is None else opened.run_id
+        of_sweep = replace(tracking, parent=parent)
         for at, error in refused.items():
             record_failure(of_sweep, points[at], error)
         threads = _threads(workers, len(settings))
-        added = [f"tracking.parent={tracked.run_id or 'null'}"]
+        added = [f"tracking.parent={parent or 'null'}"]
         added += [] if threads is None else [f"train.threads={threads}"]
         at_once = "in turn" if workers is None else f"{workers} at a time"
         console.print(f"sweep of {len(points)} configurations, {at_once}")
@@ -55,6 +58,9 @@ def run_sweep(
         outcomes = [by_point[at] for at in range(len(points))]
         choices = _choices(points)
         console.print(sweep_table(choices, outcomes))
+        if opened is not None:
+            hint = compare_hint(tracking, opened)
+            console.print(hint, markup=False, highlight=False, soft_wrap=True)
         _report_failures(choices, outcomes, console)
     return outcomes
 
@@ -96,6 +102,12 @@ def _choices(points: Sequence[Point]) -> list[dict[str, str]]:
     """Return of each point the overrides that not all points share."""
     common = set(points[0]).intersection(*points) if len(points) > 1 else set()
     return [_params([one for one in point if one not in common]) for point in points]
+
+
+def _swept(points: Sequence[Point]) -> list[str]:
+    """Return the names of the overrides that vary, the last part of each."""
+    keys = dict.fromkeys(key for choice in _choices(points) for key in choice)
+    return [key.rpartition(".")[2] for key in keys]
 
 
 def _params(overrides: Sequence[str]) -> dict[str, str]:

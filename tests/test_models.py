@@ -51,7 +51,7 @@ def test_cnn_has_the_reports_parameters_in_every_layer():
 def test_cnn_has_the_reports_layers_in_order():
     model = build(cnn_settings(), (5000, 4))
     block = ["Conv1D", "BatchNormalization", "ReLU", "Dropout"]
-    expected = [*block * 5][:-1] + ["GlobalAveragePooling1D", "Dense"]
+    expected = [*[*(block * 5)][:-1], "GlobalAveragePooling1D", "Dense"]
     assert [type(layer).__name__ for layer in model.layers] == expected
     assert {layer.rate for layer in model.layers if isinstance(layer, layers.Dropout)} == {0.5}
 
@@ -63,13 +63,13 @@ def test_cnn_is_the_same_function_as_two_dimensional_convolutions():
     two = report_cnn(250, 50, filters)
     random = np.random.default_rng(0)
     weights = [
-        random.uniform(0.5, 2, w.shape) if "variance" in w.path else 0.1 * random.normal(size=w.shape)
+        random.uniform(0.5, 2, w.shape)
+        if "variance" in w.path
+        else 0.1 * random.normal(size=w.shape)
         for w in one.weights
     ]
     one.set_weights(weights)
-    two.set_weights(
-        [a.reshape(w.shape) for a, w in zip(weights, two.weights, strict=True)]
-    )
+    two.set_weights([a.reshape(w.shape) for a, w in zip(weights, two.weights, strict=True)])
     X = random.normal(size=(3, 5000, 4)).astype(np.float32)
     pooled = []
     for model, inputs in ((one, X), (two, X[..., None])):
@@ -86,7 +86,12 @@ def test_cnn_is_the_same_function_as_two_dimensional_convolutions():
 def test_dnn_has_the_reports_layers():
     model = MODELS["dnn"].build(dnn_settings(), (117,))
     assert [layer.count_params() for layer in model.layers] == [
-        117 * 64 + 64, 4 * 64, 64 * 32 + 32, 4 * 32, 32 * 8 + 8, 9,
+        117 * 64 + 64,
+        4 * 64,
+        64 * 32 + 32,
+        4 * 32,
+        32 * 8 + 8,
+        9,
     ]
     penalized = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None)]
     assert [layer.units for layer in penalized] == [32]
@@ -113,8 +118,11 @@ def test_momentum_reaches_every_batch_normalization():
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "lengths"),
-    [(250, 5, [951, 947, 943, 939, 935]), (500, 125, [37, 33, 29, 25, 21]),
-     (4984, 1, [17, 13, 9, 5, 1])],
+    [
+        (250, 5, [951, 947, 943, 939, 935]),
+        (500, 125, [37, 33, 29, 25, 21]),
+        (4984, 1, [17, 13, 9, 5, 1]),
+    ],
 )
 def test_output_lengths(kernel, stride, lengths):
     assert output_lengths(cnn_settings(kernel, stride), 5000) == lengths

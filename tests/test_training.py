@@ -21,8 +21,13 @@ def _backend():
 
 def train_settings(**changes) -> TrainSettings:
     values = {
-        "epochs": 3, "batch_size": 32, "learning_rate": 1e-3, "patience": None,
-        "restore_best": True, "threads": None, **changes,
+        "epochs": 3,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "patience": None,
+        "restore_best": True,
+        "threads": None,
+        **changes,
     }
     return TrainSettings(**values)
 

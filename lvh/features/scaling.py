@@ -29,7 +29,7 @@ def scaled(
     low = signals.min(axis=1, keepdims=True)
     span = signals.max(axis=1, keepdims=True) - low
     if not (span > 0).all():
-        flat = sorted({records[i] for i in np.nonzero(~(span > 0))[0]})
+        flat = [records[i] for i in np.unique(np.nonzero(~(span > 0))[0])]
         raise InputError(
             f"features.scaling: minmax needs a range in every lead. "
             f"Received: a flat lead in record {', '.join(flat[:5])}"

@@ -1,7 +1,7 @@
 """A parsed cohort kept as one NumPy archive, so that a second run need not parse again."""
 
 import logging
-import zipfile
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def cached_arrays(
         build: Makes the arrays; called only if they are not kept.
         digest: Hash of the arrays' content, kept beside them and checked on reading.
     """
-    if path.exists():
+    if os.path.exists(path):  # False, not an error, where the folder may not be entered
         kept = _read(path, digest)
         if kept is not None:
             return kept
@@ -53,9 +53,10 @@ def cached_arrays(
 
 def _read(path: Path, digest: Callable[[Arrays], str]) -> Arrays | None:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: np.load leaves a torn file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         kept = str(arrays.pop("digest"))
         return arrays if digest(arrays) == kept else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # NumPy, zipfile and zlib raise a dozen kinds for a damaged file
         return None

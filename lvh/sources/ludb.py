@@ -32,6 +32,7 @@ FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
 _FORMAT = 1  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
+_MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
 _UNITS_PER_MV = 1000.0
 _INVALID = -32768  # WFDB's mark for a sample that was not recorded
 _CONTENT = ("records", "fs", "digital", "symbols", "samples", "offsets", "male", "age", "label")
@@ -63,7 +64,7 @@ def load(settings: LudbSettings) -> Cohort:
         InputError: A file is missing or malformed.
         EnvironmentFault: The data set has to be downloaded and cannot be.
     """
-    root = Path(settings.root).expanduser() if settings.root else _downloaded(settings.url)
+    root = Path(os.path.expanduser(settings.root)) if settings.root else _downloaded(settings.url)
     records = _record_names(root)
     path = cache_dir() / "cohorts" / f"ludb-{_state(root, records)}.npz"
     arrays = cached_arrays(path, lambda: _parse(root, records), _digest)
@@ -93,12 +94,12 @@ def _downloaded(url: str) -> Path:
 def _record_names(root: Path) -> tuple[str, ...]:
     listing = root / "RECORDS"
     try:
-        lines = listing.read_text(encoding="utf-8").split()
-    except OSError as error:
+        text = wfdb.read_bytes(listing, root, _MAX_LISTING_BYTES)
+    except InputError as error:
         raise InputError(
-            f"{listing}: cannot be read: {error.strerror}. Expected in data.root the folder of "
-            "LUDB that holds RECORDS and data/"
+            f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
         ) from None
+    lines = text.decode("utf-8", errors="replace").split()
     matches = [_RECORD_NAME.fullmatch(line) for line in lines]
     for line, match in zip(lines, matches, strict=True):
         if match is None:
@@ -114,11 +115,15 @@ def _record_names(root: Path) -> tuple[str, ...]:
 
 def _state(root: Path, records: tuple[str, ...]) -> str:
     """Hash what tells a changed data set from the one that was cached, without reading it."""
-    seen = sorted(
-        (entry.name, status.st_size, status.st_mtime_ns)
-        for entry in os.scandir(root / "data")
-        for status in (entry.stat(),)
-    )
+    try:
+        with os.scandir(root / "data") as entries:
+            seen = sorted(
+                (entry.name, status.st_size, status.st_mtime_ns)
+                for entry in entries
+                for status in (entry.stat(),)
+            )
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
     return hashlib.sha256(repr((_FORMAT, records, seen)).encode()).hexdigest()[:16]
 
 

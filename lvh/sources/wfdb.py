@@ -65,7 +65,7 @@ def read_header(path: Path, root: Path) -> Header:
     Raises:
         InputError: Missing file, or any field that is absent, malformed or out of range.
     """
-    text = _read_bytes(path, root, _MAX_TEXT_BYTES).decode("utf-8", errors="replace")
+    text = read_bytes(path, root, _MAX_TEXT_BYTES).decode("utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     comments = tuple(line[1:] for line in lines if line.startswith("#"))
     fields = [line.split() for line in lines if not line.startswith("#")]
@@ -106,7 +106,7 @@ def read_signals(header: Header, root: Path) -> npt.NDArray[np.int16]:
     """
     path = header.path.parent / header.data_file
     expected = header.n_samples * len(header.leads) * 2
-    data = _read_bytes(path, root, expected, exact=True)
+    data = read_bytes(path, root, expected, exact=True)
     signals = np.frombuffer(data, dtype="<i2").reshape(header.n_samples, len(header.leads))
     sums = signals.sum(axis=0, dtype=np.int64).astype(np.int16)  # wraps as the format asks
     for lead, declared, found in zip(header.leads, header.checksums, sums, strict=True):
@@ -131,7 +131,7 @@ def read_annotations(
         InputError: The file is missing, cut short, holds another kind of annotation, or a
             sample outside the record.
     """
-    data = _read_bytes(path, root, _MAX_ANNOTATION_BYTES)
+    data = read_bytes(path, root, _MAX_ANNOTATION_BYTES)
     if len(data) < 2 or len(data) % 2 or data[-2:] != b"\0\0":
         raise InputError(
             f"{path}: expected 16-bit words that end with a zero. Received: {len(data)} bytes, "
@@ -152,6 +152,30 @@ def read_annotations(
             f"Received: {samples.min()} to {samples.max()}"
         )
     return symbols, samples.astype(np.int32)
+
+
+def read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> bytes:
+    """Read a file of `limit` bytes at most (or exactly), refusing links out of `root`.
+
+    The size is checked before anything is allocated.
+
+    Raises:
+        InputError: No regular file inside `root`, of another size, or unreadable.
+    """
+    try:
+        status = path.stat()  # a link that leads in a circle ends here
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{path}: expected a file inside {root}. Received: a link to outside")
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path}: expected a regular file. Received: something else")
+        if status.st_size > limit or (exact and status.st_size != limit):
+            bound = f"{limit} bytes" if exact else f"at most {limit} bytes"
+            raise InputError(f"{path}: expected {bound}. Received: {status.st_size}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a file. Received: nothing there") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,24 +280,3 @@ def _expand(
         np.array(kept_codes, dtype=np.int32),
         np.clip(kept_steps, -(2**31), 2**31 - 1).astype(np.int32),
     )
-
-
-def _read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> bytes:
-    """Read a file of `limit` bytes at most (or exactly), refusing links out of `root`.
-
-    The size is checked before anything is allocated.
-    """
-    try:
-        status = path.stat()  # a link that leads in a circle ends here
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise InputError(f"{path}: expected a file inside {root}. Received: a link to outside")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: expected a regular file. Received: something else")
-        if status.st_size > limit or (exact and status.st_size != limit):
-            bound = f"{limit} bytes" if exact else f"at most {limit} bytes"
-            raise InputError(f"{path}: expected {bound}. Received: {status.st_size}")
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a file. Received: nothing there") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,59 @@
+# Everything a newcomer needs, by `make help`. The environment lives in .venv and is made at need.
+PYTHON ?= python3
+DATA ?= synthetic
+ARGS ?=
+PORT ?= 5000
+BIN := .venv/bin
+ENV := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env run sweep test test-slow lint format bench ui wheel lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(ENV) ## make the environment from the lock
+
+run: $(ENV) ## run the main job on generated records; DATA=ludb for LUDB, ARGS="model=cnn ..." for more
+	$(BIN)/python -m lvh.run data=$(DATA) $(ARGS)
+
+sweep: $(ENV) ## a small sweep of four configurations on generated records
+	$(BIN)/python -m lvh.run -m data=synthetic data.records=60 model=cnn kernel=250,400 stride=50,125 train.epochs=2 cv.folds=3 $(ARGS)
+
+ui: $(ENV) ## open the MLflow UI on this directory's runs, at http://127.0.0.1:PORT
+	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT)
+
+test: $(ENV) ## run the tests that take minutes; with LVH_LUDB_ROOT set, on LUDB too
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(ENV) ## run the long tests, among them the MLflow UI in a browser
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(ENV) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(ENV) ## mend the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(ENV) ## measure start, reading, tracking and training; writes experiments/speed/
+	$(BIN)/python experiments/speed/measure.py
+
+wheel: $(ENV) ## build dist/*.whl
+	$(BIN)/python -m build --wheel --no-isolation
+
+lock: $(ENV) ## solve requirements.lock anew: versions and hashes for Python 3.11 to 3.13
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+
+clean: ## remove what commands here have made, except results
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(ENV): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "make: Python 3.11 to 3.13 expected, received $$($(PYTHON) --version); choose one by PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(ENV)

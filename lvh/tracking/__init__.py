@@ -1,0 +1,231 @@
+"""From results to MLflow, beside the training: it never waits for the store."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lvh.cohort import Cohort
+from lvh.crossval import CVResult, FoldResult
+from lvh.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from lvh.tracking.mlflow_run import MlflowRun
+
+Plain = str | int | float | bool | None
+Level = Literal["sweep", "configuration", "fold"]
+
+_SQLITE = "sqlite:///"
+_keys = count()
+_runs: "dict[int, MlflowRun]" = {}  # in the process that records
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """Where results are tracked.
+
+    Attributes:
+        name: `mlflow` or `off`.
+        uri: MLflow tracking URI; None for `mlflow.db` in the working directory.
+        experiment: Name of the MLflow experiment.
+        parent: Run that this one belongs to; a sweep sets it for its configurations.
+    """
+
+    name: Literal["mlflow", "off"]
+    uri: str | None
+    experiment: str
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunToOpen:
+    """A run to be created in a store.
+
+    Attributes:
+        uri: Of the store.
+        database: File of an embedded store, None for any other.
+        settings: Name the experiment and the run's parent.
+        level: Which level of the tree the run stands on.
+        name: Shown in the UI.
+        params: Of the run.
+        tags: Of the run, beside `level`.
+    """
+
+    uri: str
+    database: Path | None
+    settings: TrackingSettings
+    level: Level
+    name: str
+    params: Mapping[str, Plain]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun:
+    """A run as others may refer to it.
+
+    Attributes:
+        run_id: Its identity in the store.
+        page: Place of its experiment's saved view in the UI, below the server's address.
+    """
+
+    run_id: str
+    page: str
+
+
+class Tracked:
+    """Records a run, one thing after another, in a process of its own.
+
+    Importing MLflow takes seconds of processor time, which a thread would take from the
+    training, and a server may be slow; neither is worth waiting for. A store that cannot be
+    opened is told at the next call, any other fault when the run ends.
+    """
+
+    def __init__(self, opening: "RunToOpen | None") -> None:
+        """Begin to open the run; None records nothing."""
+        self._pending: list[Future[None]] = []
+        self._opened: Future[OpenedRun] | None = None
+        self._key = next(_keys)
+        if opening is not None:
+            self._opened = _recorder().submit(_open, self._key, opening)
+
+    @property
+    def opened(self) -> OpenedRun | None:
+        """The run, once it is open; None where nothing is recorded."""
+        return None if self._opened is None else self._opened.result()
+
+    def log_data(self, cohort: Cohort, n_used: int) -> None:
+        """Record which data the run is made from."""
+        self._later("log_data", cohort.name, cohort.fingerprint, cohort.note, n_used)
+
+    def log_fold(self, fold: FoldResult) -> None:
+        """Record one fold's scores and history as a run of its own."""
+        self._later("log_fold", fold)
+
+    def log_result(self, result: CVResult) -> None:
+        """Record means, deviations, intervals and baselines."""
+        self._later("log_result", result)
+
+    def log_folder(self, folder: Path) -> None:
+        """Record every file of a folder as an artifact."""
+        self._later("log_folder", folder)
+
+    def end(self, status: Literal["FINISHED", "FAILED", "KILLED"], error: str = "") -> None:
+        """End the run and wait until all is recorded.
+
+        Raises:
+            EnvironmentFault: Something could not be recorded.
+        """
+        self._later("end", status, error)
+        for done in self._pending:
+            done.result()
+
+    def _later(self, action: str, *arguments: object) -> None:
+        if self._opened is None:
+            return
+        if self._opened.done():
+            self._opened.result()
+        self._pending.append(_recorder().submit(_act, self._key, action, *arguments))
+
+
+@contextmanager
+def tracked_run(
+    settings: TrackingSettings,
+    level: Level,
+    name: str,
+    params: Mapping[str, Plain],
+    tags: Mapping[str, str],
+) -> Iterator[Tracked]:
+    """Track what the body does as one run, and end that run however the body ends.
+
+    FINISHED; FAILED, with the reason as a tag, after an error; KILLED after an interruption.
+
+    Raises:
+        EnvironmentFault: The tracking store cannot be reached or written.
+    """
+    opening = None
+    if settings.name == "mlflow":
+        _check_folder(settings)
+        database = _database(settings)
+        opening = RunToOpen(resolved_uri(settings), database, settings, level, name, params, tags)
+    tracked = Tracked(opening)
+    try:
+        yield tracked
+    except Exception as error:
+        with suppress(EnvironmentFault):  # the first fault is the one to tell
+            tracked.end("FAILED", f"{type(error).__name__}: {error}")
+        raise
+    except BaseException:
+        with suppress(EnvironmentFault):
+            tracked.end("KILLED")
+        raise
+    tracked.end("FINISHED")
+
+
+def resolved_uri(settings: TrackingSettings) -> str:
+    """Return the tracking URI, absolute: `mlflow.db` in the working directory by default."""
+    return settings.uri or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
+
+
+@lru_cache(maxsize=1)
+def _recorder() -> ProcessPoolExecutor:
+    """Return the process that records; all runs of this process share it."""
+    # spawned: a fork after TensorFlow has started its threads may hang
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_ignore_interrupts)
+
+
+def _ignore_interrupts() -> None:
+    """Let the parent decide: it has still to record that the run was interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _open(key: int, opening: "RunToOpen") -> OpenedRun:
+    with _faults_told():
+        from lvh.tracking.mlflow_run import MlflowRun
+
+        run = _runs[key] = MlflowRun(opening)
+        return run.opened
+
+
+def _act(key: int, action: str, *arguments: object) -> None:
+    if key in _runs:  # else the fault was told when it could not be opened
+        with _faults_told():
+            getattr(_runs[key], action)(*arguments)
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """Turn what goes wrong in the store into one fault of the environment."""
+    from lvh.tracking import mlflow_run
+
+    try:
+        yield
+    except mlflow_run.FAULTS as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise EnvironmentFault(
+            f"tracking: cannot use the store of tracking.uri: {reason[0]}. "
+            "tracking=off runs without one"
+        ) from None
+
+
+def _database(settings: TrackingSettings) -> Path | None:
+    """Return the file of an embedded store."""
+    uri = resolved_uri(settings)
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
+def _check_folder(settings: TrackingSettings) -> None:
+    """Tell before training, not after it, that an embedded store cannot be written."""
+    database = _database(settings)
+    if database is not None and not os.access(database.parent, os.W_OK | os.X_OK):
+        raise EnvironmentFault(
+            f"tracking.uri: expected a folder that can be written. Received: {database.parent}. "
+            "tracking=off runs without a store"
+        )

@@ -1,0 +1,200 @@
+"""One run in MLflow; the only module that imports mlflow, and slow to import for that.
+
+A sweep is a run, its configurations are runs below it, their folds below those. Each
+configuration carries all its parameters and mean scores itself, since the UI's filters and
+plots see a run alone.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+# before mlflow reads them: a pickled model runs code when it is loaded, and calling home is
+# for nobody to find out about later
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from lvh.crossval import CVResult, FoldResult
+from lvh.metrics import NAMES
+from lvh.tracking import Level, OpenedRun, Plain, RunToOpen
+
+FAULTS = (MlflowException, SQLAlchemyError, OSError)
+"""What a store raises when it cannot be reached, read or written."""
+
+VIEW = "lvh"
+"""Key of the saved view that every experiment is made with."""
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+
+
+class MlflowRun:
+    """A run in an MLflow store."""
+
+    def __init__(self, opening: RunToOpen) -> None:
+        """Open the store, find or make the experiment, and create the run."""
+        self._name = opening.name
+        # several processes that make one schema at once break it
+        with nullcontext() if opening.database is None else FileLock(f"{opening.database}.lock"):
+            self._client = MlflowClient(tracking_uri=opening.uri)
+            self._experiment_id = self._experiment(opening)
+        tags = {**_tags(opening.level, opening.settings.parent), "mlflow.source.name": "lvh.run"}
+        run = self._client.create_run(
+            self._experiment_id, run_name=opening.name, tags={**tags, **opening.tags}
+        )
+        self._run_id = run.info.run_id
+        page = f"#/experiments/{self._experiment_id}/runs?viewStateShareKey={VIEW}"
+        self.opened = OpenedRun(self._run_id, page)
+        _log_batch(self._client, self._run_id, [], opening.params)
+
+    def log_data(self, name: str, fingerprint: str, note: str, n_used: int) -> None:
+        """Record the data set and its digest as the run's input."""
+        profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
+        # eight digits are what the UI has room for; the whole digest is in the profile
+        dataset = Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
+        tags = [InputTag("mlflow.data.context", "cross-validation")]
+        self._client.log_inputs(self._run_id, datasets=[DatasetInput(dataset, tags)])
+
+    def log_fold(self, fold: FoldResult) -> None:
+        """Record one fold as a run below this one."""
+        repeat, number = fold.split.repeat + 1, fold.split.fold + 1
+        ended = _now()
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=ended - int(fold.seconds * 1000),
+            run_name=f"{self._name} fold {number}" + (f" of repeat {repeat}" if repeat > 1 else ""),
+            tags=_tags("fold", self._run_id),
+        )
+        history = fold.history
+        metrics = _metrics(
+            {**asdict(fold.metrics), "seconds": fold.seconds, "kept_epoch": history.kept_epoch}
+        )
+        curves = {
+            "train_loss": history.loss,
+            "train_accuracy": history.accuracy,
+            "validation_loss": history.validation_loss,
+            "validation_accuracy": history.validation_accuracy,
+        }
+        for name, values in curves.items():
+            for epoch, value in enumerate(values, start=1):
+                metrics += _metrics({name: value}, step=epoch)
+        run_id = run.info.run_id
+        _log_batch(self._client, run_id, metrics, {"repeat": repeat, "fold": number})
+        self._client.set_terminated(run_id, end_time=ended)
+
+    def log_result(self, result: CVResult) -> None:
+        """Record each score's mean, deviation and interval, and the baselines' means.
+
+        Means have the plain names, and no other name sorts between the first of them: the UI
+        shows the first few only.
+        """
+        values: dict[str, float] = {}
+        for name in NAMES:
+            interval = result.summary.pooled[name]
+            values[name] = getattr(result.summary.mean, name)
+            values[f"std_{name}"] = getattr(result.summary.std, name)
+            values[f"pooled_{name}"] = interval.estimate
+            values[f"pooled_{name}_low"] = interval.low
+            values[f"pooled_{name}_high"] = interval.high
+            for baseline, summary in result.baselines.items():
+                prefix = baseline.replace(" + ", "_").replace(" ", "_")
+                values[f"baseline_{prefix}_{name}"] = getattr(summary.mean, name)
+        values["seconds"] = sum(fold.seconds for fold in result.folds)
+        values["folds_done"] = len(result.folds)
+        _log_batch(self._client, self._run_id, _metrics(values), {})
+        self._client.set_tag(self._run_id, "mlflow.note.content", _description(result))
+
+    def log_folder(self, folder: Path) -> None:
+        """Record every file of a folder as an artifact."""
+        self._client.log_artifacts(self._run_id, str(folder))
+
+    def end(self, status: str, error: str) -> None:
+        """End the run; an error becomes a tag."""
+        if error:
+            self._client.set_tag(self._run_id, "error", error[:5000])
+        self._client.set_terminated(self._run_id, status)
+
+    def _experiment(self, opening: RunToOpen) -> str:
+        """Find or make the experiment."""
+        name, database = opening.settings.experiment, opening.database
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        location = None if database is None else (database.parent / "mlartifacts").as_uri()
+        made = str(self._client.create_experiment(name, artifact_location=location))
+        self._client.set_experiment_tag(made, f"mlflow.sharedViewState.{VIEW}", _view())
+        return made
+
+
+def _view() -> str:
+    """Describe a view of the runs table that shows what a person compares.
+
+    The UI of MLflow 3.17 keeps its saved views so; nothing documents the form.
+    """
+    columns = ("params.`model`", "params.`kernel`", "params.`stride`", "metrics.`ap`")
+    state = {
+        "searchFilter": "tags.level = 'configuration'",
+        "orderByKey": "metrics.`ap`",
+        "orderByAsc": False,
+        "selectedColumns": [*columns, "metrics.`std_ap`", "metrics.`accuracy`"],
+    }
+    times = {"createdAt": _now(), "updatedAt": _now()}
+    return json.dumps({"name": "Configurations by ap", "state": json.dumps(state), **times})
+
+
+def _description(result: CVResult) -> str:
+    ap, std = result.summary.mean.ap, result.summary.std.ap
+    baselines = ", ".join(f"{name} {one.mean.ap:.3f}" for name, one in result.baselines.items())
+    interval = result.summary.pooled["ap"]
+    return (
+        f"Mean ap over {len(result.folds)} folds {ap:.3f}, std {std:.3f}; baselines: {baselines}. "
+        f"Pooled ap {interval.estimate:.3f}, 95 % interval {interval.low:.3f} to "
+        f"{interval.high:.3f}."
+    )
+
+
+def _tags(level: Level, parent: str | None) -> dict[str, str]:
+    tags: dict[str, str] = {"level": level}
+    if parent is not None:
+        tags["mlflow.parentRunId"] = parent
+    return tags
+
+
+def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
+    now = _now()
+    return [
+        Metric(name, float(value), now, step)
+        for name, value in values.items()
+        if np.isfinite(value)  # some stores refuse NaN; an absent score says the same
+    ]
+
+
+def _log_batch(
+    client: MlflowClient, run_id: str, metrics: list[Metric], params: Mapping[str, Plain]
+) -> None:
+    entries = [Param(key, _text(value)) for key, value in params.items()]
+    for at in range(0, len(entries), 100):  # the limits of one call
+        client.log_batch(run_id, params=entries[at : at + 100])
+    for at in range(0, len(metrics), 1000):
+        client.log_batch(run_id, metrics=metrics[at : at + 1000])
+
+
+def _now() -> int:
+    return int(time.time() * 1000)  # ms since 1970, as MLflow counts
+
+
+def _text(value: Plain) -> str:
+    return "null" if value is None else str(value)[:6000]

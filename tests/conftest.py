@@ -1,0 +1,168 @@
+"""What several tests share: the cohorts, a cache of their own, and tiny data sets on disk."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from lvh.cohort import LEADS, Cohort
+from lvh.sources import ludb as ludb_source
+from lvh.sources import synthetic
+
+# The same examples in every run, and no verdict that depends on the machine's speed.
+settings.register_profile("lvh", derandomize=True, deadline=None)
+settings.load_profile("lvh")
+
+ANNOTATION_CODES = {"(": 39, ")": 40, "N": 1, "p": 24, "t": 27}
+SKIP = 59
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the user's own cache out of every test."""
+    home = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def ludb_root() -> Path:
+    """Folder of the real data; tests that take it are marked `ludb`."""
+    root = os.environ.get("LVH_LUDB_ROOT")
+    if not root:
+        pytest.skip("LVH_LUDB_ROOT is not set: it names the folder of LUDB 1.0.1")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def ludb(ludb_root: Path, cache_home: Path) -> Cohort:
+    return read_only(load_ludb(ludb_root))
+
+
+@pytest.fixture(scope="session")
+def cohort() -> Cohort:
+    """Forty generated records of both labels, a few of them without p waves."""
+    return read_only(
+        synthetic.load(
+            synthetic.SyntheticSettings("synthetic", records=40, effect=1.0, noise=0.02, seed=0)
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def written_set(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Path:
+    return write_data_set(tmp_path_factory.mktemp("written") / "set", cohort, 3)
+
+
+@pytest.fixture
+def data_set(tmp_path: Path, written_set: Path) -> Path:
+    """The first three generated records on disk, in LUDB's layout, for a test to spoil."""
+    return shutil.copytree(written_set, tmp_path / "set", copy_function=shutil.copyfile)
+
+
+def read_only(cohort: Cohort) -> Cohort:
+    """Lock the arrays of a cohort that many tests share."""
+    of_leads = cohort.delineation
+    for array in (cohort.signals, cohort.male, cohort.age, cohort.label):
+        array.flags.writeable = False
+    for array in (of_leads.symbols, of_leads.samples, of_leads.offsets):
+        array.flags.writeable = False
+    return cohort
+
+
+def load_ludb(root: Path) -> Cohort:
+    """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
+    return ludb_source.load(
+        ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url),
+    )
+
+
+def write_data_set(
+    root: Path, cohort: Cohort, records: int, order: tuple[str, ...] = LEADS
+) -> Path:
+    """Write the head of a cohort as LUDB is written, with the leads in any order."""
+    (root / "data").mkdir(parents=True)
+    for record in range(records):
+        _write_record(root / "data", cohort, record, order)
+    listing = "".join(f"data/{name}\n" for name in cohort.records[:records])
+    (root / "RECORDS").write_text(listing)
+    return root
+
+
+def write_signals(header: Path, digital: np.ndarray) -> None:
+    """Replace a record's signals, shape (n_samples, n_leads), and mend its checksums."""
+    digital = digital.astype("<i2")
+    header.with_suffix(".dat").write_bytes(digital.tobytes())
+    lines = header.read_text().splitlines()
+    for lead, checksum in enumerate(checksums(digital)):
+        fields = lines[1 + lead].split()
+        fields[6] = str(checksum)
+        lines[1 + lead] = " ".join(fields)
+    header.write_text("\n".join(lines) + "\n")
+
+
+def read_dat(header: Path) -> np.ndarray:
+    return np.frombuffer(header.with_suffix(".dat").read_bytes(), "<i2").reshape(-1, len(LEADS))
+
+
+def checksums(digital: np.ndarray) -> list[int]:
+    """Sum each lead modulo 2**16, as a signed number; header(5) of the WFDB guide."""
+    return [(int(total) + 2**15) % 2**16 - 2**15 for total in digital.sum(axis=0, dtype=np.int64)]
+
+
+def annotation_words(symbols: str, samples: np.ndarray) -> list[int]:
+    """Code a delineation as 16-bit words, without the final zero; annot(5) of the WFDB guide."""
+    words, now = [], 0
+    for symbol, sample in zip(symbols, samples.tolist(), strict=True):
+        step = sample - now
+        if step > 1023:
+            words += [SKIP << 10, step >> 16, step & 0xFFFF]
+            step = 0
+        words.append(ANNOTATION_CODES[symbol] << 10 | step)
+        now = sample
+    return words
+
+
+def words_to_bytes(words: list[int]) -> bytes:
+    return np.array([*words, 0], "<u2").tobytes()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace what stands in a text file exactly once."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} in {path}"
+    path.write_text(text.replace(old, new))
+
+
+def _write_record(folder: Path, cohort: Cohort, record: int, order: tuple[str, ...]) -> None:
+    name = cohort.records[record]
+    at = [LEADS.index(lead.lower()) for lead in order]
+    digital = np.rint(cohort.signals[record][:, at] * 1000).astype("<i2")
+    # As in LUDB, the gain is the lead's own range and says nothing about voltage.
+    gains = np.ptp(digital.astype(np.int64), axis=0)
+    lines = [f"{name} {len(order)} {cohort.fs:g} {len(digital)}"]
+    lines += [
+        f"{name}.dat 16 {gain}({baseline})/mV 0 0 {first} {checksum} 0 {lead}"
+        for baseline, (gain, first, checksum, lead) in enumerate(
+            zip(gains, digital[0], checksums(digital), order, strict=True), start=-6
+        )
+    ]
+    diagnosis = "ventricular hypertrophy" if cohort.label[record] else "atrial hypertrophy"
+    lines += [
+        f"#<age>: {cohort.age[record]:.0f}",
+        f"#<sex>: {'M' if cohort.male[record] else 'F'}",
+        "#<diagnoses>:",
+        "#Rhythm: Sinus rhythm.",
+        f"#Left {diagnosis}. ",
+        "#Left ventricular overload. ",
+    ]
+    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
+    (folder / f"{name}.dat").write_bytes(digital.tobytes())
+    for lead, title in enumerate(LEADS):
+        words = annotation_words(*cohort.delineation.lead(record, lead))
+        (folder / f"{name}.{title}").write_bytes(words_to_bytes(words))

@@ -1,0 +1,107 @@
+"""Who may import whom, and what may be imported before the configuration is known."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lvh
+
+PACKAGE = Path(lvh.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = {
+    "errors": set(),
+    "files": {"errors"},
+    "cohort": {"errors"},
+    "metrics": {"errors"},
+    "folds": {"errors"},
+    "models": {"errors"},
+    "sources": {"cohort", "errors", "files"},
+    "features": {"cohort", "errors"},
+    "training": {"metrics", "errors"},
+    "crossval": {"features", "folds", "training", "metrics", "errors"},
+    "figures": {"crossval", "metrics", "files"},
+    "artifacts": {"crossval", "features", "folds", "training", "metrics", "files"},
+    "tracking": {"cohort", "crossval", "metrics", "errors"},
+    "config": {"errors", "features", "folds", "models", "sources", "tracking", "training"},
+    "console": {"cohort", "config", "crossval", "features", "folds", "metrics", "tracking"},
+    "sweep": {"config", "console", "tracking", "errors"},
+    "hydra_errors": {"config", "errors"},
+}
+HEAVY = {
+    "keras": {"training", "models"},
+    "tensorflow": {"training"},
+    "mlflow": {"tracking"},
+    "sklearn": {"folds", "models", "figures"},
+    "matplotlib": {"figures"},
+    "hydra": {"run", "hydra_errors"},
+    "omegaconf": {"run", "hydra_errors", "config"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    here = room(path)
+    if here in ("run", "__init__"):
+        return  # the entry may import all
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("lvh.")}
+    known = ours & {room(module) for module in MODULES}
+    assert known - {here} <= ROOMS[here]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_imports_the_entry(path):
+    assert path.name == "run.py" or "lvh.run" not in imported(path)
+
+
+@pytest.mark.parametrize(("library", "rooms"), HEAVY.items())
+def test_a_library_has_its_rooms(library, rooms):
+    users = {
+        room(path)
+        for path in MODULES
+        if any(name.split(".")[0] == library for name in imported(path))
+    }
+    assert users <= rooms
+
+
+@pytest.mark.parametrize(
+    "function", ["eval", "exec", "instantiate", "pickle", "joblib", "cloudpickle"]
+)
+def test_nothing_runs_code_from_data(function):
+    for path in [*MODULES, *(PACKAGE.parent / "hydra_plugins").rglob("*.py")]:
+        names = {
+            node.id if isinstance(node, ast.Name) else node.attr
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, (ast.Name, ast.Attribute))
+        }
+        assert function not in names | imported(path), path
+
+
+def test_nothing_heavy_is_imported_before_the_configuration_is_known():
+    """`--help` and a wrong override answer in about a second because of this."""
+    code = (
+        "import sys, lvh.run, lvh.config\n"
+        "heavy = {'tensorflow', 'keras', 'mlflow', 'optuna', 'matplotlib', 'sklearn', 'pandas',\n"
+        "         'pooch', 'requests', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

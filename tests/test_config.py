@@ -1,0 +1,170 @@
+"""What a user types becomes settings, or one line that says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from lvh.config import RunSettings, conf_dir, known_fields, plain, quoted, settings_from
+from lvh.errors import InputError
+from lvh.hydra_errors import explained
+
+GROUPS = ("data", "features", "model", "kernel", "stride", "cv", "train", "tracking")
+CHOICES = [
+    (folder, path.stem) for folder in GROUPS for path in sorted((conf_dir() / folder).glob("*"))
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_root_from_outside(monkeypatch):
+    monkeypatch.delenv("LVH_LUDB_ROOT", raising=False)
+
+
+def settings(*overrides: str) -> RunSettings:
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return settings_from(plain(compose("config", quoted(list(overrides)))))
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 -- any, as the entry takes it
+        settings(*overrides)
+    told = explained(caught.value)
+    assert isinstance(told, InputError)
+    assert told.exit_code == 2
+    return str(told)
+
+
+@pytest.mark.parametrize(("group", "option"), CHOICES)
+def test_every_choice_composes(group, option):
+    convolution = ["model=cnn"] if group in ("kernel", "stride") or option == "raw" else []
+    result = settings(*convolution, f"{group}={option}")
+    assert result.params()["model"] in ("cnn", "dnn")
+
+
+@pytest.mark.parametrize("path", sorted(conf_dir().rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_file_says_what_it_is_and_how_it_is_used(path: Path):
+    comment = [line for line in path.read_text().splitlines() if line.startswith("# ")]
+    assert any("python -m lvh.run" in line for line in comment)
+    assert not comment[0].startswith("# @package") or len(comment) > 2
+
+
+def test_defaults_are_the_reports():
+    default = settings()
+    assert default.name == "dnn-ntp"
+    assert (default.cv.scheme, default.cv.folds, default.cv.random_state) == ("kfold", 7, 123)
+    assert (default.train.epochs, default.cv.validation) == (100, 0.0)
+    assert (default.model.units, default.model.l2) == ((64, 32, 8), 0.001)
+    early = settings("train=early_stopping")
+    assert (early.train.patience, early.train.epochs, early.cv.validation) == (30, 200, 0.2)
+    holdout = settings("cv=holdout").cv
+    assert (holdout.scheme, holdout.test_size, holdout.validation) == ("holdout", 0.2, 0.2)
+
+
+def test_a_model_brings_its_features_kernel_and_stride():
+    assert settings("model=cnn").name == "k250-s10-cnn-raw"
+    assert settings("model=cnn").features.leads == ("avl", "v1", "v5", "v6")
+    assert settings("model=dnn").features.name == "ntp"
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        (["stride=10"], "k250-s10-cnn-raw"),
+        (["kernel=400", "stride=125"], "k400-s125-cnn-raw"),
+        (["model.kernel_size=320"], "k320-s10-cnn-raw"),
+        (["model.kernel_size=7", "model.strides=3", "stride=50"], "k7-s3-cnn-raw"),
+    ],
+)
+def test_numbers_choose_kernel_and_stride_unquoted(typed, name):
+    assert settings("model=cnn", *typed).name == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("stride=10", "stride='10'"),
+        ("kernel=250,400,500", "kernel='250','400','500'"),
+        ("stride=choice(5,10)", "stride=choice('5','10')"),
+        ("stride='10'", "stride='10'"),
+        ('kernel="250"', 'kernel="250"'),
+        ("stride=null", "stride='null'"),
+        ("data=synthetic", "data=synthetic"),
+        ("model.kernel_size=320", "model.kernel_size=320"),
+        ("kernel_x=3", "kernel_x=3"),
+        ("-m", "-m"),
+    ],
+)
+def test_only_options_of_groups_are_quoted(typed, expected):
+    assert quoted([typed]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["model=resnet"], ["model=resnet", "cnn, dnn"]),
+        (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),
+        (["model=cnn", "stride=7"], ["stride=7", "5, 10, 50, 125", "model.strides=7"]),
+        (["model=cnn", "kernel=1"], ["kernel=1", "250, 400, 500", "model.kernel_size=1"]),
+        (["modle=cnn"], ["modle", "did you mean model?"]),
+        (["train.epoch=3"], ["train.epoch", "did you mean train.epochs?"]),
+        (["train.zzzzzzzzzzzz=3"], ["train.zzzzzzzzzzzz", "train.batch_size"]),
+        (["qqqqqq=3"], ["qqqqqq", "data, features, model"]),
+        (["+model.widht=3"], ["model.widht", "units, l2"]),
+        (["train.epochs=0"], ["train.epochs", "greater than or equal to 1", "Received: 0"]),
+        (["train.epochs=-1"], ["train.epochs", "Received: -1"]),
+        (["train.epochs=2.5"], ["train.epochs", "integer", "2.5"]),
+        (["train.epochs=true"], ["train.epochs", "integer", "True"]),
+        (["train.epochs=many"], ["train.epochs", "integer", "'many'"]),
+        (["train.learning_rate=nan"], ["train.learning_rate", "finite", "nan"]),
+        (["train.learning_rate=0"], ["train.learning_rate", "greater than 0"]),
+        (["train.patience=5"], ["train.patience", "cv.validation"]),
+        (["cv.folds=1"], ["cv.folds", "greater than or equal to 2", "1"]),
+        (["cv.validation=1"], ["cv.validation", "less than 1"]),
+        (["cv.scheme=loo"], ["cv.scheme", "'kfold', 'stratified' or 'holdout'", "'loo'"]),
+        (["model=cnn", "model.strides=0"], ["model.strides", "greater than or equal to 1"]),
+        (["model=cnn", "model.filters=[]"], ["model.filters", "[]"]),
+        (["model=cnn", "features.leads=v1"], ["features.leads", "'v1'"]),
+        (["model.units=[64,32]"], ["model.units", "[64, 32]"]),
+        (["features.missing_p=median"], ["features.missing_p", "'mean' or 'zero'", "'median'"]),
+        (["data=synthetic", "data.effect=-1"], ["data.effect", "-1"]),
+        (["data=synthetic", "data.records=1"], ["data.records", "1"]),
+        (["seed=-1"], ["seed", "-1"]),
+        (["seed=null"], ["seed", "None"]),
+        (["~train"], ["train"]),
+        (["data=null"], ["data=null", "ludb, synthetic"]),
+        (["train=7"], ["train=7", "fixed"]),
+        (["data.root=${oc.env:NOT_SET_ANYWHERE}"], ["data.root", "NOT_SET_ANYWHERE"]),
+        (["x=["], ["x=["]),
+        (["kernel=250"], ["kernel", "model=dnn has no convolution", "model=cnn"]),
+        (["kernel=250", "stride=5"], ["kernel and stride", "model=dnn has no convolution"]),
+        (["model=cnn", "features=ntp"], ["model=cnn", "features=ntp", "features=raw"]),
+        (["features=raw"], ["model=dnn", "features=raw", "features=ntp"]),
+        (["data._target_=builtins.open"], ["data._target_"]),
+        (["+data._target_=builtins.open"], ["data._target_"]),
+    ],
+    ids=lambda value: " ".join(value) if value and "=" in value[0] else "",
+)
+def test_a_wrong_override_is_named_with_what_is_expected(overrides, parts):
+    told = refusal(*overrides)
+    assert len(told.splitlines()) == 1
+    for part in parts:
+        assert part in told
+
+
+def test_params_tell_configurations_apart_by_plain_names():
+    params = settings("model=cnn", "stride=50", "seed=3").params()
+    assert (params["model"], params["features"], params["data"]) == ("cnn", "raw", "ludb")
+    assert (params["kernel"], params["stride"], params["seed"]) == (250, 50, 3)
+    assert params["features.leads"] == "avl v1 v5 v6"
+    assert not [name for name in params if name.startswith("tracking")]  # may hold a password
+    assert all(value is None or isinstance(value, (str, int, float)) for value in params.values())
+
+
+def test_known_fields_are_the_fields_of_the_files():
+    for model in ("dnn", "cnn"):
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            config = plain(compose("config", [f"model={model}"]))
+        fields = {
+            f"{group}.{field}" for group in GROUPS if group in config for field in config[group]
+        }
+        assert fields <= set(known_fields())

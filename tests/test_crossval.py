@@ -1,0 +1,175 @@
+"""Cross-validation: the scored fold decides nothing."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, average_precision_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lvh.crossval import CVResult, cross_validate
+from lvh.features import FeatureSet
+from lvh.folds import CvSettings, splits
+from lvh.models.baselines import BASELINES
+from lvh.training import History
+
+
+@dataclass
+class Recorder:
+    """A learner that keeps what it was given; scores by the mean of the first input."""
+
+    fits: list = field(default_factory=list)
+    n_parameters: int = 0
+
+    def fit(self, X, y, X_validation, y_validation, seed, on_epoch):
+        self.fits.append((X, y, X_validation, y_validation, seed.generate_state(2).tolist()))
+        self._mean = X[:, 0].mean()
+        on_epoch(1)
+        return History((0.5,), (0.5,), (), (), 1)
+
+    def predict(self, X):
+        assert not np.isnan(X).any()
+        return 1 / (1 + np.exp(-(X[:, 0] - self._mean).astype(float)))
+
+
+def features(n: int = 42, missing: bool = True) -> FeatureSet:
+    random = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    X = random.normal(size=(n, 3)).astype(np.float32) + y[:, None]
+    if missing:
+        X[::5, 2] = np.nan
+    return FeatureSet(
+        "tabular",
+        X,
+        y,
+        ("a", "b", "c"),
+        tuple(map(str, range(n))),
+        np.arange(n).astype(str),
+        np.column_stack([random.uniform(20, 80, n) + 10 * y, random.integers(0, 2, n)]),
+        fill="mean",
+    )
+
+
+def cv(**changes) -> CvSettings:
+    values = {
+        "scheme": "kfold",
+        "folds": 7,
+        "repeats": 1,
+        "random_state": 123,
+        "test_size": 0.2,
+        "validation": 0.0,
+        **changes,
+    }
+    return CvSettings(**values)
+
+
+def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
+    folds = splits(data.y, data.subjects, settings)
+    return cross_validate(
+        data, folds, learner, BASELINES, seed, lambda split, epoch: None, lambda fold: None
+    )
+
+
+def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
+    data = features()
+    learner = Recorder()
+    result = run(learner, data, cv(validation=0.2))
+    assert sorted(result.scored) == list(range(42))
+    for fold, (X, y, X_validation, _, _) in zip(result.folds, learner.fits, strict=True):
+        parts = [fold.split.train, fold.split.validation, fold.split.scored]
+        assert sorted(np.concatenate(parts)) == list(range(42))
+        np.testing.assert_array_equal(y, data.y[fold.split.train])
+        np.testing.assert_array_equal(X[:, 0], data.X[fold.split.train, 0])
+        np.testing.assert_array_equal(X_validation[:, 0], data.X[fold.split.validation, 0])
+
+
+def test_missing_values_are_filled_by_the_training_records_alone():
+    data = features()
+    learner = Recorder()
+    result = run(learner, data, cv(validation=0.2))
+    for fold, (X, _, X_validation, _, _) in zip(result.folds, learner.fits, strict=True):
+        mean = np.nanmean(data.X[fold.split.train, 2].astype(float))
+        for part, of in ((X, fold.split.train), (X_validation, fold.split.validation)):
+            gaps = np.isnan(data.X[of, 2])
+            np.testing.assert_allclose(part[gaps, 2], mean, rtol=1e-6)  # float32
+    assert any(np.isnan(data.X[fold.split.scored, 2]).any() for fold in result.folds)
+
+
+def test_a_planted_leak_has_no_way_in():
+    """Wild values and flipped labels in a scored fold change nothing that trains on others."""
+    data = features()
+    before = Recorder()
+    first = run(before, data, cv(validation=0.2))
+    scored = first.folds[2].split.scored
+    X, y = data.X.copy(), data.y.copy()
+    X[scored], y[scored] = 50.0, 1 - y[scored]
+    poisoned = Recorder()
+    second = run(poisoned, replace(data, X=X, y=y), cv(validation=0.2))
+    for a, b in zip(before.fits[2], poisoned.fits[2], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (first.folds[2].y_score != second.folds[2].y_score).all()  # the poison was there
+
+
+def test_seeds_come_from_seed_repeat_and_fold():
+    learner = Recorder()
+    run(learner, features(), cv(repeats=2, scheme="stratified"))
+    run(learner, features(), cv(), seed=1)
+    seeds = [tuple(fit[4]) for fit in learner.fits]
+    assert len(set(seeds)) == len(seeds) == 21
+    again = Recorder()
+    run(again, features(), cv())
+    assert [tuple(fit[4]) for fit in again.fits] == seeds[:7]
+
+
+def test_results_come_as_they_are_done():
+    data = features()
+    seen = []
+    folds = splits(data.y, data.subjects, cv())
+    cross_validate(
+        data,
+        folds,
+        Recorder(),
+        {},
+        0,
+        lambda split, epoch: seen.append(("epoch", split.fold, epoch)),
+        lambda fold: seen.append(("fold", fold.split.fold)),
+    )
+    assert seen[:4] == [("epoch", 0, 1), ("fold", 0), ("epoch", 1, 1), ("fold", 1)]
+
+
+def test_baselines_are_scikit_learns_on_the_same_folds():
+    data = features(84)
+    result = run(Recorder(), data, cv())
+    logistic = make_pipeline(StandardScaler(), LogisticRegression())
+    accuracies, aps, majorities = [], [], []
+    for fold in result.folds:
+        train, scored = fold.split.train, fold.split.scored
+        logistic.fit(data.age_and_sex[train], data.y[train])
+        y_score = logistic.predict_proba(data.age_and_sex[scored])[:, 1]
+        accuracies.append(accuracy_score(data.y[scored], y_score > 0.5))
+        aps.append(average_precision_score(data.y[scored], y_score))
+        dummy = DummyClassifier().fit(data.age_and_sex[train], data.y[train])
+        majorities.append(dummy.score(data.age_and_sex[scored], data.y[scored]))
+    assert result.baselines["age + sex"].mean.accuracy == pytest.approx(np.mean(accuracies))
+    assert result.baselines["age + sex"].std.accuracy == pytest.approx(np.std(accuracies, ddof=1))
+    assert result.baselines["age + sex"].mean.ap == pytest.approx(np.mean(aps))
+    assert result.baselines["no skill"].mean.accuracy == pytest.approx(np.mean(majorities))
+    assert result.baselines["no skill"].mean.roc_auc == pytest.approx(0.5)
+
+
+@pytest.mark.ludb
+def test_baselines_on_ludb_are_the_measured_ones(ludb):
+    """ludb.md: majority accuracy .54, AP .54; age and sex accuracy about .77, AP .75."""
+    from lvh.features.raw import RawSettings, extract
+
+    data = extract(ludb, RawSettings("raw", ("v5",), "none"))
+    flat = replace(data, X=data.X[:, :1, 0], kind="tabular")
+    result = run(Recorder(), flat, cv(scheme="stratified", repeats=5))
+    age_and_sex, no_skill = result.baselines["age + sex"].mean, result.baselines["no skill"].mean
+    assert no_skill.accuracy == pytest.approx(0.54, abs=0.005)
+    assert no_skill.ap == pytest.approx(0.54, abs=0.005)
+    assert age_and_sex.accuracy == pytest.approx(0.77, abs=0.02)  # other splits: sd about .01
+    assert age_and_sex.ap == pytest.approx(0.75, abs=0.03)

@@ -1,0 +1,296 @@
+"""Folds: scikit-learn's where each record is a subject, and never a subject in two parts."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, reject
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+
+from lvh.errors import InputError
+from lvh.folds import CvSettings, splits
+
+REPORT = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
+
+
+def singles(n):
+    """Subjects of n records, one each, whose names do not sort as they stand."""
+    return np.array([str(record) for record in range(n, 0, -1)])
+
+
+def labels(positive, negative, seed=0):
+    y = np.repeat([1, 0], [positive, negative])
+    return np.random.default_rng(seed).permutation(y)
+
+
+@pytest.mark.ludb
+def test_folds_of_ludb_are_those_of_the_report(ludb):
+    found = splits(ludb.label, ludb.subjects, REPORT)
+
+    assert [len(split.scored) for split in found] == [29, 29, 29, 29, 28, 28, 28]
+    assert [int(ludb.label[split.scored].sum()) for split in found] == [17, 17, 15, 17, 14, 14, 14]
+    expected = KFold(7, shuffle=True, random_state=123).split(np.zeros(200))
+    for split, (train, scored) in zip(found, expected, strict=True):
+        assert split.train.tolist() == train.tolist()
+        assert split.scored.tolist() == scored.tolist()
+        assert split.validation.size == 0
+
+
+@pytest.mark.parametrize(("scheme", "oracle"), [("kfold", KFold), ("stratified", StratifiedKFold)])
+@pytest.mark.parametrize("folds", [2, 5, 7])
+@pytest.mark.parametrize("state", [0, 123])
+def test_single_records_are_split_as_scikit_learn_does(scheme, oracle, folds, state):
+    y = labels(30, 23)
+    settings = replace(REPORT, scheme=scheme, folds=folds, random_state=state)
+
+    found = splits(y, singles(53), settings)
+
+    expected = list(oracle(folds, shuffle=True, random_state=state).split(y, y))
+    assert [(split.repeat, split.fold) for split in found] == [(0, fold) for fold in range(folds)]
+    assert [split.train.tolist() for split in found] == [train.tolist() for train, _ in expected]
+    assert [split.scored.tolist() for split in found] == [test.tolist() for _, test in expected]
+
+
+def test_stratified_folds_have_equal_prevalence():
+    y = labels(50, 41)
+
+    found = splits(y, singles(91), replace(REPORT, scheme="stratified"))
+
+    positives = [int(y[split.scored].sum()) for split in found]
+    sizes = [len(split.scored) for split in found]
+    assert max(positives) - min(positives) == 1
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_repeats_differ_and_the_first_is_the_plain_scheme():
+    y = labels(30, 23)
+    plain = splits(y, singles(53), REPORT)
+
+    found = splits(y, singles(53), replace(REPORT, repeats=3))
+
+    assert [(split.repeat, split.fold) for split in found] == [
+        (repeat, fold) for repeat in range(3) for fold in range(7)
+    ]
+    scored = [[split.scored.tolist() for split in found if split.repeat == n] for n in range(3)]
+    assert scored[0] == [split.scored.tolist() for split in plain]
+    assert scored[0] != scored[1] != scored[2] != scored[0]
+    next_state = splits(y, singles(53), replace(REPORT, random_state=124))
+    assert scored[1] == [split.scored.tolist() for split in next_state]
+
+
+@pytest.mark.parametrize("n", [50, 53, 200])
+def test_holdout_is_train_test_split_twice(n):
+    y = labels(n // 2, n - n // 2)
+    settings = replace(REPORT, scheme="holdout", validation=0.2)
+
+    [split] = splits(y, singles(n), settings)
+
+    learned, scored = train_test_split(np.arange(n), test_size=0.2, random_state=123)
+    train, validation = train_test_split(learned, test_size=0.2, random_state=123)
+    assert split.scored.tolist() == sorted(scored)
+    assert split.validation.tolist() == sorted(validation)
+    assert split.train.tolist() == sorted(train)
+    if n == 200:
+        assert (len(train), len(validation), len(scored)) == (128, 32, 40)
+
+
+def test_holdout_repeats_are_new_draws():
+    found = splits(labels(30, 23), singles(53), replace(REPORT, scheme="holdout", repeats=4))
+
+    assert [split.repeat for split in found] == [0, 1, 2, 3]
+    assert len({tuple(split.scored) for split in found}) == 4
+
+
+def test_validation_is_taken_from_the_training_part_only():
+    y = labels(30, 23)
+    plain = splits(y, singles(53), REPORT)
+
+    found = splits(y, singles(53), replace(REPORT, validation=0.25))
+
+    for before, split in zip(plain, found, strict=True):
+        assert split.scored.tolist() == before.scored.tolist()
+        assert sorted([*split.train, *split.validation]) == before.train.tolist()
+        # As scikit-learn rounds: up, of what is set aside.
+        assert len(split.validation) == np.ceil(0.25 * len(before.train))
+
+
+COHORTS = st.lists(  # records of each subject, as labels
+    st.lists(st.integers(0, 1), min_size=1, max_size=4), min_size=8, max_size=30
+)
+
+
+@given(
+    subjects=COHORTS,
+    order=st.randoms(use_true_random=False),
+    scheme=st.sampled_from(["kfold", "stratified", "holdout"]),
+    folds=st.integers(2, 4),
+    repeats=st.integers(1, 3),
+    state=st.integers(0, 1000),
+    validation=st.sampled_from([0.0, 0.2, 0.5]),
+)
+@examples(max_examples=120)
+def test_no_subject_is_in_two_parts(subjects, order, scheme, folds, repeats, state, validation):
+    rows = [(f"s{number}", label) for number, of in enumerate(subjects) for label in of]
+    order.shuffle(rows)
+    names = np.array([name for name, _ in rows])
+    y = np.array([label for _, label in rows])
+    settings = CvSettings(scheme, folds, repeats, state, 0.3, validation)
+
+    try:
+        found = splits(y, names, settings)
+    except InputError:
+        reject()
+
+    for split in found:
+        parts = [split.train, split.validation, split.scored]
+        assert sorted(np.concatenate(parts)) == list(range(len(y)))
+        owners = [set(names[part]) for part in parts]
+        assert sum(map(len, owners)) == len(set(names))
+        assert all((np.diff(part) > 0).all() for part in parts)
+        assert set(y[split.train]) == {0, 1}
+        assert len(split.scored) > 0
+        assert (len(split.validation) > 0) == (validation > 0)
+    if scheme == "holdout":
+        assert len(found) == repeats
+    else:
+        for repeat in range(repeats):
+            scored = [split.scored for split in found if split.repeat == repeat]
+            assert len(scored) == folds
+            assert sorted(np.concatenate(scored)) == list(range(len(y)))
+
+
+def test_subjects_with_several_records_are_dealt_evenly():
+    names = np.repeat(singles(35), 3)
+    y = np.repeat(labels(21, 14), 3)
+
+    found = splits(y, names, replace(REPORT, scheme="stratified"))
+
+    assert [len(split.scored) for split in found] == [15] * 7
+    assert [int(y[split.scored].sum()) for split in found] == [9] * 7
+
+
+def test_a_subject_is_positive_if_any_of_its_records_is():
+    names = np.repeat(singles(20), 2)
+    y = np.zeros(40, dtype=np.int64)
+    y[[0, 3, 4, 7, 8, 11, 12, 15, 16, 19]] = 1  # the first or second record of the first ten
+
+    found = splits(y, names, replace(REPORT, scheme="stratified", folds=10))
+
+    assert [int(y[split.scored].sum()) for split in found] == [1] * 10
+
+
+def test_names_of_subjects_do_not_matter():
+    y = labels(30, 23)
+    expected = [split.scored.tolist() for split in splits(y, singles(53), REPORT)]
+
+    for names in (np.arange(53).astype(str), np.array([f"p{97 * n % 53}" for n in range(53)])):
+        assert [split.scored.tolist() for split in splits(y, names, REPORT)] == expected
+
+
+FAULTS = {
+    "one class": ((0, 20), {}, "20 records, 0 of them positive"),
+    "other class": ((20, 0), {}, "20 records, 20 of them positive"),
+    "one class, holdout": ((20, 0), {"scheme": "holdout"}, "20 records, 20 of them positive"),
+    "nobody": ((0, 0), {}, "0 records, 0 of them positive"),
+    "fewer records than folds": ((3, 3), {}, "7 folds, 6 subjects"),
+    "fewer positives": ((6, 30), {}, "7 folds, 6 positive subjects"),
+    "fewer positives, stratified": (
+        (6, 30),
+        {"scheme": "stratified"},
+        "7 folds, 6 positive subjects",
+    ),
+    "fewer negatives": ((30, 2), {}, "7 folds, 2 negative subjects"),
+    "holdout leaves nothing to train": (
+        (20, 20),
+        {"scheme": "holdout", "test_size": 0.99},
+        "cv.test_size: expected",
+    ),
+    "validation leaves nothing to train": (
+        (2, 2),
+        {"folds": 2, "validation": 0.9},
+        "cv.validation: expected",
+    ),
+    "validation of a single subject": (
+        (1, 1),
+        {"scheme": "holdout", "test_size": 0.5, "validation": 0.2},
+        "cv.validation: expected",
+    ),
+}
+
+
+@pytest.mark.parametrize(("counts", "changes", "said"), FAULTS.values(), ids=FAULTS)
+def test_too_few_records_are_refused_with_the_counts(counts, changes, said):
+    y = labels(*counts)
+
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        splits(y, singles(len(y)), replace(REPORT, **changes))
+
+    assert refusal.value.exit_code == 2
+
+
+def test_records_of_one_subject_do_not_count_as_many():
+    y = np.repeat([1, 0], 30)
+    names = np.repeat(singles(6), 10)
+
+    with pytest.raises(InputError, match="7 folds, 6 subjects"):
+        splits(y, names, REPORT)
+
+
+def test_a_training_part_of_one_class_is_refused_with_the_counts():
+    """Two positives of six: some random state puts both into one scored fold."""
+    y = np.array([1, 1, 0, 0, 0, 0])
+    settings = replace(REPORT, folds=2)
+    refusals = []
+    for state in range(20):
+        try:
+            found = splits(y, singles(6), replace(settings, random_state=state))
+        except InputError as refusal:
+            refusals.append(str(refusal))
+        else:
+            assert all(set(y[split.train]) == {0, 1} for split in found)
+
+    assert 0 < len(refusals) < 20
+    for refusal in refusals:
+        assert "3 records, 0 of them positive. cv=stratified spreads them" in refusal
+    assert splits(y, singles(6), replace(settings, scheme="stratified"))
+
+
+def test_inputs_are_not_changed():
+    y, names = labels(30, 23), singles(53)
+    y.flags.writeable = names.flags.writeable = False
+
+    first = splits(y, names, replace(REPORT, validation=0.2))
+    second = splits(y, names, replace(REPORT, validation=0.2))
+
+    assert [split.train.tolist() for split in first] == [split.train.tolist() for split in second]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"folds": 1},
+        {"folds": 7.0},
+        {"repeats": 0},
+        {"random_state": -1},
+        {"test_size": 0.0},
+        {"test_size": 1.0},
+        {"test_size": float("nan")},
+        {"validation": 1.0},
+        {"validation": -0.1},
+        {"scheme": "random"},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong):
+    right = {
+        **{"scheme": "kfold", "folds": 7, "repeats": 1},
+        **{"random_state": 123, "test_size": 0.2, "validation": 0.0},
+    }
+    check = TypeAdapter(CvSettings).validate_python
+
+    assert check(right) == REPORT
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        check(right | wrong)

@@ -1,0 +1,473 @@
+"""LUDB: what is known of the published data, and what a damaged copy of it gives."""
+
+import logging
+import os
+import re
+import shutil
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from conftest import (
+    edit,
+    load_ludb,
+    read_dat,
+    write_data_set,
+    write_signals,
+)
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from lvh.cohort import LEADS, Delineation
+from lvh.errors import InputError
+from lvh.sources import ludb as ludb_source
+from lvh.sources import wfdb
+
+HEADER = "data/1.hea"
+HALF_A_UNIT = 0.0005 + 1e-6
+"""Rounding to whole microvolts on writing, and float32 on reading, in mV."""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Start each test without a cached cohort."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
+    return tmp_path / "own-cache" / "lvh" / "cohorts"
+
+
+def contents(cohort):
+    """Every field of a cohort as bytes and plain values."""
+    found = {}
+    for owner in (cohort, cohort.delineation):
+        for field in fields(owner):
+            value = getattr(owner, field.name)
+            if isinstance(value, np.ndarray):
+                found[field.name] = (value.dtype.str, value.shape, value.tobytes())
+            elif not isinstance(value, Delineation):
+                found[field.name] = value
+    return found
+
+
+@pytest.mark.ludb
+class TestPublishedData:
+    def test_records_and_labels(self, ludb):
+        assert ludb.records == tuple(str(record) for record in range(1, 201))
+        assert ludb.subjects.tolist() == list(ludb.records)
+        assert np.bincount(ludb.label).tolist() == [92, 108]
+        assert ludb.male.sum() == 115
+        assert ludb.prevalence == 0.54
+
+    def test_labels_are_those_of_the_table(self, ludb, ludb_root):
+        """The same diagnoses stand in ludb.csv; they are read there by other means."""
+        text = (ludb_root / "ludb.csv").read_text(encoding="utf-8")
+        starts = [match.start() for match in re.finditer(r"^\d+,\"?[MF]", text, re.MULTILINE)]
+        rows = [text[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
+
+        assert len(rows) == 200
+        assert ludb.label.tolist() == ["Left ventricular hypertrophy" in row for row in rows]
+
+    def test_ages(self, ludb):
+        decades, counts = np.unique(ludb.age // 10 * 10, return_counts=True)
+
+        # ludb.md lists 48 in their fifties; its own "50s 33/42" and the sum of 200 say 42.
+        assert dict(zip(decades.tolist(), counts.tolist(), strict=True)) == {
+            10: 14, 20: 25, 30: 17, 40: 19, 50: 42, 60: 48, 70: 27, 80: 7, 90: 1,
+        }  # fmt: skip
+        assert (ludb.age.min(), ludb.age.max()) == (11, 90)
+        assert (ludb.age[0], ludb.male[0]) == (51, False)
+
+    def test_lvh_by_decade(self, ludb):
+        decade = ludb.age // 10 * 10
+        positive = {
+            int(each): int(ludb.label[decade == each].sum()) for each in (10, 20, 30, 40, 50)
+        }
+
+        assert positive == {10: 0, 20: 0, 30: 5, 40: 10, 50: 33}
+
+    def test_waves(self, ludb):
+        counts = {
+            symbol: int((ludb.delineation.symbols == ord(symbol)).sum()) for symbol in "Ntp()"
+        }
+
+        # The README of LUDB says 21966 N, 19666 t and 16797 p. The files, read by wfdb.rdann
+        # too, hold one N and five t fewer.
+        assert counts == {"N": 21965, "t": 19661, "p": 16797, "(": 58321, ")": 58423}
+        assert ludb.delineation.offsets[-1] == sum(counts.values())
+
+    def test_leads_start_as_was_counted(self, ludb):
+        starts = [ludb.delineation.lead(record, 0)[0][:9] for record in range(200)]
+
+        assert {start: starts.count(start) for start in set(starts)} == {
+            "(N)(t)(p)": 162,
+            "(N)(t)(N)": 24,
+            "(p)(N)(t)": 14,
+        }
+
+    def test_signals_are_millivolts_of_one_calibration(self, ludb):
+        assert ludb.signals.shape == (200, 5000, 12)
+        assert ludb.signals.dtype == np.float32
+        assert ludb.fs == 500
+        lead = {name: ludb.signals[:, :, LEADS.index(name)] for name in LEADS}
+        units = {
+            name: np.rint(lead[name] * 1000).astype(int)
+            for name in ("i", "ii", "iii", "avr", "avl")
+        }
+
+        assert not (units["i"] + units["iii"] - units["ii"]).any()
+        # Goldberger's leads were rounded to whole units, of 0.001 mV.
+        assert np.abs(units["avr"] + (units["i"] + units["ii"]) / 2).max() <= 1
+        assert np.abs(units["avl"] - (units["i"] - units["iii"]) / 2).max() <= 1
+        # 2488 units exactly; float32 keeps seven digits.
+        assert np.median(np.ptp(lead["v4"], axis=1)) == pytest.approx(2.488, abs=1e-6)
+
+    def test_first_samples_are_those_in_the_header(self, ludb, ludb_root):
+        header = (ludb_root / "data/1.hea").read_text().splitlines()[1:13]
+        first = [int(line.split()[5]) for line in header]
+
+        assert np.rint(ludb.signals[0, 0] * 1000).tolist() == first
+
+    def test_it_is_known_by_name(self, ludb):
+        assert ludb.name == "LUDB 1.0.1"
+        assert ludb.note == ""
+        assert ludb.fingerprint == ludb_source.FINGERPRINT
+
+    def test_a_changed_copy_is_named_by_its_folder_and_noted(self, ludb, ludb_root, tmp_path):
+        copy = tmp_path / "copy"
+        shutil.copytree(ludb_root, copy, copy_function=shutil.copyfile)
+        (copy / "data").chmod(0o755)
+        header = copy / "data/200.hea"
+        header.write_text(re.sub(r"(<age>: *)\d+", r"\g<1>17", header.read_text()))
+
+        changed = load_ludb(copy)
+
+        assert changed.name == f"LUDB in {copy}"
+        assert "differs from LUDB 1.0.1" in changed.note
+        assert changed.fingerprint != ludb.fingerprint
+        assert changed.age.tolist() == [*ludb.age[:199].tolist(), 17]
+        assert np.array_equal(changed.signals, ludb.signals)
+
+
+class TestSmallCopy:
+    """Three generated records, written as LUDB is written."""
+
+    def test_everything_written_is_read(self, data_set, cohort):
+        found = load_ludb(data_set)
+
+        assert found.records == ("1", "2", "3")
+        assert found.subjects.tolist() == ["1", "2", "3"]
+        assert found.leads == LEADS
+        assert found.fs == 500
+        assert np.abs(found.signals - cohort.signals[:3]).max() <= HALF_A_UNIT
+        assert found.male.tolist() == cohort.male[:3].tolist()
+        assert found.age.tolist() == cohort.age[:3].tolist()
+        assert found.label.tolist() == cohort.label[:3].tolist()
+        assert set(found.label) == {0, 1}
+        for record in range(3):
+            for lead in range(12):
+                symbols, samples = found.delineation.lead(record, lead)
+                expected_symbols, expected_samples = cohort.delineation.lead(record, lead)
+                assert symbols == expected_symbols
+                assert samples.tolist() == expected_samples.tolist()
+
+    def test_it_is_not_taken_for_the_published_data(self, data_set):
+        found = load_ludb(data_set)
+
+        assert found.name == f"LUDB in {data_set}"
+        assert "differs from LUDB 1.0.1" in found.note
+
+    def test_the_header_gain_does_not_scale_the_signals(self, data_set):
+        expected = load_ludb(data_set)
+        header = data_set / HEADER
+        header.write_text(re.sub(r"16 \d+\(-?\d+\)/mV", "16 123.5(99)/mV", header.read_text()))
+
+        assert np.array_equal(load_ludb(data_set).signals, expected.signals)
+
+    @pytest.mark.parametrize(
+        "order",
+        [LEADS[::-1], tuple(lead.upper() for lead in LEADS), ("V6", *LEADS[:11])],
+        ids=["reversed", "capitals", "rotated"],
+    )
+    def test_leads_are_mapped_by_name(self, tmp_path, cohort, data_set, order):
+        other = write_data_set(tmp_path / "other", cohort, 3, order)
+        stored = read_dat(other / HEADER)
+        assert (order[0].lower() == "i") == np.array_equal(stored, read_dat(data_set / HEADER))
+
+        expected, found = contents(load_ludb(data_set)), contents(load_ludb(other))
+
+        assert {name for name in found if found[name] != expected[name]} == {"name"}
+
+    def test_only_the_listed_records_are_read_in_the_listed_order(self, data_set):
+        whole = load_ludb(data_set)
+        (data_set / "RECORDS").write_text("data/3\ndata/1")
+
+        found = load_ludb(data_set)
+
+        assert found.records == ("3", "1")
+        assert np.array_equal(found.signals, whole.signals[[2, 0]])
+        assert found.label.tolist() == whole.label[[2, 0]].tolist()
+        assert found.delineation.lead(1, 4)[0] == whole.delineation.lead(0, 4)[0]
+
+    @pytest.mark.parametrize(
+        ("line", "label"),
+        [
+            ("#Left ventricular hypertrophy.", 1),
+            ("#  Left ventricular hypertrophy", 1),
+            ("#Right ventricular hypertrophy.", 0),
+            ("#Left ventricular overload.", 0),
+            ("#No signs of Left ventricular hypertrophy.", 0),
+            ("", 0),
+        ],
+    )
+    def test_the_label_is_one_diagnosis_and_no_other(self, data_set, line, label):
+        header = data_set / HEADER
+        text, found = re.subn("#Left .* hypertrophy\\..*\n", f"{line}\n", header.read_text())
+        assert found == 1
+        header.write_text(text)
+
+        assert load_ludb(data_set).label[0] == label
+
+
+class TestCache:
+    def test_a_second_load_is_equal_bit_for_bit_and_does_not_parse(self, data_set, monkeypatch):
+        parsed = []
+        read_header = wfdb.read_header
+        monkeypatch.setattr(
+            wfdb, "read_header", lambda *args: parsed.append(args) or read_header(*args)
+        )
+
+        first = contents(load_ludb(data_set))
+        assert len(parsed) == 3
+        second = contents(load_ludb(data_set))
+
+        assert len(parsed) == 3
+        assert second == first
+
+    def test_a_changed_file_is_noticed(self, data_set):
+        before = load_ludb(data_set)
+        age = f"{before.age[0]:.0f}"
+        edit(data_set / HEADER, f"<age>: {age}", f"<age>: {int(age) + 1}")
+        after = load_ludb(data_set)
+
+        assert after.age[0] == before.age[0] + 1
+        assert after.fingerprint != before.fingerprint
+
+    @pytest.mark.parametrize("name", ["data/2.dat", "data/3.hea", "data/1.avl"])
+    def test_a_file_lost_after_it_was_cached_is_missed(self, data_set, name):
+        load_ludb(data_set)
+        (data_set / name).unlink()
+
+        with pytest.raises(InputError, match=re.escape(str(data_set / name))):
+            load_ludb(data_set)
+
+    def test_a_damaged_cache_is_built_again_with_a_warning(self, data_set, own_cache, caplog):
+        first = contents(load_ludb(data_set))
+        [kept] = own_cache.iterdir()
+        data = bytearray(kept.read_bytes())
+        data[len(data) // 2] ^= 1
+        kept.write_bytes(data)
+
+        again = contents(load_ludb(data_set))
+
+        assert again == first
+        assert [record.levelno for record in caplog.records] == [logging.WARNING]
+        assert str(kept) in caplog.text
+        assert contents(load_ludb(data_set)) == first
+        assert len(caplog.records) == 1
+
+    def test_refused_data_are_not_cached(self, data_set, own_cache):
+        (data_set / "data/3.v6").write_bytes(b"")
+
+        with pytest.raises(InputError):
+            load_ludb(data_set)
+
+        assert not own_cache.exists()
+
+
+def data_is_a_file(root):
+    shutil.rmtree(root / "data")
+    (root / "data").write_text("")
+
+
+def replace_line(path, start, new):
+    text, found = re.subn(f"^{start}.*$", new, path.read_text(), flags=re.MULTILINE)
+    assert found == 1
+    path.write_text(text)
+
+
+def drop_line(path, start):
+    lines = path.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(start)]
+    assert len(kept) == len(lines) - 1
+    path.write_text("\n".join(kept))
+
+
+def change_digital(change):
+    def fault(root):
+        digital = read_dat(root / HEADER).copy()
+        change(digital)
+        write_signals(root / HEADER, digital)
+
+    return fault
+
+
+def flat(digital):
+    digital[:, 4] = 17
+
+
+def invalid(digital):
+    digital[2500, 11] = -32768
+
+
+def without_a_lead(root):
+    """Eleven leads, honestly declared."""
+    path = root / HEADER
+    digital = read_dat(path)[:, :11]
+    path.with_suffix(".dat").write_bytes(digital.tobytes())
+    text = path.read_text().replace("1 12 500", "1 11 500")
+    path.write_text("".join(line for line in text.splitlines(True) if not line.endswith(" v6\n")))
+
+
+def other_rate(root):
+    edit(root / "data/2.hea", "2 12 500 5000", "2 12 250 5000")
+
+
+def other_length(root):
+    path = root / "data/2.hea"
+    edit(path, "2 12 500 5000", "2 12 500 2500")
+    write_signals(path, read_dat(path)[:2500])
+
+
+RECORD_FAULTS = {
+    "flat lead": (change_digital(flat), HEADER, "lead avl: expected a signal. Received: a flat"),
+    "invalid sample": (change_digital(invalid), HEADER, "lead v6: expected a signal"),
+    "eleven leads": (without_a_lead, HEADER, "expected the leads i ii iii"),
+    "duplicate lead": (
+        lambda root: edit(root / HEADER, " v6\n", " v5\n"),
+        HEADER,
+        "expected distinct leads",
+    ),
+    "other lead": (
+        lambda root: edit(root / HEADER, " v6\n", " v7\n"),
+        HEADER,
+        "expected the leads i ii iii",
+    ),
+    "no age": (lambda root: drop_line(root / HEADER, "#<age>"), HEADER, "`#<age>: ...`"),
+    "age text": (
+        lambda root: replace_line(root / HEADER, "#<age>", "#<age>: old"),
+        HEADER,
+        "`#<age>: ...`",
+    ),
+    "age negative": (
+        lambda root: replace_line(root / HEADER, "#<age>", "#<age>: -3"),
+        HEADER,
+        "`#<age>: ...`",
+    ),
+    "no sex": (lambda root: drop_line(root / HEADER, "#<sex>"), HEADER, "`#<sex>: ...`"),
+    "sex unknown": (
+        lambda root: replace_line(root / HEADER, "#<sex>", "#<sex>: MF"),
+        HEADER,
+        "`#<sex>: ...`",
+    ),
+    "no diagnoses": (
+        lambda root: drop_line(root / HEADER, "#<diagnoses>"),
+        HEADER,
+        "`#<diagnoses>:`",
+    ),
+    "other rate": (other_rate, "data/2.hea", "expected 5000 samples at 500 Hz, as in 1"),
+    "other length": (other_length, "data/2.hea", "Received: 2500 at 500 Hz"),
+    "missing annotations": (
+        lambda root: (root / "data/3.avf").unlink(),
+        "data/3.avf",
+        "nothing there",
+    ),
+    "missing header": (lambda root: (root / "data/2.hea").unlink(), "data/2.hea", "nothing there"),
+    "dangling link": (
+        lambda root: (root / "data/9.hea").symlink_to("nowhere"),
+        "data/9.hea",
+        "cannot be read",
+    ),
+    "no data folder": (lambda root: shutil.rmtree(root / "data"), "data", "cannot be read"),
+    "data is a file": (data_is_a_file, "data", "cannot be read"),
+}
+LISTING_FAULTS = {
+    "missing": (lambda path: path.unlink(), "Expected in data.root the folder of LUDB"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "Expected in data.root the folder"),
+    "fifo": (lambda path: (path.unlink(), os.mkfifo(path)), "Expected in data.root the folder"),
+    "link to outside": (
+        lambda path: (path.rename(path.parent.parent / "R"), path.symlink_to("../R")),
+        "link to outside",
+    ),
+    "huge": (lambda path: os.truncate(path, 2**33), "Received: 8589934592"),  # sparse
+    "empty": (lambda path: path.write_text(""), "Received: 0 names"),
+    "blank": (lambda path: path.write_text("\n \n"), "Received: 0 names"),
+    "duplicate": (
+        lambda path: path.write_text("data/1\ndata/2\ndata/1\n"),
+        "Received: 3 names, 2 distinct",
+    ),
+    "traversal": (lambda path: path.write_text("data/../x\n"), "Received: 'data/../x'"),
+    "parent": (lambda path: path.write_text("data/..\n"), "Received: 'data/..'"),
+    "absolute": (lambda path: path.write_text("/etc/passwd\n"), "Received: '/etc/passwd'"),
+    "other folder": (lambda path: path.write_text("other/1\n"), "Received: 'other/1'"),
+    "no folder": (lambda path: path.write_text("1\n"), "Received: '1'"),
+    "not text": (lambda path: path.write_bytes(b"data/1\n\xff\xfe\n"), "expected names such as"),
+    "zero byte": (lambda path: path.write_bytes(b"data/1\0\n"), "expected names such as"),
+}
+
+
+@pytest.mark.parametrize(("fault", "guilty", "said"), RECORD_FAULTS.values(), ids=RECORD_FAULTS)
+def test_a_faulty_record_is_refused_by_name(data_set, fault, guilty, said):
+    fault(data_set)
+
+    assert_refused(data_set, guilty, said)
+
+
+@pytest.mark.parametrize(("fault", "said"), LISTING_FAULTS.values(), ids=LISTING_FAULTS)
+def test_a_faulty_listing_is_refused_by_name(data_set, fault, said):
+    fault(data_set / "RECORDS")
+
+    assert_refused(data_set, "RECORDS", said)
+
+
+def assert_refused(root, guilty, said):
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        load_ludb(root)
+    assert f"{root / guilty}: " in str(refusal.value)
+    assert refusal.value.exit_code == 2
+    assert str(refusal.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize("root", ["nowhere", "~nobody-of-this-name/ludb"])
+def test_a_root_that_is_not_there_is_refused_by_name(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InputError, match=f"{root}.*Expected in data.root the folder of LUDB"):
+        load_ludb(root)
+
+
+def test_the_root_may_start_at_home(data_set, monkeypatch):
+    monkeypatch.setenv("HOME", str(data_set.parent))
+
+    assert load_ludb("~/set").records == ("1", "2", "3")
+
+
+@pytest.fixture(scope="module")
+def mutable_set(tmp_path_factory, cohort):
+    return write_data_set(tmp_path_factory.mktemp("mutable") / "set", cohort, 1)
+
+
+@given(
+    content=st.one_of(st.binary(max_size=20), st.from_regex(r"data/[-.\w/\s]{0,6}").map(str.encode))
+)
+@examples(max_examples=200)
+def test_any_listing_gives_the_record_or_an_input_error(mutable_set, content):
+    (mutable_set / "RECORDS").write_bytes(content)
+
+    try:
+        found = load_ludb(mutable_set)
+    except InputError as refusal:
+        said = str(refusal)
+    else:
+        assert found.records == ("1",)
+        return
+    assert str(mutable_set) in said

@@ -1,0 +1,311 @@
+"""Metrics: scikit-learn's, ties and undefined cases included; intervals that cover."""
+
+import math
+import warnings
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+from sklearn import metrics as oracle
+
+from lvh.metrics import (
+    NAMES,
+    Interval,
+    Metrics,
+    _weighted,
+    bootstrap_intervals,
+    mean_and_std,
+    score,
+)
+
+ROUNDING = 1e-12
+"""Both sides sum some hundred float64 terms of order 1, in another order."""
+
+
+def predictions(seed, n=60, decimals=1):
+    """Labels and scores with ties, some of them exactly 0, .5 and 1."""
+    generator = np.random.default_rng(seed)
+    y_true = generator.integers(0, 2, n)
+    y_true[:2] = 0, 1
+    return y_true, np.clip(generator.normal(0.3 + 0.4 * y_true, 0.3), 0, 1).round(decimals)
+
+
+def by_scikit_learn(y_true, y_score, weights=None):
+    y_pred = (y_score > 0.5).astype(int)
+    kwargs = {"sample_weight": weights}
+    return Metrics(
+        accuracy=oracle.accuracy_score(y_true, y_pred, **kwargs),
+        precision=oracle.precision_score(y_true, y_pred, zero_division=0, **kwargs),
+        recall=oracle.recall_score(y_true, y_pred, **kwargs),
+        specificity=oracle.recall_score(y_true, y_pred, pos_label=0, **kwargs),
+        f1=oracle.f1_score(y_true, y_pred, **kwargs),
+        ap=oracle.average_precision_score(y_true, y_score, **kwargs),
+        ap_thresholded=oracle.average_precision_score(y_true, y_pred, **kwargs),
+        roc_auc=oracle.roc_auc_score(y_true, y_score, **kwargs),
+        brier=oracle.brier_score_loss(y_true, y_score, **kwargs),
+        # Keras clips at 1e-7, scikit-learn at the precision of float64.
+        loss=oracle.log_loss(y_true, np.clip(y_score, 1e-7, 1 - 1e-7), **kwargs),
+    )
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 2, 15])
+@pytest.mark.parametrize("seed", range(10))
+def test_every_score_is_scikit_learns(seed, decimals):
+    y_true, y_score = predictions(seed, decimals=decimals)
+
+    found = score(y_true, y_score)
+
+    expected = by_scikit_learn(y_true, y_score)
+    assert astuple(found) == pytest.approx(astuple(expected), rel=ROUNDING, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weighted_scores_are_scikit_learns(seed):
+    """As in a bootstrap: whole weights, many of them zero."""
+    y_true, y_score = predictions(seed)
+    weights = np.random.default_rng(seed).multinomial(60, np.full(60, 1 / 60), size=8).astype(float)
+
+    table = np.array(_weighted(y_true, y_score, weights))
+
+    assert table.shape == (len(NAMES), 8)
+    for column, row in zip(table.T, weights, strict=True):
+        expected = astuple(by_scikit_learn(y_true, y_score, row))
+        assert column.tolist() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
+
+
+def test_the_printed_ap_of_the_report_is_from_thresholded_predictions():
+    """Precision .75, recall .882 (15 of 17), prevalence 17 of 29: the report prints .7307302."""
+    y_true = np.repeat([1, 0], [17, 12])
+    y_score = np.concatenate([np.linspace(0.6, 0.9, 15), [0.2, 0.1], np.full(5, 0.7), np.zeros(7)])
+
+    found = score(y_true, y_score)
+
+    assert found.precision == 0.75
+    assert round(found.recall, 3) == 0.882
+    assert round(found.ap_thresholded, 7) == 0.7307302
+    assert found.ap != found.ap_thresholded
+
+
+def test_scores_by_hand():
+    found = score(np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.3, 0.6, 0.3, 0.1]))
+
+    assert found.accuracy == 3 / 5
+    assert found.precision == 1 / 2
+    assert found.recall == 1 / 2
+    assert found.specificity == 2 / 3
+    assert found.f1 == 1 / 2
+    assert found.ap == 1 / 2 * 1 + 1 / 2 * 2 / 4  # the tie at .3 is one threshold
+    assert found.roc_auc == pytest.approx((3 + 1.5) / 6, rel=ROUNDING)
+    assert found.brier == pytest.approx((0.01 + 0.49 + 0.36 + 0.09 + 0.01) / 5, rel=ROUNDING)
+
+
+def test_order_of_the_records_does_not_matter():
+    y_true, y_score = predictions(0)
+    order = np.random.default_rng(1).permutation(60)
+
+    found = score(y_true[order], y_score[order])
+
+    assert astuple(found) == pytest.approx(astuple(score(y_true, y_score)), rel=ROUNDING)
+
+
+def test_nothing_predicted_positive():
+    """A score of exactly .5 is not above the threshold, as in Keras."""
+    found = score(np.array([1, 0, 0]), np.array([0.5, 0.2, 0.1]))
+
+    assert (found.precision, found.recall, found.f1, found.specificity) == (0, 0, 0, 1)
+    assert (found.ap, found.roc_auc) == (1, 1)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 0.5, 1.0])
+def test_equal_scores_rank_nothing(value):
+    y_true = np.repeat([1, 0], [3, 5])
+
+    found = score(y_true, np.full(8, value))
+
+    assert found.ap == found.ap_thresholded == 3 / 8
+    assert found.roc_auc == 0.5
+    assert found.accuracy == (3 / 8 if value > 0.5 else 5 / 8)
+    assert found.loss < 16.2  # finite where a certain prediction is wrong: -log(1e-7)
+
+
+def undefined(metrics):
+    return {name for name, value in zip(NAMES, astuple(metrics), strict=True) if math.isnan(value)}
+
+
+def test_one_class_leaves_undefined_what_needs_the_other():
+    positives = score(np.ones(3, int), np.array([0.9, 0.6, 0.2]))
+    negatives = score(np.zeros(3, int), np.array([0.9, 0.6, 0.2]))
+    quiet = score(np.zeros(3, int), np.array([0.4, 0.3, 0.2]))
+
+    assert undefined(positives) == {"specificity", "roc_auc"}
+    assert undefined(negatives) == {"recall", "ap", "ap_thresholded", "roc_auc"}
+    assert undefined(quiet) == {"recall", "ap", "ap_thresholded", "roc_auc", "f1"}
+    assert (positives.accuracy, positives.ap) == (2 / 3, 1)
+    assert (negatives.accuracy, negatives.precision) == (1 / 3, 0)
+
+
+class TestMeanAndStd:
+    def test_equals_numpy(self):
+        scores = [score(*predictions(seed)) for seed in range(7)]
+        table = np.array([astuple(one) for one in scores])
+
+        mean, std = mean_and_std(scores)
+
+        assert astuple(mean) == pytest.approx(table.mean(axis=0).tolist(), rel=ROUNDING)
+        # Squares of differences lose some of the digits.
+        assert astuple(std) == pytest.approx(table.std(axis=0, ddof=1).tolist(), rel=1e-9)
+
+    def test_undefined_folds_do_not_count(self):
+        folds = [score(*predictions(seed)) for seed in range(3)]
+        folds.append(score(np.ones(3, int), np.array([0.9, 0.6, 0.2])))
+
+        mean, std = mean_and_std(folds)
+
+        defined = [fold.roc_auc for fold in folds[:3]]
+        assert mean.roc_auc == pytest.approx(np.mean(defined), rel=ROUNDING)
+        assert std.roc_auc == pytest.approx(np.std(defined, ddof=1), rel=1e-9)
+        assert mean.accuracy == pytest.approx(np.mean([fold.accuracy for fold in folds]))
+
+    def test_of_one_fold_there_is_no_spread(self):
+        one = score(*predictions(0))
+
+        mean, std = mean_and_std([one])
+
+        assert mean == one
+        assert undefined(std) == set(NAMES)
+
+    def test_what_no_fold_defines_is_undefined(self):
+        one = score(np.ones(3, int), np.array([0.9, 0.6, 0.2]))
+
+        mean, std = mean_and_std([one, replace(one, accuracy=1.0)])
+
+        assert undefined(mean) == undefined(std) == {"specificity", "roc_auc"}
+        assert mean.accuracy == pytest.approx(5 / 6)
+
+
+def names(n):
+    return np.array([f"s{record}" for record in range(n)])
+
+
+def width(interval):
+    return interval.high - interval.low
+
+
+class TestIntervals:
+    def test_each_score_has_one_around_its_estimate(self):
+        y_true, y_score = predictions(3, n=150)
+
+        found = bootstrap_intervals(y_true, y_score, names(150))
+
+        assert tuple(found) == NAMES
+        assert [interval.estimate for interval in found.values()] == list(
+            astuple(score(y_true, y_score))
+        )
+        for interval in found.values():
+            assert interval.low < interval.estimate < interval.high
+
+    def test_the_same_every_time_and_another_with_another_seed(self):
+        y_true, y_score = predictions(3)
+
+        first = bootstrap_intervals(y_true, y_score, names(60))
+
+        assert bootstrap_intervals(y_true, y_score, names(60)) == first
+        other = bootstrap_intervals(y_true, y_score, names(60), seed=1)
+        assert other != first
+        # 2000 resamples: a 2.5 % quantile of a spread of .05 is sure to about .003.
+        assert other["accuracy"].low == pytest.approx(first["accuracy"].low, abs=0.02)
+
+    def test_more_subjects_narrow_it(self):
+        few = bootstrap_intervals(*predictions(0, n=40), names(40))
+        many = bootstrap_intervals(*predictions(0, n=640), names(640))
+
+        # Not the loss: certain and wrong predictions, here by chance, outweigh all others.
+        for name in ("accuracy", "ap", "roc_auc", "brier"):
+            # Sixteen times the data: about a quarter of the width.
+            assert width(many[name]) < 0.5 * width(few[name])
+
+    def test_a_higher_level_widens_it(self):
+        y_true, y_score = predictions(0)
+        wide, narrow = (
+            bootstrap_intervals(y_true, y_score, names(60), level=level)["ap"]
+            for level in (0.95, 0.5)
+        )
+
+        assert wide.low < narrow.low < narrow.high < wide.high
+
+    def test_more_records_of_the_same_subjects_add_nothing(self):
+        y_true, y_score = predictions(5)
+        once = bootstrap_intervals(y_true, y_score, names(60))
+        y_twice, score_twice = np.tile(y_true, 2), np.tile(y_score, 2)
+
+        together = bootstrap_intervals(y_twice, score_twice, np.tile(names(60), 2))
+        apart = bootstrap_intervals(y_twice, score_twice, names(120))
+
+        for name in NAMES:
+            assert astuple(together[name]) == pytest.approx(astuple(once[name]), rel=1e-9)
+            assert width(apart[name]) < 0.9 * width(once[name])  # about .71 of it
+
+    def test_subjects_of_one_kind_vary_less_than_their_records(self):
+        """Ten subjects, all right or all wrong: their accuracy is known to ten, not to 200."""
+        y_true = np.tile([0, 1], 100)
+        wrong = np.repeat(np.arange(10) < 3, 20)
+        y_score = np.where(wrong, 1 - y_true, y_true).astype(float)
+        subjects = np.repeat(names(10), 20)
+
+        together = bootstrap_intervals(y_true, y_score, subjects)["accuracy"]
+        apart = bootstrap_intervals(y_true, y_score, names(200))["accuracy"]
+
+        assert together.estimate == apart.estimate == 0.7
+        assert width(together) > 3 * width(apart)  # sqrt(20) is 4.5
+
+    @pytest.mark.parametrize(("level", "low", "high"), [(0.95, 0.88, 0.985), (0.5, 0.38, 0.62)])
+    def test_it_covers_a_known_accuracy_about_as_often_as_it_says(self, level, low, high):
+        """Of 100 subjects each is right with probability .8.
+
+        Counts are whole, so that a percentile interval covers a little less than its level
+        (.94); 250 simulations know a coverage of .94 to a standard deviation of .015 and of
+        .5 to .032. The bounds leave four of them.
+        """
+        generator = np.random.default_rng(0)
+        y_true = np.tile([0, 1], 50)
+        covered = 0
+        for simulation in range(250):
+            right = generator.random(100) < 0.8
+            y_score = np.where(right, y_true, 1 - y_true).astype(float)
+            found = bootstrap_intervals(
+                y_true, y_score, names(100), level=level, resamples=250, seed=simulation
+            )["accuracy"]
+            covered += found.low <= 0.8 <= found.high
+
+        assert low < covered / 250 < high
+
+    def test_a_score_that_is_never_defined_has_no_interval_and_no_warning(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = bootstrap_intervals(np.ones(5, int), np.linspace(0, 1, 5), names(5))
+
+        assert all(math.isnan(value) for value in astuple(found["roc_auc"]))
+        assert found["recall"].low <= found["recall"].estimate <= found["recall"].high
+
+    def test_resamples_without_one_class_do_not_spoil_it(self):
+        """Of three subjects, one positive: three in ten resamples have no positive."""
+        found = bootstrap_intervals(np.array([1, 0, 0]), np.array([0.8, 0.6, 0.1]), names(3))
+
+        assert found["roc_auc"] == Interval(1, 1, 1)
+        assert found["recall"] == Interval(1, 1, 1)
+
+    def test_large_cohorts_give_the_same_in_parts(self):
+        """More predictions than fit at once are resampled in parts, with the same draws."""
+        y_true, y_score = predictions(2, n=50)
+        whole = bootstrap_intervals(y_true, y_score, names(50), resamples=100)
+        times = 1000  # 50000 predictions: 40 resamples at once
+
+        parts = bootstrap_intervals(
+            np.tile(y_true, times),
+            np.tile(y_score, times),
+            np.tile(names(50), times),
+            resamples=100,
+        )
+
+        for name in NAMES:
+            assert astuple(parts[name]) == pytest.approx(astuple(whole[name]), rel=1e-9)

@@ -1,0 +1,388 @@
+"""`ntp`: against a slow second implementation, the report's figures, and by hand."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from lvh.cohort import LEADS, Delineation
+from lvh.errors import InputError
+from lvh.features.base import feature_set, filled
+from lvh.features.ntp import FIDUCIALS, NtpSettings, age_decades, extract, fiducial_means
+from lvh.features.scaling import scaled
+
+DROP = NtpSettings("ntp", missing_p="mean", malformed="drop")
+FAIL = NtpSettings("ntp", missing_p="mean", malformed="fail")
+FLOAT32 = 1e-6
+"""Values lie in [0, 1]; subtraction, division and storage in float32 err by 6e-8 each."""
+
+# Lead i of records 1 to 3, "Measured on 1.0.1" in report.md.
+MEASURED = """
+.069580 .941259 .060839 .049767 .227622 .108159 .091725 .151865 .084033
+.298611 .800595 .281911 .296131 .483466 .284557 .286872 .350364 .277447
+.290113 .919441 .276132 .265479 .423602 .306258 .306092 .378828 .290779
+"""
+WITHOUT_P = "8 34 35 44 45 51 52 74 83 88 90 93 95 96 101 103 109 110 111 129 173"
+
+
+def slow_means(cohort, record, lead):
+    """Mean scaled signal at the nine fiducials of one lead, the plain way."""
+    symbols, samples = cohort.delineation.lead(record, lead)
+    signal = [float(value) for value in cohort.signals[record, :, lead]]
+    low, high = min(signal), max(signal)
+    for pattern in (r"\(N\)\(t\)\(p\)", r"\(N\)\(t\)"):
+        beats = [
+            [(signal[samples[at]] - low) / (high - low) for at in range(match.start(), match.end())]
+            for match in re.finditer(pattern, symbols)
+        ]
+        if beats:
+            means = [sum(column) / len(column) for column in zip(*beats, strict=True)]
+            return means + [float("nan")] * (9 - len(means))
+    return [float("nan")] * 9
+
+
+def with_waves(cohort, waves):
+    """Copy a cohort with other delineations: (record, lead) -> symbols and samples."""
+    n_leads = len(cohort.leads)
+    parts = [
+        waves.get((record, lead), cohort.delineation.lead(record, lead))
+        for record in range(len(cohort.records))
+        for lead in range(n_leads)
+    ]
+    return replace(
+        cohort,
+        delineation=Delineation(
+            np.frombuffer("".join(symbols for symbols, _ in parts).encode(), np.uint8),
+            np.concatenate([np.asarray(samples, np.int32) for _, samples in parts]),
+            np.cumsum([0, *(len(symbols) for symbols, _ in parts)]),
+            n_leads,
+        ),
+    )
+
+
+def head(cohort, n):
+    """The first records of a cohort."""
+    offsets = cohort.delineation.offsets[: n * len(cohort.leads) + 1]
+    return replace(
+        cohort,
+        records=cohort.records[:n],
+        subjects=cohort.subjects[:n],
+        signals=cohort.signals[:n],
+        male=cohort.male[:n],
+        age=cohort.age[:n],
+        label=cohort.label[:n],
+        delineation=replace(cohort.delineation, offsets=offsets),
+    )
+
+
+def of_lead(features, record, lead):
+    start = 9 + 9 * LEADS.index(lead)
+    return features.X[features.records.index(record), start : start + 9]
+
+
+@pytest.mark.ludb
+class TestLudb:
+    def test_records_dropped_and_left(self, ludb):
+        features = extract(ludb, DROP)
+
+        assert features.X.shape == (197, 117)
+        assert features.X.dtype == np.float32
+        assert features.dropped == (
+            ("38", "no complete (N)(t) in v1"),
+            ("104", "no complete (N)(t) in ii iii avr avf"),
+            ("112", "no complete (N)(t) in v1 v2"),
+        )
+        assert features.records == tuple(r for r in ludb.records if r not in ("38", "104", "112"))
+        assert features.y.sum() == 106
+        assert features.y.tolist() == [
+            label
+            for label, r in zip(ludb.label, ludb.records, strict=True)
+            if r in features.records
+        ]
+
+    def test_records_without_p(self, ludb):
+        features = extract(ludb, DROP)
+        missing = np.isnan(features.X)
+        any_missing = missing.any(axis=1)
+
+        assert [r for r, m in zip(features.records, any_missing, strict=True) if m] == (
+            WITHOUT_P.split()
+        )
+        assert features.y[any_missing].sum() == 9
+        # In all leads or in none, and only the three p inputs of each.
+        p_inputs = np.array(["_p_" in name for name in features.names])
+        assert (missing[any_missing] == p_inputs).all()
+        assert p_inputs.sum() == 36
+
+    def test_lead_i_as_measured(self, ludb):
+        features = extract(ludb, DROP)
+        expected = np.array(MEASURED.split(), dtype=float).reshape(3, 9)
+
+        found = np.array([of_lead(features, record, "i") for record in "123"])
+
+        assert np.abs(found - expected).max() <= 0.5e-6 + FLOAT32  # six digits are printed
+
+    def test_malformed_records_fail_the_run_when_asked(self, ludb):
+        with pytest.raises(InputError, match=r"features\.malformed=fail") as refusal:
+            extract(ludb, FAIL)
+
+        for reason in ("38: no complete (N)(t) in v1", "104: ", "112: "):
+            assert reason in str(refusal.value)
+
+    def test_equals_the_slow_way(self, ludb):
+        assert_equals_the_slow_way(head(ludb, 40))
+
+
+def test_equals_the_slow_way(cohort):
+    assert_equals_the_slow_way(cohort)
+
+
+def assert_equals_the_slow_way(cohort):
+    expected = [
+        [slow_means(cohort, record, lead) for lead in range(12)]
+        for record in range(len(cohort.records))
+    ]
+    found = fiducial_means(cohort, scaled(cohort.signals, "minmax", cohort.records))
+
+    assert np.isnan(found).any()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=FLOAT32)
+    features = extract(cohort, DROP)
+    kept = [cohort.records.index(record) for record in features.records]
+    rows = np.array(expected).reshape(-1, 108)[kept]
+    np.testing.assert_allclose(features.X[:, 9:], rows, rtol=0, atol=FLOAT32)
+
+
+def test_columns_and_their_names(cohort):
+    features = extract(cohort, DROP)
+
+    assert features.kind == "tabular"
+    assert features.fill == "mean"
+    assert features.X.shape == (40, 117)
+    assert features.input_shape == (117,)
+    assert len(set(features.names)) == 117
+    assert features.names[:11] == (
+        *("male", "age_10s", "age_20s", "age_30s", "age_40s", "age_50s", "age_60s", "age_70s"),
+        *("age_80s", "i_N_onset", "i_N_peak"),
+    )
+    assert features.names[-3:] == ("v6_p_onset", "v6_p_peak", "v6_p_offset")
+    assert FIDUCIALS[3:6] == ("t_onset", "t_peak", "t_offset")
+    assert features.X[:, 0].tolist() == cohort.male.tolist()
+    assert features.age_and_sex.tolist() == [
+        [age, float(male)] for age, male in zip(cohort.age, cohort.male, strict=True)
+    ]
+    assert features.records == cohort.records
+    assert features.subjects.tolist() == cohort.subjects.tolist()
+    assert features.y.tolist() == cohort.label.tolist()
+    assert features.dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("age", "column"),
+    [
+        (0, 0),
+        (9, 0),
+        (10, 0),
+        (11, 0),
+        (19, 0),
+        (20, 1),
+        (39, 2),
+        (79, 6),
+        (80, 7),
+        (90, 7),
+        (120, 7),
+    ],
+)
+def test_age_decades_have_open_ends(age, column):
+    assert age_decades(np.array([age], dtype=float)).tolist() == [np.eye(8)[column].tolist()]
+
+
+def ramp(cohort, samples=5000):
+    """One record whose leads rise from 0 to 1, so that a mean tells which samples it is of."""
+    one = head(cohort, 1)
+    signal = np.broadcast_to(np.arange(samples, dtype=np.float32)[:, None], (samples, 12))
+    return replace(one, signals=signal[None])
+
+
+@pytest.mark.parametrize(
+    ("symbols", "expected"),
+    [
+        ("(N)(t)(p)", [0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ("(N)(t)(p)(N)(t)(p)", [4.5, 5.5, 6.5, 7.5, 8.5, 9.5, 10.5, 11.5, 12.5]),
+        # Beats without p do not count where others have one.
+        ("(N)(t)(N)(t)(p)", [6, 7, 8, 9, 10, 11, 12, 13, 14]),
+        ("(p)(N)(t)(p)(N)", [3, 4, 5, 6, 7, 8, 9, 10, 11]),
+        ("(N)(t)", [0, 1, 2, 3, 4, 5, None, None, None]),
+        ("(N)(t)(N)(t)", [3, 4, 5, 6, 7, 8, None, None, None]),
+        # A run is broken by anything between or missing.
+        ("(N)((t)(p)(N)(t)(p)", [10, 11, 12, 13, 14, 15, 16, 17, 18]),
+        ("(N)t)(p)(N)(t)", [8, 9, 10, 11, 12, 13, None, None, None]),
+        ("(N)(p)(t)", [None] * 9),
+        ("(t)(p)(N)", [None] * 9),
+        ("(N)", [None] * 9),
+        ("", [None] * 9),
+    ],
+)
+def test_beats_by_hand(cohort, symbols, expected):
+    one = with_waves(ramp(cohort), {(0, 4): (symbols, range(len(symbols)))})
+
+    found = fiducial_means(one, one.signals)[0, 4]
+
+    assert found.tolist() == pytest.approx(
+        [np.nan if value is None else value for value in expected], nan_ok=True, abs=0
+    )
+
+
+def test_a_lead_without_p_is_missing_only_there(cohort):
+    has_p = int(np.nonzero(~np.isnan(extract(cohort, DROP).X).any(axis=1))[0][0])
+    other = with_waves(cohort, {(has_p, 6): ("(N)(t)(N)(t)", np.arange(12) * 100)})
+
+    missing = np.isnan(extract(other, DROP).X[has_p])
+
+    names = np.array(extract(other, DROP).names)
+    assert names[missing].tolist() == ["v1_p_onset", "v1_p_peak", "v1_p_offset"]
+
+
+def test_malformed_records_are_dropped_with_the_reason(cohort):
+    broken = with_waves(
+        cohort,
+        {(3, 6): ("(N)(p)", range(6)), (3, 11): ("", []), (7, 0): ("(N))(t)", range(7))},
+    )
+    whole = extract(cohort, DROP)
+
+    features = extract(broken, DROP)
+
+    assert features.dropped == (
+        ("4", "no complete (N)(t) in v1 v6"),
+        ("8", "no complete (N)(t) in i"),
+    )
+    kept = [record for record in range(40) if record not in (3, 7)]
+    assert np.array_equal(features.X, whole.X[kept], equal_nan=True)
+    assert features.y.tolist() == cohort.label[kept].tolist()
+    assert features.age_and_sex.tolist() == whole.age_and_sex[kept].tolist()
+    with pytest.raises(InputError, match=re.escape("4: no complete (N)(t) in v1 v6; 8: ")):
+        extract(broken, FAIL)
+
+
+def test_no_usable_record_is_refused(cohort):
+    one = with_waves(head(cohort, 1), {(0, 0): ("", [])})
+
+    with pytest.raises(InputError, match=r"expected usable records\. Received: none"):
+        extract(one, DROP)
+
+
+def test_powers_of_two_change_no_bit(cohort):
+    scale = np.float32(2.0) ** np.arange(-4, 8, dtype=np.float32)
+    expected = extract(cohort, DROP).X
+
+    found = extract(replace(cohort, signals=cohort.signals * scale), DROP).X
+
+    assert np.array_equal(found, expected, equal_nan=True)
+
+
+@given(
+    scale=st.lists(st.floats(0.1, 10), min_size=12, max_size=12),
+    offset=st.lists(st.floats(-5, 5), min_size=12, max_size=12),
+)
+@examples(max_examples=10)
+def test_scale_and_offset_of_a_lead_do_not_matter(cohort, scale, offset):
+    few = head(cohort, 4)
+    expected = extract(few, DROP).X
+    signals = (few.signals * np.array(scale) + np.array(offset)).astype(np.float32)
+    # Storing the shifted signal rounds by up to this share of the lead's range.
+    smallest = np.ptp(signals, axis=1).min()
+    rounding = np.abs(signals).max() * np.finfo(np.float32).eps / smallest
+
+    found = extract(replace(few, signals=signals), DROP).X
+
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2 * rounding + FLOAT32)
+
+
+def test_turning_a_lead_upside_down_does_matter(cohort):
+    signals = cohort.signals.copy()
+    signals[:, :, 0] *= -1
+
+    found = extract(replace(cohort, signals=signals), DROP).X[:, 9:15]
+
+    np.testing.assert_allclose(found, 1 - extract(cohort, DROP).X[:, 9:15], rtol=0, atol=FLOAT32)
+
+
+def test_a_flat_lead_is_refused(cohort):
+    signals = cohort.signals.copy()
+    signals[2, :, 5] = 0.25
+
+    with pytest.raises(InputError, match="a flat lead in record 3"):
+        extract(replace(cohort, signals=signals), DROP)
+
+
+class TestFilled:
+    """Filling lives in lvh.features.base; `ntp` is the form that needs it."""
+
+    train = np.array([[1, np.nan, np.nan], [3, 5, np.nan], [np.nan, 7, np.nan]], np.float32)
+    scored = np.array([[np.nan, np.nan, np.nan], [8, 9, 4]], np.float32)
+
+    def test_mean_is_of_the_training_records_that_have_it(self):
+        train, scored = filled("mean", self.train, self.scored)
+
+        assert train.tolist() == [[1, 6, 0], [3, 5, 0], [2, 7, 0]]
+        assert scored.tolist() == [[2, 6, 0], [8, 9, 4]]
+
+    def test_zero(self):
+        train, scored = filled("zero", self.train, self.scored)
+
+        assert train.tolist() == [[1, 0, 0], [3, 5, 0], [0, 7, 0]]
+        assert scored.tolist() == [[0, 0, 0], [8, 9, 4]]
+
+    @pytest.mark.parametrize("fill", ["mean", "zero"])
+    def test_scored_records_change_nothing_but_themselves(self, fill, cohort):
+        X = extract(cohort, DROP).X
+        other = X[30:] * 7 + 3
+
+        first = filled(fill, X[:20], X[20:30], X[30:])
+        second = filled(fill, X[:20], X[20:30], other)
+
+        assert np.array_equal(first[0], second[0])
+        assert np.array_equal(first[1], second[1])
+        missing = np.isnan(X[30:])
+        assert missing.any()
+        assert np.array_equal(first[2][missing], second[2][missing])
+
+    @pytest.mark.parametrize("fill", ["mean", "zero"])
+    def test_known_values_and_types_stay_and_inputs_are_not_changed(self, fill):
+        kept = self.train.copy(), self.scored.copy()
+
+        parts = filled(fill, self.train, self.scored)
+
+        for part, before, given_part in zip(parts, kept, (self.train, self.scored), strict=True):
+            assert part.dtype == np.float32
+            assert not np.isnan(part).any()
+            assert np.array_equal(part[~np.isnan(before)], before[~np.isnan(before)])
+            assert np.array_equal(given_part, before, equal_nan=True)
+
+    def test_only_the_scored_records_may_lack_a_value(self):
+        train = np.array([[1, 2], [3, 4]], np.float32)
+
+        found, scored = filled("mean", train, np.array([[np.nan, 9]], np.float32))
+
+        assert found.tolist() == train.tolist()
+        assert scored.tolist() == [[2, 9]]
+
+    def test_nothing_missing_gives_the_same_arrays(self):
+        train, scored = np.ones((2, 3), np.float32), np.zeros((1, 3), np.float32)
+
+        assert filled("mean", train, scored) == (train, scored)
+
+
+def test_a_feature_set_does_not_share_memory_with_dropped_records(cohort):
+    X = np.arange(80, dtype=np.float32).reshape(40, 2)
+
+    features = feature_set(cohort, "tabular", X, ("a", "b"), dropped={0: "x", 39: "y"})
+
+    assert features.X.tolist() == X[1:39].tolist()
+    assert features.X.flags.c_contiguous
+    assert features.records == cohort.records[1:39]
+    assert features.subjects.tolist() == cohort.subjects[1:39].tolist()
+    assert features.dropped == (("1", "x"), ("40", "y"))

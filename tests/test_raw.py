@@ -1,0 +1,122 @@
+"""`raw`: chosen leads, in the chosen order, scaled each on its own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from lvh.cohort import LEADS
+from lvh.errors import InputError
+from lvh.features.raw import RawSettings, extract
+
+REPORT = RawSettings("raw", ("avl", "v1", "v5", "v6"), "minmax")
+MILLIVOLTS = replace(REPORT, scaling="none")
+
+
+def test_shape_names_and_records(cohort):
+    features = extract(cohort, REPORT)
+
+    assert features.kind == "signal"
+    assert features.X.shape == (40, 5000, 4)
+    assert features.X.dtype == np.float32
+    assert features.X.flags.c_contiguous
+    assert features.input_shape == (5000, 4)
+    assert features.names == ("avl", "v1", "v5", "v6")
+    assert features.records == cohort.records
+    assert features.y.tolist() == cohort.label.tolist()
+    assert features.dropped == ()
+
+
+@pytest.mark.ludb
+def test_every_record_of_ludb_can_be_used(ludb):
+    features = extract(ludb, REPORT)
+
+    assert features.X.shape == (200, 5000, 4)
+    assert (features.X.min(axis=1) == 0).all()
+    assert (features.X.max(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("scaling", ["minmax", "none"])
+def test_leads_come_in_the_order_asked_for(cohort, scaling):
+    whole = extract(cohort, RawSettings("raw", LEADS, scaling)).X
+    for leads in (("v6", "i"), ("V6", "I"), LEADS[::-1]):
+        features = extract(cohort, RawSettings("raw", leads, scaling))
+
+        at = [LEADS.index(lead.lower()) for lead in leads]
+        assert np.array_equal(features.X, whole[:, :, at])
+        assert features.names == tuple(lead.lower() for lead in leads)
+
+
+def test_minmax_maps_each_record_and_lead_to_0_and_1(cohort):
+    X = extract(cohort, REPORT).X
+
+    assert (X.min(axis=1) == 0).all()
+    assert (X.max(axis=1) == 1).all()
+    signal = cohort.signals[:, :, [4, 6, 10, 11]].astype(np.float64)
+    low, high = signal.min(axis=1, keepdims=True), signal.max(axis=1, keepdims=True)
+    # float32 rounds the difference and the quotient, 6e-8 each of values up to 1.
+    np.testing.assert_allclose(X, (signal - low) / (high - low), rtol=0, atol=2e-7)
+
+
+def test_minmax_of_one_record_does_not_depend_on_the_others(cohort):
+    signals = cohort.signals.copy()
+    signals[1:] *= 100
+
+    assert np.array_equal(
+        extract(replace(cohort, signals=signals), REPORT).X[0], extract(cohort, REPORT).X[0]
+    )
+
+
+def test_none_keeps_millivolts_and_takes_the_median_away(cohort):
+    X = extract(cohort, MILLIVOLTS).X
+    signal = cohort.signals[:, :, [4, 6, 10, 11]]
+
+    # The median of 5000 values is the mean of two; float32 rounds it at voltages of some mV.
+    assert np.abs(np.median(X, axis=1)).max() < 1e-6
+    np.testing.assert_allclose(np.diff(X, axis=1), np.diff(signal, axis=1), rtol=0, atol=2e-6)
+    assert X.dtype == np.float32
+
+
+def test_none_keeps_the_amplitude_that_minmax_loses(cohort):
+    doubled = replace(cohort, signals=cohort.signals * 2)
+
+    assert np.array_equal(extract(doubled, REPORT).X, extract(cohort, REPORT).X)
+    assert np.array_equal(extract(doubled, MILLIVOLTS).X, extract(cohort, MILLIVOLTS).X * 2)
+
+
+@pytest.mark.parametrize(
+    ("leads", "said"),
+    [
+        (("i", "v7"), r"expected some of i, ii, .*Received: v7"),
+        (("aVX", "x"), r".* Received: avx, x"),
+        (("i", ""), r"expected some of i, ii"),
+        (("i", "i"), r"expected distinct leads. Received: i i"),
+        (("v1", "i", "V1"), r"expected distinct leads"),
+    ],
+)
+def test_leads_that_are_not_there_or_twice_are_refused(cohort, leads, said):
+    with pytest.raises(InputError, match=f"features.leads: {said}") as refusal:
+        extract(cohort, replace(REPORT, leads=leads))
+
+    assert refusal.value.exit_code == 2
+
+
+def test_no_lead_at_all_is_refused_by_the_settings():
+    given = {"name": "raw", "leads": [], "scaling": "minmax"}
+
+    with pytest.raises(ValidationError, match="leads"):
+        TypeAdapter(RawSettings).validate_python(given)
+
+
+def test_a_flat_lead_has_no_range(cohort):
+    signals = cohort.signals.copy()
+    signals[[4, 11], :, LEADS.index("v5")] = 0.5
+    flat = replace(cohort, signals=signals)
+
+    with pytest.raises(InputError, match="a flat lead in record 5, 12") as refusal:
+        extract(flat, REPORT)
+
+    assert "features.scaling" in str(refusal.value)
+    assert (extract(flat, MILLIVOLTS).X[4, :, 2] == 0).all()
+    assert extract(flat, replace(REPORT, leads=("i", "v6"))).X.shape == (40, 5000, 2)

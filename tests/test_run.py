@@ -1,0 +1,288 @@
+"""The command as a user types it, in a process of its own."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from matplotlib.image import imread
+from mlflow import MlflowClient
+
+from lvh.metrics import NAMES
+
+SMALL = ["data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=3"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command and the directory it ran in."""
+
+    code: int
+    out: str
+    err: str
+    cwd: Path
+
+    def client(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=f"sqlite:///{self.cwd}/mlflow.db")
+
+    def runs(self, filter_string: str) -> list:
+        client = self.client()
+        experiment = client.get_experiment_by_name("lvh")
+        return client.search_runs([experiment.experiment_id], filter_string)
+
+    def folder(self) -> Path:
+        (folder,) = (self.cwd / "outputs").glob("*/*")
+        return folder
+
+
+def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
+    variables = {key: value for key, value in os.environ.items() if key != "LVH_LUDB_ROOT"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lvh.run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**variables, "COLUMNS": "100", **environment},
+    )
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> Done:
+    process = start(*arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=300)
+    return Done(process.returncode, out, err, cwd)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def dnn(tmp_path_factory) -> Done:
+    # a blank and a sign that has a meaning in addresses: people have such folders
+    return command(*SMALL, cwd=tmp_path_factory.mktemp("a folder 100% mine"))
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory) -> Done:
+    return command(*SMALL, "tracking=off", cwd=tmp_path_factory.mktemp("again"))
+
+
+def test_a_run_shows_what_it_does_and_what_came_out(dnn):
+    assert dnn.code == 0, dnn.err
+    assert dnn.err == ""  # no chatter of any library
+    for expected in (
+        "dnn-ntp: 117 inputs, 10,289 parameters, 3 folds x 3 epochs",
+        "42 records, prevalence",
+        f"tracked in sqlite:///{dnn.cwd}/mlflow.db, experiment lvh",
+        "fold 3 of 3",
+        "synthetic cohort: generated signals, no patients",
+        "mlflow ui",
+    ):
+        assert expected in dnn.out
+    labels = re.findall(
+        r"^ *(fold \d|mean|std|pooled|95 % from|95 % to|no skill|age \+ sex) {2}", dnn.out, re.M
+    )
+    assert labels == [
+        "fold 1",
+        "fold 2",
+        "fold 3",
+        "mean",
+        "std",
+        "pooled",
+        "95 % from",
+        "95 % to",
+        "no skill",
+        "age + sex",
+    ]
+
+
+def test_the_table_shows_the_scores_of_the_files(dnn):
+    scores = {(row["of"], row["metric"]): row for row in rows(dnn.folder() / "scores.csv")}
+    shown = re.search(r"^ *mean +(.*)$", dnn.out, re.M)[1].split()
+    expected = [
+        scores["model", name]["mean"]
+        for name in ("accuracy", "precision", "recall", "ap", "roc_auc")
+    ]
+    assert shown == [f"{float(value):.3f}" for value in expected]
+
+
+def test_the_run_tree_can_be_filtered_and_compared(dnn):
+    (run,) = dnn.runs("tags.level = 'configuration'")
+    folds = dnn.runs(f"tags.level = 'fold' and tags.mlflow.parentRunId = '{run.info.run_id}'")
+    assert len(folds) == 3
+    assert {one.info.status for one in [run, *folds]} == {"FINISHED"}
+    assert run.info.run_name == "dnn-ntp"
+    params = run.data.params
+    assert (params["model"], params["features"], params["data"]) == ("dnn", "ntp", "synthetic")
+    assert (params["cv.folds"], params["train.epochs"], params["seed"]) == ("3", "3", "0")
+    for name in NAMES:
+        values = [one.data.metrics[name] for one in folds]
+        assert run.data.metrics[name] == pytest.approx(np.mean(values))
+        assert run.data.metrics[f"std_{name}"] == pytest.approx(np.std(values, ddof=1))
+        pooled = run.data.metrics[f"pooled_{name}"]
+        low, high = (run.data.metrics[f"pooled_{name}_{end}"] for end in ("low", "high"))
+        assert low <= pooled <= high
+        assert f"baseline_no_skill_{name}" in run.data.metrics
+        assert f"baseline_age_sex_{name}" in run.data.metrics
+
+
+def test_histories_and_the_data_set_are_tracked(dnn):
+    (run,) = dnn.runs("tags.level = 'configuration'")
+    fold = dnn.runs("tags.level = 'fold' and params.fold = '2'")[0]
+    losses = dnn.client().get_metric_history(fold.info.run_id, "train_loss")
+    history = [row for row in rows(dnn.folder() / "history.csv") if row["fold"] == "2"]
+    assert [metric.step for metric in losses] == [1, 2, 3]
+    assert [metric.value for metric in losses] == [float(row["loss"]) for row in history]
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.name.startswith("synthetic (42 records")
+    assert re.fullmatch("[0-9a-f]{32}", data.dataset.digest)
+    assert json.loads(data.dataset.profile)["records"] == 42
+
+
+def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):
+    from sklearn.metrics import accuracy_score, average_precision_score
+
+    folder = dnn.folder()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["train"]["epochs"] == 3
+    assert json.loads((folder / "versions.json").read_text())["lvh"]
+    parts = rows(folder / "splits.csv")
+    predictions = rows(folder / "predictions.csv")
+    scored = {(row["fold"], row["record"]) for row in parts if row["part"] == "scored"}
+    assert scored == {(row["fold"], row["record"]) for row in predictions}
+    assert len(parts) == 3 * 42
+    for row in rows(folder / "folds.csv"):
+        own = [one for one in predictions if one["fold"] == row["fold"]]
+        y_true = [int(one["y_true"]) for one in own]
+        y_score = [float(one["y_score"]) for one in own]
+        y_pred = [int(one["y_pred"]) for one in own]
+        assert float(row["accuracy"]) == pytest.approx(accuracy_score(y_true, y_pred))
+        assert float(row["ap"]) == pytest.approx(average_precision_score(y_true, y_score))
+
+
+def test_artifacts_are_the_folder_and_its_pictures_are_pictures(dnn):
+    (run,) = dnn.runs("tags.level = 'configuration'")
+    kept = {path.name for path in dnn.folder().iterdir() if path.is_file()}
+    listed = {item.path for item in dnn.client().list_artifacts(run.info.run_id)}
+    assert listed == kept
+    pictures = {name for name in kept if name.endswith(".png")}
+    assert {
+        "summary.png",
+        "precision_recall.png",
+        "roc.png",
+        "learning_curves.png",
+        "confusion_matrix.png",
+    } <= pictures
+    for name in pictures:
+        pixels = imread(dnn.folder() / name)[..., :3]
+        assert min(pixels.shape[:2]) > 250
+        assert pixels.std() > 0.05  # something is drawn
+
+
+def test_a_seed_repeats_to_the_bit_and_tracking_changes_nothing(dnn, again):
+    assert again.code == 0, again.err
+    assert not list(again.cwd.glob("ml*"))
+    for name in ("predictions.csv", "scores.csv", "splits.csv"):
+        assert (again.folder() / name).read_bytes() == (dnn.folder() / name).read_bytes()
+
+
+def test_help_shows_groups_and_examples(tmp_path):
+    done = command("--help", cwd=tmp_path)
+    assert done.code == 0
+    for expected in ("stride: 10, 125, 5, 50", "model: cnn, dnn", "data: ludb, synthetic"):
+        assert expected in done.out
+    assert done.out.count("python -m lvh.run ") >= 3
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["model=resnet"], 2, "lvh: model=resnet: expected one of cnn, dnn"),
+        (["data=synthetic", "model=cnn", "model.kernel_size=5001"], 2, "lvh: model.kernel_size: "),
+        (["data.root=nowhere"], 2, "nowhere/RECORDS"),
+        (["data=synthetic", "data.records=8", "cv.folds=7"], 2, "lvh: cv.folds: expected at most"),
+        (["data.url=http://127.0.0.1:9/ludb.zip"], 3, "data=synthetic"),
+        (["data=synthetic", "tracking.uri=sqlite:////proc/none/mlflow.db"], 3, "tracking.uri"),
+    ],
+)
+def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, told, tmp_path):
+    done = command(*arguments, cwd=tmp_path)
+    assert done.code == code, done.err
+    assert told in done.err
+    assert len(done.err.strip().splitlines()) <= 3
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_traceback_is_there_for_who_asks(tmp_path):
+    done = command("data.root=nowhere", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.code != 0
+    assert "Traceback" in done.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_is_killed_in_the_store_too(number, code, tmp_path):
+    process = start(*SMALL, "train.epochs=500", cwd=tmp_path)  # a fold takes seconds
+    while not (line := process.stdout.readline()).startswith("fold 1 of 3"):
+        assert line, process.stderr.read()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    done = Done(process.returncode, out, err, tmp_path)
+    assert done.code == code
+    assert done.err == f"lvh: interrupted by {signal.Signals(number).name}\n"
+    (run,) = done.runs("tags.level = 'configuration'")
+    assert run.info.status == "KILLED"
+    folds = done.runs("tags.level = 'fold'")
+    assert {fold.info.status for fold in folds} == {"FINISHED"}
+    assert 1 <= len(folds) < 3
+
+
+@pytest.mark.ludb
+def test_ludb_is_the_default_and_its_records_are_named(ludb_root, tmp_path):
+    done = command(f"data.root={ludb_root}", "train.epochs=2", "tracking=off", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "LUDB 1.0.1: 197 records" in done.out
+    for record in ("38 (no complete (N)(t) in v1)", "104 (", "112 ("):
+        assert record in done.out
+    assert len(re.findall(r"^ *fold \d +2[89] ", done.out, re.M)) == 7
+    assert "synthetic" not in done.out
+
+
+@pytest.mark.ludb
+def test_the_main_job_runs_on_200_records(ludb_root, tmp_path):
+    done = command(
+        "model=cnn",
+        "stride=125",
+        "train.epochs=1",
+        "cv.folds=2",
+        "tracking=off",
+        cwd=tmp_path,
+        LVH_LUDB_ROOT=str(ludb_root),
+    )
+    assert done.code == 0, done.err
+    assert "k250-s125-cnn-raw: 5000 x 4 inputs, 2,598,145 parameters" in done.out
+    assert "200 records" in done.out
+
+
+def test_null_cohort_shows_no_skill(tmp_path):
+    """effect=0: the interval of accuracy holds the no-skill level, as it must."""
+    done = command(
+        "data=synthetic", "data.effect=0", "train.epochs=30", "tracking=off", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    assert "the labels carry no information" in done.out
+    scores = {(row["of"], row["metric"]): row for row in rows(done.folder() / "scores.csv")}
+    no_skill = float(scores["no skill", "accuracy"]["pooled"])
+    accuracy = scores["model", "accuracy"]
+    assert float(accuracy["low"]) <= no_skill <= float(accuracy["high"])

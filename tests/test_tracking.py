@@ -1,0 +1,175 @@
+"""Tracking: one tree, ended as it should be, whatever happens beside it."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from lvh.crossval import cross_validate
+from lvh.errors import EnvironmentFault, LvhError
+from lvh.features import FORMS
+from lvh.features.ntp import NtpSettings
+from lvh.folds import CvSettings, splits
+from lvh.models.baselines import BASELINES
+from lvh.tracking import TrackingSettings, resolved_uri, tracked_run
+from lvh.training import History
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch) -> TrackingSettings:
+    monkeypatch.chdir(tmp_path)
+    return TrackingSettings("mlflow", None, "lvh", None)
+
+
+class Constant:
+    """Scores every record .6; undefined metrics included."""
+
+    n_parameters = 0
+
+    def fit(self, X, y, X_validation, y_validation, seed, on_epoch):
+        return History((0.7, 0.6), (0.5, 0.6), (0.8, 0.9), (0.4, 0.3), 1)
+
+    def predict(self, X):
+        return np.full(len(X), 0.6)
+
+
+def result_of(cohort):
+    data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop"))
+    folds = splits(data.y, data.subjects, CvSettings("stratified", 2, 2, 0, 0.2, 0.0))
+    return cross_validate(data, folds, Constant(), BASELINES, 0, lambda s, e: None, lambda f: None)
+
+
+def client(settings: TrackingSettings) -> MlflowClient:
+    return MlflowClient(tracking_uri=resolved_uri(settings))
+
+
+def runs(settings: TrackingSettings, level: str) -> list:
+    found = client(settings)
+    experiment = found.get_experiment_by_name(settings.experiment)
+    return found.search_runs([experiment.experiment_id], f"tags.level = '{level}'")
+
+
+def test_the_tree_has_three_levels(settings, cohort):
+    result = result_of(cohort)
+    with tracked_run(settings, "sweep", "all", {}, {}) as sweep:
+        below = replace(settings, parent=sweep.opened.run_id)
+        with tracked_run(below, "configuration", "one", {"kernel": 250, "x": None}, {}) as tracked:
+            tracked.log_data(cohort, 39)
+            for fold in result.folds:
+                tracked.log_fold(fold)
+            tracked.log_result(result)
+    (top,), (run,), folds = (runs(settings, one) for one in ("sweep", "configuration", "fold"))
+    assert run.data.tags["mlflow.parentRunId"] == top.info.run_id
+    assert {fold.data.tags["mlflow.parentRunId"] for fold in folds} == {run.info.run_id}
+    assert sorted(fold.info.run_name for fold in folds) == [
+        "one fold 1",
+        "one fold 1 of repeat 2",
+        "one fold 2",
+        "one fold 2 of repeat 2",
+    ]
+    assert run.data.params == {"kernel": "250", "x": "null"}
+    assert run.data.metrics["folds_done"] == 4
+    assert "no skill" in run.data.tags["mlflow.note.content"]
+    (data,) = run.inputs.dataset_inputs
+    assert json.loads(data.dataset.profile)["fingerprint"] == cohort.fingerprint
+
+
+def test_the_means_sort_before_what_surrounds_them(settings, cohort):
+    """The UI's boxes show the first six metrics; accuracy and ap must be among them."""
+    with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
+        tracked.log_result(result_of(cohort))
+    (run,) = runs(settings, "configuration")
+    first = sorted(run.data.metrics)[:6]
+    assert {"accuracy", "ap"} <= set(first)
+
+
+def test_a_fold_lasts_as_long_as_it_trained(settings, cohort):
+    fold = replace(result_of(cohort).folds[0], seconds=12.0)
+    with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
+        tracked.log_fold(fold)
+    (run,) = runs(settings, "fold")
+    assert run.info.end_time - run.info.start_time == 12_000
+    found = client(settings)
+    for name, values in (("train_loss", [0.7, 0.6]), ("validation_loss", [0.8, 0.9])):
+        history = found.get_metric_history(run.info.run_id, name)
+        assert [(one.step, one.value) for one in history] == [(1, values[0]), (2, values[1])]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(LvhError("too hot"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_a_run_ends_as_its_body_does(settings, error, status):
+    with pytest.raises(type(error)), tracked_run(settings, "configuration", "one", {}, {}):
+        raise error
+    (run,) = runs(settings, "configuration")
+    assert run.info.status == status
+    assert run.data.tags.get("error") == ("LvhError: too hot" if status == "FAILED" else None)
+
+
+def test_off_leaves_nothing(settings, cohort, tmp_path):
+    with tracked_run(replace(settings, name="off"), "configuration", "one", {}, {}) as tracked:
+        tracked.log_data(cohort, 39)
+        tracked.log_result(result_of(cohort))
+    assert tracked.opened is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_artifacts_lie_beside_the_store_not_in_the_working_directory(settings, tmp_path):
+    elsewhere = tmp_path / "with a blank"
+    elsewhere.mkdir()
+    there = replace(settings, uri=f"sqlite:///{elsewhere}/mine.db")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.txt").write_text("kept")
+    with tracked_run(there, "configuration", "one", {}, {}) as tracked:
+        tracked.log_folder(tmp_path / "folder")
+    (kept,) = elsewhere.rglob("a.txt")
+    assert kept.read_text() == "kept"
+    assert not (tmp_path / "mlruns").exists()
+    assert not (tmp_path / "mlartifacts").exists()
+
+
+def test_a_store_that_cannot_be_reached_is_told(settings):
+    nowhere = replace(settings, uri="sqlite:////proc/none/mlflow.db")
+    with pytest.raises(EnvironmentFault, match=r"tracking\.uri.*tracking=off"):
+        with tracked_run(nowhere, "configuration", "one", {}, {}):
+            pytest.fail("the body ran")
+
+
+def test_a_file_that_is_no_store_is_told(settings, tmp_path):
+    (tmp_path / "mlflow.db").write_text("not a database")
+    with pytest.raises(EnvironmentFault, match=r"tracking\.uri.*tracking=off"):
+        with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
+            assert tracked.opened
+    assert (tmp_path / "mlflow.db").read_text() == "not a database"
+
+
+def test_an_experiment_is_made_with_a_view_of_its_configurations(settings):
+    with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
+        page = tracked.opened.page
+    experiment = client(settings).get_experiment_by_name("lvh")
+    view = json.loads(experiment.tags["mlflow.sharedViewState.lvh"])
+    assert json.loads(view["state"])["searchFilter"] == "tags.level = 'configuration'"
+    assert page == f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=lvh"
+
+
+def test_processes_that_start_on_a_fresh_store_at_once_do_not_break_it(settings, tmp_path):
+    code = (
+        "from lvh.tracking import TrackingSettings, tracked_run\n"
+        "if __name__ == '__main__':\n"
+        "    settings = TrackingSettings('mlflow', None, 'lvh', None)\n"
+        "    with tracked_run(settings, 'configuration', 'one', {}, {}):\n"
+        "        pass\n"
+    )
+    (tmp_path / "one.py").write_text(code)
+    started = [
+        subprocess.Popen([sys.executable, "one.py"], cwd=tmp_path, env=os.environ) for _ in range(4)
+    ]
+    assert [process.wait(timeout=240) for process in started] == [0] * 4
+    assert [run.info.status for run in runs(settings, "configuration")] == ["FINISHED"] * 4
+    assert Path("mlflow.db").exists()

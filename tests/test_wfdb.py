@@ -1,0 +1,551 @@
+"""The strict reader: equal to the wfdb package on good files, one typed error on bad ones."""
+
+import os
+import re
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import (
+    ANNOTATION_CODES,
+    annotation_words,
+    edit,
+    read_dat,
+    words_to_bytes,
+    write_data_set,
+    write_signals,
+)
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from lvh.cohort import LEADS
+from lvh.errors import InputError
+from lvh.sources import wfdb
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1
+    import wfdb as oracle
+
+N_SAMPLES = 5000
+FIRST_LINE = "1 12 500 5000\n"
+
+
+def read(root, name="1"):
+    """Read all of one record."""
+    header = wfdb.read_header(root / "data" / f"{name}.hea", root)
+    waves = [
+        wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, header.n_samples)
+        for lead in LEADS
+    ]
+    return header, wfdb.read_signals(header, root), waves
+
+
+def first_signal_line(root):
+    return (root / "data/1.hea").read_text().splitlines()[1]
+
+
+def set_field(root, position, value):
+    """Change one field of the first signal line."""
+    line = first_signal_line(root)
+    fields = line.split(" ")
+    fields[position] = value
+    edit(root / "data/1.hea", line, " ".join(fields))
+
+
+def assert_same_annotations(root, name, lead):
+    symbols, samples = wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, N_SAMPLES)
+    expected = oracle.rdann(str(root / "data" / name), lead)
+    assert symbols.tobytes().decode() == "".join(expected.symbol), (name, lead)
+    assert np.array_equal(samples, expected.sample), (name, lead)
+
+
+def assert_same_signals(root, name):
+    header = wfdb.read_header(root / "data" / f"{name}.hea", root)
+    expected = oracle.rdrecord(str(root / "data" / name), physical=False)
+    assert np.array_equal(wfdb.read_signals(header, root), expected.d_signal), name
+    assert header.fs == expected.fs
+    assert header.n_samples == expected.sig_len
+    assert list(header.leads) == [lead.lower() for lead in expected.sig_name]
+    assert list(header.gains) == expected.adc_gain
+    assert list(header.baselines) == expected.baseline
+    assert list(header.checksums) == expected.checksum
+    assert {header.data_file} == set(expected.file_name)
+    assert [comment.strip() for comment in header.comments] == [
+        comment.strip() for comment in expected.comments
+    ]
+
+
+# What wfdb 4.3.1 calls is deprecated in pandas 3.1.
+@pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
+class TestAgainstTheWfdbPackage:
+    @pytest.mark.ludb
+    def test_signals_and_headers_of_ludb(self, ludb_root):
+        for record in range(1, 201):
+            assert_same_signals(ludb_root, str(record))
+
+    @pytest.mark.ludb
+    def test_annotations_of_some_of_ludb(self, ludb_root):
+        chosen = np.random.default_rng(0).choice(np.arange(1, 201), 20, replace=False)
+        for record in sorted(chosen):
+            for lead in LEADS:
+                assert_same_annotations(ludb_root, str(record), lead)
+
+    @pytest.mark.ludb
+    @pytest.mark.slow
+    def test_annotations_of_ludb(self, ludb_root):
+        for record in range(1, 201):
+            for lead in LEADS:
+                assert_same_annotations(ludb_root, str(record), lead)
+
+    def test_a_generated_record(self, data_set):
+        assert_same_signals(data_set, "1")
+        for lead in LEADS:
+            assert_same_annotations(data_set, "1", lead)
+
+    def test_long_pauses_and_notes_written_by_wrann(self, tmp_path):
+        symbols = ["(", "N", ")", "(", "t", ")", "(", "p", ")", "(", "N", ")"]
+        # Steps of 1023 and 1024 are the last without and the first with a SKIP.
+        steps = [0, 3, 96, 1023, 1024, 1, 854, 66999, 1, 0, 129999, 9]
+        samples = np.cumsum(steps)
+        oracle.wrann(
+            "a",
+            "ii",
+            samples,
+            symbols,
+            subtype=np.array([0, 1, 2, 0, 0, 0, -1, 0, 0, 0, 3, 0]),
+            chan=np.array([0, 0, 1, 1, 1, 2, 2, 0, 0, 3, 3, 0]),
+            num=np.array([0, 0, 0, 5, 5, 0, 127, 0, 0, 1, 1, 1]),
+            aux_note=["", "x", "", "ab", "", "odd", "", "", "", "(AFIB", "", "end"],
+            write_dir=str(tmp_path),
+        )
+        path = tmp_path / "a.ii"
+
+        words = np.frombuffer(path.read_bytes(), "<u2") >> 10
+        assert {59, 60, 61, 62, 63} <= set(words.tolist())  # SKIP NUM SUB CHN AUX
+        found_symbols, found_samples = wfdb.read_annotations(path, tmp_path, 200011)
+        assert found_symbols.tobytes().decode() == "".join(symbols)
+        assert found_samples.tolist() == samples.tolist()
+        assert found_samples.tolist() == oracle.rdann(str(tmp_path / "a"), "ii").sample.tolist()
+
+
+class TestReading:
+    def test_dtypes_and_shapes(self, data_set):
+        header, signals, waves = read(data_set)
+
+        assert header.leads == LEADS
+        assert signals.shape == (N_SAMPLES, 12)
+        assert signals.dtype == np.int16
+        assert all(symbols.dtype == np.uint8 for symbols, _ in waves)
+        assert all(samples.dtype == np.int32 for _, samples in waves)
+
+    def test_unsigned_checksums_are_as_good(self, data_set):
+        signed = wfdb.read_header(data_set / "data/1.hea", data_set).checksums
+        assert min(signed) < 0
+        path = data_set / "data/1.hea"
+        lines = path.read_text().splitlines()
+        for lead, checksum in enumerate(signed):
+            fields = lines[1 + lead].split(" ")
+            fields[6] = str(checksum % 2**16)
+            lines[1 + lead] = " ".join(fields)
+        path.write_text("\n".join(lines))
+
+        header, signals, _ = read(data_set)
+
+        assert min(header.checksums) >= 0
+        assert np.array_equal(signals, read_dat(path))
+
+    def test_extremes_of_the_format_survive(self, data_set):
+        path = data_set / "data/1.hea"
+        digital = np.full((N_SAMPLES, 12), 32767, dtype="<i2")
+        digital[::2] = -32768
+        digital[:, 3] = -32768
+        write_signals(path, digital)
+
+        assert np.array_equal(read(data_set)[1], digital)
+
+    def test_comments_and_blank_lines_may_stand_anywhere(self, data_set):
+        path = data_set / "data/1.hea"
+        expected = wfdb.read_header(path, data_set)
+        path.write_text("# first\r\n\r\n" + path.read_text().replace("\n", "\r\n\r\n"))
+
+        found = wfdb.read_header(path, data_set)
+
+        assert found.comments == (" first", *expected.comments)
+        assert found.gains == expected.gains
+        assert found.leads == expected.leads
+
+    def test_missing_baseline_is_the_adc_zero(self, data_set):
+        set_field(data_set, 2, "200/mV")
+        set_field(data_set, 4, "17")
+
+        header = wfdb.read_header(data_set / "data/1.hea", data_set)
+
+        assert (header.gains[0], header.baselines[0]) == (200.0, 17)
+
+    def test_a_lead_without_annotations_is_empty(self, data_set):
+        path = data_set / "data/1.i"
+        path.write_bytes(words_to_bytes([]))
+
+        symbols, samples = wfdb.read_annotations(path, data_set, N_SAMPLES)
+
+        assert symbols.shape == samples.shape == (0,)
+
+    def test_links_inside_and_a_linked_root_are_fine(self, data_set, tmp_path):
+        expected = read(data_set)[1]
+        (data_set / "data/1.dat").rename(data_set / "elsewhere.dat")
+        (data_set / "data/1.dat").symlink_to("../elsewhere.dat")
+        (tmp_path / "link").symlink_to(data_set)
+
+        assert np.array_equal(read(data_set)[1], expected)
+        assert np.array_equal(read(tmp_path / "link")[1], expected)
+
+
+def outside(root, name):
+    """Move a file out of the data set and leave a link to it."""
+    (root / name).rename(root.parent / "outside")
+    (root / name).symlink_to(root.parent / "outside")
+
+
+def replaced(make):
+    """Put something else in a file's place."""
+
+    def fault(root, name):
+        (root / name).unlink()
+        make(root / name)
+
+    return fault
+
+
+def circle(path):
+    path.symlink_to("circle")
+    (path.parent / "circle").symlink_to(path.name)
+
+
+FILE_FAULTS = {
+    "missing": lambda root, name: (root / name).unlink(),
+    "link to outside": outside,
+    "folder linked to outside": lambda root, name: outside(root, "data"),
+    "dangling link": replaced(lambda path: path.symlink_to("nowhere")),
+    "circle of links": replaced(circle),
+    "folder": replaced(Path.mkdir),
+    "fifo": replaced(os.mkfifo),
+    "empty": lambda root, name: (root / name).write_bytes(b""),
+    "too large": lambda root, name: os.truncate(root / name, 2**33),  # sparse
+}
+
+
+@pytest.mark.parametrize("name", ["data/1.hea", "data/1.dat", "data/1.v6"])
+@pytest.mark.parametrize("fault", FILE_FAULTS.values(), ids=FILE_FAULTS)
+def test_what_is_no_file_of_the_data_set_is_refused(data_set, fault, name):
+    fault(data_set, name)
+
+    with pytest.raises(InputError) as refusal:
+        read(data_set)
+
+    # A linked folder is seen first at the header.
+    guilty = "data/1.hea" if fault is FILE_FAULTS["folder linked to outside"] else name
+    assert str(data_set / guilty) in str(refusal.value)
+    assert refusal.value.exit_code == 2
+
+
+def cut(root, length):
+    path = root / "data/1.dat"
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def lengthened(root, by):
+    with (root / "data/1.dat").open("ab") as file:
+        file.write(bytes(by))
+
+
+def flipped(root):
+    path = root / "data/1.dat"
+    data = bytearray(path.read_bytes())
+    data[60_000] ^= 1
+    path.write_bytes(data)
+
+
+DAT_FAULTS = {
+    "half": (lambda root: cut(root, 60_000), "expected 120000 bytes. Received: 60000"),
+    "one byte short": (lambda root: cut(root, 119_999), "Received: 119999"),
+    "one byte long": (lambda root: lengthened(root, 1), "Received: 120001"),
+    "one frame long": (lambda root: lengthened(root, 24), "Received: 120024"),
+    "a bit flipped": (flipped, "lead i: expected checksum"),
+    "wrong checksum": (lambda root: set_field(root, 6, "4"), "expected checksum 4, as 1.hea says"),
+    "2e9 samples": (
+        lambda root: edit(root / "data/1.hea", FIRST_LINE, "1 12 500 2000000000\n"),
+        "expected 48000000000 bytes. Received: 120000",
+    ),
+    "other samples": (
+        lambda root: edit(root / "data/1.hea", FIRST_LINE, "1 12 500 4999\n"),
+        "expected 119976 bytes",
+    ),
+    "other file": (
+        lambda root: edit_all(root / "data/1.hea", "1.dat", "9.dat"),
+        "9.dat: expected a file. Received: nothing there",
+    ),
+    "name longer than the system allows": (
+        lambda root: edit_all(root / "data/1.hea", "1.dat", "1" * 300),
+        "cannot be read",
+    ),
+}
+
+
+def edit_all(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(("fault", "said"), DAT_FAULTS.values(), ids=DAT_FAULTS)
+def test_signals_that_are_not_what_the_header_says_are_refused(data_set, fault, said, monkeypatch):
+    fault(data_set)
+    header = wfdb.read_header(data_set / "data/1.hea", data_set)
+    if "bytes" in said:  # the size alone tells, before anything is read or allocated
+        monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("was read"))
+
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        wfdb.read_signals(header, data_set)
+
+    assert str(data_set / "data" / header.data_file) in str(refusal.value)
+
+
+RECORD_LINES = {
+    "fs 0": ("1 12 0 5000", "sampling frequency"),
+    "fs negative": ("1 12 -500 5000", "sampling frequency"),
+    "fs nan": ("1 12 nan 5000", "sampling frequency"),
+    "fs inf": ("1 12 inf 5000", "sampling frequency"),
+    "fs absurd": ("1 12 1e9 5000", "sampling frequency"),
+    "fs text": ("1 12 fast 5000", "sampling frequency"),
+    "length negative": ("1 12 500 -5000", "number of samples"),
+    "length 0": ("1 12 500 0", "number of samples"),
+    "length fractional": ("1 12 500 5e3", "number of samples"),
+    "length absurd": ("1 12 500 99999999999999999999", "number of samples"),
+    "length missing": ("1 12 500", "record line"),
+    "11 signals": ("1 11 500 5000", "expected 11 signal lines. Received: 12"),
+    "13 signals": ("1 13 500 5000", "expected 13 signal lines. Received: 12"),
+    "0 signals": ("1 0 500 5000", "number of signals"),
+    "a billion signals": ("1 1000000000 500 5000", "number of signals"),
+    "segments": ("1/2 12 500 5000", "of one segment"),
+}
+SIGNAL_FIELDS = {
+    "traversal": (0, "../../etc/passwd", "same folder"),
+    "parent": (0, "..", "same folder"),
+    "absolute path": (0, "/etc/passwd", "same folder"),
+    "url": (0, "https://example.org/1.dat", "same folder"),
+    "backslash": (0, "..\\1.dat", "same folder"),
+    "standard input": (0, "-", "same folder"),
+    "two files": (0, "2.dat", "one signal file. Received: 1.dat, 2.dat"),
+    "format 99": (1, "99", "format 16"),
+    "format 212": (1, "212", "format 16"),
+    "format text": (1, "wav", "format 16"),
+    "multiples": (1, "16x100000", "format 16"),
+    "skew": (1, "16:1000000000", "format 16"),
+    "offset": (1, "16+24", "format 16"),
+    "gain 0": (2, "0(6)/mV", "gain above 0"),
+    "gain 0 and nothing else": (2, "0", "gain above 0"),
+    "gain negative": (2, "-200/mV", "gain above 0"),
+    "gain nan": (2, "nan/mV", "gain above 0"),
+    "gain inf": (2, "inf(6)/mV", "gain above 0"),
+    "gain beyond a float": (2, "1e999/mV", "gain above 0"),
+    "gain text": (2, "much/mV", "gain: expected a number"),
+    "gain malformed": (2, "200(x)/mV", "expected `gain(baseline)/unit`"),
+    "baseline absurd": (2, f"200({'9' * 5000})/mV", "baseline: expected an integer"),
+    "adc zero text": (4, "x", "ADC zero"),
+    "checksum text": (6, "0x10", "checksum: expected an integer"),
+    "checksum beyond 16 bits": (6, "65536", "checksum: expected an integer"),
+    "duplicate lead": (8, "ii", "distinct leads"),
+    "duplicate lead in capitals": (8, "II", "distinct leads"),
+    "no lead": (8, "", "nine fields"),
+}
+
+
+@pytest.mark.parametrize(("line", "said"), RECORD_LINES.values(), ids=RECORD_LINES)
+def test_malformed_record_line_is_refused(data_set, line, said):
+    edit(data_set / "data/1.hea", FIRST_LINE, f"{line}\n")
+
+    assert_header_refused(data_set, said)
+
+
+@pytest.mark.parametrize(("position", "value", "said"), SIGNAL_FIELDS.values(), ids=SIGNAL_FIELDS)
+def test_malformed_signal_line_is_refused(data_set, position, value, said):
+    set_field(data_set, position, value)
+
+    assert_header_refused(data_set, said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty header"),
+        (b"\n \r\n", "an empty header"),
+        (b"#<age>: 51\n", "an empty header"),
+        (b"\xff\xfe\x00\x01", "record line"),
+        (bytes(range(256)), "record line"),
+        (FIRST_LINE.encode(), "expected 12 signal lines. Received: 0"),
+    ],
+)
+def test_a_file_that_is_no_header_is_refused(data_set, content, said):
+    (data_set / "data/1.hea").write_bytes(content)
+
+    assert_header_refused(data_set, said)
+
+
+def assert_header_refused(root, said):
+    path = root / "data/1.hea"
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        wfdb.read_header(path, root)
+    assert str(path) in str(refusal.value)
+    assert refusal.value.exit_code == 2
+    assert len(str(refusal.value)) < len(str(path)) + 400  # what was received is cut short
+
+
+def coded(symbol, step):
+    return ANNOTATION_CODES[symbol] << 10 | step
+
+
+def skip(interval):
+    return [59 << 10, interval >> 16 & 0xFFFF, interval & 0xFFFF]
+
+
+AUX = 63 << 10
+ANNOTATION_FAULTS = {
+    "odd length": (words_to_bytes([coded("(", 1)])[:-1], "cut short or of another format"),
+    "no final zero": (words_to_bytes([coded("(", 1)])[:-2], "cut short or of another format"),
+    "one byte": (b"\0", "cut short or of another format"),
+    "another kind": (words_to_bytes([28 << 10 | 5]), "Received: code 28"),
+    "an unused code": (words_to_bytes([58 << 10]), "Received: code 58"),
+    "a zero before the end": (words_to_bytes([coded("(", 1), 0, coded(")", 1)]), "code 0"),
+    "past the last sample": (words_to_bytes([*skip(5000), coded("N", 0)]), "Received: 5000 to"),
+    "far past the last sample": (words_to_bytes([*skip(2**31 - 1), coded("N", 9)]), "0 to 4999"),
+    "skips that add up beyond 32 bits": (
+        words_to_bytes([*skip(2**31 - 1) * 3, coded("N", 9)]),
+        "0 to 4999",
+    ),
+    "before the first sample": (words_to_bytes([*skip(-1), coded("N", 0)]), "Received: -1 to"),
+    "back in time": (
+        words_to_bytes([coded("(", 9), *skip(-5), coded("N", 0)]),
+        "expected rising samples",
+    ),
+    "skip without its interval": (words_to_bytes([coded("(", 1), 59 << 10, 0]), "32-bit skip"),
+    "text longer than the file": (words_to_bytes([coded("(", 1), AUX | 5, 0, 0]), "5 bytes"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), ANNOTATION_FAULTS.values(), ids=ANNOTATION_FAULTS)
+def test_malformed_annotations_are_refused(data_set, content, said):
+    path = data_set / "data/1.i"
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        wfdb.read_annotations(path, data_set, N_SAMPLES)
+
+    assert str(path) in str(refusal.value)
+    assert refusal.value.exit_code == 2
+
+
+def test_the_last_sample_may_be_annotated(data_set):
+    path = data_set / "data/1.i"
+    path.write_bytes(words_to_bytes(annotation_words("(N)", np.array([0, 0, N_SAMPLES - 1]))))
+
+    assert wfdb.read_annotations(path, data_set, N_SAMPLES)[1].tolist() == [0, 0, 4999]
+
+
+TOKENS = st.sampled_from(
+    ("", "-1", "0", "nan", "1e999", "9" * 5000, "40000", "../x", "a" * 300, "16x2", "²", "\0")
+)
+BYTE_EDITS = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 3), st.binary(max_size=3)), min_size=1, max_size=4
+)
+
+
+@pytest.fixture(scope="module")
+def mutable_set(tmp_path_factory, cohort):
+    return write_data_set(tmp_path_factory.mktemp("mutable") / "set", cohort, 1)
+
+
+@pytest.fixture(scope="module")
+def good_set(tmp_path_factory, mutable_set):
+    return shutil.copytree(mutable_set, tmp_path_factory.mktemp("good") / "set")
+
+
+def mutated(data, edits):
+    """Replace some bytes, anywhere, by others, fewer or more."""
+    for place, dropped, added in edits:
+        at = round(place * len(data))
+        data = data[:at] + added + data[at + dropped :]
+    return data
+
+
+@given(edits=BYTE_EDITS)
+@examples(max_examples=300)
+def test_any_bytes_in_a_header_give_a_record_or_an_input_error(good_set, mutable_set, edits):
+    header = (good_set / "data/1.hea").read_bytes()
+    (mutable_set / "data/1.hea").write_bytes(mutated(header, edits))
+
+    assert_read_or_refused(good_set, mutable_set)
+
+
+@given(line=st.integers(0, 12), place=st.integers(0, 8), token=TOKENS)
+@examples(max_examples=300)
+def test_any_field_in_a_header_gives_a_record_or_an_input_error(
+    good_set, mutable_set, line, place, token
+):
+    lines = [line.split() for line in (good_set / "data/1.hea").read_text().splitlines()]
+    lines[line][min(place, len(lines[line]) - 1)] = token
+    (mutable_set / "data/1.hea").write_text("\n".join(" ".join(fields) for fields in lines))
+
+    assert_read_or_refused(good_set, mutable_set)
+
+
+def assert_read_or_refused(good_set, mutable_set):
+    """Whatever the header says, the samples are right or nothing is given."""
+    try:
+        header = wfdb.read_header(mutable_set / "data/1.hea", mutable_set)
+        signals = wfdb.read_signals(header, mutable_set)
+    except InputError as refusal:
+        said = str(refusal)
+    else:
+        assert np.array_equal(signals.ravel(), read_dat(good_set / "data/1.hea").ravel())
+        return
+    assert str(mutable_set / "data") in said
+
+
+@given(edits=BYTE_EDITS)
+@examples(max_examples=300)
+def test_any_bytes_in_annotations_give_waves_or_an_input_error(good_set, mutable_set, edits):
+    path = mutable_set / "data/1.v1"
+    path.write_bytes(mutated((good_set / "data/1.v1").read_bytes(), edits))
+
+    try:
+        symbols, samples = wfdb.read_annotations(path, mutable_set, N_SAMPLES)
+    except InputError as refusal:
+        said = str(refusal)
+    else:
+        assert len(symbols) == len(samples)
+        assert set(symbols.tobytes().decode()) <= set("()Npt")
+        assert ((samples >= 0) & (samples < N_SAMPLES)).all()
+        assert (np.diff(samples) >= 0).all()
+        return
+    assert str(path) in said
+
+
+@given(
+    waves=st.lists(
+        st.tuples(st.sampled_from("()Npt"), st.integers(0, 3000)), min_size=1, max_size=40
+    )
+)
+@examples(max_examples=100)
+def test_any_delineation_is_read_as_it_was_written(mutable_set, waves):
+    symbols = "".join(symbol for symbol, _ in waves)
+    samples = np.cumsum([step for _, step in waves])
+    path = mutable_set / "data/1.v2"
+    path.write_bytes(words_to_bytes(annotation_words(symbols, samples)))
+
+    found_symbols, found_samples = wfdb.read_annotations(path, mutable_set, 40 * 3000 + 1)
+
+    assert found_symbols.tobytes().decode() == symbols
+    assert found_samples.tolist() == samples.tolist()
