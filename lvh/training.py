@@ -139,6 +139,7 @@ class KerasLearner:
         """
         import tensorflow as tf
 
+        # an order of our own: Keras's `fit` under a seed shows the same batches in every epoch
         of_weights, of_order = seed.spawn(2)
         self._begin_anew(of_weights)
         order = np.random.default_rng(of_order)

@@ -1,0 +1,66 @@
+"""What the README says is what the project does."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from lvh.config import conf_dir, plain, quoted, settings_from
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = sorted(
+    set(re.findall(r"python -m lvh\.run (.+?) *(?:#.*)?$", "\n".join(BLOCKS), re.MULTILINE))
+)
+
+
+def test_the_table_is_that_of_the_default_run():
+    with (ROOT / "experiments/default_run/scores.csv").open() as file:
+        scores = {(row["of"], row["metric"]): row for row in csv.DictReader(file)}
+    names = ("accuracy", "precision", "recall", "ap", "roc_auc")
+    rows = {
+        "mean": ("model", "mean"),
+        "std": ("model", "std"),
+        "95 % from": ("model", "low"),
+        "95 % to": ("model", "high"),
+        r"pooled +197": ("model", "pooled"),
+        "no skill": ("no skill", "mean"),
+        r"age \+ sex": ("age + sex", "mean"),
+    }
+    for label, (of, column) in rows.items():
+        shown = re.search(rf"^  {label} +([\d. ]+)$", README, re.MULTILINE)[1].split()
+        assert shown == [f"{float(scores[of, name][column]):.3f}" for name in names]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_valid(command):
+    arguments = [one for one in command.split() if one not in ("-m", "--help")]
+    arguments = [one for one in arguments if not one.startswith("hydra/launcher")]
+    first = [re.sub(r"=([\w.]+),[\w.,]+$", r"=\1", one) for one in arguments]  # of a sweep
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        settings_from(plain(compose("config", quoted(first))))
+
+
+def test_every_option_of_every_group_is_listed():
+    for group in ("data", "features", "model", "cv", "train", "tracking", "kernel", "stride"):
+        row = re.search(
+            rf"^\| `(?:{group}`|kernel`, `{group}`|{group}`, `stride`).*$", README, re.M
+        )[0]
+        for option in (conf_dir() / group).glob("*.yaml"):
+            assert option.stem in row
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", "\n".join(BLOCKS), re.MULTILINE):
+        assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
+    for target in ("help", "run", "test", "lint", "bench", "ui"):
+        assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
