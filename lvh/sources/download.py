@@ -5,35 +5,24 @@ import logging
 import os
 import re
 import shutil
-import stat
-import struct
 import sys
 import tempfile
-import unicodedata
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from filelock import FileLock, Timeout
 
 from lvh.errors import EnvironmentFault, InputError
+from lvh.sources.unpacking import path_fault, unpack
 
-SUMS = "SHA256SUMS.txt"
-TIMEOUT = 30.0
-"""Seconds a server may stay silent."""
-MAX_MEMBERS = 200_000
-MAX_PATH_BYTES = 255
-CHUNK = 1 << 16
-ENCRYPTED = 0x2041
-"""Zip flag bits: encrypted, strongly encrypted, masked headers."""
-# All that zipfile and zlib raise on damaged input, bar OSError: that one is the disk's.
-BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+_SUMS = "SHA256SUMS.txt"
+_TIMEOUT = 30.0  # seconds a server may stay silent
+_CHUNK = 1 << 16
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +93,7 @@ def _exclusive(into: Path, title: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("%s: waiting for another process that is fetching it", title)
+        _log.info("%s: waiting for another process that is fetching it", title)
         lock.acquire()
     try:
         yield
@@ -122,15 +111,17 @@ def _make(archive: Archive, into: Path) -> None:
         prefix=prefix, dir=into.parent, ignore_cleanup_errors=True
     ) as folder:
         packed, unpacked = Path(folder, "archive.zip"), Path(folder, "unpacked")
-        log.info("%s: downloading %s", archive.title, archive.url)
+        _log.info("%s: downloading %s", archive.title, archive.url)
         _download(archive, packed)
-        members = _unpack(archive, packed, unpacked)
+        members = unpack(
+            packed, unpacked, top=archive.top, max_bytes=archive.max_bytes, shown=archive.url
+        )
         packed.unlink()
         root = unpacked / archive.top
         listed = _verify(root, archive.sums_sha256, archive.url)
-        unlisted = sorted(members - listed - {SUMS})
+        unlisted = sorted(members - listed - {_SUMS})
         if unlisted:
-            raise _bad(archive.url, f"only files that {SUMS} lists", unlisted[0])
+            raise _bad(archive.url, f"only files that {_SUMS} lists", unlisted[0])
         os.replace(root, into)
 
 
@@ -160,8 +151,8 @@ def _download(archive: Archive, to: Path) -> None:
     opened: list[requests.Response] = []
     download = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(),
-        chunk_size=CHUNK,
-        timeout=TIMEOUT,
+        chunk_size=_CHUNK,
+        timeout=_TIMEOUT,
         hooks={"response": lambda response, **_: opened.append(response)},
     )
     try:
@@ -192,114 +183,16 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(text).split())[:120]
 
 
-def _unpack(archive: Archive, packed: Path, into: Path) -> set[str]:
-    """Write the members under `into`; return the paths of its files, relative to `top`."""
-    files = set()
-    room = archive.max_bytes
-    name = ""
-    try:
-        with zipfile.ZipFile(packed) as source:
-            _check_members(archive, source.infolist())
-            for member in source.infolist():
-                name = member.orig_filename
-                target = into / name
-                if name.endswith("/"):
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with source.open(member) as data, open(target, "xb") as file:
-                    room -= _copy(data, file, room)
-                files.add(name.removeprefix(f"{archive.top}/"))
-    except BROKEN_ZIP as error:
-        where = f"{archive.url}: member {name!r}" if name else archive.url
-        raise _bad(where, "a whole zip archive", str(error)[:120]) from error
-    return files
-
-
-def _copy(source: IO[bytes], target: IO[bytes], room: int) -> int:
-    """Copy at most `room` bytes, whatever the headers promised; return how many."""
-    copied = 0
-    while chunk := source.read(CHUNK):
-        copied += len(chunk)
-        if copied > room:
-            raise zipfile.BadZipFile("more bytes than the archive may unpack to")
-        target.write(chunk)
-    return copied
-
-
-def _check_members(archive: Archive, members: list[zipfile.ZipInfo]) -> None:
-    """Refuse the archive, before anything is written, if any member is not a plain one.
-
-    Raises:
-        InputError: Names the first bad member.
-    """
-    if len(members) > MAX_MEMBERS:
-        raise _bad(archive.url, f"at most {MAX_MEMBERS:,} members", f"{len(members):,}")
-    size = sum(member.file_size for member in members)
-    if size > archive.max_bytes:
-        raise _bad(archive.url, f"at most {archive.max_bytes:,} bytes unpacked", f"{size:,}")
-    # Some file systems fold case and accents: names that differ only so are one file there.
-    keys = [
-        unicodedata.normalize("NFC", member.orig_filename.removesuffix("/")).casefold()
-        for member in members
-    ]
-    parents = {str(parent) for key in keys for parent in PurePosixPath(key).parents}
-    seen = set()
-    for member, key in zip(members, keys, strict=True):
-        fault = _member_fault(member, archive.top)
-        if not fault and key in seen:
-            fault = "a name that occurs twice"
-        if not fault and key in parents and not member.orig_filename.endswith("/"):
-            fault = "a file where another member needs a folder"
-        if fault:
-            where = f"{archive.url}: member {member.orig_filename[:MAX_PATH_BYTES]!r}"
-            raise _bad(where, f"a plain file or folder under {archive.top}/", fault)
-        seen.add(key)
-
-
-def _member_fault(member: zipfile.ZipInfo, top: str) -> str:
-    """Say what is wrong with a member by itself, or return an empty text."""
-    # Not `filename`: zipfile has already cut that one at a NUL.
-    name = member.orig_filename
-    if fault := _path_fault(name.removesuffix("/")):
-        return fault
-    if not name.startswith(f"{top}/"):
-        return "a path outside that folder"
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFDIR if name.endswith("/") else stat.S_IFREG):
-        return "a link or special file"
-    if member.flag_bits & ENCRYPTED:
-        return "an encrypted file"
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return f"compression method {member.compress_type}"
-    if member.header_offset < 0:
-        return "an offset before the archive's start"
-    return ""
-
-
-def _path_fault(path: str) -> str:
-    """Say why a path from outside is not plain and relative, or return an empty text."""
-    if any(char in "\\:" or not char.isprintable() for char in path):
-        return "a backslash, colon or unprintable character in the path"
-    if path.startswith("/"):
-        return "an absolute path"
-    if any(not part or part[-1] in ". " for part in path.split("/")):
-        return "a part of the path that is empty, '.' or '..' or ends in a dot or blank"
-    if len(path.encode()) > MAX_PATH_BYTES:
-        return f"a path of more than {MAX_PATH_BYTES} bytes"
-    return ""
-
-
 def _verify(root: Path, sums_sha256: str, shown: str) -> set[str]:
     """Check everything under `root`, called `shown` in messages; return the paths listed."""
     real = root.resolve()
-    _expect(real, SUMS, sums_sha256, shown)
+    _expect(real, _SUMS, sums_sha256, shown)
     listed = set()
-    text = (real / SUMS).read_text("utf-8", errors="replace")
+    text = (real / _SUMS).read_text("utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
         match = re.fullmatch(r"([0-9a-fA-F]{64})  ?(\S.*)", line)
-        if match is None or _path_fault(match[2]):
-            where = f"{shown}: {SUMS}, line {number}"
+        if match is None or path_fault(match[2]):
+            where = f"{shown}: {_SUMS}, line {number}"
             raise _bad(where, "a SHA-256 and a plain relative path", repr(line[:120]))
         _expect(real, match[2], match[1], shown)
         listed.add(match[2])

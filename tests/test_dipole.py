@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from lvh.cohort import LEADS
+from lvh.sources import dipole
+from lvh.sources.dipole import N_SAMPLES, Heart, draw_recording
+
+P, N, T = range(3)
+SEVERITIES = [0.0, 1.0, 20.0]
+
+
+def draw(seed=0, severity=0.0, fibrillating=False, noise=0.02, male=True):
+    return draw_recording(np.random.default_rng(seed), Heart(male, severity, fibrillating), noise)
+
+
+def rr(waves):
+    return np.diff(waves.onsets[waves.kinds == N])
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    """Leave the beats alone in the recording."""
+    monkeypatch.setattr(dipole, "_background", lambda *_: np.zeros((N_SAMPLES, 8)))
+
+
+def test_form():
+    signal, waves = draw()
+
+    assert signal.shape == (N_SAMPLES, len(LEADS))
+    assert signal.dtype == np.float32
+    assert np.isfinite(signal).all()
+    assert waves.kinds.shape == waves.onsets.shape == waves.offsets.shape
+    assert waves.peaks.shape == (len(waves.kinds), len(LEADS))
+
+
+def test_limb_leads_obey_einthoven_and_goldberger_to_the_last_bit():
+    for severity in SEVERITIES:
+        i, ii, iii, avr, avl, avf, *_ = draw(severity=severity)[0].T
+
+        assert np.array_equal(iii, ii - i)
+        assert np.array_equal(avr, -(i + ii) / 2)
+        assert np.array_equal(avl, (i - iii) / 2)
+        assert np.array_equal(avf, (ii + iii) / 2)
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+@pytest.mark.parametrize("fibrillating", [False, True])
+def test_waves_follow_each_other_without_overlap(severity, fibrillating):
+    cycle = [N, T] if fibrillating else [P, N, T]
+    for seed in range(20):
+        waves = draw(seed, severity, fibrillating)[1]
+
+        assert waves.kinds.tolist() == cycle * (len(waves.kinds) // len(cycle))
+        assert (waves.onsets[1:] > waves.offsets[:-1]).all()
+        assert (waves.onsets[:, None] < waves.peaks).all()
+        assert (waves.peaks < waves.offsets[:, None]).all()
+
+
+def test_beats_cover_the_recording():
+    for seed in range(20):
+        waves = draw(seed)[1]
+        longest = rr(waves).max()
+
+        assert waves.offsets[0] < longest
+        assert waves.onsets[-1] > N_SAMPLES - longest
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("severity", SEVERITIES)
+@pytest.mark.parametrize("fibrillating", [False, True])
+def test_peaks_are_the_largest_deflections_of_the_clean_lead(severity, fibrillating):
+    for seed in range(6):
+        signal, waves = draw(seed, severity, fibrillating)
+        size = np.abs(signal)
+        for onset, peaks, offset in zip(waves.onsets, waves.peaks, waves.offsets, strict=True):
+            if onset < 0 or offset >= N_SAMPLES:
+                continue
+            at_peak = size[peaks, np.arange(len(LEADS))]
+            # The generator looks at one beat; the tails of its neighbours may add 1 microvolt.
+            assert (at_peak >= size[onset + 1 : offset].max(axis=0) - 0.001).all()
+            assert size[onset:offset].max() > 0.02
+
+
+@pytest.mark.usefixtures("clean")
+def test_signal_is_flat_before_qrs_where_the_atria_fibrillate():
+    before_qrs = {True: [], False: []}
+    for fibrillating, largest in before_qrs.items():
+        for seed in range(20):
+            signal, waves = draw(seed, fibrillating=fibrillating)
+            t, n = waves.offsets[waves.kinds == T][1], waves.onsets[waves.kinds == N][2]
+            largest.append(np.abs(signal[t:n, LEADS.index("ii")]).max())
+
+    # At its offset t has fallen to 4 % of its height.
+    assert max(before_qrs[True]) < 0.05 < np.median(before_qrs[False])
+
+
+def test_beats_are_irregular_where_the_atria_fibrillate():
+    def spread(fibrillating):
+        intervals = [rr(draw(seed, fibrillating=fibrillating)[1]) for seed in range(20)]
+        return np.median([each.std() / each.mean() for each in intervals])
+
+    assert spread(True) > 3 * spread(False)
+
+
+def test_peaks_differ_between_leads():
+    waves = draw()[1]
+
+    assert (np.ptp(waves.peaks[waves.kinds == N], axis=1) > 0).all()
+
+
+def test_noise_is_as_large_as_asked():
+    noises = []
+    for seed in range(40):
+        (quiet, quiet_waves), (loud, loud_waves) = (draw(seed, noise=size) for size in (0.0, 0.1))
+        noises.append((loud - quiet)[:, [0, 1, 6, 7, 8, 9, 10, 11]].std())
+        assert np.array_equal(quiet_waves.peaks, loud_waves.peaks)
+
+    # Both have the same beats and wander. The level is log-normal over subjects with median .1
+    # and sigma .3, so that its median over 40 has a standard error of 6 %.
+    assert np.median(noises) == pytest.approx(0.1, rel=0.2)
+
+
+@pytest.mark.usefixtures("clean")
+def test_severity_and_sex_change_voltage():
+    def v5(**heart):
+        return np.median([np.ptp(draw(seed, **heart)[0][:, 10]) for seed in range(20)])
+
+    assert v5(severity=0.0) < v5(severity=1.0) < v5(severity=2.0)
+    assert v5(male=False) < v5(male=True)
