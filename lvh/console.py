@@ -191,19 +191,24 @@ def sweep_table(choices: Sequence[Mapping[str, str]], outcomes: Sequence[Outcome
     title = f"{len(outcomes)} configurations by mean ap over folds (interval: pooled ap)"
     notes = "\n".join(dict.fromkeys(outcome.note for outcome in outcomes if outcome.note))
     table = Table(
-        title=title, title_justify="left", caption=notes, caption_justify="left", box=SIMPLE_HEAD
+        title=title,
+        title_justify="left",
+        caption=notes,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     keys = list(dict.fromkeys(key for choice in choices for key in choice))
     for key in keys:
         table.add_column(key.rpartition(".")[2], overflow="fold")
-    for column in ("ap", "std", "95 % from", "to", "accuracy", "std", "seconds"):
+    for column in ("ap", "std", "95 % from", "to", "accuracy", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for choice, one in sorted(zip(choices, outcomes, strict=True), key=lambda row: _rank(row[1])):
         chosen = [escape(choice.get(key, "")) for key in keys]
         if one.mean is None or one.std is None:
             table.add_row(*chosen, "FAILED", style="red")
             continue
-        values = (one.mean.ap, one.std.ap, *one.ap_interval, one.mean.accuracy, one.std.accuracy)
+        values = (one.mean.ap, one.std.ap, *one.ap_interval, one.mean.accuracy)
         cells = [_number(value) for value in values]
         table.add_row(*chosen, *cells, f"{one.seconds:.1f}")
     return table

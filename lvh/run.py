@@ -57,6 +57,8 @@ def main() -> int:
     failures: list[Exception] = []
 
     def task(config: DictConfig) -> "Outcome | None":
+        if HydraConfig.get().mode != RunMode.RUN:
+            return job(config)
         try:
             return job(config)
         except Exception as error:

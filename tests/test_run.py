@@ -145,8 +145,10 @@ def test_histories_and_the_data_set_are_tracked(dnn):
     assert [metric.value for metric in losses] == [float(row["loss"]) for row in history]
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name.startswith("synthetic (42 records")
-    assert re.fullmatch("[0-9a-f]{32}", data.dataset.digest)
-    assert json.loads(data.dataset.profile)["records"] == 42
+    profile = json.loads(data.dataset.profile)
+    assert profile["records_used"] == 42
+    assert re.fullmatch("[0-9a-f]{64}", profile["fingerprint"])
+    assert profile["fingerprint"].startswith(data.dataset.digest)
 
 
 def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,8 @@ from lvh.crossval import CVResult, FoldResult
 from lvh.errors import EnvironmentFault
 
 if TYPE_CHECKING:
+    from joblib.externals.loky import ProcessPoolExecutor
+
     from lvh.tracking.mlflow_run import MlflowRun
 
 Plain = str | int | float | bool | None
@@ -175,15 +178,25 @@ def resolved_uri(settings: TrackingSettings) -> str:
 
 
 @lru_cache(maxsize=1)
-def _recorder() -> ProcessPoolExecutor:
+def _recorder() -> "ProcessPoolExecutor":
     """Return the process that records; all runs of this process share it."""
-    # spawned: a fork after TensorFlow has started its threads may hang
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_ignore_interrupts)
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    # joblib's kind starts a fresh process (a fork of TensorFlow's threads may hang), and does so
+    # inside the workers of a parallel sweep too
+    return ProcessPoolExecutor(1, initializer=_follow_parent, initargs=(os.getpid(),))
 
 
-def _ignore_interrupts() -> None:
-    """Let the parent decide: it has still to record that the run was interrupted."""
+def _follow_parent(parent: int) -> None:
+    """Leave interruptions to the parent, which has to record them, and end when it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _open(key: int, opening: "RunToOpen") -> OpenedRun:
