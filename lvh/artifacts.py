@@ -4,9 +4,10 @@ import csv
 import importlib.metadata
 import io
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -23,19 +24,24 @@ _VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "hydra-core", "mlf
 
 def git_commit() -> str:
     """Return the commit of the source, marked if it was changed, or `none` outside git."""
-    folder = Path(lvh.__file__).resolve().parent
-    if not (folder.parent / ".git").exists():
+    folder = Path(lvh.__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
         return "none"
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        return commit + ("-changed" if _git(folder, "status", "--porcelain", "-uno") else "")
+        return commit + ("-changed" if _git(folder, "status", "--porcelain", "lvh", "conf") else "")
     except (OSError, subprocess.SubprocessError):
         return "none"
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that may influence a result."""
+def versions(threads: int | None) -> dict[str, str]:
+    """Return what may influence a result, to its last bit, beside the settings.
+
+    Args:
+        threads: Of TensorFlow; None for all cores.
+    """
     return {
+        "threads": str(threads or len(os.sched_getaffinity(0))),
         "lvh": lvh.__version__,
         "git_commit": git_commit(),
         "python": platform.python_version(),
@@ -44,17 +50,24 @@ def versions() -> dict[str, str]:
     }
 
 
-def write_before(folder: Path, config: str, features: FeatureSet, splits: Sequence[Split]) -> None:
+def write_before(
+    folder: Path,
+    config: str,
+    versions: Mapping[str, str],
+    features: FeatureSet,
+    splits: Sequence[Split],
+) -> None:
     """Write what is known before training: configuration, versions and splits.
 
     Args:
         folder: Made if it is not there.
         config: Resolved configuration as YAML.
+        versions: From `versions`.
         features: Names the records.
         splits: As they will be trained.
     """
     write_text(folder / "config.yaml", config)
-    write_text(folder / "versions.json", json.dumps(versions(), indent=2) + "\n")
+    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
     parts = ("train", "validation", "scored")
     rows = (
         (split.repeat + 1, split.fold + 1, features.records[i], features.subjects[i], part)

@@ -76,7 +76,7 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Seed:
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
 
 
 def conf_dir() -> Path:
@@ -91,11 +91,19 @@ def quoted(arguments: list[str]) -> list[str]:
 
     Hydra reads `stride=10` as a number and then refuses it as the name of an option; what a
     user means is the option "10".
+
+    Raises:
+        InputError: A list, of which Hydra would silently use the last.
     """
     result = []
     for argument in arguments:
         match = _GROUP.fullmatch(argument)
         if match is not None:
+            if match[2].startswith("["):
+                raise InputError(
+                    f"{match[1]}: expected one option, or several in a sweep: "
+                    f"-m {match[1]}={match[2].strip('[]')}. Received: {match[2]}"
+                )
             argument = f"{match[1]}={_NOT_A_WORD.sub(_in_quotes, match[2])}"
         result.append(argument)
     return result

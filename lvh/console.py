@@ -1,6 +1,9 @@
 """What a person sees: what will run, how far it is, and what came out."""
 
 import math
+import os
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +21,13 @@ from lvh.crossval import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.folds import Split
 from lvh.metrics import Metrics, mean_and_std
-from lvh.tracking import OpenedRun, TrackingSettings, resolved_uri
+from lvh.tracking import OpenedRun, TrackingSettings, masked, resolved_uri
 
 Shown = Literal["full", "bar", "line"]
 
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 _FOLDS_SHOWN = 10
+_WIDTH = 74  # of the widest table
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,20 @@ class Outcome:
     note: str = ""
 
 
+class _Console(Console):
+    """A console whose reader may leave: a lost pipe must not end an hour of training."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console() -> Console:
+    """Return a console on standard output, wide enough for the tables."""
+    width = Console().width
+    return _Console(width=max(width, _WIDTH))
+
+
 class Watch:
     """Shows one run: what it is, how far it is, and what came out."""
 
@@ -61,7 +79,7 @@ class Watch:
             shown: `full` for a run of its own, `bar` for one of a sweep, `line` where others
                 run beside it.
         """
-        self._console = Console()
+        self._console = console()
         self._settings = settings
         self._splits = splits
         self._shown = shown
@@ -122,9 +140,7 @@ class Watch:
                 f"{len(fold.history.loss)} epochs, {fold.seconds:.1f} s"
             )
 
-    def conclude(
-        self, result: CVResult, cohort: Cohort, folder: Path, opened: OpenedRun | None
-    ) -> Outcome:
+    def conclude(self, result: CVResult, cohort: Cohort, folder: Path) -> Outcome:
         """Show what came out, in full or in a line, and return it as a row."""
         ap = result.summary.pooled["ap"]
         mean, std = result.summary.mean, result.summary.std
@@ -136,18 +152,21 @@ class Watch:
             seconds=sum(fold.seconds for fold in result.folds),
             note=cohort.note,
         )
-        if self._shown != "full":
+        if self._shown == "full":
+            self._console.print(result_table(result, f"{outcome.name} on {cohort.name}"))
+            self._note(cohort)
+            self._print(f"files: {folder}")
+        else:
             self._print(
                 f"{outcome.name}: ap {_pair(mean.ap, std.ap)}, accuracy "
                 f"{_pair(mean.accuracy, std.accuracy)}, {outcome.seconds:.1f} s"
             )
-            return outcome
-        self._console.print(result_table(result, f"{outcome.name} on {cohort.name}"))
-        self._note(cohort)
-        self._print(f"files: {folder}")
-        if opened is not None:
-            self._print(compare_hint(self._settings.tracking, opened))
         return outcome
+
+    def hint(self, opened: OpenedRun) -> None:
+        """Say how to see the run beside others, unless its sweep will."""
+        if self._shown == "full":
+            self._print(compare_hint(self._settings.tracking, opened))
 
     def _note(self, cohort: Cohort) -> None:
         if cohort.note:
@@ -257,9 +276,10 @@ def _dropped(features: FeatureSet) -> str:
 
 def compare_hint(tracking: TrackingSettings, opened: OpenedRun) -> str:
     """Say how to see a run beside the others in the MLflow UI."""
-    if tracking.uri is not None and tracking.uri.startswith("http"):
-        return f"compare: {tracking.uri.rstrip('/')}/{opened.page}"
-    store = "" if tracking.uri is None else f" --backend-store-uri {tracking.uri}"
+    if tracking.uri and tracking.uri.startswith("http"):
+        return f"compare: {masked(tracking.uri).rstrip('/')}/{opened.page}"
+    uri = shlex.quote(masked(resolved_uri(tracking)))
+    store = f" --backend-store-uri {uri}" if tracking.uri else ""
     return f"compare: mlflow ui{store}, then http://127.0.0.1:5000/{opened.page}"
 
 
@@ -267,4 +287,4 @@ def _where(settings: RunSettings) -> str:
     tracking = settings.tracking
     if tracking.name == "off":
         return "nothing (tracking=off)"
-    return f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
+    return f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"

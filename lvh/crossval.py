@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled
 from lvh.folds import Indices, Split
 from lvh.metrics import Interval, Metrics, bootstrap_intervals, mean_and_std, score
@@ -43,8 +44,9 @@ class Summary:
 
     Attributes:
         mean: Mean over folds.
-        std: Sample standard deviation over folds.
-        pooled: Score of all out-of-fold predictions together, with its 95 % interval.
+        std: Sample standard deviation over folds (divisor n - 1; the report's is n).
+        pooled: Score of all out-of-fold predictions together, with its 95 % interval. It ranks
+            scores of different models together, which the mean over folds does not.
     """
 
     mean: Metrics
@@ -139,6 +141,12 @@ def _fold(
         lambda epoch: on_epoch(split, epoch),
     )
     y_score = learner.predict(scored)
+    if not np.isfinite(y_score).all():
+        raise LvhError(
+            f"fold {split.fold + 1}: expected finite scores. Received: "
+            f"{int((~np.isfinite(y_score)).sum())} of {len(y_score)} that are not. "
+            "A lower train.learning_rate may help"
+        )
     return FoldResult(
         split=split,
         y_score=y_score,
@@ -164,5 +172,11 @@ def _summary(
     ]
     mean, std = mean_and_std(scores)
     scored = np.concatenate([split.scored for split in splits])
-    pooled = bootstrap_intervals(y[scored], np.concatenate(y_scores), features.subjects[scored])
+    subjects = features.subjects[scored]
+    pooled = bootstrap_intervals(y[scored], np.concatenate(y_scores), subjects)
+    if all(np.ptp(y_score) == 0 for y_score in y_scores):
+        # a constant of each fold ranks nothing; pooled, the constants of the folds would, and
+        # wrongly so: a fold with more positives leaves fewer to train on
+        level = bootstrap_intervals(y[scored], np.zeros(len(scored)), subjects)
+        pooled |= {name: level[name] for name in ("ap", "roc_auc")}
     return Summary(mean, std, pooled)

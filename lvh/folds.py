@@ -88,11 +88,17 @@ def splits(
     for repeat in range(settings.repeats):
         state = settings.random_state + repeat
         for fold, (learned, scored) in enumerate(_subject_splits(positive, settings, state)):
-            train, validation = _set_aside(learned, settings, state)
+            # each fold draws its own: one draw would stop every training on the same few subjects
+            draw = state if settings.scheme == "holdout" else _state(state, fold)
+            train, validation = _set_aside(learned, settings, draw)
             split = Split(repeat, fold, records(train), records(validation), records(scored))
             _check_both_classes(y, split)
             found.append(split)
     return tuple(found)
+
+
+def _state(state: int, fold: int) -> int:
+    return int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
 
 
 def _subject_splits(

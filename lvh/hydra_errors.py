@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lvh.errors import InputError, LvhError
 
+_FROM_HYDRA = re.compile("Config group override must be|Only one of --")
 _MISSING = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^']*)'")
 _NOT_OVERRIDDEN = re.compile(r"Could not override '(?P<key>[^']+)'")
 
@@ -29,8 +30,8 @@ def explained(error: Exception) -> LvhError:
         return InputError(_not_composed(error))
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return InputError(_first_line(error))
-    if isinstance(error, ValueError) and "Config group override" in str(error):
-        return InputError(f"{_first_line(error)}. Expected the name of an option")
+    if isinstance(error, ValueError) and _FROM_HYDRA.match(str(error)):
+        return InputError(_first_line(error))
     return LvhError(
         f"unexpected {type(error).__name__}: {_first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
     )
@@ -55,6 +56,9 @@ def _not_composed(error: ConfigCompositionException) -> str:
         return _first_line(error)
     key = match["key"]
     known = known_fields()
+    if key in known:
+        group = key.split(".")[0]
+        return f"{key}: the chosen option of {group} has no such setting; another one has"
     close = difflib.get_close_matches(key, known, n=1)
     if close:
         return f"{key}: no such setting; did you mean {close[0]}?"

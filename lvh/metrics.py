@@ -130,6 +130,16 @@ def bootstrap_intervals(
     return intervals
 
 
+def binary_cross_entropy(y_true: Labels, y_score: Floats) -> float:
+    """Return the mean binary cross-entropy in nats, as Keras has it."""
+    return float(_losses(y_true, y_score).mean())
+
+
+def _losses(y_true: Labels, y_score: Floats) -> Floats:
+    clipped = np.clip(y_score, _EPSILON, 1 - _EPSILON)
+    return -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
+
+
 def _weighted(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
     """Score predictions under several weightings at once.
 
@@ -146,8 +156,7 @@ def _weighted(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
     predicted = y_score > THRESHOLD
     total, p, n = weights.sum(axis=1), positive.sum(axis=1), negative.sum(axis=1)
     tp, fp = positive[:, predicted].sum(axis=1), negative[:, predicted].sum(axis=1)
-    clipped = np.clip(y_score, _EPSILON, 1 - _EPSILON)
-    losses = -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
+    losses = _losses(y_true, y_score)
     ap, roc_auc = _ranking(positive, negative, y_score)
     ap_thresholded, _ = _ranking(positive, negative, predicted.astype(np.float64))
     return [

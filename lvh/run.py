@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from lvh.folds import Split
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Interrupted(BaseException):
     """The process was asked to end by a signal."""
 
@@ -50,10 +53,9 @@ def main() -> int:
 
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, _interrupt)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    sys.argv[1:] = quoted(sys.argv[1:])
     failures: list[Exception] = []
 
     def task(config: DictConfig) -> "Outcome | None":
@@ -67,6 +69,7 @@ def main() -> int:
 
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     try:
+        sys.argv[1:] = quoted(sys.argv[1:])
         entry(task)()
         if failures:
             raise failures[0]
@@ -91,16 +94,19 @@ def job(config: DictConfig) -> "Outcome":
     from lvh.sweep import record_failure
 
     running = HydraConfig.get()
-    settings = settings_from(plain(config))
     folder = Path(running.runtime.output_dir)
     if running.mode == RunMode.RUN:
-        return train(settings, prepare(settings), folder, _yaml(config), "full")
+        alone = settings_from(plain(config))
+        return train(alone, prepare(alone), folder, _yaml(config), "full")
+    settings: RunSettings | None = None
     try:
+        settings = settings_from(plain(config))
         prepared = prepare(settings)
     except Exception as error:
         told = explained(error)
-        record_failure(settings.tracking, running.overrides.task, told)
-        return Outcome(settings.name, str(told))
+        if settings is not None:
+            record_failure(settings.tracking, running.overrides.task, told)
+        return Outcome("", str(told))
     try:
         shown: Shown = "line" if "n_jobs" in running.launcher else "bar"
         return train(settings, prepared, folder, _yaml(config), shown)
@@ -145,17 +151,22 @@ def train(
     from lvh.training import KerasLearner, start_backend
 
     cohort, features, splits = prepared.cohort, prepared.features, prepared.splits
-    artifacts.write_before(folder, config, features, splits)
+    versions = artifacts.versions(settings.train.threads)
+    artifacts.write_before(folder, config, versions, features, splits)
     start_backend(settings.train.threads)
     model = MODELS[settings.model.name].build(settings.model, features.input_shape)
     learner = KerasLearner(model, settings.train)
     watch = Watch(settings, splits, shown)
     watch.announce(cohort, features, learner.n_parameters)
-    tags = {"git_commit": artifacts.git_commit(), "note": cohort.note}
+    tags = {"git_commit": versions["git_commit"], "note": cohort.note}
     with tracked_run(
         settings.tracking, "configuration", settings.name, settings.params(), tags
     ) as tracked:
         tracked.log_data(cohort, len(features.records))
+
+        def on_epoch(split: "Split", epoch: int) -> None:
+            tracked.check()
+            watch.on_epoch(split, epoch)
 
         def on_fold(fold: "FoldResult") -> None:
             tracked.log_fold(fold)
@@ -163,13 +174,16 @@ def train(
 
         with watch:
             result = cross_validate(
-                features, splits, learner, BASELINES, settings.seed, watch.on_epoch, on_fold
+                features, splits, learner, BASELINES, settings.seed, on_epoch, on_fold
             )
         artifacts.write_after(folder, features, result)
         figures.draw_all(result, features.y, f"{settings.name} on {cohort.name}", folder)
         tracked.log_result(result)
         tracked.log_folder(folder)
-    return watch.conclude(result, cohort, folder, tracked.opened)
+        outcome = watch.conclude(result, cohort, folder)  # seen even if the store fails now
+    if tracked.opened is not None:
+        watch.hint(tracked.opened)
+    return outcome
 
 
 @lru_cache(maxsize=1)
@@ -182,11 +196,15 @@ def _cohort(settings: Any) -> "Cohort":
 
 
 def _yaml(config: DictConfig) -> str:
+    from lvh.tracking import masked
+
     groups = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return OmegaConf.to_yaml(groups, resolve=True)
+    return masked(OmegaConf.to_yaml(groups, resolve=True))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    for one in _SIGNALS:  # once is enough: what is done has still to be recorded
+        signal.signal(one, signal.SIG_IGN)
     raise Interrupted(number)
 
 

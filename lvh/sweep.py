@@ -38,6 +38,7 @@ def run_sweep(
         InputError: Not one point is valid.
         LvhError: Some configuration failed; the table has been shown.
     """
+    points = [list(point) for point in dict.fromkeys(map(tuple, points))]
     settings, refused = _checked(points, check)
     tracking = next(iter(settings.values())).tracking
     name = f"{' x '.join(_swept(points))}, {len(points)} runs"
@@ -69,7 +70,7 @@ def record_failure(tracking: TrackingSettings, overrides: Sequence[str], error: 
     """Track a configuration that failed before it could start."""
     kept = [override for override in overrides if not override.startswith("tracking.")]
     params = _params(kept)
-    with suppress(type(error)), tracked_run(tracking, "configuration", _name(params), params, {}):
+    with suppress(LvhError), tracked_run(tracking, "configuration", _name(params), params, {}):
         raise error
 
 

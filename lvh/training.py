@@ -1,7 +1,6 @@
 """Fit a model on one fold: built and traced once, then made new from a seed for every fold."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, Strict
 
 from lvh.errors import InputError, LvhError
+from lvh.metrics import THRESHOLD, binary_cross_entropy
 
 if TYPE_CHECKING:
     import keras
@@ -180,10 +180,8 @@ class KerasLearner:
     def _evaluate(self, X: Floats, y: Labels) -> tuple[float, float]:
         if not len(y):
             return np.nan, np.nan
-        from lvh.metrics import score
-
-        metrics = score(y, self.predict(X))
-        return metrics.loss, metrics.accuracy
+        y_score = self.predict(X)
+        return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
 
     def _begin_anew(self, seed: np.random.SeedSequence) -> None:
         """Give model and optimizer the state that a new build under `seed` has."""
@@ -240,19 +238,26 @@ def check_train(settings: TrainSettings, validation: float) -> None:
 def start_backend(threads: int | None) -> None:
     """Import TensorFlow without its chatter, repeatable to the bit, with so many threads.
 
-    Calls after the first change nothing: TensorFlow fixes its threads when it starts.
+    Raises:
+        InputError: TensorFlow runs already with another number of threads; it fixes them when
+            it starts.
     """
-    if "tensorflow" in sys.modules:
-        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _native_stderr_held():
         import keras  # noqa: F401
         import tensorflow as tf
 
-        if threads is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        threading = tf.config.threading
+        if threads is not None and threads != threading.get_intra_op_parallelism_threads():
+            try:
+                threading.set_intra_op_parallelism_threads(threads)
+                threading.set_inter_op_parallelism_threads(threads)
+            except RuntimeError:
+                raise InputError(
+                    "train.threads: expected one number for all runs of a process. "
+                    f"Received: {threads} after another"
+                ) from None
         tf.config.experimental.enable_op_determinism()
         tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
 
@@ -287,7 +292,9 @@ def _traced(model: "keras.Model", optimizer: Any, batch_size: int) -> tuple[Any,
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)
             loss_sum += loss * tf.cast(tf.shape(batch)[0], tf.float32)
-            correct += tf.reduce_sum(tf.cast((scores > 0.5) == (labels > 0.5), tf.float32))
+            correct += tf.reduce_sum(
+                tf.cast((scores > THRESHOLD) == (labels > THRESHOLD), tf.float32)
+            )
         total = tf.cast(n_records, tf.float32)
         return loss_sum / total, correct / total
 
@@ -311,8 +318,11 @@ def _assign(variables: list[Any], values: list[npt.NDArray[Any]]) -> None:
 @contextmanager
 def _native_stderr_held() -> Iterator[None]:
     """Keep what native code writes to file descriptor 2; show it only if the body fails."""
-    sys.stderr.flush()
-    original = os.dup(2)
+    try:
+        original = os.dup(2)
+    except OSError:  # closed by whoever started us
+        yield
+        return
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:

@@ -2,8 +2,12 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +16,9 @@ from hypothesis import settings
 from lvh.cohort import LEADS, Cohort
 from lvh.sources import ludb as ludb_source
 from lvh.sources import synthetic
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # The same examples in every run, and no verdict that depends on the machine's speed.
 settings.register_profile("lvh", derandomize=True, deadline=None)
@@ -166,3 +173,49 @@ def _write_record(folder: Path, cohort: Cohort, record: int, order: tuple[str, .
     for lead, title in enumerate(LEADS):
         words = annotation_words(*cohort.delineation.lead(record, lead))
         (folder / f"{name}.{title}").write_bytes(words_to_bytes(words))
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command and the directory it ran in."""
+
+    code: int
+    out: str
+    err: str
+    cwd: Path
+
+    def client(self) -> "MlflowClient":
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=f"sqlite:///{self.cwd}/mlflow.db")
+
+    def runs(self, filter_string: str) -> list:
+        client = self.client()
+        experiment = client.get_experiment_by_name("lvh")
+        return client.search_runs([experiment.experiment_id], filter_string)
+
+    def folder(self) -> Path:
+        (folder,) = (self.cwd / "outputs").glob("*/*")
+        return folder
+
+
+_OURS = ("LVH_LUDB_ROOT", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR")
+
+
+def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
+    variables = {key: value for key, value in os.environ.items() if key not in _OURS}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lvh.run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        start_new_session=True,  # a terminal's group of processes, to signal as it does
+        env={**variables, "COLUMNS": "100", **environment},
+    )
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> Done:
+    process = start(*arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=300)
+    return Done(process.returncode, out, err, cwd)

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lvh.crossval import CVResult, cross_validate
+from lvh.errors import LvhError
 from lvh.features import FeatureSet
 from lvh.folds import CvSettings, splits
 from lvh.models.baselines import BASELINES
@@ -111,6 +112,23 @@ def test_a_planted_leak_has_no_way_in():
     for a, b in zip(before.fits[2], poisoned.fits[2], strict=True):
         np.testing.assert_array_equal(a, b)
     assert (first.folds[2].y_score != second.folds[2].y_score).all()  # the poison was there
+
+
+def test_no_skill_has_no_skill_pooled_either():
+    """Constants that follow each fold's training prevalence would rank folds, wrongly."""
+    summary = run(Recorder(), features(43), cv()).baselines["no skill"]
+    assert summary.pooled["roc_auc"].estimate == 0.5
+    assert (summary.pooled["roc_auc"].low, summary.pooled["roc_auc"].high) == (0.5, 0.5)
+    assert summary.pooled["ap"].estimate == pytest.approx(21 / 43)
+
+
+def test_scores_that_are_not_finite_are_an_error():
+    class Broken(Recorder):
+        def predict(self, X):
+            return np.full(len(X), np.nan)
+
+    with pytest.raises(LvhError, match=r"fold 1: expected finite scores.*learning_rate"):
+        run(Broken(), features(), cv())
 
 
 def test_seeds_come_from_seed_repeat_and_fold():

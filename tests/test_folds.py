@@ -294,3 +294,13 @@ def test_settings_that_mean_nothing_are_refused(wrong):
     assert check(right) == REPORT
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         check(right | wrong)
+
+
+def test_each_fold_draws_its_own_validation_records():
+    """Else the same few subjects would stop every training."""
+    y = np.arange(197) % 2
+    found = splits(y, np.arange(197).astype(str), replace(REPORT, validation=0.2))
+    drawn = np.concatenate([split.validation for split in found])
+    # 7 draws of a fifth from what is not scored: all but (5/7 .. 6/7 each) .8**6 = 26 % expected
+    assert len(set(drawn)) > 0.6 * 197
+    assert max(np.bincount(drawn)) < 6

@@ -5,60 +5,21 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from conftest import Done, command, start
 from matplotlib.image import imread
 from mlflow import MlflowClient
 
 from lvh.metrics import NAMES
 
 SMALL = ["data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=3"]
-
-
-@dataclass(frozen=True)
-class Done:
-    """A finished command and the directory it ran in."""
-
-    code: int
-    out: str
-    err: str
-    cwd: Path
-
-    def client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=f"sqlite:///{self.cwd}/mlflow.db")
-
-    def runs(self, filter_string: str) -> list:
-        client = self.client()
-        experiment = client.get_experiment_by_name("lvh")
-        return client.search_runs([experiment.experiment_id], filter_string)
-
-    def folder(self) -> Path:
-        (folder,) = (self.cwd / "outputs").glob("*/*")
-        return folder
-
-
-def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
-    variables = {key: value for key, value in os.environ.items() if key != "LVH_LUDB_ROOT"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "lvh.run", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env={**variables, "COLUMNS": "100", **environment},
-    )
-
-
-def command(*arguments: str, cwd: Path, **environment: str) -> Done:
-    process = start(*arguments, cwd=cwd, **environment)
-    out, err = process.communicate(timeout=300)
-    return Done(process.returncode, out, err, cwd)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -216,6 +177,8 @@ def test_help_shows_groups_and_examples(tmp_path):
         (["data=synthetic", "data.records=8", "cv.folds=7"], 2, "lvh: cv.folds: expected at most"),
         (["data.url=http://127.0.0.1:9/ludb.zip"], 3, "data=synthetic"),
         (["data=synthetic", "tracking.uri=sqlite:////proc/none/mlflow.db"], 3, "tracking.uri"),
+        (["data=synthetic", "tracking.uri=sqlite:///:memory:"], 2, "tracking.uri"),
+        (["model=cnn", "stride=[5,10]"], 2, "-m stride=5,10"),
     ],
 )
 def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, told, tmp_path):
@@ -233,21 +196,90 @@ def test_a_traceback_is_there_for_who_asks(tmp_path):
     assert "Traceback" in done.err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_is_killed_in_the_store_too(number, code, tmp_path):
-    process = start(*SMALL, "train.epochs=500", cwd=tmp_path)  # a fold takes seconds
-    while not (line := process.stdout.readline()).startswith("fold 1 of 3"):
+def interrupted(cwd: Path, *numbers: signal.Signals, after: str) -> Done:
+    """Signal a run, with all its processes, once it has shown a line; as a terminal does."""
+    process = start(*SMALL, "train.epochs=500", cwd=cwd)  # a fold takes seconds
+    while not (line := process.stdout.readline()).startswith(after):
         assert line, process.stderr.read()
-    process.send_signal(number)
+    for number in numbers:
+        os.killpg(process.pid, number)
     out, err = process.communicate(timeout=120)
-    done = Done(process.returncode, out, err, tmp_path)
+    return Done(process.returncode, out, err, cwd)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGINT] * 5, 130)],
+    ids=["SIGINT", "SIGTERM", "five times SIGINT"],
+)
+def test_an_interrupted_run_is_killed_in_the_store_too(numbers, code, tmp_path):
+    done = interrupted(tmp_path, *numbers, after="fold 1 of 3")
     assert done.code == code
-    assert done.err == f"lvh: interrupted by {signal.Signals(number).name}\n"
+    assert done.err == f"lvh: interrupted by {numbers[0].name}\n"
     (run,) = done.runs("tags.level = 'configuration'")
     assert run.info.status == "KILLED"
     folds = done.runs("tags.level = 'fold'")
     assert {fold.info.status for fold in folds} == {"FINISHED"}
-    assert 1 <= len(folds) < 3
+
+
+def test_an_interruption_before_the_store_is_open_is_as_clean(tmp_path):
+    done = interrupted(tmp_path, signal.SIGINT, after="synthetic cohort")
+    assert done.code == 130
+    assert done.err == "lvh: interrupted by SIGINT\n"
+    if (tmp_path / "mlflow.db").exists() and done.client().get_experiment_by_name("lvh"):
+        assert not done.runs("attributes.status = 'RUNNING'")
+
+
+def test_a_run_that_is_shot_leaves_no_process(tmp_path):
+    process = start(*SMALL, "train.epochs=100000", cwd=tmp_path)
+    while not process.stdout.readline().startswith("synthetic cohort"):
+        assert process.poll() is None
+    while not (children := list(children_of(process.pid))):
+        assert process.poll() is None
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline, "the process that records outlives its run"
+
+
+def children_of(pid: int) -> Iterator[int]:
+    """Yield the processes that record for a run."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(stat[1]) == pid and b"popen_loky" in (folder / "cmdline").read_bytes():
+                yield int(folder.name)
+
+
+def test_a_store_that_fails_does_not_take_the_result(tmp_path):
+    done = command(*SMALL, "tracking.uri=http://127.0.0.1:9", cwd=tmp_path)
+    assert done.code == 3
+    assert "age + sex" in done.out
+    assert (done.folder() / "scores.csv").exists()
+    assert re.match(r"lvh: tracking: .*127\.0\.0\.1", done.err)
+
+
+def test_a_relative_store_and_a_reader_that_leaves(tmp_path):
+    """`| head -1` closes the pipe; the run still ends and is still recorded."""
+    process = start(*SMALL, "tracking.uri=sqlite:///rel.db", cwd=tmp_path)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0, process.stderr.read()
+    (run,) = MlflowClient(f"sqlite:///{tmp_path}/rel.db").search_runs(
+        ["1"], "tags.level = 'configuration'"
+    )
+    assert run.info.status == "FINISHED"
+    assert (tmp_path / "mlartifacts").is_dir()
+    process.stderr.close()
+
+
+def test_a_password_is_shown_nowhere(tmp_path):
+    done = command(*SMALL, "tracking.uri=mysql://me:secret@127.0.0.1:9/x", cwd=tmp_path)
+    assert done.code == 3
+    assert "secret" not in done.out + done.err
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes(), path
 
 
 @pytest.mark.ludb

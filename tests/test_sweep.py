@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_run import Done, command
+from conftest import Done, command
 
 from lvh.sweep import _choices, _params, _threads, cores
 

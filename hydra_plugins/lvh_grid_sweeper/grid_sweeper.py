@@ -47,16 +47,15 @@ class GridSweeper(Sweeper):
         Raises:
             LvhError: No point is valid, or some configuration failed.
         """
-        from rich.console import Console
-
+        from lvh.console import console
+        from lvh.files import write_text
         from lvh.sweep import run_sweep
+        from lvh.tracking import masked
 
-        folder = Path(self._config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self._config, folder / "multirun.yaml")
-        return run_sweep(
-            self._points(arguments), self._check, self._launch, self._workers, Console()
-        )
+        points = self._points(arguments)
+        file = Path(self._config.hydra.sweep.dir) / "multirun.yaml"
+        write_text(file, masked(OmegaConf.to_yaml(self._config)))
+        return run_sweep(points, self._check, self._launch, self._workers, console())
 
     def _points(self, arguments: list[str]) -> list[list[str]]:
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper

@@ -1,21 +1,25 @@
 """From results to MLflow, beside the training: it never waits for the store."""
 
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
+from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import Field
 
 from lvh.cohort import Cohort
 from lvh.crossval import CVResult, FoldResult
-from lvh.errors import EnvironmentFault
+from lvh.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor
@@ -26,6 +30,9 @@ Plain = str | int | float | bool | None
 Level = Literal["sweep", "configuration", "fold"]
 
 _SQLITE = "sqlite:///"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_T = TypeVar("_T")
 _keys = count()
 _runs: "dict[int, MlflowRun]" = {}  # in the process that records
 
@@ -43,7 +50,7 @@ class TrackingSettings:
 
     name: Literal["mlflow", "off"]
     uri: str | None
-    experiment: str
+    experiment: Annotated[str, Field(min_length=1)]
     parent: str | None
 
 
@@ -102,7 +109,7 @@ class Tracked:
     @property
     def opened(self) -> OpenedRun | None:
         """The run, once it is open; None where nothing is recorded."""
-        return None if self._opened is None else self._opened.result()
+        return None if self._opened is None else _told(self._opened)
 
     def log_data(self, cohort: Cohort, n_used: int) -> None:
         """Record which data the run is made from."""
@@ -120,6 +127,15 @@ class Tracked:
         """Record every file of a folder as an artifact."""
         self._later("log_folder", folder)
 
+    def check(self) -> None:
+        """Tell as soon as it is known that the run could not be opened; costs nothing.
+
+        Raises:
+            EnvironmentFault: It could not.
+        """
+        if self._opened is not None and self._opened.done():
+            _told(self._opened)
+
     def end(self, status: Literal["FINISHED", "FAILED", "KILLED"], error: str = "") -> None:
         """End the run and wait until all is recorded.
 
@@ -128,14 +144,16 @@ class Tracked:
         """
         self._later("end", status, error)
         for done in self._pending:
-            done.result()
+            _told(done)
 
     def _later(self, action: str, *arguments: object) -> None:
         if self._opened is None:
             return
-        if self._opened.done():
-            self._opened.result()
-        self._pending.append(_recorder().submit(_act, self._key, action, *arguments))
+        self.check()
+        try:
+            self._pending.append(_recorder().submit(_act, self._key, action, *arguments))
+        except BrokenExecutor:
+            pass  # told at the end, by what it was doing
 
 
 @contextmanager
@@ -174,22 +192,41 @@ def tracked_run(
 
 def resolved_uri(settings: TrackingSettings) -> str:
     """Return the tracking URI, absolute: `mlflow.db` in the working directory by default."""
-    return settings.uri or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
+    uri = settings.uri or f"{_SQLITE}mlflow.db"
+    if not uri.startswith(_SQLITE):
+        return uri
+    return f"{_SQLITE}{Path.cwd() / uri.removeprefix(_SQLITE)}"
+
+
+def masked(text: str) -> str:
+    """Hide the password of every address in a text."""
+    return _PASSWORD.sub(r"\1***@", text)
 
 
 @lru_cache(maxsize=1)
 def _recorder() -> "ProcessPoolExecutor":
-    """Return the process that records; all runs of this process share it."""
+    """Return the process that records; all runs of this process share it.
+
+    joblib's kind starts a fresh process (a fork of TensorFlow's threads may hang), and does so
+    inside the workers of a parallel sweep too.
+    """
     from joblib.externals.loky import ProcessPoolExecutor
+    from joblib.externals.loky.backend import resource_tracker as of_loky
 
-    # joblib's kind starts a fresh process (a fork of TensorFlow's threads may hang), and does so
-    # inside the workers of a parallel sweep too
-    return ProcessPoolExecutor(1, initializer=_follow_parent, initargs=(os.getpid(),))
+    for tracker in (resource_tracker, of_loky):  # they unblock signals when they start
+        tracker.ensure_running()
+    recorder = ProcessPoolExecutor(1, initializer=_follow, initargs=(os.getpid(),))
+    # the child inherits the mask: a signal to the whole group is for the parent to record
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        recorder.submit(os.getpid)  # starts the process
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return recorder
 
 
-def _follow_parent(parent: int) -> None:
-    """Leave interruptions to the parent, which has to record them, and end when it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _follow(parent: int) -> None:
+    """End this process when its parent is gone."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -197,6 +234,17 @@ def _follow_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _told(future: "Future[_T]") -> _T:
+    """Return what the recorder has done; if it died, that is a fault of the environment."""
+    try:
+        return future.result()
+    except BrokenExecutor:
+        _recorder.cache_clear()
+        raise EnvironmentFault(
+            "tracking: the process that records ended; what came out is in the run's folder"
+        ) from None
 
 
 def _open(key: int, opening: "RunToOpen") -> OpenedRun:
@@ -223,7 +271,7 @@ def _faults_told() -> Iterator[None]:
     except mlflow_run.FAULTS as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise EnvironmentFault(
-            f"tracking: cannot use the store of tracking.uri: {reason[0]}. "
+            f"tracking: cannot use the store of tracking.uri: {masked(reason[0])}. "
             "tracking=off runs without one"
         ) from None
 
@@ -237,7 +285,14 @@ def _database(settings: TrackingSettings) -> Path | None:
 def _check_folder(settings: TrackingSettings) -> None:
     """Tell before training, not after it, that an embedded store cannot be written."""
     database = _database(settings)
-    if database is not None and not os.access(database.parent, os.W_OK | os.X_OK):
+    if database is None:
+        return
+    if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):
+        raise InputError(
+            "tracking.uri: expected a file whose path has no ?, # or % and two digits, which mean "
+            f"something in an address. Received: {database}"
+        )
+    if not os.access(database.parent, os.W_OK | os.X_OK):
         raise EnvironmentFault(
             f"tracking.uri: expected a folder that can be written. Received: {database.parent}. "
             "tracking=off runs without a store"

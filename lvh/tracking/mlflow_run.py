@@ -20,6 +20,9 @@ import numpy as np
 # for nobody to find out about later
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# a server that is gone or hangs is told in seconds, not minutes
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -31,8 +34,10 @@ from lvh.crossval import CVResult, FoldResult
 from lvh.metrics import NAMES
 from lvh.tracking import Level, OpenedRun, Plain, RunToOpen
 
-FAULTS = (MlflowException, SQLAlchemyError, OSError)
+FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What a store raises when it cannot be reached, read or written."""
+
+_LOCK_SECONDS = 120
 
 VIEW = "lvh"
 """Key of the saved view that every experiment is made with."""
@@ -48,7 +53,11 @@ class MlflowRun:
         """Open the store, find or make the experiment, and create the run."""
         self._name = opening.name
         # several processes that make one schema at once break it
-        with nullcontext() if opening.database is None else FileLock(f"{opening.database}.lock"):
+        with (
+            nullcontext()
+            if opening.database is None
+            else FileLock(f"{opening.database}.lock", timeout=_LOCK_SECONDS)
+        ):
             self._client = MlflowClient(tracking_uri=opening.uri)
             self._experiment_id = self._experiment(opening)
         tags = {**_tags(opening.level, opening.settings.parent), "mlflow.source.name": "lvh.run"}
