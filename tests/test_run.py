@@ -209,8 +209,12 @@ def interrupted(cwd: Path, *numbers: signal.Signals, after: str) -> Done:
 
 @pytest.mark.parametrize(
     ("numbers", "code"),
-    [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGINT] * 5, 130)],
-    ids=["SIGINT", "SIGTERM", "five times SIGINT"],
+    [
+        ([signal.SIGTERM], 143),
+        ([signal.SIGINT] * 5, 130),
+        pytest.param([signal.SIGINT], 130, marks=pytest.mark.slow),
+    ],
+    ids=["SIGTERM", "five times SIGINT", "SIGINT"],
 )
 def test_an_interrupted_run_is_killed_in_the_store_too(numbers, code, tmp_path):
     done = interrupted(tmp_path, *numbers, after="fold 1 of 3")
@@ -274,6 +278,7 @@ def test_a_relative_store_and_a_reader_that_leaves(tmp_path):
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_password_is_shown_nowhere(tmp_path):
     done = command(*SMALL, "tracking.uri=mysql://me:secret@127.0.0.1:9/x", cwd=tmp_path)
     assert done.code == 3
@@ -293,6 +298,7 @@ def test_ludb_is_the_default_and_its_records_are_named(ludb_root, tmp_path):
     assert "synthetic" not in done.out
 
 
+@pytest.mark.slow
 @pytest.mark.ludb
 def test_the_main_job_runs_on_200_records(ludb_root, tmp_path):
     done = command(
