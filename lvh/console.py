@@ -20,7 +20,7 @@ from lvh.config import RunSettings
 from lvh.crossval import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.folds import Split
-from lvh.metrics import Metrics, mean_and_std
+from lvh.metrics import Interval, Metrics, mean_and_std
 from lvh.tracking import OpenedRun, TrackingSettings, masked, resolved_uri
 
 Shown = Literal["full", "bar", "line"]
@@ -39,7 +39,7 @@ class Outcome:
         error: Why it failed, or empty.
         mean: Mean over folds, None if it failed.
         std: Standard deviation over folds.
-        ap_interval: 95 % interval of the pooled average precision.
+        pooled_ap: Average precision of all out-of-fold scores, with its 95 % interval.
         seconds: Of training and scoring.
         note: What a reader must know about the cohort, or empty.
     """
@@ -48,7 +48,7 @@ class Outcome:
     error: str = ""
     mean: Metrics | None = None
     std: Metrics | None = None
-    ap_interval: tuple[float, float] = (float("nan"), float("nan"))
+    pooled_ap: Interval | None = None
     seconds: float = float("nan")
     note: str = ""
 
@@ -142,13 +142,12 @@ class Watch:
 
     def conclude(self, result: CVResult, cohort: Cohort, folder: Path) -> Outcome:
         """Show what came out, in full or in a line, and return it as a row."""
-        ap = result.summary.pooled["ap"]
         mean, std = result.summary.mean, result.summary.std
         outcome = Outcome(
             self._settings.name,
             mean=mean,
             std=std,
-            ap_interval=(ap.low, ap.high),
+            pooled_ap=result.summary.pooled["ap"],
             seconds=sum(fold.seconds for fold in result.folds),
             note=cohort.note,
         )
@@ -207,7 +206,7 @@ def sweep_table(choices: Sequence[Mapping[str, str]], outcomes: Sequence[Outcome
         choices: What tells each configuration from the others, by the name of the override.
         outcomes: What each came to.
     """
-    title = f"{len(outcomes)} configurations by mean ap over folds (interval: pooled ap)"
+    title = f"{len(outcomes)} configurations by mean ap over folds"
     notes = "\n".join(dict.fromkeys(outcome.note for outcome in outcomes if outcome.note))
     table = Table(
         title=title,
@@ -220,14 +219,15 @@ def sweep_table(choices: Sequence[Mapping[str, str]], outcomes: Sequence[Outcome
     keys = list(dict.fromkeys(key for choice in choices for key in choice))
     for key in keys:
         table.add_column(key.rpartition(".")[2], overflow="fold")
-    for column in ("ap", "std", "95 % from", "to", "accuracy", "seconds"):
+    for column in ("ap", "std", "pooled ap", "95 % from", "to", "accuracy", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for choice, one in sorted(zip(choices, outcomes, strict=True), key=lambda row: _rank(row[1])):
         chosen = [escape(choice.get(key, "")) for key in keys]
-        if one.mean is None or one.std is None:
+        if one.mean is None or one.std is None or one.pooled_ap is None:
             table.add_row(*chosen, "FAILED", style="red")
             continue
-        values = (one.mean.ap, one.std.ap, *one.ap_interval, one.mean.accuracy)
+        pooled = (one.pooled_ap.estimate, one.pooled_ap.low, one.pooled_ap.high)
+        values = (one.mean.ap, one.std.ap, *pooled, one.mean.accuracy)
         cells = [_number(value) for value in values]
         table.add_row(*chosen, *cells, f"{one.seconds:.1f}")
     return table
