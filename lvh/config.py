@@ -15,10 +15,8 @@ from lvh.features import FORMS
 from lvh.folds import CvSettings
 from lvh.models import MODELS
 from lvh.sources import SOURCES
-from lvh.tracking import TrackingSettings
+from lvh.tracking import Plain, TrackingSettings
 from lvh.training import TrainSettings, check_train
-
-Plain = str | int | float | bool | None
 
 _GROUP = re.compile(r"(data|features|model|kernel|stride|cv|train|tracking)=(.*)", re.DOTALL)
 _NOT_A_WORD = re.compile(r"(?<![\w'\".-])(?:\d+|null|true|false)(?![\w'\".])")
