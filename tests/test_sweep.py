@@ -1,9 +1,15 @@
 """A grid as a user types it: every point, one tree, one table, failures told."""
 
+import os
 import re
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from conftest import Done, command
+from conftest import Done, command, start
+from mlflow import MlflowClient
 
 from lvh.sweep import _choices, _params, _threads, cores
 
@@ -79,6 +85,29 @@ def test_parallel_runs_share_the_cores(parallel):
     threads = {run.data.params["train.threads"] for run in parallel.runs("params.kernel = '250'")}
     workers = min(cores(), 4)
     assert threads == {str(max(1, cores() // workers))}
+
+
+@pytest.mark.slow
+def test_an_interrupted_parallel_sweep_leaves_nothing_open(tmp_path):
+    small = ["-m", "data=synthetic", "data.records=42", "cv.folds=3", "seed=0,1,2"]
+    process = start(*small, "train.epochs=100000", "hydra/launcher=joblib", cwd=tmp_path)
+    while not has_configuration(tmp_path / "mlflow.db"):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    runs = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
+    assert {run.info.status for run in runs} == {"KILLED"}
+
+
+def has_configuration(database: Path) -> bool:
+    """Look without MLflow, which would make the schema a second time."""
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
+            query = "select count(*) from tags where key = 'level' and value = 'configuration'"
+            return store.execute(query).fetchone()[0] > 0
+    except sqlite3.OperationalError:  # not made yet
+        return False
 
 
 def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_path):

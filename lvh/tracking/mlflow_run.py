@@ -131,10 +131,25 @@ class MlflowRun:
         self._client.log_artifacts(self._run_id, str(folder))
 
     def end(self, status: str, error: str) -> None:
-        """End the run; an error becomes a tag."""
+        """End the run; an error becomes a tag.
+
+        Unless it is finished, runs below it that are open end as KILLED: their processes may
+        have been ended with no time to say so.
+        """
+        if status != "FINISHED":
+            self._end_below(self._run_id)
         if error:
             self._client.set_tag(self._run_id, "error", error[:5000])
         self._client.set_terminated(self._run_id, status)
+
+    def _end_below(self, run_id: str) -> None:
+        below = self._client.search_runs(
+            [self._experiment_id], f"tags.mlflow.parentRunId = '{run_id}'"
+        )
+        for run in below:
+            self._end_below(run.info.run_id)
+            if run.info.status == "RUNNING":
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _experiment(self, opening: RunToOpen) -> str:
         """Find or make the experiment."""
