@@ -513,26 +513,18 @@ def test_process_ended_in_mid_download(
     assert site.requests == 2
 
 
-@pytest.fixture(scope="module")
-def ludb() -> Path:
-    root = os.environ.get("LVH_LUDB_ROOT")
-    if not root:
-        pytest.skip("LVH_LUDB_ROOT is unset: it names the folder of LUDB 1.0.1")
-    return Path(root)
-
-
 @pytest.mark.ludb
-def test_real_data_set_verifies(ludb: Path) -> None:
-    verify(ludb, LUDB_SUMS)
+def test_real_data_set_verifies(ludb_root: Path) -> None:
+    verify(ludb_root, LUDB_SUMS)
 
 
 @pytest.mark.ludb
 def test_real_data_set_is_fetched_and_one_changed_byte_found(
-    ludb: Path, site: Site, tmp_path: Path
+    ludb_root: Path, site: Site, tmp_path: Path
 ) -> None:
     members: list[Member] = [
-        (f"{LUDB_TOP}/{path.relative_to(ludb).as_posix()}", path.read_bytes())
-        for path in ludb.rglob("*")
+        (f"{LUDB_TOP}/{path.relative_to(ludb_root).as_posix()}", path.read_bytes())
+        for path in ludb_root.rglob("*")
         if path.is_file()
     ]
     site.serve(zipped(members, zipfile.ZIP_STORED))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
 from lvh.folds import CvSettings, splits
 from lvh.models.baselines import BASELINES
-from lvh.tracking import TrackingSettings, resolved_uri, tracked_run
+from lvh.tracking import TrackingSettings, _recorder, resolved_uri, tracked_run
 from lvh.training import History
 
 
@@ -156,6 +157,20 @@ def test_an_experiment_is_made_with_a_view_of_its_configurations(settings):
     view = json.loads(experiment.tags["mlflow.sharedViewState.lvh"])
     assert json.loads(view["state"])["searchFilter"] == "tags.level = 'configuration'"
     assert page == f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=lvh"
+
+
+def test_a_recorder_that_is_shot_is_told_and_the_next_run_has_a_new_one(settings):
+    def lose_the_recorder():
+        with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
+            assert tracked.opened
+            os.kill(_recorder().submit(os.getpid).result(), signal.SIGKILL)
+
+    with pytest.raises(EnvironmentFault, match="the process that records ended"):
+        lose_the_recorder()
+    with tracked_run(settings, "configuration", "two", {}, {}):
+        pass
+    status = {run.info.run_name: run.info.status for run in runs(settings, "configuration")}
+    assert status == {"one": "RUNNING", "two": "FINISHED"}
 
 
 def test_processes_that_start_on_a_fresh_store_at_once_do_not_break_it(settings, tmp_path):

@@ -5,7 +5,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import count
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
 
 from pydantic import Field
 
@@ -30,6 +30,7 @@ Plain = str | int | float | bool | None
 Level = Literal["sweep", "configuration", "fold"]
 
 _SQLITE = "sqlite:///"
+_RECORDER_ENDED = "tracking: the process that records ended; what came out is in the run's folder"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _T = TypeVar("_T")
@@ -104,7 +105,7 @@ class Tracked:
         self._opened: Future[OpenedRun] | None = None
         self._key = next(_keys)
         if opening is not None:
-            self._opened = _recorder().submit(_open, self._key, opening)
+            self._opened = _submit(_open, self._key, opening)
 
     @property
     def opened(self) -> OpenedRun | None:
@@ -143,6 +144,8 @@ class Tracked:
             EnvironmentFault: Something could not be recorded.
         """
         self._later("end", status, error)
+        if self._opened is not None:
+            _told(self._opened)
         for done in self._pending:
             _told(done)
 
@@ -150,10 +153,7 @@ class Tracked:
         if self._opened is None:
             return
         self.check()
-        try:
-            self._pending.append(_recorder().submit(_act, self._key, action, *arguments))
-        except BrokenExecutor:
-            pass  # told at the end, by what it was doing
+        self._pending.append(_submit(_act, self._key, action, *arguments))
 
 
 @contextmanager
@@ -242,9 +242,16 @@ def _told(future: "Future[_T]") -> _T:
         return future.result()
     except BrokenExecutor:
         _recorder.cache_clear()
-        raise EnvironmentFault(
-            "tracking: the process that records ended; what came out is in the run's folder"
-        ) from None
+        raise EnvironmentFault(_RECORDER_ENDED) from None
+
+
+def _submit(action: Callable[..., _T], *arguments: object) -> "Future[_T]":
+    """Hand something to the recorder; to a new one if it has died since."""
+    try:
+        return cast("Future[_T]", _recorder().submit(action, *arguments))
+    except BrokenExecutor:
+        _recorder.cache_clear()
+        return cast("Future[_T]", _recorder().submit(action, *arguments))
 
 
 def _open(key: int, opening: "RunToOpen") -> OpenedRun:
@@ -256,9 +263,10 @@ def _open(key: int, opening: "RunToOpen") -> OpenedRun:
 
 
 def _act(key: int, action: str, *arguments: object) -> None:
-    if key in _runs:  # else the fault was told when it could not be opened
-        with _faults_told():
-            getattr(_runs[key], action)(*arguments)
+    if key not in _runs:  # this process is a new one, or could not open the run
+        raise EnvironmentFault(_RECORDER_ENDED)
+    with _faults_told():
+        getattr(_runs[key], action)(*arguments)
 
 
 @contextmanager
