@@ -73,13 +73,15 @@ def build(settings: CnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
     import keras
     from keras import layers
 
+    from lvh.models.convolution import Conv1D
+
     model = keras.Sequential([keras.Input(input_shape)], name="cnn")
     for block, filters in enumerate(settings.filters):
         if block == 0:
             model.add(layers.Conv1D(filters, settings.kernel_size, strides=settings.strides))
         else:
             model.add(layers.Dropout(settings.dropout))
-            model.add(layers.Conv1D(filters, _LATER_KERNEL))
+            model.add(Conv1D(filters, _LATER_KERNEL))
         model.add(layers.BatchNormalization(momentum=settings.bn_momentum))
         model.add(layers.ReLU())
     model.add(layers.GlobalAveragePooling1D())

@@ -1,0 +1,176 @@
+"""A five-tap convolution by minimal filtering: eight multiplications for four outputs, not twenty.
+
+Four outputs of a five-tap filter are the coefficients of a product of polynomials, which eight
+evaluations decide (Toom and Cook; Winograd, "Arithmetic Complexity of Computations", 1980). With
+many channels every evaluation is a matrix product, and what is before and after it is cheap (Lavin
+and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, there in two dimensions):
+
+    outputs = A' [(G filter) * (B' inputs)]
+
+at the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+_Floats = npt.NDArray[np.float32]
+
+_TAPS = 5
+_TILE = 4  # outputs of one product
+_WINDOW = _TILE + _TAPS - 1  # inputs of one product, and its multiplications
+_FINITE_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
+
+
+def _transforms() -> tuple[_Floats, _Floats, _Floats]:
+    """Return A' of shape (4, 8), G of shape (8, 5) and B' of shape (8, 8).
+
+    Powers of 2 move between the rows of G and B', so that the latter are near 1 and no
+    evaluation drowns another in float32. All entries but some of G are exact.
+    """
+    points = np.array(_FINITE_POINTS)
+    of_outputs = np.zeros((_TILE, _WINDOW))
+    of_filter = np.zeros((_WINDOW, _TAPS))
+    of_inputs = np.zeros((_WINDOW, _WINDOW))
+    of_outputs[:, :-1] = points ** np.arange(_TILE)[:, None]
+    of_outputs[-1, -1] = of_filter[-1, -1] = 1
+    of_inputs[-1] = np.poly(points)[::-1]
+    for row, point in enumerate(points):
+        others = np.delete(points, row)
+        of_filter[row] = point ** np.arange(_TAPS) / np.prod(point - others)
+        of_inputs[row, :-1] = np.poly(others)[::-1]
+    scale = 2.0 ** np.round(np.log2(np.abs(of_inputs).max(axis=1, keepdims=True)))
+    matrices = of_outputs, of_filter * scale, of_inputs / scale
+    return tuple(matrix.astype(np.float32) for matrix in matrices)  # type: ignore[return-value]
+
+
+_OF_OUTPUTS, _OF_FILTER, _OF_INPUTS = _transforms()
+
+
+class Conv1D(keras.layers.Conv1D):  # type: ignore[misc]
+    """Keras's `Conv1D`, by minimal filtering where that applies.
+
+    It applies to five taps, stride 1 and valid padding in float32 on TensorFlow; everything else
+    is left to Keras. Configuration, weights and initializers are Keras's.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve inputs of shape (n_records, n_steps, n_channels)."""
+        if not self._applies(inputs):
+            return super().call(inputs)
+        outputs = _convolve(inputs, self.kernel)
+        if self.use_bias:
+            outputs = outputs + self.bias
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def _applies(self, inputs: Any) -> bool:
+        return (
+            keras.backend.backend() == "tensorflow"
+            and (*self.kernel_size, *self.strides, *self.dilation_rate) == (_TAPS, 1, 1)
+            and (self.groups, self.padding, self.data_format) == (1, "valid", "channels_last")
+            and keras.backend.standardize_dtype(inputs.dtype) == "float32" == self.compute_dtype
+            and inputs.shape[1] is not None
+        )
+
+
+def _convolve(inputs: Any, kernel: Any) -> Any:
+    """Correlate inputs of shape (n_records, n_steps, n_in) with a kernel (5, n_in, n_out)."""
+    import tensorflow as tf
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
+        n_steps = inputs.shape[1]
+        n_outputs = n_steps - _TAPS + 1
+        windows = _tiled(inputs, _OF_INPUTS, 0, n_outputs)
+        outputs = _outputs(windows, _of_filter(kernel), n_outputs)
+
+        def gradients(gradient: Any) -> tuple[Any, Any]:
+            # the gradient of the inputs is a convolution too, of the reversed kernel; that of
+            # the kernel follows from the same evaluations, so they serve twice
+            windows = _tiled(gradient, _OF_INPUTS, _TAPS - 1, n_steps)
+            kernels = tf.transpose(_of_filter(tf.reverse(kernel, [0])), [0, 2, 1])
+            of_inputs = _outputs(windows, kernels, n_steps)
+            tiles = _tiled(inputs, _OF_OUTPUTS.T, 0, n_steps)
+            products = tf.stack(
+                [
+                    tf.matmul(_rows(tile), _rows(window), transpose_a=True)
+                    for tile, window in zip(tiles, windows, strict=True)
+                ]
+            )
+            flat = tf.matmul(_OF_FILTER.T, tf.reshape(products, [_WINDOW, -1]))
+            return of_inputs, tf.reverse(tf.reshape(flat, kernel.shape), [0])
+
+        return outputs, gradients
+
+    # a tensor, not a variable: TensorFlow asks for gradients of variables in another way
+    return convolve(inputs, tf.convert_to_tensor(kernel))
+
+
+def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[Any]:
+    """Multiply every window of `values`, four steps apart, by each row of a matrix.
+
+    Args:
+        values: Shape (n_records, n_steps, n_channels).
+        matrix: Its rows are as long as a window.
+        n_before: Zeros in front of `values`; what the last window lacks is zero as well.
+        n_outputs: Four a window, fewer in the last.
+
+    Returns:
+        For every row, shape (n_records, 1, n_windows, n_channels).
+    """
+    import tensorflow as tf
+
+    width = matrix.shape[1]
+    n_windows = -(-n_outputs // _TILE)
+    n_after = (n_windows - 1) * _TILE + width - n_before - values.shape[1]
+    # as a convolution of each channel with itself: one pass over the values for a row
+    return [
+        tf.raw_ops.DepthwiseConv2dNative(
+            input=values[:, None],
+            filter=np.tile(row[None, :, None, None], (1, 1, values.shape[2], 1)),
+            strides=[1, _TILE, _TILE, 1],
+            padding="EXPLICIT",
+            explicit_paddings=[0, 0, 0, 0, n_before, n_after, 0, 0],
+        )
+        for row in matrix
+    ]
+
+
+def _of_filter(kernel: Any) -> Any:
+    """Evaluate a kernel (5, n_in, n_out) at the points: shape (8, n_in, n_out)."""
+    import tensorflow as tf
+
+    flat = tf.matmul(_OF_FILTER, tf.reshape(kernel, [_TAPS, -1]))
+    return tf.reshape(flat, [_WINDOW, *kernel.shape[1:]])
+
+
+def _outputs(windows: list[Any], kernels: Any, n_outputs: int) -> Any:
+    """Multiply evaluations and interpolate: shape (n_records, n_outputs, n_out)."""
+    import tensorflow as tf
+
+    n_windows = windows[0].shape[2]
+    zero, one, minus_one, two, minus_two, half, minus_half, infinity = (
+        tf.reshape(_rows(window) @ kernels[point], [-1, n_windows, kernels.shape[2]])
+        for point, window in enumerate(windows)
+    )
+    # the rows of A', even and odd powers apart
+    even_1, odd_1 = one + minus_one, one - minus_one
+    even_2, odd_2 = two + minus_two, two - minus_two
+    even_half, odd_half = half + minus_half, half - minus_half
+    steps = [
+        tf.add_n([zero, even_1, even_2, even_half]),
+        tf.add_n([odd_1, 2 * odd_2, odd_half / 2]),
+        tf.add_n([even_1, 4 * even_2, even_half / 4]),
+        tf.add_n([odd_1, 8 * odd_2, odd_half / 8, infinity]),
+    ]
+    outputs = tf.reshape(tf.stack(steps, axis=2), [-1, n_windows * _TILE, kernels.shape[2]])
+    return outputs[:, :n_outputs]
+
+
+def _rows(values: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.reshape(values, [-1, values.shape[-1]])
