@@ -1,5 +1,7 @@
 """Training: Keras's own results, repeatable to the bit, traced once."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
-from lvh.training import KerasLearner, TrainSettings, check_train, start_backend
+from lvh.training import KerasLearner, Program, TrainSettings, check_train, start_backend
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 
@@ -33,9 +35,8 @@ def train_settings(**changes) -> TrainSettings:
 
 
 def dnn(**changes) -> KerasLearner:
-    return KerasLearner(
-        build_dnn(DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,)), train_settings(**changes)
-    )
+    model = build_dnn(DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,))
+    return KerasLearner(Program(model, 32), train_settings(**changes))
 
 
 def problem(n: int = 75, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -67,9 +68,8 @@ def test_agrees_with_keras_fit(name):
     oracle.set_weights(model.get_weights())
     oracle.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
     history = oracle.fit(X, y, batch_size=32, epochs=2, shuffle=False, verbose=0).history
-    learner = KerasLearner(model, train_settings())
-    order = np.arange(len(y))
-    got = [learner._epoch(X, y.astype(np.float32), order) for _ in range(2)]
+    orders = np.stack([np.arange(len(y))] * 2)
+    got = Program(model, 32).epochs(X, y.astype(np.float32), orders, 1e-3).numpy()
     # the same sums in another order: float32 rounding, enlarged by two epochs of Adam
     np.testing.assert_allclose([loss for loss, _ in got], history["loss"], rtol=1e-4)
     np.testing.assert_allclose([acc for _, acc in got], history["accuracy"], rtol=1e-6)
@@ -107,7 +107,7 @@ def test_dropout_repeats_to_the_bit():
     runs = []
     for _ in range(2):
         model = build_cnn(CnnSettings("cnn", 50, 10, (6, 5, 4), 0.5, 0.9), (400, 2))
-        learner = KerasLearner(model, train_settings())
+        learner = KerasLearner(Program(model, 32), train_settings())
         runs.append((fit(learner, X, y, validation=nothing), learner.predict(X)))
     assert runs[0][0] == runs[1][0]
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
@@ -125,8 +125,31 @@ def test_traces_once_whatever_the_fold_sizes():
         X, y = problem(n)
         fit(learner, X, y, seed=n)
         learner.predict(X)
-    assert learner._epoch.experimental_get_tracing_count() == 1
-    assert learner._scores.experimental_get_tracing_count() == 1
+    assert learner._program.epochs.experimental_get_tracing_count() == 1
+    assert learner._program.scores.experimental_get_tracing_count() == 1
+
+
+def test_another_rate_or_penalty_needs_no_new_graph():
+    X, y = problem()
+    program = dnn()._program
+    settings = DnnSettings("dnn", (16, 8, 4), 0.3, 0.9)
+    for rate, l2 in ((1e-3, 0.01), (1e-2, 0.3)):
+        own = KerasLearner(
+            Program(build_dnn(replace(settings, l2=l2), (12,)), 32),
+            train_settings(learning_rate=rate),
+        )
+        shared = KerasLearner(program, train_settings(learning_rate=rate), l2)
+        assert fit(shared, X, y) == fit(own, X, y)
+        np.testing.assert_array_equal(shared.predict(X), own.predict(X))
+    assert program.epochs.experimental_get_tracing_count() == 1
+
+
+def test_how_many_epochs_run_at_once_changes_nothing():
+    """Validation records, looked at after every epoch, force one at a time."""
+    X, y = problem()
+    together = fit(dnn(epochs=40), X, y)
+    one_by_one = fit(dnn(epochs=40), X, y, validation=problem(20, seed=4))
+    assert together.loss == one_by_one.loss
 
 
 def test_reports_every_epoch():
