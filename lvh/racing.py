@@ -1,0 +1,181 @@
+"""Racing over folds: stop the trials that the folds still to come will hardly put first."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+BURN_IN = 3
+"""Folds that every trial runs; experiments/racing says what fewer and more cost."""
+LEVEL = 0.05
+"""Of one look at a race. Over the many looks of 35 folds, between equals, it adds up to .1."""
+
+
+class Rule(Protocol):
+    """Decides which trials of a race are beaten; `beaten` is one."""
+
+    def __call__(self, scores: Floats, *, maximize: bool, burn_in: int, level: float) -> Flags:
+        """Return a flag for each row of scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """A race that was run on a table of known scores.
+
+    Attributes:
+        winner: Row of the trial that leads at the end.
+        folds_run: Folds that each trial ran, shape (n_trials,), int64.
+        stopped: Whether it was stopped before the last fold, shape (n_trials,).
+    """
+
+    winner: int
+    folds_run: npt.NDArray[np.int64]
+    stopped: Flags
+
+
+def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL) -> Flags:
+    """Tell which trials are credibly worse than the leader, so that they can stop.
+
+    With s_ij the score of trial i in fold j, trials and folds have additive effects,
+    s_ij = a_i + b_j + e_ij, fitted by least squares; the leader has the best a_i. A trial that
+    shares k of all n folds with the leader, and is d behind it in their mean, is beaten if
+
+        d / sqrt(2 s^2 (1 / k - 1 / n)) > t(1 - level / (m - 1); v)
+
+    s^2 is the residual variance and v its degrees of freedom, pooled over the m trials with
+    burn_in folds or more. Pooling is Kuhn's repeated-measures analysis of variance (Futility
+    Analysis in the Cross-Validation of Machine Learning Models, 2014, arXiv:1405.6974), which
+    has enough degrees of freedom after two or three folds. The -1 / n is ours: what is
+    predicted is the mean over the n folds of this cross-validation, of which k are known (the
+    correction for a finite population), so that whatever all folds have in common, such as
+    overlapping training sets, cancels. m - 1 is Bonferroni's correction for many rivals; the
+    folds at which one looks again are not corrected for.
+
+    Args:
+        scores: Shape (n_trials, n_folds), columns in the order in which folds are run; NaN
+            where a trial has not run a fold or its score is not defined. Leave out trials that
+            were stopped: they could lead, and then nothing would be left to win.
+        maximize: Whether higher scores are better.
+        burn_in: Folds that a trial must have done to be beaten, or to lead.
+        level: Chance that one look stops a trial that all folds would have put first, where
+            it is no better than its rivals.
+
+    Returns:
+        Shape (n_trials,). Never true for the leader, a trial with fewer than `burn_in` scores
+        or one that has all of them; nowhere true where scores show no variance to judge by.
+
+    Raises:
+        InputError: `burn_in` below 2, or a level outside of (0, 1).
+    """
+    _check(burn_in, level)
+    from scipy.special import stdtrit  # type: ignore[import-untyped]  # quick beside scipy.stats
+
+    result = np.zeros(len(scores), dtype=np.bool_)
+    done = np.isfinite(scores)
+    rows = np.nonzero(done.sum(axis=1) >= burn_in)[0]
+    if len(rows) < 2:
+        return result
+    values = np.where(done, scores if maximize else -scores, np.nan)[rows]
+    effects, variance, freedom = _two_way(values, done[rows])
+    if variance == 0:
+        return result
+    leader = int(np.argmax(effects))
+    shared = done[rows] & done[rows[leader]]
+    k, n = shared.sum(axis=1), scores.shape[1]
+    behind = np.where(shared, values[leader] - values, 0).sum(axis=1)
+    # multiplied by k: a trial that shares no fold with the leader is then never beaten
+    width = np.sqrt(2 * variance * k * (1 - k / n))
+    critical = stdtrit(freedom, 1 - level / (len(rows) - 1))
+    unfinished = done[rows].sum(axis=1) < n
+    result[rows] = unfinished & (behind > critical * width) & (behind > 0)
+    return result
+
+
+def race(
+    table: Floats,
+    *,
+    maximize: bool,
+    burn_in: int = BURN_IN,
+    level: float = LEVEL,
+    rule: Rule = beaten,
+) -> Race:
+    """Run a race on scores that are all known: all burn in, then survivors fold by fold.
+
+    Args:
+        table: Shape (n_trials, n_folds), columns in the order in which folds are run.
+        maximize: Whether higher scores are better.
+        burn_in: Folds that every trial runs.
+        level: See `beaten`.
+        rule: Decides who stops.
+
+    Raises:
+        InputError: Fewer folds than `burn_in`, and as `beaten` does.
+    """
+    n_trials, n_folds = table.shape
+    _check(burn_in, level)
+    if burn_in > n_folds:
+        raise InputError(f"burn_in: expected at most the {n_folds} folds. Received: {burn_in}")
+    folds_run = np.full(n_trials, n_folds, dtype=np.int64)
+    racing = np.arange(n_trials)
+    for at in range(burn_in, n_folds):
+        if len(racing) == 1:
+            break
+        known = np.where(np.arange(n_folds) < at, table[racing], np.nan)
+        out = rule(known, maximize=maximize, burn_in=burn_in, level=level)
+        folds_run[racing[out]] = at
+        racing = racing[~out]
+    values = table[racing] if maximize else -table[racing]
+    effects, _, _ = _two_way(values, np.isfinite(values))
+    return Race(int(racing[np.argmax(effects)]), folds_run, folds_run < n_folds)
+
+
+def _check(burn_in: int, level: float) -> None:
+    if burn_in < 2:
+        raise InputError(f"burn_in: expected 2 folds or more. Received: {burn_in}")
+    if not 0 < level < 1:
+        raise InputError(f"level: expected a number above 0 and below 1. Received: {level}")
+
+
+def _two_way(values: Floats, done: Flags) -> tuple[Floats, float, int]:
+    """Fit effects of trials and folds by least squares.
+
+    Args:
+        values: Shape (n_trials, n_folds).
+        done: Where values are known, same shape.
+
+    Returns:
+        Effect of each trial (-inf where nothing is known), residual variance (0 where there
+        is none but rounding) and its degrees of freedom.
+    """
+    used = done.any(axis=0)
+    values, done = values[:, used], done[:, used]
+    counts = done.sum(axis=1)
+    weights = 1 / np.maximum(counts, 1)
+    filled = np.where(done, values, 0)
+    means = filled.sum(axis=1) * weights
+    # trial effects eliminated: what is left is one small system in the fold effects
+    known = done.astype(np.float64)
+    system = np.diag(known.sum(axis=0)) - known.T @ (known * weights[:, None])
+    inverse, rank = _pseudo_inverse(system)
+    of_folds = inverse @ (filled.sum(axis=0) - known.T @ means)
+    effects = means - (known @ of_folds) * weights
+    residuals = np.where(done, filled - effects[:, None] - of_folds, 0)
+    freedom = int(counts.sum() - (counts > 0).sum() - rank)
+    squares = float((residuals**2).sum())
+    rounding = counts.sum() * (10 * np.finfo(np.float64).eps * np.abs(filled).max(initial=0)) ** 2
+    variance = squares / freedom if freedom > 0 and squares > rounding else 0.0
+    return np.where(counts > 0, effects, -np.inf), variance, freedom
+
+
+def _pseudo_inverse(system: Floats) -> tuple[Floats, int]:
+    """Invert a symmetric system whose solution is open in one direction or more."""
+    roots, vectors = np.linalg.eigh(system)
+    large = roots > 1e-9 * roots.max(initial=1)
+    inverse = (vectors[:, large] / roots[large]) @ vectors[:, large].T
+    return inverse, int(large.sum())

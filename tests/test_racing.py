@@ -1,0 +1,263 @@
+"""Racing: an oracle for the statistic, what changes nothing, and how often races go wrong."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lvh.errors import InputError
+from lvh.racing import BURN_IN, LEVEL, beaten, race
+
+CLOSE = 1e-9
+
+
+def table(seed, n_trials=6, n_folds=7, spread=1.0):
+    generator = np.random.default_rng(seed)
+    effects = generator.normal(0, spread, (n_trials, 1))
+    return effects + generator.normal(0, 2, n_folds) + generator.normal(size=(n_trials, n_folds))
+
+
+def prefixes(scores, lengths):
+    return np.where(np.arange(scores.shape[1]) < np.array(lengths)[:, None], scores, np.nan)
+
+
+def by_least_squares(scores, burn_in):
+    """Return p of each trial against the leader, from the design matrix of the two-way model."""
+    rows = [i for i in range(len(scores)) if np.isfinite(scores[i]).sum() >= burn_in]
+    cells = [(i, j) for i in rows for j in np.nonzero(np.isfinite(scores[i]))[0]]
+    design = np.zeros((len(cells), len(scores) + scores.shape[1]))
+    for at, (i, j) in enumerate(cells):
+        design[at, i] = design[at, len(scores) + j] = 1
+    y = np.array([scores[cell] for cell in cells])
+    fitted, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+    freedom = len(y) - rank
+    variance = ((y - design @ fitted) ** 2).sum() / freedom
+    leader = max(rows, key=lambda i: fitted[i])
+    p = np.ones(len(scores))
+    n = scores.shape[1]
+    for i in set(rows) - {leader}:
+        d = scores[leader] - scores[i]
+        k = int(np.isfinite(d).sum())
+        if np.isfinite(scores[i]).sum() == n:
+            continue
+        t = np.nanmean(d) / np.sqrt(2 * variance * (1 / k - 1 / n))
+        p[i] = min(1, stats.t.sf(t, freedom) * (len(rows) - 1))
+    return p
+
+
+def assert_agrees(scores, burn_in, level):
+    p = by_least_squares(scores, burn_in)
+    clear = np.abs(p - level) > CLOSE
+    found = beaten(scores, maximize=True, burn_in=burn_in, level=level)
+    np.testing.assert_array_equal(found[clear], (p < level)[clear])
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("level", [0.05, 0.3, 0.6])
+def test_it_is_the_two_way_analysis_of_variance(seed, level):
+    scores = table(seed)
+    assert_agrees(prefixes(scores, [3] * 6), 3, level)
+    asynchronous = np.random.default_rng(seed).integers(0, 8, 6)
+    asynchronous[:2] = 3, 5  # two, or nothing is judged
+    assert_agrees(prefixes(scores, asynchronous), 3, level)
+
+
+def test_two_trials_over_endless_folds_are_scipys_paired_t_test():
+    """With two trials the pooled variance is that of their differences; 1 / n vanishes."""
+    scores = np.full((2, 100_000), np.nan)
+    scores[:, :5] = table(3, n_trials=2, n_folds=5)
+    if np.nanmean(scores[0]) < np.nanmean(scores[1]):
+        scores = scores[::-1]
+    p = stats.ttest_rel(scores[0, :5], scores[1, :5], alternative="greater").pvalue
+    for level, expected in ((p * 0.99, False), (p * 1.01, True)):
+        found = beaten(scores, maximize=True, burn_in=2, level=level)
+        np.testing.assert_array_equal(found, [False, expected])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_changes_nothing(seed):
+    generator = np.random.default_rng(seed)
+    scores = prefixes(table(seed), [3, 4, 4, 7, 2, 3])
+    expected = beaten(scores, maximize=True, burn_in=3, level=0.3)
+    for same in (scores + generator.normal(0, 9, 7), scores * 1e-6, scores + 1e6):
+        np.testing.assert_array_equal(beaten(same, maximize=True, burn_in=3, level=0.3), expected)
+    np.testing.assert_array_equal(beaten(-scores, maximize=False, burn_in=3, level=0.3), expected)
+    order = generator.permutation(6)
+    shuffled = beaten(scores[order], maximize=True, burn_in=3, level=0.3)
+    np.testing.assert_array_equal(shuffled, expected[order])
+
+
+def test_a_waiting_trial_changes_nothing():
+    scores = prefixes(table(0), [4] * 6)
+    more = np.vstack([scores, np.full((3, 7), np.nan), prefixes(table(1)[:1], [2])])
+    found = beaten(more, maximize=True, burn_in=3, level=0.5)
+    expected = beaten(scores, maximize=True, burn_in=3, level=0.5)
+    assert expected.any()
+    np.testing.assert_array_equal(found, [*expected, False, False, False, False])
+
+
+def test_its_arguments_are_left_alone():
+    scores = prefixes(table(0), [3, 4, 5, 6, 7, 0])
+    before = scores.copy()
+    beaten(scores, maximize=False, burn_in=3)
+    race(table(0), maximize=False)
+    np.testing.assert_array_equal(scores, before)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10_000), level=st.floats(0.001, 0.999), data=st.data())
+def test_whatever_is_known_somebody_stays(seed, level, data):
+    """The leader is never beaten, nor who has too few folds, nor who has all of them."""
+    scores = table(seed, n_trials=5, n_folds=6).round(1)  # with ties
+    lengths = data.draw(st.lists(st.integers(0, 6), min_size=5, max_size=5))
+    scores[np.random.default_rng(seed).random(scores.shape) < 0.1] = np.nan
+    scores = prefixes(scores, lengths)
+    found = beaten(scores, maximize=True, burn_in=2, level=level)
+    done = np.isfinite(scores).sum(axis=1)
+    judged = done >= 2
+    assert not found[~judged].any()
+    assert not found[done == 6].any()
+    assert not judged.any() or (judged & ~found).any()
+
+
+def test_nothing_is_beaten_before_the_burn_in():
+    scores = prefixes(table(0) + 100 * np.arange(6)[:, None], [2] * 6)
+    assert not beaten(scores, maximize=True, burn_in=3).any()
+    assert beaten(scores, maximize=True, burn_in=2).sum() == 5
+
+
+def test_a_complete_trial_is_not_stopped_but_leads():
+    scores = prefixes(table(0) - 100 * np.arange(6)[:, None], [7, 7, 3, 3, 3, 3])
+    found = beaten(scores, maximize=True, burn_in=3)
+    np.testing.assert_array_equal(found, [False, False, True, True, True, True])
+
+
+def test_only_shared_folds_judge():
+    """The folds that only the leader has were hard ones, and do not help who has not run them."""
+    scores = prefixes(table(0, n_trials=4, spread=0), [6, 3, 3, 3])
+    scores[0] += 30
+    scores[:, 3:] -= 1000
+    found = beaten(scores, maximize=True, burn_in=3)
+    np.testing.assert_array_equal(found, [False, True, True, True])
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.ones((4, 7)),
+        np.full((4, 7), np.nan),
+        np.zeros((0, 7)),
+        np.array([[0.5, 0.6, 0.7, np.nan]]),
+        np.array([[0.5, 0.6, 0.7, np.nan], [0.4, 0.5, 0.6, np.nan]]),  # .1 behind in each fold
+        np.array([[np.nan, np.nan, 1, 2, np.nan], [2, 1, np.nan, np.nan, np.nan]]),
+    ],
+    ids=["ties", "unknown", "none", "one", "no variance", "no shared fold"],
+)
+def test_nothing_to_judge_by(scores):
+    assert not beaten(scores, maximize=True, burn_in=2).any()
+
+
+def test_an_undefined_score_costs_a_fold_and_no_more():
+    scores = prefixes(table(0, n_folds=10), [6] * 6)
+    scores[5] -= 50
+    scores[0, 1] = scores[5, 3] = np.nan
+    scores[4, :5] = np.nan  # one score left
+    scores[:4, 0] = np.inf
+    found = beaten(scores, maximize=True, burn_in=3)
+    assert found[5]
+    assert not found[4]
+    assert_agrees(np.where(np.isinf(scores), np.nan, scores), 3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"burn_in": 1}, "burn_in: expected 2 folds or more. Received: 1"),
+        ({"level": 0.0}, "level: expected a number above 0 and below 1. Received: 0.0"),
+        ({"burn_in": 8}, "burn_in: expected at most the 7 folds. Received: 8"),
+    ],
+)
+def test_what_is_refused(kwargs, message):
+    with pytest.raises(InputError, match=message):
+        race(table(0), maximize=True, **kwargs)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_race_is_repeated_calls_of_beaten(seed):
+    scores = table(seed, n_trials=8, n_folds=9)
+    found = race(scores, maximize=True, burn_in=3, level=0.2)
+    racing = list(range(8))
+    folds_run = np.zeros(8, dtype=int)
+    for at in range(9):
+        if at >= 3 and len(racing) > 1:
+            known = scores[racing].copy()
+            known[:, at:] = np.nan
+            flags = beaten(known, maximize=True, burn_in=3, level=0.2)
+            racing = [trial for trial, out in zip(racing, flags, strict=True) if not out]
+        folds_run[racing] += 1
+    np.testing.assert_array_equal(found.folds_run, folds_run)
+    np.testing.assert_array_equal(found.stopped, folds_run < 9)
+    assert found.winner == racing[np.argmax(scores[racing].mean(axis=1))]
+    negated = race(-scores, maximize=False, burn_in=3, level=0.2)
+    assert negated.winner == found.winner
+    np.testing.assert_array_equal(negated.folds_run, folds_run)
+
+
+def test_races_of_one_and_of_ties():
+    one = race(table(0)[:1], maximize=True)
+    assert (one.winner, one.folds_run.tolist(), one.stopped.tolist()) == (0, [7], [False])
+    for nothing in (np.ones((3, 7)), np.full((3, 7), np.nan)):
+        found = race(nothing, maximize=True)
+        assert found.winner == 0
+        assert not found.stopped.any()
+
+
+def test_a_burn_in_of_all_folds_is_no_race():
+    scores = table(0)
+    for maximize, best in ((True, np.argmax), (False, np.argmin)):
+        found = race(scores, maximize=maximize, burn_in=7)
+        assert not found.stopped.any()
+        assert found.winner == best(scores.mean(axis=1))
+
+
+def lost(n_races, n_folds, spread, seed):
+    """Share of races that stop the trial that all folds would have put first."""
+    count = 0
+    for at in range(n_races):
+        scores = table([seed, at], n_trials=12, n_folds=n_folds, spread=spread)
+        found = race(scores, maximize=True)
+        count += int(found.stopped[np.argmax(scores.mean(axis=1))])
+    return count / n_races
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5], ids=["identical", "close"])
+def test_the_winner_of_all_folds_survives_seven(spread):
+    n_races = 400
+    error = 2.6 * np.sqrt(LEVEL * (1 - LEVEL) / n_races)
+    assert lost(n_races, 7, spread, seed=1) <= LEVEL + error
+
+
+def test_many_looks_at_identical_trials_cost_more_than_one_level_but_not_three():
+    """The level is that of one look; this bounds what 32 of them add up to."""
+    assert lost(200, 35, 0.0, seed=2) <= 3 * LEVEL + 0.04
+
+
+def test_the_best_true_configuration_survives():
+    """Ahead of eleven identical rivals by one standard deviation of a fold's noise."""
+    n_races = 300
+    count = 0
+    for at in range(n_races):
+        scores = table([3, at], n_trials=12, n_folds=7, spread=0)
+        scores[4] += 1
+        count += int(race(scores, maximize=True).stopped[4])
+    assert count / n_races <= LEVEL + 2.6 * np.sqrt(LEVEL * (1 - LEVEL) / n_races)
+
+
+def test_a_clearly_bad_trial_stops_after_the_burn_in():
+    for at in range(50):
+        scores = table([4, at], n_trials=12, n_folds=7, spread=0)
+        scores[4] -= 8
+        found = race(scores, maximize=True)
+        assert found.stopped[4]
+        assert found.folds_run[4] == BURN_IN
