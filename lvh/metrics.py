@@ -61,7 +61,7 @@ def score(y_true: Labels, y_score: Floats) -> Metrics:
         y_score: Probabilities of 1, shape (n,).
     """
     ones = np.ones((1, len(y_true)))
-    return Metrics(*(float(value[0]) for value in _weighted(y_true, y_score, ones)))
+    return Metrics(*(float(value[0]) for value in weighted_scores(y_true, y_score, ones)))
 
 
 def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
@@ -116,7 +116,9 @@ def bootstrap_intervals(
     )
     rows_at_once = max(1, 2_000_000 // len(y_true))  # bounds memory on large cohorts
     parts = [
-        _weighted(y_true, y_score, draws[at : at + rows_at_once][:, member].astype(np.float64))
+        weighted_scores(
+            y_true, y_score, draws[at : at + rows_at_once][:, member].astype(np.float64)
+        )
         for at in range(0, resamples, rows_at_once)
     ]
     tail = (1 - level) / 2
@@ -130,23 +132,13 @@ def bootstrap_intervals(
     return intervals
 
 
-def binary_cross_entropy(y_true: Labels, y_score: Floats) -> float:
-    """Return the mean binary cross-entropy in nats, as Keras has it."""
-    return float(_losses(y_true, y_score).mean())
-
-
-def _losses(y_true: Labels, y_score: Floats) -> Floats:
-    clipped = np.clip(y_score, _EPSILON, 1 - _EPSILON)
-    return -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
-
-
-def _weighted(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
-    """Score predictions under several weightings at once.
+def weighted_scores(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
+    """Score predictions under several weightings at once, as a bootstrap needs them.
 
     Args:
-        y_true: Shape (n,).
-        y_score: Shape (n,).
-        weights: Shape (n_weightings, n).
+        y_true: Labels 0 and 1, shape (n,).
+        y_score: Probabilities of 1, shape (n,).
+        weights: How often each prediction counts, 0 or more, shape (n_weightings, n).
 
     Returns:
         One array of shape (n_weightings,) for each name in `NAMES`, in that order.
@@ -171,6 +163,16 @@ def _weighted(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
         _ratio(weights @ (y_score - y_true) ** 2, total),
         _ratio(weights @ losses, total),
     ]
+
+
+def binary_cross_entropy(y_true: Labels, y_score: Floats) -> float:
+    """Return the mean binary cross-entropy in nats, as Keras has it."""
+    return float(_losses(y_true, y_score).mean())
+
+
+def _losses(y_true: Labels, y_score: Floats) -> Floats:
+    clipped = np.clip(y_score, _EPSILON, 1 - _EPSILON)
+    return -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
 
 
 def _ranking(positive: Floats, negative: Floats, y_score: Floats) -> tuple[Floats, Floats]:

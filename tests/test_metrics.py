@@ -12,10 +12,10 @@ from lvh.metrics import (
     NAMES,
     Interval,
     Metrics,
-    _weighted,
     bootstrap_intervals,
     mean_and_std,
     score,
+    weighted_scores,
 )
 
 ROUNDING = 1e-12
@@ -65,7 +65,7 @@ def test_weighted_scores_are_scikit_learns(seed):
     y_true, y_score = predictions(seed)
     weights = np.random.default_rng(seed).multinomial(60, np.full(60, 1 / 60), size=8).astype(float)
 
-    table = np.array(_weighted(y_true, y_score, weights))
+    table = np.array(weighted_scores(y_true, y_score, weights))
 
     assert table.shape == (len(NAMES), 8)
     for column, row in zip(table.T, weights, strict=True):

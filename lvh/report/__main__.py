@@ -1,0 +1,51 @@
+"""`python -m lvh.report`: a sweep's tables, pictures and page, at any time after it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lvh.console import console, say
+from lvh.errors import LvhError
+from lvh.report import sentences, table, write
+from lvh.search.results import load
+from lvh.search.storage import Storage
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Report on one study and return the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.list:
+            say(*Storage(given.storage, to_read=True).studies())
+            return 0
+        result = load(given.storage, given.study, given.store)
+        page = write(result, Path(given.out or f"outputs/report-{result.name}"))
+    except KeyboardInterrupt:
+        return 130
+    except LvhError as error:
+        print(f"lvh: {error}", file=sys.stderr)
+        return error.exit_code
+    console().print(table(result))
+    say(*sentences(result))
+    say(f"page: {page}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lvh.report", description="Show what a sweep came to, finished or not."
+    )
+    parser.add_argument("study", nargs="?", help="name of the study (default: the latest)")
+    parser.add_argument("--list", action="store_true", help="list the studies and end")
+    parser.add_argument(
+        "--storage", help="as search.storage of the sweep (default: studies.db in this directory)"
+    )
+    parser.add_argument(
+        "--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)"
+    )
+    parser.add_argument("--out", help="folder of the page (default: outputs/report-STUDY)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
