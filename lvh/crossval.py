@@ -1,7 +1,7 @@
 """Cross-validation: folds times training, and everything that comes out of it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,38 +79,48 @@ class CVResult:
         return np.concatenate([fold.y_score for fold in self.folds])
 
 
-def cross_validate(
+def fold_results(
     features: FeatureSet,
-    splits: tuple[Split, ...],
-    learner: Learner,
-    baselines: Mapping[str, Baseline],
+    splits: Iterable[Split],
+    learner: Callable[[], Learner],
     seed: int,
+    recall: Callable[[Split], FoldResult | None],
     on_epoch: Callable[[Split, int], None],
-    on_fold: Callable[[FoldResult], None],
-) -> CVResult:
-    """Train and score every fold.
+) -> Iterator[FoldResult]:
+    """Train and score one fold after another, as far as the caller asks.
 
     The scored records of a fold decide nothing in it: missing values are filled, the model is
     trained and, where asked, stopped without them.
 
     Args:
         features: Inputs and labels.
-        splits: From `lvh.folds.splits` on the same records.
-        learner: Starts anew in every fold, from a seed made of `seed`, repeat and fold.
-        baselines: Scored on the same folds, by age and sex.
+        splits: From `lvh.folds.splits` on the same records, in any order.
+        learner: Called when a fold has to be trained, so not at all if none has. What it
+            returns starts anew in every fold, from a seed made of `seed`, repeat and fold.
         seed: Of the models.
+        recall: Returns what an earlier run has made of a fold, or None.
         on_epoch: Called with the split and the epochs done in it.
-        on_fold: Called with each result as soon as it is there.
     """
-    results = []
     for split in splits:
-        result = _fold(features, split, learner, seed, on_epoch)
-        results.append(result)
-        on_fold(result)
-    y_scores = [result.y_score for result in results]
+        known = recall(split)
+        yield _fold(features, split, learner(), seed, on_epoch) if known is None else known
+
+
+def conclude(
+    features: FeatureSet, results: Sequence[FoldResult], baselines: Mapping[str, Baseline]
+) -> CVResult:
+    """Summarise folds, in whatever order they were trained.
+
+    Args:
+        features: Inputs and labels.
+        results: Of all folds.
+        baselines: Scored on the same folds, by age and sex.
+    """
+    ordered = sorted(results, key=lambda result: (result.split.repeat, result.split.fold))
+    splits = tuple(result.split for result in ordered)
     return CVResult(
-        folds=tuple(results),
-        summary=_summary(features, splits, y_scores),
+        folds=tuple(ordered),
+        summary=_summary(features, splits, [result.y_score for result in ordered]),
         baselines={
             name: _summary(features, splits, _baseline_scores(features, splits, baseline))
             for name, baseline in baselines.items()

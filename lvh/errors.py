@@ -21,3 +21,7 @@ class EnvironmentFault(LvhError):
     """The disk, network or a server failed; the input was fine."""
 
     exit_code = 3
+
+
+class TrackingFault(EnvironmentFault):
+    """The tracking store failed; what was trained is kept."""

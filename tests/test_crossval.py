@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.crossval import CVResult, cross_validate
+from lvh.crossval import CVResult, conclude, fold_results
 from lvh.errors import LvhError
 from lvh.features import FeatureSet
 from lvh.folds import CvSettings, splits
@@ -69,9 +69,10 @@ def cv(**changes) -> CvSettings:
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
-    return cross_validate(
-        data, folds, learner, BASELINES, seed, lambda split, epoch: None, lambda fold: None
+    results = fold_results(
+        data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None
     )
+    return conclude(data, list(results), BASELINES)
 
 
 def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
@@ -145,17 +146,46 @@ def test_seeds_come_from_seed_repeat_and_fold():
 def test_results_come_as_they_are_done():
     data = features()
     seen = []
-    folds = splits(data.y, data.subjects, cv())
-    cross_validate(
+    for result in fold_results(
         data,
-        folds,
-        Recorder(),
-        {},
+        splits(data.y, data.subjects, cv()),
+        Recorder,
         0,
+        lambda split: None,
         lambda split, epoch: seen.append(("epoch", split.fold, epoch)),
-        lambda fold: seen.append(("fold", fold.split.fold)),
-    )
+    ):
+        seen.append(("fold", result.split.fold))
     assert seen[:4] == [("epoch", 0, 1), ("fold", 0), ("epoch", 1, 1), ("fold", 1)]
+
+
+def test_what_is_recalled_is_not_trained_and_counts_the_same():
+    data = features()
+    whole = run(Recorder(), data, cv())
+    known = {fold.split.fold: fold for fold in whole.folds if fold.split.fold != 3}
+    learner = Recorder()
+    folds = splits(data.y, data.subjects, cv())
+    order = [folds[at] for at in (5, 3, 0, 1, 6, 4, 2)]
+    results = fold_results(
+        data, order, lambda: learner, 0, lambda split: known.get(split.fold), lambda s, e: None
+    )
+    again = conclude(data, list(results), BASELINES)
+    assert len(learner.fits) == 1
+    assert again.summary == whole.summary
+    np.testing.assert_array_equal(again.y_score, whole.y_score)
+
+
+def test_a_learner_is_made_only_if_a_fold_is_missing():
+    data = features()
+    known = {fold.split.fold: fold for fold in run(Recorder(), data, cv()).folds}
+
+    def refused():
+        raise AssertionError
+
+    folds = splits(data.y, data.subjects, cv())
+    results = fold_results(
+        data, folds, refused, 0, lambda split: known[split.fold], lambda s, e: None
+    )
+    assert len(list(results)) == 7
 
 
 def test_baselines_are_scikit_learns_on_the_same_folds():

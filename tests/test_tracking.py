@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from lvh.crossval import cross_validate
+from lvh.crossval import conclude, fold_results
 from lvh.errors import EnvironmentFault, LvhError
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
 from lvh.folds import CvSettings, splits
 from lvh.models.baselines import BASELINES
-from lvh.tracking import TrackingSettings, _recorder, resolved_uri, tracked_run
+from lvh.tracking import RunKey, TrackingSettings, _recorder, resolved_uri, tracked_run
 from lvh.training import History
 
 
@@ -43,7 +43,8 @@ class Constant:
 def result_of(cohort):
     data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop"))
     folds = splits(data.y, data.subjects, CvSettings("stratified", 2, 2, 0, 0.2, 0.0))
-    return cross_validate(data, folds, Constant(), BASELINES, 0, lambda s, e: None, lambda f: None)
+    results = fold_results(data, folds, Constant, 0, lambda split: None, lambda split, epoch: None)
+    return conclude(data, list(results), BASELINES)
 
 
 def client(settings: TrackingSettings) -> MlflowClient:
@@ -188,3 +189,23 @@ def test_processes_that_start_on_a_fresh_store_at_once_do_not_break_it(settings,
     assert [process.wait(timeout=240) for process in started] == [0] * 4
     assert [run.info.status for run in runs(settings, "configuration")] == ["FINISHED"] * 4
     assert Path("mlflow.db").exists()
+
+
+def test_what_could_not_be_recorded_keeps_the_run_open_for_the_next_time(settings, tmp_path):
+    """FINISHED means that all of it is there; so a fault in between must not end so."""
+    key = RunKey("one")
+    (tmp_path / "mlartifacts").write_text("in the way")
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "scores.csv").write_text("1")
+    for expected in ("FAILED", "FINISHED"):
+        try:
+            with tracked_run(settings, "configuration", "one", {}, {}, key) as tracked:
+                tracked.log_folder(folder)
+        except EnvironmentFault:
+            (tmp_path / "mlartifacts").unlink()
+        (run,) = runs(settings, "configuration")
+        assert run.info.status == expected
+    listed = client(settings).list_artifacts(run.info.run_id)
+    assert [item.path for item in listed] == ["scores.csv"]
+    assert "error" not in run.data.tags

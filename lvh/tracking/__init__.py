@@ -14,12 +14,13 @@ from itertools import count
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
+from uuid import uuid4
 
 from pydantic import Field
 
 from lvh.cohort import Cohort
 from lvh.crossval import CVResult, FoldResult
-from lvh.errors import EnvironmentFault, InputError
+from lvh.errors import InputError, TrackingFault
 
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
 
 Plain = str | int | float | bool | None
 Level = Literal["sweep", "configuration", "fold"]
+Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
 _SQLITE = "sqlite:///"
 _RECORDER_ENDED = "tracking: the process that records ended; what came out is in the run's folder"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@|([?&]password=)[^&\s'\"]+")
 _T = TypeVar("_T")
 _keys = count()
 _runs: "dict[int, MlflowRun]" = {}  # in the process that records
+_torn: set[int] = set()  # runs of which something could not be recorded; likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,21 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RunKey:
+    """What a run is known by, so that the same command takes it up again.
+
+    Attributes:
+        text: Equal for equal runs below one parent.
+        anew: Make a new run even if there is one.
+    """
+
+    text: str
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunToOpen:
-    """A run to be created in a store.
+    """A run to be created in a store, or taken up again.
 
     Attributes:
         uri: Of the store.
@@ -67,6 +83,7 @@ class RunToOpen:
         name: Shown in the UI.
         params: Of the run.
         tags: Of the run, beside `level`.
+        key: Of the run.
     """
 
     uri: str
@@ -76,6 +93,7 @@ class RunToOpen:
     name: str
     params: Mapping[str, Plain]
     tags: Mapping[str, str]
+    key: RunKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +103,12 @@ class OpenedRun:
     Attributes:
         run_id: Its identity in the store.
         page: Place of its experiment's saved view in the UI, below the server's address.
+        resumed: Whether an earlier process had opened it.
     """
 
     run_id: str
     page: str
+    resumed: bool = False
 
 
 class Tracked:
@@ -104,6 +124,7 @@ class Tracked:
         self._pending: list[Future[None]] = []
         self._opened: Future[OpenedRun] | None = None
         self._key = next(_keys)
+        self._leaving: Status = "FINISHED"
         if opening is not None:
             self._opened = _submit(_open, self._key, opening)
 
@@ -111,6 +132,11 @@ class Tracked:
     def opened(self) -> OpenedRun | None:
         """The run, once it is open; None where nothing is recorded."""
         return None if self._opened is None else _told(self._opened)
+
+    @property
+    def ready(self) -> bool:
+        """Whether `opened` answers at once."""
+        return self._opened is not None and self._opened.done()
 
     def log_data(self, cohort: Cohort, n_used: int) -> None:
         """Record which data the run is made from."""
@@ -128,22 +154,39 @@ class Tracked:
         """Record every file of a folder as an artifact."""
         self._later("log_folder", folder)
 
+    def set_tag(self, name: str, value: str) -> None:
+        """Mark the run."""
+        self._later("set_tag", name, value)
+
+    def leave(self, status: Literal["RUNNING", "SCHEDULED"]) -> None:
+        """Let the run go on after the body has ended well: beside it, or later."""
+        self._leaving = status
+
+    @property
+    def leaves_running(self) -> bool:
+        """Whether the run goes on beside this process."""
+        return self._leaving == "RUNNING"
+
+    def close(self, run_id: str) -> None:
+        """End another run as KILLED: its process was ended with no time to say so."""
+        self._later("close", run_id)
+
     def check(self) -> None:
         """Tell as soon as it is known that the run could not be opened; costs nothing.
 
         Raises:
-            EnvironmentFault: It could not.
+            TrackingFault: It could not.
         """
         if self._opened is not None and self._opened.done():
             _told(self._opened)
 
-    def end(self, status: Literal["FINISHED", "FAILED", "KILLED"], error: str = "") -> None:
-        """End the run and wait until all is recorded.
+    def end(self, status: Status | None = None, error: str = "") -> None:
+        """End the run, by default as `leave` said, and wait until all is recorded.
 
         Raises:
-            EnvironmentFault: Something could not be recorded.
+            TrackingFault: Something could not be recorded.
         """
-        self._later("end", status, error)
+        self._later("end", status or self._leaving, error)
         if self._opened is not None:
             _told(self._opened)
         for done in self._pending:
@@ -163,31 +206,42 @@ def tracked_run(
     name: str,
     params: Mapping[str, Plain],
     tags: Mapping[str, str],
+    key: RunKey | None = None,
 ) -> Iterator[Tracked]:
     """Track what the body does as one run, and end that run however the body ends.
 
     FINISHED; FAILED, with the reason as a tag, after an error; KILLED after an interruption.
+    A run that is known by its key is taken up again; what it has recorded stays, once.
 
     Raises:
-        EnvironmentFault: The tracking store cannot be reached or written.
+        TrackingFault: The tracking store cannot be reached or written.
     """
     opening = None
     if settings.name == "mlflow":
         _check_folder(settings)
         database = _database(settings)
-        opening = RunToOpen(resolved_uri(settings), database, settings, level, name, params, tags)
+        known_by = key or RunKey(uuid4().hex)
+        opening = RunToOpen(
+            resolved_uri(settings), database, settings, level, name, params, tags, known_by
+        )
     tracked = Tracked(opening)
     try:
         yield tracked
     except Exception as error:
-        with suppress(EnvironmentFault):  # the first fault is the one to tell
+        with suppress(TrackingFault):  # the first fault is the one to tell
             tracked.end("FAILED", f"{type(error).__name__}: {error}")
         raise
     except BaseException:
-        with suppress(EnvironmentFault):
-            tracked.end("KILLED")
+        with suppress(TrackingFault):
+            tracked.end("RUNNING" if tracked.leaves_running else "KILLED")
         raise
-    tracked.end("FINISHED")
+    tracked.end()
+
+
+def warm_up(settings: TrackingSettings) -> None:
+    """Wait until the recorder has imported MLflow, so that opening a run takes no time."""
+    if settings.name == "mlflow":
+        _told(_submit(_import))
 
 
 def resolved_uri(settings: TrackingSettings) -> str:
@@ -200,7 +254,7 @@ def resolved_uri(settings: TrackingSettings) -> str:
 
 def masked(text: str) -> str:
     """Hide the password of every address in a text."""
-    return _PASSWORD.sub(r"\1***@", text)
+    return _PASSWORD.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", text)
 
 
 @lru_cache(maxsize=1)
@@ -242,7 +296,7 @@ def _told(future: "Future[_T]") -> _T:
         return future.result()
     except BrokenExecutor:
         _recorder.cache_clear()
-        raise EnvironmentFault(_RECORDER_ENDED) from None
+        raise TrackingFault(_RECORDER_ENDED) from None
 
 
 def _submit(action: Callable[..., _T], *arguments: object) -> "Future[_T]":
@@ -252,6 +306,11 @@ def _submit(action: Callable[..., _T], *arguments: object) -> "Future[_T]":
     except BrokenExecutor:
         _recorder.cache_clear()
         return cast("Future[_T]", _recorder().submit(action, *arguments))
+
+
+def _import() -> None:
+    with _faults_told():
+        pass
 
 
 def _open(key: int, opening: "RunToOpen") -> OpenedRun:
@@ -264,9 +323,15 @@ def _open(key: int, opening: "RunToOpen") -> OpenedRun:
 
 def _act(key: int, action: str, *arguments: object) -> None:
     if key not in _runs:  # this process is a new one, or could not open the run
-        raise EnvironmentFault(_RECORDER_ENDED)
-    with _faults_told():
-        getattr(_runs[key], action)(*arguments)
+        raise TrackingFault(_RECORDER_ENDED)
+    if action == "end" and key in _torn and arguments[0] == "FINISHED":
+        arguments = ("FAILED", "not all of it could be recorded")  # so that it is taken up again
+    try:
+        with _faults_told():
+            getattr(_runs[key], action)(*arguments)
+    except TrackingFault:
+        _torn.add(key)
+        raise
 
 
 @contextmanager
@@ -278,7 +343,7 @@ def _faults_told() -> Iterator[None]:
         yield
     except mlflow_run.FAULTS as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise EnvironmentFault(
+        raise TrackingFault(
             f"tracking: cannot use the store of tracking.uri: {masked(reason[0])}. "
             "tracking=off runs without one"
         ) from None
@@ -301,7 +366,7 @@ def _check_folder(settings: TrackingSettings) -> None:
             f"something in an address. Received: {database}"
         )
     if not os.access(database.parent, os.W_OK | os.X_OK):
-        raise EnvironmentFault(
+        raise TrackingFault(
             f"tracking.uri: expected a folder that can be written. Received: {database.parent}. "
             "tracking=off runs without a store"
         )

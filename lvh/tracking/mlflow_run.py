@@ -20,13 +20,14 @@ import numpy as np
 # for nobody to find out about later
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # a server that is gone or hangs is told in seconds, not minutes
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -38,6 +39,9 @@ FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What a store raises when it cannot be reached, read or written."""
 
 _LOCK_SECONDS = 120
+_KEY = "key"
+_PARENT = "mlflow.parentRunId"
+_OPEN = ("RUNNING", "SCHEDULED")
 
 VIEW = "lvh"
 """Key of the saved view that every experiment is made with."""
@@ -50,7 +54,7 @@ class MlflowRun:
     """A run in an MLflow store."""
 
     def __init__(self, opening: RunToOpen) -> None:
-        """Open the store, find or make the experiment, and create the run."""
+        """Open the store, find or make the experiment, and create the run or take it up again."""
         self._name = opening.name
         # several processes that make one schema at once break it
         with (
@@ -60,26 +64,43 @@ class MlflowRun:
         ):
             self._client = MlflowClient(tracking_uri=opening.uri)
             self._experiment_id = self._experiment(opening)
-        tags = {**_tags(opening.level, opening.settings.parent), "mlflow.source.name": "lvh.run"}
-        run = self._client.create_run(
-            self._experiment_id, run_name=opening.name, tags={**tags, **opening.tags}
-        )
+        known = None if opening.key.anew else self._known(opening)
+        run = known or self._created(opening)
         self._run_id = run.info.run_id
+        self._has_data = bool(run.inputs and run.inputs.dataset_inputs)
+        # a configuration that ended well is complete: nothing is recorded twice
+        resumes_folds = known is not None and opening.level == "configuration"
+        self._complete = resumes_folds and run.info.status == "FINISHED"
+        self._folds = self._recorded_folds() if resumes_folds and not self._complete else set()
+        if known is not None and not self._complete:
+            self._client.update_run(self._run_id, status="RUNNING")
+            for tag in {"error", "incomplete"} & run.data.tags.keys():
+                self._client.delete_tag(self._run_id, tag)
         page = f"#/experiments/{self._experiment_id}/runs?viewStateShareKey={VIEW}"
-        self.opened = OpenedRun(self._run_id, page)
-        _log_batch(self._client, self._run_id, [], opening.params)
+        self.opened = OpenedRun(self._run_id, page, resumed=known is not None)
+        if not self._complete:
+            missing = {k: v for k, v in opening.params.items() if k not in run.data.params}
+            _log_batch(self._client, self._run_id, [], missing)
 
     def log_data(self, name: str, fingerprint: str, note: str, n_used: int) -> None:
         """Record the data set and its digest as the run's input."""
+        if self._complete or self._has_data:
+            return
         profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
         # eight digits are what the UI has room for; the whole digest is in the profile
         dataset = Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
         tags = [InputTag("mlflow.data.context", "cross-validation")]
-        self._client.log_inputs(self._run_id, datasets=[DatasetInput(dataset, tags)])
+        inputs = [DatasetInput(dataset, tags)]
+        try:
+            self._client.log_inputs(self._run_id, datasets=inputs)
+        except MlflowException:  # another process has just made the same data set known
+            self._client.log_inputs(self._run_id, datasets=inputs)
 
     def log_fold(self, fold: FoldResult) -> None:
         """Record one fold as a run below this one."""
         repeat, number = fold.split.repeat + 1, fold.split.fold + 1
+        if self._complete or (str(repeat), str(number)) in self._folds:
+            return
         ended = _now()
         run = self._client.create_run(
             self._experiment_id,
@@ -110,6 +131,8 @@ class MlflowRun:
         Means have the plain names, and no other name sorts between the first of them: the UI
         shows the first few only.
         """
+        if self._complete:
+            return
         values: dict[str, float] = {}
         for name in NAMES:
             interval = result.summary.pooled[name]
@@ -128,28 +151,70 @@ class MlflowRun:
 
     def log_folder(self, folder: Path) -> None:
         """Record every file of a folder as an artifact."""
-        self._client.log_artifacts(self._run_id, str(folder))
+        if not self._complete:
+            self._client.log_artifacts(self._run_id, str(folder))
+
+    def set_tag(self, name: str, value: str) -> None:
+        """Mark the run."""
+        if not self._complete:
+            self._client.set_tag(self._run_id, name, value[:5000])
+
+    def close(self, run_id: str) -> None:
+        """End another run as KILLED, unless it has ended."""
+        for run in [*self._below(run_id), self._client.get_run(run_id)]:
+            if run.info.status in _OPEN:
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     def end(self, status: str, error: str) -> None:
-        """End the run; an error becomes a tag.
-
-        Unless it is finished, runs below it that are open end as KILLED: their processes may
-        have been ended with no time to say so.
-        """
-        if status != "FINISHED":
-            self._end_below(self._run_id)
+        """End the run, or leave it open; an error becomes a tag."""
+        if self._complete:
+            return
         if error:
             self._client.set_tag(self._run_id, "error", error[:5000])
-        self._client.set_terminated(self._run_id, status)
+        if status in _OPEN:
+            self._client.update_run(self._run_id, status=status)
+        else:
+            self._client.set_terminated(self._run_id, status)
 
-    def _end_below(self, run_id: str) -> None:
-        below = self._client.search_runs(
-            [self._experiment_id], f"tags.mlflow.parentRunId = '{run_id}'"
+    def _known(self, opening: RunToOpen) -> Run | None:
+        """Find the latest run with the same key below the same parent."""
+        found = self._search(f"tags.{_KEY} = '{opening.key.text}'")
+        parent = opening.settings.parent
+        return next((run for run in found if run.data.tags.get(_PARENT) == parent), None)
+
+    def _created(self, opening: RunToOpen) -> Run:
+        tags = {**_tags(opening.level, opening.settings.parent), _KEY: opening.key.text}
+        source = {"mlflow.source.name": "lvh.run"}
+        return self._client.create_run(
+            self._experiment_id,
+            run_name=opening.name,
+            tags={**tags, **source, **opening.tags},
         )
-        for run in below:
-            self._end_below(run.info.run_id)
-            if run.info.status == "RUNNING":
+
+    def _recorded_folds(self) -> set[tuple[str, str]]:
+        """Return repeat and number of the folds that are recorded; take away torn ones."""
+        folds = set()
+        for run in self._below(self._run_id):
+            if run.info.status == "FINISHED":
+                folds.add((run.data.params["repeat"], run.data.params["fold"]))
+            else:
                 self._client.set_terminated(run.info.run_id, "KILLED")
+                self._client.delete_run(run.info.run_id)
+        return folds
+
+    def _below(self, run_id: str) -> list[Run]:
+        return self._search(f"tags.{_PARENT} = '{run_id}'")
+
+    def _search(self, wanted: str) -> list[Run]:
+        """Return the runs of the experiment that are wanted, the latest first."""
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], wanted, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
 
     def _experiment(self, opening: RunToOpen) -> str:
         """Find or make the experiment."""
@@ -158,7 +223,13 @@ class MlflowRun:
         if experiment is not None:
             return str(experiment.experiment_id)
         location = None if database is None else (database.parent / "mlartifacts").as_uri()
-        made = str(self._client.create_experiment(name, artifact_location=location))
+        try:
+            made = str(self._client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            experiment = self._client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+            return str(experiment.experiment_id)  # another process was faster
         self._client.set_experiment_tag(made, f"mlflow.sharedViewState.{VIEW}", _view())
         return made
 
@@ -193,7 +264,7 @@ def _description(result: CVResult) -> str:
 def _tags(level: Level, parent: str | None) -> dict[str, str]:
     tags: dict[str, str] = {"level": level}
     if parent is not None:
-        tags["mlflow.parentRunId"] = parent
+        tags[_PARENT] = parent
     return tags
 
 

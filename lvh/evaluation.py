@@ -1,0 +1,315 @@
+"""One configuration from its settings to its result: the line that a record walks, once."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from filelock import FileLock, Timeout
+
+from lvh.config import RunSettings
+from lvh.errors import EnvironmentFault, InputError
+
+if TYPE_CHECKING:
+    from lvh.cohort import Cohort
+    from lvh.console import Shown
+    from lvh.crossval import CVResult, FoldResult
+    from lvh.features import FeatureSet
+    from lvh.fold_store import FoldStore
+    from lvh.folds import Split
+    from lvh.training import KerasLearner, Program
+
+Verdict = Literal["go on", "pause", "stop"]
+_PROGRAMS = 16  # kept, for trials that take turns
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that is known before anything is trained."""
+
+    cohort: "Cohort"
+    features: "FeatureSet"
+    splits: "tuple[Split, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a configuration leaves what it makes.
+
+    Attributes:
+        folder: Of its files.
+        config: Resolved configuration as YAML, kept with them.
+        shown: How much of it a person sees.
+        title: What its lines begin with, where others have lines too.
+    """
+
+    folder: Path
+    config: str
+    shown: "Shown"
+    title: str = ""
+
+
+class Observer(Protocol):
+    """Who wants to know how a configuration goes, and may end it early."""
+
+    def on_open(self, run_id: str) -> None:
+        """Take the identity of the tracked run."""
+
+    def verdict(self, done: "Sequence[FoldResult]") -> Verdict:
+        """Say whether another fold is to be trained, after some are done."""
+
+    def on_fold(self, fold: "FoldResult", key: str, known: bool) -> None:
+        """Take a fold that is done, just now or, if it is known, before."""
+
+    def on_result(self, result: "CVResult") -> None:
+        """Take the result; it is kept, but may not be tracked yet."""
+
+    def on_stop(self) -> str:
+        """Take note that no more folds are trained, and return why."""
+
+
+class Unobserved:
+    """Lets a configuration go its way."""
+
+    def on_open(self, run_id: str) -> None:
+        """Do nothing."""
+
+    def verdict(self, done: "Sequence[FoldResult]") -> Verdict:
+        """Go on."""
+        return "go on"
+
+    def on_fold(self, fold: "FoldResult", key: str, known: bool) -> None:
+        """Do nothing."""
+
+    def on_result(self, result: "CVResult") -> None:
+        """Do nothing."""
+
+    def on_stop(self) -> str:
+        """Never called."""
+        return ""
+
+
+def prepare(settings: RunSettings) -> Prepared:
+    """Do all that costs little and may be refused.
+
+    Raises:
+        InputError: The data, or what the settings ask of it, does not fit.
+    """
+    from lvh.features import FORMS
+    from lvh.folds import splits
+    from lvh.models import MODELS
+
+    cohort = _cohort(settings.data)
+    features = FORMS[settings.features.name].extract(cohort, settings.features)
+    MODELS[settings.model.name].check(settings.model, features.input_shape)
+    return Prepared(cohort, features, splits(features.y, features.subjects, settings.cv))
+
+
+def evaluate(
+    settings: RunSettings,
+    prepared: Prepared,
+    place: Place,
+    observer: Observer | None = None,
+    order: "Sequence[Split] | None" = None,
+) -> Verdict:
+    """Cross-validate, track, and show what came out.
+
+    Args:
+        settings: Of the run.
+        prepared: From `prepare`.
+        place: Of its files.
+        observer: Follows it; None for a run of its own, of which only one may go on at a time.
+        order: Of the folds; None for their own.
+
+    Returns:
+        `go on` if the result is complete, else what the observer said.
+
+    Raises:
+        TrackingFault: The result is complete, or not even begun, but it could not be tracked.
+        EnvironmentFault: Nothing can be written.
+        LvhError: A training failed.
+    """
+    from lvh.identity import run_key
+
+    key = run_key(settings, prepared.cohort.fingerprint, prepared.splits)
+    evaluation = _Evaluation(settings, prepared, place, observer or Unobserved(), key)
+    splits = prepared.splits if order is None else order
+    if observer is not None or not settings.resume:
+        return evaluation.run(splits)
+    with _held(Path(settings.store) / "running" / f"{key}.lock"):
+        return evaluation.run(splits)
+
+
+@dataclass
+class _Evaluation:
+    settings: RunSettings
+    prepared: Prepared
+    place: Place
+    observer: Observer
+    key: str
+    done: "list[FoldResult]" = field(default_factory=list)
+
+    def run(self, order: "Sequence[Split]") -> Verdict:
+        from lvh import artifacts
+        from lvh.console import Watch
+        from lvh.fold_store import FoldStore
+        from lvh.tracking import RunKey, tracked_run
+
+        settings, cohort, features = self.settings, self.prepared.cohort, self.prepared.features
+        store = FoldStore(Path(settings.store))
+        known = self._known(store, order) if settings.resume else {}
+        versions = artifacts.versions(settings.train.threads)
+        place = self.place
+        artifacts.write_before(place.folder, place.config, versions, features, order)
+        watch = Watch(settings, order, place.shown, place.title)
+        n_parameters = None if known else self._learner().n_parameters
+        watch.announce(cohort, features, n_parameters, len(known))
+        tags = {"git_commit": versions["git_commit"], "note": cohort.note}
+        run_key = RunKey(self.key, anew=not settings.resume)
+        params = settings.params()
+        with tracked_run(
+            settings.tracking, "configuration", settings.name, params, tags, run_key
+        ) as tracked:
+            tracked.log_data(cohort, len(features.records))
+            with watch:
+                verdict = self._folds(order, known, store, tracked, watch)
+            if verdict == "pause":
+                tracked.leave("SCHEDULED")
+            elif verdict == "stop":
+                reason = self.observer.on_stop()
+                tracked.set_tag("incomplete", reason)
+                watch.stopped(reason)
+            else:
+                self._conclude(tracked, watch)
+            self._tell_opened(tracked)
+        if tracked.opened is not None:
+            watch.hint(tracked.opened)
+        return verdict
+
+    def _folds(
+        self,
+        order: "Sequence[Split]",
+        known: "dict[str, FoldResult]",
+        store: "FoldStore",
+        tracked: Any,
+        watch: Any,
+    ) -> Verdict:
+        """Train what is not known, one fold after another, as long as the observer says."""
+        from lvh.crossval import fold_results
+        from lvh.identity import deciding
+
+        settings, features = self.settings, self.prepared.features
+
+        def on_epoch(split: "Split", epoch: int) -> None:
+            tracked.check()
+            if tracked.ready:
+                self._tell_opened(tracked)
+            watch.on_epoch(split, epoch)
+
+        def recall(split: "Split") -> "FoldResult | None":
+            return known.get(self._fold_key(split))
+
+        results = fold_results(features, order, self._learner, settings.seed, recall, on_epoch)
+        for split in order:
+            key = self._fold_key(split)
+            if key not in known:
+                verdict = self.observer.verdict(self.done)
+                if verdict != "go on":
+                    return verdict
+            result = next(results)
+            if key not in known:
+                store.keep(key, features, result, deciding(settings))
+            self.done.append(result)
+            self.observer.on_fold(result, key, key in known)
+            tracked.log_fold(result)
+            watch.on_fold(result, key in known)
+        return "go on"
+
+    def _conclude(self, tracked: Any, watch: Any) -> None:
+        from lvh import artifacts, figures
+        from lvh.crossval import conclude
+        from lvh.models.baselines import BASELINES
+
+        features, cohort = self.prepared.features, self.prepared.cohort
+        folder = self.place.folder
+        result = conclude(features, self.done, BASELINES)
+        artifacts.write_after(folder, features, result)
+        figures.draw_all(result, features.y, f"{self.settings.name} on {cohort.name}", folder)
+        self.observer.on_result(result)
+        tracked.log_result(result)
+        tracked.log_folder(folder)
+        watch.conclude(result, cohort, folder)  # seen even if the store fails now
+
+    def _learner(self) -> "KerasLearner":
+        from lvh.models import MODELS
+        from lvh.training import KerasLearner
+
+        settings, shape = self.settings, self.prepared.features.input_shape
+        train, l2 = settings.train, getattr(settings.model, "l2", None)
+        model = settings.model if l2 is None else replace(settings.model, l2=0.0)
+        build = MODELS[model.name].build
+        return KerasLearner(
+            _program(build, model, shape, train.batch_size, train.threads), train, l2
+        )
+
+    def _known(self, store: "FoldStore", order: "Sequence[Split]") -> "dict[str, FoldResult]":
+        keys = {self._fold_key(split): split for split in order}
+        found = ((key, store.recall(key, split)) for key, split in keys.items())
+        return {key: result for key, result in found if result is not None}
+
+    def _fold_key(self, split: "Split") -> str:
+        from lvh.identity import fold_key
+
+        return fold_key(self.settings, self.prepared.cohort.fingerprint, split)
+
+    def _tell_opened(self, tracked: Any) -> None:
+        if tracked.opened is not None:
+            self.observer.on_open(tracked.opened.run_id)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold a lock file, which the system frees when this process ends, however it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            "resume: this very run is going on in another process. "
+            "Wait for it, or use resume=false to train it beside"
+        ) from None
+    except OSError as error:
+        raise EnvironmentFault(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        os.unlink(path)
+        lock.release()
+
+
+@lru_cache(maxsize=1)
+def _cohort(settings: Any) -> "Cohort":
+    """Load a cohort; the configurations of a sweep share it."""
+    from lvh.sources import SOURCES
+
+    cohort: Cohort = SOURCES[settings.name].load(settings)
+    return cohort
+
+
+@lru_cache(maxsize=_PROGRAMS)
+def _program(
+    build: Callable[[Any, tuple[int, ...]], Any],
+    model: Any,
+    input_shape: tuple[int, ...],
+    batch_size: int,
+    threads: int | None,
+) -> "Program":
+    """Build and trace a model; every fold, and every configuration of its shape, shares it."""
+    from lvh.training import Program, start_backend
+
+    start_backend(threads)
+    return Program(build(model, input_shape), batch_size)

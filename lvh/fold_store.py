@@ -1,0 +1,148 @@
+"""Finished folds, kept as files: what an interrupted run has done is never done again."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from lvh.crossval import FoldResult
+from lvh.features import FeatureSet
+from lvh.files import write_text
+from lvh.folds import Split
+from lvh.metrics import score
+from lvh.study import OutOfFold
+from lvh.training import History
+
+_log = logging.getLogger(__name__)
+
+
+class FoldStore:
+    """A folder with one file a fold, named by the fold's key.
+
+    Each file is written whole or not at all and holds the hash of its content: a damaged one
+    is told and counts as absent.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder; it is made when the first fold is kept."""
+        self._root = root
+
+    def path(self, key: str) -> Path:
+        """Return the file of a fold."""
+        return self._root / key[:2] / f"{key}.json"
+
+    def keep(
+        self, key: str, features: FeatureSet, result: FoldResult, settings: Mapping[str, Any]
+    ) -> None:
+        """Write a fold.
+
+        Args:
+            key: From `lvh.identity.fold_key`.
+            features: Names the records.
+            result: Of the fold.
+            settings: For a person who reads the file; the key contains them already.
+
+        Raises:
+            EnvironmentFault: The folder cannot be written or the disk is full.
+        """
+        scored = result.split.scored
+        kept = _Kept(
+            key=key,
+            settings=dict(settings),
+            repeat=result.split.repeat,
+            fold=result.split.fold,
+            record=tuple(features.records[i] for i in scored),
+            subject=tuple(features.subjects[scored].tolist()),
+            y_true=tuple(features.y[scored].tolist()),
+            y_score=tuple(result.y_score.tolist()),
+            history=result.history,
+            seconds=result.seconds,
+        )
+        # repr of a float, which json writes, reads back to the same bits
+        text = json.dumps(asdict(kept), sort_keys=True, ensure_ascii=False)
+        write_text(self.path(key), json.dumps({"sha256": _digest(text)}) + "\n" + text + "\n")
+
+    def recall(self, key: str, split: Split) -> FoldResult | None:
+        """Return a fold that was kept, or None.
+
+        Args:
+            key: From `lvh.identity.fold_key`.
+            split: The fold's own.
+        """
+        kept = self._kept(key)
+        if kept is None:
+            return None
+        if len(kept.y_score) != len(split.scored):
+            self._tell_damaged(key)
+            return None
+        y_true = np.array(kept.y_true, dtype=np.int64)
+        y_score = np.array(kept.y_score, dtype=np.float64)
+        return FoldResult(split, y_score, score(y_true, y_score), kept.history, kept.seconds)
+
+    def has(self, keys: list[str]) -> bool:
+        """Return whether all of some folds are kept here."""
+        return all(self.path(key).is_file() for key in keys)
+
+    def predictions(self, keys: list[str]) -> OutOfFold | None:
+        """Return the out-of-fold predictions of some folds; None if one is not here."""
+        folds = [one for one in map(self._kept, keys) if one is not None]
+        if not keys or len(folds) < len(keys):
+            return None
+        return OutOfFold(
+            record=np.concatenate([np.array(one.record, dtype=np.str_) for one in folds]),
+            repeat=np.concatenate([np.full(len(one.record), one.repeat) for one in folds]),
+            subject=np.concatenate([np.array(one.subject, dtype=np.str_) for one in folds]),
+            y_true=np.concatenate([np.array(one.y_true, dtype=np.int64) for one in folds]),
+            y_score=np.concatenate([np.array(one.y_score) for one in folds]),
+        )
+
+    def _kept(self, key: str) -> "_Kept | None":
+        path = self.path(key)
+        try:
+            first, _, text = path.read_text("utf-8").partition("\n")
+            text = text.removesuffix("\n")
+            if json.loads(first)["sha256"] == _digest(text):
+                kept = _FORMAT.validate_python(json.loads(text))
+                n = len(kept.record)
+                if kept.key == key and n == len(kept.subject) == len(kept.y_true) == len(
+                    kept.y_score
+                ):
+                    return kept
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # told below: whatever is wrong with it, it cannot be used
+        self._tell_damaged(key)
+        return None
+
+    def _tell_damaged(self, key: str) -> None:
+        _log.warning("%s: a finished fold is damaged; it is trained again", self.path(key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is in a file; `record`, `subject`, `y_true` and `y_score` are equally long."""
+
+    key: str
+    settings: dict[str, Any]
+    repeat: int
+    fold: int
+    record: tuple[str, ...]
+    subject: tuple[str, ...]
+    y_true: tuple[Literal[0, 1], ...]
+    y_score: tuple[float, ...]
+    history: History
+    seconds: float
+
+
+_FORMAT = TypeAdapter(_Kept)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

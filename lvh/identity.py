@@ -1,0 +1,70 @@
+"""What a result depends on, as one key: equal keys, equal results."""
+
+import importlib.metadata
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import lvh
+from lvh.cohort import fingerprint
+from lvh.config import RunSettings
+from lvh.folds import Split
+
+_DECIDING = ("cohort", "folds", "training", "metrics", "crossval", "sources", "features", "models")
+"""The rooms whose code a fold's result depends on."""
+
+_LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn")
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Hash the code and the libraries that decide a result.
+
+    How results are tracked, shown or searched for does not count.
+    """
+    package = Path(lvh.__file__).parent
+    files = [
+        file
+        for room in _DECIDING
+        for file in (package / f"{room}.py", *sorted((package / room).rglob("*.py")))
+        if file.is_file()
+    ]
+    sources = [(file.relative_to(package).as_posix(), file.read_text("utf-8")) for file in files]
+    return fingerprint(sources, [importlib.metadata.version(name) for name in _LIBRARIES])
+
+
+def fold_key(settings: RunSettings, data: str, split: Split) -> str:
+    """Return the key of one fold.
+
+    It does not contain how many folds or repeats there are: a fold is the same in a longer
+    cross-validation.
+
+    Args:
+        settings: Of the run; its tracking, threads and the like decide nothing.
+        data: Fingerprint of the cohort.
+        split: Which records have which part.
+    """
+    return fingerprint(
+        code_version(),
+        data,
+        deciding(settings),
+        (split.repeat, split.fold),
+        split.train,
+        split.validation,
+        split.scored,
+    )
+
+
+def run_key(settings: RunSettings, data: str, splits: tuple[Split, ...]) -> str:
+    """Return the key of a whole cross-validation: that of all its folds."""
+    return fingerprint([fold_key(settings, data, split) for split in splits])
+
+
+def deciding(settings: RunSettings) -> dict[str, Any]:
+    """Return the settings that decide what a fold comes to, beside data and split."""
+    # the number of threads may change the last digits of a convolution; a run that goes on
+    # with fewer cores is still the same run
+    train = replace(settings.train, threads=None)
+    groups = {"features": settings.features, "model": settings.model, "train": train}
+    return {name: asdict(group) for name, group in groups.items()} | {"seed": settings.seed}

@@ -1,0 +1,195 @@
+"""Keys of folds: whatever decides a result is in them, and nothing else."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+import lvh
+from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.folds import CvSettings, Split, splits
+from lvh.identity import _DECIDING, fold_key, run_key
+
+PACKAGE = Path(lvh.__file__).parent
+SPLIT = Split(0, 1, np.arange(10), np.arange(10, 12), np.arange(12, 15))
+
+
+def settings(*overrides: str) -> RunSettings:
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return settings_from(plain(compose("config", quoted(list(overrides)))))
+
+
+@pytest.fixture(scope="module")
+def dnn() -> RunSettings:
+    return settings("data=synthetic")
+
+
+@pytest.fixture(scope="module")
+def cnn() -> RunSettings:
+    return settings("data=synthetic", "model=cnn")
+
+
+def other(value):
+    """Return another value of the same kind."""
+    if isinstance(value, bool) or value is None:
+        return 3 if value is None else not value
+    if isinstance(value, tuple):
+        return value[::-1] if value[::-1] != value else (*value, *value)
+    if isinstance(value, str):
+        return f"{value} x"
+    return value + 1 if isinstance(value, int) else np.nextafter(value, 1).item()
+
+
+@pytest.mark.parametrize("group", ["features", "model", "train"])
+@pytest.mark.parametrize("name", ["dnn", "cnn"])
+def test_every_field_that_decides_changes_the_key(request, name, group):
+    given = request.getfixturevalue(name)
+    of_group = getattr(given, group)
+    names = [field.name for field in fields(of_group) if field.name != "threads"]
+    assert len(names) >= 3
+    keys = [fold_key(given, "data", SPLIT)]
+    for field in names:
+        changed = replace(of_group, **{field: other(getattr(of_group, field))})
+        keys.append(fold_key(replace(given, **{group: changed}), "data", SPLIT))
+    assert len(set(keys)) == len(keys)
+
+
+def test_seed_and_data_change_the_key(dnn):
+    keys = {
+        fold_key(dnn, "data", SPLIT),
+        fold_key(replace(dnn, seed=dnn.seed + 1), "data", SPLIT),
+        fold_key(dnn, "other", SPLIT),
+        fold_key(dnn, "", SPLIT),
+    }
+    assert len(keys) == 4
+
+
+def test_every_part_of_a_split_changes_the_key(dnn):
+    parts = [
+        SPLIT,
+        replace(SPLIT, repeat=1),
+        replace(SPLIT, fold=0),
+        replace(SPLIT, repeat=1, fold=0),
+        replace(SPLIT, train=SPLIT.train[::-1]),
+        replace(SPLIT, train=SPLIT.train[1:]),
+        replace(SPLIT, validation=SPLIT.validation[:0]),
+        replace(SPLIT, scored=SPLIT.scored[:-1]),
+        replace(SPLIT, scored=SPLIT.scored + 1),
+        # the same records on the other side of a border
+        replace(SPLIT, train=np.arange(11), validation=np.arange(11, 12)),
+    ]
+    assert len({fold_key(dnn, "data", split) for split in parts}) == len(parts)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.threads=1",
+        "tracking=off",
+        "tracking.experiment=other",
+        "tracking.parent=abc",
+        "search.sampler=random",
+        "search.race=true",
+        "search.n_trials=3",
+        "search.study=abc",
+        "search.owner=abc",
+        "resume=false",
+        "store=elsewhere",
+        "cv.repeats=5",
+        "cv.folds=3",
+    ],
+)
+def test_what_decides_nothing_does_not_change_the_key(dnn, override):
+    changed = settings("data=synthetic", override)
+    assert changed != dnn
+    assert fold_key(changed, "data", SPLIT) == fold_key(dnn, "data", SPLIT)
+    assert run_key(changed, "data", (SPLIT,)) == run_key(dnn, "data", (SPLIT,))
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.2])
+def test_more_repeats_keep_the_folds_that_are_done(dnn, validation):
+    y, subjects = np.arange(40) % 2, np.arange(40).astype(str)
+    once = CvSettings("stratified", 5, 1, 123, 0.2, validation)
+    short = [fold_key(dnn, "data", split) for split in splits(y, subjects, once)]
+    longer = splits(y, subjects, replace(once, repeats=3))
+    keys = [fold_key(dnn, "data", split) for split in longer]
+    assert keys[:5] == short
+    assert len(set(keys)) == 15
+
+
+def test_a_run_is_all_of_its_folds(dnn):
+    second = replace(SPLIT, fold=2)
+    keys = {
+        run_key(dnn, "data", (SPLIT,)),
+        run_key(dnn, "data", (SPLIT, second)),
+        run_key(dnn, "data", (second,)),
+        run_key(dnn, "other", (SPLIT,)),
+    }
+    assert len(keys) == 4
+    assert run_key(dnn, "data", (SPLIT, replace(second))) in keys
+    assert all(len(key) == 64 for key in keys)
+
+
+VERSIONS = """
+import sys
+from pathlib import Path
+import lvh
+from lvh.identity import code_version
+
+package = Path(lvh.__file__).parent
+assert str(package) == sys.argv[1], package
+for name in ["", *sys.argv[2:]]:
+    path = package / (name or "__init__.py")
+    before = path.read_bytes() if path.exists() else None
+    if name:
+        path.write_bytes((before or b"") + b"\\n# changed\\n")
+    code_version.cache_clear()
+    print(code_version())
+    if before is None:
+        path.unlink()
+    else:
+        path.write_bytes(before)
+"""
+
+DECIDE = [
+    *("cohort.py", "folds.py", "training.py", "metrics.py", "crossval.py"),
+    *("sources/synthetic.py", "features/ntp.py", "features/base.py", "models/cnn.py"),
+    *("models/baselines.py", "models/new.py"),
+]
+DO_NOT = ["console.py", "sweep.py", "search/trials.py", "tracking/mlflow_run.py", "figures.py"]
+
+
+def test_the_code_that_decides_is_in_the_version_and_no_other(tmp_path):
+    copied = shutil.copytree(
+        PACKAGE, tmp_path / "lvh", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", VERSIONS, str(copied), *DECIDE, *DO_NOT],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    unchanged, *versions = done.stdout.split()
+    decide, do_not = versions[: len(DECIDE)], versions[len(DECIDE) :]
+    assert len({unchanged, *decide}) == len(DECIDE) + 1
+    assert set(do_not) == {unchanged}
+
+
+def test_what_decides_rests_on_nothing_that_is_not_in_the_version():
+    for room in _DECIDING:
+        files = [PACKAGE / f"{room}.py", *(PACKAGE / room).rglob("*.py")]
+        for file in files:
+            if not file.is_file():
+                continue
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module.startswith("lvh."):
+                    assert node.module.split(".")[1] in {*_DECIDING, "errors", "files"}, file
