@@ -13,12 +13,17 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.folds import CvSettings
+from lvh.metrics import NAMES
 from lvh.models import MODELS
+from lvh.search import SearchSettings
 from lvh.sources import SOURCES
 from lvh.tracking import Plain, TrackingSettings
 from lvh.training import TrainSettings, check_train
 
-_GROUP = re.compile(r"(data|features|model|kernel|stride|cv|train|tracking)=(.*)", re.DOTALL)
+_GROUP = re.compile(
+    r"(data|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)=(.*)",
+    re.DOTALL,
+)
 _NOT_A_WORD = re.compile(r"(?<![\w'\".-])(?:\d+|null|true|false)(?![\w'\".])")
 _CONVOLUTION = ("kernel_size", "strides")
 _T = TypeVar("_T")
@@ -34,8 +39,11 @@ class RunSettings:
         model: Settings of an architecture in `lvh.models.MODELS`.
         cv: How records are split.
         train: How a model is trained.
+        search: How a sweep chooses and stops; of no account for a single run.
         tracking: Where results are tracked.
         seed: Of weights, dropout and order of the records.
+        resume: Take finished folds, and the run they belong to, from an earlier process.
+        store: Folder of the finished folds.
     """
 
     data: Any
@@ -43,8 +51,11 @@ class RunSettings:
     model: Any
     cv: CvSettings
     train: TrainSettings
+    search: SearchSettings
     tracking: TrackingSettings
     seed: int
+    resume: bool
+    store: str
 
     @property
     def name(self) -> str:
@@ -73,8 +84,12 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seed:
+class _Ungrouped:
+    """The settings that belong to no group."""
+
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
+    resume: Annotated[bool, Strict()]
+    store: Annotated[str, Field(min_length=1)]
 
 
 def conf_dir() -> Path:
@@ -128,6 +143,7 @@ def known_fields() -> tuple[str, ...]:
         "model": [architecture.settings for architecture in MODELS.values()],
         "cv": [CvSettings],
         "train": [TrainSettings],
+        "search": [SearchSettings],
         "tracking": [TrackingSettings],
     }
     dotted = {
@@ -136,7 +152,8 @@ def known_fields() -> tuple[str, ...]:
         for settings in types
         for field in fields(settings)
     }
-    return (*of_groups, "kernel", "stride", "seed", *dotted)
+    alone = [field.name for field in fields(_Ungrouped)]
+    return (*of_groups, "kernel", "stride", "experiment", "budget", *alone, *dotted)
 
 
 def settings_from(config: dict[str, Any]) -> RunSettings:
@@ -154,20 +171,60 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         "model": {name: architecture.settings for name, architecture in MODELS.items()},
     }
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
+    alone = {field.name: config[field.name] for field in fields(_Ungrouped)}
     for group in config:
-        if group != "seed" and not isinstance(config[group], dict):
+        if group not in alone and not isinstance(config[group], dict):
             raise InputError(f"{group}: expected an option. Received: {config[group]!r}")
     _check_convolution(config["model"])
+    ungrouped = _parsed("", alone, _Ungrouped)
     settings = RunSettings(
         **{group: _chosen(group, config[group], types) for group, types in groups.items()},
         cv=_parsed("cv", config["cv"], CvSettings),
         train=_parsed("train", config["train"], TrainSettings),
+        search=search_from(config),
         tracking=_parsed("tracking", config["tracking"], TrackingSettings),
-        seed=_parsed("", {"seed": config["seed"]}, _Seed).seed,
+        **{field.name: getattr(ungrouped, field.name) for field in fields(_Ungrouped)},
     )
     _check_pair(settings)
     check_train(settings.train, settings.cv.validation)
     return settings
+
+
+def search_from(config: dict[str, Any]) -> SearchSettings:
+    """Check the part of a configuration that says how a sweep searches.
+
+    Raises:
+        InputError: Names the field, what was expected and what was received.
+    """
+    search = _parsed("search", config["search"], SearchSettings)
+    plain_names = (*NAMES, "seconds")
+    others = [f"{prefix}_{name}" for prefix in ("pooled", "std") for name in NAMES]
+    for name in search.objectives:
+        if name not in (*plain_names, *others):
+            raise InputError(
+                f"search.objectives: expected some of {', '.join(plain_names)}; or pooled_ or std_ "
+                f"and a score. Received: {name}"
+            )
+    if len(set(search.objectives)) < len(search.objectives):
+        raise InputError(
+            f"search.objectives: expected different ones. Received: {', '.join(search.objectives)}"
+        )
+    if search.race and search.pruner != "none":
+        raise InputError(
+            "search.race and search.pruner: expected one of them. "
+            f"Received: race=true, pruner={search.pruner}"
+        )
+    stops = search.race or search.pruner != "none"
+    if stops and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
+        raise InputError(
+            "search.objectives: expected one score of a fold where trials may be stopped. "
+            f"Received: {', '.join(search.objectives)}"
+        )
+    if search.sampler == "cmaes" and len(search.objectives) > 1:
+        raise InputError(
+            f"search.sampler: cmaes takes one objective. Received: {', '.join(search.objectives)}"
+        )
+    return search
 
 
 def _chosen(group: str, node: dict[str, Any], types: dict[str, type]) -> Any:

@@ -4,14 +4,12 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -20,7 +18,7 @@ from lvh.config import RunSettings
 from lvh.crossval import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.folds import Split
-from lvh.metrics import Interval, Metrics, mean_and_std
+from lvh.metrics import Metrics, mean_and_std
 from lvh.tracking import OpenedRun, TrackingSettings, masked, resolved_uri
 
 Shown = Literal["full", "bar", "line"]
@@ -28,29 +26,6 @@ Shown = Literal["full", "bar", "line"]
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 _FOLDS_SHOWN = 10
 _WIDTH = 74  # of the widest table
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one configuration came to; a row of a sweep's table.
-
-    Attributes:
-        name: Name of the run.
-        error: Why it failed, or empty.
-        mean: Mean over folds, None if it failed.
-        std: Standard deviation over folds.
-        pooled_ap: Average precision of all out-of-fold scores, with its 95 % interval.
-        seconds: Of training and scoring.
-        note: What a reader must know about the cohort, or empty.
-    """
-
-    name: str
-    error: str = ""
-    mean: Metrics | None = None
-    std: Metrics | None = None
-    pooled_ap: Interval | None = None
-    seconds: float = float("nan")
-    note: str = ""
 
 
 class _Console(Console):
@@ -67,10 +42,19 @@ def console() -> Console:
     return _Console(width=max(width, _WIDTH))
 
 
+def say(*lines: str, style: str | None = None, on: Console | None = None) -> None:
+    """Print lines as they are: nothing in them is markup."""
+    shown_on = on or console()
+    for line in lines:
+        shown_on.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 class Watch:
     """Shows one run: what it is, how far it is, and what came out."""
 
-    def __init__(self, settings: RunSettings, splits: Sequence[Split], shown: Shown) -> None:
+    def __init__(
+        self, settings: RunSettings, splits: Sequence[Split], shown: Shown, title: str = ""
+    ) -> None:
         """Take what will run.
 
         Args:
@@ -78,7 +62,9 @@ class Watch:
             splits: All its folds.
             shown: `full` for a run of its own, `bar` for one of a sweep, `line` where others
                 run beside it.
+            title: What its lines begin with.
         """
+        self._name = f"{title}{settings.name}"
         self._console = console()
         self._settings = settings
         self._splits = splits
@@ -105,16 +91,32 @@ class Watch:
         """Take the progress bar away, whatever happened."""
         self._bar.stop()
 
-    def announce(self, cohort: Cohort, features: FeatureSet, n_parameters: int) -> None:
-        """Say what will run, on what, and where it is tracked."""
-        if self._shown == "line":
+    def announce(
+        self, cohort: Cohort, features: FeatureSet, n_parameters: int | None, n_known: int
+    ) -> None:
+        """Say what will run, on what, and where it is tracked.
+
+        Args:
+            cohort: Where the records come from.
+            features: What is made of them.
+            n_parameters: Of the model; None if it is not known yet.
+            n_known: Folds that are trained already.
+        """
+        if self._shown == "line" or (self._shown == "bar" and n_known):
             return
         settings = self._settings
         shape = " x ".join(map(str, features.input_shape))
+        parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
         self._print(
-            f"{settings.name}: {shape} inputs, {n_parameters:,} parameters, "
+            f"{self._name}: {shape} inputs, {parameters}"
             f"{len(self._splits)} folds x {settings.train.epochs} epochs"
         )
+        if n_known and self._shown == "full":
+            left = "nothing to train" if n_known == len(self._splits) else "the others are trained"
+            self._print(
+                f"{n_known} of {len(self._splits)} folds are done already, {left} "
+                "(resume=false starts anew)"
+            )
         if self._shown == "full":
             self._print(
                 f"{cohort.name}: {len(features.records)} records, "
@@ -127,40 +129,36 @@ class Watch:
         """Move on by one epoch."""
         self._bar.update(self._task, completed=self._done * self._settings.train.epochs + epoch)
 
-    def on_fold(self, fold: FoldResult) -> None:
-        """Move on by one fold, however many epochs it took."""
+    def on_fold(self, fold: FoldResult, known: bool) -> None:
+        """Move on by one fold, however many epochs it took; or none, if it was known."""
         self._done += 1
         following = f"fold {min(self._done + 1, len(self._splits))} of {len(self._splits)}"
         completed = self._done * self._settings.train.epochs
         self._bar.update(self._task, completed=completed, description=following)
-        if self._shown != "line" and not self._console.is_terminal:
+        if self._shown != "line" and not self._console.is_terminal and not known:
             self._print(
                 f"fold {self._done} of {len(self._splits)}: "
                 f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
                 f"{len(fold.history.loss)} epochs, {fold.seconds:.1f} s"
             )
 
-    def conclude(self, result: CVResult, cohort: Cohort, folder: Path) -> Outcome:
-        """Show what came out, in full or in a line, and return it as a row."""
-        mean, std = result.summary.mean, result.summary.std
-        outcome = Outcome(
-            self._settings.name,
-            mean=mean,
-            std=std,
-            pooled_ap=result.summary.pooled["ap"],
-            seconds=sum(fold.seconds for fold in result.folds),
-            note=cohort.note,
-        )
+    def stopped(self, reason: str) -> None:
+        """Say why there is no result."""
+        self._print(f"{self._name}: {reason}")
+
+    def conclude(self, result: CVResult, cohort: Cohort, folder: Path) -> None:
+        """Show what came out, in full or in a line."""
+        mean, std, name = result.summary.mean, result.summary.std, self._name
         if self._shown == "full":
-            self._console.print(result_table(result, f"{outcome.name} on {cohort.name}"))
+            self._console.print(result_table(result, f"{name} on {cohort.name}"))
             self._note(cohort)
             self._print(f"files: {folder}")
         else:
+            seconds = sum(fold.seconds for fold in result.folds)
             self._print(
-                f"{outcome.name}: ap {_pair(mean.ap, std.ap)}, accuracy "
-                f"{_pair(mean.accuracy, std.accuracy)}, {outcome.seconds:.1f} s"
+                f"{name}: ap {_pair(mean.ap, std.ap)}, accuracy "
+                f"{_pair(mean.accuracy, std.accuracy)}, {seconds:.1f} s"
             )
-        return outcome
 
     def hint(self, opened: OpenedRun) -> None:
         """Say how to see the run beside others, unless its sweep will."""
@@ -172,8 +170,7 @@ class Watch:
             self._print(cohort.note, style="yellow")
 
     def _print(self, *lines: str, style: str | None = None) -> None:
-        for line in lines:
-            self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        say(*lines, style=style, on=self._console)
 
 
 def result_table(result: CVResult, title: str) -> Table:
@@ -197,47 +194,6 @@ def result_table(result: CVResult, title: str) -> Table:
     for name, baseline in result.baselines.items():
         table.add_row(name, "", *_cells(baseline.mean), style="dim")
     return table
-
-
-def sweep_table(choices: Sequence[Mapping[str, str]], outcomes: Sequence[Outcome]) -> Table:
-    """Make the table of a sweep, the highest mean average precision first.
-
-    Args:
-        choices: What tells each configuration from the others, by the name of the override.
-        outcomes: What each came to.
-    """
-    title = f"{len(outcomes)} configurations by mean ap over folds"
-    notes = "\n".join(dict.fromkeys(outcome.note for outcome in outcomes if outcome.note))
-    table = Table(
-        title=title,
-        title_justify="left",
-        caption=notes,
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    keys = list(dict.fromkeys(key for choice in choices for key in choice))
-    for key in keys:
-        table.add_column(key.rpartition(".")[2], overflow="fold")
-    for column in ("ap", "std", "pooled ap", "95 % from", "to", "accuracy", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for choice, one in sorted(zip(choices, outcomes, strict=True), key=lambda row: _rank(row[1])):
-        chosen = [escape(choice.get(key, "")) for key in keys]
-        if one.mean is None or one.std is None or one.pooled_ap is None:
-            table.add_row(*chosen, "FAILED", style="red")
-            continue
-        pooled = (one.pooled_ap.estimate, one.pooled_ap.low, one.pooled_ap.high)
-        values = (one.mean.ap, one.std.ap, *pooled, one.mean.accuracy)
-        cells = [_number(value) for value in values]
-        table.add_row(*chosen, *cells, f"{one.seconds:.1f}")
-    return table
-
-
-def _rank(outcome: Outcome) -> float:
-    """Order failures and undefined scores last."""
-    if outcome.mean is None or math.isnan(outcome.mean.ap):
-        return float("inf")
-    return -outcome.mean.ap
 
 
 def _rows(result: CVResult) -> list[tuple[str, int, Metrics]]:

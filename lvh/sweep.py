@@ -1,77 +1,106 @@
-"""A sweep over a grid: every point a tracked configuration, all below one tracked run."""
+"""A sweep: one study, trained by one process or many, all below one tracked run."""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from uuid import uuid4
 
-from rich.console import Console
-
+from lvh.cohort import fingerprint
 from lvh.config import RunSettings
-from lvh.console import Outcome, compare_hint, sweep_table
-from lvh.errors import InputError, LvhError
-from lvh.tracking import TrackingSettings, tracked_run
+from lvh.console import compare_hint, console, say
+from lvh.errors import EnvironmentFault, InputError, LvhError
+from lvh.evaluation import Prepared, prepare
+from lvh.identity import code_version, deciding
+from lvh.report import sentences, table, write
+from lvh.search.description import Description, chosen_sampler
+from lvh.search.results import result_of
+from lvh.search.space import Choice, Dimension, Point, Space, overrides, points, size
+from lvh.search.storage import Storage
+from lvh.search.trials import Study, create
+from lvh.study import Objective, Plain, StudyResult
+from lvh.tracking import RunKey, Tracked, tracked_run, warm_up
+from lvh.worker import Compose, Work
 
-Point = list[str]
+_DEFAULT_TRIALS = 50
+_TRIED = 1000
+"""Points that are looked at to find a valid one."""
+
+_RELAUNCHES = 30
 
 
-def run_sweep(
-    points: Sequence[Point],
-    check: Callable[[Point], RunSettings],
-    launch: Callable[[list[Point]], list[Outcome]],
-    workers: int | None,
-    console: Console,
-) -> list[Outcome]:
-    """Run every point and show the table; a point that fails does not stop the others.
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a person asked for.
 
-    Args:
-        points: Overrides of each configuration.
-        check: Turns one into settings, or raises InputError; trains nothing.
-        launch: Runs points and returns an outcome for each, in order.
-        workers: How many run at once in processes of their own; None for one after another.
-        console: Where the table goes.
+    Attributes:
+        space: The swept overrides.
+        compose: Makes settings of a point; raises InputError.
+        launch: Starts as many processes as there are lists of overrides, and returns what
+            each has done.
+        workers: How many run at once in processes of their own; None for this process.
+        is_local: Whether these share the cores of this machine.
+        folder: Of the sweep's files.
+    """
 
-    Returns:
-        An outcome for each point.
+    space: Space
+    compose: Compose
+    launch: Callable[[list[list[str]]], list[Work]]
+    workers: int | None
+    is_local: bool
+    folder: Path
+
+
+def run_sweep(sweep: Sweep) -> None:
+    """Train what is left of a study, alone or beside other commands, and show what it came to.
 
     Raises:
         InputError: Not one point is valid.
         LvhError: Some configuration failed; the table has been shown.
+        EnvironmentFault: Something could not be written or tracked; the table has been shown.
     """
-    points = [list(point) for point in dict.fromkeys(map(tuple, points))]
-    settings, refused = _checked(points, check)
-    tracking = next(iter(settings.values())).tracking
-    name = f"{' x '.join(_swept(points))}, {len(points)} runs"
-    with tracked_run(tracking, "sweep", name, {}, {}) as tracked:
-        opened = tracked.opened
-        parent = None if opened is None else opened.run_id
-        of_sweep = replace(tracking, parent=parent)
-        for at, error in refused.items():
-            record_failure(of_sweep, points[at], error)
-        threads = _threads(workers, len(settings))
-        added = [f"tracking.parent={parent or 'null'}"]
-        added += [] if threads is None else [f"train.threads={threads}"]
-        at_once = "in turn" if workers is None else f"{workers} at a time"
-        console.print(f"sweep of {len(points)} configurations, {at_once}")
-        launched = launch([points[at] + added for at in settings])
-        by_point = dict(zip(settings, launched, strict=True))
-        by_point |= {at: Outcome("", str(error)) for at, error in refused.items()}
-        outcomes = [by_point[at] for at in range(len(points))]
-        choices = _choices(points)
-        console.print(sweep_table(choices, outcomes))
+    if not sweep.space:
+        raise InputError("expected something to sweep, such as kernel=250,400")
+    point, settings, prepared = _first_valid(sweep)
+    description = _described(sweep, settings, prepared)
+    name = _identity(sweep, point, settings, prepared)
+    storage = Storage(settings.search.storage)
+    study = create(storage, name, description, anew=not settings.resume)
+    key = RunKey(study.name)
+    warm_up(settings.tracking)
+    with ExitStack() as stack:
+        with storage.exclusive():  # of commands that start at once one makes the run
+            tracked = stack.enter_context(
+                tracked_run(settings.tracking, "sweep", description.title, {}, {}, key)
+            )
+            opened = tracked.opened
+        _announce(study, storage, sweep.workers)
+        try:
+            done = _trained(sweep, study, settings, None if opened is None else opened.run_id)
+        except BaseException:
+            with suppress(LvhError):  # the interruption is what is to be told
+                _close_interrupted(study, tracked)
+            raise
+        result = result_of(study, settings.store)
+        _show(result, done, sweep.folder / "report")
+        tracked.log_folder(sweep.folder / "report")
         if opened is not None:
-            hint = compare_hint(tracking, opened)
-            console.print(hint, markup=False, highlight=False, soft_wrap=True)
-        _report_failures(choices, outcomes, console)
-    return outcomes
-
-
-def record_failure(tracking: TrackingSettings, overrides: Sequence[str], error: LvhError) -> None:
-    """Track a configuration that failed before it could start."""
-    kept = [override for override in overrides if not override.startswith("tracking.")]
-    params = _params(kept)
-    with suppress(LvhError), tracked_run(tracking, "configuration", _name(params), params, {}):
-        raise error
+            say(compare_hint(settings.tracking, opened))
+        _close_interrupted(study, tracked)
+        if tracked.leaves_running:
+            say("other processes still train trials of this study")
+        faults = dict.fromkeys(fault for one in done for fault in one.faults)
+        if faults:
+            raise EnvironmentFault(
+                f"{'; '.join(faults)}. The same command goes on where this one ended"
+            )
+    failed = sum(trial.state == "failed" for trial in result.trials)
+    if failed:
+        raise LvhError(f"{failed} of {len(result.trials)} configurations failed")
 
 
 def cores() -> int:
@@ -79,56 +108,198 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _checked(
-    points: Sequence[Point], check: Callable[[Point], RunSettings]
-) -> tuple[dict[int, RunSettings], dict[int, InputError]]:
-    settings: dict[int, RunSettings] = {}
-    refused: dict[int, InputError] = {}
-    for at, point in enumerate(points):
+def _first_valid(sweep: Sweep) -> tuple[Point, RunSettings, Prepared]:
+    """Return the first point whose settings fit together and to the data."""
+    refused: InputError | None = None
+    for point in islice(_candidates(sweep.space), _TRIED):
         try:
-            settings[at] = check(point)
+            settings, _ = sweep.compose(overrides(sweep.space, point))
+            return point, settings, prepare(settings)
         except InputError as error:
-            refused[at] = error
-    if not settings:
-        raise next(iter(refused.values()))
-    return settings, refused
+            refused = refused or error
+    raise refused or InputError("expected one valid point")
 
 
-def _threads(workers: int | None, n_points: int) -> int | None:
-    """Share the cores among the processes that run at once."""
-    return None if workers is None else max(1, cores() // min(workers, n_points))
+def _candidates(space: Space) -> Iterator[Point]:
+    """Yield points to try: all, or both ends and the middle of what cannot be listed."""
+    if size(space) < float("inf"):
+        yield from points(space)
+        return
+    for share in (0.0, 1.0, 0.5, 0.25, 0.75):
+        yield {name: _at(dimension, share) for name, dimension in space.items()}
 
 
-def _choices(points: Sequence[Point]) -> list[dict[str, str]]:
-    """Return of each point the overrides that not all points share."""
-    common = set(points[0]).intersection(*points) if len(points) > 1 else set()
-    return [_params([one for one in point if one not in common]) for point in points]
+def _at(dimension: Dimension, share: float) -> Plain:
+    if isinstance(dimension, Choice):
+        values = dimension.values()
+        return values[round(share * (len(values) - 1))]
+    return dimension.at(share)
 
 
-def _swept(points: Sequence[Point]) -> list[str]:
-    """Return the names of the overrides that vary, the last part of each."""
-    keys = dict.fromkeys(key for choice in _choices(points) for key in choice)
-    return [key.rpartition(".")[2] for key in keys]
+def _described(sweep: Sweep, settings: RunSettings, prepared: Prepared) -> Description:
+    search = settings.search
+    sampler = chosen_sampler(search.sampler, sweep.space, search.n_trials)
+    n_points = size(sweep.space)
+    if sampler == "grid" and n_points == float("inf"):
+        raise InputError(
+            "search.sampler: grid needs choices, ranges or whole numbers; an interval of others "
+            "cannot be listed"
+        )
+    n_trials = search.n_trials or (int(n_points) if sampler == "grid" else _DEFAULT_TRIALS)
+    stops = search.race or search.pruner != "none"
+    if stops and any(_group(name) in ("cv", "data") for name in sweep.space):
+        raise InputError(
+            "search.race and search.pruner compare trials fold by fold: they cannot be used "
+            "where folds or data are swept"
+        )
+    swept = " x ".join(name.rpartition(".")[2] for name in sweep.space)
+    n_runs = int(min(n_trials, n_points))
+    return Description(
+        title=f"{swept}, {n_runs} {'run' if n_runs == 1 else 'runs'} on {prepared.cohort.name}",
+        note=prepared.cohort.note,
+        objectives=tuple(Objective(name) for name in search.objectives),
+        space=sweep.space,
+        sampler=sampler,
+        n_trials=n_trials,
+        seed=search.seed,
+        n_folds=len(prepared.splits),
+        race=search.race,
+        pruner=search.pruner,
+        burn_in=search.burn_in,
+    )
 
 
-def _params(overrides: Sequence[str]) -> dict[str, str]:
-    """Split overrides into names and values, without signs and quotes of Hydra's grammar."""
-    pairs = (override.lstrip("+~").partition("=") for override in overrides)
-    return {key: value.strip("'\"") for key, _, value in pairs}
+def _identity(sweep: Sweep, point: Point, settings: RunSettings, prepared: Prepared) -> str:
+    """Return the name of the study: equal for equal questions, and for no others.
+
+    What it may have more of later (trials, processes), and where it or its data are kept, does
+    not count.
+    """
+    search = settings.search
+    question = (search.objectives, search.race, search.pruner, search.burn_in, search.seed)
+    digest = fingerprint(
+        code_version(),
+        _fingerprints(sweep, prepared),
+        [(split.train.tolist(), split.scored.tolist()) for split in prepared.splits],
+        _options(sweep, point, settings),
+        question,
+        list(sweep.space.items()),
+    )
+    swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in sweep.space)
+    return f"{swept[:60]}-{digest[:12]}"
 
 
-def _report_failures(
-    choices: Sequence[dict[str, str]], outcomes: Sequence[Outcome], console: Console
-) -> None:
-    failed = 0
-    for choice, outcome in zip(choices, outcomes, strict=True):
-        if outcome.error:
-            failed += 1
-            told = f"FAILED {_name(choice)}: {outcome.error}"
-            console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
-    if failed:
-        raise LvhError(f"{failed} of {len(outcomes)} configurations failed")
+def _options(sweep: Sweep, point: Point, settings: RunSettings) -> list[object]:
+    """Return what decides a run at a point, and at each option of each dimension from there.
+
+    What an option says is a file that may change, while its name stays.
+
+    Raises:
+        InputError: A dimension makes no difference to any run.
+    """
+    decisions: list[object] = [_decision(settings)]
+    for name, dimension in sweep.space.items():
+        values = dimension.values() if isinstance(dimension, Choice) else None
+        shares = (dimension.low, dimension.high) if not isinstance(dimension, Choice) else ()
+        found, data = [], []
+        for value in values or shares:
+            try:
+                other, _ = sweep.compose(overrides(sweep.space, {**point, name: value}))
+            except InputError:  # does not go with the rest of this point; maybe with another's
+                found.append(f"refused {value}")
+                data.append(repr(value))
+                continue
+            found.append(repr(_decision(other)))
+            data.append(repr(other.data))
+        if len(found) > 1 and len(set(zip(found, data, strict=True))) == 1:
+            raise InputError(
+                f"{name}: expected something that makes a difference to a run, of data, features, "
+                "model, cv, train or seed. Its values here make none"
+            )
+        decisions.append(found)
+    return decisions
 
 
-def _name(params: dict[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in params.items())
+def _decision(settings: RunSettings) -> dict[str, object]:
+    return {**deciding(settings), "cv": asdict(settings.cv)}
+
+
+def _group(name: str) -> str:
+    return name.lstrip("+~").partition(".")[0]
+
+
+def _fingerprints(sweep: Sweep, prepared: Prepared) -> list[str]:
+    """Return the fingerprint of every cohort that is swept."""
+    found = [prepared.cohort.fingerprint]
+    swept = {name: one for name, one in sweep.space.items() if _group(name) == "data"}
+    if swept and size(swept) < float("inf"):
+        others = {name: _at(one, 0.0) for name, one in sweep.space.items() if name not in swept}
+        for point in points(swept):
+            try:
+                settings, _ = sweep.compose(overrides(sweep.space, {**others, **point}))
+                found.append(prepare(settings).cohort.fingerprint)
+            except InputError:
+                continue  # refused when its turn comes
+    return found
+
+
+def _announce(study: Study, storage: Storage, workers: int | None) -> None:
+    description = study.description
+    trials = study.trials()
+    ended = sum(one.state.is_finished() for one in trials)
+    at_once = "one after another" if workers is None else f"{workers} at a time"
+    say(
+        f"{description.title}: {description.n_folds} folds each, {description.sampler} sampler, "
+        f"{at_once}",
+        f"study {study.name} in {storage.shown}",
+    )
+    if trials:
+        say(f"{ended} trials are done already, {len(trials) - ended} were begun")
+
+
+def _trained(sweep: Sweep, study: Study, settings: RunSettings, parent: str | None) -> list[Work]:
+    """Let processes train until nothing is left; start them again if some of them die."""
+    owner = uuid4().hex
+    n_workers = sweep.workers or 1
+    given = [f"search.study='{study.name}'", f"search.owner={owner}"]
+    given += [f"tracking.parent={parent or 'null'}"]
+    if sweep.is_local:
+        share = max(1, cores() // n_workers)
+        given += [f"train.threads={min(settings.train.threads or share, share)}"]
+    for _ in range(_RELAUNCHES):
+        if study.finished and not study.untracked():
+            say("nothing to train: all trials of this study are done (resume=false starts anew)")
+            return []
+        try:
+            return sweep.launch([given for _ in range(n_workers)])
+        except BrokenExecutor:
+            failed = study.count_deaths(owner)
+            say("a process of this sweep died: killed, or out of memory; going on", style="red")
+            for number in failed:
+                say(f"FAILED trial {number}: its process died several times", style="red")
+    raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
+
+
+def _close_interrupted(study: Study, tracked: Tracked) -> None:
+    """End the runs of trials that no living process trains any more."""
+    for run_id in study.run_ids(study.free_open()):
+        tracked.close(run_id)
+    if study.at_work():
+        tracked.leave("RUNNING")
+
+
+def _show(result: StudyResult, done: list[Work], folder: Path) -> None:
+    page = write(result, folder)
+    console().print(table(result))
+    say(*sentences(result))
+    for trial in result.trials:
+        if trial.state == "failed":
+            where = _params(trial.params)
+            say(f"FAILED {where}: {trial.error}", style="red")
+    if result.note:
+        say(result.note, style="yellow")
+    say(f"{sum(one.trained for one in done)} folds trained now; page: {page}")
+
+
+def _params(params: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in params.items())

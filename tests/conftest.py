@@ -195,7 +195,7 @@ class Done:
         return client.search_runs([experiment.experiment_id], filter_string)
 
     def folder(self) -> Path:
-        (folder,) = (self.cwd / "outputs").glob("*/*")
+        (folder,) = (self.cwd / "outputs").glob("20*/*")
         return folder
 
 

@@ -31,7 +31,7 @@ def test_the_wheel_holds_every_choice_and_the_sweeper(installed):
         path.relative_to(installed / "lvh/conf") for path in installed.rglob("conf/**/*.yaml")
     }
     assert inside == {path.relative_to(conf_dir()) for path in conf_dir().rglob("*.yaml")}
-    assert (installed / "hydra_plugins/lvh_grid_sweeper/grid_sweeper.py").exists()
+    assert (installed / "hydra_plugins/lvh_sweeper/sweeper.py").exists()
     assert not (installed / "tests").exists()
 
 

@@ -256,6 +256,45 @@ def children_of(pid: int) -> Iterator[int]:
                 yield int(folder.name)
 
 
+def test_a_run_that_is_shot_goes_on_where_it_was(dnn, tmp_path):
+    """The same command: the same MLflow run, no fold trained twice, the same scores."""
+    process = start(*SMALL, cwd=tmp_path)
+    while not (line := process.stdout.readline()).startswith("fold 2 of 3"):
+        assert line, process.stderr.read()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    kept = len(list(tmp_path.glob("outputs/folds/*/*.json")))
+    assert kept >= 2
+    second, third = command(*SMALL, cwd=tmp_path), command(*SMALL, cwd=tmp_path)
+    assert second.code == third.code == 0, second.err + third.err
+    assert f"{kept} of 3 folds are done already" in second.out
+    assert second.out.count("\nfold ") == 3 - kept
+    assert "nothing to train" in third.out
+    for done in (second, third):
+        assert table(done) == table(dnn)
+    (run,) = third.runs("tags.level = 'configuration'")
+    assert run.info.status == "FINISHED"
+    folds = third.runs("tags.level = 'fold'")
+    assert sorted(fold.data.params["fold"] for fold in folds) == ["1", "2", "3"]
+    assert {fold.info.status for fold in folds} == {"FINISHED"}
+
+
+def table(done: Done) -> list[str]:
+    lines = done.out.splitlines()
+    return [line for line in lines if line.startswith("  ") and "." in line]
+
+
+def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
+    process = start(*SMALL, "train.epochs=100000", cwd=tmp_path)
+    while not process.stdout.readline().startswith("synthetic cohort"):
+        assert process.poll() is None
+    done = command(*SMALL, "train.epochs=100000", cwd=tmp_path)
+    process.kill()
+    process.communicate(timeout=60)
+    assert done.code == 2
+    assert done.err.startswith("lvh: resume: this very run is going on in another process")
+
+
 def test_a_store_that_fails_does_not_take_the_result(tmp_path):
     done = command(*SMALL, "tracking.uri=http://127.0.0.1:9", cwd=tmp_path)
     assert done.code == 3

@@ -1,33 +1,45 @@
-"""A grid as a user types it: every point, one tree, one table, failures told."""
+"""A sweep as a user types it: every point once, one tree, one table, failures told, resumed."""
 
+import csv
 import os
 import re
 import signal
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Done, command, start
 from mlflow import MlflowClient
 
-from lvh.sweep import _choices, _params, _threads, cores
+from lvh.sweep import cores
 
+FOLDS = 2
 SMALL = [
     "-m",
     "data=synthetic",
     "data.records=40",
-    "cv.folds=2",
+    f"cv.folds={FOLDS}",
     "train.epochs=1",
     "model=cnn",
     "model.filters=[4,4]",
 ]
+GRID = [*SMALL, "kernel=250,400", "stride=50,125"]
+POINTS = {(kernel, stride) for kernel in ("250", "400") for stride in ("50", "125")}
+DNN = ["-m", "data=synthetic", "data.records=42", "cv.folds=3"]
 
 
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory) -> Done:
-    cwd = tmp_path_factory.mktemp("serial")
-    return command(*SMALL, "kernel=250,400", "stride=50,125", cwd=cwd)
+    return command(*GRID, cwd=tmp_path_factory.mktemp("serial"))
+
+
+@pytest.fixture(scope="module")
+def again(serial) -> Done:
+    """The very same command, once more."""
+    return command(*GRID, cwd=serial.cwd)
 
 
 @pytest.fixture(scope="module")
@@ -39,32 +51,89 @@ def parallel(tmp_path_factory) -> Done:
     )
 
 
-def table(done: Done) -> list[list[str]]:
-    lines = done.out[done.out.index("configurations by mean ap") :].splitlines()
-    return [line.split() for line in lines if re.match(r" +\d", line)]
+def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
+    file = sorted(cwd.glob("outputs/*/*/report/leaderboard.csv"))[at]
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
+
+
+def statuses(cwd: Path) -> Counter:
+    """Count runs by level and status, those taken away left out."""
+    query = """select value, status, count(*) from runs join tags using (run_uuid)
+        where key = 'level' and lifecycle_stage = 'active' group by value, status"""
+    with closing(sqlite3.connect(f"file:{cwd}/mlflow.db?mode=ro", uri=True)) as store:
+        return Counter({(level, status): n for level, status, n in store.execute(query)})
+
+
+def trained(*outputs: str) -> int:
+    """Count the folds that were trained, as the output has them."""
+    return sum(len(re.findall(r"^fold \d+ of \d+: ", out, re.M)) for out in outputs)
+
+
+def kept(cwd: Path) -> int:
+    return len(list(cwd.glob("outputs/folds/*/*.json")))
 
 
 def test_every_point_is_a_row_the_best_first(serial):
     assert serial.code == 0, serial.err
-    found = table(serial)
-    points = {(kernel, stride) for kernel in ("250", "400") for stride in ("50", "125")}
-    assert {(row[0], row[1]) for row in found} == points
-    ap = [float(row[2]) for row in found]
-    assert ap == sorted(ap, reverse=True)
-    assert "synthetic cohort" in serial.out[serial.out.index("configurations by") :]
+    assert serial.err == ""
+    rows = leaderboard(serial.cwd)
+    assert {(row["kernel"], row["stride"]) for row in rows} == POINTS
+    means = [float(row["mean"]) for row in rows]
+    assert means == sorted(means, reverse=True)
+    for row in rows:
+        assert f"{float(row['mean']):.3f}" in serial.out
+    assert "generated signals, no patients" in serial.out
+    assert trained(serial.out) == kept(serial.cwd) == 4 * FOLDS
 
 
 def test_every_point_is_a_configuration_below_one_sweep(serial):
     (sweep,) = serial.runs("tags.level = 'sweep'")
     runs = serial.runs(f"tags.mlflow.parentRunId = '{sweep.info.run_id}'")
     assert {run.data.tags["level"] for run in runs} == {"configuration"}
-    assert sorted((run.data.params["kernel"], run.data.params["stride"]) for run in runs) == sorted(
-        (kernel, stride) for kernel in ("250", "400") for stride in ("50", "125")
-    )
     by_point = {(run.data.params["kernel"], run.data.params["stride"]): run for run in runs}
-    for row in table(serial):
-        assert by_point[row[0], row[1]].data.metrics["ap"] == pytest.approx(float(row[2]), abs=5e-4)
+    assert by_point.keys() == POINTS
+    for row in leaderboard(serial.cwd):
+        run = by_point[row["kernel"], row["stride"]]
+        assert run.data.metrics["ap"] == pytest.approx(float(row["mean"]), abs=1e-12)
     assert not serial.runs("attributes.status != 'FINISHED'")
+
+
+def test_the_page_is_kept_with_the_sweep(serial):
+    (sweep,) = serial.runs("tags.level = 'sweep'")
+    listed = {item.path for item in serial.client().list_artifacts(sweep.info.run_id)}
+    assert {"report.html", "report.png", "heatmap.png", "leaderboard.csv"} <= listed
+    (page,) = serial.cwd.glob("outputs/*/*/report/report.html")
+    assert str(page.relative_to(serial.cwd)) in serial.out
+
+
+def test_once_more_trains_nothing_and_shows_the_same(serial, again):
+    assert again.code == 0, again.err
+    assert "nothing to train" in again.out
+    assert trained(again.out) == 0
+    assert leaderboard(again.cwd, 0) == leaderboard(again.cwd, 1)
+
+    def shown(done: Done) -> str:
+        return done.out[done.out.index("by mean ap") : done.out.index("folds trained now")]
+
+    assert shown(again).splitlines()[:-1] == shown(serial).splitlines()[:-1]
+    assert statuses(again.cwd) == {
+        ("sweep", "FINISHED"): 1,
+        ("configuration", "FINISHED"): 4,
+        ("fold", "FINISHED"): 4 * FOLDS,
+    }
+
+
+def test_the_report_can_be_had_later(serial, again):
+    import subprocess
+    import sys
+
+    report = [sys.executable, "-m", "lvh.report", "--out", "later"]
+    done = subprocess.run(report, cwd=serial.cwd, capture_output=True, text=True, check=True)
+    for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
+        (first, _) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
+        assert (serial.cwd / "later" / name).read_bytes() == first.read_bytes()
+    assert "by mean ap" in done.stdout
 
 
 def test_a_point_that_fails_is_recorded_and_the_others_go_on(parallel):
@@ -83,14 +152,51 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(parallel):
 
 def test_parallel_runs_share_the_cores(parallel):
     threads = {run.data.params["train.threads"] for run in parallel.runs("params.kernel = '250'")}
-    workers = min(cores(), 4)
-    assert threads == {str(max(1, cores() // workers))}
+    assert threads == {"1"}  # joblib's launcher starts one process a core
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_a_sweep_that_is_ended_goes_on_where_it_was(number, serial, tmp_path):
+    """Whatever ended it: the same table as that of a sweep nobody disturbed."""
+    process = start(*GRID, cwd=tmp_path)
+    seen = []
+    while sum(line.startswith("fold 1 of") for line in seen) < 2:  # in the second trial
+        seen.append(process.stdout.readline())
+        assert seen[-1], process.stderr.read()
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=120)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert err == "lvh: interrupted by SIGINT\n"
+        assert not [status for _, status in statuses(tmp_path) if status == "RUNNING"]
+    before = kept(tmp_path)
+    assert FOLDS + 1 <= before < 4 * FOLDS
+    done = command(*GRID, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert trained(done.out) == 4 * FOLDS - before
+    assert "1 trials are done already, 1 were begun" in done.out
+    timed = ("seconds",)
+    assert [
+        {key: value for key, value in row.items() if key not in timed}
+        for row in leaderboard(tmp_path)
+    ] == [
+        {key: value for key, value in row.items() if key not in timed}
+        for row in leaderboard(serial.cwd, 0)
+    ]
+    assert statuses(tmp_path) == {
+        ("sweep", "FINISHED"): 1,
+        ("configuration", "FINISHED"): 4,
+        ("fold", "FINISHED"): 4 * FOLDS,
+    }
 
 
 @pytest.mark.slow
 def test_an_interrupted_parallel_sweep_leaves_nothing_open(tmp_path):
-    small = ["-m", "data=synthetic", "data.records=42", "cv.folds=3", "seed=0,1,2"]
-    process = start(*small, "train.epochs=100000", "hydra/launcher=joblib", cwd=tmp_path)
+    process = start(
+        *DNN, "seed=0,1,2", "train.epochs=100000", "hydra/launcher=joblib", cwd=tmp_path
+    )
     while not has_configuration(tmp_path / "mlflow.db"):
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
@@ -110,6 +216,100 @@ def has_configuration(database: Path) -> bool:
         return False
 
 
+@pytest.mark.slow
+def test_other_folds_are_another_study(serial, again, tmp_path):
+    """Folds, data and seed are in the study's name; what is the same is not trained again."""
+    first = re.search(r"study (\S+) in", serial.out)[1]
+    assert re.search(r"study (\S+) in", again.out)[1] == first
+    others = {
+        re.search(r"study (\S+) in", command(*GRID, change, cwd=tmp_path).out)[1]
+        for change in ("cv.random_state=1", "data.seed=1", "seed=1")
+    }
+    assert len({first, *others}) == 4
+    assert kept(tmp_path) == 3 * 4 * FOLDS
+
+
+def test_racing_stops_what_cannot_win(tmp_path):
+    """The hopeless learning rate gets its first folds and no more."""
+    done = command(
+        *DNN,
+        "cv.folds=6",
+        "train.epochs=30",
+        "train.learning_rate=1e-9,1e-3,3e-3",
+        "search.race=true",
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    rows = {row["train.learning_rate"]: row for row in leaderboard(tmp_path)}
+    hopeless = rows.pop("1e-09")
+    assert hopeless["state"] == "stopped"
+    assert 3 <= int(hopeless["folds"]) < 6
+    assert hopeless["rank"] == ""
+    for stopped in done.runs("tags.incomplete LIKE '%'"):
+        assert stopped.data.tags["incomplete"].startswith("stopped by racing after")
+        assert "ap" not in stopped.data.metrics  # so no list by score shows it
+        hopeless = hopeless and stopped.data.params["train.learning_rate"] != "1e-09"
+    assert not hopeless
+    assert any(row["state"] == "complete" for row in rows.values())
+
+
+@pytest.mark.slow
+def test_numbers_are_proposed_within_their_bounds_and_never_twice(tmp_path):
+    done = command(
+        *DNN,
+        "train.epochs=1",
+        "model.units=[8,8,8],[16,8,4]",
+        "train.learning_rate=tag(log,interval(1e-4,1e-1))",
+        "train.batch_size=interval(8,16)",
+        "search.n_trials=7",
+        "search.objectives=[ap,seconds]",
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    rows = leaderboard(tmp_path)
+    assert len(rows) == 7
+    names = ("model.units", "train.learning_rate", "train.batch_size")
+    assert len({tuple(row[name] for name in names) for row in rows}) == 7
+    rates = np.array([float(row["train.learning_rate"]) for row in rows])
+    assert ((rates >= 1e-4) & (rates <= 1e-1)).all()
+    assert {int(row["train.batch_size"]) for row in rows} <= set(range(8, 17))
+    assert list(tmp_path.glob("outputs/*/*/report/pareto.png"))
+
+
+@pytest.mark.slow
+def test_an_option_whose_file_changes_is_another_question(tmp_path):
+    options = tmp_path / "mine/train"
+    options.mkdir(parents=True)
+    for name, epochs in (("a", 1), ("b", 2)):
+        (options / f"{name}.yaml").write_text(f"defaults: [fixed]\nepochs: {epochs}\n")
+    sweep = ["-m", "--config-dir", "mine", "data=synthetic", "data.records=42", "cv.folds=3"]
+    first = command(*sweep, "train=a,b", cwd=tmp_path)
+    (options / "b.yaml").write_text("defaults: [fixed]\nepochs: 3\n")
+    second = command(*sweep, "train=a,b", cwd=tmp_path)
+    assert first.code == second.code == 0, first.err + second.err
+    assert trained(first.out) == 6
+    assert trained(second.out) == 3  # a is the same
+
+
+@pytest.mark.slow
+def test_more_trials_continue_the_study(tmp_path):
+    space = [*DNN, "train.epochs=1", "train.learning_rate=interval(0.001,0.01)"]
+    command(*space, "search.n_trials=2", cwd=tmp_path)
+    done = command(*space, "search.n_trials=3", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert trained(done.out) == 3
+    assert len(leaderboard(tmp_path)) == 3
+
+
+@pytest.mark.slow
+def test_resume_false_starts_anew(tmp_path):
+    space = [*DNN, "train.epochs=1", "seed=0,1"]
+    first = command(*space, cwd=tmp_path)
+    second = command(*space, "resume=false", cwd=tmp_path)
+    assert trained(first.out) == trained(second.out) == 6
+    assert statuses(tmp_path)["sweep", "FINISHED"] == 2
+
+
 def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_path):
     done = command("-m", "data=synthetic", "kernel=250,400,500", "stride=5,10,50,125", cwd=tmp_path)
     assert done.code == 2
@@ -119,22 +319,39 @@ def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_pat
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_an_unknown_option_in_a_sweep_is_refused(tmp_path):
-    done = command("-m", "model=cnn", "stride=5,7", cwd=tmp_path)
-    assert done.code == 2
-    assert "stride=7: expected one of 5, 10, 50, 125" in done.err
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["model=cnn", "stride=5,7"], "stride=7: expected one of 5, 10, 50, 125"),
+        (["train.epochs=interval(5,1)"], "train.epochs: expected interval(low, high)"),
+        (["train.learning_rate=tag(log,interval(0,1))"], "0 < low < high"),
+        (["seed=0,1", "search.sampler=best"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
+        (["seed=0,1", "search.objectives=[auc]"], "search.objectives: expected some of accuracy"),
+        (["seed=0,1", "search.race=true", "search.pruner=median"], "expected one of them"),
+        (["train.l2=interval(0,1)"], "train.l2: no such setting"),
+        (["train.learning_rate=interval(0.1,1)", "search.sampler=grid"], "cannot be listed"),
+        (["++cv.folds=2,3", "search.race=true"], "folds or data are swept"),
+        (["search.seed=1,2"], "search.seed: expected something that makes a difference"),
+        (["model=cnn", "kernel=250,400", "model.kernel_size=320"], "kernel: expected something"),
+        ([], "expected something to sweep"),
+        (["seed=0,1", "search.workers=2"], "search.workers: needs a launcher"),
+        (["seed=0,1", "search.storage=mysql://me:secret@h/d"], "search.storage: expected"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
+    done = command("-m", "data=synthetic", *arguments, cwd=tmp_path)
+    assert done.code == 2, done.err
+    assert told in done.err
+    assert "secret" not in done.err
+    assert len(done.err.splitlines()) <= 2
+    assert not (tmp_path / "mlflow.db").exists()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 16, 64])
-@pytest.mark.parametrize("points", [1, 2, 12])
-def test_workers_times_threads_never_exceed_the_cores(workers, points, monkeypatch):
-    monkeypatch.setattr("lvh.sweep.cores", lambda: 16)
-    assert min(workers, points, 16) * _threads(min(workers, 16), points) <= 16
-    assert _threads(None, points) is None
+def test_workers_are_never_more_than_cores(tmp_path):
+    from omegaconf import OmegaConf
 
+    from hydra_plugins.lvh_sweeper.sweeper import _limit_workers
 
-def test_points_are_told_apart_by_what_differs():
-    points = [["model=cnn", "stride='5'", "+x.y=1"], ["model=cnn", "stride='10'", "+x.y=1"]]
-    assert _choices(points) == [{"stride": "5"}, {"stride": "10"}]
-    assert _choices(points[:1]) == [{"model": "cnn", "stride": "5", "x.y": "1"}]
-    assert _params(["~train", "a=b=c"]) == {"train": "", "a": "b=c"}
+    for wanted, expected in ((1, 1), (64, cores()), (-1, cores())):
+        config = OmegaConf.create({"hydra": {"launcher": {"n_jobs": wanted}}})
+        assert _limit_workers(config) == config.hydra.launcher.n_jobs == min(expected, cores())

@@ -1,1 +1,0 @@
-"""Hydra's sweeper of this package: every point of a grid, as one tracked sweep."""

@@ -1,0 +1,1 @@
+"""Hydra's sweeper of this package: a study of the swept overrides."""

@@ -1,0 +1,24 @@
+"""What a trial keeps of its folds."""
+
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from lvh.study import FoldScore
+
+
+def folds_of(trial: FrozenTrial) -> list[FoldScore]:
+    """Return a trial's folds in the order in which they were run."""
+    return [FoldScore(**{k: v for k, v in one.items() if k != "key"}) for one in _folds(trial)]
+
+
+def fold_keys(trial: FrozenTrial) -> list[str]:
+    """Return the keys of a trial's folds in the store."""
+    return [one["key"] for one in _folds(trial)]
+
+
+def _folds(trial: FrozenTrial) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while (one := trial.user_attrs.get(f"fold {len(found)}")) is not None:
+        found.append(one)
+    return found

@@ -1,0 +1,168 @@
+"""The database of studies: where it is, and what a user is told when it cannot be used."""
+
+import os
+import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from lvh.errors import EnvironmentFault, InputError
+from lvh.fold_store import FoldStore
+from lvh.search.results import load
+from lvh.search.storage import Storage
+
+
+def fault(*arguments, of=EnvironmentFault, **options) -> str:
+    with pytest.raises(of) as caught:
+        Storage(*arguments, **options)
+    assert caught.value.exit_code == (3 if of is EnvironmentFault else 2)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_default_is_in_the_working_directory(here):
+    storage = Storage(None)
+    assert storage.url.database == str(here / "studies.db")
+    assert (here / "studies.db").is_file()
+
+
+def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_path_factory):
+    (here / "deep").mkdir()
+    storage = Storage("sqlite:///deep/mine.db")
+    assert storage.url.database == str(here / "deep" / "mine.db")
+    assert str(here / "deep" / "mine.db") in storage.shown
+    os.chdir(tmp_path_factory.mktemp("other"))
+    release = storage.hold("study", 0)
+    release()
+    assert not list(Path.cwd().iterdir())
+    assert sorted(path.name for path in (here / "deep").iterdir() if path.is_file()) == [
+        "mine.db",
+        "mine.db.lock",
+    ]
+
+
+@pytest.mark.parametrize("name", ["with space", "50% é", "a#b", "a@b:c"])
+def test_a_folder_may_have_any_name(tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Storage(None)
+    assert (folder / "studies.db").is_file()
+
+
+def test_a_folder_may_have_a_question_mark(tmp_path, monkeypatch):
+    folder = tmp_path / "why?"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Storage(None)
+    assert (folder / "studies.db").is_file()
+    assert not (tmp_path / "why").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://ann:sesame@host/db",
+        "postgresql+psycopg2://ann:sesame@host/db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "nonsense",
+        "studies.db",
+        "http://ann:sesame@host/",
+    ],
+)
+def test_another_kind_of_address_is_refused(here, address):
+    told = fault(address, of=InputError)
+    assert told.startswith("search.storage: expected sqlite:///FILE or postgresql://")
+    assert "sesame" not in told
+    assert address.partition(":")[0] in told
+    assert not list(here.iterdir())
+
+
+def test_a_missing_folder_is_told_in_one_line(tmp_path):
+    told = fault(f"sqlite:///{tmp_path}/none/studies.db")
+    assert str(tmp_path / "none") in told
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_in_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert str(tmp_path / "file") in fault(f"sqlite:///{tmp_path}/file/studies.db")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path):
+    (tmp_path / "studies.db").mkdir()
+    assert str(tmp_path / "studies.db") in fault(f"sqlite:///{tmp_path}/studies.db")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        assert str(tmp_path) in fault(f"sqlite:///{tmp_path}/studies.db")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("content", [b"not a database " * 100, b"SQLite format 3\0" + b"x" * 4000])
+def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path, content):
+    file = tmp_path / "studies.db"
+    file.write_bytes(content)
+    assert str(file) in fault(f"sqlite:///{file}")
+    assert file.read_bytes() == content
+
+
+def test_a_database_of_another_optuna_is_told(tmp_path):
+    file = tmp_path / "studies.db"
+    Storage(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("update alembic_version set version_num = 'v99.0.0.a'")
+        database.commit()
+    assert str(file) in fault(f"sqlite:///{file}")
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("create table alembic_version (version_num varchar(32) not null)")
+        database.execute("insert into alembic_version values ('1b5f0d9ad7c1')")
+        database.commit()
+    before = file.read_bytes()
+    with pytest.raises((InputError, EnvironmentFault)) as caught:
+        Storage(f"sqlite:///{file}")
+    assert str(file) in str(caught.value)
+    assert file.read_bytes() == before
+
+
+def test_reading_what_is_not_there_makes_nothing(here):
+    for address in (None, f"sqlite:///{here}/mine.db", "sqlite:///none/mine.db"):
+        assert "mine.db" in fault(address, of=InputError, to_read=True) or address is None
+    with pytest.raises(InputError, match=r"studies\.db"):
+        load(None, None, FoldStore(here / "folds"))
+    assert not list(here.iterdir())
+
+
+def test_an_empty_database_has_no_study(here):
+    Storage(None)
+    with pytest.raises(InputError, match="study: there is none in"):
+        load(None, None, FoldStore(here / "folds"))
+
+
+def test_a_server_that_does_not_answer_is_told_without_its_password(here):
+    with closing(socket.socket()) as taken:  # bound, and never listening: nobody else takes it
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        told = fault(f"postgresql://ann:sesame@127.0.0.1:{port}/studies")
+    assert "sesame" not in told
+    assert f"ann:***@127.0.0.1:{port}/studies" in told
+    assert not list(here.iterdir())
