@@ -7,7 +7,7 @@ BIN := .venv/bin
 ENV := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env run sweep test test-slow lint format bench ui wheel lock clean
+.PHONY: help env run sweep report test test-slow services-test lint format bench ui wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,17 +17,25 @@ env: $(ENV) ## make the environment from the lock
 run: $(ENV) ## run the main job on generated records; DATA=ludb for LUDB, ARGS="model=cnn ..." for more
 	$(BIN)/python -m lvh.run data=$(DATA) $(ARGS)
 
-sweep: $(ENV) ## a small sweep of four configurations on generated records
-	$(BIN)/python -m lvh.run -m data=synthetic data.records=60 model=cnn kernel=250,400 stride=50,125 train.epochs=2 cv.folds=3 $(ARGS)
+sweep: $(ENV) ## the joint search of kernel and stride, small enough to see in two minutes
+	$(BIN)/python -m lvh.run -m experiment=joint_kernel_stride budget=smoke $(ARGS)
+
+report: $(ENV) ## the table, pictures and page of the latest sweep in this directory
+	$(BIN)/python -m lvh.report $(ARGS)
 
 ui: $(ENV) ## open the MLflow UI on this directory's runs, at http://127.0.0.1:PORT
 	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT)
 
 test: $(ENV) ## run the tests that take minutes; with LVH_LUDB_ROOT set, on LUDB too
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: $(ENV) ## run the long tests, among them the MLflow UI in a browser
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+services-test: $(ENV) ## sweeps on a real PostgreSQL and MLflow server; needs Debian's postgresql
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { echo "make: PostgreSQL's initdb and postgres expected (Debian: apt install postgresql)" >&2; exit 3; }
+	LVH_NEED_SERVICES=1 $(BIN)/python -m pytest -m services $(ARGS)
 
 lint: $(ENV) ## check style and types
 	$(BIN)/ruff check .
@@ -45,7 +53,7 @@ wheel: $(ENV) ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 lock: $(ENV) ## solve requirements.lock anew: versions and hashes for Python 3.11 to 3.13
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 
 clean: ## remove what commands here have made, except results
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,236 @@
+"""Real servers for the tests beside it: each on a free port of 127.0.0.1, ended by its own id."""
+
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.error import URLError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+T = TypeVar("T")
+
+PASSWORD = "open@sesame/7"  # an address holds it with %40 and %2F: neither form may be told
+QUOTED = quote(PASSWORD, safe="")
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = 180) -> T:
+    """Ask again and again until the answer is not empty, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def get(address: str) -> str:
+    with closing(urlopen(address, timeout=10)) as answer:
+        return answer.read().decode()
+
+
+def get_json(address: str) -> Any:
+    return json.loads(get(address))
+
+
+class Server:
+    """A process that answers on a port; it can be ended and started again there."""
+
+    def __init__(self, log: Path) -> None:
+        self.port = free_port()
+        self._log = log
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._as_whom(),
+            )
+        until(self._ready, f"{self._command()[0]} answers, {self._log}")
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it and what it has started; return when it is gone."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._signal(self._process.pid, number)
+        try:
+            self._process.wait(30)
+        finally:
+            self._process = None
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        os.killpg(pid, number)  # a group of its own: its workers go with it
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()
+        return self._answers()
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
+
+    def _as_whom(self) -> dict[str, Any]:
+        return {}
+
+
+class Postgres(Server):
+    """A cluster with one user, who has a password."""
+
+    def __init__(self, programs: Path) -> None:
+        # pytest's own folders are closed to the user that root has to lend the cluster
+        self._folder = Path(tempfile.mkdtemp(prefix="lvh-postgres-"))
+        super().__init__(self._folder / "log")
+        self._programs = programs
+        secret = self._folder / "password"
+        secret.write_text(PASSWORD)
+        for path in (self._folder, secret):
+            os.chown(path, self._user().pw_uid, self._user().pw_gid)
+        login = ["--username=lvh", f"--pwfile={secret}", "--auth=scram-sha-256"]
+        locale = ["--encoding=UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(
+            [programs / "initdb", f"--pgdata={self._folder / 'data'}", *login, *locale],
+            check=True,
+            capture_output=True,
+            **self._as_whom(),
+        )
+
+    def new_database(self) -> str:
+        """Make an empty database and return its address."""
+        name = f"sweeps_{secrets.token_hex(4)}"
+        with closing(self._connected("postgres")) as connection:
+            connection.execute(f"create database {name}")
+        return f"postgresql://lvh:{QUOTED}@127.0.0.1:{self.port}/{name}"
+
+    def remove(self) -> None:
+        self.end()
+        shutil.rmtree(self._folder)
+
+    def _connected(self, database: str) -> Any:
+        import psycopg
+
+        where = {"host": "127.0.0.1", "port": self.port, "dbname": database}
+        login = {"user": "lvh", "password": PASSWORD, "connect_timeout": 5}
+        return psycopg.connect(**where, **login, autocommit=True)
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            self._connected("postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        data = str(self._folder / "data")
+        return [str(self._programs / "postgres"), "-D", data, "-p", str(self.port), *options]
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Shut it down at once: its sessions are cut, as they are when a machine is rebooted."""
+        super().end(number)
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        os.kill(pid, number)  # it ends its own processes
+
+    def _as_whom(self) -> dict[str, Any]:
+        if os.geteuid() != 0:
+            return {}
+        user = self._user()
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": self._folder}
+
+    def _user(self) -> pwd.struct_passwd:
+        """Return whose the cluster is: PostgreSQL refuses to run as root."""
+        if os.geteuid() != 0:
+            return pwd.getpwuid(os.geteuid())
+        known = {one.pw_name: one for one in pwd.getpwall()}
+        return known.get("postgres") or known["nobody"]
+
+
+class HttpServer(Server):
+    """A server that answers a GET on `health` when it is ready."""
+
+    health = ""
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _answers(self) -> bool:
+        try:
+            return bool(get(f"{self.address}/{self.health}"))
+        except (URLError, OSError):
+            return False
+
+
+class Mlflow(HttpServer):
+    """An MLflow server that keeps its runs in a folder."""
+
+    health = "health"
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        super().__init__(folder / "log")
+        self._folder = folder
+
+    def _command(self) -> list[str]:
+        kept = ["--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
+        kept += ["--artifacts-destination", str(self._folder / "artifacts")]
+        where = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        return [sys.executable, "-m", "mlflow", "server", *kept, *where]
+
+    def _as_whom(self) -> dict[str, Any]:
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        return {"cwd": self._folder, "env": {**os.environ, **quiet}}
+
+
+class Dashboard(HttpServer):
+    """optuna-dashboard on a storage."""
+
+    def __init__(self, storage: str, log: Path) -> None:
+        super().__init__(log)
+        self._storage = storage
+
+    def _command(self) -> list[str]:
+        program = str(Path(sys.executable).with_name("optuna-dashboard"))
+        where = ["--host", "127.0.0.1", "--port", str(self.port), "--server", "wsgiref"]
+        return [program, self._storage, *where]
+
+
+def postgres_programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs, the newest; None if there is none."""
+    in_path = shutil.which("initdb")
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda one: float(one.parts[4])
+    )
+    found = [*debian, *([Path(in_path)] if in_path else [])]
+    return found[-1].resolve().parent if found else None
