@@ -60,7 +60,7 @@ def main() -> None:
 def measures(folder: Path, repeats: int) -> list[list[tuple]]:
     """Return a list of rows for each group of things measured in turn."""
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
-    data = ["data=synthetic"]
+    data = ["data=synthetic", "resume=false"]
     groups = [
         in_turn(
             repeats,
@@ -73,7 +73,7 @@ def measures(folder: Path, repeats: int) -> list[list[tuple]]:
     ]
     root = os.environ.get("LVH_LUDB_ROOT")
     if root:
-        data = [f"data.root={root}"]
+        data = [f"data.root={root}", "resume=false"]
         printed(LOAD.format(root=root), folder, cache)  # once, so that the cache exists
         groups.append(
             in_turn(
