@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from lvh.features import FeatureSet
     from lvh.fold_store import FoldStore
     from lvh.folds import Split
-    from lvh.training import KerasLearner, Program
+    from lvh.program import Program
+    from lvh.training import KerasLearner
 
 Verdict = Literal["go on", "pause", "stop"]
 _PROGRAMS = 16  # kept, for trials that take turns
@@ -309,7 +310,7 @@ def _program(
     threads: int | None,
 ) -> "Program":
     """Build and trace a model; every fold, and every configuration of its shape, shares it."""
-    from lvh.training import Program, start_backend
+    from lvh.program import Program, start_backend
 
     start_backend(threads)
     return Program(build(model, input_shape), batch_size)

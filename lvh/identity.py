@@ -11,7 +11,10 @@ from lvh.cohort import fingerprint
 from lvh.config import RunSettings
 from lvh.folds import Split
 
-_DECIDING = ("cohort", "folds", "training", "metrics", "crossval", "sources", "features", "models")
+_DECIDING = (
+    *("cohort", "folds", "program", "training", "metrics", "crossval"),
+    *("sources", "features", "models"),
+)
 """The rooms whose code a fold's result depends on."""
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn")

@@ -20,7 +20,8 @@ ROOMS = {
     "models": {"errors"},
     "sources": {"cohort", "errors", "files"},
     "features": {"cohort", "errors"},
-    "training": {"metrics", "errors"},
+    "program": {"metrics", "errors"},
+    "training": {"program", "metrics", "errors"},
     "crossval": {"features", "folds", "training", "metrics", "errors"},
     "racing": {"errors"},
     "study": set(),
@@ -38,7 +39,16 @@ ROOMS = {
     "console": {"cohort", "config", "crossval", "features", "folds", "metrics", "tracking"},
     "evaluation": {
         *("artifacts", "cohort", "config", "console", "crossval", "errors", "features", "figures"),
-        *("fold_store", "folds", "identity", "models", "sources", "tracking", "training"),
+        *(
+            "fold_store",
+            "folds",
+            "identity",
+            "models",
+            "program",
+            "sources",
+            "tracking",
+            "training",
+        ),
     },
     "worker": {
         *(
@@ -61,8 +71,8 @@ ROOMS = {
     "hydra_errors": {"config", "errors", "tracking"},
 }
 HEAVY = {
-    "keras": {"training", "models"},
-    "tensorflow": {"training", "models"},
+    "keras": {"program", "training", "models"},
+    "tensorflow": {"program", "training", "models"},
     "mlflow": {"tracking"},
     "sklearn": {"folds", "models", "figures"},
     "matplotlib": {"figures", "report"},

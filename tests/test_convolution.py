@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from lvh.models.convolution import Conv1D
-from lvh.training import start_backend
+from lvh.program import start_backend
 
 
 @pytest.fixture(scope="module", autouse=True)

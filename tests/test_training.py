@@ -11,7 +11,8 @@ from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
-from lvh.training import KerasLearner, Program, TrainSettings, check_train, start_backend
+from lvh.program import Program, start_backend
+from lvh.training import KerasLearner, TrainSettings, check_train
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 

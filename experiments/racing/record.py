@@ -28,8 +28,9 @@ from lvh.features import FeatureSet, filled, ntp, raw
 from lvh.folds import CvSettings, Split, splits
 from lvh.metrics import score
 from lvh.models import cnn, dnn
+from lvh.program import Program, start_backend
 from lvh.sources.ludb import LudbSettings, load
-from lvh.training import KerasLearner, TrainSettings, start_backend
+from lvh.training import KerasLearner, TrainSettings
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("ap", "accuracy", "roc_auc")
@@ -98,7 +99,9 @@ def dense(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[Configur
         model = dnn.build(dnn.DnnSettings("dnn", units, params["l2"], 0.99), features.input_shape)
         train = replace(TRAIN, learning_rate=params["learning_rate"])
         folds = splits(features.y, features.subjects, CV)
-        yield Configuration(params, features, KerasLearner(model, train), folds)
+        yield Configuration(
+            params, features, KerasLearner(Program(model, train.batch_size), train), folds
+        )
 
 
 def convolutional(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[Configuration]:
@@ -117,7 +120,8 @@ def convolutional(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[
             bn_momentum=0.9,
         )
         model = cnn.build(settings, features.input_shape)
-        learner = KerasLearner(model, replace(TRAIN, epochs=CNN_EPOCHS))
+        train = replace(TRAIN, epochs=CNN_EPOCHS)
+        learner = KerasLearner(Program(model, train.batch_size), train)
         yield Configuration(params, features, learner, folds)
 
 
