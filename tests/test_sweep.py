@@ -229,6 +229,7 @@ def test_other_folds_are_another_study(serial, again, tmp_path):
     assert kept(tmp_path) == 3 * 4 * FOLDS
 
 
+@pytest.mark.slow
 def test_racing_stops_what_cannot_win(tmp_path):
     """The hopeless learning rate gets its first folds and no more."""
     done = command(
