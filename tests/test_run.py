@@ -198,7 +198,7 @@ def test_a_traceback_is_there_for_who_asks(tmp_path):
 
 def interrupted(cwd: Path, *numbers: signal.Signals, after: str) -> Done:
     """Signal a run, with all its processes, once it has shown a line; as a terminal does."""
-    process = start(*SMALL, "train.epochs=500", cwd=cwd)  # a fold takes seconds
+    process = start(*SMALL, "train.epochs=20000", cwd=cwd)  # a fold takes seconds
     while not (line := process.stdout.readline()).startswith(after):
         assert line, process.stderr.read()
     for number in numbers:
