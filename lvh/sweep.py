@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, suppress
@@ -31,6 +32,7 @@ _TRIED = 1000
 """Points that are looked at to find a valid one."""
 
 _RELAUNCHES = 30
+_ENDING, _POLL = 30.0, 0.2  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +72,29 @@ def run_sweep(sweep: Sweep) -> None:
     name = _identity(sweep, point, settings, prepared)
     storage = Storage(settings.search.storage)
     study = create(storage, name, description, anew=not settings.resume)
-    key = RunKey(study.name)
+    key, owner = RunKey(study.name), uuid4().hex
+    short = description.title.partition(" on ")[0]  # the data stand in the runs below
     warm_up(settings.tracking)
     with ExitStack() as stack:
         with storage.exclusive():  # of commands that start at once one makes the run
             tracked = stack.enter_context(
-                tracked_run(settings.tracking, "sweep", description.title, {}, {}, key)
+                tracked_run(settings.tracking, "sweep", short, {}, {}, key)
             )
             opened = tracked.opened
         _announce(study, storage, sweep.workers)
         try:
-            done = _trained(sweep, study, settings, None if opened is None else opened.run_id)
+            parent = None if opened is None else opened.run_id
+            done = _trained(sweep, study, settings, parent, owner)
         except BaseException:
             with suppress(LvhError):  # the interruption is what is to be told
-                _close_interrupted(study, tracked)
+                _close_interrupted(study, tracked, owner)
             raise
         result = result_of(study, settings.store)
         _show(result, done, sweep.folder / "report")
         tracked.log_folder(sweep.folder / "report")
         if opened is not None:
             say(compare_hint(settings.tracking, opened))
-        _close_interrupted(study, tracked)
+        _close_interrupted(study, tracked, owner)
         if tracked.leaves_running:
             say("other processes still train trials of this study")
         faults = dict.fromkeys(fault for one in done for fault in one.faults)
@@ -257,9 +261,10 @@ def _announce(study: Study, storage: Storage, workers: int | None) -> None:
         say(f"{ended} trials are done already, {len(trials) - ended} were begun")
 
 
-def _trained(sweep: Sweep, study: Study, settings: RunSettings, parent: str | None) -> list[Work]:
+def _trained(
+    sweep: Sweep, study: Study, settings: RunSettings, parent: str | None, owner: str
+) -> list[Work]:
     """Let processes train until nothing is left; start them again if some of them die."""
-    owner = uuid4().hex
     n_workers = sweep.workers or 1
     given = [f"search.study='{study.name}'", f"search.owner={owner}"]
     given += [f"tracking.parent={parent or 'null'}"]
@@ -280,12 +285,21 @@ def _trained(sweep: Sweep, study: Study, settings: RunSettings, parent: str | No
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
 
 
-def _close_interrupted(study: Study, tracked: Tracked) -> None:
-    """End the runs of trials that no living process trains any more."""
-    for run_id in study.run_ids(study.free_open()):
-        tracked.close(run_id)
-    if study.at_work():
+def _close_interrupted(study: Study, tracked: Tracked, owner: str) -> None:
+    """End the runs of trials that no living process trains any more.
+
+    Processes of this command that are being ended are waited for: they may have the time to
+    record it themselves.
+    """
+    deadline = time.monotonic() + _ENDING
+    while study.at_work(owner) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    if study.at_work():  # others go on: only what is known to be free is closed
         tracked.leave("RUNNING")
+        for run_id in study.run_ids(study.free_open()):
+            tracked.close(run_id)
+    elif study.free_open():
+        tracked.close_below()
 
 
 def _show(result: StudyResult, done: list[Work], folder: Path) -> None:

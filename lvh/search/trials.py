@@ -118,10 +118,18 @@ class Study:
             open_ = [one for one in self._trials() if one.state == TrialState.RUNNING]
             return not open_ and self._n_left() <= 0
 
-    def at_work(self) -> list[int]:
-        """Return the numbers of the open trials that a living process holds."""
+    def at_work(self, owner: str | None = None) -> list[int]:
+        """Return the numbers of the open trials that a living process holds.
+
+        Args:
+            owner: Count only those of one command.
+        """
         with self._storage.exclusive():
-            return [one.number for one in self._open() if not self._free(one.number)]
+            return [
+                one.number
+                for one in self._open()
+                if owner in (None, one.user_attrs.get("owner")) and not self._free(one.number)
+            ]
 
     def untracked(self) -> list[int]:
         """Return the numbers of the trials that are finished but not tracked."""

@@ -167,6 +167,10 @@ class Tracked:
         """Whether the run goes on beside this process."""
         return self._leaving == "RUNNING"
 
+    def close_below(self) -> None:
+        """End the open runs below this one as KILLED."""
+        self._later("close_below")
+
     def close(self, run_id: str) -> None:
         """End another run as KILLED: its process was ended with no time to say so."""
         self._later("close", run_id)

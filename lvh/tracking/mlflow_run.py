@@ -159,6 +159,11 @@ class MlflowRun:
         if not self._complete:
             self._client.set_tag(self._run_id, name, value[:5000])
 
+    def close_below(self) -> None:
+        """End the open runs below this one as KILLED."""
+        for run in self._below(self._run_id):
+            self.close(run.info.run_id)
+
     def close(self, run_id: str) -> None:
         """End another run as KILLED, unless it has ended."""
         for run in [*self._below(run_id), self._client.get_run(run_id)]:
