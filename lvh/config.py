@@ -17,7 +17,8 @@ from lvh.metrics import NAMES
 from lvh.models import MODELS
 from lvh.search import SearchSettings
 from lvh.sources import SOURCES
-from lvh.tracking import Plain, TrackingSettings
+from lvh.study import Plain
+from lvh.tracking import TrackingSettings
 from lvh.training import TrainSettings, check_train
 
 _GROUP = re.compile(

@@ -23,5 +23,14 @@ class EnvironmentFault(LvhError):
     exit_code = 3
 
 
+def as_told(error: Exception) -> LvhError:
+    """Return an error of ours as it is, and any other as a fault in one line."""
+    if isinstance(error, LvhError):
+        return error
+    lines = str(error).strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return LvhError(f"unexpected {type(error).__name__}: {reason} (HYDRA_FULL_ERROR=1 shows where)")
+
+
 class TrackingFault(EnvironmentFault):
     """The tracking store failed; what was trained is kept."""

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
 from lvh.config import RunSettings
 from lvh.errors import EnvironmentFault, InputError
+from lvh.study import Verdict
 
 if TYPE_CHECKING:
     from lvh.cohort import Cohort
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from lvh.program import Program
     from lvh.training import KerasLearner
 
-Verdict = Literal["go on", "pause", "stop"]
 _PROGRAMS = 16  # kept, for trials that take turns
 
 

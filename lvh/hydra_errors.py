@@ -11,7 +11,7 @@ from hydra.errors import (
 )
 from omegaconf.errors import OmegaConfBaseException
 
-from lvh.errors import InputError, LvhError
+from lvh.errors import InputError, LvhError, as_told
 
 _FROM_HYDRA = re.compile("Config group override must be|Only one of --")
 _MISSING = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^']*)'")
@@ -35,9 +35,7 @@ def explained(error: Exception) -> LvhError:
         return InputError(_first_line(error))
     if isinstance(error, ValueError) and _FROM_HYDRA.match(str(error)):
         return InputError(_first_line(error))
-    return LvhError(
-        f"unexpected {type(error).__name__}: {_first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
-    )
+    return as_told(error)
 
 
 def _missing(error: MissingConfigException) -> str:

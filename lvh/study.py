@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 Plain = str | int | float | bool | None
 State = Literal["complete", "stopped", "failed", "open"]
+Verdict = Literal["go on", "pause", "stop"]
+"""What becomes of a trial after a fold: the next one, a turn of others, or its end."""
 
 _DOWN = ("loss", "brier", "seconds")
 """What is better when it is lower."""

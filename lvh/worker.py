@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from lvh.cohort import fingerprint
 from lvh.config import RunSettings
 from lvh.console import Shown, say
-from lvh.errors import EnvironmentFault, LvhError, TrackingFault
-from lvh.evaluation import Place, Prepared, Verdict, evaluate, prepare
+from lvh.errors import EnvironmentFault, LvhError, TrackingFault, as_told
+from lvh.evaluation import Place, Prepared, evaluate, prepare
 from lvh.fold_store import FoldStore
 from lvh.search.space import overrides
 from lvh.search.storage import Storage
 from lvh.search.trials import Claim, Study
-from lvh.study import FoldScore
+from lvh.study import FoldScore, Verdict
 from lvh.tracking import RunKey, TrackingSettings, tracked_run
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Worker:
     trained: int = 0
     faults: list[str] = field(default_factory=list)
     left: set[int] = field(default_factory=set)
-    """Trials that are finished but could not be tracked from here."""
+    """Trials that this process can do no more for."""
 
     def train(self, claim: Claim) -> None:
         """Train a trial as far as it may go; its failure is its own."""
@@ -111,8 +111,8 @@ class _Worker:
             raise
         except Exception as error:
             self.left.add(claim.number)
-            self.study.fail(claim.number, str(_told(error)))
-            say(f"FAILED {settings.name}: {_told(error)}", style="red")
+            self.study.fail(claim.number, str(as_told(error)))
+            say(f"FAILED {settings.name}: {as_told(error)}", style="red")
 
     def _evaluate(
         self, claim: Claim, settings: RunSettings, prepared: Prepared, place: Place
@@ -190,12 +190,3 @@ def record_failure(tracking: TrackingSettings, study: str, claim: Claim, error: 
             raise error
     except LvhError:
         return
-
-
-def _told(error: Exception) -> LvhError:
-    if isinstance(error, LvhError):
-        return error
-    lines = str(error).strip().splitlines() or [""]
-    return LvhError(
-        f"unexpected {type(error).__name__}: {lines[0]} (HYDRA_FULL_ERROR=1 shows where)"
-    )

@@ -31,13 +31,15 @@ ROOMS = {
     "report": {"console", "errors", "files", "fold_store", "metrics", "search", "study"},
     "figures": {"crossval", "metrics", "files"},
     "artifacts": {"crossval", "features", "folds", "training", "metrics", "files"},
-    "tracking": {"cohort", "crossval", "metrics", "errors"},
+    "tracking": {"study", "cohort", "crossval", "metrics", "errors"},
     "config": {
+        "study",
         *("errors", "features", "folds", "metrics", "models", "search", "sources", "tracking"),
         "training",
     },
     "console": {"cohort", "config", "crossval", "features", "folds", "metrics", "tracking"},
     "evaluation": {
+        "study",
         *("artifacts", "cohort", "config", "console", "crossval", "errors", "features", "figures"),
         *(
             "fold_store",

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -19,9 +19,7 @@ from lvh.search.samplers import NewPoints
 from lvh.search.space import size
 from lvh.search.stopping import is_beaten, pruner
 from lvh.search.storage import DESCRIPTION, WHEN, Storage
-from lvh.study import FoldScore, Plain
-
-Verdict = Literal["go on", "pause", "stop"]
+from lvh.study import FoldScore, Plain, Verdict
 
 _UNTRACKED = "untracked"
 _DEATHS = 3

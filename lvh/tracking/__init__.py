@@ -21,13 +21,13 @@ from pydantic import Field
 from lvh.cohort import Cohort
 from lvh.crossval import CVResult, FoldResult
 from lvh.errors import InputError, TrackingFault
+from lvh.study import Plain
 
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor
 
     from lvh.tracking.mlflow_run import MlflowRun
 
-Plain = str | int | float | bool | None
 Level = Literal["sweep", "configuration", "fold"]
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 

@@ -33,7 +33,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.crossval import CVResult, FoldResult
 from lvh.metrics import NAMES
-from lvh.tracking import Level, OpenedRun, Plain, RunToOpen
+from lvh.study import Plain
+from lvh.tracking import Level, OpenedRun, RunToOpen
 
 FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What a store raises when it cannot be reached, read or written."""
