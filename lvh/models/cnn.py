@@ -74,15 +74,16 @@ def build(settings: CnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
     from keras import layers
 
     from lvh.models.convolution import Conv1D
+    from lvh.models.layers import BatchNormalization, Dropout
 
     model = keras.Sequential([keras.Input(input_shape)], name="cnn")
     for block, filters in enumerate(settings.filters):
         if block == 0:
             model.add(layers.Conv1D(filters, settings.kernel_size, strides=settings.strides))
         else:
-            model.add(layers.Dropout(settings.dropout))
+            model.add(Dropout(settings.dropout))
             model.add(Conv1D(filters, _LATER_KERNEL))
-        model.add(layers.BatchNormalization(momentum=settings.bn_momentum))
+        model.add(BatchNormalization(momentum=settings.bn_momentum))
         model.add(layers.ReLU())
     model.add(layers.GlobalAveragePooling1D())
     model.add(layers.Dense(1, activation="sigmoid"))

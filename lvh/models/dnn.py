@@ -38,16 +38,18 @@ def build(settings: DnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
     import keras
     from keras import layers
 
+    from lvh.models.layers import BatchNormalization
+
     first, second, third = settings.units
     return keras.Sequential(
         [
             keras.Input(input_shape),
             layers.Dense(first, activation="relu"),
-            layers.BatchNormalization(momentum=settings.bn_momentum),
+            BatchNormalization(momentum=settings.bn_momentum),
             layers.Dense(
                 second, activation="relu", kernel_regularizer=keras.regularizers.L2(settings.l2)
             ),
-            layers.BatchNormalization(momentum=settings.bn_momentum),
+            BatchNormalization(momentum=settings.bn_momentum),
             layers.Dense(third, activation="relu"),
             layers.Dense(1, activation="sigmoid"),
         ],
