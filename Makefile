@@ -7,7 +7,7 @@ BIN := .venv/bin
 ENV := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env run sweep report test test-slow services-test lint format bench ui wheel lock clean
+.PHONY: help env run sweep report test test-slow services-test lint format bench bench-quick ui wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,14 +46,17 @@ format: $(ENV) ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(ENV) ## measure start, reading, tracking and training; writes experiments/speed/
-	$(BIN)/python experiments/speed/measure.py
+bench: $(ENV) ## measure all that a user waits for; writes experiments/speed/; ARGS="--only dnn"
+	$(BIN)/python experiments/speed/measure.py $(ARGS)
+
+bench-quick: $(ENV) ## a look at it in under 3 minutes; writes outputs/bench-quick/
+	$(BIN)/python experiments/speed/measure.py --quick $(ARGS)
 
 wheel: $(ENV) ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
-lock: $(ENV) ## solve requirements.lock anew: versions and hashes for Python 3.11 to 3.13
-	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+lock: $(ENV) ## solve requirements.lock anew, for Python 3.11 to 3.13; without torch and its gigabytes
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra jax --extra postgresql --extra slurm --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 
 clean: ## remove what commands here have made, except results
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

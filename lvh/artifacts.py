@@ -4,7 +4,6 @@ import csv
 import importlib.metadata
 import io
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 import lvh
+from lvh.backends import BACKENDS
 from lvh.crossval import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
@@ -19,7 +19,7 @@ from lvh.folds import Split
 from lvh.metrics import NAMES, THRESHOLD
 from lvh.training import History
 
-_VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "hydra-core", "mlflow")
+_VERSIONED = ("keras", "numpy", "scikit-learn", "hydra-core", "mlflow")
 
 
 def git_commit() -> str:
@@ -34,19 +34,24 @@ def git_commit() -> str:
         return "none"
 
 
-def versions(threads: int | None) -> dict[str, str]:
+def versions(backend: str, threads: int) -> dict[str, str]:
     """Return what may influence a result, to its last bit, beside the settings.
 
     Args:
-        threads: Of TensorFlow; None for all cores.
+        backend: That trains.
+        threads: That it has.
     """
     return {
-        "threads": str(threads or len(os.sched_getaffinity(0))),
+        "backend": backend,
+        "threads": str(threads),
         "lvh": lvh.__version__,
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: importlib.metadata.version(name) for name in _VERSIONED},
+        **{
+            name: importlib.metadata.version(name)
+            for name in (*BACKENDS[backend].distributions, *_VERSIONED)
+        },
     }
 
 

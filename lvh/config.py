@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
+from lvh.backends import Name
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.folds import CvSettings
@@ -42,6 +43,7 @@ class RunSettings:
         train: How a model is trained.
         search: How a sweep chooses and stops; of no account for a single run.
         tracking: Where results are tracked.
+        backend: The library below Keras that trains, of `lvh.backends.BACKENDS`.
         seed: Of weights, dropout and order of the records.
         resume: Take finished folds, and the run they belong to, from an earlier process.
         store: Folder of the finished folds.
@@ -54,6 +56,7 @@ class RunSettings:
     train: TrainSettings
     search: SearchSettings
     tracking: TrackingSettings
+    backend: Name
     seed: int
     resume: bool
     store: str
@@ -70,7 +73,7 @@ class RunSettings:
 
     def params(self) -> dict[str, Plain]:
         """Flatten the settings for comparison: choices and kernel and stride by plain names."""
-        flat: dict[str, Plain] = {"seed": self.seed}
+        flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
         for group in ("data", "features", "model"):
             flat[group] = getattr(self, group).name
         for group in ("data", "features", "model", "cv", "train"):
@@ -88,6 +91,7 @@ class RunSettings:
 class _Ungrouped:
     """The settings that belong to no group."""
 
+    backend: Name
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
     resume: Annotated[bool, Strict()]
     store: Annotated[str, Field(min_length=1)]

@@ -107,25 +107,32 @@ def fold_results(
 
 
 def conclude(
-    features: FeatureSet, results: Sequence[FoldResult], baselines: Mapping[str, Baseline]
+    features: FeatureSet, results: Sequence[FoldResult], baselines: Mapping[str, Summary]
 ) -> CVResult:
     """Summarise folds, in whatever order they were trained.
 
     Args:
         features: Inputs and labels.
         results: Of all folds.
-        baselines: Scored on the same folds, by age and sex.
+        baselines: From `baseline_summaries` on the same folds.
     """
     ordered = sorted(results, key=lambda result: (result.split.repeat, result.split.fold))
     splits = tuple(result.split for result in ordered)
     return CVResult(
         folds=tuple(ordered),
         summary=_summary(features, splits, [result.y_score for result in ordered]),
-        baselines={
-            name: _summary(features, splits, _baseline_scores(features, splits, baseline))
-            for name, baseline in baselines.items()
-        },
+        baselines=baselines,
     )
+
+
+def baseline_summaries(
+    features: FeatureSet, splits: tuple[Split, ...], baselines: Mapping[str, Baseline]
+) -> dict[str, Summary]:
+    """Score baselines, which know age and sex, on the folds of a cross-validation."""
+    return {
+        name: _summary(features, splits, _baseline_scores(features, splits, baseline))
+        for name, baseline in baselines.items()
+    }
 
 
 def _fold(

@@ -10,26 +10,29 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
+from lvh.backends import check_installed, cores, new_program, start, threads_of
 from lvh.config import RunSettings
 from lvh.errors import EnvironmentFault, InputError
+from lvh.models import MODELS
 from lvh.study import Verdict
 
 if TYPE_CHECKING:
+    from lvh.backends import Program
     from lvh.cohort import Cohort
     from lvh.console import Shown
-    from lvh.crossval import CVResult, FoldResult
+    from lvh.crossval import CVResult, FoldResult, Summary
     from lvh.features import FeatureSet
     from lvh.fold_store import FoldStore
     from lvh.folds import Split
-    from lvh.program import Program
     from lvh.training import KerasLearner
 
 _PROGRAMS = 16  # kept, for trials that take turns
+_PREPARED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """All that is known before anything is trained."""
+    """All that is known before anything is trained; configurations that agree in it share it."""
 
     cohort: "Cohort"
     features: "FeatureSet"
@@ -97,16 +100,22 @@ def prepare(settings: RunSettings) -> Prepared:
     """Do all that costs little and may be refused.
 
     Raises:
+        EnvironmentFault: The backend is not installed.
         InputError: The data, or what the settings ask of it, does not fit.
     """
-    from lvh.features import FORMS
-    from lvh.folds import splits
-    from lvh.models import MODELS
+    check_installed(settings.backend)
+    prepared = _prepared(settings.data, settings.features, settings.cv)
+    MODELS[settings.model.name].check(settings.model, prepared.features.input_shape)
+    return prepared
 
-    cohort = _cohort(settings.data)
-    features = FORMS[settings.features.name].extract(cohort, settings.features)
-    MODELS[settings.model.name].check(settings.model, features.input_shape)
-    return Prepared(cohort, features, splits(features.y, features.subjects, settings.cv))
+
+def automatic_threads(settings: RunSettings) -> int:
+    """Return how many threads a process has that nobody gave a number.
+
+    Steps on tabular inputs are too small to share: on two threads they take two to three times
+    as long.
+    """
+    return 1 if MODELS[settings.model.name].inputs == "tabular" else cores()
 
 
 def evaluate(
@@ -162,7 +171,8 @@ class _Evaluation:
         settings, cohort, features = self.settings, self.prepared.cohort, self.prepared.features
         store = FoldStore(Path(settings.store))
         known = self._known(store, order) if settings.resume else {}
-        versions = artifacts.versions(settings.train.threads)
+        threads = threads_of(settings.backend, settings.train.threads, automatic_threads(settings))
+        versions = artifacts.versions(settings.backend, threads)
         place = self.place
         artifacts.write_before(place.folder, place.config, versions, features, order)
         watch = Watch(settings, order, place.shown, place.title)
@@ -232,11 +242,10 @@ class _Evaluation:
     def _conclude(self, tracked: Any, watch: Any) -> None:
         from lvh import artifacts, figures
         from lvh.crossval import conclude
-        from lvh.models.baselines import BASELINES
 
         features, cohort = self.prepared.features, self.prepared.cohort
         folder = self.place.folder
-        result = conclude(features, self.done, BASELINES)
+        result = conclude(features, self.done, _baselines(self.prepared))
         artifacts.write_after(folder, features, result)
         figures.draw_all(result, features.y, f"{self.settings.name} on {cohort.name}", folder)
         self.observer.on_result(result)
@@ -245,15 +254,15 @@ class _Evaluation:
         watch.conclude(result, cohort, folder)  # seen even if the store fails now
 
     def _learner(self) -> "KerasLearner":
-        from lvh.models import MODELS
         from lvh.training import KerasLearner
 
         settings, shape = self.settings, self.prepared.features.input_shape
         train, l2 = settings.train, getattr(settings.model, "l2", None)
         model = settings.model if l2 is None else replace(settings.model, l2=0.0)
         build = MODELS[model.name].build
+        start(settings.backend, train.threads, automatic_threads(settings))
         return KerasLearner(
-            _program(build, model, shape, train.batch_size, train.threads), train, l2
+            _program(build, model, shape, train.batch_size, train.precision), train, l2
         )
 
     def _known(self, store: "FoldStore", order: "Sequence[Split]") -> "dict[str, FoldResult]":
@@ -301,16 +310,32 @@ def _cohort(settings: Any) -> "Cohort":
     return cohort
 
 
+@lru_cache(maxsize=_PREPARED)
+def _prepared(data: Any, features: Any, cv: Any) -> Prepared:
+    """Extract features and draw folds."""
+    from lvh.features import FORMS
+    from lvh.folds import splits
+
+    cohort = _cohort(data)
+    extracted = FORMS[features.name].extract(cohort, features)
+    return Prepared(cohort, extracted, splits(extracted.y, extracted.subjects, cv))
+
+
+@lru_cache(maxsize=_PREPARED)
+def _baselines(prepared: Prepared) -> "dict[str, Summary]":
+    from lvh.crossval import baseline_summaries
+    from lvh.models.baselines import BASELINES
+
+    return baseline_summaries(prepared.features, prepared.splits, BASELINES)
+
+
 @lru_cache(maxsize=_PROGRAMS)
 def _program(
     build: Callable[[Any, tuple[int, ...]], Any],
     model: Any,
     input_shape: tuple[int, ...],
     batch_size: int,
-    threads: int | None,
+    precision: str,
 ) -> "Program":
-    """Build and trace a model; every fold, and every configuration of its shape, shares it."""
-    from lvh.program import Program, start_backend
-
-    start_backend(threads)
-    return Program(build(model, input_shape), batch_size)
+    """Build and compile a model; every fold, and every configuration of its shape, shares it."""
+    return new_program(lambda: build(model, input_shape), batch_size, precision)

@@ -7,24 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import lvh
+from lvh.backends import BACKENDS
 from lvh.cohort import fingerprint
 from lvh.config import RunSettings
 from lvh.folds import Split
 
 _DECIDING = (
-    *("cohort", "folds", "program", "training", "metrics", "crossval"),
+    *("cohort", "folds", "backends", "training", "metrics", "crossval"),
     *("sources", "features", "models"),
 )
 """The rooms whose code a fold's result depends on."""
 
-_LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn")
+_LIBRARIES = ("keras", "numpy", "scikit-learn")
+"""Those of every backend, beside its own."""
 
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
+@lru_cache
+def code_version(backend: str) -> str:
     """Hash the code and the libraries that decide a result.
 
     How results are tracked, shown or searched for does not count.
+
+    Args:
+        backend: Whose libraries count.
     """
     package = Path(lvh.__file__).parent
     files = [
@@ -34,7 +39,8 @@ def code_version() -> str:
         if file.is_file()
     ]
     sources = [(file.relative_to(package).as_posix(), file.read_text("utf-8")) for file in files]
-    return fingerprint(sources, [importlib.metadata.version(name) for name in _LIBRARIES])
+    libraries = (*BACKENDS[backend].distributions, *_LIBRARIES)
+    return fingerprint(sources, [importlib.metadata.version(name) for name in libraries])
 
 
 def fold_key(settings: RunSettings, data: str, split: Split) -> str:
@@ -49,7 +55,7 @@ def fold_key(settings: RunSettings, data: str, split: Split) -> str:
         split: Which records have which part.
     """
     return fingerprint(
-        code_version(),
+        code_version(settings.backend),
         data,
         deciding(settings),
         (split.repeat, split.fold),
@@ -70,4 +76,5 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
     # with fewer cores is still the same run
     train = replace(settings.train, threads=None)
     groups = {"features": settings.features, "model": settings.model, "train": train}
-    return {name: asdict(group) for name, group in groups.items()} | {"seed": settings.seed}
+    alone = {"seed": settings.seed, "backend": settings.backend}
+    return {name: asdict(group) for name, group in groups.items()} | alone

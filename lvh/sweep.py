@@ -1,6 +1,5 @@
 """A sweep: one study, trained by one process or many, all below one tracked run."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,11 +10,12 @@ from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
+from lvh.backends import cores
 from lvh.cohort import fingerprint
 from lvh.config import RunSettings
 from lvh.console import compare_hint, console, say
 from lvh.errors import EnvironmentFault, InputError, LvhError
-from lvh.evaluation import Prepared, prepare
+from lvh.evaluation import Prepared, automatic_threads, prepare
 from lvh.identity import code_version, deciding
 from lvh.report import sentences, table, write
 from lvh.search.description import Description, chosen_sampler
@@ -61,12 +61,17 @@ def run_sweep(sweep: Sweep) -> None:
     """Train what is left of a study, alone or beside other commands, and show what it came to.
 
     Raises:
-        InputError: Not one point is valid.
+        InputError: Not one point is valid, or the backend is swept.
         LvhError: Some configuration failed; the table has been shown.
         EnvironmentFault: Something could not be written or tracked; the table has been shown.
     """
     if not sweep.space:
         raise InputError("expected something to sweep, such as kernel=250,400")
+    if any(_group(name) == "backend" for name in sweep.space):
+        raise InputError(
+            "backend: expected one for a whole sweep, for a process cannot change it. "
+            "Start a sweep for each"
+        )
     point, settings, prepared = _first_valid(sweep)
     description = _described(sweep, settings, prepared)
     name = _identity(sweep, point, settings, prepared)
@@ -105,11 +110,6 @@ def run_sweep(sweep: Sweep) -> None:
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")
-
-
-def cores() -> int:
-    """Return how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _first_valid(sweep: Sweep) -> tuple[Point, RunSettings, Prepared]:
@@ -182,7 +182,7 @@ def _identity(sweep: Sweep, point: Point, settings: RunSettings, prepared: Prepa
     search = settings.search
     question = (search.objectives, search.race, search.pruner, search.burn_in, search.seed)
     digest = fingerprint(
-        code_version(),
+        code_version(settings.backend),
         _fingerprints(sweep, prepared),
         [(split.train.tolist(), split.scored.tolist()) for split in prepared.splits],
         _options(sweep, point, settings),
@@ -270,7 +270,8 @@ def _trained(
     given += [f"tracking.parent={parent or 'null'}"]
     if sweep.is_local:
         share = max(1, cores() // n_workers)
-        given += [f"train.threads={min(settings.train.threads or share, share)}"]
+        threads = settings.train.threads or automatic_threads(settings)
+        given += [f"train.threads={min(threads, share)}"]
     for _ in range(_RELAUNCHES):
         if study.finished and not study.untracked():
             say("nothing to train: all trials of this study are done (resume=false starts anew)")

@@ -3,21 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
+from lvh.backends import Floats, Labels, Precision, Program
 from lvh.errors import InputError, LvhError
 from lvh.metrics import THRESHOLD, binary_cross_entropy
-from lvh.program import Program, assign, values_of
 
-if TYPE_CHECKING:
-    import keras
-
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
 OnEpoch = Callable[[int], None]
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
@@ -35,7 +30,9 @@ class TrainSettings:
         patience: Stop after so many epochs without a lower validation loss; None trains all
             epochs. Needs `cv.validation` above 0: the scored fold never stops a training.
         restore_best: With patience, keep the weights of the lowest validation loss.
-        threads: Processor threads; None for all cores, shared among parallel runs.
+        threads: Processor threads; None for one on tabular inputs, and all cores, shared among
+            parallel runs, on signals.
+        precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 
     epochs: Annotated[int, Strict(), Field(ge=1)]
@@ -44,6 +41,7 @@ class TrainSettings:
     patience: Annotated[int, Strict(), Field(ge=1)] | None
     restore_best: Annotated[bool, Strict()]
     threads: Annotated[int, Strict(), Field(ge=1)] | None
+    precision: Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,13 @@ class KerasLearner:
             l2: Weight penalty of the layers that have one; None leaves that of the build.
         """
         self._program = program
-        self._model = program.model
         self._settings = settings
         self._l2 = l2
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters, trainable or not."""
-        return int(self._model.count_params())
+        return self._program.n_parameters
 
     def fit(
         self,
@@ -130,30 +127,28 @@ class KerasLearner:
         Raises:
             LvhError: The loss is no longer finite.
         """
-        import tensorflow as tf
-
         # an order of our own: Keras's `fit` under a seed shows the same batches in every epoch
         of_weights, of_order = seed.spawn(2)
         self._program.begin_anew(of_weights, self._l2)
         order = np.random.default_rng(of_order)
-        data = tf.constant(X), tf.constant(y.astype(np.float32))
+        data = self._program.place(X, y)
         log: list[tuple[float, float, float, float]] = []
         watch = _BestEpoch(self._settings)
         at_once = 1
         while len(log) < self._settings.epochs and not watch.has_stopped:
             started = time.perf_counter()
             n_epochs = min(at_once, self._settings.epochs - len(log))
-            for loss, accuracy in self._train(data, order, n_epochs):
+            for loss, accuracy in self._train(data, len(y), order, n_epochs):
                 validation = self._evaluate(X_validation, y_validation)
                 log.append((loss, accuracy, *validation))
                 self._check(loss, len(log))
                 on_epoch(len(log))
             if len(y_validation):
-                watch.see(len(log), validation[0], self._model)
+                watch.see(len(log), validation[0], self._program)
             else:  # nothing is looked at between epochs: run as many as a person waits for
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
-        kept_epoch = watch.restore(len(log), self._model)
+        kept_epoch = watch.restore(len(log), self._program)
         loss_, accuracy_, validation_loss, validation_accuracy = zip(*log, strict=True)
         has_validation = len(y_validation) > 0
         return History(
@@ -167,7 +162,7 @@ class KerasLearner:
     def predict(self, X: Floats) -> npt.NDArray[np.float64]:
         """Return P(label = 1) in inference mode, shape (n_records,)."""
         parts = [
-            self._program.scores(X[at : at + _PREDICTION_BATCH]).numpy()
+            self._program.scores(X[at : at + _PREDICTION_BATCH])
             for at in range(0, len(X), _PREDICTION_BATCH)
         ]
         return np.concatenate(parts).astype(np.float64)
@@ -179,13 +174,12 @@ class KerasLearner:
         return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
 
     def _train(
-        self, data: tuple[Any, Any], order: np.random.Generator, n_epochs: int
+        self, data: Any, n_records: int, order: np.random.Generator, n_epochs: int
     ) -> list[tuple[float, float]]:
         """Train some epochs in one call; return loss and accuracy of each."""
-        n_records = len(data[1])
         orders = np.stack([order.permutation(n_records) for _ in range(n_epochs)])
-        log = self._program.epochs(*data, orders, np.float32(self._settings.learning_rate))
-        return [(float(loss), float(accuracy)) for loss, accuracy in log.numpy()]
+        log = self._program.train(data, orders, self._settings.learning_rate)
+        return [(float(loss), float(accuracy)) for loss, accuracy in log]
 
     def _check(self, loss: float, epoch: int) -> None:
         if not np.isfinite(loss):
@@ -205,19 +199,19 @@ class _BestEpoch:
         self._weights: list[Any] | None = None
         self.has_stopped = False
 
-    def see(self, epoch: int, loss: float, model: "keras.Model") -> None:
+    def see(self, epoch: int, loss: float, program: Program) -> None:
         if self._settings.patience is None:
             return
         if loss < self._loss:
             self._loss, self._epoch = loss, epoch
-            self._weights = values_of(model.variables) if self._settings.restore_best else None
+            self._weights = program.values() if self._settings.restore_best else None
         self.has_stopped = epoch - self._epoch >= self._settings.patience
 
-    def restore(self, last_epoch: int, model: "keras.Model") -> int:
+    def restore(self, last_epoch: int, program: Program) -> int:
         """Put the best weights back, if they were kept, and return their epoch."""
         if self._weights is None:
             return last_epoch
-        assign(model.variables, self._weights)
+        program.assign(self._weights)
         return self._epoch
 
 

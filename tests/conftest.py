@@ -20,6 +20,11 @@ from lvh.sources import synthetic
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+BACKEND = os.environ.get("LVH_TEST_BACKEND", "tensorflow")
+"""What Keras runs on in this process; test_backends.py starts others for the other backends."""
+
+os.environ["KERAS_BACKEND"] = BACKEND
+
 # The same examples in every run, and no verdict that depends on the machine's speed.
 settings.register_profile("lvh", derandomize=True, deadline=None)
 settings.load_profile("lvh")

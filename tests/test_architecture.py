@@ -20,22 +20,22 @@ ROOMS = {
     "models": {"errors"},
     "sources": {"cohort", "errors", "files"},
     "features": {"cohort", "errors"},
-    "program": {"metrics", "errors"},
-    "training": {"program", "metrics", "errors"},
+    "backends": {"metrics", "errors"},
+    "training": {"backends", "metrics", "errors"},
     "crossval": {"features", "folds", "training", "metrics", "errors"},
     "racing": {"errors"},
     "study": set(),
-    "identity": {"cohort", "config", "folds"},
+    "identity": {"backends", "cohort", "config", "folds"},
     "fold_store": {"crossval", "features", "files", "folds", "metrics", "study", "training"},
     "search": {"cohort", "errors", "fold_store", "racing", "study", "tracking"},
     "report": {"console", "errors", "files", "fold_store", "metrics", "search", "study"},
     "figures": {"crossval", "metrics", "files"},
-    "artifacts": {"crossval", "features", "folds", "training", "metrics", "files"},
+    "artifacts": {"backends", "crossval", "features", "folds", "training", "metrics", "files"},
     "tracking": {"study", "cohort", "crossval", "metrics", "errors"},
     "config": {
         "study",
         *("errors", "features", "folds", "metrics", "models", "search", "sources", "tracking"),
-        "training",
+        *("backends", "training"),
     },
     "console": {"cohort", "config", "crossval", "features", "folds", "metrics", "tracking"},
     "evaluation": {
@@ -46,7 +46,7 @@ ROOMS = {
             "folds",
             "identity",
             "models",
-            "program",
+            "backends",
             "sources",
             "tracking",
             "training",
@@ -68,13 +68,15 @@ ROOMS = {
     },
     "sweep": {
         *("cohort", "config", "console", "errors", "evaluation", "fold_store", "identity"),
-        *("report", "search", "study", "tracking", "worker"),
+        *("backends", "report", "search", "study", "tracking", "worker"),
     },
     "hydra_errors": {"config", "errors", "tracking"},
 }
 HEAVY = {
-    "keras": {"program", "training", "models"},
-    "tensorflow": {"program", "training", "models"},
+    "keras": {"backends", "models"},
+    "tensorflow": {"backends", "models"},
+    "jax": {"backends"},
+    "torch": {"backends"},
     "mlflow": {"tracking"},
     "sklearn": {"folds", "models", "figures"},
     "matplotlib": {"figures", "report"},
@@ -125,6 +127,18 @@ def test_a_library_has_its_rooms(library, rooms):
     assert users <= rooms
 
 
+@pytest.mark.parametrize("library", ["tensorflow", "jax", "torch"])
+def test_a_library_below_keras_has_one_module(library):
+    """And the fast layers, which are TensorFlow's where they are not Keras's."""
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        if any(name.split(".")[0] == library for name in imported(path))
+    }
+    fast = {"models/convolution.py", "models/layers.py"} if library == "tensorflow" else set()
+    assert users - fast == {f"backends/{library}.py"}
+
+
 @pytest.mark.parametrize(
     "function", ["eval", "exec", "instantiate", "pickle", "joblib", "cloudpickle"]
 )
@@ -142,8 +156,8 @@ def test_nothing_heavy_is_imported_before_the_configuration_is_known():
     """`--help` and a wrong override answer in about a second because of this."""
     code = (
         "import sys, lvh.run, lvh.config\n"
-        "heavy = {'tensorflow', 'keras', 'mlflow', 'optuna', 'matplotlib', 'sklearn', 'pandas',\n"
-        "         'pooch', 'requests', 'scipy'}\n"
+        "heavy = {'tensorflow', 'jax', 'torch', 'keras', 'mlflow', 'optuna', 'matplotlib',\n"
+        "         'sklearn', 'pandas', 'pooch', 'requests', 'scipy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -129,6 +129,8 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["data=synthetic", "data.effect=-1"], ["data.effect", "-1"]),
         (["data=synthetic", "data.records=1"], ["data.records", "1"]),
         (["seed=-1"], ["seed", "-1"]),
+        (["backend=theano"], ["backend", "'tensorflow', 'jax' or 'torch'", "'theano'"]),
+        (["train.precision=float16"], ["train.precision", "'float32' or 'bfloat16'"]),
         (["seed=null"], ["seed", "None"]),
         (["~train"], ["train"]),
         (["data=null"], ["data=null", "ludb, synthetic"]),

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lvh.backends import cores, start
 from lvh.models.convolution import Conv1D
-from lvh.program import start_backend
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _backend():
-    start_backend(None)
+    start("tensorflow", None, cores())
 
 
 def twins(n_in: int, n_out: int, **changes) -> tuple[Conv1D, keras.layers.Conv1D]:

@@ -4,18 +4,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from conftest import BACKEND
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.crossval import CVResult, conclude, fold_results
+from lvh.backends import new_program, start
+from lvh.crossval import CVResult, baseline_summaries, conclude, fold_results
 from lvh.errors import LvhError
 from lvh.features import FeatureSet
 from lvh.folds import CvSettings, splits
 from lvh.models.baselines import BASELINES
-from lvh.training import History
+from lvh.models.dnn import DnnSettings, build
+from lvh.training import History, KerasLearner, TrainSettings
 
 
 @dataclass
@@ -72,7 +75,7 @@ def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVRes
     results = fold_results(
         data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None
     )
-    return conclude(data, list(results), BASELINES)
+    return conclude(data, list(results), baseline_summaries(data, folds, BASELINES))
 
 
 def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
@@ -113,6 +116,24 @@ def test_a_planted_leak_has_no_way_in():
     for a, b in zip(before.fits[2], poisoned.fits[2], strict=True):
         np.testing.assert_array_equal(a, b)
     assert (first.folds[2].y_score != second.folds[2].y_score).all()  # the poison was there
+
+
+def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either():
+    start(BACKEND, None, 1)
+    program = new_program(
+        lambda: build(DnnSettings("dnn", (8, 4, 2), 0.01, 0.9), (3,)), 32, "float32"
+    )
+    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, "float32"))
+    data = features()
+    data = replace(data, X=data.X.astype(np.float32))
+    first, again = run(learner, data, cv()), run(learner, data, cv())
+    np.testing.assert_array_equal(again.y_score, first.y_score)
+    scored = first.folds[2].split.scored
+    X, y = data.X.copy(), data.y.copy()
+    X[scored], y[scored] = 50.0, 1 - y[scored]
+    poisoned = run(learner, replace(data, X=X, y=y), cv())
+    assert poisoned.folds[2].history == first.folds[2].history
+    assert poisoned.folds[1].history != first.folds[1].history  # the poison was there
 
 
 def test_no_skill_has_no_skill_pooled_either():
@@ -168,7 +189,7 @@ def test_what_is_recalled_is_not_trained_and_counts_the_same():
     results = fold_results(
         data, order, lambda: learner, 0, lambda split: known.get(split.fold), lambda s, e: None
     )
-    again = conclude(data, list(results), BASELINES)
+    again = conclude(data, list(results), baseline_summaries(data, folds, BASELINES))
     assert len(learner.fits) == 1
     assert again.summary == whole.summary
     np.testing.assert_array_equal(again.y_score, whole.y_score)

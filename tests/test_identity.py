@@ -65,10 +65,11 @@ def test_seed_and_data_change_the_key(dnn):
     keys = {
         fold_key(dnn, "data", SPLIT),
         fold_key(replace(dnn, seed=dnn.seed + 1), "data", SPLIT),
+        fold_key(replace(dnn, backend="jax"), "data", SPLIT),
         fold_key(dnn, "other", SPLIT),
         fold_key(dnn, "", SPLIT),
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
 
 
 def test_every_part_of_a_split_changes_the_key(dnn):
@@ -151,7 +152,7 @@ for name in ["", *sys.argv[2:]]:
     if name:
         path.write_bytes((before or b"") + b"\\n# changed\\n")
     code_version.cache_clear()
-    print(code_version())
+    print(code_version("tensorflow"))
     if before is None:
         path.unlink()
     else:
@@ -161,7 +162,7 @@ for name in ["", *sys.argv[2:]]:
 DECIDE = [
     *("cohort.py", "folds.py", "training.py", "metrics.py", "crossval.py"),
     *("sources/synthetic.py", "features/ntp.py", "features/base.py", "models/cnn.py"),
-    *("models/baselines.py", "models/new.py"),
+    *("models/baselines.py", "models/new.py", "backends/tensorflow.py"),
 ]
 DO_NOT = ["console.py", "sweep.py", "search/trials.py", "tracking/mlflow_run.py", "figures.py"]
 

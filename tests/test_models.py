@@ -75,12 +75,13 @@ def test_cnn_is_the_same_function_as_two_dimensional_convolutions():
     for model, inputs in ((one, X), (two, X[..., None])):
         for layer in model.layers[:-1]:
             inputs = layer(inputs, training=False)
-        pooled.append(np.asarray(inputs))
+        pooled.append(keras.ops.convert_to_numpy(inputs))
     assert pooled[0].shape == (3, 6)
     assert np.ptp(pooled[0]) > 0.1  # the comparison is not one of zeros
     # float32 sums of up to 1000 products in another order: relative errors near 1e-6
     np.testing.assert_allclose(pooled[0], pooled[1], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(one(X), two(X[..., None]), atol=1e-5)
+    y = [keras.ops.convert_to_numpy(scores) for scores in (one(X), two(X[..., None]))]
+    np.testing.assert_allclose(*y, atol=1e-5)
 
 
 def test_dnn_has_the_reports_layers():
@@ -105,7 +106,8 @@ def test_models_give_probabilities(name):
         "dnn": (dnn_settings(), (117,)),
     }[name]
     model = MODELS[name].build(settings, shape)
-    y = np.asarray(model(np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)))
+    X = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)
+    y = keras.ops.convert_to_numpy(model(X))
     assert y.shape == (5, 1)
     assert ((y > 0) & (y < 1)).all()
 

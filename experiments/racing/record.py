@@ -17,25 +17,34 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lvh.backends import new_program, start
 from lvh.cohort import Cohort
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled, ntp, raw
 from lvh.folds import CvSettings, Split, splits
 from lvh.metrics import score
 from lvh.models import cnn, dnn
-from lvh.program import Program, start_backend
 from lvh.sources.ludb import LudbSettings, load
 from lvh.training import KerasLearner, TrainSettings
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("ap", "accuracy", "roc_auc")
 CV = CvSettings("stratified", folds=7, repeats=5, random_state=123, test_size=0.2, validation=0.0)
-TRAIN = TrainSettings(100, 32, learning_rate=1e-3, patience=None, restore_best=True, threads=1)
+TRAIN = TrainSettings(
+    epochs=100,
+    batch_size=32,
+    learning_rate=1e-3,
+    patience=None,
+    restore_best=True,
+    threads=1,
+    precision="float32",
+)
 CNN_REPEATS = 3
 CNN_EPOCHS = 15
 CNN_FILTERS = (16, 32, 32)  # the report has five layers of 64 to 512: too slow for this
@@ -71,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=("dnn", "spread", "cnn"))
     table = parser.parse_args().table
-    start_backend(1)
+    start("tensorflow", 1, 1)
     cohort = load(LudbSettings("ludb", os.environ["LVH_LUDB_ROOT"], ""))
     configurations = {
         "dnn": lambda: dense(cohort, DNN_GRID),
@@ -96,12 +105,12 @@ def dense(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[Configur
     for params in points(grid):
         features = ntp.extract(cohort, ntp.NtpSettings("ntp", params["missing_p"], "drop"))
         units = tuple(int(width) for width in params["units"].split())
-        model = dnn.build(dnn.DnnSettings("dnn", units, params["l2"], 0.99), features.input_shape)
+        settings = dnn.DnnSettings("dnn", units, params["l2"], 0.99)
         train = replace(TRAIN, learning_rate=params["learning_rate"])
         folds = splits(features.y, features.subjects, CV)
-        yield Configuration(
-            params, features, KerasLearner(Program(model, train.batch_size), train), folds
-        )
+        build = partial(dnn.build, settings, features.input_shape)
+        program = new_program(build, train.batch_size, train.precision)
+        yield Configuration(params, features, KerasLearner(program, train), folds)
 
 
 def convolutional(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[Configuration]:
@@ -119,10 +128,10 @@ def convolutional(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[
             dropout=0.5,
             bn_momentum=0.9,
         )
-        model = cnn.build(settings, features.input_shape)
         train = replace(TRAIN, epochs=CNN_EPOCHS)
-        learner = KerasLearner(Program(model, train.batch_size), train)
-        yield Configuration(params, features, learner, folds)
+        build = partial(cnn.build, settings, features.input_shape)
+        program = new_program(build, train.batch_size, train.precision)
+        yield Configuration(params, features, KerasLearner(program, train), folds)
 
 
 def points(grid: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:

@@ -126,10 +126,11 @@ def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[
     width = matrix.shape[1]
     n_windows = -(-n_outputs // _TILE)
     n_after = (n_windows - 1) * _TILE + width - n_before - values.shape[1]
+    image = values[:, None]
     # as a convolution of each channel with itself: one pass over the values for a row
     return [
         tf.raw_ops.DepthwiseConv2dNative(
-            input=values[:, None],
+            input=image,
             filter=np.tile(row[None, :, None, None], (1, 1, values.shape[2], 1)),
             strides=[1, _TILE, _TILE, 1],
             padding="EXPLICIT",
@@ -153,8 +154,8 @@ def _outputs(windows: list[Any], kernels: Any, n_outputs: int) -> Any:
 
     n_windows = windows[0].shape[2]
     zero, one, minus_one, two, minus_two, half, minus_half, infinity = (
-        tf.reshape(_rows(window) @ kernels[point], [-1, n_windows, kernels.shape[2]])
-        for point, window in enumerate(windows)
+        tf.reshape(_rows(window) @ kernel, [-1, n_windows, kernels.shape[2]])
+        for window, kernel in zip(windows, tf.unstack(kernels), strict=True)
     )
     # the rows of A', even and odd powers apart
     even_1, odd_1 = one + minus_one, one - minus_one
