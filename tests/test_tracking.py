@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from lvh.crossval import conclude, fold_results
+from lvh.crossval import baseline_summaries, conclude, fold_results
 from lvh.errors import EnvironmentFault, LvhError
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
@@ -44,7 +44,7 @@ def result_of(cohort):
     data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop"))
     folds = splits(data.y, data.subjects, CvSettings("stratified", 2, 2, 0, 0.2, 0.0))
     results = fold_results(data, folds, Constant, 0, lambda split: None, lambda split, epoch: None)
-    return conclude(data, list(results), BASELINES)
+    return conclude(data, list(results), baseline_summaries(data, folds, BASELINES))
 
 
 def client(settings: TrackingSettings) -> MlflowClient:

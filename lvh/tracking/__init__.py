@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
 from uuid import uuid4
@@ -268,6 +267,8 @@ def _recorder() -> "ProcessPoolExecutor":
     joblib's kind starts a fresh process (a fork of TensorFlow's threads may hang), and does so
     inside the workers of a parallel sweep too.
     """
+    from multiprocessing import resource_tracker
+
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.backend import resource_tracker as of_loky
 

@@ -287,10 +287,9 @@ def _log_batch(
     client: MlflowClient, run_id: str, metrics: list[Metric], params: Mapping[str, Plain]
 ) -> None:
     entries = [Param(key, _text(value)) for key, value in params.items()]
-    for at in range(0, len(entries), 100):  # the limits of one call
-        client.log_batch(run_id, params=entries[at : at + 100])
-    for at in range(0, len(metrics), 1000):
-        client.log_batch(run_id, metrics=metrics[at : at + 1000])
+    while entries or metrics:  # a call takes 100 parameters, and 1000 of anything
+        client.log_batch(run_id, metrics=metrics[:900], params=entries[:100])
+        entries, metrics = entries[100:], metrics[900:]
 
 
 def _now() -> int:
