@@ -1,168 +1,172 @@
-"""Measure what a user waits for: start, reading LUDB, and what tracking adds to a run.
+"""Measure what a user waits for, and how the training compares with the notebook's way.
 
-    make bench        (or: python experiments/speed/measure.py --repeats 5)
+    make bench          (or: python experiments/speed/measure.py)
+    make bench-quick    (or: python experiments/speed/measure.py --quick)
 
-Writes results.csv and the table of README.md beside this file. Machines are shared and noisy:
-every figure is a median over repeats that alternate between the things compared, with minimum
-and maximum; compare ratios, not seconds of different machines.
+Writes beside this file: repeats.csv (every figure of every repeat), results.csv (medians with
+minimum and maximum), parts.csv (when and on what each part was measured), long_sweep.csv,
+costs.png and the tables of README.md. They are written anew at the end of each part, so an
+interrupted benchmark keeps what it has, and `--only PART` measures one again. `--quick` writes
+to outputs/bench-quick instead.
+
+Machines are shared and noisy: what is compared takes turns within one run, every figure is a
+median over the turns, and ratios are taken turn by turn.
 """
 
 import argparse
 import csv
 import os
 import platform
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-MARK = "<!-- made by measure.py -->"
-LOAD = (
-    "import time; from lvh.sources import ludb; t = time.perf_counter(); "
-    "ludb.load(ludb.LudbSettings('ludb', {root!r}, '')); print(time.perf_counter() - t)"
-)
-DRAW = (
-    "import sys, time; from lvh import figures; draw = figures.draw_all\n"
-    "def timed(*args):\n"
-    "    t = time.perf_counter(); draw(*args); print('DRAWN', time.perf_counter() - t)\n"
-    "figures.draw_all = timed; from lvh.run import main; sys.exit(main())"
-)
-WFDB = (
-    "import time, warnings; warnings.simplefilter('ignore'); import wfdb; "
-    "t = time.perf_counter()\n"
-    "for n in range(1, 201):\n"
-    "    record = wfdb.rdrecord(f'{root}/data/{{n}}', physical=False)\n"
-    "    for lead in record.sig_name:\n"
-    "        wfdb.rdann(f'{root}/data/{{n}}', lead)\n"
-    "print(time.perf_counter() - t)"
-)
+import rows as tidy
+from commands import HERE
+from folds import EPOCHS, convolutional, dense, measured_whole
+from parts import Part, Progress
+from plot import draw
+from rows import Row
+from sweeps import flat, workers
+from table import write_readme
+from waiting import first_step, reading, start, tracked_run, tracked_sweep
+
+PLOT = "costs.png"
+LONG = 500
+PROVENANCE = ("part", "measured", "minutes", "machine", "versions", "commit")
 
 
 def main() -> None:
-    """Measure everything and write it down."""
+    """Measure part after part and write each down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--repeats", type=int, help="of everything; 5, or 1 with --quick")
+    parser.add_argument("--quick", action="store_true", help="a look in under 3 minutes")
+    parser.add_argument("--only", action="append", metavar="PART", help="may be repeated")
+    parser.add_argument(
+        "--without-long", action="store_true", help=f"leave out the sweep of {LONG} configurations"
+    )
+    parser.add_argument("--out", type=Path, help="folder of what is written")
+    asked = parser.parse_args()
+    out = asked.out or (HERE.parents[1] / "outputs/bench-quick" if asked.quick else HERE)
+    out.mkdir(parents=True, exist_ok=True)
+    if out != HERE:
+        (out / "README.md").write_text((HERE / "README.md").read_text())
     with tempfile.TemporaryDirectory() as folder:
-        rows = [row for rows in measures(Path(folder), repeats) for row in rows]
-    with (HERE / "results.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("what", "median_s", "min_s", "max_s", "repeats"))
-        writer.writerows(rows)
-    write_table(rows)
+        os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")  # not that of the user
+        parts = chosen(planned(Path(folder), out, asked.quick), asked.only)
+        if asked.without_long and not asked.only:
+            parts = [part for part in parts if part.name != "a long sweep"]
+        progress = Progress(parts, asked.repeats or (1 if asked.quick else 5))
+        for part in parts:
+            began = time.time()
+            keep(out, part.name, progress.measure(part), began)
+            show(out)
 
 
-def measures(folder: Path, repeats: int) -> list[list[tuple]]:
-    """Return a list of rows for each group of things measured in turn."""
-    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
-    data = ["data=synthetic", "resume=false"]
-    groups = [
-        in_turn(
-            repeats,
-            {
-                "`--help`": lambda: wall(["--help"], folder),
-                "a wrong override": lambda: wall(["model=resnet"], folder),
-                "a wrong value": lambda: wall(["train.epochs=0"], folder),
-            },
-        )
-    ]
+def planned(folder: Path, out: Path, quick: bool) -> list[Part]:
+    """Return all parts, short ones first."""
     root = os.environ.get("LVH_LUDB_ROOT")
+    root = str(Path(root).resolve()) if root else None  # commands run in another folder
+    data = [f"data.root={root}"] if root else ["data=synthetic"]
+    found = [start(folder)]
     if root:
-        data = [f"data.root={root}", "resume=false"]
-        printed(LOAD.format(root=root), folder, cache)  # once, so that the cache exists
-        groups.append(
-            in_turn(
-                repeats,
-                {
-                    "LUDB, not cached": lambda: cold(root, folder),
-                    "LUDB, cached": lambda: printed(LOAD.format(root=root), folder, cache),
-                },
-            )
-        )
-        groups.append(
-            in_turn(1, {"LUDB with wfdb": lambda: printed(WFDB.format(root=root), folder)})
-        )
-    wall(data, folder)  # once, so that the store and the cache exist
-    groups.append(
-        in_turn(
-            repeats,
-            {
-                "default run": lambda: wall(data, folder),
-                "default run, tracking=off": lambda: wall([*data, "tracking=off"], folder),
-                "its figures": lambda: drawn([*data, "tracking=off"], folder),
-            },
-        )
-    )
-    return groups
-
-
-def in_turn(repeats: int, things: dict[str, Callable[[], float]]) -> list[tuple]:
-    """Measure several things one after the other, again and again."""
-    seconds: dict[str, list[float]] = {name: [] for name in things}
-    for repeat in range(repeats):
-        for name, thing in things.items():
-            seconds[name].append(thing())
-            print(f"{repeat + 1}/{repeats} {name}: {seconds[name][-1]:.2f} s", flush=True)
+        found.append(reading(folder, root, with_wfdb=not quick))
+    if quick:
+        return [
+            *found,
+            first_step(folder, data, ("dnn",)),
+            tracked_run(folder, data, epochs=1, with_figures=False),
+            dense(folder, data, epochs=5, configurations=3, twice=False),
+            convolutional(folder, data, 125, n_folds=2, epochs=2),
+        ]
+    cnn = ["model=cnn", "stride=125", "train.epochs=3", "cv.folds=2", "seed=range(10)"]
     return [
-        (name, *(f"{of(values):.3f}" for of in (statistics.median, min, max)), len(values))
-        for name, values in seconds.items()
+        *found,
+        first_step(folder, data, ("dnn", "cnn")),
+        tracked_run(folder, data, EPOCHS, with_figures=True),
+        tracked_sweep(folder, data, 12),
+        dense(folder, data, EPOCHS, configurations=12, twice=True),
+        convolutional(folder, data, 125, n_folds=2, epochs=4),
+        measured_whole(folder, data, 125, epochs=2),
+        convolutional(folder, data, 50, n_folds=2, epochs=3),
+        convolutional(folder, data, 10, n_folds=2, epochs=2),
+        workers(folder, data, "dnn", ["seed=range(16)"], 16),
+        workers(folder, data, "cnn", cnn, 10),
+        flat(folder, data, LONG, out / "long_sweep.csv"),
     ]
 
 
-def wall(arguments: list[str], folder: Path) -> float:
-    """Return the wall time of a whole command."""
-    started = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "lvh.run", *arguments], cwd=folder, capture_output=True, check=False
-    )
-    return time.perf_counter() - started
+def chosen(parts: list[Part], names: Sequence[str] | None) -> list[Part]:
+    """Return the parts of some names."""
+    known = [part.name for part in parts]
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise SystemExit(f"--only: expected some of {', '.join(known)}. Received: {unknown[0]}")
+    return [part for part in parts if names is None or part.name in names]
 
 
-def cold(root: str, folder: Path) -> float:
-    """Read LUDB's files, which the system may hold in memory, without our own cache."""
-    with tempfile.TemporaryDirectory(dir=folder) as cache:
-        return printed(LOAD.format(root=root), folder, {"XDG_CACHE_HOME": cache})
+def keep(out: Path, name: str, rows: list[Row], began: float) -> None:
+    """Put a part's rows in the place of its former ones."""
+    former = [one for one in tidy.read(out / "repeats.csv") if one.part != name]
+    tidy.write(out / "repeats.csv", Row._fields, [*former, *rows])
+    known = [line for line in provenance(out) if line[0] != name]
+    minutes = f"{(time.time() - began) / 60:.1f}"
+    day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
+    line = (name, day, minutes, machine(), versions(), commit())
+    tidy.write(out / "parts.csv", PROVENANCE, [*known, line])
 
 
-def drawn(arguments: list[str], folder: Path) -> float:
-    """Return how long a run draws, the import of matplotlib included."""
-    command = [sys.executable, "-c", DRAW, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return float(done.stdout.partition("DRAWN ")[2].split()[0])
-
-
-def printed(code: str, folder: Path, environment: dict[str, str] | None = None) -> float:
-    """Run Python code that prints its own seconds."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, **(environment or {})},
-    )
-    return float(done.stdout)
-
-
-def write_table(rows: list[tuple]) -> None:
-    """Put the figures into the README, behind the mark."""
-    readme = HERE / "README.md"
-    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "mlflow"))
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    lines = [
-        f"{machine}, {versions}.",
-        "",
-        "| what | median, s | min | max | repeats |",
-        "|---|---|---|---|---|",
-        *(f"| {' | '.join(map(str, row))} |" for row in rows),
+def show(out: Path) -> None:
+    """Summarise all rows and write table and plot."""
+    figures = tidy.summaries(tidy.read(out / "repeats.csv"))
+    tidy.write(out / "results.csv", tidy.Figure._fields, figures)
+    draw(figures, out / PLOT)
+    where: dict[tuple[str, ...], list[str]] = {}
+    for name, day, minutes, *how in provenance(out):
+        where.setdefault((*how, day), []).append(f"{name} ({minutes} min)")
+    told = [
+        f"{machine}; {versions}; commit {commit}; {day}: {', '.join(names)}."
+        for (machine, versions, commit, day), names in where.items()
     ]
-    head = readme.read_text().partition(MARK)[0]
-    readme.write_text(head + MARK + "\n" + "\n".join(lines) + "\n")
+    write_readme(out / "README.md", figures, told, PLOT)
+
+
+def provenance(out: Path) -> list[tuple[str, ...]]:
+    """Read when and on what each part was measured."""
+    path = out / "parts.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [tuple(one[name] for name in PROVENANCE) for one in csv.DictReader(file)]
+
+
+def machine() -> str:
+    """Name the processor, not the machine."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores of {models[0] if models else platform.machine()}"
+
+
+def versions() -> str:
+    """Name what may change a figure."""
+    named = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "mlflow"))
+    return f"Python {platform.python_version()}, {named}"
+
+
+def commit() -> str:
+    """Name the commit, marked if the code was changed."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    changed = "-changed" if git("status", "--porcelain", "--", "../../lvh", "../../conf") else ""
+    return (git("rev-parse", "--short", "HEAD") or "none") + changed
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""Floating point operations of training the CNN."""
+
+import itertools
+from dataclasses import dataclass
+
+FILTERS = (256, 512, 512, 128, 64)
+TAPS, TILE = 5, 4  # of every convolution but the first; outputs of one product
+N_SAMPLES, N_LEADS = 5000, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Of all convolutions, for one record in one epoch: forwards and both gradients.
+
+    Attributes:
+        direct: Those of the direct convolutions, two for each multiplication and addition. The
+            network asks for them, however they are done; so they compare implementations.
+        done: Those of the matrix products with minimal filtering (`lvh.models.convolution`), 8
+            multiplications for 4 outputs of five taps; what is before and after is not counted.
+    """
+
+    direct: float
+    done: float
+
+
+def operations(kernel: int, stride: int) -> Operations:
+    """Count for inputs of 5000 samples of 4 leads.
+
+    The first convolution has no gradient of its inputs, as nobody asks for it; batch
+    normalization, activations, the last dense layer and Adam are left out (below 1 %).
+    """
+    n_steps = (N_SAMPLES - kernel) // stride + 1
+    first = 2 * 2 * n_steps * kernel * N_LEADS * FILTERS[0]
+    direct = done = float(first)
+    for n_in, n_out in itertools.pairwise(FILTERS):
+        n_outputs = n_steps - TAPS + 1
+        direct += 3 * 2 * n_outputs * TAPS * n_in * n_out
+        # tiles of the outputs forwards, of the inputs in both gradients
+        tiles = -(-n_outputs // TILE) + 2 * -(-n_steps // TILE)
+        done += 2 * tiles * (TILE + TAPS - 1) * n_in * n_out
+        n_steps = n_outputs
+    return Operations(direct, done)

@@ -1,0 +1,135 @@
+"""Our way, in a process of its own: `lvh.evaluation` as `python -m lvh.run` calls it.
+
+    python experiments/speed/ours.py --configurations 5 model=dnn
+    python experiments/speed/ours.py --write DATA.npz model=dnn
+
+Takes the overrides of `python -m lvh.run`, without tracking and resuming. Configurations after
+the first differ in their seed. A configuration is timed from the call, so that building,
+compiling, splits on disk and kept folds count, until its last fold is scored; its figures and
+files come after that (`whole`). As for the notebook's way, importing the libraries is not counted.
+With --write it trains nothing, and writes the records and folds for notebook.py.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from memory import peak_mib
+
+from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.evaluation import Place, Prepared, Unobserved, evaluate, prepare
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@dataclass
+class Clock(Unobserved):
+    """Notes when epochs and folds of one configuration were done."""
+
+    started: float = field(default_factory=time.perf_counter)
+    epochs: list[float] = field(default_factory=list)
+    folds: list[dict[str, Any]] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+
+    def on_epoch(self, done: int) -> None:
+        """Take the number of epochs done; several may be reported at once."""
+        self.epochs += [time.perf_counter() - self.started] * (done - len(self.epochs))
+
+    def on_fold(self, fold: Any, key: str, known: bool) -> None:
+        """Take a fold; the next begins now."""
+        now = time.perf_counter()
+        self.folds.append({"seconds": now - self.started, "epochs": self.epochs})
+        self.accuracies.append(fold.metrics.accuracy)
+        self.started, self.epochs = now, []
+
+    def result(self, whole: float) -> dict[str, Any]:
+        """Return what is printed."""
+        return {
+            "seconds": sum(fold["seconds"] for fold in self.folds),
+            "folds": self.folds,
+            "accuracy": float(np.mean(self.accuracies)),
+            "whole": whole,
+        }
+
+
+def main() -> None:
+    """Cross-validate as often as asked and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", metavar="FILE")
+    parser.add_argument("--folds", type=int)
+    parser.add_argument("--configurations", type=int, default=1)
+    parser.add_argument("overrides", nargs="*")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settings_of([*asked.overrides, f"store={folder}/store"])
+        prepared = prepare(settings)
+        if asked.write is not None:
+            write(prepared, Path(asked.write))
+            return
+        configurations = trained(settings, prepared, asked, Path(folder))
+    print(json.dumps({"configurations": configurations, "peak_mib": peak_mib()}))
+
+
+def settings_of(overrides: Sequence[str]) -> RunSettings:
+    """Compose and check a configuration."""
+    given = ["tracking=off", "resume=false", *overrides]
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return settings_from(plain(compose("config", quoted(given))))
+
+
+def trained(
+    settings: RunSettings, prepared: Prepared, asked: argparse.Namespace, folder: Path
+) -> list[dict[str, Any]]:
+    """Train configurations, one after the other."""
+    # imported, not started: what a backend sets when it starts counts
+    name = getattr(settings, "backend", "tensorflow")
+    os.environ["KERAS_BACKEND"] = name
+    importlib.import_module(name)
+    importlib.import_module("keras")
+    from lvh.console import Watch
+
+    done = []
+    show = Watch.on_epoch
+    for number in range(asked.configurations):
+        one = replace(settings, seed=settings.seed + number)
+        place = Place(folder / str(number), "", "line")
+        started, clock = time.perf_counter(), Clock()
+
+        def on_epoch(watch: Any, split: Any, epoch: int, clock: Clock = clock) -> None:
+            clock.on_epoch(epoch)
+            show(watch, split, epoch)
+
+        # no observer hears of epochs; the console does
+        Watch.on_epoch = on_epoch  # type: ignore[method-assign]
+        evaluate(one, prepared, place, clock, prepared.splits[: asked.folds])
+        done.append(clock.result(time.perf_counter() - started))
+    return done
+
+
+def write(prepared: Prepared, path: Path) -> None:
+    """Write records and folds: missing values are filled for each fold, as ours are."""
+    from lvh.features import filled
+
+    features = prepared.features
+    arrays = {"y": features.y}
+    has_missing = bool(np.isnan(features.X).any())
+    if not has_missing:
+        arrays["X"] = features.X
+    for fold, split in enumerate(prepared.splits):
+        arrays[f"train_{fold}"], arrays[f"scored_{fold}"] = split.train, split.scored
+        if has_missing:
+            _, arrays[f"X_{fold}"] = filled(features.fill, features.X[split.train], features.X)
+    np.savez(path, **arrays)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""`python -m lvh.run` that also says when epochs end and how long its figures take.
+
+    python experiments/speed/watched.py OVERRIDES
+
+Prints lines `EPOCH number time-of-day` and `DRAWN seconds`.
+"""
+
+import sys
+import time
+from typing import Any
+
+from lvh import figures
+from lvh.console import Watch
+from lvh.run import main
+
+draw_all, show_epoch = figures.draw_all, Watch.on_epoch
+
+
+def timed_draw_all(*args: Any) -> None:
+    """Draw; the import of matplotlib counts."""
+    started = time.perf_counter()
+    draw_all(*args)
+    print("DRAWN", time.perf_counter() - started, flush=True)
+
+
+def timed_epoch(*args: Any) -> None:
+    """Take the time before anything is shown."""
+    print("EPOCH", args[-1], time.time(), flush=True)
+    show_epoch(*args)
+
+
+if __name__ == "__main__":
+    figures.draw_all = timed_draw_all
+    Watch.on_epoch = timed_epoch  # type: ignore[method-assign]
+    sys.exit(main())
