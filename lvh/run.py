@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from lvh import usage
 from lvh.config import quoted
 from lvh.errors import InputError
 from lvh.hydra_errors import explained
@@ -58,6 +59,9 @@ def main() -> int:
             failures.append(error)  # raised below: Hydra would add a line of its own
             return None
 
+    if usage.is_asked(sys.argv[1:]):
+        print(usage.text(), end="")
+        return 0
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     try:
         sys.argv[1:] = quoted(sys.argv[1:])

@@ -71,6 +71,7 @@ ROOMS = {
         *("backends", "report", "search", "study", "tracking", "worker"),
     },
     "hydra_errors": {"config", "errors", "tracking"},
+    "usage": {"config"},
 }
 HEAVY = {
     "keras": {"backends", "models"},
@@ -82,7 +83,7 @@ HEAVY = {
     "matplotlib": {"figures", "report"},
     "optuna": {"search", "report"},
     "hydra": {"run", "hydra_errors"},
-    "omegaconf": {"run", "hydra_errors", "config"},
+    "omegaconf": {"run", "hydra_errors", "config", "usage"},
 }
 
 

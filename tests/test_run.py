@@ -162,10 +162,21 @@ def test_a_seed_repeats_to_the_bit_and_tracking_changes_nothing(dnn, again):
 def test_help_shows_groups_and_examples(tmp_path):
     done = command("--help", cwd=tmp_path)
     assert done.code == 0
-    for expected in ("stride: 10, 125, 5, 50", "model: cnn, dnn", "data: ludb, synthetic"):
+    for expected in ("\nstride: 5, 10, 50, 125\n", "model: cnn, dnn", "data: ludb, synthetic"):
         assert expected in done.out
     assert done.out.count("python -m lvh.run ") >= 3
     assert not list(tmp_path.iterdir())
+
+
+def test_help_is_hydras_but_for_the_order_of_numbers(tmp_path):
+    """Ours lists the groups from the folder; Hydra's, from wherever it would look for them."""
+    ours = command("model=cnn", "-h", cwd=tmp_path)
+    hydras = command("--help", "--config-dir", str(tmp_path), cwd=tmp_path)
+    assert (ours.code, hydras.code) == (0, 0)
+    assert [sorted(one.split(", ")) for one in ours.out.split("stride: ")[0].splitlines()] == [
+        sorted(one.split(", ")) for one in hydras.out.split("stride: ")[0].splitlines()
+    ]
+    assert ours.out.strip().splitlines()[-10:] == hydras.out.strip().splitlines()[-10:]
 
 
 @pytest.mark.parametrize(
