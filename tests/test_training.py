@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 from conftest import BACKEND
+from scipy.stats import ks_2samp
 
 from lvh.backends import Program, cores, new_program, start
 from lvh.errors import InputError, LvhError
+from lvh.metrics import score
 from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
@@ -261,3 +263,46 @@ def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32():
     # 8 bits: a relative error of 2^-9 in each value, and 200 steps on the way
     np.testing.assert_allclose(rounded[0], exact[0], rtol=0.05)
     assert len(np.unique(rounded[1])) > 200  # probabilities are not rounded to 8 bits
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the data set that shuffles is TensorFlow's")
+def test_twenty_seeds_score_as_twenty_of_keras_fit():
+    """Weights, orders, partial batches, moving averages and Adam give what `fit` gives.
+
+    Keras shows new batches in every epoch here: `fit` under a seed would not, but a data set that
+    shuffles does.
+    """
+    import tensorflow as tf
+
+    (X, y), (X_new, y_new) = problem(171), problem(400, seed=9)
+    settings = DnnSettings("dnn", (16, 8, 4), 0.01, 0.9)
+
+    def outcome(history: list[float], y_score: np.ndarray) -> tuple[float, float, float]:
+        scores = score(y_new, y_score)
+        return history[-1], scores.loss, scores.ap
+
+    def of_keras(seed: int) -> tuple[float, float, float]:
+        keras.utils.set_random_seed(seed)
+        model = build_dnn(settings, (12,))
+        model.compile(keras.optimizers.Adam(3e-3), "binary_crossentropy")
+        data = tf.data.Dataset.from_tensor_slices((X, y)).shuffle(171, seed=seed).batch(32)
+        history = model.fit(data, epochs=15, verbose=0, shuffle=False).history["loss"]
+        return outcome(history, model.predict(X_new, verbose=0)[:, 0].astype(np.float64))
+
+    def ours(rate: float) -> list[tuple[float, float, float]]:
+        learner = KerasLearner(
+            program_of(build_dnn(settings, (12,))), train_settings(epochs=15, learning_rate=rate)
+        )
+        found = []
+        for seed in range(20):
+            history = fit(learner, X, y, seed=seed)
+            found.append(outcome(list(history.loss), learner.predict(X_new)))
+        return found
+
+    theirs = np.array([of_keras(seed) for seed in range(20)])
+    same, other = np.array(ours(3e-3)), np.array(ours(1.5e-3))
+    # all seeds are fixed, so that this either passes always or never
+    assert min(ks_2samp(a, b).pvalue for a, b in zip(same.T, theirs.T, strict=True)) > 0.02
+    # and it would see a learning rate of one half
+    assert ks_2samp(other[:, 0], theirs[:, 0]).pvalue < 1e-4
