@@ -35,6 +35,19 @@ def test_the_table_is_that_of_the_default_run():
         assert shown == [f"{float(scores[of, name][column]):.3f}" for name in names]
 
 
+@pytest.mark.parametrize("page", ["README.md", "experiments/default_run/README.md"])
+def test_the_spread_over_seeds_is_that_of_the_file(page):
+    with (ROOT / "experiments/default_run/seeds.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    told = " ".join((ROOT / page).read_text().split())
+    for name, column in (("accuracy", "accuracy"), ("ap", "mean")):
+        values = sorted(float(row[column]) for row in rows)
+        low, middle, high = values[0], (values[9] + values[10]) / 2, values[-1]
+        spread = rf"mean {name} (of )?{low:.3f} to {high:.3f}, median {middle:.3f}"
+        assert re.search(spread, told)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_valid(command):
     arguments = [one for one in command.split() if one not in ("-m", "--help")]
