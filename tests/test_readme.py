@@ -48,6 +48,22 @@ def test_the_spread_over_seeds_is_that_of_the_file(page):
         assert re.search(spread, told)
 
 
+def test_the_ratios_are_those_of_the_benchmark():
+    with (ROOT / "experiments/speed/results.csv").open() as file:
+        ratios = {
+            (row["part"], row["what"]): float(row["median"])
+            for row in csv.DictReader(file)
+            if row["side"] == "notebook / ours"
+        }
+    told = " ".join(README.split())
+    whole, by_formula = "cross-validation, 7 x 100 epochs", "by the formula"
+    assert f"dense network took {ratios['dnn', whole]:.1f} times less" in told
+    assert f"its shape {ratios['dnn', 'a further one, 7 x 100 epochs']:.1f} times" in told
+    for stride in (50, 10):
+        ratio = ratios[f"cnn s={stride}", f"{whole}, {by_formula}"]
+        assert f"{ratio:.1f} times at stride {stride}" in told
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_valid(command):
     arguments = [one for one in command.split() if one not in ("-m", "--help")]
