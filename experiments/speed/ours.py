@@ -91,9 +91,8 @@ def trained(
 ) -> list[dict[str, Any]]:
     """Train configurations, one after the other."""
     # imported, not started: what a backend sets when it starts counts
-    name = getattr(settings, "backend", "tensorflow")
-    os.environ["KERAS_BACKEND"] = name
-    importlib.import_module(name)
+    os.environ["KERAS_BACKEND"] = settings.backend
+    importlib.import_module(settings.backend)
     importlib.import_module("keras")
     from lvh.console import Watch
 
