@@ -49,7 +49,7 @@ format: $(ENV) ## mend the style
 bench: $(ENV) ## measure all that a user waits for; writes experiments/speed/; ARGS="--only dnn"
 	$(BIN)/python experiments/speed/measure.py $(ARGS)
 
-bench-quick: $(ENV) ## a look at it in under 3 minutes; writes outputs/bench-quick/
+bench-quick: $(ENV) ## a look at it with few epochs; writes outputs/bench-quick/
 	$(BIN)/python experiments/speed/measure.py --quick $(ARGS)
 
 wheel: $(ENV) ## build dist/*.whl

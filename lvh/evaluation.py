@@ -112,8 +112,8 @@ def prepare(settings: RunSettings) -> Prepared:
 def automatic_threads(settings: RunSettings) -> int:
     """Return how many threads a process has that nobody gave a number.
 
-    Steps on tabular inputs are too small to share: on two threads they take two to three times
-    as long.
+    Steps on tabular inputs are too small to share: handing the parts to threads takes longer than
+    they do.
     """
     return 1 if MODELS[settings.model.name].inputs == "tabular" else cores()
 

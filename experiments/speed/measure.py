@@ -44,7 +44,7 @@ def main() -> None:
     """Measure part after part and write each down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, help="of everything; 5, or 1 with --quick")
-    parser.add_argument("--quick", action="store_true", help="a look in under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="a look with few epochs, once")
     parser.add_argument("--only", action="append", metavar="PART", help="may be repeated")
     parser.add_argument(
         "--without-long", action="store_true", help=f"leave out the sweep of {LONG} configurations"

@@ -1,6 +1,6 @@
 """JAX: a step of training as one compiled function of weights, moments and a batch.
 
-Not a whole epoch: on a processor XLA convolves some 60 times slower inside a loop of its own.
+Not a whole epoch: on a processor XLA convolves many times slower inside a loop of its own.
 """
 
 import os

@@ -37,7 +37,7 @@ def start(threads: int) -> int:
 
 @contextmanager
 def _without_jax() -> Iterator[None]:
-    """Hide JAX: a part of TensorFlow that we do not use imports it, which takes a second or two."""
+    """Hide JAX: a part of TensorFlow that we do not use imports it, which takes long."""
     if "jax" in sys.modules:
         yield
         return

@@ -1,6 +1,6 @@
 """Keras's batch normalization and dropout, in fewer passes over the activations.
 
-A pass over the activations of a wide convolution costs as much as a tenth of the convolution.
+A pass over the activations of a wide convolution is short, but Keras needs dozens of them.
 Weights, configuration and results are Keras's, up to the last digits (and, of dropout, the draws).
 Everything but training in float32 on TensorFlow is left to Keras.
 """
@@ -56,7 +56,7 @@ def _normalized(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
     """Return normalized inputs, and the mean and variance of each channel.
 
     Ioffe and Szegedy, "Batch Normalization", 2015. Sums over records and steps are products with
-    a row of ones, which are twice as fast as TensorFlow's own sums.
+    a row of ones, which take less time than TensorFlow's own sums.
     """
     import tensorflow as tf
 
