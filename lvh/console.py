@@ -70,6 +70,7 @@ class Watch:
         self._splits = splits
         self._shown = shown
         self._done = 0
+        self._epochs: dict[tuple[int, int], int] = {}
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -126,14 +127,16 @@ class Watch:
             self._note(cohort)
 
     def on_epoch(self, split: Split, epoch: int) -> None:
-        """Move on by one epoch."""
-        self._bar.update(self._task, completed=self._done * self._settings.train.epochs + epoch)
+        """Move on by one epoch; folds may be trained side by side."""
+        self._epochs[split.repeat, split.fold] = epoch
+        self._bar.update(self._task, completed=sum(self._epochs.values()))
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Move on by one fold, however many epochs it took; or none, if it was known."""
         self._done += 1
         following = f"fold {min(self._done + 1, len(self._splits))} of {len(self._splits)}"
-        completed = self._done * self._settings.train.epochs
+        self._epochs[fold.split.repeat, fold.split.fold] = self._settings.train.epochs
+        completed = sum(self._epochs.values())
         self._bar.update(self._task, completed=completed, description=following)
         if self._shown != "line" and not self._console.is_terminal and not known:
             self._print(

@@ -1,17 +1,20 @@
 """Cross-validation: folds times training, and everything that comes out of it."""
 
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
 
+from lvh.backends import Floats
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled
 from lvh.folds import Indices, Split
 from lvh.metrics import Interval, Metrics, bootstrap_intervals, mean_and_std, score
-from lvh.training import History, Learner
+from lvh.training import History, Learner, Lesson
 
 Baseline = Callable[
     [npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]],
@@ -28,7 +31,8 @@ class FoldResult:
         y_score: Scores of `split.scored`, in its order, shape (n_scored,).
         metrics: Of those scores.
         history: Of the training.
-        seconds: Wall time of training and scoring.
+        seconds: Wall time of training and scoring; an equal part of it where folds were trained
+            side by side.
     """
 
     split: Split
@@ -81,13 +85,14 @@ class CVResult:
 
 def fold_results(
     features: FeatureSet,
-    splits: Iterable[Split],
+    splits: Sequence[Split],
     learner: Callable[[], Learner],
     seed: int,
     recall: Callable[[Split], FoldResult | None],
     on_epoch: Callable[[Split, int], None],
+    ahead: Callable[[], int] = lambda: sys.maxsize,
 ) -> Iterator[FoldResult]:
-    """Train and score one fold after another, as far as the caller asks.
+    """Train and score folds, in turn or side by side, as far as the caller asks.
 
     The scored records of a fold decide nothing in it: missing values are filled, the model is
     trained and, where asked, stopped without them.
@@ -100,10 +105,20 @@ def fold_results(
         seed: Of the models.
         recall: Returns what an earlier run has made of a fold, or None.
         on_epoch: Called with the split and the epochs done in it.
+        ahead: Returns how many folds may be trained before the caller has seen the first.
     """
-    for split in splits:
-        known = recall(split)
-        yield _fold(features, split, learner(), seed, on_epoch) if known is None else known
+    waiting = list(splits)
+    while waiting:
+        known = recall(waiting[0])
+        if known is not None:
+            yield known
+            del waiting[0]
+            continue
+        new = list(takewhile(lambda split: recall(split) is None, waiting[: ahead()]))
+        own = learner()
+        group = new[: own.together([len(split.train) for split in new])]
+        yield from _trained(features, group, own, seed, on_epoch)
+        del waiting[: len(group)]
 
 
 def conclude(
@@ -135,42 +150,47 @@ def baseline_summaries(
     }
 
 
-def _fold(
+def _trained(
     features: FeatureSet,
-    split: Split,
+    splits: Sequence[Split],
     learner: Learner,
     seed: int,
     on_epoch: Callable[[Split, int], None],
-) -> FoldResult:
+) -> list[FoldResult]:
+    """Train and score folds side by side."""
     started = time.perf_counter()
+    lessons, scored = zip(*(_lesson(features, split, seed) for split in splits), strict=True)
+    histories = learner.fit(lessons, lambda at, epoch: on_epoch(splits[at], epoch))
+    y_scores = learner.predict(scored)
+    for split, y_score in zip(splits, y_scores, strict=True):
+        _check_finite(split, y_score)
+    seconds = (time.perf_counter() - started) / len(splits)
+    return [
+        FoldResult(split, y_score, score(features.y[split.scored], y_score), history, seconds)
+        for split, y_score, history in zip(splits, y_scores, histories, strict=True)
+    ]
+
+
+def _lesson(features: FeatureSet, split: Split, seed: int) -> tuple[Lesson, Floats]:
+    """Return what a fold teaches, and the inputs of the records that it scores."""
     train, validation, scored = filled(
         features.fill,
         features.X[split.train],
         features.X[split.validation],
         features.X[split.scored],
     )
-    history = learner.fit(
-        train,
-        features.y[split.train],
-        validation,
-        features.y[split.validation],
-        np.random.SeedSequence([seed, split.repeat, split.fold]),
-        lambda epoch: on_epoch(split, epoch),
-    )
-    y_score = learner.predict(scored)
-    if not np.isfinite(y_score).all():
+    y = features.y
+    own = np.random.SeedSequence([seed, split.repeat, split.fold])
+    return Lesson(train, y[split.train], validation, y[split.validation], own), scored
+
+
+def _check_finite(split: Split, y_score: npt.NDArray[np.float64]) -> None:
+    n_bad = int((~np.isfinite(y_score)).sum())
+    if n_bad:
         raise LvhError(
-            f"fold {split.fold + 1}: expected finite scores. Received: "
-            f"{int((~np.isfinite(y_score)).sum())} of {len(y_score)} that are not. "
-            "A lower train.learning_rate may help"
+            f"fold {split.fold + 1}: expected finite scores. Received: {n_bad} of {len(y_score)} "
+            "that are not. A lower train.learning_rate may help"
         )
-    return FoldResult(
-        split=split,
-        y_score=y_score,
-        metrics=score(features.y[split.scored], y_score),
-        history=history,
-        seconds=time.perf_counter() - started,
-    )
 
 
 def _baseline_scores(

@@ -1,6 +1,7 @@
 """One configuration from its settings to its result: the line that a record walks, once."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -65,6 +66,9 @@ class Observer(Protocol):
     def verdict(self, done: "Sequence[FoldResult]") -> Verdict:
         """Say whether another fold is to be trained, after some are done."""
 
+    def ahead(self, n_done: int) -> int:
+        """Return how many folds may be trained before the next verdict, after some are done."""
+
     def on_fold(self, fold: "FoldResult", key: str, known: bool) -> None:
         """Take a fold that is done, just now or, if it is known, before."""
 
@@ -84,6 +88,10 @@ class Unobserved:
     def verdict(self, done: "Sequence[FoldResult]") -> Verdict:
         """Go on."""
         return "go on"
+
+    def ahead(self, n_done: int) -> int:
+        """Allow all."""
+        return sys.maxsize
 
     def on_fold(self, fold: "FoldResult", key: str, known: bool) -> None:
         """Do nothing."""
@@ -208,7 +216,7 @@ class _Evaluation:
         tracked: Any,
         watch: Any,
     ) -> Verdict:
-        """Train what is not known, one fold after another, as long as the observer says."""
+        """Train what is not known, as long as the observer says."""
         from lvh.crossval import fold_results
         from lvh.identity import deciding
 
@@ -223,7 +231,12 @@ class _Evaluation:
         def recall(split: "Split") -> "FoldResult | None":
             return known.get(self._fold_key(split))
 
-        results = fold_results(features, order, self._learner, settings.seed, recall, on_epoch)
+        def ahead() -> int:
+            return self.observer.ahead(len(self.done))
+
+        results = fold_results(
+            features, order, self._learner, settings.seed, recall, on_epoch, ahead
+        )
         for split in order:
             key = self._fold_key(split)
             if key not in known:

@@ -1,9 +1,10 @@
-"""Fit a model on one fold, from a state that a seed alone decides."""
+"""Fit models on folds, each from a state that a seed alone decides."""
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,8 @@ from lvh.backends import Floats, Labels, Precision, Program
 from lvh.errors import InputError, LvhError
 from lvh.metrics import THRESHOLD, binary_cross_entropy
 
-OnEpoch = Callable[[int], None]
+OnEpoch = Callable[[int, int], None]
+"""Takes which training it is, from 0, and how many epochs of it are done."""
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 _BETWEEN_REPORTS = 0.2  # s; how long a person, or a signal, may wait for the end of an epoch
@@ -63,26 +65,39 @@ class History:
     kept_epoch: int
 
 
+class Lesson(NamedTuple):
+    """What one training is given.
+
+    Attributes:
+        X: Inputs of shape (n_records, ...).
+        y: Labels.
+        X_validation: Records that only stop the training; may be empty.
+        y_validation: Their labels.
+        seed: Decides the weights, the dropout and the order of the records.
+    """
+
+    X: Floats
+    y: Labels
+    X_validation: Floats
+    y_validation: Labels
+    seed: np.random.SeedSequence
+
+
 class Learner(Protocol):
-    """Anything that learns from some records and scores others."""
+    """Anything that learns from some records and scores others; several times at once, maybe."""
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters, trainable or not."""
 
-    def fit(
-        self,
-        X: Floats,
-        y: Labels,
-        X_validation: Floats,
-        y_validation: Labels,
-        seed: np.random.SeedSequence,
-        on_epoch: OnEpoch,
-    ) -> History:
-        """Forget everything and learn from X of shape (n_records, ...) and y."""
+    def together(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next lessons, with so many records each, go side by side."""
 
-    def predict(self, X: Floats) -> npt.NDArray[np.float64]:
-        """Return P(label = 1), shape (n_records,)."""
+    def fit(self, lessons: Sequence[Lesson], on_epoch: OnEpoch) -> list[History]:
+        """Forget everything and learn; each lesson on its own, whatever the others are."""
+
+    def predict(self, parts: Sequence[Floats]) -> list[npt.NDArray[np.float64]]:
+        """Return P(label = 1), shape (n_records,), by what each lesson taught, of a part each."""
 
 
 class KerasLearner:
@@ -105,114 +120,136 @@ class KerasLearner:
         """Number of parameters, trainable or not."""
         return self._program.n_parameters
 
-    def fit(
-        self,
-        X: Floats,
-        y: Labels,
-        X_validation: Floats,
-        y_validation: Labels,
-        seed: np.random.SeedSequence,
-        on_epoch: OnEpoch,
-    ) -> History:
+    def together(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next lessons go side by side: those with as many steps."""
+        n_steps = [-(-size // self._settings.batch_size) for size in sizes]
+        alike = itertools.takewhile(lambda one: one == n_steps[0], n_steps)
+        return min(len(list(alike)), self._program.capacity)
+
+    def fit(self, lessons: Sequence[Lesson], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights.
 
         Args:
-            X: Inputs of shape (n_records, ...).
-            y: Labels.
-            X_validation: Records that only stop the training; may be empty.
-            y_validation: Their labels.
-            seed: Decides the weights, the dropout and the order of the records.
-            on_epoch: Called with the number of epochs done.
+            lessons: As many as go `together`.
+            on_epoch: Called after every epoch of every training.
 
         Raises:
-            LvhError: The loss is no longer finite.
+            LvhError: A loss is no longer finite.
         """
         # an order of our own: Keras's `fit` under a seed shows the same batches in every epoch
-        of_weights, of_order = seed.spawn(2)
-        self._program.begin_anew(of_weights, self._l2)
-        order = np.random.default_rng(of_order)
-        data = self._program.place(X, y)
-        log: list[tuple[float, float, float, float]] = []
-        watch = _BestEpoch(self._settings)
-        at_once = 1
-        while len(log) < self._settings.epochs and not watch.has_stopped:
+        seeds = [lesson.seed.spawn(2) for lesson in lessons]
+        self._program.begin_anew([of_weights for of_weights, _ in seeds], self._l2)
+        orders = [np.random.default_rng(of_order) for _, of_order in seeds]
+        data = self._program.place([(lesson.X, lesson.y) for lesson in lessons])
+        watches = [_Watched(self._settings, self._program, at) for at in range(len(lessons))]
+        done, at_once = 0, 1
+        while done < self._settings.epochs and not all(one.has_stopped for one in watches):
             started = time.perf_counter()
-            n_epochs = min(at_once, self._settings.epochs - len(log))
-            for loss, accuracy in self._train(data, len(y), order, n_epochs):
-                validation = self._evaluate(X_validation, y_validation)
-                log.append((loss, accuracy, *validation))
-                self._check(loss, len(log))
-                on_epoch(len(log))
-            if len(y_validation):
-                watch.see(len(log), validation[0], self._program)
-            else:  # nothing is looked at between epochs: run as many as a person waits for
+            n_epochs = min(at_once, self._settings.epochs - done)
+            shown = [
+                np.stack([order.permutation(len(lesson.y)) for _ in range(n_epochs)])
+                for order, lesson in zip(orders, lessons, strict=True)
+            ]
+            logs = self._program.train(data, shown, self._settings.learning_rate)
+            done += n_epochs
+            if self._see(watches, logs, lessons, on_epoch):
+                # nothing is looked at between epochs: run as many as a person waits for
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
-        kept_epoch = watch.restore(len(log), self._program)
-        loss_, accuracy_, validation_loss, validation_accuracy = zip(*log, strict=True)
-        has_validation = len(y_validation) > 0
-        return History(
-            loss=loss_,
-            accuracy=accuracy_,
-            validation_loss=validation_loss if has_validation else (),
-            validation_accuracy=validation_accuracy if has_validation else (),
-            kept_epoch=kept_epoch,
-        )
+        return [watch.history() for watch in watches]
 
-    def predict(self, X: Floats) -> npt.NDArray[np.float64]:
-        """Return P(label = 1) in inference mode, shape (n_records,)."""
-        parts = [
-            self._program.scores(X[at : at + _PREDICTION_BATCH])
-            for at in range(0, len(X), _PREDICTION_BATCH)
+    def predict(self, parts: Sequence[Floats]) -> list[npt.NDArray[np.float64]]:
+        """Return P(label = 1) in inference mode, by the model of each training."""
+        chunks = [
+            self._program.scores([part[start : start + _PREDICTION_BATCH] for part in parts])
+            for start in range(0, max(map(len, parts)), _PREDICTION_BATCH)
         ]
-        return np.concatenate(parts).astype(np.float64)
+        return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
 
-    def _evaluate(self, X: Floats, y: Labels) -> tuple[float, float]:
-        if not len(y):
-            return np.nan, np.nan
-        y_score = self.predict(X)
-        return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
+    def _see(
+        self,
+        watches: "Sequence[_Watched]",
+        logs: Floats,
+        lessons: Sequence[Lesson],
+        on_epoch: OnEpoch,
+    ) -> bool:
+        """Take note of some epochs; return whether the next ones may run without a look."""
+        validations = self._validations(lessons)
+        for epoch in range(logs.shape[1]):
+            for at, watch in enumerate(watches):
+                if not watch.has_stopped:
+                    watch.see(logs[at, epoch], validations[at])
+                    on_epoch(at, watch.n_epochs)
+        return not any(validations)
 
-    def _train(
-        self, data: Any, n_records: int, order: np.random.Generator, n_epochs: int
-    ) -> list[tuple[float, float]]:
-        """Train some epochs in one call; return loss and accuracy of each."""
-        orders = np.stack([order.permutation(n_records) for _ in range(n_epochs)])
-        log = self._program.train(data, orders, self._settings.learning_rate)
-        return [(float(loss), float(accuracy)) for loss, accuracy in log]
-
-    def _check(self, loss: float, epoch: int) -> None:
-        if not np.isfinite(loss):
-            raise LvhError(
-                f"the loss became {loss} in epoch {epoch}. "
-                f"A lower train.learning_rate than {self._settings.learning_rate:g} may help"
-            )
+    def _validations(self, lessons: Sequence[Lesson]) -> list[tuple[float, float] | None]:
+        """Return loss and accuracy on validation records, where there are any."""
+        if not any(len(lesson.y_validation) for lesson in lessons):
+            return [None] * len(lessons)
+        y_scores = self.predict([lesson.X_validation for lesson in lessons])
+        return [
+            _evaluated(lesson.y_validation, y_score)
+            for lesson, y_score in zip(lessons, y_scores, strict=True)
+        ]
 
 
-class _BestEpoch:
-    """Remembers the epoch with the lowest validation loss, and its weights."""
+class _Watched:
+    """One training: its log, and the weights of its best epoch if validation records tell it."""
 
-    def __init__(self, settings: TrainSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: TrainSettings, program: Program, at: int) -> None:
+        self._settings, self._program, self._at = settings, program, at
+        self._log: list[tuple[float, float]] = []
+        self._validation: list[tuple[float, float]] = []
         self._loss = np.inf
-        self._epoch = 0
+        self._best = 0
         self._weights: list[Any] | None = None
         self.has_stopped = False
 
-    def see(self, epoch: int, loss: float, program: Program) -> None:
-        if self._settings.patience is None:
-            return
-        if loss < self._loss:
-            self._loss, self._epoch = loss, epoch
-            self._weights = program.values() if self._settings.restore_best else None
-        self.has_stopped = epoch - self._epoch >= self._settings.patience
+    @property
+    def n_epochs(self) -> int:
+        return len(self._log)
 
-    def restore(self, last_epoch: int, program: Program) -> int:
-        """Put the best weights back, if they were kept, and return their epoch."""
-        if self._weights is None:
-            return last_epoch
-        program.assign(self._weights)
-        return self._epoch
+    def see(self, log: Floats, validation: tuple[float, float] | None) -> None:
+        """Take loss and accuracy of an epoch."""
+        loss, accuracy = log.tolist()
+        self._log.append((loss, accuracy))
+        if not np.isfinite(loss):
+            raise LvhError(
+                f"the loss became {loss} in epoch {self.n_epochs}. "
+                f"A lower train.learning_rate than {self._settings.learning_rate:g} may help"
+            )
+        if validation is not None:
+            self._validation.append(validation)
+            if self._settings.patience is not None:
+                self._judge(validation[0], self._settings.patience)
+
+    def _judge(self, loss: float, patience: int) -> None:
+        is_best = loss < self._loss
+        if is_best:
+            self._loss, self._best = loss, self.n_epochs
+        self.has_stopped = self.n_epochs - self._best >= patience
+        # those beside it go on, and this one's weights with them
+        if is_best if self._settings.restore_best else self.has_stopped:
+            self._weights = self._program.values(self._at)
+
+    def history(self) -> History:
+        """Put the weights back that are to be used, and return what happened."""
+        kept = self.n_epochs
+        if self._weights is not None:
+            self._program.assign(self._at, self._weights)
+            kept = self._best if self._settings.restore_best else kept
+        loss, accuracy = zip(*self._log, strict=True)
+        validation_loss, validation_accuracy = (
+            zip(*self._validation, strict=True) if self._validation else ((), ())
+        )
+        return History(loss, accuracy, validation_loss, validation_accuracy, kept)
+
+
+def _evaluated(y: Labels, y_score: npt.NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return loss and accuracy, if there are any records."""
+    if not len(y):
+        return None
+    return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
 
 
 def check_train(settings: TrainSettings, validation: float) -> None:

@@ -152,6 +152,9 @@ class _Following:
     def verdict(self, done: "Sequence[FoldResult]") -> Verdict:
         return self.worker.study.verdict(self.claim.number, len(done), self.claim.until)
 
+    def ahead(self, n_done: int) -> int:
+        return self.worker.study.ahead(n_done)
+
     def on_fold(self, fold: "FoldResult", key: str, known: bool) -> None:
         self.worker.trained += not known
         score = FoldScore(

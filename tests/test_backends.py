@@ -78,10 +78,10 @@ found = []
 for module, settings, shape in models:
     X = random.normal(size=(75, *shape)).astype(np.float32)
     program = new_program(lambda: module.build(settings, shape), 32, "float32")
-    program.begin_anew(np.random.SeedSequence(7), 0.02)
-    start_at = [one.tolist() for one in program.values()]
-    log = program.train(program.place(X, y), orders, 1e-3)
-    found.append((start_at, log.tolist(), program.scores(X).tolist()))
+    program.begin_anew([np.random.SeedSequence(7)], 0.02)
+    start_at = [one.tolist() for one in program.values(0)]
+    log = program.train(program.place([(X, y)]), [orders], 1e-3)
+    found.append((start_at, log.tolist(), program.scores([X])[0].tolist()))
 print(json.dumps(found))
 """
 
@@ -126,8 +126,8 @@ def test_other_initializers_are_keras_own():
     program = new_program(lambda: keras.Sequential(layers), 32, "float32")
     drawn = []
     for seed in (1, 1, 2):
-        program.begin_anew(np.random.SeedSequence(seed), None)
-        drawn.append(program.values()[0].tolist())
+        program.begin_anew([np.random.SeedSequence(seed)], None)
+        drawn.append(program.values(0)[0].tolist())
     assert drawn[0] == drawn[1] != drawn[2]
 
 

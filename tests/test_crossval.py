@@ -28,15 +28,20 @@ class Recorder:
     fits: list = field(default_factory=list)
     n_parameters: int = 0
 
-    def fit(self, X, y, X_validation, y_validation, seed, on_epoch):
+    def together(self, sizes):
+        return 1
+
+    def fit(self, lessons, on_epoch):
+        ((X, y, X_validation, y_validation, seed),) = lessons
         self.fits.append((X, y, X_validation, y_validation, seed.generate_state(2).tolist()))
         self._mean = X[:, 0].mean()
-        on_epoch(1)
-        return History((0.5,), (0.5,), (), (), 1)
+        on_epoch(0, 1)
+        return [History((0.5,), (0.5,), (), (), 1)]
 
-    def predict(self, X):
+    def predict(self, parts):
+        (X,) = parts
         assert not np.isnan(X).any()
-        return 1 / (1 + np.exp(-(X[:, 0] - self._mean).astype(float)))
+        return [1 / (1 + np.exp(-(X[:, 0] - self._mean).astype(float)))]
 
 
 def features(n: int = 42, missing: bool = True) -> FeatureSet:
@@ -146,8 +151,8 @@ def test_no_skill_has_no_skill_pooled_either():
 
 def test_scores_that_are_not_finite_are_an_error():
     class Broken(Recorder):
-        def predict(self, X):
-            return np.full(len(X), np.nan)
+        def predict(self, parts):
+            return [np.full(len(X), np.nan) for X in parts]
 
     with pytest.raises(LvhError, match=r"fold 1: expected finite scores.*learning_rate"):
         run(Broken(), features(), cv())

@@ -33,11 +33,14 @@ class Constant:
 
     n_parameters = 0
 
-    def fit(self, X, y, X_validation, y_validation, seed, on_epoch):
-        return History((0.7, 0.6), (0.5, 0.6), (0.8, 0.9), (0.4, 0.3), 1)
+    def together(self, sizes):
+        return len(sizes)
 
-    def predict(self, X):
-        return np.full(len(X), 0.6)
+    def fit(self, lessons, on_epoch):
+        return [History((0.7, 0.6), (0.5, 0.6), (0.8, 0.9), (0.4, 0.3), 1)] * len(lessons)
+
+    def predict(self, parts):
+        return [np.full(len(X), 0.6) for X in parts]
 
 
 def result_of(cohort):

@@ -15,7 +15,7 @@ from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
-from lvh.training import KerasLearner, TrainSettings, check_train
+from lvh.training import KerasLearner, Lesson, TrainSettings, check_train
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 
@@ -44,8 +44,9 @@ def program_of(model: keras.Model, precision: str = "float32") -> Program:
 
 
 def dnn(**changes) -> KerasLearner:
+    settings = train_settings(**changes)
     model = build_dnn(DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,))
-    return KerasLearner(program_of(model), train_settings(**changes))
+    return KerasLearner(new_program(lambda: model, settings.batch_size, "float32"), settings)
 
 
 def compilations(program: Program) -> int:
@@ -64,8 +65,18 @@ def problem(n: int = 75, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return X, (X[:, 0] + 0.5 * random.normal(size=n) > 0).astype(np.int64)
 
 
-def fit(learner, X, y, seed=1, validation=NOTHING, on_epoch=lambda epoch: None):
-    return learner.fit(X, y, *validation, np.random.SeedSequence(seed), on_epoch)
+def lesson(X, y, seed=1, validation=NOTHING) -> Lesson:
+    return Lesson(X, y, *validation, np.random.SeedSequence(seed))
+
+
+def fit(learner, X, y, seed=1, validation=NOTHING, on_epoch=lambda at, epoch: None):
+    (history,) = learner.fit([lesson(X, y, seed, validation)], on_epoch)
+    return history
+
+
+def predict(learner, X) -> np.ndarray:
+    (y_score,) = learner.predict([X])
+    return y_score
 
 
 @pytest.mark.parametrize("name", ["dnn", "cnn"])
@@ -88,12 +99,12 @@ def test_agrees_with_keras_fit(name):
     history = oracle.fit(X, y, batch_size=32, epochs=2, shuffle=False, verbose=0).history
     orders = np.stack([np.arange(len(y))] * 2)
     program = program_of(model)
-    got = program.train(program.place(X, y), orders, 1e-3)
+    (got,) = program.train(program.place([(X, y)]), [orders], 1e-3)
     # the same sums in another order: float32 rounding, enlarged by two epochs of Adam
     np.testing.assert_allclose([loss for loss, _ in got], history["loss"], rtol=1e-4)
     np.testing.assert_allclose([acc for _, acc in got], history["accuracy"], rtol=1e-6)
     for mine, theirs in zip(
-        program.values(), oracle.variables[: len(model.variables)], strict=True
+        program.values(0), oracle.variables[: len(model.variables)], strict=True
     ):
         np.testing.assert_allclose(
             mine, keras.ops.convert_to_numpy(theirs.value), atol=2e-4, err_msg=theirs.path
@@ -107,17 +118,17 @@ def test_learns():
     assert len(history.loss) == len(history.accuracy) == history.kept_epoch == 40
     assert history.loss[-1] < 0.6 * history.loss[0]
     X_new, y_new = problem(300, seed=9)
-    assert ((learner.predict(X_new) > 0.5) == y_new).mean() > 0.8  # chance is .5 +- .03
+    assert ((predict(learner, X_new) > 0.5) == y_new).mean() > 0.8  # chance is .5 +- .03
 
 
 def test_repeats_to_the_bit_and_forgets_what_it_learned_before():
     X, y = problem()
     learner = dnn()
-    first = fit(learner, X, y, seed=1), learner.predict(X)
+    first = fit(learner, X, y, seed=1), predict(learner, X)
     fit(learner, X[::-1].copy(), 1 - y, seed=2)  # another fold in between
-    again = fit(learner, X, y, seed=1), learner.predict(X)
+    again = fit(learner, X, y, seed=1), predict(learner, X)
     fresh = dnn()
-    anew = fit(fresh, X, y, seed=1), fresh.predict(X)
+    anew = fit(fresh, X, y, seed=1), predict(fresh, X)
     for history, scores in (again, anew):
         assert history == first[0]
         np.testing.assert_array_equal(scores, first[1])
@@ -131,7 +142,7 @@ def test_dropout_repeats_to_the_bit():
     for _ in range(2):
         model = build_cnn(CnnSettings("cnn", 50, 10, (6, 5, 4), 0.5, 0.9), (400, 2))
         learner = KerasLearner(program_of(model), train_settings())
-        runs.append((fit(learner, X, y, validation=nothing), learner.predict(X)))
+        runs.append((fit(learner, X, y, validation=nothing), predict(learner, X)))
     assert runs[0][0] == runs[1][0]
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
 
@@ -148,7 +159,7 @@ def test_traces_once_whatever_the_fold_sizes():
     for n in (75, 64, 33):
         X, y = problem(n)
         fit(learner, X, y, seed=n)
-        learner.predict(X)
+        predict(learner, X)
     assert compilations(learner._program) == 1
     assert learner._program._scores.experimental_get_tracing_count() == 1
 
@@ -159,7 +170,7 @@ def test_another_fold_of_the_same_size_compiles_nothing():
     for seed in range(3):
         X, y = problem(75, seed)
         fit(learner, X, y, seed=seed)
-        learner.predict(X)
+        predict(learner, X)
         counts.append(compilations(learner._program))
     assert counts == [1 if BACKEND == "tensorflow" else 2] * 3  # full and last partial batch
 
@@ -175,7 +186,7 @@ def test_another_rate_or_penalty_needs_no_new_graph():
         )
         shared = KerasLearner(program, train_settings(learning_rate=rate), l2)
         assert fit(shared, X, y) == fit(own, X, y)
-        np.testing.assert_array_equal(shared.predict(X), own.predict(X))
+        np.testing.assert_array_equal(predict(shared, X), predict(own, X))
     assert compilations(program) == compilations(own._program)
 
 
@@ -189,9 +200,9 @@ def test_how_many_epochs_run_at_once_changes_nothing():
 
 def test_reports_every_epoch():
     X, y = problem()
-    seen: list[int] = []
-    fit(dnn(epochs=4), X, y, on_epoch=seen.append)
-    assert seen == [1, 2, 3, 4]
+    seen: list[tuple[int, int]] = []
+    fit(dnn(epochs=4), X, y, on_epoch=lambda at, epoch: seen.append((at, epoch)))
+    assert seen == [(0, 1), (0, 2), (0, 3), (0, 4)]
 
 
 def test_early_stopping_keeps_the_best_epoch():
@@ -202,7 +213,7 @@ def test_early_stopping_keeps_the_best_epoch():
     best = int(np.argmin(history.validation_loss))
     assert history.kept_epoch == best + 1
     assert len(history.loss) == history.kept_epoch + 5 < 400
-    y_score = np.clip(learner.predict(validation[0]), 1e-7, 1 - 1e-7)
+    y_score = np.clip(predict(learner, validation[0]), 1e-7, 1 - 1e-7)
     loss = -np.mean(np.where(validation[1] == 1, np.log(y_score), np.log(1 - y_score)))
     assert loss == pytest.approx(history.validation_loss[best], rel=1e-5)
 
@@ -219,8 +230,8 @@ def test_validation_records_do_not_train():
     """They may stop a training; without patience they may not change a bit of it."""
     X, y = problem()
     learner = dnn()
-    without = fit(learner, X, y), learner.predict(X)
-    with_ = fit(learner, X, y, validation=problem(20, seed=4)), learner.predict(X)
+    without = fit(learner, X, y), predict(learner, X)
+    with_ = fit(learner, X, y, validation=problem(20, seed=4)), predict(learner, X)
     assert with_[0].loss == without[0].loss
     assert len(with_[0].validation_loss) == 3
     np.testing.assert_array_equal(with_[1], without[1])
@@ -253,8 +264,8 @@ def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32():
     for precision in ("float32", "bfloat16"):
         program = new_program(build, 32, precision)
         learner = KerasLearner(program, train_settings(epochs=20))
-        found[precision] = fit(learner, X, y).loss, learner.predict(X)
-        assert {one.dtype for one in program.values()} == {np.dtype(np.float32)}
+        found[precision] = fit(learner, X, y).loss, predict(learner, X)
+        assert {one.dtype for one in program.values(0)} == {np.dtype(np.float32)}
     assert keras.config.dtype_policy().name == policy.name
     assert [layer.compute_dtype for layer in built[0].layers] == ["float32"] * 6
     assert [layer.compute_dtype for layer in built[1].layers] == ["bfloat16"] * 5 + ["float32"]
@@ -297,7 +308,7 @@ def test_twenty_seeds_score_as_twenty_of_keras_fit():
         found = []
         for seed in range(20):
             history = fit(learner, X, y, seed=seed)
-            found.append(outcome(list(history.loss), learner.predict(X_new)))
+            found.append(outcome(list(history.loss), predict(learner, X_new)))
         return found
 
     theirs = np.array([of_keras(seed) for seed in range(20)])
@@ -306,3 +317,73 @@ def test_twenty_seeds_score_as_twenty_of_keras_fit():
     assert min(ks_2samp(a, b).pvalue for a, b in zip(same.T, theirs.T, strict=True)) > 0.02
     # and it would see a learning rate of one half
     assert ks_2samp(other[:, 0], theirs[:, 0]).pvalue < 1e-4
+
+
+@pytest.mark.parametrize("batch_size", [32, 20])
+def test_a_training_is_the_same_to_the_bit_beside_others(batch_size):
+    """Of other sizes, seeds and records, some of which stop earlier; whatever their number."""
+    sizes, seeds = (75, 80, 66, 65), (3, 1, 4, 2)
+
+    def lessons() -> list[Lesson]:
+        return [
+            lesson(*problem(n, seed), seed, problem(n // 3, seed + 10))
+            for n, seed in zip(sizes, seeds, strict=True)
+        ]
+
+    for changes in ({"restore_best": True}, {"restore_best": False}):
+        settings = {"epochs": 60, "patience": 4, "learning_rate": 0.03, **changes}
+        settings["batch_size"] = batch_size
+        learner = dnn(**settings)
+        n = learner.together(sizes)
+        assert n == (4 if BACKEND == "tensorflow" else 1)
+        new = problem(70, seed=9)[0]
+        together = learner.fit(lessons()[:n], lambda at, epoch: None)
+        scores = learner.predict([new[: 70 - at] for at in range(n)])
+        assert n == 1 or len({len(history.loss) for history in together}) > 1
+        for at in range(n):
+            alone = dnn(**settings)
+            assert alone.fit([lessons()[at]], lambda at, epoch: None) == [together[at]]
+            np.testing.assert_array_equal(predict(alone, new)[: 70 - at], scores[at])
+
+
+def test_only_trainings_with_as_many_steps_go_side_by_side():
+    learner = dnn()
+    capacity = learner._program.capacity
+    assert learner.together([65, 96, 80, 64, 70]) == min(3, capacity)
+    assert learner.together([64]) == 1
+    assert learner.together([80] * 100) == capacity
+
+
+def test_every_epoch_of_every_training_is_reported():
+    learner = dnn(epochs=2)
+    lessons = [lesson(*problem(75, seed), seed) for seed in range(learner.together([75] * 3))]
+    seen: list[tuple[int, int]] = []
+    learner.fit(lessons, lambda at, epoch: seen.append((at, epoch)))
+    assert sorted(seen) == [(at, epoch) for at in range(len(lessons)) for epoch in (1, 2)]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the graph of dense networks is TensorFlow's")
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (keras.layers.Dense(3, activation="relu"), True),
+        (keras.layers.Dense(3), True),
+        (keras.layers.BatchNormalization(), True),
+        (keras.layers.Dense(3, activation="tanh"), False),
+        (keras.layers.Dense(3, use_bias=False), False),
+        (keras.layers.Dense(3, kernel_regularizer="l1"), False),
+        (keras.layers.BatchNormalization(scale=False), False),
+        (keras.layers.Dropout(0.5), False),
+    ],
+)
+def test_what_is_not_computed_side_by_side_is_left_to_keras(layer, expected):
+    layers = [keras.Input((12,)), layer, keras.layers.Dense(1, activation="sigmoid")]
+    model = keras.Sequential(layers)
+    program = program_of(model)
+    assert (program.capacity > 1) is expected
+    X, _ = problem(40)
+    program.begin_anew([np.random.SeedSequence(1)], None)
+    oracle = keras.models.clone_model(model)
+    oracle.set_weights([value for value in program.values(0) if value.dtype == np.float32])
+    (scores,) = program.scores([X])
+    np.testing.assert_allclose(scores, oracle.predict(X, verbose=0)[:, 0], atol=1e-6)

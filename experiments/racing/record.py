@@ -31,7 +31,7 @@ from lvh.folds import CvSettings, Split, splits
 from lvh.metrics import score
 from lvh.models import cnn, dnn
 from lvh.sources.ludb import LudbSettings, load
-from lvh.training import KerasLearner, TrainSettings
+from lvh.training import KerasLearner, Lesson, TrainSettings
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("ap", "accuracy", "roc_auc")
@@ -148,17 +148,18 @@ def fold_row(configuration: Configuration, split: Split) -> tuple[str, ...]:
     train, validation, scored = filled(features.fill, *(features.X[part] for part in parts))
     seed = np.random.SeedSequence([SEED, split.repeat, split.fold])
     try:
-        configuration.learner.fit(
-            train, features.y[split.train], validation, features.y[split.validation], seed, ignore
-        )
-        metrics = score(features.y[split.scored], configuration.learner.predict(scored))
+        y = features.y
+        lesson = Lesson(train, y[split.train], validation, y[split.validation], seed)
+        configuration.learner.fit([lesson], ignore)
+        (y_score,) = configuration.learner.predict([scored])
+        metrics = score(y[split.scored], y_score)
         values = [getattr(metrics, name) for name in SCORES]
     except LvhError:
         values = [np.nan] * len(SCORES)
     return (*(f"{value:.6f}" for value in values), f"{time.perf_counter() - started:.3f}")
 
 
-def ignore(epoch: int) -> None:
+def ignore(at: int, epoch: int) -> None:
     """Take no notice of an epoch."""
 
 

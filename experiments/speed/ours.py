@@ -33,7 +33,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 @dataclass
 class Clock(Unobserved):
-    """Notes when epochs and folds of one configuration were done."""
+    """Notes when epochs and folds of one configuration were done.
+
+    Folds that are trained side by side are one entry of `folds`.
+    """
 
     started: float = field(default_factory=time.perf_counter)
     epochs: list[float] = field(default_factory=list)
@@ -45,9 +48,12 @@ class Clock(Unobserved):
         self.epochs += [time.perf_counter() - self.started] * (done - len(self.epochs))
 
     def on_fold(self, fold: Any, key: str, known: bool) -> None:
-        """Take a fold; the next begins now."""
+        """Take a fold; the next begins now, unless it was trained beside this one."""
         now = time.perf_counter()
-        self.folds.append({"seconds": now - self.started, "epochs": self.epochs})
+        if self.epochs:
+            self.folds.append({"seconds": now - self.started, "epochs": self.epochs})
+        else:
+            self.folds[-1]["seconds"] += now - self.started
         self.accuracies.append(fold.metrics.accuracy)
         self.started, self.epochs = now, []
 

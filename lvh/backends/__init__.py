@@ -6,7 +6,7 @@ A process has one backend, with one number of threads: both are fixed when the l
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -14,41 +14,61 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.backends import jax, tensorflow, torch
+from lvh.backends.state import Floats, Labels
 from lvh.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
     import keras
 
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Floats",
+    "Labels",
+    "Name",
+    "Precision",
+    "Program",
+    "check_installed",
+    "cores",
+    "new_program",
+    "start",
+    "threads_of",
+]
+
 Name = Literal["tensorflow", "jax", "torch"]
 Precision = Literal["float32", "bfloat16"]
-
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
 
 
 class Program(Protocol):
     """A Keras model with what trains and scores it, built once for all folds.
 
     It serves all settings that do not change the computation: learning rate, penalty, epochs,
-    seed. What goes in and out are NumPy's arrays.
+    seed. It may hold several trainings side by side, each of which comes to what it would alone.
+    What goes in and out are NumPy's arrays, one a training.
     """
+
+    capacity: int
+    """How many trainings it holds side by side, at most."""
 
     @property
     def n_parameters(self) -> int:
-        """Number of parameters, trainable or not."""
+        """Number of parameters of one model, trainable or not."""
 
-    def begin_anew(self, seed: np.random.SeedSequence, l2: float | None) -> None:
-        """Give model and optimizer the state that a new build under `seed` has.
+    def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
+        """Give models and optimizers the state that new builds under these seeds have.
 
         Args:
-            seed: Of weights and dropout.
+            seeds: Of weights and dropout, one a training.
             l2: Weight penalty; None leaves that of the build.
         """
 
-    def place(self, X: Floats, y: Labels) -> Any:
-        """Put inputs of shape (n_records, ...) and labels where `train` computes."""
+    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
+        """Put inputs of shape (n_records, ...) and labels where `train` computes.
 
-    def train(self, data: Any, orders: Labels, learning_rate: float) -> Floats:
+        All have to need the same number of steps.
+        """
+
+    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs.
 
         Args:
@@ -58,16 +78,16 @@ class Program(Protocol):
 
         Returns:
             Mean loss (with penalties) and accuracy of each, in training mode, shape
-            (n_epochs, 2).
+            (n_trainings, n_epochs, 2).
         """
 
-    def scores(self, X: Floats) -> Floats:
-        """Return P(label = 1) in inference mode, shape (n_records,)."""
+    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
+        """Return P(label = 1) in inference mode, shape (n_records,), by each model of its own."""
 
-    def values(self) -> list[npt.NDArray[Any]]:
-        """Return copies of all variables of the model."""
+    def values(self, at: int) -> list[npt.NDArray[Any]]:
+        """Return copies of all variables of the model of one training."""
 
-    def assign(self, values: list[npt.NDArray[Any]]) -> None:
+    def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
         """Put back what `values` returned."""
 
 
@@ -86,7 +106,7 @@ class Backend(NamedTuple):
 
 
 BACKENDS = {
-    "tensorflow": Backend(("tensorflow",), tensorflow.start, tensorflow.TensorflowProgram),
+    "tensorflow": Backend(("tensorflow",), tensorflow.start, tensorflow.program),
     "jax": Backend(("jax", "jaxlib"), jax.start, jax.JaxProgram),
     "torch": Backend(("torch",), torch.start, torch.TorchProgram),
 }

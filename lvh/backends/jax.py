@@ -4,14 +4,24 @@ Not a whole epoch: on a processor XLA convolves many times slower inside a loop 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends.state import BETA_1, BETA_2, EPSILON, assign, draw, penalized, values_of
+from lvh.backends.state import (
+    BETA_1,
+    BETA_2,
+    EPSILON,
+    Floats,
+    Labels,
+    assign,
+    drawn,
+    penalized,
+    values_of,
+)
 from lvh.metrics import THRESHOLD
 
 if TYPE_CHECKING:
@@ -57,6 +67,8 @@ class _State(NamedTuple):
 class JaxProgram:
     """A model with the functions that train and score it, compiled once a number of records."""
 
+    capacity = 1
+
     def __init__(self, model: "keras.Model", batch_size: int) -> None:
         """Take a model with one sigmoid output.
 
@@ -77,48 +89,48 @@ class JaxProgram:
         """Number of parameters, trainable or not."""
         return int(self._model.count_params())
 
-    def begin_anew(self, seed: np.random.SeedSequence, l2: float | None) -> None:
-        """Give model and optimizer the state that a new build under `seed` has."""
-        assign(self._model.variables, self._blank)
-        draw(self._model, seed)
+    def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
+        """Give model and optimizer the state that a new build under the seed has."""
+        (seed,) = seeds
+        assign(self._model.variables, drawn(self._model, self._blank, seed))
         self._l2 = self._penalties if l2 is None else np.full_like(self._penalties, l2)
         self._state = self._fresh()
 
-    def place(self, X: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> Any:
+    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
         """Put arrays on the device."""
         import jax.numpy as jnp
 
+        ((X, y),) = parts
         return jnp.asarray(X), jnp.asarray(y.astype(np.float32))
 
-    def train(
-        self, data: Any, orders: npt.NDArray[np.int64], learning_rate: float
-    ) -> npt.NDArray[np.float32]:
+    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs; return loss and accuracy of each."""
         import jax
 
+        (of_epochs,) = orders
         rate, size = np.float32(learning_rate), self._batch_size
         sums = []
-        for order in orders.astype(np.int32):
+        for order in of_epochs.astype(np.int32):
             for start in range(0, len(order), size):
                 batch = self._batch(*data, order[start : start + size])
                 self._state, of_batch = self._step(self._state, *batch, rate, self._l2)
                 sums.append(of_batch)
         of_batches = np.array(jax.device_get(sums), np.float32)
-        log: npt.NDArray[np.float32] = of_batches.reshape(len(orders), -1, 2).sum(axis=1)
-        log /= np.float32(orders.shape[1])
-        return log
+        log: Floats = of_batches.reshape(len(of_epochs), -1, 2).sum(axis=1)
+        return log[None] / np.float32(of_epochs.shape[1])
 
-    def scores(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode."""
-        return np.asarray(self._scores(self._state.weights, self._state.others, X))
+        (X,) = parts
+        return [np.asarray(self._scores(self._state.weights, self._state.others, X))]
 
-    def values(self) -> list[npt.NDArray[Any]]:
+    def values(self, at: int) -> list[npt.NDArray[Any]]:
         """Return copies of all variables of the model."""
         assign(self._model.trainable_variables, self._state.weights)
         assign(self._model.non_trainable_variables, self._state.others)
         return values_of(self._model.variables)
 
-    def assign(self, values: list[npt.NDArray[Any]]) -> None:
+    def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
         """Put back what `values` returned."""
         assign(self._model.variables, values)
         fresh = self._fresh()

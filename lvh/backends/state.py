@@ -10,6 +10,9 @@ from lvh.backends.draws import glorot_uniform
 if TYPE_CHECKING:
     import keras
 
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # of Adam, as in Keras
 
 
@@ -27,25 +30,42 @@ def assign(variables: list[Any], values: list[npt.NDArray[Any]]) -> None:
         variable.assign(value)
 
 
-def draw(model: "keras.Model", seed: np.random.SeedSequence) -> None:
-    """Draw the kernels and the seeds of dropout; kernels are the same on every backend."""
+def drawn(
+    model: "keras.Model", blank: list[npt.NDArray[Any]], seed: np.random.SeedSequence
+) -> list[npt.NDArray[Any]]:
+    """Return what the variables of a new build under a seed hold; the model stays as it is.
+
+    Kernels are the same on every backend.
+
+    Args:
+        model: Whose layers say what is drawn.
+        blank: What its variables held when it was built; kernels are replaced, and seeds of
+            dropout.
+        seed: Of all draws.
+    """
     import keras
 
+    values = list(blank)
+    at = {id(variable): number for number, variable in enumerate(model.variables)}
     draws = iter(seed.generate_state(2 * len(model.layers)))
     for layer in model.layers:
         of_kernel, of_noise = int(next(draws)), next(draws)
         initializer = getattr(layer, "kernel_initializer", None)
         if isinstance(initializer, keras.initializers.GlorotUniform):
-            layer.kernel.assign(glorot_uniform(tuple(layer.kernel.shape), of_kernel))
+            values[at[id(layer.kernel)]] = glorot_uniform(tuple(layer.kernel.shape), of_kernel)
         elif initializer is not None:  # Keras's numbers differ from backend to backend
             config = {**initializer.get_config(), "seed": of_kernel}
-            layer.kernel.assign(type(initializer).from_config(config)(layer.kernel.shape))
+            kernel = type(initializer).from_config(config)(layer.kernel.shape)
+            values[at[id(layer.kernel)]] = np.array(keras.ops.convert_to_numpy(kernel))
         if getattr(layer, "seed_generator", None) is not None:
-            state = layer.seed_generator.state
-            state.assign(np.array([of_noise, 0], np.uint32).astype(state.dtype))
+            number = at[id(layer.seed_generator.state)]
+            values[number] = np.array([of_noise, 0], np.uint32).astype(values[number].dtype)
+    return values
 
 
 def penalized(model: "keras.Model") -> list[Any]:
-    """Return the regularizer of each layer that has one."""
+    """Return the L2 regularizer of each layer that has one."""
+    from keras import regularizers
+
     found = (getattr(layer, "kernel_regularizer", None) for layer in model.layers)
-    return [regularizer for regularizer in found if regularizer is not None]
+    return [one for one in found if isinstance(one, regularizers.L2)]

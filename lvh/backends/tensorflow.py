@@ -2,18 +2,21 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends.state import BETA_1, BETA_2, EPSILON, assign, draw, penalized, values_of
+from lvh.backends.dense import DenseProgram, is_dense, move
+from lvh.backends.state import Floats, Labels, assign, drawn, penalized, values_of
 from lvh.metrics import THRESHOLD
 
 if TYPE_CHECKING:
     import keras
+
+    from lvh.backends import Program
 
 
 def start(threads: int) -> int:
@@ -48,8 +51,21 @@ def _without_jax() -> Iterator[None]:
         del sys.modules["jax"]
 
 
+def program(model: "keras.Model", batch_size: int) -> "Program":
+    """Make what trains and scores a freshly built model: small ones by the dozen.
+
+    Args:
+        model: With one sigmoid output.
+        batch_size: Records a step.
+    """
+    make = DenseProgram if is_dense(model) else TensorflowProgram
+    return make(model, batch_size)
+
+
 class TensorflowProgram:
     """A model with the graphs that train and score it, traced once."""
+
+    capacity = 1
 
     def __init__(self, model: "keras.Model", batch_size: int) -> None:
         """Take a model with one sigmoid output.
@@ -65,7 +81,7 @@ class TensorflowProgram:
         self._moments = [tf.Variable(tf.zeros(one.shape)) for one in (*trained, *trained)]
         self._steps = tf.Variable(0.0)
         self._penalties = _open_penalties(model)
-        self._blank = self.values()
+        self._blank = values_of(model.variables)
         self._epochs, self._scores = _traced(model, self._moments, self._steps, batch_size)
 
     @property
@@ -73,41 +89,40 @@ class TensorflowProgram:
         """Number of parameters, trainable or not."""
         return int(self._model.count_params())
 
-    def begin_anew(self, seed: np.random.SeedSequence, l2: float | None) -> None:
-        """Give model and optimizer the state that a new build under `seed` has."""
-        self.assign(self._blank)
+    def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
+        """Give model and optimizer the state that a new build under the seed has."""
+        (seed,) = seeds
+        assign(self._model.variables, drawn(self._model, self._blank, seed))
         for state in (*self._moments, self._steps):
             state.assign(state * 0)
         for penalty in self._penalties:
             if l2 is not None:
                 penalty.assign(l2)
-        draw(self._model, seed)
 
-    def place(self, X: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> Any:
+    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
         """Make tensors, which no call has to copy again."""
         import tensorflow as tf
 
+        ((X, y),) = parts
         return tf.constant(X), tf.constant(y.astype(np.float32))
 
-    def train(
-        self, data: Any, orders: npt.NDArray[np.int64], learning_rate: float
-    ) -> npt.NDArray[np.float32]:
+    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs in one call; return loss and accuracy of each."""
-        log: npt.NDArray[np.float32] = self._epochs(
-            *data, orders, np.float32(learning_rate)
-        ).numpy()
-        return log
+        (order,) = orders
+        sums = self._epochs(*data, order, np.float32(learning_rate)).numpy()
+        log: Floats = sums.reshape(len(order), -1, 2).sum(axis=1) / np.float32(order.shape[1])
+        return log[None]
 
-    def scores(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode."""
-        scores: npt.NDArray[np.float32] = self._scores(X).numpy()
-        return scores
+        (X,) = parts
+        return [self._scores(X).numpy()]
 
-    def values(self) -> list[npt.NDArray[Any]]:
+    def values(self, at: int) -> list[npt.NDArray[Any]]:
         """Return copies of all variables of the model."""
         return values_of(self._model.variables)
 
-    def assign(self, values: list[npt.NDArray[Any]]) -> None:
+    def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
         """Put back what `values` returned."""
         assign(self._model.variables, values)
 
@@ -127,8 +142,6 @@ def _traced(
     """Make the two graphs: some epochs of training, and the scores of a batch.
 
     Numbers of records are left open, so that no fold and no last partial batch traces again.
-    The optimizer is Adam (Kingma and Ba, 2015) with Keras's constants, one operation a
-    variable: Keras's own takes a dozen, which is most of the time of a small network.
     """
     import keras
     import tensorflow as tf
@@ -136,51 +149,43 @@ def _traced(
     shape = [None, *model.input_shape[1:]]
     binary_crossentropy = keras.losses.BinaryCrossentropy()
     weights = model.trainable_variables
-    first, second = moments[: len(weights)], moments[len(weights) :]
 
-    def update(gradients: list[Any], learning_rate: Any) -> None:
-        steps.assign_add(1.0)
-        powers = {"beta1_power": BETA_1**steps, "beta2_power": BETA_2**steps}
-        constants = {"beta1": BETA_1, "beta2": BETA_2, "epsilon": EPSILON, "lr": learning_rate}
-        for weight, m, v, gradient in zip(weights, first, second, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.value.handle,
-                m=m.handle,
-                v=v.handle,
-                grad=gradient,
-                **powers,
-                **constants,
-            )
+    def step(X: Any, labels: Any, learning_rate: Any) -> Any:
+        with tf.GradientTape() as tape:
+            scores = model(X, training=True)
+            loss = tf.add_n([binary_crossentropy(labels, scores), *model.losses])
+        gradients = tape.gradient(loss, weights)
+        values = [weight.value for weight in weights]
+        move(values, moments, steps, gradients, learning_rate)
+        right = tf.cast((scores > THRESHOLD) == (labels > THRESHOLD), tf.float32)
+        n_records = tf.cast(tf.shape(X)[0], tf.float32)
+        return tf.stack([loss * n_records, tf.reduce_sum(right)])
 
+    # written with while_loop: to convert Python's `for` takes longer than tracing all else
     @tf.function(
+        autograph=False,
         input_signature=[
             tf.TensorSpec(shape, tf.float32),
             tf.TensorSpec([None], tf.float32),
             tf.TensorSpec([None, None], tf.int64),
             tf.TensorSpec([], tf.float32),
-        ]
+        ],
     )
     def epochs(X: Any, y: Any, orders: Any, learning_rate: Any) -> Any:
         n_epochs, n_records = tf.shape(orders)[0], tf.shape(orders)[1]
-        log = tf.TensorArray(tf.float32, n_epochs)
-        for epoch in tf.range(n_epochs):
-            order = orders[epoch]
-            loss_sum, correct = tf.constant(0.0), tf.constant(0.0)
-            for start in tf.range(0, n_records, batch_size):
-                batch = order[start : start + batch_size]
-                labels = tf.gather(y, batch)[:, None]
-                with tf.GradientTape() as tape:
-                    scores = model(tf.gather(X, batch), training=True)
-                    loss = tf.add_n([binary_crossentropy(labels, scores), *model.losses])
-                update(tape.gradient(loss, weights), learning_rate)
-                loss_sum += loss * tf.cast(tf.shape(batch)[0], tf.float32)
-                correct += tf.reduce_sum(
-                    tf.cast((scores > THRESHOLD) == (labels > THRESHOLD), tf.float32)
-                )
-            log = log.write(epoch, tf.stack([loss_sum, correct]))
-        return log.stack() / tf.cast(n_records, tf.float32)
+        steps_an_epoch = -(-n_records // batch_size)
+        n_steps = n_epochs * steps_an_epoch
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+        def following(at: Any, log: Any) -> Any:
+            start = at % steps_an_epoch * batch_size
+            batch = orders[at // steps_an_epoch, start : start + batch_size]
+            sums = step(tf.gather(X, batch), tf.gather(y, batch)[:, None], learning_rate)
+            return at + 1, log.write(at, sums)
+
+        log = tf.TensorArray(tf.float32, n_steps)
+        return tf.while_loop(lambda at, log: at < n_steps, following, [0, log])[1].stack()
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32)])
     def scores(X: Any) -> Any:
         return model(X, training=False)[:, 0]
 

@@ -1,12 +1,23 @@
 """PyTorch: a plain loop, one operation after another."""
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends.state import BETA_1, BETA_2, EPSILON, assign, draw, penalized, values_of
+from lvh.backends.state import (
+    BETA_1,
+    BETA_2,
+    EPSILON,
+    Floats,
+    Labels,
+    assign,
+    drawn,
+    penalized,
+    values_of,
+)
 from lvh.metrics import THRESHOLD
 
 if TYPE_CHECKING:
@@ -26,6 +37,8 @@ def start(threads: int) -> int:
 class TorchProgram:
     """A model with the loop that trains it."""
 
+    capacity = 1
+
     def __init__(self, model: "keras.Model", batch_size: int) -> None:
         """Take a model with one sigmoid output.
 
@@ -41,65 +54,62 @@ class TorchProgram:
         self._first = [torch.zeros_like(one) for one in self._weights]
         self._second = [torch.zeros_like(one) for one in self._weights]
         self._steps = 0
-        self._blank = self.values()
+        self._blank = values_of(model.variables)
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters, trainable or not."""
         return int(self._model.count_params())
 
-    def begin_anew(self, seed: np.random.SeedSequence, l2: float | None) -> None:
-        """Give model and optimizer the state that a new build under `seed` has."""
+    def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
+        """Give model and optimizer the state that a new build under the seed has."""
         import torch
 
-        self.assign(self._blank)
+        (seed,) = seeds
+        assign(self._model.variables, drawn(self._model, self._blank, seed))
         for moment in (*self._first, *self._second):
             moment.zero_()
         self._steps = 0
         for regularizer in penalized(self._model):
             if l2 is not None:
                 regularizer.l2 = l2
-        draw(self._model, seed)
         torch.manual_seed(int(seed.generate_state(1)[0]))  # of dropout: not by Keras's variables
 
-    def place(self, X: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> Any:
+    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
         """Put tensors where the weights are."""
         import torch
 
+        ((X, y),) = parts
         device = self._weights[0].device
         return torch.tensor(X, device=device), torch.tensor(y.astype(np.float32), device=device)
 
-    def train(
-        self, data: Any, orders: npt.NDArray[np.int64], learning_rate: float
-    ) -> npt.NDArray[np.float32]:
+    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs; return loss and accuracy of each."""
         import torch
 
-        X, y = data
+        (X, y), (of_epochs,) = data, orders
         log = []
-        for order in torch.tensor(orders, device=y.device):
+        for order in torch.tensor(of_epochs, device=y.device):
             batches = order.split(self._batch_size)
             sums = [self._step(X[batch], y[batch, None], learning_rate) for batch in batches]
             log.append(torch.stack(sums).sum(0))
-        epochs: npt.NDArray[np.float32] = (torch.stack(log) / len(y)).cpu().numpy()
-        return epochs
+        epochs: Floats = (torch.stack(log) / len(y)).cpu().numpy()
+        return epochs[None]
 
-    def scores(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode."""
         import torch
 
+        (X,) = parts
         inputs = torch.tensor(X, device=self._weights[0].device)
         with torch.no_grad():
-            scores: npt.NDArray[np.float32] = (
-                self._model(inputs, training=False)[:, 0].cpu().numpy()
-            )
-        return scores
+            return [self._model(inputs, training=False)[:, 0].cpu().numpy()]
 
-    def values(self) -> list[npt.NDArray[Any]]:
+    def values(self, at: int) -> list[npt.NDArray[Any]]:
         """Return copies of all variables of the model."""
         return values_of(self._model.variables)
 
-    def assign(self, values: list[npt.NDArray[Any]]) -> None:
+    def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
         """Put back what `values` returned."""
         assign(self._model.variables, values)
 

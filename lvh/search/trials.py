@@ -1,5 +1,6 @@
 """A study and its trials: who trains what next, what is known, what is finished."""
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -198,6 +199,11 @@ class Study:
                 lost = is_beaten(number, self._trials(), description)
                 return "stop" if lost else "go on"
             return "stop" if self._study.pruner.prune(self._study, trial) else "go on"
+
+    def ahead(self, n_done: int) -> int:
+        """Return how many folds a trial may run before it is judged, after some are done."""
+        description = self.description
+        return max(description.burn_in - n_done, 1) if description.stops else sys.maxsize
 
     def complete(
         self, number: int, values: Sequence[float], baselines: Mapping[str, Mapping[str, float]]
