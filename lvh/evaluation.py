@@ -275,7 +275,9 @@ class _Evaluation:
         build = MODELS[model.name].build
         start(settings.backend, train.threads, automatic_threads(settings))
         return KerasLearner(
-            _program(build, model, shape, train.batch_size, train.precision), train, l2
+            _program(build, model, shape, train.batch_size, train.precision, train.side_by_side),
+            train,
+            l2,
         )
 
     def _known(self, store: "FoldStore", order: "Sequence[Split]") -> "dict[str, FoldResult]":
@@ -349,6 +351,7 @@ def _program(
     input_shape: tuple[int, ...],
     batch_size: int,
     precision: str,
+    side_by_side: int | None,
 ) -> "Program":
     """Build and compile a model; every fold, and every configuration of its shape, shares it."""
-    return new_program(lambda: build(model, input_shape), batch_size, precision)
+    return new_program(lambda: build(model, input_shape), batch_size, precision, side_by_side)

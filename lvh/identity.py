@@ -72,9 +72,9 @@ def run_key(settings: RunSettings, data: str, splits: tuple[Split, ...]) -> str:
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
     """Return the settings that decide what a fold comes to, beside data and split."""
-    # the number of threads may change the last digits of a convolution; a run that goes on
-    # with fewer cores is still the same run
-    train = replace(settings.train, threads=None)
+    # threads, and on a GPU the folds beside it, may change the last digits of a fold; a run that
+    # goes on with fewer is still the same run
+    train = replace(settings.train, threads=None, side_by_side=None)
     groups = {"features": settings.features, "model": settings.model, "train": train}
     alone = {"seed": settings.seed, "backend": settings.backend}
     return {name: asdict(group) for name, group in groups.items()} | alone

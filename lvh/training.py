@@ -1,6 +1,5 @@
 """Fit models on folds, each from a state that a seed alone decides."""
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,8 @@ class TrainSettings:
         restore_best: With patience, keep the weights of the lowest validation loss.
         threads: Processor threads; None for one on tabular inputs, and all cores, shared among
             parallel runs, on signals.
+        side_by_side: Folds that are trained at once, at most; None for what pays: dense networks
+            by the dozen, others one by one, or on a GPU (with JAX) as many as its memory holds.
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 
@@ -43,6 +44,7 @@ class TrainSettings:
     patience: Annotated[int, Strict(), Field(ge=1)] | None
     restore_best: Annotated[bool, Strict()]
     threads: Annotated[int, Strict(), Field(ge=1)] | None
+    side_by_side: Annotated[int, Strict(), Field(ge=1)] | None
     precision: Precision
 
 
@@ -121,10 +123,8 @@ class KerasLearner:
         return self._program.n_parameters
 
     def together(self, sizes: Sequence[int]) -> int:
-        """Return how many of the next lessons go side by side: those with as many steps."""
-        n_steps = [-(-size // self._settings.batch_size) for size in sizes]
-        alike = itertools.takewhile(lambda one: one == n_steps[0], n_steps)
-        return min(len(list(alike)), self._program.capacity)
+        """Return how many of the next lessons, with so many records each, go side by side."""
+        return self._program.together(sizes)
 
     def fit(self, lessons: Sequence[Lesson], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights.
@@ -137,7 +137,7 @@ class KerasLearner:
             LvhError: A loss is no longer finite.
         """
         # an order of our own: Keras's `fit` under a seed shows the same batches in every epoch
-        seeds = [lesson.seed.spawn(2) for lesson in lessons]
+        seeds = [_children(lesson.seed) for lesson in lessons]
         self._program.begin_anew([of_weights for of_weights, _ in seeds], self._l2)
         orders = [np.random.default_rng(of_order) for _, of_order in seeds]
         data = self._program.place([(lesson.X, lesson.y) for lesson in lessons])
@@ -191,6 +191,12 @@ class KerasLearner:
             _evaluated(lesson.y_validation, y_score)
             for lesson, y_score in zip(lessons, y_scores, strict=True)
         ]
+
+
+def _children(seed: np.random.SeedSequence) -> tuple[np.random.SeedSequence, ...]:
+    """Return the two that `spawn` would, the first time and every time."""
+    key = seed.spawn_key
+    return tuple(np.random.SeedSequence(seed.entropy, spawn_key=(*key, n)) for n in range(2))
 
 
 class _Watched:

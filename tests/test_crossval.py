@@ -128,7 +128,7 @@ def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either():
     program = new_program(
         lambda: build(DnnSettings("dnn", (8, 4, 2), 0.01, 0.9), (3,)), 32, "float32"
     )
-    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, "float32"))
+    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
     data = features()
     data = replace(data, X=data.X.astype(np.float32))
     first, again = run(learner, data, cv()), run(learner, data, cv())

@@ -433,6 +433,19 @@ def test_a_race_stops_the_bad_ones_and_none_of_the_good(storage):
     assert study.finished
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [sys.maxsize] * 3),
+        ({"race": True, "burn_in": 4}, [4, 1, 1]),
+        ({"pruner": "median", "burn_in": 2}, [2, 1, 1]),
+    ],
+)
+def test_folds_go_together_as_far_as_nothing_can_stop_the_trial(storage, changes, expected):
+    study = create(storage, "one", described(**changes), anew=False)
+    assert [study.ahead(n_done) for n_done in (0, 4, 6)] == expected
+
+
 def test_all_trials_burn_in_before_one_is_stopped(storage):
     study = create(storage, "s", described(LINE, race=True), anew=False)
     worse = {number: 0.9 - 0.1 * number for number in range(6)}

@@ -43,6 +43,7 @@ TRAIN = TrainSettings(
     patience=None,
     restore_best=True,
     threads=1,
+    side_by_side=None,
     precision="float32",
 )
 CNN_REPEATS = 3

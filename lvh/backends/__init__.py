@@ -47,12 +47,12 @@ class Program(Protocol):
     What goes in and out are NumPy's arrays, one a training.
     """
 
-    capacity: int
-    """How many trainings it holds side by side, at most."""
-
     @property
     def n_parameters(self) -> int:
         """Number of parameters of one model, trainable or not."""
+
+    def together(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next trainings, on so many records each, it holds at once."""
 
     def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Give models and optimizers the state that new builds under these seeds have.
@@ -63,10 +63,7 @@ class Program(Protocol):
         """
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
-        """Put inputs of shape (n_records, ...) and labels where `train` computes.
-
-        All have to need the same number of steps.
-        """
+        """Put inputs of shape (n_records, ...) and labels, `together`, where `train` computes."""
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs.
@@ -97,12 +94,13 @@ class Backend(NamedTuple):
     Attributes:
         distributions: The packages whose versions decide what it computes.
         start: Imports it, with so many threads; returns how many it has.
-        program: Makes a program of a freshly built model and the records a step.
+        program: Makes a program of a freshly built model, the records a step, and how many
+            trainings it holds at once, at most; None leaves that to it.
     """
 
     distributions: tuple[str, ...]
     start: Callable[[int], int]
-    program: "Callable[[keras.Model, int], Program]"
+    program: "Callable[[keras.Model, int, int | None], Program]"
 
 
 BACKENDS = {
@@ -181,18 +179,24 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     _started = _Started(name, found)
 
 
-def new_program(build: "Callable[[], keras.Model]", batch_size: int, precision: str) -> Program:
+def new_program(
+    build: "Callable[[], keras.Model]",
+    batch_size: int,
+    precision: str,
+    side_by_side: int | None = None,
+) -> Program:
     """Build a model, and what trains and scores it, on the backend that was started.
 
     Args:
         build: Returns a new model with one sigmoid output.
         batch_size: Records a step.
         precision: In which its layers compute. Weights, output and loss are float32 in any case.
+        side_by_side: Trainings that it holds at once, at most; None for what pays and fits.
     """
     import keras
 
     model = _built(build, precision)
-    return BACKENDS[keras.backend.backend()].program(model, batch_size)
+    return BACKENDS[keras.backend.backend()].program(model, batch_size, side_by_side)
 
 
 def _built(build: "Callable[[], keras.Model]", precision: str) -> "keras.Model":

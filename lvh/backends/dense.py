@@ -20,6 +20,7 @@ from lvh.backends.state import (
     Floats,
     Labels,
     drawn,
+    leading,
     penalized,
     values_of,
 )
@@ -79,19 +80,21 @@ _Backward = Callable[[Any], tuple[Any, list[Any]]]
 class DenseProgram:
     """Dense networks of one shape, with the graphs that train and score them, traced once."""
 
-    capacity = _CAPACITY
-
-    def __init__(self, model: "keras.Model", batch_size: int) -> None:
+    def __init__(
+        self, model: "keras.Model", batch_size: int, side_by_side: int | None = None
+    ) -> None:
         """Take a model that `is_dense`.
 
         Args:
             model: Freshly built.
             batch_size: Records a step.
+            side_by_side: Networks that are trained at once, at most.
         """
         import tensorflow as tf
 
         self._model = model
         self._batch_size = batch_size
+        self._capacity = side_by_side or _CAPACITY
         self._rows = -(-batch_size // _ROWS) * _ROWS
         self._blank = values_of(model.variables)
         self._state = [_stacked([value]) for value in self._blank]
@@ -112,6 +115,10 @@ class DenseProgram:
     def n_parameters(self) -> int:
         """Number of parameters of one network, trainable or not."""
         return int(self._model.count_params())
+
+    def together(self, sizes: Sequence[int]) -> int:
+        """Hold trainings of as many steps."""
+        return leading([-(-size // self._batch_size) for size in sizes], self._capacity)
 
     def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Give each network and its optimizer the state that a new build under its seed has."""

@@ -6,7 +6,7 @@ Not a whole epoch: on a processor XLA convolves many times slower inside a loop 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from lvh.backends.state import (
     Labels,
     assign,
     drawn,
+    leading,
     penalized,
     values_of,
 )
@@ -26,6 +27,9 @@ from lvh.metrics import THRESHOLD
 
 if TYPE_CHECKING:
     import keras
+
+
+_CAPACITY = 16  # trainings at once; more folds than that are rare
 
 
 def start(threads: int) -> int:
@@ -67,87 +71,164 @@ class _State(NamedTuple):
 class JaxProgram:
     """A model with the functions that train and score it, compiled once a number of records."""
 
-    capacity = 1
-
-    def __init__(self, model: "keras.Model", batch_size: int) -> None:
+    def __init__(self, model: "keras.Model", batch_size: int, side_by_side: int | None) -> None:
         """Take a model with one sigmoid output.
 
         Args:
             model: Freshly built.
             batch_size: Records a step.
+            side_by_side: Trainings that are held at once, at most; None for one on a processor,
+                and on a GPU as many as its memory holds.
         """
         self._model = model
         self._penalties = np.array([float(one.l2) for one in penalized(model)], np.float32)
         self._blank = values_of(model.variables)
-        self._batch, self._step, self._scores = _compiled(model)
+        self._alone = _compiled(model)
+        self._beside = _beside(self._alone)
         self._batch_size = batch_size
-        self._state = self._fresh()
+        self._state = self._of([self._blank])
         self._l2 = self._penalties
+        self._capacity = side_by_side or self._fitting(_memory())
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters, trainable or not."""
         return int(self._model.count_params())
 
+    def together(self, sizes: Sequence[int]) -> int:
+        """Hold trainings of as many records."""
+        return leading(sizes, self._capacity)
+
     def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Give model and optimizer the state that a new build under the seed has."""
-        (seed,) = seeds
-        assign(self._model.variables, drawn(self._model, self._blank, seed))
+        """Give models and optimizers the state that new builds under these seeds have."""
+        self._state = self._of([drawn(self._model, self._blank, seed) for seed in seeds])
         self._l2 = self._penalties if l2 is None else np.full_like(self._penalties, l2)
-        self._state = self._fresh()
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
         """Put arrays on the device."""
         import jax.numpy as jnp
 
-        ((X, y),) = parts
+        X, y = (_joined(one) for one in zip(*parts, strict=True))
         return jnp.asarray(X), jnp.asarray(y.astype(np.float32))
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs; return loss and accuracy of each."""
         import jax
 
-        (of_epochs,) = orders
-        rate, size = np.float32(learning_rate), self._batch_size
+        rate, size, functions = np.float32(learning_rate), self._batch_size, self._functions(orders)
         sums = []
-        for order in of_epochs.astype(np.int32):
-            for start in range(0, len(order), size):
-                batch = self._batch(*data, order[start : start + size])
-                self._state, of_batch = self._step(self._state, *batch, rate, self._l2)
+        for order in _joined(orders, axis=1).astype(np.int32):  # of an epoch: (..., n_records)
+            for start in range(0, order.shape[-1], size):
+                batch = functions.batch(*data, order[..., start : start + size])
+                self._state, of_batch = functions.step(self._state, *batch, rate, self._l2)
                 sums.append(of_batch)
-        of_batches = np.array(jax.device_get(sums), np.float32)
-        log: Floats = of_batches.reshape(len(of_epochs), -1, 2).sum(axis=1)
-        return log[None] / np.float32(of_epochs.shape[1])
+        of_batches = np.array(jax.device_get(sums), np.float32).reshape(len(sums), -1, 2)
+        of_epochs = of_batches.reshape(len(orders[0]), -1, len(orders), 2).sum(axis=1)
+        log: Floats = of_epochs.swapaxes(0, 1) / np.float32(orders[0].shape[1])
+        return log
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode."""
-        (X,) = parts
-        return [np.asarray(self._scores(self._state.weights, self._state.others, X))]
+        longest = max(map(len, parts))
+        given = [np.pad(X, [(0, longest - len(X)), *[(0, 0)] * (X.ndim - 1)]) for X in parts]
+        score = self._functions(parts).scores
+        found = np.asarray(score(self._state.weights, self._state.others, _joined(given)))
+        return [one[: len(X)] for one, X in zip(found.reshape(len(parts), -1), parts, strict=True)]
 
     def values(self, at: int) -> list[npt.NDArray[Any]]:
-        """Return copies of all variables of the model."""
-        assign(self._model.trainable_variables, self._state.weights)
-        assign(self._model.non_trainable_variables, self._state.others)
+        """Return copies of all variables of one model."""
+        state = self._state if self._state.steps.ndim == 0 else _member(self._state, at)
+        assign(self._model.trainable_variables, state.weights)
+        assign(self._model.non_trainable_variables, state.others)
         return values_of(self._model.variables)
 
     def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
         """Put back what `values` returned."""
-        assign(self._model.variables, values)
-        fresh = self._fresh()
-        self._state = self._state._replace(weights=fresh.weights, others=fresh.others)
+        held = self._of([values])
+        if self._state.steps.ndim == 0:
+            self._state = self._state._replace(weights=held.weights, others=held.others)
+            return
+        for name in ("weights", "others"):
+            pairs = zip(getattr(self._state, name), getattr(held, name), strict=True)
+            put = [stacked.at[at].set(one) for stacked, one in pairs]
+            self._state = self._state._replace(**{name: put})
 
-    def _fresh(self) -> _State:
-        """Take what the model holds; its own variables stay as they are while it is trained."""
+    def _functions(self, given: Sequence[Any]) -> "_Functions":
+        return self._alone if len(given) == 1 else self._beside
+
+    def _of(self, builds: Sequence[list[npt.NDArray[Any]]]) -> _State:
+        """Return the state of new builds; the model's own variables are of no account later."""
+        import jax
         import jax.numpy as jnp
 
-        weights = [one.value for one in self._model.trainable_variables]
-        others = [one.value for one in self._model.non_trainable_variables]
-        zeros = [jnp.zeros_like(one) for one in weights]
-        return _State(weights, others, zeros, zeros, jnp.float32(0))
+        states = []
+        for values in builds:
+            assign(self._model.variables, values)
+            weights = [jnp.array(one.value) for one in self._model.trainable_variables]
+            others = [jnp.array(one.value) for one in self._model.non_trainable_variables]
+            zeros = [jnp.zeros_like(one) for one in weights]
+            states.append(_State(weights, others, zeros, zeros, jnp.float32(0)))
+        if len(states) == 1:
+            return states[0]
+        return cast(_State, jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+
+    def _fitting(self, memory: int | None) -> int:
+        """Return how many trainings fit into so many bytes, of which half are left to records."""
+        import jax
+
+        if memory is None:
+            return 1
+        X = jax.ShapeDtypeStruct((self._batch_size, *self._model.input_shape[1:]), np.float32)
+        labels = jax.ShapeDtypeStruct((self._batch_size, 1), np.float32)
+        step = self._alone.step.lower(self._state, X, labels, np.float32(0), self._l2)
+        needs = step.compile().memory_analysis()
+        bytes_ = needs.temp_size_in_bytes + needs.argument_size_in_bytes
+        bytes_ += needs.output_size_in_bytes
+        return max(1, min(_CAPACITY, memory // 2 // int(bytes_)))
 
 
-def _compiled(model: "keras.Model") -> tuple[Any, Any, Any]:
-    """Make three functions: the records of a batch, a step on them, and the scores of a batch.
+class _Functions(NamedTuple):
+    """What is compiled: the records of a batch, a step on them, and the scores of a batch."""
+
+    batch: Any
+    step: Any
+    scores: Any
+
+
+def _beside(alone: _Functions) -> _Functions:
+    """Return the same functions for several trainings, along the first axis of all."""
+    import jax
+
+    return _Functions(
+        jax.jit(jax.vmap(alone.batch)),
+        jax.jit(jax.vmap(alone.step, in_axes=(0, 0, 0, None, None))),
+        jax.jit(jax.vmap(alone.scores)),
+    )
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]], axis: int = 0) -> npt.NDArray[Any]:
+    """Stack what several trainings are given; what one is given stays as it is."""
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=axis)
+
+
+def _member(state: _State, at: int) -> _State:
+    import jax
+
+    return cast(_State, jax.tree.map(lambda leaf: leaf[at], state))
+
+
+def _memory() -> int | None:
+    """Return the bytes of a GPU; None for a processor, where one training takes all of it."""
+    import jax
+
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return None
+    return int((device.memory_stats() or {}).get("bytes_limit", 0)) or None
+
+
+def _compiled(model: "keras.Model") -> _Functions:
+    """Make the functions for one training.
 
     Each is compiled when it first meets a number of records. A step does not see how many there
     are beside those of its batch, so that folds of different sizes share it.
@@ -182,7 +263,7 @@ def _compiled(model: "keras.Model") -> tuple[Any, Any, Any]:
     def scores(weights: Any, others: Any, X: Any) -> Any:
         return model.stateless_call(weights, others, X, training=False)[0][:, 0]
 
-    return batch, step, scores
+    return _Functions(batch, step, scores)
 
 
 @contextmanager

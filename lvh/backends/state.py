@@ -1,5 +1,7 @@
 """What the variables of a Keras model hold, on any backend, as NumPy arrays."""
 
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +63,11 @@ def drawn(
             number = at[id(layer.seed_generator.state)]
             values[number] = np.array([of_noise, 0], np.uint32).astype(values[number].dtype)
     return values
+
+
+def leading(keys: Sequence[int], at_most: int) -> int:
+    """Return how many of the first keys are equal, or `at_most`."""
+    return min(len(list(itertools.takewhile(lambda key: key == keys[0], keys))), at_most)
 
 
 def penalized(model: "keras.Model") -> list[Any]:

@@ -51,21 +51,21 @@ def _without_jax() -> Iterator[None]:
         del sys.modules["jax"]
 
 
-def program(model: "keras.Model", batch_size: int) -> "Program":
-    """Make what trains and scores a freshly built model: small ones by the dozen.
+def program(model: "keras.Model", batch_size: int, side_by_side: int | None) -> "Program":
+    """Make what trains and scores a freshly built model: dense networks by the dozen.
 
     Args:
         model: With one sigmoid output.
         batch_size: Records a step.
+        side_by_side: How many dense networks are trained at once, at most.
     """
-    make = DenseProgram if is_dense(model) else TensorflowProgram
-    return make(model, batch_size)
+    if is_dense(model):
+        return DenseProgram(model, batch_size, side_by_side)
+    return TensorflowProgram(model, batch_size)
 
 
 class TensorflowProgram:
     """A model with the graphs that train and score it, traced once."""
-
-    capacity = 1
 
     def __init__(self, model: "keras.Model", batch_size: int) -> None:
         """Take a model with one sigmoid output.
@@ -88,6 +88,10 @@ class TensorflowProgram:
     def n_parameters(self) -> int:
         """Number of parameters, trainable or not."""
         return int(self._model.count_params())
+
+    def together(self, sizes: Sequence[int]) -> int:
+        """Hold one training."""
+        return 1
 
     def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Give model and optimizer the state that a new build under the seed has."""

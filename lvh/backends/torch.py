@@ -37,14 +37,13 @@ def start(threads: int) -> int:
 class TorchProgram:
     """A model with the loop that trains it."""
 
-    capacity = 1
-
-    def __init__(self, model: "keras.Model", batch_size: int) -> None:
+    def __init__(self, model: "keras.Model", batch_size: int, side_by_side: int | None) -> None:
         """Take a model with one sigmoid output.
 
         Args:
             model: Freshly built.
             batch_size: Records a step.
+            side_by_side: Of no account.
         """
         import torch
 
@@ -60,6 +59,10 @@ class TorchProgram:
     def n_parameters(self) -> int:
         """Number of parameters, trainable or not."""
         return int(self._model.count_params())
+
+    def together(self, sizes: Sequence[int]) -> int:
+        """Hold one training."""
+        return 1
 
     def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Give model and optimizer the state that a new build under the seed has."""
