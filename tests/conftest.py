@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from lvh.cohort import LEADS, Cohort
+from lvh.cohort import LEADS, Cohort, Delineation
 from lvh.sources import ludb as ludb_source
 from lvh.sources import synthetic
 
@@ -91,6 +91,40 @@ def load_ludb(root: Path) -> Cohort:
     """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
     return ludb_source.load(
         ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url),
+    )
+
+
+def with_waves(cohort: Cohort, waves: dict[tuple[int, int], tuple]) -> Cohort:
+    """Copy a cohort with other delineations: (record, lead) -> symbols and samples."""
+    n_leads = len(cohort.leads)
+    parts = [
+        waves.get((record, lead), cohort.delineation.lead(record, lead))
+        for record in range(len(cohort.records))
+        for lead in range(n_leads)
+    ]
+    return replace(
+        cohort,
+        delineation=Delineation(
+            np.frombuffer("".join(symbols for symbols, _ in parts).encode(), np.uint8),
+            np.concatenate([np.asarray(samples, np.int32) for _, samples in parts]),
+            np.cumsum([0, *(len(symbols) for symbols, _ in parts)]),
+            n_leads,
+        ),
+    )
+
+
+def head(cohort: Cohort, n: int) -> Cohort:
+    """The first records of a cohort."""
+    offsets = cohort.delineation.offsets[: n * len(cohort.leads) + 1]
+    return replace(
+        cohort,
+        records=cohort.records[:n],
+        subjects=cohort.subjects[:n],
+        signals=cohort.signals[:n],
+        male=cohort.male[:n],
+        age=cohort.age[:n],
+        label=cohort.label[:n],
+        delineation=replace(cohort.delineation, offsets=offsets),
     )
 
 

@@ -5,18 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import head, with_waves
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.cohort import LEADS, Delineation
+from lvh.cohort import LEADS
 from lvh.errors import InputError
-from lvh.features.base import feature_set, filled
-from lvh.features.ntp import FIDUCIALS, NtpSettings, age_decades, extract, fiducial_means
+from lvh.features.base import age_decades, feature_set, filled
+from lvh.features.ntp import FIDUCIALS, NtpSettings, extract, fiducial_means
 from lvh.features.scaling import scaled
 
 DROP = NtpSettings("ntp", missing_p="mean", malformed="drop")
-FAIL = NtpSettings("ntp", missing_p="mean", malformed="fail")
+FAIL = replace(DROP, malformed="fail")
 FLOAT32 = 1e-6
 """Values lie in [0, 1]; subtraction, division and storage in float32 err by 6e-8 each."""
 
@@ -43,40 +44,6 @@ def slow_means(cohort, record, lead):
             means = [sum(column) / len(column) for column in zip(*beats, strict=True)]
             return means + [float("nan")] * (9 - len(means))
     return [float("nan")] * 9
-
-
-def with_waves(cohort, waves):
-    """Copy a cohort with other delineations: (record, lead) -> symbols and samples."""
-    n_leads = len(cohort.leads)
-    parts = [
-        waves.get((record, lead), cohort.delineation.lead(record, lead))
-        for record in range(len(cohort.records))
-        for lead in range(n_leads)
-    ]
-    return replace(
-        cohort,
-        delineation=Delineation(
-            np.frombuffer("".join(symbols for symbols, _ in parts).encode(), np.uint8),
-            np.concatenate([np.asarray(samples, np.int32) for _, samples in parts]),
-            np.cumsum([0, *(len(symbols) for symbols, _ in parts)]),
-            n_leads,
-        ),
-    )
-
-
-def head(cohort, n):
-    """The first records of a cohort."""
-    offsets = cohort.delineation.offsets[: n * len(cohort.leads) + 1]
-    return replace(
-        cohort,
-        records=cohort.records[:n],
-        subjects=cohort.subjects[:n],
-        signals=cohort.signals[:n],
-        male=cohort.male[:n],
-        age=cohort.age[:n],
-        label=cohort.label[:n],
-        delineation=replace(cohort.delineation, offsets=offsets),
-    )
 
 
 def of_lead(features, record, lead):

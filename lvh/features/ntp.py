@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from lvh.cohort import Cohort
 from lvh.errors import InputError
-from lvh.features.base import FeatureSet, Fill, feature_set
+from lvh.features.base import SEX_AND_AGE, FeatureSet, Fill, feature_set, sex_and_age
+from lvh.features.beats import starts
 from lvh.features.scaling import scaled
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"
 _BEAT_WITHOUT_P = "(N)(t)"
-_DECADES = np.arange(10, 90, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,7 @@ class NtpSettings:
 def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
     """Return sex, age decade and nine fiducial means a lead: 117 inputs for 12 leads.
 
-    Each lead is min-max scaled on its own first. The columns are male, one for each decade
-    of age from 10 to 80 (the last is 80 and over, the first below 20), then lead by lead
+    Each lead is min-max scaled on its own first. The columns are `SEX_AND_AGE`, then lead by lead
     `FIDUCIALS`. p inputs of a lead without p waves are NaN.
 
     Raises:
@@ -51,12 +50,9 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
         raise InputError(
             f"features.malformed=fail: expected a complete (N)(t) in every lead. Received: {listed}"
         )
-    X = np.concatenate(
-        [cohort.male[:, None], age_decades(cohort.age), means.reshape(len(means), -1)], axis=1
-    )
+    X = np.concatenate([sex_and_age(cohort), means.reshape(len(means), -1)], axis=1)
     names = (
-        "male",
-        *(f"age_{decade}s" for decade in _DECADES),
+        *SEX_AND_AGE,
         *(f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS),
     )
     return feature_set(
@@ -87,29 +83,13 @@ def fiducial_means(cohort: Cohort, signals: npt.NDArray[np.float32]) -> npt.NDAr
         for lead in range(len(cohort.leads)):
             symbols, samples = cohort.delineation.lead(record, lead)
             for pattern in (_BEAT, _BEAT_WITHOUT_P):
-                starts = _starts(symbols, pattern)
-                if starts.size:
-                    beats = samples[starts[:, None] + np.arange(len(pattern))]
+                found = starts(symbols, pattern)
+                if found.size:
+                    beats = samples[found[:, None] + np.arange(len(pattern))]
                     values = signals[record, beats, lead]
                     means[record, lead, : len(pattern)] = values.mean(axis=0, dtype=np.float64)
                     break
     return means
-
-
-def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Code ages in years one-hot by decade, shape (n_records, 8); ends are open."""
-    decade = np.clip(age // 10 * 10, _DECADES[0], _DECADES[-1])
-    return np.equal(decade[:, None], _DECADES).astype(np.float64)
-
-
-def _starts(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
-    """Return where `pattern` stands in `symbols`; it cannot overlap itself."""
-    starts = []
-    at = symbols.find(pattern)
-    while at >= 0:
-        starts.append(at)
-        at = symbols.find(pattern, at + len(pattern))
-    return np.array(starts, dtype=np.int64)
 
 
 def _reason(cohort: Cohort, malformed: npt.NDArray[np.bool_]) -> str:
