@@ -16,8 +16,9 @@ from lvh.features.base import age_decades, feature_set, filled
 from lvh.features.ntp import FIDUCIALS, NtpSettings, extract, fiducial_means
 from lvh.features.scaling import scaled
 
-DROP = NtpSettings("ntp", missing_p="mean", malformed="drop")
+DROP = NtpSettings("ntp", missing_p="mean", malformed="drop", scaling="minmax")
 FAIL = replace(DROP, malformed="fail")
+MILLIVOLTS = replace(DROP, scaling="none")
 FLOAT32 = 1e-6
 """Values lie in [0, 1]; subtraction, division and storage in float32 err by 6e-8 each."""
 
@@ -283,6 +284,33 @@ def test_a_flat_lead_is_refused(cohort):
 
     with pytest.raises(InputError, match="a flat lead in record 3"):
         extract(replace(cohort, signals=signals), DROP)
+    of_flat = extract(replace(cohort, signals=signals), MILLIVOLTS)
+    assert (of_flat.X[2, 9 + 9 * 5 : 9 + 9 * 6][:6] == 0).all()
+
+
+def test_none_is_in_millivolts_above_the_median(cohort):
+    found = extract(cohort, MILLIVOLTS)
+    scaled_way = extract(cohort, DROP)
+
+    assert found.names == scaled_way.names
+    assert np.array_equal(found.X[:, :9], scaled_way.X[:, :9])
+    signal = cohort.signals.astype(np.float64)
+    low, span = signal.min(axis=1), np.ptp(signal, axis=1)
+    expected = (
+        scaled_way.X[:, 9:].reshape(-1, 12, 9) * span[..., None]
+        + (low - np.median(signal, axis=1))[..., None]
+    )
+    # FLOAT32 is of values in [0, 1]; the ranges here are up to 10 mV.
+    np.testing.assert_allclose(
+        found.X[:, 9:].reshape(-1, 12, 9), expected, rtol=0, atol=10 * FLOAT32
+    )
+
+
+def test_none_keeps_the_amplitude_that_minmax_loses(cohort):
+    doubled = replace(cohort, signals=cohort.signals * 2)
+
+    found, expected = extract(doubled, MILLIVOLTS).X[:, 9:], extract(cohort, MILLIVOLTS).X[:, 9:]
+    assert np.array_equal(found, expected * 2, equal_nan=True)
 
 
 class TestFilled:

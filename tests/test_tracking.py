@@ -44,7 +44,7 @@ class Constant:
 
 
 def result_of(cohort):
-    data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop"))
+    data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop", "minmax"))
     folds = splits(data.y, data.subjects, CvSettings("stratified", 2, 2, 0, 0.2, 0.0))
     results = fold_results(data, folds, Constant, 0, lambda split: None, lambda split, epoch: None)
     return conclude(data, list(results), baseline_summaries(data, folds, BASELINES))

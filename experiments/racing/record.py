@@ -104,7 +104,8 @@ def main() -> None:
 def dense(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[Configuration]:
     """Build the dense networks of a grid, one when it is asked for."""
     for params in points(grid):
-        features = ntp.extract(cohort, ntp.NtpSettings("ntp", params["missing_p"], "drop"))
+        inputs = ntp.NtpSettings("ntp", params["missing_p"], "drop", "minmax")
+        features = ntp.extract(cohort, inputs)
         units = tuple(int(width) for width in params["units"].split())
         settings = dnn.DnnSettings("dnn", units, params["l2"], 0.99)
         train = replace(TRAIN, learning_rate=params["learning_rate"])

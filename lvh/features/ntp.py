@@ -10,7 +10,7 @@ from lvh.cohort import Cohort
 from lvh.errors import InputError
 from lvh.features.base import SEX_AND_AGE, FeatureSet, Fill, feature_set, sex_and_age
 from lvh.features.beats import starts
-from lvh.features.scaling import scaled
+from lvh.features.scaling import Scaling, scaled
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"
@@ -26,23 +26,26 @@ class NtpSettings:
             over the training fold or zero.
         malformed: Records with a lead that has no complete `(N)(t)` are dropped, or fail
             the run.
+        scaling: See `lvh.features.scaling.scaled`.
     """
 
     name: Literal["ntp"]
     missing_p: Fill
     malformed: Literal["drop", "fail"]
+    scaling: Scaling
 
 
 def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
     """Return sex, age decade and nine fiducial means a lead: 117 inputs for 12 leads.
 
-    Each lead is min-max scaled on its own first. The columns are `SEX_AND_AGE`, then lead by lead
+    Each lead is scaled on its own first. The columns are `SEX_AND_AGE`, then lead by lead
     `FIDUCIALS`. p inputs of a lead without p waves are NaN.
 
     Raises:
-        InputError: A malformed record, where the settings say fail.
+        InputError: A malformed record, where the settings say fail, or a flat lead under
+            min-max scaling.
     """
-    means = fiducial_means(cohort, scaled(cohort.signals, "minmax", cohort.records))
+    means = fiducial_means(cohort, scaled(cohort.signals, settings.scaling, cohort.records))
     malformed = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
     dropped = {int(i): _reason(cohort, malformed[i]) for i in np.nonzero(malformed.any(axis=1))[0]}
     if dropped and settings.malformed == "fail":
