@@ -13,7 +13,7 @@ from lvh.config import RunSettings
 from lvh.folds import Split
 
 _DECIDING = (
-    *("cohort", "folds", "backends", "training", "metrics", "crossval"),
+    *("cohort", "criteria", "folds", "backends", "training", "metrics", "crossval"),
     *("sources", "features", "models"),
 )
 """The rooms whose code a fold's result depends on."""

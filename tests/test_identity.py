@@ -163,7 +163,7 @@ for name in ["", *sys.argv[2:]]:
 """
 
 DECIDE = [
-    *("cohort.py", "folds.py", "training.py", "metrics.py", "crossval.py"),
+    *("cohort.py", "criteria.py", "folds.py", "training.py", "metrics.py", "crossval.py"),
     *("sources/synthetic.py", "features/ntp.py", "features/base.py", "models/cnn.py"),
     *("models/baselines.py", "models/new.py", "backends/tensorflow.py"),
 ]

@@ -1,0 +1,247 @@
+"""The clinical criteria of left ventricular hypertrophy in the ECG, each with its source.
+
+A criterion is a number and a threshold: a voltage, a voltage times the duration of QRS, or
+points. 1 mV is 10 mm on paper.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_LIMB = ("i", "ii", "iii", "avr", "avl", "avf")
+_CORNELL_WOMEN = 0.6
+_INVERTED_T = -0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What the criteria are computed from; NaN where the delineation lacks the wave.
+
+    Attributes:
+        leads: Names along the second axis, lower case.
+        q: Depth of Q, shape (n_records, n_leads), mV; 0 where there is none.
+        r: Height of R, likewise.
+        s: Depth of S, likewise. A complex without R, a QS, has its depth in `q` and in `s`.
+        t: Voltage at the peak of T, shape (n_records, n_leads), mV, with its sign.
+        qrs: Duration of QRS, shape (n_records, n_leads), s.
+        r_time: From the onset of QRS to the peak of R, shape (n_records, n_leads), s.
+        p_depth: Depth of the end of P in v1, shape (n_records,), mV; 0 where there is none.
+        p_time: Duration of that end, shape (n_records,), s.
+        male: Shape (n_records,).
+    """
+
+    leads: tuple[str, ...]
+    q: Floats
+    r: Floats
+    s: Floats
+    t: Floats
+    qrs: Floats
+    r_time: Floats
+    p_depth: Floats
+    p_time: Floats
+    male: Bools
+
+    def of(self, values: Floats, *leads: str) -> Floats:
+        """Return the columns of some leads, shape (n_records, len(leads))."""
+        return values[:, [self.leads.index(lead) for lead in leads]]
+
+    @property
+    def net(self) -> Floats:
+        """R less the deeper of Q and S, shape (n_records, n_leads), mV."""
+        return self.r - np.maximum(self.q, self.s)
+
+    @property
+    def qrs_duration(self) -> Floats:
+        """Duration of QRS in the lead where it is widest, shape (n_records,), s.
+
+        The criteria are older than simultaneous leads. From the earliest onset to the latest
+        offset of all leads, as is measured now, gives longer times than they were made for,
+        the more so where each lead was delineated on its own.
+        """
+        return np.asarray(self.qrs.max(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One criterion.
+
+    Attributes:
+        name: Of its value, as an input.
+        formula: As it is written at the bedside.
+        source: Who proposed it, where and when.
+        unit: Of its value and thresholds.
+        men: Threshold for men.
+        women: Threshold for women.
+        reached: Whether a value equal to the threshold is positive.
+        value: Computes it, shape (n_records,); NaN where a wave it needs is missing.
+    """
+
+    name: str
+    formula: str
+    source: str
+    unit: str
+    men: float
+    women: float
+    reached: bool
+    value: Callable[[Measurements], Floats]
+
+    def positive(self, values: npt.NDArray[np.floating], male: npt.NDArray[np.bool_]) -> Bools:
+        """Tell which values speak for hypertrophy; a missing one does not.
+
+        Args:
+            values: Of this criterion, shape (n_records,).
+            male: Shape (n_records,).
+        """
+        # In the type of the values: 2.8 rounded to float32 is not above 2.8 rounded to float32.
+        threshold = np.where(male, self.men, self.women).astype(values.dtype)
+        return np.asarray(values >= threshold if self.reached else values > threshold)
+
+
+def romhilt_estes_points(of: Measurements) -> Floats:
+    """Give the points of Romhilt and Estes, item by item.
+
+    - 3, amplitude: R or S of a limb lead at least 2 mV, S of v1 or v2 or R of v5 or v6 at
+      least 3 mV.
+    - 3, ST-T opposite to QRS: by T alone, for no ST segment is delineated: inverted by
+      0.1 mV in v5 or v6, where R exceeds Q and S (v5 or v6 as in Okin et al., J Am Coll
+      Cardiol 38, 2001). Under digitalis it would be 1 point; no digitalis is supposed, for
+      the records do not tell.
+    - 3, left atrium: the end of P in v1 at least 0.1 mV deep and 0.04 s long. No P, no points.
+    - 2, left axis deviation: QRS axis from -30 to -90 degrees.
+    - 1, QRS at least 0.09 s long.
+    - 1, intrinsicoid deflection: R of v5 or v6 peaks 0.05 s after the onset or later.
+
+    Returns:
+        Shape (n_records, 6), in this order; NaN where a wave other than P is missing.
+    """
+    limb = np.maximum(of.of(of.r, *_LIMB), of.of(of.s, *_LIMB)).max(axis=1)
+    right = of.of(of.s, "v1", "v2").max(axis=1)
+    left = of.of(of.r, "v5", "v6").max(axis=1)
+    t, net = of.of(of.t, "v5", "v6"), of.of(of.net, "v5", "v6")
+    opposite = np.asarray(((t <= _INVERTED_T) & (net > 0)).any(axis=1))
+    axis = qrs_axis(of)
+    r_time = of.of(of.r_time, "v5", "v6").max(axis=1)
+    return np.column_stack(
+        [
+            _points(3, (limb >= 2) | (right >= 3) | (left >= 3), limb, right, left),
+            _points(3, opposite, t.sum(axis=1), net.sum(axis=1)),
+            _points(3, (of.p_depth >= 0.1) & (of.p_time >= 0.04)),
+            _points(2, (axis >= -90) & (axis <= -30), axis),
+            _points(1, of.qrs_duration >= 0.09, of.qrs_duration),
+            _points(1, r_time >= 0.05, r_time),
+        ]
+    )
+
+
+def qrs_axis(of: Measurements) -> Floats:
+    """Return the axis of QRS in the frontal plane, shape (n_records,), degrees, left negative.
+
+    avf sees the heart at sqrt(3)/2 of the scale of i.
+    """
+    i, avf = of.of(of.net, "i", "avf").T
+    return np.asarray(np.degrees(np.arctan2(avf * 2 / np.sqrt(3), i)))
+
+
+def _points(points: int, met: Bools, *needed: Floats) -> Floats:
+    missing = np.isnan(np.sum(needed, axis=0))
+    return np.where(missing, np.nan, points * met)
+
+
+def _sokolow_lyon(of: Measurements) -> Floats:
+    return np.asarray(of.of(of.s, "v1")[:, 0] + of.of(of.r, "v5", "v6").max(axis=1))
+
+
+def _cornell(of: Measurements) -> Floats:
+    return np.asarray(of.of(of.r, "avl")[:, 0] + of.of(of.s, "v3")[:, 0])
+
+
+_ALL = (
+    Criterion(
+        name="sokolow_lyon",
+        formula="S_V1 + the larger of R_V5 and R_V6",
+        source="Sokolow and Lyon, Am Heart J 37, 1949",
+        unit="mV",
+        men=3.5,
+        women=3.5,
+        reached=True,
+        value=_sokolow_lyon,
+    ),
+    Criterion(
+        name="sokolow_lyon_product",
+        formula="(S_V1 + the larger of R_V5 and R_V6) x QRS",
+        source="Molloy et al., J Am Coll Cardiol 20, 1992",
+        unit="mV s",
+        men=0.371,
+        women=0.371,
+        reached=True,
+        value=lambda of: _sokolow_lyon(of) * of.qrs_duration,
+    ),
+    Criterion(
+        name="cornell",
+        formula="R_aVL + S_V3",
+        source="Casale et al., J Am Coll Cardiol 6, 1985, and Circulation 75, 1987",
+        unit="mV",
+        men=2.8,
+        women=2.0,
+        reached=False,
+        value=_cornell,
+    ),
+    Criterion(
+        name="cornell_product",
+        # Others add 0.8 mV, the difference of the Cornell thresholds.
+        formula="(R_aVL + S_V3, in women + 0.6 mV) x QRS",
+        source="Molloy et al., J Am Coll Cardiol 20, 1992; in women Okin et al., JAMA 292, 2004",
+        unit="mV s",
+        men=0.244,
+        women=0.244,
+        reached=True,
+        value=lambda of: (_cornell(of) + np.where(of.male, 0, _CORNELL_WOMEN)) * of.qrs_duration,
+    ),
+    Criterion(
+        name="gubner_ungerleider",
+        formula="R_I + S_III",
+        source="Gubner and Ungerleider, Arch Intern Med 72, 1943",
+        unit="mV",
+        men=2.5,
+        women=2.5,
+        reached=True,
+        value=lambda of: np.asarray(of.of(of.r, "i")[:, 0] + of.of(of.s, "iii")[:, 0]),
+    ),
+    Criterion(
+        name="r_in_avl",
+        formula="R_aVL",
+        source="Sokolow and Lyon, Am Heart J 37, 1949",
+        unit="mV",
+        men=1.1,
+        women=1.1,
+        reached=False,
+        value=lambda of: np.asarray(of.of(of.r, "avl")[:, 0]),
+    ),
+    Criterion(
+        name="peguero_lo_presti",
+        formula="deepest S of any lead + S_V4",
+        source="Peguero et al., J Am Coll Cardiol 69, 2017",
+        unit="mV",
+        men=2.8,
+        women=2.3,
+        reached=True,
+        value=lambda of: np.asarray(of.s.max(axis=1) + of.of(of.s, "v4")[:, 0]),
+    ),
+    Criterion(
+        name="romhilt_estes",
+        formula="points, see `romhilt_estes_points`; 4 are probable, 5 are definite hypertrophy",
+        source="Romhilt and Estes, Am Heart J 75, 1968",
+        unit="points",
+        men=5,
+        women=5,
+        reached=True,
+        value=lambda of: np.asarray(romhilt_estes_points(of).sum(axis=1)),
+    ),
+)
+
+CRITERIA = {criterion.name: criterion for criterion in _ALL}

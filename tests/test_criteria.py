@@ -1,0 +1,282 @@
+"""The clinical criteria: by hand, on both sides of each threshold, for men and women."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lvh.cohort import LEADS
+from lvh.criteria import CRITERIA, Measurements, qrs_axis, romhilt_estes_points
+from lvh.features.amplitudes import measurements
+
+QRS_S = 0.08
+
+
+def measured(male=True, p_depth=0.0, p_time=0.0, qrs=QRS_S, **waves):
+    """One record; `s_v1=1.5` is an S of 1.5 mV in v1, what is not given is 0."""
+    of = {name: np.zeros((1, 12)) for name in ("q", "r", "s", "t", "r_time")}
+    for key, value in waves.items():
+        name, lead = key.rsplit("_", 1)
+        of[name][0, LEADS.index(lead)] = value
+    return Measurements(
+        leads=LEADS,
+        **of,
+        qrs=np.full((1, 12), qrs),
+        p_depth=np.array([p_depth]),
+        p_time=np.array([p_time]),
+        male=np.array([male]),
+    )
+
+
+def verdict(name, of):
+    criterion = CRITERIA[name]
+    return bool(criterion.positive(criterion.value(of), of.male)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "male", "waves", "expected"),
+    [
+        ("sokolow_lyon", True, {"s_v1": 1.5, "r_v5": 1.25, "r_v6": 1}, 2.75),
+        ("sokolow_lyon", False, {"s_v1": 1.5, "r_v5": 1, "r_v6": 1.25}, 2.75),
+        ("sokolow_lyon_product", True, {"s_v1": 1.5, "r_v5": 1.25}, 2.75 * QRS_S),
+        ("sokolow_lyon_product", False, {"s_v1": 1.5, "r_v5": 1.25}, 2.75 * QRS_S),
+        ("cornell", True, {"r_avl": 1.5, "s_v3": 0.5}, 2),
+        ("cornell", False, {"r_avl": 1.5, "s_v3": 0.5}, 2),
+        ("cornell_product", True, {"r_avl": 1.5, "s_v3": 0.5}, 2 * QRS_S),
+        ("cornell_product", False, {"r_avl": 1.5, "s_v3": 0.5}, 2.6 * QRS_S),
+        ("gubner_ungerleider", True, {"r_i": 1.5, "s_iii": 0.5}, 2),
+        ("r_in_avl", True, {"r_avl": 1.5}, 1.5),
+        ("peguero_lo_presti", True, {"s_v2": 1.5, "s_v4": 0.5}, 2),
+        ("peguero_lo_presti", False, {"s_v2": 0.5, "s_v4": 1.5}, 3),
+        ("peguero_lo_presti", False, {"s_iii": 1.5, "q_v4": 9}, 1.5),
+        ("romhilt_estes", True, {"r_avf": 2, "t_v6": -0.1, "r_v6": 0.5}, 6),
+    ],
+)
+def test_values_by_hand(name, male, waves, expected):
+    found = CRITERIA[name].value(measured(male, **waves))
+
+    assert found.tolist() == [pytest.approx(expected, abs=1e-12)]
+
+
+@pytest.mark.parametrize(
+    ("name", "male", "below", "above"),
+    [
+        ("sokolow_lyon", True, {"s_v1": 1.5, "r_v5": 1.99}, {"s_v1": 1.5, "r_v5": 2}),
+        ("sokolow_lyon", False, {"s_v1": 1.5, "r_v6": 1.99}, {"s_v1": 1.5, "r_v6": 2}),
+        # 371 mV ms: 3.71 mV over 0.1 s
+        ("sokolow_lyon_product", True, {"r_v5": 3.7, "qrs": 0.1}, {"r_v5": 3.72, "qrs": 0.1}),
+        ("sokolow_lyon_product", False, {"r_v5": 3.7, "qrs": 0.1}, {"r_v5": 3.72, "qrs": 0.1}),
+        # above 2.8 and 2.0 mV, which themselves are not enough
+        ("cornell", True, {"r_avl": 2.8}, {"r_avl": 2.801}),
+        ("cornell", False, {"s_v3": 2}, {"s_v3": 2.001}),
+        # 244 mV ms: 2.44 mV over 0.1 s, in women 1.84
+        ("cornell_product", True, {"s_v3": 2.43, "qrs": 0.1}, {"s_v3": 2.45, "qrs": 0.1}),
+        ("cornell_product", False, {"s_v3": 1.83, "qrs": 0.1}, {"s_v3": 1.85, "qrs": 0.1}),
+        ("gubner_ungerleider", True, {"r_i": 1, "s_iii": 1.49}, {"r_i": 1, "s_iii": 1.5}),
+        ("gubner_ungerleider", False, {"r_i": 1, "s_iii": 1.49}, {"r_i": 1, "s_iii": 1.5}),
+        ("r_in_avl", True, {"r_avl": 1.1}, {"r_avl": 1.101}),
+        ("r_in_avl", False, {"r_avl": 1.1}, {"r_avl": 1.101}),
+        ("peguero_lo_presti", True, {"s_v3": 2.79}, {"s_v3": 2.8}),
+        ("peguero_lo_presti", False, {"s_v4": 1.149}, {"s_v4": 1.15}),
+        # 3 + 1 points are probable hypertrophy only, 3 + 1 + 1 are definite
+        (
+            "romhilt_estes",
+            True,
+            {"r_i": 2, "qrs": 0.09},
+            {"r_i": 2, "qrs": 0.09, "r_time_v5": 0.05},
+        ),
+        ("romhilt_estes", False, {"r_i": 2, "s_avf": 0.5}, {"r_i": 2, "s_avf": 1.5}),
+    ],
+)
+def test_both_sides_of_the_threshold(name, male, below, above):
+    assert not verdict(name, measured(male, **below))
+    assert verdict(name, measured(male, **above))
+
+
+@pytest.mark.parametrize(
+    ("name", "waves"),
+    [
+        ("cornell", {"r_avl": 2.4}),
+        ("peguero_lo_presti", {"s_v3": 2.5}),
+        ("cornell_product", {"s_v3": 2.6, "qrs": 0.09}),
+    ],
+)
+def test_what_is_positive_in_a_woman_only(name, waves):
+    assert verdict(name, measured(male=False, **waves))
+    assert not verdict(name, measured(male=True, **waves))
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_the_verdict_is_the_same_in_float32(name):
+    """Inputs of a model are float32, in which 2.8 lies below 2.8."""
+    criterion = CRITERIA[name]
+    for male in (True, False):
+        threshold = criterion.men if male else criterion.women
+        values = threshold * np.array([1, 1 - 1e-5, 1 + 1e-5])
+        for dtype in (np.float32, np.float64):
+            found = criterion.positive(values.astype(dtype), np.full(3, male))
+            assert found.tolist() == [criterion.reached, False, True]
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_missing_value_is_not_positive(name):
+    found = CRITERIA[name].positive(np.array([np.nan, 99]), np.array([True, False]))
+
+    assert found.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("sokolow_lyon", {"s": ["v1"], "r": ["v5", "v6"]}),
+        ("sokolow_lyon_product", {"s": ["v1"], "r": ["v5", "v6"], "qrs": LEADS}),
+        ("cornell", {"r": ["avl"], "s": ["v3"]}),
+        ("cornell_product", {"r": ["avl"], "s": ["v3"], "qrs": LEADS}),
+        ("gubner_ungerleider", {"r": ["i"], "s": ["iii"]}),
+        ("r_in_avl", {"r": ["avl"]}),
+        ("peguero_lo_presti", {"s": LEADS}),
+        (
+            "romhilt_estes",
+            {
+                "q": ["i", "avf", "v5", "v6"],
+                "r": [*LEADS[:6], "v5", "v6"],
+                "s": [*LEADS[:6], "v1", "v2", "v5", "v6"],
+                "t": ["v5", "v6"],
+                "r_time": ["v5", "v6"],
+                "qrs": LEADS,
+            },
+        ),
+    ],
+)
+def test_a_criterion_is_missing_where_a_wave_that_it_needs_is(name, needed):
+    whole = measured(r_v5=1, s_v1=1)
+    for wave in ("q", "r", "s", "t", "r_time", "qrs"):
+        for lead in LEADS:
+            values = getattr(whole, wave).copy()
+            values[0, LEADS.index(lead)] = np.nan
+            found = CRITERIA[name].value(replace(whole, **{wave: values}))
+            assert np.isnan(found[0]) == (lead in needed.get(wave, ())), (wave, lead)
+
+
+class TestRomhiltEstes:
+    @pytest.mark.parametrize(
+        ("waves", "points"),
+        [
+            ({}, [0, 0, 0, 0, 0, 0]),
+            ({"r_ii": 2}, [3, 0, 0, 0, 0, 0]),
+            ({"s_iii": 2}, [3, 0, 0, 0, 0, 0]),
+            ({"r_ii": 1.99, "r_v1": 9, "s_v5": 9}, [0, 0, 0, 0, 0, 0]),
+            ({"s_v1": 3}, [3, 0, 0, 0, 0, 0]),
+            ({"s_v2": 3, "r_v6": 3}, [3, 0, 0, 0, 0, 0]),
+            ({"s_v2": 2.99, "r_v6": 2.99}, [0, 0, 0, 0, 0, 0]),
+            ({"r_v5": 1, "t_v5": -0.1}, [0, 3, 0, 0, 0, 0]),
+            ({"r_v6": 1, "s_v6": 0.9, "t_v6": -0.5}, [0, 3, 0, 0, 0, 0]),
+            ({"r_v5": 1, "t_v5": -0.09}, [0, 0, 0, 0, 0, 0]),
+            # T and QRS both point down, or the inverted T is in the other lead
+            ({"r_v6": 0.5, "s_v6": 0.6, "t_v6": -0.5}, [0, 0, 0, 0, 0, 0]),
+            ({"r_v6": 0.5, "q_v6": 0.6, "t_v6": -0.5}, [0, 0, 0, 0, 0, 0]),
+            ({"r_v5": 1, "t_v6": -0.5}, [0, 0, 0, 0, 0, 0]),
+            ({"p_depth": 0.1, "p_time": 0.04}, [0, 0, 3, 0, 0, 0]),
+            ({"p_depth": 0.1, "p_time": 0.038}, [0, 0, 0, 0, 0, 0]),
+            ({"p_depth": 0.09, "p_time": 0.1}, [0, 0, 0, 0, 0, 0]),
+            ({"r_i": 0.5, "s_avf": 0.5}, [0, 0, 0, 2, 0, 0]),
+            ({"qrs": 0.09}, [0, 0, 0, 0, 1, 0]),
+            ({"qrs": 0.088}, [0, 0, 0, 0, 0, 0]),
+            ({"r_time_v5": 0.05}, [0, 0, 0, 0, 0, 1]),
+            ({"r_time_v6": 0.05}, [0, 0, 0, 0, 0, 1]),
+            ({"r_time_v6": 0.048, "r_time_v4": 0.1}, [0, 0, 0, 0, 0, 0]),
+        ],
+    )
+    def test_items_by_hand(self, waves, points):
+        assert romhilt_estes_points(measured(**waves)).tolist() == [points]
+
+    def test_all_items_are_13_points(self):
+        of = measured(
+            r_i=2, s_avf=2, r_v5=3, t_v5=-1, p_depth=1, p_time=1, qrs=0.12, r_time_v5=0.06
+        )
+
+        assert CRITERIA["romhilt_estes"].value(of).tolist() == [13]
+
+    def test_without_p_the_atrium_has_no_points_and_the_rest_counts(self):
+        of = measured(p_depth=np.nan, p_time=np.nan, r_ii=2)
+
+        assert romhilt_estes_points(of).tolist() == [[3, 0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("i", "avf", "degrees"),
+    [
+        (1, 0, 0),
+        (0, 1, 90),
+        (0, -1, -90),
+        (-1, 0, 180),
+        # A vector at -30 degrees is seen from the side by ii, and by i and avf as these.
+        (np.cos(np.pi / 6), -np.sin(np.pi / 6) * np.sqrt(3) / 2, -30),
+        (0.5, np.sqrt(3) / 2 * np.sqrt(3) / 2, 60),
+    ],
+)
+def test_the_axis_of_vectors_that_are_known(i, avf, degrees):
+    waves = {
+        f"{'r' if value >= 0 else 's'}_{lead}": abs(value)
+        for lead, value in (("i", i), ("avf", avf))
+    }
+
+    assert qrs_axis(measured(**waves)).tolist() == [pytest.approx(degrees)]
+
+
+def test_each_has_a_source_a_unit_and_thresholds():
+    assert list(CRITERIA) == [
+        *("sokolow_lyon", "sokolow_lyon_product", "cornell", "cornell_product"),
+        *("gubner_ungerleider", "r_in_avl", "peguero_lo_presti", "romhilt_estes"),
+    ]
+    for name, criterion in CRITERIA.items():
+        assert criterion.name == name
+        assert criterion.unit in ("mV", "mV s", "points")
+        assert criterion.source.split(", ")[-1].strip()[-4:].isdigit()
+        assert 0 < criterion.women <= criterion.men
+
+
+@pytest.mark.ludb
+class TestLudb:
+    """What each says of the 108 records with LVH and the 92 without.
+
+    The labels were read from the ECG, yet by no single one of these. ludb.md says sensitivity
+    10 to 17 %, specificity 66 to 87 %, without the criteria or the way they were measured.
+    """
+
+    @pytest.mark.parametrize(
+        ("name", "true_positive", "positive", "true_negative", "negative"),
+        [
+            ("sokolow_lyon", 13, 108, 80, 92),
+            ("sokolow_lyon_product", 16, 108, 79, 91),
+            ("cornell", 11, 108, 83, 92),
+            ("cornell_product", 29, 108, 75, 91),
+            ("gubner_ungerleider", 5, 108, 89, 91),
+            ("r_in_avl", 10, 108, 88, 92),
+            ("peguero_lo_presti", 18, 108, 66, 91),
+            ("romhilt_estes", 15, 108, 82, 91),
+        ],
+    )
+    def test_sensitivity_and_specificity(
+        self, of_ludb, ludb, name, true_positive, positive, true_negative, negative
+    ):
+        values = CRITERIA[name].value(of_ludb)
+        known = ~np.isnan(values)
+        said = CRITERIA[name].positive(values, ludb.male)
+        lvh = ludb.label == 1
+
+        assert (said & lvh).sum() == true_positive
+        assert (known & lvh).sum() == positive
+        assert (known & ~said & ~lvh).sum() == true_negative
+        assert (known & ~lvh).sum() == negative
+
+    def test_items_of_romhilt_and_estes(self, of_ludb, ludb):
+        given = romhilt_estes_points(of_ludb) > 0
+
+        assert given[ludb.label == 1].sum(axis=0).tolist() == [5, 16, 9, 5, 106, 30]
+        assert given[ludb.label == 0].sum(axis=0).tolist() == [7, 5, 4, 12, 88, 28]
+
+
+@pytest.fixture(scope="module")
+def of_ludb(ludb):
+    return measurements(ludb)
