@@ -348,6 +348,17 @@ def test_ludb_is_the_default_and_its_records_are_named(ludb_root, tmp_path):
     assert "synthetic" not in done.out
 
 
+@pytest.mark.ludb
+def test_voltages_of_ludb_can_be_learned(ludb_root, tmp_path):
+    done = command(
+        *("features=voltage", f"data.root={ludb_root}", "train.epochs=2", "tracking=off"),
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    assert "dnn-voltage: 78 inputs, 7,793 parameters" in done.out
+    assert "LUDB 1.0.1: 200 records" in done.out
+
+
 @pytest.mark.slow
 @pytest.mark.ludb
 def test_the_main_job_runs_on_200_records(ludb_root, tmp_path):

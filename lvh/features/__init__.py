@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.cohort import Cohort
-from lvh.features import ntp, raw
+from lvh.features import ntp, raw, voltage
 from lvh.features.base import FeatureSet, Kind, filled
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "filled"]
@@ -21,4 +21,5 @@ class Form(NamedTuple):
 FORMS = {
     "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular"),
     "raw": Form(raw.RawSettings, raw.extract, "signal"),
+    "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular"),
 }

@@ -1,0 +1,64 @@
+"""`voltage`: amplitudes in mV, durations in s, and the clinical criteria."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lvh.cohort import Cohort
+from lvh.criteria import CRITERIA
+from lvh.features.amplitudes import measurements
+from lvh.features.base import SEX_AND_AGE, FeatureSet, Fill, feature_set, sex_and_age
+
+WAVES = ("Q", "R", "S", "T", "QRS")
+
+
+@dataclass(frozen=True, slots=True)
+class VoltageSettings:
+    """Settings of the measured input.
+
+    Attributes:
+        missing: An input that needs a wave which the delineation lacks gets the mean over
+            the training fold or zero.
+    """
+
+    name: Literal["voltage"]
+    missing: Fill
+
+
+def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
+    """Return sex, age decade, measured waves and criteria: 78 inputs for 12 leads.
+
+    The columns are `SEX_AND_AGE`, lead by lead `WAVES` (depth of Q, height of R, depth of S,
+    signed T, all in mV, and the duration of QRS in s), the duration of QRS in the widest
+    lead, and the values of `lvh.criteria.CRITERIA` under their names. A value that needs a
+    missing wave is NaN. A record without any complete QRS is dropped.
+
+    Raises:
+        InputError: No record is left.
+    """
+    found = measurements(cohort)
+    waves = np.stack([found.q, found.r, found.s, found.t, found.qrs], axis=2)
+    X = np.column_stack(
+        [
+            sex_and_age(cohort),
+            waves.reshape(len(waves), -1),
+            found.qrs_duration,
+            *(criterion.value(found) for criterion in CRITERIA.values()),
+        ]
+    )
+    names = (
+        *SEX_AND_AGE,
+        *(f"{lead}_{wave}" for lead in cohort.leads for wave in WAVES),
+        "qrs_duration",
+        *CRITERIA,
+    )
+    without = np.flatnonzero(np.isnan(found.qrs).all(axis=1))
+    return feature_set(
+        cohort,
+        "tabular",
+        X.astype(np.float32),
+        names,
+        fill=settings.missing,
+        dropped={int(record): "no complete (N) in any lead" for record in without},
+    )

@@ -1,0 +1,429 @@
+"""`voltage`: waves drawn by hand, a slow second implementation, and what LUDB gives."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import head, with_waves
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from lvh.cohort import LEADS
+from lvh.criteria import CRITERIA
+from lvh.errors import InputError
+from lvh.features.amplitudes import measurements, waves_of
+from lvh.features.base import SEX_AND_AGE, filled
+from lvh.features.voltage import WAVES, VoltageSettings, extract
+
+MEAN = VoltageSettings("voltage", missing="mean")
+BASELINE = 0.25
+"""Of every drawn lead, mV; like the waves a multiple of 1/64, so that float32 is exact."""
+
+
+class Beat(NamedTuple):
+    """Heights in mV, one sample each, at 10, 20, 30 and 130 samples from the onset of QRS."""
+
+    q: float = 0.0
+    r: float = 1.0
+    s: float = 0.0
+    t: float = 0.25
+    qrs: int = 40
+
+
+def drawn(cohort, leads=None, symbols="(N)(t)"):
+    """One record of beats a second apart; `leads` says which differ from one plain beat."""
+    one = head(cohort, 1)
+    signal = np.full((5000, 12), BASELINE, dtype=np.float32)
+    waves = {}
+    for lead, name in enumerate(LEADS):
+        samples = []
+        beats = (leads or {}).get(name, [Beat()])
+        for number, beat in enumerate(beats):
+            onset = 100 + 500 * number
+            for at, height in ((10, -beat.q), (20, beat.r), (30, -beat.s), (130, beat.t)):
+                signal[onset + at, lead] += height
+            samples += [onset, onset + 20, onset + beat.qrs, onset + 100, onset + 130, onset + 150]
+        waves[0, lead] = (symbols * len(beats), samples)
+    return with_waves(replace(one, signals=signal[None]), waves)
+
+
+def inputs(cohort):
+    """Inputs of the first record by name."""
+    features = extract(cohort, MEAN)
+    return dict(zip(features.names, features.X[0].tolist(), strict=True))
+
+
+def of_lead(cohort, lead):
+    found = inputs(cohort)
+    return [found[f"{lead}_{wave}"] for wave in WAVES]
+
+
+def slow_waves(qrs):
+    """Q, R and S of a complex above its baseline, the plain way."""
+    limit = (max(qrs) - min(qrs)) / 20
+    q = s = 0.0
+    risen = False
+    for value in qrs:
+        risen = risen or value > limit
+        if risen:
+            s = max(s, -value)
+        else:
+            q = max(q, -value)
+    return (q, max(*qrs, 0.0), s) if risen else (q, max(*qrs, 0.0), q)
+
+
+def slow_lead(cohort, record, lead):
+    """Medians of q, r, s, t and QRS of one lead, read symbol by symbol."""
+    symbols, samples = cohort.delineation.lead(record, lead)
+    signal = [float(value) for value in cohort.signals[record, :, lead]]
+    found = [[], [], [], [], []]
+    for at in range(len(symbols)):
+        if symbols[at : at + 3] != "(N)":
+            continue
+        onset, offset = samples[at], samples[at + 2]
+        before = signal[max(onset - 9, 0) : onset + 1]
+        level = sum(before) / len(before)
+        values = slow_waves([value - level for value in signal[onset : offset + 1]])
+        for kept, value in zip(found, values, strict=False):
+            kept.append(value)
+        found[4].append((offset - onset) / cohort.fs)
+        if symbols[at + 3 : at + 6] == "(t)":
+            found[3].append(signal[samples[at + 4]] - level)
+    return [float(np.median(values)) if values else float("nan") for values in found]
+
+
+def test_columns_and_their_names(cohort):
+    features = extract(cohort, MEAN)
+
+    assert features.kind == "tabular"
+    assert features.X.shape == (40, 78)
+    assert features.X.dtype == np.float32
+    assert len(set(features.names)) == 78
+    assert features.names[:11] == (*SEX_AND_AGE, "i_Q", "i_R")
+    assert features.names[9:14] == ("i_Q", "i_R", "i_S", "i_T", "i_QRS")
+    assert features.names[-9:] == ("qrs_duration", *CRITERIA)
+    assert features.X[:, features.names.index("male")].tolist() == cohort.male.tolist()
+    assert (features.X[:, 1:9].sum(axis=1) == 1).all()
+    assert features.records == cohort.records
+    assert features.y.tolist() == cohort.label.tolist()
+    assert features.dropped == ()
+    assert features.fill == "mean"
+    assert extract(cohort, VoltageSettings("voltage", "zero")).fill == "zero"
+
+
+def test_criteria_can_be_judged_by_the_inputs_alone(cohort):
+    features = extract(cohort, MEAN)
+    of = measurements(cohort)
+    male = features.X[:, features.names.index("male")] == 1
+
+    for name, criterion in CRITERIA.items():
+        values = features.X[:, features.names.index(name)]
+        np.testing.assert_allclose(values, criterion.value(of), rtol=1e-6)
+        expected = criterion.positive(criterion.value(of), cohort.male)
+        assert criterion.positive(values, male).tolist() == expected.tolist()
+
+
+class TestDrawn:
+    def test_one_beat(self, cohort):
+        one = drawn(cohort, {"v2": [Beat(q=0.125, r=1.5, s=0.75, t=-0.25, qrs=45)]})
+
+        assert of_lead(one, "v2") == [0.125, 1.5, 0.75, -0.25, np.float32(0.09)]
+        assert of_lead(one, "v1") == [0, 1, 0, 0.25, np.float32(0.08)]
+
+    def test_medians_of_the_beats_of_a_lead(self, cohort):
+        beats = [Beat(r=1, s=0.5, qrs=40), Beat(r=2, s=3, qrs=60), Beat(r=9, s=1, qrs=50)]
+
+        assert of_lead(drawn(cohort, {"i": beats}), "i") == [0, 2, 1, 0.25, np.float32(0.1)]
+        assert of_lead(drawn(cohort, {"i": beats[:2]}), "i") == [
+            *(0, 1.5, 1.75, 0.25, np.float32(0.1)),
+        ]
+
+    def test_criteria_of_drawn_waves(self, cohort):
+        one = drawn(
+            cohort,
+            {
+                "i": [Beat(r=1.25)],
+                "iii": [Beat(r=0.5, s=0.75)],
+                "avl": [Beat(r=1.5)],
+                "v1": [Beat(r=0.5, s=2)],
+                "v3": [Beat(r=0.5, s=1.25)],
+                "v4": [Beat(s=0.5)],
+                "v5": [Beat(r=2.25, qrs=50)],
+                "v6": [Beat(r=1.75)],
+            },
+        )
+
+        for male in (True, False):
+            found = inputs(replace(one, male=np.array([male])))
+            assert [found[name] for name in CRITERIA] == pytest.approx(
+                [4.25, 0.425, 2.75, 0.275 if male else 0.335, 2, 1.5, 2.5, 1]
+            )
+            assert found["qrs_duration"] == np.float32(0.1)
+
+    def test_the_level_of_the_signal_does_not_matter(self, cohort):
+        one = drawn(cohort, {"i": [Beat(q=0.25, r=1, s=0.5)]})
+        expected = inputs(one)
+
+        # A level for each beat: the baseline is that at its onset.
+        steps = np.arange(5000)[:, None] // 500 * np.float32(0.5)
+        assert inputs(replace(one, signals=one.signals + steps)) == expected
+
+    def test_the_baseline_is_the_mean_of_20_ms_that_end_at_the_onset(self, cohort):
+        one = drawn(cohort)
+        signals = one.signals.copy()
+        signals[0, 91:101, 0] += np.float32([5, -5, 3, -3, 2, -2, 1, -1, 0, 0]) / 4
+        signals[0, 90, 0] += 9
+
+        assert of_lead(replace(one, signals=signals), "i") == of_lead(one, "i")
+
+    def test_a_complex_at_the_very_start_has_what_baseline_there_is(self, cohort):
+        one = drawn(cohort)
+        symbols, samples = one.delineation.lead(0, 0)
+        early = with_waves(
+            replace(one, signals=np.roll(one.signals, -100, axis=1)),
+            {(0, 0): (symbols, np.asarray(samples) - 100)},
+        )
+
+        assert of_lead(early, "i") == of_lead(one, "i")
+
+    def test_the_end_of_p_gives_points(self, cohort):
+        one = drawn(cohort)
+        expected = inputs(one)["romhilt_estes"]
+        signals = one.signals.copy()
+        signals[0, 1000:1020, 6] += 0.25
+        signals[0, 1020:1045, 6] -= 0.125
+        symbols, samples = one.delineation.lead(0, 6)
+        waves = {(0, 6): (symbols + "(p)", [*samples, 1000, 1010, 1060])}
+        with_p = with_waves(replace(one, signals=signals), waves)
+        of = measurements(with_p)
+
+        # The level at the onset of P is a tenth of its 0.25 mV too high: 1 of 10 samples.
+        assert of.p_depth.tolist() == [pytest.approx(0.15)]
+        assert of.p_time.tolist() == [0.082]
+        assert inputs(with_p)["romhilt_estes"] == expected + 3
+        assert np.isnan(measurements(one).p_depth).all()
+
+
+@pytest.mark.parametrize(
+    ("qrs", "expected"),
+    [
+        ([0, -0.25, 2, -0.5, 0], (0.25, 2, 0.5, 2)),
+        ([0, 2, 0], (0, 2, 0, 1)),
+        ([0, 0.5, -2, 0], (0, 0.5, 2, 1)),
+        # QS: its depth is that of Q and that of S
+        ([0, -1, -2, -0.5], (2, 0, 2, 0)),
+        # no R rises to a twentieth of the range, as from noise at the onset
+        ([0, 0.1, -2, 0], (2, 0.1, 2, 1)),
+        ([0, 0.1, -0.5, 2, 0], (0.5, 2, 0, 3)),
+        ([0, 0.2, -2, 0], (0, 0.2, 2, 1)),
+        # rSR': S lies before the highest point
+        ([0, 0.5, -1.5, 2, 0], (0, 2, 1.5, 3)),
+        # Qr, of avr
+        ([0, -1.5, 0.5, 0], (1.5, 0.5, 0, 2)),
+        ([0, -0.5, 1, -0.25, 0.5, -0.75, 0], (0.5, 1, 0.75, 2)),
+        ([0.5, 1, 0.5], (0, 1, 0, 1)),
+        ([-0.5, -1, -0.5], (1, 0, 1, 0)),
+        ([0, 0, 0], (0, 0, 0, 0)),
+        ([0.0], (0, 0, 0, 0)),
+    ],
+)
+def test_complexes_by_hand(qrs, expected):
+    assert waves_of(np.array(qrs, dtype=float)) == expected
+    assert slow_waves([float(value) for value in qrs]) == expected[:3]
+
+
+class TestMissing:
+    @pytest.mark.parametrize(
+        ("symbols", "missing"),
+        [
+            ("(N)t)", "T"),
+            ("(N)(p)(t)", "T"),
+            ("(N)", "T"),
+            ("N)(t)", "QRST"),
+            ("((N(t)", "QRST"),
+            ("(t)(p)", "QRST"),
+            ("", "QRST"),
+        ],
+    )
+    def test_what_a_lead_lacks_is_missing_there_and_where_it_is_needed(
+        self, cohort, symbols, missing
+    ):
+        one = with_waves(drawn(cohort), {(0, 7): (symbols, 100 + 10 * np.arange(len(symbols)))})
+        found = {name for name, value in inputs(one).items() if np.isnan(value)}
+
+        of_v2 = {f"v2_{wave}" for wave in missing} | ({"v2_QRS"} if "R" in missing else set())
+        needing = {
+            *("qrs_duration", "sokolow_lyon_product", "cornell_product"),
+            *("peguero_lo_presti", "romhilt_estes"),
+        }
+        assert found == (of_v2 | needing if "R" in missing else of_v2)
+
+    def test_beats_without_t_count_for_qrs(self, cohort):
+        leads = {"i": [Beat(r=1, t=0.5), Beat(r=3, t=0.125)]}
+        one = drawn(cohort, leads)
+        _, samples = one.delineation.lead(0, 0)
+
+        found = of_lead(with_waves(one, {(0, 0): ("(N)(t)(N)", samples[:9])}), "i")
+
+        assert found[:4] == [0, 2, 0, 0.5]
+
+    def test_a_record_without_any_complex_is_dropped_with_the_reason(self, cohort):
+        nothing = with_waves(cohort, {(3, lead): ("(p)", [1, 2, 3]) for lead in range(12)})
+
+        features = extract(nothing, MEAN)
+
+        assert features.dropped == (("4", "no complete (N) in any lead"),)
+        kept = [record for record in range(40) if record != 3]
+        assert np.array_equal(features.X, extract(cohort, MEAN).X[kept])
+        with pytest.raises(InputError, match=r"expected usable records\. Received: none"):
+            extract(with_waves(head(cohort, 1), {(0, lead): ("", []) for lead in range(12)}), MEAN)
+
+    def test_one_complex_in_one_lead_is_enough_to_stay(self, cohort):
+        waves = {(3, lead): ("", []) for lead in range(11)}
+        features = extract(with_waves(cohort, waves), MEAN)
+
+        assert features.dropped == ()
+        known = ~np.isnan(features.X[3])
+        assert [name for name, one in zip(features.names, known, strict=True) if one] == [
+            *SEX_AND_AGE,
+            *(f"v6_{wave}" for wave in WAVES),
+        ]
+
+    def test_it_is_filled_by_the_training_records_alone(self, cohort):
+        missing = extract(with_waves(cohort, {(0, 7): ("(N)", [100, 110, 120])}), MEAN)
+        at = missing.names.index("v2_T")
+
+        train, scored = filled(missing.fill, missing.X[5:20], missing.X[:5])
+
+        assert scored[0, at] == pytest.approx(train[:, at].mean())
+        assert not np.isnan(scored).any()
+
+
+@pytest.mark.parametrize("missing", ["median", "drop", None, 0])
+def test_other_ways_to_fill_are_refused(missing):
+    with pytest.raises(ValidationError, match="missing"):
+        TypeAdapter(VoltageSettings).validate_python({"name": "voltage", "missing": missing})
+
+
+def test_a_record_does_not_depend_on_the_others(cohort):
+    whole = extract(cohort, MEAN).X
+
+    assert np.array_equal(extract(head(cohort, 7), MEAN).X, whole[:7])
+    signals = cohort.signals.copy()
+    signals[1:] *= 3
+    assert np.array_equal(extract(replace(cohort, signals=signals), MEAN).X[0], whole[0])
+
+
+@given(scale=st.floats(0.1, 10))
+@examples(max_examples=15)
+def test_voltages_scale_with_the_signal(cohort, scale):
+    few = head(cohort, 4)
+    before = measurements(few)
+
+    after = measurements(replace(few, signals=few.signals * np.float32(scale)))
+
+    # float32 rounds voltages of some mV by 2e-7 each.
+    for wave in "qrst":
+        expected = getattr(before, wave) * scale
+        np.testing.assert_allclose(getattr(after, wave), expected, rtol=1e-5, atol=1e-6 * scale)
+    np.testing.assert_allclose(after.p_depth, before.p_depth * scale, rtol=1e-5, atol=1e-6 * scale)
+    assert np.array_equal(after.qrs, before.qrs, equal_nan=True)
+    assert np.array_equal(after.r_time, before.r_time, equal_nan=True)
+    # The other product adds 0.6 mV in women, and points do not scale.
+    for name in set(CRITERIA) - {"cornell_product", "romhilt_estes"}:
+        expected = CRITERIA[name].value(before) * scale
+        np.testing.assert_allclose(CRITERIA[name].value(after), expected, rtol=1e-5)
+
+
+@given(offset=st.lists(st.floats(-5, 5), min_size=12, max_size=12))
+@examples(max_examples=10)
+def test_the_offset_of_a_lead_does_not_matter(cohort, offset):
+    few = head(cohort, 4)
+    before = measurements(few)
+
+    after = measurements(replace(few, signals=few.signals + np.float32(offset)))
+
+    for wave in "rt":
+        # float32 rounds voltages of up to 10 mV by 5e-7.
+        np.testing.assert_allclose(getattr(after, wave), getattr(before, wave), atol=2e-6)
+
+
+def test_equals_the_slow_way(cohort):
+    assert_equals_the_slow_way(cohort)
+
+
+def assert_equals_the_slow_way(cohort):
+    features = extract(cohort, MEAN)
+    found = features.X[:, 9:69].reshape(-1, 12, 5)
+    expected = [
+        [slow_lead(cohort, record, lead) for lead in range(12)]
+        for record in range(len(cohort.records))
+    ]
+
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    longest = np.max(np.array(expected)[..., 4], axis=1)
+    np.testing.assert_allclose(features.X[:, 69], longest, rtol=0, atol=1e-6)
+
+
+@pytest.mark.ludb
+class TestLudb:
+    def test_every_record_is_kept_and_what_is_missing(self, ludb):
+        features = extract(ludb, MEAN)
+        missing = np.isnan(features.X)
+
+        assert features.X.shape == (200, 78)
+        assert features.dropped == ()
+        assert {
+            features.records[record]: sorted(np.array(features.names)[missing[record]])
+            for record in np.flatnonzero(missing.any(axis=1))
+        } == {
+            "38": ["v1_T"],
+            "104": sorted(
+                [
+                    *(f"{lead}_{wave}" for lead in ("ii", "iii", "avr", "avf") for wave in WAVES),
+                    *("qrs_duration", "sokolow_lyon_product", "cornell_product"),
+                    *("gubner_ungerleider", "peguero_lo_presti", "romhilt_estes"),
+                ]
+            ),
+            "112": ["v1_T", "v2_T"],
+        }
+
+    def test_p_is_missing_where_there_is_none(self, ludb):
+        """The 24 records without p waves in any lead."""
+        assert np.isnan(measurements(ludb).p_depth).sum() == 24
+
+    def test_values_are_those_of_hearts(self, ludb):
+        features = extract(ludb, MEAN)
+        column = dict(zip(features.names, features.X.T, strict=True))
+        medians = {name: float(np.nanmedian(values)) for name, values in column.items()}
+
+        assert np.nanmax(features.X) < 12
+        for lead in LEADS:
+            for wave in "QRS":
+                assert np.nanmin(column[f"{lead}_{wave}"]) >= 0
+                assert np.nanmax(column[f"{lead}_{wave}"]) < 4.5
+            assert np.nanmax(np.abs(column[f"{lead}_T"])) < 1.6
+            assert 0.05 < np.nanmin(column[f"{lead}_QRS"]) < 0.09
+            assert np.nanmax(column[f"{lead}_QRS"]) < 0.22
+            assert 0.08 < medians[f"{lead}_QRS"] < 0.105
+        assert medians["qrs_duration"] == pytest.approx(0.11)
+        # R grows and S shrinks from v1 to v5; T and R are negative in avr.
+        assert medians["v1_R"] < medians["v3_R"] < medians["v5_R"]
+        assert medians["v2_S"] > medians["v4_S"] > medians["v6_S"]
+        assert medians["avr_T"] < 0 < medians["v4_T"]
+
+    def test_the_limb_leads_agree(self, ludb):
+        """What is measured in ii, i and iii of one beat adds up as Einthoven's leads do.
+
+        T is one point of each lead, and each lead has its own; medians do not add exactly.
+        """
+        t = measurements(ludb).t
+        i, ii, iii = t[:, 0], t[:, 1], t[:, 2]
+
+        assert np.nanmedian(np.abs(i + iii - ii)) < 0.02
+
+    def test_equals_the_slow_way(self, ludb):
+        assert_equals_the_slow_way(head(ludb, 40))
