@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,14 +87,9 @@ def read_only(cohort: Cohort) -> Cohort:
     return cohort
 
 
-def load_ludb(root: Path) -> Cohort:
-    """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
-    return ludb_source.load(
-        ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url),
-    )
-
-
-def with_waves(cohort: Cohort, waves: dict[tuple[int, int], tuple]) -> Cohort:
+def with_waves(
+    cohort: Cohort, waves: Mapping[tuple[int, int], tuple[str, Sequence[int]]]
+) -> Cohort:
     """Copy a cohort with other delineations: (record, lead) -> symbols and samples."""
     n_leads = len(cohort.leads)
     parts = [
@@ -125,6 +120,13 @@ def head(cohort: Cohort, n: int) -> Cohort:
         age=cohort.age[:n],
         label=cohort.label[:n],
         delineation=replace(cohort.delineation, offsets=offsets),
+    )
+
+
+def load_ludb(root: Path) -> Cohort:
+    """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
+    return ludb_source.load(
+        ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url),
     )
 
 

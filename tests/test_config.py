@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from lvh.cohort import LEADS
 from lvh.config import RunSettings, conf_dir, known_fields, plain, quoted, settings_from
 from lvh.errors import InputError
 from lvh.hydra_errors import explained
@@ -36,8 +37,8 @@ def refusal(*overrides: str) -> str:
 
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_every_choice_composes(group, option):
-    convolution = ["model=cnn"] if group in ("kernel", "stride") or option == "raw" else []
-    result = settings(*convolution, f"{group}={option}")
+    convolves = group in ("kernel", "stride") or option in ("raw", "beat")
+    result = settings(*(["model=cnn"] if convolves else []), f"{group}={option}")
     assert result.params()["model"] in ("cnn", "dnn")
 
 
@@ -64,6 +65,11 @@ def test_a_model_brings_its_features_kernel_and_stride():
     assert settings("model=cnn").name == "k250-s10-cnn-raw"
     assert settings("model=cnn").features.leads == ("avl", "v1", "v5", "v6")
     assert settings("model=dnn").features.name == "ntp"
+
+
+def test_all_leads_are_the_same_choice_as_their_names():
+    by_name = settings("model=cnn", f"features.leads=[{','.join(LEADS)}]")
+    assert settings("model=cnn", "features.leads=all") == by_name
 
 
 @pytest.mark.parametrize(
@@ -123,7 +129,7 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["cv.scheme=loo"], ["cv.scheme", "'kfold', 'stratified' or 'holdout'", "'loo'"]),
         (["model=cnn", "model.strides=0"], ["model.strides", "greater than or equal to 1"]),
         (["model=cnn", "model.filters=[]"], ["model.filters", "[]"]),
-        (["model=cnn", "features.leads=v1"], ["features.leads", "'v1'"]),
+        (["model=cnn", "features.leads=v1"], ["features.leads", "all, or a list", "'v1'"]),
         (["model.units=[64,32]"], ["model.units", "[64, 32]"]),
         (["features.missing_p=median"], ["features.missing_p", "'mean' or 'zero'", "'median'"]),
         (["features.scaling=zscore"], ["features.scaling", "'minmax' or 'none'", "'zscore'"]),

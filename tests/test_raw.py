@@ -109,6 +109,23 @@ def test_no_lead_at_all_is_refused_by_the_settings():
         TypeAdapter(RawSettings).validate_python(given)
 
 
+def test_all_means_the_twelve_leads(cohort):
+    given = {"name": "raw", "leads": "all", "scaling": "none"}
+
+    settings = TypeAdapter(RawSettings).validate_python(given)
+
+    assert settings == RawSettings("raw", LEADS, "none")
+    assert extract(cohort, settings).X.shape == (40, 5000, 12)
+
+
+@pytest.mark.parametrize("typed", ["v1", "All", ""])
+def test_any_other_word_is_refused_by_the_settings(typed):
+    given = {"name": "raw", "leads": typed, "scaling": "none"}
+
+    with pytest.raises(ValidationError, match=r"all, or a list such as \[v1,v5\]"):
+        TypeAdapter(RawSettings).validate_python(given)
+
+
 def test_a_flat_lead_has_no_range(cohort):
     signals = cohort.signals.copy()
     signals[[4, 11], :, LEADS.index("v5")] = 0.5

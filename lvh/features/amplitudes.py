@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from lvh.cohort import Cohort
 from lvh.criteria import Measurements
-from lvh.features.beats import starts
+from lvh.features.delineated import starts
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.cohort import Cohort
-from lvh.errors import InputError
 from lvh.features.base import SEX_AND_AGE, FeatureSet, Fill, feature_set, sex_and_age
-from lvh.features.beats import starts
+from lvh.features.delineated import Malformed, starts, unusable
 from lvh.features.scaling import Scaling, scaled
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
@@ -31,7 +30,7 @@ class NtpSettings:
 
     name: Literal["ntp"]
     missing_p: Fill
-    malformed: Literal["drop", "fail"]
+    malformed: Malformed
     scaling: Scaling
 
 
@@ -47,12 +46,7 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
     """
     means = fiducial_means(cohort, scaled(cohort.signals, settings.scaling, cohort.records))
     malformed = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
-    dropped = {int(i): _reason(cohort, malformed[i]) for i in np.nonzero(malformed.any(axis=1))[0]}
-    if dropped and settings.malformed == "fail":
-        listed = "; ".join(f"{cohort.records[i]}: {reason}" for i, reason in dropped.items())
-        raise InputError(
-            f"features.malformed=fail: expected a complete (N)(t) in every lead. Received: {listed}"
-        )
+    dropped = unusable(cohort, cohort.leads, malformed, _BEAT_WITHOUT_P, settings.malformed)
     X = np.concatenate([sex_and_age(cohort), means.reshape(len(means), -1)], axis=1)
     names = (
         *SEX_AND_AGE,
@@ -93,8 +87,3 @@ def fiducial_means(cohort: Cohort, signals: npt.NDArray[np.float32]) -> npt.NDAr
                     means[record, lead, : len(pattern)] = values.mean(axis=0, dtype=np.float64)
                     break
     return means
-
-
-def _reason(cohort: Cohort, malformed: npt.NDArray[np.bool_]) -> str:
-    leads = " ".join(lead for lead, bad in zip(cohort.leads, malformed, strict=True) if bad)
-    return f"no complete (N)(t) in {leads}"

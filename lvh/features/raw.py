@@ -1,13 +1,11 @@
 """`raw`: the waveforms themselves."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from lvh.cohort import Cohort
-from lvh.errors import InputError
 from lvh.features.base import FeatureSet, feature_set
+from lvh.features.leads import Leads, positions
 from lvh.features.scaling import Scaling, scaled
 
 
@@ -16,12 +14,12 @@ class RawSettings:
     """Settings of the waveform input.
 
     Attributes:
-        leads: Which leads, in this order.
+        leads: Which leads, in this order; `all` for the twelve.
         scaling: See `lvh.features.scaling.scaled`.
     """
 
     name: Literal["raw"]
-    leads: Annotated[tuple[str, ...], Field(min_length=1)]
+    leads: Leads
     scaling: Scaling
 
 
@@ -31,9 +29,7 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
     Raises:
         InputError: An unknown or repeated lead, or a flat one under min-max scaling.
     """
-    leads = tuple(lead.lower() for lead in settings.leads)
-    if len(set(leads)) != len(leads):
-        raise InputError(f"features.leads: expected distinct leads. Received: {' '.join(leads)}")
-    signals = cohort.signals[:, :, cohort.lead_indices(leads)]
+    leads = positions(cohort, settings.leads)
+    signals = cohort.signals[:, :, list(leads.values())]
     X = scaled(signals, settings.scaling, cohort.records)
-    return feature_set(cohort, "signal", X, leads)
+    return feature_set(cohort, "signal", X, tuple(leads))

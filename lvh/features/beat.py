@@ -1,0 +1,125 @@
+"""`beat`: the waveform of one average heartbeat, lead by lead."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, Strict
+
+from lvh.cohort import Cohort
+from lvh.errors import InputError
+from lvh.features.base import FeatureSet, feature_set
+from lvh.features.delineated import Malformed, starts, unusable
+from lvh.features.leads import Leads, positions
+from lvh.features.scaling import Scaling, scaled
+
+Average = Literal["mean", "median"]
+_Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+
+_QRS = "(N)"
+_ISOELECTRIC = 0.02  # s in front of the QRS onset: the end of the PR segment, where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class BeatSettings:
+    """Settings of the average beat.
+
+    Attributes:
+        leads: Which leads, in this order; `all` for the twelve.
+        before: Seconds of a beat in front of its QRS peak.
+        after: Seconds of it from its QRS peak on.
+        average: Over the beats, sample by sample; the median forgets an extrasystole.
+        scaling: `none` keeps mV above the isoelectric level; `minmax` maps each average beat
+            to [0, 1] and loses them.
+        malformed: Records with a lead that has no complete beat are dropped, or fail the run.
+    """
+
+    name: Literal["beat"]
+    leads: Leads
+    before: _Seconds
+    after: _Seconds
+    average: Average
+    scaling: Scaling
+    malformed: Malformed
+
+
+def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
+    """Return one beat of every record, shape (n_records, n_samples, n_leads).
+
+    Raises:
+        InputError: An unknown or repeated lead, a window that no record can hold, a malformed
+            record where the settings say fail, or a flat lead under min-max scaling.
+    """
+    leads = positions(cohort, settings.leads)
+    window = _window(cohort, settings)
+    X = average_beats(cohort, list(leads.values()), window, settings.average)
+    names = tuple(leads)
+    dropped = unusable(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
+    features = feature_set(cohort, "signal", X, names, dropped=dropped)
+    if settings.scaling == "minmax":
+        return replace(features, X=scaled(features.X, "minmax", features.records))
+    return features  # its zero is the isoelectric level already, not the median
+
+
+def average_beats(
+    cohort: Cohort, leads: list[int], window: npt.NDArray[np.int64], average: Average
+) -> npt.NDArray[np.float32]:
+    """Average the complete beats of each lead, in mV above the isoelectric level.
+
+    Beats are aligned at the annotated QRS peak of their own lead: it is a point of the waveform,
+    so that the average keeps the voltages, where an onset is a matter of judgement that smears
+    them. What is lost is the delay between leads.
+
+    Args:
+        cohort: Its delineation is used.
+        leads: Positions of the leads.
+        window: Sample indices of a beat, counted from its peak, shape (n_samples,).
+        average: Mean or median over the beats.
+
+    Returns:
+        Shape (n_records, n_samples, n_leads); NaN throughout a lead without a complete beat.
+    """
+    X = np.full((len(cohort.records), len(window), len(leads)), np.nan, dtype=np.float32)
+    reduce = np.median if average == "median" else np.mean
+    for record in range(len(cohort.records)):
+        for column, lead in enumerate(leads):
+            beats = _complete_beats(cohort, record, lead, window)
+            if len(beats):
+                X[record, :, column] = reduce(beats, axis=0)
+    return X
+
+
+def _complete_beats(
+    cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Cut the beats of one lead out, each less its own isoelectric level.
+
+    A beat is complete if its `(N)` is unbroken and its window lies inside the recording. The
+    level is the median of the 20 ms in front of the QRS onset.
+
+    Returns:
+        In mV, shape (n_beats, n_samples).
+    """
+    signal = cohort.signals[record, :, lead]
+    symbols, samples = cohort.delineation.lead(record, lead)
+    at = starts(symbols, _QRS)
+    onsets, peaks = samples[at], samples[at + 1]
+    segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
+    inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))
+    inside &= onsets + segment[0] >= 0
+    level = np.median(signal[onsets[inside, None] + segment], axis=1, keepdims=True)
+    return np.asarray(signal[peaks[inside, None] + window] - level)
+
+
+def _window(cohort: Cohort, settings: BeatSettings) -> npt.NDArray[np.int64]:
+    n_before, n_after = (
+        round(seconds * cohort.fs) for seconds in (settings.before, settings.after)
+    )
+    n_samples = cohort.signals.shape[1]
+    if not 1 <= n_before + n_after <= n_samples:
+        raise InputError(
+            f"features.before and features.after: expected a window of 1 to {n_samples} samples "
+            f"at {cohort.fs:g} Hz. Received: before={settings.before:g}, after={settings.after:g}"
+        )
+    return np.arange(-n_before, n_after)
