@@ -267,15 +267,17 @@ def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> Non
 
 
 def _check_convolution(model: dict[str, Any]) -> None:
-    """Refuse kernel and stride where nothing convolves, before they are trained many times."""
+    """Refuse kernel and stride where they decide nothing, before they are trained many times."""
     name = model.get("name")
     if name not in MODELS:
         return
     known = {field.name for field in fields(MODELS[name].settings)}
     given = [key for key in _CONVOLUTION if key in model and key not in known]
     if given:
+        tabular = MODELS[name].inputs == "tabular"
+        has = "no convolution" if tabular else "a kernel and strides of its own"
         raise InputError(
-            f"{' and '.join(_plain(key) for key in given)}: model={name} has no convolution. "
+            f"{' and '.join(_plain(key) for key in given)}: model={name} has {has}. "
             "Add model=cnn, or leave them out"
         )
 

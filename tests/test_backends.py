@@ -65,7 +65,7 @@ from lvh.backends import new_program, start
 
 start(sys.argv[1], 1, 1)
 
-from lvh.models import cnn, dnn
+from lvh.models import cnn, dnn, resnet
 
 random = np.random.default_rng(0)
 y = random.integers(0, 2, 75)
@@ -73,6 +73,7 @@ orders = np.stack([random.permutation(75) for _ in range(3)])
 models = [
     (dnn, dnn.DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,)),
     (cnn, cnn.CnnSettings("cnn", 50, 10, (6, 5, 4), 0.0, 0.9), (400, 2)),
+    (resnet, resnet.ResnetSettings("resnet", (6, 8), 1, 7, 0.0, 0.9), (350, 3)),
 ]
 found = []
 for module, settings, shape in models:
@@ -87,7 +88,7 @@ print(json.dumps(found))
 
 
 def trained(backend: str) -> list:
-    """Return weights, losses and scores of a dense and a convolutional network."""
+    """Return weights, losses and scores of each network."""
     done = subprocess.run(
         [sys.executable, "-c", TRAINED, backend], capture_output=True, text=True, timeout=300
     )

@@ -39,7 +39,7 @@ def refusal(*overrides: str) -> str:
 def test_every_choice_composes(group, option):
     convolves = group in ("kernel", "stride") or option in ("raw", "beat")
     result = settings(*(["model=cnn"] if convolves else []), f"{group}={option}")
-    assert result.params()["model"] in ("cnn", "dnn")
+    assert result.params()["model"] in ("cnn", "dnn", "resnet")
 
 
 @pytest.mark.parametrize("path", sorted(conf_dir().rglob("*.yaml")), ids=lambda path: path.stem)
@@ -65,6 +65,9 @@ def test_a_model_brings_its_features_kernel_and_stride():
     assert settings("model=cnn").name == "k250-s10-cnn-raw"
     assert settings("model=cnn").features.leads == ("avl", "v1", "v5", "v6")
     assert settings("model=dnn").features.name == "ntp"
+    assert settings("model=resnet").name == "resnet-beat"
+    assert settings("model=resnet").features.leads == LEADS
+    assert settings("model=resnet", "features=raw").name == "resnet-raw"
 
 
 def test_all_leads_are_the_same_choice_as_their_names():
@@ -107,7 +110,7 @@ def test_only_options_of_groups_are_quoted(typed, expected):
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["model=resnet"], ["model=resnet", "cnn, dnn"]),
+        (["model=vgg"], ["model=vgg", "cnn, dnn, resnet"]),
         (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),
         (["model=cnn", "stride=7"], ["stride=7", "5, 10, 50, 125", "model.strides=7"]),
         (["model=cnn", "kernel=1"], ["kernel=1", "250, 400, 500", "model.kernel_size=1"]),
@@ -130,6 +133,14 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["model=cnn", "model.strides=0"], ["model.strides", "greater than or equal to 1"]),
         (["model=cnn", "model.filters=[]"], ["model.filters", "[]"]),
         (["model=cnn", "features.leads=v1"], ["features.leads", "all, or a list", "'v1'"]),
+        (["model=resnet", "features.before=0"], ["features.before", "greater than 0"]),
+        (["model=resnet", "features.average=mode"], ["features.average", "'mean' or 'median'"]),
+        (["model=resnet", "features.malformed=keep"], ["features.malformed", "'drop' or 'fail'"]),
+        (["model=resnet", "model.filters=[]"], ["model.filters", "[]"]),
+        (["model=resnet", "model.blocks=0"], ["model.blocks", "greater than or equal to 1"]),
+        (["model=resnet", "model.kernel_size=9"], ["model.kernel_size", "no such setting"]),
+        (["model=resnet", "kernel=250"], ["kernel: model=resnet has a kernel", "model=cnn"]),
+        (["model=resnet", "features=ntp"], ["model=resnet", "features=raw or beat"]),
         (["model.units=[64,32]"], ["model.units", "[64, 32]"]),
         (["features.missing_p=median"], ["features.missing_p", "'mean' or 'zero'", "'median'"]),
         (["features.scaling=zscore"], ["features.scaling", "'minmax' or 'none'", "'zscore'"]),
@@ -173,7 +184,7 @@ def test_params_tell_configurations_apart_by_plain_names():
 
 
 def test_known_fields_are_the_fields_of_the_files():
-    for model in ("dnn", "cnn"):
+    for model in ("dnn", "cnn", "resnet"):
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
             config = plain(compose("config", [f"model={model}"]))
         fields = {

@@ -1,14 +1,16 @@
-"""The models are the report's, layer by layer."""
+"""The report's models layer by layer, and the residual one."""
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+from lvh.backends.state import draw, values_of
 from lvh.errors import InputError
-from lvh.models import MODELS
+from lvh.models import MODELS, resnet
 from lvh.models.cnn import CnnSettings, build, output_lengths
 from lvh.models.dnn import DnnSettings
+from lvh.models.resnet import ResnetSettings
 
 FILTERS = (256, 512, 512, 128, 64)
 REPORT_COUNTS = [256256, 1024, 655872, 2048, 1311232, 2048, 327808, 512, 41024, 256, 65]
@@ -21,6 +23,11 @@ def cnn_settings(kernel_size: int = 250, strides: int = 5, **changes) -> CnnSett
 
 def dnn_settings() -> DnnSettings:
     return DnnSettings("dnn", (64, 32, 8), 0.001, 0.99)
+
+
+def resnet_settings(**changes) -> ResnetSettings:
+    values = {"filters": (6, 8), "blocks": 1, "kernel": 7, "dropout": 0.3, "bn_momentum": 0.9}
+    return ResnetSettings("resnet", **{**values, **changes})
 
 
 def report_cnn(kernel_size: int, strides: int, filters: tuple[int, ...]) -> keras.Model:
@@ -104,6 +111,7 @@ def test_models_give_probabilities(name):
     settings, shape = {
         "cnn": (cnn_settings(100, 125, filters=(4, 4)), (5000, 4)),
         "dnn": (dnn_settings(), (117,)),
+        "resnet": (resnet_settings(), (350, 12)),
     }[name]
     model = MODELS[name].build(settings, shape)
     X = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)
@@ -137,3 +145,100 @@ def test_output_lengths(kernel, stride, lengths):
 def test_convolutions_that_do_not_fit_are_refused(kernel, stride, field):
     with pytest.raises(InputError, match=f"^{field}: expected .* Received: .*{kernel}|{stride}"):
         MODELS["cnn"].check(cnn_settings(kernel, stride), (5000, 4))
+
+
+def test_cnn_fits_average_beats_or_says_what_does_not():
+    """350 samples: stride 5 leaves 21 steps of them, stride 10 leaves 11."""
+    said = r"^model\.strides: expected .* 17 steps .* leave 11 of 350"
+
+    assert output_lengths(cnn_settings(250, 5), 350) == [21, 17, 13, 9, 5]
+    with pytest.raises(InputError, match=said):
+        MODELS["cnn"].check(cnn_settings(250, 10), (350, 12))
+
+
+class TestResnet:
+    def test_every_stage_halves_the_steps(self):
+        settings = resnet_settings(filters=(4, 6, 8), blocks=2)
+        model = resnet.build(settings, (350, 12))
+
+        found = [one.output.shape for one in model.layers if isinstance(one, layers.Add)]
+
+        assert resnet.output_lengths(settings, 350) == [175, 88, 44, 22]
+        assert found == [(None, n, w) for n, w in ((88, 4), (44, 6), (22, 8)) for _ in range(2)]
+
+    def test_parameters_by_hand(self):
+        """Convolutions without bias; four numbers a channel and normalization; 1x1 shortcuts."""
+        stem = 7 * 12 * 6 + 4 * 6
+        first = 2 * (7 * 6 * 6 + 4 * 6) + (6 * 6 + 4 * 6)
+        second = (7 * 6 * 8 + 4 * 8) + (7 * 8 * 8 + 4 * 8) + (6 * 8 + 4 * 8)
+
+        model = resnet.build(resnet_settings(), (350, 12))
+
+        assert model.count_params() == stem + first + second + 8 + 1
+
+    def test_a_block_is_its_branch_and_its_shortcut(self):
+        """With every convolution of the branches zero, the shortcuts alone remain."""
+        model = resnet.build(resnet_settings(), (64, 2))
+        branches = [one for one in model.layers if getattr(one, "kernel_size", 0) == (7,)][1:]
+        shortcuts = [one for one in model.layers if getattr(one, "kernel_size", 0) == (1,)]
+        assert (len(branches), len(shortcuts)) == (4, 2)
+        for one in branches:
+            one.kernel.assign(keras.ops.zeros_like(one.kernel))
+        X = np.random.default_rng(0).normal(size=(3, 64, 2)).astype(np.float32)
+        stem = keras.Model(model.input, model.layers[3].output)
+        assert isinstance(model.layers[3], layers.ReLU)
+
+        steps = keras.ops.convert_to_numpy(stem(X))
+        for one in shortcuts:  # of stride 2, then a normalization that has seen nothing yet
+            kernel = keras.ops.convert_to_numpy(one.kernel)[0]
+            steps = np.maximum(steps[:, ::2] @ kernel / np.sqrt(1 + 1e-3), 0)
+        pooled = keras.Model(model.input, model.layers[-2].output)
+
+        found = keras.ops.convert_to_numpy(pooled(X))
+        assert np.ptp(found) > 0.01
+        np.testing.assert_allclose(found, steps.mean(axis=1), rtol=1e-4, atol=1e-5)
+
+    def test_a_seed_draws_every_kernel_and_every_dropout(self):
+        """All of them are the model's own layers, where they are looked for."""
+        model = resnet.build(resnet_settings(blocks=2), (350, 12))
+        drawn = []
+        for seed in (1, 2, 1):
+            draw(model, np.random.SeedSequence(seed))
+            drawn.append(values_of(model.variables))
+
+        changed = {
+            variable.path.split("/")[-1]
+            for variable, one, other in zip(model.variables, *drawn[:2], strict=True)
+            if not np.array_equal(one, other)
+        }
+        same = [
+            variable.path
+            for variable, one, other in zip(model.variables, *drawn[:2], strict=True)
+            if np.array_equal(one, other) and ("kernel" in variable.path or "seed" in variable.path)
+        ]
+        assert changed == {"kernel", "seed_generator_state"}
+        assert same == []
+        assert all(np.array_equal(a, b) for a, b in zip(drawn[0], drawn[2], strict=True))
+
+    def test_settings_reach_the_layers(self):
+        model = resnet.build(resnet_settings(bn_momentum=0.7, dropout=0.2), (350, 12))
+
+        normalizations = [m for m in model.layers if isinstance(m, layers.BatchNormalization)]
+        assert {one.momentum for one in normalizations} == {0.7}
+        assert [m.rate for m in model.layers if isinstance(m, layers.Dropout)] == [0.2, 0.2]
+
+    @pytest.mark.parametrize(
+        ("n_samples", "changes", "said"),
+        [
+            (6, {}, r"model\.kernel: expected at most the 6 samples .* Received: 7"),
+            (48, {}, r"model\.filters: .* its 7 steps. Received: 2 stages, which leave 6 of 48"),
+            (350, {"filters": (4,) * 5}, r"model\.filters: .* 5 stages, which leave 6 of 350"),
+        ],
+    )
+    def test_inputs_that_are_too_short_are_refused(self, n_samples, changes, said):
+        with pytest.raises(InputError, match=f"^{said}"):
+            MODELS["resnet"].check(resnet_settings(**changes), (n_samples, 2))
+
+    @pytest.mark.parametrize(("n_samples", "kernel"), [(49, 7), (1, 1), (5000, 7)])
+    def test_the_shortest_inputs_and_the_reports_are_taken(self, n_samples, kernel):
+        assert resnet.output_lengths(resnet_settings(kernel=kernel), n_samples)[-1] >= kernel

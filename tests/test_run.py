@@ -162,7 +162,11 @@ def test_a_seed_repeats_to_the_bit_and_tracking_changes_nothing(dnn, again):
 def test_help_shows_groups_and_examples(tmp_path):
     done = command("--help", cwd=tmp_path)
     assert done.code == 0
-    for expected in ("\nstride: 5, 10, 50, 125\n", "model: cnn, dnn", "data: ludb, synthetic"):
+    for expected in (
+        "\nstride: 5, 10, 50, 125\n",
+        "model: cnn, dnn, resnet",
+        "data: ludb, synthetic",
+    ):
         assert expected in done.out
     assert done.out.count("python -m lvh.run ") >= 3
     assert not list(tmp_path.iterdir())
@@ -182,8 +186,9 @@ def test_help_is_hydras_but_for_the_order_of_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["model=resnet"], 2, "lvh: model=resnet: expected one of cnn, dnn"),
+        (["model=vgg"], 2, "lvh: model=vgg: expected one of cnn, dnn, resnet"),
         (["data=synthetic", "model=cnn", "model.kernel_size=5001"], 2, "lvh: model.kernel_size: "),
+        (["data=synthetic", "model=cnn", "features=beat"], 2, "lvh: model.strides: "),
         (["data.root=nowhere"], 2, "nowhere/RECORDS"),
         (["data=synthetic", "data.records=8", "cv.folds=7"], 2, "lvh: cv.folds: expected at most"),
         (["data.url=http://127.0.0.1:9/ludb.zip"], 3, "data=synthetic"),

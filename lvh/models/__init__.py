@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lvh.models import cnn, dnn
+from lvh.models import cnn, dnn, resnet
 
 if TYPE_CHECKING:
     import keras
@@ -26,4 +26,5 @@ class Architecture(NamedTuple):
 MODELS = {
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
+    "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
 }

@@ -1,0 +1,123 @@
+"""`resnet`: a small residual convolutional network on waveforms.
+
+Blocks of two convolutions beside a shortcut (He et al., "Deep Residual Learning for Image
+Recognition", 2016), in one dimension over the leads as channels (Wang, Yan and Oates, "Time Series
+Classification from Scratch with Deep Neural Networks", 2017).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, Strict
+
+from lvh.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, slots=True)
+class ResnetSettings:
+    """Settings of the residual network.
+
+    Attributes:
+        filters: Filters of each stage; the first also of the stem. The stem and every stage halve
+            the number of steps.
+        blocks: Residual blocks a stage.
+        kernel: Steps that a convolution spans.
+        dropout: Share of activations dropped inside each block.
+        bn_momentum: Of the moving statistics of batch normalization.
+    """
+
+    name: Literal["resnet"]
+    filters: Annotated[tuple[Annotated[int, Strict(), Field(ge=1)], ...], Field(min_length=1)]
+    blocks: Annotated[int, Strict(), Field(ge=1)]
+    kernel: Annotated[int, Strict(), Field(ge=1)]
+    dropout: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    bn_momentum: Annotated[float, Strict(), Field(ge=0, lt=1)]
+
+
+def output_lengths(settings: ResnetSettings, n_samples: int) -> list[int]:
+    """Return the number of steps behind the stem and each stage.
+
+    Padding keeps any input long enough to compute, but a kernel that is longer than what it moves
+    over sees zeros for the most part.
+
+    Raises:
+        InputError: The kernel is longer than the signal, or than what the last stage leaves.
+    """
+    if settings.kernel > n_samples:
+        raise InputError(
+            f"model.kernel: expected at most the {n_samples} samples of a record. "
+            f"Received: {settings.kernel}"
+        )
+    lengths = [n_samples]
+    for _ in ("stem", *settings.filters):
+        lengths.append(-(-lengths[-1] // 2))
+    if lengths[-1] < settings.kernel:
+        raise InputError(
+            f"model.filters: expected so few stages that the last leaves a kernel its "
+            f"{settings.kernel} steps. Received: {len(settings.filters)} stages, which leave "
+            f"{lengths[-1]} of {n_samples} samples"
+        )
+    return lengths[1:]
+
+
+def check(settings: ResnetSettings, input_shape: tuple[int, ...]) -> None:
+    """Raise InputError unless inputs of this shape are long enough."""
+    output_lengths(settings, input_shape[0])
+
+
+def build(settings: ResnetSettings, input_shape: tuple[int, ...]) -> "keras.Model":
+    """Build the network for inputs of shape (n_samples, n_leads); its output is P(LVH).
+
+    All its layers are the model's own, not those of a model inside: what draws the weights looks
+    for them there.
+    """
+    check(settings, input_shape)
+    import keras
+    from keras import layers
+
+    inputs = keras.Input(input_shape)
+    steps = layers.ReLU()(_convolved(settings, inputs, settings.filters[0], strides=2))
+    for filters in settings.filters:
+        for block in range(settings.blocks):
+            steps = _residual(settings, steps, filters, strides=2 if block == 0 else 1)
+    pooled = layers.GlobalAveragePooling1D()(steps)
+    outputs = layers.Dense(1, activation="sigmoid")(pooled)
+    return keras.Model(inputs, outputs, name="resnet")
+
+
+def _residual(settings: ResnetSettings, inputs: Any, filters: int, strides: int) -> Any:
+    """Add two convolutions to a shortcut; where the shape changes, the shortcut is one of width 1.
+
+    Args:
+        settings: Of the network.
+        inputs: Shape (n_records, n_steps, n_channels).
+        filters: Channels of the outputs.
+        strides: Steps by which the first convolution moves.
+    """
+    from keras import layers
+
+    from lvh.models.layers import Dropout
+
+    branch = layers.ReLU()(_convolved(settings, inputs, filters, strides))
+    branch = Dropout(settings.dropout)(branch)
+    branch = _convolved(settings, branch, filters)
+    if strides > 1 or inputs.shape[-1] != filters:
+        inputs = _convolved(settings, inputs, filters, strides, kernel=1)
+    return layers.ReLU()(layers.Add()([branch, inputs]))
+
+
+def _convolved(
+    settings: ResnetSettings, inputs: Any, filters: int, strides: int = 1, kernel: int | None = None
+) -> Any:
+    """Convolve and normalize; the normalization has the bias."""
+    from keras import layers
+
+    from lvh.models.layers import BatchNormalization
+
+    convolution = layers.Conv1D(
+        filters, kernel or settings.kernel, strides=strides, padding="same", use_bias=False
+    )
+    return BatchNormalization(momentum=settings.bn_momentum)(convolution(inputs))
