@@ -9,7 +9,7 @@ Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 THRESHOLD = 0.5
-_EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
+EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +165,63 @@ def weighted_scores(y_true: Labels, y_score: Floats, weights: Floats) -> list[Fl
     ]
 
 
+def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float) -> float:
+    """Return the lowest threshold that calls enough of the negatives negative.
+
+    A score above it is positive, as in all scores here. It is a score of one of the negatives, the
+    first in ascending order at or below which the share of negatives is `specificity` or more;
+    nothing is interpolated. A lower threshold loses specificity, a higher one can only lose
+    sensitivity.
+
+    Only for training or validation records, to be applied to the scored fold afterwards: one that
+    is chosen on the records it is scored on makes that score too good.
+
+    Args:
+        y_true: Labels 0 and 1, shape (n,).
+        y_score: Scores, shape (n,).
+        specificity: Share of the negatives, from 0 (the threshold is then -inf) to 1.
+
+    Returns:
+        The threshold; NaN where there are no negatives.
+    """
+    ascending = np.sort(y_score[y_true == 0])
+    if not ascending.size:
+        return np.nan
+    # of the shares 0/n, 1/n ... n/n themselves: a product such as .7 * 10 is a little too much
+    shares = np.arange(len(ascending) + 1) / len(ascending)
+    needed = int(np.searchsorted(shares, specificity))
+    return float(ascending[needed - 1]) if needed else -np.inf
+
+
+def sensitivity_at_specificity(y_true: Labels, y_score: Floats, specificity: float = 0.9) -> float:
+    """Return the highest sensitivity among the thresholds with some specificity or more.
+
+    It is a height of the receiver operating characteristic, and like the area below it describes a
+    ranking: its threshold, `chosen_threshold` on these very records, is known only afterwards. What
+    a threshold fixed beforehand is worth is another number, mostly lower.
+
+    Args:
+        y_true: Labels 0 and 1, shape (n,).
+        y_score: Scores, shape (n,).
+        specificity: Share of the negatives at or below the threshold, at least.
+
+    Returns:
+        Share of the positives above it; NaN where one of the labels is missing.
+    """
+    positive = y_score[y_true == 1]
+    threshold = chosen_threshold(y_true, y_score, specificity)
+    if not positive.size or np.isnan(threshold):
+        return np.nan
+    return float((positive > threshold).mean())
+
+
 def binary_cross_entropy(y_true: Labels, y_score: Floats) -> float:
     """Return the mean binary cross-entropy in nats, as Keras has it."""
     return float(_losses(y_true, y_score).mean())
 
 
 def _losses(y_true: Labels, y_score: Floats) -> Floats:
-    clipped = np.clip(y_score, _EPSILON, 1 - _EPSILON)
+    clipped = np.clip(y_score, EPSILON, 1 - EPSILON)
     return -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
 
 

@@ -13,8 +13,10 @@ from lvh.metrics import (
     Interval,
     Metrics,
     bootstrap_intervals,
+    chosen_threshold,
     mean_and_std,
     score,
+    sensitivity_at_specificity,
     weighted_scores,
 )
 
@@ -181,6 +183,78 @@ class TestMeanAndStd:
 
         assert undefined(mean) == undefined(std) == {"specificity", "roc_auc"}
         assert mean.accuracy == pytest.approx(5 / 6)
+
+
+class TestSpecificity:
+    @pytest.mark.parametrize("decimals", [1, 2, 15])
+    @pytest.mark.parametrize("specificity", [0, 0.3, 0.7, 0.9, 0.95, 1])
+    @pytest.mark.parametrize("seed", range(5))
+    def test_sensitivity_is_that_of_scikit_learns_curve(self, seed, specificity, decimals):
+        y_true, y_score = predictions(seed, decimals=decimals)
+        fpr, tpr, _ = oracle.roc_curve(y_true, y_score, drop_intermediate=False)
+
+        found = sensitivity_at_specificity(y_true, y_score, specificity)
+
+        # 1 - fpr is rounded, the shares of negatives that it stands for are 1/30 apart
+        assert found == pytest.approx(tpr[1 - fpr >= specificity - 1e-9].max(), rel=ROUNDING)
+
+    @pytest.mark.parametrize(
+        ("specificity", "threshold", "sensitivity"),
+        [
+            (0, -np.inf, 1),
+            (0.01, 0.1, 1),
+            (0.25, 0.1, 1),
+            (0.26, 0.2, 1),
+            (0.5, 0.2, 1),
+            (0.75, 0.4, 2 / 3),  # one positive has this very score: it is not above it
+            (0.76, 0.8, 1 / 3),
+            (1, 0.8, 1 / 3),
+        ],
+    )
+    def test_by_hand(self, specificity, threshold, sensitivity):
+        y_true = np.array([0, 1, 0, 1, 0, 1, 0])
+        y_score = np.array([0.4, 0.4, 0.1, 0.7, 0.2, 0.9, 0.8])
+
+        assert chosen_threshold(y_true, y_score, specificity) == threshold
+        assert sensitivity_at_specificity(y_true, y_score, specificity) == sensitivity
+
+    @pytest.mark.parametrize("n", range(1, 41))
+    def test_rounding_asks_for_no_negative_more(self, n):
+        """The k-th of n negatives, for every k: k / n of them, not a rounding more."""
+        y_true, y_score = np.zeros(n, int), np.arange(n) / n
+
+        found = [chosen_threshold(y_true, y_score, k / n) for k in range(1, n + 1)]
+
+        assert found == y_score.tolist()
+
+    def test_equal_scores_share_their_side(self):
+        y_true, y_score = np.array([0, 0, 0, 1, 1]), np.full(5, 0.3)
+
+        assert chosen_threshold(y_true, y_score, 0.5) == 0.3
+        assert sensitivity_at_specificity(y_true, y_score, 0.5) == 0
+
+    def test_a_threshold_holds_for_other_records(self):
+        y_true, y_score = predictions(1, n=2000, decimals=15)
+        threshold = chosen_threshold(y_true[:1000], y_score[:1000], 0.9)
+
+        negative = y_score[1000:][y_true[1000:] == 0]
+        # of about 500 negatives each, twice: a standard deviation of .013 and .013
+        assert (negative <= threshold).mean() == pytest.approx(0.9, abs=0.06)
+
+    def test_the_default_asks_for_nine_in_ten(self):
+        y_true, y_score = predictions(0)
+
+        assert sensitivity_at_specificity(y_true, y_score) == sensitivity_at_specificity(
+            y_true, y_score, 0.9
+        )
+
+    def test_one_class_leaves_it_undefined(self):
+        y_score = np.array([0.9, 0.6, 0.2])
+
+        assert math.isnan(chosen_threshold(np.ones(3, int), y_score, 0.9))
+        assert math.isnan(sensitivity_at_specificity(np.ones(3, int), y_score))
+        assert chosen_threshold(np.zeros(3, int), y_score, 0.5) == 0.6
+        assert math.isnan(sensitivity_at_specificity(np.zeros(3, int), y_score))
 
 
 def names(n):
