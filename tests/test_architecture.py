@@ -30,6 +30,7 @@ ROOMS = {
     "fold_store": {"crossval", "features", "files", "folds", "metrics", "study", "training"},
     "search": {"cohort", "errors", "fold_store", "racing", "study", "tracking"},
     "report": {"console", "errors", "files", "fold_store", "metrics", "search", "study"},
+    "calibration": {"metrics"},
     "figures": {"crossval", "metrics", "files"},
     "artifacts": {"backends", "crossval", "features", "folds", "training", "metrics", "files"},
     "tracking": {"study", "cohort", "crossval", "metrics", "errors"},

@@ -1,0 +1,188 @@
+"""Calibration: scikit-learn's and SciPy's, figures from the literature, and by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.calibration import calibration_curve as oracle
+from sklearn.linear_model import LogisticRegression
+
+from lvh.calibration import calibration_curve, recalibration, wilson_interval
+
+
+def logits(probabilities):
+    return np.log(probabilities / (1 - probabilities))
+
+
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-logit))
+
+
+def drawn(seed, n=200, intercept=0.0, slope=1.0):
+    """Scores, and labels whose logit is a line of the scores' logit."""
+    generator = np.random.default_rng(seed)
+    logit = generator.normal(0, 1.5, n)
+    y_true = (generator.random(n) < sigmoid(intercept + slope * logit)).astype(int)
+    return y_true, sigmoid(logit)
+
+
+class TestCurve:
+    @pytest.mark.parametrize(("n", "n_bins"), [(200, 10), (200, 8), (50, 5), (60, 1)])
+    @pytest.mark.parametrize("seed", range(3))
+    def test_equals_scikit_learns_where_bins_are_equal(self, seed, n, n_bins):
+        y_true, y_score = drawn(seed, n)
+        observed, score = oracle(y_true, y_score, n_bins=n_bins, strategy="quantile")
+
+        found = calibration_curve(y_true, y_score, n_bins)
+
+        assert [one.n_records for one in found] == [n // n_bins] * n_bins
+        assert [one.score for one in found] == pytest.approx(score.tolist(), rel=1e-12)
+        estimates = [one.observed.estimate for one in found]
+        assert estimates == pytest.approx(observed.tolist(), rel=1e-12)
+
+    def test_counts_are_equal_but_for_one(self):
+        found = calibration_curve(*drawn(0, 197), 10)
+
+        assert sorted({one.n_records for one in found}) == [19, 20]
+        assert sum(one.n_records for one in found) == 197
+
+    def test_equal_scores_stay_together_in_any_order(self):
+        y_true = np.array([0, 0, 0, 1, 0, 1, 1, 1])
+        y_score = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.8, 0.9])
+
+        found = calibration_curve(y_true, y_score, 4)
+
+        assert [one.n_records for one in found] == [6, 2]
+        assert [one.observed.estimate for one in found] == [2 / 6, 1]
+        assert [one.score for one in found] == pytest.approx([1.1 / 6, 0.85], rel=1e-12)
+        order = np.random.default_rng(0).permutation(8)
+        again = calibration_curve(y_true[order], y_score[order], 4)
+        assert [(one.n_records, one.observed) for one in again] == [
+            (one.n_records, one.observed) for one in found
+        ]
+
+    def test_fewer_records_than_bins(self):
+        found = calibration_curve(np.array([0, 1]), np.array([0.3, 0.6]), 10)
+
+        assert [(one.n_records, one.score) for one in found] == [(1, 0.3), (1, 0.6)]
+        assert calibration_curve(np.array([], int), np.array([])) == ()
+
+    def test_a_model_that_knows_nothing_has_one_bin(self):
+        (found,) = calibration_curve(np.array([0, 1, 1, 1]), np.full(4, 0.75))
+
+        assert (found.n_records, found.score, found.observed.estimate) == (4, 0.75, 0.75)
+
+    def test_a_level_reaches_the_intervals(self):
+        wide, narrow = (calibration_curve(*drawn(0), 5, level=level) for level in (0.95, 0.5))
+
+        for one, other in zip(wide, narrow, strict=True):
+            assert one.observed.low < other.observed.low < other.observed.high < one.observed.high
+
+
+class TestWilson:
+    @pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+    @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 20), (7, 20), (20, 20), (81, 263)])
+    def test_equals_scipys(self, k, n, level):
+        expected = binomtest(k, n).proportion_ci(level, method="wilson")
+
+        found = wilson_interval(k, n, level=level)
+
+        assert found.estimate == k / n
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        assert 0 <= found.low <= found.estimate <= found.high <= 1
+
+    def test_an_example_of_the_literature(self):
+        """Newcombe, "Two-sided confidence intervals for the single proportion", 1998: 81 of 263."""
+        found = wilson_interval(81, 263)
+
+        assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
+
+
+class TestRecalibration:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_slope_is_scikit_learns(self, seed):
+        y_true, y_score = drawn(seed, intercept=0.5, slope=0.7)
+        model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+        model.fit(logits(y_score)[:, None], y_true)
+
+        assert recalibration(y_true, y_score).slope == pytest.approx(model.coef_[0, 0], rel=1e-5)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_intercept_moves_the_mean_score_to_the_prevalence(self, seed):
+        y_true, y_score = drawn(seed, intercept=0.8, slope=1.3)
+
+        moved = sigmoid(logits(y_score) + recalibration(y_true, y_score).intercept)
+
+        assert moved.mean() == pytest.approx(y_true.mean(), abs=1e-9)
+
+    @pytest.mark.parametrize(("intercept", "slope"), [(0, 1), (1, 1), (0, 0.5), (-0.7, 2)])
+    def test_it_finds_the_line_that_the_labels_were_drawn_from(self, intercept, slope):
+        """With 100,000 records, a slope is known to about .01 and an intercept to less.
+
+        With a slope of 1 the two intercepts are the same; with scores that are symmetric about .5
+        and an intercept of 0 so they are as well.
+        """
+        found = recalibration(*drawn(0, 100_000, intercept, slope))
+
+        assert found.slope == pytest.approx(slope, abs=0.05)
+        if slope == 1 or intercept == 0:
+            assert found.intercept == pytest.approx(intercept, abs=0.05)
+
+    def test_two_scores_by_hand(self):
+        """Of ten scored .2 four are positive, of ten scored .8 seven; logits are -log 4 and log 4.
+
+        The regression goes through both shares: its slope is the difference of their logits by
+        that of the scores'.
+        """
+        y_true = np.repeat([1, 0, 1, 0], [4, 6, 7, 3])
+        y_score = np.repeat([0.2, 0.8], 10)
+        expected = (math.log(7 / 3) - math.log(4 / 6)) / (2 * math.log(4))
+
+        assert recalibration(y_true, y_score).slope == pytest.approx(expected, rel=1e-9)
+
+    def test_certain_scores_that_err(self):
+        """Scores 0 and 1 are clipped at 1e-7; one in ten is wrong each way."""
+        y_true = np.repeat([0, 1, 0, 1], [9, 1, 1, 9])
+        y_score = np.repeat([0.0, 1.0], 10)
+
+        found = recalibration(y_true, y_score)
+
+        assert found.slope == pytest.approx(math.log(9) / math.log((1 - 1e-7) / 1e-7), rel=1e-6)
+        assert found.intercept == pytest.approx(0, abs=1e-6)
+
+    def test_certain_scores_that_err_one_way(self):
+        """Nine of twenty lack what the score says: the intercept has to leave a flat place."""
+        y_true = np.repeat([0, 1, 1], [10, 9, 1])
+        y_score = np.repeat([0.0, 1.0], [19, 1])
+
+        found = recalibration(y_true, y_score)
+
+        clipped = np.clip(y_score, 1e-7, 1 - 1e-7)
+        moved = sigmoid(logits(clipped) + found.intercept)
+        assert moved.mean() == pytest.approx(0.5, abs=1e-9)
+
+    def test_what_is_not_defined(self):
+        y_score = np.array([0.2, 0.4, 0.6, 0.8])
+
+        for labels in ([1, 1, 1, 1], [0, 0, 0, 0]):
+            found = recalibration(np.array(labels), y_score)
+            assert math.isnan(found.intercept)
+            assert math.isnan(found.slope)
+        for labels in ([0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 1, 1]):  # no overlap
+            found = recalibration(np.array(labels), y_score)
+            assert math.isfinite(found.intercept)
+            assert math.isnan(found.slope)
+        equal = recalibration(np.array([0, 1, 1, 1]), np.full(4, 0.5))
+        assert equal.intercept == pytest.approx(math.log(3), rel=1e-9)
+        assert math.isnan(equal.slope)
+
+    def test_inputs_stay_as_they_were(self):
+        y_true, y_score = drawn(0)
+        before = y_true.copy(), y_score.copy()
+
+        recalibration(y_true, y_score)
+        calibration_curve(y_true, y_score)
+
+        assert np.array_equal(y_true, before[0])
+        assert np.array_equal(y_score, before[1])
