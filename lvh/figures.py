@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.calibration import calibration_curve, recalibration
 from lvh.crossval import CVResult
 from lvh.files import written_whole
-from lvh.metrics import THRESHOLD
+from lvh.metrics import THRESHOLD, Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +52,26 @@ def draw_all(result: CVResult, y: npt.NDArray[np.int64], title: str, folder: Pat
     _save(pixels, folder / "summary.png")
     for at, name in enumerate(panels):
         _save(_cut(pixels, _cell(at)), folder / f"{name}.png")
+
+
+def draw_calibration(y_true: npt.NDArray[np.int64], y_score: Floats, path: Path) -> None:
+    """Draw how often records of a score have the label, as a PNG file.
+
+    Args:
+        y_true: Labels 0 and 1, shape (n,).
+        y_score: Out-of-fold scores, shape (n,).
+        path: Of the file.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    _, _, width, height = _cell(0)
+    size = (_SIZE[0] * width, _SIZE[1] * height)  # that of a panel of the summary
+    figure = Figure(figsize=size, dpi=_DPI)
+    canvas = FigureCanvasAgg(figure)
+    _calibration(figure.add_axes((0.165, 0.16, 0.79, 0.74)), y_true, y_score)
+    canvas.draw()
+    _save(np.asarray(canvas.buffer_rgba()), path)
 
 
 def _cell(at: int) -> tuple[float, float, float, float]:
@@ -177,3 +198,23 @@ def _probabilities(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> No
         ax.hist(y_score[y_true == label], bins=edges, color=color, alpha=0.6, label=name)
     ax.set(title="Out-of-fold scores", xlabel="P(LVH)", ylabel="records")
     ax.legend(fontsize=8)
+
+
+def _calibration(ax: "Axes", y_true: npt.NDArray[np.int64], y_score: Floats) -> None:
+    """Show the observed share by score, and below it where the scores of each label lie."""
+    bins = calibration_curve(y_true, y_score)
+    for one in bins:
+        ax.vlines(one.score, one.observed.low, one.observed.high, color=_FOLD, linewidth=2)
+    line = recalibration(y_true, y_score)
+    label = f"intercept {line.intercept:.2f}, slope {line.slope:.2f}"
+    shares = [one.observed.estimate for one in bins]
+    ax.plot([one.score for one in bins], shares, "o-", color=_MODEL, markersize=4, label=label)
+    ax.plot([], [], color=_FOLD, linewidth=2, label="95 % interval of a bin")
+    ax.plot([0, 1], [0, 1], color=_BASELINE, linestyle=":", label="calibrated")
+    rows = ((1, _MODEL, -0.035, "a record with LVH"), (0, _BASELINE, -0.075, "one without"))
+    for value, color, height, name in rows:
+        scores = y_score[y_true == value]
+        ax.plot(scores, np.full(len(scores), height), "|", color=color, markersize=5, label=name)
+    ax.set(title="Calibration, out of fold", xlabel="P(LVH)", ylabel="share with LVH")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.105, 1.02))
+    ax.legend(fontsize=7, loc="lower right", bbox_to_anchor=(1, 0.09))

@@ -31,7 +31,7 @@ ROOMS = {
     "search": {"cohort", "errors", "fold_store", "racing", "study", "tracking"},
     "report": {"console", "errors", "files", "fold_store", "metrics", "search", "study"},
     "calibration": {"metrics"},
-    "figures": {"crossval", "metrics", "files"},
+    "figures": {"calibration", "crossval", "metrics", "files"},
     "artifacts": {"backends", "crossval", "features", "folds", "training", "metrics", "files"},
     "tracking": {"study", "cohort", "crossval", "metrics", "errors"},
     "config": {
