@@ -21,6 +21,7 @@ ROOMS = {
     "models": {"errors"},
     "sources": {"cohort", "errors", "files"},
     "features": {"cohort", "criteria", "errors"},
+    "augment": set(),
     "backends": {"metrics", "errors"},
     "training": {"backends", "metrics", "errors"},
     "crossval": {"backends", "features", "folds", "training", "metrics", "errors"},
