@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from lvh.backends.state import draw, values_of
+from lvh.backends.state import drawn, values_of
 from lvh.errors import InputError
 from lvh.models import MODELS, resnet
 from lvh.models.cnn import CnnSettings, build, output_lengths
@@ -201,24 +201,22 @@ class TestResnet:
     def test_a_seed_draws_every_kernel_and_every_dropout(self):
         """All of them are the model's own layers, where they are looked for."""
         model = resnet.build(resnet_settings(blocks=2), (350, 12))
-        drawn = []
-        for seed in (1, 2, 1):
-            draw(model, np.random.SeedSequence(seed))
-            drawn.append(values_of(model.variables))
+        blank = values_of(model.variables)
+        builds = [drawn(model, blank, np.random.SeedSequence(seed)) for seed in (1, 2, 1)]
 
         changed = {
             variable.path.split("/")[-1]
-            for variable, one, other in zip(model.variables, *drawn[:2], strict=True)
+            for variable, one, other in zip(model.variables, *builds[:2], strict=True)
             if not np.array_equal(one, other)
         }
         same = [
             variable.path
-            for variable, one, other in zip(model.variables, *drawn[:2], strict=True)
+            for variable, one, other in zip(model.variables, *builds[:2], strict=True)
             if np.array_equal(one, other) and ("kernel" in variable.path or "seed" in variable.path)
         ]
         assert changed == {"kernel", "seed_generator_state"}
         assert same == []
-        assert all(np.array_equal(a, b) for a, b in zip(drawn[0], drawn[2], strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(builds[0], builds[2], strict=True))
 
     def test_settings_reach_the_layers(self):
         model = resnet.build(resnet_settings(bn_momentum=0.7, dropout=0.2), (350, 12))
