@@ -215,5 +215,5 @@ def _summary(
         # a constant of each fold ranks nothing; pooled, the constants of the folds would, and
         # wrongly so: a fold with more positives leaves fewer to train on
         level = bootstrap_intervals(y[scored], np.zeros(len(scored)), subjects)
-        pooled |= {name: level[name] for name in ("ap", "roc_auc")}
+        pooled |= {name: level[name] for name in ("ap", "roc_auc", "recall_at_90")}
     return Summary(mean, std, pooled)

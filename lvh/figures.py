@@ -9,7 +9,7 @@ import numpy.typing as npt
 from lvh.calibration import calibration_curve, recalibration
 from lvh.crossval import CVResult
 from lvh.files import written_whole
-from lvh.metrics import THRESHOLD, Floats
+from lvh.metrics import THRESHOLD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def draw_all(result: CVResult, y: npt.NDArray[np.int64], title: str, folder: Pat
         "roc": _roc,
         "learning_curves": _learning_curves,
         "confusion_matrix": _confusion_matrix,
-        "probabilities": _probabilities,
+        "calibration": _calibration,
     }
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -52,26 +52,6 @@ def draw_all(result: CVResult, y: npt.NDArray[np.int64], title: str, folder: Pat
     _save(pixels, folder / "summary.png")
     for at, name in enumerate(panels):
         _save(_cut(pixels, _cell(at)), folder / f"{name}.png")
-
-
-def draw_calibration(y_true: npt.NDArray[np.int64], y_score: Floats, path: Path) -> None:
-    """Draw how often records of a score have the label, as a PNG file.
-
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Out-of-fold scores, shape (n,).
-        path: Of the file.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    _, _, width, height = _cell(0)
-    size = (_SIZE[0] * width, _SIZE[1] * height)  # that of a panel of the summary
-    figure = Figure(figsize=size, dpi=_DPI)
-    canvas = FigureCanvasAgg(figure)
-    _calibration(figure.add_axes((0.165, 0.16, 0.79, 0.74)), y_true, y_score)
-    canvas.draw()
-    _save(np.asarray(canvas.buffer_rgba()), path)
 
 
 def _cell(at: int) -> tuple[float, float, float, float]:
@@ -191,17 +171,9 @@ def _confusion_matrix(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) ->
     ax.set_yticklabels(["not LVH", "LVH"], rotation=90, va="center")
 
 
-def _probabilities(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
-    y_true, y_score = y[result.scored], result.y_score
-    edges = np.linspace(0, 1, 21).tolist()
-    for label, color, name in ((0, _BASELINE, "not LVH"), (1, _MODEL, "LVH")):
-        ax.hist(y_score[y_true == label], bins=edges, color=color, alpha=0.6, label=name)
-    ax.set(title="Out-of-fold scores", xlabel="P(LVH)", ylabel="records")
-    ax.legend(fontsize=8)
-
-
-def _calibration(ax: "Axes", y_true: npt.NDArray[np.int64], y_score: Floats) -> None:
+def _calibration(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
     """Show the observed share by score, and below it where the scores of each label lie."""
+    y_true, y_score = y[result.scored], result.y_score
     bins = calibration_curve(y_true, y_score)
     for one in bins:
         ax.vlines(one.score, one.observed.low, one.observed.high, color=_FOLD, linewidth=2)

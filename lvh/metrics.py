@@ -9,6 +9,7 @@ Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 THRESHOLD = 0.5
+_SPECIFICITY = 0.9
 EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
 
 
@@ -25,6 +26,7 @@ class Metrics:
         ap: Average precision from the scores: sum over thresholds of (R_n - R_n-1) P_n.
         ap_thresholded: The same from the predictions 0 and 1, as the report has it.
         roc_auc: Area under the receiver operating characteristic.
+        recall_at_90: `sensitivity_at_specificity`, of 90 %.
         brier: Mean squared difference of score and label.
         loss: Mean binary cross-entropy, in nats.
     """
@@ -37,6 +39,7 @@ class Metrics:
     ap: float
     ap_thresholded: float
     roc_auc: float
+    recall_at_90: float
     brier: float
     loss: float
 
@@ -149,8 +152,9 @@ def weighted_scores(y_true: Labels, y_score: Floats, weights: Floats) -> list[Fl
     total, p, n = weights.sum(axis=1), positive.sum(axis=1), negative.sum(axis=1)
     tp, fp = positive[:, predicted].sum(axis=1), negative[:, predicted].sum(axis=1)
     losses = _losses(y_true, y_score)
-    ap, roc_auc = _ranking(positive, negative, y_score)
-    ap_thresholded, _ = _ranking(positive, negative, predicted.astype(np.float64))
+    at_thresholds = _cumulated(positive, negative, y_score)
+    ap, roc_auc = _ranking(*at_thresholds)
+    ap_thresholded, _ = _ranking(*_cumulated(positive, negative, predicted.astype(np.float64)))
     return [
         _ratio(tp + n - fp, total),
         np.where(tp + fp > 0, _ratio(tp, tp + fp), 0.0),
@@ -160,6 +164,7 @@ def weighted_scores(y_true: Labels, y_score: Floats, weights: Floats) -> list[Fl
         ap,
         ap_thresholded,
         roc_auc,
+        _sensitivity(*at_thresholds, _SPECIFICITY),
         _ratio(weights @ (y_score - y_true) ** 2, total),
         _ratio(weights @ losses, total),
     ]
@@ -208,11 +213,9 @@ def sensitivity_at_specificity(y_true: Labels, y_score: Floats, specificity: flo
     Returns:
         Share of the positives above it; NaN where one of the labels is missing.
     """
-    positive = y_score[y_true == 1]
-    threshold = chosen_threshold(y_true, y_score, specificity)
-    if not positive.size or np.isnan(threshold):
-        return np.nan
-    return float((positive > threshold).mean())
+    positive = y_true[None].astype(np.float64)
+    found = _sensitivity(*_cumulated(positive, 1 - positive, y_score), specificity)
+    return float(found[0])
 
 
 def binary_cross_entropy(y_true: Labels, y_score: Floats) -> float:
@@ -225,12 +228,15 @@ def _losses(y_true: Labels, y_score: Floats) -> Floats:
     return -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
 
 
-def _ranking(positive: Floats, negative: Floats, y_score: Floats) -> tuple[Floats, Floats]:
-    """Return average precision and ROC AUC; equal scores share one threshold."""
+def _cumulated(positive: Floats, negative: Floats, y_score: Floats) -> tuple[Floats, Floats]:
+    """Return true and false positives at each threshold, which equal scores share."""
     order = np.argsort(-y_score, kind="stable")
     last = np.append(np.diff(y_score[order]) != 0, True)  # of its group of equal scores
-    tp = positive[:, order].cumsum(axis=1)[:, last]
-    fp = negative[:, order].cumsum(axis=1)[:, last]
+    return positive[:, order].cumsum(axis=1)[:, last], negative[:, order].cumsum(axis=1)[:, last]
+
+
+def _ranking(tp: Floats, fp: Floats) -> tuple[Floats, Floats]:
+    """Return average precision and ROC AUC."""
     p, n = tp[:, -1:], fp[:, -1:]
     steps = np.diff(tp, axis=1, prepend=0)
     precision = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp + fp > 0)
@@ -238,6 +244,15 @@ def _ranking(positive: Floats, negative: Floats, y_score: Floats) -> tuple[Float
     height = tp - steps / 2  # trapezoids
     widths = np.diff(fp, axis=1, prepend=0)
     return ap, _ratio((widths * height).sum(axis=1), (p * n)[:, 0])
+
+
+def _sensitivity(tp: Floats, fp: Floats, specificity: float) -> Floats:
+    """Return the sensitivity at the lowest threshold that is specific enough."""
+    p, n = tp[:, -1], fp[:, -1]
+    # counts of whole records: a millionth is less than any, and more than a product is wrong by
+    allowed = fp <= (n * (1 - specificity))[:, None] + 1e-6
+    highest = np.where(allowed, tp, 0).max(axis=1)
+    return np.where(n > 0, _ratio(highest, p), np.nan)
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -32,6 +32,11 @@ def predictions(seed, n=60, decimals=1):
     return y_true, np.clip(generator.normal(0.3 + 0.4 * y_true, 0.3), 0, 1).round(decimals)
 
 
+def by_curve(y_true, y_score, weights=None, specificity=0.9):
+    fpr, tpr, _ = oracle.roc_curve(y_true, y_score, sample_weight=weights, drop_intermediate=False)
+    return tpr[1 - fpr >= specificity - ROUNDING].max()
+
+
 def by_scikit_learn(y_true, y_score, weights=None):
     y_pred = (y_score > 0.5).astype(int)
     kwargs = {"sample_weight": weights}
@@ -44,6 +49,7 @@ def by_scikit_learn(y_true, y_score, weights=None):
         ap=oracle.average_precision_score(y_true, y_score, **kwargs),
         ap_thresholded=oracle.average_precision_score(y_true, y_pred, **kwargs),
         roc_auc=oracle.roc_auc_score(y_true, y_score, **kwargs),
+        recall_at_90=by_curve(y_true, y_score, weights),
         brier=oracle.brier_score_loss(y_true, y_score, **kwargs),
         # Keras clips at 1e-7, scikit-learn at the precision of float64.
         loss=oracle.log_loss(y_true, np.clip(y_score, 1e-7, 1 - 1e-7), **kwargs),
@@ -139,9 +145,9 @@ def test_one_class_leaves_undefined_what_needs_the_other():
     negatives = score(np.zeros(3, int), np.array([0.9, 0.6, 0.2]))
     quiet = score(np.zeros(3, int), np.array([0.4, 0.3, 0.2]))
 
-    assert undefined(positives) == {"specificity", "roc_auc"}
-    assert undefined(negatives) == {"recall", "ap", "ap_thresholded", "roc_auc"}
-    assert undefined(quiet) == {"recall", "ap", "ap_thresholded", "roc_auc", "f1"}
+    assert undefined(positives) == {"specificity", "roc_auc", "recall_at_90"}
+    assert undefined(negatives) == {"recall", "ap", "ap_thresholded", "roc_auc", "recall_at_90"}
+    assert undefined(quiet) == undefined(negatives) | {"f1"}
     assert (positives.accuracy, positives.ap) == (2 / 3, 1)
     assert (negatives.accuracy, negatives.precision) == (1 / 3, 0)
 
@@ -181,7 +187,7 @@ class TestMeanAndStd:
 
         mean, std = mean_and_std([one, replace(one, accuracy=1.0)])
 
-        assert undefined(mean) == undefined(std) == {"specificity", "roc_auc"}
+        assert undefined(mean) == undefined(std) == {"specificity", "roc_auc", "recall_at_90"}
         assert mean.accuracy == pytest.approx(5 / 6)
 
 

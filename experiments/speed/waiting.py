@@ -29,7 +29,11 @@ WFDB = (
 def start(folder: Path) -> Part:
     """Time answers that need no training."""
     part = "start"
-    asked = {"`--help`": "--help", "a wrong override": "model=transformer", "a wrong value": "seed=-1"}
+    asked = {
+        "`--help`": "--help",
+        "a wrong override": "model=transformer",
+        "a wrong value": "seed=-1",
+    }
 
     def answer(what: str) -> Callable[[int], list[Row]]:
         def measure(repeat: int) -> list[Row]:
