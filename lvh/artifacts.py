@@ -11,7 +11,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 import lvh
-from lvh.backends import BACKENDS
+from lvh.backends import distributions
 from lvh.crossval import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
@@ -19,7 +19,7 @@ from lvh.folds import Split
 from lvh.metrics import NAMES, THRESHOLD
 from lvh.training import History
 
-_VERSIONED = ("keras", "numpy", "scikit-learn", "hydra-core", "mlflow")
+_VERSIONED = ("numpy", "scikit-learn", "hydra-core", "mlflow")
 
 
 def git_commit() -> str:
@@ -50,7 +50,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "platform": platform.platform(),
         **{
             name: importlib.metadata.version(name)
-            for name in (*BACKENDS[backend].distributions, *_VERSIONED)
+            for name in (*distributions(backend), *_VERSIONED)
         },
     }
 

@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.backends import Name
+from lvh.backends import NO_BACKEND, Name
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.folds import CvSettings
 from lvh.metrics import NAMES
-from lvh.models import MODELS
+from lvh.models import MODELS, Estimator
 from lvh.search import SearchSettings
 from lvh.sources import SOURCES
 from lvh.study import Plain
@@ -38,12 +38,13 @@ class RunSettings:
     Attributes:
         data: Settings of a source in `lvh.sources.SOURCES`.
         features: Settings of a form in `lvh.features.FORMS`.
-        model: Settings of an architecture in `lvh.models.MODELS`.
+        model: Settings of one in `lvh.models.MODELS`.
         cv: How records are split.
-        train: How a model is trained.
+        train: How a network is trained; of no account for other models, but for its threads.
         search: How a sweep chooses and stops; of no account for a single run.
         tracking: Where results are tracked.
-        backend: The library below Keras that trains, of `lvh.backends.BACKENDS`.
+        backend: The library below Keras that trains, of `lvh.backends.BACKENDS`; NO_BACKEND for
+            a model that Keras has no part in, whatever was typed.
         seed: Of weights, dropout and order of the records.
         resume: Take finished folds, and the run they belong to, from an earlier process.
         store: Folder of the finished folds.
@@ -56,7 +57,7 @@ class RunSettings:
     train: TrainSettings
     search: SearchSettings
     tracking: TrackingSettings
-    backend: Name
+    backend: str
     seed: int
     resume: bool
     store: str
@@ -71,12 +72,18 @@ class RunSettings:
         ]
         return "-".join([*convolution, self.model.name, self.features.name])
 
+    @property
+    def is_network(self) -> bool:
+        """Whether Keras trains the model, in epochs."""
+        return self.backend != NO_BACKEND
+
     def params(self) -> dict[str, Plain]:
         """Flatten the settings for comparison: choices and kernel and stride by plain names."""
         flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
         for group in ("data", "features", "model"):
             flat[group] = getattr(self, group).name
-        for group in ("data", "features", "model", "cv", "train"):
+        groups = ("data", "features", "model", "cv", "train")
+        for group in groups if self.is_network else groups[:-1]:
             for field, value in asdict(getattr(self, group)).items():
                 if field in _CONVOLUTION:
                     flat[_plain(field)] = value
@@ -181,17 +188,20 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         if group not in alone and not isinstance(config[group], dict):
             raise InputError(f"{group}: expected an option. Received: {config[group]!r}")
     _check_convolution(config["model"])
-    ungrouped = _parsed("", alone, _Ungrouped)
+    ungrouped = asdict(_parsed("", alone, _Ungrouped))
+    chosen = {group: _chosen(group, config[group], types) for group, types in groups.items()}
+    if isinstance(MODELS[chosen["model"].name], Estimator):
+        ungrouped["backend"] = NO_BACKEND
     settings = RunSettings(
-        **{group: _chosen(group, config[group], types) for group, types in groups.items()},
+        **chosen,
         cv=_parsed("cv", config["cv"], CvSettings),
         train=_parsed("train", config["train"], TrainSettings),
         search=search_from(config),
         tracking=_parsed("tracking", config["tracking"], TrackingSettings),
-        **{field.name: getattr(ungrouped, field.name) for field in fields(_Ungrouped)},
+        **ungrouped,
     )
     _check_pair(settings)
-    check_train(settings.train, settings.cv.validation)
+    check_train(settings.train, settings.cv.validation, settings.is_network)
     return settings
 
 

@@ -75,14 +75,15 @@ class Watch:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("epochs, left"),
+            TextColumn("epochs, left" if settings.is_network else "folds, left"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
             disable=shown == "line" or not self._console.is_terminal,
         )
-        epochs = len(splits) * settings.train.epochs
-        self._task = self._bar.add_task(f"fold 1 of {len(splits)}", total=epochs)
+        self._n_epochs = settings.train.epochs if settings.is_network else 1
+        total = len(splits) * self._n_epochs
+        self._task = self._bar.add_task(f"fold 1 of {len(splits)}", total=total)
 
     def __enter__(self) -> None:
         """Show the progress bar."""
@@ -108,10 +109,8 @@ class Watch:
         settings = self._settings
         shape = " x ".join(map(str, features.input_shape))
         parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-        self._print(
-            f"{self._name}: {shape} inputs, {parameters}"
-            f"{len(self._splits)} folds x {settings.train.epochs} epochs"
-        )
+        epochs = f" x {self._n_epochs} epochs" if settings.is_network else ""
+        self._print(f"{self._name}: {shape} inputs, {parameters}{len(self._splits)} folds{epochs}")
         if n_known and self._shown == "full":
             left = "nothing to train" if n_known == len(self._splits) else "the others are trained"
             self._print(
@@ -135,14 +134,15 @@ class Watch:
         """Move on by one fold, however many epochs it took; or none, if it was known."""
         self._done += 1
         following = f"fold {min(self._done + 1, len(self._splits))} of {len(self._splits)}"
-        self._epochs[fold.split.repeat, fold.split.fold] = self._settings.train.epochs
+        self._epochs[fold.split.repeat, fold.split.fold] = self._n_epochs
         completed = sum(self._epochs.values())
         self._bar.update(self._task, completed=completed, description=following)
         if self._shown != "line" and not self._console.is_terminal and not known:
+            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
             self._print(
                 f"fold {self._done} of {len(self._splits)}: "
                 f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
-                f"{len(fold.history.loss)} epochs, {fold.seconds:.1f} s"
+                f"{epochs}{fold.seconds:.1f} s"
             )
 
     def stopped(self, reason: str) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from lvh.backends import check_installed, cores, new_program, start, threads_of
 from lvh.config import RunSettings
 from lvh.errors import EnvironmentFault, InputError
-from lvh.models import MODELS
+from lvh.models import MODELS, Estimator
 from lvh.study import Verdict
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lvh.features import FeatureSet
     from lvh.fold_store import FoldStore
     from lvh.folds import Split
-    from lvh.training import KerasLearner
+    from lvh.training import Learner
 
 _PROGRAMS = 16  # kept, for trials that take turns
 _PREPARED = 4
@@ -113,7 +113,11 @@ def prepare(settings: RunSettings) -> Prepared:
     """
     check_installed(settings.backend)
     prepared = _prepared(settings.data, settings.features, settings.cv)
-    MODELS[settings.model.name].check(settings.model, prepared.features.input_shape)
+    model = MODELS[settings.model.name]
+    if isinstance(model, Estimator):
+        model.check(settings.model, prepared.features.names)
+    else:
+        model.check(settings.model, prepared.features.input_shape)
     return prepared
 
 
@@ -179,8 +183,7 @@ class _Evaluation:
         settings, cohort, features = self.settings, self.prepared.cohort, self.prepared.features
         store = FoldStore(Path(settings.store))
         known = self._known(store, order) if settings.resume else {}
-        threads = threads_of(settings.backend, settings.train.threads, automatic_threads(settings))
-        versions = artifacts.versions(settings.backend, threads)
+        versions = artifacts.versions(settings.backend, self._threads())
         place = self.place
         artifacts.write_before(place.folder, place.config, versions, features, order)
         watch = Watch(settings, order, place.shown, place.title)
@@ -266,13 +269,29 @@ class _Evaluation:
         tracked.log_folder(folder)
         watch.conclude(result, cohort, folder)  # seen even if the store fails now
 
-    def _learner(self) -> "KerasLearner":
+    def _threads(self) -> int:
+        settings = self.settings
+        asked, automatic = settings.train.threads, automatic_threads(settings)
+        if settings.is_network:
+            return threads_of(settings.backend, asked, automatic)
+        return asked or automatic
+
+    def _learner(self) -> "Learner":
+        model = MODELS[self.settings.model.name]
+        if isinstance(model, Estimator):
+            from lvh.estimators import EstimatorLearner
+
+            names = self.prepared.features.names
+            build = partial(model.build, self.settings.model, names)
+            return EstimatorLearner(build, self._threads())
+        return self._keras_learner(model.build)
+
+    def _keras_learner(self, build: Callable[[Any, tuple[int, ...]], Any]) -> "Learner":
         from lvh.training import KerasLearner
 
         settings, shape = self.settings, self.prepared.features.input_shape
         train, l2 = settings.train, getattr(settings.model, "l2", None)
         model = settings.model if l2 is None else replace(settings.model, l2=0.0)
-        build = MODELS[model.name].build
         start(settings.backend, train.threads, automatic_threads(settings))
         return KerasLearner(
             _program(build, model, shape, train.batch_size, train.precision, train.side_by_side),

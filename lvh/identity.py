@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import lvh
-from lvh.backends import BACKENDS
+from lvh.backends import distributions
 from lvh.cohort import fingerprint
 from lvh.config import RunSettings
 from lvh.folds import Split
+from lvh.training import TrainSettings
 
 _DECIDING = (
-    *("cohort", "criteria", "folds", "backends", "training", "metrics", "crossval"),
+    *("cohort", "criteria", "folds", "backends", "training", "estimators"),
+    *("metrics", "crossval"),
     *("sources", "features", "models"),
 )
 """The rooms whose code a fold's result depends on."""
 
-_LIBRARIES = ("keras", "numpy", "scikit-learn")
+_LIBRARIES = ("numpy", "scikit-learn")
 """Those of every backend, beside its own."""
 
 
@@ -39,7 +41,7 @@ def code_version(backend: str) -> str:
         if file.is_file()
     ]
     sources = [(file.relative_to(package).as_posix(), file.read_text("utf-8")) for file in files]
-    libraries = (*BACKENDS[backend].distributions, *_LIBRARIES)
+    libraries = (*distributions(backend), *_LIBRARIES)
     return fingerprint(sources, [importlib.metadata.version(name) for name in libraries])
 
 
@@ -72,9 +74,14 @@ def run_key(settings: RunSettings, data: str, splits: tuple[Split, ...]) -> str:
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
     """Return the settings that decide what a fold comes to, beside data and split."""
-    # threads, and on a GPU the folds beside it, may change the last digits of a fold; a run that
-    # goes on with fewer is still the same run
-    train = replace(settings.train, threads=None, side_by_side=None)
-    groups = {"features": settings.features, "model": settings.model, "train": train}
+    groups = {"features": settings.features, "model": settings.model}
+    if settings.is_network:
+        groups["train"] = _deciding(settings.train)
     alone = {"seed": settings.seed, "backend": settings.backend}
     return {name: asdict(group) for name, group in groups.items()} | alone
+
+
+def _deciding(train: TrainSettings) -> TrainSettings:
+    # threads, and on a GPU the folds beside it, may change the last digits of a fold; a run that
+    # goes on with fewer is still the same run
+    return replace(train, threads=None, side_by_side=None)

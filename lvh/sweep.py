@@ -182,7 +182,6 @@ def _identity(sweep: Sweep, point: Point, settings: RunSettings, prepared: Prepa
     search = settings.search
     question = (search.objectives, search.race, search.pruner, search.burn_in, search.seed)
     digest = fingerprint(
-        code_version(settings.backend),
         _fingerprints(sweep, prepared),
         [(split.train.tolist(), split.scored.tolist()) for split in prepared.splits],
         _options(sweep, point, settings),
@@ -225,7 +224,8 @@ def _options(sweep: Sweep, point: Point, settings: RunSettings) -> list[object]:
 
 
 def _decision(settings: RunSettings) -> dict[str, object]:
-    return {**deciding(settings), "cv": asdict(settings.cv)}
+    code = code_version(settings.backend)  # swept models may rest on different libraries
+    return {**deciding(settings), "cv": asdict(settings.cv), "code": code}
 
 
 def _group(name: str) -> str:

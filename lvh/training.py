@@ -89,8 +89,8 @@ class Learner(Protocol):
     """Anything that learns from some records and scores others; several times at once, maybe."""
 
     @property
-    def n_parameters(self) -> int:
-        """Number of parameters, trainable or not."""
+    def n_parameters(self) -> int | None:
+        """Number of parameters, trainable or not; None where the records decide it."""
 
     def together(self, sizes: Sequence[int]) -> int:
         """Return how many of the next lessons, with so many records each, go side by side."""
@@ -188,7 +188,7 @@ class KerasLearner:
             return [None] * len(lessons)
         y_scores = self.predict([lesson.X_validation for lesson in lessons])
         return [
-            _evaluated(lesson.y_validation, y_score)
+            evaluated(lesson.y_validation, y_score) if len(y_score) else None
             for lesson, y_score in zip(lessons, y_scores, strict=True)
         ]
 
@@ -251,19 +251,27 @@ class _Watched:
         return History(loss, accuracy, validation_loss, validation_accuracy, kept)
 
 
-def _evaluated(y: Labels, y_score: npt.NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return loss and accuracy, if there are any records."""
-    if not len(y):
-        return None
+def evaluated(y: Labels, y_score: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return loss and accuracy of scores, shape (n_records,)."""
     return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
 
 
-def check_train(settings: TrainSettings, validation: float) -> None:
-    """Refuse early stopping without records to stop on.
+def check_train(settings: TrainSettings, validation: float, has_epochs: bool) -> None:
+    """Refuse early stopping where nothing can be stopped, or no records say when.
+
+    Args:
+        settings: Of the training.
+        validation: Share of the training subjects that is set aside for it.
+        has_epochs: Whether the model learns in epochs.
 
     Raises:
-        InputError: `patience` is set, but no validation records are.
+        InputError: `patience` is set, but no validation records or no epochs are.
     """
+    if settings.patience is not None and not has_epochs:
+        raise InputError(
+            "train.patience: this model is fitted in one go, there is nothing to stop early. "
+            f"Choose train=fixed, or model=dnn. Received: patience={settings.patience}"
+        )
     if settings.patience is not None and validation == 0:
         raise InputError(
             "train.patience: needs validation records to stop on, cv.validation above 0 (for "

@@ -9,6 +9,7 @@ from lvh.cohort import LEADS
 from lvh.config import RunSettings, conf_dir, known_fields, plain, quoted, settings_from
 from lvh.errors import InputError
 from lvh.hydra_errors import explained
+from lvh.models import MODELS
 
 GROUPS = ("data", "features", "model", "kernel", "stride", "cv", "train", "tracking")
 CHOICES = [
@@ -39,7 +40,7 @@ def refusal(*overrides: str) -> str:
 def test_every_choice_composes(group, option):
     convolves = group in ("kernel", "stride") or option in ("raw", "beat")
     result = settings(*(["model=cnn"] if convolves else []), f"{group}={option}")
-    assert result.params()["model"] in ("cnn", "dnn", "resnet")
+    assert result.params()["model"] in MODELS
 
 
 @pytest.mark.parametrize("path", sorted(conf_dir().rglob("*.yaml")), ids=lambda path: path.stem)
@@ -110,7 +111,7 @@ def test_only_options_of_groups_are_quoted(typed, expected):
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["model=vgg"], ["model=vgg", "cnn, dnn, resnet"]),
+        (["model=vgg"], ["model=vgg", "cnn, dnn, svm, trees, resnet, boosting, criteria, logistic"]),
         (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),
         (["model=cnn", "stride=7"], ["stride=7", "5, 10, 50, 125", "model.strides=7"]),
         (["model=cnn", "kernel=1"], ["kernel=1", "250, 400, 500", "model.kernel_size=1"]),
@@ -127,6 +128,20 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["train.learning_rate=nan"], ["train.learning_rate", "finite", "nan"]),
         (["train.learning_rate=0"], ["train.learning_rate", "greater than 0"]),
         (["train.patience=5"], ["train.patience", "cv.validation"]),
+        (["model=svm", "train=early_stopping"], ["train.patience", "train=fixed", "patience=30"]),
+        (["model=svm", "features=raw"], ["model=svm", "features=raw", "features=ntp or voltage"]),
+        (["model=criteria", "features=raw"], ["model=criteria", "features=ntp or voltage"]),
+        (["model=svm", "kernel=250"], ["kernel", "model=svm has no convolution"]),
+        (["model=logistic", "model.C=0"], ["model.C", "greater than 0", "Received: 0"]),
+        (["model=svm", "model.C=many"], ["model.C", "number", "'many'"]),
+        (["model=svm", "model.gamma=scale"], ["model.gamma", "number", "'scale'"]),
+        (["model=boosting", "model.trees=0"], ["model.trees", "greater than or equal to 1"]),
+        (["model=trees", "model.max_features=1.5"], ["model.max_features", "1.5"]),
+        (
+            ["model=criteria", "model.criterion=corner"],
+            ["model.criterion", "'any', 'sokolow_lyon'"],
+        ),
+        (["model=dnn", "model.C=1"], ["model.C", "the chosen option of model"]),
         (["cv.folds=1"], ["cv.folds", "greater than or equal to 2", "1"]),
         (["cv.validation=1"], ["cv.validation", "less than 1"]),
         (["cv.scheme=loo"], ["cv.scheme", "'kfold', 'stratified' or 'holdout'", "'loo'"]),
@@ -183,8 +198,23 @@ def test_params_tell_configurations_apart_by_plain_names():
     assert all(value is None or isinstance(value, (str, int, float)) for value in params.values())
 
 
+def test_what_keras_has_no_part_in_has_no_epochs_and_no_backend():
+    svm = settings("model=svm", "backend=jax")
+    assert not svm.is_network
+    assert svm.backend == "scikit-learn"
+    assert svm.params()["backend"] == "scikit-learn"
+    assert not [name for name in svm.params() if name.startswith("train.")]
+    assert settings("model=dnn", "backend=jax").backend == "jax"
+
+
+def test_criteria_bring_their_inputs():
+    assert settings("model=criteria").features.name == "voltage"
+    assert settings("model=criteria", "features=voltage").features.missing == "zero"
+    assert settings("model=criteria", "features.missing=mean").features.missing == "mean"
+
+
 def test_known_fields_are_the_fields_of_the_files():
-    for model in ("dnn", "cnn", "resnet"):
+    for model in MODELS:
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
             config = plain(compose("config", [f"model={model}"]))
         fields = {

@@ -1,6 +1,7 @@
 """Keys of folds: whatever decides a result is in them, and nothing else."""
 
 import ast
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from hydra import compose, initialize_config_dir
 import lvh
 from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.folds import CvSettings, Split, splits
-from lvh.identity import _DECIDING, fold_key, run_key
+from lvh.identity import _DECIDING, code_version, fold_key, run_key
 
 PACKAGE = Path(lvh.__file__).parent
 SPLIT = Split(0, 1, np.arange(10), np.arange(10, 12), np.arange(12, 15))
@@ -72,6 +73,43 @@ def test_seed_and_data_change_the_key(dnn):
         fold_key(dnn, "", SPLIT),
     }
     assert len(keys) == 5
+
+
+@pytest.mark.parametrize("name", ["svm", "criteria"])
+def test_neither_epochs_nor_a_backend_decide_what_has_none(name):
+    typed = ["data=synthetic", f"model={name}"]
+    keys = {
+        fold_key(settings(*typed, *one), "data", SPLIT)
+        for one in ([], ["train.epochs=7"], ["train.precision=bfloat16"], ["backend=jax"])
+    }
+    assert len(keys) == 1
+    changed = replace(settings(*typed), seed=1)
+    assert fold_key(changed, "data", SPLIT) not in keys
+
+
+def test_a_library_decides_only_what_it_computes(monkeypatch):
+    """A new Keras trains the networks anew and leaves the others as they are."""
+
+    def versions():
+        code_version.cache_clear()
+        return [code_version(name) for name in ("tensorflow", "jax", "scikit-learn")]
+
+    before, real = versions(), importlib.metadata.version
+    for library, expected in {
+        "keras": [True, True, False],
+        "tensorflow": [True, False, False],
+        "scipy": [False, False, True],
+        "scikit-learn": [True, True, True],
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                importlib.metadata,
+                "version",
+                lambda name, new=library: "99" if name == new else real(name),
+            )
+            changed = [old != new for old, new in zip(before, versions(), strict=True)]
+        assert changed == expected, library
+    code_version.cache_clear()
 
 
 def test_every_part_of_a_split_changes_the_key(dnn):
@@ -163,7 +201,8 @@ for name in ["", *sys.argv[2:]]:
 """
 
 DECIDE = [
-    *("cohort.py", "criteria.py", "folds.py", "training.py", "metrics.py", "crossval.py"),
+    *("cohort.py", "criteria.py", "folds.py", "training.py", "estimators.py"),
+    *("metrics.py", "crossval.py", "models/svm.py"),
     *("sources/synthetic.py", "features/ntp.py", "features/base.py", "models/cnn.py"),
     *("models/baselines.py", "models/new.py", "backends/tensorflow.py"),
 ]

@@ -164,7 +164,7 @@ def test_help_shows_groups_and_examples(tmp_path):
     assert done.code == 0
     for expected in (
         "\nstride: 5, 10, 50, 125\n",
-        "model: cnn, dnn, resnet",
+        "model: boosting, cnn, criteria, dnn, logistic, resnet, svm, trees",
         "data: ludb, synthetic",
     ):
         assert expected in done.out
@@ -186,7 +186,7 @@ def test_help_is_hydras_but_for_the_order_of_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["model=vgg"], 2, "lvh: model=vgg: expected one of cnn, dnn, resnet"),
+        (["model=vgg"], 2, "lvh: model=vgg: expected one of cnn, dnn, svm, trees, "),
         (["data=synthetic", "model=cnn", "model.kernel_size=5001"], 2, "lvh: model.kernel_size: "),
         (["data=synthetic", "model=cnn", "features=beat"], 2, "lvh: model.strides: "),
         (["data.root=nowhere"], 2, "nowhere/RECORDS"),

@@ -247,8 +247,10 @@ def test_a_loss_that_is_not_finite_is_an_error():
 
 def test_patience_without_validation_is_refused():
     with pytest.raises(InputError, match=r"train\.patience: needs .*cv\.validation"):
-        check_train(train_settings(patience=3), 0.0)
-    check_train(train_settings(patience=3), 0.2)
+        check_train(train_settings(patience=3), 0.0, has_epochs=True)
+    check_train(train_settings(patience=3), 0.2, has_epochs=True)
+    with pytest.raises(InputError, match=r"train\.patience: .*in one go"):
+        check_train(train_settings(patience=3), 0.2, has_epochs=False)
 
 
 def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32():

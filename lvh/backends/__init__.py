@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKENDS",
+    "NO_BACKEND",
     "Backend",
     "Floats",
     "Labels",
@@ -30,6 +31,7 @@ __all__ = [
     "Program",
     "check_installed",
     "cores",
+    "distributions",
     "new_program",
     "start",
     "threads_of",
@@ -110,6 +112,10 @@ BACKENDS = {
 }
 
 
+NO_BACKEND = "scikit-learn"
+"""Stands for the backend where Keras has no part in a model."""
+
+
 class _Started(NamedTuple):
     name: str
     threads: int
@@ -123,13 +129,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def distributions(name: str) -> tuple[str, ...]:
+    """Return the packages whose versions decide what a backend, or `NO_BACKEND`, computes."""
+    if name == NO_BACKEND:
+        return ("scipy",)
+    return (*BACKENDS[name].distributions, "keras")
+
+
 def check_installed(name: str) -> None:
     """Refuse a backend whose library is not there, without importing it.
 
     Raises:
         EnvironmentFault: Says what to install.
     """
-    if any(importlib.util.find_spec(one) is None for one in BACKENDS[name].distributions):
+    if any(importlib.util.find_spec(one) is None for one in distributions(name)):
         raise EnvironmentFault(f"backend={name} is not installed: pip install 'lvh[{name}]'")
 
 

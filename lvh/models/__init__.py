@@ -1,20 +1,25 @@
-"""Models: each builds a Keras model for one input shape. A new one adds a line here."""
+"""Models: networks that Keras trains, and estimators that are fitted; a new one adds a line."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from lvh.models import cnn, dnn, resnet
+import numpy as np
+import numpy.typing as npt
+
+from lvh.models import boosting, cnn, criteria, dnn, logistic, resnet, svm, trees
 
 if TYPE_CHECKING:
     import keras
 
 Kind = Literal["tabular", "signal"]
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 
-__all__ = ["MODELS", "Architecture"]
+__all__ = ["MODELS", "Architecture", "Classifier", "Estimator"]
 
 
 class Architecture(NamedTuple):
-    """A model: its settings and what they decide for one input shape."""
+    """A network: its settings and what they decide for one input shape."""
 
     settings: type
     build: Callable[[Any, tuple[int, ...]], "keras.Model"]
@@ -23,8 +28,34 @@ class Architecture(NamedTuple):
     inputs: Kind
 
 
-MODELS = {
+class Classifier(Protocol):
+    """What an estimator builds: scikit-learn's interface, as far as it is used."""
+
+    def fit(self, X: Floats, y: Labels) -> object:
+        """Learn from inputs of shape (n_records, n_inputs), without a missing one, and labels."""
+
+    def predict_proba(self, X: Floats) -> Floats:
+        """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
+
+
+class Estimator(NamedTuple):
+    """A model on tabular inputs that Keras has no part in: its settings and what they decide."""
+
+    settings: type
+    build: Callable[[Any, tuple[str, ...], int], Classifier]
+    """Takes the names of the inputs and the random state."""
+    check: Callable[[Any, tuple[str, ...]], object] = lambda settings, names: None
+    """Raises InputError where the inputs of these names do not fit; costs nothing."""
+    inputs: Kind = "tabular"
+
+
+MODELS: dict[str, Architecture | Estimator] = {
+    "boosting": Estimator(boosting.BoostingSettings, boosting.build),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
+    "criteria": Estimator(criteria.CriteriaSettings, criteria.build, criteria.check),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
+    "logistic": Estimator(logistic.LogisticSettings, logistic.build),
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
+    "svm": Estimator(svm.SvmSettings, svm.build),
+    "trees": Estimator(trees.TreesSettings, trees.build),
 }

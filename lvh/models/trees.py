@@ -1,0 +1,35 @@
+"""`trees`: extremely randomized trees (Geurts et al., Machine Learning 63, 2006)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Strict
+
+
+@dataclass(frozen=True, slots=True)
+class TreesSettings:
+    """Settings of the trees.
+
+    Attributes:
+        trees: How many vote.
+        min_samples_leaf: Records in a leaf, at least.
+        max_features: Share of the inputs that each split may choose from; None for their square
+            root.
+    """
+
+    name: Literal["trees"]
+    trees: Annotated[int, Strict(), Field(ge=1)]
+    min_samples_leaf: Annotated[int, Strict(), Field(ge=1)]
+    max_features: Annotated[float, Strict(), Field(gt=0, le=1)] | None
+
+
+def build(settings: TreesSettings, names: tuple[str, ...], random_state: int) -> Any:
+    """Build the classifier; the random state draws inputs and thresholds of every split."""
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    return ExtraTreesClassifier(
+        n_estimators=settings.trees,
+        min_samples_leaf=settings.min_samples_leaf,
+        max_features=settings.max_features or "sqrt",
+        random_state=random_state,
+    )

@@ -1,0 +1,363 @@
+"""Models without epochs: scikit-learn's results on our folds, the criteria's own verdict."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Done, command
+from hydra import compose, initialize_config_dir
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.criteria import CRITERIA
+from lvh.crossval import CVResult, conclude, fold_results
+from lvh.errors import InputError, LvhError
+from lvh.estimators import EstimatorLearner
+from lvh.features import FORMS, FeatureSet
+from lvh.folds import CvSettings, splits
+from lvh.metrics import NAMES, THRESHOLD
+from lvh.models import MODELS, Estimator
+from lvh.models.criteria import CriteriaSettings, Judge, graded
+from lvh.training import Lesson
+
+SMALL = ["data=synthetic", "data.records=60", "cv.folds=3", "features=voltage"]
+ESTIMATORS = sorted(name for name, model in MODELS.items() if isinstance(model, Estimator))
+TREES = 50
+LEARNING = [name for name in ESTIMATORS if name != "criteria"]
+FOLDS = CvSettings("kfold", 3, 1, 123, 0.2, 0.0)
+
+
+def settings(name: str, *overrides: str):
+    typed = [f"model={name}", "features=voltage", "data=synthetic", *overrides]
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return settings_from(plain(compose("config", quoted(typed))))
+
+
+def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorLearner:
+    few = [f"model.trees={TREES}"] if name == "trees" else []
+    model = settings(name, *few, *overrides).model
+    return EstimatorLearner(partial(MODELS[name].build, model, data.names), 1)
+
+
+def run(own, data: FeatureSet, folds: CvSettings = FOLDS, seed: int = 0) -> CVResult:
+    found = splits(data.y, data.subjects, folds)
+    results = fold_results(data, found, lambda: own, seed, lambda split: None, lambda *_: None)
+    return conclude(data, list(results), {})
+
+
+def with_scored(data: FeatureSet, scored, value: float) -> FeatureSet:
+    """Plant wild values and flipped labels in some records."""
+    X, y = data.X.copy(), data.y.copy()
+    X[scored], y[scored] = value, 1 - y[scored]
+    return replace(data, X=X, y=y)
+
+
+@pytest.fixture(scope="module")
+def voltage(cohort) -> FeatureSet:
+    """Forty records; inputs that are missing, and one that is the same in all."""
+    data = FORMS["voltage"].extract(cohort, settings("svm").features)
+    X = data.X.copy()
+    X[::7, 20] = np.nan
+    X[:, 30] = 0.3
+    return replace(data, X=X)
+
+
+def state(seed: int, split) -> int:
+    own = np.random.SeedSequence([seed, split.repeat, split.fold])
+    return int(own.generate_state(1)[0])
+
+
+def by_hand(name: str, random_state: int):
+    """Return scikit-learn's classifier, and whether its inputs are standardized."""
+    if name == "logistic":
+        return LogisticRegression(C=1.0, max_iter=10_000), True
+    if name == "boosting":
+        return HistGradientBoostingClassifier(early_stopping=False), False
+    return ExtraTreesClassifier(TREES, random_state=random_state), False
+
+
+@pytest.mark.parametrize("name", ["logistic", "boosting", "trees"])
+def test_agrees_with_scikit_learn_by_hand(name, voltage):
+    result = run(learner(name, voltage), voltage)
+    for fold in result.folds:
+        X, scored = filled_by_hand(voltage, fold.split)
+        model, standardized = by_hand(name, state(0, fold.split))
+        if standardized:
+            scaler = StandardScaler().fit(X)
+            X, scored = scaler.transform(X), scaler.transform(scored)
+        y = voltage.y[fold.split.train]
+        model.fit(X, y)
+        np.testing.assert_array_equal(fold.y_score, model.predict_proba(scored)[:, 1])
+        (loss,), (accuracy,) = fold.history.loss, fold.history.accuracy
+        learned = np.clip(model.predict_proba(X)[:, 1], 1e-7, 1 - 1e-7)
+        assert loss == pytest.approx(log_loss(y, learned))
+        assert accuracy == pytest.approx(accuracy_score(y, learned > THRESHOLD))
+        assert fold.history.kept_epoch == 1
+
+
+def test_the_machine_is_calibrated_by_training_records_that_it_has_not_seen(voltage):
+    """The scaler too is fitted anew in each of the five folds."""
+    result = run(learner("svm", voltage), voltage)
+    for fold in result.folds:
+        X, scored = filled_by_hand(voltage, fold.split)
+        y = voltage.y[fold.split.train]
+        folds = StratifiedKFold(5, shuffle=True, random_state=state(0, fold.split))
+        margins = np.empty(len(y))
+        for others, own in folds.split(X, y):
+            scaler = StandardScaler().fit(X[others])
+            machine = SVC().fit(scaler.transform(X[others]), y[others])
+            margins[own] = machine.decision_function(scaler.transform(X[own]))
+        scaler = StandardScaler().fit(X)
+        machine = SVC().fit(scaler.transform(X), y)
+        margin = machine.decision_function(scaler.transform(scored))
+        assert (np.argsort(fold.y_score) == np.argsort(margin)).all()
+        # the optimizers stop a little apart
+        np.testing.assert_allclose(fold.y_score, platt(margins, y, margin), atol=2e-3)
+
+
+def platt(margins: np.ndarray, y: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """Fit the sigmoid of Platt (1999), whose targets are a little within 0 and 1."""
+    positive, negative = y.sum(), (1 - y).sum()
+    target = np.where(y, (positive + 1) / (positive + 2), 1 / (negative + 2))
+
+    def loss(line):
+        score = expit(line[0] * margins + line[1])
+        return -np.sum(target * np.log(score) + (1 - target) * np.log(1 - score))
+
+    slope, offset = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
+    return expit(slope * margin + offset)
+
+
+def filled_by_hand(data: FeatureSet, split) -> tuple[np.ndarray, np.ndarray]:
+    X, scored = data.X[split.train], data.X[split.scored]
+    mean = np.nan_to_num(np.nanmean(X.astype(np.float64), axis=0)).astype(np.float32)
+    parts = (np.where(np.isnan(part), mean, part) for part in (X, scored))
+    return tuple(part.astype(np.float64) for part in parts)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_repeats_to_the_bit_whatever_it_has_learned_before(name, voltage):
+    own = learner(name, voltage)
+    first, again = run(own, voltage), run(own, voltage)
+    np.testing.assert_array_equal(again.y_score, first.y_score)
+    assert [fold.history for fold in again.folds] == [fold.history for fold in first.folds]
+    assert ((first.y_score >= 0) & (first.y_score <= 1)).all()
+    assert np.ptp(first.y_score) > 0
+
+
+@pytest.mark.parametrize("name", ["svm", "trees"])
+def test_the_seed_decides(name, voltage):
+    first, other = (run(learner(name, voltage), voltage, seed=seed) for seed in (0, 1))
+    assert (first.y_score != other.y_score).any()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_planted_leak_has_no_way_in(name, voltage):
+    """Wild values and flipped labels in a scored fold change nothing that trains on others."""
+    first = run(learner(name, voltage), voltage)
+    scored = first.folds[1].split.scored
+    poisoned = run(learner(name, voltage), with_scored(voltage, scored, 50.0))
+    assert poisoned.folds[1].history == first.folds[1].history
+    assert poisoned.folds[0].history != first.folds[0].history  # the poison was there
+    # nor do the other scored records know of one beside them
+    half = scored[: len(scored) // 2]
+    beside = run(learner(name, voltage), with_scored(voltage, half, 50.0))
+    np.testing.assert_array_equal(
+        beside.folds[1].y_score[len(half) :], first.folds[1].y_score[len(half) :]
+    )
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_validation_records_are_scored_and_not_learned_from(name, voltage):
+    folds = replace(FOLDS, validation=0.3)
+    first = run(learner(name, voltage), voltage, folds)
+    validation = first.folds[0].split.validation
+    assert len(first.folds[0].history.validation_loss) == 1
+    poisoned = run(learner(name, voltage), with_scored(voltage, validation, 50.0), folds)
+    assert poisoned.folds[0].history.loss == first.folds[0].history.loss
+    assert poisoned.folds[0].history.validation_loss != first.folds[0].history.validation_loss
+    np.testing.assert_array_equal(poisoned.folds[0].y_score, first.folds[0].y_score)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_inputs_that_are_all_the_same_teach_nothing(name, voltage):
+    result = run(learner(name, voltage), replace(voltage, X=np.ones_like(voltage.X)))
+    for fold in result.folds:
+        assert np.ptp(fold.y_score) == 0
+
+
+def test_too_few_records_are_told():
+    X, y = np.eye(6, dtype=np.float32), np.arange(6) % 2
+    one = Lesson(X, y, X[:0], y[:0], np.random.SeedSequence(0))
+    own = EstimatorLearner(partial(MODELS["svm"].build, settings("svm").model, ()), 1)
+    with pytest.raises(LvhError, match=r"refuses the training records of a fold: .*5"):
+        own.fit([one], lambda at, epoch: None)
+
+
+def test_threads_are_those_that_were_given(voltage):
+    from threadpoolctl import threadpool_info
+
+    seen = []
+
+    class Asking(Judge):
+        def fit(self, X, y):
+            seen.append({one["num_threads"] for one in threadpool_info()})
+            return self
+
+    cornell = (CRITERIA["cornell"],)
+    run(EstimatorLearner(lambda state: Asking(cornell, voltage.names), 1), voltage)
+    assert seen == [{1}] * 3
+
+
+class TestCriteria:
+    @pytest.mark.parametrize("name", CRITERIA)
+    @pytest.mark.parametrize("male", [True, False])
+    def test_scores_are_positive_where_the_criterion_is_and_keep_its_order(self, name, male):
+        criterion = CRITERIA[name]
+        at = np.float32(criterion.men if male else criterion.women)
+        below, above = np.nextafter(at, np.float32([0, 99]))
+        values = np.array([0, at / 3, below, at, above, 1.01 * at, 3 * at, 9 * at], np.float32)
+        sex = np.full(len(values), male)
+        scores = graded(criterion, values, sex)
+        np.testing.assert_array_equal(scores > THRESHOLD, criterion.positive(values, sex))
+        assert (np.diff(scores) >= 0).all()
+        assert (scores[2] <= 0.5) & (scores[4] > 0.5)
+        assert ((scores > 0) & (scores < 1)).all()
+
+    @pytest.mark.parametrize("name", ["any", *CRITERIA])
+    def test_generated_records_get_the_verdict_of_positive(self, name, cohort):
+        assert_says_what_positive_says(name, cohort)
+
+    @pytest.mark.ludb
+    @pytest.mark.parametrize("name", ["any", *CRITERIA])
+    def test_records_of_ludb_get_the_verdict_of_positive(self, name, ludb):
+        assert_says_what_positive_says(name, ludb)
+
+    def test_any_counts_the_positive_ones(self):
+        names = ("male", *CRITERIA)
+        X = np.zeros((3, len(names)))
+        X[1, 1], X[2, 1:] = 3.5, 9.0
+        judge = Judge(tuple(CRITERIA.values()), names)
+        scores = judge.predict_proba(X)
+        np.testing.assert_array_equal(scores[:, 1], [0.5, 0.5 + 1 / (2 * len(CRITERIA)), 1])
+        np.testing.assert_array_equal(scores.sum(axis=1), [1, 1, 1])
+
+    def test_other_inputs_are_refused(self):
+        one = CriteriaSettings("criteria", "cornell")
+        MODELS["criteria"].check(one, ("male", *CRITERIA))
+        with pytest.raises(InputError, match=r"features=voltage.*Received: 2 inputs without"):
+            MODELS["criteria"].check(one, ("male", "i_N_peak"))
+
+
+def assert_says_what_positive_says(name, cohort):
+    """The criteria as they are measured, without a feature form, a fold or a filled value."""
+    from lvh.features.amplitudes import measurements
+
+    given = settings("criteria", f"model.criterion={name}")
+    data = FORMS["voltage"].extract(cohort, given.features)
+    result = run(learner("criteria", data, f"model.criterion={name}"), data)
+    found = measurements(cohort)
+    chosen = CRITERIA.values() if name == "any" else [CRITERIA[name]]
+    said = np.any(
+        [one.positive(one.value(found).astype(np.float32), cohort.male) for one in chosen], axis=0
+    )
+    kept = [cohort.records.index(record) for record in data.records]
+    expected = said[kept][result.scored]
+    np.testing.assert_array_equal(result.y_score > THRESHOLD, expected)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_runs_as_every_model_does(name, tmp_path):
+    done = command(*SMALL, f"model={name}", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert f"{name}-voltage: 78 inputs, 3 folds\n" in done.out
+    assert "epoch" not in done.out
+    assert "age + sex" in done.out
+    folder = done.folder()
+    assert len(rows(folder / "predictions.csv")) == 60
+    assert {row["epochs"] for row in rows(folder / "folds.csv")} == {"1"}
+    versions = json.loads((folder / "versions.json").read_text())
+    assert versions["backend"] == "scikit-learn"
+    assert versions["threads"] == "1"
+    assert not {"keras", "tensorflow"} & versions.keys()
+    (run_of,) = done.runs("tags.level = 'configuration'")
+    assert run_of.data.params["model"] == name
+    assert set(NAMES) <= run_of.data.metrics.keys()
+    assert len(done.runs("tags.level = 'fold'")) == 3
+    if name != "svm":  # one is enough
+        return
+    again = command(*SMALL, f"model={name}", "train.epochs=7", "backend=jax", cwd=tmp_path)
+    assert "3 of 3 folds are done already, nothing to train" in again.out
+    assert len(again.runs("tags.level = 'configuration'")) == 1
+
+
+@pytest.mark.parametrize("name", ["svm", "criteria"])
+def test_keras_has_no_part_in_it(name, tmp_path):
+    """Nor has a library below it; that is what makes the start quick."""
+    code = (
+        "import sys\n"
+        f"sys.argv[1:] = {[*SMALL, f'model={name}', 'tracking=off']}\n"
+        "from lvh.run import main\n"
+        "assert main() == 0\n"
+        "print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_settings_can_be_swept_and_models_mixed(tmp_path):
+    done = command("-m", *SMALL, "model=logistic", "model.C=0.01,1", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert {row["model.C"] for row in leaderboard(done)} == {"0.01", "1"}
+    mixed = ["-m", "experiment=classical_baselines", "data=synthetic", "data.records=60"]
+    done = command(
+        *mixed, "cv.folds=3", "model=logistic,dnn,criteria", "train.epochs=2", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    assert len(leaderboard(done)) == 3
+    found = {
+        trial: epochs for trial, epochs in re.findall(r"(\w+)-voltage: 78 .*?folds(.*)", done.out)
+    }
+    assert found.pop("dnn") == " x 2 epochs"
+    assert set(found.values()) == {""}
+    assert "fold" in done.out
+
+
+def leaderboard(done: Done) -> list[dict[str, str]]:
+    return rows(sorted(done.cwd.glob("outputs/*/*/report/leaderboard.csv"))[-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["model=criteria", "features=ntp"], "lvh: features: model=criteria needs the values"),
+        (["-m", "model=svm", "train.epochs=1,2"], "lvh: train.epochs: expected something that"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, told, tmp_path):
+    done = command("data=synthetic", *arguments, cwd=tmp_path)
+    assert done.code == 2, done.err
+    assert told in done.err
+    assert not (tmp_path / "mlflow.db").exists()
