@@ -143,6 +143,9 @@ def _unit(ax: "Axes") -> None:
 
 
 def _learning_curves(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
+    if all(len(fold.history.loss) == 1 for fold in result.folds):
+        _losses(ax, result)
+        return
     for at, fold in enumerate(result.folds):
         epochs = range(1, len(fold.history.loss) + 1)
         label = "training" if at == 0 else None
@@ -154,6 +157,18 @@ def _learning_curves(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> 
             losses = fold.history.validation_loss
             ax.plot(epochs, losses, color=_BASELINE, label=label, **look)
     ax.set(title="Learning curves", xlabel="epoch", ylabel="loss", yscale="log")
+    ax.legend(fontsize=8)
+
+
+def _losses(ax: "Axes", result: CVResult) -> None:
+    """Show, where one point a fold makes no curve, what was learned beside what it is worth."""
+    folds = range(1, len(result.folds) + 1)
+    learned = [fold.history.loss[0] for fold in result.folds]
+    ax.plot(folds, learned, "o", color=_MODEL, label="training")
+    scored = [fold.metrics.loss for fold in result.folds]
+    ax.plot(folds, scored, "D", color=_BASELINE, label="scored")
+    ax.set(title="Loss", xlabel="fold", ylabel="loss", ylim=(0, None))
+    ax.locator_params(axis="x", integer=True)
     ax.legend(fontsize=8)
 
 
