@@ -188,6 +188,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         if group not in alone and not isinstance(config[group], dict):
             raise InputError(f"{group}: expected an option. Received: {config[group]!r}")
     _check_convolution(config["model"])
+    _check_pair(config["model"].get("name"), config["features"].get("name"))
     ungrouped = asdict(_parsed("", alone, _Ungrouped))
     chosen = {group: _chosen(group, config[group], types) for group, types in groups.items()}
     if isinstance(MODELS[chosen["model"].name], Estimator):
@@ -200,7 +201,6 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         tracking=_parsed("tracking", config["tracking"], TrackingSettings),
         **ungrouped,
     )
-    _check_pair(settings)
     check_train(settings.train, settings.cv.validation, settings.is_network)
     return settings
 
@@ -292,14 +292,19 @@ def _check_convolution(model: dict[str, Any]) -> None:
         )
 
 
-def _check_pair(settings: RunSettings) -> None:
-    model, features = settings.model.name, settings.features.name
-    needed, given = MODELS[model].inputs, FORMS[features].kind
-    if needed != given:
-        fitting = " or ".join(name for name, form in FORMS.items() if form.kind == needed)
+def _check_pair(model: object, features: object) -> None:
+    """Refuse features that a model cannot take, before what it sets in those it takes."""
+    if model not in MODELS or features not in FORMS:
+        return
+    chosen = MODELS[model]
+    only = chosen.form if isinstance(chosen, Estimator) else None
+    fitting = [
+        name for name, form in FORMS.items() if form.kind == chosen.inputs and only in (None, name)
+    ]
+    if features not in fitting:
         raise InputError(
-            f"model={model} needs {needed} inputs, features={features} gives {given} ones. "
-            f"Choose features={fitting}, or another model"
+            f"model={model} needs {only or chosen.inputs} inputs, features={features} gives "
+            f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
         )
 
 

@@ -114,9 +114,7 @@ def prepare(settings: RunSettings) -> Prepared:
     check_installed(settings.backend)
     prepared = _prepared(settings.data, settings.features, settings.cv)
     model = MODELS[settings.model.name]
-    if isinstance(model, Estimator):
-        model.check(settings.model, prepared.features.names)
-    else:
+    if not isinstance(model, Estimator):
         model.check(settings.model, prepared.features.input_shape)
     return prepared
 

@@ -25,13 +25,13 @@ from sklearn.svm import SVC
 from lvh.config import conf_dir, plain, quoted, settings_from
 from lvh.criteria import CRITERIA
 from lvh.crossval import CVResult, conclude, fold_results
-from lvh.errors import InputError, LvhError
+from lvh.errors import LvhError
 from lvh.estimators import EstimatorLearner
 from lvh.features import FORMS, FeatureSet
 from lvh.folds import CvSettings, splits
 from lvh.metrics import NAMES, THRESHOLD
 from lvh.models import MODELS, Estimator
-from lvh.models.criteria import CriteriaSettings, Judge, graded
+from lvh.models.criteria import Judge, graded
 from lvh.training import Lesson
 
 SMALL = ["data=synthetic", "data.records=60", "cv.folds=3", "features=voltage"]
@@ -256,12 +256,6 @@ class TestCriteria:
         np.testing.assert_array_equal(scores[:, 1], [0.5, 0.5 + 1 / (2 * len(CRITERIA)), 1])
         np.testing.assert_array_equal(scores.sum(axis=1), [1, 1, 1])
 
-    def test_other_inputs_are_refused(self):
-        one = CriteriaSettings("criteria", "cornell")
-        MODELS["criteria"].check(one, ("male", *CRITERIA))
-        with pytest.raises(InputError, match=r"features=voltage.*Received: 2 inputs without"):
-            MODELS["criteria"].check(one, ("male", "i_N_peak"))
-
 
 def assert_says_what_positive_says(name, cohort):
     """The criteria as they are measured, without a feature form, a fold or a filled value."""
@@ -352,7 +346,7 @@ def leaderboard(done: Done) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["model=criteria", "features=ntp"], "lvh: features: model=criteria needs the values"),
+        (["model=criteria", "features=ntp"], "lvh: model=criteria needs voltage inputs"),
         (["-m", "model=svm", "train.epochs=1,2"], "lvh: train.epochs: expected something that"),
     ],
 )

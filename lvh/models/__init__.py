@@ -44,15 +44,15 @@ class Estimator(NamedTuple):
     settings: type
     build: Callable[[Any, tuple[str, ...], int], Classifier]
     """Takes the names of the inputs and the random state."""
-    check: Callable[[Any, tuple[str, ...]], object] = lambda settings, names: None
-    """Raises InputError where the inputs of these names do not fit; costs nothing."""
+    form: str | None = None
+    """The only feature form that it takes; None for every tabular one."""
     inputs: Kind = "tabular"
 
 
 MODELS: dict[str, Architecture | Estimator] = {
     "boosting": Estimator(boosting.BoostingSettings, boosting.build),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
-    "criteria": Estimator(criteria.CriteriaSettings, criteria.build, criteria.check),
+    "criteria": Estimator(criteria.CriteriaSettings, criteria.build, form="voltage"),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
     "logistic": Estimator(logistic.LogisticSettings, logistic.build),
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.criteria import CRITERIA, Criterion
-from lvh.errors import InputError
 from lvh.metrics import THRESHOLD
 
 Floats = npt.NDArray[np.float64]
@@ -77,16 +76,6 @@ def graded(criterion: Criterion, values: npt.NDArray[np.float32], male: Bools) -
     scores = 1 / (1 + np.exp(1 - values / threshold))
     positive = criterion.positive(values, male)
     return np.where(positive, np.maximum(scores, _JUST_ABOVE), np.minimum(scores, THRESHOLD))
-
-
-def check(settings: CriteriaSettings, names: tuple[str, ...]) -> None:
-    """Raise InputError unless the criteria are among the inputs."""
-    lacking = {"male", *CRITERIA} - set(names)
-    if lacking:
-        raise InputError(
-            "features: model=criteria needs the values of the criteria, which features=voltage "
-            f"has. Received: {len(names)} inputs without {', '.join(sorted(lacking))}"
-        )
 
 
 def build(settings: CriteriaSettings, names: tuple[str, ...], random_state: int) -> Judge:
