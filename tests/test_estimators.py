@@ -351,7 +351,7 @@ def leaderboard(done: Done) -> list[dict[str, str]]:
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, told, tmp_path):
-    done = command("data=synthetic", *arguments, cwd=tmp_path)
+    done = command(*arguments, "data=synthetic", cwd=tmp_path)
     assert done.code == 2, done.err
     assert told in done.err
     assert not (tmp_path / "mlflow.db").exists()
