@@ -111,7 +111,10 @@ def test_only_options_of_groups_are_quoted(typed, expected):
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["model=vgg"], ["model=vgg", "cnn, dnn, svm, trees, resnet, boosting, criteria, logistic"]),
+        (
+            ["model=vgg"],
+            ["model=vgg", "cnn, dnn, svm, trees, resnet, boosting, criteria, logistic"],
+        ),
         (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),
         (["model=cnn", "stride=7"], ["stride=7", "5, 10, 50, 125", "model.strides=7"]),
         (["model=cnn", "kernel=1"], ["kernel=1", "250, 400, 500", "model.kernel_size=1"]),
