@@ -13,7 +13,7 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 from lvh.backends import NO_BACKEND, Name
 from lvh.errors import InputError
 from lvh.features import FORMS
-from lvh.folds import CvSettings
+from lvh.folds import CvSettings, check_protocol
 from lvh.metrics import NAMES
 from lvh.models import MODELS, Estimator
 from lvh.search import SearchSettings
@@ -70,7 +70,8 @@ class RunSettings:
             for letter, field in zip("ks", _CONVOLUTION, strict=True)
             if hasattr(self.model, field)
         ]
-        return "-".join([*convolution, self.model.name, self.features.name])
+        leaking = [self.cv.protocol.name] if self.cv.protocol.leaks else []
+        return "-".join([*convolution, self.model.name, self.features.name, *leaking])
 
     @property
     def is_network(self) -> bool:
@@ -202,6 +203,8 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         **ungrouped,
     )
     check_train(settings.train, settings.cv.validation, settings.is_network)
+    check_protocol(settings.cv)
+    _check_stops(settings)
     return settings
 
 
@@ -305,6 +308,15 @@ def _check_pair(model: object, features: object) -> None:
         raise InputError(
             f"model={model} needs {only or chosen.inputs} inputs, features={features} gives "
             f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
+        )
+
+
+def _check_stops(settings: RunSettings) -> None:
+    search = settings.search
+    if settings.cv.protocol.leaks and (search.race or search.pruner != "none"):
+        raise InputError(
+            "search.race and search.pruner: expected neither under a protocol that leaks, whose "
+            f"trials have no rank. Received: {settings.cv.protocol.leakage}"
         )
 
 

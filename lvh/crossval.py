@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lvh.backends import Floats
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled
-from lvh.folds import Indices, Split
+from lvh.folds import HONEST, Indices, Protocol, Split
 from lvh.metrics import Interval, Metrics, bootstrap_intervals, mean_and_std, score
 from lvh.training import History, Learner, Lesson
 
@@ -91,11 +91,13 @@ def fold_results(
     recall: Callable[[Split], FoldResult | None],
     on_epoch: Callable[[Split, int], None],
     ahead: Callable[[], int] = lambda: sys.maxsize,
+    protocol: Protocol = HONEST,
 ) -> Iterator[FoldResult]:
     """Train and score folds, in turn or side by side, as far as the caller asks.
 
     The scored records of a fold decide nothing in it: missing values are filled, the model is
-    trained and, where asked, stopped without them.
+    trained and, where asked, stopped without them. Under another protocol than the honest one
+    they decide what it says; missing values are still filled without them.
 
     Args:
         features: Inputs and labels.
@@ -106,7 +108,12 @@ def fold_results(
         recall: Returns what an earlier run has made of a fold, or None.
         on_epoch: Called with the split and the epochs done in it.
         ahead: Returns how many folds may be trained before the caller has seen the first.
+        protocol: Where it carries weights, the folds of a repeat come in their own order, and
+            `recall` knows all of them or none.
     """
+    if protocol.weights == "carried":
+        yield from _carried(features, splits, learner, seed, recall, on_epoch, protocol)
+        return
     waiting = list(splits)
     while waiting:
         known = recall(waiting[0])
@@ -117,8 +124,33 @@ def fold_results(
         new = list(takewhile(lambda split: recall(split) is None, waiting[: ahead()]))
         own = learner()
         group = new[: own.together([len(split.train) for split in new])]
-        yield from _trained(features, group, own, seed, on_epoch)
+        yield from _trained(features, group, own, seed, on_epoch, protocol)
         del waiting[: len(group)]
+
+
+def _carried(
+    features: FeatureSet,
+    splits: Sequence[Split],
+    learner: Callable[[], Learner],
+    seed: int,
+    recall: Callable[[Split], FoldResult | None],
+    on_epoch: Callable[[Split, int], None],
+    protocol: Protocol,
+) -> Iterator[FoldResult]:
+    """Train one model a repeat, from fold to fold."""
+    own: Learner | None = None
+    taught: tuple[int, int] | None = None
+    for split in splits:
+        known = recall(split)
+        if known is not None:
+            yield known
+            continue
+        if split.fold == 0:
+            own = learner()
+        elif own is None or taught != (split.repeat, split.fold - 1):
+            raise ValueError(f"expected fold {split.fold - 1} to be trained before {split.fold}")
+        yield from _trained(features, [split], own, seed, on_epoch, protocol)
+        taught = (split.repeat, split.fold)
 
 
 def conclude(
@@ -156,10 +188,12 @@ def _trained(
     learner: Learner,
     seed: int,
     on_epoch: Callable[[Split, int], None],
+    protocol: Protocol,
 ) -> list[FoldResult]:
     """Train and score folds side by side."""
     started = time.perf_counter()
-    lessons, scored = zip(*(_lesson(features, split, seed) for split in splits), strict=True)
+    given = [_lesson(features, split, seed, protocol) for split in splits]
+    lessons, scored = zip(*given, strict=True)
     histories = learner.fit(lessons, lambda at, epoch: on_epoch(splits[at], epoch))
     y_scores = learner.predict(scored)
     for split, y_score in zip(splits, y_scores, strict=True):
@@ -171,7 +205,9 @@ def _trained(
     ]
 
 
-def _lesson(features: FeatureSet, split: Split, seed: int) -> tuple[Lesson, Floats]:
+def _lesson(
+    features: FeatureSet, split: Split, seed: int, protocol: Protocol
+) -> tuple[Lesson, Floats]:
     """Return what a fold teaches, and the inputs of the records that it scores."""
     train, validation, scored = filled(
         features.fill,
@@ -181,7 +217,13 @@ def _lesson(features: FeatureSet, split: Split, seed: int) -> tuple[Lesson, Floa
     )
     y = features.y
     own = np.random.SeedSequence([seed, split.repeat, split.fold])
-    return Lesson(train, y[split.train], validation, y[split.validation], own), scored
+    lesson = Lesson(train, y[split.train], validation, y[split.validation], own)
+    if protocol.epoch == "best_on_scored":
+        lesson = lesson._replace(
+            X_validation=scored, y_validation=y[split.scored], keeps_most_accurate=True
+        )
+    goes_on = protocol.weights == "carried" and split.fold > 0
+    return lesson._replace(goes_on=goes_on), scored
 
 
 def _check_finite(split: Split, y_score: npt.NDArray[np.float64]) -> None:

@@ -187,7 +187,11 @@ class _Evaluation:
         watch = Watch(settings, order, place.shown, place.title)
         n_parameters = None if known else self._learner().n_parameters
         watch.announce(cohort, features, n_parameters, len(known))
+        protocol = settings.cv.protocol
         tags = {"git_commit": versions["git_commit"], "note": cohort.note}
+        tags["protocol"] = protocol.name
+        if protocol.leaks:
+            tags["leakage"] = protocol.leakage
         run_key = RunKey(self.key, anew=not settings.resume)
         params = settings.params()
         with tracked_run(
@@ -236,7 +240,8 @@ class _Evaluation:
             return self.observer.ahead(len(self.done))
 
         results = fold_results(
-            features, order, self._learner, settings.seed, recall, on_epoch, ahead
+            *(features, order, self._learner, settings.seed, recall, on_epoch, ahead),
+            protocol=settings.cv.protocol,
         )
         for split in order:
             key = self._fold_key(split)
@@ -300,12 +305,18 @@ class _Evaluation:
     def _known(self, store: "FoldStore", order: "Sequence[Split]") -> "dict[str, FoldResult]":
         keys = {self._fold_key(split): split for split in order}
         found = ((key, store.recall(key, split)) for key, split in keys.items())
-        return {key: result for key, result in found if result is not None}
+        known = {key: result for key, result in found if result is not None}
+        if self.settings.cv.protocol.weights == "fresh":
+            return known
+        # weights are not kept: a repeat of which a fold is missing begins again at its first
+        torn = {split.repeat for key, split in keys.items() if key not in known}
+        return {key: one for key, one in known.items() if one.split.repeat not in torn}
 
     def _fold_key(self, split: "Split") -> str:
         from lvh.identity import fold_key
 
-        return fold_key(self.settings, self.prepared.cohort.fingerprint, split)
+        data, among = self.prepared.cohort.fingerprint, self.prepared.splits
+        return fold_key(self.settings, data, split, among)
 
     def _tell_opened(self, tracked: Any) -> None:
         if tracked.opened is not None:

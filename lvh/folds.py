@@ -1,7 +1,7 @@
 """Which records train, which stop the training, which are scored."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -12,6 +12,48 @@ from pydantic import Field, Strict
 from lvh.errors import InputError
 
 Indices = npt.NDArray[np.int64]
+Weights = Literal["fresh", "carried"]
+Epoch = Literal["last", "best_on_scored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What a fold's model may know of records that it is scored on; by default nothing.
+
+    Attributes:
+        weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
+            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again; it was
+            trained on what all folds but the first score.
+        epoch: `last`: the weights after the training are used, or those that records apart from
+            the scored ones chose (`cv.validation`). `best_on_scored`: the weights of the epoch
+            with the highest accuracy on the scored records, the first of equals, as Keras's
+            `ModelCheckpoint(monitor="val_accuracy", save_best_only=True)` on them keeps.
+            With carried weights the next fold goes on from there; the optimizer from where it is.
+    """
+
+    weights: Weights = "fresh"
+    epoch: Epoch = "last"
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """How scored records decide what they are scored by; none where it is honest."""
+        carried = ("carried weights",) if self.weights == "carried" else ()
+        best = ("best epoch on the scored fold",) if self.epoch == "best_on_scored" else ()
+        return carried + best
+
+    @property
+    def leakage(self) -> str:
+        """The same as a phrase, empty where it is honest."""
+        return ", ".join(self.leaks)
+
+    @property
+    def name(self) -> str:
+        """A word for it."""
+        named = {"carried": self.weights, "best_on_scored": self.epoch}
+        return "-".join(word for word, field in named.items() if word == field) or "honest"
+
+
+HONEST = Protocol()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +69,9 @@ class CvSettings:
         test_size: Share of subjects that `holdout` scores; not used by the others.
         validation: Share of the training subjects set aside to stop the training early and
             to draw its validation curve; 0 for none. They are never scored.
+        weights: See `Protocol`.
+        epoch: Likewise.
+        allow_leakage: Train under a protocol that leaks; its result never has a rank.
     """
 
     scheme: Literal["kfold", "stratified", "holdout"]
@@ -35,6 +80,14 @@ class CvSettings:
     random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)]
     test_size: Annotated[float, Strict(), Field(gt=0, lt=1)]
     validation: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    weights: Weights = HONEST.weights
+    epoch: Epoch = HONEST.epoch
+    allow_leakage: Annotated[bool, Strict()] = False
+
+    @property
+    def protocol(self) -> Protocol:
+        """What a fold's model may know of records that it is scored on."""
+        return Protocol(self.weights, self.epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +148,45 @@ def splits(
             _check_both_classes(y, split)
             found.append(split)
     return tuple(found)
+
+
+def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:
+    """Return the folds whose training one goes on from, the first one first."""
+    if protocol.weights == "fresh":
+        return ()
+    earlier = [one for one in among if one.repeat == split.repeat and one.fold < split.fold]
+    return tuple(sorted(earlier, key=lambda one: one.fold))
+
+
+def check_protocol(settings: CvSettings) -> None:
+    """Refuse a protocol that leaks unless it is asked for, or that has no meaning.
+
+    Raises:
+        InputError: Says what leaks and why.
+    """
+    why = {
+        "weights": "every fold but the first scores records that its model was trained on",
+        "epoch": "the records that are scored choose the weights they are scored by",
+    }
+    protocol, allow = settings.protocol, "allow_leakage"
+    for field, reason in why.items():
+        value = getattr(protocol, field)
+        if value != getattr(HONEST, field) and not settings.allow_leakage:
+            raise InputError(
+                f"cv.{field}: {value} leaks, for {reason}. Expected {getattr(HONEST, field)}, or "
+                f"cv.{allow}=true for a run that is never ranked. Received: {value}, {allow}=false"
+            )
+    if protocol.weights == "carried" and settings.scheme == "holdout":
+        raise InputError(
+            "cv.weights: expected fresh with cv.scheme=holdout, whose one fold has none before it "
+            "to carry weights from. Received: carried"
+        )
+    if protocol.epoch == "best_on_scored" and settings.validation > 0:
+        raise InputError(
+            "cv.epoch: best_on_scored chooses by the scored records, in place of validation "
+            "records: expected cv.validation=0 and train.patience=null. "
+            f"Received: cv.validation={settings.validation:g}"
+        )
 
 
 def _state(state: int, fold: int) -> int:

@@ -1,6 +1,7 @@
 """What a result depends on, as one key: equal keys, equal results."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,7 @@ import lvh
 from lvh.backends import distributions
 from lvh.cohort import fingerprint
 from lvh.config import RunSettings
-from lvh.folds import Split
+from lvh.folds import Split, before
 from lvh.training import TrainSettings
 
 _DECIDING = (
@@ -45,7 +46,7 @@ def code_version(backend: str) -> str:
     return fingerprint(sources, [importlib.metadata.version(name) for name in libraries])
 
 
-def fold_key(settings: RunSettings, data: str, split: Split) -> str:
+def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
     """Return the key of one fold.
 
     It does not contain how many folds or repeats there are: a fold is the same in a longer
@@ -55,7 +56,9 @@ def fold_key(settings: RunSettings, data: str, split: Split) -> str:
         settings: Of the run; its tracking, threads and the like decide nothing.
         data: Fingerprint of the cohort.
         split: Which records have which part.
+        among: All folds; where weights are carried, those before it decide it too.
     """
+    carried = before(split, among, settings.cv.protocol)
     return fingerprint(
         code_version(settings.backend),
         data,
@@ -64,12 +67,13 @@ def fold_key(settings: RunSettings, data: str, split: Split) -> str:
         split.train,
         split.validation,
         split.scored,
+        *(part for one in carried for part in (one.train, one.validation, one.scored)),
     )
 
 
 def run_key(settings: RunSettings, data: str, splits: tuple[Split, ...]) -> str:
     """Return the key of a whole cross-validation: that of all its folds."""
-    return fingerprint([fold_key(settings, data, split) for split in splits])
+    return fingerprint([fold_key(settings, data, split, splits) for split in splits])
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
@@ -78,6 +82,7 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
     if settings.is_network:
         groups["train"] = _deciding(settings.train)
     alone = {"seed": settings.seed, "backend": settings.backend}
+    groups["protocol"] = settings.cv.protocol
     return {name: asdict(group) for name, group in groups.items()} | alone
 
 

@@ -76,6 +76,10 @@ class Lesson(NamedTuple):
         X_validation: Records that only stop the training; may be empty.
         y_validation: Their labels.
         seed: Decides the weights, the dropout and the order of the records.
+        goes_on: Start where the learner's lesson before this one has ended, optimizer and all,
+            instead of anew; such a lesson has none beside it.
+        keeps_most_accurate: Use the weights of the epoch that is most accurate on the validation
+            records, the first of equals; all epochs are trained.
     """
 
     X: Floats
@@ -83,10 +87,15 @@ class Lesson(NamedTuple):
     X_validation: Floats
     y_validation: Labels
     seed: np.random.SeedSequence
+    goes_on: bool = False
+    keeps_most_accurate: bool = False
 
 
 class Learner(Protocol):
-    """Anything that learns from some records and scores others; several times at once, maybe."""
+    """Anything that learns from some records and scores others; several times at once, maybe.
+
+    One that has no weights to go on from, or no epochs to choose from, refuses such lessons.
+    """
 
     @property
     def n_parameters(self) -> int | None:
@@ -96,7 +105,7 @@ class Learner(Protocol):
         """Return how many of the next lessons, with so many records each, go side by side."""
 
     def fit(self, lessons: Sequence[Lesson], on_epoch: OnEpoch) -> list[History]:
-        """Forget everything and learn; each lesson on its own, whatever the others are."""
+        """Forget everything, unless a lesson goes on, and learn; each lesson on its own."""
 
     def predict(self, parts: Sequence[Floats]) -> list[npt.NDArray[np.float64]]:
         """Return P(label = 1), shape (n_records,), by what each lesson taught, of a part each."""
@@ -127,10 +136,10 @@ class KerasLearner:
         return self._program.together(sizes)
 
     def fit(self, lessons: Sequence[Lesson], on_epoch: OnEpoch) -> list[History]:
-        """Train from new weights.
+        """Train from new weights, or on from those that are there.
 
         Args:
-            lessons: As many as go `together`.
+            lessons: As many as go `together`; one alone if it goes on.
             on_epoch: Called after every epoch of every training.
 
         Raises:
@@ -138,10 +147,14 @@ class KerasLearner:
         """
         # an order of our own: Keras's `fit` under a seed shows the same batches in every epoch
         seeds = [_children(lesson.seed) for lesson in lessons]
-        self._program.begin_anew([of_weights for of_weights, _ in seeds], self._l2)
+        if not any(lesson.goes_on for lesson in lessons):
+            self._program.begin_anew([of_weights for of_weights, _ in seeds], self._l2)
         orders = [np.random.default_rng(of_order) for _, of_order in seeds]
         data = self._program.place([(lesson.X, lesson.y) for lesson in lessons])
-        watches = [_Watched(self._settings, self._program, at) for at in range(len(lessons))]
+        watches = [
+            _Watched(self._settings, self._program, at, lesson.keeps_most_accurate)
+            for at, lesson in enumerate(lessons)
+        ]
         done, at_once = 0, 1
         while done < self._settings.epochs and not all(one.has_stopped for one in watches):
             started = time.perf_counter()
@@ -202,11 +215,15 @@ def _children(seed: np.random.SeedSequence) -> tuple[np.random.SeedSequence, ...
 class _Watched:
     """One training: its log, and the weights of its best epoch if validation records tell it."""
 
-    def __init__(self, settings: TrainSettings, program: Program, at: int) -> None:
+    def __init__(
+        self, settings: TrainSettings, program: Program, at: int, keeps_most_accurate: bool
+    ) -> None:
         self._settings, self._program, self._at = settings, program, at
+        self._keeps_most_accurate = keeps_most_accurate
         self._log: list[tuple[float, float]] = []
         self._validation: list[tuple[float, float]] = []
         self._loss = np.inf
+        self._accuracy = -np.inf
         self._best = 0
         self._weights: list[Any] | None = None
         self.has_stopped = False
@@ -226,8 +243,15 @@ class _Watched:
             )
         if validation is not None:
             self._validation.append(validation)
-            if self._settings.patience is not None:
+            if self._keeps_most_accurate:
+                self._keep(validation[1])
+            elif self._settings.patience is not None:
                 self._judge(validation[0], self._settings.patience)
+
+    def _keep(self, accuracy: float) -> None:
+        if accuracy > self._accuracy:
+            self._accuracy, self._best = accuracy, self.n_epochs
+            self._weights = self._program.values(self._at)
 
     def _judge(self, loss: float, patience: int) -> None:
         is_best = loss < self._loss
@@ -243,7 +267,8 @@ class _Watched:
         kept = self.n_epochs
         if self._weights is not None:
             self._program.assign(self._at, self._weights)
-            kept = self._best if self._settings.restore_best else kept
+            restores = self._settings.restore_best or self._keeps_most_accurate
+            kept = self._best if restores else kept
         loss, accuracy = zip(*self._log, strict=True)
         validation_loss, validation_accuracy = (
             zip(*self._validation, strict=True) if self._validation else ((), ())

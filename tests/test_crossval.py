@@ -15,7 +15,7 @@ from lvh.backends import new_program, start
 from lvh.crossval import CVResult, baseline_summaries, conclude, fold_results
 from lvh.errors import LvhError
 from lvh.features import FeatureSet
-from lvh.folds import CvSettings, splits
+from lvh.folds import HONEST, CvSettings, Protocol, splits
 from lvh.models.baselines import BASELINES
 from lvh.models.dnn import DnnSettings, build
 from lvh.training import History, KerasLearner, TrainSettings
@@ -26,13 +26,15 @@ class Recorder:
     """A learner that keeps what it was given; scores by the mean of the first input."""
 
     fits: list = field(default_factory=list)
+    protocols: list = field(default_factory=list)
     n_parameters: int = 0
 
     def together(self, sizes):
         return 1
 
     def fit(self, lessons, on_epoch):
-        ((X, y, X_validation, y_validation, seed),) = lessons
+        ((X, y, X_validation, y_validation, seed, *protocol),) = lessons
+        self.protocols.append(tuple(protocol))
         self.fits.append((X, y, X_validation, y_validation, seed.generate_state(2).tolist()))
         self._mean = X[:, 0].mean()
         on_epoch(0, 1)
@@ -78,7 +80,8 @@ def cv(**changes) -> CvSettings:
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
     results = fold_results(
-        data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None
+        *(data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None),
+        protocol=settings.protocol,
     )
     return conclude(data, list(results), baseline_summaries(data, folds, BASELINES))
 
@@ -232,6 +235,110 @@ def test_baselines_are_scikit_learns_on_the_same_folds():
     assert result.baselines["age + sex"].mean.ap == pytest.approx(np.mean(aps))
     assert result.baselines["no skill"].mean.accuracy == pytest.approx(np.mean(majorities))
     assert result.baselines["no skill"].mean.roc_auc == pytest.approx(0.5)
+
+
+def test_the_honest_protocol_goes_on_from_nothing_and_chooses_nothing():
+    learner = Recorder()
+    run(learner, features(), cv())
+    assert learner.protocols == [(False, False)] * 7
+
+
+def test_carried_folds_go_on_within_a_repeat():
+    data, learner = features(), Recorder()
+    result = run(learner, data, cv(weights="carried", repeats=2, scheme="stratified"))
+    assert learner.protocols == [(at % 7 > 0, False) for at in range(14)]
+    first, second = (fold.split for fold in result.folds[:2])
+    assert set(second.scored) <= set(first.train)  # the leak: what fold 2 scores taught fold 1
+
+
+def test_carried_folds_have_one_learner_a_repeat_and_their_own_order():
+    data = features()
+    folds = splits(data.y, data.subjects, cv(weights="carried", repeats=2))
+    made = []
+
+    def learner() -> Recorder:
+        made.append(Recorder())
+        return made[-1]
+
+    def results(order, recall=lambda split: None):
+        return fold_results(
+            *(data, order, learner, 0, recall, lambda split, epoch: None),
+            protocol=Protocol("carried"),
+        )
+
+    assert len(list(results(folds))) == 14
+    assert [len(one.fits) for one in made] == [7, 7]
+    with pytest.raises(ValueError, match="expected fold 0 to be trained before 1"):
+        list(results(folds[1:]))
+    with pytest.raises(ValueError, match="expected fold 2 to be trained before 3"):
+        list(results([*folds[:2], folds[3]]))
+    known = {one.split.fold: one for one in results(folds[:7])}
+    second = list(results(folds, lambda one: None if one.repeat else known[one.fold]))
+    assert len(second) == 14
+    assert len(made[-1].fits) == 7
+
+
+def test_the_best_epoch_on_the_scored_fold_is_chosen_by_its_records():
+    data, learner = features(), Recorder()
+    result = run(learner, data, cv(epoch="best_on_scored"))
+    assert learner.protocols == [(False, True)] * 7
+    for fold, (_, y, X_validation, y_validation, _) in zip(result.folds, learner.fits, strict=True):
+        np.testing.assert_array_equal(y, data.y[fold.split.train])
+        np.testing.assert_array_equal(y_validation, data.y[fold.split.scored])
+        np.testing.assert_array_equal(X_validation[:, 0], data.X[fold.split.scored, 0])
+
+
+@pytest.fixture(scope="module")
+def leaks() -> dict[str, list[CVResult]]:
+    """Real trainings on labels that nothing can tell, by protocol and seed."""
+    start(BACKEND, None, 1)
+    program = new_program(
+        lambda: build(DnnSettings("dnn", (32, 16, 8), 0.001, 0.9), (20,)), 32, "float32"
+    )
+    settings = TrainSettings(30, 32, 3e-3, None, True, None, None, "float32")
+    learner = KerasLearner(program, settings)
+    random = np.random.default_rng(1)
+    base = features(84, missing=False)
+    data = replace(
+        base, X=random.normal(size=(84, 20)).astype(np.float32), y=random.permutation(base.y)
+    )
+    protocols = (HONEST, Protocol("carried"), Protocol(epoch="best_on_scored"))
+    return {
+        one.name: [
+            run(learner, data, cv(folds=4, weights=one.weights, epoch=one.epoch), seed)
+            for seed in range(5)
+        ]
+        for one in protocols
+    }
+
+
+def test_planted_leaks_show_on_labels_that_nothing_can_tell(leaks):
+    """Of 84 records chance is .5 +- .055; five seeds score the same ones."""
+    mean = {
+        name: np.mean([one.summary.mean.accuracy for one in results])
+        for name, results in leaks.items()
+    }
+    assert abs(mean["honest"] - 0.5) < 0.11
+    assert mean["best_on_scored"] > 0.6
+    assert mean["best_on_scored"] > mean["honest"] + 0.08
+    first = np.mean([one.folds[0].metrics.accuracy for one in leaks["carried"]])
+    later = np.mean([f.metrics.accuracy for one in leaks["carried"] for f in one.folds[1:]])
+    assert later > 0.8
+    assert later > first + 0.2
+
+
+def test_a_leak_leaves_the_first_fold_and_the_trainings_as_they_are(leaks):
+    """Carried weights begin as fresh ones; a chosen epoch is one of the same training's."""
+    for honest, carried, best in zip(*leaks.values(), strict=True):
+        assert carried.folds[0].history == honest.folds[0].history
+        np.testing.assert_array_equal(carried.folds[0].y_score, honest.folds[0].y_score)
+        assert carried.folds[1].history.loss != honest.folds[1].history.loss
+        for fold, chosen in zip(honest.folds, best.folds, strict=True):
+            assert chosen.history.loss == fold.history.loss
+            accuracies = chosen.history.validation_accuracy
+            assert chosen.history.kept_epoch == int(np.argmax(accuracies)) + 1
+            assert chosen.metrics.accuracy == pytest.approx(max(accuracies))
+            assert chosen.metrics.accuracy >= fold.metrics.accuracy
 
 
 @pytest.mark.ludb

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
+from lvh import folds
 from lvh.errors import InputError
-from lvh.folds import CvSettings, splits
+from lvh.folds import HONEST, CvSettings, Protocol, check_protocol, splits
 
 REPORT = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
 
@@ -304,3 +305,50 @@ def test_each_fold_draws_its_own_validation_records():
     # 7 draws of a fifth from what is not scored: all but (5/7 .. 6/7 each) .8**6 = 26 % expected
     assert len(set(drawn)) > 0.6 * 197
     assert max(np.bincount(drawn)) < 6
+
+
+def test_the_default_protocol_is_honest():
+    assert REPORT.protocol == HONEST
+    assert (HONEST.name, HONEST.leaks, HONEST.leakage) == ("honest", (), "")
+    check_protocol(REPORT)
+    check_protocol(replace(REPORT, allow_leakage=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "leakage"),
+    [
+        ({"weights": "carried"}, "carried", "carried weights"),
+        ({"epoch": "best_on_scored"}, "best_on_scored", "best epoch on the scored fold"),
+        (
+            {"weights": "carried", "epoch": "best_on_scored"},
+            "carried-best_on_scored",
+            "carried weights, best epoch on the scored fold",
+        ),
+    ],
+)
+def test_a_protocol_that_leaks_is_named_and_refused_unless_it_is_allowed(changes, name, leakage):
+    protocol = Protocol(**changes)
+    assert (protocol.name, protocol.leakage) == (name, leakage)
+    settings = replace(REPORT, **changes)
+    with pytest.raises(InputError, match=rf"cv\.{next(iter(changes))}: .* leaks, for .*allow_leak"):
+        check_protocol(settings)
+    check_protocol(replace(settings, allow_leakage=True))
+
+
+def test_protocols_without_a_meaning_are_refused():
+    carried = replace(REPORT, scheme="holdout", weights="carried", allow_leakage=True)
+    with pytest.raises(InputError, match=r"cv\.weights: expected fresh with cv\.scheme=holdout"):
+        check_protocol(carried)
+    best = replace(REPORT, validation=0.2, epoch="best_on_scored", allow_leakage=True)
+    with pytest.raises(InputError, match=r"cv\.validation=0 and train\.patience=null"):
+        check_protocol(best)
+
+
+def test_only_carried_weights_have_folds_before_them():
+    y = labels(20, 20)
+    found = splits(y, singles(40), replace(REPORT, repeats=2))
+    carried = Protocol("carried")
+    assert folds.before(found[3], found[::-1], carried) == found[:3]
+    assert folds.before(found[9], found, carried) == found[7:9]
+    assert folds.before(found[7], found, carried) == ()
+    assert folds.before(found[3], found, Protocol(epoch="best_on_scored")) == ()

@@ -236,3 +236,33 @@ def test_what_decides_rests_on_nothing_that_is_not_in_the_version():
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.ImportFrom) and node.module.startswith("lvh."):
                     assert node.module.split(".")[1] in {*_DECIDING, "errors", "files"}, file
+
+
+@pytest.fixture(scope="module")
+def chain() -> tuple[Split, ...]:
+    y, subjects = np.arange(40) % 2, np.arange(40).astype(str)
+    return splits(y, subjects, CvSettings("stratified", 5, 2, 123, 0.2, 0.0))
+
+
+def test_the_protocol_is_in_the_key_and_the_leave_to_leak_is_not(dnn, chain):
+    allowed = replace(dnn, cv=replace(dnn.cv, allow_leakage=True))
+    assert run_key(allowed, "data", chain) == run_key(dnn, "data", chain)
+    keys = set()
+    for changes in ({}, {"weights": "carried"}, {"epoch": "best_on_scored"}):
+        given = replace(allowed, cv=replace(allowed.cv, **changes))
+        keys |= {fold_key(given, "data", chain[0], chain), run_key(given, "data", chain)}
+    assert len(keys) == 6
+
+
+def test_a_carried_fold_is_known_by_all_that_were_trained_before_it(dnn, chain):
+    carried = replace(dnn, cv=replace(dnn.cv, weights="carried", allow_leakage=True))
+    other = (replace(chain[0], train=chain[0].train[::-1]), *chain[1:])
+    keys = [fold_key(carried, "data", split, chain) for split in chain]
+    changed = [fold_key(carried, "data", split, other) for split in other]
+    assert [a == b for a, b in zip(keys, changed, strict=True)] == [False] * 5 + [True] * 5
+    # more repeats keep what is done
+    assert [fold_key(carried, "data", split, chain[:5]) for split in chain[:5]] == keys[:5]
+    fresh = [
+        fold_key(dnn, "data", split, among) for split in chain[1:2] for among in (chain, other)
+    ]
+    assert fresh[0] == fresh[1]

@@ -15,7 +15,7 @@ from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
-from lvh.training import KerasLearner, Lesson, TrainSettings, check_train
+from lvh.training import KerasLearner, Lesson, TrainSettings, _children, check_train
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 
@@ -146,6 +146,64 @@ def test_dropout_repeats_to_the_bit():
         runs.append((fit(learner, X, y, validation=nothing), predict(learner, X)))
     assert runs[0][0] == runs[1][0]
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
+
+
+def test_a_lesson_that_goes_on_is_keras_fit_called_again():
+    """On the same compiled model: weights, moving statistics and Adam's state stay."""
+    first, second = lesson(*problem(75, 0), seed=1), lesson(*problem(60, 5), seed=2)
+    learner = dnn()
+    oracle = keras.models.clone_model(learner._program._model)
+    learner._program.begin_anew([_children(first.seed)[0]], 0.01)
+    begun = learner._program.values(0)
+    oracle.set_weights(begun[: len(oracle.get_weights())])
+    oracle.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
+    for one in (first, second._replace(goes_on=True)):
+        (history,) = learner.fit([one], lambda at, epoch: None)
+        order = np.random.default_rng(_children(one.seed)[1])
+        for epoch in range(3):
+            shown = order.permutation(len(one.y))
+            told = oracle.fit(
+                one.X[shown], one.y[shown], batch_size=32, epochs=1, shuffle=False, verbose=0
+            ).history
+            assert history.loss[epoch] == pytest.approx(told["loss"][0], rel=1e-4)
+            assert history.accuracy[epoch] == pytest.approx(told["accuracy"][0], rel=1e-6)
+    X_new = problem(50, seed=9)[0]
+    expected = oracle.predict(X_new, verbose=0)[:, 0]
+    np.testing.assert_allclose(predict(learner, X_new), expected, atol=2e-4)
+
+
+def test_going_on_starts_where_the_lesson_before_ended():
+    """Continued by hand from there, it is the same training."""
+    first, second = lesson(*problem(75, 0), seed=1), lesson(*problem(60, 5), seed=2)
+    learner = dnn()
+    learner.fit([first], lambda at, epoch: None)
+    ended = learner._program.values(0)
+    (went_on,) = learner.fit([second._replace(goes_on=True)], lambda at, epoch: None)
+    (anew,) = learner.fit([second], lambda at, epoch: None)
+    assert went_on.loss[0] != anew.loss[0]
+    by_hand = dnn()
+    by_hand.fit([first], lambda at, epoch: None)
+    for mine, theirs in zip(by_hand._program.values(0), ended, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    order = np.random.default_rng(_children(second.seed)[1])
+    data = by_hand._program.place([(second.X, second.y)])
+    orders = np.stack([order.permutation(60) for _ in range(3)])
+    (log,) = by_hand._program.train(data, [orders], 1e-3)
+    np.testing.assert_allclose(log[:, 0], went_on.loss, rtol=1e-6)
+
+
+def test_the_most_accurate_epoch_is_kept_the_first_of_equals():
+    X, y = problem(60)
+    chosen = lesson(X, y, 1, problem(20, seed=3))._replace(keeps_most_accurate=True)
+    learner = dnn(epochs=60, learning_rate=0.03, restore_best=False)
+    (history,) = learner.fit([chosen], lambda at, epoch: None)
+    accuracy = np.array(history.validation_accuracy)
+    assert (accuracy == accuracy.max()).sum() > 1  # 20 records: there are equals
+    assert history.kept_epoch == int(np.argmax(accuracy)) + 1 < 60
+    assert len(history.loss) == 60
+    y_score = predict(learner, chosen.X_validation)
+    assert np.mean((y_score > 0.5) == chosen.y_validation) == accuracy.max()
+    assert history.loss == fit(learner, X, y).loss  # what is chosen by trains nothing
 
 
 def test_seeds_differ():
