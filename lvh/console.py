@@ -153,7 +153,9 @@ class Watch:
         """Show what came out, in full or in a line."""
         mean, std, name = result.summary.mean, result.summary.std, self._name
         if self._shown == "full":
+            self._warn()
             self._console.print(result_table(result, f"{name} on {cohort.name}"))
+            self._warn()
             self._note(cohort)
             self._print(f"files: {folder}")
         else:
@@ -162,11 +164,20 @@ class Watch:
                 f"{name}: ap {_pair(mean.ap, std.ap)}, accuracy "
                 f"{_pair(mean.accuracy, std.accuracy)}, {seconds:.1f} s"
             )
+            self._warn()
 
     def hint(self, opened: OpenedRun) -> None:
         """Say how to see the run beside others, unless its sweep will."""
         if self._shown == "full":
             self._print(compare_hint(self._settings.tracking, opened))
+
+    def _warn(self) -> None:
+        leakage = self._settings.cv.protocol.leakage
+        if leakage:
+            self._print(
+                f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank",
+                style="yellow",
+            )
 
     def _note(self, cohort: Cohort) -> None:
         if cohort.note:

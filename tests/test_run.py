@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 from lvh.metrics import NAMES
 
 SMALL = ["data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=3"]
+LEAKING = ["cv.weights=carried", "cv.epoch=best_on_scored", "cv.allow_leakage=true"]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -194,6 +195,7 @@ def test_help_is_hydras_but_for_the_order_of_numbers(tmp_path):
         (["data.url=http://127.0.0.1:9/ludb.zip"], 3, "data=synthetic"),
         (["data=synthetic", "tracking.uri=sqlite:////proc/none/mlflow.db"], 3, "tracking.uri"),
         (["data=synthetic", "tracking.uri=sqlite:///:memory:"], 2, "tracking.uri"),
+        (["data=synthetic", "cv.weights=carried"], 2, "lvh: cv.weights: carried leaks"),
         (["model=cnn", "stride=[5,10]"], 2, "-m stride=5,10"),
     ],
 )
@@ -392,3 +394,47 @@ def test_null_cohort_shows_no_skill(tmp_path):
     no_skill = float(scores["no skill", "accuracy"]["pooled"])
     accuracy = scores["model", "accuracy"]
     assert float(accuracy["low"]) <= no_skill <= float(accuracy["high"])
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory) -> Done:
+    return command(*SMALL, *LEAKING, cwd=tmp_path_factory.mktemp("leaking"))
+
+
+def test_a_leak_is_told_before_and_after_the_table_and_tagged(leaking):
+    assert leaking.code == 0, leaking.err
+    told = "NOT HONEST: carried weights, best epoch on the scored fold. "
+    before, table_shown, after = leaking.out.split(told)
+    assert "age + sex" in table_shown
+    assert "roc_auc" not in before + after
+    assert "dnn-ntp-carried-best_on_scored" in before
+    assert not leaking.runs("tags.level = 'configuration'")
+    assert not leaking.runs("tags.level = 'fold'")
+    (run,) = leaking.runs("tags.level = 'leaking configuration'")
+    assert run.data.tags["leakage"] == "carried weights, best epoch on the scored fold"
+    assert run.data.tags["protocol"] == "carried-best_on_scored"
+    assert run.info.status == "FINISHED"
+
+
+def test_an_honest_run_is_tagged_so(dnn):
+    (run,) = dnn.runs("tags.level = 'configuration'")
+    assert run.data.tags["protocol"] == "honest"
+    assert "leakage" not in run.data.tags
+    assert "NOT HONEST" not in dnn.out
+
+
+def test_a_carried_run_of_which_a_fold_is_missing_begins_again(leaking):
+    """Weights are not kept. The same folds, and each once in the store."""
+    shown, kept = table(leaking), sorted(leaking.cwd.glob("outputs/folds/*/*.json"))
+    before = {path.name: json.loads(path.read_text().split("\n")[1]) for path in kept}
+    whole = command(*SMALL, *LEAKING, cwd=leaking.cwd)
+    assert "nothing to train" in whole.out
+    next(path for path in kept if before[path.name]["fold"] == 1).unlink()
+    again = command(*SMALL, *LEAKING, "tracking=off", cwd=leaking.cwd)
+    assert again.code == 0, again.err
+    assert again.out.count("\nfold ") == 3
+    assert "done already" not in again.out
+    assert table(again) == shown == table(whole)
+    after = {path.name: json.loads(path.read_text().split("\n")[1]) for path in kept}
+    for name, one in before.items():
+        assert after[name]["y_score"] == one["y_score"]

@@ -212,3 +212,18 @@ def test_what_could_not_be_recorded_keeps_the_run_open_for_the_next_time(setting
     listed = client(settings).list_artifacts(run.info.run_id)
     assert [item.path for item in listed] == ["scores.csv"]
     assert "error" not in run.data.tags
+
+
+def test_what_leaks_stands_on_levels_of_its_own(settings, cohort):
+    """Where no filter for configurations or folds, of this version or another, finds it."""
+    result = result_of(cohort)
+    tags = {"protocol": "carried", "leakage": "carried weights"}
+    with tracked_run(settings, "configuration", "one", {}, tags, RunKey("one")) as tracked:
+        tracked.log_fold(result.folds[0])
+        tracked.log_result(result)
+    assert not runs(settings, "configuration")
+    assert not runs(settings, "fold")
+    (run,), (fold,) = runs(settings, "leaking configuration"), runs(settings, "leaking fold")
+    assert (run.data.tags["leakage"], run.data.tags["protocol"]) == ("carried weights", "carried")
+    assert fold.data.tags["leakage"] == "carried weights"
+    assert run.data.tags["mlflow.note.content"].startswith("NOT HONEST: carried weights. Mean ap")
