@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Plain = str | int | float | bool | None
-State = Literal["complete", "stopped", "failed", "open"]
+State = Literal["complete", "leaking", "stopped", "failed", "open"]
 Verdict = Literal["go on", "pause", "stop"]
 """What becomes of a trial after a fold: the next one, a turn of others, or its end."""
 
@@ -83,13 +83,14 @@ class Trial:
     Attributes:
         number: From 0, in the order of their proposal.
         params: Its place in the space, by the name of the override.
-        state: `complete`; `stopped` early by racing or a pruner, so never on a leaderboard;
-            `failed`; or `open`, which is being trained or was interrupted.
+        state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`
+            early by racing or a pruner, so never on a leaderboard; `failed`; or `open`, which is
+            being trained or was interrupted.
         values: Of the objectives; empty unless complete.
         folds: Those that are done, in the order in which they were.
         baselines: Mean of each score of each baseline on the same folds, by baseline and
             score; empty unless complete.
-        error: Why it failed or was stopped, or empty.
+        error: Why it failed or was stopped, or what leaks; or empty.
         run_id: Of its run in the tracking store, or empty.
     """
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from uuid import uuid4
@@ -225,7 +225,9 @@ def _options(sweep: Sweep, point: Point, settings: RunSettings) -> list[object]:
 
 def _decision(settings: RunSettings) -> dict[str, object]:
     code = code_version(settings.backend)  # swept models may rest on different libraries
-    return {**deciding(settings), "cv": asdict(settings.cv), "code": code}
+    # to allow leakage changes no run; what leaks stands in the protocol
+    cv = replace(settings.cv, allow_leakage=False)
+    return {**deciding(settings), "cv": asdict(cv), "code": code}
 
 
 def _group(name: str) -> str:

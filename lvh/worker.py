@@ -121,7 +121,8 @@ class _Worker:
         order = self.study.description.order(len(prepared.splits))
         splits = [prepared.splits[at] for at in order]
         records = prepared.features.records
-        following = _Following(self, claim, records)
+        leakage = settings.cv.protocol.leakage
+        following = _Following(self, claim, records, leakage)
         try:
             if evaluate(settings, prepared, place, following, splits) != "pause":
                 self.study.set_tracked(claim.number)
@@ -130,7 +131,8 @@ class _Worker:
             self.left.add(claim.number)
             if not following.concluded:
                 untracked = replace(settings, tracking=replace(settings.tracking, name="off"))
-                evaluate(untracked, prepared, place, _Following(self, claim, records), splits)
+                following = _Following(self, claim, records, leakage)
+                evaluate(untracked, prepared, place, following, splits)
 
 
 @dataclass
@@ -140,6 +142,7 @@ class _Following:
     worker: _Worker
     claim: Claim
     records: tuple[str, ...]
+    leakage: str
     done: int = 0
     run_id: str = ""
     concluded: bool = False
@@ -170,6 +173,10 @@ class _Following:
         self.done += 1
 
     def on_result(self, result: "CVResult") -> None:
+        if self.leakage:
+            self.worker.study.set_apart(self.claim.number, self.leakage)
+            self.concluded = True
+            return
         known = asdict(result.summary.mean)
         known["seconds"] = sum(fold.seconds for fold in result.folds)
         known |= {f"std_{name}": value for name, value in asdict(result.summary.std).items()}

@@ -105,6 +105,26 @@ class TestLeaderboard:
         assert not {row.number for row in rows(study)} & {2, 4, 9}
         assert [trial.number for trial in unfinished(study)] == [2, 4, 9]
 
+    def test_what_leaks_has_no_rank_however_high_it_scores(self, tmp_path):
+        trials = [make_trial(at, [0.5 + at / 10] * 5) for at in range(4)]
+        trials[3] = replace(
+            trials[3], state="leaking", values=(), baselines={}, error="not honest: carried weights"
+        )
+        study = make_study(trials)
+
+        assert [row.number for row in rows(study)] == [2, 1, 0]
+        assert [trial.number for trial in unfinished(study)] == [3]
+        assert re.search(r"^ +3 .* 5/5 +leaking", printed(study), re.M)
+        assert "0.800" not in printed(study)
+        told = " ".join(sentences(study))
+        assert "trial 3" not in told
+        assert "3 of 4 configurations complete; 1 scored by records that leaked" in told
+        write(study, tmp_path)
+        page = (tmp_path / "report.html").read_text()
+        assert "not honest: carried weights" in page
+        (last,) = [row for row in read(tmp_path / "leaderboard.csv") if row["trial"] == "3"]
+        assert (last["rank"], last["state"], last["mean"]) == ("", "leaking", "")
+
     def test_undefined_scores_are_last(self):
         trials = [make_trial(0, [math.nan] * 5), make_trial(1, [0.1] * 5)]
 

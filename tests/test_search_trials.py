@@ -561,3 +561,22 @@ def test_six_processes_at_once_on_a_fresh_file_train_each_point_once(tmp_path):
     assert [one.state for one in result.trials] == ["complete"] * 12
     assert len({tuple(one.params.values()) for one in result.trials}) == 12
     assert not list((tmp_path / "studies.db-locks").iterdir())
+
+
+def test_what_leaks_is_neither_complete_nor_the_best(storage):
+    study = create(storage, "s", described(LINE), anew=False)
+    for value in (0.6, 0.99, 0.7):
+        claim = study.claim(ME)
+        study.record_fold(claim.number, 0, scored(value), f"key {claim.number}")
+        if value == 0.99:
+            study.set_apart(claim.number, "carried weights")
+            study.set_tracked(claim.number)
+            claim.release()
+        else:
+            finish(study, claim, value)
+    result = result_of(study, "nowhere")
+    assert [one.state for one in result.trials] == ["complete", "leaking", "complete"]
+    assert result.trials[1].error == "not honest: carried weights"
+    assert [one.number for one in result.complete] == [2, 0]
+    assert study._study.best_trial.number == 2
+    assert study.claim(ME).number == 3

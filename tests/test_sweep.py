@@ -356,3 +356,26 @@ def test_workers_are_never_more_than_cores(tmp_path):
     for wanted, expected in ((1, 1), (64, cores()), (-1, cores())):
         config = OmegaConf.create({"hydra": {"launcher": {"n_jobs": wanted}}})
         assert _limit_workers(config) == config.hydra.launcher.n_jobs == min(expected, cores())
+
+
+def test_what_leaks_is_on_no_leaderboard(tmp_path):
+    done = command(
+        *(*DNN, "train.epochs=30", "seed=0,1", "cv.epoch=last,best_on_scored"),
+        "cv.allow_leakage=true",
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    rows = leaderboard(tmp_path)
+    assert [row["state"] for row in rows] == ["complete"] * 2 + ["leaking"] * 2
+    assert {row["cv.epoch"] for row in rows[:2]} == {"last"}
+    assert all(row["rank"] == row["mean"] == "" for row in rows[2:])
+    assert "Best: seed=" in done.out
+    assert "epoch=last" in done.out[done.out.index("Best: ") :].splitlines()[0]
+    assert done.out.count("NOT HONEST") == 2
+    assert statuses(tmp_path)["leaking configuration", "FINISHED"] == 2
+    again = command(
+        *(*DNN, "train.epochs=30", "seed=0,1", "cv.epoch=last,best_on_scored"),
+        "cv.allow_leakage=true",
+        cwd=tmp_path,
+    )
+    assert "nothing to train" in again.out

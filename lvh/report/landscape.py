@@ -113,7 +113,7 @@ def heading(figure: "Figure", text: str) -> None:
 
 def _cells(study: StudyResult, ys: Sequence[Plain], xs: Sequence[Plain]) -> list[list[_Cell]]:
     complete = {row.number: row for row in rows(study)}
-    order = {"stopped": 1, "failed": 2, "open": 3}
+    order = {"leaking": 1, "stopped": 2, "failed": 3, "open": 4}
     places: dict[tuple[str, str], Trial] = {}
 
     def rank(trial: Trial) -> tuple[int, int]:

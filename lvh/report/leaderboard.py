@@ -25,7 +25,7 @@ from lvh.study import Objective, Plain, StudyResult, Trial
 _ROOM = 22  # columns that a terminal of 80 leaves for the dimensions
 _TOGETHER = "configuration"
 _SHOWN = 50  # rows of the table on a terminal; the files have all
-_UNFINISHED = ("stopped", "failed", "open")
+_UNFINISHED = ("leaking", "stopped", "failed", "open")
 _SHORT = {"cannot be told apart": "= best", "not comparable": "?"}
 
 
@@ -80,12 +80,12 @@ def rows(study: StudyResult) -> tuple[Row, ...]:
 
 
 def unfinished(study: StudyResult) -> tuple[Trial, ...]:
-    """Return what has no rank: stopped trials, then failed, then open ones."""
+    """Return what has no rank: leaking trials, then stopped, then failed, then open ones."""
     return tuple(trial for state in _UNFINISHED for trial in study.trials if trial.state == state)
 
 
 def table(study: StudyResult) -> Table:
-    """Make the table of a sweep, best first; stopped, failed and open ones below it."""
+    """Make the table of a sweep, best first; below it, those without a rank."""
     made = Table(
         title=escape(title(study)),
         title_justify="left",

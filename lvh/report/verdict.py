@@ -121,7 +121,12 @@ def _counts(study: StudyResult) -> list[str]:
     count = Counter[str](trial.state for trial in study.trials)
     n = len(study.trials)
     told = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
-    words = {"stopped": "stopped early", "failed": "failed", "open": "still open"}
+    words = {
+        "leaking": "scored by records that leaked into the training",
+        "stopped": "stopped early",
+        "failed": "failed",
+        "open": "still open",
+    }
     parts = [f"{count[state]} {word}" for state, word in words.items() if count[state]]
     if not parts:
         return [told + "."]

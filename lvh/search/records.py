@@ -6,6 +6,9 @@ from optuna.trial import FrozenTrial
 
 from lvh.study import FoldScore
 
+LEAKAGE = "leakage"
+"""Attribute of a trial that was trained under a protocol that leaks."""
+
 
 def folds_of(trial: FrozenTrial) -> list[FoldScore]:
     """Return a trial's folds in the order in which they were run."""

@@ -4,7 +4,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
 from lvh.fold_store import FoldStore
-from lvh.search.records import fold_keys, folds_of
+from lvh.search.records import LEAKAGE, fold_keys, folds_of
 from lvh.search.storage import Storage
 from lvh.search.trials import Study
 from lvh.study import State, StudyResult, Trial
@@ -69,7 +69,7 @@ def _trial(one: FrozenTrial) -> Trial:
     return Trial(
         number=one.number,
         params=one.params,
-        state=_STATES[one.state],
+        state="leaking" if LEAKAGE in attrs else _STATES[one.state],
         values=tuple(one.values) if complete else (),
         folds=tuple(folds_of(one)),
         baselines=attrs.get("baselines", {}) if complete else {},

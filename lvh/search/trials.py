@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
 from lvh.search.description import Description
-from lvh.search.records import fold_keys, folds_of
+from lvh.search.records import LEAKAGE, fold_keys, folds_of
 from lvh.search.samplers import NewPoints
 from lvh.search.space import size
 from lvh.search.stopping import is_beaten, pruner
@@ -219,6 +219,15 @@ class Study:
             return
         self._set(number, "baselines", baselines)
         self._finish(number, TrialState.COMPLETE, values)
+
+    def set_apart(self, number: int, leakage: str) -> None:
+        """Finish a trial that came to something under a protocol that leaks.
+
+        To Optuna it is pruned: never the best, and no sampler prefers it to an honest one.
+        """
+        self._set(number, LEAKAGE, leakage)
+        self._set(number, "error", f"not honest: {leakage}")
+        self._finish(number, TrialState.PRUNED)
 
     def stop(self, number: int) -> str:
         """Finish a trial before its last fold, and return why."""
