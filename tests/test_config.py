@@ -148,6 +148,14 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["model=dnn", "model.C=1"], ["model.C", "the chosen option of model"]),
         (["cv.folds=1"], ["cv.folds", "greater than or equal to 2", "1"]),
         (["cv.validation=1"], ["cv.validation", "less than 1"]),
+        (["cv.weights=carried"], ["cv.weights: carried leaks", "cv.allow_leakage=true"]),
+        (["cv.epoch=best_on_scored"], ["cv.epoch: best_on_scored leaks", "cv.allow_leakage=true"]),
+        (["cv.weights=stale"], ["cv.weights", "'fresh' or 'carried'", "'stale'"]),
+        (["cv.allow_leakage=1"], ["cv.allow_leakage", "boolean"]),
+        (
+            ["cv.weights=carried", "cv.allow_leakage=true", "search.race=true"],
+            ["search.race", "carried weights"],
+        ),
         (["cv.scheme=loo"], ["cv.scheme", "'kfold', 'stratified' or 'holdout'", "'loo'"]),
         (["model=cnn", "model.strides=0"], ["model.strides", "greater than or equal to 1"]),
         (["model=cnn", "model.filters=[]"], ["model.filters", "[]"]),
@@ -191,6 +199,17 @@ def test_a_wrong_override_is_named_with_what_is_expected(overrides, parts):
     assert len(told.splitlines()) == 1
     for part in parts:
         assert part in told
+
+
+def test_a_run_that_leaks_says_so_in_its_name():
+    leaking = settings("cv.weights=carried", "cv.allow_leakage=true")
+    assert leaking.name == "dnn-ntp-carried"
+    assert settings("cv.allow_leakage=true").name == "dnn-ntp"
+
+
+@pytest.mark.parametrize("path", sorted((conf_dir() / "experiment").glob("report_*.yaml")))
+def test_a_recipe_of_the_report_composes_on_its_data(path):
+    assert settings(f"experiment={path.stem}").data.name == "ludb"
 
 
 def test_params_tell_configurations_apart_by_plain_names():
