@@ -1,0 +1,127 @@
+"""Run the report's experiments under named protocols, honest and leaking.
+
+    export LVH_LUDB_ROOT=FOLDER
+    python experiments/report_reproduction/reproduce.py --only dnn dnn_bn_0.9 --epochs 60 100 200
+    python experiments/report_reproduction/reproduce.py --only cnn_k250_s10 --epochs 60 --seeds 1
+
+Appends a row a cross-validation to results.csv beside this file, leaves out those that are there,
+and makes the tables and the picture of README.md anew. Ctrl-C loses one cross-validation.
+"""
+
+import argparse
+import csv
+import itertools
+import sys
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from rows import EXPERIMENTS, PROTOCOLS, RESULTS, Key, Row, read
+from table import write_readme
+
+from lvh.backends import Program, cores, new_program, start
+from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.crossval import fold_results
+from lvh.evaluation import prepare
+from lvh.models import MODELS
+from lvh.training import KerasLearner
+
+COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}
+LEAKS = {
+    "honest": [],
+    "carried": ["cv.weights=carried"],
+    "best_on_scored": ["cv.epoch=best_on_scored"],
+    "carried-best_on_scored": ["cv.weights=carried", "cv.epoch=best_on_scored"],
+}
+
+
+def main() -> None:
+    """Run what is asked for and is not there yet."""
+    given = parsed()
+    is_signal = any(name.startswith("cnn") for name in given.only)
+    start("tensorflow", given.threads, cores() if is_signal else 1)
+    done = {row.key for row in read(RESULTS)}
+    for key in [one for one in keys(given) if one not in done]:
+        started = time.perf_counter()
+        row = Row(key, accuracies(key))
+        append(row)
+        print(f"{time.perf_counter() - started:5.1f} s {row.mean:.3f} {key}", flush=True)
+    write_readme(read(RESULTS))
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
+    parser.add_argument("--cohorts", nargs="+", choices=COHORTS, default=list(COHORTS))
+    parser.add_argument("--epochs", nargs="+", type=int, help="default: those of the experiment")
+    parser.add_argument("--seeds", type=int, default=10, help="how many (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="default: as python -m lvh.run")
+    return parser.parse_args()
+
+
+def keys(given: argparse.Namespace) -> Iterator[Key]:
+    """Yield what is asked for, a seed of all before the next seed of any."""
+    for seed, name, protocol, cohort in itertools.product(
+        range(given.seeds), given.only, given.protocols, given.cohorts
+    ):
+        experiment = EXPERIMENTS[name]
+        if protocol.startswith("carried") and experiment.is_holdout:
+            continue  # one fold carries nothing
+        for epochs in given.epochs or experiment.epochs:
+            yield Key(name, protocol, cohort, seed, epochs)
+
+
+def accuracies(key: Key) -> tuple[float, ...]:
+    """Cross-validate; return the accuracy of each fold."""
+    settings = configured(key)
+    prepared = prepare(settings)
+    learner = KerasLearner(program(settings, prepared.features.input_shape), settings.train)
+    results = fold_results(
+        prepared.features,
+        prepared.splits,
+        lambda: learner,
+        settings.seed,
+        lambda split: None,
+        lambda split, epoch: None,
+        protocol=settings.cv.protocol,
+    )
+    return tuple(result.metrics.accuracy for result in results)
+
+
+def configured(key: Key) -> RunSettings:
+    """Compose the settings of a run as `python -m lvh.run` does."""
+    overrides = [*EXPERIMENTS[key.experiment].overrides, *COHORTS[key.cohort]]
+    overrides += [*LEAKS[key.protocol], f"seed={key.seed}", f"train.epochs={key.epochs}"]
+    overrides += ["cv.allow_leakage=true"]
+    if "best_on_scored" in key.protocol:  # scored records take the place of validation records
+        overrides += ["cv.validation=0", "train.patience=null"]
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return settings_from(plain(compose("config", quoted(overrides))))
+
+
+def program(settings: RunSettings, shape: tuple[int, ...]) -> Program:
+    """Build and compile a model, once for all runs of its shape."""
+    return _program(settings.model, shape, settings.train.batch_size)
+
+
+@lru_cache(maxsize=4)
+def _program(model: Any, shape: tuple[int, ...], batch_size: int) -> Program:
+    return new_program(lambda: MODELS[model.name].build(model, shape), batch_size, "float32")
+
+
+def append(row: Row) -> None:
+    """Write a row at the end of the file, whole."""
+    is_new = not RESULTS.exists()
+    with RESULTS.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(Row.HEADER)
+        writer.writerow(row.cells())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

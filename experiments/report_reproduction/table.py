@@ -1,0 +1,162 @@
+"""The tables and the picture of README.md, from results.csv.
+
+python experiments/report_reproduction/table.py
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from rows import EXPERIMENTS, HERE, PROTOCOLS, RESULTS, Row, read
+
+MARK = "<!-- made by table.py from results.csv -->"
+PICTURE = "protocols.png"
+_COHORTS = {"ludb": "LUDB", "null": "null cohort"}
+_COLORS = ("#1f4e79", "#b5651d", "#6b8e23", "#8b1a1a")
+_NOT_RUN = "not run yet"
+
+
+def main() -> None:
+    """Make them anew."""
+    write_readme(read(RESULTS))
+
+
+def write_readme(rows: Sequence[Row]) -> None:
+    """Put the tables behind the mark; what is before it stays."""
+    path = HERE / "README.md"
+    head = path.read_text().partition(MARK)[0]
+    lines = [
+        f"![Accuracy of each fold under each protocol]({PICTURE})",
+        "",
+        "**Accuracy**, mean over folds: median over seeds (lowest to highest, number of seeds).",
+        "",
+        *scores(rows),
+        "",
+        "**Fold by fold**, median over seeds.",
+        "",
+        *fold_by_fold(rows),
+        "",
+        "**The momentum of batch normalization**, honest protocol.",
+        "",
+        *momentum(rows),
+    ]
+    draw(rows)
+    path.write_text(head + MARK + "\n\n" + "\n".join(lines) + "\n")
+
+
+def scores(rows: Sequence[Row]) -> list[str]:
+    """Compare protocols, an experiment, cohort and number of epochs a line."""
+    lines = []
+    for name, experiment in EXPERIMENTS.items():
+        printed = "" if experiment.printed is None else f"{experiment.printed:.3f}"
+        for cohort, epochs in places(rows, name):
+            cells = [
+                "no fold before it"
+                if experiment.is_holdout and protocol.startswith("carried")
+                else spread(chosen(rows, name, protocol, cohort, epochs))
+                for protocol in PROTOCOLS
+            ]
+            shown = printed if cohort == "ludb" else ""
+            lines.append((experiment.what, _COHORTS[cohort], epochs, shown, *cells))
+    return table(("experiment", "records", "epochs", "printed", *PROTOCOLS), lines)
+
+
+def fold_by_fold(rows: Sequence[Row]) -> list[str]:
+    """Show the folds of each cross-validation on LUDB, below those of the report."""
+    lines: list[tuple[object, ...]] = []
+    for name, experiment in EXPERIMENTS.items():
+        if experiment.is_holdout:
+            continue
+        if experiment.folds:
+            printed = ["." if one is None else f"{one:.3f}" for one in experiment.folds]
+            lines.append((experiment.what, "", "the report", *printed))
+        for cohort, epochs in places(rows, name):
+            for protocol in PROTOCOLS:
+                some = chosen(rows, name, protocol, cohort, epochs)
+                if some and cohort == "ludb":
+                    lines.append((experiment.what, epochs, protocol, *map(number, medians(some))))
+    return table(("experiment", "epochs", "protocol", *range(1, 8)), lines)
+
+
+def momentum(rows: Sequence[Row]) -> list[str]:
+    """Show what the momentum does to honest scores."""
+    names = {"dnn": ".99 (Keras's)", "dnn_bn_0.9": ".9"}
+    lines = []
+    for cohort in _COHORTS:
+        of_both = {epochs for name in names for at, epochs in places(rows, name) if at == cohort}
+        for epochs in sorted(of_both):
+            cells = [spread(chosen(rows, name, "honest", cohort, epochs)) for name in names]
+            lines.append((_COHORTS[cohort], epochs, *cells))
+    return table(("records", "epochs", *names.values()), lines)
+
+
+def draw(rows: Sequence[Row]) -> None:
+    """Draw the folds of what was cross-validated on LUDB, beside what the report prints."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [
+        (name, max(epochs for cohort, epochs in places(rows, name)))
+        for name, one in EXPERIMENTS.items()
+        if not one.is_holdout and any(row.key.experiment == name for row in rows)
+    ]
+    figure = Figure(figsize=(5.2 * max(1, len(shown)), 3.8), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    for at, (name, epochs) in enumerate(shown, start=1):
+        ax = figure.add_subplot(1, len(shown), at)
+        for protocol, color in zip(PROTOCOLS, _COLORS, strict=True):
+            some = chosen(rows, name, protocol, "ludb", epochs)
+            if some:
+                folds = medians(some)
+                ax.plot(range(1, len(folds) + 1), folds, "o-", color=color, label=protocol)
+        printed = EXPERIMENTS[name].folds
+        known = [(fold, one) for fold, one in enumerate(printed, start=1) if one is not None]
+        if known:
+            ax.plot(*zip(*known, strict=True), "k*", label="the report")
+        ax.set(xlabel="fold", ylabel="accuracy", ylim=(0.4, 1.02))
+        ax.set_title(f"{EXPERIMENTS[name].what}, {epochs} epochs, LUDB", fontsize=10)
+        ax.legend(fontsize=8)
+    figure.savefig(HERE / PICTURE, metadata={"Software": None})
+
+
+def places(rows: Sequence[Row], name: str) -> list[tuple[str, int]]:
+    """Return the cohorts and epochs of an experiment; what it would be on LUDB, if none."""
+    found = {(row.key.cohort, row.key.epochs) for row in rows if row.key.experiment == name}
+    return sorted(found or {("ludb", EXPERIMENTS[name].epochs[0])})
+
+
+def chosen(rows: Sequence[Row], name: str, protocol: str, cohort: str, epochs: int) -> list[Row]:
+    """Return the seeds of one thing."""
+    wanted = (name, protocol, cohort, epochs)
+    keys = ((row, row.key) for row in rows)
+    return [
+        row for row, key in keys if (key.experiment, key.protocol, key.cohort, key.epochs) == wanted
+    ]
+
+
+def medians(rows: Sequence[Row]) -> list[float]:
+    """Return the median over seeds of each fold."""
+    return [statistics.median(folds) for folds in zip(*(row.folds for row in rows), strict=True)]
+
+
+def spread(rows: Sequence[Row]) -> str:
+    """Show the median over seeds with its extremes."""
+    if not rows:
+        return _NOT_RUN
+    means = [row.mean for row in rows]
+    ends = f"{number(min(means))} to {number(max(means))}"
+    return f"{number(statistics.median(means))} ({ends}, {len(means)})"
+
+
+def number(value: float) -> str:
+    """Show three decimals."""
+    return f"{value:.3f}"
+
+
+def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Make a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return [f"| {' | '.join(map(str, line))} |" for line in lines]
+
+
+if __name__ == "__main__":
+    main()
