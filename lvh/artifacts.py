@@ -104,7 +104,7 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
     )
     _write_csv(
         folder / "folds.csv",
-        ("repeat", "fold", *NAMES, "epochs", "kept_epoch", "seconds"),
+        ("repeat", "fold", *NAMES, "epochs", "kept_epoch", "seconds", "chosen"),
         (
             (
                 fold.split.repeat + 1,
@@ -113,6 +113,7 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
                 len(fold.history.loss),
                 fold.history.kept_epoch,
                 f"{fold.seconds:.3f}",
+                fold.history.chosen,
             )
             for fold in result.folds
         ),

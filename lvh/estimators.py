@@ -70,8 +70,9 @@ class EstimatorLearner:
 
     def _history(self, lesson: Lesson, model: Classifier) -> History:
         loss, accuracy = evaluated(lesson.y, self._scores(model, lesson.X))
+        chosen = str(getattr(model, "chosen", ""))
         if not len(lesson.y_validation):
-            return History((loss,), (accuracy,), (), (), 1)
+            return History((loss,), (accuracy,), (), (), 1, chosen)
         y_score = self._scores(model, lesson.X_validation)
         validation_loss, validation_accuracy = evaluated(lesson.y_validation, y_score)
-        return History((loss,), (accuracy,), (validation_loss,), (validation_accuracy,), 1)
+        return History((loss,), (accuracy,), (validation_loss,), (validation_accuracy,), 1, chosen)

@@ -58,6 +58,7 @@ class History:
         validation_loss: Binary cross-entropy on the validation records, or empty.
         validation_accuracy: Likewise.
         kept_epoch: The epoch, from 1, whose weights were used.
+        chosen: What was chosen inside the training records, where anything was.
     """
 
     loss: tuple[float, ...]
@@ -65,6 +66,7 @@ class History:
     validation_loss: tuple[float, ...]
     validation_accuracy: tuple[float, ...]
     kept_epoch: int
+    chosen: str = ""
 
 
 class Lesson(NamedTuple):

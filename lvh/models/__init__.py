@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lvh.models import boosting, cnn, criteria, dnn, logistic, resnet, svm, trees
+from lvh.models import boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees
 
 if TYPE_CHECKING:
     import keras
@@ -51,6 +51,7 @@ class Estimator(NamedTuple):
 
 MODELS: dict[str, Architecture | Estimator] = {
     "boosting": Estimator(boosting.BoostingSettings, boosting.build),
+    "chosen": Estimator(chosen.ChosenSettings, chosen.build),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
     "criteria": Estimator(criteria.CriteriaSettings, criteria.build, form="voltage"),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),

@@ -125,7 +125,8 @@ class MlflowRun:
             for epoch, value in enumerate(values, start=1):
                 metrics += _metrics({name: value}, step=epoch)
         run_id = run.info.run_id
-        _log_batch(self._client, run_id, metrics, {"repeat": repeat, "fold": number})
+        chosen = {"chosen": history.chosen} if history.chosen else {}
+        _log_batch(self._client, run_id, metrics, {"repeat": repeat, "fold": number, **chosen})
         self._client.set_terminated(run_id, end_time=ended)
 
     def log_result(self, result: CVResult) -> None:

@@ -1,0 +1,109 @@
+"""Choosing inside the training records: a nested cross-validation."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import command
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lvh.errors import InputError
+from lvh.models.chosen import ChosenSettings, build, parsed
+
+STRENGTHS = (0.001, 0.03, 1.0, 30.0)
+NAMES = tuple("abcdefgh")
+
+
+def settings(*candidates: str, **changes) -> ChosenSettings:
+    given = candidates or tuple(f"logistic C:{value}" for value in STRENGTHS)
+    return ChosenSettings("chosen", given, **{"folds": 4, "choose_by": "ap", **changes})
+
+
+def problem(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    return make_classification(n, 8, n_informative=2, flip_y=0.3, random_state=seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_chooses_as_scikit_learns_grid_search(seed):
+    X, y = problem(seed=seed)
+    oracle = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)),
+        {"logisticregression__C": STRENGTHS},
+        scoring="average_precision",
+        cv=StratifiedKFold(4, shuffle=True, random_state=seed),
+    ).fit(X, y)
+    found = build(settings(), NAMES, seed).fit(X, y)
+    assert found.chosen == f"logistic C:{oracle.best_params_['logisticregression__C']}"
+    new, _ = problem(seed=seed + 10)
+    np.testing.assert_allclose(found.predict_proba(new), oracle.predict_proba(new), rtol=1e-9)
+
+
+def test_the_first_of_equals_is_chosen():
+    X, y = problem()
+    twins = settings("logistic C:1", "logistic C:1.0000000001", choose_by="accuracy")
+    assert build(twins, NAMES, 0).fit(X, y).chosen == "logistic C:1"
+
+
+def test_the_better_kind_of_model_is_chosen():
+    """A ring: no line separates it, a radial kernel does."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(200, 2))
+    y = (np.linalg.norm(X, axis=1) > 1.2).astype(int)
+    found = build(settings("logistic C:1", "svm C:1 gamma:null"), ("a", "b"), 0).fit(X, y)
+    assert found.chosen == "svm C:1 gamma:null"
+    assert average_precision_score(y, found.predict_proba(X)[:, 1]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("candidates", "told"),
+    [
+        (("dnn", "logistic C:1"), r"expected one of boosting, logistic, svm, trees.*'dnn'"),
+        (("", "logistic C:1"), r"expected one of .* Received: ''"),
+        (("svm C:1", "logistic C:1"), r"expected svm C:\.\.\. gamma:\.\.\.\. Received: 'svm C:1'"),
+        (("logistic C:1 D:2", "logistic C:1"), r"expected logistic C:\.\.\."),
+        (("logistic C:1 C:2", "logistic C:1"), r"expected logistic C:\.\.\."),
+        (("logistic C:-1", "logistic C:1"), r"logistic C: expected greater than 0"),
+        (("logistic C:much", "logistic C:1"), r"logistic C: expected a valid number"),
+        (("logistic C:1", "logistic C:1.0"), r"expected different ones.*'logistic C:1.0' twice"),
+    ],
+)
+def test_a_bad_candidate_is_told(candidates, told):
+    with pytest.raises(InputError, match=rf"model\.candidates: .*{told}"):
+        settings(*candidates)
+
+
+def test_a_candidate_is_a_model_with_its_settings():
+    machine = parsed("svm gamma:null C:3").settings
+    assert (machine.C, machine.gamma) == (3.0, None)
+    trees = parsed("trees trees:20 min_samples_leaf:2 max_features:0.5").settings
+    assert (trees.trees, trees.min_samples_leaf, trees.max_features) == (20, 2, 0.5)
+
+
+def test_a_nested_cross_validation_by_command(tmp_path):
+    small = ["data=synthetic", "data.records=60", "features=voltage", "cv=nested", "cv.folds=3"]
+    few = "model.candidates=[logistic C:0.01,logistic C:1,svm C:1 gamma:null]"
+    one, two = (tmp_path / name for name in ("one", "two"))
+    done = command(*small, few, "tracking=off", f"hydra.run.dir={one}", cwd=tmp_path)
+    assert done.code == 0, done.err
+    with (one / "folds.csv").open() as file:
+        chosen = [row["chosen"] for row in csv.DictReader(file)]
+    assert len(chosen) == 3
+    assert set(chosen) <= {"logistic C:0.01", "logistic C:1", "svm C:1 gamma:null"}
+    assert "tensorflow" not in json.loads((one / "versions.json").read_text())
+    # and once more, from the folds that were kept
+    again = command(*small, few, "tracking=off", f"hydra.run.dir={two}", cwd=tmp_path)
+    assert again.code == 0
+    with (two / "folds.csv").open() as file:
+        assert [row["chosen"] for row in csv.DictReader(file)] == chosen
+
+
+def test_a_bad_candidate_by_command(tmp_path):
+    done = command("data=synthetic", "cv=nested", "model.candidates=[knn k:3]", cwd=tmp_path)
+    assert done.code == 2
+    assert "model.candidates" in done.err
