@@ -7,11 +7,11 @@ criteria measure. Noise and wander are drawn for every lead on its own, so that 
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, Strict
+from pydantic import ConfigDict, Field, Strict
 
 Batch = npt.NDArray[np.float32]
 
@@ -21,7 +21,7 @@ _NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
-    """How strongly signals are changed; all zero changes nothing.
+    """How strongly signals are changed; without noise, wander, shift and amplitude not at all.
 
     Attributes:
         noise: Standard deviation of white noise, mV.
@@ -31,11 +31,23 @@ class AugmentSettings:
         amplitude: Share by which a record's voltages are enlarged or lessened at most.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     noise: _NotNegative = 0.0
     wander: _NotNegative = 0.0
-    wander_frequency: _NotNegative = 0.0
+    wander_frequency: _NotNegative = 0.5
     shift: _NotNegative = 0.0
     amplitude: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is changed."""
+        return any((self.noise, self.wander, self.shift, self.amplitude))
+
+    @property
+    def is_in_mv(self) -> bool:
+        """Whether what is changed has to be in mV for that."""
+        return any((self.noise, self.wander, self.amplitude))
 
 
 def augmented(

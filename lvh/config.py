@@ -88,6 +88,8 @@ class RunSettings:
             for field, value in asdict(getattr(self, group)).items():
                 if field in _CONVOLUTION:
                     flat[_plain(field)] = value
+                elif isinstance(value, dict):
+                    flat |= {f"{group}.{field}.{key}": one for key, one in value.items()}
                 elif field != "name":
                     flat[f"{group}.{field}"] = (
                         " ".join(map(str, value)) if isinstance(value, tuple) else value
@@ -204,7 +206,8 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     )
     check_train(settings.train, settings.cv.validation, settings.is_network)
     check_protocol(settings.cv)
-    _check_stops(settings)
+    _check_leaks(settings)
+    _check_augment(settings)
     return settings
 
 
@@ -311,12 +314,34 @@ def _check_pair(model: object, features: object) -> None:
         )
 
 
-def _check_stops(settings: RunSettings) -> None:
+def _check_leaks(settings: RunSettings) -> None:
     search = settings.search
+    if settings.cv.protocol.leaks and not settings.is_network:
+        raise InputError(
+            "cv.weights and cv.epoch: a model that is fitted in one go has no weights to carry and "
+            f"no epochs to choose from. Received: {settings.cv.protocol.leakage}, "
+            f"model={settings.model.name}"
+        )
     if settings.cv.protocol.leaks and (search.race or search.pruner != "none"):
         raise InputError(
             "search.race and search.pruner: expected neither under a protocol that leaks, whose "
             f"trials have no rank. Received: {settings.cv.protocol.leakage}"
+        )
+
+
+def _check_augment(settings: RunSettings) -> None:
+    augment = settings.train.augment
+    if not augment.is_on:
+        return
+    if FORMS[settings.features.name].kind != "signal" or not settings.is_network:
+        raise InputError(
+            "train.augment: changes signals that a network learns from. Expected model=cnn or "
+            f"model=resnet. Received: model={settings.model.name}"
+        )
+    if augment.is_in_mv and settings.features.scaling != "none":
+        raise InputError(
+            "train.augment: noise, wander and amplitude are of signals in mV. Expected "
+            f"features.scaling=none. Received: {settings.features.scaling}"
         )
 
 

@@ -300,6 +300,7 @@ class _Evaluation:
             _program(build, model, shape, train.batch_size, train.precision, train.side_by_side),
             train,
             l2,
+            self.prepared.cohort.fs,
         )
 
     def _known(self, store: "FoldStore", order: "Sequence[Split]") -> "dict[str, FoldResult]":

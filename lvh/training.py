@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
+from lvh.augment import AugmentSettings, augmented
 from lvh.backends import Floats, Labels, Precision, Program
 from lvh.errors import InputError, LvhError
 from lvh.metrics import THRESHOLD, binary_cross_entropy
@@ -35,6 +36,7 @@ class TrainSettings:
             parallel runs, on signals.
         side_by_side: Folds that are trained at once, at most; None for what pays: dense networks
             by the dozen, others one by one, or on a GPU (with JAX) as many as its memory holds.
+        augment: How training records are changed in every epoch anew; by default not at all.
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 
@@ -46,6 +48,7 @@ class TrainSettings:
     threads: Annotated[int, Strict(), Field(ge=1)] | None
     side_by_side: Annotated[int, Strict(), Field(ge=1)] | None
     precision: Precision
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +119,25 @@ class Learner(Protocol):
 class KerasLearner:
     """Trains one program again and again, each time from a state that its seed alone decides."""
 
-    def __init__(self, program: Program, settings: TrainSettings, l2: float | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        settings: TrainSettings,
+        l2: float | None = None,
+        fs: float = 1.0,
+    ) -> None:
         """Take what is trained and how.
 
         Args:
             program: May be shared; every training starts anew.
             settings: How it is trained; its batch size is that of the program.
             l2: Weight penalty of the layers that have one; None leaves that of the build.
+            fs: Sampling frequency of signals that are augmented, Hz.
         """
         self._program = program
         self._settings = settings
         self._l2 = l2
+        self._fs = fs
 
     @property
     def n_parameters(self) -> int:
@@ -150,8 +161,10 @@ class KerasLearner:
         # an order of our own: Keras's `fit` under a seed shows the same batches in every epoch
         seeds = [_children(lesson.seed) for lesson in lessons]
         if not any(lesson.goes_on for lesson in lessons):
-            self._program.begin_anew([of_weights for of_weights, _ in seeds], self._l2)
-        orders = [np.random.default_rng(of_order) for _, of_order in seeds]
+            self._program.begin_anew([of_weights for of_weights, _, _ in seeds], self._l2)
+        orders = [np.random.default_rng(of_order) for _, of_order, _ in seeds]
+        changes = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
+        augments = self._settings.augment.is_on
         data = self._program.place([(lesson.X, lesson.y) for lesson in lessons])
         watches = [
             _Watched(self._settings, self._program, at, lesson.keeps_most_accurate)
@@ -165,9 +178,11 @@ class KerasLearner:
                 np.stack([order.permutation(len(lesson.y)) for _ in range(n_epochs)])
                 for order, lesson in zip(orders, lessons, strict=True)
             ]
+            if augments:
+                data = self._program.place(self._augmented(lessons, changes))
             logs = self._program.train(data, shown, self._settings.learning_rate)
             done += n_epochs
-            if self._see(watches, logs, lessons, on_epoch):
+            if self._see(watches, logs, lessons, on_epoch) and not augments:
                 # nothing is looked at between epochs: run as many as a person waits for
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
@@ -180,6 +195,15 @@ class KerasLearner:
             for start in range(0, max(map(len, parts)), _PREDICTION_BATCH)
         ]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
+
+    def _augmented(
+        self, lessons: Sequence[Lesson], changes: Sequence[np.random.Generator]
+    ) -> list[tuple[Floats, Labels]]:
+        """Return the training records of an epoch, changed by draws of each lesson's own."""
+        return [
+            (augmented(lesson.X, self._settings.augment, self._fs, draws), lesson.y)
+            for lesson, draws in zip(lessons, changes, strict=True)
+        ]
 
     def _see(
         self,
@@ -209,9 +233,9 @@ class KerasLearner:
 
 
 def _children(seed: np.random.SeedSequence) -> tuple[np.random.SeedSequence, ...]:
-    """Return the two that `spawn` would, the first time and every time."""
+    """Return what `spawn` would, the first time and every time: of weights, order and changes."""
     key = seed.spawn_key
-    return tuple(np.random.SeedSequence(seed.entropy, spawn_key=(*key, n)) for n in range(2))
+    return tuple(np.random.SeedSequence(seed.entropy, spawn_key=(*key, n)) for n in range(3))
 
 
 class _Watched:

@@ -23,7 +23,7 @@ ROOMS = {
     "features": {"cohort", "criteria", "errors"},
     "augment": set(),
     "backends": {"metrics", "errors"},
-    "training": {"backends", "metrics", "errors"},
+    "training": {"augment", "backends", "metrics", "errors"},
     "estimators": {"backends", "errors", "models", "training"},
     "crossval": {"backends", "features", "folds", "training", "metrics", "errors"},
     "racing": {"errors"},

@@ -91,8 +91,13 @@ class TestEachChange:
         assert change(zeros(2, 1, 1), rng()).shape == (2, 1, 1)
 
 
-def test_all_are_zero_by_default():
-    assert [getattr(AugmentSettings(), field.name) for field in fields(AugmentSettings)] == [0] * 5
+def test_all_are_off_by_default():
+    assert not AugmentSettings().is_on
+    assert not AugmentSettings(wander_frequency=1.0).is_on
+    for name in ("noise", "wander", "shift", "amplitude"):
+        settings = AugmentSettings(**{name: 0.1})
+        assert settings.is_on
+        assert settings.is_in_mv is (name != "shift")
 
 
 @pytest.mark.parametrize(

@@ -195,3 +195,14 @@ def test_backends_are_not_swept(tmp_path):
     done = command("-m", *SMALL, "backend=tensorflow,jax", cwd=tmp_path)
     assert done.code == 2
     assert "backend: expected one for a whole sweep" in done.err
+
+
+def test_what_keras_does_not_need_is_neither_imported_nor_lost():
+    code = (
+        "import sys; from lvh.backends import start; start('tensorflow', 1, 1)\n"
+        "names = ['jax', 'matplotlib', 'pandas']\n"
+        "assert not set(names) & sys.modules.keys(), sys.modules.keys() & set(names)\n"
+        "import matplotlib.figure, pandas, keras\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

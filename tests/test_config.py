@@ -112,8 +112,17 @@ def test_only_options_of_groups_are_quoted(typed, expected):
     ("overrides", "parts"),
     [
         (
+            ["model=svm", "cv.weights=carried", "cv.allow_leakage=true"],
+            ["fitted in one go", "model=svm"],
+        ),
+        (["train.augment.noise=0.1"], ["train.augment: changes signals", "model=dnn"]),
+        (["model=svm", "train.augment.shift=0.1"], ["train.augment: changes signals", "model=svm"]),
+        (["model=cnn", "train.augment.noise=0.1"], ["train.augment", "features.scaling=none"]),
+        (["model=cnn", "train.augment.noise=-1"], ["train.augment.noise", "greater than or equal"]),
+        (["model=cnn", "+train.augment.hum=1"], ["train.augment.hum"]),
+        (
             ["model=vgg"],
-            ["model=vgg", "cnn, dnn, svm, trees, resnet, boosting, criteria, logistic"],
+            ["model=vgg", "cnn, dnn, svm, trees, chosen, resnet, boosting, criteria, logistic"],
         ),
         (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),
         (["model=cnn", "stride=7"], ["stride=7", "5, 10, 50, 125", "model.strides=7"]),
@@ -234,6 +243,13 @@ def test_criteria_bring_their_inputs():
     assert settings("model=criteria").features.name == "voltage"
     assert settings("model=criteria", "features=voltage").features.missing == "zero"
     assert settings("model=criteria", "features.missing=mean").features.missing == "mean"
+
+
+def test_augmentation_is_told_field_by_field():
+    given = ["model=resnet", "train.augment.noise=0.02", "train.augment.shift=0.01"]
+    params = settings(*given).params()
+    assert (params["train.augment.noise"], params["train.augment.shift"]) == (0.02, 0.01)
+    assert settings("model=cnn", "train.augment.shift=0.1").train.augment.is_on  # minmax or not
 
 
 def test_known_fields_are_the_fields_of_the_files():

@@ -284,7 +284,7 @@ def test_runs_as_every_model_does(name, tmp_path):
     done = command(*SMALL, f"model={name}", cwd=tmp_path)
     assert done.code == 0, done.err
     assert done.err == ""
-    assert f"{name}-voltage: 78 inputs, 3 folds\n" in done.out
+    assert f"{name}-voltage: 71 inputs, 3 folds\n" in done.out
     assert "epoch" not in done.out
     assert "age + sex" in done.out
     folder = done.folder()
@@ -332,7 +332,7 @@ def test_settings_can_be_swept_and_models_mixed(tmp_path):
     assert done.code == 0, done.err
     assert len(leaderboard(done)) == 3
     found = {
-        trial: epochs for trial, epochs in re.findall(r"(\w+)-voltage: 78 .*?folds(.*)", done.out)
+        trial: epochs for trial, epochs in re.findall(r"(\w+)-voltage: 71 .*?folds(.*)", done.out)
     }
     assert found.pop("dnn") == " x 2 epochs"
     assert set(found.values()) == {""}

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,9 @@ def other(value):
     """Return another value of the same kind."""
     if isinstance(value, bool) or value is None:
         return 3 if value is None else not value
+    if is_dataclass(value):
+        first = fields(value)[0].name
+        return replace(value, **{first: other(getattr(value, first))})
     if isinstance(value, tuple):
         return value[::-1] if value[::-1] != value else (*value, *value)
     if isinstance(value, str):

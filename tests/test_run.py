@@ -362,7 +362,7 @@ def test_voltages_of_ludb_can_be_learned(ludb_root, tmp_path):
         cwd=tmp_path,
     )
     assert done.code == 0, done.err
-    assert "dnn-voltage: 78 inputs, 7,793 parameters" in done.out
+    assert "dnn-voltage: 71 inputs, 7,345 parameters" in done.out
     assert "LUDB 1.0.1: 200 records" in done.out
 
 

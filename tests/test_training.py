@@ -498,3 +498,32 @@ def test_jax_holds_as_many_trainings_as_fit():
     assert found[-1] == 16
     assert found == sorted(found)
     assert len(set(found)) > 3
+
+
+def test_training_records_alone_are_augmented_anew_in_every_epoch(monkeypatch):
+    from lvh import training
+    from lvh.augment import AugmentSettings, augmented
+
+    seen = []
+
+    def watched(X, settings, fs, generator):
+        found = augmented(X, settings, fs, generator)
+        seen.append((X, found, fs))
+        return found
+
+    monkeypatch.setattr(training, "augmented", watched)
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(40, 400, 2)).astype(np.float32), random.integers(0, 2, 40)
+    validation = random.normal(size=(9, 400, 2)).astype(np.float32), random.integers(0, 2, 9)
+    program = program_of(build_cnn(CnnSettings("cnn", 50, 10, (6, 5, 4), 0.5, 0.9), (400, 2)))
+    plain = fit(KerasLearner(program, train_settings(epochs=3)), X, y, validation=validation)
+    assert not seen
+    noisy = train_settings(epochs=3, augment=AugmentSettings(noise=0.1))
+    learner = KerasLearner(program, noisy, fs=500.0)
+    first = fit(learner, X, y, validation=validation)
+    assert [(given is X, fs) for given, _, fs in seen] == [(True, 500.0)] * 3
+    changes = [found - X for _, found, _ in seen]
+    assert np.std(changes, axis=(1, 2, 3)) == pytest.approx(0.1, rel=0.02)  # 32,000 draws
+    assert abs(np.corrcoef(changes[0].ravel(), changes[1].ravel())[0, 1]) < 0.03
+    assert first.loss != plain.loss
+    assert fit(learner, X, y, validation=validation) == first

@@ -5,8 +5,9 @@ A process has one backend, with one number of threads: both are fixed when the l
 
 import importlib.util
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -116,6 +117,11 @@ NO_BACKEND = "scikit-learn"
 """Stands for the backend where Keras has no part in a model."""
 
 
+_UNUSED = frozenset({"jax", "matplotlib", "mpl_toolkits", "pandas", "pyarrow"})
+"""What TensorFlow and Keras import where it is installed, for more than a second, and do not use
+for anything that is asked of them here."""
+
+
 class _Started(NamedTuple):
     name: str
     threads: int
@@ -182,7 +188,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
-    with _native_stderr_held():
+    with _native_stderr_held(), _hidden(_UNUSED - {name}):
         found = BACKENDS[name].start(wanted)
         import keras
     if keras.backend.backend() != name:
@@ -229,6 +235,18 @@ def _refuse(field: str, value: object, first: object) -> None:
     raise InputError(
         f"{field}: expected one for all runs of a process. Received: {value} after {first}"
     )
+
+
+@contextmanager
+def _hidden(names: Set[str]) -> Iterator[None]:
+    """Make installed packages look missing, but for those that are imported already."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 @contextmanager

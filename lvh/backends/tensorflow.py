@@ -1,9 +1,8 @@
 """TensorFlow: all epochs of a training in one graph."""
 
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 def start(threads: int) -> int:
     """Import TensorFlow, and return how many threads it has: it may run already with others."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _without_jax():
-        import tensorflow as tf
+    import tensorflow as tf
 
     threading = tf.config.threading
     with suppress(RuntimeError):  # it runs already
@@ -36,19 +34,6 @@ def start(threads: int) -> int:
     tf.get_logger().setLevel("ERROR")  # every model of a sweep is traced, which is no fault
     tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
     return int(threading.get_intra_op_parallelism_threads()) or len(os.sched_getaffinity(0))
-
-
-@contextmanager
-def _without_jax() -> Iterator[None]:
-    """Hide JAX: a part of TensorFlow that we do not use imports it, which takes long."""
-    if "jax" in sys.modules:
-        yield
-        return
-    sys.modules["jax"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["jax"]
 
 
 def program(model: "keras.Model", batch_size: int, side_by_side: int | None) -> "Program":

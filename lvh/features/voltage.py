@@ -8,7 +8,7 @@ import numpy as np
 from lvh.cohort import Cohort
 from lvh.criteria import CRITERIA
 from lvh.features.amplitudes import measurements
-from lvh.features.base import SEX_AND_AGE, FeatureSet, Fill, feature_set, sex_and_age
+from lvh.features.base import FeatureSet, Fill, feature_set
 
 WAVES = ("Q", "R", "S", "T", "QRS")
 
@@ -27,12 +27,13 @@ class VoltageSettings:
 
 
 def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
-    """Return sex, age decade, measured waves and criteria: 78 inputs for 12 leads.
+    """Return sex, age, measured waves and criteria: 71 inputs for 12 leads.
 
-    The columns are `SEX_AND_AGE`, lead by lead `WAVES` (depth of Q, height of R, depth of S,
-    signed T, all in mV, and the duration of QRS in s), the duration of QRS in the widest
-    lead, and the values of `lvh.criteria.CRITERIA` under their names. A value that needs a
-    missing wave is NaN. A record without any complete QRS is dropped.
+    The columns are 1 for male, age in centuries (so that it is about as large as the others),
+    lead by lead `WAVES` (depth of Q, height of R, depth of S, signed T, all in mV, and the
+    duration of QRS in s), the duration of QRS in the widest lead, and the values of
+    `lvh.criteria.CRITERIA` under their names. A value that needs a missing wave is NaN. A record
+    without any complete QRS is dropped.
 
     Raises:
         InputError: No record is left.
@@ -41,14 +42,16 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     waves = np.stack([found.q, found.r, found.s, found.t, found.qrs], axis=2)
     X = np.column_stack(
         [
-            sex_and_age(cohort),
+            cohort.male,
+            cohort.age / 100,
             waves.reshape(len(waves), -1),
             found.qrs_duration,
             *(criterion.value(found) for criterion in CRITERIA.values()),
         ]
     )
     names = (
-        *SEX_AND_AGE,
+        "male",
+        "age",
         *(f"{lead}_{wave}" for lead in cohort.leads for wave in WAVES),
         "qrs_duration",
         *CRITERIA,
