@@ -136,6 +136,12 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
             for epoch in range(len(fold.history.loss))
         ),
     )
+    if result.null:
+        names = tuple(result.p_values)
+        rows = (
+            (number, *(one[name] for name in names)) for number, one in enumerate(result.null, 1)
+        )
+        _write_csv(folder / "null.csv", ("shuffle", *names), rows)
 
 
 def _epoch(history: History, epoch: int) -> tuple[float | None, ...]:

@@ -145,6 +145,11 @@ class Watch:
                 f"{epochs}{fold.seconds:.1f} s"
             )
 
+    def on_shuffle(self, done: int, wanted: int) -> None:
+        """Say, ten times, how far the test against shuffled labels is."""
+        if self._shown != "line" and done * 10 // wanted > (done - 1) * 10 // wanted:
+            self._print(f"{done} of {wanted} shuffles of the labels are scored")
+
     def stopped(self, reason: str) -> None:
         """Say why there is no result."""
         self._print(f"{self._name}: {reason}")
@@ -204,6 +209,10 @@ def result_table(result: CVResult, title: str) -> Table:
     for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
         cells = [_number(getattr(summary.pooled[name], bound)) for name in _SHOWN]
         table.add_row(label, str(len(result.scored)) if bound == "estimate" else "", *cells)
+    if result.null:
+        found = (result.p_values.get(name) for name in _SHOWN)
+        cells = ["" if p is None else _number(p) for p in found]
+        table.add_row("p, shuffled", str(len(result.null)), *cells)
     table.add_section()
     for name, baseline in result.baselines.items():
         table.add_row(name, "", *_cells(baseline.mean), style="dim")

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 import numpy as np
@@ -66,11 +66,15 @@ class CVResult:
         folds: One result a fold, in order.
         summary: Of the model.
         baselines: Summary of each baseline on the very same folds, by name.
+        null: Mean scores under shuffled labels, one mapping a shuffle; empty without a test.
+        p_values: Of the scores in it, by name.
     """
 
     folds: tuple[FoldResult, ...]
     summary: Summary
     baselines: Mapping[str, Summary]
+    null: tuple[Mapping[str, float], ...] = ()
+    p_values: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scored(self) -> Indices:

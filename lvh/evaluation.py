@@ -265,12 +265,39 @@ class _Evaluation:
         features, cohort = self.prepared.features, self.prepared.cohort
         folder = self.place.folder
         result = conclude(features, self.done, _baselines(self.prepared))
+        result = self._tested(result, tracked, watch)
         artifacts.write_after(folder, features, result)
         figures.draw_all(result, features.y, f"{self.settings.name} on {cohort.name}", folder)
         self.observer.on_result(result)
         tracked.log_result(result)
         tracked.log_folder(folder)
         watch.conclude(result, cohort, folder)  # seen even if the store fails now
+
+    def _tested(self, result: "CVResult", tracked: Any, watch: Any) -> "CVResult":
+        """Compare the result with those of shuffled labels, where that is asked for."""
+        from lvh.identity import run_key
+        from lvh.permutation import NullStore, null_scores, p_values
+
+        settings, wanted = self.settings, self.settings.cv.permutations
+        if not wanted:
+            return result
+        untested = replace(settings, cv=replace(settings.cv, permutations=0))  # more add to few
+        key = run_key(untested, self.prepared.cohort.fingerprint, self.prepared.splits)
+        store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
+        null = store.recall()[:wanted] if settings.resume else []
+        splits = [fold.split for fold in result.folds]
+        while len(null) < wanted:
+            watch.on_shuffle(len(null), wanted)
+            scores = null_scores(
+                *(self.prepared.features, splits, self._learner, settings.seed, len(null)),
+                protocol=settings.cv.protocol,
+                on_epoch=lambda split, epoch: tracked.check(),
+            )
+            null.append(scores)
+            store.keep(null)
+        watch.on_shuffle(wanted, wanted)
+        found = p_values(result.summary.mean, null)
+        return replace(result, null=tuple(null), p_values=found)
 
     def _threads(self) -> int:
         settings = self.settings

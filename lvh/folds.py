@@ -72,6 +72,7 @@ class CvSettings:
         weights: See `Protocol`.
         epoch: Likewise.
         allow_leakage: Train under a protocol that leaks; its result never has a rank.
+        permutations: Shuffles of the labels that a result is tested against; 0 for no test.
     """
 
     scheme: Literal["kfold", "stratified", "holdout"]
@@ -83,6 +84,7 @@ class CvSettings:
     weights: Weights = HONEST.weights
     epoch: Epoch = HONEST.epoch
     allow_leakage: Annotated[bool, Strict()] = False
+    permutations: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
 
     @property
     def protocol(self) -> Protocol:

@@ -72,8 +72,10 @@ def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Spl
 
 
 def run_key(settings: RunSettings, data: str, splits: tuple[Split, ...]) -> str:
-    """Return the key of a whole cross-validation: that of all its folds."""
-    return fingerprint([fold_key(settings, data, split, splits) for split in splits])
+    """Return the key of a whole cross-validation: that of all its folds, and of its test."""
+    keys = [fold_key(settings, data, split, splits) for split in splits]
+    tested = (settings.cv.permutations,) if settings.cv.permutations else ()
+    return fingerprint(keys, *tested)
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:

@@ -27,6 +27,7 @@ ROOMS = {
     "estimators": {"backends", "errors", "models", "training"},
     "crossval": {"backends", "features", "folds", "training", "metrics", "errors"},
     "racing": {"errors"},
+    "permutation": {"crossval", "features", "files", "folds", "metrics", "training"},
     "study": set(),
     "identity": {"backends", "cohort", "config", "folds", "training"},
     "fold_store": {"crossval", "features", "files", "folds", "metrics", "study", "training"},
@@ -47,6 +48,7 @@ ROOMS = {
         *("artifacts", "cohort", "config", "console", "crossval", "errors", "features", "figures"),
         *(
             "fold_store",
+            "permutation",
             "folds",
             "identity",
             "models",

@@ -148,6 +148,7 @@ class MlflowRun:
             for baseline, summary in result.baselines.items():
                 prefix = baseline.replace(" + ", "_").replace(" ", "_")
                 values[f"baseline_{prefix}_{name}"] = getattr(summary.mean, name)
+        values |= {f"p_{name}": p for name, p in result.p_values.items()}
         values["seconds"] = sum(fold.seconds for fold in result.folds)
         values["folds_done"] = len(result.folds)
         _log_batch(self._client, self._run_id, _metrics(values), {})

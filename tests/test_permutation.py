@@ -1,0 +1,119 @@
+"""The permutation test: shuffled labels, everything else as it is."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import command
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold, permutation_test_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lvh.estimators import EstimatorLearner
+from lvh.features import FeatureSet
+from lvh.folds import HONEST, CvSettings, splits
+from lvh.metrics import score
+from lvh.models.logistic import LogisticSettings, build
+from lvh.permutation import SCORES, NullStore, null_scores, p_values, shuffled
+
+SMALL = ("data=synthetic", "data.records=42", "features=voltage", "model=logistic", "cv.folds=3")
+
+
+def features(n: int = 60, effect: float = 0.0) -> FeatureSet:
+    random = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    X = random.normal(size=(n, 4)) + effect * y[:, None]
+    names = tuple(map(str, range(n)))
+    return FeatureSet(
+        *("tabular", X.astype(np.float32), y, tuple("abcd"), names, np.array(names)),
+        age_and_sex=np.zeros((n, 2)),
+    )
+
+
+def null(data: FeatureSet, n: int) -> list:
+    folds = splits(data.y, data.subjects, CvSettings("kfold", 5, 1, 123, 0.2, 0.0))
+
+    def learner() -> EstimatorLearner:
+        return EstimatorLearner(
+            lambda state: build(LogisticSettings("logistic", 1.0), (), state), 1
+        )
+
+    given = (data, folds, learner, 0)
+    return [null_scores(*given, number, HONEST, lambda split, epoch: None) for number in range(n)]
+
+
+def test_scores_under_shuffles_are_distributed_as_scikit_learns():
+    data = features()
+    found = np.array([one["roc_auc"] for one in null(data, 100)])
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    folds = KFold(5, shuffle=True, random_state=123)
+    _, theirs, _ = permutation_test_score(
+        model, data.X, data.y, cv=folds, n_permutations=100, scoring="roc_auc", random_state=0
+    )
+    # standard errors of 100 draws: of a mean .1 sd, of a deviation .07 sd
+    assert abs(found.mean() - theirs.mean()) < 0.4 * theirs.std()
+    assert found.std() == pytest.approx(theirs.std(), rel=0.3)
+
+
+def test_p_is_that_of_the_formula():
+    observed = score(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.4]))  # accuracy .5
+    scores = [dict.fromkeys(SCORES, value) for value in (0.4, 0.5, 0.6, 0.3)]
+    assert p_values(observed, scores)["accuracy"] == (2 + 1) / (4 + 1)
+    undefined = [{**one, "accuracy": np.nan} for one in scores]
+    assert p_values(observed, undefined)["accuracy"] == 1
+
+
+def test_a_shuffle_keeps_the_records_of_a_subject_together():
+    subjects = np.array(list("aabbccdefg"))
+    y = np.array([1, 0, 0, 0, 1, 1, 1, 0, 0, 1])
+    seen = set()
+    for number in range(50):
+        found = shuffled(y, subjects, 7, number)
+        assert sorted(map(tuple, found[:6].reshape(3, 2))) == [(0, 0), (1, 0), (1, 1)]
+        assert sorted(found[6:]) == sorted(y[6:])
+        seen.add(tuple(found))
+    assert len(seen) > 15  # of 3! times 6
+    assert np.array_equal(shuffled(y, subjects, 7, 3), shuffled(y, subjects, 7, 3))
+    assert not np.array_equal(shuffled(y, subjects, 7, 3), shuffled(y, subjects, 8, 3))
+
+
+def test_what_is_kept_is_there_again(tmp_path, caplog):
+    store = NullStore(tmp_path / "deep" / "null.json")
+    assert store.recall() == []
+    scores = [{"accuracy": 0.1 + 0.2, "ap": 1 / 3, "roc_auc": 0.5}]
+    store.keep(scores)
+    assert store.recall() == scores
+    (tmp_path / "deep" / "null.json").write_text("[{")
+    assert store.recall() == []
+    assert "damaged" in caplog.text
+
+
+def test_a_test_by_command_goes_on_where_it_was(tmp_path):
+    def run(name: str, n: int, *more: str):
+        folder = tmp_path / name
+        given = (f"cv.permutations={n}", f"hydra.run.dir={folder}", *more)
+        done = command(*SMALL, *given, "tracking=off", cwd=tmp_path)
+        assert done.code == 0, done.err
+        with (folder / "null.csv").open() as file:
+            return done, list(csv.reader(file))
+
+    few, rows = run("few", 3)
+    assert rows[0] == ["shuffle", *SCORES]
+    assert len(rows) == 4
+    assert "p, shuffled" in few.out
+    more, longer = run("more", 6)
+    assert longer[:4] == rows
+    assert "3 of 6 shuffles" in more.out
+    assert "0 of 6 shuffles" not in more.out
+    assert run("anew", 3, "resume=false")[1] == rows
+
+
+def test_labels_that_mean_something_are_told_from_those_that_do_not():
+    data = features(effect=1.0)
+    strong = null(data, 19)
+    folds = splits(data.y, data.subjects, CvSettings("kfold", 5, 1, 123, 0.2, 0.0))
+    assert len(folds) == 5
+    assert max(one["roc_auc"] for one in strong) < 0.8  # the shuffle took the effect away
+    assert null(replace(data, X=data.X), 19) == strong
