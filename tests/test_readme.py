@@ -107,3 +107,36 @@ def test_make_targets_exist():
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
     for target in ("help", "run", "test", "lint", "bench", "ui"):
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
+
+
+def test_the_best_honest_scores_are_those_of_the_files():
+    folder = ROOT / "experiments/best_honest"
+    told = " ".join((folder / "README.md").read_text().split())
+
+    def scores(name: str) -> dict:
+        with (folder / f"{name}_scores.csv").open() as file:
+            return {(row["of"], row["metric"]): row for row in csv.DictReader(file)}
+
+    metrics = ("accuracy", "ap", "roc_auc", "recall_at_90")
+    for label, name, of in (
+        ("chosen inside, 7 x 5", "repeated", "model"),
+        ("chosen inside, the report's folds", "report_splits", "model"),
+        ("RBF machine, C = 1, 7 x 5", "svm", "model"),
+        ("age + sex, 7 x 5", "repeated", "age + sex"),
+        ("no skill, 7 x 5", "repeated", "no skill"),
+    ):
+        table = scores(name)
+        cells = " | ".join(f"{float(table[of, metric]['mean']):.3f}" for metric in metrics)
+        assert f"| {label} | {cells} |" in told
+    pooled = scores("repeated")
+    for metric in ("accuracy", "ap"):
+        row = {
+            key: f"{float(value):.3f}" for key, value in list(pooled["model", metric].items())[2:]
+        }
+        assert f"{metric} {row['pooled']} [{row['low']}, {row['high']}]" in told
+    for label, of in (("7 x 5 folds", "model"), ("of that line", "age + sex")):
+        accuracy, ap = (float(pooled[of, metric]["mean"]) for metric in ("accuracy", "ap"))
+        assert re.search(rf"{label} \| {accuracy:.3f} \| {ap:.3f} \|", README)
+    decades = scores("decades")
+    first, second = (float(decades["model", name]["mean"]) for name in ("accuracy", "ap"))
+    assert f"gave accuracy {first:.3f} and ap {second:.3f}" in told
