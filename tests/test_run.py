@@ -165,7 +165,7 @@ def test_help_shows_groups_and_examples(tmp_path):
     assert done.code == 0
     for expected in (
         "\nstride: 5, 10, 50, 125\n",
-        "model: boosting, cnn, criteria, dnn, logistic, resnet, svm, trees",
+        "model: boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees",
         "data: ludb, synthetic",
     ):
         assert expected in done.out
