@@ -48,8 +48,11 @@ def settings(name: str, *overrides: str):
 
 
 def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorLearner:
-    few = [f"model.trees={TREES}"] if name == "trees" else []
-    model = settings(name, *few, *overrides).model
+    few = {
+        "trees": [f"model.trees={TREES}"],
+        "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
+    }
+    model = settings(name, *few.get(name, []), *overrides).model
     return EstimatorLearner(partial(MODELS[name].build, model, data.names), 1)
 
 
