@@ -176,9 +176,8 @@ class _Evaluation:
         from lvh import artifacts
         from lvh.console import Watch
         from lvh.fold_store import FoldStore
-        from lvh.tracking import RunKey, begin, tracked_run
+        from lvh.tracking import RunKey, tracked_run
 
-        begin(self.settings.tracking)  # while the backend is imported, which takes as long
         settings, cohort, features = self.settings, self.prepared.cohort, self.prepared.features
         store = FoldStore(Path(settings.store))
         known = self._known(store, order) if settings.resume else {}

@@ -241,12 +241,6 @@ def tracked_run(
     tracked.end()
 
 
-def begin(settings: TrackingSettings) -> None:
-    """Let the recorder import MLflow meanwhile; what fails is told when a run is opened."""
-    if settings.name == "mlflow":
-        _submit(_import)
-
-
 def warm_up(settings: TrackingSettings) -> None:
     """Wait until the recorder has imported MLflow, so that opening a run takes no time."""
     if settings.name == "mlflow":
