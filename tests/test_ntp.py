@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lvh.cohort import LEADS
 from lvh.errors import InputError
-from lvh.features.base import age_decades, feature_set, filled
-from lvh.features.ntp import FIDUCIALS, NtpSettings, extract, fiducial_means
+from lvh.features.base import feature_set, filled
+from lvh.features.ntp import FIDUCIALS, NtpSettings, age_decades, extract, fiducial_means
 from lvh.features.scaling import scaled
 
 DROP = NtpSettings("ntp", missing_p="mean", malformed="drop", scaling="minmax")

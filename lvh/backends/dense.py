@@ -7,24 +7,17 @@ nothing. So a training comes to the same, to the bit, beside any others.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends.state import (
-    BETA_1,
-    BETA_2,
-    EPSILON,
-    Floats,
-    Labels,
-    drawn,
-    leading,
-    penalized,
-    values_of,
-)
-from lvh.metrics import THRESHOLD
+from lvh.backends.adam import move
+from lvh.backends.dense_layers import Backward, Rows, forward, inferred, of_binary_crossentropy
+from lvh.backends.state import Floats, Labels, drawn, leading, penalized, values_of
+from lvh.metrics import EPSILON, THRESHOLD
 
 if TYPE_CHECKING:
     import keras
@@ -59,22 +52,20 @@ def is_dense(model: "keras.Model") -> bool:
     ) and isinstance(last, layers.Dense)
 
 
-class _Rows(NamedTuple):
-    """Which rows of a step are records, for each of n trainings.
+class _Placed(NamedTuple):
+    """The records of n trainings, one below the other.
 
     Attributes:
-        mask: 1 for a record, else 0; shape (n, 1, n_rows).
-        column: The same, shape (n, n_rows, 1).
-        share: Of one record in a mean, shape (n, 1, 1).
+        X: A tensor of shape (n_records, n_inputs).
+        y: Labels, shape (n_records,).
+        sizes: Records of each training.
+        masks: 1 for each row of a step that is a record, else 0, shape (n_steps, n, n_rows).
     """
 
-    mask: Any
-    column: Any
-    share: Any
-
-
-_Backward = Callable[[Any], tuple[Any, list[Any]]]
-"""Takes the gradient of a layer's outputs; returns that of its inputs and of its weights."""
+    X: Any
+    y: Floats
+    sizes: npt.NDArray[np.int64]
+    masks: Floats
 
 
 class DenseProgram:
@@ -131,25 +122,28 @@ class DenseProgram:
         given = self._built_penalties if l2 is None else np.full_like(self._built_penalties, l2)
         self._penalties.assign(given)
 
-    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
+    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> _Placed:
         """Put the records of all trainings one below the other."""
         import tensorflow as tf
 
         parts = _never_alone(parts)
-        sizes = np.array([len(y) for _, y in parts])
         X = tf.constant(np.concatenate([X for X, _ in parts]))
-        y = tf.constant(np.concatenate([y for _, y in parts]).astype(np.float32))
-        masks = self._masks(sizes)
-        return X, y, sizes, masks, 1 / masks.sum(axis=3, keepdims=True)
+        y = np.concatenate([y for _, y in parts]).astype(np.float32)
+        sizes = np.array([len(y) for _, y in parts])
+        return _Placed(X, y, sizes, self._masks(sizes))
 
-    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
+    def train(self, data: _Placed, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs of all networks in one call; return loss and accuracy of each."""
-        X, y, sizes, masks, shares = data
-        steps = self._steps_of(sizes, len(masks), _never_alone(orders))
-        sums = self._epochs(X, y, steps, masks, shares, np.float32(learning_rate)).numpy()
-        of_epochs = sums.reshape(-1, len(masks), 2, len(sizes)).sum(axis=1)
-        log: Floats = (of_epochs / sizes.astype(np.float32)).transpose(2, 0, 1)
-        return log[: len(orders)]
+        masks = data.masks[:, :, None]
+        shares = 1 / masks.sum(axis=3, keepdims=True)
+        steps = self._steps_of(data.sizes, len(masks), _never_alone(orders))
+        labels = data.y[steps]
+        rate = np.float32(learning_rate)
+        told = self._epochs(data.X, labels, steps, masks, shares, rate).numpy()[:, :, 0]
+        of_rows = _judged(told[..., :-1], labels, told[..., -1:]).reshape(-1, *data.masks.shape, 2)
+        of_steps = (of_rows * data.masks[..., None]).sum(axis=3)
+        log: Floats = of_steps.sum(axis=1) / data.sizes[:, None].astype(np.float32)
+        return log.swapaxes(0, 1)[: len(orders)]
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode, for each network of its own records."""
@@ -180,11 +174,11 @@ class DenseProgram:
             state.assign(held)
 
     def _masks(self, sizes: npt.NDArray[np.int64]) -> Floats:
-        """Return the mask of each step, shape (n_steps, n_trainings, 1, n_rows)."""
+        """Return the mask of each step, shape (n_steps, n_trainings, n_rows)."""
         (n_steps,) = {-(-size // self._batch_size) for size in sizes.tolist()}
         is_record = np.arange(n_steps * self._batch_size) < sizes[:, None]
-        masks = np.zeros((n_steps, len(sizes), 1, self._rows), np.float32)
-        masks[:, :, 0, : self._batch_size] = self._by_step(is_record, n_steps)
+        masks = np.zeros((n_steps, len(sizes), self._rows), np.float32)
+        masks[..., : self._batch_size] = self._by_step(is_record, n_steps)
         return masks
 
     def _steps_of(
@@ -218,23 +212,25 @@ class DenseProgram:
             autograph=False,
             input_signature=[
                 tf.TensorSpec([None, n_inputs], tf.float32),
-                tf.TensorSpec([None], tf.float32),
+                tf.TensorSpec([None, None, size], tf.float32),
                 tf.TensorSpec([None, None, size], tf.int32),
                 tf.TensorSpec([None, None, 1, size], tf.float32),
                 tf.TensorSpec([None, None, 1, 1], tf.float32),
                 tf.TensorSpec([], tf.float32),
             ],
         )
-        def epochs(X: Any, y: Any, steps: Any, masks: Any, shares: Any, learning_rate: Any) -> Any:
+        def epochs(
+            X: Any, labels: Any, steps: Any, masks: Any, shares: Any, learning_rate: Any
+        ) -> Any:
             n_steps, steps_an_epoch = tf.shape(steps)[0], tf.shape(masks)[0]
             columns = tf.reshape(masks, [steps_an_epoch, -1, size, 1])
+            labels = labels[..., None]
 
             def following(at: Any, log: Any) -> Any:
-                batch, of_epoch = steps[at], at % steps_an_epoch
-                rows = _Rows(masks[of_epoch], columns[of_epoch], shares[of_epoch])
-                labels = tf.gather(y, batch)[..., None]
-                sums = self._step(tf.gather(X, batch), labels, rows, learning_rate)
-                return at + 1, log.write(at, sums)
+                of_epoch = at % steps_an_epoch
+                rows = Rows(masks[of_epoch], columns[of_epoch], shares[of_epoch])
+                told = self._step(tf.gather(X, steps[at]), labels[at], rows, learning_rate)
+                return at + 1, log.write(at, told)
 
             log = tf.TensorArray(tf.float32, n_steps)
             return tf.while_loop(lambda at, log: at < n_steps, following, [0, log])[1].stack()
@@ -244,52 +240,44 @@ class DenseProgram:
             input_signature=[tf.TensorSpec([None, _ROWS, n_inputs], tf.float32)],
         )
         def scores(X: Any) -> Any:
-            for layer, variables in self._layers():
-                X = _inferred(layer, variables, X)
+            for layer, variables in self._layers:
+                X = inferred(layer, variables, X)
             return X[..., 0]
 
         return epochs, scores
 
+    @cached_property
     def _layers(self) -> list[tuple[Any, list[Any]]]:
-        """Return each layer with its variables, in its own order."""
+        """Each layer with its variables, in its own order."""
         of = {id(one): state for one, state in zip(self._model.variables, self._state, strict=True)}
         return [
             (layer, [of[id(variable)] for variable in layer.variables])
             for layer in self._model.layers
         ]
 
-    def _step(self, X: Any, labels: Any, rows: _Rows, learning_rate: Any) -> Any:
-        """Train a step; return the sum of losses and of right answers, shape (2, n)."""
-        backwards: list[_Backward] = []
-        outputs = X
-        for layer, variables in self._layers():
-            outputs, backward = _forward(layer, variables, outputs, rows)
+    def _step(self, X: Any, labels: Any, rows: Rows, learning_rate: Any) -> Any:
+        """Train a step; return the scores of its rows and the penalty, shape (n, 1, n_rows + 1).
+
+        The loss is made of them after all steps, not by small operations in each.
+        """
+        import tensorflow as tf
+
+        backwards: list[Backward] = []
+        scores = X
+        for layer, variables in self._layers:
+            scores, backward = forward(layer, variables, scores, rows)
             backwards.append(backward)
-        loss, gradient = _binary_crossentropy(outputs, labels, rows)
+        gradient = of_binary_crossentropy(scores, labels, rows)
         gradients: list[Any] = []
         for backward in reversed(backwards):
             gradient, of_weights = backward(gradient)
             gradients = of_weights + gradients
-        return self._updated(outputs, labels, rows, loss, gradients, learning_rate)
-
-    def _updated(
-        self,
-        outputs: Any,
-        labels: Any,
-        rows: _Rows,
-        loss: Any,
-        gradients: list[Any],
-        learning_rate: Any,
-    ) -> Any:
-        import tensorflow as tf
-
         penalty, of_penalties = self._penalized()
-        for weight, gradient in of_penalties.items():
-            gradients[weight] += gradient
+        for weight, of_penalty in of_penalties.items():
+            gradients[weight] += of_penalty
         move(self._trained, self._moments, self._steps, gradients, learning_rate)
-        right = tf.cast((outputs > THRESHOLD) == (labels > THRESHOLD), tf.float32)
-        n_right = tf.matmul(rows.mask, right)
-        return tf.stack([((loss + penalty) / rows.share)[:, 0, 0], n_right[:, 0, 0]])
+        of_rows = tf.reshape(scores, [-1, 1, self._rows])
+        return tf.concat([of_rows, tf.broadcast_to(penalty, tf.shape(rows.share))], axis=2)
 
     def _penalized(self) -> tuple[Any, dict[int, Any]]:
         """Return the sum of the penalties, and their gradients by the position of the weight."""
@@ -310,115 +298,18 @@ class DenseProgram:
         return total, gradients
 
 
-def _forward(layer: Any, variables: list[Any], inputs: Any, rows: _Rows) -> tuple[Any, _Backward]:
-    from keras import layers
-
-    if isinstance(layer, layers.Dense):
-        return _dense(layer.activation.__name__, variables, inputs, rows)
-    return _normalized(layer, variables, inputs, rows)
-
-
-def _dense(
-    activation: str, variables: list[Any], inputs: Any, rows: _Rows
-) -> tuple[Any, _Backward]:
-    """Multiply by the kernels; the gradient of the last layer is that of its sum, not output."""
-    import tensorflow as tf
-
-    kernel, bias = (variable.read_value() for variable in variables)
-    outputs = _activated(activation, tf.matmul(inputs, kernel) + bias)
-
-    def backward(gradient: Any) -> tuple[Any, list[Any]]:
-        if activation == "relu":
-            gradient = tf.raw_ops.ReluGrad(gradients=gradient, features=outputs)
-        of_kernel = tf.matmul(inputs, gradient, transpose_a=True)
-        of_inputs = tf.matmul(gradient, kernel, transpose_b=True)
-        return of_inputs, [of_kernel, tf.matmul(rows.mask, gradient)]
-
-    return outputs, backward
-
-
-def _normalized(
-    layer: Any, variables: list[Any], inputs: Any, rows: _Rows
-) -> tuple[Any, _Backward]:
-    """Normalize a batch, and move the averages: see `lvh.models.layers.BatchNormalization`."""
-    import tensorflow as tf
-
-    gamma, beta, moving_mean, moving_variance = variables
-    mean = tf.matmul(rows.mask, inputs) * rows.share
-    variance = tf.matmul(rows.mask, tf.math.squared_difference(inputs, mean)) * rows.share
-    for moving, now in ((moving_mean, mean), (moving_variance, variance)):
-        moving.assign(moving * layer.momentum + now * (1.0 - layer.momentum))
-    deviation = tf.sqrt(variance + layer.epsilon)
-    slope = gamma / deviation
-
-    def backward(gradient: Any) -> tuple[Any, list[Any]]:
-        of_beta = tf.matmul(rows.mask, gradient)
-        of_gamma = (tf.matmul(rows.mask, gradient * inputs) - mean * of_beta) / deviation
-        tilt = -slope / deviation * of_gamma * rows.share
-        of_inputs = gradient * slope + inputs * tilt - (slope * of_beta * rows.share + mean * tilt)
-        return of_inputs * rows.column, [of_gamma, of_beta]
-
-    return inputs * slope + (beta - mean * slope), backward
-
-
-def _inferred(layer: Any, variables: list[Any], inputs: Any) -> Any:
-    import tensorflow as tf
-    from keras import layers
-
-    if isinstance(layer, layers.Dense):
-        kernel, bias = variables
-        return _activated(layer.activation.__name__, tf.matmul(inputs, kernel) + bias)
-    gamma, beta, mean, variance = variables
-    slope = gamma / tf.sqrt(variance + layer.epsilon)
-    return inputs * slope + (beta - mean * slope)
-
-
-def _activated(activation: str, sums: Any) -> Any:
-    import tensorflow as tf
-
-    return {"relu": tf.nn.relu, "sigmoid": tf.sigmoid, "linear": tf.identity}[activation](sums)
-
-
-def _binary_crossentropy(scores: Any, labels: Any, rows: _Rows) -> tuple[Any, Any]:
-    """Return Keras's loss, and its gradient by what the sigmoid has taken.
-
-    Keras clips the scores; where it does, there is no gradient.
-    """
-    import keras
-    import tensorflow as tf
-
-    epsilon = keras.config.epsilon()
-    clipped = tf.clip_by_value(scores, epsilon, 1.0 - epsilon)
-    chosen = tf.where(labels > THRESHOLD, clipped, 1.0 - clipped)
-    loss = -tf.matmul(rows.mask, tf.math.log(chosen)) * rows.share
-    inside = tf.cast(clipped == scores, tf.float32)
-    return loss, (scores - labels) * inside * rows.column * rows.share
-
-
-def move(
-    weights: list[Any], moments: list[Any], steps: Any, gradients: list[Any], learning_rate: Any
-) -> None:
-    """Move by Adam (Kingma and Ba, 2015) with Keras's constants, one operation a variable.
-
-    Keras's own takes a dozen, which is most of the time of a small network.
+def _judged(scores: Floats, labels: Floats, penalties: Floats) -> Floats:
+    """Return Keras's loss with its penalty, and 1 for a right answer, of each row, shape (..., 2).
 
     Args:
-        weights: TensorFlow's variables.
-        moments: Of all weights, the mean of the gradients, then that of their squares.
-        steps: How many were made.
-        gradients: Of the weights.
-        learning_rate: Step size.
+        scores: Shape (n_steps, n_networks, n_rows).
+        labels: 0 or 1, likewise.
+        penalties: Shape (n_steps, n_networks, 1).
     """
-    import tensorflow as tf
-
-    steps.assign_add(1.0)
-    powers = {"beta1_power": BETA_1**steps, "beta2_power": BETA_2**steps}
-    constants = {"beta1": BETA_1, "beta2": BETA_2, "epsilon": EPSILON, "lr": learning_rate}
-    first, second = moments[: len(weights)], moments[len(weights) :]
-    for weight, m, v, gradient in zip(weights, first, second, gradients, strict=True):
-        tf.raw_ops.ResourceApplyAdam(
-            var=weight.handle, m=m.handle, v=v.handle, grad=gradient, **powers, **constants
-        )
+    clipped = np.clip(scores, EPSILON, 1 - EPSILON)
+    losses = penalties - np.log(np.where(labels > THRESHOLD, clipped, 1 - clipped))
+    right = (scores > THRESHOLD) == (labels > THRESHOLD)
+    return np.stack([losses, right.astype(np.float32)], axis=-1)
 
 
 def _never_alone(given: Sequence[Any]) -> Sequence[Any]:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from lvh.backends.adam import BETA_1, BETA_2, EPSILON
 from lvh.backends.state import (
-    BETA_1,
-    BETA_2,
-    EPSILON,
     Floats,
     Labels,
     assign,

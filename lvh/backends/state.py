@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # of Adam, as in Keras
-
 
 def values_of(variables: list[Any]) -> list[npt.NDArray[Any]]:
     """Return copies of what some variables hold."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends.dense import DenseProgram, is_dense, move
+from lvh.backends.adam import move
+from lvh.backends.dense import DenseProgram, is_dense
 from lvh.backends.state import Floats, Labels, assign, drawn, penalized, values_of
 from lvh.metrics import THRESHOLD
 

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.backends.adam import BETA_1, BETA_2, EPSILON
 from lvh.backends.state import (
-    BETA_1,
-    BETA_2,
-    EPSILON,
     Floats,
     Labels,
     assign,

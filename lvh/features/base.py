@@ -12,10 +12,6 @@ from lvh.errors import InputError
 Kind = Literal["tabular", "signal"]
 Fill = Literal["mean", "zero"]
 
-_DECADES = np.arange(10, 90, 10)
-SEX_AND_AGE = ("male", *(f"age_{decade}s" for decade in _DECADES))
-"""Names of the columns of `sex_and_age`."""
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
@@ -87,20 +83,6 @@ def feature_set(
         fill=fill,
         dropped=tuple((cohort.records[i], reason) for i, reason in dropped.items()),
     )
-
-
-def sex_and_age(cohort: Cohort) -> npt.NDArray[np.float64]:
-    """Return 1 for male, then the age one-hot by decade, shape (n_records, 9)."""
-    return np.column_stack([cohort.male, age_decades(cohort.age)])
-
-
-def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Code ages in years one-hot by decade, shape (n_records, 8); ends are open.
-
-    The first decade is below 20, the last 80 and over.
-    """
-    decade = np.clip(age // 10 * 10, _DECADES[0], _DECADES[-1])
-    return np.equal(decade[:, None], _DECADES).astype(np.float64)
 
 
 def filled(

@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.cohort import Cohort
-from lvh.features.base import SEX_AND_AGE, FeatureSet, Fill, feature_set, sex_and_age
+from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.delineated import Malformed, starts, unusable
 from lvh.features.scaling import Scaling, scaled
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"
 _BEAT_WITHOUT_P = "(N)(t)"
+_DECADES = np.arange(10, 90, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class NtpSettings:
 def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
     """Return sex, age decade and nine fiducial means a lead: 117 inputs for 12 leads.
 
-    Each lead is scaled on its own first. The columns are `SEX_AND_AGE`, then lead by lead
-    `FIDUCIALS`. p inputs of a lead without p waves are NaN.
+    Each lead is scaled on its own first. The columns are sex, `age_decades`, then lead by
+    lead `FIDUCIALS`. p inputs of a lead without p waves are NaN.
 
     Raises:
         InputError: A malformed record, where the settings say fail, or a flat lead under
@@ -47,9 +48,10 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
     means = fiducial_means(cohort, scaled(cohort.signals, settings.scaling, cohort.records))
     malformed = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
     dropped = unusable(cohort, cohort.leads, malformed, _BEAT_WITHOUT_P, settings.malformed)
-    X = np.concatenate([sex_and_age(cohort), means.reshape(len(means), -1)], axis=1)
+    X = np.column_stack([cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)])
     names = (
-        *SEX_AND_AGE,
+        "male",
+        *(f"age_{decade}s" for decade in _DECADES),
         *(f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS),
     )
     return feature_set(
@@ -60,6 +62,15 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
         fill=settings.missing_p,
         dropped=dropped,
     )
+
+
+def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Code ages in years one-hot by decade, shape (n_records, 8); ends are open.
+
+    The first decade is below 20, the last 80 and over.
+    """
+    decade = np.clip(age // 10 * 10, _DECADES[0], _DECADES[-1])
+    return np.equal(decade[:, None], _DECADES).astype(np.float64)
 
 
 def fiducial_means(cohort: Cohort, signals: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
