@@ -185,8 +185,6 @@ class _Evaluation:
         place = self.place
         artifacts.write_before(place.folder, place.config, versions, features, order)
         watch = Watch(settings, order, place.shown, place.title)
-        n_parameters = None if known else self._learner().n_parameters
-        watch.announce(cohort, features, n_parameters, len(known))
         protocol = settings.cv.protocol
         tags = {"git_commit": versions["git_commit"], "note": cohort.note}
         tags["protocol"] = protocol.name
@@ -194,10 +192,13 @@ class _Evaluation:
             tags["leakage"] = protocol.leakage
         run_key = RunKey(self.key, anew=not settings.resume)
         params = settings.params()
+        # opened first: the recorder imports MLflow while the backend is imported here
         with tracked_run(
             settings.tracking, "configuration", settings.name, params, tags, run_key
         ) as tracked:
             tracked.log_data(cohort, len(features.records))
+            n_parameters = None if known else self._learner().n_parameters
+            watch.announce(cohort, features, n_parameters, len(known))
             with watch:
                 verdict = self._folds(order, known, store, tracked, watch)
             if verdict == "pause":

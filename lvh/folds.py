@@ -198,16 +198,28 @@ def _state(state: int, fold: int) -> int:
 def _subject_splits(
     positive: Indices, settings: CvSettings, state: int
 ) -> Iterator[tuple[Indices, Indices]]:
-    from sklearn.model_selection import KFold, StratifiedKFold
+    """Yield the subjects that train and those that are scored, each in ascending order.
 
+    They are scikit-learn's `KFold`, `StratifiedKFold` and `ShuffleSplit` to the record (there is a
+    test), without the second that importing it takes before the first step.
+    """
     if settings.scheme == "holdout":
         yield _drawn(len(positive), settings.test_size, state, "test_size")
         return
+    random = np.random.RandomState(state)
+    folds = np.empty(len(positive), np.int64)
     if settings.scheme == "stratified":
-        splitter = StratifiedKFold(settings.folds, shuffle=True, random_state=state)
+        first = positive == positive[0]
+        turns = np.arange(len(positive)) % settings.folds
+        for own, some in zip((first, ~first), np.split(turns, [first.sum()]), strict=True):
+            folds[own] = random.permutation(np.sort(some))
     else:
-        splitter = KFold(settings.folds, shuffle=True, random_state=state)
-    yield from splitter.split(np.zeros(len(positive)), positive)
+        order = np.arange(len(positive))
+        random.shuffle(order)
+        for fold, part in enumerate(np.array_split(order, settings.folds)):
+            folds[part] = fold
+    for fold in range(settings.folds):
+        yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
 
 def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indices, Indices]:
@@ -219,16 +231,14 @@ def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indi
 
 def _drawn(n: int, share: float, state: int, field: str) -> tuple[Indices, Indices]:
     """Draw a share of n subjects; return the others, and those drawn."""
-    from sklearn.model_selection import ShuffleSplit
-
     if math.ceil(share * n) >= n:
         raise InputError(
             f"cv.{field}: expected a share that leaves subjects to train on. "
             f"Received: {share:g} of {n} subjects"
         )
-    splitter = ShuffleSplit(1, test_size=share, random_state=state)
-    others, drawn = next(splitter.split(np.zeros(n)))
-    return others, drawn
+    order = np.random.RandomState(state).permutation(n)
+    n_drawn = math.ceil(share * n)
+    return order[n_drawn:], order[:n_drawn]
 
 
 def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:

@@ -117,7 +117,7 @@ NO_BACKEND = "scikit-learn"
 """Stands for the backend where Keras has no part in a model."""
 
 
-_UNUSED = frozenset({"jax", "matplotlib", "mpl_toolkits", "pandas", "pyarrow"})
+_UNUSED = frozenset({"jax", "matplotlib", "mpl_toolkits", "pandas", "pyarrow", "sklearn"})
 """What TensorFlow and Keras import where it is installed, for more than a second, and do not use
 for anything that is asked of them here."""
 
