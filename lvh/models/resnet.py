@@ -79,13 +79,24 @@ def build(settings: ResnetSettings, input_shape: tuple[int, ...]) -> "keras.Mode
     from keras import layers
 
     inputs = keras.Input(input_shape)
+    outputs = layers.Dense(1, activation="sigmoid")(pooled(settings, inputs))
+    return keras.Model(inputs, outputs, name="resnet")
+
+
+def pooled(settings: ResnetSettings, inputs: Any) -> Any:
+    """Return the mean over time of what the last stage gives, shape (n_records, n_filters).
+
+    Args:
+        settings: Of the network.
+        inputs: Shape (n_records, n_samples, n_leads).
+    """
+    from keras import layers
+
     steps = layers.ReLU()(_convolved(settings, inputs, settings.filters[0], strides=2))
     for filters in settings.filters:
         for block in range(settings.blocks):
             steps = _residual(settings, steps, filters, strides=2 if block == 0 else 1)
-    pooled = layers.GlobalAveragePooling1D()(steps)
-    outputs = layers.Dense(1, activation="sigmoid")(pooled)
-    return keras.Model(inputs, outputs, name="resnet")
+    return layers.GlobalAveragePooling1D()(steps)
 
 
 def _residual(settings: ResnetSettings, inputs: Any, filters: int, strides: int) -> Any:
