@@ -335,8 +335,8 @@ def _check_augment(settings: RunSettings) -> None:
         return
     if FORMS[settings.features.name].kind != "signal" or not settings.is_network:
         raise InputError(
-            "train.augment: changes signals that a network learns from. Expected model=cnn or "
-            f"model=resnet. Received: model={settings.model.name}"
+            "train.augment: changes signals, for a network that learns from nothing else. "
+            f"Expected model=cnn or model=resnet. Received: model={settings.model.name}"
         )
     if augment.is_in_mv and settings.features.scaling != "none":
         raise InputError(

@@ -107,10 +107,10 @@ class Watch:
         if self._shown == "line" or (self._shown == "bar" and n_known):
             return
         settings = self._settings
-        shape = " x ".join(map(str, features.input_shape))
         parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
         epochs = f" x {self._n_epochs} epochs" if settings.is_network else ""
-        self._print(f"{self._name}: {shape} inputs, {parameters}{len(self._splits)} folds{epochs}")
+        inputs = f"{_shape(features)} inputs"
+        self._print(f"{self._name}: {inputs}, {parameters}{len(self._splits)} folds{epochs}")
         if n_known and self._shown == "full":
             left = "nothing to train" if n_known == len(self._splits) else "the others are trained"
             self._print(
@@ -245,6 +245,13 @@ def _number(value: float) -> str:
 
 def _pair(mean: float, std: float) -> str:
     return _number(mean) if math.isnan(std) else f"{mean:.3f} +- {std:.3f}"
+
+
+def _shape(features: FeatureSet) -> str:
+    if not features.signal_shape:
+        return " x ".join(map(str, features.input_shape))
+    n_tabular, *signal = features.input_shape
+    return f"{n_tabular} + {' x '.join(map(str, signal))}"
 
 
 def _dropped(features: FeatureSet) -> str:

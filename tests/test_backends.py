@@ -41,7 +41,7 @@ def _backend():
 @pytest.mark.parametrize("backend", OTHERS)
 def test_the_tests_of_models_and_training_pass_on_another_backend(backend, tmp_path):
     need(backend)
-    files = [TESTS / f"test_{name}.py" for name in ("models", "training", "crossval")]
+    files = [TESTS / f"test_{name}.py" for name in ("models", "two_branch", "training", "crossval")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         env={
@@ -65,7 +65,7 @@ from lvh.backends import new_program, start
 
 start(sys.argv[1], 1, 1)
 
-from lvh.models import cnn, dnn, resnet
+from lvh.models import cnn, dnn, resnet, two_branch
 
 random = np.random.default_rng(0)
 y = random.integers(0, 2, 75)
@@ -74,11 +74,17 @@ models = [
     (dnn, dnn.DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,)),
     (cnn, cnn.CnnSettings("cnn", 50, 10, (6, 5, 4), 0.0, 0.9), (400, 2)),
     (resnet, resnet.ResnetSettings("resnet", (6, 8), 1, 7, 0.0, 0.9), (350, 3)),
+    (
+        two_branch,
+        two_branch.TwoBranchSettings("two_branch", (6,), 7, 5, 0.01, 0.0, 0.9),
+        (9, 64, 3),
+    ),
 ]
 found = []
 for module, settings, shape in models:
-    X = random.normal(size=(75, *shape)).astype(np.float32)
-    program = new_program(lambda: module.build(settings, shape), 32, "float32")
+    model = module.build(settings, shape)
+    X = random.normal(size=(75, *model.input_shape[1:])).astype(np.float32)
+    program = new_program(lambda: model, 32, "float32")
     program.begin_anew([np.random.SeedSequence(7)], 0.02)
     start_at = [one.tolist() for one in program.values(0)]
     log = program.train(program.place([(X, y)]), [orders], 1e-3)

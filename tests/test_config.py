@@ -1,5 +1,6 @@
 """What a user types becomes settings, or one line that says what is wrong."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,8 @@ def refusal(*overrides: str) -> str:
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_every_choice_composes(group, option):
     convolves = group in ("kernel", "stride") or option in ("raw", "beat")
-    result = settings(*(["model=cnn"] if convolves else []), f"{group}={option}")
+    model = "cnn" if convolves else "two_branch" if option == "fusion" else None
+    result = settings(*([f"model={model}"] if model else []), f"{group}={option}")
     assert result.params()["model"] in MODELS
 
 
@@ -69,6 +71,15 @@ def test_a_model_brings_its_features_kernel_and_stride():
     assert settings("model=resnet").name == "resnet-beat"
     assert settings("model=resnet").features.leads == LEADS
     assert settings("model=resnet", "features=raw").name == "resnet-raw"
+    assert settings("model=two_branch").name == "two_branch-fusion"
+
+
+def test_fusion_has_the_settings_of_both_halves():
+    both = asdict(settings("model=resnet").features) | asdict(settings("features=voltage").features)
+
+    assert asdict(settings("model=two_branch").features) == both | {"name": "fusion"}
+    given = settings("model=two_branch", "features.leads=[v1]", "features.missing=zero").features
+    assert (given.leads, given.missing) == (("v1",), "zero")
 
 
 def test_all_leads_are_the_same_choice_as_their_names():
@@ -122,7 +133,10 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["model=cnn", "+train.augment.hum=1"], ["train.augment.hum"]),
         (
             ["model=vgg"],
-            ["model=vgg", "cnn, dnn, svm, trees, chosen, resnet, boosting, criteria, logistic"],
+            [
+                "model=vgg",
+                "cnn, dnn, svm, trees, chosen, resnet, boosting, criteria, logistic, two_branch",
+            ],
         ),
         (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),
         (["model=cnn", "stride=7"], ["stride=7", "5, 10, 50, 125", "model.strides=7"]),
@@ -177,6 +191,25 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["model=resnet", "model.kernel_size=9"], ["model.kernel_size", "no such setting"]),
         (["model=resnet", "kernel=250"], ["kernel: model=resnet has a kernel", "model=cnn"]),
         (["model=resnet", "features=ntp"], ["model=resnet", "features=raw or beat"]),
+        (["model=resnet", "features=fusion"], ["gives mixed ones", "features=raw or beat"]),
+        (["features=fusion"], ["model=dnn", "gives mixed ones", "features=ntp or voltage"]),
+        (["model=svm", "features=fusion"], ["model=svm", "features=ntp or voltage"]),
+        (
+            ["model=two_branch", "features=beat"],
+            ["model=two_branch needs mixed inputs", "gives signal ones", "Choose features=fusion,"],
+        ),
+        (["model=two_branch", "features=voltage"], ["gives tabular ones", "features=fusion"]),
+        (["model=two_branch", "stride=5"], ["stride: model=two_branch has a kernel", "model=cnn"]),
+        (
+            ["model=two_branch", "train.augment.shift=0.01"],
+            ["train.augment: changes signals", "nothing else", "model=two_branch"],
+        ),
+        (["model=two_branch", "model.units=0"], ["model.units", "greater than or equal to 1"]),
+        (["model=two_branch", "model.filters=[]"], ["model.filters", "[]"]),
+        (["model=two_branch", "model.l2=-1"], ["model.l2", "greater than or equal to 0"]),
+        (["model=two_branch", "features.missing=drop"], ["features.missing", "'mean' or 'zero'"]),
+        (["model=two_branch", "features.after=0"], ["features.after", "greater than 0"]),
+        (["model=two_branch", "features.missing_p=zero"], ["features.missing_p", "no such"]),
         (["model.units=[64,32]"], ["model.units", "[64, 32]"]),
         (["features.missing_p=median"], ["features.missing_p", "'mean' or 'zero'", "'median'"]),
         (["features.scaling=zscore"], ["features.scaling", "'minmax' or 'none'", "'zscore'"]),

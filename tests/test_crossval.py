@@ -18,6 +18,8 @@ from lvh.features import FeatureSet
 from lvh.folds import HONEST, CvSettings, Protocol, splits
 from lvh.models.baselines import BASELINES
 from lvh.models.dnn import DnnSettings, build
+from lvh.models.two_branch import TwoBranchSettings
+from lvh.models.two_branch import build as build_two_branch
 from lvh.training import History, KerasLearner, TrainSettings
 
 
@@ -126,14 +128,20 @@ def test_a_planted_leak_has_no_way_in():
     assert (first.folds[2].y_score != second.folds[2].y_score).all()  # the poison was there
 
 
-def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either():
+@pytest.mark.parametrize("name", ["dnn", "two_branch"])
+def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either(name):
     start(BACKEND, None, 1)
-    program = new_program(
-        lambda: build(DnnSettings("dnn", (8, 4, 2), 0.01, 0.9), (3,)), 32, "float32"
-    )
-    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
     data = features()
+    if name == "dnn":
+        model = build(DnnSettings("dnn", (8, 4, 2), 0.01, 0.9), (3,))
+    else:
+        beats = np.random.default_rng(1).normal(size=(42, 32 * 2))
+        data = replace(data, kind="mixed", X=np.hstack([data.X, beats]), signal_shape=(32, 2))
+        of_both = TwoBranchSettings("two_branch", (4,), 5, 4, 0.01, 0.3, 0.9)
+        model = build_two_branch(of_both, data.input_shape)
     data = replace(data, X=data.X.astype(np.float32))
+    program = new_program(lambda: model, 32, "float32")
+    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
     first, again = run(learner, data, cv()), run(learner, data, cv())
     np.testing.assert_array_equal(again.y_score, first.y_score)
     scored = first.folds[2].split.scored

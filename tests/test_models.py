@@ -11,6 +11,7 @@ from lvh.models import MODELS, Architecture, resnet
 from lvh.models.cnn import CnnSettings, build, output_lengths
 from lvh.models.dnn import DnnSettings
 from lvh.models.resnet import ResnetSettings
+from lvh.models.two_branch import TwoBranchSettings
 
 FILTERS = (256, 512, 512, 128, 64)
 REPORT_COUNTS = [256256, 1024, 655872, 2048, 1311232, 2048, 327808, 512, 41024, 256, 65]
@@ -114,9 +115,13 @@ def test_networks_give_probabilities(name):
         "cnn": (cnn_settings(100, 125, filters=(4, 4)), (5000, 4)),
         "dnn": (dnn_settings(), (117,)),
         "resnet": (resnet_settings(), (350, 12)),
+        "two_branch": (
+            TwoBranchSettings("two_branch", (6, 8), 7, 4, 0.001, 0.3, 0.9),
+            (71, 350, 12),
+        ),
     }[name]
     model = MODELS[name].build(settings, shape)
-    X = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=(5, *model.input_shape[1:])).astype(np.float32)
     y = keras.ops.convert_to_numpy(model(X))
     assert y.shape == (5, 1)
     assert ((y > 0) & (y < 1)).all()

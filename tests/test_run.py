@@ -165,7 +165,7 @@ def test_help_shows_groups_and_examples(tmp_path):
     assert done.code == 0
     for expected in (
         "\nstride: 5, 10, 50, 125\n",
-        "model: boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees",
+        "model: boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees, two_branch",
         "data: ludb, synthetic",
     ):
         assert expected in done.out
@@ -364,6 +364,23 @@ def test_voltages_of_ludb_can_be_learned(ludb_root, tmp_path):
     assert done.code == 0, done.err
     assert "dnn-voltage: 71 inputs, 7,345 parameters" in done.out
     assert "LUDB 1.0.1: 200 records" in done.out
+
+
+def test_beats_and_voltages_of_generated_records_are_learned_together(tmp_path):
+    done = command(
+        *("data=synthetic", "data.records=84", "cv.folds=3", "tracking=off", "train.epochs=20"),
+        *("model=two_branch", "model.filters=[8]", "train.learning_rate=0.003"),
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert "two_branch-fusion: 71 + 350 x 12 inputs, " in done.out
+    (found,) = (
+        row
+        for row in rows(done.folder() / "scores.csv")
+        if (row["of"], row["metric"]) == ("model", "roc_auc")
+    )
+    assert float(found["low"]) > 0.6  # chance is .5
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
+from lvh.models.two_branch import TwoBranchSettings
+from lvh.models.two_branch import build as build_two_branch
 from lvh.training import KerasLearner, Lesson, TrainSettings, _children, check_train
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
@@ -80,7 +82,7 @@ def predict(learner, X) -> np.ndarray:
     return y_score
 
 
-@pytest.mark.parametrize("name", ["dnn", "cnn"])
+@pytest.mark.parametrize("name", ["dnn", "cnn", "two_branch"])
 def test_agrees_with_keras_fit(name):
     """From the same weights, in the same order, an epoch is Keras's epoch.
 
@@ -90,6 +92,11 @@ def test_agrees_with_keras_fit(name):
     if name == "dnn":
         X, y = problem()
         model = build_dnn(DnnSettings("dnn", (16, 8, 4), 0.01, 0.9), (12,))
+    elif name == "two_branch":
+        X = random.normal(size=(45, 9 + 64 * 3)).astype(np.float32)
+        y = random.integers(0, 2, 45)
+        of_both = TwoBranchSettings("two_branch", (6,), 7, 5, 0.01, 0.0, 0.9)
+        model = build_two_branch(of_both, (9, 64, 3))
     else:
         X = random.normal(size=(45, 400, 2)).astype(np.float32)
         y = random.integers(0, 2, 45)

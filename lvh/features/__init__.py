@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.cohort import Cohort
-from lvh.features import beat, ntp, raw, voltage
+from lvh.features import beat, fusion, ntp, raw, voltage
 from lvh.features.base import FeatureSet, Kind, filled
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "filled"]
@@ -23,4 +23,5 @@ FORMS = {
     "raw": Form(raw.RawSettings, raw.extract, "signal"),
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular"),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
+    "fusion": Form(fusion.FusionSettings, fusion.extract, "mixed"),
 }

@@ -1,5 +1,6 @@
 """The feature set: what every feature form delivers and every model reads."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from lvh.cohort import Cohort
 from lvh.errors import InputError
 
-Kind = Literal["tabular", "signal"]
+Kind = Literal["tabular", "signal", "mixed"]
 Fill = Literal["mean", "zero"]
 
 
@@ -18,9 +19,10 @@ class FeatureSet:
     """Inputs and labels of the records that can be used.
 
     Attributes:
-        kind: `tabular`, X of shape (n_records, n_inputs), or `signal`, X of shape
-            (n_records, n_samples, n_leads).
-        X: Inputs, float32; NaN marks a missing value of a tabular input.
+        kind: `tabular`, X of shape (n_records, n_inputs); `signal`, X of shape
+            (n_records, n_samples, n_leads); or `mixed`, X of shape (n_records, n_inputs), where
+            each row ends with a signal, sample by sample.
+        X: Inputs, float32; NaN marks a missing value outside signals.
         y: Labels, shape (n_records,), int64.
         names: Names of the inputs or leads along the last axis of X.
         records: Record names, in the cohort's order.
@@ -28,6 +30,8 @@ class FeatureSet:
         age_and_sex: Age in years and 1 for male, shape (n_records, 2), for the baseline.
         fill: How missing values are filled, by `filled`.
         dropped: Names of the records that could not be used, each with the reason.
+        signal_shape: Shape (n_samples, n_leads) of the signal in a row of `mixed` inputs; empty
+            for the other kinds.
     """
 
     kind: Kind
@@ -39,11 +43,14 @@ class FeatureSet:
     age_and_sex: npt.NDArray[np.float64]
     fill: Fill = "zero"
     dropped: tuple[tuple[str, str], ...] = ()
+    signal_shape: tuple[int, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one record's input."""
-        return self.X.shape[1:]
+        """Shape of one record's input; if `mixed`, (n_tabular, n_samples, n_leads) of its parts."""
+        if not self.signal_shape:
+            return self.X.shape[1:]
+        return self.X.shape[1] - math.prod(self.signal_shape), *self.signal_shape
 
 
 def feature_set(

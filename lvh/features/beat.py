@@ -15,7 +15,7 @@ from lvh.features.leads import Leads, positions
 from lvh.features.scaling import Scaling, scaled
 
 Average = Literal["mean", "median"]
-_Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 
 _QRS = "(N)"
 _ISOELECTRIC = 0.02  # s in front of the QRS onset: the end of the PR segment, where there is one
@@ -37,8 +37,8 @@ class BeatSettings:
 
     name: Literal["beat"]
     leads: Leads
-    before: _Seconds
-    after: _Seconds
+    before: Seconds
+    after: Seconds
     average: Average
     scaling: Scaling
     malformed: Malformed

@@ -6,12 +6,23 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lvh.models import boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees
+from lvh.models import (
+    boosting,
+    chosen,
+    cnn,
+    criteria,
+    dnn,
+    logistic,
+    resnet,
+    svm,
+    trees,
+    two_branch,
+)
 
 if TYPE_CHECKING:
     import keras
 
-Kind = Literal["tabular", "signal"]
+Kind = Literal["tabular", "signal", "mixed"]
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
@@ -59,4 +70,7 @@ MODELS: dict[str, Architecture | Estimator] = {
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
     "svm": Estimator(svm.SvmSettings, svm.build),
     "trees": Estimator(trees.TreesSettings, trees.build),
+    "two_branch": Architecture(
+        two_branch.TwoBranchSettings, two_branch.build, two_branch.check, "mixed"
+    ),
 }

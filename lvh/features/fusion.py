@@ -1,0 +1,77 @@
+"""`fusion`: the measured inputs of `voltage` and, behind them, the average beat of `beat`."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from lvh.cohort import Cohort
+from lvh.features import beat, voltage
+from lvh.features.base import FeatureSet, Fill
+from lvh.features.beat import Average, BeatSettings, Seconds
+from lvh.features.delineated import Malformed
+from lvh.features.leads import Leads
+from lvh.features.scaling import Scaling
+from lvh.features.voltage import VoltageSettings
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """Settings of both halves: of the measured input, and of the average beat.
+
+    Attributes:
+        missing: See `lvh.features.voltage.VoltageSettings`, which measures all leads.
+        leads: See, as all below, `lvh.features.beat.BeatSettings`.
+        before: Seconds of a beat in front of its QRS peak.
+        after: Seconds of it from its QRS peak on.
+        average: Over the beats, sample by sample.
+        scaling: Of the beats; what is measured stays in mV.
+        malformed: Records with a lead that has no complete beat are dropped, or fail the run.
+    """
+
+    name: Literal["fusion"]
+    missing: Fill
+    leads: Leads
+    before: Seconds
+    after: Seconds
+    average: Average
+    scaling: Scaling
+    malformed: Malformed
+
+
+def extract(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
+    """Return what is measured and then the beat, in one row a record: (n_records, n_inputs).
+
+    The beat goes sample by sample, each of them lead by lead. The records are those of `beat`.
+
+    Raises:
+        InputError: As of `beat`.
+    """
+    beats = beat.extract(cohort, _of_beat(settings))
+    measured = voltage.extract(cohort, VoltageSettings("voltage", settings.missing))
+    # a complete beat has a complete (N), so that no record of the beats was dropped there
+    own = np.isin(measured.records, beats.records)
+    n_records, n_samples, _ = beats.X.shape
+    return replace(
+        beats,
+        kind="mixed",
+        X=np.concatenate([measured.X[own], beats.X.reshape(n_records, -1)], axis=1),
+        names=(
+            *measured.names,
+            *(f"{lead}_{sample}" for sample in range(n_samples) for lead in beats.names),
+        ),
+        fill=measured.fill,
+        signal_shape=beats.input_shape,
+    )
+
+
+def _of_beat(settings: FusionSettings) -> BeatSettings:
+    return BeatSettings(
+        name="beat",
+        leads=settings.leads,
+        before=settings.before,
+        after=settings.after,
+        average=settings.average,
+        scaling=settings.scaling,
+        malformed=settings.malformed,
+    )

@@ -1,0 +1,181 @@
+"""The network of two branches: a model of two inputs written by hand, and what each half tells."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from conftest import BACKEND
+from keras import layers
+
+from lvh.backends import cores, new_program, start
+from lvh.backends.state import drawn, penalized, values_of
+from lvh.errors import InputError
+from lvh.models import MODELS
+from lvh.models.two_branch import TwoBranchSettings, build
+from lvh.training import History, KerasLearner, Lesson, TrainSettings
+
+SHAPE = (5, 64, 3)
+SETTINGS = TwoBranchSettings("two_branch", (8,), 7, 6, 0.01, 0.3, 0.9)
+EPOCHS = TrainSettings(40, 32, 3e-3, None, True, None, None, "float32")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend():
+    start(BACKEND, None, cores())
+
+
+def flat(measured: np.ndarray, beats: np.ndarray) -> np.ndarray:
+    return np.concatenate([measured, beats.reshape(len(beats), -1)], axis=1)
+
+
+def noise(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return both halves of some records, in which nothing is to be found."""
+    random = np.random.default_rng(seed)
+    shapes = (n, SHAPE[0]), (n, *SHAPE[1:])
+    return tuple(random.normal(size=shape).astype(np.float32) for shape in shapes)
+
+
+def of_two_inputs() -> keras.Model:
+    """Write the same network down with an input for each half, by Keras's own layers."""
+    measured, beats = keras.Input((5,)), keras.Input((64, 3))
+
+    def convolved(inputs, kernel, strides):
+        convolution = layers.Conv1D(8, kernel, strides, "same", use_bias=False)
+        return layers.BatchNormalization()(convolution(inputs))
+
+    stem = layers.ReLU()(convolved(beats, 7, 2))
+    branch = convolved(layers.ReLU()(convolved(stem, 7, 2)), 7, 1)
+    block = layers.ReLU()(layers.Add()([branch, convolved(stem, 1, 2)]))
+    pooled = layers.GlobalAveragePooling1D()(block)
+    dense = layers.Dense(6, activation="relu")(layers.BatchNormalization()(measured))
+    outputs = layers.Dense(1, activation="sigmoid")(layers.Concatenate()([dense, pooled]))
+    return keras.Model([measured, beats], outputs)
+
+
+def of_a_kind(model: keras.Model) -> dict[tuple, list]:
+    """Group the layers that have weights by their type and shapes, in their order."""
+    found: dict[tuple, list] = {}
+    for layer in model.layers:
+        if layer.count_params():
+            shapes = tuple(one.shape for one in layer.get_weights())
+            kind = "norm" if len(shapes) == 4 else "product"
+            found.setdefault((kind, shapes), []).append(layer)
+    return found
+
+
+def test_is_a_model_of_two_inputs_written_by_hand():
+    """Copied weights, with moving statistics that matter."""
+    one, two = build(SETTINGS, SHAPE), of_two_inputs()
+    random = np.random.default_rng(0)
+    ours, theirs = of_a_kind(one), of_a_kind(two)
+    assert ours.keys() == theirs.keys()
+    for kind, own in ours.items():
+        for layer, twin in zip(own, theirs[kind], strict=True):
+            weights = [random.uniform(0.5, 1.5, value.shape) for value in layer.get_weights()]
+            if kind[0] == "product":
+                weights = [value - 1 for value in weights]
+            layer.set_weights(weights)
+            twin.set_weights(weights)
+    measured, beats = noise(20)
+
+    found = keras.ops.convert_to_numpy(one(flat(measured, beats)))
+    expected = keras.ops.convert_to_numpy(two([measured, beats]))
+
+    assert found.shape == (20, 1)
+    assert np.ptp(found) > 0.03
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # float32
+
+
+def test_parameters_by_hand():
+    """A convolution has no bias; a normalization has four numbers a channel."""
+    beats = (7 * 3 * 8 + 4 * 8) + 2 * (7 * 8 * 8 + 4 * 8) + (8 * 8 + 4 * 8)
+    measured = 4 * 5 + (5 * 6 + 6)
+
+    assert build(SETTINGS, SHAPE).count_params() == beats + measured + (8 + 6) + 1
+
+
+def test_settings_reach_the_layers():
+    model = build(replace(SETTINGS, dropout=0.2, bn_momentum=0.7, l2=0.05), SHAPE)
+
+    rates = [one.rate for one in model.layers if isinstance(one, layers.Dropout)]
+    momenta = {m.momentum for m in model.layers if isinstance(m, layers.BatchNormalization)}
+    assert rates == [0.2, 0.2]
+    assert momenta == {0.7}
+    assert [float(one.l2) for one in penalized(model)] == [pytest.approx(0.05)]
+
+
+def test_a_seed_draws_every_kernel_and_every_dropout():
+    """All of them are the model's own layers, where they are looked for."""
+    model = build(replace(SETTINGS, filters=(6, 8)), SHAPE)
+    blank = values_of(model.variables)
+    first, other, again = (drawn(model, blank, np.random.SeedSequence(n)) for n in (1, 2, 1))
+
+    drawn_anew = [
+        variable.path.split("/")[-1]
+        for variable, one, another in zip(model.variables, first, other, strict=True)
+        if not np.array_equal(one, another)
+    ]
+    n_kernels = sum("kernel" in variable.path for variable in model.variables)
+    assert drawn_anew.count("kernel") == n_kernels == 1 + 3 + 3 + 2
+    assert drawn_anew.count("seed_generator_state") == 3
+    assert len(drawn_anew) == n_kernels + 3
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "changes", "said"),
+    [
+        (6, {}, r"model\.kernel: expected at most the 6 samples .* Received: 7"),
+        (350, {"filters": (4,) * 5}, r"model\.filters: .* 5 stages, which leave 6 of 350"),
+    ],
+)
+def test_beats_that_are_too_short_are_refused(n_samples, changes, said):
+    with pytest.raises(InputError, match=f"^{said}"):
+        MODELS["two_branch"].check(replace(SETTINGS, **changes), (71, n_samples, 12))
+
+
+@pytest.fixture(scope="module")
+def learner() -> KerasLearner:
+    return KerasLearner(new_program(lambda: build(SETTINGS, SHAPE), 32, "float32"), EPOCHS)
+
+
+def trained(learner, X, y, X_new, seed=1) -> tuple[History, np.ndarray]:
+    lesson = Lesson(X, y, X[:0], y[:0], np.random.SeedSequence(seed))
+    (history,) = learner.fit([lesson], lambda at, epoch: None)
+    (y_score,) = learner.predict([X_new])
+    return history, y_score
+
+
+@pytest.mark.parametrize(
+    ("half", "low", "high"), [("measured", 0.85, 1), ("beats", 0.85, 1), ("none", 0.38, 0.62)]
+)
+def test_it_learns_from_either_half(learner, half, low, high):
+    """The label stands in one half alone, or in none; of 120 new records chance is .5 +- .046."""
+    y = np.arange(240) % 2
+    measured, beats = noise(240)
+    if half == "measured":
+        measured[:, 3] += 4 * y
+    elif half == "beats":
+        beats[:, 30:40, 1] += 2 * y[:, None]  # a wave of one lead that leaves its mean alone
+        beats[:, 40:50, 1] -= 2 * y[:, None]
+    X = flat(measured, beats)
+
+    _, y_score = trained(learner, X[:120], y[:120], X[120:])
+
+    assert low <= np.mean((y_score > 0.5) == y[120:]) <= high
+
+
+def test_a_training_repeats_to_the_bit_and_another_seed_does_not(learner):
+    X, y = flat(*noise(75)), np.arange(75) % 2
+    short = KerasLearner(learner._program, replace(EPOCHS, epochs=3))
+    first = trained(short, X, y, X)
+    other = trained(short, X[::-1].copy(), y, X, seed=2)
+    again = trained(short, X, y, X)
+    fresh_program = new_program(lambda: build(SETTINGS, SHAPE), 32, "float32")
+    fresh = trained(KerasLearner(fresh_program, replace(EPOCHS, epochs=3)), X, y, X)
+
+    for history, y_score in (again, fresh):
+        assert history == first[0]
+        np.testing.assert_array_equal(y_score, first[1])
+    assert (other[1] != first[1]).any()
