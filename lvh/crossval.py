@@ -219,9 +219,11 @@ def _lesson(
         features.X[split.validation],
         features.X[split.scored],
     )
-    y = features.y
+    y, subjects = features.y, features.subjects
     own = np.random.SeedSequence([seed, split.repeat, split.fold])
-    lesson = Lesson(train, y[split.train], validation, y[split.validation], own)
+    lesson = Lesson(
+        *(train, y[split.train], subjects[split.train], validation, y[split.validation], own)
+    )
     if protocol.epoch == "best_on_scored":
         lesson = lesson._replace(
             X_validation=scored, y_validation=y[split.scored], keeps_most_accurate=True

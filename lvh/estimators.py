@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from lvh.backends import Floats
 from lvh.errors import LvhError
+from lvh.inner import Subjects
 from lvh.models import Classifier
 from lvh.training import History, Lesson, OnEpoch, evaluated
 
@@ -19,11 +20,12 @@ class EstimatorLearner:
     n_parameters = None
     """Not known before it has learned."""
 
-    def __init__(self, build: Callable[[int], Classifier], threads: int) -> None:
+    def __init__(self, build: Callable[[int, Subjects], Classifier], threads: int) -> None:
         """Take what is fitted.
 
         Args:
-            build: Makes a classifier that has learned nothing, from a random state.
+            build: Makes a classifier that has learned nothing, from a random state and the
+                subjects of the records that it will learn from.
             threads: That the libraries below may use.
         """
         self._build = build
@@ -54,7 +56,7 @@ class EstimatorLearner:
     def _learned(self, lesson: Lesson) -> Classifier:
         from threadpoolctl import threadpool_limits
 
-        model = self._build(int(lesson.seed.generate_state(1)[0]))
+        model = self._build(int(lesson.seed.generate_state(1)[0]), lesson.subjects)
         try:
             with threadpool_limits(self._threads):
                 model.fit(lesson.X.astype(np.float64), lesson.y)

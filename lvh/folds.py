@@ -129,11 +129,7 @@ def splits(
         InputError: One class only, in all or in the training part of a fold, fewer
             subjects (of either class) than folds, or a share that leaves none to train on.
     """
-    _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))  # of a subject, by its first record
-    subject_of = rank[member]
-    positive = np.zeros(len(first), dtype=np.int64)
-    np.maximum.at(positive, subject_of, y)
+    subject_of, positive = by_subject(y, subjects)
     _check_enough(y, positive, settings)
 
     def records(chosen: Indices) -> Indices:
@@ -150,6 +146,25 @@ def splits(
             _check_both_classes(y, split)
             found.append(split)
     return tuple(found)
+
+
+def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
+    """Number subjects in the order of their first record.
+
+    Args:
+        y: Labels, shape (n_records,).
+        subjects: Subject of each record, shape (n_records,).
+
+    Returns:
+        The number of each record's subject, shape (n_records,), and 1 for each subject of whom
+        any record is positive, shape (n_subjects,).
+    """
+    _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # of a subject, by its first record
+    subject_of = rank[member]
+    positive = np.zeros(len(first), dtype=np.int64)
+    np.maximum.at(positive, subject_of, y)
+    return subject_of, positive
 
 
 def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:

@@ -15,7 +15,7 @@ from lvh.folds import Split, before
 from lvh.training import TrainSettings
 
 _DECIDING = (
-    *("cohort", "criteria", "folds", "augment", "backends", "training", "estimators"),
+    *("cohort", "criteria", "folds", "inner", "augment", "backends", "training", "estimators"),
     *("metrics", "crossval"),
     *("sources", "features", "models"),
 )

@@ -78,6 +78,7 @@ class Lesson(NamedTuple):
     Attributes:
         X: Inputs of shape (n_records, ...).
         y: Labels.
+        subjects: Of these records; folds inside of them keep subjects whole.
         X_validation: Records that only stop the training; may be empty.
         y_validation: Their labels.
         seed: Decides the weights, the dropout and the order of the records.
@@ -89,6 +90,7 @@ class Lesson(NamedTuple):
 
     X: Floats
     y: Labels
+    subjects: npt.NDArray[np.str_]
     X_validation: Floats
     y_validation: Labels
     seed: np.random.SeedSequence

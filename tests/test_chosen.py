@@ -29,6 +29,11 @@ def problem(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return make_classification(n, 8, n_informative=2, flip_y=0.3, random_state=seed)
 
 
+def singles(y: np.ndarray) -> np.ndarray:
+    """Subjects of one record each."""
+    return np.arange(len(y)).astype(str)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_it_chooses_as_scikit_learns_grid_search(seed):
     X, y = problem(seed=seed)
@@ -38,7 +43,7 @@ def test_it_chooses_as_scikit_learns_grid_search(seed):
         scoring="average_precision",
         cv=StratifiedKFold(4, shuffle=True, random_state=seed),
     ).fit(X, y)
-    found = build(settings(), NAMES, seed).fit(X, y)
+    found = build(settings(), NAMES, seed, singles(y)).fit(X, y)
     assert found.chosen == f"logistic C:{oracle.best_params_['logisticregression__C']}"
     new, _ = problem(seed=seed + 10)
     np.testing.assert_allclose(found.predict_proba(new), oracle.predict_proba(new), rtol=1e-9)
@@ -47,7 +52,7 @@ def test_it_chooses_as_scikit_learns_grid_search(seed):
 def test_the_first_of_equals_is_chosen():
     X, y = problem()
     twins = settings("logistic C:1", "logistic C:1.0000000001", choose_by="accuracy")
-    assert build(twins, NAMES, 0).fit(X, y).chosen == "logistic C:1"
+    assert build(twins, NAMES, 0, singles(y)).fit(X, y).chosen == "logistic C:1"
 
 
 def test_the_better_kind_of_model_is_chosen():
@@ -55,9 +60,23 @@ def test_the_better_kind_of_model_is_chosen():
     random = np.random.default_rng(0)
     X = random.normal(size=(200, 2))
     y = (np.linalg.norm(X, axis=1) > 1.2).astype(int)
-    found = build(settings("logistic C:1", "svm C:1 gamma:null"), ("a", "b"), 0).fit(X, y)
+    both = settings("logistic C:1", "svm C:1 gamma:null")
+    found = build(both, ("a", "b"), 0, singles(y)).fit(X, y)
     assert found.chosen == "svm C:1 gamma:null"
     assert average_precision_score(y, found.predict_proba(X)[:, 1]) > 0.95
+
+
+def test_what_knows_subjects_again_is_not_preferred():
+    """Labels follow the first input a little; the others are a subject's own, as a face is."""
+    random = np.random.default_rng(0)
+    y = np.repeat(np.arange(40) % 2, 5)
+    own = np.repeat(random.normal(size=(40, 8)), 5, axis=0) + random.normal(0, 0.05, (200, 8))
+    X = np.column_stack([random.normal(0.7 * y, 1), own])
+    both = settings("logistic C:0.1", "svm C:100 gamma:1.0")
+    subjects = np.repeat(np.arange(40).astype(str), 5)
+    names = tuple("abcdefghi")
+    assert build(both, names, 0, subjects).fit(X, y).chosen == "logistic C:0.1"
+    assert build(both, names, 0, singles(y)).fit(X, y).chosen == "svm C:100 gamma:1.0"
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,16 @@ class Recorder:
 
     fits: list = field(default_factory=list)
     protocols: list = field(default_factory=list)
+    subjects: list = field(default_factory=list)
     n_parameters: int = 0
 
     def together(self, sizes):
         return 1
 
     def fit(self, lessons, on_epoch):
-        ((X, y, X_validation, y_validation, seed, *protocol),) = lessons
+        ((X, y, subjects, X_validation, y_validation, seed, *protocol),) = lessons
         self.protocols.append(tuple(protocol))
+        self.subjects.append(subjects.tolist())
         self.fits.append((X, y, X_validation, y_validation, seed.generate_state(2).tolist()))
         self._mean = X[:, 0].mean()
         on_epoch(0, 1)
@@ -99,6 +101,14 @@ def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
         np.testing.assert_array_equal(y, data.y[fold.split.train])
         np.testing.assert_array_equal(X[:, 0], data.X[fold.split.train, 0])
         np.testing.assert_array_equal(X_validation[:, 0], data.X[fold.split.validation, 0])
+
+
+def test_the_learner_is_told_the_subjects_of_its_training_records():
+    data = replace(features(), subjects=np.array([f"s{at // 4}{at % 2}" for at in range(42)]))
+    learner = Recorder()
+    result = run(learner, data, cv(validation=0.2))
+    expected = [data.subjects[fold.split.train].tolist() for fold in result.folds]
+    assert learner.subjects == expected
 
 
 def test_missing_values_are_filled_by_the_training_records_alone():

@@ -205,7 +205,8 @@ def test_inputs_that_are_all_the_same_teach_nothing(name, voltage):
 
 def test_too_few_records_are_told():
     X, y = np.eye(6, dtype=np.float32), np.arange(6) % 2
-    one = Lesson(X, y, X[:0], y[:0], np.random.SeedSequence(0))
+    subjects = np.array(list("abcdef"))
+    one = Lesson(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
     own = EstimatorLearner(partial(MODELS["svm"].build, settings("svm").model, ()), 1)
     with pytest.raises(LvhError, match=r"refuses the training records of a fold: .*5"):
         own.fit([one], lambda at, epoch: None)
@@ -222,7 +223,7 @@ def test_threads_are_those_that_were_given(voltage):
             return self
 
     cornell = (CRITERIA["cornell"],)
-    run(EstimatorLearner(lambda state: Asking(cornell, voltage.names), 1), voltage)
+    run(EstimatorLearner(lambda *_: Asking(cornell, voltage.names), 1), voltage)
     assert seen == [{1}] * 3
 
 

@@ -204,7 +204,7 @@ for name in ["", *sys.argv[2:]]:
 """
 
 DECIDE = [
-    *("cohort.py", "criteria.py", "folds.py", "training.py", "estimators.py"),
+    *("cohort.py", "criteria.py", "folds.py", "inner.py", "training.py", "estimators.py"),
     *("metrics.py", "crossval.py", "models/svm.py"),
     *("sources/synthetic.py", "features/ntp.py", "features/base.py", "models/cnn.py"),
     *("models/baselines.py", "models/new.py", "backends/tensorflow.py"),

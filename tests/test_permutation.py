@@ -37,7 +37,7 @@ def null(data: FeatureSet, n: int) -> list:
 
     def learner() -> EstimatorLearner:
         return EstimatorLearner(
-            lambda state: build(LogisticSettings("logistic", 1.0), (), state), 1
+            lambda *given: build(LogisticSettings("logistic", 1.0), (), *given), 1
         )
 
     given = (data, folds, learner, 0)

@@ -69,7 +69,8 @@ def problem(n: int = 75, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lesson(X, y, seed=1, validation=NOTHING) -> Lesson:
-    return Lesson(X, y, *validation, np.random.SeedSequence(seed))
+    subjects = np.arange(len(y)).astype(str)
+    return Lesson(X, y, subjects, *validation, np.random.SeedSequence(seed))
 
 
 def fit(learner, X, y, seed=1, validation=NOTHING, on_epoch=lambda at, epoch: None):

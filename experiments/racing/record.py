@@ -150,8 +150,8 @@ def fold_row(configuration: Configuration, split: Split) -> tuple[str, ...]:
     train, validation, scored = filled(features.fill, *(features.X[part] for part in parts))
     seed = np.random.SeedSequence([SEED, split.repeat, split.fold])
     try:
-        y = features.y
-        lesson = Lesson(train, y[split.train], validation, y[split.validation], seed)
+        y, subjects = features.y, features.subjects[split.train]
+        lesson = Lesson(train, y[split.train], subjects, validation, y[split.validation], seed)
         configuration.learner.fit([lesson], ignore)
         (y_score,) = configuration.learner.predict([scored])
         metrics = score(y[split.scored], y_score)

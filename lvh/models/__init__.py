@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lvh.inner import Subjects
 from lvh.models import (
     boosting,
     chosen,
@@ -53,8 +54,8 @@ class Estimator(NamedTuple):
     """A model on tabular inputs that Keras has no part in: its settings and what they decide."""
 
     settings: type
-    build: Callable[[Any, tuple[str, ...], int], Classifier]
-    """Takes the names of the inputs and the random state."""
+    build: Callable[[Any, tuple[str, ...], int, Subjects], Classifier]
+    """Takes the names of the inputs, the random state and the subjects of the training records."""
     form: str | None = None
     """The only feature form that it takes; None for every tabular one."""
     inputs: Kind = "tabular"

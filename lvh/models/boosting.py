@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
+from lvh.inner import Subjects
+
 
 @dataclass(frozen=True, slots=True)
 class BoostingSettings:
@@ -28,7 +30,9 @@ class BoostingSettings:
     max_features: Annotated[float, Strict(), Field(gt=0, le=1)]
 
 
-def build(settings: BoostingSettings, names: tuple[str, ...], random_state: int) -> Any:
+def build(
+    settings: BoostingSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> Any:
     """Build the classifier; the random state draws the inputs that a split may choose from."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 

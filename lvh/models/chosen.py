@@ -12,11 +12,13 @@ import numpy.typing as npt
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from lvh.errors import InputError
+from lvh.inner import InnerFolds, Subjects
 from lvh.metrics import Metrics, mean_and_std, score
 from lvh.models import boosting, logistic, svm, trees
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 _KNOWN = {
     "boosting": (boosting.BoostingSettings, boosting.build),
@@ -74,15 +76,16 @@ class Candidate(NamedTuple):
 class Chooser:
     """Compares candidates on folds of the records it learns from, and fits the best to all.
 
-    These folds are drawn by record: where a subject has several, the choice favours what knows
-    subjects again. Missing values were filled from all training records, before the folds were
-    drawn. Neither touches the estimate, whose records have no part in the choice.
+    These folds keep subjects whole: else the choice would favour what knows subjects again.
+    Missing values were filled from all training records, before the folds were drawn, which does
+    not touch the estimate: its records have no part in the choice.
 
     Attributes:
         candidates: To choose from.
         settings: How.
         names: Of the inputs.
         random_state: Of the folds, and of every candidate.
+        subjects: Of the records that it learns from.
         chosen: The one that was fitted; empty before.
     """
 
@@ -90,20 +93,19 @@ class Chooser:
     settings: ChosenSettings
     names: tuple[str, ...]
     random_state: int
+    subjects: Subjects
     chosen: str = ""
     _model: Any = field(default=None)
 
     def fit(self, X: Floats, y: Labels) -> "Chooser":
         """Choose, and fit the chosen one to all records."""
-        from sklearn.model_selection import StratifiedKFold
-
         settings = self.settings
-        folds = StratifiedKFold(settings.folds, shuffle=True, random_state=self.random_state)
+        folds = InnerFolds(settings.folds, self.random_state, self.subjects)
         splits = list(folds.split(X, y))
         means = [self._mean(candidate, X, y, splits) for candidate in self.candidates]
         values = [getattr(mean, settings.choose_by) for mean in means]
         best = self.candidates[int(np.argmax(values))]
-        self.chosen, self._model = best.text, self._fitted(best, X, y)
+        self.chosen, self._model = best.text, self._fitted(best, X, y, np.arange(len(y)))
         return self
 
     def predict_proba(self, X: Floats) -> Floats:
@@ -113,19 +115,22 @@ class Chooser:
     def _mean(self, candidate: Candidate, X: Floats, y: Labels, splits: list[Any]) -> Metrics:
         found = []
         for train, scored in splits:
-            model = self._fitted(candidate, X[train], y[train])
+            model = self._fitted(candidate, X, y, train)
             found.append(score(y[scored], model.predict_proba(X[scored])[:, 1]))
         mean, _ = mean_and_std(found)
         return mean
 
-    def _fitted(self, candidate: Candidate, X: Floats, y: Labels) -> Any:
-        return candidate.build(candidate.settings, self.names, self.random_state).fit(X, y)
+    def _fitted(self, candidate: Candidate, X: Floats, y: Labels, train: Indices) -> Any:
+        given = (candidate.settings, self.names, self.random_state, self.subjects[train])
+        return candidate.build(*given).fit(X[train], y[train])
 
 
-def build(settings: ChosenSettings, names: tuple[str, ...], random_state: int) -> Chooser:
+def build(
+    settings: ChosenSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> Chooser:
     """Build what chooses; the random state draws its folds and is that of every candidate."""
     candidates = tuple(parsed(text) for text in settings.candidates)
-    return Chooser(candidates, settings, names, random_state)
+    return Chooser(candidates, settings, names, random_state, subjects)
 
 
 def parsed(text: str) -> Candidate:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.criteria import CRITERIA, Criterion
+from lvh.inner import Subjects
 from lvh.metrics import THRESHOLD
 
 Floats = npt.NDArray[np.float64]
@@ -78,7 +79,9 @@ def graded(criterion: Criterion, values: npt.NDArray[np.float32], male: Bools) -
     return np.where(positive, np.maximum(scores, _JUST_ABOVE), np.minimum(scores, THRESHOLD))
 
 
-def build(settings: CriteriaSettings, names: tuple[str, ...], random_state: int) -> Judge:
+def build(
+    settings: CriteriaSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> Judge:
     """Build the judge; nothing in it is random."""
     one = settings.criterion
     chosen = tuple(CRITERIA.values()) if one == "any" else (CRITERIA[one],)

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
+from lvh.inner import Subjects
+
 _ITERATIONS = 10_000  # a weak penalty needs more than scikit-learn's 100
 
 
@@ -20,7 +22,9 @@ class LogisticSettings:
     C: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 
 
-def build(settings: LogisticSettings, names: tuple[str, ...], random_state: int) -> Any:
+def build(
+    settings: LogisticSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> Any:
     """Build the classifier; it needs no random state."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

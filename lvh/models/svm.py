@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
+from lvh.inner import InnerFolds, Subjects
+
 _CALIBRATION_FOLDS = 5
 
 
@@ -23,25 +25,27 @@ class SvmSettings:
     gamma: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None
 
 
-def build(settings: SvmSettings, names: tuple[str, ...], random_state: int) -> Any:
+def build(
+    settings: SvmSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> Any:
     """Build the classifier, whose margins become probabilities as in Platt (1999).
 
     A sigmoid is fitted to the margins of training records that a machine of the other
-    training records gives, in five stratified folds. These are drawn by record: where a subject
-    has several, the probabilities are too sure of themselves, while the ranking is as it is.
+    training records gives, in five stratified folds. These keep subjects whole: a machine
+    is surer of subjects that it knows than of those to come.
 
     Args:
         settings: See `SvmSettings`.
         names: Of the inputs; of no account.
         random_state: Of these folds.
+        subjects: Of the training records.
     """
     from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
     gamma = "scale" if settings.gamma is None else settings.gamma
     machine = make_pipeline(StandardScaler(), SVC(C=settings.C, gamma=gamma))
-    folds = StratifiedKFold(_CALIBRATION_FOLDS, shuffle=True, random_state=random_state)
+    folds = InnerFolds(_CALIBRATION_FOLDS, random_state, subjects)
     return CalibratedClassifierCV(machine, method="sigmoid", cv=folds, ensemble=False)

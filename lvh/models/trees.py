@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
+from lvh.inner import Subjects
+
 
 @dataclass(frozen=True, slots=True)
 class TreesSettings:
@@ -23,7 +25,9 @@ class TreesSettings:
     max_features: Annotated[float, Strict(), Field(gt=0, le=1)] | None
 
 
-def build(settings: TreesSettings, names: tuple[str, ...], random_state: int) -> Any:
+def build(
+    settings: TreesSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> Any:
     """Build the classifier; the random state draws inputs and thresholds of every split."""
     from sklearn.ensemble import ExtraTreesClassifier
 

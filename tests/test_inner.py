@@ -1,0 +1,67 @@
+"""Folds inside a training part: scikit-learn's, and no subject in two of them."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
+
+from lvh.folds import by_subject
+from lvh.inner import InnerFolds
+from lvh.models import svm
+
+
+@pytest.mark.parametrize("n_folds", [2, 5])
+@pytest.mark.parametrize("state", [0, 2**32 - 1])
+def test_single_records_are_split_as_scikit_learn_does(n_folds, state):
+    y = np.random.default_rng(0).permutation(np.repeat([1, 0], [30, 23]))
+    subjects = np.array([f"s{53 - at}" for at in range(53)])
+
+    found = list(InnerFolds(n_folds, state, subjects).split(None, y))
+
+    expected = StratifiedKFold(n_folds, shuffle=True, random_state=state).split(y, y)
+    for (others, own), (train, test) in zip(found, expected, strict=True):
+        assert others.tolist() == train.tolist()
+        assert own.tolist() == test.tolist()
+
+
+@pytest.mark.ludb
+def test_on_ludb_they_are_what_they_were_by_record(ludb):
+    train = np.arange(0, 200, 3)
+    found = InnerFolds(5, 7, ludb.subjects[train]).split(None, ludb.label[train])
+    expected = StratifiedKFold(5, shuffle=True, random_state=7).split(train, ludb.label[train])
+    assert [own.tolist() for _, own in found] == [own.tolist() for _, own in expected]
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 1)), min_size=20, max_size=60),
+    state=st.integers(0, 100),
+)
+def test_no_subject_is_in_two_folds(rows, state):
+    subjects = np.array([f"s{number}" for number, _ in rows])
+    y = np.array([label for _, label in rows])
+    _, positive = by_subject(y, subjects)
+    assume(3 <= positive.sum() <= len(positive) - 3)
+
+    found = list(InnerFolds(3, state, subjects).split(None, y))
+
+    assert sorted(np.concatenate([own for _, own in found])) == list(range(len(y)))
+    for others, own in found:
+        assert not set(subjects[others]) & set(subjects[own])
+        assert sorted([*others, *own]) == list(range(len(y)))
+        assert len(np.unique(y[others])) == 2
+
+
+def test_a_machine_that_knows_subjects_again_is_not_sure_of_them():
+    """Labels that mean nothing, and inputs that tell subjects apart: nothing can be known."""
+    random = np.random.default_rng(0)
+    y = np.repeat(random.permutation(np.arange(30) % 2), 4)
+    X = np.repeat(random.normal(size=(30, 6)), 4, axis=0) + random.normal(0, 0.05, (120, 6))
+    settings = svm.SvmSettings("svm", 10.0, 0.3)
+
+    def sureness(subjects: np.ndarray) -> float:
+        model = svm.build(settings, (), 0, subjects).fit(X, y)
+        return float(np.abs(model.predict_proba(X)[:, 1] - 0.5).mean())
+
+    assert sureness(np.repeat(np.arange(30).astype(str), 4)) < 0.2
+    assert sureness(np.arange(120).astype(str)) > 0.4
