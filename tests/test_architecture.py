@@ -18,7 +18,7 @@ ROOMS = {
     "criteria": set(),
     "metrics": {"errors"},
     "folds": {"errors"},
-    "inner": {"folds"},
+    "inner": {"errors", "folds"},
     "models": {"criteria", "errors", "inner", "metrics"},
     "sources": {"cohort", "errors", "files"},
     "features": {"cohort", "criteria", "errors"},

@@ -122,6 +122,15 @@ def test_a_nested_cross_validation_by_command(tmp_path):
         assert [row["chosen"] for row in csv.DictReader(file)] == chosen
 
 
+def test_a_training_part_that_is_too_small_is_told_by_command(tmp_path):
+    small = ["data=synthetic", "data.records=12", "features=voltage", "cv=nested", "cv.folds=2"]
+    done = command(*small, "tracking=off", cwd=tmp_path)
+    assert done.code == 2, done.err
+    (line,) = done.err.splitlines()
+    assert "model.folds: expected 5 subjects or more of each class to learn from" in line
+    assert "Choose fewer, or more records" in line
+
+
 def test_a_bad_candidate_by_command(tmp_path):
     done = command("data=synthetic", "cv=nested", "model.candidates=[knn k:3]", cwd=tmp_path)
     assert done.code == 2

@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 from lvh.config import conf_dir, plain, quoted, settings_from
 from lvh.criteria import CRITERIA
 from lvh.crossval import CVResult, conclude, fold_results
-from lvh.errors import LvhError
+from lvh.errors import InputError, LvhError
 from lvh.estimators import EstimatorLearner
 from lvh.features import FORMS, FeatureSet
 from lvh.folds import CvSettings, splits
@@ -208,7 +208,17 @@ def test_too_few_records_are_told():
     subjects = np.array(list("abcdef"))
     one = Lesson(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
     own = EstimatorLearner(partial(MODELS["svm"].build, settings("svm").model, ()), 1)
-    with pytest.raises(LvhError, match=r"refuses the training records of a fold: .*5"):
+    with pytest.raises(
+        InputError, match=r"model=svm: expected 5 .* Received: 3 positive and 3 neg"
+    ):
+        own.fit([one], lambda at, epoch: None)
+
+
+def test_what_a_classifier_refuses_is_told():
+    X, y, subjects = np.eye(6, dtype=np.float32), np.ones(6, int), np.array(list("abcdef"))
+    one = Lesson(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
+    own = EstimatorLearner(partial(MODELS["logistic"].build, settings("logistic").model, ()), 1)
+    with pytest.raises(LvhError, match=r"refuses the training records of a fold: .*class"):
         own.fit([one], lambda at, epoch: None)
 
 

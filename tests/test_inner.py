@@ -6,9 +6,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
+from lvh.errors import InputError
 from lvh.folds import by_subject
 from lvh.inner import InnerFolds
 from lvh.models import svm
+
+
+def folds(n_folds: int, state: int, subjects: np.ndarray) -> InnerFolds:
+    return InnerFolds(n_folds, state, subjects, field="model.folds", remedy="Choose fewer")
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
@@ -17,7 +22,7 @@ def test_single_records_are_split_as_scikit_learn_does(n_folds, state):
     y = np.random.default_rng(0).permutation(np.repeat([1, 0], [30, 23]))
     subjects = np.array([f"s{53 - at}" for at in range(53)])
 
-    found = list(InnerFolds(n_folds, state, subjects).split(None, y))
+    found = list(folds(n_folds, state, subjects).split(None, y))
 
     expected = StratifiedKFold(n_folds, shuffle=True, random_state=state).split(y, y)
     for (others, own), (train, test) in zip(found, expected, strict=True):
@@ -28,7 +33,7 @@ def test_single_records_are_split_as_scikit_learn_does(n_folds, state):
 @pytest.mark.ludb
 def test_on_ludb_they_are_what_they_were_by_record(ludb):
     train = np.arange(0, 200, 3)
-    found = InnerFolds(5, 7, ludb.subjects[train]).split(None, ludb.label[train])
+    found = folds(5, 7, ludb.subjects[train]).split(None, ludb.label[train])
     expected = StratifiedKFold(5, shuffle=True, random_state=7).split(train, ludb.label[train])
     assert [own.tolist() for _, own in found] == [own.tolist() for _, own in expected]
 
@@ -43,13 +48,25 @@ def test_no_subject_is_in_two_folds(rows, state):
     _, positive = by_subject(y, subjects)
     assume(3 <= positive.sum() <= len(positive) - 3)
 
-    found = list(InnerFolds(3, state, subjects).split(None, y))
+    found = list(folds(3, state, subjects).split(None, y))
 
     assert sorted(np.concatenate([own for _, own in found])) == list(range(len(y)))
     for others, own in found:
         assert not set(subjects[others]) & set(subjects[own])
         assert sorted([*others, *own]) == list(range(len(y)))
         assert len(np.unique(y[others])) == 2
+
+
+def test_too_few_subjects_of_a_class_are_told_however_many_records_they_have():
+    subjects = np.repeat(np.arange(12).astype(str), 5)
+    y = np.repeat([1] * 4 + [0] * 8, 5)
+    with pytest.raises(InputError) as told:
+        next(folds(5, 0, subjects).split(None, y))
+    assert str(told.value) == (
+        "model.folds: expected 5 subjects or more of each class to learn from, of whom it makes 5 "
+        "folds. Received: 4 positive and 8 negative subjects. Choose fewer, or more records"
+    )
+    assert len(list(folds(4, 0, subjects).split(None, y))) == 4
 
 
 def test_a_machine_that_knows_subjects_again_is_not_sure_of_them():

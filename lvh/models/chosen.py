@@ -100,7 +100,11 @@ class Chooser:
     def fit(self, X: Floats, y: Labels) -> "Chooser":
         """Choose, and fit the chosen one to all records."""
         settings = self.settings
-        folds = InnerFolds(settings.folds, self.random_state, self.subjects)
+        folds = InnerFolds(
+            *(settings.folds, self.random_state, self.subjects),
+            field="model.folds",
+            remedy="Choose fewer",
+        )
         splits = list(folds.split(X, y))
         means = [self._mean(candidate, X, y, splits) for candidate in self.candidates]
         values = [getattr(mean, settings.choose_by) for mean in means]

@@ -47,5 +47,9 @@ def build(
 
     gamma = "scale" if settings.gamma is None else settings.gamma
     machine = make_pipeline(StandardScaler(), SVC(C=settings.C, gamma=gamma))
-    folds = InnerFolds(_CALIBRATION_FOLDS, random_state, subjects)
+    folds = InnerFolds(
+        *(_CALIBRATION_FOLDS, random_state, subjects),
+        field="model=svm",
+        remedy="Choose another model",
+    )
     return CalibratedClassifierCV(machine, method="sigmoid", cv=folds, ensemble=False)
