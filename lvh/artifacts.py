@@ -16,7 +16,7 @@ from lvh.crossval import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.folds import Split
-from lvh.metrics import NAMES, THRESHOLD
+from lvh.metrics import NAMES
 from lvh.training import History
 
 _VERSIONED = ("numpy", "scikit-learn", "hydra-core", "mlflow")
@@ -96,20 +96,21 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
                 features.subjects[i],
                 features.y[i],
                 repr(float(y_score)),
-                int(y_score > THRESHOLD),
+                int(y_pred),
             )
             for fold in result.folds
-            for i, y_score in zip(fold.split.scored, fold.y_score, strict=True)
+            for i, y_score, y_pred in zip(fold.split.scored, fold.y_score, fold.y_pred, strict=True)
         ),
     )
     _write_csv(
         folder / "folds.csv",
-        ("repeat", "fold", *NAMES, "epochs", "kept_epoch", "seconds", "chosen"),
+        ("repeat", "fold", *NAMES, "threshold", "epochs", "kept_epoch", "seconds", "chosen"),
         (
             (
                 fold.split.repeat + 1,
                 fold.split.fold + 1,
                 *astuple(fold.metrics),
+                fold.threshold,
                 len(fold.history.loss),
                 fold.history.kept_epoch,
                 f"{fold.seconds:.3f}",

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,14 +18,17 @@ from lvh.config import RunSettings
 from lvh.crossval import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.folds import Split
-from lvh.metrics import Metrics, mean_and_std
+from lvh.metrics import SPECIFICITY, Metrics, mean_and_std
+from lvh.threshold import INNER_FOLDS
 from lvh.tracking import OpenedRun, TrackingSettings, masked, resolved_uri
 
 Shown = Literal["full", "bar", "line"]
 
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
+_SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
+"""Where a threshold was chosen for its specificity."""
 _FOLDS_SHOWN = 10
-_WIDTH = 74  # of the widest table
+_WIDTH = 76  # of the widest table
 
 
 class _Console(Console):
@@ -118,6 +121,7 @@ class Watch:
                 "(resume=false starts anew)"
             )
         if self._shown == "full":
+            self._tell_threshold()
             self._print(
                 f"{cohort.name}: {len(features.records)} records, "
                 f"prevalence {features.y.mean():.3f}{_dropped(features)}",
@@ -159,7 +163,8 @@ class Watch:
         mean, std, name = result.summary.mean, result.summary.std, self._name
         if self._shown == "full":
             self._warn()
-            self._console.print(result_table(result, f"{name} on {cohort.name}"))
+            chosen = self._settings.cv.threshold != "fixed"
+            self._console.print(result_table(result, f"{name} on {cohort.name}", chosen))
             self._warn()
             self._note(cohort)
             self._print(f"files: {folder}")
@@ -175,6 +180,15 @@ class Watch:
         """Say how to see the run beside others, unless its sweep will."""
         if self._shown == "full":
             self._print(compare_hint(self._settings.tracking, opened))
+
+    def _tell_threshold(self) -> None:
+        cv = self._settings.cv
+        if cv.threshold != "fixed":
+            by = "validation records" if cv.validation else f"{INNER_FOLDS} more trainings"
+            self._print(
+                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
+                "training part; baselines too"
+            )
 
     def _warn(self) -> None:
         leakage = self._settings.cv.protocol.leakage
@@ -192,51 +206,54 @@ class Watch:
         say(*lines, style=style, on=self._console)
 
 
-def result_table(result: CVResult, title: str) -> Table:
+def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
     """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
+    shown = _SHOWN_BY_THRESHOLD if shows_threshold else _SHOWN
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
-    table.add_column("scored", justify="right")
-    for name in _SHOWN:
+    for name in ("scored", *(["threshold"] if shows_threshold else []), *shown):
         table.add_column(name, justify="right")
-    for label, n_scored, metrics in _rows(result):
-        table.add_row(label, str(n_scored), *_cells(metrics))
+
+    def add(label: str, n_scored: object, cells: list[str], above: str = "", **look: Any) -> None:
+        table.add_row(label, str(n_scored), *([above] if shows_threshold else []), *cells, **look)
+
+    def cells(metrics: Metrics) -> list[str]:
+        return [_number(getattr(metrics, name)) for name in shown]
+
+    for label, folds, metrics in _rows(result):
+        n_scored = sum(len(fold.split.scored) for fold in folds)
+        add(label, n_scored, cells(metrics), _number(_mean_threshold(folds)))
     table.add_section()
     summary = result.summary
-    table.add_row("mean", "", *_cells(summary.mean), style="bold")
-    table.add_row("std", "", *_cells(summary.std))
+    add("mean", "", cells(summary.mean), _number(_mean_threshold(result.folds)), style="bold")
+    add("std", "", cells(summary.std))
     table.add_section()
     for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
-        cells = [_number(getattr(summary.pooled[name], bound)) for name in _SHOWN]
-        table.add_row(label, str(len(result.scored)) if bound == "estimate" else "", *cells)
+        of_all = [_number(getattr(summary.pooled[name], bound)) for name in shown]
+        add(label, len(result.scored) if bound == "estimate" else "", of_all)
     if result.null:
-        found = (result.p_values.get(name) for name in _SHOWN)
-        cells = ["" if p is None else _number(p) for p in found]
-        table.add_row("p, shuffled", str(len(result.null)), *cells)
+        found = (result.p_values.get(name) for name in shown)
+        add("p, shuffled", len(result.null), ["" if p is None else _number(p) for p in found])
     table.add_section()
     for name, baseline in result.baselines.items():
-        table.add_row(name, "", *_cells(baseline.mean), style="dim")
+        add(name, "", cells(baseline.mean), style="dim")
     return table
 
 
-def _rows(result: CVResult) -> list[tuple[str, int, Metrics]]:
+def _rows(result: CVResult) -> list[tuple[str, Sequence[FoldResult], Metrics]]:
     """Return a row a fold; a row a repeat where there are many folds."""
     if len(result.folds) <= _FOLDS_SHOWN:
-        return [
-            (f"fold {fold.split.fold + 1}", len(fold.split.scored), fold.metrics)
-            for fold in result.folds
-        ]
-    rows = []
+        return [(f"fold {fold.split.fold + 1}", [fold], fold.metrics) for fold in result.folds]
+    rows: list[tuple[str, Sequence[FoldResult], Metrics]] = []
     for repeat in sorted({fold.split.repeat for fold in result.folds}):
         folds = [fold for fold in result.folds if fold.split.repeat == repeat]
         mean, _ = mean_and_std([fold.metrics for fold in folds])
-        n_scored = sum(len(fold.split.scored) for fold in folds)
-        rows.append((f"mean of repeat {repeat + 1}", n_scored, mean))
+        rows.append((f"mean of repeat {repeat + 1}", folds, mean))
     return rows
 
 
-def _cells(metrics: Metrics) -> list[str]:
-    return [_number(getattr(metrics, name)) for name in _SHOWN]
+def _mean_threshold(folds: Sequence[FoldResult]) -> float:
+    return sum(fold.threshold for fold in folds) / len(folds)
 
 
 def _number(value: float) -> str:

@@ -12,8 +12,16 @@ import numpy.typing as npt
 from lvh.backends import Floats
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled
-from lvh.folds import HONEST, Indices, Protocol, Split
-from lvh.metrics import Interval, Metrics, bootstrap_intervals, mean_and_std, score
+from lvh.folds import HONEST, Indices, Protocol, Split, Threshold
+from lvh.metrics import (
+    THRESHOLD,
+    Interval,
+    Metrics,
+    bootstrap_intervals,
+    mean_and_std,
+    score,
+)
+from lvh.threshold import choose, held_out
 from lvh.training import History, Learner, Lesson
 
 Baseline = Callable[
@@ -33,6 +41,7 @@ class FoldResult:
         history: Of the training.
         seconds: Wall time of training and scoring; an equal part of it where folds were trained
             side by side.
+        threshold: Above which a score is predicted positive.
     """
 
     split: Split
@@ -40,6 +49,12 @@ class FoldResult:
     metrics: Metrics
     history: History
     seconds: float
+    threshold: float = THRESHOLD
+
+    @property
+    def y_pred(self) -> npt.NDArray[np.bool_]:
+        """Predictions of `split.scored`, in its order."""
+        return self.y_score > self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,11 @@ class CVResult:
         """Out-of-fold scores in the order of `scored`."""
         return np.concatenate([fold.y_score for fold in self.folds])
 
+    @property
+    def y_pred(self) -> npt.NDArray[np.bool_]:
+        """Out-of-fold predictions in the order of `scored`, each by its fold's threshold."""
+        return np.concatenate([fold.y_pred for fold in self.folds])
+
 
 def fold_results(
     features: FeatureSet,
@@ -96,6 +116,7 @@ def fold_results(
     on_epoch: Callable[[Split, int], None],
     ahead: Callable[[], int] = lambda: sys.maxsize,
     protocol: Protocol = HONEST,
+    threshold: Threshold = "fixed",
 ) -> Iterator[FoldResult]:
     """Train and score folds, in turn or side by side, as far as the caller asks.
 
@@ -114,6 +135,8 @@ def fold_results(
         ahead: Returns how many folds may be trained before the caller has seen the first.
         protocol: Where it carries weights, the folds of a repeat come in their own order, and
             `recall` knows all of them or none.
+        threshold: See `lvh.folds.CvSettings`; `fixed` where weights are carried. Where folds
+            inside the training part choose it, `on_epoch` is called for their epochs with 0.
     """
     if protocol.weights == "carried":
         yield from _carried(features, splits, learner, seed, recall, on_epoch, protocol)
@@ -128,7 +151,7 @@ def fold_results(
         new = list(takewhile(lambda split: recall(split) is None, waiting[: ahead()]))
         own = learner()
         group = new[: own.together([len(split.train) for split in new])]
-        yield from _trained(features, group, own, seed, on_epoch, protocol)
+        yield from _trained(features, group, own, seed, on_epoch, protocol, threshold)
         del waiting[: len(group)]
 
 
@@ -171,19 +194,37 @@ def conclude(
     splits = tuple(result.split for result in ordered)
     return CVResult(
         folds=tuple(ordered),
-        summary=_summary(features, splits, [result.y_score for result in ordered]),
+        summary=_summary(
+            *(features, splits, [result.y_score for result in ordered]),
+            [result.threshold for result in ordered],
+        ),
         baselines=baselines,
     )
 
 
 def baseline_summaries(
-    features: FeatureSet, splits: tuple[Split, ...], baselines: Mapping[str, Baseline]
+    features: FeatureSet,
+    splits: tuple[Split, ...],
+    baselines: Mapping[str, Baseline],
+    threshold: Threshold = "fixed",
 ) -> dict[str, Summary]:
-    """Score baselines, which know age and sex, on the folds of a cross-validation."""
-    return {
-        name: _summary(features, splits, _baseline_scores(features, splits, baseline))
-        for name, baseline in baselines.items()
-    }
+    """Score baselines, which know age and sex, on the folds of a cross-validation.
+
+    Their thresholds are chosen as the model's are, by the same records.
+    """
+    parts = [
+        held_out(split, features.y, features.subjects) if threshold != "fixed" else ()
+        for split in splits
+    ]
+    found = {}
+    for name, baseline in baselines.items():
+        thresholds = [
+            choose(of, features.y, _baseline_scores(features, of, baseline)) if of else THRESHOLD
+            for of in parts
+        ]
+        y_scores = _baseline_scores(features, splits, baseline)
+        found[name] = _summary(features, splits, y_scores, thresholds)
+    return found
 
 
 def _trained(
@@ -193,24 +234,68 @@ def _trained(
     seed: int,
     on_epoch: Callable[[Split, int], None],
     protocol: Protocol,
+    threshold: Threshold = "fixed",
 ) -> list[FoldResult]:
     """Train and score folds side by side."""
     started = time.perf_counter()
-    given = [_lesson(features, split, seed, protocol) for split in splits]
+    y, validates = features.y, len(splits[0].validation) > 0
+    thresholds = [THRESHOLD] * len(splits)
+    if threshold != "fixed" and not validates:
+        # before the folds' own trainings, which leave the learner as it scores
+        thresholds = [_inner_threshold(features, one, learner, seed, on_epoch) for one in splits]
+    given = [_lesson(features, split, _seed(seed, split), protocol) for split in splits]
     lessons, scored = zip(*given, strict=True)
     histories = learner.fit(lessons, lambda at, epoch: on_epoch(splits[at], epoch))
     y_scores = learner.predict(scored)
     for split, y_score in zip(splits, y_scores, strict=True):
         _check_finite(split, y_score)
+    if threshold != "fixed" and validates:
+        of_validation = learner.predict([lesson.X_validation for lesson in lessons])
+        thresholds = [
+            choose(held_out(split, y, features.subjects), y, [y_score])
+            for split, y_score in zip(splits, of_validation, strict=True)
+        ]
     seconds = (time.perf_counter() - started) / len(splits)
     return [
-        FoldResult(split, y_score, score(features.y[split.scored], y_score), history, seconds)
-        for split, y_score, history in zip(splits, y_scores, histories, strict=True)
+        FoldResult(split, y_score, score(y[split.scored], y_score, above), history, seconds, above)
+        for split, y_score, history, above in zip(
+            splits, y_scores, histories, thresholds, strict=True
+        )
     ]
 
 
+def _inner_threshold(
+    features: FeatureSet,
+    split: Split,
+    learner: Learner,
+    seed: int,
+    on_epoch: Callable[[Split, int], None],
+) -> float:
+    """Choose a threshold by folds inside the training part, side by side where they go so."""
+    parts = held_out(split, features.y, features.subjects)
+    left = [
+        _lesson(features, part, _seed(seed, split, at), HONEST)
+        for at, part in enumerate(parts, start=1)
+    ]
+    y_scores: list[npt.NDArray[np.float64]] = []
+    while left:
+        n = learner.together([len(lesson.y) for lesson, _ in left])
+        lessons, scored = zip(*left[:n], strict=True)
+        learner.fit(lessons, lambda at, epoch: on_epoch(split, 0))
+        y_scores += learner.predict(scored)
+        del left[:n]
+    for part, y_score in zip(parts, y_scores, strict=True):
+        _check_finite(part, y_score)
+    return choose(parts, features.y, y_scores)
+
+
+def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
+    """Return the seed of a fold's model, or of one inside its training part, numbered from 1."""
+    return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
+
+
 def _lesson(
-    features: FeatureSet, split: Split, seed: int, protocol: Protocol
+    features: FeatureSet, split: Split, own: np.random.SeedSequence, protocol: Protocol
 ) -> tuple[Lesson, Floats]:
     """Return what a fold teaches, and the inputs of the records that it scores."""
     train, validation, scored = filled(
@@ -220,7 +305,6 @@ def _lesson(
         features.X[split.scored],
     )
     y, subjects = features.y, features.subjects
-    own = np.random.SeedSequence([seed, split.repeat, split.fold])
     lesson = Lesson(
         *(train, y[split.train], subjects[split.train], validation, y[split.validation], own)
     )
@@ -242,23 +326,28 @@ def _check_finite(split: Split, y_score: npt.NDArray[np.float64]) -> None:
 
 
 def _baseline_scores(
-    features: FeatureSet, splits: tuple[Split, ...], baseline: Baseline
+    features: FeatureSet, splits: Sequence[Split], baseline: Baseline
 ) -> list[npt.NDArray[np.float64]]:
     X, y = features.age_and_sex, features.y
     return [baseline(X[split.train], y[split.train], X[split.scored]) for split in splits]
 
 
 def _summary(
-    features: FeatureSet, splits: tuple[Split, ...], y_scores: list[npt.NDArray[np.float64]]
+    features: FeatureSet,
+    splits: tuple[Split, ...],
+    y_scores: list[npt.NDArray[np.float64]],
+    thresholds: list[float],
 ) -> Summary:
     y = features.y
     scores = [
-        score(y[split.scored], y_score) for split, y_score in zip(splits, y_scores, strict=True)
+        score(y[split.scored], y_score, above)
+        for split, y_score, above in zip(splits, y_scores, thresholds, strict=True)
     ]
     mean, std = mean_and_std(scores)
     scored = np.concatenate([split.scored for split in splits])
     subjects = features.subjects[scored]
-    pooled = bootstrap_intervals(y[scored], np.concatenate(y_scores), subjects)
+    of_each = np.repeat(thresholds, [len(split.scored) for split in splits])
+    pooled = bootstrap_intervals(y[scored], np.concatenate(y_scores), subjects, of_each)
     if all(np.ptp(y_score) == 0 for y_score in y_scores):
         # a constant of each fold ranks nothing; pooled, the constants of the folds would, and
         # wrongly so: a fold with more positives leaves fewer to train on

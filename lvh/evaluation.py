@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lvh.crossval import CVResult, FoldResult, Summary
     from lvh.features import FeatureSet
     from lvh.fold_store import FoldStore
-    from lvh.folds import Split
+    from lvh.folds import Split, Threshold
     from lvh.training import Learner
 
 _PROGRAMS = 16  # kept, for trials that take turns
@@ -243,6 +243,7 @@ class _Evaluation:
         results = fold_results(
             *(features, order, self._learner, settings.seed, recall, on_epoch, ahead),
             protocol=settings.cv.protocol,
+            threshold=settings.cv.threshold,
         )
         for split in order:
             key = self._fold_key(split)
@@ -265,7 +266,8 @@ class _Evaluation:
 
         features, cohort = self.prepared.features, self.prepared.cohort
         folder = self.place.folder
-        result = conclude(features, self.done, _baselines(self.prepared))
+        baselines = _baselines(self.prepared, self.settings.cv.threshold)
+        result = conclude(features, self.done, baselines)
         result = self._tested(result, tracked, watch)
         artifacts.write_after(folder, features, result)
         figures.draw_all(result, features.y, f"{self.settings.name} on {cohort.name}", folder)
@@ -293,6 +295,7 @@ class _Evaluation:
                 *(self.prepared.features, splits, self._learner, settings.seed, len(null)),
                 protocol=settings.cv.protocol,
                 on_epoch=lambda split, epoch: tracked.check(),
+                threshold=settings.cv.threshold,
             )
             null.append(scores)
             store.keep(null)
@@ -387,18 +390,24 @@ def _prepared(data: Any, features: Any, cv: Any) -> Prepared:
     """Extract features and draw folds."""
     from lvh.features import FORMS
     from lvh.folds import splits
+    from lvh.threshold import held_out
 
     cohort = _cohort(data)
     extracted = FORMS[features.name].extract(cohort, features)
-    return Prepared(cohort, extracted, splits(extracted.y, extracted.subjects, cv))
+    y, subjects = extracted.y, extracted.subjects
+    found = splits(y, subjects, cv)
+    if cv.threshold != "fixed":
+        for split in found:
+            held_out(split, y, subjects)  # raises here what it would after the first trainings
+    return Prepared(cohort, extracted, found)
 
 
 @lru_cache(maxsize=_PREPARED)
-def _baselines(prepared: Prepared) -> "dict[str, Summary]":
+def _baselines(prepared: Prepared, threshold: "Threshold") -> "dict[str, Summary]":
     from lvh.crossval import baseline_summaries
     from lvh.models.baselines import BASELINES
 
-    return baseline_summaries(prepared.features, prepared.splits, BASELINES)
+    return baseline_summaries(prepared.features, prepared.splits, BASELINES, threshold)
 
 
 @lru_cache(maxsize=_PROGRAMS)

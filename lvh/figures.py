@@ -9,7 +9,6 @@ import numpy.typing as npt
 from lvh.calibration import calibration_curve, recalibration
 from lvh.crossval import CVResult
 from lvh.files import written_whole
-from lvh.metrics import THRESHOLD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -175,13 +174,16 @@ def _losses(ax: "Axes", result: CVResult) -> None:
 def _confusion_matrix(ax: "Axes", result: CVResult, y: npt.NDArray[np.int64]) -> None:
     from sklearn.metrics import confusion_matrix
 
-    counts = confusion_matrix(y[result.scored], result.y_score > THRESHOLD, labels=[0, 1])
+    counts = confusion_matrix(y[result.scored], result.y_pred, labels=[0, 1])
     ax.imshow(counts, cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(counts):
         dark = count > counts.max() / 2
         ax.text(column, row, str(count), ha="center", va="center", color="w" if dark else "k")
     ticks: dict[str, Any] = {"xticks": [0, 1], "yticks": [0, 1]}
-    ax.set(title=f"Out of fold, threshold {THRESHOLD}", xlabel="predicted", ylabel="label", **ticks)
+    thresholds = [fold.threshold for fold in result.folds]
+    bounds = dict.fromkeys((min(thresholds), max(thresholds)))  # one where they are equal
+    title = f"Out of fold, threshold {' to '.join(f'{one:.3g}' for one in bounds)}"
+    ax.set(title=title, xlabel="predicted", ylabel="label", **ticks)
     ax.set_xticklabels(["not LVH", "LVH"])
     ax.set_yticklabels(["not LVH", "LVH"], rotation=90, va="center")
 

@@ -15,7 +15,7 @@ from lvh.crossval import FoldResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.folds import Split
-from lvh.metrics import score
+from lvh.metrics import THRESHOLD, score
 from lvh.study import OutOfFold
 from lvh.training import History
 
@@ -63,6 +63,7 @@ class FoldStore:
             y_score=tuple(result.y_score.tolist()),
             history=result.history,
             seconds=result.seconds,
+            threshold=result.threshold,
         )
         # repr of a float, which json writes, reads back to the same bits
         text = json.dumps(asdict(kept), sort_keys=True, ensure_ascii=False)
@@ -83,7 +84,8 @@ class FoldStore:
             return None
         y_true = np.array(kept.y_true, dtype=np.int64)
         y_score = np.array(kept.y_score, dtype=np.float64)
-        return FoldResult(split, y_score, score(y_true, y_score), kept.history, kept.seconds)
+        metrics = score(y_true, y_score, kept.threshold)
+        return FoldResult(split, y_score, metrics, kept.history, kept.seconds, kept.threshold)
 
     def has(self, keys: list[str]) -> bool:
         """Return whether all of some folds are kept here."""
@@ -100,6 +102,7 @@ class FoldStore:
             subject=np.concatenate([np.array(one.subject, dtype=np.str_) for one in folds]),
             y_true=np.concatenate([np.array(one.y_true, dtype=np.int64) for one in folds]),
             y_score=np.concatenate([np.array(one.y_score) for one in folds]),
+            threshold=np.concatenate([np.full(len(one.record), one.threshold) for one in folds]),
         )
 
     def _kept(self, key: str) -> "_Kept | None":
@@ -139,6 +142,7 @@ class _Kept:
     y_score: tuple[float, ...]
     history: History
     seconds: float
+    threshold: float = THRESHOLD
 
 
 _FORMAT = TypeAdapter(_Kept)

@@ -14,6 +14,7 @@ from lvh.errors import InputError
 Indices = npt.NDArray[np.int64]
 Weights = Literal["fresh", "carried"]
 Epoch = Literal["last", "best_on_scored"]
+Threshold = Literal["fixed", "specificity_90"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ class CvSettings:
         epoch: Likewise.
         allow_leakage: Train under a protocol that leaks; its result never has a rank.
         permutations: Shuffles of the labels that a result is tested against; 0 for no test.
+        threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`, in
+            each fold the lowest that keeps 90 % of the negatives negative among records of its
+            training part that the model has not learned from, see `lvh.threshold`.
     """
 
     scheme: Literal["kfold", "stratified", "holdout"]
@@ -85,6 +89,7 @@ class CvSettings:
     epoch: Epoch = HONEST.epoch
     allow_leakage: Annotated[bool, Strict()] = False
     permutations: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
+    threshold: Threshold = "fixed"
 
     @property
     def protocol(self) -> Protocol:
@@ -193,6 +198,11 @@ def check_protocol(settings: CvSettings) -> None:
                 f"cv.{field}: {value} leaks, for {reason}. Expected {getattr(HONEST, field)}, or "
                 f"cv.{allow}=true for a run that is never ranked. Received: {value}, {allow}=false"
             )
+    if protocol.leaks and settings.threshold != "fixed":
+        raise InputError(
+            "cv.threshold: expected fixed under a protocol that leaks, which leaves no record to "
+            f"choose another by. Received: {settings.threshold}, {protocol.leakage}"
+        )
     if protocol.weights == "carried" and settings.scheme == "holdout":
         raise InputError(
             "cv.weights: expected fresh with cv.scheme=holdout, whose one fold has none before it "

@@ -15,7 +15,17 @@ from lvh.folds import Split, before
 from lvh.training import TrainSettings
 
 _DECIDING = (
-    *("cohort", "criteria", "folds", "inner", "augment", "backends", "training", "estimators"),
+    *(
+        "cohort",
+        "criteria",
+        "folds",
+        "inner",
+        "threshold",
+        "augment",
+        "backends",
+        "training",
+        "estimators",
+    ),
     *("metrics", "crossval"),
     *("sources", "features", "models"),
 )
@@ -84,6 +94,8 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
     if settings.is_network:
         groups["train"] = _deciding(settings.train)
     alone = {"seed": settings.seed, "backend": settings.backend}
+    if settings.cv.threshold != "fixed":
+        alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol
     return {name: asdict(group) for name, group in groups.items()} | alone
 

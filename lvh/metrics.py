@@ -9,7 +9,7 @@ Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 THRESHOLD = 0.5
-_SPECIFICITY = 0.9
+SPECIFICITY = 0.9
 EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
 
 
@@ -18,7 +18,8 @@ class Metrics:
     """Scores of one set of predictions; NaN where a score is not defined.
 
     Attributes:
-        accuracy: Share of correct predictions; positive is a score above .5, as in Keras.
+        accuracy: Share of correct predictions; positive is a score above the threshold, .5 as in
+            Keras unless another was chosen.
         precision: Positive predictive value; 0 where nothing is predicted positive.
         recall: Sensitivity.
         specificity: True negative rate.
@@ -26,7 +27,9 @@ class Metrics:
         ap: Average precision from the scores: sum over thresholds of (R_n - R_n-1) P_n.
         ap_thresholded: The same from the predictions 0 and 1, as the report has it.
         roc_auc: Area under the receiver operating characteristic.
-        recall_at_90: `sensitivity_at_specificity`, of 90 %.
+        recall_at_90: Highest sensitivity of the thresholds with a specificity of 90 % or more. Like
+            the area under the curve it describes a ranking: which threshold that is, these very
+            records tell. What one that was chosen beforehand is worth is `recall`, mostly lower.
         brier: Mean squared difference of score and label.
         loss: Mean binary cross-entropy, in nats.
     """
@@ -56,15 +59,17 @@ class Interval:
     high: float
 
 
-def score(y_true: Labels, y_score: Floats) -> Metrics:
+def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD) -> Metrics:
     """Score predictions, each record counting once.
 
     Args:
         y_true: Labels 0 and 1, shape (n,).
         y_score: Probabilities of 1, shape (n,).
+        threshold: Scores above it are predicted positive; one for all, or of each, shape (n,).
     """
     ones = np.ones((1, len(y_true)))
-    return Metrics(*(float(value[0]) for value in weighted_scores(y_true, y_score, ones)))
+    values = weighted_scores(y_true, y_score, ones, threshold)
+    return Metrics(*(float(value[0]) for value in values))
 
 
 def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
@@ -90,6 +95,7 @@ def bootstrap_intervals(
     y_true: Labels,
     y_score: Floats,
     subjects: npt.NDArray[np.str_],
+    threshold: float | Floats = THRESHOLD,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -104,6 +110,7 @@ def bootstrap_intervals(
         y_true: Labels, shape (n,).
         y_score: Scores, shape (n,).
         subjects: Subject of each prediction, shape (n,).
+        threshold: As in `score`; it is not chosen anew in a resample.
         level: Coverage.
         resamples: Number of resamples.
         seed: Of the resampling.
@@ -120,12 +127,13 @@ def bootstrap_intervals(
     rows_at_once = max(1, 2_000_000 // len(y_true))  # bounds memory on large cohorts
     parts = [
         weighted_scores(
-            y_true, y_score, draws[at : at + rows_at_once][:, member].astype(np.float64)
+            *(y_true, y_score, draws[at : at + rows_at_once][:, member].astype(np.float64)),
+            threshold,
         )
         for at in range(0, resamples, rows_at_once)
     ]
     tail = (1 - level) / 2
-    estimates = astuple(score(y_true, y_score))
+    estimates = astuple(score(y_true, y_score, threshold))
     intervals = {}
     for name, estimate, *values in zip(NAMES, estimates, *parts, strict=True):
         of_resamples = np.concatenate(values)
@@ -135,20 +143,23 @@ def bootstrap_intervals(
     return intervals
 
 
-def weighted_scores(y_true: Labels, y_score: Floats, weights: Floats) -> list[Floats]:
+def weighted_scores(
+    y_true: Labels, y_score: Floats, weights: Floats, threshold: float | Floats = THRESHOLD
+) -> list[Floats]:
     """Score predictions under several weightings at once, as a bootstrap needs them.
 
     Args:
         y_true: Labels 0 and 1, shape (n,).
         y_score: Probabilities of 1, shape (n,).
         weights: How often each prediction counts, 0 or more, shape (n_weightings, n).
+        threshold: As in `score`.
 
     Returns:
         One array of shape (n_weightings,) for each name in `NAMES`, in that order.
     """
     positive = weights * y_true
     negative = weights - positive
-    predicted = y_score > THRESHOLD
+    predicted = y_score > threshold
     total, p, n = weights.sum(axis=1), positive.sum(axis=1), negative.sum(axis=1)
     tp, fp = positive[:, predicted].sum(axis=1), negative[:, predicted].sum(axis=1)
     losses = _losses(y_true, y_score)
@@ -164,13 +175,13 @@ def weighted_scores(y_true: Labels, y_score: Floats, weights: Floats) -> list[Fl
         ap,
         ap_thresholded,
         roc_auc,
-        _sensitivity(*at_thresholds, _SPECIFICITY),
+        _sensitivity(*at_thresholds),
         _ratio(weights @ (y_score - y_true) ** 2, total),
         _ratio(weights @ losses, total),
     ]
 
 
-def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float) -> float:
+def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float = SPECIFICITY) -> float:
     """Return the lowest threshold that calls enough of the negatives negative.
 
     A score above it is positive, as in all scores here. It is a score of one of the negatives, the
@@ -178,8 +189,8 @@ def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float) -> flo
     nothing is interpolated. A lower threshold loses specificity, a higher one can only lose
     sensitivity.
 
-    Only for training or validation records, to be applied to the scored fold afterwards: one that
-    is chosen on the records it is scored on makes that score too good.
+    Only for records that are not scored by it: one that is chosen on the records it is scored on
+    makes that score too good.
 
     Args:
         y_true: Labels 0 and 1, shape (n,).
@@ -196,26 +207,6 @@ def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float) -> flo
     shares = np.arange(len(ascending) + 1) / len(ascending)
     needed = int(np.searchsorted(shares, specificity))
     return float(ascending[needed - 1]) if needed else -np.inf
-
-
-def sensitivity_at_specificity(y_true: Labels, y_score: Floats, specificity: float = 0.9) -> float:
-    """Return the highest sensitivity among the thresholds with some specificity or more.
-
-    It is a height of the receiver operating characteristic, and like the area below it describes a
-    ranking: its threshold, `chosen_threshold` on these very records, is known only afterwards. What
-    a threshold fixed beforehand is worth is another number, mostly lower.
-
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Scores, shape (n,).
-        specificity: Share of the negatives at or below the threshold, at least.
-
-    Returns:
-        Share of the positives above it; NaN where one of the labels is missing.
-    """
-    positive = y_true[None].astype(np.float64)
-    found = _sensitivity(*_cumulated(positive, 1 - positive, y_score), specificity)
-    return float(found[0])
 
 
 def binary_cross_entropy(y_true: Labels, y_score: Floats) -> float:
@@ -246,11 +237,11 @@ def _ranking(tp: Floats, fp: Floats) -> tuple[Floats, Floats]:
     return ap, _ratio((widths * height).sum(axis=1), (p * n)[:, 0])
 
 
-def _sensitivity(tp: Floats, fp: Floats, specificity: float) -> Floats:
+def _sensitivity(tp: Floats, fp: Floats) -> Floats:
     """Return the sensitivity at the lowest threshold that is specific enough."""
     p, n = tp[:, -1], fp[:, -1]
     # counts of whole records: a millionth is less than any, and more than a product is wrong by
-    allowed = fp <= (n * (1 - specificity))[:, None] + 1e-6
+    allowed = fp <= (n * (1 - SPECIFICITY))[:, None] + 1e-6
     highest = np.where(allowed, tp, 0).max(axis=1)
     return np.where(n > 0, _ratio(highest, p), np.nan)
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from lvh.crossval import fold_results
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.folds import Protocol, Split
+from lvh.folds import Protocol, Split, Threshold
 from lvh.metrics import Metrics, mean_and_std
 from lvh.training import Learner
 
@@ -64,6 +64,7 @@ def null_scores(
     number: int,
     protocol: Protocol,
     on_epoch: Callable[[Split, int], None],
+    threshold: Threshold = "fixed",
 ) -> Scores:
     """Cross-validate on shuffled labels; return the mean of each of `SCORES` over the folds.
 
@@ -75,10 +76,13 @@ def null_scores(
         number: Of the shuffle, which it decides with the seed.
         protocol: As of the run.
         on_epoch: Called with the split and the epochs done in it.
+        threshold: As of the run; it is chosen anew, by the shuffled labels.
     """
     given = replace(features, y=shuffled(features.y, features.subjects, seed, number))
     results = fold_results(
-        *(given, splits, learner, seed, lambda split: None, on_epoch), protocol=protocol
+        *(given, splits, learner, seed, lambda split: None, on_epoch),
+        protocol=protocol,
+        threshold=threshold,
     )
     mean, _ = mean_and_std([result.metrics for result in results])
     return {name: getattr(mean, name) for name in SCORES}

@@ -67,6 +67,7 @@ class OutOfFold:
         subject: Shape (n_rows,), str.
         y_true: Labels 0 and 1, shape (n_rows,).
         y_score: P(label = 1), shape (n_rows,).
+        threshold: Above which it is predicted positive, that of its fold, shape (n_rows,).
     """
 
     record: npt.NDArray[np.str_]
@@ -74,6 +75,7 @@ class OutOfFold:
     subject: npt.NDArray[np.str_]
     y_true: npt.NDArray[np.int64]
     y_score: npt.NDArray[np.float64]
+    threshold: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

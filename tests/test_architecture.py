@@ -19,6 +19,7 @@ ROOMS = {
     "metrics": {"errors"},
     "folds": {"errors"},
     "inner": {"errors", "folds"},
+    "threshold": {"errors", "folds", "inner", "metrics"},
     "models": {"criteria", "errors", "inner", "metrics"},
     "sources": {"cohort", "errors", "files"},
     "features": {"cohort", "criteria", "errors"},
@@ -26,7 +27,9 @@ ROOMS = {
     "backends": {"metrics", "errors"},
     "training": {"augment", "backends", "metrics", "errors"},
     "estimators": {"backends", "errors", "inner", "models", "training"},
-    "crossval": {"backends", "features", "folds", "training", "metrics", "errors"},
+    "crossval": {
+        *("backends", "features", "folds", "training", "metrics", "errors", "threshold"),
+    },
     "racing": {"errors"},
     "permutation": {"crossval", "features", "files", "folds", "metrics", "training"},
     "study": set(),
@@ -43,7 +46,9 @@ ROOMS = {
         *("errors", "features", "folds", "metrics", "models", "search", "sources", "tracking"),
         *("backends", "training"),
     },
-    "console": {"cohort", "config", "crossval", "features", "folds", "metrics", "tracking"},
+    "console": {
+        *("cohort", "config", "crossval", "features", "folds", "metrics", "threshold", "tracking"),
+    },
     "evaluation": {
         "study",
         *("artifacts", "cohort", "config", "console", "crossval", "errors", "features", "figures"),
@@ -56,6 +61,7 @@ ROOMS = {
             "backends",
             "estimators",
             "sources",
+            "threshold",
             "tracking",
             "training",
         ),

@@ -174,6 +174,11 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["cv.weights=carried"], ["cv.weights: carried leaks", "cv.allow_leakage=true"]),
         (["cv.epoch=best_on_scored"], ["cv.epoch: best_on_scored leaks", "cv.allow_leakage=true"]),
         (["cv.weights=stale"], ["cv.weights", "'fresh' or 'carried'", "'stale'"]),
+        (["cv.threshold=0.4"], ["cv.threshold", "'fixed' or 'specificity_90'", "0.4"]),
+        (
+            ["cv.threshold=specificity_90", "cv.weights=carried", "cv.allow_leakage=true"],
+            ["cv.threshold: expected fixed", "specificity_90, carried weights"],
+        ),
         (["cv.allow_leakage=1"], ["cv.allow_leakage", "boolean"]),
         (
             ["cv.weights=carried", "cv.allow_leakage=true", "search.race=true"],

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -81,6 +81,28 @@ def test_a_fold_comes_back_to_the_bit(tmp_path_factory, y_score, losses, validat
     assert repr(again.history) == repr(kept.history)
     assert again.seconds == kept.seconds
     assert again.split is kept.split
+
+
+def test_a_fold_is_scored_by_its_own_threshold_again(store):
+    plain = fold([0.1, 0.2, 0.3, 0.4])
+    metrics = score(np.array([0, 1, 0, 1]), plain.y_score, 0.15)
+    kept = replace(plain, metrics=metrics, threshold=0.15)
+    assert metrics != plain.metrics
+    keep(store, KEY, kept)
+    keep(store, OTHER, plain)
+    again = store.recall(KEY, kept.split)
+    assert (again.metrics, again.threshold) == (metrics, 0.15)
+    assert again.y_pred.tolist() == [False, True, True, True]
+    assert store.predictions([OTHER, KEY]).threshold.tolist() == [0.5] * 4 + [0.15] * 4
+
+
+def test_a_fold_that_was_kept_before_thresholds_were_chosen_has_the_fixed_one(store):
+    kept = fold([0.1, 0.2, 0.3, 0.4])
+    keep(store, KEY, kept)
+    content = json.loads(store.path(KEY).read_text().splitlines()[1])
+    del content["threshold"]
+    store.path(KEY).write_text(sealed(content))
+    assert store.recall(KEY, kept.split).threshold == 0.5
 
 
 def test_an_undefined_score_is_kept_as_such(store):

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 import lvh
 from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.folds import CvSettings, Split, splits
-from lvh.identity import _DECIDING, code_version, fold_key, run_key
+from lvh.identity import _DECIDING, code_version, deciding, fold_key, run_key
 
 PACKAGE = Path(lvh.__file__).parent
 SPLIT = Split(0, 1, np.arange(10), np.arange(10, 12), np.arange(12, 15))
@@ -204,7 +204,15 @@ for name in ["", *sys.argv[2:]]:
 """
 
 DECIDE = [
-    *("cohort.py", "criteria.py", "folds.py", "inner.py", "training.py", "estimators.py"),
+    *(
+        "cohort.py",
+        "criteria.py",
+        "folds.py",
+        "inner.py",
+        "threshold.py",
+        "training.py",
+        "estimators.py",
+    ),
     *("metrics.py", "crossval.py", "models/svm.py"),
     *("sources/synthetic.py", "features/ntp.py", "features/base.py", "models/cnn.py"),
     *("models/baselines.py", "models/new.py", "backends/tensorflow.py"),
@@ -239,6 +247,13 @@ def test_what_decides_rests_on_nothing_that_is_not_in_the_version():
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.ImportFrom) and node.module.startswith("lvh."):
                     assert node.module.split(".")[1] in {*_DECIDING, "errors", "files"}, file
+
+
+def test_a_chosen_threshold_changes_the_key_and_the_fixed_one_is_not_in_it(dnn):
+    chosen = settings("data=synthetic", "cv.threshold=specificity_90")
+    assert fold_key(chosen, "data", SPLIT) != fold_key(dnn, "data", SPLIT)
+    assert run_key(chosen, "data", (SPLIT,)) != run_key(dnn, "data", (SPLIT,))
+    assert {**deciding(dnn), "threshold": "specificity_90"} == deciding(chosen)
 
 
 @pytest.fixture(scope="module")

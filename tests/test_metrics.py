@@ -16,7 +16,6 @@ from lvh.metrics import (
     chosen_threshold,
     mean_and_std,
     score,
-    sensitivity_at_specificity,
     weighted_scores,
 )
 
@@ -192,37 +191,24 @@ class TestMeanAndStd:
 
 
 class TestSpecificity:
-    @pytest.mark.parametrize("decimals", [1, 2, 15])
-    @pytest.mark.parametrize("specificity", [0, 0.3, 0.7, 0.9, 0.95, 1])
-    @pytest.mark.parametrize("seed", range(5))
-    def test_sensitivity_is_that_of_scikit_learns_curve(self, seed, specificity, decimals):
-        y_true, y_score = predictions(seed, decimals=decimals)
-        fpr, tpr, _ = oracle.roc_curve(y_true, y_score, drop_intermediate=False)
-
-        found = sensitivity_at_specificity(y_true, y_score, specificity)
-
-        # 1 - fpr is rounded, the shares of negatives that it stands for are 1/30 apart
-        assert found == pytest.approx(tpr[1 - fpr >= specificity - 1e-9].max(), rel=ROUNDING)
-
     @pytest.mark.parametrize(
-        ("specificity", "threshold", "sensitivity"),
+        ("specificity", "threshold"),
         [
-            (0, -np.inf, 1),
-            (0.01, 0.1, 1),
-            (0.25, 0.1, 1),
-            (0.26, 0.2, 1),
-            (0.5, 0.2, 1),
-            (0.75, 0.4, 2 / 3),  # one positive has this very score: it is not above it
-            (0.76, 0.8, 1 / 3),
-            (1, 0.8, 1 / 3),
+            (0, -np.inf),
+            (0.01, 0.1),
+            (0.25, 0.1),
+            (0.26, 0.2),
+            (0.5, 0.2),
+            (0.75, 0.4),
+            (0.76, 0.8),
+            (1, 0.8),
         ],
     )
-    def test_by_hand(self, specificity, threshold, sensitivity):
+    def test_by_hand(self, specificity, threshold):
         y_true = np.array([0, 1, 0, 1, 0, 1, 0])
         y_score = np.array([0.4, 0.4, 0.1, 0.7, 0.2, 0.9, 0.8])
 
         assert chosen_threshold(y_true, y_score, specificity) == threshold
-        assert sensitivity_at_specificity(y_true, y_score, specificity) == sensitivity
 
     @pytest.mark.parametrize("n", range(1, 41))
     def test_rounding_asks_for_no_negative_more(self, n):
@@ -233,34 +219,67 @@ class TestSpecificity:
 
         assert found == y_score.tolist()
 
+    @pytest.mark.parametrize("decimals", [1, 2, 15])
+    @pytest.mark.parametrize("seed", range(10))
+    def test_on_the_records_that_chose_it_recall_is_that_at_90(self, seed, decimals):
+        y_true, y_score = predictions(seed, decimals=decimals)
+
+        found = score(y_true, y_score, chosen_threshold(y_true, y_score))
+
+        assert found.specificity >= 0.9
+        assert found.recall == pytest.approx(found.recall_at_90, rel=ROUNDING)
+
     def test_equal_scores_share_their_side(self):
         y_true, y_score = np.array([0, 0, 0, 1, 1]), np.full(5, 0.3)
 
         assert chosen_threshold(y_true, y_score, 0.5) == 0.3
-        assert sensitivity_at_specificity(y_true, y_score, 0.5) == 0
+        assert score(y_true, y_score).recall_at_90 == 0
 
     def test_a_threshold_holds_for_other_records(self):
         y_true, y_score = predictions(1, n=2000, decimals=15)
-        threshold = chosen_threshold(y_true[:1000], y_score[:1000], 0.9)
+        threshold = chosen_threshold(y_true[:1000], y_score[:1000])
 
-        negative = y_score[1000:][y_true[1000:] == 0]
+        found = score(y_true[1000:], y_score[1000:], threshold)
+
         # of about 500 negatives each, twice: a standard deviation of .013 and .013
-        assert (negative <= threshold).mean() == pytest.approx(0.9, abs=0.06)
+        assert found.specificity == pytest.approx(0.9, abs=0.06)
 
-    def test_the_default_asks_for_nine_in_ten(self):
-        y_true, y_score = predictions(0)
-
-        assert sensitivity_at_specificity(y_true, y_score) == sensitivity_at_specificity(
-            y_true, y_score, 0.9
-        )
-
-    def test_one_class_leaves_it_undefined(self):
+    def test_without_negatives_there_is_none(self):
         y_score = np.array([0.9, 0.6, 0.2])
 
-        assert math.isnan(chosen_threshold(np.ones(3, int), y_score, 0.9))
-        assert math.isnan(sensitivity_at_specificity(np.ones(3, int), y_score))
+        assert math.isnan(chosen_threshold(np.ones(3, int), y_score))
         assert chosen_threshold(np.zeros(3, int), y_score, 0.5) == 0.6
-        assert math.isnan(sensitivity_at_specificity(np.zeros(3, int), y_score))
+
+
+class TestThreshold:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_predictions_by_another_one_are_scored_as_scikit_learn_does(self, seed):
+        y_true, y_score = predictions(seed)
+        threshold = np.random.default_rng(seed).uniform(0, 1, 60)
+
+        found, fixed = score(y_true, y_score, threshold), score(y_true, y_score)
+
+        y_pred = y_score > threshold
+        assert found.accuracy == pytest.approx(oracle.accuracy_score(y_true, y_pred))
+        assert found.precision == pytest.approx(oracle.precision_score(y_true, y_pred))
+        assert found.recall == pytest.approx(oracle.recall_score(y_true, y_pred))
+        assert found.f1 == pytest.approx(oracle.f1_score(y_true, y_pred))
+        ap = oracle.average_precision_score(y_true, y_pred)
+        assert found.ap_thresholded == pytest.approx(ap)
+        for name in ("ap", "roc_auc", "recall_at_90", "brier", "loss"):
+            assert getattr(found, name) == getattr(fixed, name)
+
+    def test_intervals_keep_the_threshold_of_each_prediction(self):
+        """Two folds, one of which scores .3 higher all along, and has a threshold .3 higher."""
+        y_true, y_score = predictions(2, n=150, decimals=15)
+        higher = np.where(np.arange(150) < 70, 0.3, 0.0)
+
+        found = bootstrap_intervals(y_true, y_score + higher, names(150), 0.5 + higher)
+
+        plain = bootstrap_intervals(y_true, y_score, names(150))
+        for name in ("accuracy", "precision", "recall", "specificity", "f1", "ap_thresholded"):
+            assert found[name] == plain[name]
+        assert found["ap"] != plain["ap"]
 
 
 def names(n):

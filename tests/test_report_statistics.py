@@ -76,6 +76,7 @@ def make_predictions(y_score, y_true, subjects=None, repeat=None):
         np.array([f"s{at:04d}" for at in range(n)]) if subjects is None else np.asarray(subjects),
         np.asarray(y_true, np.int64),
         np.asarray(y_score, np.float64),
+        np.full(n, 0.5),
     )
 
 
@@ -379,6 +380,18 @@ class TestBiasCorrected:
         assert found.naive == pytest.approx(max(naive) if sign == 1 else min(naive))
         assert naive[found.naive_number] == pytest.approx(found.naive)
         assert (found.n_subjects, found.n_rows) == (60, 60)
+
+    def test_each_prediction_has_the_threshold_of_its_fold(self):
+        study = predicted([0.5, 0.7, 0.6], n=60, objective="accuracy")
+        higher = np.repeat([0.0, 0.2, 0.4], 20)
+        moved = {
+            number: replace(one, y_score=one.y_score + higher, threshold=one.threshold + higher)
+            for number, one in study.predictions.items()
+        }
+
+        found = bias_corrected(replace(study, predictions=moved), resamples=50)
+
+        assert found == bias_corrected(study, resamples=50)
 
     def test_records_of_a_subject_stay_together(self):
         study = predicted([0.5, 0.7], n=60)

@@ -45,12 +45,14 @@ class _Shared:
         numbers: Of the trials.
         y_true: As each trial has them, shape (n_trials, n_rows).
         y_score: Shape (n_trials, n_rows).
+        threshold: Of each score, shape (n_trials, n_rows).
         subject: Shape (n_rows,).
     """
 
     numbers: tuple[int, ...]
     y_true: npt.NDArray[np.int64]
     y_score: Floats
+    threshold: Floats
     subject: npt.NDArray[np.str_]
 
 
@@ -124,6 +126,7 @@ def _shared(study: StudyResult) -> _Shared:
         numbers=numbers,
         y_true=np.array([one.y_true[of] for one, of in zip(ones, at, strict=True)]),
         y_score=np.array([one.y_score[of] for one, of in zip(ones, at, strict=True)]),
+        threshold=np.array([one.threshold[of] for one, of in zip(ones, at, strict=True)]),
         subject=ones[0].subject[at[0]],
     )
 
@@ -170,7 +173,7 @@ def _scores(shared: _Shared, objective: Objective, weights: Floats) -> Floats:
 
 
 def _score(shared: _Shared, at: int, objective: Objective, weights: Floats) -> Floats:
-    scores = weighted_scores(shared.y_true[at], shared.y_score[at], weights)
+    scores = weighted_scores(shared.y_true[at], shared.y_score[at], weights, shared.threshold[at])
     return scores[NAMES.index(objective.name)]
 
 

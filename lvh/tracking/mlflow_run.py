@@ -113,7 +113,12 @@ class MlflowRun:
         )
         history = fold.history
         metrics = _metrics(
-            {**asdict(fold.metrics), "seconds": fold.seconds, "kept_epoch": history.kept_epoch}
+            {
+                **asdict(fold.metrics),
+                "seconds": fold.seconds,
+                "kept_epoch": history.kept_epoch,
+                "threshold": fold.threshold,
+            }
         )
         curves = {
             "train_loss": history.loss,

@@ -1,0 +1,270 @@
+"""Thresholds chosen inside the training part: honest, and what a reader finds of them."""
+
+import csv
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from conftest import command
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_curve
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lvh.crossval import CVResult, baseline_summaries, conclude, fold_results
+from lvh.errors import InputError
+from lvh.estimators import EstimatorLearner
+from lvh.features import FeatureSet
+from lvh.folds import CvSettings, splits
+from lvh.metrics import bootstrap_intervals, score
+from lvh.models.baselines import BASELINES
+from lvh.models.logistic import LogisticSettings, build
+from lvh.permutation import null_scores
+from lvh.threshold import held_out
+from lvh.training import History
+
+RANKING = ("ap", "roc_auc", "recall_at_90", "brier", "loss")
+
+
+@dataclass
+class Memory:
+    """Knows what it has learned by heart; of other records it says what their first input does."""
+
+    fits: list = field(default_factory=list)
+    n_parameters: int = 0
+
+    def together(self, sizes):
+        return len(sizes)
+
+    def fit(self, lessons, on_epoch):
+        self.fits.append([lesson.seed.entropy for lesson in lessons])
+        self._known = [
+            {tuple(row): label for row, label in zip(lesson.X.tolist(), lesson.y, strict=True)}
+            for lesson in lessons
+        ]
+        for at in range(len(lessons)):
+            on_epoch(at, 1)
+        return [History((0.5,), (0.5,), (), (), 1)] * len(lessons)
+
+    def predict(self, parts):
+        return [
+            np.array([float(known.get(tuple(row), 1 / (1 + np.exp(-row[0])))) for row in part])
+            for known, part in zip(self._known, [part.tolist() for part in parts], strict=True)
+        ]
+
+
+def logistic() -> EstimatorLearner:
+    return EstimatorLearner(lambda *given: build(LogisticSettings("logistic", 1.0), (), *given), 1)
+
+
+def features(n: int = 120, a_subject: int = 1, effect: float = 1.0) -> FeatureSet:
+    random = np.random.default_rng(0)
+    y = np.repeat(np.arange(n // a_subject) % 2, a_subject)
+    X = random.normal(size=(n, 3)).astype(np.float32) + np.float32(effect) * y[:, None]
+    return FeatureSet(
+        *("tabular", X.astype(np.float32), y, ("a", "b", "c"), tuple(map(str, range(n)))),
+        np.array([f"s{at // a_subject}" for at in range(n)]),
+        np.column_stack([random.uniform(20, 80, n) + 20 * y, random.integers(0, 2, n)]),
+    )
+
+
+def cv(**changes) -> CvSettings:
+    given = CvSettings("stratified", 4, 1, 123, 0.2, 0.0, threshold="specificity_90")
+    return replace(given, **changes)
+
+
+def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
+    folds = splits(data.y, data.subjects, settings)
+    results = fold_results(
+        *(data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None),
+        threshold=settings.threshold,
+    )
+    baselines = baseline_summaries(data, folds, BASELINES, settings.threshold)
+    return conclude(data, list(results), baselines)
+
+
+@pytest.mark.parametrize("a_subject", [1, 3])
+def test_inner_folds_are_of_the_training_part_and_keep_subjects_whole(a_subject):
+    data = features(a_subject=a_subject)
+    for split in splits(data.y, data.subjects, cv()):
+        parts = held_out(split, data.y, data.subjects)
+        assert len(parts) == 5
+        scored = np.concatenate([part.scored for part in parts])
+        assert sorted(scored) == split.train.tolist()
+        for part in parts:
+            assert sorted([*part.train, *part.scored]) == split.train.tolist()
+            assert not set(data.subjects[part.train]) & set(data.subjects[part.scored])
+
+
+def test_where_there_are_validation_records_they_choose():
+    data = features()
+    learner = Memory()
+    result = run(learner, data, cv(validation=0.25))
+    assert len(learner.fits) == 1  # all folds at once, and no training more
+    for fold in result.folds:
+        (part,) = held_out(fold.split, data.y, data.subjects)
+        assert part.scored.tolist() == fold.split.validation.tolist()
+        negative = part.scored[data.y[part.scored] == 0]
+        shares = 1 / (1 + np.exp(-data.X[negative, 0].astype(float)))
+        expected = np.sort(shares)[int(np.ceil(0.9 * len(negative))) - 1]
+        assert fold.threshold == pytest.approx(expected, rel=1e-12)
+
+
+def test_inner_folds_give_the_threshold_that_scikit_learn_gives_by_hand():
+    data = features()
+    result = run(logistic(), data, cv())
+    for fold in result.folds:
+        X, y = data.X[fold.split.train].astype(float), data.y[fold.split.train]
+        state = int(np.random.SeedSequence([0, fold.split.fold]).generate_state(1)[0])
+        y_score = np.empty(len(y))
+        for others, own in StratifiedKFold(5, shuffle=True, random_state=state).split(X, y):
+            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000))
+            y_score[own] = model.fit(X[others], y[others]).predict_proba(X[own])[:, 1]
+        fpr, tpr, _ = roc_curve(y, y_score, drop_intermediate=False)
+        best = tpr[fpr <= 0.1 + 1e-9].max()
+        assert (y_score[y == 1] > fold.threshold).mean() == pytest.approx(best)
+        assert (y_score[y == 0] <= fold.threshold).mean() >= 0.9
+        assert fold.threshold in y_score[y == 0]
+
+
+def test_a_model_that_knows_its_records_by_heart_keeps_its_specificity():
+    """By the records that it learned, any threshold from 0 on would do."""
+    result = run(Memory(), features(2000), cv())
+    # of 1000 negatives twice: a standard deviation of .0095 and .0095
+    assert result.summary.pooled["specificity"].estimate == pytest.approx(0.9, abs=0.04)
+    assert 0.2 < result.summary.pooled["recall"].estimate < 0.8
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.25])
+@pytest.mark.parametrize("learner", [Memory, logistic])
+def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
+    """Wild values and flipped labels in a scored fold move those of the others alone."""
+    data, settings = features(), cv(validation=validation)
+    first = run(learner(), data, settings)
+    scored = first.folds[2].split.scored
+    X, y = data.X.copy(), data.y.copy()
+    X[scored], y[scored] = X[scored] + 3, 1 - y[scored]
+    folds = [fold.split for fold in first.folds]  # they are drawn by label
+
+    def thresholds(of: FeatureSet) -> list[float]:
+        results = fold_results(
+            *(of, folds, learner, 0, lambda split: None, lambda split, epoch: None),
+            threshold="specificity_90",
+        )
+        return [result.threshold for result in results]
+
+    poisoned = thresholds(replace(data, X=X, y=y))
+    clean = [fold.threshold for fold in first.folds]
+    assert thresholds(data) == clean
+    assert [at for at in range(4) if poisoned[at] == clean[at]] == [2]  # the poison was there
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.25])
+def test_it_changes_the_predictions_and_nothing_else(validation):
+    data = features()
+    chosen = run(logistic(), data, cv(validation=validation))
+    fixed = run(logistic(), data, cv(validation=validation, threshold="fixed"))
+    np.testing.assert_array_equal(chosen.y_score, fixed.y_score)
+    assert {fold.threshold for fold in fixed.folds} == {0.5}
+    assert len({fold.threshold for fold in chosen.folds}) == 4
+    for one, other in zip(chosen.folds, fixed.folds, strict=True):
+        assert one.history == other.history
+        assert one.metrics == score(data.y[one.split.scored], one.y_score, one.threshold)
+        for name in RANKING:
+            assert getattr(one.metrics, name) == getattr(other.metrics, name)
+    assert chosen.summary.mean.specificity > fixed.summary.mean.specificity
+    of_each = np.concatenate([np.full(len(f.split.scored), f.threshold) for f in chosen.folds])
+    assert chosen.summary.pooled == bootstrap_intervals(
+        data.y[chosen.scored], chosen.y_score, data.subjects[chosen.scored], of_each
+    )
+    assert chosen.y_pred.tolist() == (chosen.y_score > of_each).tolist()
+
+
+def test_trainings_inside_have_seeds_of_their_own_and_go_side_by_side():
+    learner = Memory()
+    run(learner, features(), cv())
+    assert [len(group) for group in learner.fits] == [5] * 4 + [4]
+    seeds = [tuple(entropy) for group in learner.fits for entropy in group]
+    assert len(set(seeds)) == 24
+    assert seeds[-4:] == [(0, 0, fold) for fold in range(4)]  # as without a threshold
+
+
+def test_baselines_have_theirs_chosen_too():
+    result = run(logistic(), features(1000), cv())
+    no_skill, age_and_sex = (result.baselines[name] for name in ("no skill", "age + sex"))
+    assert (no_skill.mean.recall, no_skill.mean.specificity) == (0, 1)
+    assert age_and_sex.pooled["specificity"].estimate == pytest.approx(0.9, abs=0.05)
+
+
+def test_shuffled_labels_have_theirs_chosen_too():
+    data = features(effect=2.0)
+    folds = splits(data.y, data.subjects, cv())
+    given = (data, folds, logistic, 0, 0)
+    found = [
+        null_scores(*given, cv().protocol, lambda split, epoch: None, threshold)
+        for threshold in ("fixed", "specificity_90")
+    ]
+    assert found[0]["ap"] == found[1]["ap"]
+    assert found[0]["accuracy"] != found[1]["accuracy"]
+
+
+def test_too_few_records_to_choose_by_are_told():
+    data = features(16)
+    (split, *_) = splits(data.y, data.subjects, cv(folds=2))
+    with pytest.raises(
+        InputError, match=r"cv\.threshold: expected 5 .* Received: 4 positive and 4"
+    ):
+        held_out(split, data.y, data.subjects)
+    positive = replace(split, validation=np.flatnonzero(data.y == 1)[:3])
+    with pytest.raises(InputError, match=r"a negative among the validation .* Received: 3 records"):
+        held_out(positive, data.y, data.subjects)
+
+
+SMALL = ("data=synthetic", "data.records=60", "features=voltage", "cv.folds=3")
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
+    """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
+    nested = ("model=chosen", "model.candidates=[logistic C:0.01,logistic C:1]", "model.folds=3")
+    given = (*SMALL, *nested, "cv.scheme=stratified", "cv.threshold=specificity_90")
+    done = command(*given, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert "90% specificity by 5 more trainings" in done.out
+    folder = done.folder()
+    thresholds = {row["fold"]: float(row["threshold"]) for row in rows(folder / "folds.csv")}
+    assert len(set(thresholds.values())) == 3
+    for row in rows(folder / "predictions.csv"):
+        assert int(row["y_pred"]) == (float(row["y_score"]) > thresholds[row["fold"]])
+    (header,) = (line for line in done.out.splitlines() if "threshold   accuracy" in line)
+    assert header.split() == ["scored", "threshold", "accuracy", "specificity", "recall", "ap"]
+    assert f"{thresholds['1']:.3f}" in done.out
+    recorded = {run.data.metrics["threshold"] for run in done.runs("tags.level = 'fold'")}
+    assert recorded == set(thresholds.values())
+    again = command(*given, f"hydra.run.dir={tmp_path / 'again'}", cwd=tmp_path)
+    assert "3 of 3 folds are done already" in again.out
+    assert rows(tmp_path / "again" / "folds.csv") == rows(folder / "folds.csv")
+
+
+def test_a_network_chooses_by_inner_folds_and_by_validation_records(tmp_path):
+    given = (*SMALL, "tracking=off", "train.epochs=3", "cv.threshold=specificity_90")
+    for name, more in {"inner": [], "validation": ["cv.validation=0.3"]}.items():
+        done = command(*given, *more, f"hydra.run.dir={tmp_path / name}", cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert len({row["threshold"] for row in rows(tmp_path / name / "folds.csv")}) == 3
+    assert "90% specificity by validation records" in done.out
+
+
+def test_what_cannot_choose_is_refused_before_any_work(tmp_path):
+    small = ("data=synthetic", "data.records=12", "features=voltage", "model=logistic")
+    done = command(*small, "cv.folds=2", "cv.threshold=specificity_90", cwd=tmp_path)
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert "cv.threshold: expected 5 subjects or more of each class" in line
+    assert not (tmp_path / "mlflow.db").exists()
