@@ -220,29 +220,48 @@ def _state(state: int, fold: int) -> int:
     return int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
 
 
+def stratified(positive: Indices, n_folds: int, state: int) -> Indices:
+    """Deal subjects to folds of equal prevalence, as scikit-learn's `StratifiedKFold` does.
+
+    Args:
+        positive: 1 or 0 for each subject, shape (n_subjects,).
+        n_folds: How many.
+        state: Of the draw.
+
+    Returns:
+        The fold of each subject, shape (n_subjects,).
+    """
+    random, folds = np.random.RandomState(state), np.empty(len(positive), np.int64)
+    first = positive == positive[0]
+    turns = np.arange(len(positive)) % n_folds
+    for own, some in zip((first, ~first), np.split(turns, [first.sum()]), strict=True):
+        folds[own] = random.permutation(np.sort(some))
+    return folds
+
+
+def _plain(n_subjects: int, n_folds: int, state: int) -> Indices:
+    """Deal subjects to folds as scikit-learn's `KFold` does."""
+    order, folds = np.random.RandomState(state).permutation(n_subjects), np.empty(n_subjects, int)
+    for fold, part in enumerate(np.array_split(order, n_folds)):
+        folds[part] = fold
+    return folds
+
+
 def _subject_splits(
     positive: Indices, settings: CvSettings, state: int
 ) -> Iterator[tuple[Indices, Indices]]:
-    """Yield the subjects that train and those that are scored, each in ascending order.
+    """Yield the subjects that train and those that are scored.
 
-    They are scikit-learn's `KFold`, `StratifiedKFold` and `ShuffleSplit` to the record (there is a
-    test), without the second that importing it takes before the first step.
+    All draws are scikit-learn's to the record (there is a test), without the second that importing
+    it takes before the first step.
     """
     if settings.scheme == "holdout":
         yield _drawn(len(positive), settings.test_size, state, "test_size")
         return
-    random = np.random.RandomState(state)
-    folds = np.empty(len(positive), np.int64)
     if settings.scheme == "stratified":
-        first = positive == positive[0]
-        turns = np.arange(len(positive)) % settings.folds
-        for own, some in zip((first, ~first), np.split(turns, [first.sum()]), strict=True):
-            folds[own] = random.permutation(np.sort(some))
+        folds = stratified(positive, settings.folds, state)
     else:
-        order = np.arange(len(positive))
-        random.shuffle(order)
-        for fold, part in enumerate(np.array_split(order, settings.folds)):
-            folds[part] = fold
+        folds = _plain(len(positive), settings.folds, state)
     for fold in range(settings.folds):
         yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
@@ -255,7 +274,7 @@ def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indi
 
 
 def _drawn(n: int, share: float, state: int, field: str) -> tuple[Indices, Indices]:
-    """Draw a share of n subjects; return the others, and those drawn."""
+    """Draw a share of n subjects as `ShuffleSplit` does; return the others, and those drawn."""
     if math.ceil(share * n) >= n:
         raise InputError(
             f"cv.{field}: expected a share that leaves subjects to train on. "

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import InputError
-from lvh.folds import Indices, by_subject
+from lvh.folds import Indices, by_subject, stratified
 
 Subjects = npt.NDArray[np.str_]
 
@@ -16,7 +16,7 @@ Subjects = npt.NDArray[np.str_]
 class InnerFolds:
     """Stratified folds that keep subjects whole; what scikit-learn takes as `cv`.
 
-    Subjects are split as `lvh.folds.splits` does it: with one record each, these are the folds of
+    Subjects are dealt as `lvh.folds.splits` does it: with one record each, these are the folds of
     scikit-learn's StratifiedKFold. Its StratifiedGroupKFold would draw others.
 
     Attributes:
@@ -46,14 +46,11 @@ class InnerFolds:
         Raises:
             InputError: Fewer subjects of either class than folds.
         """
-        from sklearn.model_selection import StratifiedKFold
-
         subject_of, positive = by_subject(y, self.subjects)
         self._check_enough(int(positive.sum()), int((1 - positive).sum()))
-        folds = StratifiedKFold(self.n_folds, shuffle=True, random_state=self.random_state)
-        for _, inside in folds.split(positive, positive):
-            held_out = np.isin(subject_of, inside)
-            yield np.nonzero(~held_out)[0], np.nonzero(held_out)[0]
+        folds = stratified(positive, self.n_folds, self.random_state)[subject_of]
+        for fold in range(self.n_folds):
+            yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Return the number of folds."""
