@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lvh.errors import InputError
-from lvh.models.chosen import ChosenSettings, build, parsed
+from lvh.models.candidates import parsed
+from lvh.models.chosen import ChosenSettings, build
 
 STRENGTHS = (0.001, 0.03, 1.0, 30.0)
 NAMES = tuple("abcdefgh")
@@ -98,9 +99,9 @@ def test_a_bad_candidate_is_told(candidates, told):
 
 
 def test_a_candidate_is_a_model_with_its_settings():
-    machine = parsed("svm gamma:null C:3").settings
+    texts = ("svm gamma:null C:3", "trees trees:20 min_samples_leaf:2 max_features:0.5")
+    machine, trees = (one.settings for one in parsed("model.candidates", texts))
     assert (machine.C, machine.gamma) == (3.0, None)
-    trees = parsed("trees trees:20 min_samples_leaf:2 max_features:0.5").settings
     assert (trees.trees, trees.min_samples_leaf, trees.max_features) == (20, 2, 0.5)
 
 

@@ -135,7 +135,8 @@ def test_only_options_of_groups_are_quoted(typed, expected):
             ["model=vgg"],
             [
                 "model=vgg",
-                "cnn, dnn, svm, trees, chosen, resnet, boosting, criteria, logistic, two_branch",
+                "cnn, dnn, svm, trees, chosen, resnet, average, boosting, criteria, logistic, "
+                "two_branch",
             ],
         ),
         (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),

@@ -51,6 +51,7 @@ def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorLearner:
     few = {
         "trees": [f"model.trees={TREES}"],
         "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
+        "average": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
     }
     model = settings(name, *few.get(name, []), *overrides).model
     return EstimatorLearner(partial(MODELS[name].build, model, data.names), 1)

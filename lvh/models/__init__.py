@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from lvh.inner import Subjects
 from lvh.models import (
+    average,
     boosting,
     chosen,
     cnn,
@@ -62,6 +63,7 @@ class Estimator(NamedTuple):
 
 
 MODELS: dict[str, Architecture | Estimator] = {
+    "average": Estimator(average.AverageSettings, average.build),
     "boosting": Estimator(boosting.BoostingSettings, boosting.build),
     "chosen": Estimator(chosen.ChosenSettings, chosen.build),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),

@@ -4,29 +4,20 @@ Under a cross-validation this is a nested one: its outer folds estimate what the
 choosing is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, Strict, TypeAdapter, ValidationError
+from pydantic import Field, Strict
 
-from lvh.errors import InputError
 from lvh.inner import InnerFolds, Subjects
 from lvh.metrics import Metrics, mean_and_std, score
-from lvh.models import boosting, logistic, svm, trees
+from lvh.models.candidates import Candidate, parsed
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
-
-_KNOWN = {
-    "boosting": (boosting.BoostingSettings, boosting.build),
-    "logistic": (logistic.LogisticSettings, logistic.build),
-    "svm": (svm.SvmSettings, svm.build),
-    "trees": (trees.TreesSettings, trees.build),
-}
-_WORDS = {"null": None, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +41,7 @@ class ChosenSettings:
         Raises:
             InputError: One is no model with all its settings, or stands there twice.
         """
-        read = [parsed(text) for text in self.candidates]
-        for at, candidate in enumerate(read):
-            if any(candidate.settings == other.settings for other in read[:at]):
-                raise InputError(
-                    f"model.candidates: expected different ones. Received: {candidate.text!r} twice"
-                )
-
-
-class Candidate(NamedTuple):
-    """One of those to choose from.
-
-    Attributes:
-        text: As it was typed.
-        settings: Of its model.
-        build: Makes its classifier.
-    """
-
-    text: str
-    settings: Any
-    build: Any
+        parsed("model.candidates", self.candidates)
 
 
 @dataclass(slots=True)
@@ -133,49 +105,5 @@ def build(
     settings: ChosenSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> Chooser:
     """Build what chooses; the random state draws its folds and is that of every candidate."""
-    candidates = tuple(parsed(text) for text in settings.candidates)
+    candidates = parsed("model.candidates", settings.candidates)
     return Chooser(candidates, settings, names, random_state, subjects)
-
-
-def parsed(text: str) -> Candidate:
-    """Read a candidate.
-
-    Args:
-        text: A model and each of its settings with a colon and a value, such as `logistic C:0.1`.
-
-    Raises:
-        InputError: Says what was expected of it.
-    """
-    name, *given = text.split() or [""]
-    if name not in _KNOWN:
-        raise InputError(
-            f"model.candidates: expected one of {', '.join(_KNOWN)}, and its settings. "
-            f"Received: {text!r}"
-        )
-    settings, build_ = _KNOWN[name]
-    pairs = dict(pair.split(":", 1) for pair in given if ":" in pair)
-    expected = [one.name for one in fields(settings) if one.name != "name"]
-    if sorted(pairs) != sorted(expected) or len(pairs) < len(given):
-        wanted = " ".join(f"{one}:..." for one in expected)
-        raise InputError(f"model.candidates: expected {name} {wanted}. Received: {text!r}")
-    values = {key: _value(value) for key, value in pairs.items()}
-    try:
-        return Candidate(
-            text, TypeAdapter(settings).validate_python({"name": name, **values}), build_
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        expectation = first["msg"].replace("Input should be", "expected")
-        place = f"{name} {first['loc'][-1]}"
-        raise InputError(f"model.candidates: {place}: {expectation}. Received: {text!r}") from None
-
-
-def _value(text: str) -> object:
-    if text in _WORDS:
-        return _WORDS[text]
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
