@@ -16,11 +16,12 @@ from rich.table import Table
 from lvh.cohort import Cohort
 from lvh.config import RunSettings
 from lvh.crossval import CVResult, FoldResult
+from lvh.errors import masked
 from lvh.features import FeatureSet
 from lvh.folds import Split
 from lvh.metrics import SPECIFICITY, Metrics, mean_and_std
 from lvh.threshold import INNER_FOLDS
-from lvh.tracking import OpenedRun, TrackingSettings, masked, resolved_uri
+from lvh.tracking import OpenedRun, TrackingSettings, resolved_uri
 
 Shown = Literal["full", "bar", "line"]
 
@@ -49,7 +50,8 @@ def say(*lines: str, style: str | None = None, on: Console | None = None) -> Non
     """Print lines as they are: nothing in them is markup."""
     shown_on = on or console()
     for line in lines:
-        shown_on.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        told = masked(line)
+        shown_on.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 class Watch:

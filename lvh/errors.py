@@ -1,14 +1,35 @@
-"""The errors a user may see; each carries the exit code of the process."""
+"""The errors a user may see; each carries the exit code of the process, and no password."""
+
+import re
+
+_SECRET = re.compile(
+    # up to the last @: who types a password does not always write its own as %40
+    r"(?P<login>://[^:/@\s]*:)\S+@"
+    r"|(?P<option>\b\w*(?:password|passwd|pwd|secret|token|api_?key)=)[^&\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def masked(text: str) -> str:
+    """Hide the password of every address in a text."""
+    return _SECRET.sub(
+        lambda found: f"{found['login']}***@" if found["login"] else f"{found['option']}***", text
+    )
 
 
 class LvhError(Exception):
     """The root of every error this package raises on purpose.
 
     The message is one or two plain lines that name the file, field or override,
-    say what was expected and what was received.
+    say what was expected and what was received. What was received may be an address with a
+    password; wherever the message ends up, in a store or on a page, it stands there masked.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        """Take the message."""
+        super().__init__(masked(message))
 
 
 class InputError(LvhError):
@@ -27,6 +48,8 @@ def as_told(error: Exception) -> LvhError:
     """Return an error of ours as it is, and any other as a fault in one line."""
     if isinstance(error, LvhError):
         return error
+    if isinstance(error, OSError) and error.filename is not None:
+        return EnvironmentFault(f"cannot use {error.filename}: {error.strerror}")
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     return LvhError(f"unexpected {type(error).__name__}: {reason} (HYDRA_FULL_ERROR=1 shows where)")

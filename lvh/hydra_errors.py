@@ -25,10 +25,7 @@ def explained(error: Exception) -> LvhError:
     if isinstance(error, MissingConfigException):
         return InputError(_missing(error))
     if isinstance(error, OverrideParseException):
-        from lvh.tracking import masked
-
-        told = masked(str(error.override))
-        return InputError(f"{told}: expected GROUP=OPTION or FIELD=VALUE")
+        return InputError(f"{error.override}: expected GROUP=OPTION or FIELD=VALUE")
     if isinstance(error, ConfigCompositionException):
         return InputError(_not_composed(error))
     if isinstance(error, (HydraException, OmegaConfBaseException)):

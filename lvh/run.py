@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh import usage
 from lvh.config import quoted
-from lvh.errors import InputError
+from lvh.errors import InputError, masked
 from lvh.hydra_errors import explained
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Masking(logging.Formatter):
+    """Keeps passwords out of what any library warns of."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
 
 
 class Interrupted(BaseException):
@@ -47,7 +55,7 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    _log_masked()
     failures: list[Exception] = []
 
     def task(config: DictConfig) -> "Work | None":
@@ -72,7 +80,7 @@ def main() -> int:
         return _fail(str(interruption), interruption.exit_code)
     except Exception as error:
         if wants_traceback:
-            raise
+            print(masked(traceback.format_exc()), file=sys.stderr, end="")
         told = explained(error)
         return _fail(str(told), told.exit_code)
     return 0
@@ -121,10 +129,14 @@ def _work(config: DictConfig, running: HydraConf) -> "Work":
 
 
 def _yaml(config: DictConfig) -> str:
-    from lvh.tracking import masked
-
     groups = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return masked(OmegaConf.to_yaml(groups, resolve=True))
+
+
+def _log_masked() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Masking("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -134,7 +146,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    print(f"lvh: {message}", file=sys.stderr)
+    print(f"lvh: {masked(message)}", file=sys.stderr)
     return exit_code
 
 

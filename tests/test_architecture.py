@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {
     "errors": set(),
     "files": {"errors"},
+    "sqlite": set(),
     "cohort": {"errors"},
     "criteria": set(),
     "metrics": {"errors"},
@@ -34,20 +37,23 @@ ROOMS = {
     "permutation": {"crossval", "features", "files", "folds", "metrics", "training"},
     "study": set(),
     "identity": {"backends", "cohort", "config", "folds", "training"},
-    "fold_store": {"crossval", "features", "files", "folds", "metrics", "study", "training"},
-    "search": {"cohort", "errors", "fold_store", "racing", "study", "tracking"},
+    "fold_store": {
+        *("crossval", "errors", "features", "files", "folds", "metrics", "study", "training"),
+    },
+    "search": {"cohort", "errors", "files", "fold_store", "racing", "sqlite", "study"},
     "report": {"console", "errors", "files", "fold_store", "metrics", "search", "study"},
     "calibration": {"metrics"},
     "figures": {"calibration", "crossval", "metrics", "files"},
     "artifacts": {"backends", "crossval", "features", "folds", "training", "metrics", "files"},
-    "tracking": {"study", "cohort", "crossval", "metrics", "errors"},
+    "tracking": {"study", "cohort", "crossval", "files", "metrics", "errors", "sqlite"},
     "config": {
         "study",
         *("errors", "features", "folds", "metrics", "models", "search", "sources", "tracking"),
         *("backends", "training"),
     },
     "console": {
-        *("cohort", "config", "crossval", "features", "folds", "metrics", "threshold", "tracking"),
+        *("cohort", "config", "crossval", "errors", "features", "folds", "metrics", "threshold"),
+        "tracking",
     },
     "evaluation": {
         "study",
@@ -84,8 +90,12 @@ ROOMS = {
         *("cohort", "config", "console", "errors", "evaluation", "fold_store", "identity"),
         *("backends", "report", "search", "study", "tracking", "worker"),
     },
-    "hydra_errors": {"config", "errors", "tracking"},
+    "hydra_errors": {"config", "errors"},
     "usage": {"config"},
+    "doctor": {
+        *("backends", "config", "errors", "files", "fold_store", "hydra_errors", "models"),
+        *("search", "sources", "sqlite", "tracking"),
+    },
 }
 HEAVY = {
     "keras": {"backends", "models"},
@@ -93,12 +103,21 @@ HEAVY = {
     "jax": {"backends"},
     "torch": {"backends"},
     "mlflow": {"tracking"},
-    "sklearn": {"folds", "inner", "models", "figures"},
+    "sklearn": {"models", "figures"},
     "matplotlib": {"figures", "report"},
     "optuna": {"search", "report"},
-    "hydra": {"run", "hydra_errors"},
+    "hydra": {"doctor", "run", "hydra_errors"},
     "omegaconf": {"run", "hydra_errors", "config", "usage"},
 }
+
+
+OURS = [*MODULES, *(PACKAGE.parent / "hydra_plugins").rglob("*.py")]
+RUNS_CODE = [
+    *("eval", "exec", "__import__", "instantiate", "get_class", "get_method", "get_object"),
+    *("pickle", "joblib", "cloudpickle", "dill", "marshal", "shelve", "read_pickle"),
+    *("load_model", "model_from_json", "unsafe_load", "full_load", "UnsafeLoader"),
+    *("CmaEsSampler", "JournalStorage"),  # Optuna's, which keep pickles in their storage
+]
 
 
 def room(path: Path) -> str:
@@ -157,17 +176,47 @@ def test_a_library_below_keras_has_one_module(library):
     assert users - (fast if library == "tensorflow" else set()) == {f"backends/{library}.py"}
 
 
-@pytest.mark.parametrize(
-    "function", ["eval", "exec", "instantiate", "pickle", "joblib", "cloudpickle"]
-)
+@cache
+def named(path: Path) -> set[str]:
+    """Return every name that a module uses, its own attributes' too."""
+    used = {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.Name, ast.Attribute))
+    }
+    return used | imported(path)
+
+
+@pytest.mark.parametrize("function", RUNS_CODE)
 def test_nothing_runs_code_from_data(function):
-    for path in [*MODULES, *(PACKAGE.parent / "hydra_plugins").rglob("*.py")]:
-        names = {
-            node.id if isinstance(node, ast.Name) else node.attr
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, (ast.Name, ast.Attribute))
-        }
-        assert function not in names | imported(path), path
+    for path in OURS:
+        assert function not in named(path), path
+
+
+def calls(path: Path) -> Iterator[tuple[str, dict[str, ast.expr]]]:
+    """Yield the name of all that a module calls, and the arguments that have one."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            named = {one.arg: one.value for one in node.keywords if one.arg is not None}
+            yield ast.unparse(node.func), named
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
+def test_what_could_run_code_is_told_not_to(path):
+    """A pickle in an array, a shell in a command, markup in a name."""
+    for name, named in calls(path):
+        if name in ("np.load", "np.save", "np.savez", "np.savez_compressed"):
+            assert ast.unparse(named["allow_pickle"]) == "False", name
+        if name.startswith("subprocess."):
+            assert "shell" not in named, name
+        if name.endswith("Environment") or name.endswith("Template"):
+            assert name == "Template" or ast.unparse(named["autoescape"]) == "True", name
+
+
+def test_mlflow_is_told_to_load_no_pickle():
+    source = (PACKAGE / "tracking" / "mlflow_run.py").read_text()
+    first = source.index('setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")')
+    assert first < source.index("from mlflow import")
 
 
 def test_nothing_heavy_is_imported_before_the_configuration_is_known():

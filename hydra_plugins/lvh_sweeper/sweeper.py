@@ -61,9 +61,9 @@ class LvhSweeper(Sweeper):
         Raises:
             LvhError: No point is valid, or some configuration failed.
         """
+        from lvh.errors import masked
         from lvh.files import write_text
         from lvh.sweep import Sweep, run_sweep
-        from lvh.tracking import masked
 
         parsed = self._parsed(arguments)
         self._fixed = [_text(one) for one in parsed if not one.is_sweep_override()]
