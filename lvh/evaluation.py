@@ -180,6 +180,7 @@ class _Evaluation:
 
         settings, cohort, features = self.settings, self.prepared.cohort, self.prepared.features
         store = FoldStore(Path(settings.store))
+        store.check()
         known = self._known(store, order) if settings.resume else {}
         versions = artifacts.versions(settings.backend, self._threads())
         place = self.place

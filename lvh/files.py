@@ -44,6 +44,25 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_fault(folder: Path) -> str:
+    """Say why nothing can be written into a folder, or return an empty text; leave no trace.
+
+    Rights are no answer: root has them all on a file system that takes nothing.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:  # has no name where Linux can do that
+            probe.write(b"x")
+            probe.flush()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def made_in(folder: Path) -> Path:
+    """Return the nearest folder that exists, in which another one is made at need."""
+    return next((one for one in (folder, *folder.parents) if os.path.lexists(one)), Path())
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from lvh.crossval import FoldResult
+from lvh.errors import EnvironmentFault
 from lvh.features import FeatureSet
-from lvh.files import write_text
+from lvh.files import made_in, write_fault, write_text
 from lvh.folds import Split
 from lvh.metrics import THRESHOLD, score
 from lvh.study import OutOfFold
@@ -36,6 +37,22 @@ class FoldStore:
     def path(self, key: str) -> Path:
         """Return the file of a fold."""
         return self._root / key[:2] / f"{key}.json"
+
+    def check(self) -> None:
+        """Tell before a fold is trained, not after it, that it could not be kept.
+
+        Raises:
+            EnvironmentFault: The folder cannot be written.
+        """
+        fault = write_fault(made_in(self._root))
+        if fault:
+            raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
+
+    def count(self) -> tuple[int, list[Path]]:
+        """Return how many folds are kept, of any study, and which files are damaged."""
+        files = [file for file in self._root.rglob("*.json") if file.parent.name == file.stem[:2]]
+        damaged = [file for file in sorted(files) if _read(file) is None]
+        return len(files) - len(damaged), damaged
 
     def keep(
         self, key: str, features: FeatureSet, result: FoldResult, settings: Mapping[str, Any]
@@ -106,23 +123,13 @@ class FoldStore:
         )
 
     def _kept(self, key: str) -> "_Kept | None":
-        path = self.path(key)
         try:
-            first, _, text = path.read_text("utf-8").partition("\n")
-            text = text.removesuffix("\n")
-            if json.loads(first)["sha256"] == _digest(text):
-                kept = _FORMAT.validate_python(json.loads(text))
-                n = len(kept.record)
-                if kept.key == key and n == len(kept.subject) == len(kept.y_true) == len(
-                    kept.y_score
-                ):
-                    return kept
+            kept = _read(self.path(key))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # told below: whatever is wrong with it, it cannot be used
-        self._tell_damaged(key)
-        return None
+        if kept is None:
+            self._tell_damaged(key)
+        return kept
 
     def _tell_damaged(self, key: str) -> None:
         _log.warning("%s: a finished fold is damaged; it is trained again", self.path(key))
@@ -146,6 +153,23 @@ class _Kept:
 
 
 _FORMAT = TypeAdapter(_Kept)
+
+
+def _read(path: Path) -> _Kept | None:
+    """Read the fold that a file is named by; None if, for whatever reason, it cannot be used."""
+    try:
+        first, _, text = path.read_text("utf-8").partition("\n")
+        text = text.removesuffix("\n")
+        if json.loads(first)["sha256"] != _digest(text):
+            return None
+        kept = _FORMAT.validate_python(json.loads(text))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    n = len(kept.record)
+    whole = n == len(kept.subject) == len(kept.y_true) == len(kept.y_score)
+    return kept if whole and kept.key == path.stem else None
 
 
 def _digest(text: str) -> str:

@@ -1,10 +1,8 @@
 """The cache: the same arrays as were built, or built again; never an error of its own."""
 
 import io
-import logging
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,66 +67,6 @@ def test_the_folder_follows_xdg_cache_home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     assert cache.cache_dir() == tmp_path / "lvh"
-
-
-def archive(**arrays):
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def bare_array():
-    buffer = io.BytesIO()
-    np.save(buffer, np.zeros(3))
-    return buffer.getvalue()
-
-
-def other_zip():
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("digest.npy", b"not an array")
-    return buffer.getvalue()
-
-
-def pickled():
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=True, digest=np.array([{"a": 1}], dtype=object))
-    return buffer.getvalue()
-
-
-DAMAGES = {
-    "empty": lambda kept: b"",
-    "torn": lambda kept: kept[: len(kept) // 2],
-    "one byte short": lambda kept: kept[:-1],
-    "text": lambda kept: b"not an archive",
-    "bare array": lambda kept: bare_array(),
-    "other zip": lambda kept: other_zip(),
-    "pickle": lambda kept: pickled(),
-    "no digest": lambda kept: archive(**ARRAYS),
-    "an array missing": lambda kept: archive(digest=np.array(digest(ARRAYS)), fs=ARRAYS["fs"]),
-    "other values": lambda kept: archive(
-        **ARRAYS | {"fs": np.array(250.0)}, digest=np.array(digest(ARRAYS))
-    ),
-    "other type": lambda kept: archive(
-        **ARRAYS | {"fs": np.array(500)}, digest=np.array(digest(ARRAYS))
-    ),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_copy_is_built_again_with_a_warning(path, damage, caplog):
-    build = Builder()
-    cached_arrays(path, build, digest)
-    path.write_bytes(damage(path.read_bytes()))
-
-    assert_same(cached_arrays(path, build, digest))
-
-    assert build.calls == 2
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert str(path) in caplog.text
-    assert "damaged" in caplog.text
-    assert_same(cached_arrays(path, build, digest))
-    assert build.calls == 2
 
 
 @pytest.fixture(scope="module")
@@ -206,19 +144,3 @@ def test_an_error_while_building_is_the_callers_and_leaves_nothing(path):
         cached_arrays(path, build, digest)
 
     assert not path.parent.exists()
-
-
-def test_of_two_that_build_at_once_each_moves_a_whole_file_into_place(path):
-    inner = Builder()
-    outer = Builder()
-
-    def build_while_another_does():
-        assert_same(cached_arrays(path, inner, digest))
-        return outer()
-
-    assert_same(cached_arrays(path, build_while_another_does, digest))
-
-    assert (inner.calls, outer.calls) == (1, 1)
-    assert [entry.name for entry in Path(path.parent).iterdir()] == ["a.npz"]
-    assert_same(cached_arrays(path, inner, digest))
-    assert inner.calls == 1

@@ -94,32 +94,9 @@ def test_a_missing_folder_is_told_in_one_line(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_in_place_of_the_folder_is_told(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    assert str(tmp_path / "file") in fault(f"sqlite:///{tmp_path}/file/studies.db")
-    assert (tmp_path / "file").read_text() == "mine"
-
-
 def test_a_folder_in_place_of_the_file_is_told(tmp_path):
     (tmp_path / "studies.db").mkdir()
     assert str(tmp_path / "studies.db") in fault(f"sqlite:///{tmp_path}/studies.db")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        assert str(tmp_path) in fault(f"sqlite:///{tmp_path}/studies.db")
-    finally:
-        tmp_path.chmod(0o700)
-
-
-@pytest.mark.parametrize("content", [b"not a database " * 100, b"SQLite format 3\0" + b"x" * 4000])
-def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path, content):
-    file = tmp_path / "studies.db"
-    file.write_bytes(content)
-    assert str(file) in fault(f"sqlite:///{file}")
-    assert file.read_bytes() == content
 
 
 def test_a_database_of_another_optuna_is_told(tmp_path):

@@ -146,14 +146,6 @@ def test_a_store_that_cannot_be_reached_is_told(settings):
             pytest.fail("the body ran")
 
 
-def test_a_file_that_is_no_store_is_told(settings, tmp_path):
-    (tmp_path / "mlflow.db").write_text("not a database")
-    with pytest.raises(EnvironmentFault, match=r"tracking\.uri.*tracking=off"):
-        with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
-            assert tracked.opened
-    assert (tmp_path / "mlflow.db").read_text() == "not a database"
-
-
 def test_an_experiment_is_made_with_a_view_of_its_configurations(settings):
     with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
         page = tracked.opened.page

@@ -5,14 +5,12 @@ the operating system, or PostgreSQL, frees when its process ends, however it end
 runs and that nobody holds was interrupted, at once and without a timeout.
 """
 
-import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import optuna
 from filelock import FileLock, Timeout
@@ -22,7 +20,9 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from lvh.errors import EnvironmentFault, InputError
+from lvh.errors import EnvironmentFault, InputError, masked
+from lvh.files import write_fault
+from lvh.sqlite import opened, tables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -113,10 +113,11 @@ class _FileLocks:
     def __init__(self, url: URL) -> None:
         self._path = Path(url.database or "").absolute()
         self._folder = self._path.with_name(f"{self._path.name}-locks")
-        if not os.access(self._path.parent, os.W_OK | os.X_OK):
+        fault = write_fault(self._path.parent)
+        if fault:
             raise EnvironmentFault(
                 "search.storage: expected a folder that can be written. "
-                f"Received: {self._path.parent}"
+                f"Received: {self._path.parent} ({fault})"
             )
 
     def exclusive(self) -> AbstractContextManager[Any]:
@@ -172,6 +173,16 @@ class _AdvisoryLocks:
         return self._session.execute(statement, {"name": of_name, "number": number}).scalar()
 
 
+def embedded(given: str | None) -> Path | None:
+    """Return the file of the database at an address; None for one on a server.
+
+    Raises:
+        InputError: Another kind of address.
+    """
+    url = _url(given)
+    return Path(url.database or "") if url.drivername == "sqlite" else None
+
+
 @contextmanager
 def faults_told(url: URL) -> Iterator[None]:
     """Turn what goes wrong in the database into one fault of the environment."""
@@ -186,8 +197,6 @@ def faults_told(url: URL) -> Iterator[None]:
 
 
 def _shown(url: URL) -> str:
-    from lvh.tracking import masked
-
     return masked(url.render_as_string(hide_password=True))
 
 
@@ -211,21 +220,20 @@ def _url(given: str | None) -> URL:
 def _check_studies(file: Path, to_read: bool) -> None:
     """Refuse the database of another program before a table is made in it."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as database:
-            tables = {row[0] for row in database.execute("select name from sqlite_master")}
+        # not to read only: what a killed process has left half done is taken back here
+        with opened(file, to_read=False) as database:
+            found = tables(database)
     except sqlite3.Error as error:
         raise EnvironmentFault(f"search.storage: cannot use {file}: {error}") from None
-    if "studies" not in tables and (tables or to_read):
+    if "studies" not in found and (found or to_read):
         raise InputError(
             f"search.storage: expected a database of studies. Received: {file}, which has "
-            f"{'other' if tables else 'no'} tables"
+            f"{'other' if found else 'no'} tables"
         )
 
 
 def _unusable(given: str | None) -> InputError:
-    from lvh.tracking import masked
-
     return InputError(
         "search.storage: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE. "
-        f"Received: {masked(str(given))}"
+        f"Received: {given}"
     )

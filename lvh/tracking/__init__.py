@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,9 @@ from pydantic import Field
 
 from lvh.cohort import Cohort
 from lvh.crossval import CVResult, FoldResult
-from lvh.errors import InputError, TrackingFault
+from lvh.errors import InputError, TrackingFault, masked
+from lvh.files import write_fault
+from lvh.sqlite import opened, tables
 from lvh.study import Plain
 
 if TYPE_CHECKING:
@@ -33,10 +36,10 @@ Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 _SQLITE = "sqlite:///"
 _RECORDER_ENDED = "tracking: the process that records ended; what came out is in the run's folder"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@|([?&]password=)[^&\s'\"]+")
 _T = TypeVar("_T")
 _keys = count()
 _runs: "dict[int, MlflowRun]" = {}  # in the process that records
+_stores: dict[int, str] = {}  # where they are, as a person may see it; likewise
 _torn: set[int] = set()  # runs of which something could not be recorded; likewise
 
 
@@ -221,18 +224,20 @@ def tracked_run(
     """
     opening = None
     if settings.name == "mlflow":
-        _check_folder(settings)
-        database = _database(settings)
+        database = embedded(settings)
+        if database is not None:
+            _check_embedded(database)
         known_by = key or RunKey(uuid4().hex)
+        shown = {key: masked(one) if isinstance(one, str) else one for key, one in params.items()}
         opening = RunToOpen(
-            resolved_uri(settings), database, settings, level, name, params, tags, known_by
+            resolved_uri(settings), database, settings, level, name, shown, tags, known_by
         )
     tracked = Tracked(opening)
     try:
         yield tracked
     except Exception as error:
         with suppress(TrackingFault):  # the first fault is the one to tell
-            tracked.end("FAILED", f"{type(error).__name__}: {error}")
+            tracked.end("FAILED", masked(f"{type(error).__name__}: {error}"))
         raise
     except BaseException:
         with suppress(TrackingFault):
@@ -255,9 +260,10 @@ def resolved_uri(settings: TrackingSettings) -> str:
     return f"{_SQLITE}{Path.cwd() / uri.removeprefix(_SQLITE)}"
 
 
-def masked(text: str) -> str:
-    """Hide the password of every address in a text."""
-    return _PASSWORD.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", text)
+def embedded(settings: TrackingSettings) -> Path | None:
+    """Return the file of an embedded store; None for any other."""
+    uri = resolved_uri(settings)
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
 
 @lru_cache(maxsize=1)
@@ -314,12 +320,13 @@ def _submit(action: Callable[..., _T], *arguments: object) -> "Future[_T]":
 
 
 def _import() -> None:
-    with _faults_told():
+    with _faults_told("MLflow"):
         pass
 
 
 def _open(key: int, opening: "RunToOpen") -> OpenedRun:
-    with _faults_told():
+    _stores[key] = masked(opening.uri)
+    with _faults_told(_stores[key]):
         from lvh.tracking.mlflow_run import MlflowRun
 
         run = _runs[key] = MlflowRun(opening)
@@ -332,7 +339,7 @@ def _act(key: int, action: str, *arguments: object) -> None:
     if action == "end" and key in _torn and arguments[0] == "FINISHED":
         arguments = ("FAILED", "not all of it could be recorded")  # so that it is taken up again
     try:
-        with _faults_told():
+        with _faults_told(_stores[key]):
             getattr(_runs[key], action)(*arguments)
     except TrackingFault:
         _torn.add(key)
@@ -340,7 +347,7 @@ def _act(key: int, action: str, *arguments: object) -> None:
 
 
 @contextmanager
-def _faults_told() -> Iterator[None]:
+def _faults_told(store: str) -> Iterator[None]:
     """Turn what goes wrong in the store into one fault of the environment."""
     from lvh.tracking import mlflow_run
 
@@ -349,29 +356,44 @@ def _faults_told() -> Iterator[None]:
     except mlflow_run.FAULTS as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise TrackingFault(
-            f"tracking: cannot use the store of tracking.uri: {masked(reason[0])}. "
+            f"tracking: cannot use the store of tracking.uri, {store}: {reason[0].rstrip('.')}. "
             "tracking=off runs without one"
         ) from None
 
 
-def _database(settings: TrackingSettings) -> Path | None:
-    """Return the file of an embedded store."""
-    uri = resolved_uri(settings)
-    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+def check_path(database: Path) -> None:
+    """Refuse a path that would mean something else in an address.
 
-
-def _check_folder(settings: TrackingSettings) -> None:
-    """Tell before training, not after it, that an embedded store cannot be written."""
-    database = _database(settings)
-    if database is None:
-        return
+    Raises:
+        InputError: It has such signs.
+    """
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):
         raise InputError(
             "tracking.uri: expected a file whose path has no ?, # or % and two digits, which mean "
             f"something in an address. Received: {database}"
         )
-    if not os.access(database.parent, os.W_OK | os.X_OK):
+
+
+def _check_embedded(database: Path) -> None:
+    """Tell before training, not after it, that an embedded store cannot be used."""
+    check_path(database)
+    fault = write_fault(database.parent)
+    if fault:
         raise TrackingFault(
-            f"tracking.uri: expected a folder that can be written. Received: {database.parent}. "
-            "tracking=off runs without a store"
+            "tracking.uri: expected a folder that can be written. "
+            f"Received: {database.parent} ({fault}). tracking=off runs without a store"
+        )
+    if not database.is_file():
+        return
+    try:
+        with opened(database, to_read=False) as connection:
+            found = tables(connection)
+    except sqlite3.Error as error:
+        raise TrackingFault(
+            f"tracking.uri: cannot use {database}: {error}. tracking=off runs without a store"
+        ) from None
+    if found and "experiments" not in found:  # MLflow would make its tables among them
+        raise InputError(
+            f"tracking.uri: expected a database of MLflow. Received: {database}, which has other "
+            "tables"
         )

@@ -48,7 +48,7 @@ VIEW = "lvh"
 """Key of the saved view that every experiment is made with."""
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
-logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # it raises what it logs: told once
 
 
 class MlflowRun:
