@@ -26,6 +26,12 @@ _GROUP = re.compile(
     r"(data|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)=(.*)",
     re.DOTALL,
 )
+_CODE = re.compile(
+    r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*",
+    re.DOTALL,
+)
+"""What names code for Hydra to run: everything that runs here comes from our own registries."""
+
 _NOT_A_WORD = re.compile(r"(?<![\w'\".-])(?:\d+|null|true|false)(?![\w'\".])")
 _CONVOLUTION = ("kernel_size", "strides")
 _T = TypeVar("_T")
@@ -121,10 +127,15 @@ def quoted(arguments: list[str]) -> list[str]:
     user means is the option "10".
 
     Raises:
-        InputError: A list, of which Hydra would silently use the last.
+        InputError: A list, of which Hydra would silently use the last; or what names code.
     """
     result = []
     for argument in arguments:
+        if _CODE.fullmatch(argument):
+            raise InputError(
+                f"{argument.partition('=')[0]}: expected a setting or an option. Received: one by "
+                "which Hydra would run any code that it names"
+            )
         match = _GROUP.fullmatch(argument)
         if match is not None:
             if match[2].startswith("["):

@@ -237,8 +237,6 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["kernel=250", "stride=5"], ["kernel and stride", "model=dnn has no convolution"]),
         (["model=cnn", "features=ntp"], ["model=cnn", "features=ntp", "features=raw"]),
         (["features=raw"], ["model=dnn", "features=raw", "features=ntp"]),
-        (["data._target_=builtins.open"], ["data._target_"]),
-        (["+data._target_=builtins.open"], ["data._target_"]),
     ],
     ids=lambda value: " ".join(value) if value and "=" in value[0] else "",
 )

@@ -1,0 +1,350 @@
+"""What must not happen whatever is typed, downloaded or named: code run, secrets told, files hit.
+
+The number in a test's name is that of its row in the table of faults; those of rows 41, 42, 44
+and 45 (loading a model, predicting, serving) come with the code that does so.
+"""
+
+import io
+import os
+import re
+import stat
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import Done, command, write_data_set
+from hydra import compose, initialize_config_dir
+from test_report_statistics import make_study, make_trial
+from test_unpacking import GOOD, MEMBERS, SHOWN, TOP, unpack_bytes, zipped
+
+from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.errors import InputError, LvhError, masked
+from lvh.hydra_errors import explained
+from lvh.report import write
+from lvh.search import storage
+from lvh.sources import unpacking
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRIPT = "<script>alert(1)</script>"
+SECRET = "s3same-0pen"
+FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")
+CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+
+
+def with_extra(name: str | zipfile.ZipInfo, data: bytes = b"x") -> bytes:
+    return zipped([*MEMBERS, (name, data)])
+
+
+def special(name: str, mode: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    return info
+
+
+def patched(data: bytes, local: int, central: int, value: bytes) -> bytes:
+    """Overwrite a field in the local and the central header of a zip's last member."""
+    raw = bytearray(data)
+    for magic, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        at = raw.rindex(magic) + offset
+        raw[at : at + len(value)] = value
+    return bytes(raw)
+
+
+def broken_stream(data: bytes, name_length: int) -> bytes:
+    """Spoil the data of a zip's last member."""
+    raw = bytearray(data)
+    raw[raw.rindex(b"PK\x03\x04") + 30 + name_length] = 0xFF  # no such deflate block
+    return bytes(raw)
+
+
+EXTRA = with_extra(f"{TOP}/extra", b"x" * 1000)
+REFUSED = {
+    "parent": (with_extra(f"{TOP}/../../evil"), "evil"),
+    "parent first": (with_extra("../evil"), "'../evil'"),
+    "absolute": (with_extra("/tmp/lvh-evil"), "an absolute path"),
+    "backslash": (with_extra(f"{TOP}\\..\\evil"), "backslash"),
+    "drive": (with_extra("C:/evil"), "'C:/evil'"),
+    "stream": (with_extra(f"{TOP}/RECORDS:evil"), "colon"),
+    "dot": (with_extra(f"{TOP}/./evil"), "/./evil"),
+    "empty part": (with_extra(f"{TOP}//evil"), "//evil"),
+    "blank end": (with_extra(f"{TOP}/evil "), "blank"),
+    "escape sequence": (with_extra(f"{TOP}/\x1b[2J"), r"\x1b[2J"),
+    "nul": (patched(EXTRA, 30, 46, f"{TOP}/ext\0a".encode()), "unprintable"),
+    "long": (with_extra(f"{TOP}/{'x' * 300}"), "255 bytes"),
+    "outside top": (with_extra("other/evil"), "'other/evil'"),
+    "beside top": (with_extra(f"{TOP}-evil"), f"{TOP}-evil"),
+    "top a file": (zipped([(TOP, b"x")]), f"'{TOP}'"),
+    "symlink": (with_extra(special(f"{TOP}/evil", stat.S_IFLNK | 0o777), b"/etc"), "link"),
+    "symlink folder": (with_extra(special(f"{TOP}/e/", stat.S_IFLNK | 0o777), b"/"), "link"),
+    "fifo": (with_extra(special(f"{TOP}/evil", stat.S_IFIFO | 0o666), b""), "special"),
+    "device": (with_extra(special(f"{TOP}/evil", stat.S_IFCHR | 0o666), b""), "special"),
+    "duplicate": (with_extra(f"{TOP}/RECORDS"), "twice"),
+    "duplicate but for case": (with_extra(f"{TOP}/records"), "twice"),
+    "file as folder": (with_extra(f"{TOP}/RECORDS/evil"), "needs a folder"),
+    "encrypted": (patched(EXTRA, 6, 8, b"\x01\x00"), "encrypted"),
+    "bzip2": (zipped(MEMBERS, zipfile.ZIP_BZIP2), "compression method 12"),
+    "bomb": (with_extra(f"{TOP}/evil", bytes(2_000_000)), "1,000,000 bytes"),
+    "empty body": (b"", "zip archive"),
+    "half a zip": (GOOD[: len(GOOD) // 2], "zip archive"),
+    "beginning lost": (GOOD[40:], "offset before"),
+}
+DAMAGED = {
+    "length": (
+        patched(with_extra(f"{TOP}/extra", bytes(2_000_000)), 22, 24, struct.pack("<I", 9)),
+        "zip archive",
+    ),
+    "checksum": (patched(EXTRA, 14, 16, b"\0\0\0\0"), "CRC"),
+    "stream": (broken_stream(EXTRA, len(f"{TOP}/extra")), "invalid block type"),
+}
+
+
+@pytest.mark.parametrize(("data", "named"), REFUSED.values(), ids=REFUSED.keys())
+def test_40_bad_archive_is_refused_before_anything_is_written(
+    tmp_path: Path, data: bytes, named: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        unpack_bytes(data, tmp_path)
+    assert named in str(caught.value)
+    assert str(caught.value).startswith(SHOWN)
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
+    assert not os.path.lexists("/tmp/lvh-evil")
+
+
+@pytest.mark.parametrize(("data", "named"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_40_damaged_member_is_named(tmp_path: Path, data: bytes, named: str) -> None:
+    with pytest.raises(InputError) as caught:
+        unpack_bytes(data, tmp_path)
+    assert str(caught.value).startswith(f"{SHOWN}: member '{TOP}/extra'")
+    assert named in str(caught.value)
+
+
+def test_40_bytes_are_counted_without_trust_in_headers() -> None:
+    target = io.BytesIO()
+    with pytest.raises(zipfile.BadZipFile, match="more bytes"):
+        unpacking._copy(io.BytesIO(bytes(1_000_000)), target, room=100_000)
+    assert len(target.getvalue()) <= 100_000
+
+
+def test_40_number_of_members_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "_MAX_MEMBERS", 4)
+    with pytest.raises(InputError, match=r"at most 4 members\. Received: 5"):
+        unpack_bytes(GOOD, tmp_path)
+
+
+CODE = [
+    "data._target_=builtins.open",
+    "+data._target_=builtins.open",
+    "+model={_target_: builtins.open, file: evil, mode: w}",
+    "+hydra.callbacks.a._target_=builtins.open",
+    "+hydra.callbacks.a={_target_: builtins.open, file: evil, mode: w}",
+    "hydra.callbacks={a: {x: 1}}",
+    "++hydra/callbacks=evil",
+    "hydra={callbacks: {a: {x: 1}}}",
+    "hydra.sweeper._target_=builtins.open",
+    "hydra.launcher._target_=builtins.open",
+    "+hydra.job_logging.handlers.a.class=logging.FileHandler",
+]
+
+
+def refusal(*overrides: str) -> LvhError:
+    """Compose, as a command does, and return what it says."""
+    try:
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            settings = settings_from(plain(compose("config", quoted(list(overrides)))))
+        storage.embedded(settings.search.storage)
+    except Exception as error:
+        return explained(error)
+    raise AssertionError(f"expected a refusal of {overrides}")
+
+
+@pytest.mark.parametrize("override", CODE)
+def test_43_an_override_that_names_code_is_refused(override):
+    told = refusal(override)
+    assert told.exit_code == 2
+    assert override.partition("=")[0].lstrip("+") in str(told)
+
+
+def test_43_code_in_an_override_does_not_run(tmp_path):
+    """Hydra makes its callbacks from whatever they name, before a program of its user runs."""
+    named = [f"+hydra.callbacks.a.{one}" for one in ("_target_=builtins.open", "file=evil")]
+    done = command(*FAST, *named, "+hydra.callbacks.a.mode=w", cwd=tmp_path)
+    assert done.code == 2
+    assert re.fullmatch(r"lvh: \+hydra\.callbacks\.a\._target_: expected .+\n", done.err)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:secret@host:5000/x", "http://me:***@host:5000/x"),
+        ("at postgresql://me:s:e/c@ret@host/db.", "at postgresql://me:***@host/db."),
+        ("postgresql://:secret@host/db", "postgresql://:***@host/db"),
+        ("postgresql://host/db?user=me&password=secret&x=1", "…?user=me&password=***&x=1"),
+        ("invalid dsn: host=h password=secret port=1", "invalid dsn: host=h password=*** port=1"),
+        ("https://host/?access_token=secret", "https://host/?access_token=***"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("http://127.0.0.1:5000/#/experiments/1", "http://127.0.0.1:5000/#/experiments/1"),
+    ],
+)
+def test_secrets_in_addresses_are_masked(text, shown):
+    shown = shown.replace("…", "postgresql://host/db")
+    assert masked(text) == shown
+    assert masked(shown) == shown
+    assert str(InputError(text)) == shown
+
+
+def assert_secret_nowhere(done: Done) -> None:
+    """Look into all that was printed and all that was written, the databases too."""
+    assert SECRET not in done.out + done.err
+    files = [path for path in done.cwd.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert SECRET.encode() not in path.read_bytes(), path
+        assert SECRET not in str(path)
+
+
+TOLD = {
+    "a tracking server that is gone": (FAST, 3),
+    "a sweep of which a configuration fails": (("-m", *FAST, "features=voltage,raw"), 3),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code"), TOLD.values(), ids=TOLD)
+def test_secrets_of_a_tracking_server_are_nowhere(tmp_path, arguments, code):
+    done = command(*arguments, f"tracking.uri=http://user:{SECRET}@127.0.0.1:9", cwd=tmp_path)
+    assert done.code == code, done.out + done.err
+    assert "user:***@127.0.0.1:9" in done.out + done.err
+    assert_secret_nowhere(done)
+    assert list(tmp_path.rglob("config.yaml")) or list(tmp_path.rglob("multirun.yaml"))
+
+
+def test_secrets_of_a_database_of_studies_are_nowhere(tmp_path):
+    pytest.importorskip("psycopg")
+    studies = f"search.storage=postgresql://me:{SECRET}@127.0.0.1:9/db"
+    tracking = f"tracking.uri=http://user:{SECRET}@127.0.0.1:9"
+    done = command("-m", *FAST, "model.C=0.5,1", studies, tracking, cwd=tmp_path)
+    assert done.code == 3, done.out + done.err
+    assert "me:***@127.0.0.1:9/db" in done.err
+    assert (next(tmp_path.rglob("multirun.yaml"))).stat().st_size > 0
+    assert_secret_nowhere(done)
+
+
+def test_secrets_of_a_mirror_are_no_parameters(tmp_path, cohort):
+    """Every field of the data is a parameter of a run, and data.url is an address."""
+    write_data_set(tmp_path / "set", cohort, 40)
+    mirror = f"data.url=http://user:{SECRET}@127.0.0.1:9/a.zip"
+    data = ("data=ludb", f"data.root={tmp_path}/set", mirror)
+    done = command(*FAST[2:], *data, cwd=tmp_path)
+    assert done.code == 0, done.err
+    (run,) = done.runs("tags.level = 'configuration'")
+    assert run.data.params["data.url"] == "http://user:***@127.0.0.1:9/a.zip"
+    assert_secret_nowhere(done)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "tracking=http://user:{}@host",
+        "tracking.uri=[http://user:{}@host]",
+        "search.storag=postgresql://user:{}@host/db",
+        "search.storage=mysql://user:{}@host/db",
+        "tracking.uri=http://user:{}@host x=[",
+    ],
+)
+def test_secrets_are_in_no_error(override):
+    told = str(refusal(*override.format(SECRET).split()))
+    assert SECRET not in told
+    assert told
+
+
+def test_secrets_are_in_no_traceback(tmp_path):
+    typed = f"tracking=http://user:{SECRET}@host"
+    done = command(*FAST, typed, cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.code == 2
+    assert "Traceback" in done.err
+    assert done.err.splitlines()[-1].startswith("lvh: tracking=http://user:***@host: expected")
+    assert SECRET not in done.out + done.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (CHROMIUM.exists() and CHROMEDRIVER.exists()),
+    reason="needs a browser: apt-get install chromium chromium-driver",
+)
+def test_names_that_are_markup_are_text_in_a_browser(tmp_path):
+    pytest.importorskip("selenium")
+    from selenium.common.exceptions import NoAlertPresentException
+    from selenium.webdriver.common.by import By
+    from test_ui import chromium
+
+    breaking = '"><img src=x onerror=alert(1)>'
+    trials = [
+        make_trial(0, [0.5, 0.6], params={SCRIPT: SCRIPT, "b": breaking}),
+        make_trial(1, [0.4, 0.7], params={SCRIPT: breaking, "b": SCRIPT}),
+        make_trial(2, [], "failed", {SCRIPT: "x", "b": "y"}, error=SCRIPT),
+    ]
+    page = write(make_study(trials, title=SCRIPT, name=SCRIPT, note=breaking), tmp_path / "out")
+    with chromium(tmp_path / "profile") as driver:
+        driver.get(page.as_uri())
+        with pytest.raises(NoAlertPresentException):
+            _ = driver.switch_to.alert.text
+        assert driver.find_element(By.TAG_NAME, "h1").text == SCRIPT
+        assert driver.title == SCRIPT
+        assert driver.find_element(By.CLASS_NAME, "note").text == breaking
+        assert not driver.find_elements(By.TAG_NAME, "script")
+        assert not driver.find_elements(By.CSS_SELECTOR, "img[onerror], img[src=x]")
+        cells = [one.text for one in driver.find_elements(By.CSS_SELECTOR, "td.text")]
+        assert cells.count(SCRIPT) >= 3
+
+
+def served_by_make() -> list[str]:
+    """Return the command that `make ui` runs."""
+    made = ["make", "--dry-run", "--assume-old=.venv/installed", "ui", "PORT=0"]
+    done = subprocess.run(made, cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = [one for one in done.stdout.splitlines() if "mlflow ui" in one]
+    return line.split()[1:]
+
+
+def test_servers_of_the_makefile_are_told_to_listen_on_loopback():
+    arguments = served_by_make()
+    assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
+    recipes = [one for one in (ROOT / "Makefile").read_text().splitlines() if one[:1] == "\t"]
+    for server in ("mlflow server", "optuna-dashboard", "http.server", "tensorboard"):
+        assert not [one for one in recipes if server in one]
+
+
+@pytest.mark.slow
+def test_servers_of_the_makefile_listen_on_loopback_alone(tmp_path):
+    from test_ui import end, environment, free_port, wait_for_health
+
+    port = free_port()
+    arguments = [str(port) if one == "0" else one for one in served_by_make()]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *arguments],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_for_health(server, port, tmp_path / "log")
+        found = listening(port)
+    finally:
+        end(server)
+    assert found == {"0100007F"}
+
+
+def listening(port: int) -> set[str]:
+    """Return the addresses on which anybody here listens on a port, as /proc writes them."""
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    local = [row[1].split(":") for row in rows if row[3] == "0A"]
+    return {address for address, number in local if int(number, 16) == port}
