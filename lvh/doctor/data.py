@@ -1,0 +1,74 @@
+"""The data set: is it there, and is every file what was published?"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lvh.doctor import Finding
+from lvh.errors import InputError, LvhError
+from lvh.sources import ludb
+from lvh.sources.cache import cache_dir
+from lvh.sources.download import verify
+
+if TYPE_CHECKING:
+    from lvh.config import RunSettings
+
+_SUMS = "SHA256SUMS.txt"
+_PATIENCE = 5  # s
+_BY_HAND = (
+    "Fetch the archive of LUDB 1.0.1 elsewhere, unpack it, and give its folder by data.root= or "
+    "LVH_LUDB_ROOT; data=synthetic needs none"
+)
+
+
+def data(settings: "RunSettings") -> Iterator[Finding]:
+    """Check the files of a data set, or where they would come from."""
+    chosen = settings.data
+    if not isinstance(chosen, ludb.LudbSettings):
+        yield Finding("data", "ok", f"data={chosen.name} is generated, there are no files")
+    elif chosen.root:
+        yield _checked(Path(chosen.root).expanduser(), _BY_HAND)
+    else:
+        kept = cache_dir() / "ludb-1.0.1"
+        again = f"Remove that folder: the next run downloads it again from {chosen.url}"
+        yield _checked(kept, again) if kept.is_dir() else _download(chosen.url, kept)
+
+
+def _checked(root: Path, do: str) -> Finding:
+    if not (root / "RECORDS").is_file() or not (root / "data").is_dir():
+        told = f"{root}: expected the folder of LUDB that holds RECORDS and data/"
+        return Finding("data", "fault", told, do, exit_code=2)
+    sums = root / _SUMS
+    if not sums.is_file():
+        told = f"{root} has no {_SUMS}: what its files are cannot be told"
+        return Finding("data", "warning", told, "Copy it from the archive to have them checked")
+    own = hashlib.sha256(sums.read_bytes()).hexdigest()
+    try:
+        verify(root, own)
+    except InputError as error:
+        return Finding("data", "fault", str(error), do, exit_code=2)
+    except LvhError as error:
+        return Finding("data", "fault", str(error), do, exit_code=error.exit_code)
+    n_files = len(sums.read_text("utf-8", errors="replace").splitlines())
+    told = f"{root}: {n_files} files are as {_SUMS} lists them"
+    if own == ludb.ARCHIVE.sums_sha256:
+        return Finding("data", "ok", f"{told}, and that is LUDB 1.0.1 as published")
+    told += ", but that list is not the one of LUDB 1.0.1 as published"
+    return Finding("data", "warning", told, "Its results compare with no published ones")
+
+
+def _download(url: str, into: Path) -> Finding:
+    """Say where the data will come from, and whether that can be reached."""
+    import requests
+
+    size = f"at most {ludb.ARCHIVE.max_bytes // 10**6} MB"
+    told = f"the first run downloads {size} from {url} into {into}"
+    try:
+        answer = requests.head(url, timeout=_PATIENCE, allow_redirects=True)
+    except (requests.RequestException, ValueError):
+        return Finding("data", "fault", f"{told}, which cannot be reached", _BY_HAND)
+    if answer.ok:
+        return Finding("data", "ok", told)
+    told += f", where the server answers {answer.status_code}"
+    return Finding("data", "fault", told, _BY_HAND)
