@@ -16,7 +16,7 @@ from lvh.search.space import overrides
 from lvh.search.storage import Storage
 from lvh.search.trials import Claim, Study
 from lvh.study import FoldScore, Verdict
-from lvh.tracking import RunKey, TrackingSettings, tracked_run
+from lvh.tracking import RunKey, TrackingSettings, ask_again, tracked_run
 
 if TYPE_CHECKING:
     from lvh.crossval import CVResult, FoldResult
@@ -66,9 +66,10 @@ def work(
                 claim.release()
         elif worker.study.at_work():
             time.sleep(_POLL)  # whoever is last takes over what a process leaves that dies
-        else:
+        elif not worker.tracks_again():
             break
-    return Work(worker.trained, tuple(dict.fromkeys(worker.faults)))
+    faults = [*worker.faults, *worker.untracked.values()]
+    return Work(worker.trained, tuple(dict.fromkeys(faults)))
 
 
 @dataclass
@@ -81,6 +82,9 @@ class _Worker:
     faults: list[str] = field(default_factory=list)
     left: set[int] = field(default_factory=set)
     """Trials that this process can do no more for."""
+    untracked: dict[int, str] = field(default_factory=dict)
+    """Those of them that are done but could not be tracked, and why."""
+    has_tracked_again: bool = False
 
     def train(self, claim: Claim) -> None:
         """Train a trial as far as it may go; its failure is its own."""
@@ -114,6 +118,15 @@ class _Worker:
             self.study.fail(claim.number, str(as_told(error)))
             say(f"FAILED {settings.name}: {as_told(error)}", style="red")
 
+    def tracks_again(self) -> bool:
+        """Give what could not be tracked a second chance, and no third: the store may be back."""
+        if self.has_tracked_again or not self.untracked:
+            return False
+        self.has_tracked_again = True
+        self.left -= self.untracked.keys()
+        ask_again()
+        return True
+
     def _evaluate(
         self, claim: Claim, settings: RunSettings, prepared: Prepared, place: Place
     ) -> None:
@@ -126,10 +139,11 @@ class _Worker:
         try:
             if evaluate(settings, prepared, place, following, splits) != "pause":
                 self.study.set_tracked(claim.number)
+                self.untracked.pop(claim.number, None)
         except TrackingFault as fault:
-            self.faults.append(str(fault))
+            self.untracked[claim.number] = str(fault)
             self.left.add(claim.number)
-            if not following.concluded:
+            if not (following.concluded or claim.is_finished):
                 untracked = replace(settings, tracking=replace(settings.tracking, name="off"))
                 following = _Following(self, claim, records, leakage)
                 evaluate(untracked, prepared, place, following, splits)

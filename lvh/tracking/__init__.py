@@ -38,9 +38,13 @@ _RECORDER_ENDED = "tracking: the process that records ended; what came out is in
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _T = TypeVar("_T")
 _keys = count()
+_PATIENCE = 3.0  # s; a fault that took longer has waited for the store
+_REST = 10
+"""How many times as long as it let wait a store is left alone: so waiting never adds up."""
+
 _runs: "dict[int, MlflowRun]" = {}  # in the process that records
-_stores: dict[int, str] = {}  # where they are, as a person may see it; likewise
 _torn: set[int] = set()  # runs of which something could not be recorded; likewise
+_resting: dict[str, tuple[float, str]] = {}  # stores, until when they rest, and why; likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +177,14 @@ class Tracked:
         """End the open runs below this one as KILLED."""
         self._later("close_below")
 
-    def close(self, run_id: str) -> None:
-        """End another run as KILLED: its process was ended with no time to say so."""
-        self._later("close", run_id)
+    def close(self, run_id: str, error: str = "") -> None:
+        """End another run, whose process was ended with no time to say so.
+
+        Args:
+            run_id: Of the run.
+            error: Why it has FAILED; without one it is KILLED.
+        """
+        self._later("close", run_id, error)
 
     def check(self) -> None:
         """Tell as soon as it is known that the run could not be opened; costs nothing.
@@ -252,6 +261,11 @@ def warm_up(settings: TrackingSettings) -> None:
         _told(_submit(_import))
 
 
+def ask_again() -> None:
+    """Let a store that did not answer be asked once more: it may be back."""
+    _submit(_end_rests)
+
+
 def resolved_uri(settings: TrackingSettings) -> str:
     """Return the tracking URI, absolute: `mlflow.db` in the working directory by default."""
     uri = settings.uri or f"{_SQLITE}mlflow.db"
@@ -320,13 +334,16 @@ def _submit(action: Callable[..., _T], *arguments: object) -> "Future[_T]":
 
 
 def _import() -> None:
-    with _faults_told("MLflow"):
+    with _faults_told(""):
         pass
 
 
+def _end_rests() -> None:
+    _resting.clear()
+
+
 def _open(key: int, opening: "RunToOpen") -> OpenedRun:
-    _stores[key] = masked(opening.uri)
-    with _faults_told(_stores[key]):
+    with _faults_told(opening.uri):
         from lvh.tracking.mlflow_run import MlflowRun
 
         run = _runs[key] = MlflowRun(opening)
@@ -338,27 +355,42 @@ def _act(key: int, action: str, *arguments: object) -> None:
         raise TrackingFault(_RECORDER_ENDED)
     if action == "end" and key in _torn and arguments[0] == "FINISHED":
         arguments = ("FAILED", "not all of it could be recorded")  # so that it is taken up again
+    run = _runs.pop(key) if action == "end" else _runs[key]
     try:
-        with _faults_told(_stores[key]):
-            getattr(_runs[key], action)(*arguments)
+        with _faults_told(run.uri):
+            getattr(run, action)(*arguments)
     except TrackingFault:
         _torn.add(key)
         raise
 
 
 @contextmanager
-def _faults_told(store: str) -> Iterator[None]:
-    """Turn what goes wrong in the store into one fault of the environment."""
+def _faults_told(uri: str) -> Iterator[None]:
+    """Turn what goes wrong in a store into one fault of the environment.
+
+    A server that hangs lets each call wait for a minute. So once it has, it is not asked again
+    for a while: what is to be recorded meanwhile has failed at once, and is recorded by whoever
+    takes the run up again.
+    """
     from lvh.tracking import mlflow_run
 
+    asked = time.monotonic()
+    until, told = _resting.get(uri, (0.0, ""))
+    if asked < until:
+        raise TrackingFault(told)
     try:
         yield
     except mlflow_run.FAULTS as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise TrackingFault(
-            f"tracking: cannot use the store of tracking.uri, {store}: {reason[0].rstrip('.')}. "
+        told = (
+            f"tracking: cannot use the store of tracking.uri, {masked(uri) or 'MLflow'}: "
+            f"{masked(reason[0]).rstrip('.')}. "
             "tracking=off runs without one"
-        ) from None
+        )
+        now = time.monotonic()
+        if now - asked > _PATIENCE:
+            _resting[uri] = now + _REST * (now - asked), told
+        raise TrackingFault(told) from None
 
 
 def check_path(database: Path) -> None:

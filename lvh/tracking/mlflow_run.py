@@ -57,6 +57,7 @@ class MlflowRun:
     def __init__(self, opening: RunToOpen) -> None:
         """Open the store, find or make the experiment, and create the run or take it up again."""
         self._name = opening.name
+        self.uri = opening.uri
         # a level of its own, so that no filter for configurations or folds finds what leaks
         self._leakage = opening.tags.get("leakage", "")
         # several processes that make one schema at once break it
