@@ -88,8 +88,7 @@ def run_sweep(sweep: Sweep) -> None:
             opened = tracked.opened
         _announce(study, storage, sweep.workers)
         try:
-            parent = None if opened is None else opened.run_id
-            done = _trained(sweep, study, settings, parent, owner)
+            done = _trained(sweep, study, settings, tracked, owner)
         except BaseException:
             with suppress(LvhError):  # the interruption is what is to be told
                 _close_interrupted(study, tracked, owner)
@@ -264,12 +263,12 @@ def _announce(study: Study, storage: Storage, workers: int | None) -> None:
 
 
 def _trained(
-    sweep: Sweep, study: Study, settings: RunSettings, parent: str | None, owner: str
+    sweep: Sweep, study: Study, settings: RunSettings, tracked: Tracked, owner: str
 ) -> list[Work]:
     """Let processes train until nothing is left; start them again if some of them die."""
     n_workers = sweep.workers or 1
     given = [f"search.study='{study.name}'", f"search.owner={owner}"]
-    given += [f"tracking.parent={parent or 'null'}"]
+    given += [f"tracking.parent={tracked.opened.run_id if tracked.opened else 'null'}"]
     if sweep.is_local:
         share = max(1, cores() // n_workers)
         threads = settings.train.threads or automatic_threads(settings)
@@ -281,10 +280,11 @@ def _trained(
         try:
             return sweep.launch([given for _ in range(n_workers)])
         except BrokenExecutor:
-            failed = study.count_deaths(owner)
             say("a process of this sweep died: killed, or out of memory; going on", style="red")
-            for number in failed:
-                say(f"FAILED trial {number}: its process died several times", style="red")
+            for number, error in study.count_deaths(owner).items():
+                say(f"FAILED trial {number}: {error}", style="red")
+                for run_id in study.run_ids([number]):
+                    tracked.close(run_id, error)
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
 
 
@@ -301,7 +301,7 @@ def _close_interrupted(study: Study, tracked: Tracked, owner: str) -> None:
         tracked.leave("RUNNING")
         for run_id in study.run_ids(study.free_open()):
             tracked.close(run_id)
-    elif study.free_open():
+    else:
         tracked.close_below()
 
 

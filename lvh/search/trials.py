@@ -4,6 +4,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from lvh.errors import InputError
+from lvh.errors import EnvironmentFault, InputError
 from lvh.search.description import Description
 from lvh.search.records import LEAKAGE, fold_keys, folds_of
 from lvh.search.samplers import NewPoints
@@ -24,7 +25,10 @@ from lvh.study import FoldScore, Plain, Verdict
 
 _UNTRACKED = "untracked"
 _DEATHS = 3
-"""Times that a trial may take its process with it before it counts as failed."""
+"""Times that a trial may take its process with it before it counts as failed.
+
+Whoever trains beside it dies with it and is blamed too, so for the last of these times it is alone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,11 @@ class Study:
             None if there is nothing to train now.
         """
         with self._storage.exclusive():
+            if suspects := self._suspects():
+                busy = {number for number in self._owned(owner) if not self._free(number)}
+                if busy & suspects:
+                    return None
+                skip |= suspects if busy else set()
             for number in self._waiting(skip):
                 claim = self._held(number, owner)
                 if claim is not None:
@@ -260,25 +269,25 @@ class Study:
             left = [one for one in self._untracked() if one != number]
             self._study.set_user_attr(_UNTRACKED, left)
 
-    def count_deaths(self, owner: str) -> list[int]:
+    def count_deaths(self, owner: str) -> dict[int, str]:
         """Blame the open trials of processes that died; fail those blamed too often.
 
         Args:
             owner: Command whose processes died.
 
         Returns:
-            The numbers of the trials that failed by it.
+            Why trials failed by it, by number.
         """
-        failed = []
-        for number in self.free_open():
-            attrs = self._frozen(number).user_attrs
-            if attrs.get("owner") != owner:
-                continue
-            deaths = attrs.get("deaths", 0) + 1
+        with self._storage.exclusive():
+            died = [number for number in self._owned(owner) if self._free(number)]
+        failed = {}
+        for number in died:
+            self._set(number, "owner", None)  # a death counts once, and not while it waits
+            deaths = _deaths(self._frozen(number)) + 1
             self._set(number, "deaths", deaths)
             if deaths >= _DEATHS:
-                self.fail(number, f"its process died {deaths} times: killed, or out of memory?")
-                failed.append(number)
+                failed[number] = f"its process died {deaths} times: killed, or out of memory?"
+                self.fail(number, failed[number])
         return failed
 
     def trials(self) -> list[FrozenTrial]:
@@ -292,6 +301,14 @@ class Study:
 
     def _open(self) -> list[FrozenTrial]:
         return [one for one in self._trials() if one.state == TrialState.RUNNING]
+
+    def _owned(self, owner: str) -> list[int]:
+        """Return the open trials that a process of one command holds, or held when it died."""
+        return [one.number for one in self._open() if one.user_attrs.get("owner") == owner]
+
+    def _suspects(self) -> set[int]:
+        """Return the open trials that have one chance left."""
+        return {one.number for one in self._open() if _deaths(one) == _DEATHS - 1}
 
     def _untracked(self) -> list[int]:
         return cast(list[int], self._study.user_attrs.get(_UNTRACKED, []))
@@ -323,9 +340,15 @@ class Study:
         return self._study.ask(fixed_distributions=distributions).number
 
     def _held(self, number: int, owner: str) -> Claim | None:
-        release = self._storage.hold(self.name, number)
-        if release is None:
+        free = self._storage.hold(self.name, number)
+        if free is None:
             return None
+
+        def release() -> None:
+            with suppress(EnvironmentFault):  # who could tell it has been told
+                self._set(number, "owner", None)  # so not to be blamed for what dies later
+            free()
+
         trial = self._frozen(number)
         n_done = len(folds_of(trial))
         if trial.state == TrialState.RUNNING:
@@ -367,6 +390,10 @@ class Study:
                 self._study.set_user_attr(_UNTRACKED, sorted({*self._untracked(), number}))
             told = None if values is None else [float(value) for value in values]
             self._study.tell(number, told, state=state)
+
+
+def _deaths(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs.get("deaths", 0))
 
 
 def create(storage: Storage, name: str, description: Description, *, anew: bool) -> Study:

@@ -175,13 +175,16 @@ class MlflowRun:
     def close_below(self) -> None:
         """End the open runs below this one as KILLED."""
         for run in self._below(self._run_id):
-            self.close(run.info.run_id)
+            if run.info.status in _OPEN:
+                self.close(run.info.run_id, "")
 
-    def close(self, run_id: str) -> None:
-        """End another run as KILLED, unless it has ended."""
+    def close(self, run_id: str, error: str) -> None:
+        """End another run, unless it has ended: as FAILED if there is an error, else KILLED."""
         for run in [*self._below(run_id), self._client.get_run(run_id)]:
             if run.info.status in _OPEN:
-                self._client.set_terminated(run.info.run_id, "KILLED")
+                self._client.set_terminated(run.info.run_id, "FAILED" if error else "KILLED")
+        if error:
+            self._client.set_tag(run_id, "error", error[:5000])
 
     def end(self, status: str, error: str) -> None:
         """End the run, or leave it open; an error becomes a tag."""
