@@ -221,7 +221,7 @@ def _check_studies(file: Path, to_read: bool) -> None:
     """Refuse the database of another program before a table is made in it."""
     try:
         # not to read only: what a killed process has left half done is taken back here
-        with opened(file, to_read=False) as database:
+        with opened(file, to_read=False, wait=_WAIT) as database:
             found = tables(database)
     except sqlite3.Error as error:
         raise EnvironmentFault(f"search.storage: cannot use {file}: {error}") from None

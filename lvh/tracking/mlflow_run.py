@@ -32,6 +32,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.crossval import CVResult, FoldResult
+from lvh.files import written_whole
 from lvh.metrics import NAMES
 from lvh.study import Plain
 from lvh.tracking import Level, OpenedRun, RunToOpen
@@ -56,8 +57,8 @@ class MlflowRun:
 
     def __init__(self, opening: RunToOpen) -> None:
         """Open the store, find or make the experiment, and create the run or take it up again."""
-        self._name = opening.name
         self.uri = opening.uri
+        self._name = opening.name
         # a level of its own, so that no filter for configurations or folds finds what leaks
         self._leakage = opening.tags.get("leakage", "")
         # several processes that make one schema at once break it
@@ -66,6 +67,8 @@ class MlflowRun:
             if opening.database is None
             else FileLock(f"{opening.database}.lock", timeout=_LOCK_SECONDS)
         ):
+            if opening.database is not None and not opening.database.exists():
+                _make_store(opening.database)
             self._client = MlflowClient(tracking_uri=opening.uri)
             self._experiment_id = self._experiment(opening)
         known = None if opening.key.anew else self._known(opening)
@@ -254,6 +257,12 @@ class MlflowRun:
             return str(experiment.experiment_id)  # another process was faster
         self._client.set_experiment_tag(made, f"mlflow.sharedViewState.{VIEW}", _view())
         return made
+
+
+def _make_store(database: Path) -> None:
+    """Make the tables, which takes seconds, so that whoever is shot meanwhile leaves no half."""
+    with written_whole(database) as temporary:
+        MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
 
 
 def _view() -> str:
