@@ -104,6 +104,7 @@ def job(config: DictConfig) -> "Work | None":
 
 def _work(config: DictConfig, running: HydraConf) -> "Work":
     from lvh.config import plain, search_from, settings_from
+    from lvh.processes import follow
     from lvh.search.storage import Storage
     from lvh.worker import Work, work
 
@@ -121,6 +122,8 @@ def _work(config: DictConfig, running: HydraConf) -> "Work":
 
     folder = Path(running.sweep.dir)
     shown: Shown = "line" if "n_jobs" in running.launcher else "bar"
+    if os.getppid() == (main_process := int(str(search.owner).partition("-")[0])):
+        follow(main_process)  # whoever types the command again takes over the trial
     try:
         storage = Storage(search.storage)
         return work(storage, str(search.study), str(search.owner), compose, folder, shown)

@@ -1,5 +1,6 @@
 """A sweep: one study, trained by one process or many, all below one tracked run."""
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -77,7 +78,7 @@ def run_sweep(sweep: Sweep) -> None:
     name = _identity(sweep, point, settings, prepared)
     storage = Storage(settings.search.storage)
     study = create(storage, name, description, anew=not settings.resume)
-    key, owner = RunKey(study.name), uuid4().hex
+    key, owner = RunKey(study.name), f"{os.getpid()}-{uuid4().hex}"
     short = description.title.partition(" on ")[0]  # the data stand in the runs below
     warm_up(settings.tracking)
     with ExitStack() as stack:

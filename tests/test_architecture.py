@@ -45,7 +45,10 @@ ROOMS = {
     "calibration": {"metrics"},
     "figures": {"calibration", "crossval", "metrics", "files"},
     "artifacts": {"backends", "crossval", "features", "folds", "training", "metrics", "files"},
-    "tracking": {"study", "cohort", "crossval", "files", "metrics", "errors", "sqlite"},
+    "tracking": {
+        *("study", "cohort", "crossval", "files", "metrics", "errors", "processes", "sqlite"),
+    },
+    "processes": set(),
     "config": {
         "study",
         *("errors", "features", "folds", "metrics", "models", "search", "sources", "tracking"),

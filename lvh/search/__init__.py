@@ -29,7 +29,7 @@ class SearchSettings:
         workers: Processes to start through a launcher that has no number of its own, such as
             submitit's; None for one.
         study: Name of a study that this process works on; a sweep sets it.
-        owner: Command that this process belongs to; a sweep sets it.
+        owner: Command that this process belongs to, its process id first; a sweep sets it.
     """
 
     objectives: Annotated[tuple[str, ...], Field(min_length=1)]

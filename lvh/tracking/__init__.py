@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future
@@ -22,6 +21,7 @@ from lvh.cohort import Cohort
 from lvh.crossval import CVResult, FoldResult
 from lvh.errors import InputError, TrackingFault, masked
 from lvh.files import write_fault
+from lvh.processes import follow
 from lvh.sqlite import opened, tables
 from lvh.study import Plain
 
@@ -294,7 +294,7 @@ def _recorder() -> "ProcessPoolExecutor":
 
     for tracker in (resource_tracker, of_loky):  # they unblock signals when they start
         tracker.ensure_running()
-    recorder = ProcessPoolExecutor(1, initializer=_follow, initargs=(os.getpid(),))
+    recorder = ProcessPoolExecutor(1, initializer=follow, initargs=(os.getpid(),))
     # the child inherits the mask: a signal to the whole group is for the parent to record
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -302,17 +302,6 @@ def _recorder() -> "ProcessPoolExecutor":
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return recorder
-
-
-def _follow(parent: int) -> None:
-    """End this process when its parent is gone."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _told(future: "Future[_T]") -> _T:
