@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,9 @@ from lvh.sources import ludb as ludb_source
 from lvh.sources import synthetic
 
 if TYPE_CHECKING:
+    from commands import Begin
     from mlflow import MlflowClient
+    from servers import Mlflow
 
 BACKEND = os.environ.get("LVH_TEST_BACKEND", "tensorflow")
 """What Keras runs on in this process; test_backends.py starts others for the other backends."""
@@ -238,6 +241,28 @@ class Done:
     def folder(self) -> Path:
         (folder,) = (self.cwd / "outputs").glob("20*/*")
         return folder
+
+
+@pytest.fixture
+def begin() -> "Iterator[Begin]":
+    """Start commands that are ended with the test, whatever becomes of it."""
+    from commands import beginning
+
+    with beginning() as start:
+        yield start
+
+
+@pytest.fixture
+def mlflow(tmp_path: Path) -> "Iterator[Mlflow]":
+    """A server of MLflow on a free port of this machine."""
+    from servers import Mlflow
+
+    server = Mlflow(tmp_path / "mlflow")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end(signal.SIGKILL)
 
 
 _OURS = ("LVH_LUDB_ROOT", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR")

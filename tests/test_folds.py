@@ -1,13 +1,9 @@
 """Folds: scikit-learn's where each record is a subject, and never a subject in two parts."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, reject
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
@@ -119,51 +115,6 @@ def test_validation_is_taken_from_the_training_part_only():
         assert len(split.validation) == np.ceil(0.25 * len(before.train))
 
 
-COHORTS = st.lists(  # records of each subject, as labels
-    st.lists(st.integers(0, 1), min_size=1, max_size=4), min_size=8, max_size=30
-)
-
-
-@given(
-    subjects=COHORTS,
-    order=st.randoms(use_true_random=False),
-    scheme=st.sampled_from(["kfold", "stratified", "holdout"]),
-    folds=st.integers(2, 4),
-    repeats=st.integers(1, 3),
-    state=st.integers(0, 1000),
-    validation=st.sampled_from([0.0, 0.2, 0.5]),
-)
-@examples(max_examples=120)
-def test_no_subject_is_in_two_parts(subjects, order, scheme, folds, repeats, state, validation):
-    rows = [(f"s{number}", label) for number, of in enumerate(subjects) for label in of]
-    order.shuffle(rows)
-    names = np.array([name for name, _ in rows])
-    y = np.array([label for _, label in rows])
-    settings = CvSettings(scheme, folds, repeats, state, 0.3, validation)
-
-    try:
-        found = splits(y, names, settings)
-    except InputError:
-        reject()
-
-    for split in found:
-        parts = [split.train, split.validation, split.scored]
-        assert sorted(np.concatenate(parts)) == list(range(len(y)))
-        owners = [set(names[part]) for part in parts]
-        assert sum(map(len, owners)) == len(set(names))
-        assert all((np.diff(part) > 0).all() for part in parts)
-        assert set(y[split.train]) == {0, 1}
-        assert len(split.scored) > 0
-        assert (len(split.validation) > 0) == (validation > 0)
-    if scheme == "holdout":
-        assert len(found) == repeats
-    else:
-        for repeat in range(repeats):
-            scored = [split.scored for split in found if split.repeat == repeat]
-            assert len(scored) == folds
-            assert sorted(np.concatenate(scored)) == list(range(len(y)))
-
-
 def test_subjects_with_several_records_are_dealt_evenly():
     names = np.repeat(singles(35), 3)
     y = np.repeat(labels(21, 14), 3)
@@ -190,55 +141,6 @@ def test_names_of_subjects_do_not_matter():
 
     for names in (np.arange(53).astype(str), np.array([f"p{97 * n % 53}" for n in range(53)])):
         assert [split.scored.tolist() for split in splits(y, names, REPORT)] == expected
-
-
-FAULTS = {
-    "one class": ((0, 20), {}, "20 records, 0 of them positive"),
-    "other class": ((20, 0), {}, "20 records, 20 of them positive"),
-    "one class, holdout": ((20, 0), {"scheme": "holdout"}, "20 records, 20 of them positive"),
-    "nobody": ((0, 0), {}, "0 records, 0 of them positive"),
-    "fewer records than folds": ((3, 3), {}, "7 folds, 6 subjects"),
-    "fewer positives": ((6, 30), {}, "7 folds, 6 positive subjects"),
-    "fewer positives, stratified": (
-        (6, 30),
-        {"scheme": "stratified"},
-        "7 folds, 6 positive subjects",
-    ),
-    "fewer negatives": ((30, 2), {}, "7 folds, 2 negative subjects"),
-    "holdout leaves nothing to train": (
-        (20, 20),
-        {"scheme": "holdout", "test_size": 0.99},
-        "cv.test_size: expected",
-    ),
-    "validation leaves nothing to train": (
-        (2, 2),
-        {"folds": 2, "validation": 0.9},
-        "cv.validation: expected",
-    ),
-    "validation of a single subject": (
-        (1, 1),
-        {"scheme": "holdout", "test_size": 0.5, "validation": 0.2},
-        "cv.validation: expected",
-    ),
-}
-
-
-@pytest.mark.parametrize(("counts", "changes", "said"), FAULTS.values(), ids=FAULTS)
-def test_too_few_records_are_refused_with_the_counts(counts, changes, said):
-    y = labels(*counts)
-
-    with pytest.raises(InputError, match=re.escape(said)) as refusal:
-        splits(y, singles(len(y)), replace(REPORT, **changes))
-
-    assert refusal.value.exit_code == 2
-
-
-def test_records_of_one_subject_do_not_count_as_many():
-    y = np.repeat([1, 0], 30)
-    names = np.repeat(singles(6), 10)
-
-    with pytest.raises(InputError, match="7 folds, 6 subjects"):
-        splits(y, names, REPORT)
 
 
 def test_a_training_part_of_one_class_is_refused_with_the_counts():

@@ -214,44 +214,6 @@ def test_a_traceback_is_there_for_who_asks(tmp_path):
     assert "Traceback" in done.err
 
 
-def interrupted(cwd: Path, *numbers: signal.Signals, after: str) -> Done:
-    """Signal a run, with all its processes, once it has shown a line; as a terminal does."""
-    process = start(*SMALL, "train.epochs=20000", cwd=cwd)  # a fold takes seconds
-    while not (line := process.stdout.readline()).startswith(after):
-        assert line, process.stderr.read()
-    for number in numbers:
-        os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=120)
-    return Done(process.returncode, out, err, cwd)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "code"),
-    [
-        ([signal.SIGTERM], 143),
-        ([signal.SIGINT] * 5, 130),
-        pytest.param([signal.SIGINT], 130, marks=pytest.mark.slow),
-    ],
-    ids=["SIGTERM", "five times SIGINT", "SIGINT"],
-)
-def test_an_interrupted_run_is_killed_in_the_store_too(numbers, code, tmp_path):
-    done = interrupted(tmp_path, *numbers, after="fold 1 of 3")
-    assert done.code == code
-    assert done.err == f"lvh: interrupted by {numbers[0].name}\n"
-    (run,) = done.runs("tags.level = 'configuration'")
-    assert run.info.status == "KILLED"
-    folds = done.runs("tags.level = 'fold'")
-    assert {fold.info.status for fold in folds} == {"FINISHED"}
-
-
-def test_an_interruption_before_the_store_is_open_is_as_clean(tmp_path):
-    done = interrupted(tmp_path, signal.SIGINT, after="synthetic cohort")
-    assert done.code == 130
-    assert done.err == "lvh: interrupted by SIGINT\n"
-    if (tmp_path / "mlflow.db").exists() and done.client().get_experiment_by_name("lvh"):
-        assert not done.runs("attributes.status = 'RUNNING'")
-
-
 def test_a_run_that_is_shot_leaves_no_process(tmp_path):
     process = start(*SMALL, "train.epochs=100000", cwd=tmp_path)
     while not process.stdout.readline().startswith("synthetic cohort"):

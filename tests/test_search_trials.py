@@ -249,34 +249,6 @@ def test_values_typed_twice_are_one_point(storage):
     assert study.finished
 
 
-def test_a_late_result_changes_nothing(storage, address):
-    study = create(storage, "s", described(LINE), anew=False)
-    claim = study.claim(ME)
-    late = Study(Storage(address), "s")
-    study.record_fold(claim.number, 0, scored(0.7), "first")
-    finish(study, claim, 0.7)
-    late.record_fold(claim.number, 1, scored(0.1, 1), "late")
-    late.complete(claim.number, [0.1], {"no skill": {"ap": 0.5}})
-    late.fail(claim.number, "late")
-    late.refuse(claim.number, "late")
-    late.stop(claim.number)
-    late.set_run(claim.number, "late")
-    trial = state(study, claim.number)
-    assert (trial.state, trial.values, trial.error, trial.run_id) == ("complete", (0.7,), "", "")
-    assert [fold.metrics["ap"] for fold in trial.folds] == [0.7]
-    assert trial.baselines == {}
-    assert not study.untracked()
-
-
-def test_a_failed_trial_stays_failed_when_its_worker_comes_back(storage):
-    study = create(storage, "s", described(LINE), anew=False)
-    claim = study.claim(ME)
-    study.fail(claim.number, "taken for dead")
-    finish(study, claim)
-    trial = state(study, claim.number)
-    assert (trial.state, trial.values, trial.error) == ("failed", (), "taken for dead")
-
-
 def test_a_trial_that_others_have_failed_leaves_the_race(storage):
     study = create(storage, "s", described(LINE, race=True), anew=False)
     number = study.claim(ME).number
@@ -304,20 +276,6 @@ def test_a_refused_point_has_failed_if_a_person_listed_it(storage):
         assert (trial.state, trial.error) == (expected, "kernel and stride do not fit")
         assert not study.untracked()
         assert study.claim(ME).params != claim.params
-
-
-def test_a_trial_that_takes_its_process_with_it_three_times_has_failed(storage):
-    study = create(storage, "s", described(LINE), anew=False)
-    deadly, other = study.claim(ME), study.claim("other")
-    other.release()
-    assert study.count_deaths(ME) == []  # it is held
-    deadly.release()
-    assert study.count_deaths(ME) == []
-    assert study.count_deaths(ME) == []
-    assert study.count_deaths(ME) == [deadly.number]
-    assert states(study)[:2] == ["failed", "open"]
-    assert "died 3 times" in state(study, deadly.number).error
-    assert study.claim(ME).number == other.number
 
 
 def test_a_finished_trial_comes_back_until_it_is_tracked(storage, address):
@@ -502,65 +460,6 @@ def test_a_pruner_goes_down_where_less_is_better(storage, pruner):
     train(study, lambda params, fold: level[params["x"]] + noise(7 * params["x"] + fold))
     assert states(study)[3] == "complete"
     assert states(study)[5] == "stopped"
-
-
-SIX = """
-import os, sys
-from lvh.metrics import NAMES
-from lvh.search.description import Description
-from lvh.search.space import Choice
-from lvh.search.storage import Storage
-from lvh.search.trials import create
-from lvh.study import FoldScore, Objective
-
-space = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
-given = Description("t", "", (Objective("ap"),), space, "grid", 12, 0, 1, False, "none", 3)
-
-def work():
-    study = create(Storage(sys.argv[1]), "s", given, anew=False)
-    while (claim := study.claim(str(os.getpid()))) is not None:
-        score = FoldScore(0, 0, dict.fromkeys(NAMES, 0.5), 1.0, 9, 3)
-        study.record_fold(claim.number, 0, score, "k")
-        study.complete(claim.number, [0.5], {})
-        study.set_tracked(claim.number)
-        os.write(1, f"{claim.number}\\n".encode())
-        claim.release()
-
-closed, opened = os.pipe()
-workers = []
-for _ in range(6):
-    workers.append(os.fork())
-    if not workers[-1]:
-        code = 1
-        try:
-            os.close(opened)
-            os.read(closed, 1)  # all begin when the parent lets go
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        os._exit(code)
-os.close(opened)
-sys.exit(sum(os.waitpid(worker, 0)[1] != 0 for worker in workers))
-"""
-
-
-def test_six_processes_at_once_on_a_fresh_file_train_each_point_once(tmp_path):
-    file = tmp_path / "studies.db"
-    done = subprocess.run(
-        [sys.executable, "-c", SIX, f"sqlite:///{file}"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert sorted(map(int, done.stdout.split())) == list(range(12))
-    result = load(f"sqlite:///{file}", None, str(tmp_path / "folds"))
-    assert [one.state for one in result.trials] == ["complete"] * 12
-    assert len({tuple(one.params.values()) for one in result.trials}) == 12
-    assert not list((tmp_path / "studies.db-locks").iterdir())
 
 
 def test_what_leaks_is_neither_complete_nor_the_best(storage):

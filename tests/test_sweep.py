@@ -1,9 +1,7 @@
 """A sweep as a user types it: every point once, one tree, one table, failures told, resumed."""
 
 import csv
-import os
 import re
-import signal
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -11,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, command, start
-from mlflow import MlflowClient
+from conftest import Done, command
 
 from lvh.sweep import cores
 
@@ -34,12 +31,6 @@ DNN = ["-m", "data=synthetic", "data.records=42", "cv.folds=3"]
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory) -> Done:
     return command(*GRID, cwd=tmp_path_factory.mktemp("serial"))
-
-
-@pytest.fixture(scope="module")
-def again(serial) -> Done:
-    """The very same command, once more."""
-    return command(*GRID, cwd=serial.cwd)
 
 
 @pytest.fixture(scope="module")
@@ -107,31 +98,14 @@ def test_the_page_is_kept_with_the_sweep(serial):
     assert str(page.relative_to(serial.cwd)) in serial.out
 
 
-def test_once_more_trains_nothing_and_shows_the_same(serial, again):
-    assert again.code == 0, again.err
-    assert "nothing to train" in again.out
-    assert trained(again.out) == 0
-    assert leaderboard(again.cwd, 0) == leaderboard(again.cwd, 1)
-
-    def shown(done: Done) -> str:
-        return done.out[done.out.index("by mean ap") : done.out.index("folds trained now")]
-
-    assert shown(again).splitlines()[:-1] == shown(serial).splitlines()[:-1]
-    assert statuses(again.cwd) == {
-        ("sweep", "FINISHED"): 1,
-        ("configuration", "FINISHED"): 4,
-        ("fold", "FINISHED"): 4 * FOLDS,
-    }
-
-
-def test_the_report_can_be_had_later(serial, again):
+def test_the_report_can_be_had_later(serial):
     import subprocess
     import sys
 
     report = [sys.executable, "-m", "lvh.report", "--out", "later"]
     done = subprocess.run(report, cwd=serial.cwd, capture_output=True, text=True, check=True)
     for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
-        (first, _) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
+        (first,) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
         assert (serial.cwd / "later" / name).read_bytes() == first.read_bytes()
     assert "by mean ap" in done.stdout
 
@@ -155,72 +129,10 @@ def test_parallel_runs_share_the_cores(parallel):
     assert threads == {"1"}  # joblib's launcher starts one process a core
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
-def test_a_sweep_that_is_ended_goes_on_where_it_was(number, serial, tmp_path):
-    """Whatever ended it: the same table as that of a sweep nobody disturbed."""
-    process = start(*GRID, cwd=tmp_path)
-    seen = []
-    while sum(line.startswith("fold 1 of") for line in seen) < 2:  # in the second trial
-        seen.append(process.stdout.readline())
-        assert seen[-1], process.stderr.read()
-    os.killpg(process.pid, number)
-    _, err = process.communicate(timeout=120)
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert err == "lvh: interrupted by SIGINT\n"
-        assert not [status for _, status in statuses(tmp_path) if status == "RUNNING"]
-    before = kept(tmp_path)
-    assert FOLDS + 1 <= before < 4 * FOLDS
-    done = command(*GRID, cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert trained(done.out) == 4 * FOLDS - before
-    assert "1 trials are done already, 1 were begun" in done.out
-    timed = ("seconds",)
-    assert [
-        {key: value for key, value in row.items() if key not in timed}
-        for row in leaderboard(tmp_path)
-    ] == [
-        {key: value for key, value in row.items() if key not in timed}
-        for row in leaderboard(serial.cwd, 0)
-    ]
-    assert statuses(tmp_path) == {
-        ("sweep", "FINISHED"): 1,
-        ("configuration", "FINISHED"): 4,
-        ("fold", "FINISHED"): 4 * FOLDS,
-    }
-
-
 @pytest.mark.slow
-def test_an_interrupted_parallel_sweep_leaves_nothing_open(tmp_path):
-    process = start(
-        *DNN, "seed=0,1,2", "train.epochs=100000", "hydra/launcher=joblib", cwd=tmp_path
-    )
-    while not has_configuration(tmp_path / "mlflow.db"):
-        assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=120)
-    assert process.returncode == 130
-    runs = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
-    assert {run.info.status for run in runs} == {"KILLED"}
-
-
-def has_configuration(database: Path) -> bool:
-    """Look without MLflow, which would make the schema a second time."""
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
-            query = "select count(*) from tags where key = 'level' and value = 'configuration'"
-            return store.execute(query).fetchone()[0] > 0
-    except sqlite3.OperationalError:  # not made yet
-        return False
-
-
-@pytest.mark.slow
-def test_other_folds_are_another_study(serial, again, tmp_path):
+def test_other_folds_are_another_study(serial, tmp_path):
     """Folds, data and seed are in the study's name; what is the same is not trained again."""
     first = re.search(r"study (\S+) in", serial.out)[1]
-    assert re.search(r"study (\S+) in", again.out)[1] == first
     others = {
         re.search(r"study (\S+) in", command(*GRID, change, cwd=tmp_path).out)[1]
         for change in ("cv.random_state=1", "data.seed=1", "seed=1")

@@ -3,10 +3,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,23 +164,6 @@ def test_a_recorder_that_is_shot_is_told_and_the_next_run_has_a_new_one(settings
         pass
     status = {run.info.run_name: run.info.status for run in runs(settings, "configuration")}
     assert status == {"one": "RUNNING", "two": "FINISHED"}
-
-
-def test_processes_that_start_on_a_fresh_store_at_once_do_not_break_it(settings, tmp_path):
-    code = (
-        "from lvh.tracking import TrackingSettings, tracked_run\n"
-        "if __name__ == '__main__':\n"
-        "    settings = TrackingSettings('mlflow', None, 'lvh', None)\n"
-        "    with tracked_run(settings, 'configuration', 'one', {}, {}):\n"
-        "        pass\n"
-    )
-    (tmp_path / "one.py").write_text(code)
-    started = [
-        subprocess.Popen([sys.executable, "one.py"], cwd=tmp_path, env=os.environ) for _ in range(4)
-    ]
-    assert [process.wait(timeout=240) for process in started] == [0] * 4
-    assert [run.info.status for run in runs(settings, "configuration")] == ["FINISHED"] * 4
-    assert Path("mlflow.db").exists()
 
 
 def test_what_could_not_be_recorded_keeps_the_run_open_for_the_next_time(settings, tmp_path):

@@ -1,0 +1,166 @@
+"""Commands that run while a test does something to them, and what they have left when they end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from conftest import _OURS
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from optuna.trial import TrialState
+
+_BEGUN = re.compile(r"^(.+?): [\dx ]+ inputs, .*folds x \d+ epochs$")
+_FOLD = re.compile(r"^fold (\d+) of (\d+): ")
+_CONCLUDED = re.compile(r"^(.+?): ap \d")
+
+
+@dataclass
+class Command:
+    """A command that runs, or has run, with all it prints in files."""
+
+    process: subprocess.Popen
+    cwd: Path
+    log: Path
+
+    @property
+    def out(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def err(self) -> str:
+        return self.log.with_suffix(".err").read_text()
+
+    def ended(self, seconds: float = 420) -> int:
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End it with all its processes, with no time to say anything."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(30)
+
+    @property
+    def study(self) -> str:
+        return re.search(r"^study (\S+) in ", self.out, re.MULTILINE)[1]
+
+    @property
+    def n_trained(self) -> int:
+        return int(re.search(r"^(\d+) folds trained now", self.out, re.MULTILINE)[1])
+
+    @property
+    def leaderboard(self) -> str:
+        shown = re.search(r"^\d+ configurations by .* complete\.$", self.out, re.DOTALL | re.M)
+        assert shown, self.out + self.err
+        return shown[0]
+
+    def folds(self) -> list[tuple[str, int]]:
+        """Return the folds that it says to have trained, by configuration and number."""
+        told, waiting, configuration = [], [], ""
+        for line in self.out.splitlines():
+            if fold := _FOLD.match(line):
+                waiting.append(int(fold[1]))
+            elif begun := _BEGUN.match(line):
+                configuration = begun[1]
+            elif done := _CONCLUDED.match(line):  # one that is taken up again is not announced
+                told += [(done[1], number) for number in waiting]
+                waiting = []
+        return told + [(configuration, number) for number in waiting]
+
+    def concluded(self) -> list[str]:
+        """Return the configurations that it says to have done."""
+        return [found[1] for line in self.out.splitlines() if (found := _CONCLUDED.match(line))]
+
+    def amid(self) -> bool:
+        """Whether it trains a configuration of which it has done a fold, but not all."""
+        assert self.process.poll() is None, self.out + self.err
+        amid = False
+        for line in self.out.splitlines():
+            if fold := _FOLD.match(line):
+                amid = fold[1] != fold[2]
+            elif _BEGUN.match(line) or _CONCLUDED.match(line):
+                amid = False
+        return amid
+
+
+Begin = Callable[..., Command]
+
+
+@contextmanager
+def beginning() -> Iterator[Begin]:
+    """Start commands that are ended with the body, whatever becomes of it."""
+    begun: list[Command] = []
+
+    def start(cwd: Path, *arguments: str, **environment: str) -> Command:
+        cwd.mkdir(exist_ok=True)
+        log = cwd / f"command-{len(begun)}.log"
+        variables = {key: value for key, value in os.environ.items() if key not in _OURS}
+        with log.open("w") as out, log.with_suffix(".err").open("w") as err:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lvh.run", *arguments],
+                stdout=out,
+                stderr=err,
+                cwd=cwd,
+                start_new_session=True,
+                env={**variables, "COLUMNS": "100", **environment},
+            )
+        begun.append(Command(process, cwd, log))
+        return begun[-1]
+
+    try:
+        yield start
+    finally:
+        for command in begun:
+            if command.process.poll() is None:
+                command.kill()
+
+
+def trials(storage: str, study: str) -> list[optuna.trial.FrozenTrial]:
+    address = storage.replace("postgresql://", "postgresql+psycopg://")
+    kept = optuna.storages.RDBStorage(address)
+    try:
+        return optuna.load_study(study_name=study, storage=kept).trials
+    finally:
+        kept.remove_session()
+        kept.engine.dispose()
+
+
+def assert_done_once_each(storage: str, study: str, n_points: int) -> None:
+    found = trials(storage, study)
+    assert [one.state for one in found] == [TrialState.COMPLETE] * n_points
+    assert len({tuple(sorted(one.params.items())) for one in found}) == n_points
+
+
+def runs(uri: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+    client = MlflowClient(uri)
+    found = [one.experiment_id for one in client.search_experiments(filter_string="name = 'lvh'")]
+    return client.search_runs(found, run_view_type=view, max_results=1000)
+
+
+def assert_one_tree(uri: str, n_points: int, n_folds: int) -> None:
+    """One sweep, its configurations with their scores, their folds once each, all ended well."""
+    found = runs(uri)
+    assert Counter(one.info.status for one in found) == {"FINISHED": 1 + n_points * (1 + n_folds)}
+    of_level = {
+        level: [one for one in found if one.data.tags["level"] == level]
+        for level in ("sweep", "configuration", "fold")
+    }
+    (sweep,) = of_level["sweep"]
+    above = {one.info.run_id: one.data.tags.get("mlflow.parentRunId") for one in found}
+    configurations = {one.info.run_id for one in of_level["configuration"]}
+    assert len(configurations) == n_points
+    assert {above[one] for one in configurations} == {sweep.info.run_id}
+    assert all("ap" in one.data.metrics for one in of_level["configuration"])
+    folds = [(above[one.info.run_id], one.data.params["fold"]) for one in of_level["fold"]]
+    assert len(set(folds)) == len(folds) == n_points * n_folds
+    assert {parent for parent, _ in folds} == configurations
+
+
+def stored(cwd: Path) -> list[Path]:
+    return list((cwd / "outputs" / "folds").glob("*/*.json"))
