@@ -103,7 +103,9 @@ def _record_names(root: Path) -> tuple[str, ...]:
     matches = [_RECORD_NAME.fullmatch(line) for line in lines]
     for line, match in zip(lines, matches, strict=True):
         if match is None:
-            raise InputError(f"{listing}: expected names such as data/1. Received: {line[:80]!r}")
+            raise InputError(
+                f"{listing}: expected names such as data/1. Received: {wfdb.shown(line)}"
+            )
     names = tuple(match[1] for match in matches if match is not None)
     if not names or len(set(names)) != len(names):
         raise InputError(
@@ -139,7 +141,7 @@ def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
         if set(header.leads) != set(LEADS):
             raise InputError(
                 f"{header.path}: expected the leads {' '.join(LEADS)}. "
-                f"Received: {' '.join(header.leads)}"
+                f"Received: {wfdb.shown(' '.join(header.leads))}"
             )
     waves = [
         wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
@@ -155,7 +157,7 @@ def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
         "samples": np.concatenate([samples for _, samples in waves]),
         "offsets": np.cumsum([0, *(len(symbols) for symbols, _ in waves)], dtype=np.int64),
         "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
-        "age": np.array([float(_comment(header, "age", r"\d{1,3}")) for header in headers]),
+        "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
         "label": np.array([_DIAGNOSIS in listed for listed in diagnoses], dtype=np.int64),
     }
 
@@ -173,17 +175,19 @@ def _digital(header: wfdb.Header, root: Path) -> npt.NDArray[np.int16]:
 
 
 def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
-    for comment in header.comments:
-        match = re.fullmatch(rf"\s*<{field}>:\s*({pattern})\s*", comment)
-        if match is not None:
-            return match[1]
-    raise InputError(f"{header.path}: expected a comment `#<{field}>: ...` matching {pattern}")
+    start = f"<{field}>:"
+    comments = [comment.strip() for comment in header.comments]
+    said = [one.removeprefix(start).strip() for one in comments if one.startswith(start)]
+    if len(said) != 1 or not re.fullmatch(pattern, said[0]):
+        expected = f"`#<{field}>: ...` matching {pattern}" if pattern else f"`#<{field}>:`"
+        received = wfdb.shown(", ".join(said)) if said else "none"
+        raise InputError(f"{header.path}: expected one comment {expected}. Received: {received}")
+    return said[0]
 
 
 def _diagnoses(header: wfdb.Header) -> set[str]:
+    _comment(header, "diagnoses", "")
     comments = [comment.strip().rstrip(".") for comment in header.comments]
-    if "<diagnoses>:" not in comments:
-        raise InputError(f"{header.path}: expected a comment `#<diagnoses>:`, received none")
     return set(comments[comments.index("<diagnoses>:") + 1 :])
 
 

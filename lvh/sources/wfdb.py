@@ -17,8 +17,9 @@ import numpy.typing as npt
 from lvh.errors import InputError
 
 _MAX_TEXT_BYTES = 64 * 1024  # a real header has about 700 bytes
-_MAX_ANNOTATION_BYTES = 1024 * 1024  # a real lead has about 100 bytes
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MAX_ANNOTATION_BYTES = 16 * 1024  # a real lead has about 100 bytes
+_MAX_SIGNAL_BYTES = 4 * 1024 * 1024  # a real record has 120 kB; an empty file costs no disk
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{,254}")
 _GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<unit>\S+))?")
 
 _SYMBOL = {39: "(", 40: ")", 1: "N", 24: "p", 27: "t"}
@@ -77,10 +78,12 @@ def read_header(path: Path, root: Path) -> Header:
     signals = [_signal_line(path, line) for line in fields[1:]]
     files = {signal.file for signal in signals}
     if len(files) != 1:
-        raise InputError(f"{path}: expected one signal file. Received: {', '.join(sorted(files))}")
+        raise InputError(
+            f"{path}: expected one signal file. Received: {shown(', '.join(sorted(files)))}"
+        )
     leads = tuple(signal.lead for signal in signals)
     if len(set(leads)) != len(leads):
-        raise InputError(f"{path}: expected distinct leads. Received: {' '.join(leads)}")
+        raise InputError(f"{path}: expected distinct leads. Received: {shown(' '.join(leads))}")
     return Header(
         path=path,
         fs=fs,
@@ -106,6 +109,11 @@ def read_signals(header: Header, root: Path) -> npt.NDArray[np.int16]:
     """
     path = header.path.parent / header.data_file
     expected = header.n_samples * len(header.leads) * 2
+    if expected > _MAX_SIGNAL_BYTES:
+        raise InputError(
+            f"{path}: expected at most {_MAX_SIGNAL_BYTES} bytes. "
+            f"Received: {expected}, as {header.path.name} says"
+        )
     data = read_bytes(path, root, expected, exact=True)
     signals = np.frombuffer(data, dtype="<i2").reshape(header.n_samples, len(header.leads))
     sums = signals.sum(axis=0, dtype=np.int64).astype(np.int16)  # wraps as the format asks
@@ -178,6 +186,11 @@ def read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> by
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def shown(text: str) -> str:
+    """Quote what a file says for a message: short, and nothing that a terminal would obey."""
+    return repr(text[:80])
+
+
 @dataclass(frozen=True, slots=True)
 class _SignalLine:
     file: str
@@ -191,7 +204,11 @@ def _record_line(path: Path, fields: list[str]) -> tuple[int, float, int]:
     if len(fields) < 4 or "/" in fields[0]:
         raise InputError(
             f"{path}: expected a record line `name signals fs samples` of one segment. "
-            f"Received: {' '.join(fields)[:80]}"
+            f"Received: {shown(' '.join(fields))}"
+        )
+    if fields[0] != path.stem:  # a copy under another name brings a person into two folds
+        raise InputError(
+            f"{path}: expected the header of record {path.stem}. Received: {shown(fields[0])}"
         )
     n_signals = _integer(path, "number of signals", fields[1], low=1, high=64)
     fs = _number(path, "sampling frequency in Hz", fields[2].split("/")[0])
@@ -204,26 +221,34 @@ def _record_line(path: Path, fields: list[str]) -> tuple[int, float, int]:
 def _signal_line(path: Path, fields: list[str]) -> _SignalLine:
     if len(fields) < 9:
         raise InputError(
-            f"{path}: expected nine fields in a signal line. Received: {' '.join(fields)[:80]}"
+            f"{path}: expected nine fields in a signal line. Received: {shown(' '.join(fields))}"
         )
-    file, storage, gain_field, _, adc_zero, _, checksum = fields[:7]
+    file, storage, gain_field, resolution, adc_zero, first, checksum, block_size = fields[:8]
     if not _PLAIN_NAME.fullmatch(file):
-        raise InputError(f"{path}: expected a signal file in the same folder. Received: {file!r}")
+        raise InputError(
+            f"{path}: expected a signal file in the same folder. Received: {shown(file)}"
+        )
     if storage != "16":
         raise InputError(
             f"{path}: expected signal format 16 (no skew, offset or multiples). "
-            f"Received: {storage!r}"
+            f"Received: {shown(storage)}"
         )
     match = _GAIN.fullmatch(gain_field)
     if match is None:
-        raise InputError(f"{path}: expected `gain(baseline)/unit`. Received: {gain_field!r}")
+        raise InputError(f"{path}: expected `gain(baseline)/unit`. Received: {shown(gain_field)}")
     gain = _number(path, "gain", match["gain"])
     if not (math.isfinite(gain) and gain > 0):
-        raise InputError(f"{path}: expected a gain above 0. Received: {match['gain']}")
+        raise InputError(f"{path}: expected a gain above 0. Received: {shown(match['gain'])}")
     zero = _integer(path, "ADC zero", adc_zero, low=-(2**31), high=2**31)
     baseline = zero
     if match["baseline"] is not None:
         baseline = _integer(path, "baseline", match["baseline"], low=-(2**31), high=2**31)
+    for field, text in (
+        ("ADC resolution", resolution),
+        ("first value", first),
+        ("block size", block_size),
+    ):  # of no use here, but a line that is out of step may end in the name of a lead
+        _integer(path, field, text, low=-(2**31), high=2**31)
     return _SignalLine(
         file=file,
         lead=" ".join(fields[8:]).lower(),
@@ -234,18 +259,17 @@ def _signal_line(path: Path, fields: list[str]) -> _SignalLine:
 
 
 def _integer(path: Path, field: str, text: str, *, low: int, high: int) -> int:
-    if not re.fullmatch(r"[+-]?\d{1,18}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
         raise InputError(
-            f"{path}: {field}: expected an integer from {low} to {high}. Received: {text[:40]!r}"
+            f"{path}: {field}: expected an integer from {low} to {high}. Received: {shown(text)}"
         )
     return int(text)
 
 
 def _number(path: Path, field: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{path}: {field}: expected a number. Received: {text[:40]!r}") from None
+    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", text):  # float takes 5_00 and nan too
+        raise InputError(f"{path}: {field}: expected a plain number. Received: {shown(text)}")
+    return float(text)
 
 
 def _expand(
