@@ -23,7 +23,8 @@ from lvh.tracking import TrackingSettings
 from lvh.training import TrainSettings, check_train
 
 _GROUP = re.compile(
-    r"(data|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)=(.*)",
+    r"[+~]*(data|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
+    r"(?:@[^=]*)?=(.*)",
     re.DOTALL,
 )
 _CODE = re.compile(
@@ -31,8 +32,14 @@ _CODE = re.compile(
     re.DOTALL,
 )
 """What names code for Hydra to run: everything that runs here comes from our own registries."""
-
-_NOT_A_WORD = re.compile(r"(?<![\w'\".-])(?:\d+|null|true|false)(?![\w'\".])")
+_NOT_A_WORD = re.compile(
+    r"(?<![\w'\".+-])(?:[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)|null|true|false)(?![\w'\".])",
+    re.IGNORECASE,
+)
+_NAMELESS = re.compile("[+~]*(?:[=@].*)?", re.DOTALL)
+_HUGE = re.compile(r"[\d_]{4300}")  # Python reads no longer numbers
+_NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
+_LONGEST = 120  # characters of a value that are told
 _CONVOLUTION = ("kernel_size", "strides")
 _T = TypeVar("_T")
 
@@ -127,25 +134,36 @@ def quoted(arguments: list[str]) -> list[str]:
     user means is the option "10".
 
     Raises:
-        InputError: A list, of which Hydra would silently use the last; or what names code.
+        InputError: No name or no end of an argument, what names code, or a list, of which Hydra
+            would silently use the last.
     """
-    result = []
-    for argument in arguments:
-        if _CODE.fullmatch(argument):
-            raise InputError(
-                f"{argument.partition('=')[0]}: expected a setting or an option. Received: one by "
-                "which Hydra would run any code that it names"
-            )
-        match = _GROUP.fullmatch(argument)
-        if match is not None:
-            if match[2].startswith("["):
-                raise InputError(
-                    f"{match[1]}: expected one option, or several in a sweep: "
-                    f"-m {match[1]}={match[2].strip('[]')}. Received: {match[2]}"
-                )
-            argument = f"{match[1]}={_NOT_A_WORD.sub(_in_quotes, match[2])}"
-        result.append(argument)
-    return result
+    return [_quoted(argument) for argument in arguments]
+
+
+def _quoted(argument: str) -> str:
+    if _NAMELESS.fullmatch(argument):
+        raise InputError(f"{argument!r}: expected GROUP=OPTION or FIELD=VALUE")
+    if _CODE.fullmatch(argument):
+        raise InputError(
+            f"{argument.partition('=')[0][:_LONGEST]}: expected a setting or an option. Received: "
+            "one by which Hydra would run any code that it names"
+        )
+    if _HUGE.search(argument):
+        raise InputError(f"{_shown(argument)}: expected numbers of fewer than 4300 digits")
+    match = _GROUP.fullmatch(argument)
+    if match is None or match[2].startswith("{"):
+        return argument
+    group, options = match.groups()
+    if options.startswith("["):
+        raise InputError(
+            f"{group}: expected one option, or several in a sweep: "
+            f"-m {group}={options.strip('[]')}. Received: {options}"
+        )
+    if _NO_OPTION.search(options):
+        raise InputError(
+            f"{group}: expected an option, as --help lists them. Received: {_shown(options)}"
+        )
+    return argument[: match.start(2)] + _NOT_A_WORD.sub(_in_quotes, options)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -200,11 +218,20 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     alone = {field.name: config[field.name] for field in fields(_Ungrouped)}
     for group in config:
         if group not in alone and not isinstance(config[group], dict):
-            raise InputError(f"{group}: expected an option. Received: {config[group]!r}")
+            raise InputError(f"{group}: expected an option. Received: {_shown(config[group])}")
+    for group, types in groups.items():
+        name = config[group].get("name")
+        if not isinstance(name, str) or name not in types:
+            raise InputError(
+                f"{group}.name: expected one of {', '.join(types)}. Received: {_shown(name)}"
+            )
     _check_convolution(config["model"])
-    _check_pair(config["model"].get("name"), config["features"].get("name"))
+    _check_pair(config["model"]["name"], config["features"]["name"])
     ungrouped = asdict(_parsed("", alone, _Ungrouped))
-    chosen = {group: _chosen(group, config[group], types) for group, types in groups.items()}
+    chosen = {
+        group: _parsed(group, config[group], types[config[group]["name"]])
+        for group, types in groups.items()
+    }
     if isinstance(MODELS[chosen["model"].name], Estimator):
         ungrouped["backend"] = NO_BACKEND
     settings = RunSettings(
@@ -259,13 +286,6 @@ def search_from(config: dict[str, Any]) -> SearchSettings:
     return search
 
 
-def _chosen(group: str, node: dict[str, Any], types: dict[str, type]) -> Any:
-    name = node.get("name")
-    if name not in types:
-        raise InputError(f"{group}.name: expected one of {', '.join(types)}. Received: {name!r}")
-    return _parsed(group, node, types[name])
-
-
 def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass, with every fault told as `group.field`."""
     _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
@@ -275,7 +295,7 @@ def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
         expected = first["msg"].replace("Input should be", "expected")
-        raise InputError(f"{place}: {expected}. Received: {first['input']!r}") from None
+        raise InputError(f"{place}: {expected}. Received: {_shown(first['input'])}") from None
 
 
 def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> None:
@@ -295,9 +315,7 @@ def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> Non
 
 def _check_convolution(model: dict[str, Any]) -> None:
     """Refuse kernel and stride where they decide nothing, before they are trained many times."""
-    name = model.get("name")
-    if name not in MODELS:
-        return
+    name = model["name"]
     known = {field.name for field in fields(MODELS[name].settings)}
     given = [key for key in _CONVOLUTION if key in model and key not in known]
     if given:
@@ -309,10 +327,8 @@ def _check_convolution(model: dict[str, Any]) -> None:
         )
 
 
-def _check_pair(model: object, features: object) -> None:
+def _check_pair(model: str, features: str) -> None:
     """Refuse features that a model cannot take, before what it sets in those it takes."""
-    if model not in MODELS or features not in FORMS:
-        return
     chosen = MODELS[model]
     only = chosen.form if isinstance(chosen, Estimator) else None
     fitting = [
@@ -363,6 +379,12 @@ def _plain(field: str) -> str:
 def _hint(key: str, known: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _shown(value: object) -> str:
+    """Quote a value for a message, cut short."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _in_quotes(match: re.Match[str]) -> str:

@@ -11,8 +11,10 @@ from hydra.errors import (
 )
 from omegaconf.errors import OmegaConfBaseException
 
-from lvh.errors import InputError, LvhError, as_told
+from lvh.errors import InputError, LvhError, as_told, masked
 
+_LONGEST = 200
+"""Characters of an override that are told; more would hide what is said of it."""
 _FROM_HYDRA = re.compile("Config group override must be|Only one of --")
 _MISSING = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^']*)'")
 _NOT_OVERRIDDEN = re.compile(r"Could not override '(?P<key>[^']+)'")
@@ -25,7 +27,8 @@ def explained(error: Exception) -> LvhError:
     if isinstance(error, MissingConfigException):
         return InputError(_missing(error))
     if isinstance(error, OverrideParseException):
-        return InputError(f"{error.override}: expected GROUP=OPTION or FIELD=VALUE")
+        told = masked(str(error.override))[:_LONGEST]
+        return InputError(f"{told!r}: expected GROUP=OPTION or FIELD=VALUE")
     if isinstance(error, ConfigCompositionException):
         return InputError(_not_composed(error))
     if isinstance(error, (HydraException, OmegaConfBaseException)):

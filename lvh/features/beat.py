@@ -15,7 +15,7 @@ from lvh.features.leads import Leads, positions
 from lvh.features.scaling import Scaling, scaled
 
 Average = Literal["mean", "median"]
-Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Strict(), Field(gt=0, le=3600, allow_inf_nan=False)]
 
 _QRS = "(N)"
 _ISOELECTRIC = 0.02  # s in front of the QRS onset: the end of the PR segment, where there is one

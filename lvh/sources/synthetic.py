@@ -41,9 +41,9 @@ class SyntheticSettings:
     """
 
     name: Literal["synthetic"]
-    records: Annotated[int, Strict(), Field(ge=2)]
-    effect: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-    noise: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+    records: Annotated[int, Strict(), Field(ge=2, le=100_000)]
+    effect: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)]
+    noise: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)]
     seed: Annotated[int, Strict(), Field(ge=0)]
 
 
