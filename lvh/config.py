@@ -262,7 +262,7 @@ def search_from(config: dict[str, Any]) -> SearchSettings:
         if name not in (*plain_names, *others):
             raise InputError(
                 f"search.objectives: expected some of {', '.join(plain_names)}; or pooled_ or std_ "
-                f"and a score. Received: {name}"
+                f"and a score. Received: {_shown(name)}"
             )
     if len(set(search.objectives)) < len(search.objectives):
         raise InputError(
