@@ -228,7 +228,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     _check_convolution(config["model"])
     _check_pair(config["model"]["name"], config["features"]["name"])
     ungrouped = asdict(_parsed("", alone, _Ungrouped))
-    chosen = {
+    chosen: dict[str, Any] = {
         group: _parsed(group, config[group], types[config[group]["name"]])
         for group, types in groups.items()
     }

@@ -250,7 +250,7 @@ def _rows(result: CVResult) -> list[tuple[str, Sequence[FoldResult], Metrics]]:
     for repeat in sorted({fold.split.repeat for fold in result.folds}):
         folds = [fold for fold in result.folds if fold.split.repeat == repeat]
         mean, _ = mean_and_std([fold.metrics for fold in folds])
-        rows.append((f"mean of repeat {repeat + 1}", folds, mean))
+        rows.append((f"repeat {repeat + 1}", folds, mean))
     return rows
 
 
