@@ -122,6 +122,9 @@ def test_the_best_honest_scores_are_those_of_the_files():
         ("chosen inside, 7 x 5", "repeated", "model"),
         ("chosen inside, the report's folds", "report_splits", "model"),
         ("RBF machine, C = 1, 7 x 5", "svm", "model"),
+        ("three kinds averaged, 7 x 5", "average", "model"),
+        ("three kinds averaged, the report's folds", "average_report", "model"),
+        ("waveform and voltages, two branches, 7 x 5", "two_branch", "model"),
         ("age + sex, 7 x 5", "repeated", "age + sex"),
         ("no skill, 7 x 5", "repeated", "no skill"),
     ):
@@ -134,6 +137,22 @@ def test_the_best_honest_scores_are_those_of_the_files():
             key: f"{float(value):.3f}" for key, value in list(pooled["model", metric].items())[2:]
         }
         assert f"{metric} {row['pooled']} [{row['low']}, {row['high']}]" in told
+    average = scores("average")
+    shown = [
+        f"{float(row['pooled']):.3f} [{float(row['low']):.3f}, {float(row['high']):.3f}]"
+        for row in (average["model", metric] for metric in ("accuracy", "ap"))
+    ]
+    assert f"of the average {' and '.join(shown)}." in told
+    accuracy, ap = (float(average["model", metric]["mean"]) for metric in ("accuracy", "ap"))
+    assert f"on the same folds | {accuracy:.3f} | {ap:.3f} |" in README
+    threshold, svm = scores("threshold"), scores("svm")
+    recall, specificity = (
+        {of: f"{float(threshold[of, metric]['mean']):.3f}" for of in ("model", "age + sex")}
+        for metric in ("recall", "specificity")
+    )
+    assert f"sensitivity of {recall['model']} at a specificity of {specificity['model']}" in told
+    assert f"age + sex has {recall['age + sex']} at {specificity['age + sex']}" in told
+    assert f"above, {float(svm['model', 'recall_at_90']['mean']):.3f}, takes" in told
     for label, of in (("7 x 5 folds", "model"), ("of that line", "age + sex")):
         accuracy, ap = (float(pooled[of, metric]["mean"]) for metric in ("accuracy", "ap"))
         assert re.search(rf"{label} \| {accuracy:.3f} \| {ap:.3f} \|", README)
