@@ -1,5 +1,6 @@
 """The reproduction asks for what its README says, and shows what its file holds."""
 
+import statistics
 import sys
 from pathlib import Path
 
@@ -55,3 +56,43 @@ def test_rows_come_back_as_they_were_written(tmp_path, monkeypatch):
     with (tmp_path / "results.csv").open("a") as file:
         file.write("dnn,carried,null,2,60,0.5")  # killed while writing
     assert read(tmp_path / "results.csv") == rows
+
+
+def test_the_prose_says_what_the_file_holds():
+    from rows import PROTOCOLS, RESULTS, read
+    from table import chosen, medians
+
+    rows = read(RESULTS)
+    told = " ".join((FOLDER / "README.md").read_text().partition("<!--")[0].split())
+    epochs = (60, 100, 200)
+
+    def short(value: float, digits: int = 2) -> str:
+        return f"{value:.{digits}f}".removeprefix("0")
+
+    def among(values: list[float]) -> str:
+        return f"{short(min(values))} to {short(max(values))}"
+
+    def means(name: str, protocol: str, cohort: str) -> list[float]:
+        """Return the median over seeds of the mean, for each number of epochs."""
+        some = (chosen(rows, name, protocol, cohort, n) for n in epochs)
+        return [statistics.median(row.mean for row in one) for one in some]
+
+    both = PROTOCOLS[-1]
+    firsts = [medians(chosen(rows, "dnn", both, "ludb", n))[0] for n in epochs]
+    assert f"a first fold of {among(firsts)}," in told
+    assert f"mean {among(means('dnn', both, 'ludb'))} (the report: .955)" in told
+    null = {protocol: among(means("dnn", protocol, "null")) for protocol in PROTOCOLS}
+    assert (
+        f"score {null[both]}, `carried` {null['carried']}, `best_on_scored` "
+        f"{null['best_on_scored']}, where the honest protocol scores {null['honest']}"
+    ) in told
+    honest = [row.mean for row in chosen(rows, "dnn", "honest", "ludb", 100)]
+    assert f"({short(min(honest), 3)} to {short(max(honest), 3)} at 100 epochs)" in told
+    gains = [
+        short(new - old)
+        for old, new in zip(
+            means("dnn", "honest", "ludb"), means("dnn_bn_0.9", "honest", "ludb"), strict=True
+        )
+    ]
+    shown = f"about {gains[0]} higher at 60 epochs, {gains[1]} at 100 and {gains[2]} at 200"
+    assert shown in told
