@@ -19,7 +19,7 @@ from lvh.sources import ludb as ludb_source
 from lvh.sources import synthetic
 
 if TYPE_CHECKING:
-    from commands import Begin
+    from beginnings import Begin
     from mlflow import MlflowClient
     from servers import Mlflow
 
@@ -246,7 +246,7 @@ class Done:
 @pytest.fixture
 def begin() -> "Iterator[Begin]":
     """Start commands that are ended with the test, whatever becomes of it."""
-    from commands import beginning
+    from beginnings import beginning
 
     with beginning() as start:
         yield start

@@ -145,8 +145,8 @@ def test_a_reader_that_leaves_is_no_traceback(tmp_path):
         ("model=vgg", "model=vgg: expected one of"),
         ("cv.folds=1", "cv.folds: expected"),
         ("train.epoch=3", "did you mean train.epochs?"),
-        ("--cfg", "--cfg: expected GROUP=OPTION"),
-        ("tracking=http://me:secret@host", "expected one of off, mlflow"),
+        ("--cfg", "'--cfg': expected GROUP=OPTION"),
+        ("tracking=http://me:secret@host", "tracking: expected an option"),
         ("hydra.callbacks.a._target_=builtins.open", "hydra.callbacks.a._target_: expected"),
     ],
 )

@@ -165,7 +165,8 @@ def test_help_shows_groups_and_examples(tmp_path):
     assert done.code == 0
     for expected in (
         "\nstride: 5, 10, 50, 125\n",
-        "model: boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees, two_branch",
+        "model: average, boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees, "
+        "two_branch",
         "data: ludb, synthetic",
     ):
         assert expected in done.out

@@ -141,7 +141,8 @@ def learner() -> KerasLearner:
 
 
 def trained(learner, X, y, X_new, seed=1) -> tuple[History, np.ndarray]:
-    lesson = Lesson(X, y, X[:0], y[:0], np.random.SeedSequence(seed))
+    subjects = np.arange(len(y)).astype(str)
+    lesson = Lesson(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(seed))
     (history,) = learner.fit([lesson], lambda at, epoch: None)
     (y_score,) = learner.predict([X_new])
     return history, y_score

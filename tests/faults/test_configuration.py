@@ -90,10 +90,10 @@ WRONG = {
     "43-added _target_": (["+data._target_=builtins.open"], ["data._target_"]),
     "43-_target_ in a dictionary": (
         ["+train.augment={_target_:builtins.open}"],
-        ["train.augment", "_target_"],
+        ["train.augment", "any code"],
     ),
     "43-_target_ for a model": (["model={_target_:builtins.open}"], ["model"]),
-    "43-_target_ at the top": (["+_target_=builtins.open"], ["_target_: no such setting"]),
+    "43-_target_ at the top": (["+_target_=builtins.open"], ["_target_: expected a setting"]),
     "43-model a name in Python": (["model.name=os.system"], ["model.name: expected one of"]),
 }
 
@@ -135,7 +135,7 @@ def test_what_leaves_nothing_of_a_signal_is_refused(kernel, stride, said):
         (["model.name=[1]"], "lvh: model.name: expected one of"),
         ([f"seed={DIGITS}"], "4300 digits"),
         (["data.root=\udcff", "model=../config"], "lvh: model: expected an option"),
-        (["+data._target_=builtins.open"], "lvh: data._target_: no such setting"),
+        (["+data._target_=builtins.open"], "lvh: +data._target_: expected a setting"),
         (["-m", "data=0.0,nan"], "lvh: data=0.0: expected one of ludb, synthetic"),
     ],
     ids=["35-a list", "37-digits", "35-a path", "43-_target_", "35-a sweep of numbers"],

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import assert_one_tree, runs, stored
+from beginnings import assert_one_tree, runs, stored
 from conftest import Done, command, start
 from servers import until
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from commands import Command, assert_done_once_each, assert_one_tree, runs, stored
+from beginnings import Command, assert_done_once_each, assert_one_tree, runs, stored
 from mlflow import MlflowClient
 from servers import Gate, until
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import assert_done_once_each, assert_one_tree, runs, stored
+from beginnings import assert_done_once_each, assert_one_tree, runs, stored
 from mlflow.entities import ViewType
 from servers import PASSWORD, QUOTED, Dashboard, Postgres, get, get_json, until
 from servers import postgres_programs as programs_of_postgres
