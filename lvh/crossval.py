@@ -138,8 +138,12 @@ def fold_results(
         threshold: See `lvh.folds.CvSettings`; `fixed` where weights are carried. Where folds
             inside the training part choose it, `on_epoch` is called for their epochs with 0.
     """
+
+    def trained(group: Sequence[Split], own: Learner) -> list[FoldResult]:
+        return _trained(features, group, own, seed, on_epoch, protocol, threshold)
+
     if protocol.weights == "carried":
-        yield from _carried(features, splits, learner, seed, recall, on_epoch, protocol)
+        yield from _carried(splits, learner, recall, trained)
         return
     waiting = list(splits)
     while waiting:
@@ -151,18 +155,15 @@ def fold_results(
         new = list(takewhile(lambda split: recall(split) is None, waiting[: ahead()]))
         own = learner()
         group = new[: own.together([len(split.train) for split in new])]
-        yield from _trained(features, group, own, seed, on_epoch, protocol, threshold)
+        yield from trained(group, own)
         del waiting[: len(group)]
 
 
 def _carried(
-    features: FeatureSet,
     splits: Sequence[Split],
     learner: Callable[[], Learner],
-    seed: int,
     recall: Callable[[Split], FoldResult | None],
-    on_epoch: Callable[[Split, int], None],
-    protocol: Protocol,
+    trained: Callable[[Sequence[Split], Learner], list[FoldResult]],
 ) -> Iterator[FoldResult]:
     """Train one model a repeat, from fold to fold."""
     own: Learner | None = None
@@ -176,7 +177,7 @@ def _carried(
             own = learner()
         elif own is None or taught != (split.repeat, split.fold - 1):
             raise ValueError(f"expected fold {split.fold - 1} to be trained before {split.fold}")
-        yield from _trained(features, [split], own, seed, on_epoch, protocol)
+        yield from trained([split], own)
         taught = (split.repeat, split.fold)
 
 
@@ -234,7 +235,7 @@ def _trained(
     seed: int,
     on_epoch: Callable[[Split, int], None],
     protocol: Protocol,
-    threshold: Threshold = "fixed",
+    threshold: Threshold,
 ) -> list[FoldResult]:
     """Train and score folds side by side."""
     started = time.perf_counter()

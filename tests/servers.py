@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -50,7 +51,7 @@ def get_json(address: str) -> Any:
     return json.loads(get(address))
 
 
-class Server:
+class Server(ABC):
     """A process that answers on a port; it can be ended and started again there."""
 
     def __init__(self, log: Path) -> None:
@@ -93,11 +94,13 @@ class Server:
         assert self._process.poll() is None, self._log.read_text()
         return self._answers()
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """Return what starts it."""
 
+    @abstractmethod
     def _answers(self) -> bool:
-        raise NotImplementedError
+        """Ask it something."""
 
     def _as_whom(self) -> dict[str, Any]:
         return {}

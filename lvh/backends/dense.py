@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _CAPACITY = 16  # their weights and moments stay in the cache
 _ROWS = 32
-"""Of a step, and of scoring: a multiple of it. TensorFlow's exponentials, logarithms and inverses
-round otherwise in what is left over when a processor takes 16 numbers at once."""
+"""Of a step, and of scoring: a multiple of it. TensorFlow's exponentials and inverses round
+otherwise in what is left over when a processor takes 16 numbers at once."""
 
 
 def is_dense(model: "keras.Model") -> bool:

@@ -1,6 +1,6 @@
 """`fusion`: the measured inputs of `voltage` and, behind them, the average beat of `beat`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -66,12 +66,5 @@ def extract(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
 
 
 def _of_beat(settings: FusionSettings) -> BeatSettings:
-    return BeatSettings(
-        name="beat",
-        leads=settings.leads,
-        before=settings.before,
-        after=settings.after,
-        average=settings.average,
-        scaling=settings.scaling,
-        malformed=settings.malformed,
-    )
+    given = {one.name: getattr(settings, one.name) for one in fields(BeatSettings)}
+    return BeatSettings(**given | {"name": "beat"})
