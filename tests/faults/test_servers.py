@@ -208,8 +208,10 @@ if __name__ == "__main__":
 
 
 def tracker(folder: Path) -> subprocess.Popen:
-    (folder / "one.py").write_text(TRACKER)
-    return subprocess.Popen([sys.executable, "one.py"], cwd=folder, start_new_session=True)
+    script = folder / "one.py"
+    if not script.exists():  # one that is written again is empty for a moment, and others read it
+        script.write_text(TRACKER)
+    return subprocess.Popen([sys.executable, script.name], cwd=folder, start_new_session=True)
 
 
 def test_7_processes_that_track_at_once_on_a_fresh_store_do_not_break_it(tmp_path):
