@@ -7,16 +7,17 @@ criteria measure. Noise and wander are drawn for every lead on its own, so that 
 """
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, Field, Strict
+from pydantic import ConfigDict
+
+from lvh.bounds import NotNegative, Share
 
 Batch = npt.NDArray[np.float32]
 
 _SINUSOIDS = 3  # of the baseline: enough that no two records wander alike
-_NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,11 @@ class AugmentSettings:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    noise: _NotNegative = 0.0
-    wander: _NotNegative = 0.0
-    wander_frequency: _NotNegative = 0.5
-    shift: _NotNegative = 0.0
-    amplitude: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
+    noise: NotNegative = 0.0
+    wander: NotNegative = 0.0
+    wander_frequency: NotNegative = 0.5
+    shift: NotNegative = 0.0
+    amplitude: Share = 0.0
 
     @property
     def is_on(self) -> bool:

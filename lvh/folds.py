@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
+from lvh.bounds import Share
 from lvh.errors import InputError
 
 Indices = npt.NDArray[np.int64]
@@ -84,7 +85,7 @@ class CvSettings:
     repeats: Annotated[int, Strict(), Field(ge=1, le=1000)]
     random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)]
     test_size: Annotated[float, Strict(), Field(gt=0, lt=1)]
-    validation: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    validation: Share
     weights: Weights = HONEST.weights
     epoch: Epoch = HONEST.epoch
     allow_leakage: Annotated[bool, Strict()] = False

@@ -7,10 +7,11 @@ from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, Strict
+from pydantic import Strict
 
 from lvh.augment import AugmentSettings, augmented
 from lvh.backends import Floats, Labels, Precision, Program
+from lvh.bounds import Count, Positive, Processes
 from lvh.errors import InputError, LvhError
 from lvh.metrics import THRESHOLD, binary_cross_entropy
 
@@ -40,13 +41,13 @@ class TrainSettings:
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 
-    epochs: Annotated[int, Strict(), Field(ge=1)]
-    batch_size: Annotated[int, Strict(), Field(ge=1)]
-    learning_rate: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-    patience: Annotated[int, Strict(), Field(ge=1)] | None
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    patience: Count | None
     restore_best: Annotated[bool, Strict()]
-    threads: Annotated[int, Strict(), Field(ge=1)] | None
-    side_by_side: Annotated[int, Strict(), Field(ge=1)] | None
+    threads: Processes | None
+    side_by_side: Processes | None
     precision: Precision
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
+from lvh.bounds import Count, NotNegative, Part, Positive
 from lvh.inner import Subjects
 
 
@@ -22,12 +23,12 @@ class BoostingSettings:
     """
 
     name: Literal["boosting"]
-    trees: Annotated[int, Strict(), Field(ge=1)]
-    learning_rate: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-    max_leaf_nodes: Annotated[int, Strict(), Field(ge=2)]
-    min_samples_leaf: Annotated[int, Strict(), Field(ge=1)]
-    l2: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-    max_features: Annotated[float, Strict(), Field(gt=0, le=1)]
+    trees: Count
+    learning_rate: Positive
+    max_leaf_nodes: Annotated[int, Strict(), Field(ge=2, le=1_000_000)]
+    min_samples_leaf: Count
+    l2: NotNegative
+    max_features: Part
 
 
 def build(

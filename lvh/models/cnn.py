@@ -5,10 +5,9 @@ leads; a 1-D convolution over the leads as channels is the same function with th
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, Strict
-
+from lvh.bounds import Samples, Share, Widths
 from lvh.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,11 +29,11 @@ class CnnSettings:
     """
 
     name: Literal["cnn"]
-    kernel_size: Annotated[int, Strict(), Field(ge=1)]
-    strides: Annotated[int, Strict(), Field(ge=1)]
-    filters: Annotated[tuple[Annotated[int, Strict(), Field(ge=1)], ...], Field(min_length=1)]
-    dropout: Annotated[float, Strict(), Field(ge=0, lt=1)]
-    bn_momentum: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    kernel_size: Samples
+    strides: Samples
+    filters: Widths
+    dropout: Share
+    bn_momentum: Share
 
 
 def output_lengths(settings: CnnSettings, n_samples: int) -> list[int]:

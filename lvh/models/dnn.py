@@ -1,9 +1,9 @@
 """`dnn`: the report's dense network on tabular inputs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, Strict
+from lvh.bounds import NotNegative, Share, Width
 
 if TYPE_CHECKING:
     import keras
@@ -21,12 +21,12 @@ class DnnSettings:
 
     name: Literal["dnn"]
     units: tuple[
-        Annotated[int, Strict(), Field(ge=1)],
-        Annotated[int, Strict(), Field(ge=1)],
-        Annotated[int, Strict(), Field(ge=1)],
+        Width,
+        Width,
+        Width,
     ]
-    l2: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-    bn_momentum: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    l2: NotNegative
+    bn_momentum: Share
 
 
 def check(settings: DnnSettings, input_shape: tuple[int, ...]) -> None:

@@ -1,10 +1,9 @@
 """`logistic`: logistic regression on standardized inputs."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, Strict
-
+from lvh.bounds import Positive
 from lvh.inner import Subjects
 
 _ITERATIONS = 10_000  # a weak penalty needs more than scikit-learn's 100
@@ -19,7 +18,7 @@ class LogisticSettings:
     """
 
     name: Literal["logistic"]
-    C: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+    C: Positive
 
 
 def build(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
+from lvh.bounds import Samples, Share, Widths
 from lvh.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ class ResnetSettings:
     """
 
     name: Literal["resnet"]
-    filters: Annotated[tuple[Annotated[int, Strict(), Field(ge=1)], ...], Field(min_length=1)]
-    blocks: Annotated[int, Strict(), Field(ge=1)]
-    kernel: Annotated[int, Strict(), Field(ge=1)]
-    dropout: Annotated[float, Strict(), Field(ge=0, lt=1)]
-    bn_momentum: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    filters: Widths
+    blocks: Annotated[int, Strict(), Field(ge=1, le=100)]
+    kernel: Samples
+    dropout: Share
+    bn_momentum: Share
 
 
 def output_lengths(settings: ResnetSettings, n_samples: int) -> list[int]:

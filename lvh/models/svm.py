@@ -1,10 +1,9 @@
 """`svm`: a support vector machine with a radial kernel on standardized inputs."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, Strict
-
+from lvh.bounds import Positive
 from lvh.inner import InnerFolds, Subjects
 
 _CALIBRATION_FOLDS = 5
@@ -21,8 +20,8 @@ class SvmSettings:
     """
 
     name: Literal["svm"]
-    C: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-    gamma: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None
+    C: Positive
+    gamma: Positive | None
 
 
 def build(

@@ -1,10 +1,9 @@
 """`trees`: extremely randomized trees (Geurts et al., Machine Learning 63, 2006)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, Strict
-
+from lvh.bounds import Count, Part
 from lvh.inner import Subjects
 
 
@@ -20,9 +19,9 @@ class TreesSettings:
     """
 
     name: Literal["trees"]
-    trees: Annotated[int, Strict(), Field(ge=1)]
-    min_samples_leaf: Annotated[int, Strict(), Field(ge=1)]
-    max_features: Annotated[float, Strict(), Field(gt=0, le=1)] | None
+    trees: Count
+    min_samples_leaf: Count
+    max_features: Part | None
 
 
 def build(

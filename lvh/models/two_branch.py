@@ -4,10 +4,9 @@ Each half becomes a few numbers on its own, and a single unit weighs them togeth
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, Strict
-
+from lvh.bounds import NotNegative, Samples, Share, Width, Widths
 from lvh.models import resnet
 from lvh.models.resnet import ResnetSettings
 
@@ -30,12 +29,12 @@ class TwoBranchSettings:
     """
 
     name: Literal["two_branch"]
-    filters: Annotated[tuple[Annotated[int, Strict(), Field(ge=1)], ...], Field(min_length=1)]
-    kernel: Annotated[int, Strict(), Field(ge=1)]
-    units: Annotated[int, Strict(), Field(ge=1)]
-    l2: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-    dropout: Annotated[float, Strict(), Field(ge=0, lt=1)]
-    bn_momentum: Annotated[float, Strict(), Field(ge=0, lt=1)]
+    filters: Widths
+    kernel: Samples
+    units: Width
+    l2: NotNegative
+    dropout: Share
+    bn_momentum: Share
 
 
 def check(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> None:

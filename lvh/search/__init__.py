@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
+from lvh.bounds import Count, Processes
+
 __all__ = ["SearchSettings"]
 
 
@@ -34,12 +36,12 @@ class SearchSettings:
 
     objectives: Annotated[tuple[str, ...], Field(min_length=1)]
     sampler: Literal["auto", "grid", "tpe", "cmaes", "random"]
-    n_trials: Annotated[int, Strict(), Field(ge=1)] | None
+    n_trials: Count | None
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
     race: Annotated[bool, Strict()]
     pruner: Literal["none", "wilcoxon", "median", "percentile"]
     burn_in: Annotated[int, Strict(), Field(ge=2)]
     storage: str | None
-    workers: Annotated[int, Strict(), Field(ge=1)] | None
+    workers: Processes | None
     study: str | None
     owner: str | None

@@ -84,6 +84,25 @@ WRONG = {
         ["model=resnet", "features.before=1e308"],
         ["features.before", "less than or equal to 3600"],
     ),
+    "37-epochs without end": (
+        ["train.epochs=1000000000000"],
+        ["train.epochs", "less than or equal to 1000000"],
+    ),
+    "37-units beyond memory": (["model.units=[99999,8,4]"], ["model.units", "equal to 10000"]),
+    "37-filters beyond memory": (
+        ["model=cnn", "model.filters=[100000]"],
+        ["model.filters", "equal to 10000"],
+    ),
+    "37-layers without end": (
+        ["model=cnn", f"model.filters={[1] * 101}".replace(" ", "")],
+        ["model.filters", "at most 100"],
+    ),
+    "37-blocks without end": (["model=resnet", "model.blocks=1000"], ["model.blocks", "to 100"]),
+    "37-trees without end": (
+        ["model=trees", "features=voltage", "model.trees=100000000"],
+        ["model.trees", "equal to 1000000"],
+    ),
+    "37-threads beyond any machine": (["train.threads=100000"], ["train.threads", "to 1000"]),
     "35-unknown kernel": (["model=cnn", "kernel=1"], ["kernel=1", "model.kernel_size=1"]),
     "37-a text without end": ([f"seed={'x' * 5000}"], ["seed: expected a valid integer", "..."]),
     "43-_target_": (["data._target_=builtins.open"], ["data._target_"]),
