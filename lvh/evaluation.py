@@ -1,9 +1,11 @@
 """One configuration from its settings to its result: the line that a record walks, once."""
 
+import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
 
 _PROGRAMS = 16  # kept, for trials that take turns
 _PREPARED = 4
+_SLOW = (
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+)
+"""Modules that take seconds to import, and that every conclusion needs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,6 +239,7 @@ class _Evaluation:
         settings, features = self.settings, self.prepared.features
 
         def on_epoch(split: "Split", epoch: int) -> None:
+            _import_ahead()
             tracked.check()
             if tracked.ready:
                 self._tell_opened(tracked)
@@ -401,6 +411,24 @@ def _prepared(data: Any, features: Any, cv: Any) -> Prepared:
         for split in found:
             held_out(split, y, subjects)  # raises here what it would after the first trainings
     return Prepared(cohort, extracted, found)
+
+
+@lru_cache(maxsize=1)
+def _import_ahead() -> None:
+    """Begin, once in a process, to import beside the training, most of which needs no Python.
+
+    Not before the first epoch: until then a backend may be imported, with some modules hidden.
+    """
+
+    def load() -> None:
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(before / 10)  # the training asks for the interpreter every epoch
+        with suppress(ImportError):  # raised again where it can be told
+            for name in _SLOW:
+                importlib.import_module(name)
+        sys.setswitchinterval(before)
+
+    threading.Thread(target=load).start()  # no daemon: an import cannot be cut at the exit
 
 
 @lru_cache(maxsize=_PREPARED)

@@ -21,6 +21,7 @@ from lvh import usage
 from lvh.config import quoted
 from lvh.errors import InputError, masked
 from lvh.hydra_errors import explained
+from lvh.imports import collect_seldom
 
 if TYPE_CHECKING:
     from lvh.config import RunSettings
@@ -56,6 +57,7 @@ def main() -> int:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     _log_masked()
+    collect_seldom()
     failures: list[Exception] = []
 
     def task(config: DictConfig) -> "Work | None":
@@ -123,6 +125,7 @@ def _work(config: DictConfig, running: HydraConf) -> "Work":
     folder = Path(running.sweep.dir)
     shown: Shown = "line" if "n_jobs" in running.launcher else "bar"
     if os.getppid() == (main_process := int(str(search.owner).partition("-")[0])):
+        collect_seldom()
         follow(main_process)  # whoever types the command again takes over the trial
     try:
         storage = Storage(search.storage)

@@ -1,5 +1,7 @@
 """What is costly happens as often as it must: builds, traces, reads, calls of the store."""
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -175,3 +177,40 @@ def counting(calls: Counter, name: str, original):
         return original(self, *args, **kwargs)
 
     return counted
+
+
+def test_what_conclusions_need_is_imported_once_beside_the_training():
+    code = """
+import sys, threading
+from lvh import evaluation
+
+before = sys.getswitchinterval()
+evaluation._import_ahead()
+evaluation._import_ahead()
+(thread,) = set(threading.enumerate()) - {threading.main_thread()}
+thread.join()
+assert set(evaluation._SLOW) <= sys.modules.keys()
+assert sys.getswitchinterval() == before
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_recorder_does_without_what_mlflow_imports_where_it_finds_it():
+    code = "import sys, lvh.tracking.mlflow_run; assert 'pandas' not in sys.modules; import pandas"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_command_seldom_looks_for_garbage():
+    """By default Python does so seven times among all of TensorFlow's objects: a second a run."""
+    code = """
+import gc, sys
+from lvh.run import main
+
+sys.argv[1:] = ["seed=-1"]
+assert main() == 2
+assert gc.get_threshold()[0] >= 100 * 700
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

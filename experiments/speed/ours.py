@@ -27,6 +27,7 @@ from memory import peak_mib
 
 from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.evaluation import Place, Prepared, Unobserved, evaluate, prepare
+from lvh.imports import collect_seldom
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -69,6 +70,7 @@ class Clock(Unobserved):
 
 def main() -> None:
     """Cross-validate as often as asked and print what it took."""
+    collect_seldom()  # as the command does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", metavar="FILE")
     parser.add_argument("--folds", type=int)

@@ -3,11 +3,11 @@
 A process has one backend, with one number of threads: both are fixed when the library starts.
 """
 
+import gc
 import importlib.util
 import os
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from lvh.backends import jax, tensorflow, torch
 from lvh.backends.state import Floats, Labels
 from lvh.errors import EnvironmentFault, InputError
+from lvh.imports import hidden
 
 if TYPE_CHECKING:
     import keras
@@ -188,9 +189,10 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
-    with _native_stderr_held(), _hidden(_UNUSED - {name}):
+    with _native_stderr_held(), hidden(_UNUSED - {name}):
         found = BACKENDS[name].start(wanted)
         import keras
+    gc.freeze()  # a library's objects stay: not to be looked at again
     if keras.backend.backend() != name:
         _refuse("backend", name, keras.backend.backend())
     if threads not in (None, found):
@@ -235,18 +237,6 @@ def _refuse(field: str, value: object, first: object) -> None:
     raise InputError(
         f"{field}: expected one for all runs of a process. Received: {value} after {first}"
     )
-
-
-@contextmanager
-def _hidden(names: Set[str]) -> Iterator[None]:
-    """Make installed packages look missing, but for those that are imported already."""
-    absent = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """From results to MLflow, beside the training: it never waits for the store."""
 
+import gc
+import importlib
 import os
 import re
 import signal
@@ -21,6 +23,7 @@ from lvh.cohort import Cohort
 from lvh.crossval import CVResult, FoldResult
 from lvh.errors import InputError, TrackingFault, masked
 from lvh.files import write_fault
+from lvh.imports import collect_seldom
 from lvh.processes import follow
 from lvh.sqlite import opened, tables
 from lvh.study import Plain
@@ -294,11 +297,11 @@ def _recorder() -> "ProcessPoolExecutor":
 
     for tracker in (resource_tracker, of_loky):  # they unblock signals when they start
         tracker.ensure_running()
-    recorder = ProcessPoolExecutor(1, initializer=follow, initargs=(os.getpid(),))
+    recorder = ProcessPoolExecutor(1, initializer=_begin, initargs=(os.getpid(),))
     # the child inherits the mask: a signal to the whole group is for the parent to record
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        recorder.submit(os.getpid)  # starts the process
+        recorder.submit(_settle)  # starts the process
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return recorder
@@ -320,6 +323,23 @@ def _submit(action: Callable[..., _T], *arguments: object) -> "Future[_T]":
     except BrokenExecutor:
         _recorder.cache_clear()
         return cast("Future[_T]", _recorder().submit(action, *arguments))
+
+
+def _begin(parent: int) -> None:
+    collect_seldom()
+    follow(parent)
+
+
+def _settle() -> None:
+    """Import MLflow once and for all.
+
+    After every call, but once a second at most, joblib's executor looks for garbage, which takes
+    .2 s among MLflow's objects, or else measures the memory against that after the first call,
+    and ends a process that has grown much.
+    """
+    with suppress(ImportError):  # told where a run is opened
+        importlib.import_module("lvh.tracking.mlflow_run")
+    gc.freeze()
 
 
 def _import() -> None:
