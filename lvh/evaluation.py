@@ -404,7 +404,14 @@ def _prepared(data: Any, features: Any, cv: Any) -> Prepared:
     from lvh.threshold import held_out
 
     cohort = _cohort(data)
-    extracted = FORMS[features.name].extract(cohort, features)
+    form = FORMS[features.name]
+    if form.needs_delineation and not len(cohort.delineation.samples):
+        without = [name for name, one in FORMS.items() if not one.needs_delineation]
+        raise InputError(
+            f"features={features.name}: expected records with a delineation. Received: "
+            f"{cohort.name}, which has none. Choose features={' or '.join(without)}"
+        )
+    extracted = form.extract(cohort, features)
     y, subjects = extracted.y, extracted.subjects
     found = splits(y, subjects, cv)
     if cv.threshold != "fixed":

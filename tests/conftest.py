@@ -55,6 +55,15 @@ def ludb_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def ptbxl_root(ludb_root: Path) -> Path:
+    """Folder of the sample of PTB-XL: as the setting says, or beside LUDB."""
+    root = Path(os.environ.get("LVH_PTBXL_ROOT", ludb_root.parent / "ptbxl"))
+    if not root.is_dir():
+        pytest.skip("LVH_PTBXL_ROOT is not set: it names the folder of ptbxl_database.csv")
+    return root
+
+
+@pytest.fixture(scope="session")
 def ludb(ludb_root: Path, cache_home: Path) -> Cohort:
     return read_only(load_ludb(ludb_root))
 
@@ -265,7 +274,7 @@ def mlflow(tmp_path: Path) -> "Iterator[Mlflow]":
         server.end(signal.SIGKILL)
 
 
-_OURS = ("LVH_LUDB_ROOT", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR")
+_OURS = ("LVH_LUDB_ROOT", "LVH_PTBXL_ROOT", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR")
 
 
 def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:

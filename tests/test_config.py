@@ -208,7 +208,7 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["train.precision=float16"], ["train.precision", "'float32' or 'bfloat16'"]),
         (["seed=null"], ["seed", "None"]),
         (["~train"], ["train"]),
-        (["data=null"], ["data=null", "ludb, synthetic"]),
+        (["data=null"], ["data=null", "ludb, ptbxl, synthetic"]),
         (["train=7"], ["train=7", "fixed"]),
         (["data.root=${oc.env:NOT_SET_ANYWHERE}"], ["data.root", "NOT_SET_ANYWHERE"]),
         (["kernel=250", "stride=5"], ["kernel and stride", "model=dnn has no convolution"]),

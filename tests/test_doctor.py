@@ -226,6 +226,18 @@ def with_sums(root: Path) -> Path:
 
 
 class TestData:
+    def test_ptbxl_is_looked_for_by_its_table(self, examine, tmp_path):
+        found = examine("data=ptbxl", "model=cnn", "features=raw", f"data.root={tmp_path}")
+        found.assert_at_fault("data", "the folder that holds ptbxl_database.csv", code=2)
+        found = examine("data=ptbxl", "model=cnn", "features=raw", "data.root=null")
+        found.assert_at_fault("data", "data.root", "LVH_PTBXL_ROOT", code=2)
+
+    @pytest.mark.ludb
+    def test_the_files_of_ptbxl_are_compared_with_its_list(self, examine, ptbxl_root):
+        found = examine("data=ptbxl", "model=cnn", "features=raw", f"data.root={ptbxl_root}")
+        assert found.of("data").startswith("ok")
+        assert "287 files are as SHA256SUMS.txt lists them" in found.of("data")
+
     def test_a_whole_copy_of_something_else_is_told_apart_from_ludb(self, examine, data_set):
         found = examine("data=ludb", f"data.root={with_sums(data_set)}")
         n_files = len((data_set / "SHA256SUMS.txt").read_text().splitlines())

@@ -167,7 +167,7 @@ def test_help_shows_groups_and_examples(tmp_path):
         "\nstride: 5, 10, 50, 125\n",
         "model: average, boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees, "
         "two_branch",
-        "data: ludb, synthetic",
+        "data: ludb, ptbxl, synthetic",
     ):
         assert expected in done.out
     assert done.out.count("python -m lvh.run ") >= 3

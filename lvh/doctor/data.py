@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lvh.doctor import Finding
 from lvh.errors import InputError, LvhError
-from lvh.sources import ludb
+from lvh.sources import ludb, ptbxl
 from lvh.sources.cache import cache_dir
 from lvh.sources.download import verify
 
@@ -25,7 +25,9 @@ _BY_HAND = (
 def data(settings: "RunSettings") -> Iterator[Finding]:
     """Check the files of a data set, or where they would come from."""
     chosen = settings.data
-    if not isinstance(chosen, ludb.LudbSettings):
+    if isinstance(chosen, ptbxl.PtbxlSettings):
+        yield _of_ptbxl(chosen.root)
+    elif not isinstance(chosen, ludb.LudbSettings):
         yield Finding("data", "ok", f"data={chosen.name} is generated, there are no files")
     elif chosen.root:
         yield _checked(Path(chosen.root).expanduser(), _BY_HAND)
@@ -35,27 +37,44 @@ def data(settings: "RunSettings") -> Iterator[Finding]:
         yield _checked(kept, again) if kept.is_dir() else _download(chosen.url, kept)
 
 
+def _of_ptbxl(given: str | None) -> Finding:
+    do = "Fetch PTB-XL and give its folder by data.root= or LVH_PTBXL_ROOT"
+    if given is None:
+        return Finding("data", "fault", "data.root: expected a folder", do, exit_code=2)
+    root = Path(given).expanduser()
+    if not (root / ptbxl.TABLE).is_file():
+        told = f"{root}: expected the folder that holds {ptbxl.TABLE}"
+        return Finding("data", "fault", told, do, exit_code=2)
+    return _compared(root, do)
+
+
 def _checked(root: Path, do: str) -> Finding:
     if not (root / "RECORDS").is_file() or not (root / "data").is_dir():
         told = f"{root}: expected the folder of LUDB that holds RECORDS and data/"
         return Finding("data", "fault", told, do, exit_code=2)
+    found = _compared(root, do)
+    if found.state != "ok":
+        return found
+    if hashlib.sha256((root / _SUMS).read_bytes()).hexdigest() == ludb.ARCHIVE.sums_sha256:
+        return Finding("data", "ok", f"{found.told}, and that is LUDB 1.0.1 as published")
+    told = f"{found.told}, but that list is not the one of LUDB 1.0.1 as published"
+    return Finding("data", "warning", told, "Its results compare with no published ones")
+
+
+def _compared(root: Path, do: str) -> Finding:
+    """Compare the files with the list of checksums that lies beside them."""
     sums = root / _SUMS
     if not sums.is_file():
         told = f"{root} has no {_SUMS}: what its files are cannot be told"
         return Finding("data", "warning", told, "Copy it from the archive to have them checked")
-    own = hashlib.sha256(sums.read_bytes()).hexdigest()
     try:
-        verify(root, own)
+        verify(root, hashlib.sha256(sums.read_bytes()).hexdigest())
     except InputError as error:
         return Finding("data", "fault", str(error), do, exit_code=2)
     except LvhError as error:
         return Finding("data", "fault", str(error), do, exit_code=error.exit_code)
     n_files = len(sums.read_text("utf-8", errors="replace").splitlines())
-    told = f"{root}: {n_files} files are as {_SUMS} lists them"
-    if own == ludb.ARCHIVE.sums_sha256:
-        return Finding("data", "ok", f"{told}, and that is LUDB 1.0.1 as published")
-    told += ", but that list is not the one of LUDB 1.0.1 as published"
-    return Finding("data", "warning", told, "Its results compare with no published ones")
+    return Finding("data", "ok", f"{root}: {n_files} files are as {_SUMS} lists them")
 
 
 def _download(url: str, into: Path) -> Finding:

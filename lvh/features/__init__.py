@@ -16,11 +16,12 @@ class Form(NamedTuple):
     settings: type
     extract: Callable[[Cohort, Any], FeatureSet]
     kind: Kind
+    needs_delineation: bool = True
 
 
 FORMS = {
     "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular"),
-    "raw": Form(raw.RawSettings, raw.extract, "signal"),
+    "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular"),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
     "fusion": Form(fusion.FusionSettings, fusion.extract, "mixed"),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.cohort import Cohort
-from lvh.sources import ludb, synthetic
+from lvh.sources import ludb, ptbxl, synthetic
 
 __all__ = ["SOURCES", "Source"]
 
@@ -18,5 +18,6 @@ class Source(NamedTuple):
 
 SOURCES = {
     "ludb": Source(ludb.LudbSettings, ludb.load),
+    "ptbxl": Source(ptbxl.PtbxlSettings, ptbxl.load),
     "synthetic": Source(synthetic.SyntheticSettings, synthetic.load),
 }

@@ -190,7 +190,7 @@ def _verify(root: Path, sums_sha256: str, shown: str) -> set[str]:
     listed = set()
     text = (real / _SUMS).read_text("utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
-        match = re.fullmatch(r"([0-9a-fA-F]{64})  ?(\S.*)", line)
+        match = re.fullmatch(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)", line)  # as `find .` names
         if match is None or path_fault(match[2]):
             where = f"{shown}: {_SUMS}, line {number}"
             raise _bad(where, "a SHA-256 and a plain relative path", repr(line[:120]))

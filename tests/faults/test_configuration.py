@@ -45,15 +45,15 @@ def outcome(*overrides: str) -> RunSettings | InputError:
 
 WRONG = {
     "35-unknown model": (["model=vgg"], ["model=vgg", "cnn, dnn, svm, trees, chosen"]),
-    "35-unknown data": (["data=mitbih"], ["data=mitbih", "ludb, synthetic"]),
+    "35-unknown data": (["data=mitbih"], ["data=mitbih", "ludb, ptbxl, synthetic"]),
     "35-unknown stride": (["model=cnn", "stride=7"], ["stride=7", "5, 10, 50, 125"]),
     "35-unknown group": (["modle=cnn"], ["modle", "did you mean model?"]),
     "35-unknown field": (["train.epoch=3"], ["train.epoch", "did you mean train.epochs?"]),
     "35-added field": (["+model.widht=3"], ["model.widht", "units, l2"]),
     "35-unknown backend": (["backend=theano"], ["backend", "'tensorflow', 'jax' or 'torch'"]),
-    "35-option of the wrong kind": (["data=0.0"], ["data=0.0", "ludb, synthetic"]),
-    "35-option not a number": (["data=nan"], ["data=nan", "ludb, synthetic"]),
-    "35-added option": (["+data=0"], ["data=0", "ludb, synthetic"]),
+    "35-option of the wrong kind": (["data=0.0"], ["data=0.0", "ludb, ptbxl, synthetic"]),
+    "35-option not a number": (["data=nan"], ["data=nan", "ludb, ptbxl, synthetic"]),
+    "35-added option": (["+data=0"], ["data=0", "ludb, ptbxl, synthetic"]),
     "35-deleted option": (["~data=1"], ["data=1"]),
     "35-option a path": (["model=../config"], ["model: expected an option", "'../config'"]),
     "35-option an absolute path": (["data=/etc/passwd"], ["data: expected an option"]),
@@ -155,7 +155,7 @@ def test_what_leaves_nothing_of_a_signal_is_refused(kernel, stride, said):
         ([f"seed={DIGITS}"], "4300 digits"),
         (["data.root=\udcff", "model=../config"], "lvh: model: expected an option"),
         (["+data._target_=builtins.open"], "lvh: +data._target_: expected a setting"),
-        (["-m", "data=0.0,nan"], "lvh: data=0.0: expected one of ludb, synthetic"),
+        (["-m", "data=0.0,nan"], "lvh: data=0.0: expected one of ludb, ptbxl, synthetic"),
     ],
     ids=["35-a list", "37-digits", "35-a path", "43-_target_", "35-a sweep of numbers"],
 )

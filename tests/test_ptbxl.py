@@ -1,0 +1,250 @@
+"""PTB-XL: its sample against what is known of it, and what a damaged copy of its layout gives."""
+
+import csv
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import checksums, edit, write_signals
+
+from lvh.cohort import LEADS
+from lvh.errors import InputError
+from lvh.folds import CvSettings, splits
+from lvh.sources.ptbxl import PtbxlSettings, load
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1
+    import wfdb as oracle
+
+COLUMNS = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "filename_lr", "filename_hr")
+TABLE = "ptbxl_database.csv"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Start each test without a cached cohort."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
+
+
+def header_of(root: Path, number: int, fs: int = 500) -> Path:
+    suffix = "hr" if fs == 500 else "lr"
+    return root / f"records{fs}" / "00000" / f"{number:05}_{suffix}.hea"
+
+
+def write_record(root: Path, number: int, fs: int, gain: float = 1000.0, baseline: int = 0) -> None:
+    """Write noise whose first sample is the number of the record, upper-case leads in disorder."""
+    header = header_of(root, number, fs)
+    header.parent.mkdir(parents=True, exist_ok=True)
+    digital = np.random.default_rng(number).integers(-500, 500, (10 * fs, 12)).astype("<i2")
+    digital[0] = number
+    header.with_suffix(".dat").write_bytes(digital.tobytes())
+    lines = [f"{header.stem} 12 {fs} {len(digital)}"]
+    lines += [
+        f"{header.stem}.dat 16 {gain}({baseline})/mV 16 0 {number} {total % 2**16} 0 {lead.upper()}"
+        for lead, total in zip(reversed(LEADS), checksums(digital), strict=True)
+    ]
+    header.write_text("\n".join(lines) + "\n")
+
+
+def write_table(root: Path, rows: list[dict]) -> None:
+    with (root / TABLE).open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def row(number: int, **other) -> dict:
+    """Describe a record as the table does."""
+    return {
+        "ecg_id": number,
+        "patient_id": f"{number // 2 + 100}.0",  # two records a patient
+        "age": "61.0",
+        "sex": str(number % 2),
+        "scp_codes": "{'LVH': 100.0, 'SR': 0.0}" if number % 3 == 0 else "{'NORM': 80.0}",
+        "filename_lr": f"records100/00000/{number:05}_lr",
+        "filename_hr": f"records500/00000/{number:05}_hr",
+        **other,
+    }
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    root = tmp_path / "ptbxl"
+    for number in range(1, 7):
+        write_record(root, number, 500)
+    write_table(root, [row(number) for number in range(1, 7)])
+    return root
+
+
+def loaded(root: Path, fs: int = 500, flawed: str = "drop"):
+    return load(PtbxlSettings("ptbxl", str(root), fs, flawed))
+
+
+@pytest.mark.ludb
+class TestSample:
+    def test_records_labels_and_subjects(self, ptbxl_root):
+        cohort = loaded(ptbxl_root)
+        assert cohort.signals.shape == (142, 5000, 12)
+        assert np.bincount(cohort.label).tolist() == [109, 33]
+        assert len(set(cohort.subjects)) == 138
+        assert cohort.note == ""
+        assert not len(cohort.delineation.samples)
+
+    def test_signals_are_those_that_wfdb_reads(self, ptbxl_root):
+        cohort = loaded(ptbxl_root)
+        for at in range(0, 142, 20):
+            path = ptbxl_root / "records500" / "00000" / cohort.records[at]
+            record = oracle.rdrecord(str(path))
+            assert tuple(lead.lower() for lead in record.sig_name) == cohort.leads
+            # half a unit in the last of the digits that float32 has for 6 mV
+            np.testing.assert_allclose(cohort.signals[at], record.p_signal, rtol=0, atol=3e-7)
+
+    @pytest.mark.parametrize("random_state", range(5))
+    def test_33_no_patient_is_in_two_folds(self, ptbxl_root, random_state):
+        cohort = loaded(ptbxl_root)
+        cv = CvSettings("stratified", 7, 2, random_state, 0.2, 0.15)
+        found = splits(cohort.label, cohort.subjects, cv)
+        assert len(found) == 14
+        for split in found:
+            parts = [
+                set(cohort.subjects[part]) for part in (split.train, split.validation, split.scored)
+            ]
+            assert sum(map(len, parts)) == len(set.union(*parts)) == 138
+
+
+def test_a_record_is_what_table_and_header_say(root):
+    cohort = loaded(root)
+    assert cohort.records == tuple(f"{number:05}_hr" for number in range(1, 7))
+    assert cohort.subjects.tolist() == ["100", "101", "101", "102", "102", "103"]
+    assert cohort.label.tolist() == [0, 0, 1, 0, 0, 1]
+    assert cohort.male.tolist() == [False, True, False, True, False, True]
+    assert cohort.fs == 500.0
+    assert cohort.leads == LEADS
+    assert cohort.signals[:, 0, 0].tolist() == pytest.approx([n / 1000 for n in range(1, 7)])
+
+
+def test_leads_are_found_by_name_gain_and_baseline_by_lead(root):
+    write_record(root, 1, 500, gain=200.0, baseline=40)
+    cohort = loaded(root)
+    record = oracle.rdrecord(str(header_of(root, 1).with_suffix("")))
+    assert record.sig_name[0] == "V6"  # as written, in disorder
+    np.testing.assert_allclose(cohort.signals[0], record.p_signal[:, ::-1], rtol=0, atol=3e-7)
+
+
+def test_both_frequencies(root):
+    for number in range(1, 7):
+        write_record(root, number, 100)
+    cohort = loaded(root, fs=100)
+    assert (cohort.fs, cohort.signals.shape) == (100.0, (6, 1000, 12))
+    assert cohort.fingerprint != loaded(root).fingerprint
+
+
+def test_30_records_of_another_frequency_are_refused(root):
+    write_record(root, 3, 100)
+    for suffix in (".hea", ".dat"):
+        header_of(root, 3, 100).with_suffix(suffix).rename(header_of(root, 3).with_suffix(suffix))
+    edit(header_of(root, 3), "00003_lr 12", "00003_hr 12")
+    with pytest.raises(InputError, match=r"expected 5000 samples at 500 Hz\. Received: 1000"):
+        loaded(root)
+
+
+def test_an_age_that_the_table_hides_is_90(root):
+    write_table(root, [row(number, age="300") for number in range(1, 7)])
+    assert loaded(root).age.tolist() == [90.0] * 6
+
+
+def test_voltage_criteria_alone_are_not_lvh(root):
+    write_table(root, [row(n, scp_codes="{'VCLVH': 0.0}" if n > 3 else "{}") for n in range(1, 7)])
+    assert loaded(root).label.sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("flaw", "told"),
+    [
+        (lambda d: d.__setitem__((slice(None), 11), 7), "a flat line in i"),  # written in reverse
+        (lambda d: d.__setitem__((30, 0), -32768), "samples that were not recorded in v6"),
+    ],
+    ids=["28-flat", "28-invalid"],
+)
+def test_flawed_signals_are_left_out_and_counted_or_fail(root, caplog, flaw, told):
+    digital = np.random.default_rng(0).integers(-9, 9, (5000, 12)).astype("<i2")
+    flaw(digital)
+    write_signals(header_of(root, 2), digital)
+    cohort = loaded(root)
+    assert cohort.records == ("00001_hr", "00003_hr", "00004_hr", "00005_hr", "00006_hr")
+    assert cohort.note == "1 of 6 records left out as flawed"
+    assert cohort.note in caplog.text
+    with pytest.raises(InputError, match=f"=fail: .* 1 with one, .* 00002.*{told}"):
+        loaded(root, flawed="fail")
+
+
+@pytest.mark.parametrize(("column", "told"), [("age", "no age"), ("sex", "no sex")])
+def test_records_of_unknown_age_or_sex_are_left_out_or_fail(root, column, told):
+    write_table(root, [row(1, **{column: ""}), *(row(number) for number in range(2, 7))])
+    assert loaded(root).records[0] == "00002_hr"
+    with pytest.raises(InputError, match=told):
+        loaded(root, flawed="fail")
+
+
+def test_nothing_but_flawed_records_is_refused(root):
+    write_table(root, [row(number, age="") for number in range(1, 7)])
+    with pytest.raises(InputError, match=r"without flaw\. Received: 6"):
+        loaded(root)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"age": "old"}, "record 1: age"),
+        ({"age": "nan"}, "record 1: age"),
+        ({"sex": "2"}, "record 1: sex"),
+        ({"patient_id": ""}, "record 1: patient_id"),
+        ({"scp_codes": "__import__('os').system('true')"}, "record 1: scp_codes"),
+        ({"scp_codes": "{'LVH': 100.0"}, "record 1: scp_codes"),
+        ({"filename_hr": "../../etc/passwd"}, "record 1: filename_hr"),
+        ({"filename_hr": "/etc/passwd"}, "record 1: filename_hr"),
+        ({"filename_hr": row(2)["filename_hr"]}, "expected distinct records in filename_hr"),
+        ({"filename_hr": "records500/00000/09999_hr"}, "09999_hr.hea: expected a file"),
+    ],
+)
+def test_34_a_table_that_says_what_it_may_not_is_refused(root, other, told):
+    write_table(root, [row(1, **other), *(row(number) for number in range(2, 7))])
+    with pytest.raises(InputError, match=told):
+        loaded(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "expected the column ecg_id. Received: no record"),
+        ("ecg_id,age\n1,2\n", "expected the column patient_id. Received: 'ecg_id age'"),
+        (",".join(COLUMNS) + "\n1,2\n", "record 1: sex: .* Received: 'nothing'"),
+        ('ecg_id,"age\n1,2\n', "expected a table of comma-separated values"),
+    ],
+)
+def test_34_what_is_no_table_is_refused(root, text, told):
+    (root / TABLE).write_text(text)
+    with pytest.raises(InputError, match=told):
+        loaded(root)
+
+
+def test_34_no_table_or_no_folder_is_told(root):
+    (root / TABLE).unlink()
+    with pytest.raises(InputError, match=r"ptbxl_database.csv: expected a file"):
+        loaded(root)
+    with pytest.raises(InputError, match=r"data.root: expected the folder .*physionet.org"):
+        load(PtbxlSettings("ptbxl", None, 500, "drop"))
+
+
+def test_29_a_lead_that_is_missing_is_told(root):
+    edit(header_of(root, 4), " AVL", " AVX")
+    with pytest.raises(InputError, match=r"00004_hr.hea: expected the leads .*avx"):
+        loaded(root)
+
+
+def test_a_second_reading_is_from_the_cache_and_a_change_is_seen(root):
+    first = loaded(root)
+    assert loaded(root).fingerprint == first.fingerprint
+    write_record(root, 1, 500, gain=999.0)
+    assert loaded(root).fingerprint != first.fingerprint
