@@ -28,4 +28,4 @@ def collect_seldom() -> None:
     The libraries make millions of objects that stay, and every full look at them costs a tenth of
     a second or more: a second in all, of a default run.
     """
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(20_000, 10, 10)
