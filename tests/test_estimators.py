@@ -294,7 +294,13 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("svm", "criteria") else pytest.mark.slow)
+        for name in ESTIMATORS
+    ],
+)
 def test_runs_as_every_model_does(name, tmp_path):
     done = command(*SMALL, f"model={name}", cwd=tmp_path)
     assert done.code == 0, done.err
@@ -336,6 +342,7 @@ def test_keras_has_no_part_in_it(name, tmp_path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_settings_can_be_swept_and_models_mixed(tmp_path):
     done = command("-m", *SMALL, "model=logistic", "model.C=0.01,1", cwd=tmp_path)
     assert done.code == 0, done.err

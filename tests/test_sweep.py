@@ -110,6 +110,7 @@ def test_the_report_can_be_had_later(serial):
     assert "by mean ap" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_point_that_fails_is_recorded_and_the_others_go_on(parallel):
     assert parallel.code == 1
     assert "2 of 4 configurations failed" in parallel.err
@@ -124,6 +125,7 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(parallel):
     assert {run.data.tags["mlflow.parentRunId"] for run in finished + failed} == {sweep.info.run_id}
 
 
+@pytest.mark.slow
 def test_parallel_runs_share_the_cores(parallel):
     threads = {run.data.params["train.threads"] for run in parallel.runs("params.kernel = '250'")}
     assert threads == {"1"}  # joblib's launcher starts one process a core
@@ -270,6 +272,7 @@ def test_workers_are_never_more_than_cores(tmp_path):
         assert _limit_workers(config) == config.hydra.launcher.n_jobs == min(expected, cores())
 
 
+@pytest.mark.slow
 def test_what_leaks_is_on_no_leaderboard(tmp_path):
     done = command(
         *(*DNN, "train.epochs=30", "seed=0,1", "cv.epoch=last,best_on_scored"),

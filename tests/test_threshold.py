@@ -229,6 +229,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
     nested = ("model=chosen", "model.candidates=[logistic C:0.01,logistic C:1]", "model.folds=3")
@@ -252,6 +253,7 @@ def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     assert rows(tmp_path / "again" / "folds.csv") == rows(folder / "folds.csv")
 
 
+@pytest.mark.slow
 def test_a_network_chooses_by_inner_folds_and_by_validation_records(tmp_path):
     given = (*SMALL, "tracking=off", "train.epochs=3", "cv.threshold=specificity_90")
     for name, more in {"inner": [], "validation": ["cv.validation=0.3"]}.items():

@@ -3,12 +3,9 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 FOLDER = Path(__file__).resolve().parents[2] / "experiments/reliability"
 
 
-@pytest.mark.slow
 def test_a_sweep_shot_five_times_ends_as_an_undisturbed_one(monkeypatch, tmp_path):
     """The end of each sweep is looked at by the script itself; it raises."""
     monkeypatch.syspath_prepend(str(FOLDER))

@@ -69,6 +69,7 @@ def whole(tmp_path_factory) -> Done:
     return command(*SWEEP, cwd=tmp_path_factory.mktemp("whole"))
 
 
+@pytest.mark.slow
 def test_1_a_sweep_shot_in_fold_4_of_trial_3_goes_on_there(whole, tmp_path):
     process = start(*SWEEP, cwd=tmp_path)
     shown = []
@@ -97,6 +98,7 @@ def test_1_a_sweep_shot_in_fold_4_of_trial_3_goes_on_there(whole, tmp_path):
 RATE = "train.learning_rate"
 
 
+@pytest.mark.slow
 def test_1_a_fold_whose_hash_is_wrong_is_not_reused(whole, tmp_path):
     """A copy of the folds alone, one byte of one of them another one."""
     for path in stored(whole.cwd):
@@ -136,6 +138,7 @@ def members(session: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_2_a_finished_sweep_once_more_trains_nothing_and_shows_the_same(whole):
     again = command(*SWEEP, cwd=whole.cwd)
     assert again.code == 0, again.err
@@ -151,6 +154,7 @@ def test_2_a_finished_sweep_once_more_trains_nothing_and_shows_the_same(whole):
     assert_one_tree(store_of(whole.cwd), 3, 5)
 
 
+@pytest.mark.slow
 def test_3_other_settings_data_or_code_never_take_up_a_fold(tmp_path):
     cwd, copy = tmp_path / "work", tmp_path / "copy"
     cwd.mkdir()
@@ -250,6 +254,7 @@ def test_10_a_full_disk_fails_the_run_and_keeps_its_folds(small_disk, tmp_path):
     assert statuses(cwd, "fold") == {"FINISHED": 60}
 
 
+@pytest.mark.slow
 def test_10_a_disk_that_is_full_for_everything_is_told_as_such(small_disk):
     """The results, the study and the tracking store lie on it; there is room for the start."""
     filler = fill(small_disk, 0)
@@ -281,7 +286,7 @@ def interrupted(cwd: Path, *numbers: signal.Signals, after: str) -> Done:
     ("numbers", "code"),
     [
         ([signal.SIGTERM], 143),
-        ([signal.SIGINT] * 5, 130),
+        pytest.param([signal.SIGINT] * 5, 130, marks=pytest.mark.slow),
         pytest.param([signal.SIGINT], 130, marks=pytest.mark.slow),
     ],
     ids=["13 SIGTERM", "12 five times SIGINT", "12 SIGINT"],

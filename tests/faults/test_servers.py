@@ -35,6 +35,7 @@ def of_level(uri: str, level: str) -> list:
     return [run for run in runs(uri) if run.data.tags["level"] == level]
 
 
+@pytest.mark.slow
 def test_5_what_a_server_missed_is_recorded_by_the_same_command(mlflow, begin, tmp_path):
     """The training goes on; later all of it is there, once, and nothing is trained again."""
     cwd = tmp_path / "work"
@@ -114,6 +115,7 @@ def gate(mlflow) -> Iterator[Gate]:
     gate.close()
 
 
+@pytest.mark.slow
 def test_6_a_server_that_hangs_is_waited_for_once_and_not_for_each_fold(
     mlflow, gate, begin, tmp_path
 ):
@@ -256,6 +258,7 @@ def free_gib() -> float:
     return int(re.search(r"^MemAvailable: +(\d+) kB", text, re.MULTILINE)[1]) / 2**20
 
 
+@pytest.mark.slow
 def test_8_a_locked_database_is_waited_for(begin, tmp_path):
     """Longer than the five seconds that SQLite's drivers wait by themselves."""
     cwd = tmp_path / "work"

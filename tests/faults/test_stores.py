@@ -52,6 +52,7 @@ def test_09_torn_journal_of_studies_is_taken_back(tmp_path):
     assert not Path(f"{file}-journal").exists()
 
 
+@pytest.mark.slow
 def test_09_torn_journals_cost_a_finished_sweep_nothing(tmp_path):
     first = command(*SWEEP, cwd=tmp_path)
     assert first.code == 0, first.err
@@ -84,6 +85,7 @@ def test_09_corrupt_tracking_store_is_told_and_left_alone(tmp_path, content):
     assert file.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_09_store_of_which_a_part_is_corrupt_is_named_and_the_result_kept(tmp_path):
     """Its tables can be read, what is in them cannot: MLflow finds out when it is at work."""
     assert command(*FAST, cwd=tmp_path).code == 0
