@@ -33,7 +33,7 @@ test: $(ENV) ## run the tests that take minutes; with LVH_LUDB_ROOT set, on LUDB
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: $(ENV) ## run the long tests, among them the MLflow UI in a browser
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 services-test: $(ENV) ## sweeps on a real PostgreSQL and MLflow server; needs Debian's postgresql
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
