@@ -2,6 +2,7 @@
 
 import csv
 import re
+import runpy
 import statistics
 from pathlib import Path
 
@@ -113,49 +114,44 @@ def test_the_best_honest_scores_are_those_of_the_files():
     folder = ROOT / "experiments/best_honest"
     told = " ".join((folder / "README.md").read_text().split())
 
-    def scores(name: str) -> dict:
-        with (folder / f"{name}_scores.csv").open() as file:
-            return {(row["of"], row["metric"]): row for row in csv.DictReader(file)}
+    def scores(path: Path) -> dict:
+        with path.open() as file:
+            return {(row.get("run"), row["of"], row["metric"]): row for row in csv.DictReader(file)}
 
-    metrics = ("accuracy", "ap", "roc_auc", "recall_at_90")
-    for label, name, of in (
-        ("chosen inside, 7 x 5", "repeated", "model"),
-        ("chosen inside, the report's folds", "report_splits", "model"),
-        ("RBF machine, C = 1, 7 x 5", "svm", "model"),
-        ("three kinds averaged, 7 x 5", "average", "model"),
-        ("three kinds averaged, the report's folds", "average_report", "model"),
-        ("waveform and voltages, two branches, 7 x 5", "two_branch", "model"),
-        ("age + sex, 7 x 5", "repeated", "age + sex"),
-        ("no skill, 7 x 5", "repeated", "no skill"),
-    ):
-        table = scores(name)
-        cells = " | ".join(f"{float(table[of, metric]['mean']):.3f}" for metric in metrics)
-        assert f"| {label} | {cells} |" in told
-    pooled = scores("repeated")
-    for metric in ("accuracy", "ap"):
-        row = {
-            key: f"{float(value):.3f}" for key, value in list(pooled["model", metric].items())[2:]
-        }
-        assert f"{metric} {row['pooled']} [{row['low']}, {row['high']}]" in told
-    average = scores("average")
-    shown = [
-        f"{float(row['pooled']):.3f} [{float(row['low']):.3f}, {float(row['high']):.3f}]"
-        for row in (average["model", metric] for metric in ("accuracy", "ap"))
-    ]
-    assert f"of the average {' and '.join(shown)}." in told
-    accuracy, ap = (float(average["model", metric]["mean"]) for metric in ("accuracy", "ap"))
-    assert f"on the same folds | {accuracy:.3f} | {ap:.3f} |" in README
-    threshold, svm = scores("threshold"), scores("svm")
+    def mean(run: str, of: str, metric: str) -> str:
+        return f"{float(found[run, of, metric]['mean']):.3f}"
+
+    found = scores(folder / "scores.csv")
+    measure = runpy.run_path(str(folder / "measure.py"))
+    table = measure["lines"](measure["read"](folder / "scores.csv"))
+    assert len(table) == 2 + len(measure["RUNS"]) - 1 + len(measure["BASELINES"])
+    assert " ".join(" ".join(table).split()) in told
+    accuracy, ap = mean("average", "model", "accuracy"), mean("average", "model", "ap")
+    assert f"on the same folds | {accuracy} | {ap} |" in README
     recall, specificity = (
-        {of: f"{float(threshold[of, metric]['mean']):.3f}" for of in ("model", "age + sex")}
+        {of: mean("threshold", of, metric) for of in ("model", "age + sex")}
         for metric in ("recall", "specificity")
     )
     assert f"sensitivity of {recall['model']} at a specificity of {specificity['model']}" in told
     assert f"age + sex has {recall['age + sex']} at {specificity['age + sex']}" in told
-    assert f"above, {float(svm['model', 'recall_at_90']['mean']):.3f}, takes" in told
+    assert f"above, {mean('svm', 'model', 'recall_at_90')} for that machine, takes" in told
     for label, of in (("7 x 5 folds", "model"), ("of that line", "age + sex")):
-        accuracy, ap = (float(pooled[of, metric]["mean"]) for metric in ("accuracy", "ap"))
-        assert re.search(rf"{label} \| {accuracy:.3f} \| {ap:.3f} \|", README)
-    decades = scores("decades")
-    first, second = (float(decades["model", name]["mean"]) for name in ("accuracy", "ap"))
+        accuracy, ap = mean("chosen", of, "accuracy"), mean("chosen", of, "ap")
+        assert re.search(rf"{label} \| {accuracy} \| {ap} \|", README)
+    assert f"mean ap {mean('chosen', 'model', 'ap')} where its dense network" in told
+    decades = scores(folder / "decades_scores.csv")
+    first, second = (float(decades[None, "model", one]["mean"]) for one in ("accuracy", "ap"))
     assert f"gave accuracy {first:.3f} and ap {second:.3f}" in told
+
+
+def test_the_best_honest_scores_are_the_means_of_its_folds():
+    folder = ROOT / "experiments/best_honest"
+    with (folder / "results.csv").open() as file:
+        folds = list(csv.DictReader(file))
+    with (folder / "scores.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["of"] == "model"]
+    for row in rows:
+        values = [float(fold[row["metric"]]) for fold in folds if fold["run"] == row["run"]]
+        assert len(values) == (7 if row["run"].endswith("_report") else 35)
+        # the same sum in another order
+        assert statistics.fmean(values) == pytest.approx(float(row["mean"]), rel=1e-12)
