@@ -177,6 +177,7 @@ def test_what_is_not_installed_is_told(monkeypatch):
         check_installed("jax")
 
 
+@pytest.mark.slow
 def test_a_command_on_another_backend(tmp_path):
     need("jax")
     done = command(*SMALL, "backend=jax", cwd=tmp_path, KERAS_BACKEND="torch")  # the setting wins

@@ -105,6 +105,7 @@ def test_a_candidate_is_a_model_with_its_settings():
     assert (trees.trees, trees.min_samples_leaf, trees.max_features) == (20, 2, 0.5)
 
 
+@pytest.mark.slow
 def test_a_nested_cross_validation_by_command(tmp_path):
     small = ["data=synthetic", "data.records=60", "features=voltage", "cv=nested", "cv.folds=3"]
     few = "model.candidates=[logistic C:0.01,logistic C:1,svm C:1 gamma:null]"

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -29,6 +30,7 @@ import lvh
 from lvh.doctor import data, installation, stores
 from lvh.doctor.__main__ import main
 from lvh.search.storage import Storage
+from lvh.sources.ptbxl import PtbxlSettings
 
 SMALL = ("data=synthetic", "model=svm", "features=voltage")
 CHECKS = ["python", "packages", "settings", "backend", "data", "tracking", "studies", "folds"]
@@ -225,18 +227,24 @@ def with_sums(root: Path) -> Path:
     return root
 
 
+def of_ptbxl(root: str | None) -> list:
+    given = SimpleNamespace(data=PtbxlSettings("ptbxl", root, 500, "drop"))
+    return list(data.data(given))
+
+
 class TestData:
-    def test_ptbxl_is_looked_for_by_its_table(self, examine, tmp_path):
-        found = examine("data=ptbxl", "model=cnn", "features=raw", f"data.root={tmp_path}")
-        found.assert_at_fault("data", "the folder that holds ptbxl_database.csv", code=2)
-        found = examine("data=ptbxl", "model=cnn", "features=raw", "data.root=null")
-        found.assert_at_fault("data", "data.root", "LVH_PTBXL_ROOT", code=2)
+    def test_ptbxl_is_looked_for_by_its_table(self, tmp_path):
+        for root, told in ((str(tmp_path), "holds ptbxl_database.csv"), (None, "data.root")):
+            (found,) = of_ptbxl(root)
+            assert (found.state, found.exit_code) == ("fault", 2)
+            assert told in found.told
+            assert "LVH_PTBXL_ROOT" in found.do
 
     @pytest.mark.ludb
-    def test_the_files_of_ptbxl_are_compared_with_its_list(self, examine, ptbxl_root):
-        found = examine("data=ptbxl", "model=cnn", "features=raw", f"data.root={ptbxl_root}")
-        assert found.of("data").startswith("ok")
-        assert "287 files are as SHA256SUMS.txt lists them" in found.of("data")
+    def test_the_files_of_ptbxl_are_compared_with_its_list(self, ptbxl_root):
+        (found,) = of_ptbxl(str(ptbxl_root))
+        assert found.state == "ok"
+        assert "287 files are as SHA256SUMS.txt lists them" in found.told
 
     def test_a_whole_copy_of_something_else_is_told_apart_from_ludb(self, examine, data_set):
         found = examine("data=ludb", f"data.root={with_sums(data_set)}")

@@ -297,7 +297,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("svm", "criteria") else pytest.mark.slow)
+        pytest.param(name, marks=[] if name == "criteria" else pytest.mark.slow)
         for name in ESTIMATORS
     ],
 )

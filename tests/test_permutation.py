@@ -90,6 +90,7 @@ def test_what_is_kept_is_there_again(tmp_path, caplog):
     assert "damaged" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_test_by_command_goes_on_where_it_was(tmp_path):
     def run(name: str, n: int, *more: str):
         folder = tmp_path / name

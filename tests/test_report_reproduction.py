@@ -96,3 +96,20 @@ def test_the_prose_says_what_the_file_holds():
     ]
     shown = f"about {gains[0]} higher at 60 epochs, {gains[1]} at 100 and {gains[2]} at 200"
     assert shown in told
+    networks = ("cnn_k250_s125", "cnn_k250_s50")
+    assert f"Honestly it scores {of_both(rows, networks, 'honest')} (stride 125 and 50;" in told
+    assert f"Under both leaks it comes to {of_both(rows, networks, both)} (the report:" in told
+    assert f"`carried` alone to {of_both(rows, networks, 'carried')}," in told
+    assert f"`best_on_scored` alone to {of_both(rows, networks, 'best_on_scored')}." in told
+    for name, before in zip(networks, ("but late: ", "do not climb: "), strict=True):
+        folds = medians(chosen(rows, name, both, "ludb", 60))
+        assert f"{before}{' '.join(map(short, folds))}." in told
+
+
+def of_both(rows: list, names: tuple[str, ...], protocol: str) -> str:
+    """Return the means of two networks of one seed, as the prose has them."""
+    from table import chosen
+
+    means = [row.mean for name in names for row in chosen(rows, name, protocol, "ludb", 60)]
+    assert len(means) == len(names)
+    return " and ".join(f"{mean:.3f}".removeprefix("0") for mean in means)

@@ -5,9 +5,11 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +239,7 @@ def children_of(pid: int) -> Iterator[int]:
                 yield int(folder.name)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_shot_goes_on_where_it_was(dnn, tmp_path):
     """The same command: the same MLflow run, no fold trained twice, the same scores."""
     process = start(*SMALL, cwd=tmp_path)
@@ -276,12 +279,44 @@ def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     assert done.err.startswith("lvh: resume: this very run is going on in another process")
 
 
-def test_a_store_that_fails_does_not_take_the_result(tmp_path):
-    done = command(*SMALL, "tracking.uri=http://127.0.0.1:9", cwd=tmp_path)
+@pytest.fixture
+def refusing(tmp_path) -> Iterator[str]:
+    """Serve refusals, none of them before three folds are trained."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            until = time.monotonic() + 200
+            while len(list(tmp_path.glob("outputs/folds/*/*.json"))) < 3:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            self.send_error(400)
+
+        do_POST = do_GET
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_store_that_fails_does_not_take_the_result(refusing, tmp_path):
+    patient = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "200"}
+    done = command(*SMALL, f"tracking.uri={refusing}", cwd=tmp_path, **patient)
     assert done.code == 3
     assert "age + sex" in done.out
     assert (done.folder() / "scores.csv").exists()
     assert re.match(r"lvh: tracking: .*127\.0\.0\.1", done.err)
+
+
+def test_a_store_that_cannot_be_reached_is_told_before_a_long_training_ends(tmp_path):
+    endless = "train.epochs=1000000"
+    done = command(*SMALL, endless, "tracking.uri=http://127.0.0.1:9", cwd=tmp_path)
+    assert done.code == 3
+    assert re.match(r"lvh: tracking: .*127\.0\.0\.1", done.err)
+    assert not list(tmp_path.glob("outputs/folds/*/*.json"))
 
 
 def test_a_relative_store_and_a_reader_that_leaves(tmp_path):
@@ -329,6 +364,7 @@ def test_voltages_of_ludb_can_be_learned(ludb_root, tmp_path):
     assert "LUDB 1.0.1: 200 records" in done.out
 
 
+@pytest.mark.slow
 def test_beats_and_voltages_of_generated_records_are_learned_together(tmp_path):
     done = command(
         *("data=synthetic", "data.records=84", "cv.folds=3", "tracking=off", "train.epochs=20"),
@@ -363,6 +399,7 @@ def test_the_main_job_runs_on_200_records(ludb_root, tmp_path):
     assert "200 records" in done.out
 
 
+@pytest.mark.slow
 def test_null_cohort_shows_no_skill(tmp_path):
     """effect=0: the interval of accuracy holds the no-skill level, as it must."""
     done = command(
@@ -403,6 +440,7 @@ def test_an_honest_run_is_tagged_so(dnn):
     assert "NOT HONEST" not in dnn.out
 
 
+@pytest.mark.slow
 def test_a_carried_run_of_which_a_fold_is_missing_begins_again(leaking):
     """Weights are not kept. The same folds, and each once in the store."""
     shown, kept = table(leaking), sorted(leaking.cwd.glob("outputs/folds/*/*.json"))

@@ -109,7 +109,9 @@ def lines(scores: Sequence[dict[str, str]]) -> list[str]:
     of = {(row["run"], row["of"], row["metric"]): row for row in scores}
     shown = [(one.what, name, "model") for name, one in RUNS.items() if name != "threshold"]
     shown += [(what, "chosen", baseline) for baseline, what in BASELINES.items()]
-    made = ["| | accuracy | ap | AUC | sensitivity at 90 % specificity | pooled accuracy | pooled ap |"]
+    made = [
+        "| | accuracy | ap | AUC | sensitivity at 90 % specificity | pooled accuracy | pooled ap |"
+    ]
     made.append("|---|---|---|---|---|---|---|")
     for what, name, whose in shown:
         if (name, whose, "ap") not in of:

@@ -13,6 +13,7 @@ PICTURE = "protocols.png"
 _COHORTS = {"ludb": "LUDB", "null": "null cohort"}
 _COLORS = ("#1f4e79", "#b5651d", "#6b8e23", "#8b1a1a")
 _NOT_RUN = "not run yet"
+_COLUMNS = 2  # of panels in the picture
 
 
 def main() -> None:
@@ -95,14 +96,17 @@ def draw(rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
 
     shown = [
-        (name, max(epochs for cohort, epochs in places(rows, name)))
+        (name, max(epochs for cohort, epochs in places(rows, name) if cohort == "ludb"))
         for name, one in EXPERIMENTS.items()
-        if not one.is_holdout and any(row.key.experiment == name for row in rows)
+        if not one.is_holdout
+        and any((row.key.experiment, row.key.cohort) == (name, "ludb") for row in rows)
     ]
-    figure = Figure(figsize=(5.2 * max(1, len(shown)), 3.8), dpi=100, layout="constrained")
+    columns = min(len(shown), _COLUMNS) or 1
+    lines = -(-len(shown) // columns)
+    figure = Figure(figsize=(5.2 * columns, 3.8 * max(1, lines)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     for at, (name, epochs) in enumerate(shown, start=1):
-        ax = figure.add_subplot(1, len(shown), at)
+        ax = figure.add_subplot(lines, columns, at)
         for protocol, color in zip(PROTOCOLS, _COLORS, strict=True):
             some = chosen(rows, name, protocol, "ludb", epochs)
             if some:
@@ -114,7 +118,12 @@ def draw(rows: Sequence[Row]) -> None:
             ax.plot(*zip(*known, strict=True), "k*", label="the report")
         ax.set(xlabel="fold", ylabel="accuracy", ylim=(0.4, 1.02))
         ax.set_title(f"{EXPERIMENTS[name].what}, {epochs} epochs, LUDB", fontsize=10)
-        ax.legend(fontsize=8)
+    named = {
+        label: handle
+        for ax in figure.axes
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(named.values(), named, loc="outside lower center", ncols=len(named) or 1)
     figure.savefig(HERE / PICTURE, metadata={"Software": None})
 
 
@@ -143,6 +152,8 @@ def spread(rows: Sequence[Row]) -> str:
     if not rows:
         return _NOT_RUN
     means = [row.mean for row in rows]
+    if len(means) == 1:
+        return f"{number(means[0])} (one seed)"
     ends = f"{number(min(means))} to {number(max(means))}"
     return f"{number(statistics.median(means))} ({ends}, {len(means)})"
 

@@ -125,7 +125,8 @@ class Tracked:
 
     Importing MLflow takes seconds of processor time, which a thread would take from the
     training, and a server may be slow; neither is worth waiting for. A store that cannot be
-    opened is told at the next call, any other fault when the run ends.
+    opened is told by `check`, so that nobody trains for hours in vain, and when the run ends, as
+    any other fault is: what has been trained by then is kept and shown.
     """
 
     def __init__(self, opening: "RunToOpen | None") -> None:
@@ -210,10 +211,15 @@ class Tracked:
         for done in self._pending:
             _told(done)
 
+    @property
+    def _has_failed(self) -> bool:
+        """Whether it is known that the run could not be opened."""
+        opened = self._opened
+        return opened is not None and opened.done() and opened.exception() is not None
+
     def _later(self, action: str, *arguments: object) -> None:
-        if self._opened is None:
+        if self._opened is None or self._has_failed:
             return
-        self.check()
         self._pending.append(_submit(_act, self._key, action, *arguments))
 
 

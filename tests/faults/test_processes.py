@@ -231,6 +231,7 @@ def fill(folder: Path, leave: int) -> Path:
     return filler
 
 
+@pytest.mark.slow
 def test_10_a_full_disk_fails_the_run_and_keeps_its_folds(small_disk, tmp_path):
     cwd = tmp_path / "work"
     cwd.mkdir()

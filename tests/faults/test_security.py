@@ -212,6 +212,7 @@ TOLD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "code"), TOLD.values(), ids=TOLD)
 def test_secrets_of_a_tracking_server_are_nowhere(tmp_path, arguments, code):
     done = command(*arguments, f"tracking.uri=http://user:{SECRET}@127.0.0.1:9", cwd=tmp_path)
@@ -221,6 +222,7 @@ def test_secrets_of_a_tracking_server_are_nowhere(tmp_path, arguments, code):
     assert list(tmp_path.rglob("config.yaml")) or list(tmp_path.rglob("multirun.yaml"))
 
 
+@pytest.mark.slow
 def test_secrets_of_a_database_of_studies_are_nowhere(tmp_path):
     pytest.importorskip("psycopg")
     studies = f"search.storage=postgresql://me:{SECRET}@127.0.0.1:9/db"
@@ -232,6 +234,7 @@ def test_secrets_of_a_database_of_studies_are_nowhere(tmp_path):
     assert_secret_nowhere(done)
 
 
+@pytest.mark.slow
 def test_secrets_of_a_mirror_are_no_parameters(tmp_path, cohort):
     """Every field of the data is a parameter of a run, and data.url is an address."""
     write_data_set(tmp_path / "set", cohort, 40)

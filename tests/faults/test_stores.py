@@ -136,7 +136,13 @@ NOWHERE = {
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a /proc that takes no file")
-@pytest.mark.parametrize(("arguments", "override"), NOWHERE.values(), ids=NOWHERE)
+@pytest.mark.parametrize(
+    ("arguments", "override"),
+    [
+        pytest.param(*one, id=name, marks=pytest.mark.slow if "sweep" in name else [])
+        for name, one in NOWHERE.items()
+    ],
+)
 def test_11_folder_that_takes_nothing_is_told_before_training(tmp_path, arguments, override):
     """/proc takes no file even of root, whom the rights of a folder do not bind."""
     done = command(*arguments, override.format("/proc/self"), cwd=tmp_path)
