@@ -1,4 +1,4 @@
-"""Imports made quicker."""
+"""Imports made quicker: what no one needs is hidden, and garbage is looked for seldom."""
 
 import gc
 import sys

@@ -20,11 +20,7 @@ class DnnSettings:
     """
 
     name: Literal["dnn"]
-    units: tuple[
-        Width,
-        Width,
-        Width,
-    ]
+    units: tuple[Width, Width, Width]
     l2: NotNegative
     bn_momentum: Share
 
