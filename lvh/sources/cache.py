@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from lvh.errors import EnvironmentFault
+from lvh.errors import EnvironmentFault, InputError
 from lvh.files import written_whole
 
 _log = logging.getLogger(__name__)
@@ -21,6 +21,23 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 def cache_dir() -> Path:
     """Return the user's cache folder for this package (follows XDG_CACHE_HOME)."""
     return platformdirs.user_cache_path("lvh")
+
+
+def seen_in(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of each file, which tell a changed folder unread.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                (entry.name, status.st_size, status.st_mtime_ns)
+                for entry in entries
+                for status in (entry.stat(),)
+            )
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
 
 def cached_arrays(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.errors import InputError
 from lvh.sources import wfdb
-from lvh.sources.cache import Arrays, cache_dir, cached_arrays
+from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
 from lvh.sources.download import Archive, fetch
 
 ARCHIVE = Archive(
@@ -117,15 +117,7 @@ def _record_names(root: Path) -> tuple[str, ...]:
 
 def _state(root: Path, records: tuple[str, ...]) -> str:
     """Hash what tells a changed data set from the one that was cached, without reading it."""
-    try:
-        with os.scandir(root / "data") as entries:
-            seen = sorted(
-                (entry.name, status.st_size, status.st_mtime_ns)
-                for entry in entries
-                for status in (entry.stat(),)
-            )
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    seen = seen_in(root / "data")
     return hashlib.sha256(repr((_FORMAT, records, seen)).encode()).hexdigest()[:16]
 
 
@@ -138,11 +130,7 @@ def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
                 f"{header.path}: expected {n_samples} samples at {fs:g} Hz, as in {records[0]}. "
                 f"Received: {header.n_samples} at {header.fs:g} Hz"
             )
-        if set(header.leads) != set(LEADS):
-            raise InputError(
-                f"{header.path}: expected the leads {' '.join(LEADS)}. "
-                f"Received: {wfdb.shown(' '.join(header.leads))}"
-            )
+        wfdb.check_leads(header)
     waves = [
         wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
         for name in records

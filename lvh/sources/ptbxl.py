@@ -18,7 +18,7 @@ import numpy.typing as npt
 from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.errors import InputError
 from lvh.sources import wfdb
-from lvh.sources.cache import Arrays, cache_dir, cached_arrays
+from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
 
 _FORMAT = 1  # of the cached arrays; raise it when their meaning changes
 TABLE = "ptbxl_database.csv"
@@ -171,16 +171,7 @@ def _state(root: Path, table: bytes, paths: Sequence[str]) -> str:
     """Hash what tells a changed data set from the one that was cached, without reading it."""
     digest = hashlib.sha256(repr(_FORMAT).encode() + table)
     for folder in sorted({str(Path(path).parent) for path in paths}):
-        try:
-            with os.scandir(root / folder) as entries:
-                seen = sorted(
-                    (entry.name, status.st_size, status.st_mtime_ns)
-                    for entry in entries
-                    for status in (entry.stat(),)
-                )
-        except OSError as error:
-            raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-        digest.update(repr((folder, seen)).encode())
+        digest.update(repr((folder, seen_in(root / folder))).encode())
     return digest.hexdigest()[:16]
 
 
@@ -193,11 +184,7 @@ def _parse(root: Path, rows: Sequence[_Row], fs: int) -> Arrays:
                 f"{header.path}: expected {n_samples} samples at {fs} Hz. "
                 f"Received: {header.n_samples} at {header.fs:g} Hz"
             )
-        if set(header.leads) != set(LEADS):
-            raise InputError(
-                f"{header.path}: expected the leads {' '.join(LEADS)}. "
-                f"Received: {wfdb.shown(' '.join(header.leads))}"
-            )
+        wfdb.check_leads(header)
     order = [[header.leads.index(lead) for lead in LEADS] for header in headers]
     ordered = list(zip(headers, order, strict=True))
     digital = np.stack([wfdb.read_signals(header, root)[:, one] for header, one in ordered])

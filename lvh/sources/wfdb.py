@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lvh.cohort import LEADS
 from lvh.errors import InputError
 
 _MAX_TEXT_BYTES = 64 * 1024  # a real header has about 700 bytes
@@ -95,6 +96,15 @@ def read_header(path: Path, root: Path) -> Header:
         checksums=tuple(signal.checksum for signal in signals),
         comments=comments,
     )
+
+
+def check_leads(header: Header) -> None:
+    """Raise InputError unless a record has the twelve leads, in whatever order."""
+    if set(header.leads) != set(LEADS):
+        raise InputError(
+            f"{header.path}: expected the leads {' '.join(LEADS)}. "
+            f"Received: {shown(' '.join(header.leads))}"
+        )
 
 
 def read_signals(header: Header, root: Path) -> npt.NDArray[np.int16]:
