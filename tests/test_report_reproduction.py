@@ -58,6 +58,18 @@ def test_rows_come_back_as_they_were_written(tmp_path, monkeypatch):
     assert read(tmp_path / "results.csv") == rows
 
 
+def test_the_honest_row_of_a_leaking_training_is_that_of_an_honest_one():
+    from reproduce import cross_validated
+    from rows import Key
+
+    leaking, brought = cross_validated(Key("dnn", "best_on_scored", "null", 1, 12))
+    (honest,) = cross_validated(Key("dnn", "honest", "null", 1, 12))
+    assert brought == honest
+    assert leaking.mean > honest.mean
+    # the honest one stops early, so its training is another
+    assert len(cross_validated(Key("dnn_early_stopping", "best_on_scored", "null", 1, 3))) == 1
+
+
 def test_the_prose_says_what_the_file_holds():
     from rows import PROTOCOLS, RESULTS, read
     from table import chosen, medians
