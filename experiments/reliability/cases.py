@@ -484,7 +484,7 @@ PLACES: tuple[Callable[[Path], object], ...] = (
 def places_changed(files: Files, record: Record, pool: Sequence[Record], rng: Rng) -> None:
     """Put something else, or nothing, in a file's place."""
     path = rng.choice([*files, *[f"data/{record.name}.{end}" for end in ("hea", "dat", "v6")]])
-    files[path] = rng.choice(PLACES)
+    files[path] = _replaced(rng.choice(PLACES))  # data/ itself, if that was changed before
 
 
 def folder_changed(files: Files, record: Record, pool: Sequence[Record], rng: Rng) -> None:

@@ -93,12 +93,16 @@ def main() -> int:
     ]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.processes, context) as processes:
-        for future in as_completed([processes.submit(chunk_rows, *one) for one in left]):
-            found, told = future.result()
-            append(found)
-            print(f"{len(found)} rows of chunk {found[0].source} {found[0].chunk}", flush=True)
-            for line in told:
-                print(line, flush=True)
+        try:
+            for future in as_completed([processes.submit(chunk_rows, *one) for one in left]):
+                found, told = future.result()
+                append(found)
+                print(f"{len(found)} rows of chunk {found[0].source} {found[0].chunk}", flush=True)
+                for line in told:
+                    print(line, flush=True)
+        except BaseException:  # at once, not when all the others are done
+            processes.shutdown(cancel_futures=True)
+            raise
     found = rows(RESULTS)
     README.write_text(README.read_text().partition(MARK)[0] + MARK + "\n" + table(found) + "\n")
     return int(any(row.errors or row.wrong or row.slow for row in found))
