@@ -53,6 +53,10 @@ class EstimatorLearner:
         """Return P(label = 1), shape (n_records,), by the classifier of each lesson."""
         return [self._scores(model, part) for model, part in zip(self._fitted, parts, strict=True)]
 
+    def taught(self, at: int) -> Classifier:
+        """Return the classifier of one lesson."""
+        return self._fitted[at]
+
     def _learned(self, lesson: Lesson) -> Classifier:
         from threadpoolctl import threadpool_limits
 

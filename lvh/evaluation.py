@@ -137,6 +137,40 @@ def automatic_threads(settings: RunSettings) -> int:
     return 1 if MODELS[settings.model.name].inputs == "tabular" else cores()
 
 
+def threads(settings: RunSettings) -> int:
+    """Return how many threads the trainings of this process have."""
+    asked, automatic = settings.train.threads, automatic_threads(settings)
+    if settings.is_network:
+        return threads_of(settings.backend, asked, automatic)
+    return asked or automatic
+
+
+def learner(settings: RunSettings, features: "FeatureSet", fs: float) -> "Learner":
+    """Return what learns and scores as the settings say; the backend is started at need.
+
+    Args:
+        settings: Of the run.
+        features: What it learns from.
+        fs: Sampling frequency of the records, Hz.
+    """
+    model = MODELS[settings.model.name]
+    if isinstance(model, Estimator):
+        from lvh.estimators import EstimatorLearner
+
+        build = partial(model.build, settings.model, features.names)
+        return EstimatorLearner(build, threads(settings))
+    from lvh.training import KerasLearner
+
+    train, l2 = settings.train, getattr(settings.model, "l2", None)
+    shared = settings.model if l2 is None else replace(settings.model, l2=0.0)
+    start(settings.backend, train.threads, automatic_threads(settings))
+    program = _program(
+        *(model.build, shared, features.input_shape),
+        *(train.batch_size, train.precision, train.side_by_side),
+    )
+    return KerasLearner(program, train, l2, fs)
+
+
 def evaluate(
     settings: RunSettings,
     prepared: Prepared,
@@ -191,7 +225,7 @@ class _Evaluation:
         store = FoldStore(Path(settings.store))
         store.check()
         known = self._known(store, order) if settings.resume else {}
-        versions = artifacts.versions(settings.backend, self._threads())
+        versions = artifacts.versions(settings.backend, threads(settings))
         place = self.place
         artifacts.write_before(place.folder, place.config, versions, features, order)
         watch = Watch(settings, order, place.shown, place.title)
@@ -277,8 +311,7 @@ class _Evaluation:
 
         features, cohort = self.prepared.features, self.prepared.cohort
         folder = self.place.folder
-        baselines = _baselines(self.prepared, self.settings.cv.threshold)
-        result = conclude(features, self.done, baselines)
+        result = conclude(features, self.done, baselines(self.prepared, self.settings.cv.threshold))
         result = self._tested(result, tracked, watch)
         artifacts.write_after(folder, features, result)
         figures.draw_all(result, features.y, f"{self.settings.name} on {cohort.name}", folder)
@@ -314,36 +347,8 @@ class _Evaluation:
         found = p_values(result.summary.mean, null)
         return replace(result, null=tuple(null), p_values=found)
 
-    def _threads(self) -> int:
-        settings = self.settings
-        asked, automatic = settings.train.threads, automatic_threads(settings)
-        if settings.is_network:
-            return threads_of(settings.backend, asked, automatic)
-        return asked or automatic
-
     def _learner(self) -> "Learner":
-        model = MODELS[self.settings.model.name]
-        if isinstance(model, Estimator):
-            from lvh.estimators import EstimatorLearner
-
-            names = self.prepared.features.names
-            build = partial(model.build, self.settings.model, names)
-            return EstimatorLearner(build, self._threads())
-        return self._keras_learner(model.build)
-
-    def _keras_learner(self, build: Callable[[Any, tuple[int, ...]], Any]) -> "Learner":
-        from lvh.training import KerasLearner
-
-        settings, shape = self.settings, self.prepared.features.input_shape
-        train, l2 = settings.train, getattr(settings.model, "l2", None)
-        model = settings.model if l2 is None else replace(settings.model, l2=0.0)
-        start(settings.backend, train.threads, automatic_threads(settings))
-        return KerasLearner(
-            _program(build, model, shape, train.batch_size, train.precision, train.side_by_side),
-            train,
-            l2,
-            self.prepared.cohort.fs,
-        )
+        return learner(self.settings, self.prepared.features, self.prepared.cohort.fs)
 
     def _known(self, store: "FoldStore", order: "Sequence[Split]") -> "dict[str, FoldResult]":
         keys = {self._fold_key(split): split for split in order}
@@ -439,7 +444,8 @@ def _import_ahead() -> None:
 
 
 @lru_cache(maxsize=_PREPARED)
-def _baselines(prepared: Prepared, threshold: "Threshold") -> "dict[str, Summary]":
+def baselines(prepared: Prepared, threshold: "Threshold") -> "dict[str, Summary]":
+    """Score what knows age and sex alone on the same folds; configurations share it."""
     from lvh.crossval import baseline_summaries
     from lvh.models.baselines import BASELINES
 

@@ -1,12 +1,13 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only where they ought to be."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lvh.errors import EnvironmentFault
+from lvh.errors import EnvironmentFault, InputError
 
 
 @contextmanager
@@ -42,6 +43,30 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> bytes:
+    """Read a file of `limit` bytes at most (or exactly), refusing links out of `root`.
+
+    The size is checked before anything is allocated.
+
+    Raises:
+        InputError: No regular file inside `root`, of another size, or unreadable.
+    """
+    try:
+        status = path.stat()  # a link that leads in a circle ends here
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{path}: expected a file inside {root}. Received: a link to outside")
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path}: expected a regular file. Received: something else")
+        if status.st_size > limit or (exact and status.st_size != limit):
+            bound = f"{limit} bytes" if exact else f"at most {limit} bytes"
+            raise InputError(f"{path}: expected {bound}. Received: {status.st_size}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a file. Received: nothing there") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def write_fault(folder: Path) -> str:

@@ -118,6 +118,9 @@ class Learner(Protocol):
     def predict(self, parts: Sequence[Floats]) -> list[npt.NDArray[np.float64]]:
         """Return P(label = 1), shape (n_records,), by what each lesson taught, of a part each."""
 
+    def taught(self, at: int) -> Any:
+        """Return what one lesson taught, to be kept: the values of all variables, or a model."""
+
 
 class KerasLearner:
     """Trains one program again and again, each time from a state that its seed alone decides."""
@@ -198,6 +201,10 @@ class KerasLearner:
             for start in range(0, max(map(len, parts)), _PREDICTION_BATCH)
         ]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
+
+    def taught(self, at: int) -> list[npt.NDArray[Any]]:
+        """Return copies of all variables of the model of one training."""
+        return self._program.values(at)
 
     def _augmented(
         self, lessons: Sequence[Lesson], changes: Sequence[np.random.Generator]

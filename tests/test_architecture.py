@@ -1,6 +1,7 @@
 """Who may import whom, and what may be imported before the configuration is known."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -220,9 +221,26 @@ def test_what_could_run_code_is_told_not_to(path):
 
 
 def test_mlflow_is_told_to_load_no_pickle():
-    source = (PACKAGE / "tracking" / "mlflow_run.py").read_text()
-    first = source.index('setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")')
-    assert first < source.index("from mlflow import")
+    importing = [
+        path for path in MODULES if re.search(r"^ *(from|import) mlflow\b", path.read_text(), re.M)
+    ]
+    assert {path.name for path in importing} == {"mlflow_run.py", "models.py", "serve.py"}
+    for path in importing:
+        source = path.read_text()
+        if path.name != "serve.py":  # whose importer is MLflow, or which has a model from it
+            assert source.index("\ntell_mlflow()\n") < source.index(" mlflow import ")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import lvh.tracking.environment as e, os; e.tell_mlflow();"
+            "print(os.environ['MLFLOW_ALLOW_PICKLE_DESERIALIZATION'])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "false\n"
 
 
 def test_nothing_heavy_is_imported_before_the_configuration_is_known():

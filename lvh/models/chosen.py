@@ -4,7 +4,7 @@ Under a cross-validation this is a nested one: its outer folds estimate what the
 choosing is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -59,6 +59,7 @@ class Chooser:
         random_state: Of the folds, and of every candidate.
         subjects: Of the records that it learns from.
         chosen: The one that was fitted; empty before.
+        fitted: Its model; None before.
     """
 
     candidates: tuple[Candidate, ...]
@@ -67,7 +68,7 @@ class Chooser:
     random_state: int
     subjects: Subjects
     chosen: str = ""
-    _model: Any = field(default=None)
+    fitted: Any = None
 
     def fit(self, X: Floats, y: Labels) -> "Chooser":
         """Choose, and fit the chosen one to all records."""
@@ -81,12 +82,12 @@ class Chooser:
         means = [self._mean(candidate, X, y, splits) for candidate in self.candidates]
         values = [getattr(mean, settings.choose_by) for mean in means]
         best = self.candidates[int(np.argmax(values))]
-        self.chosen, self._model = best.text, self._fitted(best, X, y, np.arange(len(y)))
+        self.chosen, self.fitted = best.text, self._fitted(best, X, y, np.arange(len(y)))
         return self
 
     def predict_proba(self, X: Floats) -> Floats:
         """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
-        return np.asarray(self._model.predict_proba(X))
+        return np.asarray(self.fitted.predict_proba(X))
 
     def _mean(self, candidate: Candidate, X: Floats, y: Labels, splits: list[Any]) -> Metrics:
         found = []

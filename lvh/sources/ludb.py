@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.errors import InputError
+from lvh.files import read_bytes
 from lvh.sources import wfdb
 from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
 from lvh.sources.download import Archive, fetch
@@ -94,7 +95,7 @@ def _downloaded(url: str) -> Path:
 def _record_names(root: Path) -> tuple[str, ...]:
     listing = root / "RECORDS"
     try:
-        text = wfdb.read_bytes(listing, root, _MAX_LISTING_BYTES)
+        text = read_bytes(listing, root, _MAX_LISTING_BYTES)
     except InputError as error:
         raise InputError(
             f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"

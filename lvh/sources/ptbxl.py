@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.errors import InputError
+from lvh.files import read_bytes
 from lvh.sources import wfdb
 from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
 
@@ -81,7 +82,7 @@ def load(settings: PtbxlSettings) -> Cohort:
             "PTB-XL is at https://physionet.org/content/ptb-xl/"
         )
     root = Path(os.path.expanduser(settings.root))
-    text = wfdb.read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
+    text = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
     rows = _rows(root / TABLE, text, "filename_hr" if settings.fs == 500 else "filename_lr")
     state = _state(root, text, [row.path for row in rows])
     path = cache_dir() / "cohorts" / f"ptbxl-{settings.fs}-{state}.npz"

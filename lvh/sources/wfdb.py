@@ -7,7 +7,6 @@ signal(5), annot(5).
 
 import math
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from lvh.cohort import LEADS
 from lvh.errors import InputError
+from lvh.files import read_bytes
 
 _MAX_TEXT_BYTES = 64 * 1024  # a real header has about 700 bytes
 _MAX_ANNOTATION_BYTES = 16 * 1024  # a real lead has about 100 bytes
@@ -41,6 +41,7 @@ class Header:
         data_file: Name of the signal file, in the same folder.
         leads: Lead names, lower case.
         gains: ADC units per physical unit, as declared.
+        units: Physical units, as declared; mV where nothing is.
         baselines: ADC value of physical zero.
         checksums: Sum of each lead's samples modulo 2**16, as a signed number.
         comments: Comment lines without the leading `#`.
@@ -52,6 +53,7 @@ class Header:
     data_file: str
     leads: tuple[str, ...]
     gains: tuple[float, ...]
+    units: tuple[str, ...]
     baselines: tuple[int, ...]
     checksums: tuple[int, ...]
     comments: tuple[str, ...]
@@ -92,6 +94,7 @@ def read_header(path: Path, root: Path) -> Header:
         data_file=files.pop(),
         leads=leads,
         gains=tuple(signal.gain for signal in signals),
+        units=tuple(signal.unit for signal in signals),
         baselines=tuple(signal.baseline for signal in signals),
         checksums=tuple(signal.checksum for signal in signals),
         comments=comments,
@@ -172,30 +175,6 @@ def read_annotations(
     return symbols, samples.astype(np.int32)
 
 
-def read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> bytes:
-    """Read a file of `limit` bytes at most (or exactly), refusing links out of `root`.
-
-    The size is checked before anything is allocated.
-
-    Raises:
-        InputError: No regular file inside `root`, of another size, or unreadable.
-    """
-    try:
-        status = path.stat()  # a link that leads in a circle ends here
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise InputError(f"{path}: expected a file inside {root}. Received: a link to outside")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: expected a regular file. Received: something else")
-        if status.st_size > limit or (exact and status.st_size != limit):
-            bound = f"{limit} bytes" if exact else f"at most {limit} bytes"
-            raise InputError(f"{path}: expected {bound}. Received: {status.st_size}")
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a file. Received: nothing there") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-
-
 def shown(text: str) -> str:
     """Quote what a file says for a message: short, and nothing that a terminal would obey."""
     return repr(text[:80])
@@ -206,6 +185,7 @@ class _SignalLine:
     file: str
     lead: str
     gain: float
+    unit: str
     baseline: int
     checksum: int
 
@@ -263,6 +243,7 @@ def _signal_line(path: Path, fields: list[str]) -> _SignalLine:
         file=file,
         lead=" ".join(fields[8:]).lower(),
         gain=gain,
+        unit=match["unit"] or "mV",
         baseline=baseline,
         checksum=_integer(path, "checksum", checksum, low=-(2**15), high=2**16 - 1),
     )

@@ -1,4 +1,4 @@
-"""One run in MLflow; the only module that imports mlflow, and slow to import for that.
+"""One run in MLflow; slow to import for that.
 
 A sweep is a run, its configurations are runs below it, their folds below those. Each
 configuration carries all its parameters and mean scores itself, since the UI's filters and
@@ -7,7 +7,6 @@ plots see a run alone.
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -16,17 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-# before mlflow reads them: a pickled model runs code when it is loaded, and calling home is
-# for nobody to find out about later
-os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-# a server that is gone or hangs is told in seconds, not minutes
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-
 from lvh.imports import hidden
+from lvh.tracking.environment import tell_mlflow
 
+tell_mlflow()
 with hidden({"pandas"}):
     from mlflow import MlflowClient
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run

@@ -1,0 +1,215 @@
+"""A folder with a description and what was learned, and the scores of records by it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.backends import NO_BACKEND
+from lvh.cohort import Cohort
+from lvh.errors import InputError
+from lvh.features import FORMS
+from lvh.files import read_bytes, write_text, written_whole
+from lvh.kept.description import Description, parsed
+from lvh.kept.members import (
+    MAX_BYTES,
+    Scores,
+    classifiers,
+    dumped,
+    networks,
+    of_classifiers,
+    suffix,
+)
+from lvh.models import MODELS, Estimator
+
+DESCRIPTION = "model.json"
+_MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
+_PLAUSIBLE_MV = (0.05, 30.0)  # peak to peak, median over leads; microvolts and ADC units are out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Probabilities of some records.
+
+    Attributes:
+        records: Their names.
+        by_member: P(label = 1) by each member, shape (n_records, n_members).
+        y_score: Their mean, shape (n_records,).
+        y_pred: Whether it is above the model's threshold, shape (n_records,).
+        dropped: Records that cannot be scored, each with the reason.
+    """
+
+    records: tuple[str, ...]
+    by_member: npt.NDArray[np.float64]
+    y_score: npt.NDArray[np.float64]
+    y_pred: npt.NDArray[np.bool_]
+    dropped: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptModel:
+    """A model that was chosen, learned from all records, and can be used.
+
+    Attributes:
+        description: What it is.
+        scores: From inputs without a missing one to the probabilities of each member.
+    """
+
+    description: Description
+    scores: Scores
+
+    def scored(self, cohort: Cohort) -> Scored:
+        """Score records, whose labels are of no account.
+
+        Raises:
+            InputError: They differ from what the model has learned from in sampling frequency,
+                leads, length or unit, or none can be scored.
+        """
+        check(self.description, cohort)
+        features = FORMS[self.description.features["name"]].extract(
+            cohort, self.description.feature_settings
+        )
+        if features.input_shape != self.description.input_shape:
+            raise InputError(
+                f"{cohort.name}: expected inputs of shape {_shape(self.description.input_shape)}, "
+                f"which the model has learned from. Received: {_shape(features.input_shape)}"
+            )
+        if features.names != self.description.names:
+            raise InputError(f"{cohort.name}: expected the inputs that the model has learned from")
+        X = features.X
+        fill = self.description.fill
+        if fill:
+            values = np.zeros(X.shape[1], np.float32)
+            values[: len(fill)] = fill
+            X = np.where(np.isnan(X), values, X)
+        by_member = self.scores(X)
+        y_score = by_member.mean(axis=1)
+        return Scored(
+            features.records,
+            by_member,
+            y_score,
+            y_score > self.description.threshold,
+            features.dropped,
+        )
+
+
+def check(description: Description, cohort: Cohort) -> None:
+    """Refuse records that are not of the kind that a model has learned from.
+
+    Raises:
+        InputError: Says in what they differ.
+    """
+    if cohort.fs != description.fs:
+        raise InputError(
+            f"{cohort.name}: expected {description.fs:g} Hz, which the model has learned from. "
+            f"Received: {cohort.fs:g} Hz. --resample converts it"
+        )
+    if cohort.leads != description.leads:
+        raise InputError(
+            f"{cohort.name}: expected the leads {' '.join(description.leads)}. "
+            f"Received: {' '.join(cohort.leads)}"
+        )
+    if not np.isfinite(cohort.signals).all():
+        raise InputError(f"{cohort.name}: expected finite samples. Received: some that are not")
+    spans = np.median(np.ptp(cohort.signals, axis=1), axis=1)
+    low, high = _PLAUSIBLE_MV
+    for record, span in zip(cohort.records, spans, strict=True):
+        if not low <= span <= high:
+            raise InputError(
+                f"{cohort.name}: record {record}: expected mV, so leads that span {low:g} to "
+                f"{high:g}. Received: a median of {span:g}. Is this another unit?"
+            )
+    if description.needs_delineation and not len(cohort.delineation.samples):
+        raise InputError(
+            f"{cohort.name}: features={description.features['name']} needs the fiducials of each "
+            "lead. Received: a record without a delineation"
+        )
+    if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
+        raise InputError(
+            f"{cohort.name}: the model needs age and sex. Received: a record without them. "
+            "--age and --sex give them"
+        )
+
+
+def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Description:
+    """Write a model; `model.json` last, without which there is none.
+
+    Args:
+        folder: Made if it is not there.
+        description: Whose `files` is filled in here.
+        taught: From `lvh.training.Learner.taught`, one a member.
+
+    Raises:
+        EnvironmentFault: The folder cannot be written.
+    """
+    end = suffix(description.model["name"])
+    files: dict[str, str] = {}
+    for number, one in enumerate(taught if end else (), start=1):
+        data = dumped(one)
+        name = f"member-{number}{end}"
+        with written_whole(folder / name) as temporary:
+            temporary.write_bytes(data)
+        files[name] = _digest(data)
+    whole = replace(description, files=files)
+    write_text(folder / DESCRIPTION, whole.dumped())
+    return whole
+
+
+def load(folder: Path) -> KeptModel:
+    """Read a model that `keep` wrote; what is read is data, and nothing of it is run.
+
+    Raises:
+        InputError: Anything else, or a file that is not what it was.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        raise InputError(
+            f"{folder}: expected the folder of a model that lvh.select has kept, with "
+            f"{DESCRIPTION}. Received: {'a file' if folder.is_file() else 'none'}"
+        )
+    text = read_bytes(folder / DESCRIPTION, folder, _MAX_DESCRIPTION_BYTES)
+    try:
+        description = parsed(text.decode("utf-8", errors="replace"))
+        return KeptModel(description, _scores(description, _files(folder, description)))
+    except InputError as error:
+        if str(error).startswith(str(folder)):
+            raise
+        raise InputError(f"{folder / DESCRIPTION}: {error}") from None
+
+
+def _files(folder: Path, description: Description) -> Mapping[str, bytes]:
+    end = suffix(description.model["name"])
+    n_files = len(description.seeds) if end else 0
+    expected = [f"member-{number}{end}" for number in range(1, n_files + 1)]
+    if list(description.files) != expected:
+        raise InputError(f"files: expected {', '.join(expected) or 'none'}. Received: others")
+    found = {name: read_bytes(folder / name, folder, MAX_BYTES) for name in expected}
+    for name, data in found.items():
+        if _digest(data) != description.files[name]:
+            raise InputError(f"{folder / name}: expected the file that was kept. Received: another")
+    return found
+
+
+def _scores(description: Description, files: Mapping[str, bytes]) -> Scores:
+    model, settings = MODELS[description.model["name"]], description.model_settings
+    shape, members = description.input_shape, list(files.values())
+    if isinstance(model, Estimator):
+        if members:
+            return classifiers(members)
+        nobody = np.zeros(0, dtype=np.str_)
+        return of_classifiers([model.build(settings, description.names, 0, nobody)])
+    model.check(settings, shape)
+    if description.backend == NO_BACKEND:
+        raise InputError("backend: expected that of a network. Received: none")
+    return networks(settings, shape, description.backend, description.precision, members)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

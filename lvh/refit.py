@@ -1,0 +1,169 @@
+"""A run's way of learning once more, on all records: the model that is kept."""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lvh import artifacts
+from lvh.config import RunSettings
+from lvh.crossval import CVResult, FoldResult, Summary, conclude
+from lvh.errors import InputError
+from lvh.evaluation import Prepared, baselines, learner, threads
+from lvh.features import filled
+from lvh.fold_store import FoldStore
+from lvh.identity import fold_key
+from lvh.kept import Description, Estimate, Evidence
+from lvh.metrics import NAMES, chosen_threshold
+from lvh.training import Lesson
+
+OnEpoch = Callable[[int, int], None]
+"""Takes which member it is, from 0, and how many of its epochs are done."""
+
+
+def cross_validated(settings: RunSettings, prepared: Prepared) -> CVResult:
+    """Return what the run came to, from its kept folds.
+
+    Raises:
+        InputError: It is not finished, was made by other code, or under a protocol that leaks.
+    """
+    if settings.cv.protocol.leaks:
+        raise InputError(
+            "RUN: expected an honest protocol, whose scores say what the model is worth. "
+            f"Received: {settings.cv.protocol.leakage}"
+        )
+    store = FoldStore(Path(settings.store))
+    data, splits = prepared.cohort.fingerprint, prepared.splits
+    found = [store.recall(fold_key(settings, data, one, splits), one) for one in splits]
+    known = [one for one in found if one is not None]
+    if len(known) < len(splits):
+        raise InputError(
+            f"RUN: expected a finished run of this code on this data, with {len(splits)} folds in "
+            f"{settings.store}. Received: {len(known)}. Run it again from here, then choose it"
+        )
+    return conclude(prepared.features, known, baselines(prepared, settings.cv.threshold))
+
+
+def refit(
+    settings: RunSettings,
+    prepared: Prepared,
+    result: CVResult,
+    n_members: int,
+    on_epoch: OnEpoch = lambda member, epoch: None,
+) -> tuple[Description, list[Any]]:
+    """Learn from all records, as each fold's model learned from its training records.
+
+    No record is left to stop a training: where validation records did, it has as many epochs as
+    the folds kept in the median. A threshold that was chosen in each fold is chosen here by the
+    out-of-fold predictions, which no model made of records that it had learned from.
+
+    Args:
+        settings: Of the run.
+        prepared: From `lvh.evaluation.prepare`.
+        result: From `cross_validated`.
+        n_members: Models, each with the next seed.
+        on_epoch: Follows the training.
+
+    Returns:
+        The description, and what each member learned; for `lvh.kept.keep`.
+    """
+    settings = replace(settings, train=_train(settings, result.folds))
+    features = prepared.features
+    (X,) = filled(features.fill, features.X)
+    seeds = tuple(settings.seed + at for at in range(n_members))
+    nothing = X[:0]
+    lessons = [
+        Lesson(
+            *(X, features.y, features.subjects, nothing, features.y[:0]),
+            seed=np.random.SeedSequence(seed),
+        )
+        for seed in seeds
+    ]
+    own = learner(settings, features, prepared.cohort.fs)
+    taught: list[Any] = []
+    chosen: list[str] = []
+    while len(taught) < n_members:
+        first = len(taught)
+        n = own.together([len(one.y) for one in lessons[first:]])
+        group = lessons[first : first + n]
+        histories = own.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
+        taught += [own.taught(at) for at in range(len(group))]
+        chosen += [one.chosen for one in histories]
+    threshold, origin = _threshold(settings, result, features.y)
+    cohort = prepared.cohort
+    description = Description(
+        format=1,
+        name=settings.name,
+        data=cohort.name,
+        fingerprint=cohort.fingerprint,
+        n_records=len(features.y),
+        n_positive=int(features.y.sum()),
+        features=asdict(settings.features),
+        model=asdict(settings.model),
+        backend=settings.backend,
+        precision=settings.train.precision,
+        fs=cohort.fs,
+        leads=cohort.leads,
+        names=features.names,
+        input_shape=features.input_shape,
+        fill=_fill(prepared),
+        threshold=threshold,
+        threshold_origin=origin,
+        seeds=seeds,
+        epochs=settings.train.epochs if settings.is_network else None,
+        chosen=tuple(chosen),
+        evidence=_evidence(settings, result),
+        n_candidates=1,
+        versions=artifacts.versions(settings.backend, threads(settings)),
+        files={},
+    )
+    return description, taught
+
+
+def _train(settings: RunSettings, folds: tuple[FoldResult, ...]) -> Any:
+    train = settings.train
+    if train.patience is None:
+        return train
+    kept = [fold.history.kept_epoch for fold in folds]
+    return replace(train, patience=None, epochs=round(statistics.median(kept)))
+
+
+def _fill(prepared: Prepared) -> tuple[float, ...]:
+    """Return what `filled` puts in place of a missing value of each input that may miss one."""
+    features = prepared.features
+    if features.kind == "signal":
+        return ()
+    missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
+    _, values = filled(features.fill, features.X, missing)
+    n_tabular = features.input_shape[0]
+    return tuple(values[0, :n_tabular].tolist())
+
+
+def _threshold(settings: RunSettings, result: CVResult, y: Any) -> tuple[float, str]:
+    if settings.cv.threshold == "fixed":
+        return 0.5, "fixed"
+    found = chosen_threshold(y[result.scored], result.y_score)
+    return found, "90 % specificity on the out-of-fold predictions"
+
+
+def _evidence(settings: RunSettings, result: CVResult) -> Evidence:
+    scores = {
+        of: {name: _estimate(summary, name) for name in NAMES}
+        for of, summary in {"model": result.summary, **result.baselines}.items()
+    }
+    last = result.folds[-1].split
+    repeats = last.repeat + 1
+    return Evidence(settings.cv.scheme, len(result.folds) // repeats, repeats, scores)
+
+
+def _estimate(summary: Summary, name: str) -> Estimate:
+    values = (
+        getattr(summary.mean, name),
+        getattr(summary.std, name),
+        *astuple(summary.pooled[name]),
+    )
+    return Estimate(*(float(one) if math.isfinite(one) else None for one in values))

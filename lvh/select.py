@@ -1,0 +1,172 @@
+"""`python -m lvh.select`: the best of a sweep, or any run, fitted to all records and kept."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from lvh.config import RunSettings, settings_from
+from lvh.console import console, say
+from lvh.errors import InputError, as_told
+from lvh.tracking import TrackingSettings
+
+_CONFIG = "config.yaml"
+_MAX_CONFIG_BYTES = 1024 * 1024
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Choose, fit, keep and register; return the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        _run(given)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        told = as_told(error)
+        print(f"lvh: {told}", file=sys.stderr)
+        return told.exit_code
+    return 0
+
+
+def _run(given: argparse.Namespace) -> None:
+    from lvh.evaluation import prepare
+    from lvh.files import write_text
+    from lvh.kept import keep
+    from lvh.kept.card import card
+    from lvh.refit import cross_validated, refit
+
+    if not 1 <= given.seeds <= 100:
+        raise InputError(f"--seeds: expected 1 to 100. Received: {given.seeds}")
+    tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    with _config(given, tracking) as (path, n_candidates):
+        settings = _settings(path)
+    prepared = prepare(settings)
+    result = cross_validated(settings, prepared)
+    cohort = prepared.cohort
+    say(
+        f"{settings.name} on {cohort.name}: {len(prepared.features.y)} records, {given.seeds} seeds"
+    )
+    total = given.seeds * (settings.train.epochs if settings.is_network else 1)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console(),
+        transient=True,
+        disable=not console().is_terminal,
+    ) as bar:
+        task = bar.add_task("all records", total=total)
+        description, taught = refit(
+            settings, prepared, result, given.seeds, lambda at, epoch: bar.advance(task)
+        )
+    description = replace(description, n_candidates=n_candidates)
+    folder = Path(given.out or f"outputs/models/{settings.name}")
+    if folder.exists():
+        raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
+    description = keep(folder, description, taught)
+    write_text(folder / "README.md", card(description))
+    ap = description.evidence.scores["model"]["ap"]
+    say(
+        f"kept in {folder}: mean ap {ap.mean:.3f} over folds; threshold {description.threshold:.3g}"
+    )
+    if not given.register:
+        return
+    from lvh.tracking.models import register
+
+    found = register(
+        *(folder, tracking, given.name, given.alias, f"model {settings.name}"),
+        signals=(cohort.signals.shape[1], len(cohort.leads)),
+        fs=cohort.fs,
+        needs_age_and_sex=description.needs_age_and_sex,
+    )
+    say(f"registered as {found.name}, version {found.version}: {found.uri}")
+
+
+@contextmanager
+def _config(given: argparse.Namespace, tracking: TrackingSettings) -> Iterator[tuple[Path, int]]:
+    """Give the configuration of what was chosen, and of how many by its score."""
+    from lvh.tracking.models import config_of, is_run_id
+
+    run, n_candidates = (given.run, 1) if given.run else _best(given)
+    if is_run_id(run):
+        with config_of(run, tracking) as path:
+            yield path, n_candidates
+        return
+    path = Path(run) / _CONFIG
+    if not path.is_file():
+        raise InputError(
+            f"RUN: expected the folder of a run, with {_CONFIG}, or the 32 digits of a tracked "
+            f"run. Received: {run}"
+        )
+    yield path, n_candidates
+
+
+def _best(given: argparse.Namespace) -> tuple[str, int]:
+    """Return the tracked run of the best configuration of a sweep, and how many there were."""
+    from lvh.search.results import load
+
+    result = load(given.storage, given.study, "outputs/folds")
+    ranked = result.complete
+    if not ranked:
+        raise InputError(f"RUN: study {result.name} has no complete configuration yet")
+    best = ranked[0]
+    if not best.run_id:
+        raise InputError(
+            f"RUN: the best trial of study {result.name}, number {best.number}, has no "
+            "tracked run. Give the folder of its run"
+        )
+    say(f"best of {len(ranked)} of study {result.name}: trial {best.number}")
+    return best.run_id, len(ranked)
+
+
+def _settings(path: Path) -> RunSettings:
+    """Read a resolved configuration; nothing in it is resolved again."""
+    from lvh.files import read_bytes
+
+    text = read_bytes(path, path.parent, _MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
+    try:
+        config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    except Exception as error:
+        raise InputError(f"{path}: expected a configuration: {as_told(error)}") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: expected a configuration. Received: something else")
+    return settings_from({str(key): value for key, value in config.items()})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lvh.select",
+        description="Fit a run's model to all records and keep it, with what its folds say of it.",
+    )
+    parser.add_argument(
+        "run",
+        nargs="?",
+        help="folder of a run, or identity of a tracked one (default: the latest sweep's best)",
+    )
+    parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
+    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="models that are averaged (default: %(default)s)"
+    )
+    parser.add_argument("--out", help="folder of the model (default: outputs/models/NAME)")
+    parser.add_argument("--uri", help="as tracking.uri (default: mlflow.db in this directory)")
+    parser.add_argument(
+        "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
+    )
+    parser.add_argument("--name", default="lvh", help="in the registry (default: %(default)s)")
+    parser.add_argument(
+        "--alias", default="champion", help="of the new version (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-register", dest="register", action="store_false", help="keep the folder alone"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""`python -m lvh.serve`: a kept model behind HTTP, on this machine alone unless told otherwise.
+
+A request is that of `mlflow models serve`, which serves the same model through `_load_pyfunc`:
+`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records], "age": [...], "male": [...]},
+"params": {"fs": 500}}`.
+"""
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.errors import InputError, as_told
+from lvh.kept import KeptModel, load
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+_FIELDS = {"signal": 3, "age": 1, "male": 1}
+"""What a request may have, and how many axes each has."""
+_LOOPBACK = "127.0.0.1"
+
+
+class Served:
+    """A kept model that answers requests, one after another; also what MLflow calls its model."""
+
+    def __init__(self, model: KeptModel) -> None:
+        """Take the model."""
+        self.model = model
+        self._lock = threading.Lock()  # its members take turns in one network
+
+    def answer(
+        self, inputs: Mapping[str, object], params: Mapping[str, object] | None = None
+    ) -> list[dict[str, Any]]:
+        """Score the records of a request.
+
+        Args:
+            inputs: See above; `age` in years and `male` 0 or 1 where the model needs them.
+            params: `fs` in Hz; what the model has learned from, if it is not given.
+
+        Returns:
+            One a record: `probability`, `low` and `high` of the members, `positive`.
+
+        Raises:
+            InputError: A field is missing or unknown, no number, of another shape, or not what
+                the model has learned from.
+        """
+        from lvh.sources.record import unlabelled
+
+        unknown = sorted(set(inputs) - set(_FIELDS))
+        if unknown:
+            raise InputError(f"inputs: expected {', '.join(_FIELDS)}. Received: {unknown[0]!r:.80}")
+        given = {name: _numbers(name, value) for name, value in inputs.items()}
+        if "signal" not in given:
+            raise InputError("inputs.signal: expected mV. Received: none")
+        signal = given["signal"]
+        n_leads = len(self.model.description.leads)
+        if signal.shape[2] != n_leads or not signal.shape[0] or not signal.shape[1]:
+            raise InputError(
+                f"inputs.signal: expected shape (records, samples, {n_leads}). "
+                f"Received: {signal.shape}"
+            )
+        age, male = (self._of_each(name, given, len(signal)) for name in ("age", "male"))
+        fs = self._fs(params or {})
+        cohort = unlabelled(
+            "request", signal.astype(np.float32), fs, age.tolist(), (male > 0).tolist()
+        )
+        with self._lock:
+            scored = self.model.scored(cohort)
+        low, high = scored.by_member.min(axis=1), scored.by_member.max(axis=1)
+        return [
+            {"probability": float(p), "low": float(a), "high": float(b), "positive": bool(positive)}
+            for p, a, b, positive in zip(scored.y_score, low, high, scored.y_pred, strict=True)
+        ]
+
+    def predict(self, model_input: Any, params: Mapping[str, object] | None = None) -> Any:
+        """Answer MLflow, which tells a caller only its own kind of error."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+        try:
+            return self.answer(dict(model_input), params)
+        except InputError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+
+    def _of_each(
+        self, name: str, given: Mapping[str, npt.NDArray[np.float64]], n: int
+    ) -> npt.NDArray[np.float64]:
+        if not self.model.description.needs_age_and_sex:
+            return np.full(n, np.nan if name == "age" else 0.0)
+        if name not in given or given[name].shape != (n,):
+            received = given[name].shape if name in given else "none"
+            raise InputError(f"inputs.{name}: expected one a record, {n}. Received: {received}")
+        return given[name]
+
+    def _fs(self, params: Mapping[str, object]) -> float:
+        fs = params.get("fs", self.model.description.fs)
+        if isinstance(fs, bool) or not isinstance(fs, int | float) or not 0 < fs <= 100_000:
+            raise InputError(f"params.fs: expected a frequency in Hz. Received: {fs!r:.80}")
+        return float(fs)
+
+
+def _load_pyfunc(path: str) -> Served:
+    """Load a kept model for MLflow, whose way this is to load what is no pickle."""
+    return Served(load(Path(path)))
+
+
+def application(served: Served) -> "Starlette":
+    """Make what answers: POST /invocations, and GET /ping."""
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
+
+    def refused(status: int, reason: str) -> JSONResponse:
+        return JSONResponse({"error": reason}, status_code=status)
+
+    async def invocations(request: Request) -> Response:
+        body = b""
+        declared = request.headers.get("content-length", "0")
+        too_long = declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES
+        async for chunk in request.stream():
+            body += b"" if too_long else chunk
+            too_long = too_long or len(body) > MAX_BODY_BYTES
+            if too_long:
+                return refused(413, f"expected at most {MAX_BODY_BYTES} bytes")
+        try:
+            inputs, params = _parsed(body)
+            answers = await run_in_threadpool(served.answer, inputs, params)
+        except InputError as error:
+            return refused(422, str(error))
+        return JSONResponse({"predictions": answers})
+
+    async def ping(request: Request) -> Response:
+        return Response("\n")
+
+    return Starlette(
+        routes=[
+            Route("/invocations", invocations, methods=["POST"]),
+            Route("/ping", ping, methods=["GET"]),
+        ]
+    )
+
+
+def _parsed(body: bytes) -> tuple[dict[str, object], dict[str, object]]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise InputError('body: expected JSON: {"inputs": {"signal": ...}}') from None
+    if not isinstance(found, dict) or not isinstance(found.get("inputs"), dict):
+        raise InputError('body: expected {"inputs": {"signal": ...}}. Received: something else')
+    if set(found) - {"inputs", "params"}:
+        raise InputError("body: expected inputs and params. Received: other fields")
+    params = found.get("params") or {}
+    if not isinstance(params, dict) or set(params) - {"fs"}:
+        raise InputError('params: expected {"fs": ...}. Received: something else')
+    return found["inputs"], params
+
+
+def _numbers(name: str, value: object) -> npt.NDArray[np.float64]:
+    try:
+        found = np.asarray(value)  # a text stays one: nothing is opened by its name
+    except ValueError:
+        found = np.asarray(None)
+    if found.dtype.kind not in "biuf" or found.ndim != _FIELDS[name]:
+        raise InputError(f"inputs.{name}: expected numbers in {_FIELDS[name]} axes")
+    found = found.astype(np.float64)
+    if not np.isfinite(found).all():
+        raise InputError(f"inputs.{name}: expected finite numbers. Received: some that are not")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted; return the exit code."""
+    import uvicorn
+
+    from lvh.console import say
+    from lvh.predict import located
+
+    given = _parser().parse_args(arguments)
+    try:
+        with located(given.model, given.uri) as folder:
+            served = _load_pyfunc(str(folder))
+        say(f"{served.model.description.name} at http://{given.host}:{given.port}/invocations")
+        uvicorn.run(application(served), host=given.host, port=given.port, log_level="warning")
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        told = as_told(error)
+        print(f"lvh: {told}", file=sys.stderr)
+        return told.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lvh.serve", description="Answer requests by a model that lvh.select kept."
+    )
+    parser.add_argument(
+        "--model",
+        default="models:/lvh@champion",
+        help="folder, or address in MLflow (default: %(default)s)",
+    )
+    parser.add_argument("--uri", help="as tracking.uri (default: mlflow.db in this directory)")
+    parser.add_argument(
+        "--host", default=_LOOPBACK, help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=int, default=5001, help="(default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

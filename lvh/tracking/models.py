@@ -1,0 +1,158 @@
+"""Kept models in MLflow: logged, registered, fetched; and the configuration of a tracked run."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
+
+from lvh.errors import InputError, TrackingFault
+from lvh.tracking import TrackingSettings, resolved_uri
+from lvh.tracking.environment import tell_mlflow
+
+tell_mlflow()
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+CONFIG = "config.yaml"
+LOADER = "lvh.serve"
+"""The module by which MLflow loads a kept model."""
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_MODEL_URI = re.compile(r"(models|runs):/[\w@.:/ -]+")
+
+
+class Registered(NamedTuple):
+    """A version in the registry."""
+
+    name: str
+    version: str
+    alias: str
+    uri: str
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text looks like the identity of a run."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def is_model_uri(text: str) -> bool:
+    """Return whether a text is an address in a registry, such as `models:/lvh@champion`."""
+    return _MODEL_URI.fullmatch(text) is not None
+
+
+@contextmanager
+def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
+    """Give the configuration of a tracked run as a file.
+
+    Raises:
+        InputError: There is no such run, or it has none.
+        TrackingFault: The store cannot be reached.
+    """
+    with TemporaryDirectory() as folder, _faults_told(settings, f"run {run_id}"):
+        client = MlflowClient(tracking_uri=resolved_uri(settings))
+        yield Path(client.download_artifacts(run_id, CONFIG, folder))
+
+
+@contextmanager
+def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
+    """Give the folder of a kept model from a registry, or from a run; nothing of it is run.
+
+    Raises:
+        InputError: There is no such model, or it is none of ours.
+        TrackingFault: The store cannot be reached.
+    """
+    with TemporaryDirectory() as folder, _faults_told(settings, uri):
+        store = resolved_uri(settings)
+        mlflow.set_tracking_uri(store)
+        mlflow.set_registry_uri(store)
+        found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        flavor = mlflow.models.Model.load(str(found)).flavors.get("python_function", {})
+        if flavor.get("loader_module") != LOADER:
+            raise InputError(f"{uri}: expected a model that lvh.select has kept. Received: another")
+        kept = found / str(flavor.get("data", ""))
+        if not kept.resolve().is_relative_to(found.resolve()):
+            raise InputError(f"{uri}: expected a model inside its folder. Received: {kept}")
+        yield kept
+
+
+def register(
+    folder: Path,
+    settings: TrackingSettings,
+    name: str,
+    alias: str,
+    run_name: str,
+    signals: tuple[int, int],
+    fs: float,
+    needs_age_and_sex: bool,
+) -> Registered:
+    """Log a kept model as MLflow's, and give the alias to its version.
+
+    Args:
+        folder: From `lvh.kept.keep`.
+        settings: Of the store.
+        name: Of the registered model.
+        alias: That the new version gets, and the one before it loses.
+        run_name: Of the run that has it.
+        signals: Number of samples and leads of a record.
+        fs: Of the records, Hz.
+        needs_age_and_sex: Whether a request must have them.
+
+    Raises:
+        TrackingFault: The store cannot be reached or written.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    numbers = np.dtype(np.float64)
+    inputs: list[ColSpec | TensorSpec] = [TensorSpec(numbers, (-1, *signals), "signal")]
+    if needs_age_and_sex:
+        inputs += [TensorSpec(numbers, (-1,), "age"), TensorSpec(numbers, (-1,), "male")]
+    signature = ModelSignature(
+        inputs=Schema(inputs), params=ParamSchema([ParamSpec("fs", DataType.double, fs)])
+    )
+    with _faults_told(settings, name):
+        store = resolved_uri(settings)
+        mlflow.set_tracking_uri(store)
+        mlflow.set_registry_uri(store)
+        mlflow.set_experiment(settings.experiment)
+        with mlflow.start_run(run_name=run_name, tags={"level": "model"}):
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module=LOADER,
+                data_path=str(folder),
+                signature=signature,
+                pip_requirements=["lvh"],
+                registered_model_name=name,
+            )
+        client = MlflowClient(tracking_uri=store, registry_uri=store)
+        version = str(logged.registered_model_version)
+        client.set_registered_model_alias(name, alias, version)
+    return Registered(name, version, alias, f"models:/{name}@{alias}")
+
+
+@contextmanager
+def _faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise InputError(f"{what}: not in {resolved_uri(settings)}: {_line(error)}") from None
+        raise _fault(settings, error) from None
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        raise _fault(settings, error) from None
+
+
+def _fault(settings: TrackingSettings, error: Exception) -> TrackingFault:
+    return TrackingFault(f"tracking: cannot use {resolved_uri(settings)}: {_line(error)}")
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
