@@ -91,7 +91,10 @@ def _predicted(model: KeptModel, path: str, given: argparse.Namespace) -> Predic
     male = None if given.sex is None else given.sex == "male"
     fs = model.description.fs if given.resample else None
     cohort = read(Path(path), age=given.age, male=male, fs=fs)
-    scored = model.scored(cohort)
+    try:
+        scored = model.scored(cohort)
+    except InputError as error:
+        raise InputError(f"{error}{_hint(model.description, cohort)}") from None
     members = scored.by_member[0]
     return Prediction(
         record=path,
@@ -102,6 +105,14 @@ def _predicted(model: KeptModel, path: str, given: argparse.Namespace) -> Predic
         positive=bool(scored.y_pred[0]),
         criteria=_criteria(cohort),
     )
+
+
+def _hint(of: Description, cohort: Cohort) -> str:
+    if cohort.fs != of.fs:
+        return ". --resample converts it"
+    if of.needs_age_and_sex and not np.isfinite(cohort.age).all():
+        return ". --age and --sex give them"
+    return ""
 
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from omegaconf import OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from lvh.cohort import Cohort
 from lvh.config import RunSettings, settings_from
 from lvh.console import console, say
 from lvh.errors import InputError, as_told
@@ -78,13 +81,23 @@ def _run(given: argparse.Namespace) -> None:
         return
     from lvh.tracking.models import register
 
+    n_samples = cohort.signals.shape[1]
     found = register(
         *(folder, tracking, given.name, given.alias, f"model {settings.name}"),
-        signals=(cohort.signals.shape[1], len(cohort.leads)),
+        signals=(n_samples, len(cohort.leads)),
         fs=cohort.fs,
         needs_age_and_sex=description.needs_age_and_sex,
+        example=None if description.needs_delineation else {"signal": _generated(cohort)},
     )
     say(f"registered as {found.name}, version {found.version}: {found.uri}")
+
+
+def _generated(cohort: Cohort) -> npt.NDArray[np.float64]:
+    """Return a record that is nobody's, as long as those of a cohort, shape (1, n_samples, 12)."""
+    n_samples, n_leads = cohort.signals.shape[1:]
+    seconds = np.arange(n_samples)[:, None] / cohort.fs
+    waves = np.sin(2 * np.pi * (1 + np.arange(n_leads) / 10) * seconds)
+    return np.asarray(waves.round(3)[None], dtype=np.float64)
 
 
 @contextmanager

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _FIELDS = {"signal": 3, "age": 1, "male": 1}
 """What a request may have, and how many axes each has."""
+_PATIENCE = 8
+"""How many times the limit of a body is read, and forgotten, so that who sends it hears of it."""
 _LOOPBACK = "127.0.0.1"
 
 
@@ -124,16 +126,17 @@ def application(served: Served) -> "Starlette":
         return JSONResponse({"error": reason}, status_code=status)
 
     async def invocations(request: Request) -> Response:
-        body = b""
-        declared = request.headers.get("content-length", "0")
-        too_long = declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES
+        body, n_bytes = bytearray(), 0
         async for chunk in request.stream():
-            body += b"" if too_long else chunk
-            too_long = too_long or len(body) > MAX_BODY_BYTES
-            if too_long:
-                return refused(413, f"expected at most {MAX_BODY_BYTES} bytes")
+            n_bytes += len(chunk)
+            if n_bytes <= MAX_BODY_BYTES:
+                body += chunk
+            elif n_bytes > _PATIENCE * MAX_BODY_BYTES:
+                break
+        if n_bytes > MAX_BODY_BYTES:
+            return refused(413, f"expected at most {MAX_BODY_BYTES} bytes")
         try:
-            inputs, params = _parsed(body)
+            inputs, params = _parsed(bytes(body))
             answers = await run_in_threadpool(served.answer, inputs, params)
         except InputError as error:
             return refused(422, str(error))

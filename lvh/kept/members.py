@@ -29,6 +29,7 @@ _TRUSTED = frozenset(
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.loss.HalfBinomialLoss",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
         "sklearn.utils._bunch.Bunch",
     }
 )
@@ -78,13 +79,13 @@ def networks(
     return lambda X: np.column_stack([_scored(program, one, X) for one in members])
 
 
-def classifiers(files: Sequence[bytes]) -> Scores:
-    """Return what scores by several classifiers.
+def classifiers(files: Sequence[bytes], n_inputs: int) -> Scores:
+    """Return what scores by several classifiers of so many inputs.
 
     Raises:
         InputError: A file is none of skops's, or holds a type that ours do not consist of.
     """
-    return of_classifiers([_classifier(data) for data in files])
+    return of_classifiers([_classifier(data, n_inputs) for data in files])
 
 
 def of_classifiers(models: Sequence[Classifier]) -> Scores:
@@ -122,7 +123,7 @@ def _arrays(data: bytes, expected: Arrays) -> Arrays:
     return found
 
 
-def _classifier(data: bytes) -> Classifier:
+def _classifier(data: bytes, n_inputs: int) -> Classifier:
     from skops.io import get_untrusted_types, loads
 
     if not zipfile.is_zipfile(io.BytesIO(data)):
@@ -138,6 +139,51 @@ def _classifier(data: bytes) -> Classifier:
         raise InputError(
             f"expected a classifier of ours. Received: one that skops refuses ({error})"[:300]
         ) from None
-    if not hasattr(model, "predict_proba"):
-        raise InputError(f"expected a classifier. Received: {type(model).__name__}")
+    if not hasattr(model, "predict_proba") or getattr(model, "n_features_in_", 0) != n_inputs:
+        raise InputError(
+            f"expected a classifier of {n_inputs} inputs. Received: {type(model).__name__} of "
+            f"{getattr(model, 'n_features_in_', 'none')}"
+        )
+    _check_trees(model, n_inputs, set())
     return cast(Classifier, model)
+
+
+def _check_trees(part: Any, n_inputs: int, seen: set[int]) -> None:
+    """Refuse trees whose nodes lead outside or back: scikit-learn would follow them anywhere."""
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    if type(part).__name__ == "Tree":
+        inner = part.children_left >= 0
+        _check_nodes(part.children_left[inner], part.children_right[inner], inner)
+        _check_range(part.feature[inner], n_inputs)
+    elif type(part).__name__ == "TreePredictor":
+        inner = part.nodes["is_leaf"] == 0
+        left, right = (part.nodes[name][inner].astype(np.int64) for name in ("left", "right"))
+        _check_nodes(left, right, inner)
+        _check_range(part.nodes["feature_idx"][inner], n_inputs)
+        if part.nodes["is_categorical"].any():
+            raise InputError("expected trees on numbers. Received: one on categories")
+    elif isinstance(part, dict | list | tuple):
+        for one in part.values() if isinstance(part, dict) else part:
+            _check_trees(one, n_inputs, seen)
+    elif isinstance(part, np.ndarray):
+        for one in part.ravel() if part.dtype == object else ():
+            _check_trees(one, n_inputs, seen)
+    elif hasattr(part, "__dict__"):
+        _check_trees(vars(part), n_inputs, seen)
+
+
+def _check_nodes(
+    left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], inner: npt.NDArray[np.bool_]
+) -> None:
+    """Refuse children that are not behind their parents, as they are in every tree that grew."""
+    at = np.flatnonzero(inner)
+    for children in (left, right):
+        if (children <= at).any() or (children >= len(inner)).any():
+            raise InputError("expected trees. Received: one whose nodes lead nowhere or back")
+
+
+def _check_range(features: npt.NDArray[np.int64], n_inputs: int) -> None:
+    if (features < 0).any() or (features >= n_inputs).any():
+        raise InputError("expected trees of this many inputs. Received: one that asks for others")

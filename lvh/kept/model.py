@@ -28,6 +28,7 @@ from lvh.models import MODELS, Estimator
 
 DESCRIPTION = "model.json"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
+_MOST_SAMPLES = 100_000  # 20 times those of a record of LUDB
 _PLAUSIBLE_MV = (0.05, 30.0)  # peak to peak, median over leads; microvolts and ADC units are out
 
 
@@ -106,7 +107,7 @@ def check(description: Description, cohort: Cohort) -> None:
     if cohort.fs != description.fs:
         raise InputError(
             f"{cohort.name}: expected {description.fs:g} Hz, which the model has learned from. "
-            f"Received: {cohort.fs:g} Hz. --resample converts it"
+            f"Received: {cohort.fs:g} Hz"
         )
     if cohort.leads != description.leads:
         raise InputError(
@@ -130,8 +131,8 @@ def check(description: Description, cohort: Cohort) -> None:
         )
     if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
         raise InputError(
-            f"{cohort.name}: the model needs age and sex. Received: a record without them. "
-            "--age and --sex give them"
+            f"{cohort.name}: expected age and sex, which the model needs. Received: a record "
+            "without them"
         )
 
 
@@ -196,15 +197,32 @@ def _files(folder: Path, description: Description) -> Mapping[str, bytes]:
 def _scores(description: Description, files: Mapping[str, bytes]) -> Scores:
     model, settings = MODELS[description.model["name"]], description.model_settings
     shape, members = description.input_shape, list(files.values())
+    _check_shape(description)
     if isinstance(model, Estimator):
         if members:
-            return classifiers(members)
+            return classifiers(members, len(description.names))
         nobody = np.zeros(0, dtype=np.str_)
-        return of_classifiers([model.build(settings, description.names, 0, nobody)])
+        judge = model.build(settings, description.names, 0, nobody)  # has nothing to learn
+        return of_classifiers([judge] * len(description.seeds))
     model.check(settings, shape)
     if description.backend == NO_BACKEND:
         raise InputError("backend: expected that of a network. Received: none")
     return networks(settings, shape, description.backend, description.precision, members)
+
+
+def _check_shape(description: Description) -> None:
+    """Refuse a shape that the names do not bear out, before a network of that size is made."""
+    shape, n_names = description.input_shape, len(description.names)
+    kind = FORMS[description.features["name"]].kind
+    fits = {
+        "tabular": shape == (n_names,),
+        "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= _MOST_SAMPLES,
+        "mixed": len(shape) == 3 and min(shape) > 0 and shape[0] + shape[1] * shape[2] == n_names,
+    }
+    if not fits[kind]:
+        raise InputError(
+            f"input_shape: expected that of {n_names} {kind} inputs. Received: {_shape(shape)}"
+        )
 
 
 def _digest(data: bytes) -> str:

@@ -1,13 +1,16 @@
 """Kept models in MLflow: logged, registered, fetched; and the configuration of a tracked run."""
 
+import logging
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
@@ -18,6 +21,8 @@ tell_mlflow()
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 CONFIG = "config.yaml"
 LOADER = "lvh.serve"
@@ -89,6 +94,7 @@ def register(
     signals: tuple[int, int],
     fs: float,
     needs_age_and_sex: bool,
+    example: Mapping[str, npt.NDArray[np.float64]] | None,
 ) -> Registered:
     """Log a kept model as MLflow's, and give the alias to its version.
 
@@ -101,6 +107,7 @@ def register(
         signals: Number of samples and leads of a record.
         fs: Of the records, Hz.
         needs_age_and_sex: Whether a request must have them.
+        example: Of a request; None for a model that no request can ask, for want of fiducials.
 
     Raises:
         TrackingFault: The store cannot be reached or written.
@@ -120,12 +127,16 @@ def register(
         mlflow.set_tracking_uri(store)
         mlflow.set_registry_uri(store)
         mlflow.set_experiment(settings.experiment)
-        with mlflow.start_run(run_name=run_name, tags={"level": "model"}):
+        with (
+            mlflow.start_run(run_name=run_name, tags={"level": "model"}),
+            warnings.catch_warnings(action="ignore", category=UserWarning),  # of no example
+        ):
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 loader_module=LOADER,
                 data_path=str(folder),
                 signature=signature,
+                input_example=None if example is None else dict(example),
                 pip_requirements=["lvh"],
                 registered_model_name=name,
             )

@@ -1,0 +1,113 @@
+"""A kept model says what the model that was trained says, of records like those it has seen."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import head, with_waves
+from kept_models import describe, is_network, kept, settings, taught
+
+from lvh.errors import InputError
+from lvh.features import FORMS
+from lvh.kept import keep, load
+from lvh.kept.card import card
+from lvh.kept.description import Estimate, Evidence, parsed
+from lvh.models import MODELS
+
+PAIRS = [
+    *((model, "voltage") for model in MODELS if MODELS[model].inputs == "tabular"),
+    ("cnn", "raw"),
+    ("resnet", "beat"),
+    ("two_branch", "fusion"),
+]
+
+
+@pytest.mark.parametrize(("model", "form"), PAIRS, ids=[model for model, _ in PAIRS])
+def test_it_scores_as_what_was_trained(model, form, cohort, tmp_path):
+    of = settings(model, form, *(["stride=125"] if model == "cnn" else []))
+    features, scores = kept(tmp_path / "m", of, cohort)
+    scored = load(tmp_path / "m").scored(cohort)
+    # the same arrays through the same functions: to the bit
+    np.testing.assert_array_equal(scored.by_member, scores)
+    np.testing.assert_array_equal(scored.y_score, scores.mean(axis=1))
+    np.testing.assert_array_equal(scored.y_pred, scores.mean(axis=1) > 0.5)
+    assert (scored.records, scored.dropped) == (features.records, features.dropped)
+    ends = {path.suffix for path in (tmp_path / "m").iterdir()} - {".json"}
+    assert ends == ({".npz"} if is_network(model) else set() if model == "criteria" else {".skops"})
+
+
+def test_records_are_scored_each_on_its_own(cohort, tmp_path):
+    kept(tmp_path / "m", settings("dnn", "ntp"), cohort)
+    model = load(tmp_path / "m")
+    alone, among = model.scored(head(cohort, 1)), model.scored(cohort)
+    # rows of one product of matrices, whose last digit may depend on how many there are
+    np.testing.assert_allclose(alone.y_score[0], among.y_score[0], rtol=1e-6)
+
+
+def test_a_missing_wave_gets_what_the_training_records_had(cohort, tmp_path):
+    of = settings("logistic", "ntp")
+    features, _ = kept(tmp_path / "m", of, cohort)
+    model = load(tmp_path / "m")
+    waves = {}
+    for lead in range(12):
+        symbols, samples = cohort.delineation.lead(0, lead)
+        keeps = [at for at, symbol in enumerate(symbols) if at % 9 < 6 and symbol]
+        assert "(N)(t)(p)" in symbols
+        waves[0, lead] = ("".join(symbols[at] for at in keeps), samples[keeps])
+    without = with_waves(cohort, waves)
+    X = FORMS["ntp"].extract(without, of.features).X[:1]
+    absent = np.isnan(X[0])
+    assert absent.sum() == 36
+    means = np.nanmean(features.X.astype(np.float64), axis=0).astype(np.float32)
+    expected = model.scores(np.where(absent, means, X))
+    # one record alone, or among others: a product of matrices may round otherwise
+    np.testing.assert_allclose(model.scored(without).by_member[:1], expected, rtol=1e-12)
+
+
+def test_the_threshold_is_the_model_s_own(cohort, tmp_path):
+    of = settings("logistic", "voltage")
+    features, scores, parts = taught(of, cohort)
+    above = float(np.sort(scores.mean(axis=1))[10])
+    keep(tmp_path / "m", describe(of, cohort, features, threshold=above), parts)
+    scored = load(tmp_path / "m").scored(cohort)
+    assert scored.y_pred.sum() == len(scored.y_pred) - 11  # none at the threshold itself
+
+
+def test_a_description_comes_back_as_it_was(cohort):
+    of = settings("dnn", "ntp")
+    features = FORMS["ntp"].extract(cohort, of.features)
+    worth = Evidence("kfold", 7, 1, {"model": {"ap": Estimate(0.1 + 0.2, None, 0.5, 0.4, 1 / 3)}})
+    whole = describe(of, cohort, features, evidence=worth, files={"member-1.npz": "ab"})
+    assert parsed(whole.dumped()) == replace(
+        whole,
+        features=json.loads(whole.dumped())["features"],
+        model=json.loads(whole.dumped())["model"],
+    )
+    assert parsed(whole.dumped()).feature_settings == of.features
+    assert parsed(whole.dumped()).model_settings == of.model
+
+
+def test_the_card_says_what_must_be_known(cohort):
+    of = settings("dnn", "ntp")
+    features = FORMS["ntp"].extract(cohort, of.features)
+    worth = Evidence("kfold", 7, 1, {"model": {"ap": Estimate(0.8, 0.1, 0.7, 0.6, 0.9)}})
+    told = card(describe(of, cohort, features, evidence=worth, n_candidates=12))
+    for words in (
+        "Not a medical device",
+        "not from imaging",
+        f"{len(features.y)} records, {features.y.sum()} with LVH",
+        "0.800 (0.600 to 0.900)",
+        "best of 12 by this very score, which flatters it",
+        "fiducials of each lead, age and sex",
+        "0.5: fixed",
+    ):
+        assert words in told
+
+
+def test_a_folder_without_a_description_is_none(tmp_path):
+    with pytest.raises(InputError, match=r"expected the folder of a model .* Received: none"):
+        load(tmp_path / "absent")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="Received: a file"):
+        load(tmp_path / "file")
