@@ -123,7 +123,9 @@ def application(served: Served) -> "Starlette":
     from starlette.routing import Route
 
     def refused(status: int, reason: str) -> JSONResponse:
-        return JSONResponse({"error": reason}, status_code=status)
+        # what is still being sent after 413 has no end that anyone should wait for
+        headers = {"connection": "close"} if status == 413 else None
+        return JSONResponse({"error": reason}, status_code=status, headers=headers)
 
     async def invocations(request: Request) -> Response:
         body, n_bytes = bytearray(), 0

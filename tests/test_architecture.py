@@ -79,6 +79,19 @@ ROOMS = {
             "training",
         ),
     },
+    "kept": {"backends", "cohort", "errors", "features", "files", "models"},
+    "refit": {
+        *("artifacts", "config", "crossval", "errors", "evaluation", "features", "fold_store"),
+        *("identity", "kept", "metrics", "training"),
+    },
+    "select": {
+        *("cohort", "config", "console", "errors", "evaluation", "files", "kept", "refit"),
+        *("search", "tracking"),
+    },
+    "predict": {
+        *("cohort", "console", "criteria", "errors", "features", "kept", "sources", "tracking"),
+    },
+    "serve": {"console", "errors", "kept", "predict", "sources"},
     "worker": {
         *(
             "cohort",
@@ -109,12 +122,15 @@ HEAVY = {
     "tensorflow": {"backends", "models"},
     "jax": {"backends"},
     "torch": {"backends"},
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking", "serve"},
+    "skops": {"kept"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
     "sklearn": {"models", "figures"},
     "matplotlib": {"figures", "report"},
     "optuna": {"search", "report"},
     "hydra": {"doctor", "run", "hydra_errors"},
-    "omegaconf": {"run", "hydra_errors", "config", "usage"},
+    "omegaconf": {"run", "hydra_errors", "config", "usage", "select"},
 }
 
 

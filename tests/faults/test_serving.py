@@ -1,0 +1,212 @@
+"""A model behind HTTP: row 45 of the table of faults, on a real server and real sockets."""
+
+import http.client
+import json
+import math
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from kept_models import kept, settings
+from servers import free_port, until
+
+from lvh.kept import load
+from lvh.serve import MAX_BODY_BYTES
+from lvh.sources.record import unlabelled
+
+
+class Served:
+    """`python -m lvh.serve`, until it is ended."""
+
+    def __init__(self, model: Path, log: Path) -> None:
+        self.port, self._log = free_port(), log
+        command = [sys.executable, "-m", "lvh.serve", "--model", str(model)]
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port)], stdout=file, stderr=file
+            )
+        until(self.answers, "the server answers")
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self._log.read_text()
+        try:
+            return self.ask("GET", "/ping")[0] == 200
+        except OSError:
+            return False
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as link:
+            link.request(method, path, body)
+            answer = link.getresponse()
+            return answer.status, answer.read().decode()
+
+    def post(self, body: object) -> tuple[int, dict]:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        status, told = self.ask("POST", "/invocations", data)
+        return status, json.loads(told)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "m"
+    kept(folder, settings("cnn", "raw", "stride=125"), cohort)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(model, tmp_path_factory):
+    server = Served(model, tmp_path_factory.mktemp("log") / "log")
+    yield server
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(30)
+
+
+@pytest.fixture
+def signal_of_one(cohort) -> list:
+    return cohort.signals[:1].astype(float).tolist()
+
+
+def test_45_it_answers_what_the_model_says(served, model, cohort):
+    signals = cohort.signals[:3]
+    status, told = served.post({"inputs": {"signal": signals.astype(float).tolist()}})
+    assert status == 200
+    expected = load(model).scored(unlabelled("x", signals, cohort.fs, [60.0] * 3, [True] * 3))
+    for one, y_score, members, y_pred in zip(
+        told["predictions"], expected.y_score, expected.by_member, expected.y_pred, strict=True
+    ):
+        # JSON gives floats back to the bit; threads of another process may round otherwise
+        assert one["probability"] == pytest.approx(y_score, abs=1e-6)
+        assert one["low"] == pytest.approx(members.min(), abs=1e-6)
+        assert one["high"] == pytest.approx(members.max(), abs=1e-6)
+        assert one["positive"] == y_pred
+
+
+def test_45_a_huge_body_is_413(served):
+    status, told = served.post(b" " * (MAX_BODY_BYTES + 1))
+    assert (status, told) == (413, {"error": f"expected at most {MAX_BODY_BYTES} bytes"})
+
+
+def test_45_a_body_without_an_end_is_cut_off(served):
+    """Chunks of no declared length: it stops reading, whoever sends goes on in vain."""
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as link:
+        head = "POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        link.sendall(head.encode())
+        chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+        sent = 0
+        try:
+            while sent < 4096:
+                link.sendall(chunk)
+                sent += 1
+        except OSError:
+            pass
+        assert 16 < sent < 1024
+    assert served.answers()
+
+
+def planted(signal: list, value: object) -> list:
+    again = json.loads(json.dumps(signal))
+    again[0][7][3] = value
+    return again
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda s: {"inputs": {"signal": planted(s, math.nan)}}, "expected finite numbers"),
+        (lambda s: {"inputs": {"signal": planted(s, math.inf)}}, "expected finite numbers"),
+        (lambda s: {"inputs": {"signal": planted(s, 10**400)}}, "inputs.signal: expected"),
+        (lambda s: {"inputs": {"signal": planted(s, "1")}}, "inputs.signal: expected numbers"),
+        (lambda s: {"inputs": {"signal": planted(s, None)}}, "inputs.signal: expected numbers"),
+        (lambda s: {"inputs": {"signal": planted(s, [1])}}, "inputs.signal: expected numbers"),
+        (lambda s: {"inputs": {"signal": "/etc/passwd"}}, "inputs.signal: expected numbers"),
+        (lambda s: {"inputs": {"signal": {"path": "/etc/passwd"}}}, "inputs.signal: expected"),
+        (lambda s: {"inputs": {"signal": [[["/etc/passwd"] * 12]]}}, "inputs.signal: expected"),
+        (lambda s: {"inputs": {"signal": s, "path": "/etc/passwd"}}, "Received: 'path'"),
+        (lambda s: {"inputs": {"signal": s[0]}}, "inputs.signal: expected numbers in 3 axes"),
+        (lambda s: {"inputs": {"signal": []}}, "inputs.signal: expected"),
+        (lambda s: {"inputs": {"signal": [[]]}}, "inputs.signal: expected"),
+        (lambda s: {"inputs": {"signal": [s[0][:4000]]}}, "expected inputs of shape 5000 x 4"),
+        (lambda s: {"inputs": {"signal": [[row[:11] for row in s[0]]]}}, "expected shape"),
+        (lambda s: {"inputs": {"signal": s}, "params": {"fs": 100}}, "expected 500 Hz"),
+        (lambda s: {"inputs": {"signal": s}, "params": {"fs": "500"}}, "params.fs: expected"),
+        (lambda s: {"inputs": {"signal": s}, "params": {"fs": True}}, "params.fs: expected"),
+        (lambda s: {"inputs": {"signal": s}, "params": {"fs": -1}}, "params.fs: expected"),
+        (lambda s: {"inputs": {"signal": s}, "params": {"model": "/x"}}, "params: expected"),
+        (lambda s: {"inputs": {"signal": s}, "model": "/x"}, "body: expected inputs and params"),
+        (
+            lambda s: {"inputs": {"signal": [[[1000 * v for v in row] for row in s[0]]]}},
+            "Is this another unit?",
+        ),
+        (lambda s: {"inputs": {}}, "inputs.signal: expected mV. Received: none"),
+        (lambda s: {"inputs": 3}, "body: expected"),
+        (lambda s: [1], "body: expected"),
+        (lambda s: b"", "body: expected JSON"),
+        (lambda s: b"\xff\xfe", "body: expected JSON"),
+        (lambda s: b"[" * 100_000, "body: expected JSON"),
+        (lambda s: b"\x80\x04\x95cos\nsystem\n(S'true'\ntR.", "body: expected JSON"),
+    ],
+)
+def test_45_what_is_no_request_is_422_with_a_reason(make, told, served, signal_of_one):
+    status, answer = served.post(make(signal_of_one))
+    assert status == 422
+    assert told in answer["error"]
+    assert "Traceback" not in answer["error"]
+    assert answer["error"].isprintable()
+
+
+def test_45_other_paths_and_methods_are_nothing(served):
+    for method, path in (
+        *(("GET", "/invocations"), ("GET", "/../../etc/passwd"), ("GET", "/docs")),
+        *(("POST", "/ping"), ("DELETE", "/invocations")),
+    ):
+        assert served.ask(method, path)[0] in (404, 405)
+
+
+def test_45_it_listens_on_this_machine_alone(served):
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    rows += Path("/proc/net/tcp6").read_text().splitlines()[1:]
+    listening = [row.split()[1] for row in rows if row.split()[3] == "0A"]
+    own = [one for one in listening if int(one.rpartition(":")[2], 16) == served.port]
+    assert own == [f"0100007F:{served.port:04X}"]
+
+
+def test_45_many_at_once_get_each_its_own_answer(served, cohort):
+    from concurrent.futures import ThreadPoolExecutor
+
+    bodies = [
+        {"inputs": {"signal": cohort.signals[at : at + 1].astype(float).tolist()}}
+        for at in range(6)
+    ]
+    one_by_one = [served.post(body) for body in bodies]
+    assert {status for status, _ in one_by_one} == {200}
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(served.post, bodies)) == one_by_one
+
+
+def test_45_a_model_that_needs_fiducials_says_so(tmp_path, cohort, signal_of_one):
+    from lvh.errors import InputError
+    from lvh.serve import Served as Answering
+
+    kept(tmp_path / "m", settings("dnn", "ntp"), cohort)
+    answering = Answering(load(tmp_path / "m"))
+    with pytest.raises(InputError, match=r"inputs\.age: expected one a record, 1"):
+        answering.answer({"signal": signal_of_one})
+    with pytest.raises(InputError, match="features=ntp needs the fiducials"):
+        answering.answer({"signal": signal_of_one, "age": [50], "male": [1]})
+
+
+@pytest.mark.parametrize("given", ["absent", "models:/none@champion", "http://x/y", "models:/a$b"])
+def test_45_a_model_that_is_not_there_is_told_in_a_line(given, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "lvh.serve", "--model", given],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(r"lvh: .+\n", done.stderr)

@@ -1,0 +1,282 @@
+"""A finished run's model, fitted to all records: what is kept, and what its folds say of it."""
+
+import json
+import re
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pytest
+from conftest import Done, command
+from hydra import compose, initialize_config_dir
+from servers import Server, get
+
+from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.errors import InputError
+from lvh.evaluation import Place, evaluate, prepare
+from lvh.kept import keep, load
+from lvh.metrics import chosen_threshold
+from lvh.refit import cross_validated, refit
+from lvh.sources.record import unlabelled
+
+SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
+
+
+def select(*arguments: str, cwd: Path) -> Done:
+    done = subprocess.run(
+        [sys.executable, "-m", "lvh.select", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return Done(done.returncode, done.stdout, done.stderr, cwd)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Cross-validate in this process; return settings and what was prepared."""
+
+    def train(*overrides: str):
+        typed = [*SMALL, *overrides, f"store={tmp_path}/folds"]
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            settings = settings_from(plain(compose("config", quoted(typed))))
+        prepared = prepare(settings)
+        evaluate(settings, prepared, Place(tmp_path / "run", "", "line"))
+        return settings, prepared
+
+    return train
+
+
+def test_what_is_kept_is_made_of_all_records(trained, tmp_path):
+    settings, prepared = trained("model=logistic", "features=voltage")
+    result = cross_validated(settings, prepared)
+    description, taught = refit(settings, prepared, result, 2)
+    features = prepared.features
+    assert description.n_records == len(features.y) == 42
+    assert description.n_positive == features.y.sum()
+    assert (description.seeds, description.epochs) == ((0, 1), None)
+    keep(tmp_path / "m", description, taught)
+    found = load(tmp_path / "m").scored(prepared.cohort)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X = features.X.astype(np.float64)
+    own = make_pipeline(StandardScaler(), LogisticRegression(C=settings.model.C, max_iter=10_000))
+    expected = own.fit(X, features.y).predict_proba(X)[:, 1]
+    # two solvers' ways to one optimum
+    np.testing.assert_allclose(found.y_score, expected, atol=1e-3)
+
+
+def test_the_evidence_is_that_of_the_folds(trained):
+    settings, prepared = trained("model=logistic", "features=voltage", "cv.repeats=2")
+    result = cross_validated(settings, prepared)
+    description, _ = refit(settings, prepared, result, 1)
+    evidence = description.evidence
+    assert (evidence.folds, evidence.repeats) == (3, 2)
+    assert set(evidence.scores) == {"model", *result.baselines}
+    ap = evidence.scores["model"]["ap"]
+    assert (ap.mean, ap.pooled) == (result.summary.mean.ap, result.summary.pooled["ap"].estimate)
+    assert ap.low < ap.pooled < ap.high
+
+
+def test_without_records_to_stop_on_it_has_the_folds_median_of_epochs(trained):
+    settings, prepared = trained("train=early_stopping", "train.epochs=12", "train.patience=2")
+    result = cross_validated(settings, prepared)
+    kept = sorted(fold.history.kept_epoch for fold in result.folds)
+    counted: dict[int, int] = {}
+    description, _ = refit(settings, prepared, result, 2, counted.__setitem__)
+    assert description.epochs == kept[1]
+    assert counted == {0: kept[1], 1: kept[1]}
+
+
+def test_a_threshold_comes_from_predictions_out_of_fold(trained):
+    settings, prepared = trained(
+        "model=logistic", "features=voltage", "cv.threshold=specificity_90"
+    )
+    result = cross_validated(settings, prepared)
+    description, _ = refit(settings, prepared, result, 1)
+    expected = chosen_threshold(prepared.features.y[result.scored], result.y_score)
+    assert description.threshold == expected
+    assert description.threshold_origin == "90 % specificity on the out-of-fold predictions"
+
+
+def test_seeds_make_other_networks_and_the_same_seed_the_same(trained):
+    settings, prepared = trained("train.epochs=2")
+    result = cross_validated(settings, prepared)
+    _, (one, other) = refit(settings, prepared, result, 2)
+    _, (again,) = refit(settings, prepared, result, 1)
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_an_unfinished_or_leaking_run_is_refused(trained):
+    settings, prepared = trained("train.epochs=2")
+    longer = replace(settings, train=replace(settings.train, epochs=3))
+    with pytest.raises(InputError, match=r"expected a finished run .* with 3 folds .* Received: 0"):
+        cross_validated(longer, prepared)
+    leaking = replace(settings, cv=replace(settings.cv, weights="carried", allow_leakage=True))
+    with pytest.raises(InputError, match="expected an honest protocol"):
+        cross_validated(leaking, prepared)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> Path:
+    """Three configurations, tracked."""
+    cwd = tmp_path_factory.mktemp("swept")
+    done = command(
+        *("-m", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.001,0.1,1"), cwd=cwd
+    )
+    assert done.code == 0, done.err
+    return cwd
+
+
+@pytest.mark.slow
+def test_the_best_of_a_sweep_becomes_the_champion_and_scores_a_record(swept, tmp_path, data_set):
+    done = select("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept)
+    assert done.code == 0, done.err
+    number = int(re.search(r"^best of 3 of study \S+: trial (\d)$", done.out, re.M)[1])
+    ranks = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert ranks["n_candidates"] == 3
+    assert ranks["model"]["C"] == [0.001, 0.1, 1][number]
+    best = re.search(r"^Best: .*\(trial (\d)\)", _report(swept), re.M)[1]
+    assert int(best) == number
+    assert "registered as lvh, version 1: models:/lvh@champion" in done.out
+    assert "best of 3 by this very score" in (tmp_path / "m" / "README.md").read_text()
+    again = select("--seeds", "1", "--out", str(tmp_path / "n"), cwd=swept)
+    assert "version 2" in again.out
+
+    path = next((data_set / "data").glob("*.hea"))
+    told = subprocess.run(
+        [sys.executable, "-m", "lvh.predict", str(path), "--json"],
+        cwd=swept,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
+    (one,) = json.loads(told.stdout)
+    from lvh.sources.record import read
+
+    scored = load(tmp_path / "n").scored(read(path))
+    assert one["probability"] == pytest.approx(scored.y_score[0], abs=1e-12)
+    assert {"sokolow_lyon", "cornell_met"} <= one.keys()
+
+
+def _report(cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "lvh.report"], cwd=cwd, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_any_run_is_chosen_by_its_folder_or_its_identity(swept, tmp_path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{swept}/mlflow.db")
+    experiment = client.get_experiment_by_name("lvh").experiment_id
+    (run,) = client.search_runs(
+        [experiment], "tags.level = 'configuration' and params.`model.C` = '0.001'"
+    )
+    (folder,) = (swept / "outputs").glob("2*/*/0")
+    for which, out in ((run.info.run_id, "by-id"), (str(folder), "by-folder")):
+        done = select(
+            which, "--no-register", "--seeds", "1", "--out", str(tmp_path / out), cwd=swept
+        )
+        assert done.code == 0, done.err
+        described = json.loads((tmp_path / out / "model.json").read_text())
+        assert (described["model"]["C"], described["n_candidates"]) == (0.001, 1)
+        assert "registered" not in done.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["absent"], "RUN: expected the folder of a run"),
+        (["0" * 32], "not in sqlite"),
+        (["--study", "absent"], "study: expected one of"),
+        (["--seeds", "0"], "--seeds: expected 1 to 100. Received: 0"),
+    ],
+)
+def test_what_cannot_be_chosen_is_told_in_a_line(arguments, told, swept):
+    done = select(*arguments, cwd=swept)
+    assert done.code == 2
+    assert told in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_nothing_that_is_there_is_written_over(swept, tmp_path):
+    (tmp_path / "m").mkdir()
+    done = select("--no-register", "--seeds", "1", "--out", str(tmp_path / "m"), cwd=swept)
+    assert done.code == 2
+    assert "--out: expected a folder that is not there yet" in done.err
+    assert not list((tmp_path / "m").iterdir())
+
+
+class _MlflowServes(Server):
+    """`mlflow models serve`, with the champion of a directory's own store."""
+
+    def __init__(self, cwd: Path) -> None:
+        super().__init__(cwd / "serve.log")
+        self._store = f"sqlite:///{cwd}/mlflow.db"
+
+    def _command(self) -> list[str]:
+        program = str(Path(sys.executable).with_name("mlflow"))
+        given = ["-m", "models:/lvh@champion", "--env-manager", "local", "--port", str(self.port)]
+        return [
+            *(
+                "env",
+                f"MLFLOW_TRACKING_URI={self._store}",
+                f"PATH={Path(program).parent}:/usr/bin:/bin",
+            ),
+            *(program, "models", "serve", *given),
+        ]
+
+    def _answers(self) -> bool:
+        try:
+            get(f"http://127.0.0.1:{self.port}/ping")
+        except OSError:
+            return False
+        return True
+
+
+@pytest.mark.slow
+def test_mlflow_serves_what_was_kept(tmp_path, cohort):
+    run = ("model=cnn", "stride=125", "train.epochs=1", "cv.folds=2")
+    done = command(*SMALL[:2], *run, cwd=tmp_path)
+    assert done.code == 0, done.err
+    done = select(str(done.folder()), "--seeds", "2", "--out", "m", cwd=tmp_path)
+    assert done.code == 0, done.err
+    signals = cohort.signals[:2]
+    server = _MlflowServes(tmp_path)
+    try:
+        server.start()
+        ask = partial(_asked, f"http://127.0.0.1:{server.port}/invocations")
+        status, told = ask({"inputs": {"signal": signals.astype(float).tolist()}})
+        refused, reason = ask({"inputs": {"signal": signals.tolist()}, "params": {"fs": 100.0}})
+    finally:
+        server.end()
+    assert status == 200, told
+    expected = load(tmp_path / "m").scored(unlabelled("x", signals, 500.0, [1.0] * 2, [True] * 2))
+    found = [one["probability"] for one in told["predictions"]]
+    np.testing.assert_allclose(found, expected.y_score, atol=1e-6)
+    assert refused == 400
+    assert "expected 500 Hz" in json.dumps(reason)
+
+
+def _asked(address: str, body: object) -> tuple[int, dict]:
+    asked = Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with closing(urlopen(asked, timeout=120)) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, json.loads(error.read())
