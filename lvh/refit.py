@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def refit(
         n_positive=int(features.y.sum()),
         features=asdict(settings.features),
         model=asdict(settings.model),
-        backend=settings.backend,
+        backend=cast(Any, settings.backend),
         precision=settings.train.precision,
         fs=cohort.fs,
         leads=cohort.leads,

@@ -79,7 +79,7 @@ ROOMS = {
             "training",
         ),
     },
-    "kept": {"backends", "cohort", "errors", "features", "files", "models"},
+    "kept": {"backends", "bounds", "cohort", "errors", "features", "files", "models"},
     "refit": {
         *("artifacts", "config", "crossval", "errors", "evaluation", "features", "fold_store"),
         *("identity", "kept", "metrics", "training"),

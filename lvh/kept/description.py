@@ -2,15 +2,26 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from lvh.backends import Name, Precision
+from lvh.bounds import Positive
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS
 
-FORMAT = 1
+_LARGEST = 3.4e38  # of float32
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():  # nothing that a terminal would obey
+        raise ValueError("expected text that can be printed")
+    return text
+
+
+Text = Annotated[str, Field(max_length=10_000), AfterValidator(_printable)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ class Evidence:
         scores: Of the model and each baseline, by name of the score.
     """
 
-    scheme: str
+    scheme: Text
     folds: int
     repeats: int
     scores: dict[str, dict[str, Estimate]]
@@ -81,29 +92,29 @@ class Description:
     """
 
     format: Literal[1]
-    name: str
-    data: str
-    fingerprint: str
+    name: Text
+    data: Text
+    fingerprint: Text
     n_records: int
     n_positive: int
     features: dict[str, Any]
     model: dict[str, Any]
-    backend: str
-    precision: str
-    fs: float
-    leads: tuple[str, ...]
-    names: tuple[str, ...]
+    backend: Name | Literal["scikit-learn"]
+    precision: Precision
+    fs: Positive
+    leads: tuple[Text, ...]
+    names: tuple[Text, ...]
     input_shape: tuple[int, ...]
-    fill: tuple[float, ...]
-    threshold: float
-    threshold_origin: str
+    fill: tuple[Annotated[float, Field(gt=-_LARGEST, lt=_LARGEST)], ...]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    threshold_origin: Text
     seeds: tuple[int, ...]
     epochs: int | None
-    chosen: tuple[str, ...]
+    chosen: tuple[Text, ...]
     evidence: Evidence
     n_candidates: int
-    versions: dict[str, str]
-    files: dict[str, str]
+    versions: dict[Text, Text]
+    files: dict[Text, Text]
 
     @property
     def feature_settings(self) -> Any:
@@ -133,6 +144,10 @@ class Description:
 _FORMAT = TypeAdapter(Description)
 
 
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
 def _checked(of: Any, settings: dict[str, Any]) -> Any:
     return TypeAdapter(of).validate_python(settings)
 
@@ -144,7 +159,7 @@ def parsed(text: str) -> Description:
         InputError: Anything else.
     """
     try:
-        found = _FORMAT.validate_python(json.loads(text))
+        found = _FORMAT.validate_python(json.loads(text, parse_constant=_refused))
         found.feature_settings  # noqa: B018
         found.model_settings  # noqa: B018
     except ValidationError as error:

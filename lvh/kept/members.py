@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends import Program, cores, new_program, start
+from lvh.backends import Program, check_installed, cores, new_program, start
 from lvh.errors import InputError
 from lvh.models import MODELS, Classifier, Estimator
 
@@ -71,6 +71,7 @@ def networks(
         InputError: A file holds anything but the variables of this network.
     """
     build = MODELS[model.name].build
+    check_installed(backend)
     start(backend, None, cores())
     program = new_program(lambda: build(model, shape), _BATCH, precision)  # type: ignore[call-arg,arg-type]
     program.begin_anew([np.random.SeedSequence(0)], None)

@@ -7,7 +7,9 @@ import io
 import json
 import os
 import pickle
+import random
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from kept_models import kept, settings, taught, write_record
 from scipy.signal import resample_poly
 
 from lvh.cohort import LEADS, Cohort
-from lvh.errors import InputError
+from lvh.errors import EnvironmentFault, InputError
 from lvh.kept import load
 from lvh.predict import main
 from lvh.sources import record
@@ -161,7 +163,7 @@ def test_41_a_keras_file_in_a_member_s_place_is_refused(network, tmp_path):
         ({"format": 2}, "format"),
         ({"input_shape": [10**9]}, "input_shape: expected that of 117 tabular inputs"),
         ({"threshold": "__import__('os')"}, "threshold"),
-        ({"backend": "os"}, "expected"),
+        ({"backend": "os"}, "backend"),
     ],
     ids=lambda value: f"41 {value}" if isinstance(value, str) else "",
 )
@@ -176,6 +178,70 @@ def test_41_a_member_that_is_a_link_to_outside_is_refused(network, tmp_path):
     (folder / "member-1.npz").unlink()
     os.symlink("/etc/passwd", folder / "member-1.npz")
     assert "a link to outside" in refusal(folder)
+
+
+STRANGE = (
+    *(None, True, 0, -1, 2, 10**30, 1e300, float("nan"), float("-inf"), "", "x", "../x", "\x1b[2J"),
+    *(
+        "/etc/passwd",
+        "torch",
+        "scikit-learn",
+        "bfloat16",
+        [],
+        {},
+        [1],
+        ["a"],
+        [[]],
+        {"name": "svm"},
+    ),
+)
+
+
+def places(node: object, at: tuple = ()) -> Iterator[tuple]:
+    """Yield the way to every value, of long lists to the first ones."""
+    yield at
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from places(value, (*at, key))
+    elif isinstance(node, list):
+        for number, value in enumerate(node[:3]):
+            yield from places(value, (*at, number))
+
+
+def with_value(node: dict, at: tuple, value: object, rng: random.Random) -> object:
+    """Copy a description with another value in one place, or without it."""
+    if not at:
+        return value
+    copy = json.loads(json.dumps(node))
+    held = copy
+    for key in at[:-1]:
+        held = held[key]
+    if isinstance(held, dict) and rng.random() < 0.2:
+        del held[at[-1]]
+    else:
+        held[at[-1]] = value
+    return copy
+
+
+@pytest.mark.parametrize(("model", "n_cases"), [("forest", 400), ("network", 40)])
+def test_41_whatever_becomes_of_a_description_it_is_refused_or_scores(
+    model, n_cases, request, cohort, tmp_path
+):
+    folder = copied(request.getfixturevalue(model), tmp_path / "m")
+    described = json.loads((folder / "model.json").read_text())
+    rng, told = random.Random(0), []
+    ways = list(places(described))
+    for _ in range(n_cases):
+        changed = with_value(described, rng.choice(ways), rng.choice(STRANGE), rng)
+        (folder / "model.json").write_text(json.dumps(changed))
+        try:
+            scored = load(folder).scored(cohort)
+        except (InputError, EnvironmentFault) as error:  # torch is not installed everywhere
+            told.append(str(error))
+        else:
+            assert ((scored.y_score >= 0) & (scored.y_score <= 1)).all()
+    assert len(told) > n_cases / 2
+    assert all(len(one) < 1000 and one.replace("\n", "").isprintable() for one in told)
 
 
 # ---- 42: pickles
