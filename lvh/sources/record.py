@@ -18,6 +18,7 @@ _INVALID = -32768  # WFDB's mark for a sample that was not recorded
 _AGE = re.compile(r"<?age>?:\s*([0-9]{1,3})\b", re.IGNORECASE)
 _SEX = re.compile(r"<?sex>?:\s*(m|f|male|female)\b", re.IGNORECASE)
 _LARGEST_RATIO = 1000
+_MOST_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
 
 
 def read(
@@ -55,7 +56,7 @@ def read(
         signals, delineation = _resampled(signals, delineation, ratio)
     is_male = known_sex[:1].lower() == "m" if male is None else male
     return unlabelled(
-        str(path), signals[None], float(header.fs * ratio), [known_age], [is_male], delineation
+        str(path), signals[None], fs or header.fs, [known_age], [is_male], delineation
     )
 
 
@@ -147,6 +148,11 @@ def _ratio(header: wfdb.Header, fs: float | None) -> Fraction:
         raise InputError(
             f"{header.path}: expected a sampling frequency that {fs:g} Hz is a fraction of. "
             f"Received: {header.fs:g} Hz"
+        )
+    if header.n_samples * ratio > _MOST_SAMPLES:
+        raise InputError(
+            f"{header.path}: expected at most {_MOST_SAMPLES} samples at {fs:g} Hz. "
+            f"Received: {header.n_samples} at {header.fs:g} Hz"
         )
     return ratio
 
