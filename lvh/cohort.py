@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from lvh.errors import InputError
 
+EXTERNAL = "external/"
+"""What the names of records begin with that are only scored."""
+
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
 """The twelve standard leads in their usual order."""
 
@@ -90,6 +93,53 @@ class Cohort:
                 f"Received: {', '.join(unknown)}"
             )
         return [self.leads.index(lead) for lead in leads]
+
+
+def joined(own: Cohort, external: Cohort) -> Cohort:
+    """Put records of another source behind those of a cohort.
+
+    Args:
+        own: Keeps its names.
+        external: Its records and subjects get `EXTERNAL` before their names: nobody is in both.
+
+    Raises:
+        InputError: They differ in sampling frequency, length or leads.
+    """
+    for what, one, other in (
+        ("Hz", own.fs, external.fs),
+        ("samples", own.signals.shape[1], external.signals.shape[1]),
+        ("leads", " ".join(own.leads), " ".join(external.leads)),
+    ):
+        if one != other:
+            raise InputError(
+                f"external: expected {one} {what}, as {own.name} has. "
+                f"Received: {other}, of {external.name}"
+            )
+    waves, more = own.delineation, external.delineation
+    parts = [
+        f"learned from {own.name} ({len(own.records)} records, prevalence {own.prevalence:.3f})",
+        f"scored on {external.name} ({len(external.records)} records, "
+        f"prevalence {external.prevalence:.3f})",
+    ]
+    return Cohort(
+        name=f"{external.name} by a model of {own.name}",
+        records=(*own.records, *(f"{EXTERNAL}{name}" for name in external.records)),
+        subjects=np.array([*own.subjects, *(f"{EXTERNAL}{name}" for name in external.subjects)]),
+        leads=own.leads,
+        fs=own.fs,
+        signals=np.concatenate([own.signals, external.signals]),
+        delineation=Delineation(
+            np.concatenate([waves.symbols, more.symbols]),
+            np.concatenate([waves.samples, more.samples]),
+            np.concatenate([waves.offsets, waves.offsets[-1] + more.offsets[1:]]),
+            waves.n_leads,
+        ),
+        male=np.concatenate([own.male, external.male]),
+        age=np.concatenate([own.age, external.age]),
+        label=np.concatenate([own.label, external.label]),
+        fingerprint=fingerprint(own.fingerprint, external.fingerprint),
+        note="; ".join([", ".join(parts), *(one.note for one in (own, external) if one.note)]),
+    )
 
 
 def fingerprint(*parts: object) -> str:

@@ -23,7 +23,7 @@ from lvh.tracking import TrackingSettings
 from lvh.training import TrainSettings, check_train
 
 _GROUP = re.compile(
-    r"[+~]*(data|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
+    r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
     r"(?:@[^=]*)?=(.*)",
     re.DOTALL,
 )
@@ -50,6 +50,7 @@ class RunSettings:
 
     Attributes:
         data: Settings of a source in `lvh.sources.SOURCES`.
+        external: Settings of one whose records are only scored; None for none.
         features: Settings of a form in `lvh.features.FORMS`.
         model: Settings of one in `lvh.models.MODELS`.
         cv: How records are split.
@@ -64,6 +65,7 @@ class RunSettings:
     """
 
     data: Any
+    external: Any
     features: Any
     model: Any
     cv: CvSettings
@@ -83,8 +85,9 @@ class RunSettings:
             for letter, field in zip("ks", _CONVOLUTION, strict=True)
             if hasattr(self.model, field)
         ]
-        leaking = [self.cv.protocol.name] if self.cv.protocol.leaks else []
-        return "-".join([*convolution, self.model.name, self.features.name, *leaking])
+        others = [self.cv.protocol.name] if self.cv.protocol.leaks else []
+        others += [f"on-{self.external.name}"] if self.external is not None else []
+        return "-".join([*convolution, self.model.name, self.features.name, *others])
 
     @property
     def is_network(self) -> bool:
@@ -94,9 +97,10 @@ class RunSettings:
     def params(self) -> dict[str, Plain]:
         """Flatten the settings for comparison: choices and kernel and stride by plain names."""
         flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
-        for group in ("data", "features", "model"):
+        external = [] if self.external is None else ["external"]
+        for group in ("data", *external, "features", "model"):
             flat[group] = getattr(self, group).name
-        groups = ("data", "features", "model", "cv", "train")
+        groups = ("data", *external, "features", "model", "cv", "train")
         for group in groups if self.is_network else groups[:-1]:
             for field, value in asdict(getattr(self, group)).items():
                 if field in _CONVOLUTION:
@@ -183,6 +187,7 @@ def known_fields() -> tuple[str, ...]:
     """Return every field that an override may name, as `group.field`, and every group."""
     of_groups: dict[str, list[Any]] = {
         "data": [source.settings for source in SOURCES.values()],
+        "external": [source.settings for source in SOURCES.values()],
         "features": [form.settings for form in FORMS.values()],
         "model": [architecture.settings for architecture in MODELS.values()],
         "cv": [CvSettings],
@@ -211,10 +216,16 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     """
     groups = {
         "data": {name: source.settings for name, source in SOURCES.items()},
+        "external": {name: source.settings for name, source in SOURCES.items()},
         "features": {name: form.settings for name, form in FORMS.items()},
         "model": {name: architecture.settings for name, architecture in MODELS.items()},
     }
-    _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
+    has_external = config.get("external") is not None  # a group that nobody chose is not there
+    if not has_external:
+        config = {one: value for one, value in config.items() if one != "external"}
+        del groups["external"]
+    known = [field.name for field in fields(RunSettings)]
+    _check_keys("", config, tuple(one for one in known if has_external or one != "external"))
     alone = {field.name: config[field.name] for field in fields(_Ungrouped)}
     for group in config:
         if group not in alone and not isinstance(config[group], dict):
@@ -232,6 +243,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         group: _parsed(group, config[group], types[config[group]["name"]])
         for group, types in groups.items()
     }
+    chosen.setdefault("external", None)
     if isinstance(MODELS[chosen["model"].name], Estimator):
         ungrouped["backend"] = NO_BACKEND
     settings = RunSettings(
@@ -244,6 +256,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     )
     check_train(settings.train, settings.cv.validation, settings.is_network)
     check_protocol(settings.cv)
+    _check_external(settings)
     _check_leaks(settings)
     _check_augment(settings)
     return settings
@@ -338,6 +351,25 @@ def _check_pair(model: str, features: str) -> None:
         raise InputError(
             f"model={model} needs {only or chosen.inputs} inputs, features={features} gives "
             f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
+        )
+
+
+def _check_external(settings: RunSettings) -> None:
+    cv, external = settings.cv, settings.external
+    if (cv.scheme == "external") != (external is not None):
+        received = "none" if external is None else external.name
+        raise InputError(
+            "cv and external: expected both cv=external and external=ludb, ptbxl or synthetic, or "
+            f"neither. Received: cv.scheme={cv.scheme}, external={received}"
+        )
+    if external is not None and external == settings.data:
+        raise InputError(
+            f"external: expected other records than those of data. Received: {external.name} twice"
+        )
+    if external is not None and cv.repeats > 1:
+        raise InputError(
+            "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
+            f"models. Received: {cv.repeats}"
         )
 
 

@@ -121,7 +121,7 @@ def prepare(settings: RunSettings) -> Prepared:
         InputError: The data, or what the settings ask of it, does not fit.
     """
     check_installed(settings.backend)
-    prepared = _prepared(settings.data, settings.features, settings.cv)
+    prepared = _prepared(settings.data, settings.external, settings.features, settings.cv)
     model = MODELS[settings.model.name]
     if not isinstance(model, Estimator):
         model.check(settings.model, prepared.features.input_shape)
@@ -392,7 +392,7 @@ def _held(path: Path) -> Iterator[None]:
         lock.release()
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _cohort(settings: Any) -> "Cohort":
     """Load a cohort; the configurations of a sweep share it."""
     from lvh.sources import SOURCES
@@ -402,23 +402,30 @@ def _cohort(settings: Any) -> "Cohort":
 
 
 @lru_cache(maxsize=_PREPARED)
-def _prepared(data: Any, features: Any, cv: Any) -> Prepared:
+def _prepared(data: Any, external: Any, features: Any, cv: Any) -> Prepared:
     """Extract features and draw folds."""
+    from lvh.cohort import EXTERNAL, joined
     from lvh.features import FORMS
-    from lvh.folds import splits
+    from lvh.folds import external_split, splits
     from lvh.threshold import held_out
 
-    cohort = _cohort(data)
+    cohorts = [_cohort(one) for one in (data, external) if one is not None]
     form = FORMS[features.name]
-    if form.needs_delineation and not len(cohort.delineation.samples):
-        without = [name for name, one in FORMS.items() if not one.needs_delineation]
-        raise InputError(
-            f"features={features.name}: expected records with a delineation. Received: "
-            f"{cohort.name}, which has none. Choose features={' or '.join(without)}"
-        )
+    for one in cohorts:
+        if form.needs_delineation and not len(one.delineation.samples):
+            without = [name for name, other in FORMS.items() if not other.needs_delineation]
+            raise InputError(
+                f"features={features.name}: expected records with a delineation. Received: "
+                f"{one.name}, which has none. Choose features={' or '.join(without)}"
+            )
+    cohort = cohorts[0] if external is None else joined(*cohorts)
     extracted = form.extract(cohort, features)
     y, subjects = extracted.y, extracted.subjects
-    found = splits(y, subjects, cv)
+    if external is None:
+        found = splits(y, subjects, cv)
+    else:
+        n_own = sum(not record.startswith(EXTERNAL) for record in extracted.records)
+        found = (external_split(y, subjects, n_own, cv),)
     if cv.threshold != "fixed":
         for split in found:
             held_out(split, y, subjects)  # raises here what it would after the first trainings

@@ -63,9 +63,9 @@ class CvSettings:
     """How records are split.
 
     Attributes:
-        scheme: `kfold` (shuffled), `stratified` (k folds with equal prevalence) or
-            `holdout` (one split).
-        folds: Number of folds; not used by `holdout`.
+        scheme: `kfold` (shuffled), `stratified` (k folds with equal prevalence), `holdout` (one
+            split), or `external` (one: all records of another source are scored).
+        folds: Number of folds; not used by `holdout` and `external`.
         repeats: How often the whole scheme is repeated, each time with the next random state.
         random_state: Seed of the splits, apart from the seed of the models.
         test_size: Share of subjects that `holdout` scores; not used by the others.
@@ -80,7 +80,7 @@ class CvSettings:
             training part that the model has not learned from, see `lvh.threshold`.
     """
 
-    scheme: Literal["kfold", "stratified", "holdout"]
+    scheme: Literal["kfold", "stratified", "holdout", "external"]
     folds: Annotated[int, Strict(), Field(ge=2)]
     repeats: Annotated[int, Strict(), Field(ge=1, le=1000)]
     random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)]
@@ -154,6 +154,36 @@ def splits(
     return tuple(found)
 
 
+def external_split(
+    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
+) -> Split:
+    """Learn from the first records and score the others, which are of another source.
+
+    Args:
+        y: Labels, shape (n_records,).
+        subjects: Subject of each record, shape (n_records,); none is in both parts.
+        n_own: How many are learned from.
+        settings: Of which validation and its draw count.
+
+    Raises:
+        InputError: One class only, in either part.
+    """
+    own, scored = np.arange(n_own), np.arange(n_own, len(y))
+    subject_of, _ = by_subject(y[own], subjects[own])
+    learned = np.arange(subject_of.max() + 1)
+    train, validation = _set_aside(learned, settings, settings.random_state)
+    of_train, of_validation = (own[np.isin(subject_of, one)] for one in (train, validation))
+    split = Split(0, 0, of_train, of_validation, scored)
+    for part, positions in (("data", split.train), ("external", scored)):
+        n_positive = int(y[positions].sum())
+        if n_positive in (0, len(positions)):
+            raise InputError(
+                f"{part}: expected both classes. Received: {len(positions)} records, {n_positive} "
+                "of them positive"
+            )
+    return split
+
+
 def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
     """Number subjects in the order of their first record.
 
@@ -204,10 +234,10 @@ def check_protocol(settings: CvSettings) -> None:
             "cv.threshold: expected fixed under a protocol that leaks, which leaves no record to "
             f"choose another by. Received: {settings.threshold}, {protocol.leakage}"
         )
-    if protocol.weights == "carried" and settings.scheme == "holdout":
+    if protocol.weights == "carried" and settings.scheme in ("holdout", "external"):
         raise InputError(
-            "cv.weights: expected fresh with cv.scheme=holdout, whose one fold has none before it "
-            "to carry weights from. Received: carried"
+            f"cv.weights: expected fresh with cv.scheme={settings.scheme}, whose one fold has none "
+            "before it to carry weights from. Received: carried"
         )
     if protocol.epoch == "best_on_scored" and settings.validation > 0:
         raise InputError(

@@ -36,6 +36,11 @@ def cross_validated(settings: RunSettings, prepared: Prepared) -> CVResult:
             "RUN: expected an honest protocol, whose scores say what the model is worth. "
             f"Received: {settings.cv.protocol.leakage}"
         )
+    if settings.external is not None:
+        raise InputError(
+            "RUN: expected a run on one data set. Received: one with external="
+            f"{settings.external.name}, which is for scoring alone"
+        )
     store = FoldStore(Path(settings.store))
     data, splits = prepared.cohort.fingerprint, prepared.splits
     found = [store.recall(fold_key(settings, data, one, splits), one) for one in splits]

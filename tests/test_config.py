@@ -41,7 +41,11 @@ def refusal(*overrides: str) -> str:
 def test_every_choice_composes(group, option):
     convolves = group in ("kernel", "stride") or option in ("raw", "beat")
     model = "cnn" if convolves else "two_branch" if option == "fusion" else None
-    result = settings(*([f"model={model}"] if model else []), f"{group}={option}")
+    given = [f"model={model}"] if model else []
+    if "external" in (group, option):  # the one needs the other, and other records
+        other = "synthetic" if option != "synthetic" else "ludb"
+        given += [f"data={other}", "cv=external", *(["external=ptbxl"] if group == "cv" else [])]
+    result = settings(*given, f"{group}={option}")
     assert result.params()["model"] in MODELS
 
 
@@ -132,7 +136,7 @@ def test_only_options_of_groups_are_quoted(typed, expected):
         (["model=cnn", "train.augment.noise=-1"], ["train.augment.noise", "greater than or equal"]),
         (["model=cnn", "+train.augment.hum=1"], ["train.augment.hum"]),
         (["train.zzzzzzzzzzzz=3"], ["train.zzzzzzzzzzzz", "train.batch_size"]),
-        (["qqqqqq=3"], ["qqqqqq", "data, features, model"]),
+        (["qqqqqq=3"], ["qqqqqq", "data, external, features, model"]),
         (["train.epochs=2.5"], ["train.epochs", "integer", "2.5"]),
         (["train.epochs=true"], ["train.epochs", "integer", "True"]),
         (["train.epochs=many"], ["train.epochs", "integer", "'many'"]),
@@ -166,7 +170,10 @@ def test_only_options_of_groups_are_quoted(typed, expected):
             ["cv.weights=carried", "cv.allow_leakage=true", "search.race=true"],
             ["search.race", "carried weights"],
         ),
-        (["cv.scheme=loo"], ["cv.scheme", "'kfold', 'stratified' or 'holdout'", "'loo'"]),
+        (
+            ["cv.scheme=loo"],
+            ["cv.scheme", "'kfold', 'stratified', 'holdout' or 'external'", "'loo'"],
+        ),
         (["model=cnn", "model.filters=[]"], ["model.filters", "[]"]),
         (["model=cnn", "features.leads=v1"], ["features.leads", "all, or a list", "'v1'"]),
         (["model=resnet", "features.before=0"], ["features.before", "greater than 0"]),

@@ -87,7 +87,17 @@ def test_every_command_is_valid(command):
 
 
 def test_every_option_of_every_group_is_listed():
-    for group in ("data", "features", "model", "cv", "train", "tracking", "kernel", "stride"):
+    for group in (
+        "data",
+        "external",
+        "features",
+        "model",
+        "cv",
+        "train",
+        "tracking",
+        "kernel",
+        "stride",
+    ):
         row = re.search(
             rf"^\| `(?:{group}`|kernel`, `{group}`|{group}`, `stride`).*$(?:\n\| \|.*$)*",
             README,
