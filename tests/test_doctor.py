@@ -559,3 +559,16 @@ def test_whatever_breaks_in_a_check_is_a_line(examine, monkeypatch):
     monkeypatch.setattr(data, "data", broken)
     found = examine()
     found.assert_at_fault("data", "unexpected RuntimeError: http://me:***@host fails")
+
+
+@pytest.mark.ludb
+def test_the_data_that_are_only_scored_are_looked_at_too(ptbxl_root, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["data=synthetic", "cv=external", "external=ptbxl", "features=raw", "model=cnn"]
+    assert main([*given, f"external.root={ptbxl_root}"]) in (0, 3)
+    lines = [line for line in capsys.readouterr().out.splitlines() if " data " in line]
+    assert len(lines) == 2
+    assert "is generated" in lines[0]
+    assert "files are as" in lines[1]
+    assert main([*given, f"external.root={tmp_path}"]) == 2
+    assert "expected the folder that holds ptbxl_database.csv" in capsys.readouterr().out

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lvh.doctor import Finding
 from lvh.errors import InputError, LvhError
@@ -23,8 +23,13 @@ _BY_HAND = (
 
 
 def data(settings: "RunSettings") -> Iterator[Finding]:
-    """Check the files of a data set, or where they would come from."""
-    chosen = settings.data
+    """Check the files of each data set, or where they would come from."""
+    for chosen in (settings.data, settings.external):
+        if chosen is not None:
+            yield from _of_source(chosen)
+
+
+def _of_source(chosen: Any) -> Iterator[Finding]:
     if isinstance(chosen, ptbxl.PtbxlSettings):
         yield _of_ptbxl(chosen.root)
     elif not isinstance(chosen, ludb.LudbSettings):
