@@ -156,9 +156,10 @@ def _show(predictions: Sequence[Prediction], of: Description, form: str) -> None
             f"{len(met)} of {len(one.criteria)}" if one.criteria else "not measured",
         )
     console().print(made)
+    note = f" ({of.note})" if of.note else ""
     say(
-        f"{of.name}, learned from {of.data}. The range is that of models with other seeds, not an "
-        "interval of confidence. Not a medical device."
+        f"{of.name}, learned from {of.data}{note}. The range is that of models with other seeds, "
+        "not an interval of confidence. Not a medical device."
     )
 
 

@@ -105,6 +105,7 @@ def refit(
         name=settings.name,
         data=cohort.name,
         fingerprint=cohort.fingerprint,
+        note=cohort.note,
         n_records=len(features.y),
         n_positive=int(features.y.sum()),
         features=asdict(settings.features),

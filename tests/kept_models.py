@@ -57,6 +57,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "name": of.name,
         "data": cohort.name,
         "fingerprint": cohort.fingerprint,
+        "note": cohort.note,
         "n_records": len(features.y),
         "n_positive": int(features.y.sum()),
         "features": asdict(of.features),

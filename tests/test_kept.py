@@ -95,6 +95,7 @@ def test_the_card_says_what_must_be_known(cohort):
     told = card(describe(of, cohort, features, evidence=worth, n_candidates=12))
     for words in (
         "Not a medical device",
+        "synthetic cohort: generated signals, no patients",
         "not from imaging",
         f"{len(features.y)} records, {features.y.sum()} with LVH",
         "0.800 (0.600 to 0.900)",

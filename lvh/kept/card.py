@@ -27,7 +27,7 @@ def _made(of: Description) -> list[str]:
         "| | |",
         "|---|---|",
         f"| learned from | {of.data}: {of.n_records} records, {of.n_positive} with LVH "
-        f"({share:.1%}) |",
+        f"({share:.1%}){f'; **{of.note}**' if of.note else ''} |",
         "| labels | diagnoses that were read from these very ECGs, not from imaging |",
         f"| model | {of.model['name']}; members: {members}{epochs} |",
         *([f"| chosen | {'; '.join(chosen)} |"] if chosen else []),

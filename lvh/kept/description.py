@@ -69,6 +69,7 @@ class Description:
         name: Of the run it was chosen from.
         data: Name of the data set that it has learned from.
         fingerprint: Of that cohort.
+        note: What a reader must know about it, or empty.
         n_records: That it has learned from.
         n_positive: Of these.
         features: Settings of the feature form.
@@ -95,6 +96,7 @@ class Description:
     name: Text
     data: Text
     fingerprint: Text
+    note: Text
     n_records: int
     n_positive: int
     features: dict[str, Any]
