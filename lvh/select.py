@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,20 @@ from lvh.tracking import TrackingSettings
 
 _CONFIG = "config.yaml"
 _MAX_CONFIG_BYTES = 1024 * 1024
+
+
+class _Chosen(NamedTuple):
+    """A run, and what it was chosen from.
+
+    Attributes:
+        run: Folder, or identity in the tracking store.
+        study: Name of its sweep; empty if a person named the run.
+        n_candidates: Configurations that it is the best of.
+    """
+
+    run: str
+    study: str = ""
+    n_candidates: int = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,12 +57,15 @@ def _run(given: argparse.Namespace) -> None:
     from lvh.kept import keep
     from lvh.kept.card import card
     from lvh.refit import cross_validated, refit
+    from lvh.search.records import store_of
 
     if not 1 <= given.seeds <= 100:
         raise InputError(f"--seeds: expected 1 to 100. Received: {given.seeds}")
     tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
-    with _config(given, tracking) as (path, n_candidates):
+    chosen = _Chosen(given.run) if given.run else _best(given)
+    with _config(chosen.run, tracking) as path:
         settings = _settings(path)
+    settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     prepared = prepare(settings)
     result = cross_validated(settings, prepared)
     cohort = prepared.cohort
@@ -67,7 +85,7 @@ def _run(given: argparse.Namespace) -> None:
         description, taught = refit(
             settings, prepared, result, given.seeds, lambda at, epoch: bar.advance(task)
         )
-    description = replace(description, n_candidates=n_candidates)
+    description = replace(description, n_candidates=chosen.n_candidates)
     folder = Path(given.out or f"outputs/models/{settings.name}")
     if folder.exists():
         raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
@@ -101,14 +119,13 @@ def _generated(cohort: Cohort) -> npt.NDArray[np.float64]:
 
 
 @contextmanager
-def _config(given: argparse.Namespace, tracking: TrackingSettings) -> Iterator[tuple[Path, int]]:
-    """Give the configuration of what was chosen, and of how many by its score."""
+def _config(run: str, tracking: TrackingSettings) -> Iterator[Path]:
+    """Give the configuration of a run, by its folder or its identity."""
     from lvh.tracking.models import config_of, is_run_id
 
-    run, n_candidates = (given.run, 1) if given.run else _best(given)
     if is_run_id(run):
         with config_of(run, tracking) as path:
-            yield path, n_candidates
+            yield path
         return
     path = Path(run) / _CONFIG
     if not path.is_file():
@@ -116,11 +133,11 @@ def _config(given: argparse.Namespace, tracking: TrackingSettings) -> Iterator[t
             f"RUN: expected the folder of a run, with {_CONFIG}, or the 32 digits of a tracked "
             f"run. Received: {run}"
         )
-    yield path, n_candidates
+    yield path
 
 
-def _best(given: argparse.Namespace) -> tuple[str, int]:
-    """Return the tracked run of the best configuration of a sweep, and how many there were."""
+def _best(given: argparse.Namespace) -> "_Chosen":
+    """Return the best configuration of a sweep."""
     from lvh.search.results import load
 
     result = load(given.storage, given.study, "outputs/folds")
@@ -134,7 +151,7 @@ def _best(given: argparse.Namespace) -> tuple[str, int]:
             "tracked run. Give the folder of its run"
         )
     say(f"best of {len(ranked)} of study {result.name}: trial {best.number}")
-    return best.run_id, len(ranked)
+    return _Chosen(best.run_id, result.name, len(ranked))
 
 
 def _settings(path: Path) -> RunSettings:

@@ -177,15 +177,28 @@ def _report(cwd: Path) -> str:
 
 
 @pytest.mark.slow
+def test_the_best_of_a_sweep_that_was_begun_anew_is_found_with_its_own_folds(swept, tmp_path):
+    again = command(
+        *("-m", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.001,0.1,1"),
+        "resume=false",
+        cwd=swept,
+    )
+    assert again.code == 0, again.err
+    done = select("--no-register", "--seeds", "1", "--out", str(tmp_path / "m"), cwd=swept)
+    assert done.code == 0, done.err
+    assert re.search(r"^best of 3 of study \S+\.2: trial", done.out, re.M)
+
+
+@pytest.mark.slow
 def test_any_run_is_chosen_by_its_folder_or_its_identity(swept, tmp_path):
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{swept}/mlflow.db")
     experiment = client.get_experiment_by_name("lvh").experiment_id
-    (run,) = client.search_runs(
+    run, *_ = client.search_runs(  # a sweep that was begun anew has another
         [experiment], "tags.level = 'configuration' and params.`model.C` = '0.001'"
     )
-    (folder,) = (swept / "outputs").glob("2*/*/0")
+    folder = next((swept / "outputs").glob("2*/*/0"))
     for which, out in ((run.info.run_id, "by-id"), (str(folder), "by-folder")):
         done = select(
             which, "--no-register", "--seeds", "1", "--out", str(tmp_path / out), cwd=swept

@@ -1,5 +1,6 @@
 """What a trial keeps of its folds."""
 
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -8,6 +9,11 @@ from lvh.study import FoldScore
 
 LEAKAGE = "leakage"
 """Attribute of a trial that was trained under a protocol that leaks."""
+
+
+def store_of(study: str, root: str) -> Path:
+    """Return the folder of a study's folds: that of all, unless the study was begun anew."""
+    return Path(root) / study if "." in study else Path(root)
 
 
 def folds_of(trial: FrozenTrial) -> list[FoldScore]:

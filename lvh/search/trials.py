@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.description import Description
-from lvh.search.records import LEAKAGE, fold_keys, folds_of
+from lvh.search.records import LEAKAGE, fold_keys, folds_of, store_of
 from lvh.search.samplers import NewPoints
 from lvh.search.space import size
 from lvh.search.stopping import is_beaten, pruner
@@ -111,8 +111,8 @@ class Study:
             return None
 
     def store(self, root: str) -> Path:
-        """Return the folder of its folds: that of all, unless the study was begun anew."""
-        return Path(root) / self.name if "." in self.name else Path(root)
+        """Return the folder of its folds."""
+        return store_of(self.name, root)
 
     @property
     def n_trials(self) -> int:

@@ -58,9 +58,11 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
         InputError: There is no such run, or it has none.
         TrackingFault: The store cannot be reached.
     """
-    with TemporaryDirectory() as folder, _faults_told(settings, f"run {run_id}"):
-        client = MlflowClient(tracking_uri=resolved_uri(settings))
-        yield Path(client.download_artifacts(run_id, CONFIG, folder))
+    with TemporaryDirectory() as folder:
+        with _faults_told(settings, f"run {run_id}"):
+            client = MlflowClient(tracking_uri=resolved_uri(settings))
+            path = Path(client.download_artifacts(run_id, CONFIG, folder))
+        yield path
 
 
 @contextmanager
@@ -71,17 +73,20 @@ def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
         InputError: There is no such model, or it is none of ours.
         TrackingFault: The store cannot be reached.
     """
-    with TemporaryDirectory() as folder, _faults_told(settings, uri):
-        store = resolved_uri(settings)
-        mlflow.set_tracking_uri(store)
-        mlflow.set_registry_uri(store)
-        found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        flavor = mlflow.models.Model.load(str(found)).flavors.get("python_function", {})
-        if flavor.get("loader_module") != LOADER:
-            raise InputError(f"{uri}: expected a model that lvh.select has kept. Received: another")
-        kept = found / str(flavor.get("data", ""))
-        if not kept.resolve().is_relative_to(found.resolve()):
-            raise InputError(f"{uri}: expected a model inside its folder. Received: {kept}")
+    with TemporaryDirectory() as folder:
+        with _faults_told(settings, uri):
+            store = resolved_uri(settings)
+            mlflow.set_tracking_uri(store)
+            mlflow.set_registry_uri(store)
+            found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+            flavor = mlflow.models.Model.load(str(found)).flavors.get("python_function", {})
+            if flavor.get("loader_module") != LOADER:
+                raise InputError(
+                    f"{uri}: expected a model that lvh.select has kept. Received: another"
+                )
+            kept = found / str(flavor.get("data", ""))
+            if not kept.resolve().is_relative_to(found.resolve()):
+                raise InputError(f"{uri}: expected a model inside its folder. Received: {kept}")
         yield kept
 
 
