@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from lvh.cohort import Cohort
 from lvh.console import console, say
-from lvh.errors import InputError, as_told
+from lvh.errors import InputError, LvhError, as_told
 from lvh.kept import Description, KeptModel, load
 from lvh.tracking import TrackingSettings
 
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         for path in given.record:
             try:
                 predictions.append(_predicted(model, path, given))
-            except InputError as error:
+            except LvhError as error:
                 print(f"lvh: {error}", file=sys.stderr)
                 codes.append(error.exit_code)
     except KeyboardInterrupt:
@@ -151,7 +152,7 @@ def _show(predictions: Sequence[Prediction], of: Description, form: str) -> None
     for one in predictions:
         met = [name for name, (_, is_met) in one.criteria.items() if is_met]
         made.add_row(
-            *(one.record, f"{one.probability:.3f}", f"{one.low:.3f} to {one.high:.3f}"),
+            *(escape(one.record), f"{one.probability:.3f}", f"{one.low:.3f} to {one.high:.3f}"),
             *(f"{one.threshold:.3g}", "LVH" if one.positive else "no LVH"),
             f"{len(met)} of {len(one.criteria)}" if one.criteria else "not measured",
         )

@@ -91,6 +91,7 @@ def refit(
     own = learner(settings, features, prepared.cohort.fs)
     taught: list[Any] = []
     chosen: list[str] = []
+    scores: list[Any] = []
     while len(taught) < n_members:
         first = len(taught)
         n = own.together([len(one.y) for one in lessons[first:]])
@@ -98,6 +99,9 @@ def refit(
         histories = own.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
         taught += [own.taught(at) for at in range(len(group))]
         chosen += [one.chosen for one in histories]
+        scores += own.predict([X] * len(group))
+    if all(np.array_equal(one, scores[0]) for one in scores):  # nothing in it is random
+        taught, chosen, seeds = taught[:1], chosen[:1], seeds[:1]
     threshold, origin = _threshold(settings, result, features.y)
     cohort = prepared.cohort
     description = Description(
@@ -124,6 +128,7 @@ def refit(
         chosen=tuple(chosen),
         evidence=_evidence(settings, result),
         n_candidates=1,
+        chosen_by="",
         versions=artifacts.versions(settings.backend, threads(settings)),
         files={},
     )
@@ -153,6 +158,8 @@ def _threshold(settings: RunSettings, result: CVResult, y: Any) -> tuple[float, 
     if settings.cv.threshold == "fixed":
         return 0.5, "fixed"
     found = chosen_threshold(y[result.scored], result.y_score)
+    if not 0 <= found <= 1:
+        raise InputError("cv.threshold: expected negatives out of fold to choose it by")
     return found, "90 % specificity on the out-of-fold predictions"
 
 

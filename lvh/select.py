@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -29,12 +30,14 @@ class _Chosen(NamedTuple):
     Attributes:
         run: Folder, or identity in the tracking store.
         study: Name of its sweep; empty if a person named the run.
-        n_candidates: Configurations that it is the best of.
+        n_candidates: Configurations that it is the best of, those that were stopped early too.
+        score: By which it is.
     """
 
     run: str
     study: str = ""
     n_candidates: int = 1
+    score: str = ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> None:
     from lvh.evaluation import prepare
     from lvh.files import write_text
+    from lvh.identity import run_key
     from lvh.kept import keep
     from lvh.kept.card import card
     from lvh.refit import cross_validated, refit
@@ -67,8 +71,12 @@ def _run(given: argparse.Namespace) -> None:
         settings = _settings(path)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     prepared = prepare(settings)
-    result = cross_validated(settings, prepared)
     cohort = prepared.cohort
+    key = run_key(settings, cohort.fingerprint, prepared.splits)
+    folder = Path(given.out or f"outputs/models/{settings.name}-{key[:8]}")
+    if folder.exists():
+        raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
+    result = cross_validated(settings, prepared)
     say(
         f"{settings.name} on {cohort.name}: {len(prepared.features.y)} records, {given.seeds} seeds"
     )
@@ -85,10 +93,9 @@ def _run(given: argparse.Namespace) -> None:
         description, taught = refit(
             settings, prepared, result, given.seeds, lambda at, epoch: bar.advance(task)
         )
-    description = replace(description, n_candidates=chosen.n_candidates)
-    folder = Path(given.out or f"outputs/models/{settings.name}")
-    if folder.exists():
-        raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
+    description = replace(description, n_candidates=chosen.n_candidates, chosen_by=chosen.score)
+    if len(taught) < given.seeds:
+        say("its seeds make no difference: one model is kept")
     description = keep(folder, description, taught)
     write_text(folder / "README.md", card(description))
     ap = description.evidence.scores["model"]["ap"]
@@ -104,7 +111,7 @@ def _run(given: argparse.Namespace) -> None:
         *(folder, tracking, given.name, given.alias, f"model {settings.name}"),
         signals=(n_samples, len(cohort.leads)),
         fs=cohort.fs,
-        needs_age_and_sex=description.needs_age_and_sex,
+        versions=description.versions,
         example=None if description.needs_delineation else {"signal": _generated(cohort)},
     )
     say(f"registered as {found.name}, version {found.version}: {found.uri}")
@@ -150,8 +157,10 @@ def _best(given: argparse.Namespace) -> "_Chosen":
             f"RUN: the best trial of study {result.name}, number {best.number}, has no "
             "tracked run. Give the folder of its run"
         )
-    say(f"best of {len(ranked)} of study {result.name}: trial {best.number}")
-    return _Chosen(best.run_id, result.name, len(ranked))
+    n_candidates = sum(one.state in ("complete", "stopped") for one in result.trials)
+    score = result.objectives[0].name
+    say(f"best of {n_candidates} of study {result.name} by {score}: trial {best.number}")
+    return _Chosen(best.run_id, result.name, n_candidates, score)
 
 
 def _settings(path: Path) -> RunSettings:
@@ -160,6 +169,8 @@ def _settings(path: Path) -> RunSettings:
 
     text = read_bytes(path, path.parent, _MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise InputError("expected no aliases, by which a short text becomes a huge one")
         config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except Exception as error:
         raise InputError(f"{path}: expected a configuration: {as_told(error)}") from None
@@ -183,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", type=int, default=5, help="models that are averaged (default: %(default)s)"
     )
-    parser.add_argument("--out", help="folder of the model (default: outputs/models/NAME)")
+    parser.add_argument("--out", help="folder of the model (default: outputs/models/NAME-KEY)")
     parser.add_argument("--uri", help="as tracking.uri (default: mlflow.db in this directory)")
     parser.add_argument(
         "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"

@@ -1,8 +1,7 @@
 """`python -m lvh.serve`: a kept model behind HTTP, on this machine alone unless told otherwise.
 
 A request is that of `mlflow models serve`, which serves the same model through `_load_pyfunc`:
-`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records], "age": [...], "male": [...]},
-"params": {"fs": 500}}`.
+`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records]}, "params": {"fs": 500}}`.
 """
 
 import argparse
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-_FIELDS = {"signal": 3, "age": 1, "male": 1}
-"""What a request may have, and how many axes each has."""
+_AXES = 3  # records, samples, leads
 _PATIENCE = 8
 """How many times the limit of a body is read, and forgotten, so that who sends it hears of it."""
 _LOOPBACK = "127.0.0.1"
@@ -34,7 +32,16 @@ class Served:
     """A kept model that answers requests, one after another; also what MLflow calls its model."""
 
     def __init__(self, model: KeptModel) -> None:
-        """Take the model."""
+        """Take the model.
+
+        Raises:
+            InputError: It needs what no request has.
+        """
+        if model.description.needs_delineation or model.description.needs_age_and_sex:
+            raise InputError(
+                f"--model: expected one that needs signals alone, so features=raw. Received: "
+                f"features={model.description.features['name']}, which lvh.predict takes"
+            )
         self.model = model
         self._lock = threading.Lock()  # its members take turns in one network
 
@@ -44,7 +51,7 @@ class Served:
         """Score the records of a request.
 
         Args:
-            inputs: See above; `age` in years and `male` 0 or 1 where the model needs them.
+            inputs: See above.
             params: `fs` in Hz; what the model has learned from, if it is not given.
 
         Returns:
@@ -56,24 +63,20 @@ class Served:
         """
         from lvh.sources.record import unlabelled
 
-        unknown = sorted(set(inputs) - set(_FIELDS))
-        if unknown:
-            raise InputError(f"inputs: expected {', '.join(_FIELDS)}. Received: {unknown[0]!r:.80}")
-        given = {name: _numbers(name, value) for name, value in inputs.items()}
-        if "signal" not in given:
-            raise InputError("inputs.signal: expected mV. Received: none")
-        signal = given["signal"]
+        if set(inputs) != {"signal"}:
+            others = sorted(map(str, inputs))
+            raise InputError(f"inputs: expected signal. Received: {', '.join(others)!r:.80}")
+        signal = _numbers(inputs["signal"])
         n_leads = len(self.model.description.leads)
         if signal.shape[2] != n_leads or not signal.shape[0] or not signal.shape[1]:
             raise InputError(
                 f"inputs.signal: expected shape (records, samples, {n_leads}). "
                 f"Received: {signal.shape}"
             )
-        age, male = (self._of_each(name, given, len(signal)) for name in ("age", "male"))
-        fs = self._fs(params or {})
-        cohort = unlabelled(
-            "request", signal.astype(np.float32), fs, age.tolist(), (male > 0).tolist()
-        )
+        n, fs = len(signal), self._fs(params or {})
+        with np.errstate(over="ignore"):  # then it is not finite, which is told
+            mv = signal.astype(np.float32)
+        cohort = unlabelled("request", mv, fs, [np.nan] * n, [False] * n)
         with self._lock:
             scored = self.model.scored(cohort)
         low, high = scored.by_member.min(axis=1), scored.by_member.max(axis=1)
@@ -91,16 +94,6 @@ class Served:
             return self.answer(dict(model_input), params)
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
-
-    def _of_each(
-        self, name: str, given: Mapping[str, npt.NDArray[np.float64]], n: int
-    ) -> npt.NDArray[np.float64]:
-        if not self.model.description.needs_age_and_sex:
-            return np.full(n, np.nan if name == "age" else 0.0)
-        if name not in given or given[name].shape != (n,):
-            received = given[name].shape if name in given else "none"
-            raise InputError(f"inputs.{name}: expected one a record, {n}. Received: {received}")
-        return given[name]
 
     def _fs(self, params: Mapping[str, object]) -> float:
         fs = params.get("fs", self.model.description.fs)
@@ -138,8 +131,7 @@ def application(served: Served) -> "Starlette":
         if n_bytes > MAX_BODY_BYTES:
             return refused(413, f"expected at most {MAX_BODY_BYTES} bytes")
         try:
-            inputs, params = _parsed(bytes(body))
-            answers = await run_in_threadpool(served.answer, inputs, params)
+            answers = await run_in_threadpool(lambda: served.answer(*_parsed(bytes(body))))
         except InputError as error:
             return refused(422, str(error))
         return JSONResponse({"predictions": answers})
@@ -170,16 +162,16 @@ def _parsed(body: bytes) -> tuple[dict[str, object], dict[str, object]]:
     return found["inputs"], params
 
 
-def _numbers(name: str, value: object) -> npt.NDArray[np.float64]:
+def _numbers(value: object) -> npt.NDArray[np.float64]:
     try:
         found = np.asarray(value)  # a text stays one: nothing is opened by its name
     except ValueError:
         found = np.asarray(None)
-    if found.dtype.kind not in "biuf" or found.ndim != _FIELDS[name]:
-        raise InputError(f"inputs.{name}: expected numbers in {_FIELDS[name]} axes")
+    if found.dtype.kind not in "biuf" or found.ndim != _AXES:
+        raise InputError(f"inputs.signal: expected numbers in {_AXES} axes")
     found = found.astype(np.float64)
     if not np.isfinite(found).all():
-        raise InputError(f"inputs.{name}: expected finite numbers. Received: some that are not")
+        raise InputError("inputs.signal: expected finite numbers. Received: some that are not")
     return found
 
 
@@ -192,6 +184,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     given = _parser().parse_args(arguments)
     try:
+        if not 0 < given.port < 2**16:
+            raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {given.port}")
         with located(given.model, given.uri) as folder:
             served = _load_pyfunc(str(folder))
         say(f"{served.model.description.name} at http://{given.host}:{given.port}/invocations")

@@ -76,6 +76,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "chosen": (),
         "evidence": Evidence("kfold", 3, 1, {"model": {}}),
         "n_candidates": 1,
+        "chosen_by": "",
         "versions": {},
         "files": {},
     }

@@ -79,14 +79,14 @@ ROOMS = {
             "training",
         ),
     },
-    "kept": {"backends", "bounds", "cohort", "errors", "features", "files", "models"},
+    "kept": {"backends", "bounds", "cohort", "errors", "features", "files", "inner", "models"},
     "refit": {
         *("artifacts", "config", "crossval", "errors", "evaluation", "features", "fold_store"),
         *("identity", "kept", "metrics", "training"),
     },
     "select": {
-        *("cohort", "config", "console", "errors", "evaluation", "files", "kept", "refit"),
-        *("search", "tracking"),
+        *("cohort", "config", "console", "errors", "evaluation", "files", "identity", "kept"),
+        *("refit", "search", "tracking"),
     },
     "predict": {
         *("cohort", "console", "criteria", "errors", "features", "kept", "sources", "tracking"),

@@ -46,6 +46,7 @@ def test_a_record_of_ptb_xl_is_what_its_source_makes_of_it(ptbxl_root):
         (("<age>: 51", "<sex>: M"), 51, True),
         (("Age: 60",), None, False),
         (("Sex: M",), None, True),
+        (("Killip stage: 3", "Dosage: 50", "Sex: M"), None, True),
         ((), None, False),
     ],
 )

@@ -61,7 +61,7 @@ def test_what_is_kept_is_made_of_all_records(trained, tmp_path):
     features = prepared.features
     assert description.n_records == len(features.y) == 42
     assert description.n_positive == features.y.sum()
-    assert (description.seeds, description.epochs) == ((0, 1), None)
+    assert (description.seeds, description.epochs) == ((0,), None)  # no seed is asked for
     keep(tmp_path / "m", description, taught)
     found = load(tmp_path / "m").scored(prepared.cohort)
     from sklearn.linear_model import LogisticRegression
@@ -142,14 +142,15 @@ def swept(tmp_path_factory) -> Path:
 def test_the_best_of_a_sweep_becomes_the_champion_and_scores_a_record(swept, tmp_path, data_set):
     done = select("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept)
     assert done.code == 0, done.err
-    number = int(re.search(r"^best of 3 of study \S+: trial (\d)$", done.out, re.M)[1])
+    number = int(re.search(r"^best of 3 of study \S+ by ap: trial (\d)$", done.out, re.M)[1])
     ranks = json.loads((tmp_path / "m" / "model.json").read_text())
     assert ranks["n_candidates"] == 3
     assert ranks["model"]["C"] == [0.001, 0.1, 1][number]
     best = re.search(r"^Best: .*\(trial (\d)\)", _report(swept), re.M)[1]
     assert int(best) == number
     assert "registered as lvh, version 1: models:/lvh@champion" in done.out
-    assert "best of 3 by this very score" in (tmp_path / "m" / "README.md").read_text()
+    assert "seeds make no difference: one model is kept" in done.out
+    assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
     again = select("--seeds", "1", "--out", str(tmp_path / "n"), cwd=swept)
     assert "version 2" in again.out
 
@@ -186,7 +187,7 @@ def test_the_best_of_a_sweep_that_was_begun_anew_is_found_with_its_own_folds(swe
     assert again.code == 0, again.err
     done = select("--no-register", "--seeds", "1", "--out", str(tmp_path / "m"), cwd=swept)
     assert done.code == 0, done.err
-    assert re.search(r"^best of 3 of study \S+\.2: trial", done.out, re.M)
+    assert re.search(r"^best of 3 of study \S+\.2 by ap: trial", done.out, re.M)
 
 
 @pytest.mark.slow

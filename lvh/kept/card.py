@@ -2,7 +2,7 @@
 
 from lvh.kept.description import Description, Estimate
 
-_SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc", "brier")
+_SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
 
 def card(of: Description) -> str:
@@ -14,8 +14,10 @@ def card(of: Description) -> str:
 
 def _made(of: Description) -> list[str]:
     share = of.n_positive / of.n_records
-    members = f"{len(of.seeds)} of one kind, whose probabilities are averaged (seeds "
+    members = f"{len(of.seeds)}, whose probabilities are averaged (seeds "
     members += f"{', '.join(map(str, of.seeds))})"
+    if len(of.seeds) == 1:
+        members = "1; other seeds make no other" if of.epochs is None else "1"
     epochs = f", {of.epochs} epochs each" if of.epochs is not None else ""
     inputs = " x ".join(map(str, of.input_shape))
     needs = [
@@ -28,7 +30,7 @@ def _made(of: Description) -> list[str]:
         "|---|---|",
         f"| learned from | {of.data}: {of.n_records} records, {of.n_positive} with LVH "
         f"({share:.1%}){f'; **{of.note}**' if of.note else ''} |",
-        "| labels | diagnoses that were read from these very ECGs, not from imaging |",
+        f"| labels | {_labels(of)} |",
         f"| model | {of.model['name']}; members: {members}{epochs} |",
         *([f"| chosen | {'; '.join(chosen)} |"] if chosen else []),
         f"| inputs | {of.features['name']}, {inputs}, from {' '.join(of.leads)} |",
@@ -57,11 +59,17 @@ def _worth(of: Description) -> list[str]:
     return lines
 
 
+def _labels(of: Description) -> str:
+    if "generated" in of.note:
+        return "generated with the signals"
+    return "diagnoses that cardiologists read from these very ECGs, not from imaging"
+
+
 def _flattery(of: Description) -> str:
     if of.n_candidates > 1:
         return (
-            f"**It is the best of {of.n_candidates} by this very score, which flatters it**: the "
-            "sweep's report has a corrected one."
+            f"**It is the best of {of.n_candidates} by {of.chosen_by}, which flatters that score** "
+            "and those that go with it: the sweep's report has a corrected one."
         )
     return "If it was chosen among others by this score, the score flatters it."
 
@@ -79,7 +87,9 @@ def _limits(of: Description) -> list[str]:
         "**Limits.** The records of one data set, with a share of LVH that is not that of any "
         "other place: probabilities are not calibrated elsewhere. A label that was read from the "
         "ECG cannot say what an echocardiogram would. The range over members, which a prediction "
-        "shows, tells how much the seed matters; it says nothing of what few records leave open.",
+        "shows, tells how much the seed matters; it says nothing of what few records leave open. "
+        "A threshold that is not .5 was chosen for single models; an average of several may keep "
+        "more or fewer of the negatives.",
         "",
         f"Made with {', '.join(f'{name} {version}' for name, version in of.versions.items())}.",
     ]

@@ -87,7 +87,8 @@ class Description:
         epochs: Of the training; None where there are none.
         chosen: What each member chose among, if it chose.
         evidence: From the cross-validation.
-        n_candidates: Configurations that it was chosen from by that score, which flatters it then.
+        n_candidates: Configurations that it was chosen from by a score, which flatters it then.
+        chosen_by: That score; empty if a person chose.
         versions: Of what trained it.
         files: SHA-256 of each other file of the folder.
     """
@@ -110,11 +111,12 @@ class Description:
     fill: tuple[Annotated[float, Field(gt=-_LARGEST, lt=_LARGEST)], ...]
     threshold: Annotated[float, Field(ge=0, le=1)]
     threshold_origin: Text
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)]
     epochs: int | None
     chosen: tuple[Text, ...]
     evidence: Evidence
     n_candidates: int
+    chosen_by: Text
     versions: dict[Text, Text]
     files: dict[Text, Text]
 

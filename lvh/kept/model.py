@@ -14,22 +14,15 @@ from lvh.cohort import Cohort
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
+from lvh.kept.classifiers import MAX_BYTES, loaded
 from lvh.kept.description import Description, parsed
-from lvh.kept.members import (
-    MAX_BYTES,
-    Scores,
-    classifiers,
-    dumped,
-    networks,
-    of_classifiers,
-    suffix,
-)
+from lvh.kept.members import Scores, dumped, networks, of_classifiers, suffix
 from lvh.models import MODELS, Estimator
 
 DESCRIPTION = "model.json"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
 _MOST_SAMPLES = 100_000  # 20 times those of a record of LUDB
-_PLAUSIBLE_MV = (0.05, 30.0)  # peak to peak, median over leads; microvolts and ADC units are out
+_PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak, of each lead; microvolts and flat lines are out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +81,8 @@ class KeptModel:
             values[: len(fill)] = fill
             X = np.where(np.isnan(X), values, X)
         by_member = self.scores(X)
+        if not np.isfinite(by_member).all():
+            raise InputError(f"{cohort.name}: the model comes to no number for it")
         y_score = by_member.mean(axis=1)
         return Scored(
             features.records,
@@ -116,14 +111,14 @@ def check(description: Description, cohort: Cohort) -> None:
         )
     if not np.isfinite(cohort.signals).all():
         raise InputError(f"{cohort.name}: expected finite samples. Received: some that are not")
-    spans = np.median(np.ptp(cohort.signals, axis=1), axis=1)
     low, high = _PLAUSIBLE_MV
-    for record, span in zip(cohort.records, spans, strict=True):
-        if not low <= span <= high:
-            raise InputError(
-                f"{cohort.name}: record {record}: expected mV, so leads that span {low:g} to "
-                f"{high:g}. Received: a median of {span:g}. Is this another unit?"
-            )
+    for record, spans in zip(cohort.records, np.ptp(cohort.signals, axis=1), strict=True):
+        for lead, span in zip(cohort.leads, spans.tolist(), strict=True):
+            if not low <= span <= high:
+                raise InputError(
+                    f"{cohort.name}: record {record}: expected mV, so leads that span {low:g} to "
+                    f"{high:g}. Received: {span:g} in {lead}. Is this another unit?"
+                )
     if description.needs_delineation and not len(cohort.delineation.samples):
         raise InputError(
             f"{cohort.name}: features={description.features['name']} needs the fiducials of each "
@@ -200,7 +195,7 @@ def _scores(description: Description, files: Mapping[str, bytes]) -> Scores:
     _check_shape(description)
     if isinstance(model, Estimator):
         if members:
-            return classifiers(members, len(description.names))
+            return of_classifiers([loaded(data, len(description.names)) for data in members])
         nobody = np.zeros(0, dtype=np.str_)
         judge = model.build(settings, description.names, 0, nobody)  # has nothing to learn
         return of_classifiers([judge] * len(description.seeds))
@@ -219,6 +214,9 @@ def _check_shape(description: Description) -> None:
         "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= _MOST_SAMPLES,
         "mixed": len(shape) == 3 and min(shape) > 0 and shape[0] + shape[1] * shape[2] == n_names,
     }
+    n_filled = {"tabular": n_names, "signal": 0, "mixed": shape[0] if shape else 0}[kind]
+    if fits[kind] and len(description.fill) != n_filled:
+        raise InputError(f"fill: expected {n_filled} numbers. Received: {len(description.fill)}")
     if not fits[kind]:
         raise InputError(
             f"input_shape: expected that of {n_names} {kind} inputs. Received: {_shape(shape)}"

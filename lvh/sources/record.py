@@ -15,8 +15,9 @@ _UNITS = {"mv": 1.0, "uv": 1e-3, "\N{MICRO SIGN}v": 1e-3, "v": 1e3}
 _LUDB = "<diagnoses>:"
 _LUDB_UNITS_PER_MV = 1000.0
 _INVALID = -32768  # WFDB's mark for a sample that was not recorded
-_AGE = re.compile(r"<?age>?:\s*([0-9]{1,3})\b", re.IGNORECASE)
-_SEX = re.compile(r"<?sex>?:\s*(m|f|male|female)\b", re.IGNORECASE)
+_AGE = re.compile(r"(?<!\w)<?age>?:\s*([0-9]{1,3})\b", re.IGNORECASE)
+_SEX = re.compile(r"(?<!\w)<?sex>?:\s*(m|f|male|female)\b", re.IGNORECASE)
+_OLDEST = 130.0  # years; PTB-XL writes 300 for more than 89
 _LARGEST_RATIO = 1000
 _MOST_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
 
@@ -33,14 +34,17 @@ def read(
     Args:
         path: Of the header, with or without `.hea`.
         age: In years; None for what the header's comments say, NaN where they do not.
-        male: Likewise; False where they do not, and then `age` is NaN too, unless it is given.
+        male: Likewise; False where they do not, and then `age` is NaN too.
         fs: Sampling frequency to convert to, Hz, by a polyphase filter; None leaves it.
 
     Raises:
         InputError: A file is missing or malformed, a lead missing, flat or not recorded, or a unit
             is no voltage.
     """
-    path = path.with_name(path.name.removesuffix(".hea"))
+    name = path.name.removesuffix(".hea")
+    if not name or name.startswith("."):
+        raise InputError(f"{path}: expected the path of a header")
+    path = path.with_name(name)
     root = path.parent
     header = wfdb.read_header(root / f"{path.name}.hea", root)
     wfdb.check_leads(header)
@@ -48,6 +52,8 @@ def read(
     delineation = _delineation(path, root, header.n_samples)
     comments = [comment.strip() for comment in header.comments]
     known_age = float(_said(comments, _AGE) or "nan") if age is None else age
+    if known_age > _OLDEST:
+        raise InputError(f"{header.path}: expected an age to {_OLDEST:g}. Received: {known_age:g}")
     known_sex = _said(comments, _SEX)
     if male is None and not known_sex:
         known_age = float("nan")  # half of what a model needs is not enough for it

@@ -244,7 +244,7 @@ def tracked_run(
     if settings.name == "mlflow":
         database = embedded(settings)
         if database is not None:
-            _check_embedded(database)
+            check_embedded(database)
         known_by = key or RunKey(uuid4().hex)
         shown = {key: masked(one) if isinstance(one, str) else one for key, one in params.items()}
         opening = RunToOpen(
@@ -421,7 +421,7 @@ def check_path(database: Path) -> None:
         )
 
 
-def _check_embedded(database: Path) -> None:
+def check_embedded(database: Path) -> None:
     """Tell before training, not after it, that an embedded store cannot be used."""
     check_path(database)
     fault = write_fault(database.parent)

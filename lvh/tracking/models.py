@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
-from lvh.tracking import TrackingSettings, resolved_uri
+from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.environment import tell_mlflow
 
 tell_mlflow()
@@ -28,7 +28,7 @@ CONFIG = "config.yaml"
 LOADER = "lvh.serve"
 """The module by which MLflow loads a kept model."""
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_MODEL_URI = re.compile(r"(models|runs):/[\w@.:/ -]+")
+_MODEL_URI = re.compile(r"models:/[\w. -]+(@[\w.-]+|/[0-9]+)|runs:/[0-9a-f]{32}/[\w./-]+")
 
 
 class Registered(NamedTuple):
@@ -60,7 +60,7 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
     """
     with TemporaryDirectory() as folder:
         with _faults_told(settings, f"run {run_id}"):
-            client = MlflowClient(tracking_uri=resolved_uri(settings))
+            client = MlflowClient(tracking_uri=_store(settings, to_read=True))
             path = Path(client.download_artifacts(run_id, CONFIG, folder))
         yield path
 
@@ -75,11 +75,11 @@ def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
     """
     with TemporaryDirectory() as folder:
         with _faults_told(settings, uri):
-            store = resolved_uri(settings)
+            store = _store(settings, to_read=True)
             mlflow.set_tracking_uri(store)
             mlflow.set_registry_uri(store)
             found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-            flavor = mlflow.models.Model.load(str(found)).flavors.get("python_function", {})
+            flavor = _flavor(found)
             if flavor.get("loader_module") != LOADER:
                 raise InputError(
                     f"{uri}: expected a model that lvh.select has kept. Received: another"
@@ -98,7 +98,7 @@ def register(
     run_name: str,
     signals: tuple[int, int],
     fs: float,
-    needs_age_and_sex: bool,
+    versions: Mapping[str, str],
     example: Mapping[str, npt.NDArray[np.float64]] | None,
 ) -> Registered:
     """Log a kept model as MLflow's, and give the alias to its version.
@@ -111,7 +111,7 @@ def register(
         run_name: Of the run that has it.
         signals: Number of samples and leads of a record.
         fs: Of the records, Hz.
-        needs_age_and_sex: Whether a request must have them.
+        versions: Of the packages that trained it.
         example: Of a request; None for a model that no request can ask, for want of fiducials.
 
     Raises:
@@ -122,15 +122,16 @@ def register(
 
     numbers = np.dtype(np.float64)
     inputs: list[ColSpec | TensorSpec] = [TensorSpec(numbers, (-1, *signals), "signal")]
-    if needs_age_and_sex:
-        inputs += [TensorSpec(numbers, (-1,), "age"), TensorSpec(numbers, (-1,), "male")]
     signature = ModelSignature(
         inputs=Schema(inputs), params=ParamSchema([ParamSpec("fs", DataType.double, fs)])
     )
     with _faults_told(settings, name):
-        store = resolved_uri(settings)
+        store, database = _store(settings, to_read=False), embedded(settings)
         mlflow.set_tracking_uri(store)
         mlflow.set_registry_uri(store)
+        if mlflow.get_experiment_by_name(settings.experiment) is None:
+            location = None if database is None else (database.parent / "mlartifacts").as_uri()
+            mlflow.create_experiment(settings.experiment, artifact_location=location)
         mlflow.set_experiment(settings.experiment)
         with (
             mlflow.start_run(run_name=run_name, tags={"level": "model"}),
@@ -142,13 +143,38 @@ def register(
                 data_path=str(folder),
                 signature=signature,
                 input_example=None if example is None else dict(example),
-                pip_requirements=["lvh"],
+                pip_requirements=_requirements(versions),
                 registered_model_name=name,
             )
         client = MlflowClient(tracking_uri=store, registry_uri=store)
         version = str(logged.registered_model_version)
         client.set_registered_model_alias(name, alias, version)
     return Registered(name, version, alias, f"models:/{name}@{alias}")
+
+
+def _store(settings: TrackingSettings, *, to_read: bool) -> str:
+    """Return the address of a store, which looking never makes."""
+    database = embedded(settings)
+    if database is not None:
+        if to_read and not database.is_file():
+            raise InputError(f"--uri: expected a store of MLflow. Received: {database}, not there")
+        check_embedded(database)
+    return resolved_uri(settings)
+
+
+def _flavor(folder: Path) -> Mapping[str, object]:
+    """Return what MLflow's own file says of how a model is loaded; nothing if it says nothing."""
+    try:
+        flavor = mlflow.models.Model.load(str(folder)).flavors["python_function"]
+        return flavor if isinstance(flavor, dict) else {}
+    except Exception:  # of an altered file, whatever it makes MLflow do
+        return {}
+
+
+def _requirements(versions: Mapping[str, str]) -> list[str]:
+    """Return what serving needs beside this package, which no index has under its name."""
+    own = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow")
+    return [f"{name}=={versions[name]}" for name in own if name in versions]
 
 
 @contextmanager

@@ -279,8 +279,10 @@ def test_42_skops_is_told_which_types_there_may_be(forest, tmp_path):
     from skops.io import dumps
 
     folder = copied(forest, tmp_path / "m")
-    replaced(folder, "member-1.skops", dumps(FunctionTransformer(os.system)))
-    assert "expected a classifier of ours. Received: posix.system" in refusal(folder)
+    for callee in (os.system, np.exp):  # skops itself trusts the second
+        replaced(folder, "member-1.skops", dumps(FunctionTransformer(callee)))
+        assert "FunctionTransformer" in refusal(folder)
+    assert "expected a classifier of ours. Received: " in refusal(folder)
     replaced(folder, "member-1.skops", dumps(np.arange(3)))
     assert "expected a classifier" in refusal(folder)
 
@@ -343,6 +345,70 @@ def test_trees_that_lead_astray_are_refused(child, forest, tmp_path):
     children[np.flatnonzero(children > 0)[0]] = child
     replaced(folder, "member-1.skops", dumps(model))
     assert "lead nowhere or back" in refusal(folder)
+
+
+def test_machines_whose_parts_do_not_fit_are_refused(cohort, tmp_path):
+    """Libsvm would read and write beyond its arrays."""
+    from skops.io import dumps, get_untrusted_types, loads
+
+    kept(tmp_path / "m", settings("svm", "voltage"), cohort, 1)
+    data = (tmp_path / "m" / "member-1.skops").read_bytes()
+    assert b"lvh.inner" not in data  # nor the names of the subjects it has learned from
+
+    def machine_of(model):
+        return model.calibrated_classifiers_[0].estimator[-1]
+
+    for name, change in {
+        "_n_support": lambda one: one + np.array([10**8, -(10**8)], one.dtype),
+        "_dual_coef_": lambda one: one[:, :3],
+        "support_vectors_": lambda one: one[:, :3].copy(),
+        "classes_": lambda one: np.array([0, 1, 2]),
+    }.items():
+        model = loads(data, trusted=get_untrusted_types(data=data))
+        machine = machine_of(model)
+        setattr(machine, name, change(getattr(machine, name)))
+        replaced(tmp_path / "m", "member-1.skops", dumps(model))
+        assert "parts that do not fit" in refusal(tmp_path / "m")
+
+
+def test_a_tree_without_nodes_is_refused(cohort, tmp_path):
+    from skops.io import dumps, get_untrusted_types, loads
+
+    kept(tmp_path / "m", settings("boosting", "voltage"), cohort, 1)
+    data = (tmp_path / "m" / "member-1.skops").read_bytes()
+    model = loads(data, trusted=get_untrusted_types(data=data))
+    model._predictors[0][0].nodes = model._predictors[0][0].nodes[:0]
+    replaced(tmp_path / "m", "member-1.skops", dumps(model))
+    assert "parts that do not fit" in refusal(tmp_path / "m")
+
+
+def test_what_unpacks_to_more_than_there_may_be_is_refused(forest, network, tmp_path, monkeypatch):
+    from lvh.kept import classifiers, members
+
+    monkeypatch.setattr(classifiers, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(members, "MAX_BYTES", 10_000)
+    for folder, name in ((forest, "forest"), (network, "network")):
+        assert "at most 10000 bytes when unpacked" in refusal(copied(folder, tmp_path / name))
+
+
+def test_looking_for_a_model_makes_no_store(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["any"]) == 2
+    assert "expected a store of MLflow" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_are_shown_as_they_are_and_are_no_markup(network, data_set, cohort, capsys):
+    """A path is whatever somebody calls it."""
+    odd = data_set / "data" / "[red]x["
+    odd.mkdir()
+    for path in (data_set / "data").glob(f"{cohort.records[0]}.*"):
+        (odd / path.name).write_bytes(path.read_bytes())
+    assert main([str(odd / cohort.records[0]), "--model", str(network)]) == 0
+    assert "[red]x[" in capsys.readouterr().out.replace("\n", "").replace(" ", "")
+    for given in (".", "/", ".hea"):
+        assert main([given, "--model", str(network)]) == 2
+        assert "expected the path of a header" in capsys.readouterr().err
 
 
 # ---- 44: a record of another kind

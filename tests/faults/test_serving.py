@@ -126,7 +126,7 @@ def planted(signal: list, value: object) -> list:
         (lambda s: {"inputs": {"signal": "/etc/passwd"}}, "inputs.signal: expected numbers"),
         (lambda s: {"inputs": {"signal": {"path": "/etc/passwd"}}}, "inputs.signal: expected"),
         (lambda s: {"inputs": {"signal": [[["/etc/passwd"] * 12]]}}, "inputs.signal: expected"),
-        (lambda s: {"inputs": {"signal": s, "path": "/etc/passwd"}}, "Received: 'path'"),
+        (lambda s: {"inputs": {"signal": s, "path": "/etc/passwd"}}, "Received: 'path, signal'"),
         (lambda s: {"inputs": {"signal": s[0]}}, "inputs.signal: expected numbers in 3 axes"),
         (lambda s: {"inputs": {"signal": []}}, "inputs.signal: expected"),
         (lambda s: {"inputs": {"signal": [[]]}}, "inputs.signal: expected"),
@@ -142,7 +142,14 @@ def planted(signal: list, value: object) -> list:
             lambda s: {"inputs": {"signal": [[[1000 * v for v in row] for row in s[0]]]}},
             "Is this another unit?",
         ),
-        (lambda s: {"inputs": {}}, "inputs.signal: expected mV. Received: none"),
+        (lambda s: {"inputs": {}}, "inputs: expected signal. Received: "),
+        (lambda s: {"inputs": {"signal": planted(s, 3e38)}}, "Is this another unit?"),
+        (lambda s: {"inputs": {"signal": planted(s, 1e300)}}, "expected finite samples"),
+        (lambda s: {"inputs": {"signal": [[[*row[:5], *[0] * 7] for row in s[0]]]}}, "0 in avf"),
+        (
+            lambda s: {"inputs": {"signal": [[[1000 * row[0], *row[1:]] for row in s[0]]]}},
+            "Is this another unit?",
+        ),
         (lambda s: {"inputs": 3}, "body: expected"),
         (lambda s: [1], "body: expected"),
         (lambda s: b"", "body: expected JSON"),
@@ -188,19 +195,20 @@ def test_45_many_at_once_get_each_its_own_answer(served, cohort):
         assert list(pool.map(served.post, bodies)) == one_by_one
 
 
-def test_45_a_model_that_needs_fiducials_says_so(tmp_path, cohort, signal_of_one):
-    from lvh.errors import InputError
-    from lvh.serve import Served as Answering
+def test_45_a_model_that_needs_fiducials_is_not_served(tmp_path, cohort, capsys):
+    from lvh.serve import main
 
     kept(tmp_path / "m", settings("dnn", "ntp"), cohort)
-    answering = Answering(load(tmp_path / "m"))
-    with pytest.raises(InputError, match=r"inputs\.age: expected one a record, 1"):
-        answering.answer({"signal": signal_of_one})
-    with pytest.raises(InputError, match="features=ntp needs the fiducials"):
-        answering.answer({"signal": signal_of_one, "age": [50], "male": [1]})
+    assert main(["--model", str(tmp_path / "m")]) == 2
+    assert "expected one that needs signals alone" in capsys.readouterr().err
+    assert main(["--model", str(tmp_path / "m"), "--port", "99999"]) == 2
+    assert "--port: expected 1 to 65535. Received: 99999" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("given", ["absent", "models:/none@champion", "http://x/y", "models:/a$b"])
+@pytest.mark.parametrize(
+    "given",
+    ["absent", "models:/none@champion", "http://x/y", "models:/a$b", "models:/", "runs:/zz"],
+)
 def test_45_a_model_that_is_not_there_is_told_in_a_line(given, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "lvh.serve", "--model", given],
