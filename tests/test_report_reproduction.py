@@ -108,6 +108,12 @@ def test_the_prose_says_what_the_file_holds():
     ]
     shown = f"about {gains[0]} higher at 60 epochs, {gains[1]} at 100 and {gains[2]} at 200"
     assert shown in told
+
+    def one(cohort: str, name: str, n: int, protocol: str) -> str:
+        """Return the mean of the only seed."""
+        (row,) = chosen(rows, name, protocol, cohort, n)
+        return short(row.mean, 3)
+
     networks = ("cnn_k250_s125", "cnn_k250_s50")
     assert f"Honestly it scores {of_both(rows, networks, 'honest')} (stride 125 and 50;" in told
     assert f"Under both leaks it comes to {of_both(rows, networks, both)} (the report:" in told
@@ -116,6 +122,26 @@ def test_the_prose_says_what_the_file_holds():
     for name, before in zip(networks, ("but late: ", "do not climb: "), strict=True):
         folds = medians(chosen(rows, name, both, "ludb", 60))
         assert f"{before}{' '.join(map(short, folds))}." in told
+    few = (("cnn_k250_s10", 15), ("cnn_k250_s5", 5), ("cnn_k400_s5", 3), ("cnn_k500_s5", 3))
+    at_once = [one("ludb", *each, "honest") for each in few]
+    assert (
+        f"honestly {at_once[0]} (stride 10, 15 epochs), and at stride 5 {at_once[1]}, "
+        f"{at_once[2]} and {at_once[3]} (kernels"
+    ) in told
+    leaking = [one("ludb", *each, both) for each in few]
+    assert f"both leaks {leaking[0]}, {leaking[1]}, {leaking[2]} and {leaking[3]}. That" in told
+    for name, n in few:
+        means_of = [float(one("ludb", name, n, each)) for each in PROTOCOLS]
+        assert means_of[0] == min(means_of)  # the honest one
+    held_out = [one("ludb", "cnn_holdout", 20, each) for each in ("honest", "best_on_scored")]
+    assert f"comes to {held_out[0]} in 20 epochs and to {held_out[1]} under" in told
+    null = [one("null", "cnn_k250_s125", 60, each) for each in PROTOCOLS]
+    assert (
+        f"scores {null[0]} honestly, {null[1]} `carried`, {null[2]} under `best_on_scored` and "
+        f"{null[3]} under both"
+    ) in told
+    folds = medians(chosen(rows, "cnn_k250_s125", both, "null", 60))
+    assert f"the report's shape: {' '.join(map(short, folds))}. Its folds" in told
 
 
 def of_both(rows: list, names: tuple[str, ...], protocol: str) -> str:
