@@ -228,7 +228,7 @@ def with_sums(root: Path) -> Path:
 
 
 def of_ptbxl(root: str | None) -> list:
-    given = SimpleNamespace(data=PtbxlSettings("ptbxl", root, 500, "drop"))
+    given = SimpleNamespace(external=None, data=PtbxlSettings("ptbxl", root, 500, "drop"))
     return list(data.data(given))
 
 

@@ -52,7 +52,7 @@ def settings_of(tmp_path, monkeypatch):
 def clear() -> None:
     for cached in (evaluation._program, evaluation._prepared, evaluation._cohort):
         cached.cache_clear()
-    evaluation._baselines.cache_clear()
+    evaluation.baselines.cache_clear()
 
 
 def trained(settings, folder: Path) -> list:

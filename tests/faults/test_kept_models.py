@@ -35,6 +35,18 @@ class Touches:
         return Path.touch, (self.path,)
 
 
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch):
+    """MLflow keeps the address of a store in a variable, where the next test would find it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    yield
+    import mlflow
+
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory, cohort) -> Path:
     folder = tmp_path_factory.mktemp("network") / "m"
