@@ -168,6 +168,11 @@ def external_split(
     Raises:
         InputError: One class only, in either part.
     """
+    if not 0 < n_own < len(y):
+        raise InputError(
+            "external: expected usable records of both sources. Received: "
+            f"{n_own} that are learned from and {len(y) - n_own} that are scored"
+        )
     own, scored = np.arange(n_own), np.arange(n_own, len(y))
     subject_of, _ = by_subject(y[own], subjects[own])
     learned = np.arange(subject_of.max() + 1)

@@ -28,6 +28,7 @@ from lvh.study import Objective, Plain, StudyResult
 from lvh.tracking import RunKey, Tracked, tracked_run, warm_up
 from lvh.worker import Compose, Work
 
+_RECORDS = ("data", "external")  # groups that decide which records there are
 _DEFAULT_TRIALS = 50
 _TRIED = 1000
 """Points that are looked at to find a valid one."""
@@ -151,7 +152,7 @@ def _described(sweep: Sweep, settings: RunSettings, prepared: Prepared) -> Descr
         )
     n_trials = search.n_trials or (int(n_points) if sampler == "grid" else _DEFAULT_TRIALS)
     stops = search.race or search.pruner != "none"
-    if stops and any(_group(name) in ("cv", "data") for name in sweep.space):
+    if stops and any(_group(name) in ("cv", *_RECORDS) for name in sweep.space):
         raise InputError(
             "search.race and search.pruner compare trials fold by fold: they cannot be used "
             "where folds or data are swept"
@@ -213,11 +214,11 @@ def _options(sweep: Sweep, point: Point, settings: RunSettings) -> list[object]:
                 data.append(repr(value))
                 continue
             found.append(repr(_decision(other)))
-            data.append(repr(other.data))
+            data.append(repr((other.data, other.external)))
         if len(found) > 1 and len(set(zip(found, data, strict=True))) == 1:
             raise InputError(
-                f"{name}: expected something that makes a difference to a run, of data, features, "
-                "model, cv, train or seed. Its values here make none"
+                f"{name}: expected something that makes a difference to a run, of data, external, "
+                "features, model, cv, train or seed. Its values here make none"
             )
         decisions.append(found)
     return decisions
@@ -237,7 +238,7 @@ def _group(name: str) -> str:
 def _fingerprints(sweep: Sweep, prepared: Prepared) -> list[str]:
     """Return the fingerprint of every cohort that is swept."""
     found = [prepared.cohort.fingerprint]
-    swept = {name: one for name, one in sweep.space.items() if _group(name) == "data"}
+    swept = {name: one for name, one in sweep.space.items() if _group(name) in _RECORDS}
     if swept and size(swept) < float("inf"):
         others = {name: _at(one, 0.0) for name, one in sweep.space.items() if name not in swept}
         for point in points(swept):

@@ -1,9 +1,11 @@
 """Learned on one data set, scored on another: nobody is in both, and nothing leaks back."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import command
 from hydra import compose, initialize_config_dir
 
 from lvh.cohort import EXTERNAL, joined
@@ -142,6 +144,27 @@ def test_one_class_in_either_part_is_refused(cohort):
         external_split(y, subjects, 4, cv)
     with pytest.raises(InputError, match=r"data: expected both classes. Received: 1 records, 0"):
         external_split(y, subjects, 1, cv)
+    for n_own in (0, 6):
+        with pytest.raises(InputError, match="expected usable records of both sources"):
+            external_split(y, subjects, n_own, cv)
+
+
+def test_trials_on_different_records_are_not_compared_fold_by_fold(tmp_path, monkeypatch):
+    done = command("-m", *TWO, "external.seed=7,8", "search.race=true", cwd=tmp_path)
+    assert done.code == 2
+    assert "cannot be used where folds or data are swept" in done.err
+
+
+@pytest.mark.slow
+def test_a_sweep_over_what_is_scored_has_a_study_of_its_own(tmp_path):
+    given = ("-m", *TWO, "model=logistic", "features=voltage", "tracking=off")
+    studies = []
+    for seeds in ("7,8", "7,9"):
+        done = command(*given, f"external.seed={seeds}", cwd=tmp_path)
+        assert done.code == 0, done.err
+        studies.append(re.search(r"^study (\S+)", done.out, re.M)[1])
+    assert studies[0] != studies[1]
+    assert "1 folds trained now" in done.out  # that of seed 7 was known
 
 
 def test_it_has_its_own_name_params_and_folds():
