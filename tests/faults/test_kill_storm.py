@@ -5,17 +5,20 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 FOLDER = Path(__file__).resolve().parents[2] / "experiments/reliability"
 
 
-def test_a_sweep_shot_five_times_ends_as_an_undisturbed_one(monkeypatch, tmp_path):
+@pytest.mark.parametrize("n_kills", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_sweep_that_is_shot_ends_as_an_undisturbed_one(n_kills, monkeypatch, tmp_path):
     """The end of each sweep is looked at by the script itself; it raises."""
     monkeypatch.syspath_prepend(str(FOLDER))
     storm = __import__("kill_storm").storm
     monkeypatch.delitem(sys.modules, "kill_storm")
-    kills = list(storm(tmp_path, 5, seed=1))
-    assert len(kills) == 5
-    assert [kill.faults for kill in kills] == [""] * 5
+    kills = list(storm(tmp_path, n_kills, seed=1))
+    assert len(kills) == n_kills
+    assert {kill.faults for kill in kills} == {""}
 
 
 def test_what_is_told_of_fifty_kills_is_what_was_written_of_them():
