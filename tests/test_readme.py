@@ -149,6 +149,18 @@ def test_the_best_honest_scores_are_those_of_the_files():
         accuracy, ap = mean("chosen", of, "accuracy"), mean("chosen", of, "ap")
         assert re.search(rf"{label} \| {accuracy} \| {ap} \|", README)
     assert f"mean ap {mean('chosen', 'model', 'ap')} where its dense network" in told
+    best = [mean("average_morphology", "model", one) for one in ("accuracy", "ap")]
+    assert (
+        f"`experiment=best_honest`](experiments/best_honest/README.md) | {' | '.join(best)} |"
+        in README
+    )
+    nested = [mean("chosen_morphology", "model", one) for one in ("accuracy", "ap")]
+    assert (
+        f"averaged, accuracy {' and ap '.join(best)}; chosen inside, so nested, "
+        f"{' and '.join(nested)}."
+    ) in told
+    assert best[0] == "0.876"
+    assert min(float(best[1]), float(nested[1])) >= 0.95
     decades = scores(folder / "decades_scores.csv")
     first, second = (float(decades[None, "model", one]["mean"]) for one in ("accuracy", "ap"))
     assert f"gave accuracy {first:.3f} and ap {second:.3f}" in told

@@ -34,14 +34,23 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "chosen": Run("chosen inside, 7 x 5", ("experiment=best_honest",)),
-    "chosen_report": Run(
-        "chosen inside, the report's folds", ("experiment=best_honest", "cv=kfold")
-    ),
+    "chosen": Run("chosen inside, 7 x 5", ("model=chosen", *_REPEATED)),
+    "chosen_report": Run("chosen inside, the report's folds", ("model=chosen", "features=voltage")),
     "svm": Run("RBF machine, C = 1, 7 x 5", ("model=svm", *_REPEATED)),
     "average": Run("three kinds averaged, 7 x 5", ("model=average", *_REPEATED)),
     "average_report": Run(
         "three kinds averaged, the report's folds", ("model=average", "features=voltage")
+    ),
+    "average_morphology": Run(
+        "three kinds averaged, more inputs, 7 x 5",
+        ("experiment=best_honest",),
+    ),
+    "average_morphology_report": Run(
+        "three kinds averaged, more inputs, the report's folds",
+        ("experiment=best_honest", "cv=kfold"),
+    ),
+    "chosen_morphology": Run(
+        "chosen inside, more inputs, 7 x 5", ("experiment=best_honest", "model=chosen")
     ),
     "threshold": Run(
         "RBF machine, threshold for 90 % specificity chosen inside, 7 x 5",
@@ -65,8 +74,8 @@ def main() -> None:
         keep(HERE / "results.csv", name, folder / "folds.csv")
         keep(HERE / "scores.csv", name, folder / "scores.csv")
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
-    if (OUTPUTS / "chosen/summary.png").exists():
-        shutil.copy(OUTPUTS / "chosen/summary.png", HERE)
+    if (OUTPUTS / "average_morphology/summary.png").exists():
+        shutil.copy(OUTPUTS / "average_morphology/summary.png", HERE)
     scores = read(HERE / "scores.csv")
     draw(scores)
     write_table(scores)

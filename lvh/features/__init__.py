@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.cohort import Cohort
-from lvh.features import beat, fusion, ntp, raw, voltage
+from lvh.features import beat, fusion, morphology, ntp, raw, voltage
 from lvh.features.base import FeatureSet, Kind, filled
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "filled"]
@@ -23,6 +23,7 @@ FORMS = {
     "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular"),
     "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular"),
+    "morphology": Form(morphology.MorphologySettings, morphology.extract, "tabular"),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
     "fusion": Form(fusion.FusionSettings, fusion.extract, "mixed"),
 }

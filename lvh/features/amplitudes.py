@@ -77,7 +77,7 @@ def _complexes(signal: Floats, symbols: str, samples: Samples, fs: float) -> Flo
     found = []
     for start in starts(symbols, "(N)"):
         onset, offset = samples[start], samples[start + 2]
-        qrs = signal[onset : offset + 1] - _level(signal, onset, fs)
+        qrs = signal[onset : offset + 1] - level(signal, onset, fs)
         q, r, s, r_at = waves_of(qrs)
         found.append((q, r, s, (offset - onset) / fs, r_at / fs))
     return np.median(found, axis=0) if found else np.full(5, np.nan)
@@ -85,7 +85,7 @@ def _complexes(signal: Floats, symbols: str, samples: Samples, fs: float) -> Flo
 
 def _t_peak(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
     found = [
-        signal[samples[start + 4]] - _level(signal, samples[start], fs)
+        signal[samples[start + 4]] - level(signal, samples[start], fs)
         for start in starts(symbols, "(N)(t)")
     ]
     return float(np.median(found)) if found else float("nan")
@@ -99,13 +99,14 @@ def _end_of_p(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floa
     found = []
     for start in starts(symbols, "(p)"):
         onset, offset = samples[start], samples[start + 2]
-        p = signal[onset : offset + 1] - _level(signal, onset, fs)
+        p = signal[onset : offset + 1] - level(signal, onset, fs)
         end = p[p.argmax() :]
         found.append((_depth(end), np.count_nonzero(end < 0) / fs))
     return np.median(found, axis=0) if found else np.full(2, np.nan)
 
 
-def _level(signal: Floats, onset: int, fs: float) -> float:
+def level(signal: Floats, onset: int, fs: float) -> float:
+    """Return the baseline at an onset of QRS, in mV; see `measurements`."""
     n_samples = round(_LEVEL_S * fs)
     return float(signal[max(onset + 1 - n_samples, 0) : onset + 1].mean())
 

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 
 from lvh.cohort import Cohort
-from lvh.criteria import CRITERIA
-from lvh.features.amplitudes import measurements
+from lvh.criteria import CRITERIA, Measurements
+from lvh.features.amplitudes import Floats, measurements
 from lvh.features.base import FeatureSet, Fill, feature_set
 
 WAVES = ("Q", "R", "S", "T", "QRS")
@@ -39,6 +39,19 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
         InputError: No record is left.
     """
     found = measurements(cohort)
+    names, X = voltages(cohort, found)
+    return feature_set(
+        cohort,
+        "tabular",
+        X.astype(np.float32),
+        names,
+        fill=settings.missing,
+        dropped=dropped(found),
+    )
+
+
+def voltages(cohort: Cohort, found: Measurements) -> tuple[tuple[str, ...], Floats]:
+    """Return the names of the inputs, and all of them, shape (n_records, n_inputs)."""
     waves = np.stack([found.q, found.r, found.s, found.t, found.qrs], axis=2)
     X = np.column_stack(
         [
@@ -56,12 +69,10 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
         "qrs_duration",
         *CRITERIA,
     )
+    return names, X
+
+
+def dropped(found: Measurements) -> dict[int, str]:
+    """Return the positions of records that cannot be used, each with the reason."""
     without = np.flatnonzero(np.isnan(found.qrs).all(axis=1))
-    return feature_set(
-        cohort,
-        "tabular",
-        X.astype(np.float32),
-        names,
-        fill=settings.missing,
-        dropped={int(record): "no complete (N) in any lead" for record in without},
-    )
+    return {int(record): "no complete (N) in any lead" for record in without}

@@ -1,0 +1,172 @@
+"""`morphology`: the measured inputs of `voltage`, and what of the ECG they leave out."""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lvh.cohort import Cohort
+from lvh.criteria import qrs_axis
+from lvh.features.amplitudes import Floats, Samples, level, measurements
+from lvh.features.base import FeatureSet, Fill, feature_set
+from lvh.features.delineated import starts
+from lvh.features.voltage import dropped, voltages
+
+_AFTER_J_S = 0.06
+_KORS_LEADS = ("i", "ii", "v1", "v2", "v3", "v4", "v5", "v6")
+_KORS = np.array(
+    [
+        [0.38, -0.07, -0.13, 0.05, -0.01, 0.14, 0.06, 0.54],
+        [-0.07, 0.93, 0.06, -0.02, -0.05, 0.06, -0.17, 0.13],
+        [0.11, -0.23, -0.43, -0.06, -0.14, -0.20, -0.11, 0.31],
+    ]
+)
+"""From eight leads to x, y and z, by regression: Kors et al., Eur Heart J 11, 1990."""
+_TIMES = ("rr", "pr", "p_duration", "qt")
+_SPATIAL = ("qrs_area", "t_area", "qrs_t_angle")
+
+
+@dataclass(frozen=True, slots=True)
+class MorphologySettings:
+    """Settings of the measured input.
+
+    Attributes:
+        missing: As `lvh.features.voltage.VoltageSettings`.
+    """
+
+    name: Literal["morphology"]
+    missing: Fill
+
+
+def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
+    """Return the 71 inputs of `voltage` and 34 more for 12 leads.
+
+    These are, in this order: lead by lead the ST level 0.06 s after the end of QRS, in mV, and
+    the time from its onset to the peak of R, in s; the interval between beats, the PR interval,
+    the duration of P and the QT interval, in s, each the median of all leads; the product of
+    depth and duration of the end of P in v1, in mV s; sine and cosine of the frontal axis of
+    QRS; the areas of QRS and of T in space, in mV s, and the angle between them as a share of 180
+    degrees. A value that needs a missing wave is NaN. Records as in `voltage`.
+
+    Raises:
+        InputError: No record is left.
+    """
+    found = measurements(cohort)
+    names, inputs = voltages(cohort, found)
+    st, times, areas = _measured(cohort)
+    axis = np.radians(qrs_axis(found))
+    X = np.column_stack(
+        [
+            inputs,
+            np.stack([st, found.r_time], axis=2).reshape(len(st), -1),
+            times,
+            found.p_depth * found.p_time,
+            np.sin(axis),
+            np.cos(axis),
+            *_spatial(cohort, areas),
+        ]
+    )
+    more = (
+        *(f"{lead}_{what}" for lead in cohort.leads for what in ("ST", "R_time")),
+        *_TIMES,
+        "v1_p_terminal_force",
+        "qrs_axis_sin",
+        "qrs_axis_cos",
+        *_SPATIAL,
+    )
+    return feature_set(
+        cohort,
+        "tabular",
+        X.astype(np.float32),
+        (*names, *more),
+        fill=settings.missing,
+        dropped=dropped(found),
+    )
+
+
+def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
+    """Return ST levels, intervals and areas, each a median over the beats of a lead.
+
+    Returns:
+        ST of shape (n_records, n_leads), mV; `_TIMES` of shape (n_records, 4), s, as medians over
+        leads; areas of QRS and T of shape (n_records, n_leads, 2), mV s.
+    """
+    shape = (len(cohort.records), len(cohort.leads))
+    st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
+    times = np.full((*shape, len(_TIMES)), np.nan)
+    for record in range(shape[0]):
+        for lead in range(shape[1]):
+            symbols, samples = cohort.delineation.lead(record, lead)
+            signal = cohort.signals[record, :, lead].astype(np.float64)
+            st[record, lead] = _st(signal, symbols, samples, cohort.fs)
+            times[record, lead] = _times(symbols, samples, cohort.fs)
+            areas[record, lead] = [
+                _area(signal, symbols, samples, cohort.fs, pattern, at)
+                for pattern, at in (("(N)", 0), ("(N)(t)", 3))
+            ]
+    return st, _over_leads(times), areas
+
+
+def _st(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
+    at = starts(symbols, "(N)")
+    onsets, ends = samples[at], samples[at + 2] + round(_AFTER_J_S * fs)
+    return _middle(
+        signal[end] - level(signal, onset, fs)
+        for onset, end in zip(onsets, ends, strict=True)
+        if end < len(signal)
+    )
+
+
+def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
+    peaks = samples[starts(symbols, "(N)") + 1]
+    p_before, p, qt = (starts(symbols, pattern) for pattern in ("(p)(N)", "(p)", "(N)(t)"))
+    spans = (
+        np.diff(peaks),
+        samples[p_before + 3] - samples[p_before],
+        samples[p + 2] - samples[p],
+        samples[qt + 5] - samples[qt],
+    )
+    return [_middle(span / fs) for span in spans]
+
+
+def _area(
+    signal: Floats, symbols: str, samples: Samples, fs: float, pattern: str, at: int
+) -> float:
+    """Return the area of one wave above the level at the onset of QRS, mV s.
+
+    Args:
+        signal: Of the lead, mV.
+        symbols: Of its annotations.
+        samples: Of these.
+        fs: Hz.
+        pattern: Begins with `(N)`, whose onset has the level.
+        at: Where the wave begins in it.
+    """
+    return _middle(
+        float(np.sum(signal[samples[start + at] : samples[start + at + 2] + 1] - base)) / fs
+        for start in starts(symbols, pattern)
+        for base in (level(signal, samples[start], fs),)
+    )
+
+
+def _spatial(cohort: Cohort, areas: Floats) -> tuple[Floats, ...]:
+    """Return `_SPATIAL` of every record, from the areas of its leads."""
+    order = [cohort.leads.index(lead) for lead in _KORS_LEADS]
+    qrs, t = (areas[:, order, wave] @ _KORS.T for wave in (0, 1))
+    qrs_area, t_area = (np.linalg.norm(vector, axis=1) for vector in (qrs, t))
+    with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
+        cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
+    return qrs_area, t_area, np.arccos(np.clip(cosine, -1, 1)) / np.pi
+
+
+def _middle(values: Iterable[float]) -> float:
+    found = list(values)
+    return float(np.median(found)) if found else float("nan")
+
+
+def _over_leads(values: Floats) -> Floats:
+    """Return the median over the second axis of what is known; NaN where nothing is."""
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        return np.asarray(np.nanmedian(values, axis=1))
