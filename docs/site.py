@@ -31,7 +31,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def tour(readme: str) -> str:
-    """Turn links of the README into those of the site."""
+    """Turn title and links of the README into those of the site."""
+    readme = re.sub(r"\A# .*", "# The whole tour", readme)
     readme = re.sub(r"\]\(docs/", "](", readme)
     return re.sub(r"\]\(lvh/(\w+)\.py\)", r"](reference/\1.md)", readme)
 

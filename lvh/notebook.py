@@ -37,7 +37,7 @@ def settings(*overrides: str) -> RunSettings:
 def cross_validate(
     settings: RunSettings,
     prepared: Prepared,
-    on_fold: "Callable[[FoldResult], object]" = lambda fold: None,
+    on_fold: "Callable[[FoldResult], object] | None" = None,
 ) -> "CVResult":
     """Train and score every fold, and the baselines beside; nothing is written or tracked.
 
@@ -60,13 +60,14 @@ def cross_validate(
             f"is done. Received: {settings.cv.permutations}"
         )
     features, cohort = prepared.features, prepared.cohort
-    done = []
+    done: list[FoldResult] = []
     for fold in fold_results(
         *(features, prepared.splits, lambda: learner(settings, features, cohort.fs)),
         *(settings.seed, lambda split: None, lambda split, epoch: None),
         protocol=settings.cv.protocol,
         threshold=settings.cv.threshold,
     ):
-        on_fold(fold)
         done.append(fold)
+        if on_fold is not None:
+            on_fold(fold)
     return conclude(features, done, baselines(prepared, settings.cv.threshold))

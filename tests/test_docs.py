@@ -94,6 +94,7 @@ def test_the_reference_holds_what_the_code_says(site):
     shown = text_of(page)
     assert "Which records train, which stop the training, which are scored." in shown
     assert "How often the whole scheme is repeated" in shown
+    assert "Casale et al., J Am Coll Cardiol 6, 1985" in text_of(site / "reference/criteria.html")
     for name, is_public in (("external_split", True), ("_check_enough", False)):
         assert (f'id="lvh.folds.{name}"' in page.read_text()) == is_public
 

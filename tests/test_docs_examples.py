@@ -1,5 +1,6 @@
 """The examples of the pages on extending: put into a copy of the package, as a reader would."""
 
+import json
 import os
 import re
 import shlex
@@ -104,6 +105,23 @@ def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohor
     assert not (ROOT / "lvh/sources/arrays.py").exists()
 
 
+def test_the_doctor_does_not_call_them_generated(extended, tmp_path):
+    code = (
+        "from lvh.doctor.data import data\nfrom lvh.notebook import settings\n"
+        "chosen = settings('data=arrays', 'data.root=here', 'features=spread', 'model=lda')\n"
+        "print([(one.state, one.told) for one in data(chosen)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(extended)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[('ok', 'data=arrays: its files are checked when a run reads them')]\n"
+
+
 def commands(page: str) -> list[Sequence[str]]:
     text = (ROOT / "docs/extend" / page).read_text()
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
@@ -124,8 +142,6 @@ def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
         for example in KINDS.values()
         for one in commands(example.page)
     ]
-    import json
-
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(given)],
         cwd=tmp_path,
