@@ -84,6 +84,44 @@ def test_every_page_and_every_experiment_is_in_the_navigation(site):
         assert f'href="{at}"' in start, at
 
 
+CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (CHROMIUM.exists() and CHROMEDRIVER.exists()),
+    reason="needs a browser: apt-get install chromium chromium-driver",
+)
+def test_pages_from_the_disk_fit_a_phone_and_are_searched(site):
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = ChromeOptions()
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.binary_location = str(CHROMIUM)
+    with Chrome(options=options, service=Service(str(CHROMEDRIVER))) as browser:
+        browser.get(f"{(site / 'index.html').as_uri()}?q=permutation")
+        found = "return [...document.querySelectorAll('.md-search-result__link')].map(x => x.href)"
+        links = WebDriverWait(browser, 60).until(lambda here: here.execute_script(found))
+        assert any("reference/folds.html" in link for link in links)
+        small = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", small)
+        asked = "return performance.getEntriesByType('resource').map(x => x.name)"
+        for page in sorted(site.rglob("*.html")):
+            if page.name != "404.html":
+                browser.get(page.as_uri())
+                width = browser.execute_script("return document.documentElement.scrollWidth")
+                assert width == 390, page
+                assert all(one.startswith("file:") for one in browser.execute_script(asked)), page
+                assert browser.get_log("browser") == [], page
+
+
 def text_of(page: Path) -> str:
     """Return what stands on a page, without marks and in one line."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", page.read_text())).split())
