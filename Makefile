@@ -7,7 +7,7 @@ BIN := .venv/bin
 ENV := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env run sweep report doctor test test-slow services-test lint format bench bench-quick ui wheel lock clean
+.PHONY: help env run sweep report doctor test test-slow services-test lint format bench bench-quick docs docs-serve ui wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,12 @@ bench: $(ENV) ## measure all that a user waits for; writes experiments/speed/; A
 bench-quick: $(ENV) ## a look at it with few epochs; writes outputs/bench-quick/
 	$(BIN)/python experiments/speed/measure.py --quick $(ARGS)
 
+docs: $(ENV) ## build the site: site/index.html, which opens from the disk
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
+
+docs-serve: $(ENV) ## show the site while you write it, at http://127.0.0.1:PORT
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:$(PORT) $(ARGS)
+
 wheel: $(ENV) ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
@@ -62,7 +68,7 @@ lock: $(ENV) ## solve requirements.lock anew, for Python 3.11 to 3.13; without t
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra jax --extra postgresql --extra slurm --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 
 clean: ## remove what commands here have made, except results
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(ENV): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \

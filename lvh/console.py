@@ -84,7 +84,8 @@ class Watch:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            disable=shown == "line" or not self._console.is_terminal,
+            # a notebook asks for colours, as a terminal has them, but cannot draw over a line
+            disable=shown == "line" or not self._console.file.isatty(),
         )
         self._n_epochs = settings.train.epochs if settings.is_network else 1
         total = len(splits) * self._n_epochs

@@ -112,6 +112,7 @@ ROOMS = {
     },
     "hydra_errors": {"config", "errors"},
     "usage": {"config"},
+    "notebook": {"config", "crossval", "errors", "evaluation", "hydra_errors"},
     "doctor": {
         *("backends", "config", "errors", "files", "fold_store", "hydra_errors", "models"),
         *("search", "sources", "sqlite", "tracking"),
@@ -129,7 +130,7 @@ HEAVY = {
     "sklearn": {"models", "figures"},
     "matplotlib": {"figures", "report"},
     "optuna": {"search", "report"},
-    "hydra": {"doctor", "run", "hydra_errors"},
+    "hydra": {"doctor", "notebook", "run", "hydra_errors"},
     "omegaconf": {"run", "hydra_errors", "config", "usage", "select"},
 }
 

@@ -32,7 +32,7 @@ def test_the_wheel_holds_every_choice_and_the_sweeper(installed):
     }
     assert inside == {path.relative_to(conf_dir()) for path in conf_dir().rglob("*.yaml")}
     assert (installed / "hydra_plugins/lvh_sweeper/sweeper.py").exists()
-    assert not (installed / "tests").exists()
+    assert not any((installed / one).exists() for one in ("tests", "docs", "experiments"))
 
 
 def test_the_wheel_runs_from_any_directory(installed, tmp_path):

@@ -1,22 +1,36 @@
-"""What the README says is what the project does."""
+"""What the README and the pages of the site say is what the project does."""
 
 import csv
+import importlib
 import re
 import runpy
+import shlex
 import statistics
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+from hydra_plugins.lvh_sweeper.sweeper import _dimension
 from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.search.space import Choice
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-COMMANDS = sorted(
-    set(re.findall(r"python -m lvh\.run (.+?) *(?:#.*)?$", "\n".join(BLOCKS), re.MULTILINE))
-)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+"""Those of docs/extend have commands of a package that is extended: test_docs_examples.py."""
+BLOCKS = [
+    block for page in PAGES for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+]
+LINES = sorted({line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()})
+
+
+def commands(module: str) -> list[str]:
+    """Return the arguments of every command that starts a module."""
+    found = (re.search(rf"python -m {re.escape(module)}\b(.*)", line) for line in LINES)
+    return sorted({shlex.join(shlex.split(one[1], comments=True)) for one in found if one})
 
 
 def test_the_table_is_that_of_the_default_run():
@@ -77,13 +91,40 @@ def test_the_ratios_are_those_of_the_benchmark():
         assert f"{ratio:.1f} times at stride {stride}" in told
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*commands("lvh.run"), *commands("lvh.doctor")])
 def test_every_command_is_valid(command):
-    arguments = [one for one in command.split() if one not in ("-m", "--help")]
-    arguments = [one for one in arguments if not one.startswith("hydra/launcher")]
-    first = [re.sub(r"=([\w.]+),[\w.,]+$", r"=\1", one) for one in arguments]  # of a sweep
+    given = [one for one in shlex.split(command) if one not in ("-m", "--help")]
+    parsed = OverridesParser.create().parse_overrides(quoted(given))
+    assert any(one.is_sweep_override() for one in parsed) <= ("-m" in shlex.split(command))
+    first = [one.input_line if not one.is_sweep_override() else ends(one)[0] for one in parsed]
+    last = [one.input_line if not one.is_sweep_override() else ends(one)[-1] for one in parsed]
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        settings_from(plain(compose("config", quoted(first))))
+        for point in (first, last):
+            config = compose("config", quoted(point), return_hydra_config=True)
+            recipe = OmegaConf.to_container(config.hydra.sweeper).get("params")
+            assert bool(recipe) <= ("-m" in shlex.split(command))
+            settings_from(plain(config))
+
+
+def ends(swept) -> list[str]:
+    """Return a dimension's first and last value, as overrides."""
+    dimension = _dimension(swept, OmegaConf.create())
+    listed = isinstance(dimension, Choice)
+    values = dimension.values() if listed else (dimension.low, dimension.high)
+    return [f"{swept.get_key_element()}={dimension.text(value)}" for value in values]
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        (module, command)
+        for module in ("lvh.report", "lvh.select", "lvh.predict", "lvh.serve")
+        for command in commands(module)
+    ],
+)
+def test_every_other_command_is_valid(module, command):
+    entry = {"lvh.report": "lvh.report.__main__"}.get(module, module)
+    importlib.import_module(entry)._parser().parse_args(shlex.split(command))
 
 
 def test_every_option_of_every_group_is_listed():
@@ -114,7 +155,9 @@ def test_links_lead_somewhere():
 
 def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make ([a-z-]+)", "\n".join(BLOCKS), re.MULTILINE):
+    pages = "\n".join(page.read_text() for page in PAGES)
+    targets = re.findall(r"^make ([a-z-]+)", "\n".join(BLOCKS), re.MULTILINE)
+    for target in {*targets, *re.findall(r"`make ([a-z-]+)`", pages)}:
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
     for target in ("help", "run", "test", "lint", "bench", "ui"):
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvh.doctor import Finding
 from lvh.errors import InputError, LvhError
-from lvh.sources import ludb, ptbxl
+from lvh.sources import ludb, ptbxl, synthetic
 from lvh.sources.cache import cache_dir
 from lvh.sources.download import verify
 
@@ -32,8 +32,12 @@ def data(settings: "RunSettings") -> Iterator[Finding]:
 def _of_source(chosen: Any) -> Iterator[Finding]:
     if isinstance(chosen, ptbxl.PtbxlSettings):
         yield _of_ptbxl(chosen.root)
-    elif not isinstance(chosen, ludb.LudbSettings):
+    elif isinstance(chosen, synthetic.SyntheticSettings):
         yield Finding("data", "ok", f"data={chosen.name} is generated, there are no files")
+    elif not isinstance(chosen, ludb.LudbSettings):
+        yield Finding(
+            "data", "ok", f"data={chosen.name}: its files are checked when a run reads them"
+        )
     elif chosen.root:
         yield _checked(Path(chosen.root).expanduser(), _BY_HAND)
     else:

@@ -1,0 +1,184 @@
+"""The examples of the pages on extending: put into a copy of the package, as a reader would."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lvh.cohort import Cohort
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "docs/examples"
+N_RECORDS = 24
+
+
+@dataclass(frozen=True)
+class Example:
+    """Where a page says its three parts go."""
+
+    page: str
+    folder: str
+    group: str
+    name: str
+    registry: str
+
+
+KINDS = {
+    "source": Example("source.md", "sources", "data", "arrays", "SOURCES"),
+    "features": Example("features.md", "features", "features", "spread", "FORMS"),
+    "model": Example("model.md", "models", "model", "lda", "MODELS"),
+}
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory) -> Path:
+    """A copy of the package with all three."""
+    copy = tmp_path_factory.mktemp("extended")
+    for part in ("lvh", "conf", "hydra_plugins"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for kind, one in KINDS.items():
+        shutil.copy(EXAMPLES / kind / f"{one.name}.py", copy / "lvh" / one.folder)
+        shutil.copy(EXAMPLES / kind / f"{one.name}.yaml", copy / "conf" / one.group)
+        register(copy / "lvh" / one.folder / "__init__.py", kind)
+    return copy
+
+
+def register(path: Path, kind: str) -> None:
+    """Add the two lines of an example: the import and the entry."""
+    imported, entry = (EXAMPLES / kind / "registry.txt").read_text().splitlines()
+    text, n_found = re.subn(
+        rf"^({KINDS[kind].registry}\b.*{{)$", rf"\1\n{entry}", path.read_text(), flags=re.M
+    )
+    assert n_found == 1
+    docstring, _, rest = text.partition("\n\n")
+    path.write_text(f"{docstring}\n\n{imported}\n{rest}")
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory, cohort: Cohort) -> Path:
+    """Generated records as the example of a source expects them; two subjects have two each."""
+    root = tmp_path_factory.mktemp("arrays")
+    lines = ["record,subject,sex,age,lvh"]
+    for at in range(N_RECORDS):
+        sex = "male" if cohort.male[at] else "female"
+        subject = at // 2 if at < 4 else at
+        lines.append(f"r{at},s{subject},{sex},{cohort.age[at]:.0f},{cohort.label[at]}")
+        np.save(root / f"r{at}.npy", cohort.signals[at], allow_pickle=False)
+    (root / "records.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def run(extended: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(extended), "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
+    chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
+    rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
+    done = run(extended, tmp_path, "lvh.run", *chosen, *rest)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "run/predictions.csv").read_text().splitlines()[1:]
+    rows = [line.split(",") for line in lines]
+    assert sorted(row[2] for row in rows) == sorted(f"r{at}" for at in range(N_RECORDS))
+    assert {row[2]: int(row[4]) for row in rows} == {
+        f"r{at}": int(cohort.label[at]) for at in range(N_RECORDS)
+    }
+    fold_of = {row[2]: row[1] for row in rows}
+    assert fold_of["r0"] == fold_of["r1"]  # of one subject
+    assert (extended / "lvh/sources/arrays.py").exists()
+    assert not (ROOT / "lvh/sources/arrays.py").exists()
+
+
+def commands(page: str) -> list[Sequence[str]]:
+    text = (ROOT / "docs/extend" / page).read_text()
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    found = re.findall(r"^python -m lvh\.run (.+?) *(?:#.*)?$", blocks, re.MULTILINE)
+    assert found, page
+    return [shlex.split(one) for one in found]
+
+
+def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
+    code = (
+        "import json, sys\n"
+        "from lvh.notebook import settings\n"
+        "for given in json.loads(sys.argv[1]):\n"
+        "    print(settings(*given).name)\n"
+        "from lvh.doctor.data import data\n"
+        "print(*(one.told for one in data(settings('data=arrays', 'data.root=here'))))\n"
+    )
+    given = [
+        [part.replace("FOLDER", str(arrays)) for part in one if part != "-m" and "," not in part]
+        for example in KINDS.values()
+        for one in commands(example.page)
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(given)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(extended)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *names, doctor = done.stdout.splitlines()
+    assert len(names) == len(given)
+    assert doctor == "data=arrays: its files are checked when a run reads them"  # not "generated"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda root: (root / "records.csv").unlink(), "records.csv: expected a file"),
+        (lambda root: (root / "r3.npy").unlink(), "r3.npy: expected a file"),
+        (lambda root: np.save(root / "r3.npy", np.zeros((5, 12))), "r3.npy: expected float32"),
+        (
+            lambda root: np.save(root / "r3.npy", np.zeros((5, 12), np.float32)),
+            "r3.npy: expected 5000 samples",
+        ),
+        (lambda root: huge(root / "r3.npy"), "as many as there are"),
+        (lambda root: (root / "r3.npy").write_bytes(b"no array"), "expected an array of NumPy"),
+        (lambda root: edited(root, "r3,", "../r3,"), "line 5: record: expected"),
+        (lambda root: edited(root, "r3,", "r2,"), "records, each once"),
+        (lambda root: edited(root, "sex", "gender"), "line 2: sex: expected male|female"),
+    ],
+)
+def test_the_source_refuses_what_it_cannot_use(spoil, told, arrays, tmp_path, monkeypatch):
+    from lvh.errors import InputError
+
+    root = shutil.copytree(arrays, tmp_path / "arrays")
+    spoil(root)
+    monkeypatch.syspath_prepend(str(EXAMPLES / "source"))
+    import arrays as source
+
+    with pytest.raises(InputError) as refused:
+        source.load(source.ArraysSettings("arrays", str(root), 500.0))
+    assert told in str(refused.value)
+    assert str(root) in str(refused.value)
+
+
+def huge(path: Path) -> None:
+    """Promise more in a header than any memory holds."""
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (10**13, 12)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def edited(root: Path, old: str, new: str) -> None:
+    path = root / "records.csv"
+    path.write_text(path.read_text().replace(old, new, 1))

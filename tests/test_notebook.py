@@ -1,0 +1,105 @@
+"""An experiment from Python, and the notebook that shows it."""
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import command
+
+from lvh.errors import InputError
+from lvh.notebook import cross_validate, prepare, settings
+
+NOTEBOOK = Path(__file__).resolve().parent.parent / "docs/notebook.ipynb"
+SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ("features=voltage", "model=svm", "cv.threshold=specificity_90"),
+        ("features=ntp", "model=dnn", "train.epochs=3", "seed=5"),
+    ],
+    ids=["svm", "dnn"],
+)
+def test_it_comes_to_what_the_command_comes_to(chosen, tmp_path):
+    own = settings(*SMALL, *chosen)
+    prepared, told = prepare(own), []
+    result = cross_validate(own, prepared, told.append)
+    assert [fold.split.fold for fold in told] == [0, 1]
+    done = command(*SMALL, *chosen, "hydra.run.dir=run", cwd=tmp_path)
+    assert done.code == 0, done.err
+    with (tmp_path / "run/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [prepared.features.records[at] for at in result.scored]
+    assert [row["record"] for row in rows] == names
+    assert [float(row["y_score"]) for row in rows] == result.y_score.tolist()
+    assert [bool(int(row["y_pred"])) for row in rows] == result.y_pred.tolist()
+    with (tmp_path / "run/scores.csv").open(newline="") as file:
+        scores = {(row["of"], row["metric"]): row for row in csv.DictReader(file)}
+    for name, summary in {"model": result.summary, **result.baselines}.items():
+        assert float(scores[name, "ap"]["mean"]) == summary.mean.ap
+        assert float(scores[name, "ap"]["low"]) == summary.pooled["ap"].low
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("model=svn", "model=svn: expected one of"),
+        ("model.C=0", "model.C"),
+        ("nothing", "expected GROUP=OPTION or FIELD=VALUE"),
+        ("cv.folds=1", "cv.folds: expected greater than or equal to 2"),
+    ],
+)
+def test_what_is_wrong_is_told_as_the_command_tells_it(given, told):
+    with pytest.raises(InputError, match=re.escape(told)):
+        settings(*SMALL, "features=voltage", "model=svm", given)
+
+
+def test_a_permutation_test_is_left_to_the_command():
+    own = settings(*SMALL, "features=voltage", "model=logistic", "cv.permutations=5")
+    with pytest.raises(InputError, match=r"cv\.permutations: expected 0 here"):
+        cross_validate(own, prepare(own))
+
+
+def test_the_notebook_is_kept_without_outputs():
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def executed(folder: Path, **environment: str) -> list[str]:
+    """Run the notebook in a kernel of this Python and return what it prints and draws."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    document = nbformat.read(NOTEBOOK, as_version=4)
+    variables = {key: value for key, value in os.environ.items() if key != "LVH_LUDB_ROOT"}
+    place = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(document, kernel_name="python3", timeout=240, resources=place)
+    client.execute(env={**variables, **environment})
+    outputs = [output for cell in document.cells for output in cell.get("outputs", [])]
+    return [one.get("text") or str(sorted(one.get("data", {}))) for one in outputs]
+
+
+def test_the_notebook_runs_without_a_download(tmp_path):
+    shown = executed(tmp_path)
+    text = "".join(shown)
+    assert "synthetic cohort: generated signals, no patients" in text
+    assert "120 predictions, all as above" in text
+    assert "\x1b[2K" not in text  # no bar where lines cannot be drawn over
+    assert text.count("image/png") == 2
+    assert np.all([f"fold {fold}: ap" in text for fold in range(1, 8)])
+
+
+@pytest.mark.slow
+@pytest.mark.ludb
+def test_the_notebook_runs_on_ludb(tmp_path, ludb_root):
+    text = "".join(executed(tmp_path, LVH_LUDB_ROOT=str(ludb_root)))
+    assert "LUDB 1.0.1" in text
+    assert "200 predictions, all as above" in text
