@@ -142,4 +142,4 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str) -> float:
 
 def _off(times: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float64]:
     """Return how far from even each time is, s."""
-    return np.abs(times - times[0] - step * np.arange(len(times)))
+    return np.asarray(np.abs(times - times[0] - step * np.arange(len(times))))
