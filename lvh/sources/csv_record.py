@@ -21,7 +21,7 @@ _SEPARATORS = ",;\t"
 _UNIT = re.compile(r"(?P<name>[^()\[\]]*?)\s*[(\[]\s*(?P<unit>[^()\[\]]*?)\s*[)\]]")
 _TIME = re.compile(r"t|time|time_s|seconds|sec", re.IGNORECASE)
 _SECONDS = ("", "s", "sec", "seconds")
-_UNEVEN = 0.25  # of a step: more than times written in ms are off, less than one sample amiss
+_UNEVEN = 0.5  # of a step: more than times written in ms are off, less than one sample amiss
 _SLOWEST = 0.1  # s from sample to sample; more are ms, or the numbers of the samples
 
 
@@ -129,17 +129,15 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str) -> float:
     step = (times[-1] - times[0]) / (len(times) - 1)
     if step > _SLOWEST:
         raise InputError(f"{path}: expected the time in s. Received: steps of {step:g}")
-    off = _off(times, step)
-    if off.max() > _UNEVEN * step:
+    steps = np.diff(times)
+    uneven = np.abs(steps - step)
+    if uneven.max() > _UNEVEN * step:
+        at = int(uneven.argmax())
         raise InputError(
-            f"{path}: row {int(off.argmax()) + 1}: expected evenly spaced times. "
-            f"Received: one that is {off.max():.3g} s off"
+            f"{path}: row {at + 2}: expected evenly spaced times. "
+            f"Received: a step of {steps[at]:.3g} s, not {step:.3g} s"
         )
     fs = 1 / step
     whole = max(1, round(fs))  # times that were rounded fit a range of frequencies
-    return float(whole if _off(times, 1 / whole).max() <= _UNEVEN * step else fs)
-
-
-def _off(times: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float64]:
-    """Return how far from even each time is, s."""
-    return np.asarray(np.abs(times - times[0] - step * np.arange(len(times))))
+    off = np.abs(times - times[0] - np.arange(len(times)) / whole)
+    return float(whole if off.max() <= _UNEVEN / whole else fs)

@@ -69,9 +69,9 @@ def _parsed(path: Path) -> "Edf":
             declared, n_signals = edf.bytes_in_header_record, len(edf._signals)
             sizes = [signal.samples_per_data_record for signal in edf._signals]
             reserved, is_edf = edf.reserved, edf.version == 0
-            duration = edf.data_record_duration
+            duration = edf.data_record_duration if edf.signals else 1.0
     except UnboundLocalError:  # edfio's, where a signal cannot have a sampling frequency
-        duration = 0
+        duration = 0.0
     except (ValueError, ArithmeticError, LookupError, TypeError, Warning) as error:
         reason = shown((str(error) or type(error).__name__).splitlines()[0])
         raise InputError(f"{path}: expected a whole EDF file. Received: {reason}") from None
