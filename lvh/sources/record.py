@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,8 @@ _READERS: dict[str, Callable[[Path, Said], Recorded]] = {
     ".edf": edf_record.read,
 }
 _SAID_NOTHING = Said()
-_OLDEST = 130.0  # years; PTB-XL writes 300 for more than 89
+OLDEST = 130.0
+"""Years; PTB-XL writes 300 for more than 89."""
 _LARGEST_RATIO = 1000
 _MOST_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
 
@@ -50,9 +52,9 @@ def read(
     """
     recorded = _READERS.get(path.suffix.lower(), wfdb_record.read)(path, said)
     known_age = recorded.age if age is None else age
-    if known_age > _OLDEST or known_age < 0:
+    if known_age > OLDEST or known_age < 0:
         raise InputError(
-            f"{recorded.path}: expected an age of 0 to {_OLDEST:g}. Received: {known_age:g}"
+            f"{recorded.path}: expected an age of 0 to {OLDEST:g}. Received: {known_age:g}"
         )
     known_male = recorded.male if male is None else male
     if known_male is None:
@@ -146,7 +148,5 @@ def _resampled(
     if delineation is not None:
         samples = np.rint(delineation.samples * float(ratio)).astype(np.int32)
         samples = np.clip(samples, 0, len(found) - 1)
-        delineation = Delineation(
-            delineation.symbols, samples, delineation.offsets, delineation.n_leads
-        )
+        delineation = replace(delineation, samples=samples)
     return found.astype(np.float32), delineation
