@@ -35,6 +35,7 @@ _DPI = 254  # ten pixels a mm: lines of the grid are all alike
 _GREY, _PALE = "#6b6b6b", "#9a9a9a"
 _PINK, _NEUTRAL = ("#f7d9d4", "#e9aca3"), ("#ebebeb", "#cdcdcd")  # the latter under colours
 _MOST_IN_TITLE, _MOST_IN_LINE = 84, 160  # letters
+_MOST_LINES = 5
 _PULSE_S, _PULSE_MV = 0.2, 1.0
 
 
@@ -44,7 +45,7 @@ class Words:
 
     Attributes:
         title: Who and what, in large letters.
-        lines: Below it, four at most; long ones take two.
+        lines: Below it, five at most; long ones take more than one.
         foot: At the lower right.
     """
 
@@ -230,8 +231,8 @@ def _write(ax: "Axes", words: Words, facts: str) -> None:
     title = f"{words.title[:half]} ... {words.title[-half:]}" if long else words.title
     text(ax, (left, top + 26), title, 13, weight="bold")
     lines = [piece for line in words.lines for piece in wrap(line, _MOST_IN_LINE)]
-    for at, line in enumerate(lines[:4]):
-        text(ax, (left, top + 20 - 5.2 * at), line, 9)
+    for at, line in enumerate(lines[:_MOST_LINES]):
+        text(ax, (left, top + 20.5 - 4.4 * at), line, 9)
     text(ax, (left, 8.6), f"{MM_PER_S:g} mm/s, {MM_PER_MV:g} mm/mV", 9, weight="bold")
     text(ax, (left, 4.8), facts, 7.5, color=_GREY)
     text(ax, (right, 8.6), words.foot, 9, weight="bold", ha="right")
