@@ -345,6 +345,11 @@ CSV_FAULTS = {
     ),
     "an endless row": (lambda text: text + "," * (1 << 22), BOTH, "expected 12 values"),
     "an endless header": (lambda text: "i," * (1 << 22), BOTH, "12 to 256 names"),
+    "an endless name": (
+        lambda text: text.replace("v1", "v1" + " " * 100_000 + "x", 1),
+        BOTH,
+        "so no v1",
+    ),
     "too many rows": (lambda text: "x" * (33 << 20), BOTH, "expected at most 33554432 bytes"),
 }
 

@@ -15,10 +15,10 @@ from lvh.files import read_bytes
 from lvh.sources.recorded import Recorded, Said, checked, lead_columns, mv_per_unit, rate
 from lvh.sources.wfdb import shown
 
-_MAX_BYTES = 32 * 1024 * 1024  # ten seconds at 500 Hz have less than one million
+_MAX_BYTES = 32 * 1024 * 1024  # ten seconds at 500 Hz have about one million
 _MOST_COLUMNS = 256
 _SEPARATORS = ",;\t"
-_UNIT = re.compile(r"(?P<name>[^()\[\]]*?)\s*[(\[]\s*(?P<unit>[^()\[\]]*?)\s*[)\]]")
+_UNIT = re.compile(r"([^()\[\]]*)[(\[]([^()\[\]]*)[)\]]")  # no two ways to take a blank
 _TIME = re.compile(r"t|time|time_s|seconds|sec", re.IGNORECASE)
 _SECONDS = ("", "s", "sec", "seconds")
 _UNEVEN = 0.5  # of a step: more than times written in ms are off, less than one sample amiss
@@ -36,15 +36,15 @@ def read(path: Path, said: Said) -> Recorded:
         said: Unit and sampling frequency, where it does not say them.
 
     Raises:
-        InputError: It is no such table, or larger than one of half an hour.
+        InputError: It is no such table, or of more than 32 MiB.
     """
     # what is no UTF-8 is no name of a lead and no number
     text = read_bytes(path, path.parent, _MAX_BYTES).decode("utf-8-sig", errors="replace")
     lines = io.StringIO(text)
     separator, header = _header(path, lines.readline())
-    named = [_UNIT.fullmatch(name) for name in header]
-    names = [match["name"] if match else name for match, name in zip(named, header, strict=True)]
-    units = [match["unit"] if match else "" for match in named]
+    split = [_UNIT.fullmatch(name) for name in header]
+    names = [of[1].strip() if of else name for of, name in zip(split, header, strict=True)]
+    units = [of[2].strip() if of else "" for of in split]
     times = [at for at, name in enumerate(names) if _TIME.fullmatch(name)]
     order, others = lead_columns(path, names)
     factors = [

@@ -67,6 +67,7 @@ def _parsed(path: Path) -> "Edf":
         with warnings.catch_warnings(action="error"):  # edfio warns of a file that is not whole
             edf = read_edf(data, header_encoding="latin-1")  # the micro sign of many
             declared, n_signals = edf.bytes_in_header_record, len(edf._signals)
+            # of annotations too, which are no signals to edfio, but have their place in the file
             sizes = [signal.samples_per_data_record for signal in edf._signals]
             reserved, is_edf = edf.reserved, edf.version == 0
             duration = edf.data_record_duration if edf.signals else 1.0
