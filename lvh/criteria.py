@@ -72,6 +72,7 @@ class Criterion:
 
     Attributes:
         name: Of its value, as an input.
+        title: As a person writes it.
         formula: As it is written at the bedside.
         source: Who proposed it, where and when.
         unit: Of its value and thresholds.
@@ -82,6 +83,7 @@ class Criterion:
     """
 
     name: str
+    title: str
     formula: str
     source: str
     unit: str
@@ -89,6 +91,10 @@ class Criterion:
     women: float
     reached: bool
     value: Callable[[Measurements], Floats]
+
+    def bound(self, male: bool) -> str:
+        """Write the threshold as it is met: `>= 3.5`."""
+        return f"{'>=' if self.reached else '>'} {self.men if male else self.women:g}"
 
     def positive(self, values: npt.NDArray[np.floating], male: npt.NDArray[np.bool_]) -> Bools:
         """Tell which values speak for hypertrophy; a missing one does not.
@@ -163,6 +169,7 @@ def _cornell(of: Measurements) -> Floats:
 _ALL = (
     Criterion(
         name="sokolow_lyon",
+        title="Sokolow-Lyon",
         formula="S_V1 + the larger of R_V5 and R_V6",
         source="Sokolow and Lyon, Am Heart J 37, 1949",
         unit="mV",
@@ -173,6 +180,7 @@ _ALL = (
     ),
     Criterion(
         name="sokolow_lyon_product",
+        title="Sokolow-Lyon product",
         formula="(S_V1 + the larger of R_V5 and R_V6) x QRS",
         source="Molloy et al., J Am Coll Cardiol 20, 1992",
         unit="mV s",
@@ -183,6 +191,7 @@ _ALL = (
     ),
     Criterion(
         name="cornell",
+        title="Cornell",
         formula="R_aVL + S_V3",
         source="Casale et al., J Am Coll Cardiol 6, 1985, and Circulation 75, 1987",
         unit="mV",
@@ -193,6 +202,7 @@ _ALL = (
     ),
     Criterion(
         name="cornell_product",
+        title="Cornell product",
         # Others add 0.8 mV, the difference of the Cornell thresholds.
         formula="(R_aVL + S_V3, in women + 0.6 mV) x QRS",
         source="Molloy et al., J Am Coll Cardiol 20, 1992; in women Okin et al., JAMA 292, 2004",
@@ -204,6 +214,7 @@ _ALL = (
     ),
     Criterion(
         name="gubner_ungerleider",
+        title="Gubner-Ungerleider",
         formula="R_I + S_III",
         source="Gubner and Ungerleider, Arch Intern Med 72, 1943",
         unit="mV",
@@ -214,6 +225,7 @@ _ALL = (
     ),
     Criterion(
         name="r_in_avl",
+        title="R in aVL",
         formula="R_aVL",
         source="Sokolow and Lyon, Am Heart J 37, 1949",
         unit="mV",
@@ -224,6 +236,7 @@ _ALL = (
     ),
     Criterion(
         name="peguero_lo_presti",
+        title="Peguero-Lo Presti",
         formula="deepest S of any lead + S_V4",
         source="Peguero et al., J Am Coll Cardiol 69, 2017",
         unit="mV",
@@ -234,6 +247,7 @@ _ALL = (
     ),
     Criterion(
         name="romhilt_estes",
+        title="Romhilt-Estes",
         formula="points, see `romhilt_estes_points`; 4 are probable, 5 are definite hypertrophy",
         source="Romhilt and Estes, Am Heart J 75, 1968",
         unit="points",

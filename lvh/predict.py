@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from lvh.cohort import Cohort
 from lvh.console import console, say
 from lvh.errors import InputError, LvhError, as_told
 from lvh.kept import Description, KeptModel, load
+from lvh.paper import Words, draw, places, save
 from lvh.tracking import TrackingSettings
 
 _CHAMPION = "models:/lvh@champion"
@@ -36,6 +37,7 @@ class Prediction:
         threshold: Of the model.
         positive: Whether the probability is above it.
         criteria: Value and verdict of each clinical criterion, where the record has fiducials.
+        picture: Path of what was drawn; None where nothing was asked for.
     """
 
     record: str
@@ -45,6 +47,7 @@ class Prediction:
     threshold: float
     positive: bool
     criteria: dict[str, tuple[float, bool]]
+    picture: str | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,12 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     codes = []
     try:
+        pictures = _pictures(given)
         with located(given.model, given.uri) as folder:
             model = load(folder)
         predictions = []
-        for path in given.record:
+        for path, picture in zip(given.record, pictures, strict=True):
             try:
-                predictions.append(_predicted(model, path, given))
+                predictions.append(_predicted(model, path, given, picture))
             except LvhError as error:
                 print(f"lvh: {error}", file=sys.stderr)
                 codes.append(error.exit_code)
@@ -86,18 +90,35 @@ def located(model: str, uri: str | None) -> Iterator[Path]:
         yield folder
 
 
-def _predicted(model: KeptModel, path: str, given: argparse.Namespace) -> Prediction:
+def _pictures(given: argparse.Namespace) -> list[Path | None]:
+    """Return where the picture of each record goes; None where none is asked for."""
+    if given.picture is None:
+        if given.fiducials:
+            raise InputError("--fiducials: expected --picture, in which they are marked")
+        return [None] * len(given.record)
+    from lvh.sources.record import named
+
+    return [*places(given.picture, [named(Path(path)) for path in given.record])]
+
+
+def _predicted(
+    model: KeptModel, path: str, given: argparse.Namespace, picture: Path | None
+) -> Prediction:
     from lvh.sources.record import read
+    from lvh.sources.recorded import Said
 
     male = None if given.sex is None else given.sex == "male"
     fs = model.description.fs if given.resample else None
-    cohort = read(Path(path), age=given.age, male=male, fs=fs)
+    said = Said(given.unit, given.fs)
+    cohort = read(Path(path), age=given.age, male=male, fs=fs, said=said)
+    if cohort.note:
+        print(f"lvh: {path}: {cohort.note}", file=sys.stderr)
     try:
         scored = model.scored(cohort)
     except InputError as error:
         raise InputError(f"{error}{_hint(model.description, cohort)}") from None
     members = scored.by_member[0]
-    return Prediction(
+    found = Prediction(
         record=path,
         probability=float(scored.y_score[0]),
         low=float(members.min()),
@@ -105,6 +126,35 @@ def _predicted(model: KeptModel, path: str, given: argparse.Namespace) -> Predic
         threshold=model.description.threshold,
         positive=bool(scored.y_pred[0]),
         criteria=_criteria(cohort),
+    )
+    if picture is None:
+        return found
+    delineation = cohort.delineation if given.fiducials else None
+    words = _words(found, cohort, model.description)
+    save(draw(cohort.signals[0], cohort.fs, words, delineation=delineation), picture)
+    return replace(found, picture=str(picture))
+
+
+def _words(of: Prediction, cohort: Cohort, by: Description) -> Words:
+    """Say on the paper what is said of the record, and by what."""
+    from lvh.criteria import CRITERIA
+
+    age, male = cohort.age[0], bool(cohort.male[0])
+    who = f"{age:.0f} years, {'male' if male else 'female'}" if age == age else "age or sex unknown"
+    met = [
+        f"{one.title} {of.criteria[name][0]:.3g} {one.unit} ({one.bound(male)})"
+        for name, one in CRITERIA.items()
+        if name in of.criteria and of.criteria[name][1]
+    ]
+    criteria = f"Criteria met, {len(met)} of {len(of.criteria)}: {', '.join(met) or 'none'}"
+    return Words(
+        f"Record {cohort.records[0]}, {who}",
+        (
+            f"P(LVH) {of.probability:.3f}, {of.low:.3f} to {of.high:.3f} by seed; "
+            f"threshold {of.threshold:.3g}: {'LVH' if of.positive else 'no LVH'}",
+            criteria if of.criteria else "Criteria: not measured",
+            f"{by.name}, learned from {by.data}",
+        ),
     )
 
 
@@ -171,15 +221,19 @@ def _plain(of: Prediction) -> dict[str, object]:
     }
     for name, (value, is_met) in of.criteria.items():
         row |= {name: value, f"{name}_met": is_met}
+    if of.picture is not None:
+        row["picture"] = of.picture
     return row
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lvh.predict",
-        description="Score WFDB records of twelve leads by a model that lvh.select has kept.",
+        description="Score records of twelve leads by a model that lvh.select has kept.",
     )
-    parser.add_argument("record", nargs="+", help="path of a header, with or without .hea")
+    parser.add_argument(
+        "record", nargs="+", help="path of a WFDB header, with or without .hea, a .csv or an .edf"
+    )
     parser.add_argument(
         "--model", default=_CHAMPION, help="folder, or address in MLflow (default: %(default)s)"
     )
@@ -187,8 +241,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--resample", action="store_true", help="convert to the model's sampling frequency"
     )
-    parser.add_argument("--age", type=_age, help="in years, where the header does not say it")
+    parser.add_argument("--age", type=_age, help="in years, where the file does not say it")
     parser.add_argument("--sex", choices=("female", "male"), help="likewise")
+    parser.add_argument("--fs", type=_fs, help="sampling frequency in Hz, likewise")
+    parser.add_argument("--unit", choices=("mV", "uV", "V"), help="of voltages, likewise")
+    parser.add_argument(
+        "--picture",
+        metavar="PATH",
+        help="draw the ECG on paper of 25 mm/s and 10 mm/mV: a new .pdf, .svg or .png, or a "
+        "folder in which each record has a PDF",
+    )
+    parser.add_argument(
+        "--fiducials", action="store_true", help="mark onsets, peaks and offsets in the picture"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
@@ -200,6 +265,13 @@ def _age(text: str) -> float:
     if not 0 <= age <= 130:
         raise argparse.ArgumentTypeError(f"expected 0 to 130 years. Received: {text}")
     return age
+
+
+def _fs(text: str) -> float:
+    fs = float(text)
+    if not 0 < fs <= 100_000:
+        raise argparse.ArgumentTypeError(f"expected 0 to 100000 Hz. Received: {text}")
+    return fs
 
 
 if __name__ == "__main__":

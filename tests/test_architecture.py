@@ -47,6 +47,7 @@ ROOMS = {
     "report": {"console", "errors", "files", "fold_store", "metrics", "search", "study"},
     "calibration": {"metrics"},
     "figures": {"calibration", "crossval", "metrics", "files"},
+    "paper": {"cohort", "errors", "files"},
     "artifacts": {"backends", "crossval", "features", "folds", "training", "metrics", "files"},
     "tracking": {
         *("study", "cohort", "crossval", "files", "metrics", "errors", "processes", "sqlite"),
@@ -89,7 +90,8 @@ ROOMS = {
         *("refit", "search", "tracking"),
     },
     "predict": {
-        *("cohort", "console", "criteria", "errors", "features", "kept", "sources", "tracking"),
+        *("cohort", "console", "criteria", "errors", "features", "kept", "paper", "sources"),
+        "tracking",
     },
     "serve": {"console", "errors", "kept", "predict", "sources"},
     "worker": {
@@ -128,7 +130,8 @@ HEAVY = {
     "starlette": {"serve"},
     "uvicorn": {"serve"},
     "sklearn": {"models", "figures"},
-    "matplotlib": {"figures", "report"},
+    "edfio": {"sources"},
+    "matplotlib": {"figures", "paper", "report"},
     "optuna": {"search", "report"},
     "hydra": {"doctor", "notebook", "run", "hydra_errors"},
     "omegaconf": {"run", "hydra_errors", "config", "usage", "select"},

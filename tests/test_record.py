@@ -73,6 +73,17 @@ def test_a_flat_or_unrecorded_lead_is_refused(cohort, tmp_path):
         record.read(write_record(tmp_path, cohort, signal=signal, name="gap"))
 
 
+def test_leads_of_a_header_go_by_any_usual_name(cohort, tmp_path):
+    path = write_record(tmp_path, cohort)
+    plain = record.read(path)
+    edit(path.with_suffix(".hea"), " AVR\n", " MDC_ECG_LEAD_AVR\n")
+    edit(path.with_suffix(".hea"), " V6\n", " ECG V6\n")
+    np.testing.assert_array_equal(record.read(path).signals, plain.signals)
+    edit(path.with_suffix(".hea"), " ECG V6\n", " V7\n")
+    with pytest.raises(InputError, match=r"r\.hea: expected the leads i .* 'i ii .* so no v6"):
+        record.read(path)
+
+
 @pytest.mark.parametrize("fs", ["0.4", "99999"])
 def test_a_frequency_that_cannot_be_converted_is_refused_before_it_fills_the_memory(
     fs, cohort, tmp_path

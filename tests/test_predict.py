@@ -1,0 +1,85 @@
+"""What lvh.predict draws: the page says what the table says, or nothing is scored."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from kept_models import kept, settings, write_record
+
+from lvh.predict import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("voltage") / "m"
+    kept(folder, settings("logistic", "voltage"), cohort, 1)
+    return folder
+
+
+def words(path: Path) -> str:
+    return "\n".join(re.findall(r"<text [^>]*>([^<]*)</text>", path.read_text()))
+
+
+def test_a_page_says_what_is_said_of_its_record(model, data_set, cohort, tmp_path, capsys):
+    path, picture = str(data_set / "data" / cohort.records[0]), tmp_path / "one.svg"
+    asked = [path, "--model", str(model), "--picture", str(picture), "--fiducials"]
+    assert main([*asked, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["picture"] == str(picture)
+    shown = words(picture)
+    sex = "male" if cohort.male[0] else "female"
+    assert f"Record {cohort.records[0]}, {cohort.age[0]:.0f} years, {sex}" in shown
+    assert f"P(LVH) {told['probability']:.3f}, {told['low']:.3f} to" in shown
+    assert ("threshold 0.5: LVH" in shown) == told["positive"]
+    met = [name for name in told if told.get(f"{name}_met")]
+    assert f"Criteria met, {len(met)} of 8" in shown
+    for name in met:
+        assert f"{told[name]:.3g} " in shown
+    assert "Not a medical device" in shown
+    assert "25 mm/s, 10 mm/mV" in shown
+
+
+def test_a_folder_has_a_page_of_each_record(model, data_set, cohort, tmp_path, capsys):
+    paths = [str(data_set / "data" / name) for name in cohort.records[:2]]
+    absent = str(tmp_path / "absent")
+    asked = [paths[0], absent, paths[1], "--model", str(model), "--picture", str(tmp_path), "--csv"]
+    assert main(asked) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(",picture")
+    pages = [tmp_path / f"{name}.pdf" for name in cohort.records[:2]]
+    assert [line.rpartition(",")[2] for line in lines[1:]] == [str(page) for page in pages]
+    assert all(page.read_bytes().startswith(b"%PDF-") for page in pages)
+    assert not (tmp_path / "absent.pdf").exists()
+    assert main(asked) == 2  # nothing that is there is written over
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "--picture: expected a file that is not there yet" in told.err
+
+
+@pytest.mark.parametrize("given", ["no/one.png", "one.gif", "."])
+def test_a_picture_that_cannot_be_is_refused_before_anything_is_read(given, tmp_path, capsys):
+    two = ["a/r.hea", "b/r"] if given == "." else ["r"]
+    assert main([*two, "--model", str(tmp_path / "absent"), "--picture", given]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("lvh: --picture: expected")
+    assert len(told.splitlines()) == 1
+
+
+def test_marks_without_a_picture_are_refused(tmp_path, capsys):
+    assert main(["r", "--model", str(tmp_path), "--fiducials"]) == 2
+    assert "--fiducials: expected --picture" in capsys.readouterr().err
+
+
+def test_a_record_that_is_refused_leaves_no_page(model, cohort, tmp_path, capsys):
+    path = write_record(tmp_path, cohort)  # has no age
+    assert main([str(path), "--model", str(model), "--picture", str(tmp_path / "p.png")]) == 2
+    assert not (tmp_path / "p.png").exists()
+
+
+@pytest.mark.parametrize("fs", ["0", "-5", "nan", "inf", "x"])
+def test_a_frequency_that_is_none_is_refused(fs, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["r.csv", "--fs", fs])
+    assert ended.value.code == 2
+    assert "--fs" in capsys.readouterr().err
