@@ -10,7 +10,7 @@ from kept_models import describe, is_network, kept, settings, taught
 
 from lvh.errors import InputError
 from lvh.features import FORMS
-from lvh.kept import keep, load
+from lvh.kept import Calibration, keep, load
 from lvh.kept.card import card
 from lvh.kept.description import Estimate, Evidence, parsed
 from lvh.models import MODELS
@@ -74,6 +74,31 @@ def test_the_threshold_is_the_model_s_own(cohort, tmp_path):
     assert scored.y_pred.sum() == len(scored.y_pred) - 11  # none at the threshold itself
 
 
+def test_a_calibrated_share_and_its_interval_are_those_of_the_lines(cohort, tmp_path):
+    of = settings("logistic", "voltage")
+    features, scores, parts = taught(of, cohort)
+    random = np.random.default_rng(0)
+    resamples = tuple(zip(random.normal(0, 0.3, 400), random.normal(0.8, 0.1, 400), strict=True))
+    calibration = Calibration((0.1, 0.8), resamples, 40, 1)
+    keep(tmp_path / "m", describe(of, cohort, features, calibration=calibration), parts)
+    scored = load(tmp_path / "m").scored(cohort)
+    for at, p in enumerate(np.clip(scores.mean(axis=1), 1e-7, 1 - 1e-7)):
+        x = np.log(p / (1 - p))
+        shares = sorted(1 / (1 + np.exp(-(a + b * x))) for a, b in resamples)
+        assert scored.calibrated[at] == pytest.approx(1 / (1 + np.exp(-(0.1 + 0.8 * x))), rel=1e-9)
+        assert shares[8] <= scored.calibrated_low[at] <= shares[11]
+        assert shares[388] <= scored.calibrated_high[at] <= shares[391]
+
+
+def test_certain_scores_have_an_interval_around_their_share():
+    """A criterion says 0 or 1; resamples that all lie on one side do not push the share out."""
+    calibration = Calibration((0.0, 0.1), ((0.5, 0.1), (0.6, 0.1)), 40, 1)
+    share, low, high = calibration.of(np.array([0.0, 1.0]))
+    assert np.isfinite([*share, *low, *high]).all()
+    assert ((low <= share) & (share <= high)).all()
+    assert (high > share).all()
+
+
 def test_a_description_comes_back_as_it_was(cohort):
     of = settings("dnn", "ntp")
     features = FORMS["ntp"].extract(cohort, of.features)
@@ -102,6 +127,10 @@ def test_the_card_says_what_must_be_known(cohort):
         "best of 12 by ap, which flatters that score",
         "fiducials of each lead, age and sex",
         "0.5: fixed",
+        "2 epochs each (as in the folds)",
+        "log odds x 0.9 + 0.1, by 40 out-of-fold predictions",
+        "It does not cover another hospital",
+        "trained on fewer records and single ones, with one seed",
     ):
         assert words in told
 

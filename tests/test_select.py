@@ -17,10 +17,12 @@ from conftest import Done, command
 from hydra import compose, initialize_config_dir
 from servers import Server, get
 
+from lvh.calibration import line
 from lvh.config import conf_dir, plain, quoted, settings_from
 from lvh.errors import InputError
 from lvh.evaluation import Place, evaluate, prepare
 from lvh.kept import keep, load
+from lvh.kept.card import card
 from lvh.metrics import chosen_threshold
 from lvh.refit import cross_validated, refit
 from lvh.sources.record import unlabelled
@@ -94,6 +96,7 @@ def test_without_records_to_stop_on_it_has_the_folds_median_of_epochs(trained):
     counted: dict[int, int] = {}
     description, _ = refit(settings, prepared, result, 2, counted.__setitem__)
     assert description.epochs == kept[1]
+    assert "the median of the folds' epochs" in card(description)
     assert counted == {0: kept[1], 1: kept[1]}
 
 
@@ -106,6 +109,40 @@ def test_a_threshold_comes_from_predictions_out_of_fold(trained):
     expected = chosen_threshold(prepared.features.y[result.scored], result.y_score)
     assert description.threshold == expected
     assert description.threshold_origin == "90 % specificity on the out-of-fold predictions"
+
+
+def test_it_is_calibrated_by_predictions_out_of_fold_without_naming_anyone(trained, tmp_path):
+    settings, prepared = trained("model=logistic", "features=voltage", "cv.repeats=3")
+    result = cross_validated(settings, prepared)
+    description, taught = refit(settings, prepared, result, 1)
+    scores: dict[int, list[float]] = {}
+    for at, y_score in zip(result.scored.tolist(), result.y_score.tolist(), strict=True):
+        scores.setdefault(at, []).append(y_score)
+    assert {len(one) for one in scores.values()} == {3}
+    means = np.array([np.mean(scores[at]) for at in sorted(scores)])
+    y_true = prepared.features.y[sorted(scores)]
+    calibration = description.calibration
+    assert calibration.line == pytest.approx(tuple(line(y_true, means)), rel=1e-6)
+    assert (calibration.n_records, calibration.repeats) == (42, 3)
+    assert len(calibration.resamples) == 1000
+    _, low, high = calibration.of(np.array([0.5]))
+    assert 0.1 < (high - low)[0] < 0.9  # of 42 records
+    kept = keep(tmp_path / "m", description, taught)
+    assert load(tmp_path / "m").description.calibration == kept.calibration
+    assert "subject" not in (tmp_path / "m" / "model.json").read_text()
+
+
+def test_a_threshold_of_repeats_is_one_for_averages(trained):
+    settings, prepared = trained(
+        *("model=logistic", "features=voltage", "cv.threshold=specificity_90", "cv.repeats=2")
+    )
+    result = cross_validated(settings, prepared)
+    description, _ = refit(settings, prepared, result, 1)
+    order = np.argsort(result.scored, kind="stable")
+    means = result.y_score[order].reshape(-1, 2).mean(axis=1)
+    expected = chosen_threshold(prepared.features.y, means)
+    assert description.threshold == pytest.approx(expected, abs=1e-12)
+    assert description.threshold_origin.endswith("out-of-fold predictions, each the mean of 2")
 
 
 def test_seeds_make_other_networks_and_the_same_seed_the_same(trained):

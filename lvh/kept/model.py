@@ -33,6 +33,10 @@ class Scored:
         by_member: P(label = 1) by each member, shape (n_records, n_members).
         y_score: Their mean, shape (n_records,).
         y_pred: Whether it is above the model's threshold, shape (n_records,).
+        calibrated: What share of the records with such a score had the label, out of fold, shape
+            (n_records,).
+        calibrated_low: Lower end of its 95 % interval, shape (n_records,).
+        calibrated_high: Upper end.
         dropped: Records that cannot be scored, each with the reason.
     """
 
@@ -40,6 +44,9 @@ class Scored:
     by_member: npt.NDArray[np.float64]
     y_score: npt.NDArray[np.float64]
     y_pred: npt.NDArray[np.bool_]
+    calibrated: npt.NDArray[np.float64]
+    calibrated_low: npt.NDArray[np.float64]
+    calibrated_high: npt.NDArray[np.float64]
     dropped: tuple[tuple[str, str], ...]
 
 
@@ -88,6 +95,7 @@ class KeptModel:
             by_member,
             y_score,
             y_score > self.description.threshold,
+            *self.description.calibration.of(y_score),
             features.dropped,
         )
 
