@@ -13,7 +13,8 @@ from lvh.features import FORMS
 from lvh.kept import Calibration, keep, load
 from lvh.kept.card import card
 from lvh.kept.description import Estimate, Evidence, parsed
-from lvh.models import MODELS
+from lvh.kept.size import _SIZES, n_parameters
+from lvh.models import MODELS, Estimator
 
 PAIRS = [
     *((model, "voltage") for model in MODELS if MODELS[model].inputs == "tabular"),
@@ -35,6 +36,28 @@ def test_it_scores_as_what_was_trained(model, form, cohort, tmp_path):
     assert (scored.records, scored.dropped) == (features.records, features.dropped)
     ends = {path.suffix for path in (tmp_path / "m").iterdir()} - {".json"}
     assert ends == ({".npz"} if is_network(model) else set() if model == "criteria" else {".skops"})
+
+
+@pytest.mark.parametrize(
+    ("model", "form", "overrides"),
+    [
+        ("dnn", "ntp", ["model.units=[7,5,3]"]),
+        ("cnn", "raw", ["stride=125", "model.filters=[4,6,5]", "features.leads=[i,v1,v5]"]),
+        ("resnet", "beat", ["model.filters=[4,4,6]", "model.blocks=3", "model.kernel=5"]),
+        ("two_branch", "fusion", ["model.filters=[4,6]", "model.units=9"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_its_size_is_known_before_it_is_made(model, form, overrides, cohort):
+    of = settings(model, form, *overrides)
+    shape = FORMS[form].extract(cohort, of.features).input_shape
+    made = MODELS[model].build(of.model, shape)
+    assert n_parameters(of.model, shape) == made.count_params()
+
+
+def test_the_size_of_every_network_is_known():
+    known = {of.settings for of in MODELS.values() if not isinstance(of, Estimator)}
+    assert set(_SIZES) == known
 
 
 def test_records_are_scored_each_on_its_own(cohort, tmp_path):

@@ -21,6 +21,7 @@ from lvh.models import MODELS, Estimator
 
 DESCRIPTION = "model.json"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
+_MAX_ALL_BYTES = 4 * MAX_BYTES  # of all members, packed
 _PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak, of each lead; microvolts and flat lines are out
 
 
@@ -189,7 +190,10 @@ def _files(folder: Path, description: Description) -> Mapping[str, bytes]:
     expected = [f"member-{number}{end}" for number in range(1, n_files + 1)]
     if list(description.files) != expected:
         raise InputError(f"files: expected {', '.join(expected) or 'none'}. Received: others")
-    found = {name: read_bytes(folder / name, folder, MAX_BYTES) for name in expected}
+    found: dict[str, bytes] = {}
+    for name in expected:
+        left = _MAX_ALL_BYTES - sum(map(len, found.values()))
+        found[name] = read_bytes(folder / name, folder, min(MAX_BYTES, left))
     for name, data in found.items():
         if _digest(data) != description.files[name]:
             raise InputError(f"{folder / name}: expected the file that was kept. Received: another")

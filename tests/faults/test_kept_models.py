@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -327,6 +328,22 @@ def test_42_mlflow_s_own_pickles_are_no_model_of_ours(tmp_path, capsys, monkeypa
         capsys.readouterr().err
     )
     assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "units", [[10_000, 10_000, 10_000], [64, 32, 9]], ids=["huge", "a little more"]
+)
+def test_a_network_that_is_larger_than_its_weights_is_never_made(
+    units, network, tmp_path, monkeypatch
+):
+    from lvh.kept import members
+
+    folder = copied(network, tmp_path / "m")
+    described = json.loads((folder / "model.json").read_text())
+    with_described(folder, model={**described["model"], "units": units})
+    monkeypatch.setattr(members, "new_program", lambda *given: pytest.fail("it was made"))
+    told = re.search(r"expected (\d+) numbers or more.* Received: (\d+)$", refusal(folder))
+    assert int(told[1]) > int(told[2])
 
 
 def test_a_file_that_changed_on_the_disk_is_told(network, tmp_path):
