@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import Done, command
 from hydra import compose, initialize_config_dir
-from servers import Server, get
+from servers import Server, get, until
 
 from lvh.calibration import line
 from lvh.config import conf_dir, plain, quoted, settings_from
@@ -164,6 +165,20 @@ def test_an_unfinished_or_leaking_run_is_refused(trained):
         cross_validated(leaking, prepared)
 
 
+def test_the_folds_of_a_sweep_begun_anew_are_found_wherever_they_are(trained, tmp_path):
+    settings, prepared = trained("model=logistic", "features=voltage")
+    before = cross_validated(settings, prepared)
+    (tmp_path / "anew" / "C-1.2").parent.mkdir()
+    (tmp_path / "folds").rename(tmp_path / "anew" / "C-1.2")
+    anew = replace(settings, store=str(tmp_path / "anew"))
+    for study in ("", "C-1.2"):
+        found = cross_validated(anew, prepared, study)
+        assert found.summary == before.summary
+    for study in ("C-1", "C-1.3"):  # another's are not its own
+        with pytest.raises(InputError, match="Received: 0"):
+            cross_validated(anew, prepared, study)
+
+
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory) -> Path:
     """Three configurations, tracked."""
@@ -262,6 +277,46 @@ def test_what_cannot_be_chosen_is_told_in_a_line(arguments, told, swept):
     assert done.code == 2
     assert told in done.err
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_registered_later_and_a_wrong_name_is_refused_at_once(swept, tmp_path):
+    out = str(tmp_path / "m")
+    for wrong in (["--alias", "latest"], ["--name", "a/b"]):
+        done = select("--out", out, *wrong, cwd=swept)
+        assert done.code == 2
+        assert re.fullmatch(rf"lvh: {wrong[0]}: expected .*\n", done.err)
+        assert not (tmp_path / "m").exists()
+    assert select("--no-register", "--seeds", "1", "--out", out, cwd=swept).code == 0
+    done = select(out, "--name", "later", cwd=swept)
+    assert done.code == 0, done.err
+    assert done.out.endswith("registered as later, version 1: models:/later@champion\n")
+    done = select(out, "--no-register", cwd=swept)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "RUN: expected one that is not kept yet" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_interrupts_it_leaves_nothing(number, code, tmp_path):
+    run = ("train.epochs=300", "cv.folds=2", "tracking=off")
+    done = command(*SMALL[:2], *run, cwd=tmp_path)
+    assert done.code == 0, done.err
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "lvh.select", str(done.folder())),
+            *("--no-register", "--seeds", "100", "--out", "kept/m"),
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: list(tmp_path.glob("kept/.m-*")), "it has begun")
+    process.send_signal(number)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert told == f"lvh: interrupted by {number.name}\n"
+    assert not list((tmp_path / "kept").iterdir())
 
 
 @pytest.mark.slow
