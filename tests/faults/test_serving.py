@@ -63,7 +63,7 @@ def served(model, tmp_path_factory):
     server = Served(model, tmp_path_factory.mktemp("log") / "log")
     yield server
     server.process.send_signal(signal.SIGTERM)
-    server.process.wait(30)
+    assert server.process.wait(60) == 143
 
 
 @pytest.fixture
