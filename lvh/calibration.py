@@ -176,6 +176,9 @@ def bootstrap_lines(
 ) -> tuple[Line, ...]:
     """Return the line of each of many resamples of subjects, whose records stay together.
 
+    Percentiles of what they say are its interval, which of few subjects is too narrow: how often
+    it holds the truth, a slow test of this module prints.
+
     Args:
         y_true: Labels 0 and 1, shape (n,).
         y_score: One score a record, shape (n,).

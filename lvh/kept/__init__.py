@@ -1,9 +1,10 @@
 """A kept model: a folder of plain files that scores records, and nothing in it that could run."""
 
 from lvh.kept.description import Calibration, Description, Estimate, Evidence
-from lvh.kept.model import DESCRIPTION, KeptModel, Scored, keep, load
+from lvh.kept.model import CARD, DESCRIPTION, KeptModel, Scored, check_alone, keep, load
 
 __all__ = [
+    "CARD",
     "DESCRIPTION",
     "Calibration",
     "Description",
@@ -11,6 +12,7 @@ __all__ = [
     "Evidence",
     "KeptModel",
     "Scored",
+    "check_alone",
     "keep",
     "load",
 ]

@@ -107,7 +107,8 @@ def _limits(of: Description) -> list[str]:
         "The calibrated share of LVH beside a probability, and its 95 % interval, come from a "
         "logistic regression of the label on the log odds of the out-of-fold predictions, with "
         "Firth's penalty, and from resamples of the subjects. The interval covers that these "
-        "records are few. It does not cover another hospital, another share of LVH, labels that "
+        "records are few; of less than a hundred it is somewhat too narrow. It does not cover "
+        "another hospital, another share of LVH, labels that "
         "are wrong, a bend that a straight line has not, or what the folds' models, trained on "
         f"fewer records and {_single(of)}, have not in common with the average of this folder.",
         "",

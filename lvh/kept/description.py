@@ -160,8 +160,8 @@ class Description:
     chosen: tuple[Text, ...]
     evidence: Evidence
     n_samples: Annotated[int, Strict(), Field(ge=1, le=MOST_SAMPLES)]
-    chosen_run: Text
-    run_key: Text
+    chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
+    run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
     study: Text
     n_candidates: int
     chosen_by: Text

@@ -20,6 +20,7 @@ from lvh.kept.members import Scores, dumped, networks, of_classifiers, suffix
 from lvh.models import MODELS, Estimator
 
 DESCRIPTION = "model.json"
+CARD = "README.md"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
 _MAX_ALL_BYTES = 4 * MAX_BYTES  # of all members, packed
 _PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak, of each lead; microvolts and flat lines are out
@@ -182,6 +183,22 @@ def load(folder: Path) -> KeptModel:
         if str(error).startswith(str(folder)):
             raise
         raise InputError(f"{folder / DESCRIPTION}: {error}") from None
+
+
+def check_alone(folder: Path, description: Description) -> None:
+    """Refuse a folder with more in it than a kept model, before all of it goes elsewhere.
+
+    Raises:
+        InputError: It has other files, or a card that leads out of it.
+    """
+    own = {DESCRIPTION, CARD, *description.files}
+    others = sorted(one.name for one in folder.iterdir() if one.name not in own)
+    if others:
+        raise InputError(
+            f"{folder}: expected the files of a kept model and no others, for all of them are "
+            f"registered. Received: {', '.join(others)!r:.80} too"
+        )
+    read_bytes(folder / CARD, folder, _MAX_DESCRIPTION_BYTES)
 
 
 def _files(folder: Path, description: Description) -> Mapping[str, bytes]:
