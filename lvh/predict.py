@@ -16,8 +16,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lvh.cohort import Cohort
+from lvh.command import ended
 from lvh.console import console, say
-from lvh.errors import InputError, LvhError, as_told
+from lvh.errors import InputError, LvhError
 from lvh.kept import Description, KeptModel, load
 from lvh.paper import Words, draw, places, save
 from lvh.tracking import TrackingSettings
@@ -32,8 +33,11 @@ class Prediction:
     Attributes:
         record: Its path, as it was typed.
         probability: Of LVH, the mean over the model's members.
-        low: The lowest of a member.
-        high: The highest.
+        member_low: The lowest of a member.
+        member_high: The highest.
+        calibrated: Share of the records with such a probability that had LVH, out of fold.
+        calibrated_low: Lower end of its 95 % interval.
+        calibrated_high: Upper end.
         threshold: Of the model.
         positive: Whether the probability is above it.
         criteria: Value and verdict of each clinical criterion, where the record has fiducials.
@@ -42,8 +46,11 @@ class Prediction:
 
     record: str
     probability: float
-    low: float
-    high: float
+    member_low: float
+    member_high: float
+    calibrated: float
+    calibrated_low: float
+    calibrated_high: float
     threshold: float
     positive: bool
     criteria: dict[str, tuple[float, bool]]
@@ -53,24 +60,21 @@ class Prediction:
 def main(arguments: list[str] | None = None) -> int:
     """Score the records and return the exit code; one that is refused does not stop the others."""
     given = _parser().parse_args(arguments)
+    return ended(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
     codes = []
-    try:
-        pictures = _pictures(given)
-        with located(given.model, given.uri) as folder:
-            model = load(folder)
-        predictions = []
-        for path, picture in zip(given.record, pictures, strict=True):
-            try:
-                predictions.append(_predicted(model, path, given, picture))
-            except LvhError as error:
-                print(f"lvh: {error}", file=sys.stderr)
-                codes.append(error.exit_code)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        told = as_told(error)
-        print(f"lvh: {told}", file=sys.stderr)
-        return told.exit_code
+    pictures = _pictures(given)
+    with located(given.model, given.uri) as folder:
+        model = load(folder)
+    predictions = []
+    for path, picture in zip(given.record, pictures, strict=True):
+        try:
+            predictions.append(_predicted(model, path, given, picture))
+        except LvhError as error:
+            print(f"lvh: {error}", file=sys.stderr)
+            codes.append(error.exit_code)
     if predictions:
         _show(predictions, model.description, given.form)
     return max(codes, default=0)
@@ -121,8 +125,11 @@ def _predicted(
     found = Prediction(
         record=path,
         probability=float(scored.y_score[0]),
-        low=float(members.min()),
-        high=float(members.max()),
+        member_low=float(members.min()),
+        member_high=float(members.max()),
+        calibrated=float(scored.calibrated[0]),
+        calibrated_low=float(scored.calibrated_low[0]),
+        calibrated_high=float(scored.calibrated_high[0]),
         threshold=model.description.threshold,
         positive=bool(scored.y_pred[0]),
         criteria=_criteria(cohort),
@@ -150,12 +157,17 @@ def _words(of: Prediction, cohort: Cohort, by: Description) -> Words:
     return Words(
         f"Record {cohort.records[0]}, {who}",
         (
-            f"P(LVH) {of.probability:.3f}, {of.low:.3f} to {of.high:.3f} by seed; "
-            f"threshold {of.threshold:.3g}: {'LVH' if of.positive else 'no LVH'}",
+            f"P(LVH) {of.probability:.3f}, {of.member_low:.3f} to {of.member_high:.3f} by seed; "
+            f"threshold {of.threshold:.3g}: {'LVH' if of.positive else 'no LVH'}; "
+            f"calibrated {_calibrated(of)}",
             criteria if of.criteria else "Criteria: not measured",
             f"{by.name}, learned from {by.data}",
         ),
     )
+
+
+def _calibrated(of: Prediction) -> str:
+    return f"{of.calibrated:.2f} ({of.calibrated_low:.2f} to {of.calibrated_high:.2f})"
 
 
 def _hint(of: Description, cohort: Cohort) -> str:
@@ -197,27 +209,36 @@ def _show(predictions: Sequence[Prediction], of: Description, form: str) -> None
         return
     made = Table(box=SIMPLE_HEAD)
     made.add_column("record", overflow="fold")
-    for name in ("P(LVH)", f"range of {len(of.seeds)}", "threshold", "says", "criteria met"):
-        made.add_column(name)
+    for name in ("P(LVH)", f"range of {len(of.seeds)}", "calibrated, 95 %", "says"):
+        made.add_column(name, no_wrap=True)
+    made.add_column("criteria met")
     for one in predictions:
         met = [name for name, (_, is_met) in one.criteria.items() if is_met]
         made.add_row(
-            *(escape(one.record), f"{one.probability:.3f}", f"{one.low:.3f} to {one.high:.3f}"),
-            *(f"{one.threshold:.3g}", "LVH" if one.positive else "no LVH"),
+            *(escape(one.record), f"{one.probability:.3f}"),
+            f"{one.member_low:.3f} to {one.member_high:.3f}",
+            _calibrated(one),
+            "LVH" if one.positive else "no LVH",
             f"{len(met)} of {len(one.criteria)}" if one.criteria else "not measured",
         )
     console().print(made)
     note = f" ({of.note})" if of.note else ""
     say(
-        f"{of.name}, learned from {of.data}{note}. The range is that of models with other seeds, "
-        "not an interval of confidence. Not a medical device."
+        f"{of.name}, learned from {of.data}{note}. It says LVH where P(LVH) is above "
+        f"{of.threshold:.3g}. The range is that of models with other seeds. Calibrated: what share "
+        f"of records with this P(LVH) had LVH among the {of.calibration.n_records} that were "
+        "scored out of fold, and what so few leave open; at another place it may be another. "
+        "Not a medical device."
     )
 
 
 def _plain(of: Prediction) -> dict[str, object]:
     row: dict[str, object] = {
         name: getattr(of, name)
-        for name in ("record", "probability", "low", "high", "threshold", "positive")
+        for name in (
+            *("record", "probability", "member_low", "member_high", "calibrated"),
+            *("calibrated_low", "calibrated_high", "threshold", "positive"),
+        )
     }
     for name, (value, is_met) in of.criteria.items():
         row |= {name: value, f"{name}_met": is_met}

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import InputError, as_told
+from lvh.command import ended
+from lvh.errors import InputError
 from lvh.kept import KeptModel, load
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Served:
             params: `fs` in Hz; what the model has learned from, if it is not given.
 
         Returns:
-            One a record: `probability`, `low` and `high` of the members, `positive`.
+            One a record: `probability`, the lowest and highest of a member, `calibrated` with the
+            ends of its 95 % interval, and `positive`; see `lvh.kept.Scored`.
 
         Raises:
             InputError: A field is missing or unknown, no number, of another shape, or not what
@@ -79,11 +81,16 @@ class Served:
         cohort = unlabelled("request", mv, fs, [np.nan] * n, [False] * n)
         with self._lock:
             scored = self.model.scored(cohort)
-        low, high = scored.by_member.min(axis=1), scored.by_member.max(axis=1)
-        return [
-            {"probability": float(p), "low": float(a), "high": float(b), "positive": bool(positive)}
-            for p, a, b, positive in zip(scored.y_score, low, high, scored.y_pred, strict=True)
-        ]
+        columns = {
+            "probability": scored.y_score,
+            "member_low": scored.by_member.min(axis=1),
+            "member_high": scored.by_member.max(axis=1),
+            "calibrated": scored.calibrated,
+            "calibrated_low": scored.calibrated_low,
+            "calibrated_high": scored.calibrated_high,
+            "positive": scored.y_pred,
+        }
+        return [{name: of[at].item() for name, of in columns.items()} for at in range(n)]
 
     def predict(self, model_input: Any, params: Mapping[str, object] | None = None) -> Any:
         """Answer MLflow, which tells a caller only its own kind of error."""
@@ -177,26 +184,22 @@ def _numbers(value: object) -> npt.NDArray[np.float64]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; return the exit code."""
+    given = _parser().parse_args(arguments)
+    return ended(lambda: _serve(given))
+
+
+def _serve(given: argparse.Namespace) -> None:
     import uvicorn
 
     from lvh.console import say
     from lvh.predict import located
 
-    given = _parser().parse_args(arguments)
-    try:
-        if not 0 < given.port < 2**16:
-            raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {given.port}")
-        with located(given.model, given.uri) as folder:
-            served = _load_pyfunc(str(folder))
-        say(f"{served.model.description.name} at http://{given.host}:{given.port}/invocations")
-        uvicorn.run(application(served), host=given.host, port=given.port, log_level="warning")
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        told = as_told(error)
-        print(f"lvh: {told}", file=sys.stderr)
-        return told.exit_code
-    return 0
+    if not 0 < given.port < 2**16:
+        raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {given.port}")
+    with located(given.model, given.uri) as folder:
+        served = _load_pyfunc(str(folder))
+    say(f"{served.model.description.name} at http://{given.host}:{given.port}/invocations")
+    uvicorn.run(application(served), host=given.host, port=given.port, log_level="warning")
 
 
 def _parser() -> argparse.ArgumentParser:

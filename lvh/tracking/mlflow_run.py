@@ -89,11 +89,7 @@ class MlflowRun:
         """Record the data set and its digest as the run's input."""
         if self._complete or self._has_data:
             return
-        profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
-        # eight digits are what the UI has room for; the whole digest is in the profile
-        dataset = Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
-        tags = [InputTag("mlflow.data.context", "cross-validation")]
-        inputs = [DatasetInput(dataset, tags)]
+        inputs = [as_input(data_set(name, fingerprint, note, n_used), "cross-validation")]
         try:
             self._client.log_inputs(self._run_id, datasets=inputs)
         except MlflowException:  # another process has just made the same data set known
@@ -253,6 +249,18 @@ class MlflowRun:
             return str(experiment.experiment_id)  # another process was faster
         self._client.set_experiment_tag(made, f"mlflow.sharedViewState.{VIEW}", _view())
         return made
+
+
+def data_set(name: str, fingerprint: str, note: str, n_used: int) -> Dataset:
+    """Describe a data set as MLflow's."""
+    profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
+    # eight digits are what the UI has room for; the whole digest is in the profile
+    return Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
+
+
+def as_input(of: Dataset, context: str) -> DatasetInput:
+    """Make a data set a run's input."""
+    return DatasetInput(of, [InputTag("mlflow.data.context", context)])
 
 
 def _make_store(database: Path) -> None:
