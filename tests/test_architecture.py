@@ -84,9 +84,10 @@ ROOMS = {
         *("artifacts", "config", "crossval", "errors", "evaluation", "features", "fold_store"),
         *("identity", "kept", "metrics", "training"),
     },
+    "finished": {"config", "console", "errors", "files", "search", "tracking"},
     "select": {
-        *("cohort", "config", "console", "errors", "evaluation", "files", "identity", "kept"),
-        *("refit", "search", "tracking"),
+        *("cohort", "config", "console", "errors", "evaluation", "files", "finished"),
+        *("identity", "kept", "refit", "search", "tracking"),
     },
     "predict": {
         *("cohort", "console", "criteria", "errors", "features", "kept", "sources", "tracking"),
@@ -130,7 +131,7 @@ HEAVY = {
     "matplotlib": {"figures", "report"},
     "optuna": {"search", "report"},
     "hydra": {"doctor", "run", "hydra_errors"},
-    "omegaconf": {"run", "hydra_errors", "config", "usage", "select"},
+    "omegaconf": {"run", "hydra_errors", "config", "usage", "finished"},
 }
 
 
