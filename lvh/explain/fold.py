@@ -1,0 +1,295 @@
+"""What the model of one fold looks at in the records that it is scored on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.cohort import Cohort
+from lvh.criteria import CRITERIA, Measurements
+from lvh.explain.agreement import LOOKED_AT, coarse, deepest_s, places, share
+from lvh.explain.inputs import Group, Table, groups_of, place_of, rows_of
+from lvh.explain.occlusion import (
+    Floats,
+    Score,
+    Signals,
+    Windows,
+    bridged,
+    log_odds,
+    occluded,
+    spread,
+    windows,
+    without_leads,
+)
+from lvh.explain.waves import WAVES, View, around_beats, parts_of, view_of
+from lvh.features import FeatureSet
+from lvh.features.amplitudes import measurements
+
+Positions = npt.NDArray[np.int64]
+Name = tuple[str, str]
+"""What was taken away: its kind and its name."""
+
+WAVEFORM, INPUTS = "waveform", "inputs"
+
+_TABLES = 50  # scored at once; each may have a signal beside it
+
+
+class Asked(NamedTuple):
+    """How closely is looked.
+
+    Attributes:
+        window: Of an occlusion, s.
+        stride: From one window to the next, s.
+        repeats: Of every permutation.
+        seed: Of the permutations.
+    """
+
+    window: float
+    stride: float
+    repeats: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What is known of the records, whatever the fold.
+
+    Attributes:
+        cohort: Their source.
+        features: What models read.
+        positions: Of each of the features' records in the cohort, shape (n_records,).
+        view: Of the signals among the features; None where there are none.
+        measured: Waves of the cohort; None where no record has fiducials.
+        deepest: Lead with the deepest S of each record of the cohort.
+    """
+
+    cohort: Cohort
+    features: FeatureSet
+    positions: Positions
+    view: View | None
+    measured: Measurements | None
+    deepest: tuple[str | None, ...]
+
+    @property
+    def n_tabular(self) -> int:
+        """Number of tabular inputs in front of the signal, or all of them."""
+        kind = self.features.kind
+        return {"signal": 0, "tabular": len(self.features.names)}.get(
+            kind, self.features.input_shape[0]
+        )
+
+
+@dataclass(slots=True, eq=False)
+class OfFold:
+    """What was found in the scored records of a fold, in their order.
+
+    Attributes:
+        y_score: Of the records as they are, shape (n_scored,).
+        without: Scores without something, each of shape (n_repeats, n_scored).
+        importance: Of every window of every lead, log-odds, around the QRS peaks of a record,
+            shape (n_scored, n_times, n_leads); None where no beat is known.
+        beats: The mean beat that the model reads, likewise.
+        shares: What `lvh.explain.agreement.share` returns, shape (n_scored, 3).
+    """
+
+    y_score: Floats
+    without: dict[Name, Floats] = field(default_factory=dict)
+    importance: Floats | None = None
+    beats: Floats | None = None
+    shares: dict[Name, Floats] = field(default_factory=dict)
+
+
+def subject_of(cohort: Cohort, features: FeatureSet, settings: Any) -> Subject:
+    """Look up what all folds share.
+
+    Args:
+        cohort: Of the run.
+        features: Extracted from it.
+        settings: Of the form.
+    """
+    at = {name: position for position, name in enumerate(cohort.records)}
+    positions = np.array([at[name] for name in features.records], dtype=np.int64)
+    shape = features.signal_shape or features.input_shape
+    view = None if features.kind == "tabular" else view_of(settings, shape, cohort.fs)
+    if not len(cohort.delineation.samples):
+        return Subject(cohort, features, positions, view, None, (None,) * len(cohort.records))
+    measured = measurements(cohort)
+    return Subject(
+        *(cohort, features, positions, view, measured),
+        tuple(deepest_s(measured.s, measured.leads)),
+    )
+
+
+def explain(
+    score: Score,
+    X: Signals,
+    means: Signals,
+    scored: Positions,
+    subject: Subject,
+    asked: Asked,
+    seed: Sequence[int] = (),
+) -> OfFold:
+    """Look at what a model says of its scored records when something is taken from them.
+
+    Args:
+        score: By the model, of inputs as they are read, without a missing value.
+        X: Inputs of the scored records, likewise.
+        means: Mean of each input over the records that it has learned from.
+        scored: Their positions in the features.
+        subject: From `subject_of`.
+        asked: How closely.
+        seed: Of the fold, for the permutations.
+    """
+    found = OfFold(score(X))
+    n_tabular = subject.n_tabular
+    if n_tabular:
+        table = table_of(subject, X[:, :n_tabular], scored)
+        tail = X[:, n_tabular:]
+        of_table: Score = score if not tail.shape[1] else partial(_with_tail, score, tail)
+        _permute(found, of_table, table, asked, seed)
+        _share_of_inputs(found, of_table, table, means[:n_tabular], scored, subject)
+    if subject.view is not None:
+        signals, of_signal = signal_of(score, X, subject)
+        _occlude(found, of_signal, signals, scored, subject, subject.view, asked)
+    return found
+
+
+def table_of(subject: Subject, rows: Signals, scored: Positions) -> Table:
+    """Return the tabular inputs of some records, without a missing value, to be changed."""
+    names, features = subject.features.names[: subject.n_tabular], subject.features
+    known = ~np.isnan(features.X[scored][:, : subject.n_tabular])
+    measured = None
+    if subject.measured is not None and any(name in CRITERIA for name in names):
+        measured = rows_of(subject.measured, subject.positions[scored])
+    return Table(names, rows, known, measured)
+
+
+def signal_of(score: Score, X: Signals, subject: Subject) -> tuple[Signals, Score]:
+    """Return the signals among inputs, and what scores changed ones beside the same others."""
+    n_tabular, shape = subject.n_tabular, subject.features.signal_shape
+    if not n_tabular:
+        return X, score
+    head = X[:, :n_tabular]
+    return X[:, n_tabular:].reshape(-1, *shape), partial(_with_head, score, head)
+
+
+def relevance(score: Score, table: Table, means: Signals) -> tuple[Floats, list[Group]]:
+    """Return how much more the log-odds are than with the mean record's value, input by input.
+
+    Only of what is measured in one lead: age, sex and what is made of several leads has no place
+    there. The criteria follow.
+
+    Args:
+        score: Of tabular inputs.
+        table: The records.
+        means: Of all tabular inputs, shape (n_inputs,).
+
+    Returns:
+        Shape (n_records, n_groups), and the groups, of one input each.
+    """
+    groups = [one for one in groups_of(table.names) if one.kind == "input" and one.leads]
+    changed = [table.averaged(one, means) for one in groups]
+    whole, *others = map(log_odds, _scores_of(score, [table.rows, *changed]))
+    return np.stack([whole - one for one in others], axis=1), groups
+
+
+def windows_of(view: View, asked: Asked, fs: float) -> Windows:
+    """Return the windows that are taken from a signal.
+
+    Raises:
+        InputError: They do not fit it.
+    """
+    return windows(view.n_samples, round(asked.window * fs), round(asked.stride * fs))
+
+
+def _permute(found: OfFold, score: Score, table: Table, asked: Asked, seed: Sequence[int]) -> None:
+    """Give the inputs of each group to other scored records, several times."""
+    random = np.random.default_rng([asked.seed, *seed])
+    orders = [random.permutation(len(table.rows)) for _ in range(asked.repeats)]
+    groups = groups_of(table.names)
+    changed = [table.permuted(group, order) for group in groups for order in orders]
+    scores = np.reshape(_scores_of(score, changed), (len(groups), asked.repeats, -1))
+    for group, of_group in zip(groups, scores, strict=True):
+        found.without[group.kind, group.name] = of_group
+
+
+def _share_of_inputs(
+    found: OfFold, score: Score, table: Table, means: Signals, scored: Positions, subject: Subject
+) -> None:
+    importance, groups = relevance(score, table, means)
+    where = [place for one in groups if (place := place_of(one.name)) is not None]
+    waves = list(dict.fromkeys(place.wave for place in where))
+    codes = np.array([waves.index(place.wave) for place in where])
+    for criterion in LOOKED_AT:
+        shares = []
+        for one, record in zip(importance, subject.positions[scored], strict=True):
+            looked_at = places(criterion, subject.deepest[record])
+            inside = [tuple(place) in looked_at | coarse(looked_at) for place in where]
+            shares.append(share(one, np.array(inside), codes))
+        found.shares[INPUTS, criterion] = np.array(shares)
+
+
+def _occlude(
+    found: OfFold,
+    score: Score,
+    signals: Signals,
+    scored: Positions,
+    subject: Subject,
+    view: View,
+    asked: Asked,
+) -> None:
+    """Take leads, waves and windows from signals."""
+    cohort, records = subject.cohort, subject.positions[scored]
+    for column, lead in enumerate(view.leads):
+        found.without["lead", lead] = score(without_leads(signals, [column]))[None]
+    over = windows_of(view, asked, cohort.fs)
+    if subject.measured is None:  # without fiducials nobody knows where a beat is
+        return
+    parts = [parts_of(cohort, record, view) for record in records]
+    for wave in WAVES:
+        changed = [bridged(one, of[wave]) for one, of in zip(signals, parts, strict=True)]
+        found.without["wave", wave] = score(np.stack(changed))[None]
+    importance = spread(occluded(score, signals, over), over, view.n_samples)
+    found.importance, found.beats = (
+        np.stack(
+            [
+                around_beats(cohort, record, view, one)
+                for record, one in zip(records, values, strict=True)
+            ]
+        )
+        for values in (importance, signals)
+    )
+    for criterion in LOOKED_AT:
+        shares = []
+        for one, record, of in zip(importance, records, parts, strict=True):
+            looked_at = coarse(places(criterion, subject.deepest[record]))
+            inside, codes = np.zeros(one.shape, np.bool_), np.full(one.shape, -1)
+            for code, (wave, some) in enumerate(of.items()):
+                for column, start, stop in some:
+                    codes[start:stop, column] = code
+                    inside[start:stop, column] = (view.leads[column], wave) in looked_at
+            shares.append(share(one, inside, codes))
+        found.shares[WAVEFORM, criterion] = np.array(shares)
+
+
+def _scores_of(score: Score, tables: Sequence[Signals]) -> list[Floats]:
+    """Score tables of equal length, many at once."""
+    found: list[Floats] = []
+    for first in range(0, len(tables), _TABLES):
+        some = tables[first : first + _TABLES]
+        found += list(score(np.concatenate(some)).reshape(len(some), -1))
+    return found
+
+
+def _with_tail(score: Score, tail: Signals, rows: Signals) -> Floats:
+    """Score changed tabular inputs, table after table, each beside the same signals."""
+    return score(np.concatenate([rows, np.tile(tail, (len(rows) // len(tail), 1))], axis=1))
+
+
+def _with_head(score: Score, head: Signals, signals: Signals) -> Floats:
+    """Score changed signals, window after window, each beside the same tabular inputs."""
+    flat = signals.reshape(len(signals), -1)
+    return score(np.concatenate([np.tile(head, (len(flat) // len(head), 1)), flat], axis=1))
