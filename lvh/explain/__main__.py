@@ -13,6 +13,7 @@ from rich.table import Table
 from lvh.config import RunSettings
 from lvh.console import console, say
 from lvh.errors import InputError, as_told
+from lvh.explain import EXPLANATIONS
 from lvh.finished import Chosen, best_of_sweep, settings_of
 from lvh.tracking import TrackingSettings
 
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from lvh.explain.whole import Explanation
     from lvh.folds import Split
 
-EXPLANATIONS = Path("outputs/explanations")
-"""Where explanations of tracked runs lie, each by its run's identity."""
-
-_STRIDE = {"raw": 40.0}  # ms; a recording has fourteen times the windows of an average beat
 _SHOWN = 6
 
 
@@ -72,6 +69,8 @@ def _run(given: argparse.Namespace) -> None:
     _show(found, prepared.cohort.note)
     say(f"files: {folder}")
     _track(chosen.run, settings, prepared, folder, tracking)
+    if chosen.study and not given.out:
+        say(f"python -m lvh.report {chosen.study} shows it, too")
 
 
 def _check(settings: RunSettings) -> None:
@@ -83,15 +82,16 @@ def _check(settings: RunSettings) -> None:
 
 
 def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
-    from lvh.explain.fold import Asked
+    from lvh.explain.fold import WINDOW, Asked, stride_of
 
-    stride = _STRIDE.get(settings.features.name, 20.0) if given.stride is None else given.stride
-    for name, value in (("--window", given.window), ("--stride", stride)):
-        if not 1 <= value <= 10_000:
+    for name, value in (("--window", given.window), ("--stride", given.stride)):
+        if value is not None and not 1 <= value <= 10_000:
             raise InputError(f"{name}: expected 1 to 10000 ms. Received: {value:g}")
     if not 1 <= given.repeats <= 1000:
         raise InputError(f"--repeats: expected 1 to 1000. Received: {given.repeats}")
-    return Asked(given.window / 1000, stride / 1000, given.repeats)
+    window = WINDOW if given.window is None else given.window / 1000
+    stride = stride_of(settings.features.name) if given.stride is None else given.stride / 1000
+    return Asked(window, stride, given.repeats)
 
 
 def _explained(
@@ -210,9 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
     parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
     parser.add_argument("--folds", type=int, help="the first so many alone (default: all)")
-    parser.add_argument(
-        "--window", type=float, default=80.0, help="of an occlusion, ms (default: %(default)g)"
-    )
+    parser.add_argument("--window", type=float, help="of an occlusion, ms (default: 80)")
     parser.add_argument(
         "--stride", type=float, help="of the windows, ms (default: 20; 40 in recordings)"
     )

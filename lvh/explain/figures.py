@@ -26,13 +26,6 @@ _TITLES = {
     "input": "Single inputs permuted",
 }
 
-PICTURES = {
-    "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
-    "importance.png": "Loss of average precision without leads, waves and inputs",
-    "agreement.png": "Share of the importance that lies where clinical criteria look",
-}
-"""Every picture that there may be, and what it shows."""
-
 
 def draw_all(found: Explanation, title: str, folder: Path) -> list[Path]:
     """Draw what there is of an explanation as PNG files; return their paths.

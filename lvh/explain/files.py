@@ -107,7 +107,7 @@ def _meaning(found: Explanation, asked: Asked) -> list[str]:
     if found.agreement:
         told.append(
             "A share above what it were if even says little where signals are flat elsewhere; one "
-            "above what it were if even over the leads, wave by wave, says that the leads are those "
+            "above what it were if even over the leads, wave by wave, says that leads are those "
             "of the criterion."
         )
     return [

@@ -34,6 +34,10 @@ Name = tuple[str, str]
 
 WAVEFORM, INPUTS = "waveform", "inputs"
 
+WINDOW = 0.08
+"""Of an occlusion by default, s: about as long as a QRS."""
+
+_STRIDE, _STRIDE_OF_RECORDINGS = 0.02, 0.04  # s; a recording has many times the windows of a beat
 _TABLES = 50  # scored at once; each may have a signal beside it
 
 
@@ -194,6 +198,11 @@ def relevance(score: Score, table: Table, means: Signals) -> tuple[Floats, list[
     changed = [table.averaged(one, means) for one in groups]
     whole, *others = map(log_odds, _scores_of(score, [table.rows, *changed]))
     return np.stack([whole - one for one in others], axis=1), groups
+
+
+def stride_of(form: str) -> float:
+    """Return how far apart windows are by default, in s, for a form."""
+    return _STRIDE_OF_RECORDINGS if form == "raw" else _STRIDE
 
 
 def windows_of(view: View, asked: Asked, fs: float) -> Windows:
