@@ -31,11 +31,18 @@ class Resamples:
     """Subjects drawn with replacement, the same draws for everything that is compared."""
 
     def __init__(
-        self, subjects: npt.NDArray[np.str_], resamples: int = 1000, seed: int = 0
+        self,
+        y: Labels,
+        y_score: Floats,
+        subjects: npt.NDArray[np.str_],
+        resamples: int = 1000,
+        seed: int = 0,
     ) -> None:
         """Draw.
 
         Args:
+            y: Labels, shape (n,).
+            y_score: Of what the model is, shape (n,).
             subjects: Of each prediction, shape (n,); all of a subject's stay together.
             resamples: How many.
             seed: Of the draws.
@@ -46,20 +53,19 @@ class Resamples:
         )
         whole = np.ones((1, len(subjects)))  # the estimate itself, in front
         self._weights = np.concatenate([whole, draws[:, member].astype(np.float64)])
+        self._y = y
+        self._whole = weighted_scores(y, y_score, self._weights)
 
-    def drop(self, y: Labels, y_score: Floats, without: Floats) -> Drop:
-        """Compare scores on each draw.
+    def drop(self, without: Floats) -> Drop:
+        """Compare scores on each draw with those of the model without something.
 
         Args:
-            y: Labels, shape (n,).
-            y_score: Of what the model is, shape (n,).
-            without: Of the model without something, shape (n_repeats, n); repeats are averaged.
+            without: Shape (n_repeats, n); repeats are averaged.
         """
-        whole = weighted_scores(y, y_score, self._weights)
-        changed = [weighted_scores(y, one, self._weights) for one in without]
+        changed = [weighted_scores(self._y, one, self._weights) for one in without]
         return Drop(
             *(
-                _interval(whole[at] - np.mean([one[at] for one in changed], axis=0))
+                _interval(self._whole[at] - np.mean([one[at] for one in changed], axis=0))
                 for at in (_AP, _ROC_AUC)
             )
         )

@@ -62,9 +62,9 @@ def _save(figure: "Figure", path: Path) -> Path:
 
 
 def _saliency(of: Saliency, title: str) -> "Figure":
-    """Draw a panel a lead, as on paper: limb leads in the left columns, chest leads right."""
+    """Draw a panel a lead; of twelve as on paper, limb leads left and chest leads right."""
     n_leads = len(of.leads)
-    n_rows = min(3, n_leads)
+    n_rows = 3 if n_leads > 8 else 2 if n_leads > 3 else 1
     n_columns = -(-n_leads // n_rows)
     figure = _figure(3.3 * n_columns + 0.6, 2.5 * n_rows + 0.9, title)
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)

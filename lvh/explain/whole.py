@@ -168,12 +168,12 @@ def conclude(
     scored = np.concatenate([one.split.scored for one in results])
     y, subjects = features.y[scored], features.subjects[scored]
     y_score = np.concatenate([one.y_score for one in found])
-    resamples = Resamples(subjects)
+    resamples = Resamples(y, y_score, subjects)
 
     def joined(name: Name) -> Floats:
         return np.concatenate([one.without[name] for one in found], axis=1)
 
-    rows = [Row(*name, resamples.drop(y, y_score, joined(name))) for name in found[0].without]
+    rows = [Row(*name, resamples.drop(joined(name))) for name in found[0].without]
     agreement = []
     for part, criterion in found[0].shares:
         shares = np.concatenate([one.shares[part, criterion] for one in found])
