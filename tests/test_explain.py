@@ -24,6 +24,7 @@ from lvh.explain.whole import Kept, conclude
 from lvh.features import FORMS
 from lvh.features.amplitudes import measurements
 from lvh.features.beat import BeatSettings
+from lvh.features.fusion import FusionSettings
 from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings
 from lvh.folds import Split
@@ -382,6 +383,30 @@ class TestKnownAnswers:
         around_t = found.importance[short.label == 1][:, 250:320, 1].mean()
         before_p = found.importance[short.label == 1][:, :20, 1].mean()
         assert around_t > 3 * abs(before_p)
+
+    def test_both_parts_of_mixed_inputs_are_told_apart(self, cohort):
+        settings = FusionSettings(
+            "fusion", "mean", ("v5", "v1"), 0.25, 0.45, "median", "none", "drop"
+        )
+        features = FORMS["fusion"].extract(cohort, settings)
+        subject = subject_of(cohort, features, settings)
+        X = np.nan_to_num(features.X[:10])
+        at = features.names.index("avl_R")
+
+        def score(rows):  # R of avl, and the mean of the beat in v1
+            signals = rows[:, 71:].reshape(len(rows), 350, 2)
+            return sigmoid(rows[:, at] + signals[:, :, 1].mean(axis=1))
+
+        found = explain(score, X, X.mean(axis=0), np.arange(10), subject, ASKED)
+        matters = {
+            name for name, scores in found.without.items() if (scores != found.y_score).any()
+        }
+        assert matters >= {("input", "avl_R"), ("lead_inputs", "avl"), ("wave_inputs", "R")}
+        assert matters >= {("group", "all of the ECG"), ("lead", "v1"), ("wave", "QRS")}
+        assert not matters & {("lead", "v5"), ("group", "age and sex"), ("lead_inputs", "v1")}
+        assert (found.importance[:, :, 0] == 0).all()
+        shares = found.shares["inputs", "r_in_avl"]
+        assert (shares[:, 0] == 1).all()  # of the leads' own inputs no other matters
 
     def test_without_fiducials_leads_remain(self, cohort):
         none = np.zeros(len(cohort.records) * 12 + 1, np.int64)

@@ -14,7 +14,6 @@ import pytest
 from conftest import Done, command, head
 from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
-from matplotlib.image import imread
 from omegaconf import OmegaConf
 
 from lvh.cohort import LEADS
@@ -78,7 +77,8 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     assert not shown.err
     folder = run / "explanation"
     assert files(folder) == {
-        *("README.md", "importance.csv", "agreement.csv", "importance.png", "agreement.png")
+        *("README.md", "importance.csv", "agreement.csv", "scores.csv"),
+        *("importance.png", "agreement.png"),
     }
     rows = {(row["kind"], row["name"]): row for row in read(folder / "importance.csv")}
     assert ("input", "v5_R") in rows
@@ -88,6 +88,11 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     told = (folder / "README.md").read_text()
     assert "no cause" in told
     assert "**synthetic cohort" in told
+    scores = {(row["of"], row["metric"]): row for row in read(folder / "scores.csv")}
+    kept = {(row["of"], row["metric"]): row for row in read(run / "scores.csv")}
+    for of in ("model", "age + sex"):
+        for bound in ("pooled", "low", "high"):
+            assert scores[of, "ap"][bound] == kept[of, "ap"][bound]
     known = read(run / "predictions.csv")
     assert f"{len(known)} scored records of 3 folds" in told
     assert {row["part"] for row in read(folder / "agreement.csv")} == {"inputs"}
@@ -102,19 +107,21 @@ def test_again_it_comes_to_the_same(configured):
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
 
 
-def test_a_network_on_beats_and_measured_inputs_is_explained(trained, capsys):
-    run = trained(
-        *("model=two_branch", "model.filters=[4]", "model.units=4", "train.epochs=1"),
+def test_a_network_on_beats_is_explained(configured, capsys):
+    run = configured(
+        *("model=resnet", "model.filters=[4]", "train.epochs=1"),
         *("features.leads=[v5,v1]", "cv.folds=2"),
     )
-    assert main([str(run), "--folds", "1", "--repeats", "1", "--stride", "80"]) == 0
+    assert main([str(run), "--folds", "1", "--stride", "80"]) == 0
     assert "1 of 2 folds are trained again" in capsys.readouterr().out
     folder = run / "explanation"
     kinds = {row["kind"] for row in read(folder / "importance.csv")}
-    assert kinds == {"lead", "wave", "input", "lead_inputs", "wave_inputs", "group"}
+    assert kinds == {"lead", "wave"}
     over_time = read(folder / "saliency.csv")
     assert [row["lead"] for row in over_time[::350]] == ["v5", "v1"] * 2
     assert (over_time[0]["seconds"], over_time[349]["seconds"]) == ("-0.25", "0.448")
+    from matplotlib.image import imread  # not before the backend, which hides a part of it
+
     for name in ("saliency.png", "importance.png", "agreement.png"):
         assert np.ptp(imread(folder / name)[..., :3]) > 0.5
 
@@ -123,6 +130,22 @@ def test_a_run_that_was_never_finished_is_explained_and_nothing_compared(configu
     run = configured("model=logistic", "features=voltage")
     assert main([str(run), "--folds", "1", "--repeats", "1"]) == 0
     assert "No fold of it is kept by this code" in capsys.readouterr().out
+
+
+def test_records_of_another_source_are_explained(configured, capsys):
+    run = configured(
+        *("cv=external", "external=synthetic", "external.seed=1", "external.records=20"),
+        *("model=logistic", "features=voltage"),
+    )
+    assert main([str(run), "--repeats", "1"]) == 0
+    assert "on 20 scored records" in capsys.readouterr().out
+
+
+def test_a_store_that_is_not_there_costs_no_explanation(configured, capsys):
+    run = configured("model=criteria", "features=voltage", "tracking=mlflow")
+    assert main([str(run), "--repeats", "1", "--folds", "1"]) == 0
+    assert "not tracked: --uri: expected a store of MLflow" in capsys.readouterr().out
+    assert (run / "explanation/README.md").is_file()
 
 
 def test_other_scores_than_those_that_were_kept_are_told(trained, capsys):

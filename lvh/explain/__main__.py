@@ -187,9 +187,13 @@ def _track(
             return
         tracking = settings.tracking
         key = run_key(settings, prepared.cohort.fingerprint, prepared.splits)
-        known = run_with_key(key, tracking)
+        try:
+            known = run_with_key(key, tracking)
+        except InputError as error:  # another directory's store
+            say(f"not tracked: {error}")
+            return
         if known is None:
-            say("not tracked: this run is not in the store of its configuration, or of other code")
+            say("not tracked: expected this run, made by this code, in the store of its settings")
             return
         run = known
     log_explanation(run, folder, tracking)

@@ -34,6 +34,15 @@ def write(found: Explanation, folder: Path, name: str, note: str, asked: Asked) 
             for row in found.rows
         ),
     )
+    _write_csv(
+        folder / "scores.csv",
+        ("of", "metric", "pooled", "low", "high"),
+        (
+            (of, metric, *astuple(interval))
+            for of, scores in (("model", found.scores), ("age + sex", found.baseline))
+            for metric, interval in scores.items()
+        ),
+    )
     if found.agreement:
         shares = [f"{name}{bound}" for name in _SHARES for bound in _BOUNDS]
         _write_csv(
