@@ -4,8 +4,8 @@
     python experiments/explanations/measure.py
     python experiments/explanations/measure.py --only svm resnet
 
-Writes results.csv (every loss), agreement.csv, scores.csv, a folder of figures and the tables of
-README.md. Runs that were finished before are not trained again, but explained again.
+Writes results.csv (every loss), agreement.csv, scores.csv, the figures and the tables of README.md.
+Runs that were finished before are not trained again, but explained again.
 """
 
 import argparse
@@ -34,14 +34,17 @@ class Run(NamedTuple):
 
     what: str
     overrides: tuple[str, ...]
+    pictures: tuple[str, ...]
     explain: tuple[str, ...] = ()
 
 
 RUNS = {
-    "svm": Run("RBF machine on voltages", ("model=svm", "features=voltage")),
-    "dnn": Run("the default network on ntp", ()),
+    "svm": Run("RBF machine on voltages", ("model=svm", "features=voltage"), ("importance",)),
+    "dnn": Run("the default network on ntp", (), ("importance",)),
     "resnet": Run(
-        "residual network on beats, 30 epochs", ("model=resnet", "train.epochs=30", "cv.folds=4")
+        "residual network on beats, 30 epochs",
+        ("model=resnet", "train.epochs=30", "cv.folds=4"),
+        ("saliency", "agreement"),
     ),
     "cnn": Run(
         "convolutional network, 12 epochs",
@@ -49,7 +52,8 @@ RUNS = {
             *("model=cnn", "stride=125", "train.epochs=12", "cv.folds=4"),
             *("features.scaling=none", "model.bn_momentum=0.9"),
         ),
-        ("--folds", "2"),
+        ("saliency",),
+        ("--folds", "2", "--stride", "80"),
     ),
 }
 KINDS = {
@@ -72,8 +76,8 @@ def main() -> None:
         made = folder / "explanation"
         for source, to in FILES.items():
             keep(HERE / to, name, made / source)
-        for picture in sorted(made.glob("*.png")):
-            shutil.copy(picture, HERE / f"{name}_{picture.name}")
+        for picture in RUNS[name].pictures:
+            shutil.copy(made / f"{picture}.png", HERE / f"{name}_{picture}.png")
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
     put(MARKS[0], losses(read(HERE / "results.csv"), read(HERE / "scores.csv")))
     put(MARKS[1], agreement(read(HERE / "agreement.csv")))

@@ -18,8 +18,9 @@ from lvh.finished import Chosen, best_of_sweep, settings_of
 from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
+    from lvh.crossval import FoldResult
     from lvh.evaluation import Prepared
-    from lvh.explain.fold import Asked
+    from lvh.explain.fold import Asked, OfFold
     from lvh.explain.whole import Explanation
     from lvh.folds import Split
 
@@ -105,7 +106,8 @@ def _explained(
     subject = subject_of(prepared.cohort, features, settings.features)
     if subject.view is not None:
         windows_of(subject.view, asked, prepared.cohort.fs)  # refused before a training
-    results, found = [], []
+    results: list[FoldResult] = []
+    found: list[OfFold] = []
     epochs = settings.train.epochs if settings.is_network else 1
     with Progress(
         TextColumn("{task.description}"),
@@ -115,22 +117,27 @@ def _explained(
         transient=True,
         disable=not console().is_terminal,
     ) as bar:
-        task = bar.add_task(f"fold 1 of {len(splits)}: training", total=epochs)
-        models = trained_again(
-            settings, prepared, splits, lambda split, epoch: bar.update(task, completed=epoch)
-        )
+        task = bar.add_task("", total=epochs)
+
+        def on_epoch(split: "Split", epoch: int) -> None:
+            title = f"fold {len(found) + 1} of {len(splits)}: training"
+            bar.update(task, description=title, completed=epoch, total=epochs)
+
+        models = trained_again(settings, prepared, splits, on_epoch)
         for number, (result, score) in enumerate(models, start=1):
             split, title = result.split, f"fold {number} of {len(splits)}"
             train, scored = filled(features.fill, features.X[split.train], features.X[split.scored])
-            bar.update(task, description=f"{title}: looking", completed=epochs)
-            at = (split.repeat, split.fold)
+            bar.update(task, description=f"{title}: looking", completed=0, total=1)
             found.append(
-                explain(score, scored, train.mean(axis=0), split.scored, subject, asked, at)
+                explain(
+                    *(score, scored, train.mean(axis=0), split.scored, subject, asked),
+                    seed=(split.repeat, split.fold),
+                    watch=lambda done, total: bar.update(task, completed=done, total=total),
+                )
             )
             results.append(result)
             if not console().is_terminal:
                 say(f"{title}: ap {result.metrics.ap:.3f}")
-            bar.update(task, description=f"fold {number + 1} of {len(splits)}: training")
     kept = compared(settings, prepared, results)
     return conclude(prepared, results, found, kept, subject.view)
 

@@ -16,11 +16,13 @@ from lvh.explain.occlusion import (
     Floats,
     Score,
     Signals,
+    Watch,
     Windows,
     bridged,
     log_odds,
     occluded,
     spread,
+    unwatched,
     windows,
     without_leads,
 )
@@ -135,6 +137,7 @@ def explain(
     subject: Subject,
     asked: Asked,
     seed: Sequence[int] = (),
+    watch: Watch = unwatched,
 ) -> OfFold:
     """Look at what a model says of its scored records when something is taken from them.
 
@@ -146,6 +149,7 @@ def explain(
         subject: From `subject_of`.
         asked: How closely.
         seed: Of the fold, for the permutations.
+        watch: Follows what takes longest.
     """
     found = OfFold(score(X))
     n_tabular = subject.n_tabular
@@ -157,7 +161,7 @@ def explain(
         _share_of_inputs(found, of_table, table, means[:n_tabular], scored, subject)
     if subject.view is not None:
         signals, of_signal = signal_of(score, X, subject)
-        _occlude(found, of_signal, signals, scored, subject, subject.view, asked)
+        _occlude(found, of_signal, signals, scored, subject, asked, watch)
     return found
 
 
@@ -247,11 +251,13 @@ def _occlude(
     signals: Signals,
     scored: Positions,
     subject: Subject,
-    view: View,
     asked: Asked,
+    watch: Watch,
 ) -> None:
     """Take leads, waves and windows from signals."""
-    cohort, records = subject.cohort, subject.positions[scored]
+    cohort, records, view = subject.cohort, subject.positions[scored], subject.view
+    if view is None:
+        return
     for column, lead in enumerate(view.leads):
         found.without["lead", lead] = score(without_leads(signals, [column]))[None]
     over = windows_of(view, asked, cohort.fs)
@@ -261,7 +267,7 @@ def _occlude(
     for wave in WAVES:
         changed = [bridged(one, of[wave]) for one, of in zip(signals, parts, strict=True)]
         found.without["wave", wave] = score(np.stack(changed))[None]
-    importance = spread(occluded(score, signals, over), over, view.n_samples)
+    importance = spread(occluded(score, signals, over, watch), over, view.n_samples)
     found.importance, found.beats = (
         np.stack(
             [

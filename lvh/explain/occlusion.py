@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 Signals = npt.NDArray[np.float32]
 Score = Callable[[Signals], Floats]
 """From inputs, shape (n, ...), to P(label = 1), shape (n,)."""
+Watch = Callable[[int, int], None]
+"""Takes how many windows are done, and of how many."""
 
 _BATCH_BYTES = 64 * 1024 * 1024
 
@@ -96,13 +98,18 @@ def without_leads(signals: Signals, columns: Iterable[int]) -> Signals:
     return found
 
 
-def occluded(score: Score, signals: Signals, over: Windows) -> Floats:
+def unwatched(done: int, total: int) -> None:
+    """Do nothing."""
+
+
+def occluded(score: Score, signals: Signals, over: Windows, watch: Watch = unwatched) -> Floats:
     """Return how much every window of every lead raises the log-odds of the label.
 
     Args:
         score: Takes signals, window after window: of each, those of all records.
         signals: Shape (n_records, n_samples, n_leads).
         over: Windows of their samples.
+        watch: Follows it.
 
     Returns:
         Log-odds as the records are, less those with the window bridged, shape
@@ -125,6 +132,7 @@ def occluded(score: Score, signals: Signals, over: Windows) -> Floats:
         scores = log_odds(score(changed.reshape(-1, *signals.shape[1:])))
         for of_part, (window, part) in zip(scores.reshape(len(some), -1), some, strict=True):
             found[:, window, part.column] = whole - of_part
+        watch(first + len(some), len(places))
     return found
 
 

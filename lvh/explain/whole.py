@@ -1,6 +1,6 @@
 """From what was found fold by fold to what is told of a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +120,10 @@ class Explanation:
 
 
 def trained_again(
-    settings: RunSettings, prepared: Prepared, splits: Sequence[Split], on_epoch: object
+    settings: RunSettings,
+    prepared: Prepared,
+    splits: Sequence[Split],
+    on_epoch: Callable[[Split, int], None],
 ) -> Iterator[tuple[FoldResult, Score]]:
     """Train folds as the run did, and yield each with what its own model says of any inputs."""
     own: Learner = learner(settings, prepared.features, prepared.cohort.fs)
@@ -130,7 +133,7 @@ def trained_again(
 
     # a threshold decides no score, so that none is chosen again
     results = fold_results(
-        *(prepared.features, splits, lambda: own, settings.seed, lambda split: None, on_epoch),  # type: ignore[arg-type]
+        *(prepared.features, splits, lambda: own, settings.seed, lambda split: None, on_epoch),
         ahead=lambda: 1,
     )
     for result in results:

@@ -104,7 +104,7 @@ def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[objec
 def _explained(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
     """Return the pictures of what the best configuration looks at, as data, and what they show."""
     run = study.complete[0].run_id if study.complete else ""
-    if root is None or not run:
+    if root is None or not run.isalnum():
         return []
     folder = root / run
     return [
