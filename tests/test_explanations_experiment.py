@@ -78,7 +78,7 @@ def test_the_shares_in_words_are_those_of_the_file(told):
     assert float(of["svm", "any"]["share_low"]) > float(of["svm", "any"]["even_over_leads"])
     assert shares("svm", "strain")[0] == shares("svm", "strain")[1]
     share, even = shares("dnn", "any")
-    assert f"{share} of its importance lies where criteria look, where {even} would by" in told
+    assert f"{share} of its importance lies where criteria look, where {even} would if it were" in told
     for criterion, words in (
         ("sokolow_lyon", "({} for {}), those of Cornell"),
         ("cornell", "less ({} for {})"),
