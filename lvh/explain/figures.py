@@ -101,9 +101,9 @@ def _saliency(of: Saliency, title: str) -> "Figure":
 def _importance(found: Explanation, title: str) -> "Figure":
     kinds = [kind for kind in _TITLES if found.of(kind)]
     counts = [min(len(found.of(kind)), _MOST_ROWS) for kind in kinds]
-    n_columns = min(3, len(kinds))
+    n_columns = len(kinds) if len(kinds) <= 4 else 3
     n_rows = -(-len(kinds) // n_columns)
-    figure = _figure(4.6 * n_columns, (0.26 * max(counts) + 1.4) * n_rows + 0.4, title)
+    figure = _figure(4.0 * n_columns, (0.26 * max(counts) + 1.4) * n_rows + 0.4, title)
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for at, (ax, kind) in enumerate(zip(panels, kinds, strict=False)):
         rows = found.of(kind)
