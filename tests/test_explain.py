@@ -1,6 +1,5 @@
 """What a model looks at: known answers, other people's answers, and the command."""
 
-import csv
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +15,10 @@ from lvh.errors import InputError
 from lvh.evaluation import Prepared
 from lvh.explain.agreement import deepest_s, places, share
 from lvh.explain.drops import Resamples
-from lvh.explain.fold import Asked, explain, subject_of
+from lvh.explain.fold import Asked, explain
 from lvh.explain.inputs import Table, groups_of, rows_of
 from lvh.explain.occlusion import Part, bridged, log_odds, occluded, spread, windows, without_leads
+from lvh.explain.subject import subject_of
 from lvh.explain.waves import Wave, parts_of, view_of, waves_of
 from lvh.explain.whole import Kept, conclude
 from lvh.features import FORMS
@@ -428,8 +428,3 @@ class TestKnownAnswers:
         assert set(found.without) == {("lead", "v1"), ("lead", "v5")}
         assert found.importance is None
         assert not found.shares
-
-
-def read(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

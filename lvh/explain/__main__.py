@@ -98,7 +98,8 @@ def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
 def _explained(
     settings: RunSettings, prepared: "Prepared", splits: "tuple[Split, ...]", asked: "Asked"
 ) -> "Explanation":
-    from lvh.explain.fold import explain, subject_of, windows_of
+    from lvh.explain.fold import explain, windows_of
+    from lvh.explain.subject import subject_of
     from lvh.explain.whole import compared, conclude, trained_again
     from lvh.features import filled
 

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from lvh.cohort import Cohort
-from lvh.criteria import CRITERIA, Measurements
-from lvh.explain.agreement import LOOKED_AT, coarse, deepest_s, places, share
-from lvh.explain.inputs import Group, Table, groups_of, place_of, rows_of
+from lvh.explain.agreement import LOOKED_AT, coarse, places, share
+from lvh.explain.inputs import Group, Table, groups_of, place_of
 from lvh.explain.occlusion import (
     Floats,
     Score,
@@ -26,11 +23,9 @@ from lvh.explain.occlusion import (
     windows,
     without_leads,
 )
-from lvh.explain.waves import WAVES, View, around_beats, parts_of, view_of
-from lvh.features import FeatureSet
-from lvh.features.amplitudes import measurements
+from lvh.explain.subject import Positions, Subject, signal_of, table_of
+from lvh.explain.waves import WAVES, View, around_beats, parts_of
 
-Positions = npt.NDArray[np.int64]
 Name = tuple[str, str]
 """What was taken away: its kind and its name."""
 
@@ -59,35 +54,6 @@ class Asked(NamedTuple):
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Subject:
-    """What is known of the records, whatever the fold.
-
-    Attributes:
-        cohort: Their source.
-        features: What models read.
-        positions: Of each of the features' records in the cohort, shape (n_records,).
-        view: Of the signals among the features; None where there are none.
-        measured: Waves of the cohort; None where no record has fiducials.
-        deepest: Lead with the deepest S of each record of the cohort.
-    """
-
-    cohort: Cohort
-    features: FeatureSet
-    positions: Positions
-    view: View | None
-    measured: Measurements | None
-    deepest: tuple[str | None, ...]
-
-    @property
-    def n_tabular(self) -> int:
-        """Number of tabular inputs in front of the signal, or all of them."""
-        kind = self.features.kind
-        return {"signal": 0, "tabular": len(self.features.names)}.get(
-            kind, self.features.input_shape[0]
-        )
-
-
 @dataclass(slots=True, eq=False)
 class OfFold:
     """What was found in the scored records of a fold, in their order.
@@ -106,27 +72,6 @@ class OfFold:
     importance: Floats | None = None
     beats: Floats | None = None
     shares: dict[Name, Floats] = field(default_factory=dict)
-
-
-def subject_of(cohort: Cohort, features: FeatureSet, settings: Any) -> Subject:
-    """Look up what all folds share.
-
-    Args:
-        cohort: Of the run.
-        features: Extracted from it.
-        settings: Of the form.
-    """
-    at = {name: position for position, name in enumerate(cohort.records)}
-    positions = np.array([at[name] for name in features.records], dtype=np.int64)
-    shape = features.signal_shape or features.input_shape
-    view = None if features.kind == "tabular" else view_of(settings, shape, cohort.fs)
-    if not len(cohort.delineation.samples):
-        return Subject(cohort, features, positions, view, None, (None,) * len(cohort.records))
-    measured = measurements(cohort)
-    return Subject(
-        *(cohort, features, positions, view, measured),
-        tuple(deepest_s(measured.s, measured.leads)),
-    )
 
 
 def explain(
@@ -163,25 +108,6 @@ def explain(
         signals, of_signal = signal_of(score, X, subject)
         _occlude(found, of_signal, signals, scored, subject, asked, watch)
     return found
-
-
-def table_of(subject: Subject, rows: Signals, scored: Positions) -> Table:
-    """Return the tabular inputs of some records, without a missing value, to be changed."""
-    names, features = subject.features.names[: subject.n_tabular], subject.features
-    known = ~np.isnan(features.X[scored][:, : subject.n_tabular])
-    measured = None
-    if subject.measured is not None and any(name in CRITERIA for name in names):
-        measured = rows_of(subject.measured, subject.positions[scored])
-    return Table(names, rows, known, measured)
-
-
-def signal_of(score: Score, X: Signals, subject: Subject) -> tuple[Signals, Score]:
-    """Return the signals among inputs, and what scores changed ones beside the same others."""
-    n_tabular, shape = subject.n_tabular, subject.features.signal_shape
-    if not n_tabular:
-        return X, score
-    head = X[:, :n_tabular]
-    return X[:, n_tabular:].reshape(-1, *shape), partial(_with_head, score, head)
 
 
 def relevance(score: Score, table: Table, means: Signals) -> tuple[Floats, list[Group]]:
@@ -302,9 +228,3 @@ def _scores_of(score: Score, tables: Sequence[Signals]) -> list[Floats]:
 def _with_tail(score: Score, tail: Signals, rows: Signals) -> Floats:
     """Score changed tabular inputs, table after table, each beside the same signals."""
     return score(np.concatenate([rows, np.tile(tail, (len(rows) // len(tail), 1))], axis=1))
-
-
-def _with_head(score: Score, head: Signals, signals: Signals) -> Floats:
-    """Score changed signals, window after window, each beside the same tabular inputs."""
-    flat = signals.reshape(len(signals), -1)
-    return score(np.concatenate([np.tile(head, (len(flat) // len(head), 1)), flat], axis=1))

@@ -5,19 +5,10 @@ import numpy.typing as npt
 
 from lvh.cohort import Cohort
 from lvh.errors import InputError
-from lvh.explain.fold import (
-    WINDOW,
-    Asked,
-    Subject,
-    relevance,
-    signal_of,
-    stride_of,
-    subject_of,
-    table_of,
-    windows_of,
-)
+from lvh.explain.fold import WINDOW, Asked, relevance, stride_of, windows_of
 from lvh.explain.inputs import place_of
 from lvh.explain.occlusion import Floats, Signals, occluded, spread
+from lvh.explain.subject import Subject, signal_of, subject_of, table_of
 from lvh.explain.waves import View, peaks_of, waves_of
 from lvh.features import FORMS
 from lvh.kept import KeptModel
