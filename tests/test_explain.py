@@ -16,7 +16,7 @@ from lvh.evaluation import Prepared
 from lvh.explain.agreement import deepest_s, places, share
 from lvh.explain.drops import Resamples
 from lvh.explain.fold import Asked, explain
-from lvh.explain.inputs import Table, groups_of, rows_of
+from lvh.explain.inputs import Table, groups_of, rows_of, segments_of
 from lvh.explain.occlusion import Part, bridged, log_odds, occluded, spread, windows, without_leads
 from lvh.explain.subject import subject_of
 from lvh.explain.waves import Wave, parts_of, view_of, waves_of
@@ -246,6 +246,18 @@ class TestInputs:
         changed = (found != voltages.rows).any(axis=0)
         untouched = {"v3_S", "sokolow_lyon", "gubner_ungerleider", "qrs_duration", "age"}
         assert not changed[[at[name] for name in untouched]].any()
+
+    def test_what_is_measured_in_a_part_of_a_beat_is_changed_at_once(self, voltages):
+        parts = segments_of(voltages.names)
+        assert set(parts) == {(lead, part) for lead in LEADS for part in ("QRS", "T")}
+        own = [voltages.names[at] for at in parts["v1", "QRS"].columns]
+        assert own == ["v1_Q", "v1_R", "v1_S", "v1_QRS"]
+        means = voltages.rows.mean(axis=0)
+        found = voltages.averaged(parts["v1", "QRS"], means)
+        at = {name: voltages.names.index(name) for name in voltages.names}
+        left = voltages.rows[:, [at["v5_R"], at["v6_R"]]].max(axis=1)
+        sokolow_lyon = means[at["v1_S"]] + left
+        np.testing.assert_allclose(found[:, at["sokolow_lyon"]], sokolow_lyon, rtol=1e-5)
 
     def test_measurements_of_some_records(self, cohort):
         found = rows_of(measurements(cohort), np.array([5, 2]))

@@ -110,24 +110,21 @@ def explain(
     return found
 
 
-def relevance(score: Score, table: Table, means: Signals) -> tuple[Floats, list[Group]]:
-    """Return how much more the log-odds are than with the mean record's value, input by input.
-
-    Only of what is measured in one lead: age, sex and what is made of several leads has no place
-    there. The criteria follow.
+def relevance(score: Score, table: Table, means: Signals, groups: Sequence[Group]) -> Floats:
+    """Return how much more the log-odds are than with the mean record's values of some inputs.
 
     Args:
         score: Of tabular inputs.
         table: The records.
         means: Of all tabular inputs, shape (n_inputs,).
+        groups: Inputs that get them together; the criteria follow.
 
     Returns:
-        Shape (n_records, n_groups), and the groups, of one input each.
+        Shape (n_records, n_groups).
     """
-    groups = [one for one in groups_of(table.names) if one.kind == "input" and one.leads]
     changed = [table.averaged(one, means) for one in groups]
     whole, *others = map(log_odds, _scores_of(score, [table.rows, *changed]))
-    return np.stack([whole - one for one in others], axis=1), groups
+    return np.stack([whole - one for one in others], axis=1)
 
 
 def stride_of(form: str) -> float:
@@ -158,7 +155,9 @@ def _permute(found: OfFold, score: Score, table: Table, asked: Asked, seed: Sequ
 def _share_of_inputs(
     found: OfFold, score: Score, table: Table, means: Signals, scored: Positions, subject: Subject
 ) -> None:
-    importance, groups = relevance(score, table, means)
+    # age, sex and what is made of several leads have no place where a criterion could look
+    groups = [one for one in groups_of(table.names) if one.kind == "input" and one.leads]
+    importance = relevance(score, table, means, groups)
     where = [place for one in groups if (place := place_of(one.name)) is not None]
     waves = list(dict.fromkeys(place.wave for place in where))
     codes = np.array([waves.index(place.wave) for place in where])

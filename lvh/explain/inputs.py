@@ -103,6 +103,28 @@ def groups_of(names: Sequence[str]) -> list[Group]:
     return found
 
 
+def segments_of(names: Sequence[str]) -> dict[tuple[str, str], Group]:
+    """Return what is measured in each part of a beat, by lead and part, to be changed at once.
+
+    Args:
+        names: Of the tabular inputs.
+    """
+    columns: dict[tuple[str, str], list[int]] = {}
+    waves: dict[tuple[str, str], list[str]] = {}
+    for at, name in enumerate(names):
+        place = place_of(name)
+        if place is not None:
+            part = place.lead, place.segment
+            columns.setdefault(part, []).append(at)
+            waves.setdefault(part, []).append(place.wave)
+    return {
+        part: Group(
+            "lead_inputs", " ".join(part), tuple(own), part[:1], tuple(dict.fromkeys(waves[part]))
+        )
+        for part, own in columns.items()
+    }
+
+
 class Table:
     """Rows of tabular inputs of some records, of which copies are changed."""
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from lvh.cohort import Cohort
 from lvh.errors import InputError
 from lvh.explain.fold import WINDOW, Asked, relevance, stride_of, windows_of
-from lvh.explain.inputs import place_of
+from lvh.explain.inputs import segments_of
 from lvh.explain.occlusion import Floats, Signals, occluded, spread
 from lvh.explain.subject import Subject, signal_of, subject_of, table_of
 from lvh.explain.waves import View, peaks_of, waves_of
@@ -22,9 +22,9 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
     - `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead. That asks
       for hundreds of scores a lead: seconds to a minute.
     - `beat`: the same in the average beat, every 20 ms; its importance stands on every beat.
-    - `ntp`, `voltage`: each measured input gets the mean value of the records that the model has
-      learned from, and what is computed of it, the criteria, follows. The sum over a lead's
-      inputs of a wave stands on that wave of every beat: QRS for Q, R, S and its duration.
+    - `ntp`, `voltage`: what is measured in a wave of a lead, for QRS its Q, R, S and duration, gets
+      the mean values of the records that the model has learned from; what is computed of them,
+      the criteria, follows. The change stands on that wave of every beat.
     - `fusion`: as `beat`; what its measured inputs say stands nowhere.
 
     Age and sex stand nowhere. The numbers are changes of what the model says, one at a time: they
@@ -58,15 +58,10 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
 
     if subject.view is None:
         if _knows_means(settings):
+            groups = segments_of(features.names)
             table = table_of(subject, X, first)
-            of_inputs, groups = relevance(score, table, means)
-            sums: dict[tuple[str, str], float] = {}
-            for value, group in zip(of_inputs[0].tolist(), groups, strict=True):
-                place = place_of(group.name)
-                if place is not None:
-                    at = place.lead, place.segment
-                    sums[at] = sums.get(at, 0.0) + value
-            _paint_waves(found, subject, sums)
+            values = relevance(score, table, means, list(groups.values()))[0]
+            _paint_waves(found, subject, dict(zip(groups, values.tolist(), strict=True)))
         return found
     signals, of_signal = signal_of(score, X, subject)
     asked = Asked(WINDOW, stride_of(settings.name), 0)
@@ -88,13 +83,13 @@ def _filled(X: Signals, fill: tuple[float, ...]) -> tuple[Signals, Signals]:
     return (np.where(np.isnan(X), means, X) if fill else X), means
 
 
-def _paint_waves(found: Floats, subject: Subject, sums: dict[tuple[str, str], float]) -> None:
+def _paint_waves(found: Floats, subject: Subject, values: dict[tuple[str, str], float]) -> None:
     cohort = subject.cohort
     for column, lead in enumerate(cohort.leads):
         for _, waves in waves_of(*cohort.delineation.lead(0, column)):
             for wave, start, stop in waves:
-                if (lead, wave) in sums:
-                    found[start:stop, column] = sums[lead, wave]
+                if (lead, wave) in values:
+                    found[start:stop, column] = values[lead, wave]
 
 
 def _paint_signal(found: Floats, subject: Subject, view: View, importance: Floats) -> None:
