@@ -1,44 +1,19 @@
 """`python -m lvh.select`: the best of a sweep, or any run, fitted to all records and kept."""
 
 import argparse
-import re
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import yaml  # type: ignore[import-untyped]
-from omegaconf import OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lvh.command import ended
-from lvh.config import RunSettings, settings_from
 from lvh.console import console, say
-from lvh.errors import InputError, TrackingFault, as_told
+from lvh.errors import InputError, TrackingFault
+from lvh.finished import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.kept import CARD, DESCRIPTION, Description, check_alone, keep, load
 from lvh.tracking import TrackingSettings
-
-_CONFIG = "config.yaml"
-_MAX_CONFIG_BYTES = 1024 * 1024
-
-
-class _Chosen(NamedTuple):
-    """A run, and what it was chosen from.
-
-    Attributes:
-        run: Folder, or identity in the tracking store.
-        study: Name of its sweep; empty if a person named the run.
-        n_candidates: Configurations that it is the best of, those that were stopped early too.
-        score: By which it is.
-    """
-
-    run: str
-    study: str = ""
-    n_candidates: int = 1
-    score: str = ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,9 +53,8 @@ def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, 
     from lvh.kept.card import card
     from lvh.refit import cross_validated, refit
 
-    chosen = _Chosen(given.run) if given.run else _best(given)
-    with _config(chosen.run, tracking) as path:
-        settings = _settings(path)
+    chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
+    settings = settings_of(chosen.run, tracking)
     prepared = prepare(settings)
     cohort = prepared.cohort
     key = run_key(settings, cohort.fingerprint, prepared.splits)
@@ -141,65 +115,6 @@ def _register(
             "registers it"
         ) from None
     say(f"registered as {found.name}, version {found.version}: {found.uri}")
-
-
-@contextmanager
-def _config(run: str, tracking: TrackingSettings) -> Iterator[Path]:
-    """Give the configuration of a run, by its folder or its identity."""
-    from lvh.tracking.models import config_of
-
-    if is_run_id(run):
-        with config_of(run, tracking) as path:
-            yield path
-        return
-    path = Path(run) / _CONFIG
-    if not path.is_file():
-        raise InputError(
-            f"RUN: expected the folder of a run, with {_CONFIG}, the 32 digits of a tracked run, "
-            f"or the folder of a kept model, with {DESCRIPTION}. Received: {run}"
-        )
-    yield path
-
-
-def is_run_id(text: str) -> bool:
-    """Return whether a text looks like the identity of a tracked run."""
-    return re.fullmatch("[0-9a-f]{32}", text) is not None
-
-
-def _best(given: argparse.Namespace) -> "_Chosen":
-    """Return the best configuration of a sweep."""
-    from lvh.search.results import load
-
-    result = load(given.storage, given.study, "outputs/folds")
-    ranked = result.complete
-    if not ranked:
-        raise InputError(f"RUN: study {result.name} has no complete configuration yet")
-    best = ranked[0]
-    if not best.run_id:
-        raise InputError(
-            f"RUN: the best trial of study {result.name}, number {best.number}, has no "
-            "tracked run. Give the folder of its run"
-        )
-    n_candidates = sum(one.state in ("complete", "stopped") for one in result.trials)
-    score = result.objectives[0].name
-    say(f"best of {n_candidates} of study {result.name} by {score}: trial {best.number}")
-    return _Chosen(best.run_id, result.name, n_candidates, score)
-
-
-def _settings(path: Path) -> RunSettings:
-    """Read a resolved configuration; nothing in it is resolved again."""
-    from lvh.files import read_bytes
-
-    text = read_bytes(path, path.parent, _MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise InputError("expected no aliases, by which a short text becomes a huge one")
-        config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except Exception as error:
-        raise InputError(f"{path}: expected a configuration: {as_told(error)}") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: expected a configuration. Received: something else")
-    return settings_from({str(key): value for key, value in config.items()})
 
 
 def _parser() -> argparse.ArgumentParser:

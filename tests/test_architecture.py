@@ -45,7 +45,12 @@ ROOMS = {
         *("crossval", "errors", "features", "files", "folds", "metrics", "study", "training"),
     },
     "search": {"bounds", "cohort", "errors", "files", "fold_store", "racing", "sqlite", "study"},
-    "report": {"console", "errors", "files", "fold_store", "metrics", "search", "study"},
+    "explain": {
+        *("cohort", "command", "config", "console", "criteria", "crossval", "errors", "evaluation"),
+        *("features", "files", "finished", "fold_store", "folds", "identity", "kept", "metrics"),
+        *("models", "search", "tracking", "training"),
+    },
+    "report": {"console", "errors", "explain", "files", "fold_store", "metrics", "search", "study"},
     "calibration": {"metrics"},
     "figures": {"calibration", "crossval", "metrics", "files"},
     "paper": {"cohort", "errors", "files"},
@@ -86,22 +91,14 @@ ROOMS = {
         "models",
     },
     "refit": {
-        *(
-            "artifacts",
-            "calibration",
-            "config",
-            "crossval",
-            "errors",
-            "evaluation",
-            "features",
-            "fold_store",
-        ),
-        *("folds", "identity", "inner", "kept", "metrics", "search", "training"),
+        *("artifacts", "calibration", "config", "crossval", "errors", "evaluation", "features"),
+        *("fold_store", "folds", "identity", "inner", "kept", "metrics", "search", "training"),
     },
     "offer": {"kept", "tracking"},
+    "finished": {"config", "console", "errors", "files", "search", "tracking"},
     "select": {
-        *("command", "config", "console", "errors", "evaluation", "files", "identity", "kept"),
-        *("offer", "refit", "search", "tracking"),
+        *("command", "config", "console", "errors", "evaluation", "files", "finished"),
+        *("identity", "kept", "offer", "refit", "tracking"),
     },
     "predict": {
         *("cohort", "command", "console", "criteria", "errors", "features", "kept", "paper"),
@@ -146,10 +143,10 @@ HEAVY = {
     "uvicorn": {"serve"},
     "sklearn": {"models", "figures"},
     "edfio": {"sources"},
-    "matplotlib": {"figures", "paper", "report"},
+    "matplotlib": {"explain", "figures", "paper", "report"},
     "optuna": {"search", "report"},
     "hydra": {"doctor", "notebook", "run", "hydra_errors"},
-    "omegaconf": {"run", "hydra_errors", "config", "usage", "select"},
+    "omegaconf": {"run", "hydra_errors", "config", "usage", "finished"},
 }
 
 

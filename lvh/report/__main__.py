@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lvh.console import console, say
 from lvh.errors import LvhError
+from lvh.explain import EXPLANATIONS
 from lvh.report import sentences, table, write
 from lvh.search.results import load
 from lvh.search.storage import Storage
@@ -19,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
             say(*Storage(given.storage, to_read=True).studies())
             return 0
         result = load(given.storage, given.study, given.store)
-        page = write(result, Path(given.out or f"outputs/report-{result.name}"))
+        folder = Path(given.out or f"outputs/report-{result.name}")
+        page = write(result, folder, EXPLANATIONS)
     except KeyboardInterrupt:
         return 130
     except LvhError as error:

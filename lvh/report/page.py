@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from lvh.files import write_text
+from lvh.explain import PICTURES
+from lvh.files import read_bytes, write_text
 from lvh.metrics import NAMES
 from lvh.report.figures import Picture, draw_all
 from lvh.report.leaderboard import Row, cells, columns, rows, title, unfinished
@@ -18,15 +19,17 @@ from lvh.report.verdict import sentences
 from lvh.study import FoldScore, Plain, StudyResult, Trial
 
 _TEMPLATE = Path(__file__).with_name("page.html")
+_MAX_PICTURE_BYTES = 8 * 1024 * 1024
 
 
-def write(study: StudyResult, folder: Path) -> Path:
+def write(study: StudyResult, folder: Path, explanations: Path | None = None) -> Path:
     """Write everything that the sweep came to.
 
     Args:
         study: Finished or not.
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv`, the
             pictures and `report.html` in it are replaced.
+        explanations: Folder in which an explanation of the best configuration may lie.
 
     Returns:
         The page, which needs none of the other files.
@@ -39,7 +42,8 @@ def write(study: StudyResult, folder: Path) -> Path:
     _write_folds(study, folder / "folds.csv")
     _write_comparisons(ranked, folder / "comparisons.csv")
     page = folder / "report.html"
-    write_text(page, _page(study, ranked, draw_all(study, folder)))
+    explained = _explained(study, explanations)
+    write_text(page, _page(study, ranked, draw_all(study, folder), explained))
     return page
 
 
@@ -97,7 +101,25 @@ def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[objec
     write_text(path, text.getvalue())
 
 
-def _page(study: StudyResult, ranked: Sequence[Row], pictures: Sequence[Picture]) -> str:
+def _explained(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
+    """Return the pictures of what the best configuration looks at, as data, and what they show."""
+    run = study.complete[0].run_id if study.complete else ""
+    if root is None or not run.isalnum():
+        return []
+    folder = root / run
+    return [
+        (_in_page(read_bytes(folder / name, folder, _MAX_PICTURE_BYTES)), shows)
+        for name, shows in PICTURES.items()
+        if (folder / name).is_file()
+    ]
+
+
+def _page(
+    study: StudyResult,
+    ranked: Sequence[Row],
+    pictures: Sequence[Picture],
+    explained: Sequence[tuple[str, str]],
+) -> str:
     from jinja2 import Environment, StrictUndefined
 
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -118,7 +140,8 @@ def _page(study: StudyResult, ranked: Sequence[Row], pictures: Sequence[Picture]
             if row.comparison is not None
         ],
         unfinished=[(trial, _values(study, trial)) for trial in unfinished(study)],
-        pictures=[(_data(picture.path), picture.alt) for picture in pictures],
+        pictures=[(_in_page(picture.path.read_bytes()), picture.alt) for picture in pictures],
+        explained=explained,
     )
 
 
@@ -133,5 +156,5 @@ def _three(value: float) -> str:
     return "< 0.001" if 0 < value < 0.001 else f"{value:.3f}"
 
 
-def _data(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+def _in_page(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -46,6 +46,34 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
         yield path
 
 
+def run_with_key(key: str, settings: TrackingSettings) -> str | None:
+    """Return the latest run that `lvh.tracking.RunKey` knows by a text; None if there is none.
+
+    Raises:
+        InputError: There is no such store.
+        TrackingFault: It cannot be reached.
+    """
+    with faults_told(settings, settings.experiment):
+        client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
+        experiment = client.get_experiment_by_name(settings.experiment)
+        if experiment is None:
+            return None
+        found = client.search_runs([experiment.experiment_id], f"tags.key = '{key}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+
+def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
+    """Record every file of an explanation as an artifact of the run that it explains.
+
+    Raises:
+        InputError: There is no such run.
+        TrackingFault: The store cannot be reached or written.
+    """
+    with faults_told(settings, f"run {run_id}"):
+        client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
+        client.log_artifacts(run_id, str(folder), "explanation")
+
+
 @contextmanager
 def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
     """Give the folder of a kept model from a registry, or from a run; nothing of it is run.

@@ -1,0 +1,307 @@
+"""`python -m lvh.explain`, the explanation of one record, and what is refused."""
+
+import csv
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Done, command, head
+from hydra import compose, initialize_config_dir
+from kept_models import describe, kept, settings
+from omegaconf import OmegaConf
+
+from lvh.cohort import LEADS
+from lvh.config import conf_dir, plain, quoted
+from lvh.errors import InputError
+from lvh.evaluation import Place, evaluate, prepare
+from lvh.explain.__main__ import main
+from lvh.explain.record import record_importance
+from lvh.explain.waves import waves_of
+from lvh.features import FORMS
+from lvh.finished import settings_of
+from lvh.kept import KeptModel, load
+from lvh.tracking import TrackingSettings
+
+SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch):
+    """Give the folder of a run that was never begun, in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def configure(*overrides: str) -> Path:
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            config = plain(compose("config", quoted([*SMALL, *overrides])))
+        Path("run").mkdir()
+        Path("run/config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+        return Path("run")
+
+    return configure
+
+
+@pytest.fixture
+def trained(configured):
+    """Cross-validate in this process; return the run's folder."""
+
+    def train(*overrides: str) -> Path:
+        run = configured(*overrides)
+        of = settings_of(str(run), TrackingSettings("off", None, "lvh", None))
+        evaluate(of, prepare(of), Place(run, Path(run, "config.yaml").read_text(), "line"))
+        return run
+
+    return train
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
+
+
+def test_a_run_on_measured_inputs_is_explained(trained, capsys):
+    run = trained("model=logistic", "features=voltage")
+    assert main([str(run), "--repeats", "2"]) == 0
+    shown = capsys.readouterr()
+    assert "Trained again, 3 of 3 folds came to the scores that were kept, to the bit." in shown.out
+    assert "generated signals, no patients" in shown.out
+    assert not shown.err
+    folder = run / "explanation"
+    assert files(folder) == {
+        *("README.md", "importance.csv", "agreement.csv", "scores.csv"),
+        *("importance.png", "agreement.png"),
+    }
+    rows = {(row["kind"], row["name"]): row for row in read(folder / "importance.csv")}
+    assert ("input", "v5_R") in rows
+    assert ("group", "criteria") in rows
+    for row in rows.values():
+        assert float(row["ap_drop_low"]) <= float(row["ap_drop"]) <= float(row["ap_drop_high"])
+    told = (folder / "README.md").read_text()
+    assert "no cause" in told
+    assert "**synthetic cohort" in told
+    scores = {(row["of"], row["metric"]): row for row in read(folder / "scores.csv")}
+    kept = {(row["of"], row["metric"]): row for row in read(run / "scores.csv")}
+    for of in ("model", "age + sex"):
+        for bound in ("pooled", "low", "high"):
+            assert scores[of, "ap"][bound] == kept[of, "ap"][bound]
+    known = read(run / "predictions.csv")
+    assert f"{len(known)} scored records of 3 folds" in told
+    assert {row["part"] for row in read(folder / "agreement.csv")} == {"inputs"}
+
+
+def test_again_it_comes_to_the_same(configured):
+    run = configured("model=logistic", "features=voltage")
+    for out in ("one", "two"):
+        assert main([str(run), "--folds", "1", "--out", out, "--repeats", "1"]) == 0
+    assert files(Path("one")) == files(Path("two"))
+    for name in files(Path("one")):
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+def test_a_network_on_beats_is_explained(configured, capsys):
+    run = configured(
+        *("model=resnet", "model.filters=[4]", "train.epochs=1"),
+        *("features.leads=[v5,v1]", "cv.folds=2"),
+    )
+    assert main([str(run), "--folds", "1", "--stride", "80"]) == 0
+    assert "1 of 2 folds are trained again" in capsys.readouterr().out
+    folder = run / "explanation"
+    kinds = {row["kind"] for row in read(folder / "importance.csv")}
+    assert kinds == {"lead", "wave"}
+    over_time = read(folder / "saliency.csv")
+    assert [row["lead"] for row in over_time[::350]] == ["v5", "v1"] * 2
+    assert (over_time[0]["seconds"], over_time[349]["seconds"]) == ("-0.25", "0.448")
+    from matplotlib.image import imread  # not before the backend, which hides a part of it
+
+    for name in ("saliency.png", "importance.png", "agreement.png"):
+        assert np.ptp(imread(folder / name)[..., :3]) > 0.5
+
+
+def test_a_run_that_was_never_finished_is_explained_and_nothing_compared(configured, capsys):
+    run = configured("model=logistic", "features=voltage")
+    assert main([str(run), "--folds", "1", "--repeats", "1"]) == 0
+    assert "No fold of it is kept by this code" in capsys.readouterr().out
+
+
+def test_records_of_another_source_are_explained(configured, capsys):
+    run = configured(
+        *("cv=external", "external=synthetic", "external.seed=1", "external.records=20"),
+        *("model=logistic", "features=voltage"),
+    )
+    assert main([str(run), "--repeats", "1"]) == 0
+    assert "on 20 scored records" in capsys.readouterr().out
+
+
+def test_a_store_that_is_not_there_costs_no_explanation(configured, capsys):
+    run = configured("model=criteria", "features=voltage", "tracking=mlflow")
+    assert main([str(run), "--repeats", "1", "--folds", "1"]) == 0
+    assert "not tracked: --uri: expected a store of MLflow" in capsys.readouterr().out
+    assert (run / "explanation/README.md").is_file()
+
+
+def test_other_scores_than_those_that_were_kept_are_told(trained, capsys):
+    run = trained("model=logistic", "features=voltage")
+    for file in Path("outputs/folds").rglob("*.json"):  # as another machine may have rounded
+        _, text = file.read_text().splitlines()
+        kept = json.loads(text)
+        kept["y_score"] = [score + 1e-9 for score in kept["y_score"]]
+        text = json.dumps(kept, sort_keys=True, ensure_ascii=False)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        file.write_text(json.dumps({"sha256": digest}) + "\n" + text + "\n")
+    assert main([str(run), "--folds", "2", "--repeats", "1"]) == 0
+    assert "scores of 2 of 2 folds differ from those kept by up to 1e-09" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["absent"], "RUN: expected the folder of a run, with config.yaml"),
+        (["run", "--folds", "4"], "--folds: expected 1 to 3, which the run has. Received: 4"),
+        (["run", "--folds", "0"], "--folds: expected 1 to 3"),
+        (["run", "--repeats", "0"], "--repeats: expected 1 to 1000. Received: 0"),
+        (["run", "--window", "nan"], "--window: expected 1 to 10000 ms. Received: nan"),
+        (["run", "--stride", "1e9"], "--stride: expected 1 to 10000 ms. Received: 1e+09"),
+        ([], "search.storage: expected a database of studies"),
+    ],
+)
+def test_what_cannot_be_explained_is_told_in_a_line(arguments, told, configured, capsys):
+    configured("model=logistic", "features=voltage")
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert told in err
+    assert len(err.splitlines()) == 1
+    assert not Path("run/explanation").exists()
+
+
+def test_windows_longer_than_a_beat_are_refused_before_a_training(configured, capsys):
+    run = configured("model=resnet", "model.filters=[4]", "train.epochs=1", "cv.folds=2")
+    assert main([str(run), "--window", "700"]) == 2
+    assert "--window and --stride: expected 1 <= stride <= window < 350" in capsys.readouterr().err
+
+
+def test_a_leaking_run_is_refused(configured, capsys):
+    run = configured("train.epochs=1", "cv.weights=carried", "cv.allow_leakage=true", "cv.folds=2")
+    assert main([str(run)]) == 2
+    assert "RUN: expected an honest protocol" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_best_of_a_sweep_is_explained_tracked_and_on_its_page(tmp_path):
+    given = ("-m", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.01,0.1")
+    done = command(*given, cwd=tmp_path)
+    assert done.code == 0, done.err
+
+    def ours(module: str, *arguments: str) -> Done:
+        made = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return Done(made.returncode, made.stdout, made.stderr, tmp_path)
+
+    before = ours("lvh.report", "--out", "before")
+    assert before.code == 0, before.err
+    explained = ours("lvh.explain", "--repeats", "1")
+    assert explained.code == 0, explained.err
+    run = re.search(r"logged to run (\w{32}) as explanation/", explained.out)[1]
+    logged = {one.path for one in explained.client().list_artifacts(run, "explanation")}
+    assert "explanation/importance.csv" in logged
+    assert "explanation/importance.png" in logged
+    assert (tmp_path / "outputs/explanations" / run / "README.md").is_file()
+    after = ours("lvh.report", "--out", "after")
+    assert after.code == 0, after.err
+    pages = [(tmp_path / one / "report.html").read_text() for one in ("before", "after")]
+    told = "What the best configuration looks at"
+    assert [told in page for page in pages] == [False, True]
+    assert pages[1].count("<img") == pages[0].count("<img") + 2
+    # by its folder it is found in the store too
+    (folder,) = {
+        one.parent
+        for one in (tmp_path / "outputs").glob("20*/**/config.yaml")
+        if "C: 0.01" in one.read_text()
+    }
+    other = ours("lvh.explain", str(folder), "--folds", "1", "--repeats", "1")
+    assert other.code == 0, other.err
+    assert re.search(r"logged to run \w{32} as explanation/", other.out)
+
+
+class TestRecord:
+    def test_of_a_model_on_recordings_it_stands_in_the_leads_that_it_reads(self, cohort):
+        of = settings("cnn", "raw", "features.leads=[v5,v1]", "features.scaling=none")
+        one = head(cohort, 1)
+        features = FORMS["raw"].extract(one, of.features)
+
+        def scores(X):  # two members that read the fifth second of v5, of which one says less
+            z = X[:, 2000:2500, 0].astype(np.float64).sum(axis=1) / 20
+            return 1 / (1 + np.exp(-np.column_stack([z, z])))
+
+        model = KeptModel(describe(of, cohort, features), scores)
+        found = record_importance(model, one)
+        assert found.shape == (5000, 12)
+        read = [LEADS.index(lead) for lead in ("v1", "v5")]
+        assert np.isnan(np.delete(found, read, axis=1)).all()
+        assert (found[:, read[0]] == 0).all()
+        assert (found[:1950, read[1]] == 0).all()
+        assert (found[2550:, read[1]] == 0).all()
+        assert np.abs(found[2000:2500, read[1]]).max() > 0.1
+
+    def test_of_a_model_on_beats_it_stands_on_every_beat(self, cohort, tmp_path):
+        of = settings("resnet", "beat", "model.filters=[4]", "features.leads=[v5]")
+        kept(tmp_path / "m", of, head(cohort, 12), 1)
+        one = head(cohort, 1)
+        found = record_importance(load(tmp_path / "m"), one)
+        lead = LEADS.index("v5")
+        assert np.isnan(np.delete(found, lead, axis=1)).all()
+        peaks = [peak for peak, _ in waves_of(*one.delineation.lead(0, lead))]
+        beats = np.stack([found[peak - 60 : peak + 60, lead] for peak in peaks[1:-1]])
+        assert np.isfinite(beats).all()
+        assert (beats == beats[0]).all()
+        assert np.ptp(beats[0]) > 0
+        assert np.isnan(found[: max(peaks[0] - 125, 0), lead]).all()
+
+    def test_of_a_model_on_measured_inputs_it_stands_on_the_waves(self, cohort, tmp_path):
+        of = settings("logistic", "voltage")
+        features, y_score = kept(tmp_path / "m", of, cohort, 1)
+        model = load(tmp_path / "m")
+        one = head(cohort, 1)
+        found = record_importance(model, one)
+        lead = LEADS.index("avr")  # of no criterion but by its deepest S
+        means = np.array(model.description.fill, np.float32)
+        odds = np.log(y_score[0, 0] / (1 - y_score[0, 0]))
+        row = features.X[:1].copy()
+        row[:, features.names.index("avr_T")] = means[features.names.index("avr_T")]
+        p = model.scores(row)[0, 0]
+        for _, waves in waves_of(*one.delineation.lead(0, lead)):
+            for name, start, stop in waves:
+                values = found[start:stop, lead]
+                if name == "T":
+                    assert values == pytest.approx(odds - np.log(p / (1 - p)), abs=1e-5)
+                elif name in ("P", "PR", "ST"):
+                    assert np.isnan(values).all()
+                else:
+                    assert np.isfinite(values).all()
+
+    def test_without_means_nothing_is_known(self, cohort, tmp_path):
+        of = settings("logistic", "voltage", "features.missing=zero")
+        kept(tmp_path / "m", of, cohort, 1)
+        assert np.isnan(record_importance(load(tmp_path / "m"), head(cohort, 1))).all()
+
+    def test_it_asks_for_one_record_that_can_be_scored(self, cohort, tmp_path):
+        of = settings("logistic", "voltage")
+        kept(tmp_path / "m", of, cohort, 1)
+        model = load(tmp_path / "m")
+        with pytest.raises(InputError, match=r"record: expected one. Received: 2"):
+            record_importance(model, head(cohort, 2))
+        with pytest.raises(InputError, match="expected 500 Hz"):
+            record_importance(model, replace(head(cohort, 1), fs=100.0))
