@@ -45,6 +45,28 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder`, which takes its name once the body has succeeded.
+
+    Raises:
+        InputError: There is such a folder already.
+        EnvironmentFault: It cannot be made.
+    """
+    if os.path.lexists(folder):
+        raise InputError(f"expected a folder that is not there yet. Received: {folder}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+            temporary = Path(beside) / folder.name
+            temporary.mkdir()
+            yield temporary
+            temporary.rename(folder)
+            _sync(folder.parent)
+    except OSError as error:
+        raise EnvironmentFault(f"cannot make {folder}: {error.strerror or error}") from error
+
+
 def read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> bytes:
     """Read a file of `limit` bytes at most (or exactly), refusing links out of `root`.
 

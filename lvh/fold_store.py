@@ -106,7 +106,11 @@ class FoldStore:
 
     def has(self, keys: list[str]) -> bool:
         """Return whether all of some folds are kept here."""
-        return all(self.path(key).is_file() for key in keys)
+        return self.count_of(keys) == len(keys)
+
+    def count_of(self, keys: list[str]) -> int:
+        """Return how many of some folds are kept here."""
+        return sum(self.path(key).is_file() for key in keys)
 
     def predictions(self, keys: list[str]) -> OutOfFold | None:
         """Return the out-of-fold predictions of some folds; None if one is not here."""

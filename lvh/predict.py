@@ -16,8 +16,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lvh.cohort import Cohort
+from lvh.command import ended
 from lvh.console import console, say
-from lvh.errors import InputError, LvhError, as_told
+from lvh.errors import InputError, LvhError
 from lvh.kept import Description, KeptModel, load
 from lvh.tracking import TrackingSettings
 
@@ -50,23 +51,20 @@ class Prediction:
 def main(arguments: list[str] | None = None) -> int:
     """Score the records and return the exit code; one that is refused does not stop the others."""
     given = _parser().parse_args(arguments)
+    return ended(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
     codes = []
-    try:
-        with located(given.model, given.uri) as folder:
-            model = load(folder)
-        predictions = []
-        for path in given.record:
-            try:
-                predictions.append(_predicted(model, path, given))
-            except LvhError as error:
-                print(f"lvh: {error}", file=sys.stderr)
-                codes.append(error.exit_code)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        told = as_told(error)
-        print(f"lvh: {told}", file=sys.stderr)
-        return told.exit_code
+    with located(given.model, given.uri) as folder:
+        model = load(folder)
+    predictions = []
+    for path in given.record:
+        try:
+            predictions.append(_predicted(model, path, given))
+        except LvhError as error:
+            print(f"lvh: {error}", file=sys.stderr)
+            codes.append(error.exit_code)
     if predictions:
         _show(predictions, model.description, given.form)
     return max(codes, default=0)

@@ -4,7 +4,6 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, astuple, replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,17 +15,25 @@ from lvh.errors import InputError
 from lvh.evaluation import Prepared, baselines, learner, threads
 from lvh.features import filled
 from lvh.fold_store import FoldStore
-from lvh.identity import fold_key
+from lvh.identity import fold_key, run_key
 from lvh.kept import Description, Estimate, Evidence
+from lvh.kept.description import FORMAT
 from lvh.metrics import NAMES, chosen_threshold
+from lvh.search.records import store_of, stores
 from lvh.training import Lesson
 
 OnEpoch = Callable[[int, int], None]
 """Takes which member it is, from 0, and how many of its epochs are done."""
 
 
-def cross_validated(settings: RunSettings, prepared: Prepared) -> CVResult:
+def cross_validated(settings: RunSettings, prepared: Prepared, study: str = "") -> CVResult:
     """Return what the run came to, from its kept folds.
+
+    Args:
+        settings: Of the run.
+        prepared: From `lvh.evaluation.prepare`.
+        study: Whose folds they are, if it was begun anew they are its own; empty where that is
+            not known: then any that are there are its.
 
     Raises:
         InputError: It is not finished, was made by other code, or under a protocol that leaks.
@@ -41,9 +48,11 @@ def cross_validated(settings: RunSettings, prepared: Prepared) -> CVResult:
             "RUN: expected a run on one data set. Received: one with external="
             f"{settings.external.name}, which is for scoring alone"
         )
-    store = FoldStore(Path(settings.store))
+    places = [store_of(study, settings.store)] if study else stores(settings.store)
     data, splits = prepared.cohort.fingerprint, prepared.splits
-    found = [store.recall(fold_key(settings, data, one, splits), one) for one in splits]
+    keys = [fold_key(settings, data, one, splits) for one in splits]
+    most = max(map(FoldStore, places), key=lambda store: store.count_of(keys))
+    found = [most.recall(key, one) for key, one in zip(keys, splits, strict=True)]
     known = [one for one in found if one is not None]
     if len(known) < len(splits):
         raise InputError(
@@ -105,7 +114,7 @@ def refit(
     threshold, origin = _threshold(settings, result, features.y)
     cohort = prepared.cohort
     description = Description(
-        format=1,
+        format=FORMAT,
         name=settings.name,
         data=cohort.name,
         fingerprint=cohort.fingerprint,
@@ -127,6 +136,10 @@ def refit(
         epochs=settings.train.epochs if settings.is_network else None,
         chosen=tuple(chosen),
         evidence=_evidence(settings, result),
+        n_samples=cohort.signals.shape[1],
+        chosen_run="",
+        run_key=run_key(settings, cohort.fingerprint, prepared.splits),
+        study="",
         n_candidates=1,
         chosen_by="",
         versions=artifacts.versions(settings.backend, threads(settings)),

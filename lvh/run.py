@@ -2,12 +2,9 @@
 
 import logging
 import os
-import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import hydra
@@ -18,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lvh import usage
+from lvh.command import ended
 from lvh.config import quoted
 from lvh.errors import InputError, masked
 from lvh.hydra_errors import explained
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
     from lvh.worker import Work
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
 class _Masking(logging.Formatter):
     """Keeps passwords out of what any library warns of."""
 
@@ -39,25 +34,17 @@ class _Masking(logging.Formatter):
         return masked(super().format(record))
 
 
-class Interrupted(BaseException):
-    """The process was asked to end by a signal."""
-
-    def __init__(self, number: int) -> None:
-        """Take the signal's number."""
-        super().__init__(f"interrupted by {signal.Signals(number).name}")
-        self.exit_code = 128 + number
-
-
 def main() -> int:
     """Run what the command line says and return the exit code."""
+    collect_seldom()
+    _log_masked()
+    return ended(_run, explained)
+
+
+def _run() -> None:
     from lvh.config import conf_dir
 
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
-    for number in _SIGNALS:
-        signal.signal(number, _interrupt)
-    _log_masked()
-    collect_seldom()
     failures: list[Exception] = []
 
     def task(config: DictConfig) -> "Work | None":
@@ -71,21 +58,12 @@ def main() -> int:
 
     if usage.is_asked(sys.argv[1:]):
         print(usage.text(), end="")
-        return 0
+        return
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
-    try:
-        sys.argv[1:] = quoted(sys.argv[1:])
-        entry(task)()
-        if failures:
-            raise failures[0]
-    except Interrupted as interruption:
-        return _fail(str(interruption), interruption.exit_code)
-    except Exception as error:
-        if wants_traceback:
-            print(masked(traceback.format_exc()), file=sys.stderr, end="")
-        told = explained(error)
-        return _fail(str(told), told.exit_code)
-    return 0
+    sys.argv[1:] = quoted(sys.argv[1:])
+    entry(task)()
+    if failures:
+        raise failures[0]
 
 
 def job(config: DictConfig) -> "Work | None":
@@ -143,17 +121,6 @@ def _log_masked() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Masking("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    for one in _SIGNALS:  # once is enough: what is done has still to be recorded
-        signal.signal(one, signal.SIG_IGN)
-    raise Interrupted(number)
-
-
-def _fail(message: str, exit_code: int) -> int:
-    print(f"lvh: {masked(message)}", file=sys.stderr)
-    return exit_code
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """`python -m lvh.select`: the best of a sweep, or any run, fitted to all records and kept."""
 
 import argparse
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from lvh.cohort import Cohort
+from lvh.command import ended
 from lvh.config import RunSettings, settings_from
 from lvh.console import console, say
-from lvh.errors import InputError, as_told
+from lvh.errors import InputError, TrackingFault, as_told
+from lvh.kept import DESCRIPTION, Description, keep, load
 from lvh.tracking import TrackingSettings
 
 _CONFIG = "config.yaml"
@@ -43,92 +44,107 @@ class _Chosen(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Choose, fit, keep and register; return the exit code."""
     given = _parser().parse_args(arguments)
-    try:
-        _run(given)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        told = as_told(error)
-        print(f"lvh: {told}", file=sys.stderr)
-        return told.exit_code
-    return 0
+    return ended(lambda: _run(given))
 
 
 def _run(given: argparse.Namespace) -> None:
-    from lvh.evaluation import prepare
-    from lvh.files import write_text
-    from lvh.identity import run_key
-    from lvh.kept import keep
-    from lvh.kept.card import card
-    from lvh.refit import cross_validated, refit
-    from lvh.search.records import store_of
-
     if not 1 <= given.seeds <= 100:
         raise InputError(f"--seeds: expected 1 to 100. Received: {given.seeds}")
     tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    if given.register:
+        from lvh.tracking.registry import check_names
+
+        check_names(given.name, given.alias)
+    if given.run and (Path(given.run) / DESCRIPTION).is_file():
+        if not given.register:
+            raise InputError(
+                f"RUN: expected one that is not kept yet. Received: {given.run}, which is: "
+                "without --no-register it is registered"
+            )
+        folder, description = Path(given.run), load(Path(given.run)).description
+    else:
+        folder, description = _kept(given, tracking)
+    if given.register:
+        _register(folder, description, given, tracking)
+
+
+def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, Description]:
+    """Choose a run, fit its model to all records, and keep that."""
+    from lvh.evaluation import prepare
+    from lvh.files import made_whole, write_text
+    from lvh.identity import run_key
+    from lvh.kept.card import card
+    from lvh.refit import cross_validated, refit
+
     chosen = _Chosen(given.run) if given.run else _best(given)
     with _config(chosen.run, tracking) as path:
         settings = _settings(path)
-    settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     prepared = prepare(settings)
     cohort = prepared.cohort
     key = run_key(settings, cohort.fingerprint, prepared.splits)
     folder = Path(given.out or f"outputs/models/{settings.name}-{key[:8]}")
     if folder.exists():
         raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
-    result = cross_validated(settings, prepared)
+    result = cross_validated(settings, prepared, chosen.study)
     say(
         f"{settings.name} on {cohort.name}: {len(prepared.features.y)} records, {given.seeds} seeds"
     )
     total = given.seeds * (settings.train.epochs if settings.is_network else 1)
-    with Progress(
+    with made_whole(folder) as making:
+        with _bar() as bar:
+            task = bar.add_task("all records", total=total)
+            description, taught = refit(
+                settings, prepared, result, given.seeds, lambda at, epoch: bar.advance(task)
+            )
+        description = replace(
+            description,
+            chosen_run=chosen.run if is_run_id(chosen.run) else "",
+            study=chosen.study,
+            n_candidates=chosen.n_candidates,
+            chosen_by=chosen.score,
+        )
+        description = keep(making, description, taught)
+        write_text(making / "README.md", card(description))
+    if len(taught) < given.seeds:
+        say("its seeds make no difference: one model is kept")
+    ap = description.evidence.scores["model"]["ap"]
+    say(
+        f"kept in {folder}: mean ap {ap.mean:.3f} over folds; threshold {description.threshold:.3g}"
+    )
+    return folder, description
+
+
+def _bar() -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         console=console(),
         transient=True,
         disable=not console().is_terminal,
-    ) as bar:
-        task = bar.add_task("all records", total=total)
-        description, taught = refit(
-            settings, prepared, result, given.seeds, lambda at, epoch: bar.advance(task)
-        )
-    description = replace(description, n_candidates=chosen.n_candidates, chosen_by=chosen.score)
-    if len(taught) < given.seeds:
-        say("its seeds make no difference: one model is kept")
-    description = keep(folder, description, taught)
-    write_text(folder / "README.md", card(description))
-    ap = description.evidence.scores["model"]["ap"]
-    say(
-        f"kept in {folder}: mean ap {ap.mean:.3f} over folds; threshold {description.threshold:.3g}"
     )
-    if not given.register:
-        return
-    from lvh.tracking.models import register
 
-    n_samples = cohort.signals.shape[1]
-    found = register(
-        *(folder, tracking, given.name, given.alias, f"model {settings.name}"),
-        signals=(n_samples, len(cohort.leads)),
-        fs=cohort.fs,
-        versions=description.versions,
-        example=None if description.needs_delineation else {"signal": _generated(cohort)},
-    )
+
+def _register(
+    folder: Path, of: Description, given: argparse.Namespace, tracking: TrackingSettings
+) -> None:
+    from lvh.offer import offer
+    from lvh.tracking.registry import register
+
+    try:
+        found = register(offer(folder, of), tracking, given.name, given.alias)
+    except TrackingFault as fault:
+        raise TrackingFault(
+            f"{fault}\nThe model is kept: python -m lvh.select {shlex.quote(str(folder))} "
+            "registers it"
+        ) from None
     say(f"registered as {found.name}, version {found.version}: {found.uri}")
-
-
-def _generated(cohort: Cohort) -> npt.NDArray[np.float64]:
-    """Return a record that is nobody's, as long as those of a cohort, shape (1, n_samples, 12)."""
-    n_samples, n_leads = cohort.signals.shape[1:]
-    seconds = np.arange(n_samples)[:, None] / cohort.fs
-    waves = np.sin(2 * np.pi * (1 + np.arange(n_leads) / 10) * seconds)
-    return np.asarray(waves.round(3)[None], dtype=np.float64)
 
 
 @contextmanager
 def _config(run: str, tracking: TrackingSettings) -> Iterator[Path]:
     """Give the configuration of a run, by its folder or its identity."""
-    from lvh.tracking.models import config_of, is_run_id
+    from lvh.tracking.models import config_of
 
     if is_run_id(run):
         with config_of(run, tracking) as path:
@@ -137,10 +153,15 @@ def _config(run: str, tracking: TrackingSettings) -> Iterator[Path]:
     path = Path(run) / _CONFIG
     if not path.is_file():
         raise InputError(
-            f"RUN: expected the folder of a run, with {_CONFIG}, or the 32 digits of a tracked "
-            f"run. Received: {run}"
+            f"RUN: expected the folder of a run, with {_CONFIG}, the 32 digits of a tracked run, "
+            f"or the folder of a kept model, with {DESCRIPTION}. Received: {run}"
         )
     yield path
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text looks like the identity of a tracked run."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
 def _best(given: argparse.Namespace) -> "_Chosen":
@@ -187,7 +208,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "run",
         nargs="?",
-        help="folder of a run, or identity of a tracked one (default: the latest sweep's best)",
+        help="folder of a run, or identity of a tracked one (default: the latest sweep's best); "
+        "or the folder of a kept model, to register that",
     )
     parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
     parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")

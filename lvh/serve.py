@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import InputError, as_told
+from lvh.command import ended
+from lvh.errors import InputError
 from lvh.kept import KeptModel, load
 
 if TYPE_CHECKING:
@@ -177,26 +178,22 @@ def _numbers(value: object) -> npt.NDArray[np.float64]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; return the exit code."""
+    given = _parser().parse_args(arguments)
+    return ended(lambda: _serve(given))
+
+
+def _serve(given: argparse.Namespace) -> None:
     import uvicorn
 
     from lvh.console import say
     from lvh.predict import located
 
-    given = _parser().parse_args(arguments)
-    try:
-        if not 0 < given.port < 2**16:
-            raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {given.port}")
-        with located(given.model, given.uri) as folder:
-            served = _load_pyfunc(str(folder))
-        say(f"{served.model.description.name} at http://{given.host}:{given.port}/invocations")
-        uvicorn.run(application(served), host=given.host, port=given.port, log_level="warning")
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        told = as_told(error)
-        print(f"lvh: {told}", file=sys.stderr)
-        return told.exit_code
-    return 0
+    if not 0 < given.port < 2**16:
+        raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {given.port}")
+    with located(given.model, given.uri) as folder:
+        served = _load_pyfunc(str(folder))
+    say(f"{served.model.description.name} at http://{given.host}:{given.port}/invocations")
+    uvicorn.run(application(served), host=given.host, port=given.port, log_level="warning")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -53,7 +53,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         fill = tuple(filled(features.fill, features.X, missing)[1][0].tolist())
         fill = fill[: features.input_shape[0]]
     given = {
-        "format": 1,
+        "format": 2,
         "name": of.name,
         "data": cohort.name,
         "fingerprint": cohort.fingerprint,
@@ -75,6 +75,10 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "epochs": 2,
         "chosen": (),
         "evidence": Evidence("kfold", 3, 1, {"model": {}}),
+        "n_samples": cohort.signals.shape[1],
+        "chosen_run": "",
+        "run_key": "",
+        "study": "",
         "n_candidates": 1,
         "chosen_by": "",
         "versions": {},

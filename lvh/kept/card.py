@@ -55,7 +55,7 @@ def _worth(of: Description) -> list[str]:
         f"|---|{'---|' * len(names)}",
     ]
     for name, scores in evidence.scores.items():
-        lines.append(f"| {name} | {' | '.join(_shown(scores[one]) for one in names)} |")
+        lines.append(f"| {name} | {' | '.join(_shown(scores.get(one)) for one in names)} |")
     return lines
 
 
@@ -74,8 +74,8 @@ def _flattery(of: Description) -> str:
     return "If it was chosen among others by this score, the score flatters it."
 
 
-def _shown(of: Estimate) -> str:
-    if of.mean is None:
+def _shown(of: Estimate | None) -> str:
+    if of is None or of.mean is None:
         return "not defined"
     if of.low is None or of.high is None:
         return f"{of.mean:.3f}"

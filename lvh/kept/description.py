@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
 from lvh.backends import Name, Precision
 from lvh.bounds import Positive
@@ -12,6 +12,10 @@ from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS
 
+FORMAT: Literal[2] = 2
+"""Of the folder."""
+MOST_SAMPLES = 100_000
+"""Of a record: 20 times those of LUDB."""
 _LARGEST = 3.4e38  # of float32
 
 
@@ -87,18 +91,22 @@ class Description:
         epochs: Of the training; None where there are none.
         chosen: What each member chose among, if it chose.
         evidence: From the cross-validation.
+        n_samples: Of a record that it has learned from.
+        chosen_run: Identity of its run in a tracking store; empty if it was named by its folder.
+        run_key: By which a store knows that run too.
+        study: Of the sweep that it is the best of; empty if a person chose.
         n_candidates: Configurations that it was chosen from by a score, which flatters it then.
         chosen_by: That score; empty if a person chose.
         versions: Of what trained it.
         files: SHA-256 of each other file of the folder.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     name: Text
     data: Text
     fingerprint: Text
     note: Text
-    n_records: int
+    n_records: Annotated[int, Strict(), Field(ge=1)]
     n_positive: int
     features: dict[str, Any]
     model: dict[str, Any]
@@ -115,6 +123,10 @@ class Description:
     epochs: int | None
     chosen: tuple[Text, ...]
     evidence: Evidence
+    n_samples: Annotated[int, Strict(), Field(ge=1, le=MOST_SAMPLES)]
+    chosen_run: Text
+    run_key: Text
+    study: Text
     n_candidates: int
     chosen_by: Text
     versions: dict[Text, Text]
@@ -163,9 +175,18 @@ def parsed(text: str) -> Description:
         InputError: Anything else.
     """
     try:
-        found = _FORMAT.validate_python(json.loads(text, parse_constant=_refused))
+        held = json.loads(text, parse_constant=_refused)
+        if isinstance(held, dict) and held.get("format") in range(1, FORMAT):
+            raise InputError(
+                f"format: expected {FORMAT}. Received: {held['format']}, of an earlier version of "
+                "lvh. Keep the model again: python -m lvh.select RUN"
+            )
+        found = _FORMAT.validate_python(held)
+        found.evidence.scores["model"]
         found.feature_settings  # noqa: B018
         found.model_settings  # noqa: B018
+    except InputError:
+        raise
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "settings"

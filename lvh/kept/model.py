@@ -15,13 +15,12 @@ from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
 from lvh.kept.classifiers import MAX_BYTES, loaded
-from lvh.kept.description import Description, parsed
+from lvh.kept.description import MOST_SAMPLES, Description, parsed
 from lvh.kept.members import Scores, dumped, networks, of_classifiers, suffix
 from lvh.models import MODELS, Estimator
 
 DESCRIPTION = "model.json"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
-_MOST_SAMPLES = 100_000  # 20 times those of a record of LUDB
 _PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak, of each lead; microvolts and flat lines are out
 
 
@@ -211,7 +210,7 @@ def _check_shape(description: Description) -> None:
     kind = FORMS[description.features["name"]].kind
     fits = {
         "tabular": shape == (n_names,),
-        "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= _MOST_SAMPLES,
+        "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= MOST_SAMPLES,
         "mixed": len(shape) == 3 and min(shape) > 0 and shape[0] + shape[1] * shape[2] == n_names,
     }
     n_filled = {"tabular": n_names, "signal": 0, "mixed": shape[0] if shape else 0}[kind]

@@ -16,6 +16,15 @@ def store_of(study: str, root: str) -> Path:
     return Path(root) / study if "." in study else Path(root)
 
 
+def stores(root: str) -> list[Path]:
+    """Return the folders that may have a run's folds: that of all, then those begun anew.
+
+    Whose folds have one key are the same, whichever of them has them.
+    """
+    found = [one for one in Path(root).glob("*.*") if one.is_dir()]
+    return [Path(root), *sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)]
+
+
 def folds_of(trial: FrozenTrial) -> list[FoldScore]:
     """Return a trial's folds in the order in which they were run."""
     return [FoldScore(**{k: v for k, v in one.items() if k != "key"}) for one in _folds(trial)]

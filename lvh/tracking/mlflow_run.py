@@ -87,11 +87,7 @@ class MlflowRun:
         """Record the data set and its digest as the run's input."""
         if self._complete or self._has_data:
             return
-        profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
-        # eight digits are what the UI has room for; the whole digest is in the profile
-        dataset = Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
-        tags = [InputTag("mlflow.data.context", "cross-validation")]
-        inputs = [DatasetInput(dataset, tags)]
+        inputs = [as_input(data_set(name, fingerprint, note, n_used), "cross-validation")]
         try:
             self._client.log_inputs(self._run_id, datasets=inputs)
         except MlflowException:  # another process has just made the same data set known
@@ -252,6 +248,18 @@ class MlflowRun:
             for tag, value in view_tags(experiment.tags).items():
                 self._client.set_experiment_tag(experiment_id, tag, value)
         return experiment_id
+
+
+def data_set(name: str, fingerprint: str, note: str, n_used: int) -> Dataset:
+    """Describe a data set as MLflow's."""
+    profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
+    # eight digits are what the UI has room for; the whole digest is in the profile
+    return Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
+
+
+def as_input(of: Dataset, context: str) -> DatasetInput:
+    """Make a data set a run's input."""
+    return DatasetInput(of, [InputTag("mlflow.data.context", context)])
 
 
 def _make_store(database: Path) -> None:

@@ -1,16 +1,12 @@
-"""Kept models in MLflow: logged, registered, fetched; and the configuration of a tracked run."""
+"""What MLflow has: kept models, and the configurations of tracked runs."""
 
 import logging
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
@@ -27,22 +23,7 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 CONFIG = "config.yaml"
 LOADER = "lvh.serve"
 """The module by which MLflow loads a kept model."""
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _MODEL_URI = re.compile(r"models:/[\w. -]+(@[\w.-]+|/[0-9]+)|runs:/[0-9a-f]{32}/[\w./-]+")
-
-
-class Registered(NamedTuple):
-    """A version in the registry."""
-
-    name: str
-    version: str
-    alias: str
-    uri: str
-
-
-def is_run_id(text: str) -> bool:
-    """Return whether a text looks like the identity of a run."""
-    return _RUN_ID.fullmatch(text) is not None
 
 
 def is_model_uri(text: str) -> bool:
@@ -59,8 +40,8 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
         TrackingFault: The store cannot be reached.
     """
     with TemporaryDirectory() as folder:
-        with _faults_told(settings, f"run {run_id}"):
-            client = MlflowClient(tracking_uri=_store(settings, to_read=True))
+        with faults_told(settings, f"run {run_id}"):
+            client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
             path = Path(client.download_artifacts(run_id, CONFIG, folder))
         yield path
 
@@ -74,8 +55,8 @@ def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
         TrackingFault: The store cannot be reached.
     """
     with TemporaryDirectory() as folder:
-        with _faults_told(settings, uri):
-            store = _store(settings, to_read=True)
+        with faults_told(settings, uri):
+            store = store_of(settings, to_read=True)
             mlflow.set_tracking_uri(store)
             mlflow.set_registry_uri(store)
             found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
@@ -90,69 +71,7 @@ def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
         yield kept
 
 
-def register(
-    folder: Path,
-    settings: TrackingSettings,
-    name: str,
-    alias: str,
-    run_name: str,
-    signals: tuple[int, int],
-    fs: float,
-    versions: Mapping[str, str],
-    example: Mapping[str, npt.NDArray[np.float64]] | None,
-) -> Registered:
-    """Log a kept model as MLflow's, and give the alias to its version.
-
-    Args:
-        folder: From `lvh.kept.keep`.
-        settings: Of the store.
-        name: Of the registered model.
-        alias: That the new version gets, and the one before it loses.
-        run_name: Of the run that has it.
-        signals: Number of samples and leads of a record.
-        fs: Of the records, Hz.
-        versions: Of the packages that trained it.
-        example: Of a request; None for a model that no request can ask, for want of fiducials.
-
-    Raises:
-        TrackingFault: The store cannot be reached or written.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-
-    numbers = np.dtype(np.float64)
-    inputs: list[ColSpec | TensorSpec] = [TensorSpec(numbers, (-1, *signals), "signal")]
-    signature = ModelSignature(
-        inputs=Schema(inputs), params=ParamSchema([ParamSpec("fs", DataType.double, fs)])
-    )
-    with _faults_told(settings, name):
-        store, database = _store(settings, to_read=False), embedded(settings)
-        mlflow.set_tracking_uri(store)
-        mlflow.set_registry_uri(store)
-        if mlflow.get_experiment_by_name(settings.experiment) is None:
-            location = None if database is None else (database.parent / "mlartifacts").as_uri()
-            mlflow.create_experiment(settings.experiment, artifact_location=location)
-        mlflow.set_experiment(settings.experiment)
-        with (
-            mlflow.start_run(run_name=run_name, tags={"level": "model"}),
-            warnings.catch_warnings(action="ignore", category=UserWarning),  # of no example
-        ):
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                loader_module=LOADER,
-                data_path=str(folder),
-                signature=signature,
-                input_example=None if example is None else dict(example),
-                pip_requirements=_requirements(versions),
-                registered_model_name=name,
-            )
-        client = MlflowClient(tracking_uri=store, registry_uri=store)
-        version = str(logged.registered_model_version)
-        client.set_registered_model_alias(name, alias, version)
-    return Registered(name, version, alias, f"models:/{name}@{alias}")
-
-
-def _store(settings: TrackingSettings, *, to_read: bool) -> str:
+def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
     """Return the address of a store, which looking never makes."""
     database = embedded(settings)
     if database is not None:
@@ -171,14 +90,14 @@ def _flavor(folder: Path) -> Mapping[str, object]:
         return {}
 
 
-def _requirements(versions: Mapping[str, str]) -> list[str]:
-    """Return what serving needs beside this package, which no index has under its name."""
-    own = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow")
-    return [f"{name}=={versions[name]}" for name in own if name in versions]
-
-
 @contextmanager
-def _faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
+def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
+    """Turn what goes wrong in a store into an error that names it.
+
+    Raises:
+        InputError: It has no such thing as `what`.
+        TrackingFault: It cannot be reached, read or written.
+    """
     try:
         yield
     except InputError:

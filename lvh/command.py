@@ -1,0 +1,76 @@
+"""How a command ends: well, with a plain line, or by a signal."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from lvh.errors import LvhError, as_told, masked
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """The process was asked to end by a signal."""
+
+    def __init__(self, number: int) -> None:
+        """Take the signal's number."""
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+def ended(body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_told) -> int:
+    """Run what a command does; what goes wrong is told in a line, and where if that is asked for.
+
+    Args:
+        body: Returns nothing, or an exit code.
+        explained: Makes an error with an exit code of any other.
+
+    Returns:
+        The exit code of the process.
+    """
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        with _heeded_signals():
+            code = body()
+            return code if isinstance(code, int) else 0
+    except Interrupted as interruption:
+        return _told(str(interruption), interruption.exit_code)
+    except Exception as error:
+        if wants_traceback:
+            print(masked(traceback.format_exc()), file=sys.stderr, end="")
+        told = explained(error)
+        return _told(str(told), told.exit_code)
+
+
+@contextmanager
+def _heeded_signals() -> Iterator[None]:
+    """Raise Interrupted for the first signal; leave those behind it alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where Python lets nobody ask for signals
+        return
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    restores = True
+    try:
+        yield
+    except Interrupted:
+        restores = False  # further ones stay ignored: at the exit there is still to be recorded
+        raise
+    finally:
+        for number, handler in before.items() if restores else ():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for one in _SIGNALS:  # once is enough
+        signal.signal(one, signal.SIG_IGN)
+    raise Interrupted(number)
+
+
+def _told(message: str, exit_code: int) -> int:
+    print(f"lvh: {masked(message)}", file=sys.stderr)
+    return exit_code
