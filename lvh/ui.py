@@ -16,7 +16,8 @@ from tempfile import TemporaryFile
 from typing import IO
 from urllib.parse import urlencode
 
-from lvh.errors import EnvironmentFault, InputError, as_told, masked
+from lvh.command import ended
+from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.environment import tell_mlflow
 from lvh.tracking.view import view_page
@@ -33,15 +34,7 @@ _SERVER = (
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; return the exit code."""
     given = _parser().parse_args(arguments)
-    try:
-        _show(given)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        told = as_told(error)
-        print(f"lvh: {told}", file=sys.stderr)
-        return told.exit_code
-    return 0
+    return ended(lambda: _show(given))
 
 
 def _show(given: argparse.Namespace) -> None:

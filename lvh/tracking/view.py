@@ -11,9 +11,14 @@ VIEW = "lvh"
 """Key of the view that every experiment is made with."""
 
 _TAG = f"mlflow.sharedViewState.{VIEW}"
+_NOTE = "mlflow.note.content"
+_ABOUT = (
+    "A sweep is a run, its configurations are runs below it, their folds below those. "
+    "`tags.level = 'configuration'` finds what can be compared."
+)
 _COLUMNS = (
-    *("params.`kernel`", "params.`stride`", "metrics.`ap`", "metrics.`std_ap`"),
-    *("metrics.`accuracy`", "metrics.`roc_auc`", "params.`model`"),
+    *("params.`kernel`", "params.`stride`", "params.`model`"),
+    *("metrics.`ap`", "metrics.`std_ap`", "metrics.`accuracy`", "metrics.`roc_auc`"),
 )
 _WIDTH = 95  # pixels: a score with four digits
 _OWN, _METRICS, _SYSTEM = "lvh", "lvh-metrics", "lvh-system"
@@ -29,13 +34,18 @@ def view_page(experiment_id: str) -> str:
 
 
 def view_tags(known: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that give an experiment its view; none if it has that very one."""
+    """Return the tags that give an experiment its view, and a description unless it has one.
+
+    Args:
+        known: Tags that the experiment has; its view may be that of an earlier version.
+    """
+    tags = {} if known.get(_NOTE) else {_NOTE: _ABOUT}
     state = json.dumps(_state())
-    if _state_of(known.get(_TAG, "")) == state:
-        return {}
-    now = int(time.time() * 1000)  # ms since 1970, as MLflow counts
-    times = {"createdAt": now, "updatedAt": now}
-    return {_TAG: json.dumps({"name": "Configurations by ap", "state": state, **times})}
+    if _state_of(known.get(_TAG, "")) != state:
+        now = int(time.time() * 1000)  # ms since 1970, as MLflow counts
+        times = {"createdAt": now, "updatedAt": now}
+        tags[_TAG] = json.dumps({"name": "Configurations by ap", "state": state, **times})
+    return tags
 
 
 def _state_of(tag: str) -> object:
