@@ -7,7 +7,7 @@ BIN := .venv/bin
 ENV := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env run sweep report doctor test test-slow services-test lint format bench bench-quick docs docs-serve ui wheel lock clean
+.PHONY: help env run sweep report doctor test test-slow services-test screenshots lint format bench bench-quick docs docs-serve ui wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,8 +26,8 @@ report: $(ENV) ## the table, pictures and page of the latest sweep in this direc
 doctor: $(ENV) ## look for what keeps a run from running; ARGS="data.root=FOLDER tracking.uri=..."
 	$(BIN)/python -m lvh.doctor $(ARGS)
 
-ui: $(ENV) ## open the MLflow UI on this directory's runs, at http://127.0.0.1:PORT
-	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT)
+ui: $(ENV) ## show this directory's runs in the MLflow UI, at http://127.0.0.1:PORT
+	$(BIN)/python -m lvh.ui --port $(PORT) $(ARGS)
 
 test: $(ENV) ## run the tests that take minutes; with LVH_LUDB_ROOT set, on LUDB too
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -39,6 +39,9 @@ services-test: $(ENV) ## sweeps on a real PostgreSQL and MLflow server; needs De
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 	  { echo "make: PostgreSQL's initdb and postgres expected (Debian: apt install postgresql)" >&2; exit 3; }
 	LVH_NEED_SERVICES=1 $(BIN)/python -m pytest -m services $(ARGS)
+
+screenshots: $(ENV) ## make docs/images/ui/ anew, by the test of the MLflow UI in a browser
+	LVH_SCREENSHOTS=docs/images/ui $(BIN)/python -m pytest -m slow tests/test_ui_in_browser.py $(ARGS)
 
 lint: $(ENV) ## check style and types
 	$(BIN)/ruff check .

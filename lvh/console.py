@@ -285,8 +285,8 @@ def compare_hint(tracking: TrackingSettings, opened: OpenedRun) -> str:
     if tracking.uri and tracking.uri.startswith("http"):
         return f"compare: {masked(tracking.uri).rstrip('/')}/{opened.page}"
     uri = shlex.quote(masked(resolved_uri(tracking)))
-    store = f" --backend-store-uri {uri}" if tracking.uri else ""
-    return f"compare: mlflow ui{store}, then http://127.0.0.1:5000/{opened.page}"
+    store = f" --uri {uri}" if tracking.uri else ""
+    return f"compare: python -m lvh.ui{store}, then http://127.0.0.1:5000/{opened.page}"
 
 
 def _where(settings: RunSettings) -> str:

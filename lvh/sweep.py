@@ -98,6 +98,7 @@ def run_sweep(sweep: Sweep) -> None:
         result = result_of(study, settings.store)
         _show(result, done, sweep.folder / "report")
         tracked.log_folder(sweep.folder / "report")
+        tracked.set_tag("mlflow.note.content", "\n\n".join(sentences(result)))
         if opened is not None:
             say(compare_hint(settings.tracking, opened))
         _close_interrupted(study, tracked, owner)

@@ -106,6 +106,7 @@ ROOMS = {
         "tracking",
     },
     "serve": {"command", "console", "errors", "kept", "predict", "sources"},
+    "ui": {"command", "errors", "tracking"},
     "worker": {
         *(
             "cohort",

@@ -50,7 +50,7 @@ def test_a_run_shows_what_it_does_and_what_came_out(dnn):
         f"tracked in sqlite:///{dnn.cwd}/mlflow.db, experiment lvh",
         "fold 3 of 3",
         "synthetic cohort: generated signals, no patients",
-        "mlflow ui",
+        "python -m lvh.ui",
     ):
         assert expected in dnn.out
     labels = re.findall(

@@ -151,7 +151,24 @@ def test_an_experiment_is_made_with_a_view_of_its_configurations(settings):
     experiment = client(settings).get_experiment_by_name("lvh")
     view = json.loads(experiment.tags["mlflow.sharedViewState.lvh"])
     assert json.loads(view["state"])["searchFilter"] == "tags.level = 'configuration'"
-    assert page == f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=lvh"
+    there = f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=lvh"
+    assert page == f"{there}&workflowType=machine_learning"
+
+
+def test_an_experiment_that_was_made_without_the_view_gets_it_and_keeps_its_description(settings):
+    with tracked_run(settings, "configuration", "one", {}, {}):
+        pass
+    store = client(settings)
+    experiment = store.get_experiment_by_name("lvh").experiment_id
+    expected = store.get_experiment(experiment).tags["mlflow.sharedViewState.lvh"]
+    store.set_experiment_tag(experiment, "mlflow.sharedViewState.lvh", '{"state": "{}"}')
+    store.set_experiment_tag(experiment, "mlflow.note.content", "mine")
+    with tracked_run(settings, "configuration", "two", {}, {}):
+        pass
+    tags = store.get_experiment(experiment).tags
+    found = json.loads(tags["mlflow.sharedViewState.lvh"])["state"]
+    assert found == json.loads(expected)["state"]
+    assert tags["mlflow.note.content"] == "mine"
 
 
 def test_the_recorder_has_imported_mlflow_before_its_memory_is_first_measured(settings):

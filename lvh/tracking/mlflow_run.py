@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from lvh.files import written_whole
 from lvh.metrics import NAMES
 from lvh.study import Plain
 from lvh.tracking import Level, OpenedRun, RunToOpen
+from lvh.tracking.view import view_page, view_tags
 
 FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What a store raises when it cannot be reached, read or written."""
@@ -40,9 +41,6 @@ _LOCK_SECONDS = 120
 _KEY = "key"
 _PARENT = "mlflow.parentRunId"
 _OPEN = ("RUNNING", "SCHEDULED")
-
-VIEW = "lvh"
-"""Key of the saved view that every experiment is made with."""
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # it raises what it logs: told once
@@ -79,8 +77,8 @@ class MlflowRun:
             self._client.update_run(self._run_id, status="RUNNING")
             for tag in {"error", "incomplete"} & run.data.tags.keys():
                 self._client.delete_tag(self._run_id, tag)
-        page = f"#/experiments/{self._experiment_id}/runs?viewStateShareKey={VIEW}"
-        self.opened = OpenedRun(self._run_id, page, resumed=known is not None)
+        place = view_page(self._experiment_id)
+        self.opened = OpenedRun(self._run_id, place, resumed=known is not None)
         if not self._complete:
             missing = {k: v for k, v in opening.params.items() if k not in run.data.params}
             _log_batch(self._client, self._run_id, [], missing)
@@ -234,21 +232,22 @@ class MlflowRun:
                 return runs
 
     def _experiment(self, opening: RunToOpen) -> str:
-        """Find or make the experiment."""
+        """Find or make the experiment, and give it its view."""
         name, database = opening.settings.experiment, opening.database
         experiment = self._client.get_experiment_by_name(name)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        location = None if database is None else (database.parent / "mlartifacts").as_uri()
-        try:
-            made = str(self._client.create_experiment(name, artifact_location=location))
-        except MlflowException:
-            experiment = self._client.get_experiment_by_name(name)
-            if experiment is None:
-                raise
-            return str(experiment.experiment_id)  # another process was faster
-        self._client.set_experiment_tag(made, f"mlflow.sharedViewState.{VIEW}", _view())
-        return made
+        if experiment is None:
+            location = None if database is None else (database.parent / "mlartifacts").as_uri()
+            try:
+                return str(self._client.create_experiment(name, location, view_tags({})))
+            except MlflowException:  # another process was faster
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
+        experiment_id = str(experiment.experiment_id)
+        with suppress(MlflowException):  # another process sets the same
+            for tag, value in view_tags(experiment.tags).items():
+                self._client.set_experiment_tag(experiment_id, tag, value)
+        return experiment_id
 
 
 def data_set(name: str, fingerprint: str, note: str, n_used: int) -> Dataset:
@@ -267,22 +266,6 @@ def _make_store(database: Path) -> None:
     """Make the tables, which takes seconds, so that whoever is shot meanwhile leaves no half."""
     with written_whole(database) as temporary:
         MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
-
-
-def _view() -> str:
-    """Describe a view of the runs table that shows what a person compares.
-
-    The UI of MLflow 3.17 keeps its saved views so; nothing documents the form.
-    """
-    columns = ("params.`model`", "params.`kernel`", "params.`stride`", "metrics.`ap`")
-    state = {
-        "searchFilter": "tags.level = 'configuration'",
-        "orderByKey": "metrics.`ap`",
-        "orderByAsc": False,
-        "selectedColumns": [*columns, "metrics.`std_ap`", "metrics.`accuracy`"],
-    }
-    times = {"createdAt": _now(), "updatedAt": _now()}
-    return json.dumps({"name": "Configurations by ap", "state": json.dumps(state), **times})
 
 
 def _description(result: CVResult) -> str:

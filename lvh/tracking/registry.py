@@ -19,12 +19,19 @@ from lvh.tracking.environment import tell_mlflow
 tell_mlflow()
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, Run
+from mlflow.exceptions import MlflowException
 
 from lvh.tracking.mlflow_run import as_input, data_set
 from lvh.tracking.models import LOADER, faults_told, store_of
+from lvh.tracking.view import view_tags
 
 _CARD = "README.md"
 _MOST_DESCRIBED = 5000  # letters that every store of MLflow takes
+_ABOUT = (
+    "Tells left ventricular hypertrophy from a 12-lead ECG, for research. "
+    "**Not a medical device.** The description of a version is its model card."
+)
 _NAME = re.compile(r"(?=.{1,200}$)[A-Za-z0-9]([\w. -]*[A-Za-z0-9])?", re.ASCII)
 _ALIAS = re.compile(r"(?!latest$)(?!v[0-9]+$)[\w-]{1,200}", re.ASCII | re.IGNORECASE)
 
@@ -107,13 +114,14 @@ def register(offer: Offer, settings: TrackingSettings, name: str, alias: str) ->
         mlflow.set_registry_uri(store)
         if mlflow.get_experiment_by_name(settings.experiment) is None:
             location = None if database is None else (database.parent / "mlartifacts").as_uri()
-            mlflow.create_experiment(settings.experiment, artifact_location=location)
+            mlflow.create_experiment(settings.experiment, location, view_tags({}))
         experiment = mlflow.set_experiment(settings.experiment).experiment_id
         client = MlflowClient(tracking_uri=store, registry_uri=store)
         origin = dict(offer.origin)
         if not origin["chosen_run"]:
             origin["chosen_run"] = _run_of(client, experiment, offer.run_key)
-        told = _cut(offer.card)
+        chosen = _tracked(client, origin["chosen_run"])
+        told = _cut(offer.card if chosen is None else _linked(offer.card, chosen))
         note = {"mlflow.note.content": told, "mlflow.source.name": "lvh.select"}
         with _ended(offer.run_name, {"level": "model", **origin, **note}) as run_id:
             told_of = {**origin, **offer.params}.items()
@@ -125,8 +133,13 @@ def register(offer: Offer, settings: TrackingSettings, name: str, alias: str) ->
             logged = _logged(offer, params, origin, name)
             metrics = {key: one for key, one in offer.metrics.items() if np.isfinite(one)}
             mlflow.log_metrics(metrics, model_id=logged.model_id, dataset=data)
+            if chosen is not None:  # so that its page names the model
+                output = LoggedModelOutput(logged.model_id, step=0)
+                client.log_outputs(chosen.info.run_id, [output])
         version = str(logged.registered_model_version)
         client.update_model_version(name, version, description=told)
+        if not client.get_registered_model(name).description:
+            client.update_registered_model(name, description=_ABOUT)
         client.set_registered_model_alias(name, alias, version)
     return Registered(name, version, alias, f"models:/{name}@{alias}")
 
@@ -173,6 +186,26 @@ def _run_of(client: MlflowClient, experiment: str, key: str) -> str:
     wanted = f"tags.key = '{key}' and attributes.status = 'FINISHED'"
     found = client.search_runs([experiment], wanted, max_results=1)
     return str(found[0].info.run_id) if found else ""
+
+
+def _tracked(client: MlflowClient, run_id: str) -> Run | None:
+    """Return the chosen run; None where this store does not have it."""
+    if not run_id:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
+def _linked(card: str, chosen: Run) -> str:
+    """Put a link to the chosen run, as the UI has it, below the title of a card."""
+    title, _, rest = card.partition("\n")
+    place = f"#/experiments/{chosen.info.experiment_id}/runs/{chosen.info.run_id}"
+    told = "The run that it was chosen from, with its folds and pictures"
+    return f"{title}\n\n[{told}]({place})\n{rest}"
 
 
 def _cut(card: str) -> str:

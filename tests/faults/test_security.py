@@ -9,8 +9,6 @@ import os
 import re
 import stat
 import struct
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -279,9 +277,9 @@ def test_secrets_are_in_no_traceback(tmp_path):
 )
 def test_names_that_are_markup_are_text_in_a_browser(tmp_path):
     pytest.importorskip("selenium")
+    from browser import browsing
     from selenium.common.exceptions import NoAlertPresentException
     from selenium.webdriver.common.by import By
-    from test_ui import chromium
 
     breaking = '"><img src=x onerror=alert(1)>'
     trials = [
@@ -290,7 +288,7 @@ def test_names_that_are_markup_are_text_in_a_browser(tmp_path):
         make_trial(2, [], "failed", {SCRIPT: "x", "b": "y"}, error=SCRIPT),
     ]
     page = write(make_study(trials, title=SCRIPT, name=SCRIPT, note=breaking), tmp_path / "out")
-    with chromium(tmp_path / "profile") as driver:
+    with browsing(tmp_path / "profile") as driver:
         driver.get(page.as_uri())
         with pytest.raises(NoAlertPresentException):
             _ = driver.switch_to.alert.text
@@ -303,51 +301,8 @@ def test_names_that_are_markup_are_text_in_a_browser(tmp_path):
         assert cells.count(SCRIPT) >= 3
 
 
-def served_by_make() -> list[str]:
-    """Return the command that `make ui` runs."""
-    made = ["make", "--dry-run", "--assume-old=.venv/installed", "ui", "PORT=0"]
-    done = subprocess.run(made, cwd=ROOT, capture_output=True, text=True, check=True)
-    (line,) = [one for one in done.stdout.splitlines() if "mlflow ui" in one]
-    return line.split()[1:]
-
-
-def test_servers_of_the_makefile_are_told_to_listen_on_loopback():
-    arguments = served_by_make()
-    assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
+def test_servers_of_the_makefile_listen_on_loopback_alone():
+    """As lvh.ui does: test_ui.py looks who listens."""
     recipes = [one for one in (ROOT / "Makefile").read_text().splitlines() if one[:1] == "\t"]
-    for server in ("mlflow server", "optuna-dashboard", "http.server", "tensorboard"):
+    for server in ("mlflow", "optuna-dashboard", "http.server", "tensorboard"):
         assert not [one for one in recipes if server in one]
-
-
-@pytest.mark.slow
-def test_servers_of_the_makefile_listen_on_loopback_alone(tmp_path):
-    from test_ui import end, environment, free_port, wait_for_health
-
-    port = free_port()
-    arguments = [str(port) if one == "0" else one for one in served_by_make()]
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *arguments],
-            cwd=tmp_path,
-            env=environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        wait_for_health(server, port, tmp_path / "log")
-        found = listening(port)
-    finally:
-        end(server)
-    assert found == {"0100007F"}
-
-
-def listening(port: int) -> set[str]:
-    """Return the addresses on which anybody here listens on a port, as /proc writes them."""
-    rows = [
-        line.split()
-        for name in ("tcp", "tcp6")
-        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-    ]
-    local = [row[1].split(":") for row in rows if row[3] == "0A"]
-    return {address for address, number in local if int(number, 16) == port}

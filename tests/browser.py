@@ -1,0 +1,182 @@
+"""A headless browser on an MLflow server, for tests that see what a person sees."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("selenium")
+
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMEDRIVER = Path("/usr/bin/chromedriver")
+IS_THERE = CHROMIUM.exists() and CHROMEDRIVER.exists()
+
+PAGE_SECONDS = 60
+_FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--hide-scrollbars --window-size=1400,1000"
+).split()
+
+# the table of runs, from the first row down: cells by column, a link's words where one is
+_TABLE = """
+    const rows = new Map();
+    for (const cell of document.querySelectorAll('.ag-row .ag-cell[col-id]')) {
+        const at = Number(cell.closest('.ag-row').getAttribute('row-index'));
+        if (!rows.has(at)) rows.set(at, {});
+        rows.get(at)[cell.getAttribute('col-id')] =
+            (cell.querySelector('a') ?? cell).innerText.trim();
+    }
+    return [...rows.keys()].sort((a, b) => a - b).map(at => rows.get(at));
+"""
+# what its head says, from the left
+_HEAD = """
+    const place = cell => cell.getBoundingClientRect().left;
+    return [...document.querySelectorAll('.ag-header-cell[col-id]')]
+        .sort((a, b) => place(a) - place(b))
+        .map(cell => cell.getAttribute('col-id'));
+"""
+# of every plot on the page that is drawn: what Plotly was given, trace by trace
+_PLOTS = """
+    return [...document.querySelectorAll('.js-plotly-plot')]
+        .filter(plot => plot.querySelector('.main-svg') && plot.getClientRects().length)
+        .map(plot => plot.data.map(trace => JSON.parse(JSON.stringify(trace))));
+"""
+
+
+class Ui:
+    """Eyes and hands: a browser on one MLflow server."""
+
+    def __init__(self, driver: Chrome, address: str, screenshots: Path) -> None:
+        """Take a browser, the server's address, and a folder."""
+        self.driver = driver
+        self._address = address
+        self._screenshots = screenshots
+
+    def open(self, route: str) -> None:
+        """Open a page from scratch; a change behind the # alone would not reload it."""
+        self.driver.get("about:blank")
+        self.driver.get(f"{self._address}/#{route}")
+
+    def until(self, condition, what: str):
+        """Return what the condition comes to, as soon as that is true.
+
+        Raises:
+            AssertionError: It did not become true; tells what the page shows instead.
+        """
+        wait = WebDriverWait(
+            self.driver,
+            PAGE_SECONDS,
+            poll_frequency=0.1,
+            ignored_exceptions=[StaleElementReferenceException],
+        )
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            self.shoot("failed")
+            page = self.driver.find_element(By.TAG_NAME, "body").text
+            raise AssertionError(
+                f"expected {what} at {self.driver.current_url}. Received:\n{page}"
+            ) from None
+
+    def displayed(self, css: str, words: str = ""):
+        """Return the first displayed element that consists of these words, or None."""
+        for element in self.driver.find_elements(By.CSS_SELECTOR, css):
+            if element.is_displayed() and words in ("", element.text.strip()):
+                return element
+        return None
+
+    def find(self, css: str, words: str = ""):
+        """Wait for an element to be displayed and return it."""
+        return self.until(lambda: self.displayed(css, words), f"{css} {words}")
+
+    def click(self, css: str, words: str = "") -> None:
+        """Click an element as soon as it can be clicked: not moving, not covered."""
+
+        def clicked():
+            element = self.displayed(css, words)
+            if element is None:
+                return False
+            with suppress(ElementClickInterceptedException, ElementNotInteractableException):
+                element.click()
+                return True
+            return False
+
+        self.until(clicked, f"{css} {words} to click")
+
+    def says(self, words: str) -> None:
+        """Wait until the page has these words."""
+        body = self.driver.find_element(By.TAG_NAME, "body")
+        self.until(lambda: words in body.text, f"the words {words!r}")
+
+    def runs(self) -> list[dict[str, str]]:
+        """Return the rows of the table of runs."""
+        return self.driver.execute_script(_TABLE)
+
+    def head(self) -> list[str]:
+        """Return the columns of that table, from the left."""
+        return self.driver.execute_script(_HEAD)
+
+    def names(self) -> list[str]:
+        """Return the names in the table of runs, from the first row down."""
+        return [row.get("attributes.`Run Name`", "") for row in self.runs()]
+
+    def until_names(self, *names: str) -> None:
+        """Wait until the table shows exactly these runs, in this order."""
+        self.until(lambda: self.names() == list(names), f"the runs {', '.join(names)}")
+
+    def add_column(self, group: str, name: str) -> None:
+        """Tick a column in the menu of columns and wait until the table has it."""
+        self.click("[data-testid=column-selection-dropdown]")
+        search = self.find("input[placeholder='Search columns']")
+        search.send_keys(name)
+        self.click("[data-testid=column-selector-tree] [title]", name)
+        self.until(lambda: f"{group}.`{name}`" in self.runs()[0], f"a column {name}")
+        search.send_keys(Keys.ESCAPE)
+        self.until(lambda: not self.displayed("[data-testid=column-selector-tree]"), "no menu")
+
+    def plot(self, kind: str) -> dict[str, Any]:
+        """Wait for a plot that has a trace of a kind, and return the first such trace."""
+
+        def found() -> dict[str, Any] | None:
+            traces = [trace for plot in self.driver.execute_script(_PLOTS) for trace in plot]
+            return next((trace for trace in traces if trace.get("type") == kind), None)
+
+        return self.until(found, f"a plot of the kind {kind}")
+
+    def until_pictured(self, name: str) -> None:
+        """Wait until a picture is shown: one that the browser could read."""
+        image = self.find(f"img[alt='{name}']")
+        self.until(lambda: int(image.get_property("naturalWidth")) > 0, f"{name} with a width")
+
+    def shoot(self, name: str) -> None:
+        """Save a screenshot."""
+        self.driver.save_screenshot(str(self._screenshots / f"{name}.png"))
+
+
+@contextmanager
+def browsing(profile: Path) -> Iterator[Chrome]:
+    """Run a headless browser with a fresh profile."""
+    options = ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    driver = Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+    try:
+        yield driver
+    finally:
+        driver.quit()

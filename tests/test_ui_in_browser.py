@@ -1,0 +1,388 @@
+"""What a person sees of a sweep and its model in the MLflow UI: real ones, server and browser.
+
+`make screenshots` keeps what is seen, for the documentation.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from browser import IS_THERE, Keys, Ui, browsing
+from servers import free_port
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not IS_THERE, reason="needs a browser: apt-get install chromium chromium-driver"
+    ),
+    # MLflow's own use of SQLAlchemy 2.1
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
+]
+
+POINTS = {  # kernel and stride of each configuration, in the order in which they are trained
+    f"k{kernel}-s{stride}-cnn-raw": (str(kernel), str(stride))
+    for kernel in (250, 400, 500)
+    for stride in (5, 10, 50, 125)
+}
+SWEEP = "kernel x stride, 12 runs"
+OTHER = "logistic-voltage-on-synthetic"
+DATA = "data=synthetic data.records=40"
+COMMANDS = (
+    f"lvh.run -m {DATA} model=cnn kernel=250,400,500 stride=5,10,50,125 "
+    "model.filters=[8,8,8,8,8] train.epochs=2 cv.folds=2",
+    "lvh.select --seeds 1",
+    f"lvh.run {DATA} cv=external external=synthetic external.records=24 external.seed=1 "
+    "model=logistic features=voltage",
+)
+FILTER = "tags.level = 'configuration'"
+BY_AP = f"orderByKey={quote('metrics.`ap`')}&orderByAsc=false"
+RUN_NAME = ".ag-row [col-id='attributes.`Run Name`']"
+
+COMMAND_SECONDS = 900
+
+# the tables of the compare page: cells by the head of their row
+COMPARED = """
+    const rows = {};
+    for (const row of document.querySelectorAll('.mlflow-compare-table tr')) {
+        const [head, ...cells] = [...row.children].map(cell => cell.innerText.trim());
+        rows[head] = cells;
+    }
+    return rows;
+"""
+# its metrics are boxes in two grids, of names and of values: what stands beside a name, in view
+COMPARED_METRIC = """
+    const place = box => box.getBoundingClientRect();
+    const name = [...document.querySelectorAll('a[title="Plot chart"]')]
+        .find(link => link.textContent.trim() === arguments[0])?.parentElement;
+    if (!name) return [];
+    const bottom = place(name.closest('.ReactVirtualized__Grid')).bottom;
+    return [...document.querySelectorAll('.ReactVirtualized__Grid__innerScrollContainer > *')]
+        .filter(box => Math.abs(place(box).top - place(name).top) < 2)
+        .filter(box => place(box).left > place(name).left && place(box).bottom <= bottom)
+        .sort((a, b) => place(a).left - place(b).left)
+        .map(box => box.innerText.trim());
+"""
+# the parallel coordinates among the charts are drawn on a canvas: its axes, and how much is inked
+PARALLEL = """
+    const plot = document.querySelector('.parcoords');
+    if (!plot) return null;
+    const canvas = plot.querySelector('canvas.foreground');
+    const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let inked = 0;
+    for (let at = 3; at < data.length; at += 4) inked += data[at] > 0;
+    return [[...plot.querySelectorAll('.dimension .label')].map(text => text.textContent), inked];
+"""
+
+HIDDEN_PATH = """
+    for (const line of document.querySelectorAll('span, div'))
+        if (/^(Path: )?file:/.test(line.textContent)) line.style.visibility = 'hidden';
+"""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run as MLflow's client returns it; its data set as the UI names it."""
+
+    run_id: str
+    route: str
+    ap: float
+    data: str
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Sweep, keep the best, score other records; return the directory."""
+    folder = tmp_path_factory.mktemp("swept")
+    for command in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stored(swept):
+    """Return the runs in the store but the folds, by name."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{swept / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("lvh").experiment_id
+    found = {}
+    for run in client.search_runs([experiment], "tags.level != 'fold'"):
+        data = [one.dataset for one in run.inputs.dataset_inputs]
+        found[run.info.run_name] = Stored(
+            run.info.run_id,
+            f"/experiments/{experiment}/runs/{run.info.run_id}",
+            run.data.metrics.get("ap", 0.0),
+            ", ".join(f"{one.name} ({one.digest})" for one in data),
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def shown(swept):
+    """Run lvh.ui there; return the address that it prints of the configurations."""
+    with serving(swept) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def ui(shown, tmp_path_factory):
+    """Open the experiments in a browser, as whoever trains models sets MLflow up once."""
+    folder = tmp_path_factory.mktemp("browser")
+    screenshots = Path(os.environ.get("LVH_SCREENSHOTS", folder)).resolve()
+    screenshots.mkdir(parents=True, exist_ok=True)
+    with browsing(folder / "profile") as driver:
+        ui = Ui(driver, shown.partition("/#")[0], screenshots)
+        ui.open("/experiments")
+        ui.find("a", "lvh")
+        ui.click("button[aria-label=Close]")  # of the assistant, which covers a quarter
+        ui.click("[role=button]", "Model training")
+        yield ui
+
+
+def environment() -> dict[str, str]:
+    """Return the environment, without anything that would point MLflow elsewhere."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+@contextmanager
+def serving(folder: Path):
+    """Run lvh.ui in a directory; gives the address that it prints."""
+    command = [sys.executable, "-m", "lvh.ui", "--port", str(free_port())]
+    server = subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        told = ""
+        for line in server.stdout:
+            told += line
+            if found := re.match("configurations by ap: (.+)$", line):
+                yield found[1]
+                break
+        else:
+            pytest.fail(f"lvh.ui printed no address:\n{told}")
+    finally:
+        server.terminate()
+        server.stdout.close()
+        server.wait(60)
+
+
+def by_ap(stored: dict[str, Stored]) -> list[str]:
+    """Return the names of the sweep's configurations, the best first."""
+    return sorted(POINTS, key=lambda name: -stored[name].ap)
+
+
+def compared(stored: dict[str, Stored], names: list[str]) -> str:
+    """Return the route of the page that compares runs."""
+    runs = quote(json.dumps([stored[name].run_id for name in names]))
+    experiment = stored[names[0]].route.split("/")[2]
+    return f"/compare-runs?runs={runs}&experiments={quote(json.dumps([experiment]))}"
+
+
+def show_differences(ui: Ui) -> None:
+    """Show of parameters and metrics what differs, in the middle of the window."""
+    ui.click("[aria-label='Parameters - Show diff only']")
+    switch = "[aria-label='Metrics - Show diff only']"
+    ui.click(switch)
+    ui.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", ui.find(switch))
+
+
+def test_the_store_holds_the_twelve_configurations_and_the_other(stored):
+    assert set(stored) == {*POINTS, OTHER, SWEEP, f"model {by_ap(stored)[0]}"}
+
+
+def test_the_experiment_is_listed(ui):
+    ui.open("/experiments")
+    ui.find("a", "lvh")
+    ui.says("A sweep is a run, its configurations are runs below it")
+    ui.shoot("experiments")
+
+
+def test_the_printed_address_shows_kernel_stride_and_scores_of_the_configurations(
+    ui, shown, stored
+):
+    ui.open(shown.partition("#")[2])
+    ranked = sorted([*POINTS, OTHER], key=lambda name: -stored[name].ap)
+    ui.until_names(*ranked)
+    at = ui.head().index("params.`kernel`")
+    assert ui.head()[at : at + 7] == [
+        *("params.`kernel`", "params.`stride`", "params.`model`"),
+        *("metrics.`ap`", "metrics.`std_ap`", "metrics.`accuracy`", "metrics.`roc_auc`"),
+    ]
+    for name, row in zip(ui.names(), ui.runs(), strict=True):
+        assert float(row["metrics.`ap`"]) == pytest.approx(stored[name].ap), row
+        point = row["params.`kernel`"], row["params.`stride`"]
+        assert point == POINTS.get(name, ("-", "-"))
+    ui.shoot("configurations")
+
+
+def test_its_charts_are_filled(ui, shown, stored):
+    ui.open(shown.partition("#")[2] + "&compareRunsMode=CHART")
+    contour = ui.plot("contour")
+    z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
+    assert z == {POINTS[name]: pytest.approx(stored[name].ap) for name in POINTS}
+    axes, _ = ui.until(
+        lambda: (found := ui.driver.execute_script(PARALLEL)) and found[1] > 1000 and found,
+        "parallel coordinates with lines",
+    )
+    assert axes == ["kernel", "stride", "ap"]
+    ui.shoot("parallel_coordinates")
+
+
+def test_a_sweep_hides_its_runs_until_it_is_unfolded(ui, stored):
+    ui.open(stored[SWEEP].route.rpartition("/")[0])
+    top = [OTHER, f"model {by_ap(stored)[0]}", SWEEP]
+    ui.until_names(*top)
+    buttons = ui.driver.find_elements("css selector", f"{RUN_NAME} button")
+    buttons[-1].click()
+    ui.until_names(*top, *reversed(POINTS))
+
+
+def test_a_filter_and_a_menu_lead_to_the_same_table(ui, stored):
+    ui.open(f"{stored[SWEEP].route.rpartition('/')[0]}?{BY_AP}")
+    ui.until(lambda: len(ui.names()) > len(POINTS) + 1, "more runs than configurations")
+    search = ui.find("[data-testid=search-box]")
+    search.send_keys(f"{FILTER} and params.model = 'cnn'", Keys.ENTER)
+    ui.until_names(*by_ap(stored))
+    ui.add_column("metrics", "ap")
+    ui.add_column("params", "kernel")
+    ui.add_column("params", "stride")
+    for name, row in zip(ui.names(), ui.runs(), strict=True):
+        assert (row["params.`kernel`"], row["params.`stride`"]) == POINTS[name]
+        assert float(row["metrics.`ap`"]) == pytest.approx(stored[name].ap), row
+
+
+def test_two_that_are_ticked_are_compared(ui, shown, stored):
+    ui.open(shown.partition("#")[2])
+    ui.until(lambda: len(ui.names()) == len(POINTS) + 1, "the configurations")
+    best = by_ap(stored)[:2]
+    for name in best:
+        ui.click(f".ag-row[row-index='{ui.names().index(name)}'] .ag-checkbox-input-wrapper")
+    ui.click("[data-testid=runs-compare-button]")
+    rows = ui.until(
+        lambda: len((rows := ui.driver.execute_script(COMPARED)).get("kernel", [])) == 2 and rows,
+        "a row kernel with two cells",
+    )
+    assert rows["Run Name:"] == best
+    assert list(zip(rows["kernel"], rows["stride"], strict=True)) == [POINTS[one] for one in best]
+    ui.plot("parcoords")
+    show_differences(ui)
+    ui.shoot("compare_two")
+
+
+def test_twelve_are_compared_by_kernel_stride_and_ap(ui, stored):
+    names = by_ap(stored)
+    ui.open(compared(stored, names))
+    rows = ui.until(
+        lambda: len((rows := ui.driver.execute_script(COMPARED)).get("kernel", [])) == 12 and rows,
+        "a row kernel with twelve cells",
+    )
+    assert rows["Run Name:"] == names
+    points = [POINTS[name] for name in names]
+    assert list(zip(rows["kernel"], rows["stride"], strict=True)) == points
+    parallel = {axis["label"]: axis["values"] for axis in ui.plot("parcoords")["dimensions"]}
+    found = zip(parallel["kernel"], parallel["stride"], strict=True)
+    assert [(str(kernel), str(stride)) for kernel, stride in found] == points
+
+    show_differences(ui)
+    # in MLflow 3.17.2 the names stay where they are when the values are scrolled: whoever must
+    # scroll to find ap reads another metric beside it
+    first = ui.until(
+        lambda: ui.driver.execute_script(COMPARED_METRIC, "ap"),
+        "a row ap, without scrolling",
+    )
+    best = [round(stored[name].ap, 3) for name in names[: len(first)]]
+    assert len(best) > 2  # the others are to the right
+    assert [float(ap) for ap in first] == best
+
+
+def test_the_contour_of_twelve_is_filled_once_its_axes_are_chosen(ui, stored):
+    ui.open(compared(stored, by_ap(stored)))
+    ui.plot("parcoords")
+    ui.click("[role=tab]", "Contour Plot")
+    for axis, name in {"x": "kernel", "y": "stride", "z": "ap"}.items():
+        ui.click(f"#{axis}axis-selector")
+        ui.click("[role=option]", name)
+    contour = ui.until(
+        lambda: len(set((found := ui.plot("contour"))["z"])) == 12 and found, "twelve heights"
+    )
+    z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
+    assert z == {tuple(map(int, POINTS[name])): pytest.approx(stored[name].ap) for name in POINTS}
+    ui.shoot("contour")
+
+
+def test_a_run_names_its_data_set_sweep_and_model(ui, stored):
+    best = by_ap(stored)[0]
+    ui.open(stored[best].route)
+    ui.find("h1, h2, h3", best)
+    ui.find("a", SWEEP)
+    ui.find("a[href$='#/models/lvh/versions/1']")
+    ui.shoot("run")
+    ui.click("[role=button] span", stored[best].data)
+    ui.says("records used: 40")
+    ui.shoot("dataset")
+
+
+def test_every_picture_of_a_run_is_shown(ui, swept, stored):
+    best = by_ap(stored)[0]
+    pictures = {path.name for path in swept.glob("outputs/2*/*/0/*.png")}
+    assert len(pictures) > 5
+    ui.open(f"{stored[best].route}/artifacts")
+    for name in sorted(pictures):
+        ui.click("[data-testid=artifact-tree-node]", name)
+        ui.until_pictured(name)
+    ui.driver.execute_script(HIDDEN_PATH)  # of a temporary folder
+    ui.shoot("artifact")
+
+
+def test_the_metrics_of_a_fold_are_drawn_over_its_epochs(ui, stored):
+    best = by_ap(stored)[0]
+    ui.open(stored[best].route)
+    ui.click("a", f"{best} fold 1")
+    ui.find("h1, h2, h3", f"{best} fold 1")
+    ui.click("[role=tab]", "Model metrics")
+    ui.find("input[placeholder='Search metric charts']").send_keys("train_loss")
+    assert ui.plot("scatter")["x"] == [1, 2]
+
+
+def test_the_page_of_a_sweep_shows_its_report(ui, stored):
+    ui.open(stored[SWEEP].route)
+    ui.says("Best: kernel=")
+    ui.open(f"{stored[SWEEP].route}/artifacts")
+    ui.click("[data-testid=artifact-tree-node]", "report.html")
+    ui.driver.switch_to.frame(ui.find("iframe"))
+    ui.says("Best: kernel=")
+    ui.driver.switch_to.default_content()
+
+
+def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
+    best = by_ap(stored)[0]
+    ui.open("/models")
+    ui.click("button", "Try it now")  # MLflow tells everybody once of its registry
+    ui.click("a[href$='#/models/lvh']")
+    ui.says("@ champion")
+    ui.click("a[href$='#/models/lvh/versions/1']")
+    ui.says("Not a medical device.")
+    ui.says("It is the best of 12 by ap, which flatters that score")
+    ui.shoot("model")
+    ui.click("a", f"model {best}")
+    ui.find("h1, h2, h3", f"model {best}")
+    ui.says(stored[best].data)
+    ui.open("/models/lvh/versions/1")
+    ui.click("a", "The run that it was chosen from, with its folds and pictures")
+    ui.find("h1, h2, h3", best)
