@@ -1,6 +1,7 @@
 """One WFDB record of anyone's, whose label nobody knows: what a kept model scores."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -173,7 +174,5 @@ def _resampled(
     if delineation is not None:
         samples = np.rint(delineation.samples * float(ratio)).astype(np.int32)
         samples = np.clip(samples, 0, len(found) - 1)
-        delineation = Delineation(
-            delineation.symbols, samples, delineation.offsets, delineation.n_leads
-        )
+        delineation = replace(delineation, samples=samples)
     return found.astype(np.float32), delineation
