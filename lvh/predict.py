@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from lvh.cohort import Cohort
 from lvh.console import console, say
+from lvh.delineation import delineated, library
 from lvh.errors import InputError, LvhError, as_told
 from lvh.kept import Description, KeptModel, load
 from lvh.tracking import TrackingSettings
@@ -35,7 +36,8 @@ class Prediction:
         high: The highest.
         threshold: Of the model.
         positive: Whether the probability is above it.
-        criteria: Value and verdict of each clinical criterion, where the record has fiducials.
+        criteria: Value and verdict of each clinical criterion that can be measured.
+        fiducials: `annotated` in files beside the record, `found` here, or `none` were used.
     """
 
     record: str
@@ -45,6 +47,7 @@ class Prediction:
     threshold: float
     positive: bool
     criteria: dict[str, tuple[float, bool]]
+    fiducials: str
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -96,7 +99,7 @@ def _predicted(model: KeptModel, path: str, given: argparse.Namespace) -> Predic
         scored = model.scored(cohort)
     except InputError as error:
         raise InputError(f"{error}{_hint(model.description, cohort)}") from None
-    members = scored.by_member[0]
+    members, cohort = scored.by_member[0], _measurable(scored.cohort)
     return Prediction(
         record=path,
         probability=float(scored.y_score[0]),
@@ -105,6 +108,7 @@ def _predicted(model: KeptModel, path: str, given: argparse.Namespace) -> Predic
         threshold=model.description.threshold,
         positive=bool(scored.y_pred[0]),
         criteria=_criteria(cohort),
+        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
     )
 
 
@@ -114,6 +118,16 @@ def _hint(of: Description, cohort: Cohort) -> str:
     if of.needs_age_and_sex and not np.isfinite(cohort.age).all():
         return ". --age and --sex give them"
     return ""
+
+
+def _measurable(cohort: Cohort) -> Cohort:
+    """Find fiducials for the criteria, if the model needed none and the record has none."""
+    if len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
+        return cohort
+    try:
+        return replace(cohort, delineation=delineated(cohort.signals, cohort.fs))
+    except InputError:  # too long, or sampled too slowly: the model has its say nevertheless
+        return cohort
 
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
@@ -162,13 +176,16 @@ def _show(predictions: Sequence[Prediction], of: Description, form: str) -> None
         f"{of.name}, learned from {of.data}{note}. The range is that of models with other seeds, "
         "not an interval of confidence. Not a medical device."
     )
+    found = sum(one.fiducials == "found" for one in predictions)
+    if found:
+        learned = "" if of.delineation == "found" else "; the model learned from annotated ones"
+        told = learned if of.needs_delineation else ", for the criteria alone"
+        say(f"Fiducials of {found} of {len(predictions)} were found by {library()}{told}.")
 
 
 def _plain(of: Prediction) -> dict[str, object]:
-    row: dict[str, object] = {
-        name: getattr(of, name)
-        for name in ("record", "probability", "low", "high", "threshold", "positive")
-    }
+    named = ("record", "probability", "low", "high", "threshold", "positive", "fiducials")
+    row: dict[str, object] = {name: getattr(of, name) for name in named}
     for name, (value, is_met) in of.criteria.items():
         row |= {name: value, f"{name}_met": is_met}
     return row

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from lvh.config import RunSettings, settings_from
 from lvh.console import console, say
 from lvh.errors import InputError, as_told
 from lvh.tracking import TrackingSettings
+
+if TYPE_CHECKING:
+    from lvh.kept import Description
 
 _CONFIG = "config.yaml"
 _MAX_CONFIG_BYTES = 1024 * 1024
@@ -106,23 +109,41 @@ def _run(given: argparse.Namespace) -> None:
         return
     from lvh.tracking.models import register
 
-    n_samples = cohort.signals.shape[1]
+    inputs, example = _request(description, cohort)
     found = register(
         *(folder, tracking, given.name, given.alias, f"model {settings.name}"),
-        signals=(n_samples, len(cohort.leads)),
+        inputs=inputs,
         fs=cohort.fs,
         versions=description.versions,
-        example=None if description.needs_delineation else {"signal": _generated(cohort)},
+        example=example,
     )
     say(f"registered as {found.name}, version {found.version}: {found.uri}")
 
 
+def _request(
+    of: "Description", cohort: Cohort
+) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, npt.NDArray[Any]]]:
+    """Return type and shape of what a request has to hold, and one of nobody's record."""
+    n_samples = -1 if of.needs_delineation else cohort.signals.shape[1]
+    inputs: dict[str, tuple[str, tuple[int, ...]]] = {
+        "signal": ("float64", (n_samples, len(cohort.leads)))
+    }
+    example: dict[str, npt.NDArray[Any]] = {"signal": _generated(cohort)}
+    if of.needs_age_and_sex:
+        inputs |= {"age": ("float64", ()), "sex": ("str", ())}
+        example |= {"age": np.array([61.0]), "sex": np.array(["female"])}
+    return inputs, example
+
+
 def _generated(cohort: Cohort) -> npt.NDArray[np.float64]:
     """Return a record that is nobody's, as long as those of a cohort, shape (1, n_samples, 12)."""
-    n_samples, n_leads = cohort.signals.shape[1:]
-    seconds = np.arange(n_samples)[:, None] / cohort.fs
-    waves = np.sin(2 * np.pi * (1 + np.arange(n_leads) / 10) * seconds)
-    return np.asarray(waves.round(3)[None], dtype=np.float64)
+    from lvh.sources.dipole import FS, N_SAMPLES, Heart, draw_recording
+
+    heart = Heart(male=False, severity=0.0, fibrillating=False)
+    drawn, _ = draw_recording(np.random.default_rng(0), heart, noise=0.0)
+    at = np.arange(cohort.signals.shape[1]) / cohort.fs * FS
+    leads = [np.interp(at, np.arange(N_SAMPLES), lead, period=N_SAMPLES) for lead in drawn.T]
+    return np.asarray(np.stack(leads, axis=1).round(3)[None], dtype=np.float64)
 
 
 @contextmanager

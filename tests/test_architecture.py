@@ -27,7 +27,8 @@ ROOMS = {
     "inner": {"errors", "folds"},
     "threshold": {"errors", "folds", "inner", "metrics"},
     "models": {"bounds", "criteria", "errors", "inner", "metrics"},
-    "sources": {"cohort", "errors", "files"},
+    "delineation": {"cohort", "errors"},
+    "sources": {"cohort", "delineation", "errors", "files", "processes"},
     "features": {"cohort", "criteria", "errors"},
     "augment": {"bounds"},
     "backends": {"metrics", "errors", "imports"},
@@ -79,19 +80,23 @@ ROOMS = {
             "training",
         ),
     },
-    "kept": {"backends", "bounds", "cohort", "errors", "features", "files", "inner", "models"},
+    "kept": {
+        *("backends", "bounds", "cohort", "delineation", "errors", "features", "files", "inner"),
+        "models",
+    },
     "refit": {
         *("artifacts", "config", "crossval", "errors", "evaluation", "features", "fold_store"),
         *("identity", "kept", "metrics", "training"),
     },
     "select": {
         *("cohort", "config", "console", "errors", "evaluation", "files", "identity", "kept"),
-        *("refit", "search", "tracking"),
+        *("refit", "search", "sources", "tracking"),
     },
     "predict": {
-        *("cohort", "console", "criteria", "errors", "features", "kept", "sources", "tracking"),
+        *("cohort", "console", "criteria", "delineation", "errors", "features", "kept", "sources"),
+        "tracking",
     },
-    "serve": {"console", "errors", "kept", "predict", "sources"},
+    "serve": {"console", "delineation", "errors", "kept", "predict", "sources"},
     "worker": {
         *(
             "cohort",
@@ -123,6 +128,7 @@ HEAVY = {
     "jax": {"backends"},
     "torch": {"backends"},
     "mlflow": {"tracking", "serve"},
+    "neurokit2": {"delineation"},
     "skops": {"kept"},
     "starlette": {"serve"},
     "uvicorn": {"serve"},
@@ -264,7 +270,7 @@ def test_nothing_heavy_is_imported_before_the_configuration_is_known():
     code = (
         "import sys, lvh.run, lvh.config\n"
         "heavy = {'tensorflow', 'jax', 'torch', 'keras', 'mlflow', 'optuna', 'matplotlib',\n"
-        "         'sklearn', 'pandas', 'pooch', 'requests', 'scipy'}\n"
+        "         'sklearn', 'pandas', 'pooch', 'requests', 'scipy', 'neurokit2'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

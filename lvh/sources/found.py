@@ -34,7 +34,8 @@ def with_found(cohort: Cohort) -> Cohort:
     """
     path = cache_dir() / "delineations" / f"{fingerprint(cohort.fingerprint, version())[:16]}.npz"
     arrays = cached_arrays(path, lambda: _arrays(cohort), _digest)
-    waves = Delineation(*(arrays[name] for name in _CONTENT), len(cohort.leads), "found")
+    symbols, samples, offsets = (arrays[name] for name in _CONTENT)
+    waves = Delineation(symbols, samples, offsets, len(cohort.leads), "found")
     return replace(
         cohort,
         delineation=waves,

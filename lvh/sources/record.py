@@ -18,7 +18,8 @@ _LUDB_UNITS_PER_MV = 1000.0
 _INVALID = -32768  # WFDB's mark for a sample that was not recorded
 _AGE = re.compile(r"(?<!\w)<?age>?:\s*([0-9]{1,3})\b", re.IGNORECASE)
 _SEX = re.compile(r"(?<!\w)<?sex>?:\s*(m|f|male|female)\b", re.IGNORECASE)
-_OLDEST = 130.0  # years; PTB-XL writes 300 for more than 89
+OLDEST = 130.0
+"""Years; PTB-XL writes 300 for more than 89."""
 _LARGEST_RATIO = 1000
 _MOST_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
 
@@ -53,8 +54,8 @@ def read(
     delineation = _delineation(path, root, header.n_samples)
     comments = [comment.strip() for comment in header.comments]
     known_age = float(_said(comments, _AGE) or "nan") if age is None else age
-    if known_age > _OLDEST:
-        raise InputError(f"{header.path}: expected an age to {_OLDEST:g}. Received: {known_age:g}")
+    if known_age > OLDEST:
+        raise InputError(f"{header.path}: expected an age to {OLDEST:g}. Received: {known_age:g}")
     known_sex = _said(comments, _SEX)
     if male is None and not known_sex:
         known_age = float("nan")  # half of what a model needs is not enough for it

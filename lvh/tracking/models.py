@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -96,10 +96,10 @@ def register(
     name: str,
     alias: str,
     run_name: str,
-    signals: tuple[int, int],
+    inputs: Mapping[str, tuple[str, tuple[int, ...]]],
     fs: float,
     versions: Mapping[str, str],
-    example: Mapping[str, npt.NDArray[np.float64]] | None,
+    example: Mapping[str, npt.NDArray[Any]],
 ) -> Registered:
     """Log a kept model as MLflow's, and give the alias to its version.
 
@@ -109,10 +109,11 @@ def register(
         name: Of the registered model.
         alias: That the new version gets, and the one before it loses.
         run_name: Of the run that has it.
-        signals: Number of samples and leads of a record.
+        inputs: Of a request, each with its NumPy type and the shape of one record's, -1 where
+            any size will do.
         fs: Of the records, Hz.
         versions: Of the packages that trained it.
-        example: Of a request; None for a model that no request can ask, for want of fiducials.
+        example: Of a request.
 
     Raises:
         TrackingFault: The store cannot be reached or written.
@@ -120,10 +121,11 @@ def register(
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    numbers = np.dtype(np.float64)
-    inputs: list[ColSpec | TensorSpec] = [TensorSpec(numbers, (-1, *signals), "signal")]
+    specs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(kind), (-1, *shape), each) for each, (kind, shape) in inputs.items()
+    ]
     signature = ModelSignature(
-        inputs=Schema(inputs), params=ParamSchema([ParamSpec("fs", DataType.double, fs)])
+        inputs=Schema(specs), params=ParamSchema([ParamSpec("fs", DataType.double, fs)])
     )
     with _faults_told(settings, name):
         store, database = _store(settings, to_read=False), embedded(settings)
@@ -135,14 +137,14 @@ def register(
         mlflow.set_experiment(settings.experiment)
         with (
             mlflow.start_run(run_name=run_name, tags={"level": "model"}),
-            warnings.catch_warnings(action="ignore", category=UserWarning),  # of no example
+            warnings.catch_warnings(action="ignore", category=UserWarning),
         ):
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 loader_module=LOADER,
                 data_path=str(folder),
                 signature=signature,
-                input_example=None if example is None else dict(example),
+                input_example=dict(example),
                 pip_requirements=_requirements(versions),
                 registered_model_name=name,
             )
