@@ -73,7 +73,9 @@ def leads_of(signal: npt.NDArray[np.float32], fs: float) -> list[Lead]:
             f"Received: {len(signal)}"
         )
     raw = signal.astype(np.float64)
-    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0) if len(raw) else ()
+    if not len(raw):
+        return [_NOTHING] * raw.shape[1]
+    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
     clean = np.zeros_like(raw)
     with _quiet():
         for lead in np.flatnonzero(usable):

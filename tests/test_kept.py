@@ -102,6 +102,7 @@ def test_the_card_says_what_must_be_known(cohort):
         "best of 12 by ap, which flatters that score",
         "fiducials of each lead, age and sex",
         "0.5: fixed",
+        "learned from annotated ones; found, by neurokit2, where a record has none",
     ):
         assert words in told
 

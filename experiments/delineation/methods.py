@@ -4,7 +4,8 @@
     python experiments/delineation/methods.py
 
 `prominence`, `dwt`, `cwt` and `peak` are the library's methods as they are, one lead at a time,
-upright, from the heartbeats of `lvh.delineation`; `lvh` is `lvh.delineation.delineated`.
+upright, from the heartbeats of `lvh.delineation`, on every eighth record from the second; `lvh`
+is `lvh.delineation.delineated`, on these and on all that nothing was chosen on (`lvh, 150`).
 """
 
 import os
@@ -25,6 +26,9 @@ HERE = Path(__file__).resolve().parent
 METHODS = ("prominence", "dwt", "cwt", "peak")
 CHOSEN_ON = 4
 """Method and lengths were chosen on every fourth record, from the first; the others are scored."""
+COMPARED_ON = 8
+"""The methods are compared on every eighth record from the second: the wavelets are slow."""
+ALL = "lvh, 150"
 _NAMES = {"N": "R", "p": "P", "t": "T"}
 _MARGIN = 2000
 
@@ -41,14 +45,17 @@ def scored(cohort: Cohort) -> list[int]:
     return [at for at in range(len(cohort.records)) if at % CHOSEN_ON]
 
 
-def by_method(signal: npt.NDArray[np.float32], fs: float) -> dict[str, list[Points]]:
+def by_method(
+    signal: npt.NDArray[np.float32], fs: float, is_compared: bool
+) -> dict[str, list[Points]]:
     """Return the waves of each lead of a record by each method."""
-    found = {
-        "lvh": [
-            waves_of(symbols.tobytes().decode(), samples)
-            for symbols, samples in delineation.leads_of(signal, fs)
-        ]
-    }
+    own = [
+        waves_of(symbols.tobytes().decode(), samples)
+        for symbols, samples in delineation.leads_of(signal, fs)
+    ]
+    if not is_compared:
+        return {ALL: own}
+    found = {ALL: own, "lvh": own}
     with delineation._quiet():
         clean = np.stack([delineation._cleaned(lead, fs) for lead in signal.T.astype(float)], 1)
         beats = delineation._heartbeats(np.sqrt(np.square(clean).sum(axis=1)), fs)
@@ -93,7 +100,10 @@ def main() -> None:
     at = scored(cohort)
     parts: dict[tuple[str, str, str, str], list[Agreement]] = {}
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        results = pool.map(by_method, cohort.signals[at], [cohort.fs] * len(at))
+        results = pool.map(
+            *(by_method, cohort.signals[at], [cohort.fs] * len(at)),
+            [record % COMPARED_ON == 1 for record in at],
+        )
         for record, found in zip(at, results, strict=True):
             for column, lead in enumerate(LEADS):
                 symbols, samples = cohort.delineation.lead(record, column)
