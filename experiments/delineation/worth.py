@@ -1,4 +1,4 @@
-"""What found fiducials are worth: voltages.csv and results.csv.
+"""What found fiducials are worth: voltages.csv, criteria.csv and results.csv.
 
     export LVH_LUDB_ROOT=FOLDER LVH_PTBXL_ROOT=FOLDER
     python experiments/delineation/worth.py
@@ -67,6 +67,28 @@ def _quantities(of: Measurements) -> dict[tuple[str, str], np.ndarray]:
     times = {("QRS duration, each lead", "s"): of.qrs, ("QRS duration", "s"): of.qrs_duration}
     criteria = {(name, CRITERIA[name].unit): CRITERIA[name].value(of) for name in _CRITERIA}
     return waves | times | criteria
+
+
+def criteria(annotated: Cohort, found: Cohort) -> list[list[str]]:
+    """Rank the records of LUDB and PTB-XL by each criterion alone; nothing is learned."""
+    typed = ("data=ptbxl", "data.delineation=found", "model=svm", "features=voltage")
+    cohorts = (annotated, found, prepare(settings(*typed)).cohort)
+    rows = [["criterion", "LUDB, annotated", "LUDB, found", "PTB-XL, found"]]
+    measured = [measurements(cohort) for cohort in cohorts]
+    for name in _CRITERIA:
+        row = [name]
+        for cohort, one in zip(cohorts, measured, strict=True):
+            value = CRITERIA[name].value(one)
+            is_there = np.isfinite(value)
+            row.append(f"{roc_auc(cohort.label[is_there], value[is_there]):.4f}")
+        rows.append(row)
+    return rows
+
+
+def roc_auc(label: np.ndarray, value: np.ndarray) -> float:
+    """Return how often a record with LVH has the larger value, ties counting half."""
+    larger = value[label == 1][:, None] - value[label == 0][None]
+    return float((np.sign(larger) + 1).mean() / 2)
 
 
 def cross_validated(
@@ -150,6 +172,7 @@ def main() -> None:
         load(LudbSettings("ludb", root, "", which)) for which in ("annotated", "found")
     )
     _write("voltages.csv", voltages(annotated, found))
+    _write("criteria.csv", criteria(annotated, found))
     rows = [["scored", "model", "features", "way"]]
     rows[0] += [f"{score}_{of}" for score in SCORES for of in ("mean", "pooled", "low", "high")]
     for model, features in CHOICES:
