@@ -24,7 +24,7 @@ METHOD = "prominence"
 QRS_REACH_MS = 130
 """How long a QRS may be at most; the library's own 100 ms is too short for a thick heart."""
 MOST_SAMPLES = 100_000
-"""Of a record, 200 s at 500 Hz: it takes half a minute."""
+"""Of a record, 200 s at 500 Hz: some seconds of work."""
 FS_RANGE = (100.0, 1000.0)
 """Sampling frequencies that are read, Hz."""
 

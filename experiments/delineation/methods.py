@@ -5,7 +5,7 @@
 
 `prominence`, `dwt`, `cwt` and `peak` are the library's methods as they are, one lead at a time,
 upright, from the heartbeats of `lvh.delineation`, on every eighth record from the second; `lvh`
-is `lvh.delineation.delineated`, on these and on all that nothing was chosen on (`lvh, 150`).
+is `lvh.delineation.delineated`, on these and on all that nothing was chosen on (`lvh on 150`).
 """
 
 import os
@@ -28,7 +28,7 @@ CHOSEN_ON = 4
 """Method and lengths were chosen on every fourth record, from the first; the others are scored."""
 COMPARED_ON = 8
 """The methods are compared on every eighth record from the second: the wavelets are slow."""
-ALL = "lvh, 150"
+ALL = "lvh on 150"
 _NAMES = {"N": "R", "p": "P", "t": "T"}
 _MARGIN = 2000
 

@@ -195,21 +195,23 @@ def test_45_many_at_once_get_each_its_own_answer(served, cohort):
         assert list(pool.map(served.post, bodies)) == one_by_one
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("voltage") / "m"
+    kept(folder, settings("logistic", "voltage"), cohort)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answering(folder, tmp_path_factory):
+    server = Served(folder, tmp_path_factory.mktemp("log") / "log")
+    yield server
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(30)
+
+
 class TestFiducialsAgeAndSex:
     """A model on `voltage`, whose fiducials are found in what a request holds."""
-
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory, cohort) -> Path:
-        folder = tmp_path_factory.mktemp("voltage") / "m"
-        kept(folder, settings("logistic", "voltage"), cohort)
-        return folder
-
-    @pytest.fixture(scope="class")
-    def answering(self, folder, tmp_path_factory):
-        server = Served(folder, tmp_path_factory.mktemp("log") / "log")
-        yield server
-        server.process.send_signal(signal.SIGTERM)
-        server.process.wait(30)
 
     def test_it_says_what_predict_says(self, folder, answering, cohort, tmp_path, capsys):
         import numpy as np
