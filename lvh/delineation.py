@@ -33,6 +33,7 @@ _HALF_QRS_S = 0.06  # the detector's sample is this near to the highest one, or 
 _REFRACTORY_S = 0.2
 _LOUD = 3.0  # times the median magnitude that a heartbeat has at least; noise has less
 _FEWEST_BEATS = 2
+_SLOWEST_S = 3.0  # a heartbeat: what has fewer is a drift that rings in the library's filter
 _PR_SPREAD_S = 0.02  # a p keeps its distance from QRS; in atrial fibrillation nothing does
 _MARGIN_S = 4.0  # added at both ends, for the library loses its place where a wave is at sample 0
 
@@ -156,7 +157,9 @@ def _heartbeats(magnitude: _Float, fs: float) -> _Int:
             kept.append(peak)
         elif magnitude[peak] > magnitude[kept[-1]]:
             kept[-1] = peak
-    return np.array(kept if len(kept) >= _FEWEST_BEATS else [], dtype=np.int64)
+    if len(kept) < _FEWEST_BEATS or len(kept) * _SLOWEST_S * fs < len(magnitude):
+        return np.zeros(0, dtype=np.int64)
+    return np.array(kept, dtype=np.int64)
 
 
 def _waves(signal: _Float, beats: _Int, fs: float) -> dict[str, _Float]:

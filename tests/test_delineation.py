@@ -165,6 +165,12 @@ def test_a_flat_record_has_no_waves():
     assert not len(delineated(np.zeros((1, 5000, 12), np.float32), 500.0).samples)
 
 
+@pytest.mark.parametrize("period", [500, 2000])
+def test_a_drift_has_no_heartbeats(period):
+    signal = np.sin(np.arange(5000)[:, None] / period + np.arange(12))
+    assert not len(delineated(signal[None].astype(np.float32), 500.0).samples)
+
+
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
 def test_noise_and_absurd_voltages_end_in_well_formed_waves(size):
     rng = np.random.default_rng(0)

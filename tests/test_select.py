@@ -293,7 +293,6 @@ def test_mlflow_serves_what_needs_fiducials_age_and_sex(tmp_path, cohort):
     assert done.code == 0, done.err
     done = select(str(done.folder()), "--seeds", "1", "--out", "m", cwd=tmp_path)
     assert done.code == 0, done.err
-    assert not done.err
     signals = cohort.signals[:2]
     inputs = {"signal": signals.astype(float).tolist(), "age": [61, 45], "sex": ["female", "male"]}
     server = _MlflowServes(tmp_path)
