@@ -19,7 +19,7 @@ from lvh.folds import Split
 from lvh.metrics import NAMES
 from lvh.training import History
 
-_VERSIONED = ("numpy", "scikit-learn", "hydra-core", "mlflow")
+_VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
 
 
 def git_commit() -> str:

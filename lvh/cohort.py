@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,10 @@ EXTERNAL = "external/"
 
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
 """The twelve standard leads in their usual order."""
+
+
+Origin = Literal["annotated", "found"]
+"""Who says where the waves are: people, or a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,14 @@ class Delineation:
         samples: Sample indices, shape (n_annotations,), int32.
         offsets: Shape (n_records * n_leads + 1,), int64.
         n_leads: Leads a record.
+        origin: Where they come from.
     """
 
     symbols: npt.NDArray[np.uint8]
     samples: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     n_leads: int
+    origin: Origin = "annotated"
 
     def lead(self, record: int, lead: int) -> tuple[str, npt.NDArray[np.int32]]:
         """Return the symbols, as text, and the sample indices of one lead."""
@@ -133,6 +140,7 @@ def joined(own: Cohort, external: Cohort) -> Cohort:
             np.concatenate([waves.samples, more.samples]),
             np.concatenate([waves.offsets, waves.offsets[-1] + more.offsets[1:]]),
             waves.n_leads,
+            waves.origin,  # that is learned from
         ),
         male=np.concatenate([own.male, external.male]),
         age=np.concatenate([own.age, external.age]),

@@ -414,9 +414,11 @@ def _prepared(data: Any, external: Any, features: Any, cv: Any) -> Prepared:
     for one in cohorts:
         if form.needs_delineation and not len(one.delineation.samples):
             without = [name for name, other in FORMS.items() if not other.needs_delineation]
+            group = "external" if one is not cohorts[0] else "data"
             raise InputError(
                 f"features={features.name}: expected records with a delineation. Received: "
-                f"{one.name}, which has none. Choose features={' or '.join(without)}"
+                f"{one.name}, which has none. {group}.delineation=found finds one; or choose "
+                f"features={' or '.join(without)}"
             )
     cohort = cohorts[0] if external is None else joined(*cohorts)
     extracted = form.extract(cohort, features)

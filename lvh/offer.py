@@ -1,7 +1,7 @@
 """What a registry is told of a kept model: whence it comes, what its folds came to, its card."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,15 +35,15 @@ def offer(folder: Path, of: Description) -> "Offer":
         "chosen_by": of.chosen_by,
     }
     origin = {"chosen_run": of.chosen_run, "study": of.study, "fingerprint": of.fingerprint}
-    needs_more = of.needs_delineation or of.needs_age_and_sex
+    inputs, example = _request(of)
     return Offer(
         folder=folder,
         run_name=f"model {of.name}",
         card=card(of),
-        signals=(of.n_samples, len(of.leads)),
+        inputs=inputs,
         fs=of.fs,
         versions=of.versions,
-        example=None if needs_more else {"signal": _generated(of)},
+        example=example,
         origin=origin,
         run_key=of.run_key,
         params=params,
@@ -79,8 +79,27 @@ def _named(name: str, of: Estimate) -> dict[str, float | None]:
     }
 
 
+def _request(
+    of: Description,
+) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, npt.NDArray[Any]]]:
+    """Return type and shape of what a request has to hold, and one of nobody's record."""
+    n_samples = -1 if of.needs_delineation else of.n_samples
+    inputs: dict[str, tuple[str, tuple[int, ...]]] = {
+        "signal": ("float64", (n_samples, len(of.leads)))
+    }
+    example: dict[str, npt.NDArray[Any]] = {"signal": _generated(of)}
+    if of.needs_age_and_sex:
+        inputs |= {"age": ("float64", ()), "sex": ("str", ())}
+        example |= {"age": np.array([61.0]), "sex": np.array(["female"])}
+    return inputs, example
+
+
 def _generated(of: Description) -> npt.NDArray[np.float64]:
     """Return a record that is nobody's, as long as those it learned from, shape (1, n, 12)."""
-    seconds = np.arange(of.n_samples)[:, None] / of.fs
-    waves = np.sin(2 * np.pi * (1 + np.arange(len(of.leads)) / 10) * seconds)
-    return np.asarray(waves.round(3)[None], dtype=np.float64)
+    from lvh.sources.dipole import FS, N_SAMPLES, Heart, draw_recording
+
+    heart = Heart(male=False, severity=0.0, fibrillating=False)
+    drawn, _ = draw_recording(np.random.default_rng(0), heart, noise=0.0)
+    at = np.arange(of.n_samples) / of.fs * FS
+    leads = [np.interp(at, np.arange(N_SAMPLES), lead, period=N_SAMPLES) for lead in drawn.T]
+    return np.asarray(np.stack(leads, axis=1).round(3)[None], dtype=np.float64)

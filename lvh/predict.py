@@ -18,6 +18,7 @@ from rich.table import Table
 from lvh.cohort import Cohort
 from lvh.command import ended
 from lvh.console import console, say
+from lvh.delineation import delineated, library
 from lvh.errors import InputError, LvhError
 from lvh.kept import Description, KeptModel, load
 from lvh.paper import Words, draw, places, save
@@ -40,7 +41,8 @@ class Prediction:
         calibrated_high: Upper end.
         threshold: Of the model.
         positive: Whether the probability is above it.
-        criteria: Value and verdict of each clinical criterion, where the record has fiducials.
+        criteria: Value and verdict of each clinical criterion that can be measured.
+        fiducials: `annotated` in files beside the record, `found` here, or `none` were used.
         picture: Path of what was drawn; None where nothing was asked for.
     """
 
@@ -54,6 +56,7 @@ class Prediction:
     threshold: float
     positive: bool
     criteria: dict[str, tuple[float, bool]]
+    fiducials: str
     picture: str | None = None
 
 
@@ -121,7 +124,7 @@ def _predicted(
         scored = model.scored(cohort)
     except InputError as error:
         raise InputError(f"{error}{_hint(model.description, cohort)}") from None
-    members = scored.by_member[0]
+    members, cohort = scored.by_member[0], _measurable(scored.cohort)
     found = Prediction(
         record=path,
         probability=float(scored.y_score[0]),
@@ -133,6 +136,7 @@ def _predicted(
         threshold=model.description.threshold,
         positive=bool(scored.y_pred[0]),
         criteria=_criteria(cohort),
+        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
     )
     if picture is None:
         return found
@@ -176,6 +180,16 @@ def _hint(of: Description, cohort: Cohort) -> str:
     if of.needs_age_and_sex and not np.isfinite(cohort.age).all():
         return ". --age and --sex give them"
     return ""
+
+
+def _measurable(cohort: Cohort) -> Cohort:
+    """Find fiducials for the criteria, if the model needed none and the record has none."""
+    if len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
+        return cohort
+    try:
+        return replace(cohort, delineation=delineated(cohort.signals, cohort.fs))
+    except InputError:  # too long, or sampled too slowly: the model has its say nevertheless
+        return cohort
 
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
@@ -230,6 +244,11 @@ def _show(predictions: Sequence[Prediction], of: Description, form: str) -> None
         "scored out of fold, and what so few leave open; at another place it may be another. "
         "Not a medical device."
     )
+    found = sum(one.fiducials == "found" for one in predictions)
+    if found:
+        learned = "" if of.delineation == "found" else "; the model learned from annotated ones"
+        told = learned if of.needs_delineation else ", for the criteria alone"
+        say(f"Fiducials of {found} of {len(predictions)} were found by {library()}{told}.")
 
 
 def _plain(of: Prediction) -> dict[str, object]:
@@ -237,7 +256,7 @@ def _plain(of: Prediction) -> dict[str, object]:
         name: getattr(of, name)
         for name in (
             *("record", "probability", "member_low", "member_high", "calibrated"),
-            *("calibrated_low", "calibrated_high", "threshold", "positive"),
+            *("calibrated_low", "calibrated_high", "threshold", "positive", "fiducials"),
         )
     }
     for name, (value, is_met) in of.criteria.items():

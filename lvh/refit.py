@@ -153,6 +153,7 @@ def refit(
         chosen_by="",
         versions=artifacts.versions(settings.backend, threads(settings)),
         files={},
+        delineation=cohort.delineation.origin,
     )
     return description, taught
 

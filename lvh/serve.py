@@ -1,11 +1,14 @@
 """`python -m lvh.serve`: a kept model behind HTTP, on this machine alone unless told otherwise.
 
 A request is that of `mlflow models serve`, which serves the same model through `_load_pyfunc`:
-`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records]}, "params": {"fs": 500}}`.
+`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records]}, "params": {"fs": 500}}`, and
+beside `signal`, for a model that needs them, `"age": [years, ...]` and `"sex": ["female", ...]`.
+Fiducials that a model needs are found in the signals.
 """
 
 import argparse
 import json
+import math
 import sys
 import threading
 from collections.abc import Mapping
@@ -16,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.command import ended
+from lvh.delineation import MOST_SAMPLES
 from lvh.errors import InputError
 from lvh.kept import KeptModel, load
+from lvh.sources.record import OLDEST, unlabelled
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -33,16 +38,7 @@ class Served:
     """A kept model that answers requests, one after another; also what MLflow calls its model."""
 
     def __init__(self, model: KeptModel) -> None:
-        """Take the model.
-
-        Raises:
-            InputError: It needs what no request has.
-        """
-        if model.description.needs_delineation or model.description.needs_age_and_sex:
-            raise InputError(
-                f"--model: expected one that needs signals alone, so features=raw. Received: "
-                f"features={model.description.features['name']}, which lvh.predict takes"
-            )
+        """Take the model."""
         self.model = model
         self._lock = threading.Lock()  # its members take turns in one network
 
@@ -57,30 +53,41 @@ class Served:
 
         Returns:
             One a record: `probability`, the lowest and highest of a member, `calibrated` with the
-            ends of its 95 % interval, and `positive`; see `lvh.kept.Scored`.
+            ends of its 95 % interval, and `positive`, see `lvh.kept.Scored`; and `fiducials`,
+            which are `found` or `none`.
 
         Raises:
             InputError: A field is missing or unknown, no number, of another shape, or not what
                 the model has learned from.
         """
-        from lvh.sources.record import unlabelled
-
-        if set(inputs) != {"signal"}:
-            others = sorted(map(str, inputs))
-            raise InputError(f"inputs: expected signal. Received: {', '.join(others)!r:.80}")
+        of = self.model.description
+        expected = ["signal", *(["age", "sex"] if of.needs_age_and_sex else [])]
+        if set(inputs) != set(expected):
+            received = ", ".join(sorted(map(str, inputs)))
+            raise InputError(f"inputs: expected {', '.join(expected)}. Received: {received!r:.80}")
         signal = _numbers(inputs["signal"])
-        n_leads = len(self.model.description.leads)
+        n_leads = len(of.leads)
         if signal.shape[2] != n_leads or not signal.shape[0] or not signal.shape[1]:
             raise InputError(
                 f"inputs.signal: expected shape (records, samples, {n_leads}). "
                 f"Received: {signal.shape}"
             )
+        if of.needs_delineation and signal.shape[0] * signal.shape[1] > MOST_SAMPLES:
+            raise InputError(
+                f"inputs.signal: expected at most {MOST_SAMPLES} samples in all records, in which "
+                f"fiducials are found. Received: {signal.shape[0]} x {signal.shape[1]}"
+            )
         n, fs = len(signal), self._fs(params or {})
+        age, male = [math.nan] * n, [False] * n
+        if of.needs_age_and_sex:
+            age, male = _ages(inputs["age"], n), _males(inputs["sex"], n)
         with np.errstate(over="ignore"):  # then it is not finite, which is told
             mv = signal.astype(np.float32)
-        cohort = unlabelled("request", mv, fs, [np.nan] * n, [False] * n)
+        cohort = unlabelled("request", mv, fs, age, male)
         with self._lock:
             scored = self.model.scored(cohort)
+        if scored.dropped:
+            raise InputError("; ".join(f"record {name}: {why}" for name, why in scored.dropped))
         columns = {
             "probability": scored.y_score,
             "member_low": scored.by_member.min(axis=1),
@@ -90,7 +97,8 @@ class Served:
             "calibrated_high": scored.calibrated_high,
             "positive": scored.y_pred,
         }
-        return [{name: of[at].item() for name, of in columns.items()} for at in range(n)]
+        said = {"fiducials": "found" if of.needs_delineation else "none"}
+        return [{name: one[at].item() for name, one in columns.items()} | said for at in range(n)]
 
     def predict(self, model_input: Any, params: Mapping[str, object] | None = None) -> Any:
         """Answer MLflow, which tells a caller only its own kind of error."""
@@ -180,6 +188,29 @@ def _numbers(value: object) -> npt.NDArray[np.float64]:
     if not np.isfinite(found).all():
         raise InputError("inputs.signal: expected finite numbers. Received: some that are not")
     return found
+
+
+def _ages(value: object, n: int) -> list[float]:
+    listed = _listed(value)
+    numbers = [one for one in listed if isinstance(one, int | float) and not isinstance(one, bool)]
+    ages = [float(one) for one in numbers if 0 <= one <= OLDEST]
+    if not len(ages) == len(listed) == n:
+        raise InputError(f"inputs.age: expected {n} numbers of 0 to {OLDEST:g} years, one a record")
+    return ages
+
+
+def _males(value: object, n: int) -> list[bool]:
+    sexes = _listed(value)
+    if len(sexes) != n or not all(one in ("female", "male") for one in sexes):
+        raise InputError(f"inputs.sex: expected {n} times female or male, one a record")
+    return [one == "male" for one in sexes]
+
+
+def _listed(value: object) -> list[object]:
+    """Return what stands in a list, or in MLflow's array; of anything else nothing."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return value if isinstance(value, list) else []
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,7 +28,8 @@ ROOMS = {
     "inner": {"errors", "folds"},
     "threshold": {"errors", "folds", "inner", "metrics"},
     "models": {"bounds", "criteria", "errors", "inner", "metrics"},
-    "sources": {"cohort", "errors", "files"},
+    "delineation": {"cohort", "errors"},
+    "sources": {"cohort", "delineation", "errors", "files", "processes"},
     "features": {"cohort", "criteria", "errors"},
     "augment": {"bounds"},
     "backends": {"metrics", "errors", "imports"},
@@ -87,25 +88,24 @@ ROOMS = {
         ),
     },
     "kept": {
-        *("backends", "bounds", "calibration", "cohort", "errors", "features", "files", "inner"),
-        "models",
+        *("backends", "bounds", "calibration", "cohort", "delineation", "errors", "features"),
+        *("files", "inner", "models"),
     },
     "refit": {
         *("artifacts", "calibration", "config", "crossval", "errors", "evaluation", "features"),
         *("fold_store", "folds", "identity", "inner", "kept", "metrics", "search", "training"),
     },
-    "offer": {"kept", "tracking"},
+    "offer": {"kept", "sources", "tracking"},
     "finished": {"config", "console", "errors", "files", "search", "tracking"},
     "select": {
         *("command", "config", "console", "errors", "evaluation", "files", "finished"),
         *("identity", "kept", "offer", "refit", "tracking"),
     },
     "predict": {
-        *("cohort", "command", "console", "criteria", "errors", "features", "kept", "paper"),
-        "sources",
-        "tracking",
+        *("cohort", "command", "console", "criteria", "delineation", "errors", "features"),
+        *("kept", "paper", "sources", "tracking"),
     },
-    "serve": {"command", "console", "errors", "kept", "predict", "sources"},
+    "serve": {"command", "console", "delineation", "errors", "kept", "predict", "sources"},
     "ui": {"command", "errors", "tracking"},
     "worker": {
         *(
@@ -139,6 +139,7 @@ HEAVY = {
     "jax": {"backends"},
     "torch": {"backends"},
     "mlflow": {"tracking", "serve"},
+    "neurokit2": {"delineation"},
     "skops": {"kept"},
     "starlette": {"serve"},
     "uvicorn": {"serve"},
@@ -283,7 +284,7 @@ def test_nothing_heavy_is_imported_before_the_configuration_is_known():
     code = (
         "import sys, lvh.run, lvh.config\n"
         "heavy = {'tensorflow', 'jax', 'torch', 'keras', 'mlflow', 'optuna', 'matplotlib',\n"
-        "         'sklearn', 'pandas', 'pooch', 'requests', 'scipy'}\n"
+        "         'sklearn', 'pandas', 'pooch', 'requests', 'scipy', 'neurokit2'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

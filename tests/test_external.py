@@ -197,5 +197,5 @@ def test_from_ludb_to_ptb_xl(ludb_root, ptbxl_root):
     assert not set(subjects[split.train]) & set(subjects[split.scored])
     assert "learned from LUDB 1.0.1 (200 records, prevalence 0.540)" in prepared.cohort.note
     assert "142 records, prevalence 0.232" in prepared.cohort.note
-    with pytest.raises(InputError, match=r"PTB-XL.*has none. Choose features=raw"):
+    with pytest.raises(InputError, match=r"has none\. external\.delineation=found finds one; or"):
         prepare(replace(of, features=settings("data=synthetic").features))

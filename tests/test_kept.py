@@ -154,6 +154,7 @@ def test_the_card_says_what_must_be_known(cohort):
         "log odds x 0.9 + 0.1, by 40 out-of-fold predictions",
         "It does not cover another hospital",
         "trained on fewer records and single ones, with one seed",
+        "learned from annotated ones; found, by neurokit2, where a record has none",
     ):
         assert words in told
 

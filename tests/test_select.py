@@ -379,6 +379,34 @@ def test_mlflow_serves_what_was_kept(tmp_path, cohort):
     assert "expected 500 Hz" in json.dumps(reason)
 
 
+@pytest.mark.slow
+def test_mlflow_serves_what_needs_fiducials_age_and_sex(tmp_path, cohort):
+    done = command(*SMALL[:3], "model=logistic", "features=voltage", cwd=tmp_path)
+    assert done.code == 0, done.err
+    done = select(str(done.folder()), "--seeds", "1", "--out", "m", cwd=tmp_path)
+    assert done.code == 0, done.err
+    signals = cohort.signals[:2]
+    inputs = {"signal": signals.astype(float).tolist(), "age": [61, 45], "sex": ["female", "male"]}
+    server = _MlflowServes(tmp_path)
+    try:
+        server.start()
+        ask = partial(_asked, f"http://127.0.0.1:{server.port}/invocations")
+        status, told = ask({"inputs": inputs})
+        refused = [
+            ask({"inputs": inputs | one}) for one in ({"age": [61, 450]}, {"sex": ["x"] * 2})
+        ]
+    finally:
+        server.end()
+    assert status == 200, told
+    bare = unlabelled("x", signals, 500.0, [61.0, 45.0], [False, True])
+    expected = load(tmp_path / "m").scored(bare)
+    found = [one["probability"] for one in told["predictions"]]
+    np.testing.assert_allclose(found, expected.y_score, atol=1e-6)
+    assert [code for code, _ in refused] == [400, 400]
+    assert "inputs.age: expected" in json.dumps(refused[0])
+    assert "inputs.sex: expected" in json.dumps(refused[1])
+
+
 def _asked(address: str, body: object) -> tuple[int, dict]:
     asked = Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:

@@ -2,6 +2,10 @@
 
 from lvh.kept.description import Description, Estimate
 
+_FIDUCIALS = {
+    "annotated": "learned from annotated ones; found, by neurokit2, where a record has none",
+    "found": "found by neurokit2, in what it learned from and in what it scores",
+}
 _SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
 
@@ -44,6 +48,7 @@ def _made(of: Description) -> list[str]:
         f"| inputs | {of.features['name']}, {inputs}, from {' '.join(of.leads)} |",
         f"| signals | in mV, at {of.fs:g} Hz |",
         f"| needs | {', '.join(needs) or 'nothing but the signals'} |",
+        *([f"| fiducials | {_FIDUCIALS[of.delineation]} |"] if of.needs_delineation else []),
         f"| threshold | {of.threshold:.4g}: {of.threshold_origin} |",
         f"| calibrated | log odds x {slope:.3g} {'-' if intercept < 0 else '+'} "
         f"{abs(intercept):.3g}, by {_averaged(of)} |",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 from lvh.backends import Name, Precision
 from lvh.bounds import Positive
 from lvh.calibration import logit, sigmoid
+from lvh.cohort import Origin
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS
@@ -133,6 +134,7 @@ class Description:
         chosen_by: That score; empty if a person chose.
         versions: Of what trained it.
         files: SHA-256 of each other file of the folder.
+        delineation: Whose fiducials it has learned from, if it needs any.
     """
 
     format: Literal[2]
@@ -167,6 +169,7 @@ class Description:
     chosen_by: Text
     versions: dict[Text, Text]
     files: dict[Text, Text]
+    delineation: Origin = "annotated"  # older descriptions do not say it, for there was no other
 
     @property
     def feature_settings(self) -> Any:

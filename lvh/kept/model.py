@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lvh.backends import NO_BACKEND
 from lvh.cohort import Cohort
+from lvh.delineation import delineated
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
@@ -40,6 +41,7 @@ class Scored:
         calibrated_low: Lower end of its 95 % interval, shape (n_records,).
         calibrated_high: Upper end.
         dropped: Records that cannot be scored, each with the reason.
+        cohort: All of them, with the fiducials that were used.
     """
 
     records: tuple[str, ...]
@@ -50,6 +52,7 @@ class Scored:
     calibrated_low: npt.NDArray[np.float64]
     calibrated_high: npt.NDArray[np.float64]
     dropped: tuple[tuple[str, str], ...]
+    cohort: Cohort
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +75,7 @@ class KeptModel:
                 leads, length or unit, or none can be scored.
         """
         check(self.description, cohort)
+        cohort = with_fiducials(self.description, cohort)
         features = FORMS[self.description.features["name"]].extract(
             cohort, self.description.feature_settings
         )
@@ -99,6 +103,7 @@ class KeptModel:
             y_score > self.description.threshold,
             *self.description.calibration.of(y_score),
             features.dropped,
+            cohort,
         )
 
 
@@ -128,16 +133,37 @@ def check(description: Description, cohort: Cohort) -> None:
                     f"{cohort.name}: record {record}: expected mV, so leads that span {low:g} to "
                     f"{high:g}. Received: {span:g} in {lead}. Is this another unit?"
                 )
-    if description.needs_delineation and not len(cohort.delineation.samples):
-        raise InputError(
-            f"{cohort.name}: features={description.features['name']} needs the fiducials of each "
-            "lead. Received: a record without a delineation"
-        )
     if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
         raise InputError(
             f"{cohort.name}: expected age and sex, which the model needs. Received: a record "
             "without them"
         )
+
+
+def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
+    """Return records with the fiducials of each lead, if a model needs them.
+
+    Where it has learned from annotated ones, those of the records are taken if they have any; else
+    they are found, and for a model that has learned from found ones always.
+
+    Raises:
+        InputError: There are none to find.
+    """
+    waves = cohort.delineation
+    if not description.needs_delineation:
+        return cohort
+    if len(waves.samples) and waves.origin in (description.delineation, "found"):
+        return cohort
+    try:
+        found = delineated(cohort.signals, cohort.fs)
+    except InputError as error:
+        raise InputError(f"{cohort.name}: {error}") from None
+    if not len(found.samples):
+        raise InputError(
+            f"{cohort.name}: features={description.features['name']} needs the fiducials of each "
+            "lead. Received: signals in which no heartbeats were found"
+        )
+    return replace(cohort, delineation=found)
 
 
 def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Description:

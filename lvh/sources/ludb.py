@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
+from lvh.cohort import LEADS, Cohort, Delineation, Origin, fingerprint
 from lvh.errors import InputError
 from lvh.files import read_bytes
 from lvh.sources import wfdb
 from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
 from lvh.sources.download import Archive, fetch
+from lvh.sources.found import with_found
 
 ARCHIVE = Archive(
     title="LUDB 1.0.1",
@@ -48,11 +49,13 @@ class LudbSettings:
             archive is downloaded at need.
         url: Where the archive is downloaded from; a mirror is as good, since every file is
             checked against the pinned checksums.
+        delineation: The cardiologists' fiducials, or those that `lvh.delineation` finds.
     """
 
     name: Literal["ludb"]
     root: str | None
     url: str
+    delineation: Origin = "annotated"
 
 
 def load(settings: LudbSettings) -> Cohort:
@@ -70,7 +73,7 @@ def load(settings: LudbSettings) -> Cohort:
     path = cache_dir() / "cohorts" / f"ludb-{_state(root, records)}.npz"
     arrays = cached_arrays(path, lambda: _parse(root, records), _digest)
     digest = _digest(arrays)
-    return Cohort(
+    cohort = Cohort(
         name="LUDB 1.0.1" if digest == FINGERPRINT else f"LUDB in {root}",
         records=records,
         subjects=np.array(records),  # one record a subject
@@ -86,6 +89,7 @@ def load(settings: LudbSettings) -> Cohort:
         fingerprint=digest,
         note="" if digest == FINGERPRINT else "differs from LUDB 1.0.1 as published",
     )
+    return with_found(cohort) if settings.delineation == "found" else cohort
 
 
 def _downloaded(url: str) -> Path:

@@ -20,6 +20,7 @@ from lvh.errors import InputError
 from lvh.files import read_bytes
 from lvh.sources import wfdb
 from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
+from lvh.sources.found import with_found
 
 _FORMAT = 1  # of the cached arrays; raise it when their meaning changes
 TABLE = "ptbxl_database.csv"
@@ -48,12 +49,14 @@ class PtbxlSettings:
         fs: Sampling frequency in Hz; the data set has every record at both.
         flawed: Records with a flat lead or samples that were not recorded, and those without age
             or sex, are left out, which is said, or fail the run.
+        delineation: Nobody's fiducials, or those that `lvh.delineation` finds.
     """
 
     name: Literal["ptbxl"]
     root: str | None
     fs: Literal[100, 500]
     flawed: Literal["drop", "fail"]
+    delineation: Literal["none", "found"] = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class _Row:
 
 
 def load(settings: PtbxlSettings) -> Cohort:
-    """Return all usable records that the table lists, without a delineation: there is none.
+    """Return all usable records that the table lists; the data set has no delineation.
 
     The label is 1 where a cardiologist or the machine stated `LVH`, whatever the likelihood;
     `VCLVH` (voltage criteria alone) is not LVH. Ages above 89, which the table hides, are 90.
@@ -99,7 +102,10 @@ def load(settings: PtbxlSettings) -> Cohort:
     left_out = f"{np.count_nonzero(~used)} of {len(used)} records left out as flawed"
     if not used.all():
         _log.warning("%s: %s", root / TABLE, left_out)
-    return _cohort({name: one[used] if one.ndim else one for name, one in arrays.items()}, left_out)
+    cohort = _cohort(
+        {name: one[used] if one.ndim else one for name, one in arrays.items()}, left_out
+    )
+    return with_found(cohort) if settings.delineation == "found" else cohort
 
 
 def _cohort(arrays: Arrays, left_out: str) -> Cohort:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
-from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
+from lvh.cohort import LEADS, Cohort, Delineation, Origin, fingerprint
 from lvh.sources.dipole import FS, N_SAMPLES, Heart, Waves, draw_recording
+from lvh.sources.found import with_found
 
 _PREVALENCE = 0.54
 _MALE = 0.57
@@ -38,6 +39,7 @@ class SyntheticSettings:
         noise: Standard deviation of white and muscle noise together in mV; the median over
             subjects. Baseline wander and fibrillatory waves come on top.
         seed: Chooses the cohort. Of one seed, a shorter cohort is the head of a longer one.
+        delineation: The true fiducials, or those that `lvh.delineation` finds.
     """
 
     name: Literal["synthetic"]
@@ -45,6 +47,7 @@ class SyntheticSettings:
     effect: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)]
     noise: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)]
     seed: Annotated[int, Strict(), Field(ge=0)]
+    delineation: Origin = "annotated"
 
 
 def load(settings: SyntheticSettings) -> Cohort:
@@ -67,7 +70,7 @@ def load(settings: SyntheticSettings) -> Cohort:
     delineation = _flatten(annotations)
     content = (delineation.symbols, delineation.samples, delineation.offsets)
     null = "; a null cohort: the labels carry no information" if settings.effect == 0 else ""
-    return Cohort(
+    cohort = Cohort(
         name=f"synthetic ({n} records, effect {settings.effect:g}, seed {settings.seed})",
         records=names,
         subjects=np.array(names),
@@ -81,6 +84,7 @@ def load(settings: SyntheticSettings) -> Cohort:
         fingerprint=fingerprint(names, LEADS, FS, signals, *content, male, age, label),
         note=f"synthetic cohort: generated signals, no patients{null}",
     )
+    return with_found(cohort) if settings.delineation == "found" else cohort
 
 
 def _draw_labels(rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:

@@ -44,10 +44,11 @@ class Offer:
         folder: From `lvh.kept.keep`, with its card.
         run_name: Of the run that has it.
         card: Markdown.
-        signals: Number of samples and leads of a record.
+        inputs: Of a request, each with its NumPy type and the shape of one record's, -1 where
+            any size will do.
         fs: Of the records, Hz.
         versions: Of the packages that trained it.
-        example: Of a request; None for a model that no request can ask, for want of fiducials.
+        example: Of a request.
         origin: `chosen_run`, `study` and `fingerprint`, empty where it has none.
         run_key: Of the chosen run, by which it is found where `chosen_run` is empty.
         params: What else it was made with.
@@ -58,10 +59,10 @@ class Offer:
     folder: Path
     run_name: str
     card: str
-    signals: tuple[int, int]
+    inputs: Mapping[str, tuple[str, tuple[int, ...]]]
     fs: float
     versions: Mapping[str, str]
-    example: Mapping[str, npt.NDArray[np.float64]] | None
+    example: Mapping[str, npt.NDArray[Any]]
     origin: Mapping[str, str]
     run_key: str
     params: Mapping[str, Plain]
@@ -148,18 +149,20 @@ def _logged(offer: Offer, params: Mapping[str, str], tags: Mapping[str, str], na
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    numbers = np.dtype(np.float64)
-    inputs: list[ColSpec | TensorSpec] = [TensorSpec(numbers, (-1, *offer.signals), "signal")]
+    specs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(kind), (-1, *shape), each)
+        for each, (kind, shape) in offer.inputs.items()
+    ]
     signature = ModelSignature(
-        inputs=Schema(inputs), params=ParamSchema([ParamSpec("fs", DataType.double, offer.fs)])
+        inputs=Schema(specs), params=ParamSchema([ParamSpec("fs", DataType.double, offer.fs)])
     )
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of no example
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         return mlflow.pyfunc.log_model(
             name="model",
             loader_module=LOADER,
             data_path=str(offer.folder),
             signature=signature,
-            input_example=None if offer.example is None else dict(offer.example),
+            input_example=dict(offer.example),
             pip_requirements=_requirements(offer.versions),
             registered_model_name=name,
             params=dict(params),
@@ -218,5 +221,5 @@ def _cut(card: str) -> str:
 
 def _requirements(versions: Mapping[str, str]) -> list[str]:
     """Return what serving needs beside this package, which no index has under its name."""
-    own = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow")
+    own = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow", "neurokit2")
     return [f"{name}=={versions[name]}" for name in own if name in versions]

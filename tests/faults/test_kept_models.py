@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -503,11 +504,63 @@ def test_44_another_length_is_refused(on_signals, cohort, tmp_path, capsys):
     assert "expected inputs of shape 5000 x 4" in outcome(on_signals, short, capsys)
 
 
-def test_44_a_record_without_fiducials_is_refused_by_a_model_that_needs_them(
+def test_44_signals_without_heartbeats_are_refused_by_a_model_that_needs_fiducials(
     network, cohort, tmp_path, capsys
 ):
-    path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"))
-    assert "features=ntp needs the fiducials" in outcome(network, path, capsys)
+    slow = np.sin(np.arange(5000)[:, None] / 2000 + np.arange(12)).astype(np.float32)
+    path = write_record(tmp_path, cohort, signal=slow, comments=("Age: 60", "Sex: F"))
+    told = outcome(network, path, capsys)
+    assert "features=ntp needs the fiducials of each lead" in told
+    assert "signals in which no heartbeats were found" in told
+
+
+def test_fiducials_are_found_where_a_record_has_none_and_the_output_says_so(
+    network, cohort, data_set, tmp_path, capsys
+):
+    """Annotated ones are taken by a model that has learned from such, and by no other."""
+    annotated = data_set / "data" / cohort.records[0]
+    sex = "M" if cohort.male[0] else "F"
+    bare = write_record(
+        tmp_path, cohort, 0, comments=(f"Age: {cohort.age[0]:.0f}", f"Sex: {sex}"), name="bare"
+    )
+    assert main([str(annotated), str(bare), "--model", str(network), "--json"]) == 0
+    with_files, without = json.loads(capsys.readouterr().out)
+    assert (with_files["fiducials"], without["fiducials"]) == ("annotated", "found")
+    assert {"sokolow_lyon", "cornell_met"} <= without.keys()
+    assert with_files["sokolow_lyon"] == pytest.approx(without["sokolow_lyon"], abs=0.2)
+
+    text = (network / "model.json").read_text()
+    assert text.count('"delineation": "annotated"') == 1
+    told = text.replace('"delineation": "annotated"', '"delineation": "found"')
+    other = shutil.copytree(network, tmp_path / "found")
+    (other / "model.json").write_text(told)
+    assert main([str(annotated), str(bare), "--model", str(other), "--json"]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert [one["fiducials"] for one in both] == ["found", "found"]
+    # the two files hold the same voltages but for the rounding of the ADC
+    assert both[0]["probability"] == pytest.approx(without["probability"], abs=1e-3)
+
+    assert main([str(bare), "--model", str(network)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        r"Fiducials of 1 of 1 were found by neurokit2 \S+; the model learned from annotated ones\.",
+        told,
+    )
+
+
+def test_criteria_are_measured_on_a_record_that_nobody_annotated(
+    on_signals, cohort, tmp_path, capsys
+):
+    path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"), name="criteria")
+    assert main([str(path), "--model", str(on_signals), "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert one["fiducials"] == "found"
+    assert {"sokolow_lyon", "cornell_met"} <= one.keys()
+    unknown = write_record(tmp_path, cohort, name="unknown")
+    assert main([str(unknown), "--model", str(on_signals), "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert one["fiducials"] == "none"
+    assert "sokolow_lyon" not in one
 
 
 def test_44_age_and_sex_are_asked_for_where_they_are_inputs(network, cohort, data_set, capsys):

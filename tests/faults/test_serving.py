@@ -196,12 +196,89 @@ def test_45_many_at_once_get_each_its_own_answer(served, cohort):
         assert list(pool.map(served.post, bodies)) == one_by_one
 
 
-def test_45_a_model_that_needs_fiducials_is_not_served(tmp_path, cohort, capsys):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("voltage") / "m"
+    kept(folder, settings("logistic", "voltage"), cohort)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answering(folder, tmp_path_factory):
+    server = Served(folder, tmp_path_factory.mktemp("log") / "log")
+    yield server
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(30)
+
+
+class TestFiducialsAgeAndSex:
+    """A model on `voltage`, whose fiducials are found in what a request holds."""
+
+    def test_it_says_what_predict_says(self, folder, answering, cohort, tmp_path, capsys):
+        import numpy as np
+        from kept_models import write_record
+
+        from lvh.predict import main
+        from lvh.sources.record import read
+
+        paths = [
+            write_record(tmp_path, cohort, at, name=f"r{at}", comments=(f"Age: {age}", f"Sex: {s}"))
+            for at, age, s in ((0, 61, "F"), (3, 45, "M"))
+        ]
+        assert main([*map(str, paths), "--model", str(folder), "--json"]) == 0
+        expected = json.loads(capsys.readouterr().out)
+        signals = np.concatenate([read(path).signals for path in paths]).astype(float)
+        inputs = {"signal": signals.tolist(), "age": [61, 45.0], "sex": ["female", "male"]}
+        status, told = answering.post({"inputs": inputs})
+        assert status == 200, told
+        for one, other in zip(told["predictions"], expected, strict=True):
+            assert one["probability"] == pytest.approx(other["probability"], abs=1e-6)
+            assert one["fiducials"] == other["fiducials"] == "found"
+            assert one["positive"] == other["positive"]
+
+    @pytest.mark.parametrize(
+        ("changed", "told"),
+        [
+            ({"age": None}, "inputs: expected signal, age, sex. Received: 'sex, signal'"),
+            ({"sex": None}, "inputs: expected signal, age, sex. Received: 'age, signal'"),
+            ({"age": [61, 62]}, "inputs.age: expected 1 numbers of 0 to 130 years"),
+            ({"age": []}, "inputs.age: expected"),
+            ({"age": 61}, "inputs.age: expected"),
+            ({"age": [-1]}, "inputs.age: expected"),
+            ({"age": [131]}, "inputs.age: expected"),
+            ({"age": [math.nan]}, "inputs.age: expected"),
+            ({"age": ["61"]}, "inputs.age: expected"),
+            ({"age": [True]}, "inputs.age: expected"),
+            ({"age": [10**400]}, "inputs.age: expected"),
+            ({"age": [[61]]}, "inputs.age: expected"),
+            ({"sex": ["f"]}, "inputs.sex: expected 1 times female or male"),
+            ({"sex": [1]}, "inputs.sex: expected"),
+            ({"sex": "female"}, "inputs.sex: expected"),
+            ({"sex": [["female"]]}, "inputs.sex: expected"),
+            ({"sex": ["female", "male"]}, "inputs.sex: expected"),
+            ({"path": "/etc/passwd"}, "Received: 'age, path, sex, signal'"),
+            (
+                {"signal": [[[0.5 * (at % 50)] * 12 for at in range(100_001)]]},
+                "expected at most 100000 samples in all records",
+            ),
+            (
+                {"signal": [[[math.sin(at / 2000)] * 12 for at in range(5000)]]},
+                "signals in which no heartbeats were found",
+            ),
+        ],
+    )
+    def test_what_is_missing_or_absurd_is_422(self, changed, told, answering, signal_of_one):
+        inputs = {"signal": signal_of_one, "age": [61], "sex": ["female"]} | changed
+        given = {name: value for name, value in inputs.items() if value is not None}
+        status, answer = answering.post({"inputs": given})
+        assert status == 422
+        assert told in answer["error"]
+
+
+def test_45_a_port_that_is_none_is_told(tmp_path, cohort, capsys):
     from lvh.serve import main
 
-    kept(tmp_path / "m", settings("dnn", "ntp"), cohort)
-    assert main(["--model", str(tmp_path / "m")]) == 2
-    assert "expected one that needs signals alone" in capsys.readouterr().err
+    kept(tmp_path / "m", settings("logistic", "voltage"), cohort)
     assert main(["--model", str(tmp_path / "m"), "--port", "99999"]) == 2
     assert "--port: expected 1 to 65535. Received: 99999" in capsys.readouterr().err
 

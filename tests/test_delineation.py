@@ -1,0 +1,275 @@
+"""Fiducials that are found: against known ones, and where there is nothing to find."""
+
+import logging
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import head
+from scipy.signal import resample_poly
+
+from lvh import delineation
+from lvh.cohort import LEADS, Cohort, Delineation
+from lvh.delineation import MOST_SAMPLES, delineated, leads_of
+from lvh.errors import InputError
+from lvh.features import FORMS
+from lvh.features.amplitudes import measurements
+from lvh.sources import found as found_module
+from lvh.sources import synthetic
+from lvh.sources.found import with_found
+
+N_RECORDS = 6
+
+
+@pytest.fixture(scope="module")
+def few(cohort) -> Cohort:
+    return head(cohort, N_RECORDS)
+
+
+@pytest.fixture(scope="module")
+def found(few) -> Delineation:
+    return delineated(few.signals, few.fs)
+
+
+def waves(of: Delineation, record: int, lead: int, wave: str) -> np.ndarray:
+    """Return onset, peak and offset of each wave of a kind, shape (n, 3)."""
+    symbols, samples = of.lead(record, lead)
+    at = [one.start() for one in re.finditer(re.escape(f"({wave})"), symbols)]
+    return np.array([samples[one : one + 3] for one in at], dtype=np.float64).reshape(-1, 3)
+
+
+def errors(true: np.ndarray, found: np.ndarray, within: float = 75) -> np.ndarray:
+    """Return found less true of the nearest found wave by its peak; NaN where none is near."""
+    if not len(found):
+        return np.full_like(true, np.nan)
+    nearest = np.abs(found[None, :, 1] - true[:, None, 1]).argmin(axis=1)
+    off = found[nearest] - true
+    off[np.abs(off[:, 1]) > within] = np.nan
+    return off
+
+
+@pytest.mark.parametrize(
+    ("wave", "least", "peak_ms", "bound_ms"), [("N", 0.99, 2, 20), ("t", 0.95, 10, 50)]
+)
+def test_what_is_known_is_found(wave, least, peak_ms, bound_ms, few, found):
+    off = np.concatenate(
+        [
+            errors(waves(few.delineation, record, lead, wave), waves(found, record, lead, wave))
+            for record in range(N_RECORDS)
+            for lead in range(len(LEADS))
+        ]
+    )
+    assert np.isfinite(off[:, 1]).mean() >= least
+    ms = np.nanmedian(np.abs(off), axis=0) * 1000 / few.fs
+    assert ms[1] <= peak_ms
+    assert max(ms[0], ms[2]) <= bound_ms
+
+
+def test_p_is_found_where_the_atria_beat_and_nowhere_else(cohort):
+    """A fibrillating heart has none, whatever stands in front of its QRS."""
+    has_p = ["p" in cohort.delineation.lead(record, 0)[0] for record in range(40)]
+    beating, fibrillating = has_p.index(True), has_p.index(False)
+    for record in (beating, fibrillating):
+        leads = leads_of(cohort.signals[record], cohort.fs)
+        n_p = [symbols.tobytes().count(b"p") for symbols, _ in leads]
+        if record == fibrillating:
+            assert n_p == [0] * len(LEADS)
+        else:
+            true = waves(cohort.delineation, record, 1, "p")
+            assert n_p[1] >= len(true) - 1
+
+
+def test_voltages_are_those_of_the_known_waves(few, found):
+    """What is measured between found bounds, for which they are made."""
+    true = measurements(few)
+    ours = measurements(replace(few, delineation=found))
+    for one, other, most in ((true.r, ours.r, 0.05), (true.s, ours.s, 0.1), (true.t, ours.t, 0.05)):
+        assert np.nanmedian(np.abs(one - other)) <= most
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.95
+
+
+def well_formed(of: Delineation, n_samples: int) -> None:
+    assert of.origin == "found"
+    assert (of.symbols.dtype, of.samples.dtype) == (np.uint8, np.int32)
+    for record in range((len(of.offsets) - 1) // of.n_leads):
+        for lead in range(of.n_leads):
+            symbols, samples = of.lead(record, lead)
+            assert re.fullmatch(r"(\([Npt]\))*", symbols)
+            assert "(N)(N)(N)(N)" not in symbols or "(t)" not in symbols
+            assert (np.diff(samples) > 0).all()  # in order, and no wave inside another
+            assert not len(samples) or (samples[0] >= 0 and samples[-1] < n_samples)
+
+
+def test_waves_are_ordered_and_inside(few, found):
+    well_formed(found, few.signals.shape[1])
+    assert len(found.offsets) == N_RECORDS * len(LEADS) + 1
+
+
+def test_each_form_takes_them(few, found):
+    cohort = replace(few, delineation=found)
+    made = {
+        "ntp": {"missing_p": "mean", "malformed": "drop", "scaling": "none"},
+        "voltage": {"missing": "mean"},
+    }
+    for name, fields in made.items():
+        features = FORMS[name].extract(cohort, FORMS[name].settings(name, **fields))
+        assert len(features.records) == N_RECORDS
+
+
+def test_the_same_signal_gives_the_same_waves(few, found):
+    again = leads_of(few.signals[0].copy(), few.fs)
+    for lead, (symbols, samples) in enumerate(again):
+        text, expected = found.lead(0, lead)
+        assert symbols.tobytes().decode() == text
+        np.testing.assert_array_equal(samples, expected)
+
+
+def test_the_signal_is_not_changed_and_nothing_is_printed(few, capfd):
+    """The cohort's arrays are locked: a write would raise; a warning fails the test."""
+    leads_of(few.signals[0], few.fs)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("fs", [100, 250, 1000])
+def test_another_sampling_frequency_gives_the_same_times(fs, few, found):
+    signal = resample_poly(few.signals[0], fs, 500, axis=0, padtype="line").astype(np.float32)
+    other = delineated(signal[None], float(fs))
+    well_formed(other, len(signal))
+    for lead in range(len(LEADS)):
+        true = waves(few.delineation, 0, lead, "N") / few.fs
+        off = errors(true, waves(other, 0, lead, "N") / fs, within=0.15)
+        assert np.isfinite(off[:, 1]).all()
+        assert np.nanmedian(np.abs(off)) < 0.025  # s
+
+
+@pytest.mark.parametrize("spoil", [0.0, 3.25, np.nan, np.inf], ids=str)
+def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
+    signal = few.signals[0].copy()
+    signal[:, 4] = 0 if not np.isfinite(spoil) else spoil
+    if not np.isfinite(spoil):
+        signal[2000, 4] = spoil
+    one = delineated(signal[None], few.fs)
+    well_formed(one, len(signal))
+    assert one.lead(0, 4)[0] == ""
+    assert one.lead(0, 0)[0].count("N") >= 5
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 2, 10, 100, 400])
+def test_a_record_without_two_heartbeats_has_no_waves(n_samples, few):
+    one = delineated(few.signals[:1, :n_samples], few.fs)
+    assert one.offsets.tolist() == [0] * (len(LEADS) + 1)
+
+
+def test_a_flat_record_has_no_waves():
+    assert not len(delineated(np.zeros((1, 5000, 12), np.float32), 500.0).samples)
+
+
+@pytest.mark.parametrize("period", [500, 2000])
+def test_a_drift_has_no_heartbeats(period):
+    signal = np.sin(np.arange(5000)[:, None] / period + np.arange(12))
+    assert not len(delineated(signal[None].astype(np.float32), 500.0).samples)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
+def test_noise_and_absurd_voltages_end_in_well_formed_waves(size):
+    rng = np.random.default_rng(0)
+    for signal in (
+        rng.normal(0, size, (5000, 12)),
+        np.sign(np.sin(np.arange(5000)[:, None] / 40 + np.arange(12))) * size,
+        np.cumsum(rng.normal(0, size, (5000, 12)), axis=0),
+    ):
+        well_formed(delineated(signal[None].astype(np.float32), 500.0), 5000)
+
+
+@pytest.mark.parametrize("fs", [0.0, 50.0, 99.9, 1000.1, 1e9, float("nan")])
+def test_a_sampling_frequency_that_is_not_read_is_told(fs, few):
+    with pytest.raises(InputError, match=r"found at 100 to 1000 Hz\. Received: "):
+        leads_of(few.signals[0], fs)
+
+
+def test_a_record_that_would_take_minutes_is_told():
+    with pytest.raises(InputError, match=rf"at most {MOST_SAMPLES} samples\. Received: 100001"):
+        leads_of(np.zeros((MOST_SAMPLES + 1, 12), np.float32), 500.0)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "lvh" / "delineations"
+
+
+def not_again(*arguments):
+    raise AssertionError("found again")
+
+
+class TestCohort:
+    def test_it_says_whose_its_fiducials_are_and_is_another_cohort(self, few, found, own_cache):
+        one = with_found(few)
+        np.testing.assert_array_equal(one.delineation.samples, found.samples)
+        assert (one.delineation.origin, few.delineation.origin) == ("found", "annotated")
+        assert one.fingerprint != few.fingerprint
+        assert one.note.startswith(few.note)
+        assert "; fiducials found by neurokit2 " in one.note
+
+    def test_they_are_found_once(self, few, own_cache, monkeypatch):
+        one = with_found(head(few, 2))
+        monkeypatch.setattr(found_module, "leads_of", not_again)
+        again = with_found(head(few, 2))
+        assert again.fingerprint == one.fingerprint
+        assert len(list(own_cache.iterdir())) == 1
+
+    @pytest.mark.parametrize("what", ["library", "code", "records"])
+    def test_they_are_found_anew_where_anything_is_other(
+        self, what, few, own_cache, monkeypatch, tmp_path
+    ):
+        with_found(head(few, 1))
+        other = head(few, 1)
+        if what == "library":
+            version = delineation.importlib.metadata.version
+            monkeypatch.setattr(
+                delineation.importlib.metadata,
+                "version",
+                lambda name: "9.9" if name == "neurokit2" else version(name),
+            )
+        elif what == "code":
+            (tmp_path / "delineation.py").write_text("# other")
+            monkeypatch.setattr(delineation, "__file__", str(tmp_path / "delineation.py"))
+        else:
+            other = replace(other, fingerprint="other")
+        monkeypatch.setattr(found_module, "leads_of", not_again)
+        with pytest.raises(AssertionError, match="found again"):
+            with_found(other)
+
+    def test_a_damaged_cache_is_told_and_made_again(self, few, own_cache, caplog):
+        one = with_found(head(few, 1))
+        (file,) = own_cache.iterdir()
+        file.write_bytes(file.read_bytes()[:-200])
+        with caplog.at_level(logging.WARNING):
+            assert with_found(head(few, 1)).fingerprint == one.fingerprint
+        assert "damaged" in caplog.text
+
+    def test_several_processes_find_what_one_does(self, own_cache, monkeypatch):
+        given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
+        monkeypatch.setattr(found_module.os, "sched_getaffinity", lambda _: {0, 1})
+        together = synthetic.load(given)
+        alone = delineated(together.signals, together.fs)
+        np.testing.assert_array_equal(together.delineation.samples, alone.samples)
+        np.testing.assert_array_equal(together.delineation.offsets, alone.offsets)
+        assert "fiducials found by" in together.note
+
+
+@pytest.mark.ludb
+def test_they_agree_with_those_of_cardiologists(ludb):
+    """On five records of LUDB; experiments/delineation has all."""
+    near, n, close = 0, 0, []
+    for record in (1, 5, 9, 13, 17):
+        one = delineated(ludb.signals[record : record + 1], ludb.fs)
+        for lead in range(len(LEADS)):
+            off = errors(waves(ludb.delineation, record, lead, "N"), waves(one, 0, lead, "N"))
+            n += len(off)
+            near += np.isfinite(off[:, 1]).sum()
+            close.append(off)
+    assert near / n > 0.98
+    ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
+    assert (ms <= [20, 6, 24]).all()
