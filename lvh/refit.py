@@ -20,6 +20,7 @@ from lvh.identity import fold_key
 from lvh.kept import Description, Estimate, Evidence
 from lvh.metrics import NAMES, chosen_threshold
 from lvh.training import Lesson
+from lvh.unread import read
 
 OnEpoch = Callable[[int, int], None]
 """Takes which member it is, from 0, and how many of its epochs are done."""
@@ -151,7 +152,7 @@ def _fill(prepared: Prepared) -> tuple[float, ...]:
     missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
     _, values = filled(features.fill, features.X, missing)
     n_tabular = features.input_shape[0]
-    return tuple(values[0, :n_tabular].tolist())
+    return tuple(read(values)[0, :n_tabular].tolist())
 
 
 def _threshold(settings: RunSettings, result: CVResult, y: Any) -> tuple[float, str]:

@@ -18,6 +18,7 @@ from lvh.kept.classifiers import MAX_BYTES, loaded
 from lvh.kept.description import Description, parsed
 from lvh.kept.members import Scores, dumped, networks, of_classifiers, suffix
 from lvh.models import MODELS, Estimator
+from lvh.unread import read
 
 DESCRIPTION = "model.json"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
@@ -74,7 +75,7 @@ class KeptModel:
             )
         if features.names != self.description.names:
             raise InputError(f"{cohort.name}: expected the inputs that the model has learned from")
-        X = features.X
+        X = read(features.X)
         fill = self.description.fill
         if fill:
             values = np.zeros(X.shape[1], np.float32)
@@ -109,10 +110,11 @@ def check(description: Description, cohort: Cohort) -> None:
             f"{cohort.name}: expected the leads {' '.join(description.leads)}. "
             f"Received: {' '.join(cohort.leads)}"
         )
-    if not np.isfinite(cohort.signals).all():
+    signals = read(cohort.signals)
+    if not np.isfinite(signals).all():
         raise InputError(f"{cohort.name}: expected finite samples. Received: some that are not")
     low, high = _PLAUSIBLE_MV
-    for record, spans in zip(cohort.records, np.ptp(cohort.signals, axis=1), strict=True):
+    for record, spans in zip(cohort.records, np.ptp(signals, axis=1), strict=True):
         for lead, span in zip(cohort.leads, spans.tolist(), strict=True):
             if not low <= span <= high:
                 raise InputError(
