@@ -143,10 +143,10 @@ def downloaded() -> Path:
     return cache_dir() / "ptbxl-1.0.3"
 
 
-def damaged_store(root: Path, fs: int) -> Path | None:
-    """Return the store of a data set if it is there and, by its hash, not what was made."""
+def store_of(root: Path, fs: int) -> tuple[Path, bool]:
+    """Return where the store of a data set is, and whether it is, by its hash, what was made."""
     _, kept = _listed(root, fs)
-    return kept if kept.is_dir() and not is_whole(kept, _whole) else None
+    return kept, is_whole(kept, _whole)
 
 
 def _listed(root: Path, fs: int) -> tuple[list[_Row], Path]:
@@ -250,7 +250,7 @@ def _pattern(pattern: re.Pattern[str] | str) -> str:
 def _state(root: Path, table: bytes, paths: Sequence[str]) -> str:
     """Hash what tells a changed data set from the one that was cached, without reading it."""
     digest = hashlib.sha256(repr(_FORMAT).encode() + table)
-    for folder in sorted({str(Path(path).parent) for path in paths}):
+    for folder in sorted({path.rpartition("/")[0] for path in paths}):
         digest.update(repr((folder, seen_in(root / folder))).encode())
     return digest.hexdigest()[:16]
 

@@ -172,7 +172,7 @@ def _mapped(path: Path) -> Unread:
         raise ValueError("another array")
 
     def make(at: Positions) -> Array:
-        found = np.array(array[at])
+        found = np.asarray(array[at])  # a copy, as numbered records are
         # the system keeps the pages as long as it has room; here they would count as ours
         mapping.madvise(mmap.MADV_DONTNEED)
         return found
