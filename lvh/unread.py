@@ -9,6 +9,8 @@ from typing import Any, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from lvh.errors import InputError
+
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
@@ -68,8 +70,15 @@ class Unread:
         return record
 
     def __array__(self, *arguments: object, **named: object) -> Array:
-        """Refuse: what takes an array unawares would fill the memory."""
-        raise TypeError("expected a part that is small enough, and read")
+        """Refuse: what takes an array unawares would fill the memory.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "data: expected fewer records for what was asked, which takes all of them into memory. "
+            f"Received: {len(self)} records of shape {self.record_shape}"
+        )
 
     def read(self) -> Array:
         """Return all records as one array."""

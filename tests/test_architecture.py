@@ -20,7 +20,7 @@ ROOMS = {
     "sqlite": set(),
     "imports": set(),
     "bounds": set(),
-    "unread": set(),
+    "unread": {"errors"},
     "cohort": {"errors", "unread"},
     "criteria": set(),
     "metrics": {"errors"},

@@ -18,6 +18,7 @@ from lvh.models.dnn import build as build_dnn
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
 from lvh.training import KerasLearner, Lesson, TrainSettings, _children, check_train
+from lvh.unread import Unread
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 
@@ -427,6 +428,37 @@ def test_only_trainings_with_as_many_steps_go_side_by_side():
         train_settings(),
     )
     assert learner.together([80] * 3) == (1 if BACKEND == "torch" else 2)
+
+
+@pytest.mark.parametrize("beside", [1, 2])
+def test_unread_records_teach_to_the_bit_what_those_in_memory_do(beside, monkeypatch):
+    """In parts of two batches, of which the last is cut; and side by side, where that is done."""
+    random = np.random.default_rng(0)
+    shape = (400, 2)
+    model = build_cnn(CnnSettings("cnn", 50, 10, (6, 5, 4), 0.5, 0.9), shape)
+    learner = KerasLearner(new_program(lambda: model, 32, "float32", beside), train_settings())
+    n = learner.together([75] * beside)
+    assert n == (beside if BACKEND == "jax" else 1)
+    monkeypatch.setattr("lvh.training._SENT_AT_ONCE", n * 2 * 32 * 4 * 400 * 2)
+    arrays = [random.normal(size=(75, *shape)).astype(np.float32) for _ in range(n)]
+    validation = (arrays[0][:40], random.integers(0, 2, 40))
+    lessons = [
+        lesson(X, random.integers(0, 2, 75), seed, validation) for seed, X in enumerate(arrays)
+    ]
+    of_arrays = learner.fit(lessons, lambda at, epoch: None), learner.predict(arrays)
+    unread = [
+        one._replace(X=as_unread(one.X), X_validation=as_unread(one.X_validation))
+        for one in lessons
+    ]
+    histories = learner.fit(unread, lambda at, epoch: None)
+    assert histories == of_arrays[0]
+    scores = learner.predict([as_unread(X) for X in arrays])
+    for one, other in zip(scores, of_arrays[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def as_unread(X: np.ndarray) -> Unread:
+    return Unread(np.arange(len(X)), X.shape[1:], X.dtype, lambda at: X[at])
 
 
 def test_every_epoch_of_every_training_is_reported():

@@ -11,10 +11,12 @@ from hydra import compose, initialize_config_dir
 from lvh.cohort import fingerprint, joined
 from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.crossval import FoldResult, conclude, fold_results
+from lvh.errors import InputError
 from lvh.evaluation import Prepared, baselines, learner
 from lvh.features import FORMS
 from lvh.folds import splits
 from lvh.identity import run_key
+from lvh.refit import refit
 from lvh.sources import ptbxl
 from lvh.sources import synthetic as synthetic_source
 from lvh.unread import Unread, concatenated, made_ahead, read
@@ -120,6 +122,19 @@ def test_a_conclusion_is_the_same(both):
 
 
 @pytest.mark.ludb
+def test_a_model_of_all_records_is_the_same(both):
+    of, loaded, mapped = both("train.epochs=1", "cv.folds=2")
+    found = []
+    for one in (loaded, mapped):
+        result = conclude(one.features, trained(of, one), baselines(one, "fixed"))
+        found.append(refit(of, one, result, 1))
+    (described, (taught,)), (described_, (taught_,)) = found
+    assert described == described_
+    for values, values_ in zip(taught, taught_, strict=True):
+        np.testing.assert_array_equal(values, values_)
+
+
+@pytest.mark.ludb
 def test_what_is_changed_for_training_comes_from_the_seed_alone(both):
     of, _, mapped = both("features.scaling=none", "train.augment.noise=0.05", "cv=holdout")
     first, again = trained(of, mapped), trained(of, mapped)
@@ -180,10 +195,11 @@ def test_a_fingerprint_is_that_of_the_array():
 
 
 def test_nothing_takes_it_for_an_array_unawares():
-    with pytest.raises(TypeError, match="small enough"):
-        np.asarray(doubled(5))
-    with pytest.raises(TypeError, match="small enough"):
-        np.isnan(doubled(5))
+    for takes in (np.asarray, np.isnan, np.median):
+        with pytest.raises(
+            InputError, match=r"fewer records .* Received: 5 records of shape \(3,\)"
+        ):
+            takes(doubled(5))
 
 
 def test_things_are_made_in_their_order_by_another_thread_and_few_ahead():

@@ -39,7 +39,7 @@ ARCHIVE = Archive(
     sums_sha256=None,  # not known here: nobody has fetched the archive to write this
     max_bytes=4_000_000_000,
     variable="LVH_PTBXL_ROOT",
-    told=": about 2 GB, of which 3 GB of files and 3 GB of signals as they are kept are made",
+    told=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
     needed_bytes=6_000_000_000,
 )
 
