@@ -10,6 +10,7 @@ by the command that a person types.
 import argparse
 import csv
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ class Row:
         records: In the set.
         part: What was done.
         seconds: That it took; of `open` and `build`, without starting Python.
+        cpu_seconds: Of processor time, by all processes, starting Python included.
         records_a_second: That were read, trained or scored; of the sweep, all together.
         resident_mib: Most memory that the process and its descendants held, at one look.
         bound_mib: Sum of the most that each of them ever held, which is never too low.
@@ -50,6 +52,7 @@ class Row:
     records: int
     part: str
     seconds: float
+    cpu_seconds: float
     records_a_second: float
     resident_mib: float
     bound_mib: float
@@ -71,7 +74,9 @@ def measured(root: Path, cache: Path, n_records: int) -> list[Row]:
                 command = [str(HERE / "part.py"), str(root), part]
             if part == "read cold":
                 memory.drop_from_cache(_store(cache))
-            seconds, told, peaks = _watched([sys.executable, *command], Path(place), environment)
+            (seconds, cpu), told, peaks = _watched(
+                [sys.executable, *command], Path(place), environment
+            )
         if part == "sweep":
             # two configurations of three folds, which train on two thirds and score the other
             n_done = 2 * (2 + 1) * n_records
@@ -79,7 +84,7 @@ def measured(root: Path, cache: Path, n_records: int) -> list[Row]:
             seconds, n_done = (float(one) for one in told.split()[-2:])
         store = _store(cache)
         row = Row(
-            *(n_records, part, round(seconds, 2), round(n_done / seconds, 1)),
+            *(n_records, part, round(seconds, 2), round(cpu, 2), round(n_done / seconds, 1)),
             *(round(one, 1) for one in peaks),
             *(round(one, 1) for one in (store.stat().st_size / 2**20, memory.cached_mib(store))),
         )
@@ -90,9 +95,9 @@ def measured(root: Path, cache: Path, n_records: int) -> list[Row]:
 
 def _watched(
     command: list[str], place: Path, environment: dict[str, str]
-) -> tuple[float, str, tuple[float, float, float]]:
-    """Run a command; return its seconds, what it printed, and the peaks of its memory."""
-    started, peaks = time.perf_counter(), memory.Peaks()
+) -> tuple[tuple[float, float], str, tuple[float, float, float]]:
+    """Run a command; return its seconds, also of CPU, what it printed, and peaks of memory."""
+    started, peaks, before = time.perf_counter(), memory.Peaks(), _cpu_of_children()
     with (place / "out").open("w") as out:
         process = subprocess.Popen(command, cwd=place, env=environment, stdout=out, stderr=out)
         while process.poll() is None:
@@ -101,7 +106,13 @@ def _watched(
     told = (place / "out").read_text()
     if process.returncode:
         raise SystemExit(told)
-    return time.perf_counter() - started, told, peaks.found()
+    took = time.perf_counter() - started, _cpu_of_children() - before
+    return took, told, peaks.found()
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _store(cache: Path) -> Path:

@@ -28,14 +28,15 @@ def rows() -> list[dict[str, str]]:
 def table(given: list[dict[str, str]]) -> str:
     """Return a line for each part and size."""
     lines = [
-        "| | records | seconds | records/s | resident MiB | of which anonymous |",
-        "|---|---|---|---|---|---|",
+        "| | records | seconds | CPU seconds | records/s | resident MiB | anonymous |",
+        "|---|---|---|---|---|---|---|",
     ]
     for part, told in _TOLD.items():
         for row in (one for one in given if one["part"] == part):
             speed = "" if part == "open" else f"{float(row['records_a_second']):,.0f}"
             lines.append(
-                f"| {told} | {int(row['records']):,} | {float(row['seconds']):.1f} | {speed} | "
+                f"| {told} | {int(row['records']):,} | {float(row['seconds']):.1f} | "
+                f"{float(row['cpu_seconds']):.1f} | {speed} | "
                 f"{float(row['bound_mib']):,.0f} | {float(row['anonymous_mib']):,.0f} |"
             )
     return "\n".join(lines) + "\n"
