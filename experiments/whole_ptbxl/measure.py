@@ -42,7 +42,7 @@ class Row:
         cpu_seconds: Of processor time, by all processes, starting Python included.
         records_a_second: That were read, trained or scored; of the sweep, all together.
         resident_mib: Most memory that the process and its descendants held, at one look.
-        bound_mib: Sum of the most that each of them ever held, which is never too low.
+        bound_mib: Sum of the most that each of them ever held, at one time or not.
         anonymous_mib: Most of it that no file backs, at one look.
         store_mib: Of the store of signals.
         cached_mib: Of which so much was in the system's page cache at the end, which is given

@@ -42,8 +42,14 @@ def _tree(root: int) -> list[int]:
         with suppress(OSError):
             tasks = Path(f"/proc/{process}/task").iterdir()
             children = [(task / "children").read_text().split() for task in tasks]
-            found += [int(child) for some in children for child in some]
+            # one that runs its parent's command is about to begin another, and till then is it
+            own = _command(process)
+            found += [int(one) for some in children for one in some if _command(int(one)) != own]
     return found
+
+
+def _command(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def drop_from_cache(path: Path) -> None:
