@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import InputError
+from lvh.unread import Inputs, Unread, concatenated
 
 EXTERNAL = "external/"
 """What the names of records begin with that are only scored."""
@@ -60,7 +61,7 @@ class Cohort:
             subject never straddle a fold.
         leads: Lead names, lower case.
         fs: Sampling frequency in Hz.
-        signals: Shape (n_records, n_samples, n_leads), float32, mV.
+        signals: Shape (n_records, n_samples, n_leads), float32, mV; of many records unread.
         delineation: Fiducials of each lead.
         male: Shape (n_records,), bool.
         age: Shape (n_records,), float64, years.
@@ -74,7 +75,7 @@ class Cohort:
     subjects: npt.NDArray[np.str_]
     leads: tuple[str, ...]
     fs: float
-    signals: npt.NDArray[np.float32]
+    signals: Inputs
     delineation: Delineation
     male: npt.NDArray[np.bool_]
     age: npt.NDArray[np.float64]
@@ -134,7 +135,7 @@ def joined(own: Cohort, external: Cohort) -> Cohort:
         subjects=np.array([*own.subjects, *(f"{EXTERNAL}{name}" for name in external.subjects)]),
         leads=own.leads,
         fs=own.fs,
-        signals=np.concatenate([own.signals, external.signals]),
+        signals=concatenated(own.signals, external.signals),
         delineation=Delineation(
             np.concatenate([waves.symbols, more.symbols]),
             np.concatenate([waves.samples, more.samples]),
@@ -153,8 +154,8 @@ def joined(own: Cohort, external: Cohort) -> Cohort:
 def fingerprint(*parts: object) -> str:
     """Hash arrays and plain values, in order, with their types and shapes.
 
-    Arrays are hashed by dtype, shape and bytes; text arrays by their items, so that
-    their storage width does not matter; anything else by `repr`.
+    Arrays are hashed by dtype, shape and bytes, unread ones as those they stand for; text arrays
+    by their items, so that their storage width does not matter; anything else by `repr`.
 
     Returns:
         A SHA-256 digest in hexadecimal.
@@ -164,6 +165,10 @@ def fingerprint(*parts: object) -> str:
         if isinstance(part, np.ndarray) and part.dtype.kind != "U":
             digest.update(f"{part.dtype.str}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
+        elif isinstance(part, Unread):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            for piece in part.pieces():
+                digest.update(piece.data)
         elif isinstance(part, np.ndarray):
             digest.update(repr(part.tolist()).encode())
         else:

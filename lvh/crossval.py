@@ -9,7 +9,6 @@ from itertools import takewhile
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends import Floats
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled
 from lvh.folds import HONEST, Indices, Protocol, Split, Threshold
@@ -23,6 +22,7 @@ from lvh.metrics import (
 )
 from lvh.threshold import choose, held_out
 from lvh.training import History, Learner, Lesson
+from lvh.unread import Inputs
 
 Baseline = Callable[
     [npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]],
@@ -297,7 +297,7 @@ def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
 
 def _lesson(
     features: FeatureSet, split: Split, own: np.random.SeedSequence, protocol: Protocol
-) -> tuple[Lesson, Floats]:
+) -> tuple[Lesson, Inputs]:
     """Return what a fold teaches, and the inputs of the records that it scores."""
     train, validation, scored = filled(
         features.fill,

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lvh.backends import Floats
 from lvh.errors import LvhError
 from lvh.inner import Subjects
 from lvh.models import Classifier
 from lvh.training import History, Lesson, OnEpoch, evaluated
+from lvh.unread import Inputs, read
 
 _Scores = npt.NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class EstimatorLearner:
             on_epoch(at, 1)
         return histories
 
-    def predict(self, parts: Sequence[Floats]) -> list[_Scores]:
+    def predict(self, parts: Sequence[Inputs]) -> list[_Scores]:
         """Return P(label = 1), shape (n_records,), by the classifier of each lesson."""
         return [self._scores(model, part) for model, part in zip(self._fitted, parts, strict=True)]
 
@@ -63,16 +63,16 @@ class EstimatorLearner:
         model = self._build(int(lesson.seed.generate_state(1)[0]), lesson.subjects)
         try:
             with threadpool_limits(self._threads):
-                model.fit(lesson.X.astype(np.float64), lesson.y)
+                model.fit(read(lesson.X).astype(np.float64), lesson.y)
         except ValueError as error:
             raise LvhError(f"the model refuses the training records of a fold: {error}") from error
         return model
 
-    def _scores(self, model: Classifier, X: Floats) -> _Scores:
+    def _scores(self, model: Classifier, X: Inputs) -> _Scores:
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(self._threads):
-            return np.asarray(model.predict_proba(X.astype(np.float64))[:, 1], np.float64)
+            return np.asarray(model.predict_proba(read(X).astype(np.float64))[:, 1], np.float64)
 
     def _history(self, lesson: Lesson, model: Classifier) -> History:
         loss, accuracy = evaluated(lesson.y, self._scores(model, lesson.X))

@@ -17,6 +17,7 @@ from lvh.training import TrainSettings
 _DECIDING = (
     *(
         "cohort",
+        "unread",
         "criteria",
         "folds",
         "inner",

@@ -121,17 +121,14 @@ def bootstrap_intervals(
     """
     distinct, member = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(seed)
-    draws = generator.multinomial(
-        len(distinct), np.full(len(distinct), 1 / len(distinct)), size=resamples
-    )
+    shares = np.full(len(distinct), 1 / len(distinct))
     rows_at_once = max(1, 2_000_000 // len(y_true))  # bounds memory on large cohorts
-    parts = [
-        weighted_scores(
-            *(y_true, y_score, draws[at : at + rows_at_once][:, member].astype(np.float64)),
-            threshold,
-        )
-        for at in range(0, resamples, rows_at_once)
-    ]
+    parts = []
+    for at in range(0, resamples, rows_at_once):
+        n_rows = min(rows_at_once, resamples - at)
+        draws = generator.multinomial(len(distinct), shares, size=n_rows)
+        weights = draws[:, member].astype(np.float64)
+        parts.append(weighted_scores(y_true, y_score, weights, threshold))
     tail = (1 - level) / 2
     estimates = astuple(score(y_true, y_score, threshold))
     intervals = {}

@@ -23,6 +23,7 @@ from lvh.errors import InputError, LvhError
 from lvh.kept import Description, KeptModel, load
 from lvh.paper import Words, draw, places, save
 from lvh.tracking import TrackingSettings
+from lvh.unread import read
 
 _CHAMPION = "models:/lvh@champion"
 
@@ -111,13 +112,13 @@ def _pictures(given: argparse.Namespace) -> list[Path | None]:
 def _predicted(
     model: KeptModel, path: str, given: argparse.Namespace, picture: Path | None
 ) -> Prediction:
-    from lvh.sources.record import read
+    from lvh.sources import record
     from lvh.sources.recorded import Said
 
     male = None if given.sex is None else given.sex == "male"
     fs = model.description.fs if given.resample else None
     said = Said(given.unit, given.fs)
-    cohort = read(Path(path), age=given.age, male=male, fs=fs, said=said)
+    cohort = record.read(Path(path), age=given.age, male=male, fs=fs, said=said)
     if cohort.note:
         print(f"lvh: {path}: {cohort.note}", file=sys.stderr)
     try:
@@ -187,7 +188,7 @@ def _measurable(cohort: Cohort) -> Cohort:
     if len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
         return cohort
     try:
-        return replace(cohort, delineation=delineated(cohort.signals, cohort.fs))
+        return replace(cohort, delineation=delineated(read(cohort.signals), cohort.fs))
     except InputError:  # too long, or sampled too slowly: the model has its say nevertheless
         return cohort
 

@@ -24,6 +24,7 @@ from lvh.kept.description import FORMAT
 from lvh.metrics import NAMES, Floats, Labels, chosen_threshold
 from lvh.search.records import store_of, stores
 from lvh.training import Lesson
+from lvh.unread import read
 
 _MEDIAN = "median of the epochs that the folds kept, each of which stopped early"
 
@@ -174,7 +175,7 @@ def _fill(prepared: Prepared) -> tuple[float, ...]:
     missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
     _, values = filled(features.fill, features.X, missing)
     n_tabular = features.input_shape[0]
-    return tuple(values[0, :n_tabular].tolist())
+    return tuple(read(values)[0, :n_tabular].tolist())
 
 
 def _out_of_fold(result: CVResult) -> tuple[Indices, Floats, int]:

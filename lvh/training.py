@@ -1,5 +1,6 @@
 """Fit models on folds, each from a state that a seed alone decides."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from lvh.backends import Floats, Labels, Precision, Program
 from lvh.bounds import Count, Positive, Processes
 from lvh.errors import InputError, LvhError
 from lvh.metrics import THRESHOLD, binary_cross_entropy
+from lvh.unread import Inputs, Unread, made_ahead, read
 
 OnEpoch = Callable[[int, int], None]
 """Takes which training it is, from 0, and how many epochs of it are done."""
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
+_SENT_AT_ONCE = 32 * 1024 * 1024  # bytes of unread records
 _BETWEEN_REPORTS = 0.2  # s; how long a person, or a signal, may wait for the end of an epoch
 
 
@@ -77,7 +80,7 @@ class Lesson(NamedTuple):
     """What one training is given.
 
     Attributes:
-        X: Inputs of shape (n_records, ...).
+        X: Inputs of shape (n_records, ...), which may be unread.
         y: Labels.
         subjects: Of these records; folds inside of them keep subjects whole.
         X_validation: Records that only stop the training; may be empty.
@@ -89,10 +92,10 @@ class Lesson(NamedTuple):
             records, the first of equals; all epochs are trained.
     """
 
-    X: Floats
+    X: Inputs
     y: Labels
     subjects: npt.NDArray[np.str_]
-    X_validation: Floats
+    X_validation: Inputs
     y_validation: Labels
     seed: np.random.SeedSequence
     goes_on: bool = False
@@ -115,7 +118,7 @@ class Learner(Protocol):
     def fit(self, lessons: Sequence[Lesson], on_epoch: OnEpoch) -> list[History]:
         """Forget everything, unless a lesson goes on, and learn; each lesson on its own."""
 
-    def predict(self, parts: Sequence[Floats]) -> list[npt.NDArray[np.float64]]:
+    def predict(self, parts: Sequence[Inputs]) -> list[npt.NDArray[np.float64]]:
         """Return P(label = 1), shape (n_records,), by what each lesson taught, of a part each."""
 
     def taught(self, at: int) -> Any:
@@ -171,7 +174,9 @@ class KerasLearner:
         orders = [np.random.default_rng(of_order) for _, of_order, _ in seeds]
         changes = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
         augments = self._settings.augment.is_on
-        data = self._program.place([(lesson.X, lesson.y) for lesson in lessons])
+        unread = any(isinstance(lesson.X, Unread) for lesson in lessons)
+        n_records = np.array([len(lesson.y) for lesson in lessons], np.float32)[:, None, None]
+        data = None if unread or augments else self._placed(lessons)
         watches = [
             _Watched(self._settings, self._program, at, lesson.keeps_most_accurate)
             for at, lesson in enumerate(lessons)
@@ -184,36 +189,83 @@ class KerasLearner:
                 np.stack([order.permutation(len(lesson.y)) for _ in range(n_epochs)])
                 for order, lesson in zip(orders, lessons, strict=True)
             ]
-            if augments:
-                data = self._program.place(self._augmented(lessons, changes))
-            logs = self._program.train(data, shown, self._settings.learning_rate)
+            if unread:
+                sums = self._trained_in_parts(lessons, shown, changes)
+            else:
+                data = self._placed(lessons, changes) if augments else data
+                sums = self._program.train(data, shown, self._settings.learning_rate)
             done += n_epochs
-            if self._see(watches, logs, lessons, on_epoch) and not augments:
+            logs = sums.sum(axis=2) / n_records
+            if self._see(watches, logs, lessons, on_epoch) and not (augments or unread):
                 # nothing is looked at between epochs: run as many as a person waits for
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
         return [watch.history() for watch in watches]
 
-    def predict(self, parts: Sequence[Floats]) -> list[npt.NDArray[np.float64]]:
+    def predict(self, parts: Sequence[Inputs]) -> list[npt.NDArray[np.float64]]:
         """Return P(label = 1) in inference mode, by the model of each training."""
-        chunks = [
-            self._program.scores([part[start : start + _PREDICTION_BATCH] for part in parts])
-            for start in range(0, max(map(len, parts)), _PREDICTION_BATCH)
-        ]
+
+        def batch(start: int) -> list[Floats]:
+            return [read(part[start : start + _PREDICTION_BATCH]) for part in parts]
+
+        starts = range(0, max(map(len, parts)), _PREDICTION_BATCH)
+        unread = any(isinstance(part, Unread) for part in parts)
+        batches = made_ahead(starts, batch) if unread else map(batch, starts)
+        chunks = [self._program.scores(one) for one in batches]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
 
     def taught(self, at: int) -> list[npt.NDArray[Any]]:
         """Return copies of all variables of the model of one training."""
         return self._program.values(at)
 
-    def _augmented(
-        self, lessons: Sequence[Lesson], changes: Sequence[np.random.Generator]
-    ) -> list[tuple[Floats, Labels]]:
-        """Return the training records of an epoch, changed by draws of each lesson's own."""
-        return [
-            (augmented(lesson.X, self._settings.augment, self._fs, draws), lesson.y)
-            for lesson, draws in zip(lessons, changes, strict=True)
-        ]
+    def _placed(
+        self, lessons: Sequence[Lesson], changes: Sequence[np.random.Generator] = ()
+    ) -> Any:
+        """Place all training records, changed by draws of each lesson's own where there are any."""
+        inputs = [read(lesson.X) for lesson in lessons]
+        if changes:
+            inputs = [self._augmented(*one) for one in zip(inputs, changes, strict=True)]
+        return self._program.place(
+            [(X, lesson.y) for X, lesson in zip(inputs, lessons, strict=True)]
+        )
+
+    def _augmented(self, X: Floats, draws: np.random.Generator) -> Floats:
+        return augmented(X, self._settings.augment, self._fs, draws)
+
+    def _trained_in_parts(
+        self,
+        lessons: Sequence[Lesson],
+        orders: Sequence[Labels],
+        changes: Sequence[np.random.Generator],
+    ) -> Floats:
+        """Train an epoch; its next records are read while the program learns from some.
+
+        The same steps on the same batches as with all records in memory. Only what changes them
+        is drawn in the order in which they are shown, not in their own.
+
+        Args:
+            lessons: With equally many records.
+            orders: Of the records of each, shape (1, n_records).
+            changes: Draws of each.
+        """
+        augments, batch_size = self._settings.augment.is_on, self._settings.batch_size
+        of_batch = 4 * batch_size * sum(math.prod(lesson.X.shape[1:]) for lesson in lessons)
+        n_at_once = batch_size * max(1, _SENT_AT_ONCE // of_batch)
+
+        def part(start: int) -> list[tuple[Floats, Labels]]:
+            found = []
+            for lesson, (order,), draws in zip(lessons, orders, changes, strict=True):
+                own = order[start : start + n_at_once]
+                X = read(lesson.X[own])
+                found.append((self._augmented(X, draws) if augments else X, lesson.y[own]))
+            return found
+
+        sums = []
+        for given in made_ahead(range(0, len(orders[0][0]), n_at_once), part):
+            shown = [np.arange(len(y))[None] for _, y in given]
+            data = self._program.place(given)
+            sums.append(self._program.train(data, shown, self._settings.learning_rate))
+        return np.concatenate(sums, axis=2)
 
     def _see(
         self,

@@ -30,6 +30,7 @@ import lvh
 from lvh.doctor import data, installation, stores
 from lvh.doctor.__main__ import main
 from lvh.search.storage import Storage
+from lvh.sources import ptbxl
 from lvh.sources.ptbxl import PtbxlSettings
 
 SMALL = ("data=synthetic", "model=svm", "features=voltage")
@@ -227,18 +228,40 @@ def with_sums(root: Path) -> Path:
     return root
 
 
-def of_ptbxl(root: str | None) -> list:
-    given = SimpleNamespace(external=None, data=PtbxlSettings("ptbxl", root, 500, "drop"))
+def of_ptbxl(root: str | None, url: str = ptbxl.ARCHIVE.url) -> list:
+    given = SimpleNamespace(external=None, data=PtbxlSettings("ptbxl", root, 500, "drop", url))
     return list(data.data(given))
 
 
 class TestData:
     def test_ptbxl_is_looked_for_by_its_table(self, tmp_path):
-        for root, told in ((str(tmp_path), "holds ptbxl_database.csv"), (None, "data.root")):
-            (found,) = of_ptbxl(root)
-            assert (found.state, found.exit_code) == ("fault", 2)
-            assert told in found.told
-            assert "LVH_PTBXL_ROOT" in found.do
+        (found,) = of_ptbxl(str(tmp_path))
+        assert (found.state, found.exit_code) == ("fault", 2)
+        assert "holds ptbxl_database.csv" in found.told
+        assert "LVH_PTBXL_ROOT" in found.do
+
+    def test_where_ptbxl_would_come_from_is_told(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        (found,) = of_ptbxl(None, "http://127.0.0.1:1/ptb-xl.zip")  # where nobody listens
+        assert (found.state, found.exit_code) == ("fault", 3)
+        assert "at most 4000 MB from http://127.0.0.1:1/ptb-xl.zip into" in found.told
+        assert "LVH_PTBXL_ROOT" in found.do
+
+    @pytest.mark.ludb
+    def test_the_store_of_ptbxl_is_hashed(self, ptbxl_root, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 0)
+        ptbxl.load(PtbxlSettings("ptbxl", str(ptbxl_root), 500, "drop"))
+        _, found = of_ptbxl(str(ptbxl_root))
+        assert (found.state, "those that were read" in found.told) == ("ok", True)
+        (signals,) = (tmp_path / "lvh/cohorts").glob("*/signals.npy")
+        seen = signals.stat()
+        with signals.open("r+b") as file:
+            file.seek(10_000_000)
+            file.write(b"x")
+        os.utime(signals, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # as a failing disk does
+        _, found = of_ptbxl(str(ptbxl_root))
+        assert (found.state, "are damaged" in found.told) == ("warning", True)
 
     @pytest.mark.ludb
     def test_the_files_of_ptbxl_are_compared_with_its_list(self, ptbxl_root):

@@ -23,7 +23,7 @@ import pytest
 
 import lvh
 from lvh.errors import EnvironmentFault, InputError
-from lvh.sources import download
+from lvh.sources import download, ptbxl
 from lvh.sources.download import Archive, fetch, verify
 
 TOP = "tiny-1.0"
@@ -162,6 +162,34 @@ def test_fetch_downloads_verifies_and_renames(site: Site, into: Path) -> None:
     assert_fetched(into)
 
 
+def test_10_too_little_disk_is_told_before_anything_is_asked_for(site: Site, into: Path) -> None:
+    with pytest.raises(EnvironmentFault, match=r"expected 1000000000\.0 GB of free disk for Tiny"):
+        fetch(site.archive(needed_bytes=10**18), into)
+    assert (site.requests, files_under(into.parent)) == (0, set())
+
+
+@pytest.mark.ludb
+def test_ptbxl_is_downloaded_once_and_is_what_lies_on_the_disk(
+    site: Site, ptbxl_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample, packed as the archive is: its list is not pinned, for none of it is known."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(ptbxl, "ARCHIVE", replace(ptbxl.ARCHIVE, needed_bytes=0))
+    listed = [line.split()[1] for line in (ptbxl_root / "SHA256SUMS.txt").read_text().splitlines()]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for path in ("SHA256SUMS.txt", *listed):
+            name = f"{ptbxl.ARCHIVE.top}/{path.removeprefix('./')}"
+            archive.writestr(name, (ptbxl_root / path).read_bytes())
+    site.serve(packed.getvalue())
+    given = ptbxl.PtbxlSettings("ptbxl", None, 500, "drop", site.url)
+    cohort = ptbxl.load(given)
+    assert len(cohort.records) == 142
+    on_disk = ptbxl.load(replace(given, root=str(ptbxl_root)))
+    assert cohort.fingerprint == on_disk.fingerprint == ptbxl.load(given).fingerprint
+    assert site.requests == 1
+
+
 def test_fetch_again_makes_no_request(site: Site, into: Path) -> None:
     site.serve(GOOD)
     fetch(site.archive(), into)
@@ -240,6 +268,16 @@ def test_fetch_refuses_bad_archive(
     assert site.url in str(caught.value)
     assert caught.value.exit_code == 2
     assert files_under(tmp_path) == {"cache"}
+
+
+def test_a_list_that_is_not_pinned_still_tells_damage(site: Site, into: Path) -> None:
+    unpinned = site.archive(sums_sha256=None)
+    site.serve(BAD_ARCHIVES["wrong content"][0])
+    with pytest.raises(InputError, match=r"data/1\.dat: expected a SHA-256"):
+        fetch(unpinned, into)
+    site.serve(GOOD)
+    fetch(unpinned, into)
+    assert_fetched(into)
 
 
 @pytest.mark.parametrize("path", ["../evil", "/etc/passwd", "a\\b", "C:x", "data/../../evil"])

@@ -1,6 +1,9 @@
 """PTB-XL: its sample against what is known of it, and what a damaged copy of its layout gives."""
 
 import csv
+import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import pytest
 from conftest import checksums, edit, write_signals
 
 from lvh.cohort import LEADS
-from lvh.errors import InputError
+from lvh.errors import EnvironmentFault, InputError
 from lvh.folds import CvSettings, splits
+from lvh.sources import ptbxl
 from lvh.sources.ptbxl import PtbxlSettings, load
+from lvh.unread import Unread
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1
@@ -233,8 +238,9 @@ def test_34_no_table_or_no_folder_is_told(root):
     (root / TABLE).unlink()
     with pytest.raises(InputError, match=r"ptbxl_database.csv: expected a file"):
         loaded(root)
-    with pytest.raises(InputError, match=r"data.root: expected the folder .*physionet.org"):
-        load(PtbxlSettings("ptbxl", None, 500, "drop"))
+    with pytest.raises(EnvironmentFault, match=r"PTB-XL 1.0.3: cannot fetch .*") as fault:
+        load(PtbxlSettings("ptbxl", None, 500, "drop", "http://127.0.0.1:1/ptb-xl.zip"))
+    assert "LVH_PTBXL_ROOT" in str(fault.value)
 
 
 def test_29_a_lead_that_is_missing_is_told(root):
@@ -248,3 +254,125 @@ def test_a_second_reading_is_from_the_cache_and_a_change_is_seen(root):
     assert loaded(root).fingerprint == first.fingerprint
     write_record(root, 1, 500, gain=999.0)
     assert loaded(root).fingerprint != first.fingerprint
+
+
+def cached(tmp_path: Path) -> list[str]:
+    found = (tmp_path / "own-cache" / "lvh" / "cohorts").iterdir()
+    return sorted(one.name for one in found if not one.name.endswith(".lock"))
+
+
+def flawed(root: Path) -> None:
+    """Give one record a flat lead, another no age, and a third a gain and a baseline of its own."""
+    digital = np.random.default_rng(0).integers(-9, 9, (5000, 12)).astype("<i2")
+    digital[:, 3] = 7
+    write_signals(header_of(root, 2), digital)
+    write_record(root, 4, 500, gain=200.0, baseline=40)
+    write_table(root, [*(row(n) for n in range(1, 6)), row(6, age="")])
+
+
+class TestMapped:
+    """Records beyond a size stay on the disk; what they are is the same."""
+
+    @pytest.fixture
+    def many(self, monkeypatch):
+        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4 - 1)
+
+    def test_the_size_of_the_signals_decides(self, root, monkeypatch, tmp_path):
+        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4)
+        assert isinstance(loaded(root).signals, np.ndarray)
+        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4 - 1)
+        assert isinstance(loaded(root).signals, Unread)
+        one, other = cached(tmp_path)
+        assert other == f"{one}.npz"
+
+    def test_a_cohort_is_the_same_flawed_records_and_all(self, root, monkeypatch):
+        flawed(root)
+        whole = loaded(root)
+        assert len(whole.records) == 4
+        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 0)
+        for cohort in (loaded(root), loaded(root)):  # made, and opened
+            assert cohort.records == whole.records
+            np.testing.assert_array_equal(cohort.signals.read(), whole.signals)
+            np.testing.assert_array_equal(cohort.signals[2], whole.signals[2])
+            for name in ("subjects", "male", "age", "label"):
+                np.testing.assert_array_equal(getattr(cohort, name), getattr(whole, name))
+            assert (cohort.name, cohort.note) == (whole.name, whole.note)
+            assert cohort.fingerprint == whole.fingerprint
+        with pytest.raises(InputError, match=r"=fail: .* 2 with one, the first 00002_hr"):
+            loaded(root, flawed="fail")
+
+    def test_38_a_change_of_the_data_is_seen(self, root, many):
+        first = loaded(root)
+        assert loaded(root).fingerprint == first.fingerprint
+        write_record(root, 1, 500, gain=999.0)
+        assert loaded(root).fingerprint != first.fingerprint
+
+    @pytest.mark.parametrize(
+        ("spoil", "told"),
+        [
+            (lambda root: edit(header_of(root, 4), " AVL", " AVX"), "00004_hr.hea: expected the l"),
+            (
+                lambda root: header_of(root, 5).with_suffix(".dat").write_bytes(b"x" * 119_999),
+                r"00005_hr.dat: expected 120000 bytes. Received: 119999",
+            ),
+            (lambda root: edit(header_of(root, 1), "500 5000", f"500 {2**40}"), "at most 4194304"),
+        ],
+        ids=["29-lead", "19-cut", "24-huge"],
+    )
+    def test_a_record_that_is_refused_leaves_nothing_behind(
+        self, root, many, tmp_path, spoil, told
+    ):
+        spoil(root)
+        with pytest.raises(InputError, match=told):
+            loaded(root)
+        assert cached(tmp_path) == []
+
+
+HELD = """
+import json, sys
+import numpy as np
+from pathlib import Path
+from lvh.backends import new_program, start
+from lvh.features.raw import RawSettings, extract
+from lvh.metrics import bootstrap_intervals
+from lvh.models.cnn import CnnSettings, build
+from lvh.sources import ptbxl
+from lvh.training import KerasLearner, Lesson, TrainSettings
+
+ptbxl.LOADED_BYTES = 0
+cohort = ptbxl.load(ptbxl.PtbxlSettings("ptbxl", sys.argv[1], 500, "drop"))
+features = extract(cohort, RawSettings("raw", cohort.leads, "none"))
+start("tensorflow", None, 2)
+model = CnnSettings("cnn", 250, 125, (4, 4), 0.5, 0.99)
+program = new_program(lambda: build(model, features.input_shape), 32, "float32")
+learner = KerasLearner(program, TrainSettings(1, 32, 1e-3, None, False, 2, None, "float32"))
+lesson = Lesson(
+    *(features.X, features.y, features.subjects, features.X[:0], features.y[:0]),
+    np.random.SeedSequence(0),
+)
+learner.fit([lesson], lambda at, epoch: None)
+(y_score,) = learner.predict([features.X])
+bootstrap_intervals(features.y, y_score, features.subjects)
+status = Path("/proc/self/status").read_text().splitlines()
+(peak,) = (int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print(json.dumps({"records": len(y_score), "mib": peak / 1024}))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_records(tmp_path):
+    """2,400 more records are 549 MiB as float32, and 275 MiB as they are kept."""
+    held = []
+    for n_records in (600, 3000):
+        root = tmp_path / str(n_records)
+        for number in range(1, n_records + 1):
+            write_record(root, number, 500)
+        write_table(root, [row(number) for number in range(1, n_records + 1)])
+        done = subprocess.run(
+            [sys.executable, "-c", HELD, str(root)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told["records"] == n_records
+        held.append(told["mib"])
+    assert held[1] - held[0] < 100

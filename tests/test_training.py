@@ -18,6 +18,7 @@ from lvh.models.dnn import build as build_dnn
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
 from lvh.training import KerasLearner, Lesson, TrainSettings, _children, check_train
+from lvh.unread import Unread
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 
@@ -108,7 +109,8 @@ def test_agrees_with_keras_fit(name):
     history = oracle.fit(X, y, batch_size=32, epochs=2, shuffle=False, verbose=0).history
     orders = np.stack([np.arange(len(y))] * 2)
     program = program_of(model)
-    (got,) = program.train(program.place([(X, y)]), [orders], 1e-3)
+    sums = program.train(program.place([(X, y)]), [orders], 1e-3)
+    (got,) = sums.sum(axis=2) / len(y)
     # the same sums in another order: float32 rounding, enlarged by two epochs of Adam
     np.testing.assert_allclose([loss for loss, _ in got], history["loss"], rtol=1e-4)
     np.testing.assert_allclose([acc for _, acc in got], history["accuracy"], rtol=1e-6)
@@ -196,7 +198,8 @@ def test_going_on_starts_where_the_lesson_before_ended():
     order = np.random.default_rng(_children(second.seed)[1])
     data = by_hand._program.place([(second.X, second.y)])
     orders = np.stack([order.permutation(60) for _ in range(3)])
-    (log,) = by_hand._program.train(data, [orders], 1e-3)
+    (sums,) = by_hand._program.train(data, [orders], 1e-3)
+    log = sums.sum(axis=1) / 60
     np.testing.assert_allclose(log[:, 0], went_on.loss, rtol=1e-6)
 
 
@@ -425,6 +428,37 @@ def test_only_trainings_with_as_many_steps_go_side_by_side():
         train_settings(),
     )
     assert learner.together([80] * 3) == (1 if BACKEND == "torch" else 2)
+
+
+@pytest.mark.parametrize("beside", [1, 2])
+def test_unread_records_teach_to_the_bit_what_those_in_memory_do(beside, monkeypatch):
+    """In parts of two batches, of which the last is cut; and side by side, where that is done."""
+    random = np.random.default_rng(0)
+    shape = (400, 2)
+    model = build_cnn(CnnSettings("cnn", 50, 10, (6, 5, 4), 0.5, 0.9), shape)
+    learner = KerasLearner(new_program(lambda: model, 32, "float32", beside), train_settings())
+    n = learner.together([75] * beside)
+    assert n == (beside if BACKEND == "jax" else 1)
+    monkeypatch.setattr("lvh.training._SENT_AT_ONCE", n * 2 * 32 * 4 * 400 * 2)
+    arrays = [random.normal(size=(75, *shape)).astype(np.float32) for _ in range(n)]
+    validation = (arrays[0][:40], random.integers(0, 2, 40))
+    lessons = [
+        lesson(X, random.integers(0, 2, 75), seed, validation) for seed, X in enumerate(arrays)
+    ]
+    of_arrays = learner.fit(lessons, lambda at, epoch: None), learner.predict(arrays)
+    unread = [
+        one._replace(X=as_unread(one.X), X_validation=as_unread(one.X_validation))
+        for one in lessons
+    ]
+    histories = learner.fit(unread, lambda at, epoch: None)
+    assert histories == of_arrays[0]
+    scores = learner.predict([as_unread(X) for X in arrays])
+    for one, other in zip(scores, of_arrays[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def as_unread(X: np.ndarray) -> Unread:
+    return Unread(np.arange(len(X)), X.shape[1:], X.dtype, lambda at: X[at])
 
 
 def test_every_epoch_of_every_training_is_reported():

@@ -78,8 +78,8 @@ class Program(Protocol):
             learning_rate: Of Adam.
 
         Returns:
-            Mean loss (with penalties) and accuracy of each, in training mode, shape
-            (n_trainings, n_epochs, 2).
+            Sum of losses (with penalties) and number of right answers of each step, in training
+            mode, shape (n_trainings, n_epochs, n_steps, 2).
         """
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:

@@ -133,7 +133,7 @@ class DenseProgram:
         return _Placed(X, y, sizes, self._masks(sizes))
 
     def train(self, data: _Placed, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs of all networks in one call; return loss and accuracy of each."""
+        """Train some epochs of all networks in one call; return the sums of each step."""
         masks = data.masks[:, :, None]
         shares = 1 / masks.sum(axis=3, keepdims=True)
         steps = self._steps_of(data.sizes, len(masks), _never_alone(orders))
@@ -141,9 +141,8 @@ class DenseProgram:
         rate = np.float32(learning_rate)
         told = self._epochs(data.X, labels, steps, masks, shares, rate).numpy()[:, :, 0]
         of_rows = _judged(told[..., :-1], labels, told[..., -1:]).reshape(-1, *data.masks.shape, 2)
-        of_steps = (of_rows * data.masks[..., None]).sum(axis=3)
-        log: Floats = of_steps.sum(axis=1) / data.sizes[:, None].astype(np.float32)
-        return log.swapaxes(0, 1)[: len(orders)]
+        of_steps: Floats = (of_rows * data.masks[..., None]).sum(axis=3)
+        return of_steps.transpose(2, 0, 1, 3)[: len(orders)]
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode, for each network of its own records."""

@@ -110,7 +110,7 @@ class JaxProgram:
         return jnp.asarray(X), jnp.asarray(y.astype(np.float32))
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs; return loss and accuracy of each."""
+        """Train some epochs; return the sums of each step."""
         import jax
 
         rate, size, functions = np.float32(learning_rate), self._batch_size, self._functions(orders)
@@ -120,10 +120,8 @@ class JaxProgram:
                 batch = functions.batch(*data, order[..., start : start + size])
                 self._state, of_batch = functions.step(self._state, *batch, rate, self._l2)
                 sums.append(of_batch)
-        of_batches = np.array(jax.device_get(sums), np.float32).reshape(len(sums), -1, 2)
-        of_epochs = of_batches.reshape(len(orders[0]), -1, len(orders), 2).sum(axis=1)
-        log: Floats = of_epochs.swapaxes(0, 1) / np.float32(orders[0].shape[1])
-        return log
+        of_batches: Floats = np.array(jax.device_get(sums), np.float32)
+        return of_batches.reshape(len(orders[0]), -1, len(orders), 2).transpose(2, 0, 1, 3)
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode."""

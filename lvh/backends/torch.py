@@ -85,7 +85,7 @@ class TorchProgram:
         return torch.tensor(X, device=device), torch.tensor(y.astype(np.float32), device=device)
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs; return loss and accuracy of each."""
+        """Train some epochs; return the sums of each step."""
         import torch
 
         (X, y), (of_epochs,) = data, orders
@@ -93,8 +93,8 @@ class TorchProgram:
         for order in torch.tensor(of_epochs, device=y.device):
             batches = order.split(self._batch_size)
             sums = [self._step(X[batch], y[batch, None], learning_rate) for batch in batches]
-            log.append(torch.stack(sums).sum(0))
-        epochs: Floats = (torch.stack(log) / len(y)).cpu().numpy()
+            log.append(torch.stack(sums))
+        epochs: Floats = torch.stack(log).cpu().numpy()
         return epochs[None]
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +10,13 @@ from lvh.doctor import Finding
 from lvh.errors import InputError, LvhError
 from lvh.sources import ludb, ptbxl, synthetic
 from lvh.sources.cache import cache_dir
-from lvh.sources.download import verify
+from lvh.sources.download import Archive, verify
 
 if TYPE_CHECKING:
     from lvh.config import RunSettings
 
 _SUMS = "SHA256SUMS.txt"
 _PATIENCE = 5  # s
-_BY_HAND = (
-    "Fetch the archive of LUDB 1.0.1 elsewhere, unpack it, and give its folder by data.root= or "
-    "LVH_LUDB_ROOT; data=synthetic needs none"
-)
 
 
 def data(settings: "RunSettings") -> Iterator[Finding]:
@@ -31,7 +28,7 @@ def data(settings: "RunSettings") -> Iterator[Finding]:
 
 def _of_source(chosen: Any) -> Iterator[Finding]:
     if isinstance(chosen, ptbxl.PtbxlSettings):
-        yield _of_ptbxl(chosen.root)
+        yield from _of_ptbxl(chosen)
     elif isinstance(chosen, synthetic.SyntheticSettings):
         yield Finding("data", "ok", f"data={chosen.name} is generated, there are no files")
     elif not isinstance(chosen, ludb.LudbSettings):
@@ -39,22 +36,52 @@ def _of_source(chosen: Any) -> Iterator[Finding]:
             "data", "ok", f"data={chosen.name}: its files are checked when a run reads them"
         )
     elif chosen.root:
-        yield _checked(Path(chosen.root).expanduser(), _BY_HAND)
+        yield _checked(Path(chosen.root).expanduser(), _by_hand(ludb.ARCHIVE))
     else:
         kept = cache_dir() / "ludb-1.0.1"
-        again = f"Remove that folder: the next run downloads it again from {chosen.url}"
-        yield _checked(kept, again) if kept.is_dir() else _download(chosen.url, kept)
+        archive = replace(ludb.ARCHIVE, url=chosen.url)
+        yield _checked(kept, _again(archive)) if kept.is_dir() else _download(archive, kept)
 
 
-def _of_ptbxl(given: str | None) -> Finding:
-    do = "Fetch PTB-XL and give its folder by data.root= or LVH_PTBXL_ROOT"
-    if given is None:
-        return Finding("data", "fault", "data.root: expected a folder", do, exit_code=2)
-    root = Path(given).expanduser()
+def _of_ptbxl(chosen: ptbxl.PtbxlSettings) -> Iterator[Finding]:
+    archive, root = replace(ptbxl.ARCHIVE, url=chosen.url), ptbxl.downloaded()
+    do = _again(archive)
+    if chosen.root:
+        root, do = Path(chosen.root).expanduser(), _by_hand(archive)
+    elif not root.is_dir():
+        yield _download(archive, root)
+        return
     if not (root / ptbxl.TABLE).is_file():
         told = f"{root}: expected the folder that holds {ptbxl.TABLE}"
-        return Finding("data", "fault", told, do, exit_code=2)
-    return _compared(root, do)
+        yield Finding("data", "fault", told, do, exit_code=2)
+        return
+    yield _compared(root, do)
+    yield from _of_store(root, chosen.fs)
+
+
+def _of_store(root: Path, fs: int) -> Iterator[Finding]:
+    """Check the signals that are kept because memory should not hold them, if there are any."""
+    try:
+        kept, whole = ptbxl.store_of(root, fs)
+    except InputError as error:
+        yield Finding("data", "fault", str(error), "See the line above", exit_code=2)
+        return
+    if whole:
+        yield Finding("data", "ok", f"{kept}: the signals kept there are those that were read")
+    elif kept.is_dir():
+        told = f"{kept}: the signals kept there are damaged"
+        yield Finding("data", "warning", told, "Remove that folder: the next run makes it again")
+
+
+def _by_hand(archive: Archive) -> str:
+    return (
+        f"Fetch the archive of {archive.title} elsewhere, unpack it, and give its folder by "
+        f"data.root= or {archive.variable}; data=synthetic needs none"
+    )
+
+
+def _again(archive: Archive) -> str:
+    return f"Remove that folder: the next run downloads it again from {archive.url}"
 
 
 def _checked(root: Path, do: str) -> Finding:
@@ -86,17 +113,17 @@ def _compared(root: Path, do: str) -> Finding:
     return Finding("data", "ok", f"{root}: {n_files} files are as {_SUMS} lists them")
 
 
-def _download(url: str, into: Path) -> Finding:
+def _download(archive: Archive, into: Path) -> Finding:
     """Say where the data will come from, and whether that can be reached."""
     import requests
 
-    size = f"at most {ludb.ARCHIVE.max_bytes // 10**6} MB"
-    told = f"the first run downloads {size} from {url} into {into}"
+    size = f"at most {archive.max_bytes // 10**6} MB"
+    told = f"the first run downloads {size} from {archive.url} into {into}"
     try:
-        answer = requests.head(url, timeout=_PATIENCE, allow_redirects=True)
+        answer = requests.head(archive.url, timeout=_PATIENCE, allow_redirects=True)
     except (requests.RequestException, ValueError):
-        return Finding("data", "fault", f"{told}, which cannot be reached", _BY_HAND)
+        return Finding("data", "fault", f"{told}, which cannot be reached", _by_hand(archive))
     if answer.ok:
         return Finding("data", "ok", told)
     told += f", where the server answers {answer.status_code}"
-    return Finding("data", "fault", told, _BY_HAND)
+    return Finding("data", "fault", told, _by_hand(archive))

@@ -17,6 +17,7 @@ from lvh.errors import InputError
 from lvh.explain import EXPLANATIONS
 from lvh.finished import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
+from lvh.unread import read
 
 if TYPE_CHECKING:
     from lvh.crossval import FoldResult
@@ -119,7 +120,9 @@ def _explained(
         models = trained_again(settings, prepared, splits, on_epoch)
         for number, (result, score) in enumerate(models, start=1):
             split, title = result.split, f"fold {number} of {len(splits)}"
-            train, scored = filled(features.fill, features.X[split.train], features.X[split.scored])
+            train, scored = map(
+                read, filled(features.fill, features.X[split.train], features.X[split.scored])
+            )
             bar.update(task, description=f"{title}: looking", completed=0, total=1)
             found.append(
                 explain(

@@ -12,6 +12,7 @@ from lvh.explain.subject import Subject, signal_of, subject_of, table_of
 from lvh.explain.waves import View, peaks_of, waves_of
 from lvh.features import FORMS
 from lvh.kept import KeptModel
+from lvh.unread import read
 
 
 def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
@@ -44,14 +45,14 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
     """
     if len(cohort.records) != 1:
         raise InputError(f"record: expected one. Received: {len(cohort.records)}")
-    model.scored(cohort)  # refuses what it cannot score
+    cohort = model.scored(cohort).cohort  # with fiducials, if the model needs them
     description = model.description
     form, settings = FORMS[description.features["name"]], description.feature_settings
     features = form.extract(cohort, settings)
     subject = subject_of(cohort, features, settings)
     found = np.full(cohort.signals.shape[1:], np.nan)
     first = np.zeros(1, dtype=np.int64)
-    X, means = _filled(features.X, description.fill)
+    X, means = _filled(read(features.X), description.fill)
 
     def score(inputs: Signals) -> Floats:
         return np.asarray(model.scores(inputs).mean(axis=1))

@@ -15,6 +15,7 @@ from lvh.explain.occlusion import Floats, Score, Signals
 from lvh.explain.waves import View, view_of
 from lvh.features import FeatureSet
 from lvh.features.amplitudes import measurements
+from lvh.unread import read
 
 Positions = npt.NDArray[np.int64]
 
@@ -72,7 +73,7 @@ def subject_of(cohort: Cohort, features: FeatureSet, settings: Any) -> Subject:
 def table_of(subject: Subject, rows: Signals, scored: Positions) -> Table:
     """Return the tabular inputs of some records, without a missing value, to be changed."""
     names, features = subject.features.names[: subject.n_tabular], subject.features
-    known = ~np.isnan(features.X[scored][:, : subject.n_tabular])
+    known = ~np.isnan(read(features.X[scored])[:, : subject.n_tabular])
     measured = None
     if subject.measured is not None and any(name in CRITERIA for name in names):
         measured = rows_of(subject.measured, subject.positions[scored])

@@ -30,9 +30,10 @@ def measurements(cohort: Cohort) -> Measurements:
     p_end = np.full((len(cohort.records), 2), np.nan)
     v1 = cohort.leads.index("v1")
     for record in range(shape[0]):
+        of_record = cohort.signals[record]
         for lead in range(shape[1]):
             symbols, samples = cohort.delineation.lead(record, lead)
-            signal = cohort.signals[record, :, lead].astype(np.float64)
+            signal = of_record[:, lead].astype(np.float64)
             waves[record, lead, :5] = _complexes(signal, symbols, samples, cohort.fs)
             waves[record, lead, 5] = _t_peak(signal, symbols, samples, cohort.fs)
             if lead == v1:

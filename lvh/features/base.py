@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lvh.cohort import Cohort
 from lvh.errors import InputError
+from lvh.unread import Inputs, Unread, read
 
 Kind = Literal["tabular", "signal", "mixed"]
 Fill = Literal["mean", "zero"]
@@ -22,7 +23,7 @@ class FeatureSet:
         kind: `tabular`, X of shape (n_records, n_inputs); `signal`, X of shape
             (n_records, n_samples, n_leads); or `mixed`, X of shape (n_records, n_inputs), where
             each row ends with a signal, sample by sample.
-        X: Inputs, float32; NaN marks a missing value outside signals.
+        X: Inputs, float32; NaN marks a missing value outside signals. Of many records unread.
         y: Labels, shape (n_records,), int64.
         names: Names of the inputs or leads along the last axis of X.
         records: Record names, in the cohort's order.
@@ -35,7 +36,7 @@ class FeatureSet:
     """
 
     kind: Kind
-    X: npt.NDArray[np.float32]
+    X: Inputs
     y: npt.NDArray[np.int64]
     names: tuple[str, ...]
     records: tuple[str, ...]
@@ -56,7 +57,7 @@ class FeatureSet:
 def feature_set(
     cohort: Cohort,
     kind: Kind,
-    X: npt.NDArray[np.float32],
+    X: Inputs,
     names: tuple[str, ...],
     *,
     fill: Fill = "zero",
@@ -79,9 +80,11 @@ def feature_set(
     kept = [i for i in range(len(cohort.records)) if i not in dropped]
     if not kept:
         raise InputError(f"{cohort.name}: expected usable records. Received: none")
+    if len(kept) < len(X):
+        X = X[np.array(kept)]
     return FeatureSet(
         kind=kind,
-        X=np.ascontiguousarray(X if len(kept) == len(X) else X[kept]),
+        X=X if isinstance(X, Unread) else np.ascontiguousarray(X),
         y=cohort.label[kept],
         names=names,
         records=tuple(cohort.records[i] for i in kept),
@@ -92,9 +95,7 @@ def feature_set(
     )
 
 
-def filled(
-    fill: Fill, train: npt.NDArray[np.float32], *others: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float32], ...]:
+def filled(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
     """Replace missing values, by what the training records alone know.
 
     Args:
@@ -104,9 +105,12 @@ def filled(
         *others: Inputs of records that must not influence the filling.
 
     Returns:
-        `train` and `others` without NaN; the same arrays where nothing is missing.
+        `train` and `others` without NaN; the same arrays where nothing is missing, as in signals,
+        which alone may be unread.
     """
-    parts = (train, *others)
+    if isinstance(train, Unread):
+        return (train, *others)
+    parts = (train, *(read(one) for one in others))
     if not any(np.isnan(part).any() for part in parts):
         return parts
     known = ~np.isnan(train)

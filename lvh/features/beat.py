@@ -101,7 +101,7 @@ def _complete_beats(
     Returns:
         In mV, shape (n_beats, n_samples).
     """
-    signal = cohort.signals[record, :, lead]
+    signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
     at = starts(symbols, _QRS)
     onsets, peaks = samples[at], samples[at + 1]

@@ -13,6 +13,7 @@ from lvh.features.delineated import Malformed
 from lvh.features.leads import Leads
 from lvh.features.scaling import Scaling
 from lvh.features.voltage import VoltageSettings
+from lvh.unread import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def extract(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
     return replace(
         beats,
         kind="mixed",
-        X=np.concatenate([measured.X[own], beats.X.reshape(n_records, -1)], axis=1),
+        X=np.concatenate([read(measured.X)[own], read(beats.X).reshape(n_records, -1)], axis=1),
         names=(
             *measured.names,
             *(f"{lead}_{sample}" for sample in range(n_samples) for lead in beats.names),

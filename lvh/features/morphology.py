@@ -97,9 +97,10 @@ def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
     st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
     times = np.full((*shape, len(_TIMES)), np.nan)
     for record in range(shape[0]):
+        of_record = cohort.signals[record]
         for lead in range(shape[1]):
             symbols, samples = cohort.delineation.lead(record, lead)
-            signal = cohort.signals[record, :, lead].astype(np.float64)
+            signal = of_record[:, lead].astype(np.float64)
             st[record, lead] = _st(signal, symbols, samples, cohort.fs)
             times[record, lead] = _times(symbols, samples, cohort.fs)
             areas[record, lead] = [

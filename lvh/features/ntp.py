@@ -10,6 +10,7 @@ from lvh.cohort import Cohort
 from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.delineated import Malformed, starts, unusable
 from lvh.features.scaling import Scaling, scaled
+from lvh.unread import Inputs
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"
@@ -73,7 +74,7 @@ def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.equal(decade[:, None], _DECADES).astype(np.float64)
 
 
-def fiducial_means(cohort: Cohort, signals: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
     """Average signals at the fiducials of each lead's complete beats.
 
     A beat is an unbroken run `(N)(t)(p)`. A lead that has none, for it has no p waves, is
@@ -88,13 +89,14 @@ def fiducial_means(cohort: Cohort, signals: npt.NDArray[np.float32]) -> npt.NDAr
     """
     means = np.full((len(cohort.records), len(cohort.leads), len(FIDUCIALS)), np.nan)
     for record in range(len(cohort.records)):
+        of_record = signals[record]
         for lead in range(len(cohort.leads)):
             symbols, samples = cohort.delineation.lead(record, lead)
             for pattern in (_BEAT, _BEAT_WITHOUT_P):
                 found = starts(symbols, pattern)
                 if found.size:
                     beats = samples[found[:, None] + np.arange(len(pattern))]
-                    values = signals[record, beats, lead]
+                    values = of_record[beats, lead]
                     means[record, lead, : len(pattern)] = values.mean(axis=0, dtype=np.float64)
                     break
     return means

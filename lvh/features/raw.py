@@ -7,6 +7,7 @@ from lvh.cohort import Cohort
 from lvh.features.base import FeatureSet, feature_set
 from lvh.features.leads import Leads, positions
 from lvh.features.scaling import Scaling, scaled
+from lvh.unread import Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,12 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
         InputError: An unknown or repeated lead, or a flat one under min-max scaling.
     """
     leads = positions(cohort, settings.leads)
-    signals = cohort.signals[:, :, list(leads.values())]
+    at = list(leads.values())
+    signals = cohort.signals
+    if isinstance(signals, Unread):
+        n_samples = signals.shape[1]
+        signals = signals.changed(lambda values, _: values[:, :, at], (n_samples, len(at)))
+    else:
+        signals = signals[:, :, at]
     X = scaled(signals, settings.scaling, cohort.records)
     return feature_set(cohort, "signal", X, tuple(leads))

@@ -1,22 +1,23 @@
 """Scaling of waveforms, each record and lead on its own."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import InputError
+from lvh.unread import Inputs, Positions, Unread
 
+Floats = npt.NDArray[np.float32]
 Scaling = Literal["minmax", "none"]
 
 
-def scaled(
-    signals: npt.NDArray[np.float32], scaling: Scaling, records: tuple[str, ...]
-) -> npt.NDArray[np.float32]:
+def scaled(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
 
     Args:
-        signals: In mV.
+        signals: In mV; unread ones are scaled when they are read.
         scaling: `minmax` maps each record's each lead to [0, 1], as the report does, and
             loses its amplitude; `none` keeps mV and removes the baseline (the median).
         records: Names, for the message.
@@ -24,6 +25,16 @@ def scaled(
     Raises:
         InputError: A lead is flat and so has no range.
     """
+    if not isinstance(signals, Unread):
+        return _scaled(signals, scaling, records)
+
+    def change(values: Floats, at: Positions) -> Floats:
+        return _scaled(values, scaling, [records[i] for i in at])
+
+    return signals.changed(change)
+
+
+def _scaled(signals: Floats, scaling: Scaling, records: Sequence[str]) -> Floats:
     if scaling == "none":
         return signals - np.median(signals, axis=1, keepdims=True)
     low = signals.min(axis=1, keepdims=True)

@@ -19,6 +19,7 @@ from lvh.kept.classifiers import MAX_BYTES, loaded
 from lvh.kept.description import MOST_SAMPLES, Description, parsed
 from lvh.kept.members import Scores, dumped, networks, of_classifiers, suffix
 from lvh.models import MODELS, Estimator
+from lvh.unread import read
 
 DESCRIPTION = "model.json"
 CARD = "README.md"
@@ -86,7 +87,7 @@ class KeptModel:
             )
         if features.names != self.description.names:
             raise InputError(f"{cohort.name}: expected the inputs that the model has learned from")
-        X = features.X
+        X = read(features.X)
         fill = self.description.fill
         if fill:
             values = np.zeros(X.shape[1], np.float32)
@@ -123,10 +124,11 @@ def check(description: Description, cohort: Cohort) -> None:
             f"{cohort.name}: expected the leads {' '.join(description.leads)}. "
             f"Received: {' '.join(cohort.leads)}"
         )
-    if not np.isfinite(cohort.signals).all():
+    signals = read(cohort.signals)
+    if not np.isfinite(signals).all():
         raise InputError(f"{cohort.name}: expected finite samples. Received: some that are not")
     low, high = _PLAUSIBLE_MV
-    for record, spans in zip(cohort.records, np.ptp(cohort.signals, axis=1), strict=True):
+    for record, spans in zip(cohort.records, np.ptp(signals, axis=1), strict=True):
         for lead, span in zip(cohort.leads, spans.tolist(), strict=True):
             if not low <= span <= high:
                 raise InputError(
@@ -155,7 +157,7 @@ def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
     if len(waves.samples) and waves.origin in (description.delineation, "found"):
         return cohort
     try:
-        found = delineated(cohort.signals, cohort.fs)
+        found = delineated(read(cohort.signals), cohort.fs)
     except InputError as error:
         raise InputError(f"{cohort.name}: {error}") from None
     if not len(found.samples):

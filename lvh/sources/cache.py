@@ -1,14 +1,16 @@
-"""A parsed cohort kept as one NumPy archive, so that a second run need not parse again."""
+"""What is kept in the user's cache: a parsed cohort, so that a second run need not parse again."""
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
+from filelock import FileLock, Timeout
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import written_whole
@@ -38,6 +40,21 @@ def seen_in(folder: Path) -> list[tuple[str, int, int]]:
             )
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def exclusive(folder: Path, waiting: str) -> Iterator[None]:
+    """Hold the lock of a folder that is to be made, beside it; say if another process has it."""
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.info("%s", waiting)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cached_arrays(

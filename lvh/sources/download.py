@@ -7,15 +7,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock, Timeout
-
 from lvh.errors import EnvironmentFault, InputError
+from lvh.sources.cache import exclusive
 from lvh.sources.unpacking import path_fault, unpack
 
 _SUMS = "SHA256SUMS.txt"
@@ -33,15 +30,22 @@ class Archive:
         title: Name for messages, such as "LUDB 1.0.1".
         url: Address of the zip.
         top: The one folder at the top of the archive.
-        sums_sha256: SHA-256 of its SHA256SUMS.txt, pinned.
+        sums_sha256: SHA-256 of its SHA256SUMS.txt, pinned; None where it is not known: that list
+            then tells what was damaged or left out on the way, not what somebody has replaced.
         max_bytes: A download, or unpacked content, beyond this is refused.
+        variable: Environment variable that names its folder, where it lies on the disk already.
+        told: What a person should know before the download, or empty.
+        needed_bytes: Disk that it takes while it is unpacked; 0 where that is no matter.
     """
 
     title: str
     url: str
     top: str
-    sums_sha256: str
+    sums_sha256: str | None
     max_bytes: int
+    variable: str = "LVH_LUDB_ROOT"
+    told: str = ""
+    needed_bytes: int = 0
 
 
 def fetch(archive: Archive, into: Path) -> Path:
@@ -60,7 +64,8 @@ def fetch(archive: Archive, into: Path) -> Path:
         raise _bad(into, "a folder or nothing yet", "a file")
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive(into, archive.title):
+        waiting = f"{archive.title}: waiting for another process that is fetching it"
+        with exclusive(into, waiting):
             if not into.is_dir():
                 _make(archive, into)
     except OSError as error:
@@ -71,7 +76,7 @@ def fetch(archive: Archive, into: Path) -> Path:
     return into
 
 
-def verify(root: Path, sums_sha256: str) -> None:
+def verify(root: Path, sums_sha256: str | None) -> None:
     """Check SHA256SUMS.txt against the pin and every file it lists.
 
     Raises:
@@ -87,20 +92,6 @@ def verify(root: Path, sums_sha256: str) -> None:
         ) from error
 
 
-@contextmanager
-def _exclusive(into: Path, title: str) -> Iterator[None]:
-    lock = FileLock(into.parent / f".{into.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.info("%s: waiting for another process that is fetching it", title)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _make(archive: Archive, into: Path) -> None:
     """Download, unpack and verify beside `into`, then rename; the caller holds the lock."""
     prefix = f".{into.name}.partial-"
@@ -111,7 +102,8 @@ def _make(archive: Archive, into: Path) -> None:
         prefix=prefix, dir=into.parent, ignore_cleanup_errors=True
     ) as folder:
         packed, unpacked = Path(folder, "archive.zip"), Path(folder, "unpacked")
-        _log.info("%s: downloading %s", archive.title, archive.url)
+        _check_room(archive, into.parent)
+        _log.info("%s: downloading %s%s", archive.title, archive.url, archive.told)
         _download(archive, packed)
         members = unpack(
             packed, unpacked, top=archive.top, max_bytes=archive.max_bytes, shown=archive.url
@@ -123,6 +115,17 @@ def _make(archive: Archive, into: Path) -> None:
         if unlisted:
             raise _bad(archive.url, f"only files that {_SUMS} lists", unlisted[0])
         os.replace(root, into)
+
+
+def _check_room(archive: Archive, folder: Path) -> None:
+    """Tell before a long download, not after it, that there is no room."""
+    free = shutil.disk_usage(folder).free
+    if free < archive.needed_bytes:
+        raise EnvironmentFault(
+            f"{folder}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk for "
+            f"{archive.title} and its archive. Received: {free / 1e9:.1f} GB. XDG_CACHE_HOME names "
+            "the folder of another disk"
+        )
 
 
 class _Capped:
@@ -161,8 +164,8 @@ def _download(archive: Archive, to: Path) -> None:
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise EnvironmentFault(
             f"{archive.title}: cannot fetch {archive.url} ({_reason(error)}).\n"
-            "By hand: download and unpack it, then give its folder by data.root=FOLDER or, "
-            "for LUDB, by the environment variable LVH_LUDB_ROOT.\n"
+            "By hand: download and unpack it, then give its folder by data.root=FOLDER or "
+            f"by the environment variable {archive.variable}.\n"
             "Without any download: data=synthetic."
         ) from error
     finally:
@@ -183,7 +186,7 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(text).split())[:120]
 
 
-def _verify(root: Path, sums_sha256: str, shown: str) -> set[str]:
+def _verify(root: Path, sums_sha256: str | None, shown: str) -> set[str]:
     """Check everything under `root`, called `shown` in messages; return the paths listed."""
     real = root.resolve()
     _expect(real, _SUMS, sums_sha256, shown)
@@ -199,13 +202,15 @@ def _verify(root: Path, sums_sha256: str, shown: str) -> set[str]:
     return listed
 
 
-def _expect(root: Path, path: str, sha256: str, shown: str) -> None:
-    """Check that one file is there, inside `root`, with this SHA-256."""
+def _expect(root: Path, path: str, sha256: str | None, shown: str) -> None:
+    """Check that one file is there, inside `root`, with this SHA-256 or, if None, with any."""
     file = root / path
     if not file.is_file():
         raise _bad(f"{shown}: {path}", "a file", "none")
     if not file.resolve().is_relative_to(root):
         raise _bad(f"{shown}: {path}", "a file inside the folder", "a link")
+    if sha256 is None:
+        return
     with open(file, "rb") as data:
         found = hashlib.file_digest(data, "sha256").hexdigest()
     if found != sha256.lower():

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import repeat
 from multiprocessing import get_context
 
 from rich.console import Console
@@ -17,8 +18,10 @@ from lvh.delineation import Lead, joined, leads_of, library, version
 from lvh.errors import EnvironmentFault
 from lvh.processes import follow
 from lvh.sources.cache import Arrays, cache_dir, cached_arrays
+from lvh.unread import read
 
 _CONTENT = ("symbols", "samples", "offsets")
+_BLOCK = 64  # records that wait for a process at once
 _ALONE = 8  # records that are done before another process would have begun
 
 
@@ -66,12 +69,18 @@ def _each(cohort: Cohort) -> Iterator[Iterator[list[Lead]]]:
     """Give the leads of each record, in order."""
     n, n_processes = len(cohort.records), len(os.sched_getaffinity(0))
     if n < _ALONE or n_processes < 2:
-        yield (leads_of(one, cohort.fs) for one in cohort.signals)
+        yield (leads_of(cohort.signals[at], cohort.fs) for at in range(n))
         return
     # spawned: a fork after TensorFlow has begun may never end
     pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _begin, (os.getpid(),))
     try:
-        yield pool.map(leads_of, cohort.signals, [cohort.fs] * n)
+        yield (
+            leads
+            for start in range(0, n, _BLOCK)
+            for leads in pool.map(
+                *(leads_of, read(cohort.signals[start : start + _BLOCK]), repeat(cohort.fs))
+            )
+        )
     except BrokenProcessPool:
         raise EnvironmentFault(
             f"{cohort.name}: a process that was finding fiducials was killed, for memory perhaps"

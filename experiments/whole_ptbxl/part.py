@@ -1,0 +1,54 @@
+"""One part of what a run does, timed alone; prints seconds and how many records.
+
+python experiments/whole_ptbxl/part.py ROOT build|open|read|'read cold'|train|score
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from lvh.backends import new_program, start
+from lvh.features.raw import RawSettings, extract
+from lvh.models.cnn import CnnSettings, build
+from lvh.sources import ptbxl
+from lvh.training import KerasLearner, Lesson, TrainSettings
+from lvh.unread import made_ahead
+
+BATCH = 32
+
+
+def main(root: str, part: str) -> None:
+    """Do it."""
+    started = time.perf_counter()
+    cohort = ptbxl.load(ptbxl.PtbxlSettings("ptbxl", root, 500, "drop"))
+    features = extract(cohort, RawSettings("raw", cohort.leads, "minmax"))
+    n = len(features.y)
+    if part in ("train", "score"):
+        start("tensorflow", None, 2)
+        model = CnnSettings("cnn", 250, 125, (16, 16, 16), 0.5, 0.99)
+        program = new_program(lambda: build(model, features.input_shape), BATCH, "float32")
+        settings = TrainSettings(1, BATCH, 1e-3, None, False, 2, None, "float32")
+        learner = KerasLearner(program, settings)
+        nothing = features.X[:0], features.y[:0]
+        every = (features.X, features.y, features.subjects)
+        few = tuple(one[:BATCH] for one in every)  # traces the graphs
+        for lesson in (few, every) if part == "train" else (few,):
+            started = time.perf_counter()
+            learner.fit(
+                [Lesson(*lesson, *nothing, np.random.SeedSequence(0))], lambda at, epoch: None
+            )
+        if part == "score":
+            started = time.perf_counter()
+            learner.predict([features.X])
+    elif part.startswith("read"):
+        started = time.perf_counter()
+        order = np.random.default_rng(0).permutation(n)
+        batches = [order[at : at + BATCH] for at in range(0, n, BATCH)]
+        for _ in made_ahead(batches, lambda at: features.X[at].read()):
+            pass
+    print(time.perf_counter() - started, n)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
