@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from lvh.tracking.mlflow_run import MlflowRun
 
-Level = Literal["sweep", "configuration", "fold"]
+Level = Literal["sweep", "configuration", "fold", "data"]
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
 _SQLITE = "sqlite:///"

@@ -55,6 +55,7 @@ class MlflowRun:
         """Open the store, find or make the experiment, and create the run or take it up again."""
         self.uri = opening.uri
         self._name = opening.name
+        self._context = "exploration" if opening.level == "data" else "cross-validation"
         # a level of its own, so that no filter for configurations or folds finds what leaks
         self._leakage = opening.tags.get("leakage", "")
         # several processes that make one schema at once break it
@@ -92,7 +93,7 @@ class MlflowRun:
         profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
         # eight digits are what the UI has room for; the whole digest is in the profile
         dataset = Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
-        tags = [InputTag("mlflow.data.context", "cross-validation")]
+        tags = [InputTag("mlflow.data.context", self._context)]
         inputs = [DatasetInput(dataset, tags)]
         try:
             self._client.log_inputs(self._run_id, datasets=inputs)
