@@ -58,13 +58,18 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
         InputError: Names the field, what was expected and what was received.
     """
     from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
 
     from lvh.config import conf_dir, plain, quoted, settings_from
     from lvh.hydra_errors import explained
 
     try:
+        given = quoted(arguments)
+        for one in OverridesParser.create().parse_overrides(given):
+            if one.is_sweep_override():
+                raise InputError(f"{one.input_line}: expected one value: a page shows one source")
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = compose("config", quoted(arguments), return_hydra_config=True)
+            config = compose("config", given, return_hydra_config=True)
             folder = Path(str(config.hydra.run.dir))
             settings = settings_from(plain(config))
     except Exception as error:
@@ -82,24 +87,25 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.explore.page import write
     from lvh.explore.section import Known
     from lvh.sources import SOURCES
-    from lvh.tracking import tracked_run
+    from lvh.tracking import resolved_uri, tracked_run
 
-    source = SOURCES[settings.data.name]
+    source, tracking = SOURCES[settings.data.name], settings.tracking
     _check_folder(folder)
     cohort: Cohort = source.load(settings.data)
     say(f"{cohort.name}: {len(cohort.records)} records, prevalence {cohort.prevalence:.3f}")
+    if tracking.name == "mlflow":
+        say(f"tracked in {resolved_uri(tracking)}, experiment {tracking.experiment}")
     if cohort.note:
         say(cohort.note, style="yellow")
-    name = f"explore {cohort.name}"
     params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
     tags = {"note": cohort.note, "mlflow.source.name": "lvh.explore"}
-    with tracked_run(settings.tracking, "data", name, params, tags) as tracked:
+    with tracked_run(tracking, "data", f"explore {cohort.name}", params, tags) as tracked:
         tracked.log_data(cohort, len(cohort.records))
         known = Known(cohort, source.about, _measured(cohort), settings.cv)
         page = write(known, folder, lambda title: say(f"drawn: {title}"))
-        tracked.check()
         tracked.log_folder(folder)
-    say(f"page: {page}")
+        tracked.set_tag("mlflow.note.content", f"The data, before any model: {page.name} below.")
+        say(f"page: {page}")  # seen even if the store fails now
 
 
 def _measured(cohort: "Cohort") -> "Survey":
@@ -119,14 +125,20 @@ def _measured(cohort: "Cohort") -> "Survey":
 
 
 def _check_folder(folder: Path) -> None:
-    """Tell before the work that the page cannot be written.
+    """Tell before the work that the page cannot be written, or would stand among other files.
 
     Raises:
+        InputError: The folder has files that are of no page; all of it would be tracked.
         EnvironmentFault: The folder cannot be written.
     """
     from lvh.errors import EnvironmentFault
+    from lvh.explore.page import PAGE
     from lvh.files import made_in, write_fault
 
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
+        raise InputError(
+            f"hydra.run.dir: expected a new folder, or that of an earlier page. Received: {folder}"
+        )
     fault = write_fault(made_in(folder.absolute()))
     if fault:
         raise EnvironmentFault(f"cannot write {folder}: {fault}")

@@ -1,7 +1,7 @@
 """Pictures of the signals themselves."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Labels = npt.NDArray[np.int64]
 
 _MOST_LINES = 400  # in a panel; of more records some share a line
+_LEAD: dict[str, Any] = {
+    **{"fontsize": 9, "fontweight": "bold", "va": "top", "zorder": 6},
+    "bbox": {"facecolor": "w", "edgecolor": "none", "pad": 1.0, "alpha": 0.8},
+}
 WAVE_COLOURS = {"p": "#4c9a5b", "N": "#1f4e79", "t": "#b5651d"}
 WAVE_NAMES = {"p": "P", "N": "QRS", "t": "T"}
 
@@ -29,18 +33,21 @@ def ranges(facts: SignalFacts, leads: Sequence[str], label: Labels) -> "Figure":
     from matplotlib.lines import Line2D
 
     figure, axes = panels("Minimum, mean and maximum of each record, mV", 4, 3, 1.25)
-    order = np.argsort(label == 1, kind="stable")
-    groups = np.array_split(order, min(len(order), _MOST_LINES))
-    first = np.array([one[0] for one in groups])
-    colours = np.where(label[first] == 1, *(COLOURS[one] for one in LABELS))
-    x = np.cumsum([0, *(len(one) for one in groups[:-1])]).tolist()
+    step = -(-len(label) // _MOST_LINES)
+    groups, x, colours = [], [], []
+    for value, name in zip((0, 1), reversed(LABELS), strict=True):
+        own = np.flatnonzero(label == value)
+        for start in range(0, len(own), step):
+            x.append(start + value * int(np.count_nonzero(label == 0)))
+            groups.append(own[start : start + step])
+            colours.append(COLOURS[name])
     for at, (ax, lead) in enumerate(zip(axes, leads, strict=True)):
         low = [facts.low[one, at].min() for one in groups]
         high = [facts.high[one, at].max() for one in groups]
-        ax.vlines(x, low, high, colors=colours.tolist(), linewidth=0.7)
+        ax.vlines(x, low, high, colors=colours, linewidth=0.7)
         ax.plot(x, [facts.mean[one, at].mean() for one in groups], ".", color="k", markersize=1.6)
-        ax.set(xlim=(-len(order) / 60, len(order) * 61 / 60), xticks=[0, len(order) - 1])
-        ax.set_xticklabels(["1", str(len(order))])
+        ax.set(xlim=(-len(label) / 60, len(label) * 61 / 60), xticks=[0, len(label) - 1])
+        ax.set_xticklabels(["1", str(len(label))])
         named(ax, lead)
     label_key(figure, mean=Line2D([], [], marker=".", color="k", linestyle="", markersize=4))
     return figure
@@ -59,7 +66,7 @@ def example(one: Example) -> "Figure":
         ax.margins(y=0.12)
         if at < len(one.leads) - 2:
             ax.set_xticklabels([])
-        ax.text(0.008, 0.96, lead, transform=ax.transAxes, fontsize=9, fontweight="bold", va="top")
+        ax.text(0.01, 0.96, lead, transform=ax.transAxes, **_LEAD)
     for ax in axes[-2:]:
         ax.set_xlabel("s", fontsize=8)
     _wave_key(figure, one)

@@ -2,12 +2,14 @@
 
 from functools import partial
 
+import numpy as np
+
 from lvh.explore import draw_signals, waves
 from lvh.explore.examples import SECONDS, Example
 from lvh.explore.examples import examples as chosen_examples
 from lvh.explore.recording import GivenAway, given_away
 from lvh.explore.section import Known, Picture, Section, counted, names_of
-from lvh.explore.signals import CLIPPED, SLOW
+from lvh.explore.signals import CLIPPED, SLOW, UNFIT
 from lvh.explore.table import Table, by_lead, of_records, table_of
 
 
@@ -76,12 +78,12 @@ def quality(known: Known) -> Section:
     """Say what is flat, clipped, noisy or inconsistent."""
     cohort, facts = known.cohort, known.found.signals
     ranked = given_away(cohort, facts)
-    told = " and ".join(
-        f"by the median {one.measure} of its leads alone a record is ranked at ROC AUC "
-        f"{one.roc_auc:.3f} ({one.low:.3f} to {one.high:.3f})"
+    told = ", ".join(
+        f"{one.measure} at ROC AUC {one.roc_auc:.3f} ({one.low:.3f} to {one.high:.3f})"
         for one in ranked
     )
-    largest = [f"{1000 * one.max():.3g}" for one in (facts.einthoven, facts.goldberger)]
+    unfit = names_of(cohort, np.column_stack([facts.einthoven, facts.goldberger]) > UNFIT)
+    largest = [f"{1000 * one.max():.1f}" for one in (facts.einthoven, facts.goldberger)]
     measures = {"noise": facts.noise * 1000, "wander": facts.wander * 1000}
     spreads = waves.spreads(cohort, measures)
     flat = names_of(cohort, facts.flat)
@@ -101,11 +103,13 @@ def quality(known: Known) -> Section:
             f"value for {CLIPPED * 1000:g} ms or longer, as if clipped: {counted(clipped)}.",
             "Noise is what white noise would have to be to give the median second difference of "
             "neighbouring samples (what hums or is filtered counts too little); wander is the "
-            f"root mean square of what is slower than {SLOW:g} Hz. A difference between the labels "
-            "here would be one of recording, which a network can learn as well as hypertrophy: "
-            f"{told}. (.5 is no skill; below it records with LVH have less. Age may be behind it.)",
+            f"root mean square of what is slower than {SLOW:g} Hz.",
+            "A difference between the labels here is one of recording, which a network can learn "
+            "as well as hypertrophy. Ranked by the median of its leads alone, LVH is found by "
+            f"{told}; .5 is no skill, below it records with LVH have less. Age may be behind it.",
             "i + iii - ii and avr + (i + ii) / 2 are 0 where all limb leads share a unit; here "
-            f"they are {' and '.join(largest)} µV at most.",
+            f"they are {' and '.join(largest)} µV at most; above {1000 * UNFIT:g} µV in "
+            f"{counted(unfit)}.",
         ),
         (
             Picture(

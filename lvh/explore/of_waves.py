@@ -72,7 +72,7 @@ def criteria(known: Known, beats: Beats) -> Section:
     sex, label = people.sex_of(cohort), people.label_of(cohort)
     scores = table_of("criteria", waves.CriterionScore, waves.criteria_worth(cohort, beats))
     columns = {"male": cohort.male, "lvh": cohort.label, **values}
-    formulas = "; ".join(f"{name}: {one.formula} ({one.source})" for name, one in CRITERIA.items())
+    formulas = (f"{name}: {one.formula} ({one.source})" for name, one in CRITERIA.items())
     return Section(
         "criteria",
         TITLES["criteria"],
@@ -82,7 +82,6 @@ def criteria(known: Known, beats: Beats) -> Section:
             "intervals, are of thresholds that no record here has chosen; a record without the "
             "waves that a criterion needs counts as negative. The thresholds were made for other "
             "populations, most of them against hearts that were weighed or imaged.",
-            formulas + ".",
         ),
         (
             Picture(
@@ -92,6 +91,7 @@ def criteria(known: Known, beats: Beats) -> Section:
             ),
         ),
         (scores, of_records("criteria_values", cohort.records, columns)),
+        tuple(formula.replace("`", "") for formula in formulas),
     )
 
 

@@ -41,6 +41,7 @@ class Section:
         words: Paragraphs.
         pictures: In the order of reading.
         tables: What the pictures draw, and more.
+        points: A list below the paragraphs.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Section:
     words: tuple[str, ...]
     pictures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
+    points: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Known:
 
 def percent(share: float) -> str:
     """Return a share in words."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def names_of(cohort: Cohort, leads: npt.NDArray[np.bool_]) -> list[str]:

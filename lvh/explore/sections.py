@@ -32,7 +32,7 @@ def head(known: Known) -> Table:
         ("subjects", str(len(np.unique(cohort.subjects)))),
         (
             "records a subject",
-            "; ".join(f"{one} in {n} subjects" for one, n in per_subject.items()),
+            ", ".join(f"{one} ({n} subjects)" for one, n in per_subject.items()),
         ),
         ("with LVH", f"{int(cohort.label.sum())} ({percent(cohort.prevalence)})"),
         ("sampling frequency", f"{cohort.fs:g} Hz"),

@@ -15,6 +15,8 @@ SLOW = 0.5
 2007)."""
 CLIPPED = 0.04
 """s; a lead that stays so long, without a break, at its highest or lowest value is clipped."""
+UNFIT = 0.1
+"""mV; limb leads that fit one another differ by their rounding, and by noise of their own."""
 _NORMAL = 0.6744897501960817  # median of the absolute value of a standard normal number
 
 
