@@ -39,7 +39,6 @@ def main(arguments: list[str] | None = None) -> int:
     if {"--help", "-h"} & set(given):
         print(_HELP, end="")
         return 0
-    signal.signal(signal.SIGTERM, _terminated)
     try:
         _explore(*_settings(given))
     except KeyboardInterrupt:
@@ -149,4 +148,5 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main())
