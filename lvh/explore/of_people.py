@@ -68,8 +68,8 @@ def alone(known: Known) -> Section:
         rows = people.age_and_sex_alone(known.cohort, known.cv)
     except InputError as error:
         return Section(key, title, (f"Left out: {error}",))
-    best = next(row for row in rows if (row.baseline, row.score) == ("age + sex", "ap"))
-    none = next(row for row in rows if (row.baseline, row.score) == ("no skill", "ap"))
+    found = {(row.baseline, row.score): row for row in rows}
+    accuracy, ap = found["age + sex", "accuracy"], found["age + sex", "ap"]
     scheme = f"cv.scheme={known.cv.scheme}"
     if known.cv.scheme != "holdout":
         scheme += f", {known.cv.folds} folds"
@@ -80,8 +80,9 @@ def alone(known: Known) -> Section:
         title,
         (
             "A logistic regression on age and sex, which sees no ECG, by the project's own folds "
-            f"({scheme}) on all records, out of fold and pooled: ap {best.pooled:.3f}, 95 % "
-            f"interval {best.low:.3f} to {best.high:.3f}; no skill has {none.pooled:.3f}. "
+            f"({scheme}) on all records: accuracy {accuracy.mean:.3f} and ap {ap.mean:.3f} as "
+            f"means over folds; pooled, as drawn, ap {ap.pooled:.3f}, 95 % interval {ap.low:.3f} "
+            f"to {ap.high:.3f}, where no skill has {found['no skill', 'ap'].pooled:.3f}. "
             "A model of the ECG that does not beat it has learned little from the ECG.",
             "Bootstrap intervals over subjects; they do not contain what other folds would change. "
             "A feature form that cannot use every record scores its baselines on those it can.",

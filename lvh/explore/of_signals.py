@@ -104,9 +104,10 @@ def quality(known: Known) -> Section:
             "Noise is what white noise would have to be to give the median second difference of "
             "neighbouring samples (what hums or is filtered counts too little); wander is the "
             f"root mean square of what is slower than {SLOW:g} Hz.",
-            "A difference between the labels here is one of recording, which a network can learn "
-            "as well as hypertrophy. Ranked by the median of its leads alone, LVH is found by "
-            f"{told}; .5 is no skill, below it records with LVH have less. Age may be behind it.",
+            "A difference between the labels here comes from the recording rather than the heart, "
+            "and a network can learn it as well as hypertrophy. The median over its leads alone "
+            f"ranks a record by {told}; .5 is no skill, below it LVH has less. Age may be behind "
+            "it.",
             "i + iii - ii and avr + (i + ii) / 2 are 0 where all limb leads share a unit; here "
             f"they are {' and '.join(largest)} µV at most; above {1000 * UNFIT:g} µV in "
             f"{counted(unfit)}.",

@@ -31,8 +31,8 @@ def head(known: Known) -> Table:
         ("records", str(n_records)),
         ("subjects", str(len(np.unique(cohort.subjects)))),
         (
-            "records a subject",
-            ", ".join(f"{one} ({n} subjects)" for one, n in per_subject.items()),
+            "subjects with",
+            ", ".join(f"{one} record{'s' * (one > 1)}: {n}" for one, n in per_subject.items()),
         ),
         ("with LVH", f"{int(cohort.label.sum())} ({percent(cohort.prevalence)})"),
         ("sampling frequency", f"{cohort.fs:g} Hz"),

@@ -147,7 +147,8 @@ def _criteria_worth(cohort: Cohort, beats: Beats) -> Iterator[CriterionScore]:
     sex, has_label = sex_of(cohort), cohort.label == 1
     for name, values in criteria_values(beats).items():
         criterion = CRITERIA[name]
-        positive = criterion.positive(values, cohort.male)
+        # in the type of the inputs, so that a value at the threshold is what it is for a model
+        positive = criterion.positive(values.astype(np.float32), cohort.male)
         sign = "at least" if criterion.reached else "above"
         of_sex = dict(zip(SEXES, (criterion.men, criterion.women), strict=True))
         for group in ("all", *SEXES):

@@ -2,7 +2,7 @@
 
 A sweep is a run, its configurations are runs below it, their folds below those. Each
 configuration carries all its parameters and mean scores itself, since the UI's filters and
-plots see a run alone.
+plots see a run alone. A look at the data is a run beside them, on a level of its own.
 """
 
 import json
