@@ -80,7 +80,7 @@ def wilson_interval(positives: float, n: int, *, level: float = 0.95) -> Interva
     Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
 
     Args:
-        positives: Of them.
+        positives: Of them; a part of one where it is a share that was averaged.
         n: How many were counted, at least 1.
         level: Coverage.
     """
