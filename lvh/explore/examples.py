@@ -67,7 +67,7 @@ def _example(cohort: Cohort, at: int) -> Example:
     n_samples = cohort.signals.shape[1]
     length = min(n_samples, round(SECONDS * cohort.fs))
     start = (n_samples - length) // 2
-    signals = np.asarray(cohort.signals[at : at + 1])[0, start : start + length]
+    signals = np.array(cohort.signals[at][start : start + length])
     fiducials = []
     for lead in range(len(cohort.leads)):
         symbols, samples = cohort.delineation.lead(at, lead)

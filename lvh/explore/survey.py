@@ -61,7 +61,7 @@ def survey(cohort: Cohort, on_block: Callable[[int], None]) -> Survey:
     """Measure all records, some at a time: the signals are never in memory twice.
 
     Args:
-        cohort: Of which `signals` is only sliced along the records.
+        cohort: Of which `signals` is only asked for single records.
         on_block: Told how many records are done.
     """
     signals, beats = [], []
@@ -84,7 +84,8 @@ def blocks(cohort: Cohort, n_records: int = _BLOCK) -> Iterator[Cohort]:
             cohort,
             records=records,
             subjects=cohort.subjects[own],
-            signals=np.asarray(cohort.signals[own]),
+            # one by one, for those of a large source are read only so
+            signals=np.stack([cohort.signals[start + at] for at in range(len(records))]),
             delineation=replace(cohort.delineation, offsets=offsets),
             male=cohort.male[own],
             age=cohort.age[own],
