@@ -7,7 +7,7 @@ BIN := .venv/bin
 ENV := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env run sweep report doctor test test-slow services-test screenshots lint format bench bench-quick docs docs-serve ui wheel lock clean
+.PHONY: help env run sweep report explore doctor test test-slow services-test screenshots lint format bench bench-quick docs docs-serve ui wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ sweep: $(ENV) ## the joint search of kernel and stride, small enough to see in t
 
 report: $(ENV) ## the table, pictures and page of the latest sweep in this directory
 	$(BIN)/python -m lvh.report $(ARGS)
+
+explore: $(ENV) ## show what the data hold, on one page; DATA=ludb or ARGS="data=ptbxl data.root=FOLDER"
+	$(BIN)/python -m lvh.explore data=$(DATA) $(ARGS)
 
 doctor: $(ENV) ## look for what keeps a run from running; ARGS="data.root=FOLDER tracking.uri=..."
 	$(BIN)/python -m lvh.doctor $(ARGS)

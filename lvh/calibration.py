@@ -85,13 +85,13 @@ def calibration_curve(
     )
 
 
-def wilson_interval(positives: int, n: int, *, level: float = 0.95) -> Interval:
+def wilson_interval(positives: float, n: int, *, level: float = 0.95) -> Interval:
     """Return a share and its score interval, which stays inside [0, 1] and holds for small n.
 
     Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
 
     Args:
-        positives: Of them.
+        positives: Of them; a part of one where it is a share that was averaged.
         n: How many were counted, at least 1.
         level: Coverage.
     """

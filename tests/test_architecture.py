@@ -130,6 +130,11 @@ ROOMS = {
     "hydra_errors": {"config", "errors"},
     "usage": {"config"},
     "notebook": {"config", "crossval", "errors", "evaluation", "hydra_errors"},
+    "explore": {
+        *("calibration", "cohort", "command", "config", "console", "criteria", "crossval"),
+        *("errors", "features", "files", "folds", "hydra_errors", "metrics", "models", "sources"),
+        "tracking",
+    },
     "doctor": {
         *("backends", "config", "errors", "files", "fold_store", "hydra_errors", "models"),
         *("search", "sources", "sqlite", "tracking"),
@@ -147,9 +152,9 @@ HEAVY = {
     "uvicorn": {"serve"},
     "sklearn": {"models", "figures"},
     "edfio": {"sources"},
-    "matplotlib": {"explain", "figures", "paper", "report"},
+    "matplotlib": {"explain", "explore", "figures", "paper", "report"},
     "optuna": {"search", "report"},
-    "hydra": {"doctor", "notebook", "run", "hydra_errors"},
+    "hydra": {"doctor", "explore", "notebook", "run", "hydra_errors"},
     "omegaconf": {"run", "hydra_errors", "config", "usage", "finished"},
 }
 
@@ -284,7 +289,7 @@ def test_mlflow_is_told_to_load_no_pickle():
 def test_nothing_heavy_is_imported_before_the_configuration_is_known():
     """`--help` and a wrong override answer in about a second because of this."""
     code = (
-        "import sys, lvh.run, lvh.config\n"
+        "import sys, lvh.run, lvh.config, lvh.explore.__main__\n"
         "heavy = {'tensorflow', 'jax', 'torch', 'keras', 'mlflow', 'optuna', 'matplotlib',\n"
         "         'sklearn', 'pandas', 'pooch', 'requests', 'scipy', 'neurokit2'}\n"
         "print(sorted(heavy & set(sys.modules)))"

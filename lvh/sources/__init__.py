@@ -5,19 +5,21 @@ from typing import Any, NamedTuple
 
 from lvh.cohort import Cohort
 from lvh.sources import ludb, ptbxl, synthetic
+from lvh.sources.about import About
 
 __all__ = ["SOURCES", "Source"]
 
 
 class Source(NamedTuple):
-    """A source of records: its settings and the function that takes them."""
+    """A source of records: its settings, the function that takes them, what is to be known."""
 
     settings: type
     load: Callable[[Any], Cohort]
+    about: About
 
 
 SOURCES = {
-    "ludb": Source(ludb.LudbSettings, ludb.load),
-    "ptbxl": Source(ptbxl.PtbxlSettings, ptbxl.load),
-    "synthetic": Source(synthetic.SyntheticSettings, synthetic.load),
+    "ludb": Source(ludb.LudbSettings, ludb.load, ludb.ABOUT),
+    "ptbxl": Source(ptbxl.PtbxlSettings, ptbxl.load, ptbxl.ABOUT),
+    "synthetic": Source(synthetic.SyntheticSettings, synthetic.load, synthetic.ABOUT),
 }

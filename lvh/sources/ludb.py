@@ -14,6 +14,7 @@ from lvh.cohort import LEADS, Cohort, Delineation, Origin, fingerprint
 from lvh.errors import InputError
 from lvh.files import read_bytes
 from lvh.sources import wfdb
+from lvh.sources.about import About
 from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
 from lvh.sources.download import Archive, fetch
 from lvh.sources.found import with_found
@@ -30,6 +31,21 @@ ARCHIVE = Archive(
 )
 FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
 """Fingerprint of the cohort in LUDB 1.0.1."""
+
+ABOUT = About(
+    citation=(
+        'Kalyakulina A.I. et al., "LUDB: A New Open-Access Validation Tool for Electrocardiogram '
+        'Delineation Algorithms", IEEE Access 8, 2020, doi:10.1109/ACCESS.2020.3029211. '
+        "Data: PhysioNet, doi:10.13026/eegm-h675."
+    ),
+    licence="ODC-By 1.0: name it where you use it",
+    labels="Cardiologists read the labels from the ECG itself, not from imaging.",
+    voltage=(
+        "The gain in LUDB's headers is no calibration: it is each lead's own range, and with it "
+        "every lead would have a range of exactly 1. Voltages here are the ADC values, 1000 units "
+        "a mV, in which i + iii = ii holds."
+    ),
+)
 
 _FORMAT = 1  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"

@@ -24,6 +24,7 @@ from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.errors import InputError
 from lvh.files import read_bytes
 from lvh.sources import wfdb
+from lvh.sources.about import About
 from lvh.sources.cache import Arrays, cache_dir, cached_arrays, seen_in
 from lvh.sources.download import Archive, fetch
 from lvh.sources.found import with_found
@@ -47,6 +48,18 @@ ARCHIVE = Archive(
 Take = Callable[[npt.NDArray[np.int16]], object]
 """Takes the ADC values of a record, shape (n_samples, 12)."""
 
+ABOUT = About(
+    citation=(
+        'Wagner P. et al., "PTB-XL, a large publicly available electrocardiography dataset", '
+        "Scientific Data 7, 2020, doi:10.1038/s41597-020-0495-6. "
+        "Data: PhysioNet, doi:10.13026/x4td-x982."
+    ),
+    licence="CC BY 4.0",
+    labels=(
+        "A record has the label where cardiologist or machine stated LVH, whatever the likelihood; "
+        "the statements are about the ECG, not from imaging."
+    ),
+)
 _FORMAT = 1  # of the cached arrays; raise it when their meaning changes
 TABLE = "ptbxl_database.csv"
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB

@@ -2,7 +2,7 @@
 
 A sweep is a run, its configurations are runs below it, their folds below those. Each
 configuration carries all its parameters and mean scores itself, since the UI's filters and
-plots see a run alone.
+plots see a run alone. A look at the data is a run beside them, on a level of its own.
 """
 
 import json
@@ -53,6 +53,7 @@ class MlflowRun:
         """Open the store, find or make the experiment, and create the run or take it up again."""
         self.uri = opening.uri
         self._name = opening.name
+        self._context = "exploration" if opening.level == "data" else "cross-validation"
         # a level of its own, so that no filter for configurations or folds finds what leaks
         self._leakage = opening.tags.get("leakage", "")
         # several processes that make one schema at once break it
@@ -87,7 +88,7 @@ class MlflowRun:
         """Record the data set and its digest as the run's input."""
         if self._complete or self._has_data:
             return
-        inputs = [as_input(data_set(name, fingerprint, note, n_used), "cross-validation")]
+        inputs = [as_input(data_set(name, fingerprint, note, n_used), self._context)]
         try:
             self._client.log_inputs(self._run_id, datasets=inputs)
         except MlflowException:  # another process has just made the same data set known

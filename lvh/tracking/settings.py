@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lvh.study import Plain
 
-Level = Literal["sweep", "configuration", "fold"]
+Level = Literal["sweep", "configuration", "fold", "data"]
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
 
