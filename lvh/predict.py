@@ -101,8 +101,9 @@ def located(model: str, uri: str | None) -> Iterator[Path]:
 def _pictures(given: argparse.Namespace) -> list[Path | None]:
     """Return where the picture of each record goes; None where none is asked for."""
     if given.picture is None:
-        if given.fiducials:
-            raise InputError("--fiducials: expected --picture, in which they are marked")
+        for option in ("fiducials", "explain"):
+            if getattr(given, option):
+                raise InputError(f"--{option}: expected --picture, in which it is drawn")
         return [None] * len(given.record)
     from lvh.sources.record import named
 
@@ -112,6 +113,7 @@ def _pictures(given: argparse.Namespace) -> list[Path | None]:
 def _predicted(
     model: KeptModel, path: str, given: argparse.Namespace, picture: Path | None
 ) -> Prediction:
+    from lvh.explain.record import record_importance
     from lvh.sources import record
     from lvh.sources.recorded import Said
 
@@ -141,9 +143,14 @@ def _predicted(
     )
     if picture is None:
         return found
-    delineation = cohort.delineation if given.fiducials else None
-    words = _words(found, cohort, model.description)
-    save(draw(cohort.signals[0], cohort.fs, words, delineation=delineation), picture)
+    figure = draw(
+        cohort.signals[0],
+        cohort.fs,
+        _words(found, cohort, model.description),
+        importance=record_importance(model, cohort) if given.explain else None,
+        delineation=cohort.delineation if given.fiducials else None,
+    )
+    save(figure, picture)
     return replace(found, picture=str(picture))
 
 
@@ -291,6 +298,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="draw the ECG on paper of 25 mm/s and 10 mm/mV: a new .pdf, .svg or .png, or a "
         "folder in which each record has a PDF",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="paint into the picture what speaks for LVH and against it, to the model",
     )
     parser.add_argument(
         "--fiducials", action="store_true", help="mark onsets, peaks and offsets in the picture"

@@ -105,7 +105,7 @@ ROOMS = {
     },
     "predict": {
         *("cohort", "command", "console", "criteria", "delineation", "errors", "features"),
-        *("kept", "paper", "sources", "tracking", "unread"),
+        *("explain", "kept", "paper", "sources", "tracking", "unread"),
     },
     "serve": {"command", "console", "delineation", "errors", "kept", "predict", "sources"},
     "ui": {"command", "errors", "tracking"},

@@ -213,6 +213,20 @@ class TestInputs:
         assert [sizes["wave_inputs", wave] for wave in ("QRS", "T", "P")] == [36, 36, 36]
         assert (sizes["lead_inputs", "avl"], sizes["group", "age"]) == (9, 8)
 
+    def test_the_inputs_of_morphology_have_their_places(self, cohort):
+        from lvh.features.morphology import MorphologySettings
+
+        features = FORMS["morphology"].extract(cohort, MorphologySettings("morphology", "mean"))
+        sizes = {(one.kind, one.name): len(one.columns) for one in groups_of(features.names)}
+        assert (sizes["wave_inputs", "ST"], sizes["wave_inputs", "R time"]) == (12, 12)
+        assert sizes["lead_inputs", "avl"] == 7
+        assert sizes["group", "intervals, axes and areas"] == 10
+        rows = np.nan_to_num(features.X)
+        table = Table(features.names, rows, ~np.isnan(features.X), measurements(cohort))
+        for part, group in segments_of(features.names).items():
+            found = table.averaged(group, rows.mean(axis=0))
+            assert (found[:, group.columns] == rows.mean(axis=0)[list(group.columns)]).all(), part
+
     def test_criteria_follow_what_is_given_away(self, voltages, cohort):
         order = RANDOM.permutation(len(voltages.rows))
         (group,) = (

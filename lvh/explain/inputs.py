@@ -1,7 +1,8 @@
 """Tabular inputs: what each is measured in, and rows in which some of them know nothing.
 
 What is computed from other inputs, the criteria, follows where a lead or a wave is changed: a
-height that is given away in v5 is gone from Sokolow-Lyon too.
+height that is given away in v5 is gone from Sokolow-Lyon too. The axes and areas of `morphology`,
+which all leads share, do not follow: they are changed as a group of their own.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ Rows = npt.NDArray[np.float32]
 Kind = Literal["input", "lead_inputs", "wave_inputs", "group"]
 
 _NTP = {"N": "QRS", "t": "T", "p": "P"}
-_VOLTAGE = {"Q": "Q", "R": "R", "S": "S", "T": "T", "QRS": "QRS duration"}
+_VOLTAGE = {
+    **{"Q": "Q", "R": "R", "S": "S", "T": "T", "QRS": "QRS duration"},
+    **{"ST": "ST", "R_time": "R time"},  # of `morphology`
+}
 _FIELDS = {
     "Q": ("q",),
     "R": ("r", "r_time"),
@@ -40,7 +44,7 @@ class Place(NamedTuple):
     @property
     def segment(self) -> str:
         """The part of a beat, as in `lvh.explain.waves.WAVES`."""
-        return self.wave if self.wave in ("P", "T") else "QRS"
+        return self.wave if self.wave in ("P", "ST", "T") else "QRS"
 
 
 class Group(NamedTuple):
@@ -92,11 +96,14 @@ def groups_of(names: Sequence[str]) -> list[Group]:
     age = [at for at, name in enumerate(names) if name == "age" or name.startswith("age_")]
     sex = [at for at, name in enumerate(names) if name == "male"]
     derived = [at for at, name in enumerate(names) if name in _DERIVED]
+    placed = [at for at, one in enumerate(places) if one]
+    whole = set(range(len(names))).difference(placed, age, sex, derived)
     others = {
         "age": age,
         "sex": sex,
         AGE_AND_SEX: age + sex,
         "criteria": derived,
+        "intervals, axes and areas": sorted(whole),
         "all of the ECG": [at for at in range(len(names)) if at not in age + sex],
     }
     found += [Group("group", name, tuple(columns)) for name, columns in others.items() if columns]
@@ -182,8 +189,8 @@ class Table:
         changed.pop("r_time", None)
         for column in group.columns:
             place = place_of(self.names[column])
-            if place is not None:
-                field = _FIELDS[place.wave][0]
+            field = _FIELDS.get(place.wave, ("",))[0] if place else ""
+            if place is not None and field in changed:
                 changed[field][:, of.leads.index(place.lead)] = means[column]
         return self._followed(found, replace(of, **changed))
 
