@@ -487,6 +487,19 @@ def read_page(path):
 
 
 class TestPage:
+    @pytest.mark.parametrize(
+        ("run", "is_shown"), [("a" * 32, True), ("b" * 32, False), ("", False), ("../aa", False)]
+    )
+    def test_an_explanation_of_the_best_is_on_it(self, run, is_shown, tmp_path):
+        study = make_study([make_trial(0, [0.5, 0.6], run_id=run), make_trial(1, [0.1, 0.2])])
+        for folder in ("root/" + "a" * 32, "aa"):
+            (tmp_path / folder).mkdir(parents=True)
+            (tmp_path / folder / "importance.png").write_bytes(b"of importance")
+        page = write(study, tmp_path / "page", tmp_path / "root").read_text()
+
+        assert ("What the best configuration looks at" in page) == is_shown
+        assert (base64.b64encode(b"of importance").decode() in page) == is_shown
+
     def test_it_says_what_the_sweep_came_to(self, study, tmp_path):
         path = write(study, tmp_path)
 

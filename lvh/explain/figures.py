@@ -20,10 +20,10 @@ _MOST_ROWS = 20
 _TITLES = {
     "lead": "Lead at its median",
     "wave": "Wave bridged, in all leads",
-    "lead_inputs": "Inputs of a lead permuted",
-    "wave_inputs": "Inputs of a wave permuted",
-    "group": "Groups of inputs permuted",
-    "input": "Single inputs permuted",
+    "lead_inputs": "Permuted: inputs of a lead",
+    "wave_inputs": "of a wave",
+    "group": "of a group",
+    "input": "one by one",
 }
 
 
@@ -109,7 +109,7 @@ def _importance(found: Explanation, title: str) -> "Figure":
         rows = found.of(kind)
         row = at // n_columns * n_columns  # whose bars are equally thick
         ax.set_ylim(max(counts[row : row + n_columns]) - 0.4, -0.6)
-        more = f", first {_MOST_ROWS} of {len(rows)}" if len(rows) > _MOST_ROWS else ""
+        more = f", {_MOST_ROWS} of {len(rows)}" if len(rows) > _MOST_ROWS else ""
         _bars(ax, rows[:_MOST_ROWS])
         ax.set(title=f"{_TITLES[kind]}{more}", xlabel="loss of ap, 95 % interval")
     for ax in panels[len(kinds) :]:
