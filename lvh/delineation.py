@@ -32,6 +32,7 @@ _DETECTOR = "rodrigues2021"
 _HALF_QRS_S = 0.06  # the detector's sample is this near to the highest one, or nearer
 _REFRACTORY_S = 0.2
 _LOUD = 3.0  # times the median magnitude that a heartbeat has at least; noise has less
+_SMALLEST_MV = 0.1  # of the magnitude; less is the grain of an ADC
 _FEWEST_BEATS = 2
 _SLOWEST_S = 3.0  # a heartbeat: what has fewer is a drift that rings in the library's filter
 _PR_SPREAD_S = 0.02  # a p keeps its distance from QRS; in atrial fibrillation nothing does
@@ -146,7 +147,7 @@ def _heartbeats(magnitude: _Float, fs: float) -> _Int:
     except Exception:  # of a magnitude that is too short
         return np.zeros(0, dtype=np.int64)
     reach, apart = round(_HALF_QRS_S * fs), round(_REFRACTORY_S * fs)
-    loud = _LOUD * np.median(magnitude)
+    loud = max(_LOUD * np.median(magnitude), _SMALLEST_MV)
     kept: list[int] = []
     for near in np.asarray(found["ECG_R_Peaks"], dtype=np.int64).tolist():
         start = max(near - reach, 0)
