@@ -597,5 +597,8 @@ class TestLudb:
         found = Page(written(cohort, tmp_path, "ptbxl"))
 
         assert found.sections == KEYS
-        assert found.text.count("Left out: this source has no delineation.") == 4
+        assert (
+            found.text.count("Left out: this source has no delineation. data.delineation=found")
+            == 4
+        )
         assert "CC BY 4.0" in found.text

@@ -18,6 +18,9 @@ TITLES = {
     "missing": "Missing waves",
 }
 """Of the sections here, in the order of reading."""
+_LEFT_OUT = (
+    "Left out: this source has no delineation. data.delineation=found has a program find fiducials."
+)
 
 
 def ntp(known: Known, beats: Beats) -> Section:
@@ -137,7 +140,7 @@ def delineated(known: Known) -> Iterator[Section]:
     beats = known.found.beats
     if beats is None:
         for key, title in TITLES.items():
-            yield Section(key, title, ("Left out: this source has no delineation.",))
+            yield Section(key, title, (_LEFT_OUT,))
         return
     for make in (ntp, voltages, criteria, missing):
         yield make(known, beats)
