@@ -54,7 +54,11 @@ def offer(folder: Path, of: Description) -> "Offer":
 
 def _metrics(of: Description) -> dict[str, float]:
     """Return what the folds came to, by the names that a configuration's run has for it."""
-    found: dict[str, float | None] = {}
+    intercept, slope = of.calibration.line
+    found: dict[str, float | None] = {
+        "calibration_intercept": intercept,
+        "calibration_slope": slope,
+    }
     for name, one in of.evidence.scores["model"].items():
         found |= _named(name, one)
     for baseline, scores in of.evidence.scores.items():

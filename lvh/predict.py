@@ -32,8 +32,11 @@ class Prediction:
     Attributes:
         record: Its path, as it was typed.
         probability: Of LVH, the mean over the model's members.
-        low: The lowest of a member.
-        high: The highest.
+        member_low: The lowest of a member.
+        member_high: The highest.
+        calibrated: Share of the records with such a probability that had LVH, out of fold.
+        calibrated_low: Lower end of its 95 % interval.
+        calibrated_high: Upper end.
         threshold: Of the model.
         positive: Whether the probability is above it.
         criteria: Value and verdict of each clinical criterion, where the record has fiducials.
@@ -41,8 +44,11 @@ class Prediction:
 
     record: str
     probability: float
-    low: float
-    high: float
+    member_low: float
+    member_high: float
+    calibrated: float
+    calibrated_low: float
+    calibrated_high: float
     threshold: float
     positive: bool
     criteria: dict[str, tuple[float, bool]]
@@ -98,8 +104,11 @@ def _predicted(model: KeptModel, path: str, given: argparse.Namespace) -> Predic
     return Prediction(
         record=path,
         probability=float(scored.y_score[0]),
-        low=float(members.min()),
-        high=float(members.max()),
+        member_low=float(members.min()),
+        member_high=float(members.max()),
+        calibrated=float(scored.calibrated[0]),
+        calibrated_low=float(scored.calibrated_low[0]),
+        calibrated_high=float(scored.calibrated_high[0]),
         threshold=model.description.threshold,
         positive=bool(scored.y_pred[0]),
         criteria=_criteria(cohort),
@@ -145,27 +154,36 @@ def _show(predictions: Sequence[Prediction], of: Description, form: str) -> None
         return
     made = Table(box=SIMPLE_HEAD)
     made.add_column("record", overflow="fold")
-    for name in ("P(LVH)", f"range of {len(of.seeds)}", "threshold", "says", "criteria met"):
-        made.add_column(name)
+    for name in ("P(LVH)", f"range of {len(of.seeds)}", "calibrated, 95 %", "says"):
+        made.add_column(name, no_wrap=True)
+    made.add_column("criteria met")
     for one in predictions:
         met = [name for name, (_, is_met) in one.criteria.items() if is_met]
         made.add_row(
-            *(escape(one.record), f"{one.probability:.3f}", f"{one.low:.3f} to {one.high:.3f}"),
-            *(f"{one.threshold:.3g}", "LVH" if one.positive else "no LVH"),
+            *(escape(one.record), f"{one.probability:.3f}"),
+            f"{one.member_low:.3f} to {one.member_high:.3f}",
+            f"{one.calibrated:.2f} ({one.calibrated_low:.2f} to {one.calibrated_high:.2f})",
+            "LVH" if one.positive else "no LVH",
             f"{len(met)} of {len(one.criteria)}" if one.criteria else "not measured",
         )
     console().print(made)
     note = f" ({of.note})" if of.note else ""
     say(
-        f"{of.name}, learned from {of.data}{note}. The range is that of models with other seeds, "
-        "not an interval of confidence. Not a medical device."
+        f"{of.name}, learned from {of.data}{note}. It says LVH where P(LVH) is above "
+        f"{of.threshold:.3g}. The range is that of models with other seeds. Calibrated: what share "
+        f"of records with this P(LVH) had LVH among the {of.calibration.n_records} that were "
+        "scored out of fold, and what so few leave open; at another place it may be another. "
+        "Not a medical device."
     )
 
 
 def _plain(of: Prediction) -> dict[str, object]:
     row: dict[str, object] = {
         name: getattr(of, name)
-        for name in ("record", "probability", "low", "high", "threshold", "positive")
+        for name in (
+            *("record", "probability", "member_low", "member_high", "calibrated"),
+            *("calibrated_low", "calibrated_high", "threshold", "positive"),
+        )
     }
     for name, (value, is_met) in of.criteria.items():
         row |= {name: value, f"{name}_met": is_met}

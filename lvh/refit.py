@@ -9,18 +9,23 @@ from typing import Any, cast
 import numpy as np
 
 from lvh import artifacts
+from lvh.calibration import bootstrap_lines, line
 from lvh.config import RunSettings
 from lvh.crossval import CVResult, FoldResult, Summary, conclude
 from lvh.errors import InputError
 from lvh.evaluation import Prepared, baselines, learner, threads
 from lvh.features import filled
 from lvh.fold_store import FoldStore
+from lvh.folds import Indices
 from lvh.identity import fold_key, run_key
-from lvh.kept import Description, Estimate, Evidence
+from lvh.inner import Subjects
+from lvh.kept import Calibration, Description, Estimate, Evidence
 from lvh.kept.description import FORMAT
-from lvh.metrics import NAMES, chosen_threshold
+from lvh.metrics import NAMES, Floats, Labels, chosen_threshold
 from lvh.search.records import store_of, stores
 from lvh.training import Lesson
+
+_MEDIAN = "median of the epochs that the folds kept, each of which stopped early"
 
 OnEpoch = Callable[[int, int], None]
 """Takes which member it is, from 0, and how many of its epochs are done."""
@@ -85,6 +90,7 @@ def refit(
     Returns:
         The description, and what each member learned; for `lvh.kept.keep`.
     """
+    epochs_origin = _MEDIAN if settings.train.patience is not None else "as in the folds"
     settings = replace(settings, train=_train(settings, result.folds))
     features = prepared.features
     (X,) = filled(features.fill, features.X)
@@ -111,7 +117,8 @@ def refit(
         scores += own.predict([X] * len(group))
     if all(np.array_equal(one, scores[0]) for one in scores):  # nothing in it is random
         taught, chosen, seeds = taught[:1], chosen[:1], seeds[:1]
-    threshold, origin = _threshold(settings, result, features.y)
+    at, y_score, repeats = _out_of_fold(result)
+    threshold, origin = _threshold(settings, features.y[at], y_score, repeats)
     cohort = prepared.cohort
     description = Description(
         format=FORMAT,
@@ -130,10 +137,12 @@ def refit(
         names=features.names,
         input_shape=features.input_shape,
         fill=_fill(prepared),
+        calibration=_calibration(features.y[at], y_score, features.subjects[at], repeats),
         threshold=threshold,
         threshold_origin=origin,
         seeds=seeds,
         epochs=settings.train.epochs if settings.is_network else None,
+        epochs_origin=epochs_origin if settings.is_network else "",
         chosen=tuple(chosen),
         evidence=_evidence(settings, result),
         n_samples=cohort.signals.shape[1],
@@ -167,13 +176,30 @@ def _fill(prepared: Prepared) -> tuple[float, ...]:
     return tuple(values[0, :n_tabular].tolist())
 
 
-def _threshold(settings: RunSettings, result: CVResult, y: Any) -> tuple[float, str]:
+def _out_of_fold(result: CVResult) -> tuple[Indices, Floats, int]:
+    """Return the scored records, the mean score of each, and of how many repeats it is."""
+    at, which, counts = np.unique(result.scored, return_inverse=True, return_counts=True)
+    means = np.bincount(which, weights=result.y_score) / counts
+    return at, means, result.folds[-1].split.repeat + 1
+
+
+def _threshold(
+    settings: RunSettings, y: Labels, y_score: Floats, repeats: int
+) -> tuple[float, str]:
     if settings.cv.threshold == "fixed":
         return 0.5, "fixed"
-    found = chosen_threshold(y[result.scored], result.y_score)
+    found = chosen_threshold(y, y_score)
     if not 0 <= found <= 1:
         raise InputError("cv.threshold: expected negatives out of fold to choose it by")
-    return found, "90 % specificity on the out-of-fold predictions"
+    averaged = f", each the mean of {repeats}" if repeats > 1 else ""
+    return found, f"90 % specificity on the out-of-fold predictions{averaged}"
+
+
+def _calibration(y: Labels, y_score: Floats, subjects: Subjects, repeats: int) -> Calibration:
+    whole = line(y, y_score)
+    resamples = bootstrap_lines(y, y_score, subjects)
+    rounded = tuple((round(one.intercept, 6), round(one.slope, 6)) for one in resamples)
+    return Calibration((whole.intercept, whole.slope), rounded, len(y), repeats)
 
 
 def _evidence(settings: RunSettings, result: CVResult) -> Evidence:

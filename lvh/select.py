@@ -18,7 +18,7 @@ from lvh.command import ended
 from lvh.config import RunSettings, settings_from
 from lvh.console import console, say
 from lvh.errors import InputError, TrackingFault, as_told
-from lvh.kept import DESCRIPTION, Description, keep, load
+from lvh.kept import CARD, DESCRIPTION, Description, check_alone, keep, load
 from lvh.tracking import TrackingSettings
 
 _CONFIG = "config.yaml"
@@ -61,7 +61,9 @@ def _run(given: argparse.Namespace) -> None:
                 f"RUN: expected one that is not kept yet. Received: {given.run}, which is: "
                 "without --no-register it is registered"
             )
-        folder, description = Path(given.run), load(Path(given.run)).description
+        folder = Path(given.run)
+        description = load(folder).description
+        check_alone(folder, description)
     else:
         folder, description = _kept(given, tracking)
     if given.register:
@@ -104,7 +106,7 @@ def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, 
             chosen_by=chosen.score,
         )
         description = keep(making, description, taught)
-        write_text(making / "README.md", card(description))
+        write_text(making / CARD, card(description))
     if len(taught) < given.seeds:
         say("its seeds make no difference: one model is kept")
     ap = description.evidence.scores["model"]["ap"]

@@ -56,7 +56,8 @@ class Served:
             params: `fs` in Hz; what the model has learned from, if it is not given.
 
         Returns:
-            One a record: `probability`, `low` and `high` of the members, `positive`.
+            One a record: `probability`, the lowest and highest of a member, `calibrated` with the
+            ends of its 95 % interval, and `positive`; see `lvh.kept.Scored`.
 
         Raises:
             InputError: A field is missing or unknown, no number, of another shape, or not what
@@ -80,11 +81,16 @@ class Served:
         cohort = unlabelled("request", mv, fs, [np.nan] * n, [False] * n)
         with self._lock:
             scored = self.model.scored(cohort)
-        low, high = scored.by_member.min(axis=1), scored.by_member.max(axis=1)
-        return [
-            {"probability": float(p), "low": float(a), "high": float(b), "positive": bool(positive)}
-            for p, a, b, positive in zip(scored.y_score, low, high, scored.y_pred, strict=True)
-        ]
+        columns = {
+            "probability": scored.y_score,
+            "member_low": scored.by_member.min(axis=1),
+            "member_high": scored.by_member.max(axis=1),
+            "calibrated": scored.calibrated,
+            "calibrated_low": scored.calibrated_low,
+            "calibrated_high": scored.calibrated_high,
+            "positive": scored.y_pred,
+        }
+        return [{name: of[at].item() for name, of in columns.items()} for at in range(n)]
 
     def predict(self, model_input: Any, params: Mapping[str, object] | None = None) -> Any:
         """Answer MLflow, which tells a caller only its own kind of error."""

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from lvh.cohort import LEADS, Cohort
 from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.features import FORMS, filled
-from lvh.kept import Description, Evidence, keep
+from lvh.kept import Calibration, Description, Evidence, keep
 from lvh.models import MODELS
 from lvh.training import Lesson
 
@@ -69,10 +69,12 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "names": features.names,
         "input_shape": features.input_shape,
         "fill": fill,
+        "calibration": Calibration((0.1, 0.9), ((-0.5, 0.5), (0.5, 1.5)), 40, 1),
         "threshold": 0.5,
         "threshold_origin": "fixed",
         "seeds": tuple(range(n_members)),
         "epochs": 2,
+        "epochs_origin": "as in the folds",
         "chosen": (),
         "evidence": Evidence("kfold", 3, 1, {"model": {}}),
         "n_samples": cohort.signals.shape[1],

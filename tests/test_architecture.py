@@ -80,10 +80,22 @@ ROOMS = {
             "training",
         ),
     },
-    "kept": {"backends", "bounds", "cohort", "errors", "features", "files", "inner", "models"},
+    "kept": {
+        *("backends", "bounds", "calibration", "cohort", "errors", "features", "files", "inner"),
+        "models",
+    },
     "refit": {
-        *("artifacts", "config", "crossval", "errors", "evaluation", "features", "fold_store"),
-        *("identity", "kept", "metrics", "search", "training"),
+        *(
+            "artifacts",
+            "calibration",
+            "config",
+            "crossval",
+            "errors",
+            "evaluation",
+            "features",
+            "fold_store",
+        ),
+        *("folds", "identity", "inner", "kept", "metrics", "search", "training"),
     },
     "offer": {"kept", "tracking"},
     "select": {

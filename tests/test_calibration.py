@@ -4,11 +4,18 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve as oracle
 from sklearn.linear_model import LogisticRegression
 
-from lvh.calibration import calibration_curve, recalibration, wilson_interval
+from lvh.calibration import (
+    bootstrap_lines,
+    calibration_curve,
+    line,
+    recalibration,
+    wilson_interval,
+)
 
 
 def logits(probabilities):
@@ -186,3 +193,125 @@ class TestRecalibration:
 
         assert np.array_equal(y_true, before[0])
         assert np.array_equal(y_score, before[1])
+
+
+def optimum(y_true, y_score, weights):
+    """Firth's penalized likelihood, climbed without its derivatives."""
+    X = np.column_stack([np.ones(len(y_score)), logits(y_score)])
+
+    def loss(beta):
+        log_odds = X @ beta
+        p = sigmoid(log_odds)
+        information = X.T @ (X * (weights * p * (1 - p))[:, None])
+        sign, log_determinant = np.linalg.slogdet(information)
+        if sign <= 0:
+            return math.inf
+        likelihood = weights * (y_true * log_odds - np.logaddexp(0, log_odds))
+        return -likelihood.sum() - log_determinant / 2
+
+    options = {"xatol": 1e-10, "fatol": 1e-12, "maxiter": 20_000}
+    ways = [minimize(loss, x0, method="Nelder-Mead", options=options) for x0 in ([0, 0], [0, 1])]
+    return min(ways, key=lambda way: way.fun).x
+
+
+class TestLine:
+    @pytest.mark.parametrize("n", [8, 60, 200])
+    @pytest.mark.parametrize("spread", [0.2, 1, 4])
+    def test_equals_a_direct_optimisation(self, n, spread):
+        random = np.random.default_rng(n)
+        logit = random.normal(0.3, spread, n)
+        y_true = (random.random(n) < sigmoid(0.5 + 0.8 * logit)).astype(int)
+        weights = random.multinomial(n, np.full(n, 1 / n)).astype(float)
+
+        found = line(y_true, sigmoid(logit), weights)
+
+        expected = optimum(y_true, sigmoid(logit), weights)
+        assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
+
+    @pytest.mark.parametrize("n", [6, 100])
+    def test_scores_that_part_the_labels_have_a_line_too(self, n):
+        logit = np.random.default_rng(n).normal(0, 2, n)
+        y_true = (logit > 0.1).astype(int)
+
+        found = line(y_true, sigmoid(logit))
+
+        expected = optimum(y_true, sigmoid(logit), np.ones(n))
+        assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
+        assert found.slope > 0
+
+    @pytest.mark.parametrize(("low", "high"), [(0.2, 0.7), (0.0, 1.0)])
+    def test_two_scores_get_half_a_record_more_of_each_label(self, low, high):
+        """Known of Firth's penalty on a two by two table; a criterion has no other scores."""
+        y_true = np.repeat([1, 0, 1, 0], [0, 10, 7, 3])
+        y_score = np.repeat([low, high], 10)
+
+        found = line(y_true, y_score)
+
+        clipped = np.clip([low, high], 1e-7, 1 - 1e-7)
+        shares = sigmoid(found.intercept + found.slope * logits(clipped))
+        assert shares == pytest.approx([0.5 / 11, 7.5 / 11], rel=1e-6)
+
+    def test_scores_that_are_all_the_same_keep_their_slope(self):
+        found = line(np.array([1, 1, 1, 0]), np.full(4, 0.3))
+
+        assert found.slope == 1
+        assert sigmoid(found.intercept + logits(0.3)) == pytest.approx(3.5 / 5)
+
+    def test_one_label_alone_is_no_certainty(self):
+        found = line(np.ones(10, int), np.linspace(0.2, 0.8, 10))
+
+        shares = sigmoid(found.intercept + found.slope * logits(np.array([0.2, 0.8])))
+        assert ((shares > 0.7) & (shares < 1)).all()
+
+    def test_a_weight_counts_as_so_many_records(self):
+        y_true, y_score = drawn(0, 40)
+        weights = np.random.default_rng(1).integers(0, 4, 40)
+
+        found = line(y_true, y_score, weights.astype(float))
+
+        again = line(np.repeat(y_true, weights), np.repeat(y_score, weights))
+        assert tuple(found) == pytest.approx(tuple(again), rel=1e-8)
+
+    def test_without_few_records_the_penalty_is_nothing(self):
+        y_true, y_score = drawn(0, 50_000, 0.4, 0.7)
+
+        assert line(y_true, y_score).slope == pytest.approx(
+            recalibration(y_true, y_score).slope, rel=1e-4
+        )
+
+    def test_a_resample_draws_subjects_with_all_their_records(self):
+        y_true, y_score = drawn(0, 30)
+        pairs = [np.repeat(one, 2) for one in (y_true, y_score, np.arange(30).astype(str))]
+
+        # a record of one's own says more than a second one of the same subject
+        alone = np.arange(60).astype(str)
+        apart = bootstrap_lines(pairs[0], pairs[1], alone, resamples=200)
+        together = bootstrap_lines(*pairs, resamples=200)
+        assert np.std([one.slope for one in together]) > 1.2 * np.std([one.slope for one in apart])
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("n", "intercept", "slope", "spread", "least"),
+        [
+            pytest.param(200, 0, 1, 1.5, 0.90, id="as LUDB"),
+            pytest.param(60, 0, 1, 1.5, 0.84, id="few"),
+            pytest.param(200, 0.5, 0.6, 2.5, 0.90, id="too extreme"),
+            pytest.param(60, 0, 4, 1.5, 0.75, id="nearly parted"),
+        ],
+    )
+    def test_95_percent_cover_about_as_much(self, n, intercept, slope, spread, least):
+        """300 data sets of a known truth; the share that its interval holds is printed (-s)."""
+        asked = logits(np.array([0.05, 0.2, 0.5, 0.8, 0.95]))
+        truth = sigmoid(intercept + slope * asked)
+        random, held = np.random.default_rng(0), []
+        for seed in range(300):
+            x = random.normal(0, spread, n)
+            y_true = (random.random(n) < sigmoid(intercept + slope * x)).astype(int)
+            subjects = np.arange(n).astype(str)
+            lines = bootstrap_lines(y_true, sigmoid(x), subjects, resamples=200, seed=seed)
+            shares = sigmoid(np.array([a + b * asked for a, b in lines]))
+            low, high = np.quantile(shares, [0.025, 0.975], axis=0)
+            held.append((low <= truth) & (truth <= high))
+        found = np.mean(held, axis=0)
+        print(f"held: {found.round(3).tolist()}")
+        assert found.min() > least

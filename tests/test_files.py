@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from lvh.errors import EnvironmentFault
-from lvh.files import write_text, written_whole
+from lvh.errors import EnvironmentFault, InputError
+from lvh.files import made_whole, write_text, written_whole
 
 
 @pytest.fixture
@@ -151,3 +151,30 @@ def test_content_reaches_the_disk_before_the_name_and_the_name_before_the_end(pa
         temporary.write_text("new")
 
     assert synced == [(str(temporary), "old"), (str(path.parent), "new")]
+
+
+def test_a_folder_is_made_whole_or_not_at_all(tmp_path):
+    with made_whole(tmp_path / "a" / "b") as making:
+        (making / "x").write_text("1")
+        assert not (tmp_path / "a" / "b").exists()
+    assert (tmp_path / "a" / "b" / "x").read_text() == "1"
+
+    def begun_and_left(fault):
+        with made_whole(tmp_path / "a" / "c") as making:
+            (making / "x").write_text("1")
+            raise fault
+
+    for fault in (KeyboardInterrupt, RuntimeError):
+        with pytest.raises(fault):
+            begun_and_left(fault)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(InputError, match="expected a folder that is not there yet"):
+        with made_whole(tmp_path / "b"):
+            pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentFault, match="cannot make"), made_whole(tmp_path / "file" / "x"):
+        pass

@@ -10,10 +10,11 @@ from kept_models import describe, is_network, kept, settings, taught
 
 from lvh.errors import InputError
 from lvh.features import FORMS
-from lvh.kept import keep, load
+from lvh.kept import Calibration, keep, load
 from lvh.kept.card import card
 from lvh.kept.description import Estimate, Evidence, parsed
-from lvh.models import MODELS
+from lvh.kept.size import _SIZES, n_parameters
+from lvh.models import MODELS, Estimator
 
 PAIRS = [
     *((model, "voltage") for model in MODELS if MODELS[model].inputs == "tabular"),
@@ -35,6 +36,28 @@ def test_it_scores_as_what_was_trained(model, form, cohort, tmp_path):
     assert (scored.records, scored.dropped) == (features.records, features.dropped)
     ends = {path.suffix for path in (tmp_path / "m").iterdir()} - {".json"}
     assert ends == ({".npz"} if is_network(model) else set() if model == "criteria" else {".skops"})
+
+
+@pytest.mark.parametrize(
+    ("model", "form", "overrides"),
+    [
+        ("dnn", "ntp", ["model.units=[7,5,3]"]),
+        ("cnn", "raw", ["stride=125", "model.filters=[4,6,5]", "features.leads=[i,v1,v5]"]),
+        ("resnet", "beat", ["model.filters=[4,4,6]", "model.blocks=3", "model.kernel=5"]),
+        ("two_branch", "fusion", ["model.filters=[4,6]", "model.units=9"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_its_size_is_known_before_it_is_made(model, form, overrides, cohort):
+    of = settings(model, form, *overrides)
+    shape = FORMS[form].extract(cohort, of.features).input_shape
+    made = MODELS[model].build(of.model, shape)
+    assert n_parameters(of.model, shape) == made.count_params()
+
+
+def test_the_size_of_every_network_is_known():
+    known = {of.settings for of in MODELS.values() if not isinstance(of, Estimator)}
+    assert set(_SIZES) == known
 
 
 def test_records_are_scored_each_on_its_own(cohort, tmp_path):
@@ -74,6 +97,31 @@ def test_the_threshold_is_the_model_s_own(cohort, tmp_path):
     assert scored.y_pred.sum() == len(scored.y_pred) - 11  # none at the threshold itself
 
 
+def test_a_calibrated_share_and_its_interval_are_those_of_the_lines(cohort, tmp_path):
+    of = settings("logistic", "voltage")
+    features, scores, parts = taught(of, cohort)
+    random = np.random.default_rng(0)
+    resamples = tuple(zip(random.normal(0, 0.3, 400), random.normal(0.8, 0.1, 400), strict=True))
+    calibration = Calibration((0.1, 0.8), resamples, 40, 1)
+    keep(tmp_path / "m", describe(of, cohort, features, calibration=calibration), parts)
+    scored = load(tmp_path / "m").scored(cohort)
+    for at, p in enumerate(np.clip(scores.mean(axis=1), 1e-7, 1 - 1e-7)):
+        x = np.log(p / (1 - p))
+        shares = sorted(1 / (1 + np.exp(-(a + b * x))) for a, b in resamples)
+        assert scored.calibrated[at] == pytest.approx(1 / (1 + np.exp(-(0.1 + 0.8 * x))), rel=1e-9)
+        assert shares[8] <= scored.calibrated_low[at] <= shares[11]
+        assert shares[388] <= scored.calibrated_high[at] <= shares[391]
+
+
+def test_certain_scores_have_an_interval_around_their_share():
+    """A criterion says 0 or 1; resamples that all lie on one side do not push the share out."""
+    calibration = Calibration((0.0, 0.1), ((0.5, 0.1), (0.6, 0.1)), 40, 1)
+    share, low, high = calibration.of(np.array([0.0, 1.0]))
+    assert np.isfinite([*share, *low, *high]).all()
+    assert ((low <= share) & (share <= high)).all()
+    assert (high > share).all()
+
+
 def test_a_description_comes_back_as_it_was(cohort):
     of = settings("dnn", "ntp")
     features = FORMS["ntp"].extract(cohort, of.features)
@@ -102,6 +150,10 @@ def test_the_card_says_what_must_be_known(cohort):
         "best of 12 by ap, which flatters that score",
         "fiducials of each lead, age and sex",
         "0.5: fixed",
+        "2 epochs each (as in the folds)",
+        "log odds x 0.9 + 0.1, by 40 out-of-fold predictions",
+        "It does not cover another hospital",
+        "trained on fewer records and single ones, with one seed",
     ):
         assert words in told
 

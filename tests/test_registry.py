@@ -116,12 +116,12 @@ def test_it_has_an_example_of_a_request_that_it_answers(model, store, tmp_path):
 def test_the_run_of_a_folder_is_found_by_its_key(model, store, client):
     folder, described = model
     experiment = client.get_experiment_by_name("lvh")
-    run = client.create_run(experiment.experiment_id, tags={"key": "k1"})
+    run = client.create_run(experiment.experiment_id, tags={"key": "ab1"})
     client.set_terminated(run.info.run_id)
-    by_folder = replace(described, chosen_run="", run_key="k1")
+    by_folder = replace(described, chosen_run="", run_key="ab1")
     version = register(offer(folder, by_folder), store, "other", "champion").version
     assert client.get_model_version("other", version).tags["chosen_run"] == run.info.run_id
-    untracked = replace(described, chosen_run="", run_key="k2")
+    untracked = replace(described, chosen_run="", run_key="ab2")
     version = register(offer(folder, untracked), store, "other", "champion").version
     assert client.get_model_version("other", version).tags["chosen_run"] == ""
     assert client.get_model_version_by_alias("other", "champion").version == int(version)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -15,12 +16,14 @@ import numpy as np
 import pytest
 from conftest import Done, command
 from hydra import compose, initialize_config_dir
-from servers import Server, get
+from servers import Server, get, until
 
+from lvh.calibration import line
 from lvh.config import conf_dir, plain, quoted, settings_from
 from lvh.errors import InputError
 from lvh.evaluation import Place, evaluate, prepare
 from lvh.kept import keep, load
+from lvh.kept.card import card
 from lvh.metrics import chosen_threshold
 from lvh.refit import cross_validated, refit
 from lvh.sources.record import unlabelled
@@ -94,6 +97,7 @@ def test_without_records_to_stop_on_it_has_the_folds_median_of_epochs(trained):
     counted: dict[int, int] = {}
     description, _ = refit(settings, prepared, result, 2, counted.__setitem__)
     assert description.epochs == kept[1]
+    assert "the median of the folds' epochs" in card(description)
     assert counted == {0: kept[1], 1: kept[1]}
 
 
@@ -106,6 +110,40 @@ def test_a_threshold_comes_from_predictions_out_of_fold(trained):
     expected = chosen_threshold(prepared.features.y[result.scored], result.y_score)
     assert description.threshold == expected
     assert description.threshold_origin == "90 % specificity on the out-of-fold predictions"
+
+
+def test_it_is_calibrated_by_predictions_out_of_fold_without_naming_anyone(trained, tmp_path):
+    settings, prepared = trained("model=logistic", "features=voltage", "cv.repeats=3")
+    result = cross_validated(settings, prepared)
+    description, taught = refit(settings, prepared, result, 1)
+    scores: dict[int, list[float]] = {}
+    for at, y_score in zip(result.scored.tolist(), result.y_score.tolist(), strict=True):
+        scores.setdefault(at, []).append(y_score)
+    assert {len(one) for one in scores.values()} == {3}
+    means = np.array([np.mean(scores[at]) for at in sorted(scores)])
+    y_true = prepared.features.y[sorted(scores)]
+    calibration = description.calibration
+    assert calibration.line == pytest.approx(tuple(line(y_true, means)), rel=1e-6)
+    assert (calibration.n_records, calibration.repeats) == (42, 3)
+    assert len(calibration.resamples) == 1000
+    _, low, high = calibration.of(np.array([0.5]))
+    assert 0.1 < (high - low)[0] < 0.9  # of 42 records
+    kept = keep(tmp_path / "m", description, taught)
+    assert load(tmp_path / "m").description.calibration == kept.calibration
+    assert "subject" not in (tmp_path / "m" / "model.json").read_text()
+
+
+def test_a_threshold_of_repeats_is_one_for_averages(trained):
+    settings, prepared = trained(
+        *("model=logistic", "features=voltage", "cv.threshold=specificity_90", "cv.repeats=2")
+    )
+    result = cross_validated(settings, prepared)
+    description, _ = refit(settings, prepared, result, 1)
+    order = np.argsort(result.scored, kind="stable")
+    means = result.y_score[order].reshape(-1, 2).mean(axis=1)
+    expected = chosen_threshold(prepared.features.y, means)
+    assert description.threshold == pytest.approx(expected, abs=1e-12)
+    assert description.threshold_origin.endswith("out-of-fold predictions, each the mean of 2")
 
 
 def test_seeds_make_other_networks_and_the_same_seed_the_same(trained):
@@ -125,6 +163,20 @@ def test_an_unfinished_or_leaking_run_is_refused(trained):
     leaking = replace(settings, cv=replace(settings.cv, weights="carried", allow_leakage=True))
     with pytest.raises(InputError, match="expected an honest protocol"):
         cross_validated(leaking, prepared)
+
+
+def test_the_folds_of_a_sweep_begun_anew_are_found_wherever_they_are(trained, tmp_path):
+    settings, prepared = trained("model=logistic", "features=voltage")
+    before = cross_validated(settings, prepared)
+    (tmp_path / "anew" / "C-1.2").parent.mkdir()
+    (tmp_path / "folds").rename(tmp_path / "anew" / "C-1.2")
+    anew = replace(settings, store=str(tmp_path / "anew"))
+    for study in ("", "C-1.2"):
+        found = cross_validated(anew, prepared, study)
+        assert found.summary == before.summary
+    for study in ("C-1", "C-1.3"):  # another's are not its own
+        with pytest.raises(InputError, match="Received: 0"):
+            cross_validated(anew, prepared, study)
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +277,46 @@ def test_what_cannot_be_chosen_is_told_in_a_line(arguments, told, swept):
     assert done.code == 2
     assert told in done.err
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_registered_later_and_a_wrong_name_is_refused_at_once(swept, tmp_path):
+    out = str(tmp_path / "m")
+    for wrong in (["--alias", "latest"], ["--name", "a/b"]):
+        done = select("--out", out, *wrong, cwd=swept)
+        assert done.code == 2
+        assert re.fullmatch(rf"lvh: {wrong[0]}: expected .*\n", done.err)
+        assert not (tmp_path / "m").exists()
+    assert select("--no-register", "--seeds", "1", "--out", out, cwd=swept).code == 0
+    done = select(out, "--name", "later", cwd=swept)
+    assert done.code == 0, done.err
+    assert done.out.endswith("registered as later, version 1: models:/later@champion\n")
+    done = select(out, "--no-register", cwd=swept)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "RUN: expected one that is not kept yet" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_interrupts_it_leaves_nothing(number, code, tmp_path):
+    run = ("train.epochs=300", "cv.folds=2", "tracking=off")
+    done = command(*SMALL[:2], *run, cwd=tmp_path)
+    assert done.code == 0, done.err
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "lvh.select", str(done.folder())),
+            *("--no-register", "--seeds", "100", "--out", "kept/m"),
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: list(tmp_path.glob("kept/.m-*")), "it has begun")
+    process.send_signal(number)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert told == f"lvh: interrupted by {number.name}\n"
+    assert not list((tmp_path / "kept").iterdir())
 
 
 @pytest.mark.slow

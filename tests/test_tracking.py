@@ -16,7 +16,8 @@ from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
 from lvh.folds import CvSettings, splits
 from lvh.models.baselines import BASELINES
-from lvh.tracking import RunKey, TrackingSettings, _recorder, resolved_uri, tracked_run
+from lvh.tracking import RunKey, TrackingSettings, resolved_uri, tracked_run
+from lvh.tracking.recorder import _recorder
 from lvh.training import History
 
 

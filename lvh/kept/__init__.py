@@ -1,15 +1,18 @@
 """A kept model: a folder of plain files that scores records, and nothing in it that could run."""
 
-from lvh.kept.description import Description, Estimate, Evidence
-from lvh.kept.model import DESCRIPTION, KeptModel, Scored, keep, load
+from lvh.kept.description import Calibration, Description, Estimate, Evidence
+from lvh.kept.model import CARD, DESCRIPTION, KeptModel, Scored, check_alone, keep, load
 
 __all__ = [
+    "CARD",
     "DESCRIPTION",
+    "Calibration",
     "Description",
     "Estimate",
     "Evidence",
     "KeptModel",
     "Scored",
+    "check_alone",
     "keep",
     "load",
 ]

@@ -5,6 +5,13 @@ from lvh.kept.description import Description, Estimate
 _SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
 
+_MEDIAN_EPOCHS = (
+    "",
+    "No record was left to stop these trainings: they have the median of the folds' epochs, which "
+    "learned from fewer records.",
+)
+
+
 def card(of: Description) -> str:
     """Return the card as Markdown."""
     head = f"# {of.name}\n\nTells left ventricular hypertrophy from a 12-lead ECG, for research. "
@@ -18,12 +25,13 @@ def _made(of: Description) -> list[str]:
     members += f"{', '.join(map(str, of.seeds))})"
     if len(of.seeds) == 1:
         members = "1; other seeds make no other" if of.epochs is None else "1"
-    epochs = f", {of.epochs} epochs each" if of.epochs is not None else ""
+    epochs = f", {of.epochs} epochs each ({of.epochs_origin})" if of.epochs is not None else ""
     inputs = " x ".join(map(str, of.input_shape))
     needs = [
         *(["fiducials of each lead"] if of.needs_delineation else []),
         *(["age and sex"] if of.needs_age_and_sex else []),
     ]
+    intercept, slope = of.calibration.line
     chosen = sorted({one for one in of.chosen if one})
     return [
         "| | |",
@@ -37,7 +45,15 @@ def _made(of: Description) -> list[str]:
         f"| signals | in mV, at {of.fs:g} Hz |",
         f"| needs | {', '.join(needs) or 'nothing but the signals'} |",
         f"| threshold | {of.threshold:.4g}: {of.threshold_origin} |",
+        f"| calibrated | log odds x {slope:.3g} {'-' if intercept < 0 else '+'} "
+        f"{abs(intercept):.3g}, by {_averaged(of)} |",
     ]
+
+
+def _averaged(of: Description) -> str:
+    repeats = of.calibration.repeats
+    each = f", each the mean of {repeats}" if repeats > 1 else ""
+    return f"{of.calibration.n_records} out-of-fold predictions{each}"
 
 
 def _worth(of: Description) -> list[str]:
@@ -85,11 +101,30 @@ def _shown(of: Estimate | None) -> str:
 def _limits(of: Description) -> list[str]:
     return [
         "**Limits.** The records of one data set, with a share of LVH that is not that of any "
-        "other place: probabilities are not calibrated elsewhere. A label that was read from the "
-        "ECG cannot say what an echocardiogram would. The range over members, which a prediction "
-        "shows, tells how much the seed matters; it says nothing of what few records leave open. "
-        "A threshold that is not .5 was chosen for single models; an average of several may keep "
-        "more or fewer of the negatives.",
+        "other place. A label that was read from the ECG cannot say what an echocardiogram would. "
+        "The range over members, which a prediction shows, tells how much the seed matters.",
+        "",
+        "The calibrated share of LVH beside a probability, and its 95 % interval, come from a "
+        "logistic regression of the label on the log odds of the out-of-fold predictions, with "
+        "Firth's penalty, and from resamples of the subjects. The interval covers that these "
+        "records are few; of less than a hundred it is somewhat too narrow. It does not cover "
+        "another hospital, another share of LVH, labels that "
+        "are wrong, a bend that a straight line has not, or what the folds' models, trained on "
+        f"fewer records and {_single(of)}, have not in common with the average of this folder.",
+        "",
+        f"A threshold that is not .5 was chosen for {_thresholded(of)}; an average of several "
+        "seeds may keep more or fewer of the negatives.",
+        *(_MEDIAN_EPOCHS if "stopped early" in of.epochs_origin else ()),
         "",
         f"Made with {', '.join(f'{name} {version}' for name, version in of.versions.items())}.",
     ]
+
+
+def _single(of: Description) -> str:
+    repeats = of.calibration.repeats
+    return f"averaged over {repeats} repeats" if repeats > 1 else "single ones, with one seed"
+
+
+def _thresholded(of: Description) -> str:
+    repeats = of.calibration.repeats
+    return f"averages over {repeats} repeats" if repeats > 1 else "single models"

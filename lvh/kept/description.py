@@ -4,10 +4,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
 from lvh.backends import Name, Precision
 from lvh.bounds import Positive
+from lvh.calibration import logit, sigmoid
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS
@@ -25,6 +28,10 @@ def _printable(text: str) -> str:
     return text
 
 
+Floats = npt.NDArray[np.float64]
+Coefficient = Annotated[float, Field(ge=-1e9, le=1e9)]
+FiniteLine = tuple[Coefficient, Coefficient]
+"""Intercept and slope."""
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_printable)]
 
 
@@ -65,6 +72,31 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """What share of the records with a score had LVH, out of fold.
+
+    Attributes:
+        line: By all records, see `lvh.calibration.line`.
+        resamples: By resamples of the subjects; of these nothing else is kept.
+        n_records: That were scored out of fold.
+        repeats: Scores of each that were averaged first.
+    """
+
+    line: FiniteLine
+    resamples: Annotated[tuple[FiniteLine, ...], Field(min_length=1, max_length=10_000)]
+    n_records: Annotated[int, Strict(), Field(ge=1)]
+    repeats: Annotated[int, Strict(), Field(ge=1)]
+
+    def of(self, y_score: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the share by each score, and the ends of its 95 % interval, each shape (n,)."""
+        lines = np.array([self.line, *self.resamples])
+        shares = sigmoid(lines[:, :1] + lines[:, 1:] * logit(y_score))
+        low, high = np.quantile(shares[1:], [0.025, 0.975], axis=0)
+        # an interval of few records may lie beside what all of them say: then it is made to hold it
+        return shares[0], np.minimum(low, shares[0]), np.maximum(high, shares[0])
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """Everything about a kept model but what it has learned.
 
@@ -85,10 +117,12 @@ class Description:
         names: Of the inputs.
         input_shape: Of one record, see `lvh.features.FeatureSet`.
         fill: What a missing input gets, as the training records had it; empty for signals.
-        threshold: Above which a probability is predicted positive.
+        calibration: Of the probabilities.
+        threshold: Above which a probability is predicted positive, as it is, not calibrated.
         threshold_origin: Where it comes from.
         seeds: One a member; their probabilities are averaged.
         epochs: Of the training; None where there are none.
+        epochs_origin: Where their number comes from; empty where there are none.
         chosen: What each member chose among, if it chose.
         evidence: From the cross-validation.
         n_samples: Of a record that it has learned from.
@@ -117,15 +151,17 @@ class Description:
     names: tuple[Text, ...]
     input_shape: tuple[int, ...]
     fill: tuple[Annotated[float, Field(gt=-_LARGEST, lt=_LARGEST)], ...]
+    calibration: Calibration
     threshold: Annotated[float, Field(ge=0, le=1)]
     threshold_origin: Text
     seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)]
     epochs: int | None
+    epochs_origin: Text
     chosen: tuple[Text, ...]
     evidence: Evidence
     n_samples: Annotated[int, Strict(), Field(ge=1, le=MOST_SAMPLES)]
-    chosen_run: Text
-    run_key: Text
+    chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
+    run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
     study: Text
     n_candidates: int
     chosen_by: Text
@@ -153,8 +189,10 @@ class Description:
         return "male" in self.names
 
     def dumped(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """Return it as JSON, a line a field."""
+        fields = asdict(self).items()
+        lines = [f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in fields]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 _FORMAT = TypeAdapter(Description)

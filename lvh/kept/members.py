@@ -12,6 +12,7 @@ from lvh.backends import Program, check_installed, cores, new_program, start
 from lvh.errors import InputError
 from lvh.kept import classifiers
 from lvh.kept.classifiers import MAX_BYTES
+from lvh.kept.size import n_parameters
 from lvh.models import MODELS, Classifier, Estimator
 
 Floats = npt.NDArray[np.float64]
@@ -19,6 +20,7 @@ Arrays = list[npt.NDArray[Any]]
 Scores = Callable[[npt.NDArray[np.float32]], Floats]
 """From inputs, shape (n_records, ...), to probabilities, shape (n_records, n_members)."""
 
+_MOST_ARRAYS = 10_000
 _BATCH = 32  # bounds the activations of the widest convolution
 
 
@@ -52,15 +54,26 @@ def networks(
         files: From `dumped`, one a member.
 
     Raises:
-        InputError: A file holds anything but the variables of this network.
+        InputError: A file holds anything but the variables of this network, which is not made
+            if it is larger than what they hold.
     """
+    asked, most = n_parameters(model, shape), MAX_BYTES // len(files)
+    held = []
+    for data in files:
+        held.append(_arrays(data))
+        found = sum(one.size for one in held[-1])  # the states of its dropout too
+        if not asked <= found <= most:
+            raise InputError(
+                f"model: expected {asked} numbers or more, as its settings ask, and at most "
+                f"{most}. Received: {found}"
+            )
     build = MODELS[model.name].build
     check_installed(backend)
     start(backend, None, cores())
     program = new_program(lambda: build(model, shape), _BATCH, precision)  # type: ignore[call-arg,arg-type]
     program.begin_anew([np.random.SeedSequence(0)], None)
     expected = program.values(0)
-    members = [_arrays(data, expected) for data in files]
+    members = [_fitting(one, expected) for one in held]
     return lambda X: np.column_stack([_scored(program, one, X) for one in members])
 
 
@@ -83,21 +96,26 @@ def _scored(program: Program, values: Arrays, X: npt.NDArray[np.float32]) -> Flo
     return np.concatenate(chunks).astype(np.float64)
 
 
-def _arrays(data: bytes, expected: Arrays) -> Arrays:
-    names = [f"{at}.npy" for at in range(len(expected))]
+def _arrays(data: bytes) -> Arrays:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
-            if [one.filename for one in infos] != names:
-                raise InputError(f"expected {len(expected)} arrays. Received: other contents")
+            names = [f"{at}.npy" for at in range(len(infos))]
+            if [one.filename for one in infos] != names or len(names) > _MOST_ARRAYS:
+                raise InputError("expected numbered arrays. Received: other contents")
             if sum(one.file_size for one in infos) > MAX_BYTES:
                 raise InputError(f"expected at most {MAX_BYTES} bytes when unpacked")
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            found = [held[str(at)] for at in range(len(expected))]
+            return [held[str(at)] for at in range(len(names))]
     except InputError:
         raise
     except Exception:  # of an altered file, whatever it makes NumPy and zlib do
         raise InputError("expected NumPy arrays without objects. Received: none") from None
+
+
+def _fitting(found: Arrays, expected: Arrays) -> Arrays:
+    if len(found) != len(expected):
+        raise InputError(f"expected {len(expected)} arrays. Received: {len(found)}")
     for at, (one, of_build) in enumerate(zip(found, expected, strict=True)):
         if (one.shape, one.dtype) != (of_build.shape, of_build.dtype):
             raise InputError(

@@ -20,7 +20,9 @@ from lvh.kept.members import Scores, dumped, networks, of_classifiers, suffix
 from lvh.models import MODELS, Estimator
 
 DESCRIPTION = "model.json"
+CARD = "README.md"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
+_MAX_ALL_BYTES = 4 * MAX_BYTES  # of all members, packed
 _PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak, of each lead; microvolts and flat lines are out
 
 
@@ -33,6 +35,10 @@ class Scored:
         by_member: P(label = 1) by each member, shape (n_records, n_members).
         y_score: Their mean, shape (n_records,).
         y_pred: Whether it is above the model's threshold, shape (n_records,).
+        calibrated: What share of the records with such a score had the label, out of fold, shape
+            (n_records,).
+        calibrated_low: Lower end of its 95 % interval, shape (n_records,).
+        calibrated_high: Upper end.
         dropped: Records that cannot be scored, each with the reason.
     """
 
@@ -40,6 +46,9 @@ class Scored:
     by_member: npt.NDArray[np.float64]
     y_score: npt.NDArray[np.float64]
     y_pred: npt.NDArray[np.bool_]
+    calibrated: npt.NDArray[np.float64]
+    calibrated_low: npt.NDArray[np.float64]
+    calibrated_high: npt.NDArray[np.float64]
     dropped: tuple[tuple[str, str], ...]
 
 
@@ -88,6 +97,7 @@ class KeptModel:
             by_member,
             y_score,
             y_score > self.description.threshold,
+            *self.description.calibration.of(y_score),
             features.dropped,
         )
 
@@ -175,13 +185,32 @@ def load(folder: Path) -> KeptModel:
         raise InputError(f"{folder / DESCRIPTION}: {error}") from None
 
 
+def check_alone(folder: Path, description: Description) -> None:
+    """Refuse a folder with more in it than a kept model, before all of it goes elsewhere.
+
+    Raises:
+        InputError: It has other files, or a card that leads out of it.
+    """
+    own = {DESCRIPTION, CARD, *description.files}
+    others = sorted(one.name for one in folder.iterdir() if one.name not in own)
+    if others:
+        raise InputError(
+            f"{folder}: expected the files of a kept model and no others, for all of them are "
+            f"registered. Received: {', '.join(others)!r:.80} too"
+        )
+    read_bytes(folder / CARD, folder, _MAX_DESCRIPTION_BYTES)
+
+
 def _files(folder: Path, description: Description) -> Mapping[str, bytes]:
     end = suffix(description.model["name"])
     n_files = len(description.seeds) if end else 0
     expected = [f"member-{number}{end}" for number in range(1, n_files + 1)]
     if list(description.files) != expected:
         raise InputError(f"files: expected {', '.join(expected) or 'none'}. Received: others")
-    found = {name: read_bytes(folder / name, folder, MAX_BYTES) for name in expected}
+    found: dict[str, bytes] = {}
+    for name in expected:
+        left = _MAX_ALL_BYTES - sum(map(len, found.values()))
+        found[name] = read_bytes(folder / name, folder, min(MAX_BYTES, left))
     for name, data in found.items():
         if _digest(data) != description.files[name]:
             raise InputError(f"{folder / name}: expected the file that was kept. Received: another")

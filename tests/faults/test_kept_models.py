@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from scipy.signal import resample_poly
 
 from lvh.cohort import LEADS, Cohort
 from lvh.errors import EnvironmentFault, InputError
-from lvh.kept import load
+from lvh.kept import check_alone, load
 from lvh.predict import main
 from lvh.sources import record
 
@@ -177,6 +178,10 @@ def test_41_a_keras_file_in_a_member_s_place_is_refused(network, tmp_path):
         ({"input_shape": [10**9]}, "input_shape: expected that of 117 tabular inputs"),
         ({"threshold": "__import__('os')"}, "threshold"),
         ({"backend": "os"}, "backend"),
+        ({"run_key": "' or ''='"}, "run_key"),
+        ({"chosen_run": "../x"}, "chosen_run"),
+        ({"calibration": None}, "calibration"),
+        ({"calibration": {"line": [0, 1e30], "resamples": []}}, "calibration.line"),
     ],
     ids=lambda value: f"41 {value}" if isinstance(value, str) else "",
 )
@@ -327,6 +332,36 @@ def test_42_mlflow_s_own_pickles_are_no_model_of_ours(tmp_path, capsys, monkeypa
         capsys.readouterr().err
     )
     assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "units", [[10_000, 10_000, 10_000], [64, 32, 9]], ids=["huge", "a little more"]
+)
+def test_a_network_that_is_larger_than_its_weights_is_never_made(
+    units, network, tmp_path, monkeypatch
+):
+    from lvh.kept import members
+
+    folder = copied(network, tmp_path / "m")
+    described = json.loads((folder / "model.json").read_text())
+    with_described(folder, model={**described["model"], "units": units})
+    monkeypatch.setattr(members, "new_program", lambda *given: pytest.fail("it was made"))
+    told = re.search(r"expected (\d+) numbers or more.* Received: (\d+)$", refusal(folder))
+    assert int(told[1]) > int(told[2])
+
+
+def test_what_is_registered_is_a_kept_model_and_nothing_beside_it(forest, tmp_path):
+    folder = copied(forest, tmp_path / "m")
+    described = load(folder).description
+    os.symlink("/etc/passwd", folder / "README.md")
+    with pytest.raises(InputError, match="a link to outside"):
+        check_alone(folder, described)
+    (folder / "README.md").unlink()
+    (folder / "README.md").write_text("# card")
+    check_alone(folder, described)
+    (folder / "notes").mkdir()
+    with pytest.raises(InputError, match=r"and no others.* Received: 'notes' too"):
+        check_alone(folder, described)
 
 
 def test_a_file_that_changed_on_the_disk_is_told(network, tmp_path):

@@ -63,7 +63,7 @@ def served(model, tmp_path_factory):
     server = Served(model, tmp_path_factory.mktemp("log") / "log")
     yield server
     server.process.send_signal(signal.SIGTERM)
-    server.process.wait(30)
+    assert server.process.wait(60) == 143
 
 
 @pytest.fixture
@@ -81,9 +81,10 @@ def test_45_it_answers_what_the_model_says(served, model, cohort):
     ):
         # JSON gives floats back to the bit; threads of another process may round otherwise
         assert one["probability"] == pytest.approx(y_score, abs=1e-6)
-        assert one["low"] == pytest.approx(members.min(), abs=1e-6)
-        assert one["high"] == pytest.approx(members.max(), abs=1e-6)
+        assert one["member_low"] == pytest.approx(members.min(), abs=1e-6)
+        assert one["member_high"] == pytest.approx(members.max(), abs=1e-6)
         assert one["positive"] == y_pred
+        assert 0 <= one["calibrated_low"] <= one["calibrated"] <= one["calibrated_high"] <= 1
 
 
 def test_45_a_huge_body_is_413(served):
