@@ -56,8 +56,13 @@ def _show(given: argparse.Namespace) -> None:
     _say(f"starting MLflow on {masked(uri)}")
     with TemporaryFile() as log, _server(uri, given.port, log) as server:
         _wait(server, given.port, log)
-        page = f"{address}/{_page(given.port, given.experiment)}"
-        _say(f"configurations by ap: {page}", f"in charts: {page}&compareRunsMode=CHART")
+        place = _place(given.port, given.experiment)
+        if place is None:
+            page = f"{address}/#/experiments"
+            _say(f"there is no experiment {given.experiment!r}; all of them: {page}")
+        else:
+            page = f"{address}/{place}"
+            _say(f"configurations by ap: {page}", f"in charts: {page}&compareRunsMode=CHART")
         _say("Ctrl-C ends it")
         _open(page)
         server.wait()
@@ -122,12 +127,12 @@ def _ended(server: subprocess.Popen[bytes], log: IO[bytes]) -> EnvironmentFault:
     return EnvironmentFault(f"mlflow ui {how}: {told}")
 
 
-def _page(port: int, experiment: str) -> str:
-    """Return the place of the experiment's view; of all experiments where it is not there yet."""
+def _place(port: int, experiment: str) -> str | None:
+    """Return the place of the experiment's view; None if the store has no such experiment."""
     query = urlencode({"experiment_name": experiment})
     status, body = _asked(port, f"/api/2.0/mlflow/experiments/get-by-name?{query}")
     if status != http.client.OK:
-        return "#/experiments?workflowType=machine_learning"
+        return None
     return view_page(json.loads(body)["experiment"]["experiment_id"])
 
 

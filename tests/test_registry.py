@@ -120,7 +120,14 @@ def test_the_run_of_a_folder_is_found_by_its_key(model, store, client):
     client.set_terminated(run.info.run_id)
     by_folder = replace(described, chosen_run="", run_key="ab1")
     version = register(offer(folder, by_folder), store, "other", "champion").version
-    assert client.get_model_version("other", version).tags["chosen_run"] == run.info.run_id
+    registered = client.get_model_version("other", version)
+    assert registered.tags["chosen_run"] == run.info.run_id
+    # either leads to the other in the UI
+    place = f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
+    title, link, _ = registered.description.split("\n\n", 2)
+    assert (title, link.rpartition("]")[2]) == (f"# {described.name}", f"({place})")
+    (output,) = client.get_run(run.info.run_id).outputs.model_outputs
+    assert f"models:/{output.model_id}" == registered.source
     untracked = replace(described, chosen_run="", run_key="ab2")
     version = register(offer(folder, untracked), store, "other", "champion").version
     assert client.get_model_version("other", version).tags["chosen_run"] == ""

@@ -1,6 +1,7 @@
 """`python -m lvh.ui`: what it says, who listens, what it leaves behind."""
 
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -79,12 +80,14 @@ def test_a_server_shows_its_runs_itself(capsys, monkeypatch):
 
 
 @contextmanager
-def showing(store: Path, **environment: str) -> Iterator[tuple[subprocess.Popen, int, str]]:
-    """Run it in a terminal; give the process, its port, and the page that it prints."""
+def showing(
+    store: Path, *arguments: str, **environment: str
+) -> Iterator[tuple[subprocess.Popen, int, str]]:
+    """Run it in a terminal; give the process, its port, and the first page that it prints."""
     port = free_port()
     terminal, end = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "lvh.ui", "--port", str(port)],
+        [sys.executable, "-m", "lvh.ui", "--port", str(port), *arguments],
         cwd=store,
         stdout=end,
         stderr=subprocess.PIPE,
@@ -93,12 +96,8 @@ def showing(store: Path, **environment: str) -> Iterator[tuple[subprocess.Popen,
     os.close(end)
     try:
         with open(terminal) as lines:
-            for line in lines:
-                if line.startswith("configurations by ap: "):
-                    page = line.split(": ", 1)[1].strip()
-                if line.startswith("Ctrl-C"):
-                    break
-            yield process, port, page
+            told = "".join(iter(lambda: lines.readline(), "Ctrl-C ends it\n"))
+            yield process, port, re.search(r"http://\S+", told)[0]
     finally:
         process.kill()
         process.communicate()
@@ -130,7 +129,9 @@ def test_a_browser_that_would_take_the_terminal_is_not_opened_and_a_kill_ends_th
     browser, opened = tmp_path / "browser", tmp_path / "opened"
     browser.write_text(f"#!/bin/sh\ntouch {opened}\n")
     browser.chmod(0o700)
-    with showing(store, BROWSER=str(browser), DISPLAY=":7") as (process, port, _):
+    display = {"BROWSER": str(browser), "DISPLAY": ":7"}
+    with showing(store, "--experiment", "none", **display) as (process, port, page):
+        assert page == f"http://127.0.0.1:{port}/#/experiments"
         assert listening(port)
         process.kill()
         until(lambda: not listening(port), "the server has followed")

@@ -45,7 +45,7 @@ FILTER = "tags.level = 'configuration'"
 BY_AP = f"orderByKey={quote('metrics.`ap`')}&orderByAsc=false"
 RUN_NAME = ".ag-row [col-id='attributes.`Run Name`']"
 
-COMMAND_SECONDS = 900
+COMMAND_SECONDS = 1800
 
 # the tables of the compare page: cells by the head of their row
 COMPARED = """
