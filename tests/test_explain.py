@@ -220,7 +220,8 @@ class TestInputs:
         sizes = {(one.kind, one.name): len(one.columns) for one in groups_of(features.names)}
         assert (sizes["wave_inputs", "ST"], sizes["wave_inputs", "R time"]) == (12, 12)
         assert sizes["lead_inputs", "avl"] == 7
-        assert sizes["group", "intervals, axes and areas"] == 10
+        assert sizes["group", "intervals, axes and areas"] == 9
+        assert sizes["lead_inputs", "v1"] == 8  # the end of its P too
         rows = np.nan_to_num(features.X)
         table = Table(features.names, rows, ~np.isnan(features.X), measurements(cohort))
         for part, group in segments_of(features.names).items():
