@@ -30,7 +30,7 @@ def test_a_page_says_what_is_said_of_its_record(model, data_set, cohort, tmp_pat
     shown = words(picture)
     sex = "male" if cohort.male[0] else "female"
     assert f"Record {cohort.records[0]}, {cohort.age[0]:.0f} years, {sex}" in shown
-    assert f"P(LVH) {told['probability']:.3f}, {told['low']:.3f} to" in shown
+    assert f"P(LVH) {told['probability']:.3f}, {told['member_low']:.3f} to" in shown
     assert ("threshold 0.5: LVH" in shown) == told["positive"]
     met = [name for name in told if told.get(f"{name}_met")]
     assert f"Criteria met, {len(met)} of 8" in shown
