@@ -47,7 +47,11 @@ def store(tmp_path_factory) -> TrackingSettings:
 
 @pytest.fixture(scope="module")
 def client(store) -> MlflowClient:
-    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+    found = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+    if found.get_experiment_by_name("lvh") is None:
+        folder = Path(store.uri.removeprefix("sqlite:///")).parent / "mlartifacts"
+        found.create_experiment("lvh", artifact_location=folder.as_uri())
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,7 @@ def test_a_version_says_whence_it_comes_and_what_its_folds_came_to(model, store,
     assert run.data.metrics == {
         **{"ap": 0.8, "std_ap": 0.1, "pooled_ap": 0.79, "pooled_ap_low": 0.6},
         **{"pooled_ap_high": 0.9, "baseline_age_sex_ap": 0.7},
+        **{"calibration_intercept": 0.1, "calibration_slope": 0.9},
     }
     (data,) = run.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest) == (cohort.name, cohort.fingerprint[:8])

@@ -315,7 +315,7 @@ def test_who_interrupts_it_leaves_nothing(number, code, tmp_path):
     process.send_signal(number)
     _, told = process.communicate(timeout=120)
     assert process.returncode == code
-    assert told == f"lvh: interrupted by {number.name}\n"
+    assert told.splitlines()[-1] == f"lvh: interrupted by {number.name}"  # behind TensorFlow's
     assert not list((tmp_path / "kept").iterdir())
 
 
