@@ -488,7 +488,7 @@ class TestCommand:
             (["data=nope"], "data=nope: expected one of ludb, ptbxl, synthetic"),
             (["data=ludb,ptbxl"], "data=ludb,ptbxl: expected one value"),
             (["data.rot=1"], "did you mean data.root"),
-            (["data=ptbxl", "data.root=null"], "data.root: expected the folder"),
+            (["data=ptbxl", "data.root=nowhere"], "nowhere/ptbxl_database.csv: expected a file"),
             (["data=synthetic", "data.records=1"], "data.records: expected greater"),
             (["--cfg", "job"], "'--cfg': expected GROUP=OPTION"),
             (["cv=external", "external=ptbxl"], "external: expected none"),
