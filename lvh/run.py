@@ -143,6 +143,7 @@ def _log_masked() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Masking("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("lvh.sources").setLevel(logging.INFO)  # what takes minutes is told
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
