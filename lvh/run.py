@@ -121,6 +121,7 @@ def _log_masked() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Masking("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("lvh.sources").setLevel(logging.INFO)  # what takes minutes is told
 
 
 if __name__ == "__main__":
