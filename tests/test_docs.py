@@ -202,6 +202,7 @@ def test_the_honest_scores_are_those_of_the_experiment():
     for label, run, who in (
         ("chosen inside every training part", "chosen", "model"),
         ("three kinds of model averaged", "average", "model"),
+        ("these, of ST, intervals and axes too", "average_morphology", "model"),
         (r"age + sex", "chosen", "age + sex"),
     ):
         low, high = of(run, who, "ap", "low"), of(run, who, "ap", "high")
