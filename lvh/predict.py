@@ -1,64 +1,25 @@
 """`python -m lvh.predict`: what a kept model says of some records."""
 
 import argparse
-import csv
-import io
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from lvh.cohort import Cohort
 from lvh.command import ended
-from lvh.console import console, say
-from lvh.delineation import delineated, library
+from lvh.delineation import delineated
 from lvh.errors import InputError, LvhError
 from lvh.kept import Description, KeptModel, load
-from lvh.paper import Words, draw, places, save
+from lvh.paper import draw, places, save
+from lvh.prediction import Prediction, show, words
 from lvh.tracking import TrackingSettings
 from lvh.unread import read
 
 _CHAMPION = "models:/lvh@champion"
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What is said of one record.
-
-    Attributes:
-        record: Its path, as it was typed.
-        probability: Of LVH, the mean over the model's members.
-        member_low: The lowest of a member.
-        member_high: The highest.
-        calibrated: Share of the records with such a probability that had LVH, out of fold.
-        calibrated_low: Lower end of its 95 % interval.
-        calibrated_high: Upper end.
-        threshold: Of the model.
-        positive: Whether the probability is above it.
-        criteria: Value and verdict of each clinical criterion that can be measured.
-        fiducials: `annotated` in files beside the record, `found` here, or `none` were used.
-        picture: Path of what was drawn; None where nothing was asked for.
-    """
-
-    record: str
-    probability: float
-    member_low: float
-    member_high: float
-    calibrated: float
-    calibrated_low: float
-    calibrated_high: float
-    threshold: float
-    positive: bool
-    criteria: dict[str, tuple[float, bool]]
-    fiducials: str
-    picture: str | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +41,7 @@ def _run(given: argparse.Namespace) -> int:
             print(f"lvh: {error}", file=sys.stderr)
             codes.append(error.exit_code)
     if predictions:
-        _show(predictions, model.description, given.form)
+        show(predictions, model.description, given.form)
     return max(codes, default=0)
 
 
@@ -140,46 +101,19 @@ def _predicted(
         positive=bool(scored.y_pred[0]),
         criteria=_criteria(cohort),
         fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
+        male=bool(cohort.male[0]),
     )
     if picture is None:
         return found
     figure = draw(
         cohort.signals[0],
         cohort.fs,
-        _words(found, cohort, model.description),
+        words(found, cohort, model.description),
         importance=record_importance(model, cohort) if given.explain else None,
         delineation=cohort.delineation if given.fiducials else None,
     )
     save(figure, picture)
     return replace(found, picture=str(picture))
-
-
-def _words(of: Prediction, cohort: Cohort, by: Description) -> Words:
-    """Say on the paper what is said of the record, and by what."""
-    from lvh.criteria import CRITERIA
-
-    age, male = cohort.age[0], bool(cohort.male[0])
-    who = f"{age:.0f} years, {'male' if male else 'female'}" if age == age else "age or sex unknown"
-    met = [
-        f"{one.title} {of.criteria[name][0]:.3g} {one.unit} ({one.bound(male)})"
-        for name, one in CRITERIA.items()
-        if name in of.criteria and of.criteria[name][1]
-    ]
-    criteria = f"Criteria met, {len(met)} of {len(of.criteria)}: {', '.join(met) or 'none'}"
-    return Words(
-        f"Record {cohort.records[0]}, {who}",
-        (
-            f"P(LVH) {of.probability:.3f}, {of.member_low:.3f} to {of.member_high:.3f} by seed; "
-            f"threshold {of.threshold:.3g}: {'LVH' if of.positive else 'no LVH'}; "
-            f"calibrated {_calibrated(of)}",
-            criteria if of.criteria else "Criteria: not measured",
-            f"{by.name}, learned from {by.data}",
-        ),
-    )
-
-
-def _calibrated(of: Prediction) -> str:
-    return f"{of.calibrated:.2f} ({of.calibrated_low:.2f} to {of.calibrated_high:.2f})"
 
 
 def _hint(of: Description, cohort: Cohort) -> str:
@@ -214,64 +148,6 @@ def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
         for name, value in values.items()
         if np.isfinite(value[0])
     }
-
-
-def _show(predictions: Sequence[Prediction], of: Description, form: str) -> None:
-    if form == "json":
-        print(json.dumps([_plain(one) for one in predictions], indent=2))
-        return
-    if form == "csv":
-        text = io.StringIO()
-        rows = [_plain(one) for one in predictions]
-        header = list(dict.fromkeys(name for row in rows for name in row))
-        writer = csv.DictWriter(text, header, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        print(text.getvalue(), end="")
-        return
-    made = Table(box=SIMPLE_HEAD)
-    made.add_column("record", overflow="fold")
-    for name in ("P(LVH)", f"range of {len(of.seeds)}", "calibrated, 95 %", "says"):
-        made.add_column(name, no_wrap=True)
-    made.add_column("criteria met")
-    for one in predictions:
-        met = [name for name, (_, is_met) in one.criteria.items() if is_met]
-        made.add_row(
-            *(escape(one.record), f"{one.probability:.3f}"),
-            f"{one.member_low:.3f} to {one.member_high:.3f}",
-            _calibrated(one),
-            "LVH" if one.positive else "no LVH",
-            f"{len(met)} of {len(one.criteria)}" if one.criteria else "not measured",
-        )
-    console().print(made)
-    note = f" ({of.note})" if of.note else ""
-    say(
-        f"{of.name}, learned from {of.data}{note}. It says LVH where P(LVH) is above "
-        f"{of.threshold:.3g}. The range is that of models with other seeds. Calibrated: what share "
-        f"of records with this P(LVH) had LVH among the {of.calibration.n_records} that were "
-        "scored out of fold, and what so few leave open; at another place it may be another. "
-        "Not a medical device."
-    )
-    found = sum(one.fiducials == "found" for one in predictions)
-    if found:
-        learned = "" if of.delineation == "found" else "; the model learned from annotated ones"
-        told = learned if of.needs_delineation else ", for the criteria alone"
-        say(f"Fiducials of {found} of {len(predictions)} were found by {library()}{told}.")
-
-
-def _plain(of: Prediction) -> dict[str, object]:
-    row: dict[str, object] = {
-        name: getattr(of, name)
-        for name in (
-            *("record", "probability", "member_low", "member_high", "calibrated"),
-            *("calibrated_low", "calibrated_high", "threshold", "positive", "fiducials"),
-        )
-    }
-    for name, (value, is_met) in of.criteria.items():
-        row |= {name: value, f"{name}_met": is_met}
-    if of.picture is not None:
-        row["picture"] = of.picture
-    return row
 
 
 def _parser() -> argparse.ArgumentParser:

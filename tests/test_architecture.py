@@ -103,9 +103,10 @@ ROOMS = {
         *("command", "config", "console", "errors", "evaluation", "files", "finished"),
         *("identity", "kept", "offer", "refit", "tracking"),
     },
+    "prediction": {"cohort", "console", "criteria", "delineation", "kept", "paper"},
     "predict": {
-        *("cohort", "command", "console", "criteria", "delineation", "errors", "features"),
-        *("explain", "kept", "paper", "sources", "tracking", "unread"),
+        *("cohort", "command", "criteria", "delineation", "errors", "explain", "features"),
+        *("kept", "paper", "prediction", "sources", "tracking", "unread"),
     },
     "serve": {"command", "console", "delineation", "errors", "kept", "predict", "sources"},
     "ui": {"command", "errors", "tracking"},
