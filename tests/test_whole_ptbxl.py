@@ -30,13 +30,13 @@ def test_the_table_is_that_of_the_results(table):
 
 
 def test_memory_is_bounded_and_does_not_grow(table):
-    """2.5 GB for all processes, well below the signals; a fifth more for four times the records."""
+    """2.5 GB for all processes, well below the signals; within 10 % for four times the records."""
     rows = {(int(row["records"]), row["part"]): row for row in table.rows()}
     assert {size for size, _ in rows} == {5_000, 21_799}
     for column in ("resident_mib", "bound_mib"):
         few, many = (float(rows[size, "sweep"][column]) for size in (5_000, 21_799))
         assert many * 2**20 < 2.5e9 < 21_799 * 5_000 * 12 * 4
-        assert many < 1.2 * few
+        assert many < 1.1 * few
 
 
 def test_a_generated_set_is_one_of_ptb_xl_and_the_same_again(tmp_path, monkeypatch):
