@@ -30,7 +30,7 @@ def test_the_table_is_that_of_the_results(table):
 
 
 def test_memory_is_bounded_and_does_not_grow(table):
-    """2.5 GB for all processes, well below the signals; within 10 % whatever the records."""
+    """2.5 GB for all processes, well below the signals; within 10 % for four times the records."""
     rows = {(int(row["records"]), row["part"]): row for row in table.rows()}
     assert {size for size, _ in rows} == {5_000, 21_799}
     for column in ("resident_mib", "bound_mib"):

@@ -48,10 +48,12 @@ def _verdict(given: list[dict[str, str]]) -> list[str]:
     sweeps = sorted((one for one in given if one["part"] == "sweep"), key=_records)
     few, many = sweeps[0], sweeps[-1]
     held, before = _whole(many["resident_mib"]), _whole(few["resident_mib"])
+    growth = float(many["resident_mib"]) / float(few["resident_mib"]) - 1
     store, cached = _whole(many["store_mib"]), _whole(many["cached_mib"])
     return [
         f"With {_records(many):,} records all processes of the sweep held {held} MiB at most,",
-        f"with {_records(few):,} they held {before} MiB: it does not grow with the records.",
+        f"with {_records(few):,} they held {before} MiB: {growth:+.1%} for "
+        f"{_records(many) / _records(few):.1f} times the records.",
         f"Of the store's {store} MiB the system had {cached} MiB in its page cache in the end, as",
         "long as nobody needs that room. What a process has read of the store is unmapped after",
         "every batch, and so is in none of these columns.",

@@ -79,20 +79,21 @@ def bias_corrected(
         return None
     shared, objective = _shared(study), study.objectives[0]
     distinct, member = np.unique(shared.subject, return_inverse=True)
-    draws = np.random.default_rng(seed).multinomial(
-        len(distinct), np.full(len(distinct), 1 / len(distinct)), size=resamples
-    )
-    parts = [_resampled(shared, objective, draws[at][:, member]) for at in _blocks(draws, member)]
+    generator, parts = np.random.default_rng(seed), []
+    shares = np.full(len(distinct), 1 / len(distinct))
+    for n_rows in _blocks(resamples, len(member)):
+        draws = generator.multinomial(len(distinct), shares, size=n_rows)
+        parts.append(_resampled(shared, objective, draws[:, member]))
     chosen, scores = (np.concatenate(one) for one in zip(*parts, strict=True))
     pooled = _scores(shared, objective, np.ones((1, len(shared.subject))))[:, 0]
     best = int(np.argmax(_ranked(pooled, objective)))
     counts = np.bincount(chosen[chosen >= 0], minlength=len(shared.numbers))
-    shares = counts / max(1, counts.sum())
+    frequencies = counts / max(1, counts.sum())
     return BiasCorrected(
         estimate=_percentiles(scores),
         naive=float(pooled[best]),
         naive_number=shared.numbers[best],
-        chosen=dict(zip(shared.numbers, shares.tolist(), strict=True)),
+        chosen=dict(zip(shared.numbers, frequencies.tolist(), strict=True)),
         n_subjects=len(distinct),
         n_rows=len(shared.subject),
     )
@@ -137,10 +138,10 @@ def _rows(one: OutOfFold) -> dict[tuple[str, int], int]:
     return {key: at for at, key in enumerate(keys)}
 
 
-def _blocks(draws: npt.NDArray[np.int64], member: npt.NDArray[np.intp]) -> Iterator[slice]:
-    """Cut the resamples into blocks whose weights fit in memory."""
-    at_once = max(1, _CELLS_AT_ONCE // len(member))
-    return (slice(at, at + at_once) for at in range(0, len(draws), at_once))
+def _blocks(resamples: int, n_rows: int) -> Iterator[int]:
+    """Yield how many resamples are drawn at once, so that their weights fit in memory."""
+    at_once = max(1, _CELLS_AT_ONCE // n_rows)
+    return (min(at_once, resamples - at) for at in range(0, resamples, at_once))
 
 
 def _resampled(
