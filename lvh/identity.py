@@ -28,7 +28,7 @@ _DECIDING = (
         "estimators",
     ),
     *("metrics", "crossval"),
-    *("sources", "features", "models"),
+    *("delineation", "sources", "features", "models"),
 )
 """The rooms whose code a fold's result depends on."""
 

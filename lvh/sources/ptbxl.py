@@ -90,16 +90,16 @@ class PtbxlSettings:
         fs: Sampling frequency in Hz; the data set has every record at both.
         flawed: Records with a flat lead or samples that were not recorded, and those without age
             or sex, are left out, which is said, or fail the run.
-        delineation: Nobody's fiducials, or those that `lvh.delineation` finds.
         url: Where the archive is downloaded from.
+        delineation: Nobody's fiducials, or those that `lvh.delineation` finds.
     """
 
     name: Literal["ptbxl"]
     root: str | None
     fs: Literal[100, 500]
     flawed: Literal["drop", "fail"]
-    delineation: Literal["none", "found"] = "none"
     url: str = ARCHIVE.url
+    delineation: Literal["none", "found"] = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -587,7 +587,7 @@ def test_17_a_clock_that_jumps_changes_no_duration(cohort, monkeypatch):
 
 def test_17_the_clock_on_the_wall_only_says_when():
     """Never how long: nothing is subtracted from it, and nothing waits by it."""
-    allowed = {"search/trials.py": 1, "tracking/mlflow_run.py": 1}
+    allowed = {"search/trials.py": 1, "tracking/mlflow_run.py": 1, "tracking/view.py": 1}
     package = Path(lvh.__file__).parent
     found = Counter()
     for path in package.rglob("*.py"):

@@ -15,6 +15,13 @@ from lvh.bounds import Positive
 from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.errors import InputError
 from lvh.files import read_bytes
+from lvh.sources.about import About
+
+ABOUT = About(
+    citation="Whoever gave you the table: say who, and when.",
+    licence="what its owner allows",
+    labels="Say who says which record has it, and how.",
+)
 
 TABLE = "records.csv"
 _MAX_TABLE_BYTES = 16 * 1024 * 1024
