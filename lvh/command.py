@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lvh.errors import LvhError, as_told, masked
+from lvh.errors import LvhError, as_told, masked, printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -72,5 +72,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _told(message: str, exit_code: int) -> int:
-    print(f"lvh: {masked(message)}", file=sys.stderr)
+    print(f"lvh: {printable(masked(message))}", file=sys.stderr)
     return exit_code

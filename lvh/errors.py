@@ -17,6 +17,13 @@ def masked(text: str) -> str:
     )
 
 
+def printable(text: str) -> str:
+    """Return a text without what a terminal would obey; its lines stay."""
+    return "".join(
+        one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text
+    )
+
+
 class LvhError(Exception):
     """The root of every error this package raises on purpose.
 

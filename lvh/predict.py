@@ -1,6 +1,7 @@
 """`python -m lvh.predict`: what a kept model says of some records."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import numpy as np
 from lvh.cohort import Cohort
 from lvh.command import ended
 from lvh.delineation import delineated
-from lvh.errors import InputError, LvhError
+from lvh.errors import InputError, LvhError, printable
 from lvh.kept import Description, KeptModel, load
 from lvh.paper import draw, places, save
 from lvh.prediction import Prediction, show, words
@@ -38,7 +39,7 @@ def _run(given: argparse.Namespace) -> int:
         try:
             predictions.append(_predicted(model, path, given, picture))
         except LvhError as error:
-            print(f"lvh: {error}", file=sys.stderr)
+            print(f"lvh: {printable(str(error))}", file=sys.stderr)
             codes.append(error.exit_code)
     if predictions:
         show(predictions, model.description, given.form)
@@ -83,12 +84,12 @@ def _predicted(
     said = Said(given.unit, given.fs)
     cohort = record.read(Path(path), age=given.age, male=male, fs=fs, said=said)
     if cohort.note:
-        print(f"lvh: {path}: {cohort.note}", file=sys.stderr)
+        print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
     try:
         scored = model.scored(cohort)
     except InputError as error:
         raise InputError(f"{error}{_hint(model.description, cohort)}") from None
-    members, cohort = scored.by_member[0], _measurable(scored.cohort)
+    members, cohort = scored.by_member[0], _measurable(scored.cohort, given.fiducials)
     found = Prediction(
         record=path,
         probability=float(scored.y_score[0]),
@@ -124,9 +125,10 @@ def _hint(of: Description, cohort: Cohort) -> str:
     return ""
 
 
-def _measurable(cohort: Cohort) -> Cohort:
-    """Find fiducials for the criteria, if the model needed none and the record has none."""
-    if len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
+def _measurable(cohort: Cohort, drawn: bool) -> Cohort:
+    """Find fiducials to be drawn or for the criteria, if the record has none by now."""
+    needed = drawn or np.isfinite(cohort.age).all()
+    if len(cohort.delineation.samples) or not needed:
         return cohort
     try:
         return replace(cohort, delineation=delineated(read(cohort.signals), cohort.fs))
@@ -161,7 +163,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", default=_CHAMPION, help="folder, or address in MLflow (default: %(default)s)"
     )
-    parser.add_argument("--uri", help="as tracking.uri (default: mlflow.db in this directory)")
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
+    )
     parser.add_argument(
         "--resample", action="store_true", help="convert to the model's sampling frequency"
     )

@@ -1,6 +1,7 @@
 """`python -m lvh.select`: the best of a sweep, or any run, fitted to all records and kept."""
 
 import argparse
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -134,7 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds", type=int, default=5, help="models that are averaged (default: %(default)s)"
     )
     parser.add_argument("--out", help="folder of the model (default: outputs/models/NAME-KEY)")
-    parser.add_argument("--uri", help="as tracking.uri (default: mlflow.db in this directory)")
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
+    )
     parser.add_argument(
         "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
     )

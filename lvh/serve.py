@@ -9,6 +9,7 @@ Fiducials that a model needs are found in the signals.
 import argparse
 import json
 import math
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -242,7 +243,11 @@ def _parser() -> argparse.ArgumentParser:
         default="models:/lvh@champion",
         help="folder, or address in MLflow (default: %(default)s)",
     )
-    parser.add_argument("--uri", help="as tracking.uri (default: mlflow.db in this directory)")
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
+    )
     parser.add_argument(
         "--host", default=_LOOPBACK, help="address to listen on (default: %(default)s)"
     )

@@ -224,6 +224,13 @@ class TestInputs:
         assert sizes["lead_inputs", "v1"] == 8  # the end of its P too
         rows = np.nan_to_num(features.X)
         table = Table(features.names, rows, ~np.isnan(features.X), measurements(cohort))
+        told = features.names.index("romhilt_estes")
+        order = np.roll(np.arange(len(rows)), 1)
+        for wave in ("R time", "P"):  # its points follow what they are computed from
+            group = next(
+                one for one in groups_of(features.names) if one[:2] == ("wave_inputs", wave)
+            )
+            assert (table.permuted(group, order)[:, told] != rows[:, told]).any(), wave
         for part, group in segments_of(features.names).items():
             found = table.averaged(group, rows.mean(axis=0))
             assert (found[:, group.columns] == rows.mean(axis=0)[list(group.columns)]).all(), part

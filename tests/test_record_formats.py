@@ -295,7 +295,22 @@ def test_times_that_are_not_even_are_refused(change, told, small, tmp_path):
     assert told in refusal(read_csv, tmp_path, table(small, times=times), MV)
 
 
+def quoted_over_rows(text, n):
+    """Put a column in front in which a quote opens in a row and ends `n` rows later."""
+    header, *rows = text.strip().split("\n")
+    marked = [
+        f'"a,{row}' if at % n == 0 else f'b",{row}' if at % n == n - 1 else f"c,{row}"
+        for at, row in enumerate(rows)
+    ]
+    return "\n".join(["note," + header, *marked]) + "\n"
+
+
 CSV_FAULTS = {
+    "open quotes that would take rows in": (
+        lambda text: quoted_over_rows(text, 5),
+        BOTH,
+        "row 1: expected quotes that end where they begin",
+    ),
     "no unit": (lambda text: text, Said(fs=500.0), "expected the unit of its voltages"),
     "no rate": (lambda text: text, MV, "expected a column `time` in s"),
     "another unit": (

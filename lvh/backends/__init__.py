@@ -6,6 +6,7 @@ A process has one backend, with one number of threads: both are fixed when the l
 import gc
 import importlib.util
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -189,7 +190,9 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
-    with _native_stderr_held(), hidden(_UNUSED - {name}):
+    # who has a part of matplotlib gets the rest of it, whole
+    unused = _UNUSED - {name} - ({"mpl_toolkits"} if "matplotlib" in sys.modules else set())
+    with _native_stderr_held(), hidden(unused):
         found = BACKENDS[name].start(wanted)
         import keras
     gc.freeze()  # a library's objects stay: not to be looked at again

@@ -1,11 +1,13 @@
 """`python -m lvh.explain`: what the models of a finished run look at, out of fold."""
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -55,6 +57,10 @@ def _run(given: argparse.Namespace) -> None:
         )
     place = EXPLANATIONS / chosen.run if is_run_id(chosen.run) else Path(chosen.run, "explanation")
     folder = Path(given.out or place)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "importance.csv").exists():
+        raise InputError(  # all that is in it would be tracked
+            f"--out: expected a new folder, or that of an earlier explanation. Received: {folder}"
+        )
     title = f"{settings.name} on {prepared.cohort.name}"
     say(f"{title}: {n_folds} of {len(prepared.splits)} folds are trained again and looked at")
     found = _explained(settings, prepared, prepared.splits[:n_folds], asked)
@@ -120,13 +126,13 @@ def _explained(
         models = trained_again(settings, prepared, splits, on_epoch)
         for number, (result, score) in enumerate(models, start=1):
             split, title = result.split, f"fold {number} of {len(splits)}"
-            train, scored = map(
-                read, filled(features.fill, features.X[split.train], features.X[split.scored])
-            )
+            train, scored = filled(features.fill, features.X[split.train], features.X[split.scored])
+            tabular = features.kind != "signal"  # signals need no means, nor fit into memory
+            means = read(train).mean(axis=0) if tabular else np.zeros(0, np.float32)
             bar.update(task, description=f"{title}: looking", completed=0, total=1)
             found.append(
                 explain(
-                    *(score, scored, train.mean(axis=0), split.scored, subject, asked),
+                    *(score, read(scored), means, split.scored, subject, asked),
                     seed=(split.repeat, split.fold),
                     watch=lambda done, total: bar.update(task, completed=done, total=total),
                 )
@@ -227,7 +233,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)"
     )
-    parser.add_argument("--uri", help="as tracking.uri (default: mlflow.db in this directory)")
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
+    )
     parser.add_argument(
         "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
     )

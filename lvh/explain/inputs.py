@@ -29,6 +29,7 @@ _FIELDS = {
     "S": ("s",),
     "T": ("t",),
     "QRS duration": ("qrs",),
+    "R time": ("r_time",),
 }
 """What the criteria are computed from, by the wave of which it is given away."""
 _DERIVED = ("qrs_duration", *CRITERIA)
@@ -167,7 +168,7 @@ class Table:
             values = getattr(of, field).copy()
             values[:, columns] = values[order][:, columns]
             changed[field] = values
-        if group.kind == "lead_inputs" and group.name == "v1":
+        if "v1" in group.leads and (group.kind == "lead_inputs" or "P" in group.waves):
             changed |= {"p_depth": of.p_depth[order], "p_time": of.p_time[order]}
         return self._followed(found, replace(of, **changed))
 

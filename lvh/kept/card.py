@@ -83,7 +83,7 @@ def _worth(of: Description) -> list[str]:
 def _labels(of: Description) -> str:
     if "generated" in of.note:
         return "generated with the signals"
-    return "diagnoses that cardiologists read from these very ECGs, not from imaging"
+    return "as the data set states them: read from these very ECGs, not from imaging"
 
 
 def _flattery(of: Description) -> str:

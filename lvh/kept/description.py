@@ -69,7 +69,7 @@ class Evidence:
     scheme: Text
     folds: int
     repeats: int
-    scores: dict[str, dict[str, Estimate]]
+    scores: dict[Text, dict[Text, Estimate]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from lvh.command import ended
 from lvh.console import console, say
-from lvh.errors import LvhError
 from lvh.explain import EXPLANATIONS
 from lvh.report import sentences, table, write
 from lvh.search.results import load
@@ -15,22 +15,19 @@ from lvh.search.storage import Storage
 def main(arguments: list[str] | None = None) -> int:
     """Report on one study and return the exit code."""
     given = _parser().parse_args(arguments)
-    try:
-        if given.list:
-            say(*Storage(given.storage, to_read=True).studies())
-            return 0
-        result = load(given.storage, given.study, given.store)
-        folder = Path(given.out or f"outputs/report-{result.name}")
-        page = write(result, folder, EXPLANATIONS)
-    except KeyboardInterrupt:
-        return 130
-    except LvhError as error:
-        print(f"lvh: {error}", file=sys.stderr)
-        return error.exit_code
+    return ended(lambda: _report(given))
+
+
+def _report(given: argparse.Namespace) -> None:
+    if given.list:
+        say(*Storage(given.storage, to_read=True).studies())
+        return
+    result = load(given.storage, given.study, given.store)
+    folder = Path(given.out or f"outputs/report-{result.name}")
+    page = write(result, folder, EXPLANATIONS)
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -110,6 +110,8 @@ def _rows(path: Path, lines: Iterator[str], separator: str, n_columns: int) -> I
                 f"{path}: row {number}: expected decimal points. Received: commas, "
                 f"{shown(line.strip()[:30])}"
             )
+        if line.count('"') % 2:  # NumPy would read on to where it ends, and lose rows
+            raise InputError(f"{path}: row {number}: expected quotes that end where they begin")
         found = line.count(separator) + 1
         if found != n_columns:
             commas = ". Are these decimal commas?" if found == 2 * n_columns else ""

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import repeat
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -68,7 +68,8 @@ def _arrays(cohort: Cohort) -> Arrays:
 def _each(cohort: Cohort) -> Iterator[Iterator[list[Lead]]]:
     """Give the leads of each record, in order."""
     n, n_processes = len(cohort.records), len(os.sched_getaffinity(0))
-    if n < _ALONE or n_processes < 2:
+    # a process of a sweep begins no others: its cores have their work
+    if n < _ALONE or n_processes < 2 or current_process().name != "MainProcess":
         yield (leads_of(cohort.signals[at], cohort.fs) for at in range(n))
         return
     # spawned: a fork after TensorFlow has begun may never end
@@ -83,7 +84,8 @@ def _each(cohort: Cohort) -> Iterator[Iterator[list[Lead]]]:
         )
     except BrokenProcessPool:
         raise EnvironmentFault(
-            f"{cohort.name}: a process that was finding fiducials was killed, for memory perhaps"
+            f"{cohort.name}: a process that was finding fiducials ended: killed for memory, "
+            "perhaps; or it could not begin, as below a script without __name__ == '__main__'"
         ) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
