@@ -1,7 +1,10 @@
 """Fiducials that are found: against known ones, and where there is nothing to find."""
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -273,3 +276,20 @@ def test_they_agree_with_those_of_cardiologists(ludb):
     assert near / n > 0.98
     ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
     assert (ms <= [20, 6, 24]).all()
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_sweep_finds_them_too(tmp_path):
+    """Of points that cannot be listed beforehand, whose fiducials nobody has found yet."""
+    command = [
+        *(sys.executable, "-m", "lvh.run", "-m", "data=synthetic", "data.records=24"),
+        *("data.delineation=found", "data.noise=interval(0.01,0.05)", "features=voltage"),
+        *("model=logistic", "cv.folds=3", "search.n_trials=2", "hydra/launcher=joblib"),
+        *("hydra.launcher.n_jobs=2", "tracking=off"),
+    ]
+    kept = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "cache/lvh/delineations").glob("*.npz"))) >= 2
