@@ -46,6 +46,17 @@ def console() -> Console:
     return _Console(width=max(width, _WIDTH))
 
 
+def progress() -> Progress:
+    """Return a bar that a terminal shows while it is worked on, and nothing else does."""
+    shown_on = console()
+    return Progress(
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        console=shown_on,
+        transient=True,
+        disable=not shown_on.is_terminal,
+    )
+
+
 def say(*lines: str, style: str | None = None, on: Console | None = None) -> None:
     """Print lines as they are: nothing in them is markup."""
     shown_on = on or console()

@@ -7,10 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from lvh.command import ended
-from lvh.console import console, say
+from lvh.console import progress, say
 from lvh.errors import InputError, TrackingFault
 from lvh.finished import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.kept import CARD, DESCRIPTION, Description, check_alone, keep, load
@@ -68,7 +66,7 @@ def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, 
     )
     total = given.seeds * (settings.train.epochs if settings.is_network else 1)
     with made_whole(folder) as making:
-        with _bar() as bar:
+        with progress() as bar:
             task = bar.add_task("all records", total=total)
             description, taught = refit(
                 settings, prepared, result, given.seeds, lambda at, epoch: bar.advance(task)
@@ -89,17 +87,6 @@ def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, 
         f"kept in {folder}: mean ap {ap.mean:.3f} over folds; threshold {description.threshold:.3g}"
     )
     return folder, description
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console(),
-        transient=True,
-        disable=not console().is_terminal,
-    )
 
 
 def _register(

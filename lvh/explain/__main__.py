@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from lvh.command import ended
 from lvh.config import RunSettings
-from lvh.console import console, say
+from lvh.console import console, progress, say
 from lvh.errors import InputError
 from lvh.explain import EXPLANATIONS
 from lvh.finished import Chosen, best_of_sweep, is_run_id, settings_of
@@ -109,14 +108,7 @@ def _explained(
     results: list[FoldResult] = []
     found: list[OfFold] = []
     epochs = settings.train.epochs if settings.is_network else 1
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console(),
-        transient=True,
-        disable=not console().is_terminal,
-    ) as bar:
+    with progress() as bar:
         task = bar.add_task("", total=epochs)
 
         def on_epoch(split: "Split", epoch: int) -> None:
