@@ -164,6 +164,15 @@ def test_cnn_fits_average_beats_or_says_what_does_not():
 
 
 class TestResnet:
+    def test_few_filters_on_long_inputs_are_refused(self):
+        """Which end the process: a fault of oneDNN."""
+        for width in (12, 16):
+            MODELS["resnet"].check(resnet_settings(filters=(width, 8)), (350, 12))
+        MODELS["resnet"].check(resnet_settings(filters=(16, 8)), (5000, 4))
+        said = r"^model\.filters: expected 16 or more in the first stage, .* Received: 12"
+        with pytest.raises(InputError, match=said):
+            MODELS["resnet"].check(resnet_settings(filters=(12, 8)), (5000, 4))
+
     def test_every_stage_halves_the_steps(self):
         settings = resnet_settings(filters=(4, 6, 8), blocks=2)
         model = resnet.build(settings, (350, 12))

@@ -13,6 +13,10 @@ from pydantic import Field, Strict
 from lvh.bounds import Samples, Share, Widths
 from lvh.errors import InputError
 
+_LONG, _FEWEST = 1000, 16
+"""TensorFlow 2.21 on a processor (oneDNN) writes where it may not, and aborts, when fewer filters
+than these move over 5000 samples in strides of 2; over some hundreds it was not seen to."""
+
 if TYPE_CHECKING:
     import keras
 
@@ -65,8 +69,13 @@ def output_lengths(settings: ResnetSettings, n_samples: int) -> list[int]:
 
 
 def check(settings: ResnetSettings, input_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless inputs of this shape are long enough."""
+    """Raise InputError unless inputs of this shape are long enough, and the first stage is wide."""
     output_lengths(settings, input_shape[0])
+    if input_shape[0] > _LONG and settings.filters[0] < _FEWEST:
+        raise InputError(
+            f"model.filters: expected {_FEWEST} or more in the first stage, on inputs of "
+            f"{input_shape[0]} samples. Received: {settings.filters[0]}"
+        )
 
 
 def build(settings: ResnetSettings, input_shape: tuple[int, ...]) -> "keras.Model":
