@@ -175,7 +175,7 @@ class Table:
     def averaged(self, group: Group, means: Rows) -> Rows:
         """Return rows that have the mean record's values in a group's inputs.
 
-        The time of R has no mean among the inputs, so that it stays.
+        The time of R stays as the criteria see it: among most inputs it has no mean.
 
         Args:
             group: Of inputs.

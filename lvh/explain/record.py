@@ -23,9 +23,9 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
     - `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead. That asks
       for hundreds of scores a lead: seconds to a minute.
     - `beat`: the same in the average beat, every 20 ms; its importance stands on every beat.
-    - `ntp`, `voltage`: what is measured in a wave of a lead, for QRS its Q, R, S and duration, gets
-      the mean values of the records that the model has learned from; what is computed of them,
-      the criteria, follows. The change stands on that wave of every beat.
+    - `ntp`, `voltage`, `morphology`: what is measured in a wave of a lead, for QRS its Q, R, S and
+      duration, gets the mean values of the records that the model has learned from; what is
+      computed of them, the criteria, follows. The change stands on that wave of every beat.
     - `fusion`: as `beat`; what its measured inputs say stands nowhere.
 
     Age and sex stand nowhere. The numbers are changes of what the model says, one at a time: they
