@@ -286,7 +286,7 @@ def _trained(
             say("a process of this sweep died: killed, or out of memory; going on", style="red")
             for number, error in study.count_deaths(owner).items():
                 say(f"FAILED trial {number}: {error}", style="red")
-                for run_id in study.run_ids([number]):
+                if run_id := study.runs().get(number):
                     tracked.close(run_id, error)
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
 
@@ -302,8 +302,10 @@ def _close_interrupted(study: Study, tracked: Tracked, owner: str) -> None:
         time.sleep(_POLL)
     if study.at_work():  # others go on: only what is known to be free is closed
         tracked.leave("RUNNING")
-        for run_id in study.run_ids(study.free_open()):
-            tracked.close(run_id)
+        runs = study.runs()
+        for number in study.free_open():
+            if number in runs:
+                tracked.close(runs[number])
     else:
         tracked.close_below()
 

@@ -300,7 +300,21 @@ def test_the_last_untracked_trial_does_not_count_as_open(storage):
     claim.release()
     assert study.finished
     assert study.untracked() == [0]
-    assert study.run_ids([0]) == ["run 1"]
+    assert study.runs() == {0: "run 1"}
+
+
+def test_a_run_that_opens_after_its_trial_is_finished_is_not_lost(storage, address):
+    study = create(storage, "s", described(LINE), anew=False)
+    for run_id in ("late", ""):
+        claim = study.claim(ME)
+        study.complete(claim.number, [0.5], {})
+        if run_id:
+            study.set_run(claim.number, run_id)
+            study.set_run(claim.number, "another's")
+        study.set_tracked(claim.number)
+        claim.release()
+    assert Study(Storage(address), "s").runs() == {0: "late"}
+    assert [one.run_id for one in load(address, "s", "nowhere").trials] == ["late", ""]
 
 
 def torn(study: Study, storage: Storage, params: dict) -> int:

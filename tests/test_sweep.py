@@ -4,14 +4,25 @@ import csv
 import re
 import sqlite3
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Done, command
+from filelock import FileLock
+from hydra import compose, initialize_config_dir
+from servers import until
 
+from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.search.description import Description
+from lvh.search.space import Choice
+from lvh.search.storage import Storage
+from lvh.search.trials import create
+from lvh.study import Objective
 from lvh.sweep import cores
+from lvh.worker import work
 
 FOLDS = 2
 SMALL = [
@@ -294,3 +305,29 @@ def test_what_leaks_is_on_no_leaderboard(tmp_path):
         cwd=tmp_path,
     )
     assert "nothing to train" in again.out
+
+
+def test_a_run_that_opens_after_its_training_is_kept_with_its_trial(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overrides = ["data=synthetic", "data.records=42", "cv.folds=3", "features=voltage"]
+    database = tmp_path / "mlflow.db"
+
+    def composed(point):
+        typed = [*overrides, "model=logistic", f"tracking.uri=sqlite:///{database}", *point]
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            return settings_from(plain(compose("config", quoted(typed)))), ""
+
+    storage = Storage(f"sqlite:///{tmp_path}/studies.db")
+    objectives, space = (Objective("ap"),), {"model.C": Choice(("0.1",))}
+    asked = Description("", "", objectives, space, "grid", 1, 0, 3, False, "none", 3)
+    study = create(storage, "s", asked, anew=False)
+    with ThreadPoolExecutor(1) as beside:
+        with FileLock(f"{database}.lock"):  # without it nobody opens a run
+            done = beside.submit(work, storage, "s", "me", composed, tmp_path / "sweep", "line")
+            until(lambda: study.untracked() or done.done(), "it is trained")
+            assert study.untracked() == [0]
+            assert study.runs() == {}
+        assert done.result().faults == ()
+    assert statuses(tmp_path) == {("configuration", "FINISHED"): 1, ("fold", "FINISHED"): 3}
+    assert list(study.runs()) == [0]
+    assert not study.untracked()

@@ -26,7 +26,7 @@ def result_of(study: Study, root: str) -> StudyResult:
         root: Folder of the finished folds; predictions that are elsewhere are left out.
     """
     description, store = study.description, FoldStore(study.store(root))
-    trials = study.trials()
+    trials, runs = study.trials(), study.runs()
     kept = {
         one.number: store.predictions(fold_keys(one))
         for one in trials
@@ -39,7 +39,7 @@ def result_of(study: Study, root: str) -> StudyResult:
         objectives=description.objectives,
         dimensions=tuple(description.space),
         n_folds=description.n_folds,
-        trials=tuple(_trial(one) for one in trials),
+        trials=tuple(_trial(one, runs.get(one.number, "")) for one in trials),
         predictions={number: one for number, one in kept.items() if one is not None},
     )
 
@@ -63,7 +63,7 @@ def load(storage: str | None, name: str | None, root: str) -> StudyResult:
     return result_of(Study(opened, name or known[-1]), root)
 
 
-def _trial(one: FrozenTrial) -> Trial:
+def _trial(one: FrozenTrial, run_id: str) -> Trial:
     attrs = one.user_attrs
     complete = one.state == TrialState.COMPLETE
     return Trial(
@@ -74,5 +74,5 @@ def _trial(one: FrozenTrial) -> Trial:
         folds=tuple(folds_of(one)),
         baselines=attrs.get("baselines", {}) if complete else {},
         error=attrs.get("error", ""),
-        run_id=attrs.get("run_id", ""),
+        run_id=run_id,
     )

@@ -24,6 +24,7 @@ from lvh.search.storage import DESCRIPTION, WHEN, Storage
 from lvh.study import FoldScore, Plain, Verdict
 
 _UNTRACKED = "untracked"
+_RUN = "run_id"
 _DEATHS = 3
 """Times that a trial may take its process with it before it counts as failed.
 
@@ -144,11 +145,11 @@ class Study:
         with self._storage.exclusive():
             return self._untracked()
 
-    def run_ids(self, numbers: Sequence[int]) -> list[str]:
-        """Return the tracked runs of some trials."""
+    def runs(self) -> dict[int, str]:
+        """Return the identities of the tracked runs, by the numbers of their trials."""
         with self._storage.exclusive():
-            attrs = [self._frozen(number).user_attrs for number in numbers]
-        return [one["run_id"] for one in attrs if "run_id" in one]
+            late = self._study.user_attrs
+            return {one.number: run for one in self._trials() if (run := _run(one, late))}
 
     def free_open(self) -> list[int]:
         """Return the numbers of the open trials that no living process holds."""
@@ -161,8 +162,15 @@ class Study:
             return fold_keys(self._frozen(number))
 
     def set_run(self, number: int, run_id: str) -> None:
-        """Keep the identity of a trial's tracked run."""
-        self._set(number, "run_id", run_id)
+        """Keep the identity of a trial's tracked run; of a finished one, unless it is known.
+
+        Nobody waits for the store, so a trial may be finished before its run is open. Optuna
+        changes nothing of it then, and the study keeps it.
+        """
+        self._set(number, _RUN, run_id)
+        with self._storage.exclusive():
+            if not _run(self._frozen(number), self._study.user_attrs):
+                self._study.set_user_attr(f"{_RUN} {number}", run_id)
 
     def record_fold(self, number: int, at: int, score: FoldScore, key: str) -> None:
         """Keep one fold's scores, once.
@@ -390,6 +398,11 @@ class Study:
                 self._study.set_user_attr(_UNTRACKED, sorted({*self._untracked(), number}))
             told = None if values is None else [float(value) for value in values]
             self._study.tell(number, told, state=state)
+
+
+def _run(trial: FrozenTrial, late: Mapping[str, str]) -> str:
+    """Return the identity of a trial's tracked run; empty where none is known."""
+    return str(trial.user_attrs.get(_RUN) or late.get(f"{_RUN} {trial.number}", ""))
 
 
 def _deaths(trial: FrozenTrial) -> int:
