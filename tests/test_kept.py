@@ -1,6 +1,8 @@
 """A kept model says what the model that was trained says, of records like those it has seen."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ from conftest import head, with_waves
 from kept_models import describe, is_network, kept, settings, taught
 
 from lvh.errors import InputError
-from lvh.features import FORMS
+from lvh.features import FORMS, filled
 from lvh.kept import Calibration, keep, load
 from lvh.kept.card import card
 from lvh.kept.description import Estimate, Evidence, parsed
@@ -35,7 +37,44 @@ def test_it_scores_as_what_was_trained(model, form, cohort, tmp_path):
     np.testing.assert_array_equal(scored.y_pred, scores.mean(axis=1) > 0.5)
     assert (scored.records, scored.dropped) == (features.records, features.dropped)
     ends = {path.suffix for path in (tmp_path / "m").iterdir()} - {".json"}
-    assert ends == ({".npz"} if is_network(model) else set() if model == "criteria" else {".skops"})
+    of_classifiers = set() if model == "criteria" else {".skops"}
+    assert ends == ({".npz", ".keras"} if is_network(model) else of_classifiers)
+
+
+_ELSEWHERE = """
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+for folder in map(Path, sys.argv[1:]):
+    network = keras.saving.load_model(folder / "member-2.keras", safe_mode=True)
+    np.save(folder / "elsewhere.npy", network(np.load(folder / "inputs.npy"), training=False))
+assert "lvh" not in sys.modules
+"""
+
+
+def test_keras_alone_reads_a_network_and_it_says_the_same(cohort, tmp_path):
+    """In safe mode, which runs no code of a file."""
+    expected = {}
+    for model, form in PAIRS:
+        if is_network(model):
+            of = settings(model, form, *(["stride=125"] if model == "cnn" else []))
+            features, scores = kept(tmp_path / model, of, cohort)
+            (X,) = filled(features.fill, features.X)
+            np.save(tmp_path / model / "inputs.npy", X)
+            expected[model] = scores[:, 1]
+    assert set(expected) == {"dnn", "cnn", "resnet", "two_branch"}
+    folders = [str(tmp_path / model) for model in expected]
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE, *folders], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for model, scores in expected.items():
+        found = np.load(tmp_path / model / "elsewhere.npy")[:, 0]
+        # float32 layers whose sums have another order
+        np.testing.assert_allclose(found, scores, atol=1e-5)
 
 
 @pytest.mark.parametrize(

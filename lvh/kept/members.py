@@ -20,6 +20,9 @@ Arrays = list[npt.NDArray[Any]]
 Scores = Callable[[npt.NDArray[np.float32]], Floats]
 """From inputs, shape (n_records, ...), to probabilities, shape (n_records, n_members)."""
 
+NETWORK = ".npz"
+"""How the file of a network ends."""
+
 _MOST_ARRAYS = 10_000
 _BATCH = 32  # bounds the activations of the widest convolution
 
@@ -27,7 +30,7 @@ _BATCH = 32  # bounds the activations of the widest convolution
 def suffix(model: str) -> str:
     """Return how the files of members end; empty where nothing is learned."""
     if not isinstance(MODELS[model], Estimator):
-        return ".npz"
+        return NETWORK
     return "" if model == "criteria" else ".skops"
 
 

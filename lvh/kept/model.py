@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.backends import NO_BACKEND
+from lvh.backends.exported import SUFFIX, Exporter
 from lvh.cohort import Cohort
 from lvh.delineation import delineated
 from lvh.errors import InputError
@@ -17,7 +18,7 @@ from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
 from lvh.kept.classifiers import MAX_BYTES, loaded
 from lvh.kept.description import MOST_SAMPLES, Description, parsed
-from lvh.kept.members import Scores, dumped, networks, of_classifiers, suffix
+from lvh.kept.members import NETWORK, Scores, dumped, networks, of_classifiers, suffix
 from lvh.models import MODELS, Estimator
 from lvh.unread import read
 
@@ -171,6 +172,8 @@ def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
 def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Description:
     """Write a model; `model.json` last, without which there is none.
 
+    Beside each network lies the same as a file for Keras, which `load` does not look at.
+
     Args:
         folder: Made if it is not there.
         description: Whose `files` is filled in here.
@@ -187,6 +190,12 @@ def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Descr
         with written_whole(folder / name) as temporary:
             temporary.write_bytes(data)
         files[name] = _digest(data)
+    if end == NETWORK:
+        model, of = MODELS[description.model["name"]], description
+        exporter = Exporter(lambda: model.build(of.model_settings, of.input_shape))  # type: ignore[call-arg,arg-type]
+        for name, one in zip(files, taught, strict=True):
+            with written_whole((folder / name).with_suffix(SUFFIX)) as temporary:
+                temporary.write_bytes(exporter.exported(one))
     whole = replace(description, files=files)
     write_text(folder / DESCRIPTION, whole.dumped())
     return whole
@@ -217,16 +226,19 @@ def check_alone(folder: Path, description: Description) -> None:
     """Refuse a folder with more in it than a kept model, before all of it goes elsewhere.
 
     Raises:
-        InputError: It has other files, or a card that leads out of it.
+        InputError: It has other files, or no card, or what `load` does not read leads out of it.
     """
-    own = {DESCRIPTION, CARD, *description.files}
-    others = sorted(one.name for one in folder.iterdir() if one.name not in own)
+    ours = [Path(name) for name in description.files if name.endswith(NETWORK)]
+    unread = {CARD, *(one.with_suffix(SUFFIX).name for one in ours)}
+    found = {one.name for one in folder.iterdir()}
+    others = sorted(found - {DESCRIPTION, *unread, *description.files})
     if others:
         raise InputError(
             f"{folder}: expected the files of a kept model and no others, for all of them are "
             f"registered. Received: {', '.join(others)!r:.80} too"
         )
-    read_bytes(folder / CARD, folder, _MAX_DESCRIPTION_BYTES)
+    for name in sorted(unread & found | {CARD}):
+        read_bytes(folder / name, folder, MAX_BYTES)
 
 
 def _files(folder: Path, description: Description) -> Mapping[str, bytes]:

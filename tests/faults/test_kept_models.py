@@ -365,6 +365,19 @@ def test_what_is_registered_is_a_kept_model_and_nothing_beside_it(forest, tmp_pa
         check_alone(folder, described)
 
 
+def test_what_is_registered_for_keras_lies_in_the_folder(network, tmp_path):
+    folder = copied(network, tmp_path / "m")
+    described = load(folder).description
+    (folder / "README.md").write_text("# card")
+    check_alone(folder, described)
+    (folder / "member-1.keras").unlink()
+    check_alone(folder, described)
+    os.symlink("/etc/passwd", folder / "member-1.keras")
+    assert load(folder).description == described  # does not look at it
+    with pytest.raises(InputError, match="a link to outside"):
+        check_alone(folder, described)
+
+
 def test_a_file_that_changed_on_the_disk_is_told(network, tmp_path):
     folder = copied(network, tmp_path / "m")
     data = bytearray((folder / "member-2.npz").read_bytes())
