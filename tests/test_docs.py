@@ -164,12 +164,15 @@ def test_the_table_of_protocols_is_that_of_the_reproduction():
     kinds = {
         ("dnn", "100"): r"dense network, 100 epochs",
         ("cnn_k250_s125", "60"): r"convolutional, stride 125, 60 epochs",
+        ("cnn_k250_s125", "200"): r"the same, 200 epochs, one seed",
     }
     protocols = ("honest", "carried", "best_on_scored", "carried-best_on_scored")
     found = rows("report_reproduction/results.csv")
     told, expected = science(), []
     for (experiment, epochs), label in kinds.items():
         for cohort, what in (("ludb", "LUDB"), ("null", "labels without information")):
+            if (cohort, epochs) == ("null", "200"):
+                continue  # not run
             medians = [
                 statistics.median(
                     {
@@ -186,10 +189,12 @@ def test_the_table_of_protocols_is_that_of_the_reproduction():
             expected.append(f"| {label if cohort == 'ludb' else ''} | {what} | {cells} |")
     for line in expected:
         assert line.replace("|  |", "| |") in told
-    assert all(0.875 < float(line.split("|")[-2]) < 0.89 for line in expected[1::2])  # "0.88"
+    leaking = [float(line.split("|")[-2]) for line in expected[1:4:2]]
+    assert f"make {min(leaking):.2f} to {max(leaking):.2f} out of records" in told
     report = runpy.run_path(str(ROOT / "experiments/report_reproduction/rows.py"))
-    printed = report["EXPERIMENTS"]["cnn_k250_s10"].printed
-    assert f"claims an accuracy of {printed:.3f}" in told
+    printed = {name: one.printed for name, one in report["EXPERIMENTS"].items()}
+    assert f"claims an accuracy of {printed['cnn_k250_s10']:.3f}" in told
+    assert f"network has {printed['cnn_k250_s125']:.3f} at stride 125" in told
 
 
 def test_the_honest_scores_are_those_of_the_experiment():

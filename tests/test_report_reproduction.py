@@ -71,7 +71,7 @@ def test_the_honest_row_of_a_leaking_training_is_that_of_an_honest_one():
 
 
 def test_the_prose_says_what_the_file_holds():
-    from rows import PROTOCOLS, RESULTS, read
+    from rows import EXPERIMENTS, PROTOCOLS, RESULTS, Row, read
     from table import chosen, medians
 
     rows = read(RESULTS)
@@ -116,12 +116,35 @@ def test_the_prose_says_what_the_file_holds():
 
     networks = ("cnn_k250_s125", "cnn_k250_s50")
     assert f"Honestly it scores {of_both(rows, networks, 'honest')} (stride 125 and 50;" in told
-    assert f"Under both leaks it comes to {of_both(rows, networks, both)} (the report:" in told
+    assert f"Under both leaks it comes to {of_both(rows, networks, both)}, `carried`" in told
     assert f"`carried` alone to {of_both(rows, networks, 'carried')}," in told
     assert f"`best_on_scored` alone to {of_both(rows, networks, 'best_on_scored')}." in told
-    for name, before in zip(networks, ("but late: ", "they climb little: "), strict=True):
+    for name, before, after in zip(networks, ("climb late: ", "climb little: "), ".;", strict=True):
         folds = medians(chosen(rows, name, both, "ludb", 60))
-        assert f"{before}{' '.join(map(short, folds))}." in told
+        assert f"{before}{' '.join(map(short, folds))}{after}" in told
+
+    def first(n: int, protocol: str) -> Row:
+        """Return the seed at stride 125 that has several numbers of epochs."""
+        found = chosen(rows, networks[0], protocol, "ludb", n)
+        return next(row for row in found if row.key.seed == 0)
+
+    def climb(protocol: str) -> str:
+        sixty, hundred, two_hundred = (short(first(n, protocol).mean, 3) for n in epochs)
+        return f"{sixty}, {hundred} and {two_hundred}"
+
+    longest = {protocol: first(200, protocol) for protocol in PROTOCOLS}
+    printed = EXPERIMENTS[networks[0]]
+    assert (
+        f"come near what the report prints for it: {' '.join(map(short, longest[both].folds))}, "
+        f"mean {short(longest[both].mean, 3)}, where the report has "
+        f"{' '.join(short(one) for one in printed.folds)}, mean {short(printed.printed, 3)}."
+    ) in told
+    assert f"climbs with the epochs, {climb(both)} at 60, 100 and 200." in told
+    assert f"epochs gain nothing**: {climb('honest')} (the same seed" in told
+    assert (
+        f"`carried` alone gives {short(longest['carried'].mean, 3)} and `best_on_scored` alone "
+        f"{short(longest['best_on_scored'].mean, 3)}."
+    ) in told
     few = (("cnn_k250_s10", 15), ("cnn_k250_s5", 5), ("cnn_k400_s5", 3), ("cnn_k500_s5", 3))
     at_once = [one("ludb", *each, "honest") for each in few]
     assert (
@@ -135,13 +158,34 @@ def test_the_prose_says_what_the_file_holds():
         assert means_of[0] == min(means_of)  # the honest one
     held_out = [one("ludb", "cnn_holdout", 20, each) for each in ("honest", "best_on_scored")]
     assert f"comes to {held_out[0]} in 20 epochs and to {held_out[1]} under" in told
-    null = [one("null", "cnn_k250_s125", 60, each) for each in PROTOCOLS]
+    null = [chosen(rows, networks[0], each, "null", 60) for each in PROTOCOLS]
+    assert {len(each) for each in null} == {3}
+    honest, carried, best, leaking = (
+        short(statistics.median(row.mean for row in each), 3) for each in null
+    )
     assert (
-        f"scores {null[0]} honestly, {null[1]} `carried`, {null[2]} under `best_on_scored` and "
-        f"{null[3]} under both"
+        f"scores {honest} honestly, {carried} `carried`, {best} under `best_on_scored` and "
+        f"{leaking} under both (medians of three seeds)"
     ) in told
-    folds = medians(chosen(rows, "cnn_k250_s125", both, "null", 60))
-    assert f"the report's shape: {' '.join(map(short, folds))}. Its folds" in told
+    folds = medians(null[-1])
+    assert f"60 epochs already: {' '.join(map(short, folds))}. Its folds" in told
+
+
+def test_the_front_page_says_what_the_file_holds():
+    from rows import EXPERIMENTS, PROTOCOLS, RESULTS, read
+    from table import chosen
+
+    rows = read(RESULTS)
+    told = " ".join((FOLDER.parent.parent / "README.md").read_text().split())
+    both, printed = PROTOCOLS[-1], EXPERIMENTS["cnn_k250_s125"].printed
+    dense = statistics.median(row.mean for row in chosen(rows, "dnn", both, "ludb", 100))
+    (leaking,) = chosen(rows, "cnn_k250_s125", both, "ludb", 200)
+    (honest,) = chosen(rows, "cnn_k250_s125", "honest", "ludb", 200)
+    assert (
+        f"the dense network comes to {dense:.2f} by them, the convolutional one (stride 125, 200 "
+        f"epochs, one seed) to {leaking.mean:.2f} where the report has {printed:.2f} and an "
+        f"honest training {honest.mean:.2f};"
+    ) in told
 
 
 def of_both(rows: list, names: tuple[str, ...], protocol: str) -> str:
