@@ -164,7 +164,7 @@ def test_the_table_of_protocols_is_that_of_the_reproduction():
     kinds = {
         ("dnn", "100"): r"dense network, 100 epochs",
         ("cnn_k250_s125", "60"): r"convolutional, stride 125, 60 epochs",
-        ("cnn_k250_s125", "200"): r"the same, 200 epochs, one seed",
+        ("cnn_k250_s125", "200"): r"convolutional, stride 125, 200 epochs, one seed",
     }
     protocols = ("honest", "carried", "best_on_scored", "carried-best_on_scored")
     found = rows("report_reproduction/results.csv")

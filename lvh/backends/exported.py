@@ -1,6 +1,6 @@
 """A trained network as Keras's own file, for whoever wants it elsewhere; nothing here reads one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,32 +15,28 @@ if TYPE_CHECKING:
 SUFFIX = ".keras"
 
 
-class Exporter:
-    """Writes the trainings of one build as `.keras` files that need Keras alone."""
+def exported(
+    build: "Callable[[], keras.Model]", trainings: Iterable[list[npt.NDArray[Any]]]
+) -> Iterator[bytes]:
+    """Yield each training as a file that `keras.saving.load_model` reads in safe mode.
 
-    def __init__(self, build: "Callable[[], keras.Model]") -> None:
-        """Build the network, and its like of Keras's own layers.
+    It needs no layer of this package.
 
-        Args:
-            build: From `lvh.models`.
-        """
-        import keras
+    Args:
+        build: From `lvh.models`.
+        trainings: The values of all variables, each from `Program.values`.
+    """
+    import keras
 
-        self._own = build()
-        self._plain = keras.models.clone_model(self._own, clone_function=_plain)
-
-    def exported(self, values: list[npt.NDArray[Any]]) -> bytes:
-        """Return a training as a file that `keras.saving.load_model` reads in safe mode.
-
-        Args:
-            values: Of all variables, from `Program.values`.
-        """
-        assign(self._own.variables, values)
-        self._plain.set_weights(self._own.get_weights())
+    own = build()
+    plain = keras.models.clone_model(own, clone_function=_plain)
+    for values in trainings:
+        assign(own.variables, values)
+        plain.set_weights(own.get_weights())
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"network{SUFFIX}"
-            self._plain.save(path)
-            return path.read_bytes()
+            plain.save(path)
+            yield path.read_bytes()
 
 
 def _plain(layer: Any) -> Any:

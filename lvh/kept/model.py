@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.backends import NO_BACKEND
-from lvh.backends.exported import SUFFIX, Exporter
+from lvh.backends.exported import SUFFIX, exported
 from lvh.cohort import Cohort
 from lvh.delineation import delineated
 from lvh.errors import InputError
@@ -192,10 +193,10 @@ def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Descr
         files[name] = _digest(data)
     if end == NETWORK:
         model, of = MODELS[description.model["name"]], description
-        exporter = Exporter(lambda: model.build(of.model_settings, of.input_shape))  # type: ignore[call-arg,arg-type]
-        for name, one in zip(files, taught, strict=True):
+        build = partial(model.build, of.model_settings, of.input_shape)  # type: ignore[arg-type]
+        for name, data in zip(files, exported(build, taught), strict=True):
             with written_whole((folder / name).with_suffix(SUFFIX)) as temporary:
-                temporary.write_bytes(exporter.exported(one))
+                temporary.write_bytes(data)
     whole = replace(description, files=files)
     write_text(folder / DESCRIPTION, whole.dumped())
     return whole
@@ -237,7 +238,8 @@ def check_alone(folder: Path, description: Description) -> None:
             f"{folder}: expected the files of a kept model and no others, for all of them are "
             f"registered. Received: {', '.join(others)!r:.80} too"
         )
-    for name in sorted(unread & found | {CARD}):
+    read_bytes(folder / CARD, folder, _MAX_DESCRIPTION_BYTES)
+    for name in sorted(unread & found - {CARD}):
         read_bytes(folder / name, folder, MAX_BYTES)
 
 
