@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from lvh.cohort import LEADS, Cohort
-from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.data.cohort import LEADS, Cohort
+from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.features import FORMS, filled
-from lvh.kept import Calibration, Description, Evidence, keep
+from lvh.inference import Calibration, Description, Evidence, keep
 from lvh.models import MODELS
-from lvh.training import Lesson
+from lvh.models.training import Lesson
 
 FEW = {
     "trees": ["model.trees=20"],
@@ -31,7 +31,7 @@ def settings(model: str, features: str, *overrides: str) -> RunSettings:
 
 def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Learn from all records; return the features, the learner's scores and what to keep."""
-    from lvh.evaluation import learner
+    from lvh.runs.evaluate import learner
 
     features = FORMS[of.features.name].extract(cohort, of.features)
     (X,) = filled(features.fill, features.X)

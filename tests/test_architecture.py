@@ -300,7 +300,7 @@ def test_mlflow_is_told_to_load_no_pickle():
 def test_nothing_heavy_is_imported_before_the_configuration_is_known():
     """`--help` and a wrong override answer in about a second because of this."""
     code = (
-        "import sys, lvh.run, lvh.config, lvh.explore.__main__\n"
+        "import sys, lvh.run, lvh.config.run_settings, lvh.cli.explore\n"
         "heavy = {'tensorflow', 'jax', 'torch', 'keras', 'mlflow', 'optuna', 'matplotlib',\n"
         "         'sklearn', 'pandas', 'pooch', 'requests', 'scipy', 'neurokit2'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from lvh.augment import (
+from lvh.models.augment import (
     AugmentSettings,
     augmented,
     shifted,

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import make_classification
 
 from lvh.errors import InputError
-from lvh.models.average import AverageSettings, build
+from lvh.models.voting import AverageSettings, build
 from lvh.models.candidates import parsed
 
 MEMBERS = (

@@ -13,12 +13,12 @@ import pytest
 from conftest import BACKEND, command
 from hydra import compose, initialize_config_dir
 
-from lvh import backends
-from lvh.backends import BACKENDS, check_installed, cores, new_program, start, threads_of
-from lvh.backends.draws import glorot_uniform
-from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.models import backends
+from lvh.models.backends import BACKENDS, check_installed, cores, new_program, start, threads_of
+from lvh.models.backends.draws import glorot_uniform
+from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.errors import EnvironmentFault, InputError
-from lvh.evaluation import automatic_threads
+from lvh.runs.evaluate import automatic_threads
 
 TESTS = Path(__file__).parent
 OTHERS = sorted(set(BACKENDS) - {"tensorflow"})
@@ -61,7 +61,7 @@ def test_the_tests_of_models_and_training_pass_on_another_backend(backend, tmp_p
 TRAINED = """
 import json, sys
 import numpy as np
-from lvh.backends import new_program, start
+from lvh.models.backends import new_program, start
 
 start(sys.argv[1], 1, 1)
 
@@ -206,7 +206,7 @@ def test_backends_are_not_swept(tmp_path):
 
 def test_what_keras_does_not_need_is_neither_imported_nor_lost():
     code = (
-        "import sys; from lvh.backends import start; start('tensorflow', 1, 1)\n"
+        "import sys; from lvh.models.backends import start; start('tensorflow', 1, 1)\n"
         "names = ['jax', 'matplotlib', 'pandas']\n"
         "assert not set(names) & sys.modules.keys(), sys.modules.keys() & set(names)\n"
         "import matplotlib.figure, pandas, keras\n"

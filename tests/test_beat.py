@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import head, with_waves
 
-from lvh.cohort import LEADS
+from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.features.beat import BeatSettings, extract
 

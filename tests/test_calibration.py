@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve as oracle
 from sklearn.linear_model import LogisticRegression
 
-from lvh.calibration import (
+from lvh.validation.calibration import (
     bootstrap_lines,
     calibration_curve,
     line,

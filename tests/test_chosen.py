@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from lvh.errors import InputError
 from lvh.models.candidates import parsed
-from lvh.models.chosen import ChosenSettings, build
+from lvh.models.nested_selection import ChosenSettings, build
 
 STRENGTHS = (0.001, 0.03, 1.0, 30.0)
 NAMES = tuple("abcdefgh")

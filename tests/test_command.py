@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from lvh.command import ended
+from lvh.cli.command import ended
 from lvh.errors import EnvironmentFault, InputError
 
 
 def script(body: str, **environment: str) -> subprocess.Popen:
-    code = f"import sys, signal, time\nfrom lvh.command import ended\ndef body():\n    {body}\n"
+    code = f"import sys, signal, time\nfrom lvh.cli.command import ended\ndef body():\n    {body}\n"
     return subprocess.Popen(
         [sys.executable, "-c", f"{code}sys.exit(ended(body))"],
         env={**os.environ, **environment},

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from lvh.cohort import LEADS
-from lvh.config import RunSettings, conf_dir, known_fields, plain, quoted, settings_from
+from lvh.data.cohort import LEADS
+from lvh.config.run_settings import RunSettings, conf_dir, known_fields, plain, quoted, settings_from
 from lvh.errors import InputError
-from lvh.hydra_errors import explained
+from lvh.config.hydra_errors import explained
 from lvh.models import MODELS
 
 GROUPS = ("data", "features", "model", "kernel", "stride", "cv", "train", "tracking")

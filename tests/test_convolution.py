@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lvh.backends import cores, start
+from lvh.models.backends import cores, start
 from lvh.models.convolution import Conv1D
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lvh.cohort import LEADS
-from lvh.criteria import CRITERIA, Measurements, qrs_axis, romhilt_estes_points
+from lvh.data.cohort import LEADS
+from lvh.features.criteria import CRITERIA, Measurements, qrs_axis, romhilt_estes_points
 from lvh.features.amplitudes import measurements
 
 QRS_S = 0.08

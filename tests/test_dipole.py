@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lvh.cohort import LEADS
-from lvh.sources import dipole
-from lvh.sources.dipole import N_SAMPLES, Heart, draw_recording
+from lvh.data.cohort import LEADS
+from lvh.data import dipole
+from lvh.data.dipole import N_SAMPLES, Heart, draw_recording
 
 P, N, T = range(3)
 SEVERITIES = [0.0, 1.0, 20.0]

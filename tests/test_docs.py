@@ -134,7 +134,7 @@ def test_the_reference_holds_what_the_code_says(site):
     assert "How often the whole scheme is repeated" in shown
     assert "Casale et al., J Am Coll Cardiol 6, 1985" in text_of(site / "reference/criteria.html")
     for name, is_public in (("external_split", True), ("_check_enough", False)):
-        assert (f'id="lvh.folds.{name}"' in page.read_text()) == is_public
+        assert (f'id="lvh.validation.splits.{name}"' in page.read_text()) == is_public
 
 
 def test_the_pages_hold_the_very_files_of_the_examples(site):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lvh.cohort import Cohort
+from lvh.data.cohort import Cohort
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs/examples"
@@ -116,10 +116,10 @@ def commands(page: str) -> list[Sequence[str]]:
 def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
     code = (
         "import json, sys\n"
-        "from lvh.notebook import settings\n"
+        "from lvh.runs.notebook import settings\n"
         "for given in json.loads(sys.argv[1]):\n"
         "    print(settings(*given).name)\n"
-        "from lvh.doctor.data import data\n"
+        "from lvh.cli.doctor.data import data\n"
         "print(*(one.told for one in data(settings('data=arrays', 'data.root=here'))))\n"
     )
     given = [

@@ -23,8 +23,9 @@ import pytest
 
 import lvh
 from lvh.errors import EnvironmentFault, InputError
-from lvh.sources import download, ptbxl
-from lvh.sources.download import Archive, fetch, verify
+from lvh.data import download
+from lvh.data import ptbxl
+from lvh.data.download import Archive, fetch, verify
 
 TOP = "tiny-1.0"
 FILES = {"RECORDS": b"1\n2\n", "data/1.dat": bytes(range(256)) * 40, "data/2.dat": b""}
@@ -447,7 +448,7 @@ def test_full_disk_is_an_environment_fault(site: Site, into: Path) -> None:
 FETCH_IN_CHILD = """
 import logging, signal, sys
 from pathlib import Path
-from lvh.sources.download import Archive, fetch
+from lvh.data.download import Archive, fetch
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)

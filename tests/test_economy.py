@@ -9,14 +9,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
-from lvh import evaluation
-from lvh.backends import start
-from lvh.config import conf_dir, plain, quoted, settings_from
-from lvh.evaluation import Place, Unobserved, evaluate, prepare
+from lvh.runs import evaluate as evaluation
+from lvh.models.backends import start
+from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.runs.evaluate import Place, Unobserved, evaluate, prepare
 from lvh.features import FORMS
 from lvh.models import MODELS
 from lvh.models.baselines import BASELINES
-from lvh.sources import SOURCES
+from lvh.data import SOURCES
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_a_shape_is_built_and_traced_once(
 
 
 def test_folds_of_a_dense_network_are_trained_at_once(settings_of, tmp_path, monkeypatch):
-    from lvh.backends.dense import DenseProgram
+    from lvh.models.backends.dense import DenseProgram
 
     trainings = []
     begin = DenseProgram.begin_anew
@@ -134,7 +134,7 @@ def test_the_store_is_called_three_times_a_fold_however_many_epochs(
     settings_of, tmp_path, monkeypatch
 ):
     """A call to a server is a round trip: epochs and scores go in one."""
-    from lvh.crossval import conclude
+    from lvh.evaluation.cross_validation import conclude
     from lvh.tracking import RunKey, RunToOpen, TrackingSettings
     from lvh.tracking.mlflow_run import MlflowRun
 
@@ -206,7 +206,7 @@ def test_a_command_seldom_looks_for_garbage():
     """By default Python does so seven times among all of TensorFlow's objects: a second a run."""
     code = """
 import gc, sys
-from lvh.run import main
+from lvh.cli.run import main
 
 sys.argv[1:] = ["seed=-1"]
 assert main() == 2

@@ -22,17 +22,17 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from lvh.config import conf_dir, plain, quoted, settings_from
-from lvh.criteria import CRITERIA
-from lvh.crossval import CVResult, conclude, fold_results
+from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.features.criteria import CRITERIA
+from lvh.evaluation.cross_validation import CVResult, conclude, fold_results
 from lvh.errors import InputError, LvhError
-from lvh.estimators import EstimatorLearner
+from lvh.models.estimators import EstimatorLearner
 from lvh.features import FORMS, FeatureSet
-from lvh.folds import CvSettings, splits
-from lvh.metrics import NAMES, THRESHOLD
+from lvh.validation.splits import CvSettings, splits
+from lvh.validation.metrics import NAMES, THRESHOLD
 from lvh.models import MODELS, Estimator
-from lvh.models.criteria import Judge, graded
-from lvh.training import Lesson
+from lvh.models.criteria_rule import Judge, graded
+from lvh.models.training import Lesson
 
 SMALL = ["data=synthetic", "data.records=60", "cv.folds=3", "features=voltage"]
 ESTIMATORS = sorted(name for name, model in MODELS.items() if isinstance(model, Estimator))
@@ -332,7 +332,7 @@ def test_keras_has_no_part_in_it(name, tmp_path):
     code = (
         "import sys\n"
         f"sys.argv[1:] = {[*SMALL, f'model={name}', 'tracking=off']}\n"
-        "from lvh.run import main\n"
+        "from lvh.cli.run import main\n"
         "assert main() == 0\n"
         "print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
     )

@@ -9,28 +9,28 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from lvh.cohort import LEADS
-from lvh.crossval import FoldResult
+from lvh.data.cohort import LEADS
+from lvh.evaluation.cross_validation import FoldResult
 from lvh.errors import InputError
-from lvh.evaluation import Prepared
-from lvh.explain.agreement import deepest_s, places, share
-from lvh.explain.drops import Resamples
-from lvh.explain.fold import Asked, explain
-from lvh.explain.inputs import Table, groups_of, rows_of, segments_of
-from lvh.explain.occlusion import Part, bridged, log_odds, occluded, spread, windows, without_leads
-from lvh.explain.subject import subject_of
-from lvh.explain.waves import Wave, parts_of, view_of, waves_of
-from lvh.explain.whole import Kept, conclude
+from lvh.runs.evaluate import Prepared
+from lvh.explanations.overlap import deepest_s, places, share
+from lvh.explanations.importance import Resamples
+from lvh.explanations.fold_importance import Asked, explain
+from lvh.explanations.input_groups import Table, groups_of, rows_of, segments_of
+from lvh.explanations.occlusion import Part, bridged, log_odds, occluded, spread, windows, without_leads
+from lvh.explanations.context import subject_of
+from lvh.explanations.wave_windows import Wave, parts_of, view_of, waves_of
+from lvh.explanations.aggregate import Kept, conclude
 from lvh.features import FORMS
 from lvh.features.amplitudes import measurements
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
 from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings
-from lvh.folds import Split
-from lvh.metrics import score as scored_by
-from lvh.sources import synthetic
-from lvh.training import History
+from lvh.validation.splits import Split
+from lvh.validation.metrics import score as scored_by
+from lvh.data import synthetic
+from lvh.models.training import History
 
 RANDOM = np.random.default_rng(0)
 BEAT = BeatSettings("beat", ("i", "v1", "v5", "v6"), 0.25, 0.45, "median", "none", "drop")
@@ -94,7 +94,7 @@ class TestOcclusion:
             return sigmoid(signals[:, :, 0].max(axis=1) - signals[:, :, 1].min(axis=1))
 
         whole = occluded(score, self.SIGNALS, windows(50, 8, 4))
-        monkeypatch.setattr("lvh.explain.occlusion._BATCH_BYTES", 1)
+        monkeypatch.setattr("lvh.explanations.occlusion._BATCH_BYTES", 1)
         assert (occluded(score, self.SIGNALS, windows(50, 8, 4)) == whole).all()
 
     def test_every_sample_is_under_as_many_windows(self):

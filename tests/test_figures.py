@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lvh.figures import _calibration
+from lvh.reports.cv_figures import _calibration
 
 
 @dataclass

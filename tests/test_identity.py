@@ -14,9 +14,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import lvh
-from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.folds import CvSettings, Split, splits
-from lvh.identity import _DECIDING, code_version, deciding, fold_key, run_key
+from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.validation.splits import CvSettings, Split, splits
+from lvh.runs.cache_key import _DECIDING, code_version, deciding, fold_key, run_key
 
 PACKAGE = Path(lvh.__file__).parent
 SPLIT = Split(0, 1, np.arange(10), np.arange(10, 12), np.arange(12, 15))
@@ -186,7 +186,7 @@ VERSIONS = """
 import sys
 from pathlib import Path
 import lvh
-from lvh.identity import code_version
+from lvh.runs.cache_key import code_version
 
 package = Path(lvh.__file__).parent
 assert str(package) == sys.argv[1], package

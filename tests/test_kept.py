@@ -12,10 +12,10 @@ from kept_models import describe, is_network, kept, settings, taught
 
 from lvh.errors import InputError
 from lvh.features import FORMS, filled
-from lvh.kept import Calibration, keep, load
-from lvh.kept.card import card
-from lvh.kept.description import Estimate, Evidence, parsed
-from lvh.kept.size import _SIZES, n_parameters
+from lvh.inference import Calibration, keep, load
+from lvh.inference.model_card import card
+from lvh.inference.model_description import Estimate, Evidence, parsed
+from lvh.inference.model_size import _SIZES, n_parameters
 from lvh.models import MODELS, Estimator
 
 PAIRS = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from lvh.metrics import (
+from lvh.validation.metrics import (
     NAMES,
     Interval,
     Metrics,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import head, with_waves
 
-from lvh.cohort import LEADS
-from lvh.features import morphology, voltage
+from lvh.data.cohort import LEADS
+from lvh.features import morphology
+from lvh.features import voltage
 from lvh.features.morphology import MorphologySettings
 
 MEAN = MorphologySettings("morphology", missing="mean")

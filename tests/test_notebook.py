@@ -11,7 +11,7 @@ import pytest
 from conftest import command
 
 from lvh.errors import InputError
-from lvh.notebook import cross_validate, prepare, settings
+from lvh.runs.notebook import cross_validate, prepare, settings
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "docs/notebook.ipynb"
 SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.cohort import LEADS
+from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.features.base import feature_set, filled
 from lvh.features.ntp import FIDUCIALS, NtpSettings, age_decades, extract, fiducial_means

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lvh
-from lvh.config import conf_dir
+from lvh.config.run_settings import conf_dir
 
 ROOT = Path(lvh.__file__).resolve().parent.parent
 
@@ -36,7 +36,7 @@ def test_the_wheel_holds_every_choice_and_the_sweeper(installed):
 
 
 def test_the_wheel_runs_from_any_directory(installed, tmp_path):
-    code = "import lvh, sys; print(lvh.__file__); from lvh.run import main; sys.exit(main())"
+    code = "import lvh, sys; print(lvh.__file__); from lvh.cli.run import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, "model=cnn", "stride=50", "--cfg", "job"],
         cwd=tmp_path,

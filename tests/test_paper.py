@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lvh.cohort import LEADS, Delineation
+from lvh.data.cohort import LEADS, Delineation
 from lvh.errors import EnvironmentFault, InputError
-from lvh.paper import Words, draw, places, save
+from lvh.reports.ecg_plot import Words, draw, save
+from lvh.reports.ecg_plot import places
 
 MM = 25.4 / 72  # a point, which is the unit of a user in the files
 WORDS = Words("Record 7", ("a line",))

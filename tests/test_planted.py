@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import command, write_data_set
 
-from lvh.sources import synthetic
+from lvh.data import synthetic
 
 N, TAIL = 5000, 40
 KERNELS, STRIDES = (250, 400, 500), (120, 130, 150, 210)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kept_models import kept, settings, write_record
 
-from lvh.predict import main
+from lvh.cli.predict import main
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from conftest import checksums, edit, write_signals
 
-from lvh.cohort import LEADS
+from lvh.data.cohort import LEADS
 from lvh.errors import EnvironmentFault, InputError
-from lvh.folds import CvSettings, splits
-from lvh.sources import ptbxl
-from lvh.sources.ptbxl import PtbxlSettings, load
-from lvh.unread import Unread
+from lvh.validation.splits import CvSettings, splits
+from lvh.data import ptbxl
+from lvh.data.ptbxl import PtbxlSettings, load
+from lvh.data.lazy_array import Unread
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1
@@ -332,12 +332,12 @@ HELD = """
 import json, sys
 import numpy as np
 from pathlib import Path
-from lvh.backends import new_program, start
+from lvh.models.backends import new_program, start
 from lvh.features.raw import RawSettings, extract
-from lvh.metrics import bootstrap_intervals
+from lvh.validation.metrics import bootstrap_intervals
 from lvh.models.cnn import CnnSettings, build
-from lvh.sources import ptbxl
-from lvh.training import KerasLearner, Lesson, TrainSettings
+from lvh.data import ptbxl
+from lvh.models.training import KerasLearner, Lesson, TrainSettings
 
 ptbxl.LOADED_BYTES = 0
 cohort = ptbxl.load(ptbxl.PtbxlSettings("ptbxl", sys.argv[1], 500, "drop"))

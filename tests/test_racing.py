@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lvh.errors import InputError
-from lvh.racing import BURN_IN, LEVEL, beaten, race
+from lvh.search.racing import BURN_IN, LEVEL, beaten, race
 
 CLOSE = 1e-9
 

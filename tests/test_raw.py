@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from lvh.cohort import LEADS
+from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.features.raw import RawSettings, extract
 

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from hydra_plugins.lvh_sweeper.sweeper import _dimension
-from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.search.space import Choice
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,7 +123,7 @@ def ends(swept) -> list[str]:
     ],
 )
 def test_every_other_command_is_valid(module, command):
-    entry = {"lvh.report": "lvh.report.__main__"}.get(module, module)
+    entry = {"lvh.report": "lvh.cli.report"}.get(module, module)
     importlib.import_module(entry)._parser().parse_args(shlex.split(command))
 
 

@@ -9,9 +9,10 @@ import pytest
 from conftest import edit
 from kept_models import write_record
 
-from lvh.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.sources import ptbxl, record
+from lvh.data import ptbxl
+from lvh.data.readers import record
 
 
 @pytest.mark.ludb

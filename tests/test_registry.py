@@ -12,12 +12,12 @@ from mlflow.utils import validation
 
 from lvh.errors import InputError
 from lvh.files import write_text
-from lvh.kept import load
-from lvh.kept.card import card
-from lvh.kept.description import Estimate, Evidence
-from lvh.offer import offer
+from lvh.inference import load
+from lvh.inference.model_card import card
+from lvh.inference.model_description import Estimate, Evidence
+from lvh.inference.registration import offer
 from lvh.tracking import TrackingSettings
-from lvh.tracking.models import fetched
+from lvh.tracking.run_lookup import fetched
 from lvh.tracking.registry import _cut, check_names, register
 
 SCORES = {
@@ -112,7 +112,7 @@ def test_it_has_an_example_of_a_request_that_it_answers(model, store, tmp_path):
     example = Model.load(whole).load_input_example(whole)
     with fetched("models:/lvh@champion", store) as kept:
         assert {path.name for path in kept.iterdir()} == {path.name for path in folder.iterdir()}
-    from lvh.serve import Served
+    from lvh.cli.serve import Served
 
     (answer,) = Served(load(folder)).answer(example)
     assert 0 <= answer["probability"] <= 1

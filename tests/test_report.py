@@ -16,13 +16,13 @@ from rich.console import Console
 from test_report_statistics import make_fold, make_predictions, make_study, make_trial, predicted
 
 from lvh.errors import EnvironmentFault
-from lvh.metrics import NAMES
-from lvh.report import sentences, table, write
-from lvh.report.figures import draw_all
-from lvh.report.landscape import is_grid
-from lvh.report.leaderboard import rows, unfinished
-from lvh.report.naming import short_names, shown
-from lvh.report.selection import bias_corrected
+from lvh.validation.metrics import NAMES
+from lvh.reports.study import sentences, table, write
+from lvh.reports.study.study_figures import draw_all
+from lvh.reports.study.landscape import is_grid
+from lvh.reports.study.leaderboard import rows, unfinished
+from lvh.reports.study.naming import short_names, shown
+from lvh.reports.study.selection import bias_corrected
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -375,7 +375,7 @@ class TestPictures:
         assert is_grid(make_study(trials)) == fits
 
     def test_what_a_cell_says(self, study):
-        from lvh.report.landscape import heatmap
+        from lvh.reports.study.landscape import heatmap
 
         texts = [text.get_text() for text in heatmap(study).axes[0].texts]
 
@@ -386,7 +386,7 @@ class TestPictures:
         assert len(texts) == 10  # of 12 places: 16 was tried with one stride only
 
     def test_a_pair_tried_twice_shows_its_best_complete_trial(self):
-        from lvh.report.landscape import heatmap
+        from lvh.reports.study.landscape import heatmap
 
         params = {"a": 1, "b": 2}
         trials = [

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from lvh.metrics import NAMES, Interval, score
-from lvh.report.selection import bias_corrected, why_not
-from lvh.report.space import importances, pareto
-from lvh.report.statistics import (
+from lvh.validation.metrics import NAMES, Interval, score
+from lvh.reports.study.selection import bias_corrected, why_not
+from lvh.reports.study.axes import importances, pareto
+from lvh.reports.study.statistics import (
     compare_with_best,
     corrected_interval,
     corrected_t,
     correlated_bayes,
     holm,
 )
-from lvh.study import FoldScore, Objective, OutOfFold, StudyResult, Trial
+from lvh.evaluation.results import FoldScore, Objective, OutOfFold, StudyResult, Trial
 
 ROUNDING = 1e-9
 floats = st.floats(-1, 1, allow_subnormal=False)
@@ -476,7 +476,7 @@ class TestBiasCorrected:
     def test_a_cohort_in_blocks_gives_the_same(self, monkeypatch):
         study = predicted([0.5, 0.7], n=60)
         whole = bias_corrected(study, resamples=50)
-        monkeypatch.setattr("lvh.report.selection._CELLS_AT_ONCE", 60 * 7)
+        monkeypatch.setattr("lvh.reports.study.selection._CELLS_AT_ONCE", 60 * 7)
 
         assert bias_corrected(study, resamples=50) == whole
 

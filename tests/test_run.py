@@ -19,7 +19,7 @@ from conftest import Done, command, start
 from matplotlib.image import imread
 from mlflow import MlflowClient
 
-from lvh.metrics import NAMES
+from lvh.validation.metrics import NAMES
 
 SMALL = ["data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=3"]
 LEAKING = ["cv.weights=carried", "cv.epoch=best_on_scored", "cv.allow_leakage=true"]

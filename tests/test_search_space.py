@@ -19,7 +19,7 @@ from lvh.search.space import (
     points,
     size,
 )
-from lvh.study import Objective
+from lvh.evaluation.results import Objective
 
 GRID = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lvh.errors import EnvironmentFault, InputError
-from lvh.fold_store import FoldStore
-from lvh.search.results import load
+from lvh.tracking.fold_store import FoldStore
+from lvh.search.study_results import load
 from lvh.search.storage import Storage
 
 

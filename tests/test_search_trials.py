@@ -15,13 +15,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from lvh.errors import InputError
-from lvh.metrics import NAMES
+from lvh.validation.metrics import NAMES
 from lvh.search.description import Description
-from lvh.search.results import load, result_of
+from lvh.search.study_results import load, result_of
 from lvh.search.space import Choice, Integers, Reals, size
 from lvh.search.storage import Storage
 from lvh.search.trials import Claim, Study, create
-from lvh.study import FoldScore, Objective
+from lvh.evaluation.results import FoldScore, Objective
 
 GRID = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
 LINE = {"x": Choice(tuple("012345"))}
@@ -94,7 +94,7 @@ def drain(study: Study) -> list[int]:
 
 
 def train(study: Study, value, order: list | None = None) -> None:
-    """Work as `lvh.worker` does, with known scores in place of a training."""
+    """Work as `lvh.runs.worker` does, with known scores in place of a training."""
     while (claim := study.claim(ME)) is not None:
         verdict = "go on"
         done = len(state(study, claim.number).folds)

@@ -18,15 +18,15 @@ from conftest import Done, command
 from hydra import compose, initialize_config_dir
 from servers import Server, get, until
 
-from lvh.calibration import line
-from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.validation.calibration import line
+from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.errors import InputError
-from lvh.evaluation import Place, evaluate, prepare
-from lvh.kept import keep, load
-from lvh.kept.card import card
-from lvh.metrics import chosen_threshold
-from lvh.refit import cross_validated, refit
-from lvh.sources.record import unlabelled
+from lvh.runs.evaluate import Place, evaluate, prepare
+from lvh.inference import keep, load
+from lvh.inference.model_card import card
+from lvh.validation.metrics import chosen_threshold
+from lvh.inference.refit import cross_validated, refit
+from lvh.data.readers.record import unlabelled
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 
@@ -215,7 +215,7 @@ def test_the_best_of_a_sweep_becomes_the_champion_and_scores_a_record(swept, tmp
     )
     assert told.returncode == 0, told.stderr
     (one,) = json.loads(told.stdout)
-    from lvh.sources.record import read
+    from lvh.data.readers.record import read
 
     scored = load(tmp_path / "n").scored(read(path))
     assert one["probability"] == pytest.approx(scored.y_score[0], abs=1e-12)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lvh.cohort import fingerprint
+from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault
-from lvh.sources import store
-from lvh.sources.store import is_whole, stored
+from lvh.data import memmap as store
+from lvh.data.memmap import is_whole, stored
 
 N = 20
 DIGITAL = np.random.default_rng(0).integers(-(2**15), 2**15, (N, 50, 3)).astype(np.int16)
@@ -170,7 +170,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from test_store import DIGITAL, N, digest
-from lvh.sources.store import stored
+from lvh.data.memmap import stored
 
 def build(take):
     for one in DIGITAL[:7]:
@@ -209,7 +209,7 @@ def test_39_of_two_that_make_it_at_once_one_does(folder):
             assert waits.wait(30)
             return known
 
-    build, handler, logger = Slow(), Heard(), logging.getLogger("lvh.sources.cache")
+    build, handler, logger = Slow(), Heard(), logging.getLogger("lvh.data.cache")
     before = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)

@@ -15,14 +15,14 @@ from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from servers import until
 
-from lvh.config import conf_dir, plain, quoted, settings_from
+from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.search.description import Description
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
 from lvh.search.trials import create
-from lvh.study import Objective
-from lvh.sweep import cores
-from lvh.worker import work
+from lvh.evaluation.results import Objective
+from lvh.runs.sweep import cores
+from lvh.runs.worker import work
 
 FOLDS = 2
 SMALL = [

@@ -9,9 +9,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.cohort import LEADS
-from lvh.sources import synthetic
-from lvh.sources.synthetic import SyntheticSettings, load
+from lvh.data.cohort import LEADS
+from lvh.data import synthetic
+from lvh.data.synthetic import SyntheticSettings, load
 
 WELL_FORMED = re.compile(r"(\(p\))?(\(N\)\(t\)\(p\))*(\(N\)(\(t\)(\(p\))?)?)?")
 WELL_FORMED_WITHOUT_P = re.compile(r"(\(N\)\(t\))+(\(N\))?")

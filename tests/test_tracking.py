@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from lvh.crossval import baseline_summaries, conclude, fold_results
+from lvh.evaluation.cross_validation import baseline_summaries, conclude, fold_results
 from lvh.errors import EnvironmentFault, LvhError
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
-from lvh.folds import CvSettings, splits
+from lvh.validation.splits import CvSettings, splits
 from lvh.models.baselines import BASELINES
 from lvh.tracking import RunKey, TrackingSettings, resolved_uri, tracked_run
 from lvh.tracking.recorder import _recorder
-from lvh.training import History
+from lvh.models.training import History
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ import pytest
 from conftest import BACKEND
 from scipy.stats import ks_2samp
 
-from lvh.backends import Program, cores, new_program, start
+from lvh.models.backends import Program, cores, new_program, start
 from lvh.errors import InputError, LvhError
-from lvh.metrics import score
+from lvh.validation.metrics import score
 from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
-from lvh.training import KerasLearner, Lesson, TrainSettings, _children, check_train
-from lvh.unread import Unread
+from lvh.models.training import KerasLearner, Lesson, TrainSettings, _children, check_train
+from lvh.data.lazy_array import Unread
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 
@@ -439,7 +439,7 @@ def test_unread_records_teach_to_the_bit_what_those_in_memory_do(beside, monkeyp
     learner = KerasLearner(new_program(lambda: model, 32, "float32", beside), train_settings())
     n = learner.together([75] * beside)
     assert n == (beside if BACKEND == "jax" else 1)
-    monkeypatch.setattr("lvh.training._SENT_AT_ONCE", n * 2 * 32 * 4 * 400 * 2)
+    monkeypatch.setattr("lvh.models.training._SENT_AT_ONCE", n * 2 * 32 * 4 * 400 * 2)
     arrays = [random.normal(size=(75, *shape)).astype(np.float32) for _ in range(n)]
     validation = (arrays[0][:40], random.integers(0, 2, 40))
     lessons = [
@@ -543,8 +543,8 @@ def test_jax_holds_as_many_trainings_as_fit():
 
 
 def test_training_records_alone_are_augmented_anew_in_every_epoch(monkeypatch):
-    from lvh import training
-    from lvh.augment import AugmentSettings, augmented
+    from lvh.models import training
+    from lvh.models.augment import AugmentSettings, augmented
 
     seen = []
 

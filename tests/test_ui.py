@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from servers import free_port, until
 
-from lvh.ui import main
+from lvh.cli.ui import main
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lvh.sources.unpacking import path_fault, unpack
+from lvh.data.unpacking import path_fault, unpack
 
 TOP = "tiny-1.0"
 FILES = {"RECORDS": b"1\n2\n", "data/1.dat": bytes(range(256)) * 40, "data/2.dat": b""}

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from lvh.cohort import fingerprint, joined
-from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.crossval import FoldResult, conclude, fold_results
+from lvh.data.cohort import fingerprint, joined
+from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.evaluation.cross_validation import FoldResult, conclude, fold_results
 from lvh.errors import InputError
-from lvh.evaluation import Prepared, baselines, learner
+from lvh.runs.evaluate import Prepared, baselines, learner
 from lvh.features import FORMS
-from lvh.folds import splits
-from lvh.identity import run_key
-from lvh.refit import refit
-from lvh.sources import ptbxl
-from lvh.sources import synthetic as synthetic_source
-from lvh.unread import Unread, concatenated, made_ahead, read
+from lvh.validation.splits import splits
+from lvh.runs.cache_key import run_key
+from lvh.inference.refit import refit
+from lvh.data import ptbxl
+from lvh.data import synthetic as synthetic_source
+from lvh.data.lazy_array import Unread, concatenated, made_ahead, read
 
 SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")
 
@@ -99,7 +99,7 @@ def test_inputs_are_the_same_to_the_bit(both, scaling):
 def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
     """In parts of a few batches, so that there are several and a last one that is smaller."""
     of, loaded, mapped = both(*overrides)
-    monkeypatch.setattr("lvh.training._SENT_AT_ONCE", 2_000_000)
+    monkeypatch.setattr("lvh.models.training._SENT_AT_ONCE", 2_000_000)
     pairs = zip(trained(of, loaded), trained(of, mapped), strict=True)
     for one, other in pairs:
         for part in ("train", "validation", "scored"):

@@ -11,8 +11,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from lvh.cohort import LEADS
-from lvh.criteria import CRITERIA
+from lvh.data.cohort import LEADS
+from lvh.features.criteria import CRITERIA
 from lvh.errors import InputError
 from lvh.features.amplitudes import measurements, waves_of
 from lvh.features.base import filled

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.cohort import LEADS
+from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.sources import wfdb
+from lvh.data.readers import wfdb
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1

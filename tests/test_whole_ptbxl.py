@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lvh.sources import ptbxl
+from lvh.data import ptbxl
 
 FOLDER = Path(__file__).resolve().parent.parent / "experiments/whole_ptbxl"
 

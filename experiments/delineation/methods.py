@@ -4,8 +4,8 @@
     python experiments/delineation/methods.py
 
 `prominence`, `dwt`, `cwt` and `peak` are the library's methods as they are, one lead at a time,
-upright, from the heartbeats of `lvh.delineation`, on every eighth record from the second; `lvh`
-is `lvh.delineation.delineated`, on these and on all that nothing was chosen on (`lvh on 150`).
+upright, from the heartbeats of `lvh.data.delineation`, on every eighth record from the second; `lvh`
+is `lvh.data.delineation.delineated`, on these and on all that nothing was chosen on (`lvh on 150`).
 """
 
 import os
@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from agreement import POINTS, WAVES, Agreement, agreement, together, waves_of
 
-from lvh import delineation
-from lvh.cohort import LEADS, Cohort
+from lvh.data import delineation
+from lvh.data.cohort import LEADS, Cohort
 from lvh.files import write_text
-from lvh.sources.ludb import LudbSettings, load
+from lvh.data.ludb import LudbSettings, load
 
 HERE = Path(__file__).resolve().parent
 METHODS = ("prominence", "dwt", "cwt", "peak")

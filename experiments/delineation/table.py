@@ -9,7 +9,7 @@ from pathlib import Path
 from agreement import POINTS, WAVES
 from methods import ALL
 
-from lvh.cohort import LEADS
+from lvh.data.cohort import LEADS
 from lvh.files import written_whole
 
 HERE = Path(__file__).resolve().parent

@@ -15,15 +15,15 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from methods import scored
 
-from lvh.cohort import Cohort
-from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.criteria import CRITERIA, Measurements
-from lvh.crossval import Summary, baseline_summaries, conclude, fold_results
-from lvh.evaluation import learner, prepare
+from lvh.data.cohort import Cohort
+from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.features.criteria import CRITERIA, Measurements
+from lvh.evaluation.cross_validation import Summary, baseline_summaries, conclude, fold_results
+from lvh.runs.evaluate import learner, prepare
 from lvh.features import FORMS, FeatureSet
 from lvh.features.amplitudes import measurements
 from lvh.files import write_text
-from lvh.folds import Split, splits
+from lvh.validation.splits import Split, splits
 from lvh.models.baselines import BASELINES
 
 HERE = Path(__file__).resolve().parent
@@ -165,7 +165,7 @@ def external() -> dict[str, Summary]:
 
 def main() -> None:
     """Measure and write."""
-    from lvh.sources.ludb import LudbSettings, load
+    from lvh.data.ludb import LudbSettings, load
 
     root = os.environ["LVH_LUDB_ROOT"]
     annotated, found = (

@@ -23,15 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from lvh.backends import new_program, start
-from lvh.cohort import Cohort
+from lvh.models.backends import new_program, start
+from lvh.data.cohort import Cohort
 from lvh.errors import LvhError
-from lvh.features import FeatureSet, filled, ntp, raw
-from lvh.folds import CvSettings, Split, splits
-from lvh.metrics import score
-from lvh.models import cnn, dnn
-from lvh.sources.ludb import LudbSettings, load
-from lvh.training import KerasLearner, Lesson, TrainSettings
+from lvh.features import FeatureSet, filled
+from lvh.features import ntp
+from lvh.features import raw
+from lvh.validation.splits import CvSettings, Split, splits
+from lvh.validation.metrics import score
+from lvh.models import cnn
+from lvh.models import dnn
+from lvh.data.ludb import LudbSettings, load
+from lvh.models.training import KerasLearner, Lesson, TrainSettings
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("ap", "accuracy", "roc_auc")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lvh.backends import start
+from lvh.models.backends import start
 
 start("tensorflow", 1, 1)
 

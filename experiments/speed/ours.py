@@ -1,4 +1,4 @@
-"""Our way, in a process of its own: `lvh.evaluation` as `python -m lvh.run` calls it.
+"""Our way, in a process of its own: `lvh.runs.evaluate` as `python -m lvh.run` calls it.
 
     python experiments/speed/ours.py --configurations 5 model=dnn
     python experiments/speed/ours.py --write DATA.npz model=dnn
@@ -25,9 +25,9 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from memory import peak_mib
 
-from lvh.config import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.evaluation import Place, Prepared, Unobserved, evaluate, prepare
-from lvh.imports import collect_seldom
+from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.runs.evaluate import Place, Prepared, Unobserved, evaluate, prepare
+from lvh.models.backends.imports import collect_seldom
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -102,7 +102,7 @@ def trained(
     os.environ["KERAS_BACKEND"] = settings.backend
     importlib.import_module(settings.backend)
     importlib.import_module("keras")
-    from lvh.console import Watch
+    from lvh.reports.progress import Watch
 
     done = []
     show = Watch.on_epoch

@@ -12,7 +12,7 @@ from parts import Case, Part
 from rows import Row, ratios
 
 LOAD = (
-    "import time; from lvh.sources import ludb; t = time.perf_counter(); "
+    "import time; from lvh.data import ludb; t = time.perf_counter(); "
     "ludb.load(ludb.LudbSettings('ludb', {root!r}, '')); print(time.perf_counter() - t)"
 )
 WFDB = (

@@ -2,7 +2,7 @@
 
 python experiments/whole_ptbxl/generate.py FOLDER [--records 21799]
 
-A pool of generated recordings (lvh.sources.synthetic) is moved in time and overlaid with noise, so
+A pool of generated recordings (lvh.data.synthetic) is moved in time and overlaid with noise, so
 that no two records are equal. Records of one pool recording are in all folds: what a model scores
 on them means nothing.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lvh.cohort import LEADS
-from lvh.sources import synthetic
+from lvh.data.cohort import LEADS
+from lvh.data import synthetic
 
 RECORDS, PATIENTS = 21_799, 18_869
 _POOL = 240

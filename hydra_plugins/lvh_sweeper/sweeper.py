@@ -1,4 +1,4 @@
-"""The adapter between Hydra's sweeper interface and `lvh.sweep`.
+"""The adapter between Hydra's sweeper interface and `lvh.runs.sweep`.
 
 Hydra imports every plugin at every start, so nothing heavy may be imported up here.
 """
@@ -63,7 +63,7 @@ class LvhSweeper(Sweeper):
         """
         from lvh.errors import masked
         from lvh.files import write_text
-        from lvh.sweep import Sweep, run_sweep
+        from lvh.runs.sweep import Sweep, run_sweep
 
         parsed = self._parsed(arguments)
         self._fixed = [_text(one) for one in parsed if not one.is_sweep_override()]
@@ -79,7 +79,7 @@ class LvhSweeper(Sweeper):
 
     def _parsed(self, arguments: list[str]) -> list[Override]:
         """Return each override once: the last one of the same name, in the order of the first."""
-        from lvh.config import quoted
+        from lvh.config.run_settings import quoted
 
         recipe = quoted([f"{name}={value}" for name, value in self._params.items()])
         parser = OverridesParser.create(config_loader=self._context.config_loader)
@@ -87,7 +87,7 @@ class LvhSweeper(Sweeper):
         return list(last.values())
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        from lvh.config import quoted
+        from lvh.config.run_settings import quoted
 
         name = self._config.hydra.job.config_name
         of_hydra = OmegaConf.to_container(self._config.hydra.overrides.hydra)
@@ -103,12 +103,12 @@ class LvhSweeper(Sweeper):
                 self._composed_or_told([f"{name}={text}"])
 
     def _settings(self, point: Sequence[str]) -> Any:
-        from lvh.config import plain, settings_from
+        from lvh.config.run_settings import plain, settings_from
 
         return settings_from(plain(self._composed_or_told([*self._fixed, *point]))), ""
 
     def _composed_or_told(self, overrides: Sequence[str]) -> DictConfig:
-        from lvh.hydra_errors import explained
+        from lvh.config.hydra_errors import explained
 
         try:
             return self._composed(overrides)
@@ -161,8 +161,8 @@ def _dimension(override: Override, base: DictConfig) -> "Dimension":
 
 def _limit_workers(config: DictConfig) -> int | None:
     """Keep a parallel launcher from starting more processes than there are cores."""
-    from lvh.backends import cores
-    from lvh.config import plain, search_from
+    from lvh.models.backends import cores
+    from lvh.config.run_settings import plain, search_from
     from lvh.errors import InputError
 
     wanted = config.hydra.launcher.get("n_jobs")

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from lvh.cohort import Cohort
-from lvh.criteria import Measurements
+from lvh.data.cohort import Cohort
+from lvh.features.criteria import Measurements
 from lvh.features.delineated import starts
 
 Floats = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.cohort import Cohort
+from lvh.data.cohort import Cohort
 from lvh.errors import InputError
-from lvh.unread import Inputs, Unread, read
+from lvh.data.lazy_array import Inputs, Unread, read
 
 Kind = Literal["tabular", "signal", "mixed"]
 Fill = Literal["mean", "zero"]

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
-from lvh.cohort import Cohort
+from lvh.data.cohort import Cohort
 from lvh.errors import InputError
 from lvh.features.base import FeatureSet, feature_set
 from lvh.features.delineated import Malformed, starts, unusable
-from lvh.features.leads import Leads, positions
+from lvh.features.lead_choice import Leads, positions
 from lvh.features.scaling import Scaling, scaled
 
 Average = Literal["mean", "median"]

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.cohort import Cohort
+from lvh.data.cohort import Cohort
 from lvh.errors import InputError
 
 Malformed = Literal["drop", "fail"]

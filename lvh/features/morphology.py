@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from lvh.cohort import Cohort
-from lvh.criteria import qrs_axis
+from lvh.data.cohort import Cohort
+from lvh.features.criteria import qrs_axis
 from lvh.features.amplitudes import Floats, Samples, level, measurements
 from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.delineated import starts

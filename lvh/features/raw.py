@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lvh.cohort import Cohort
+from lvh.data.cohort import Cohort
 from lvh.features.base import FeatureSet, feature_set
-from lvh.features.leads import Leads, positions
+from lvh.features.lead_choice import Leads, positions
 from lvh.features.scaling import Scaling, scaled
-from lvh.unread import Unread
+from lvh.data.lazy_array import Unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import InputError
-from lvh.unread import Inputs, Positions, Unread
+from lvh.data.lazy_array import Inputs, Positions, Unread
 
 Floats = npt.NDArray[np.float32]
 Scaling = Literal["minmax", "none"]

@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lvh.inner import Subjects
-from lvh.models import (
-    average,
-    boosting,
-    chosen,
-    cnn,
-    criteria,
-    dnn,
-    logistic,
-    resnet,
-    svm,
-    trees,
-    two_branch,
-)
+from lvh.validation.inner_splits import Subjects
+from lvh.models import voting as average
+from lvh.models import boosting
+from lvh.models import nested_selection as chosen
+from lvh.models import cnn
+from lvh.models import criteria_rule as criteria
+from lvh.models import dnn
+from lvh.models import logistic
+from lvh.models import resnet
+from lvh.models import svm
+from lvh.models import extra_trees as trees
+from lvh.models import two_branch
 
 if TYPE_CHECKING:
     import keras

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
-from lvh.bounds import Count, NotNegative, Part, Positive
-from lvh.inner import Subjects
+from lvh.validation.bounds import Count, NotNegative, Part, Positive
+from lvh.validation.inner_splits import Subjects
 
 
 @dataclass(frozen=True, slots=True)

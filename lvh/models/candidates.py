@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from lvh.errors import InputError
-from lvh.models import boosting, logistic, svm, trees
+from lvh.models import boosting
+from lvh.models import logistic
+from lvh.models import svm
+from lvh.models import extra_trees as trees
 
 _KNOWN = {
     "boosting": (boosting.BoostingSettings, boosting.build),

@@ -7,7 +7,7 @@ leads; a 1-D convolution over the leads as channels is the same function with th
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lvh.bounds import Samples, Share, Widths
+from lvh.validation.bounds import Samples, Share, Widths
 from lvh.errors import InputError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lvh.bounds import NotNegative, Share, Width
+from lvh.validation.bounds import NotNegative, Share, Width
 
 if TYPE_CHECKING:
     import keras

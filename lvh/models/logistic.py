@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lvh.bounds import Positive
-from lvh.inner import Subjects
+from lvh.validation.bounds import Positive
+from lvh.validation.inner_splits import Subjects
 
 _ITERATIONS = 10_000  # a weak penalty needs more than scikit-learn's 100
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
-from lvh.bounds import Samples, Share, Widths
+from lvh.validation.bounds import Samples, Share, Widths
 from lvh.errors import InputError
 
 _LONG, _FEWEST = 1000, 16

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lvh.bounds import Positive
-from lvh.inner import InnerFolds, Subjects
+from lvh.validation.bounds import Positive
+from lvh.validation.inner_splits import InnerFolds, Subjects
 
 _CALIBRATION_FOLDS = 5
 

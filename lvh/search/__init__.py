@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from lvh.bounds import Count, Processes
+from lvh.validation.bounds import Count, Processes
 
 __all__ = ["SearchSettings"]
 
@@ -15,7 +15,7 @@ class SearchSettings:
     """How a sweep chooses its points and which of them it trains to the end.
 
     Attributes:
-        objectives: Scores to rank by, the first one first; see `lvh.study.Objective`. Several
+        objectives: Scores to rank by, the first one first; see `lvh.evaluation.results.Objective`. Several
             make a Pareto front.
         sampler: `grid` takes every point once; `tpe`, `cmaes` and `random` propose points;
             `auto` is `grid` for a space that can be enumerated and is no larger than

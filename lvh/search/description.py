@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lvh.search.space import Choice, Dimension, Integers, Reals, Space, is_listed, size
-from lvh.study import Objective
+from lvh.evaluation.results import Objective
 
 _KINDS: dict[str, type[Choice] | type[Integers] | type[Reals]] = {
     "choice": Choice,

@@ -5,7 +5,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from lvh.study import FoldScore
+from lvh.evaluation.results import FoldScore
 
 LEAKAGE = "leakage"
 """Attribute of a trial that was trained under a protocol that leaks."""

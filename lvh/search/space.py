@@ -12,7 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from lvh.study import Plain
+from lvh.evaluation.results import Plain
 
 Point = dict[str, Plain]
 

@@ -8,7 +8,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from lvh.racing import beaten
+from lvh.search.racing import beaten
 from lvh.search.description import Description
 from lvh.search.records import folds_of
 

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.files import write_fault
-from lvh.sqlite import opened, tables
+from lvh.tracking.sqlite import opened, tables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

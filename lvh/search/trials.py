@@ -21,7 +21,7 @@ from lvh.search.samplers import NewPoints
 from lvh.search.space import size
 from lvh.search.stopping import is_beaten, pruner
 from lvh.search.storage import DESCRIPTION, WHEN, Storage
-from lvh.study import FoldScore, Plain, Verdict
+from lvh.evaluation.results import FoldScore, Plain, Verdict
 
 _UNTRACKED = "untracked"
 _RUN = "run_id"

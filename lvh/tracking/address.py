@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lvh.errors import InputError, TrackingFault
 from lvh.files import write_fault
-from lvh.sqlite import opened, tables
-from lvh.tracking.settings import TrackingSettings
+from lvh.tracking.sqlite import opened, tables
+from lvh.tracking.tracking_settings import TrackingSettings
 
 _SQLITE = "sqlite:///"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lvh.imports import hidden
+from lvh.models.backends.imports import hidden
 from lvh.tracking.environment import tell_mlflow
 
 tell_mlflow()
@@ -27,10 +27,10 @@ with hidden({"pandas"}):
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
-from lvh.crossval import CVResult, FoldResult
+from lvh.evaluation.cross_validation import CVResult, FoldResult
 from lvh.files import written_whole
-from lvh.metrics import NAMES
-from lvh.study import Plain
+from lvh.validation.metrics import NAMES
+from lvh.evaluation.results import Plain
 from lvh.tracking import Level, OpenedRun, RunToOpen
 from lvh.tracking.view import view_page, view_tags
 

@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from lvh.errors import TrackingFault, masked
-from lvh.imports import collect_seldom
-from lvh.processes import follow
-from lvh.tracking.settings import OpenedRun, RunToOpen, TrackingSettings
+from lvh.models.backends.imports import collect_seldom
+from lvh.data.processes import follow
+from lvh.tracking.tracking_settings import OpenedRun, RunToOpen, TrackingSettings
 
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import InputError
-from lvh.study import Plain
+from lvh.evaluation.results import Plain
 from lvh.tracking import TrackingSettings, embedded
 from lvh.tracking.environment import tell_mlflow
 
@@ -23,7 +23,7 @@ from mlflow.entities import LoggedModelOutput, Run
 from mlflow.exceptions import MlflowException
 
 from lvh.tracking.mlflow_run import as_input, data_set
-from lvh.tracking.models import LOADER, faults_told, store_of
+from lvh.tracking.run_lookup import LOADER, faults_told, store_of
 from lvh.tracking.view import view_tags
 
 _CARD = "README.md"
@@ -41,7 +41,7 @@ class Offer:
     """A kept model with what a registry shows of it.
 
     Attributes:
-        folder: From `lvh.kept.keep`, with its card.
+        folder: From `lvh.inference.keep`, with its card.
         run_name: Of the run that has it.
         card: Markdown.
         inputs: Of a request, each with its NumPy type and the shape of one record's, -1 where

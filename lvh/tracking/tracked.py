@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from lvh.cohort import Cohort
-from lvh.crossval import CVResult, FoldResult
+from lvh.data.cohort import Cohort
+from lvh.evaluation.cross_validation import CVResult, FoldResult
 from lvh.errors import TrackingFault, masked
-from lvh.study import Plain
+from lvh.evaluation.results import Plain
 from lvh.tracking.address import check_embedded, embedded, resolved_uri
 from lvh.tracking.recorder import act, awaited, open_run, submit
-from lvh.tracking.settings import Level, OpenedRun, RunKey, RunToOpen, Status, TrackingSettings
+from lvh.tracking.tracking_settings import Level, OpenedRun, RunKey, RunToOpen, Status, TrackingSettings
 
 _keys = count()
 

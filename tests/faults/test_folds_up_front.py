@@ -10,13 +10,13 @@ from hypothesis import given, reject
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.cohort import Cohort
-from lvh.crossval import conclude, fold_results
+from lvh.data.cohort import Cohort
+from lvh.evaluation.cross_validation import conclude, fold_results
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
-from lvh.folds import CvSettings, splits
-from lvh.training import History
+from lvh.validation.splits import CvSettings, splits
+from lvh.models.training import History
 
 SEVEN = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
 

@@ -20,11 +20,11 @@ from conftest import head, write_data_set
 from kept_models import kept, settings, taught, write_record
 from scipy.signal import resample_poly
 
-from lvh.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import EnvironmentFault, InputError
-from lvh.kept import check_alone, load
-from lvh.predict import main
-from lvh.sources import record
+from lvh.inference import check_alone, load
+from lvh.cli.predict import main
+from lvh.data.readers import record
 
 
 class Touches:
@@ -341,7 +341,7 @@ def test_42_mlflow_s_own_pickles_are_no_model_of_ours(tmp_path, capsys, monkeypa
 def test_a_network_that_is_larger_than_its_weights_is_never_made(
     units, network, tmp_path, monkeypatch
 ):
-    from lvh.kept import members
+    from lvh.inference import members
 
     folder = copied(network, tmp_path / "m")
     described = json.loads((folder / "model.json").read_text())
@@ -387,7 +387,7 @@ def test_a_file_that_changed_on_the_disk_is_told(network, tmp_path):
 
 
 def test_weights_of_another_shape_are_refused(network, tmp_path, cohort):
-    from lvh.kept.members import dumped
+    from lvh.inference.members import dumped
 
     _, _, (other,) = taught(settings("dnn", "ntp", "model.units=[5,4,3]"), cohort, 1)
     folder = copied(network, tmp_path / "m")
@@ -415,7 +415,7 @@ def test_machines_whose_parts_do_not_fit_are_refused(cohort, tmp_path):
 
     kept(tmp_path / "m", settings("svm", "voltage"), cohort, 1)
     data = (tmp_path / "m" / "member-1.skops").read_bytes()
-    assert b"lvh.inner" not in data  # nor the names of the subjects it has learned from
+    assert b"lvh.validation.inner_splits" not in data  # nor the names of the subjects it has learned from
 
     def machine_of(model):
         return model.calibrated_classifiers_[0].estimator[-1]
@@ -445,7 +445,8 @@ def test_a_tree_without_nodes_is_refused(cohort, tmp_path):
 
 
 def test_what_unpacks_to_more_than_there_may_be_is_refused(forest, network, tmp_path, monkeypatch):
-    from lvh.kept import classifiers, members
+    from lvh.inference import estimator_files as classifiers
+    from lvh.inference import members
 
     monkeypatch.setattr(classifiers, "MAX_BYTES", 10_000)
     monkeypatch.setattr(members, "MAX_BYTES", 10_000)

@@ -23,18 +23,18 @@ from conftest import Done, command, start
 from servers import until
 
 import lvh
-from lvh.backends import cores
-from lvh.crossval import fold_results
+from lvh.models.backends import cores
+from lvh.evaluation.cross_validation import fold_results
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
-from lvh.folds import CvSettings, splits
+from lvh.validation.splits import CvSettings, splits
 from lvh.search.description import Description
-from lvh.search.results import load, result_of
+from lvh.search.study_results import load, result_of
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
 from lvh.search.trials import Study, create
-from lvh.study import Objective
-from lvh.training import History
+from lvh.evaluation.results import Objective
+from lvh.models.training import History
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 RATES = "train.learning_rate=0.001,0.003,0.01"
@@ -426,10 +426,10 @@ LINE = Description(
 
 HOLDER = """
 import sys
-from lvh.metrics import NAMES
+from lvh.validation.metrics import NAMES
 from lvh.search.storage import Storage
 from lvh.search.trials import Study
-from lvh.study import FoldScore
+from lvh.evaluation.results import FoldScore
 
 study = Study(Storage(sys.argv[1]), "s")
 claim = study.claim(sys.argv[2])

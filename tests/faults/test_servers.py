@@ -17,7 +17,7 @@ from beginnings import Command, assert_done_once_each, assert_one_tree, runs, st
 from mlflow import MlflowClient
 from servers import Gate, until
 
-from lvh.search.results import load
+from lvh.search.study_results import load
 
 RUN = ("data=synthetic", "data.records=42", "train.side_by_side=1", "train.epochs=3")
 SWEEP = ("-m", *RUN, "cv.folds=3", "model.units=[8,4,2]")
@@ -143,12 +143,12 @@ def test_6_a_server_that_hangs_is_waited_for_once_and_not_for_each_fold(
 
 SIX_PROCESSES = """
 import os, sys
-from lvh.metrics import NAMES
+from lvh.validation.metrics import NAMES
 from lvh.search.description import Description
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
 from lvh.search.trials import create
-from lvh.study import FoldScore, Objective
+from lvh.evaluation.results import FoldScore, Objective
 
 space = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
 given = Description("t", "", (Objective("ap"),), space, "grid", 12, 0, 1, False, "none", 3)

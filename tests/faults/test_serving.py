@@ -15,9 +15,9 @@ import pytest
 from kept_models import kept, settings
 from servers import free_port, until
 
-from lvh.kept import load
-from lvh.serve import MAX_BODY_BYTES
-from lvh.sources.record import unlabelled
+from lvh.inference import load
+from lvh.cli.serve import MAX_BODY_BYTES
+from lvh.data.readers.record import unlabelled
 
 
 class Served:
@@ -218,8 +218,8 @@ class TestFiducialsAgeAndSex:
         import numpy as np
         from kept_models import write_record
 
-        from lvh.predict import main
-        from lvh.sources.record import read
+        from lvh.cli.predict import main
+        from lvh.data.readers.record import read
 
         paths = [
             write_record(tmp_path, cohort, at, name=f"r{at}", comments=(f"Age: {age}", f"Sex: {s}"))
@@ -276,7 +276,7 @@ class TestFiducialsAgeAndSex:
 
 
 def test_45_a_port_that_is_none_is_told(tmp_path, cohort, capsys):
-    from lvh.serve import main
+    from lvh.cli.serve import main
 
     kept(tmp_path / "m", settings("logistic", "voltage"), cohort)
     assert main(["--model", str(tmp_path / "m"), "--port", "99999"]) == 2

@@ -22,7 +22,7 @@ from test_ludb import HEADER, contents
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
-from lvh.sources.cache import cached_arrays
+from lvh.data.cache import cached_arrays
 from lvh.tracking import TrackingSettings, tracked_run
 
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from lvh.cohort import Cohort
+from lvh.data.cohort import Cohort
 from lvh.features.base import FeatureSet, feature_set
 
 _RANGE = (1, 99)  # percentiles; a single spike decides neither

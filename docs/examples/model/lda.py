@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lvh.bounds import Part
-from lvh.inner import Subjects
+from lvh.validation.bounds import Part
+from lvh.validation.inner_splits import Subjects
 
 
 @dataclass(frozen=True, slots=True)

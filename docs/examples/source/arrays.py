@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.bounds import Positive
-from lvh.cohort import LEADS, Cohort, Delineation, fingerprint
+from lvh.validation.bounds import Positive
+from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.errors import InputError
 from lvh.files import read_bytes
-from lvh.sources.about import About
+from lvh.data.metadata import About
 
 ABOUT = About(
     citation="Whoever gave you the table: say who, and when.",
@@ -52,7 +52,7 @@ class ArraysSettings:
 def load(settings: ArraysSettings) -> Cohort:
     """Return the records in the order of the table, without a delineation.
 
-    Each array has shape (n_samples, 12), mV, its leads in the order of `lvh.cohort.LEADS`.
+    Each array has shape (n_samples, 12), mV, its leads in the order of `lvh.data.cohort.LEADS`.
 
     Raises:
         InputError: A file is missing or malformed; it is named.

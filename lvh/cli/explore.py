@@ -1,0 +1,138 @@
+"""`python -m lvh.explore`: load a source, measure it, draw it, write the page, track it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lvh.cli.command import ended
+from lvh.errors import InputError
+
+if TYPE_CHECKING:
+    from lvh.data.cohort import Cohort
+    from lvh.config.run_settings import RunSettings
+    from lvh.reports.dataset.survey import Survey
+
+_HELP = """\
+Show what a source holds before anything is trained: class balance, age and sex by label, what
+these two alone score, ranges, example signals with their fiducials, mean ntp, voltages and
+criteria by label, missing waves, noise. One HTML page that needs no other file, each picture also
+as PNG, its numbers as CSV; all of it in MLflow too.
+
+usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
+
+It takes what lvh.run takes. Of that, data says which records are shown, cv by which folds age and
+sex alone are scored, tracking where the page is kept beside the folder; nothing else counts.
+
+  python -m lvh.explore                                      LUDB
+  python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
+  python -m lvh.explore data=synthetic hydra.run.dir=FOLDER  instead of a dated one in outputs/
+
+The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
+"""
+_LINES = 10  # in which the measuring tells how far it is
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the page and return the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if {"--help", "-h"} & set(given):
+        print(_HELP, end="")
+        return 0
+    return ended(lambda: _explore(*_settings(given)))
+
+
+def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
+    """Compose and check what was typed, as lvh.run does; return the folder of the page too.
+
+    Raises:
+        InputError: Names the field, what was expected and what was received.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+    from lvh.config.hydra_errors import explained
+
+    try:
+        given = quoted(arguments)
+        for one in OverridesParser.create().parse_overrides(given):
+            if one.is_sweep_override():
+                raise InputError(f"{one.input_line}: expected one value: a page shows one source")
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            config = compose("config", given, return_hydra_config=True)
+            folder = Path(str(config.hydra.run.dir))
+            settings = settings_from(plain(config))
+    except Exception as error:
+        raise explained(error) from None
+    if settings.external is not None:
+        raise InputError(
+            "external: expected none, for a page shows one source: "
+            f"data={settings.external.name}. Received: {settings.external.name}"
+        )
+    return settings, folder
+
+
+def _explore(settings: "RunSettings", folder: Path) -> None:
+    from lvh.reports.progress import say
+    from lvh.reports.dataset.dataset_page import write
+    from lvh.reports.dataset.section import Known
+    from lvh.data import SOURCES
+    from lvh.tracking import resolved_uri, tracked_run
+
+    source, tracking = SOURCES[settings.data.name], settings.tracking
+    _check_folder(folder)
+    cohort: Cohort = source.load(settings.data)
+    say(f"{cohort.name}: {len(cohort.records)} records, prevalence {cohort.prevalence:.3f}")
+    if tracking.name == "mlflow":
+        say(f"tracked in {resolved_uri(tracking)}, experiment {tracking.experiment}")
+    if cohort.note:
+        say(cohort.note, style="yellow")
+    params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
+    tags = {"note": cohort.note, "mlflow.source.name": "lvh.explore"}
+    with tracked_run(tracking, "data", f"explore {cohort.name}", params, tags) as tracked:
+        tracked.log_data(cohort, len(cohort.records))
+        known = Known(cohort, source.about, _measured(cohort), settings.cv)
+        page = write(known, folder, lambda title: say(f"drawn: {title}"))
+        tracked.log_folder(folder)
+        tracked.set_tag("mlflow.note.content", f"The data, before any model: {page.name} below.")
+        say(f"page: {page}")  # seen even if the store fails now
+
+
+def _measured(cohort: "Cohort") -> "Survey":
+    """Measure all records, and tell about ten times how far that is."""
+    from lvh.reports.progress import say
+    from lvh.reports.dataset.survey import survey
+
+    total, told = len(cohort.records), 0
+
+    def on_block(done: int) -> None:
+        nonlocal told
+        if done * _LINES // total > told * _LINES // total:
+            say(f"measured: {done} of {total} records")
+        told = done
+
+    return survey(cohort, on_block)
+
+
+def _check_folder(folder: Path) -> None:
+    """Tell before the work that the page cannot be written, or would stand among other files.
+
+    Raises:
+        InputError: The folder has files that are of no page; all of it would be tracked.
+        EnvironmentFault: The folder cannot be written.
+    """
+    from lvh.errors import EnvironmentFault
+    from lvh.reports.dataset.dataset_page import PAGE
+    from lvh.files import made_in, write_fault
+
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
+        raise InputError(
+            f"hydra.run.dir: expected a new folder, or that of an earlier page. Received: {folder}"
+        )
+    fault = write_fault(made_in(folder.absolute()))
+    if fault:
+        raise EnvironmentFault(f"cannot write {folder}: {fault}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

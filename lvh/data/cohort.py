@@ -1,0 +1,177 @@
+"""The cohort: what every source delivers and every feature form reads."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.errors import InputError
+from lvh.data.lazy_array import Inputs, Unread, concatenated
+
+EXTERNAL = "external/"
+"""What the names of records begin with that are only scored."""
+
+LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
+"""The twelve standard leads in their usual order."""
+
+
+Origin = Literal["annotated", "found"]
+"""Who says where the waves are: people, or a program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delineation:
+    """Fiducials of every lead of every record, stored flat.
+
+    Lead `j` of record `i` owns the annotations from `offsets[i * n_leads + j]` to
+    `offsets[i * n_leads + j + 1]`, in order of time. Waves are written as WFDB writes
+    them: `(` onset, `N` / `p` / `t` peak, `)` offset.
+
+    Attributes:
+        symbols: ASCII codes, shape (n_annotations,), uint8.
+        samples: Sample indices, shape (n_annotations,), int32.
+        offsets: Shape (n_records * n_leads + 1,), int64.
+        n_leads: Leads a record.
+        origin: Where they come from.
+    """
+
+    symbols: npt.NDArray[np.uint8]
+    samples: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    n_leads: int
+    origin: Origin = "annotated"
+
+    def lead(self, record: int, lead: int) -> tuple[str, npt.NDArray[np.int32]]:
+        """Return the symbols, as text, and the sample indices of one lead."""
+        at = record * self.n_leads + lead
+        own = slice(self.offsets[at], self.offsets[at + 1])
+        return self.symbols[own].tobytes().decode("ascii"), self.samples[own]
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Records of one source, all with the same leads, length and sampling frequency.
+
+    Attributes:
+        name: The source, as a person would cite it.
+        records: Record names, in the source's own order.
+        subjects: Subject of each record, shape (n_records,), str. Records that share a
+            subject never straddle a fold.
+        leads: Lead names, lower case.
+        fs: Sampling frequency in Hz.
+        signals: Shape (n_records, n_samples, n_leads), float32, mV; of many records unread.
+        delineation: Fiducials of each lead.
+        male: Shape (n_records,), bool.
+        age: Shape (n_records,), float64, years.
+        label: Shape (n_records,), int64; 1 where left ventricular hypertrophy was diagnosed.
+        fingerprint: SHA-256 over the content above; changes with any bit of it.
+        note: What a reader of a result must know about the source, or empty.
+    """
+
+    name: str
+    records: tuple[str, ...]
+    subjects: npt.NDArray[np.str_]
+    leads: tuple[str, ...]
+    fs: float
+    signals: Inputs
+    delineation: Delineation
+    male: npt.NDArray[np.bool_]
+    age: npt.NDArray[np.float64]
+    label: npt.NDArray[np.int64]
+    fingerprint: str
+    note: str = ""
+
+    @property
+    def prevalence(self) -> float:
+        """Share of records with the label."""
+        return float(self.label.mean())
+
+    def lead_indices(self, leads: tuple[str, ...]) -> list[int]:
+        """Map lead names to positions.
+
+        Raises:
+            InputError: A name that this cohort does not have.
+        """
+        unknown = [lead for lead in leads if lead not in self.leads]
+        if unknown:
+            raise InputError(
+                f"features.leads: expected some of {', '.join(self.leads)}. "
+                f"Received: {', '.join(unknown)}"
+            )
+        return [self.leads.index(lead) for lead in leads]
+
+
+def joined(own: Cohort, external: Cohort) -> Cohort:
+    """Put records of another source behind those of a cohort.
+
+    Args:
+        own: Keeps its names.
+        external: Its records and subjects get `EXTERNAL` before their names: nobody is in both.
+
+    Raises:
+        InputError: They differ in sampling frequency, length or leads.
+    """
+    for what, one, other in (
+        ("Hz", own.fs, external.fs),
+        ("samples", own.signals.shape[1], external.signals.shape[1]),
+        ("leads", " ".join(own.leads), " ".join(external.leads)),
+    ):
+        if one != other:
+            raise InputError(
+                f"external: expected {one} {what}, as {own.name} has. "
+                f"Received: {other}, of {external.name}"
+            )
+    waves, more = own.delineation, external.delineation
+    parts = [
+        f"learned from {own.name} ({len(own.records)} records, prevalence {own.prevalence:.3f})",
+        f"scored on {external.name} ({len(external.records)} records, "
+        f"prevalence {external.prevalence:.3f})",
+    ]
+    return Cohort(
+        name=f"{external.name} by a model of {own.name}",
+        records=(*own.records, *(f"{EXTERNAL}{name}" for name in external.records)),
+        subjects=np.array([*own.subjects, *(f"{EXTERNAL}{name}" for name in external.subjects)]),
+        leads=own.leads,
+        fs=own.fs,
+        signals=concatenated(own.signals, external.signals),
+        delineation=Delineation(
+            np.concatenate([waves.symbols, more.symbols]),
+            np.concatenate([waves.samples, more.samples]),
+            np.concatenate([waves.offsets, waves.offsets[-1] + more.offsets[1:]]),
+            waves.n_leads,
+            waves.origin,  # that is learned from
+        ),
+        male=np.concatenate([own.male, external.male]),
+        age=np.concatenate([own.age, external.age]),
+        label=np.concatenate([own.label, external.label]),
+        fingerprint=fingerprint(own.fingerprint, external.fingerprint),
+        note="; ".join([", ".join(parts), *(one.note for one in (own, external) if one.note)]),
+    )
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash arrays and plain values, in order, with their types and shapes.
+
+    Arrays are hashed by dtype, shape and bytes, unread ones as those they stand for; text arrays
+    by their items, so that their storage width does not matter; anything else by `repr`.
+
+    Returns:
+        A SHA-256 digest in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray) and part.dtype.kind != "U":
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        elif isinstance(part, Unread):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            for piece in part.pieces():
+                digest.update(piece.data)
+        elif isinstance(part, np.ndarray):
+            digest.update(repr(part.tolist()).encode())
+        else:
+            digest.update(repr(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,204 @@
+"""LUDB, the Lobachevsky University ECG Database (Kalyakulina 2020), as PhysioNet ships it."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, fingerprint
+from lvh.errors import InputError
+from lvh.files import read_bytes
+from lvh.data.readers import wfdb
+from lvh.data.metadata import About
+from lvh.data.cache import Arrays, cache_dir, cached_arrays, seen_in
+from lvh.data.download import Archive, fetch
+from lvh.data.fiducials import with_found
+
+ARCHIVE = Archive(
+    title="LUDB 1.0.1",
+    url=(
+        "https://physionet.org/static/published-projects/ludb/"
+        "lobachevsky-university-electrocardiography-database-1.0.1.zip"
+    ),
+    top="lobachevsky-university-electrocardiography-database-1.0.1",
+    sums_sha256="cccef1f3529519db8f26a333c97a6872a7d0e3e5c64a1448b76b161fd87fb75f",
+    max_bytes=200_000_000,
+)
+FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
+"""Fingerprint of the cohort in LUDB 1.0.1."""
+
+ABOUT = About(
+    citation=(
+        'Kalyakulina A.I. et al., "LUDB: A New Open-Access Validation Tool for Electrocardiogram '
+        'Delineation Algorithms", IEEE Access 8, 2020, doi:10.1109/ACCESS.2020.3029211. '
+        "Data: PhysioNet, doi:10.13026/eegm-h675."
+    ),
+    licence="ODC-By 1.0: name it where you use it",
+    labels="Cardiologists read the labels from the ECG itself, not from imaging.",
+    voltage=(
+        "The gain in LUDB's headers is no calibration: it is each lead's own range, and with it "
+        "every lead would have a range of exactly 1. Voltages here are the ADC values, 1000 units "
+        "a mV, in which i + iii = ii holds."
+    ),
+)
+
+_FORMAT = 1  # of the cached arrays; raise it when their meaning changes
+_DIAGNOSIS = "Left ventricular hypertrophy"
+_RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
+_MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
+_UNITS_PER_MV = 1000.0
+_INVALID = -32768  # WFDB's mark for a sample that was not recorded
+_CONTENT = ("records", "fs", "digital", "symbols", "samples", "offsets", "male", "age", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class LudbSettings:
+    """Where LUDB is.
+
+    Attributes:
+        root: Folder that holds RECORDS and data/; None for the user's cache, into which the
+            archive is downloaded at need.
+        url: Where the archive is downloaded from; a mirror is as good, since every file is
+            checked against the pinned checksums.
+        delineation: The cardiologists' fiducials, or those that `lvh.data.delineation` finds.
+    """
+
+    name: Literal["ludb"]
+    root: str | None
+    url: str
+    delineation: Origin = "annotated"
+
+
+def load(settings: LudbSettings) -> Cohort:
+    """Return the 200 records of LUDB.
+
+    Signals are taken from the ADC values, 1000 units a mV. The gain in the headers is each
+    lead's own range, not a calibration: it would scale every lead to a range of 1.
+
+    Raises:
+        InputError: A file is missing or malformed.
+        EnvironmentFault: The data set has to be downloaded and cannot be.
+    """
+    root = Path(os.path.expanduser(settings.root)) if settings.root else _downloaded(settings.url)
+    records = _record_names(root)
+    path = cache_dir() / "cohorts" / f"ludb-{_state(root, records)}.npz"
+    arrays = cached_arrays(path, lambda: _parse(root, records), _digest)
+    digest = _digest(arrays)
+    cohort = Cohort(
+        name="LUDB 1.0.1" if digest == FINGERPRINT else f"LUDB in {root}",
+        records=records,
+        subjects=np.array(records),  # one record a subject
+        leads=LEADS,
+        fs=float(arrays["fs"]),
+        signals=(arrays["digital"] / np.float32(_UNITS_PER_MV)).astype(np.float32, copy=False),
+        delineation=Delineation(
+            arrays["symbols"], arrays["samples"], arrays["offsets"], len(LEADS)
+        ),
+        male=arrays["male"],
+        age=arrays["age"],
+        label=arrays["label"],
+        fingerprint=digest,
+        note="" if digest == FINGERPRINT else "differs from LUDB 1.0.1 as published",
+    )
+    return with_found(cohort) if settings.delineation == "found" else cohort
+
+
+def _downloaded(url: str) -> Path:
+    return fetch(replace(ARCHIVE, url=url), cache_dir() / "ludb-1.0.1")
+
+
+def _record_names(root: Path) -> tuple[str, ...]:
+    listing = root / "RECORDS"
+    try:
+        text = read_bytes(listing, root, _MAX_LISTING_BYTES)
+    except InputError as error:
+        raise InputError(
+            f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
+        ) from None
+    lines = text.decode("utf-8", errors="replace").split()
+    matches = [_RECORD_NAME.fullmatch(line) for line in lines]
+    for line, match in zip(lines, matches, strict=True):
+        if match is None:
+            raise InputError(
+                f"{listing}: expected names such as data/1. Received: {wfdb.shown(line)}"
+            )
+    names = tuple(match[1] for match in matches if match is not None)
+    if not names or len(set(names)) != len(names):
+        raise InputError(
+            f"{listing}: expected distinct record names. Received: {len(names)} names, "
+            f"{len(set(names))} distinct"
+        )
+    return names
+
+
+def _state(root: Path, records: tuple[str, ...]) -> str:
+    """Hash what tells a changed data set from the one that was cached, without reading it."""
+    seen = seen_in(root / "data")
+    return hashlib.sha256(repr((_FORMAT, records, seen)).encode()).hexdigest()[:16]
+
+
+def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
+    headers = [wfdb.read_header(root / "data" / f"{name}.hea", root) for name in records]
+    fs, n_samples = headers[0].fs, headers[0].n_samples
+    for header in headers:
+        if (header.fs, header.n_samples) != (fs, n_samples):
+            raise InputError(
+                f"{header.path}: expected {n_samples} samples at {fs:g} Hz, as in {records[0]}. "
+                f"Received: {header.n_samples} at {header.fs:g} Hz"
+            )
+        wfdb.check_leads(header)
+    waves = [
+        wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
+        for name in records
+        for lead in LEADS
+    ]
+    diagnoses = [_diagnoses(header) for header in headers]
+    return {
+        "records": np.array(records),
+        "fs": np.array(fs),
+        "digital": np.stack([_digital(header, root) for header in headers]),
+        "symbols": np.concatenate([symbols for symbols, _ in waves]),
+        "samples": np.concatenate([samples for _, samples in waves]),
+        "offsets": np.cumsum([0, *(len(symbols) for symbols, _ in waves)], dtype=np.int64),
+        "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
+        "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
+        "label": np.array([_DIAGNOSIS in listed for listed in diagnoses], dtype=np.int64),
+    }
+
+
+def _digital(header: wfdb.Header, root: Path) -> npt.NDArray[np.int16]:
+    """Read one record's ADC values with the leads in the standard order."""
+    signals = wfdb.read_signals(header, root)[:, [header.leads.index(lead) for lead in LEADS]]
+    for lead, flat, invalid in zip(
+        LEADS, np.ptp(signals, axis=0) == 0, (signals == _INVALID).any(axis=0), strict=True
+    ):
+        if flat or invalid:
+            found = "a flat line" if flat else "invalid samples (-32768)"
+            raise InputError(f"{header.path}: lead {lead}: expected a signal. Received: {found}")
+    return signals
+
+
+def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
+    start = f"<{field}>:"
+    comments = [comment.strip() for comment in header.comments]
+    said = [one.removeprefix(start).strip() for one in comments if one.startswith(start)]
+    if len(said) != 1 or not re.fullmatch(pattern, said[0]):
+        expected = f"`#<{field}>: ...` matching {pattern}" if pattern else f"`#<{field}>:`"
+        received = wfdb.shown(", ".join(said)) if said else "none"
+        raise InputError(f"{header.path}: expected one comment {expected}. Received: {received}")
+    return said[0]
+
+
+def _diagnoses(header: wfdb.Header) -> set[str]:
+    _comment(header, "diagnoses", "")
+    comments = [comment.strip().rstrip(".") for comment in header.comments]
+    return set(comments[comments.index("<diagnoses>:") + 1 :])
+
+
+def _digest(arrays: Arrays) -> str:
+    return fingerprint(*(arrays[name] for name in _CONTENT))

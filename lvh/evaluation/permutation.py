@@ -1,0 +1,125 @@
+"""Permutation test: how often do labels that mean nothing score as well?
+
+Labels are shuffled, and everything is trained and scored anew on the same folds. With b of n
+shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests
+for Studying Classifier Performance, JMLR 11, 2010, test 1.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from lvh.evaluation.cross_validation import fold_results
+from lvh.features import FeatureSet
+from lvh.files import write_text
+from lvh.validation.splits import Protocol, Split, Threshold
+from lvh.validation.metrics import Metrics, mean_and_std
+from lvh.models.training import Learner
+
+Scores = Mapping[str, float]
+
+SCORES = ("accuracy", "ap", "roc_auc")
+"""Those that are tested; their means over the folds are compared."""
+
+_FORMAT = TypeAdapter(list[dict[str, float]])
+_log = logging.getLogger(__name__)
+
+
+class NullStore:
+    """A file with the scores of the shuffles that are done; a later process goes on from there."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file; it is made after the first shuffle."""
+        self._path = path
+
+    def recall(self) -> list[Scores]:
+        """Return what is kept; nothing where the file is damaged, which is told."""
+        try:
+            return list(_FORMAT.validate_json(self._path.read_bytes()))
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError):
+            _log.warning("%s: finished shuffles are damaged; they are trained again", self._path)
+            return []
+
+    def keep(self, scores: Sequence[Scores]) -> None:
+        """Write all scores.
+
+        Raises:
+            EnvironmentFault: The file cannot be written.
+        """
+        write_text(self._path, _FORMAT.dump_json([dict(one) for one in scores]).decode())
+
+
+def null_scores(
+    features: FeatureSet,
+    splits: Sequence[Split],
+    learner: Callable[[], Learner],
+    seed: int,
+    number: int,
+    protocol: Protocol,
+    on_epoch: Callable[[Split, int], None],
+    threshold: Threshold = "fixed",
+) -> Scores:
+    """Cross-validate on shuffled labels; return the mean of each of `SCORES` over the folds.
+
+    Args:
+        features: With the true labels.
+        splits: As of the run that is tested.
+        learner: See `lvh.evaluation.cross_validation.fold_results`.
+        seed: Of the run; models are seeded as there.
+        number: Of the shuffle, which it decides with the seed.
+        protocol: As of the run.
+        on_epoch: Called with the split and the epochs done in it.
+        threshold: As of the run; it is chosen anew, by the shuffled labels.
+    """
+    given = replace(features, y=shuffled(features.y, features.subjects, seed, number))
+    results = fold_results(
+        *(given, splits, learner, seed, lambda split: None, on_epoch),
+        protocol=protocol,
+        threshold=threshold,
+    )
+    mean, _ = mean_and_std([result.metrics for result in results])
+    return {name: getattr(mean, name) for name in SCORES}
+
+
+def shuffled(
+    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed: int, number: int
+) -> npt.NDArray[np.int64]:
+    """Shuffle labels among subjects that have as many records; a subject's stay together.
+
+    Args:
+        y: Labels, shape (n_records,).
+        subjects: Subject of each record, shape (n_records,).
+        seed: Of all shuffles.
+        number: Of this one.
+    """
+    _, member = np.unique(subjects, return_inverse=True)
+    counts = np.bincount(member)
+    order = np.argsort(member, kind="stable")
+    places = np.split(order, np.cumsum(counts)[:-1])
+    generator = np.random.default_rng([seed, number])
+    result = y.copy()
+    for size in np.unique(counts):
+        alike = np.array([places[at] for at in np.flatnonzero(counts == size)])
+        result[alike] = y[alike[generator.permutation(len(alike))]]
+    return result
+
+
+def p_values(observed: Metrics, null: Sequence[Scores]) -> dict[str, float]:
+    """Return p of each of `SCORES`; a shuffle without a defined score counts as good.
+
+    Args:
+        observed: Mean over the folds with the true labels.
+        null: From `null_scores`, one a shuffle.
+    """
+    found = {}
+    for name in SCORES:
+        worse = sum(one[name] < getattr(observed, name) for one in null)
+        found[name] = (len(null) - worse + 1) / (len(null) + 1)
+    return found

@@ -1,0 +1,18 @@
+"""A kept model: a folder of plain files that scores records, and nothing in it that could run."""
+
+from lvh.inference.model_description import Calibration, Description, Estimate, Evidence
+from lvh.inference.final_model import CARD, DESCRIPTION, KeptModel, Scored, check_alone, keep, load
+
+__all__ = [
+    "CARD",
+    "DESCRIPTION",
+    "Calibration",
+    "Description",
+    "Estimate",
+    "Evidence",
+    "KeptModel",
+    "Scored",
+    "check_alone",
+    "keep",
+    "load",
+]

@@ -1,0 +1,307 @@
+"""What a person sees: what will run, how far it is, and what came out."""
+
+import math
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lvh.data.cohort import Cohort
+from lvh.config.run_settings import RunSettings
+from lvh.evaluation.cross_validation import CVResult, FoldResult
+from lvh.errors import masked
+from lvh.features import FeatureSet
+from lvh.validation.splits import Split
+from lvh.validation.metrics import SPECIFICITY, Metrics, mean_and_std
+from lvh.validation.thresholds import INNER_FOLDS
+from lvh.tracking import OpenedRun, TrackingSettings, resolved_uri
+
+Shown = Literal["full", "bar", "line"]
+
+_SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
+_SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
+"""Where a threshold was chosen for its specificity."""
+_FOLDS_SHOWN = 10
+_WIDTH = 76  # of the widest table
+
+
+class _Console(Console):
+    """A console whose reader may leave: a lost pipe must not end an hour of training."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console() -> Console:
+    """Return a console on standard output, wide enough for the tables."""
+    width = Console().width
+    return _Console(width=max(width, _WIDTH))
+
+
+def progress() -> Progress:
+    """Return a bar that a terminal shows while it is worked on, and nothing else does."""
+    shown_on = console()
+    return Progress(
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        console=shown_on,
+        transient=True,
+        disable=not shown_on.is_terminal,
+    )
+
+
+def say(*lines: str, style: str | None = None, on: Console | None = None) -> None:
+    """Print lines as they are: nothing in them is markup."""
+    shown_on = on or console()
+    for line in lines:
+        told = masked(line)
+        shown_on.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+class Watch:
+    """Shows one run: what it is, how far it is, and what came out."""
+
+    def __init__(
+        self, settings: RunSettings, splits: Sequence[Split], shown: Shown, title: str = ""
+    ) -> None:
+        """Take what will run.
+
+        Args:
+            settings: Of the run.
+            splits: All its folds.
+            shown: `full` for a run of its own, `bar` for one of a sweep, `line` where others
+                run beside it.
+            title: What its lines begin with.
+        """
+        self._name = f"{title}{settings.name}"
+        self._console = console()
+        self._settings = settings
+        self._splits = splits
+        self._shown = shown
+        self._done = 0
+        self._epochs: dict[tuple[int, int], int] = {}
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs, left" if settings.is_network else "folds, left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            # a notebook asks for colours, as a terminal has them, but cannot draw over a line
+            disable=shown == "line" or not self._console.file.isatty(),
+        )
+        self._n_epochs = settings.train.epochs if settings.is_network else 1
+        total = len(splits) * self._n_epochs
+        self._task = self._bar.add_task(f"fold 1 of {len(splits)}", total=total)
+
+    def __enter__(self) -> None:
+        """Show the progress bar."""
+        self._bar.start()
+
+    def __exit__(self, *exception: object) -> None:
+        """Take the progress bar away, whatever happened."""
+        self._bar.stop()
+
+    def announce(
+        self, cohort: Cohort, features: FeatureSet, n_parameters: int | None, n_known: int
+    ) -> None:
+        """Say what will run, on what, and where it is tracked.
+
+        Args:
+            cohort: Where the records come from.
+            features: What is made of them.
+            n_parameters: Of the model; None if it is not known yet.
+            n_known: Folds that are trained already.
+        """
+        if self._shown == "line" or (self._shown == "bar" and n_known):
+            return
+        settings = self._settings
+        parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
+        epochs = f" x {self._n_epochs} epochs" if settings.is_network else ""
+        inputs = f"{_shape(features)} inputs"
+        self._print(f"{self._name}: {inputs}, {parameters}{len(self._splits)} folds{epochs}")
+        if n_known and self._shown == "full":
+            left = "nothing to train" if n_known == len(self._splits) else "the others are trained"
+            self._print(
+                f"{n_known} of {len(self._splits)} folds are done already, {left} "
+                "(resume=false starts anew)"
+            )
+        if self._shown == "full":
+            self._tell_threshold()
+            self._print(
+                f"{cohort.name}: {len(features.records)} records, "
+                f"prevalence {features.y.mean():.3f}{_dropped(features)}",
+                f"tracked in {_where(settings)}",
+            )
+            self._note(cohort)
+
+    def on_epoch(self, split: Split, epoch: int) -> None:
+        """Move on by one epoch; folds may be trained side by side."""
+        self._epochs[split.repeat, split.fold] = epoch
+        self._bar.update(self._task, completed=sum(self._epochs.values()))
+
+    def on_fold(self, fold: FoldResult, known: bool) -> None:
+        """Move on by one fold, however many epochs it took; or none, if it was known."""
+        self._done += 1
+        following = f"fold {min(self._done + 1, len(self._splits))} of {len(self._splits)}"
+        self._epochs[fold.split.repeat, fold.split.fold] = self._n_epochs
+        completed = sum(self._epochs.values())
+        self._bar.update(self._task, completed=completed, description=following)
+        if self._shown != "line" and not self._console.is_terminal and not known:
+            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
+            self._print(
+                f"fold {self._done} of {len(self._splits)}: "
+                f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
+                f"{epochs}{fold.seconds:.1f} s"
+            )
+
+    def on_shuffle(self, done: int, wanted: int) -> None:
+        """Say, ten times, how far the test against shuffled labels is."""
+        if self._shown != "line" and done * 10 // wanted > (done - 1) * 10 // wanted:
+            self._print(f"{done} of {wanted} shuffles of the labels are scored")
+
+    def stopped(self, reason: str) -> None:
+        """Say why there is no result."""
+        self._print(f"{self._name}: {reason}")
+
+    def conclude(self, result: CVResult, cohort: Cohort, folder: Path) -> None:
+        """Show what came out, in full or in a line."""
+        mean, std, name = result.summary.mean, result.summary.std, self._name
+        if self._shown == "full":
+            self._warn()
+            chosen = self._settings.cv.threshold != "fixed"
+            self._console.print(result_table(result, f"{name} on {cohort.name}", chosen))
+            self._warn()
+            self._note(cohort)
+            self._print(f"files: {folder}")
+        else:
+            seconds = sum(fold.seconds for fold in result.folds)
+            self._print(
+                f"{name}: ap {_pair(mean.ap, std.ap)}, accuracy "
+                f"{_pair(mean.accuracy, std.accuracy)}, {seconds:.1f} s"
+            )
+            self._warn()
+
+    def hint(self, opened: OpenedRun) -> None:
+        """Say how to see the run beside others, unless its sweep will."""
+        if self._shown == "full":
+            self._print(compare_hint(self._settings.tracking, opened))
+
+    def _tell_threshold(self) -> None:
+        cv = self._settings.cv
+        if cv.threshold != "fixed":
+            by = "validation records" if cv.validation else f"{INNER_FOLDS} more trainings"
+            self._print(
+                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
+                "training part; baselines too"
+            )
+
+    def _warn(self) -> None:
+        leakage = self._settings.cv.protocol.leakage
+        if leakage:
+            self._print(
+                f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank",
+                style="yellow",
+            )
+
+    def _note(self, cohort: Cohort) -> None:
+        if cohort.note:
+            self._print(cohort.note, style="yellow")
+
+    def _print(self, *lines: str, style: str | None = None) -> None:
+        say(*lines, style=style, on=self._console)
+
+
+def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
+    """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
+    shown = _SHOWN_BY_THRESHOLD if shows_threshold else _SHOWN
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("")
+    for name in ("scored", *(["threshold"] if shows_threshold else []), *shown):
+        table.add_column(name, justify="right")
+
+    def add(label: str, n_scored: object, cells: list[str], above: str = "", **look: Any) -> None:
+        table.add_row(label, str(n_scored), *([above] if shows_threshold else []), *cells, **look)
+
+    def cells(metrics: Metrics) -> list[str]:
+        return [_number(getattr(metrics, name)) for name in shown]
+
+    for label, folds, metrics in _rows(result):
+        n_scored = sum(len(fold.split.scored) for fold in folds)
+        add(label, n_scored, cells(metrics), _number(_mean_threshold(folds)))
+    table.add_section()
+    summary = result.summary
+    add("mean", "", cells(summary.mean), _number(_mean_threshold(result.folds)), style="bold")
+    add("std", "", cells(summary.std))
+    table.add_section()
+    for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
+        of_all = [_number(getattr(summary.pooled[name], bound)) for name in shown]
+        add(label, len(result.scored) if bound == "estimate" else "", of_all)
+    if result.null:
+        found = (result.p_values.get(name) for name in shown)
+        add("p, shuffled", len(result.null), ["" if p is None else _number(p) for p in found])
+    table.add_section()
+    for name, baseline in result.baselines.items():
+        add(name, "", cells(baseline.mean), style="dim")
+    return table
+
+
+def _rows(result: CVResult) -> list[tuple[str, Sequence[FoldResult], Metrics]]:
+    """Return a row a fold; a row a repeat where there are many folds."""
+    if len(result.folds) <= _FOLDS_SHOWN:
+        return [(f"fold {fold.split.fold + 1}", [fold], fold.metrics) for fold in result.folds]
+    rows: list[tuple[str, Sequence[FoldResult], Metrics]] = []
+    for repeat in sorted({fold.split.repeat for fold in result.folds}):
+        folds = [fold for fold in result.folds if fold.split.repeat == repeat]
+        mean, _ = mean_and_std([fold.metrics for fold in folds])
+        rows.append((f"repeat {repeat + 1}", folds, mean))
+    return rows
+
+
+def _mean_threshold(folds: Sequence[FoldResult]) -> float:
+    return sum(fold.threshold for fold in folds) / len(folds)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _pair(mean: float, std: float) -> str:
+    return _number(mean) if math.isnan(std) else f"{mean:.3f} +- {std:.3f}"
+
+
+def _shape(features: FeatureSet) -> str:
+    if not features.signal_shape:
+        return " x ".join(map(str, features.input_shape))
+    n_tabular, *signal = features.input_shape
+    return f"{n_tabular} + {' x '.join(map(str, signal))}"
+
+
+def _dropped(features: FeatureSet) -> str:
+    if not features.dropped:
+        return ""
+    return ", without " + "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
+
+
+def compare_hint(tracking: TrackingSettings, opened: OpenedRun) -> str:
+    """Say how to see a run beside the others in the MLflow UI."""
+    if tracking.uri and tracking.uri.startswith("http"):
+        return f"compare: {masked(tracking.uri).rstrip('/')}/{opened.page}"
+    uri = shlex.quote(masked(resolved_uri(tracking)))
+    store = f" --uri {uri}" if tracking.uri else ""
+    return f"compare: python -m lvh.ui{store}, then http://127.0.0.1:5000/{opened.page}"
+
+
+def _where(settings: RunSettings) -> str:
+    tracking = settings.tracking
+    if tracking.name == "off":
+        return "nothing (tracking=off)"
+    return f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"

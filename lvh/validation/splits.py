@@ -1,0 +1,351 @@
+"""Which records train, which stop the training, which are scored."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, Strict
+
+from lvh.validation.bounds import Share
+from lvh.errors import InputError
+
+Indices = npt.NDArray[np.int64]
+Weights = Literal["fresh", "carried"]
+Epoch = Literal["last", "best_on_scored"]
+Threshold = Literal["fixed", "specificity_90"]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What a fold's model may know of records that it is scored on; by default nothing.
+
+    Attributes:
+        weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
+            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again; it was
+            trained on what all folds but the first score.
+        epoch: `last`: the weights after the training are used, or those that records apart from
+            the scored ones chose (`cv.validation`). `best_on_scored`: the weights of the epoch
+            with the highest accuracy on the scored records, the first of equals, as Keras's
+            `ModelCheckpoint(monitor="val_accuracy", save_best_only=True)` on them keeps.
+            With carried weights the next fold goes on from there; the optimizer from where it is.
+    """
+
+    weights: Weights = "fresh"
+    epoch: Epoch = "last"
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """How scored records decide what they are scored by; none where it is honest."""
+        carried = ("carried weights",) if self.weights == "carried" else ()
+        best = ("best epoch on the scored fold",) if self.epoch == "best_on_scored" else ()
+        return carried + best
+
+    @property
+    def leakage(self) -> str:
+        """The same as a phrase, empty where it is honest."""
+        return ", ".join(self.leaks)
+
+    @property
+    def name(self) -> str:
+        """A word for it."""
+        named = {"carried": self.weights, "best_on_scored": self.epoch}
+        return "-".join(word for word, field in named.items() if word == field) or "honest"
+
+
+HONEST = Protocol()
+
+
+@dataclass(frozen=True, slots=True)
+class CvSettings:
+    """How records are split.
+
+    Attributes:
+        scheme: `kfold` (shuffled), `stratified` (k folds with equal prevalence), `holdout` (one
+            split), or `external` (one: all records of another source are scored).
+        folds: Number of folds; not used by `holdout` and `external`.
+        repeats: How often the whole scheme is repeated, each time with the next random state.
+        random_state: Seed of the splits, apart from the seed of the models.
+        test_size: Share of subjects that `holdout` scores; not used by the others.
+        validation: Share of the training subjects set aside to stop the training early and
+            to draw its validation curve; 0 for none. They are never scored.
+        weights: See `Protocol`.
+        epoch: Likewise.
+        allow_leakage: Train under a protocol that leaks; its result never has a rank.
+        permutations: Shuffles of the labels that a result is tested against; 0 for no test.
+        threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`, in
+            each fold the lowest that keeps 90 % of the negatives negative among records of its
+            training part that the model has not learned from, see `lvh.validation.thresholds`.
+    """
+
+    scheme: Literal["kfold", "stratified", "holdout", "external"]
+    folds: Annotated[int, Strict(), Field(ge=2)]
+    repeats: Annotated[int, Strict(), Field(ge=1, le=1000)]
+    random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)]
+    test_size: Annotated[float, Strict(), Field(gt=0, lt=1)]
+    validation: Share
+    weights: Weights = HONEST.weights
+    epoch: Epoch = HONEST.epoch
+    allow_leakage: Annotated[bool, Strict()] = False
+    permutations: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
+    threshold: Threshold = "fixed"
+
+    @property
+    def protocol(self) -> Protocol:
+        """What a fold's model may know of records that it is scored on."""
+        return Protocol(self.weights, self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One fold: positions of records that are disjoint in record and in subject.
+
+    Attributes:
+        repeat: Which repetition, from 0.
+        fold: Which fold of it, from 0.
+        train: Records the model learns from.
+        validation: Records that only stop its training; often empty.
+        scored: Records it is scored on.
+    """
+
+    repeat: int
+    fold: int
+    train: Indices
+    validation: Indices
+    scored: Indices
+
+
+def splits(
+    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], settings: CvSettings
+) -> tuple[Split, ...]:
+    """Split records into folds by subject.
+
+    Subjects, in the order of their first record, are what is split; with one record each
+    this is scikit-learn's own split of the records. A subject counts as positive if any of
+    its records is.
+
+    Args:
+        y: Labels, shape (n_records,).
+        subjects: Subject of each record, shape (n_records,).
+        settings: See `CvSettings`.
+
+    Raises:
+        InputError: One class only, in all or in the training part of a fold, fewer
+            subjects (of either class) than folds, or a share that leaves none to train on.
+    """
+    subject_of, positive = by_subject(y, subjects)
+    _check_enough(y, positive, settings)
+
+    def records(chosen: Indices) -> Indices:
+        return np.nonzero(np.isin(subject_of, chosen))[0]
+
+    found = []
+    for repeat in range(settings.repeats):
+        state = settings.random_state + repeat
+        for fold, (learned, scored) in enumerate(_subject_splits(positive, settings, state)):
+            # each fold draws its own: one draw would stop every training on the same few subjects
+            draw = state if settings.scheme == "holdout" else _state(state, fold)
+            train, validation = _set_aside(learned, settings, draw)
+            split = Split(repeat, fold, records(train), records(validation), records(scored))
+            _check_both_classes(y, split)
+            found.append(split)
+    return tuple(found)
+
+
+def external_split(
+    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
+) -> Split:
+    """Learn from the first records and score the others, which are of another source.
+
+    Args:
+        y: Labels, shape (n_records,).
+        subjects: Subject of each record, shape (n_records,); none is in both parts.
+        n_own: How many are learned from.
+        settings: Of which validation and its draw count.
+
+    Raises:
+        InputError: One class only, in either part.
+    """
+    if not 0 < n_own < len(y):
+        raise InputError(
+            "external: expected usable records of both sources. Received: "
+            f"{n_own} that are learned from and {len(y) - n_own} that are scored"
+        )
+    own, scored = np.arange(n_own), np.arange(n_own, len(y))
+    subject_of, _ = by_subject(y[own], subjects[own])
+    learned = np.arange(subject_of.max() + 1)
+    train, validation = _set_aside(learned, settings, settings.random_state)
+    of_train, of_validation = (own[np.isin(subject_of, one)] for one in (train, validation))
+    split = Split(0, 0, of_train, of_validation, scored)
+    for part, positions in (("data", split.train), ("external", scored)):
+        n_positive = int(y[positions].sum())
+        if n_positive in (0, len(positions)):
+            raise InputError(
+                f"{part}: expected both classes. Received: {len(positions)} records, {n_positive} "
+                "of them positive"
+            )
+    return split
+
+
+def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
+    """Number subjects in the order of their first record.
+
+    Args:
+        y: Labels, shape (n_records,).
+        subjects: Subject of each record, shape (n_records,).
+
+    Returns:
+        The number of each record's subject, shape (n_records,), and 1 for each subject of whom
+        any record is positive, shape (n_subjects,).
+    """
+    _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # of a subject, by its first record
+    subject_of = rank[member]
+    positive = np.zeros(len(first), dtype=np.int64)
+    np.maximum.at(positive, subject_of, y)
+    return subject_of, positive
+
+
+def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:
+    """Return the folds whose training one goes on from, the first one first."""
+    if protocol.weights == "fresh":
+        return ()
+    earlier = [one for one in among if one.repeat == split.repeat and one.fold < split.fold]
+    return tuple(sorted(earlier, key=lambda one: one.fold))
+
+
+def check_protocol(settings: CvSettings) -> None:
+    """Refuse a protocol that leaks unless it is asked for, or that has no meaning.
+
+    Raises:
+        InputError: Says what leaks and why.
+    """
+    why = {
+        "weights": "every fold but the first scores records that its model was trained on",
+        "epoch": "the records that are scored choose the weights they are scored by",
+    }
+    protocol, allow = settings.protocol, "allow_leakage"
+    for field, reason in why.items():
+        value = getattr(protocol, field)
+        if value != getattr(HONEST, field) and not settings.allow_leakage:
+            raise InputError(
+                f"cv.{field}: {value} leaks, for {reason}. Expected {getattr(HONEST, field)}, or "
+                f"cv.{allow}=true for a run that is never ranked. Received: {value}, {allow}=false"
+            )
+    if protocol.leaks and settings.threshold != "fixed":
+        raise InputError(
+            "cv.threshold: expected fixed under a protocol that leaks, which leaves no record to "
+            f"choose another by. Received: {settings.threshold}, {protocol.leakage}"
+        )
+    if protocol.weights == "carried" and settings.scheme in ("holdout", "external"):
+        raise InputError(
+            f"cv.weights: expected fresh with cv.scheme={settings.scheme}, whose one fold has none "
+            "before it to carry weights from. Received: carried"
+        )
+    if protocol.epoch == "best_on_scored" and settings.validation > 0:
+        raise InputError(
+            "cv.epoch: best_on_scored chooses by the scored records, in place of validation "
+            "records: expected cv.validation=0 and train.patience=null. "
+            f"Received: cv.validation={settings.validation:g}"
+        )
+
+
+def _state(state: int, fold: int) -> int:
+    return int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
+
+
+def stratified(positive: Indices, n_folds: int, state: int) -> Indices:
+    """Deal subjects to folds of equal prevalence, as scikit-learn's `StratifiedKFold` does.
+
+    Args:
+        positive: 1 or 0 for each subject, shape (n_subjects,).
+        n_folds: How many.
+        state: Of the draw.
+
+    Returns:
+        The fold of each subject, shape (n_subjects,).
+    """
+    random, folds = np.random.RandomState(state), np.empty(len(positive), np.int64)
+    first = positive == positive[0]
+    turns = np.arange(len(positive)) % n_folds
+    for own, some in zip((first, ~first), np.split(turns, [first.sum()]), strict=True):
+        folds[own] = random.permutation(np.sort(some))
+    return folds
+
+
+def _plain(n_subjects: int, n_folds: int, state: int) -> Indices:
+    """Deal subjects to folds as scikit-learn's `KFold` does."""
+    order, folds = np.random.RandomState(state).permutation(n_subjects), np.empty(n_subjects, int)
+    for fold, part in enumerate(np.array_split(order, n_folds)):
+        folds[part] = fold
+    return folds
+
+
+def _subject_splits(
+    positive: Indices, settings: CvSettings, state: int
+) -> Iterator[tuple[Indices, Indices]]:
+    """Yield the subjects that train and those that are scored.
+
+    All draws are scikit-learn's to the record (there is a test), without the second that importing
+    it takes before the first step.
+    """
+    if settings.scheme == "holdout":
+        yield _drawn(len(positive), settings.test_size, state, "test_size")
+        return
+    if settings.scheme == "stratified":
+        folds = stratified(positive, settings.folds, state)
+    else:
+        folds = _plain(len(positive), settings.folds, state)
+    for fold in range(settings.folds):
+        yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+
+def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indices, Indices]:
+    if settings.validation == 0:
+        return learned, learned[:0]
+    train, validation = _drawn(len(learned), settings.validation, state, "validation")
+    return learned[np.sort(train)], learned[np.sort(validation)]
+
+
+def _drawn(n: int, share: float, state: int, field: str) -> tuple[Indices, Indices]:
+    """Draw a share of n subjects as `ShuffleSplit` does; return the others, and those drawn."""
+    if math.ceil(share * n) >= n:
+        raise InputError(
+            f"cv.{field}: expected a share that leaves subjects to train on. "
+            f"Received: {share:g} of {n} subjects"
+        )
+    order = np.random.RandomState(state).permutation(n)
+    n_drawn = math.ceil(share * n)
+    return order[n_drawn:], order[:n_drawn]
+
+
+def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:
+    if len(np.unique(y)) < 2:
+        raise InputError(
+            f"labels: expected both classes. Received: {len(y)} records, "
+            f"{int(y.sum())} of them positive"
+        )
+    if settings.scheme == "holdout":
+        return
+    counts = {
+        "subjects": len(positive),
+        "positive subjects": int(positive.sum()),
+        "negative subjects": int((1 - positive).sum()),
+    }
+    for what, count in counts.items():
+        if count < settings.folds:
+            raise InputError(
+                f"cv.folds: expected at most the number of {what}. "
+                f"Received: {settings.folds} folds, {count} {what}"
+            )
+
+
+def _check_both_classes(y: npt.NDArray[np.int64], split: Split) -> None:
+    positive = int(y[split.train].sum())
+    if positive in (0, len(split.train)):
+        raise InputError(
+            f"cv: expected both classes in the training part of fold {split.fold + 1}. Received: "
+            f"{len(split.train)} records, {positive} of them positive. cv=stratified spreads them"
+        )

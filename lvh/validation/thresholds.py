@@ -1,0 +1,68 @@
+"""The threshold of a fold, chosen by records of its training part that the model has not learned.
+
+Scores of the records that a model has learned from are too good: a threshold between them lets
+through more than it promises.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lvh.errors import InputError
+from lvh.validation.splits import Indices, Split
+from lvh.validation.inner_splits import InnerFolds, Subjects
+from lvh.validation.metrics import Floats, chosen_threshold
+
+INNER_FOLDS = 5
+
+
+def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
+    """Cut the training part of a fold into what is learned from and what chooses a threshold.
+
+    Where validation records are set aside these are scored, by the fold's own model; else five
+    stratified folds by subject are, each by a model of the other four. They are the same for every
+    model and seed.
+
+    Args:
+        split: The fold; its scored records have no part in any that are returned.
+        y: Labels, shape (n_all_records,).
+        subjects: Subject of each record, shape (n_all_records,).
+
+    Raises:
+        InputError: Too few records of either class to choose by.
+    """
+    if len(split.validation):
+        _check_negatives(split, y)
+        return (replace(split, scored=split.validation),)
+    state = int(np.random.SeedSequence([split.repeat, split.fold]).generate_state(1)[0])
+    folds = InnerFolds(
+        *(INNER_FOLDS, state, subjects[split.train]),
+        field="cv.threshold",
+        remedy="Set cv.validation above 0, or cv.threshold=fixed",
+    )
+    return tuple(
+        replace(split, train=split.train[others], scored=split.train[own])
+        for others, own in folds.split(None, y[split.train])
+    )
+
+
+def choose(parts: Sequence[Split], y: Indices, y_scores: Sequence[Floats]) -> float:
+    """Return the threshold with a specificity of 90 % on the held-out records together.
+
+    Args:
+        parts: From `held_out`.
+        y: Labels, shape (n_all_records,).
+        y_scores: Of what each of them scores.
+    """
+    scored = np.concatenate([part.scored for part in parts])
+    return chosen_threshold(y[scored], np.concatenate(y_scores))
+
+
+def _check_negatives(split: Split, y: Indices) -> None:
+    if y[split.validation].all():
+        raise InputError(
+            "cv.threshold: expected a negative among the validation records of each fold. "
+            f"Received: {len(split.validation)} records in fold {split.fold + 1}, all positive. "
+            "More cv.validation sets more aside"
+        )
