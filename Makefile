@@ -49,6 +49,7 @@ screenshots: $(ENV) ## make docs/images/ui/ anew, by the test of the MLflow UI i
 lint: $(ENV) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(ENV) ## mend the style

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from lvh.data.cohort import LEADS, Cohort, Delineation
 from lvh.data import ludb as ludb_source
 from lvh.data import synthetic
+from lvh.data.cohort import LEADS, Cohort, Delineation
 
 if TYPE_CHECKING:
     from beginnings import Begin

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from lvh.data.cohort import LEADS, Cohort
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, filled
 from lvh.inference import Calibration, Description, Evidence, keep
 from lvh.models import MODELS

@@ -5,8 +5,8 @@ import pytest
 from sklearn.datasets import make_classification
 
 from lvh.errors import InputError
-from lvh.models.voting import AverageSettings, build
 from lvh.models.candidates import parsed
+from lvh.models.voting import AverageSettings, build
 
 MEMBERS = (
     "logistic C:0.1",

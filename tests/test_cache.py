@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data.cohort import fingerprint
 from lvh.data import cache
 from lvh.data.cache import cached_arrays
+from lvh.data.cohort import fingerprint
 
 ARRAYS = {
     "digital": np.arange(600, dtype=np.int16).reshape(20, 30),

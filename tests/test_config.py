@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from lvh.data.cohort import LEADS
-from lvh.config.run_settings import RunSettings, conf_dir, known_fields, plain, quoted, settings_from
-from lvh.errors import InputError
 from lvh.config.hydra_errors import explained
+from lvh.config.run_settings import (
+    RunSettings,
+    conf_dir,
+    known_fields,
+    plain,
+    quoted,
+    settings_from,
+)
+from lvh.data.cohort import LEADS
+from lvh.errors import InputError
 from lvh.models import MODELS
 
 GROUPS = ("data", "features", "model", "kernel", "stride", "cv", "train", "tracking")

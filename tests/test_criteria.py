@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lvh.data.cohort import LEADS
-from lvh.features.criteria import CRITERIA, Measurements, qrs_axis, romhilt_estes_points
 from lvh.features.amplitudes import measurements
+from lvh.features.criteria import CRITERIA, Measurements, qrs_axis, romhilt_estes_points
 
 QRS_S = 0.08
 

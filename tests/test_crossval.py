@@ -11,16 +11,16 @@ from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.models.backends import new_program, start
-from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclude, fold_results
 from lvh.errors import LvhError
+from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclude, fold_results
 from lvh.features import FeatureSet
-from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
+from lvh.models.backends import new_program, start
 from lvh.models.baselines import BASELINES
 from lvh.models.dnn import DnnSettings, build
+from lvh.models.training import History, KerasLearner, TrainSettings
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
-from lvh.models.training import History, KerasLearner, TrainSettings
+from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
 
 
 @dataclass

@@ -12,15 +12,14 @@ import pytest
 from conftest import head
 from scipy.signal import resample_poly
 
-from lvh.data import delineation
+from lvh.data import delineation, synthetic
+from lvh.data import fiducials as found_module
 from lvh.data.cohort import LEADS, Cohort, Delineation
 from lvh.data.delineation import MOST_SAMPLES, delineated, leads_of
+from lvh.data.fiducials import with_found
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.features.amplitudes import measurements
-from lvh.data import fiducials as found_module
-from lvh.data import synthetic
-from lvh.data.fiducials import with_found
 
 N_RECORDS = 6
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lvh.data.cohort import LEADS
 from lvh.data import dipole
+from lvh.data.cohort import LEADS
 from lvh.data.dipole import N_SAMPLES, Heart, draw_recording
 
 P, N, T = range(3)

@@ -101,8 +101,8 @@ def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohor
     }
     fold_of = {row[2]: row[1] for row in rows}
     assert fold_of["r0"] == fold_of["r1"]  # of one subject
-    assert (extended / "lvh/sources/arrays.py").exists()
-    assert not (ROOT / "lvh/sources/arrays.py").exists()
+    assert (extended / "lvh/data/arrays.py").exists()
+    assert not (ROOT / "lvh/data/arrays.py").exists()
 
 
 def commands(page: str) -> list[Sequence[str]]:

@@ -27,13 +27,11 @@ from mlflow import MlflowClient
 from packaging.specifiers import SpecifierSet
 
 import lvh
-from lvh.cli.doctor import data
-from lvh.cli.doctor import installation
-from lvh.cli.doctor import stores
+from lvh.cli.doctor import data, installation, stores
 from lvh.cli.doctor.__main__ import main
-from lvh.search.storage import Storage
 from lvh.data import ptbxl
 from lvh.data.ptbxl import PtbxlSettings
+from lvh.search.storage import Storage
 
 SMALL = ("data=synthetic", "model=svm", "features=voltage")
 CHECKS = ["python", "packages", "settings", "backend", "data", "tracking", "studies", "folds"]

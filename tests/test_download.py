@@ -22,10 +22,9 @@ from pathlib import Path
 import pytest
 
 import lvh
-from lvh.errors import EnvironmentFault, InputError
-from lvh.data import download
-from lvh.data import ptbxl
+from lvh.data import download, ptbxl
 from lvh.data.download import Archive, fetch, verify
+from lvh.errors import EnvironmentFault, InputError
 
 TOP = "tiny-1.0"
 FILES = {"RECORDS": b"1\n2\n", "data/1.dat": bytes(range(256)) * 40, "data/2.dat": b""}

@@ -9,14 +9,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
-from lvh.runs import evaluate as evaluation
-from lvh.models.backends import start
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-from lvh.runs.evaluate import Place, Unobserved, evaluate, prepare
+from lvh.data import SOURCES
 from lvh.features import FORMS
 from lvh.models import MODELS
+from lvh.models.backends import start
 from lvh.models.baselines import BASELINES
-from lvh.data import SOURCES
+from lvh.runs import evaluate as evaluation
+from lvh.runs.evaluate import Place, Unobserved, evaluate, prepare
 
 
 @pytest.fixture(autouse=True)

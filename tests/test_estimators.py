@@ -23,16 +23,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-from lvh.features.criteria import CRITERIA
-from lvh.evaluation.cross_validation import CVResult, conclude, fold_results
 from lvh.errors import InputError, LvhError
-from lvh.models.estimators import EstimatorLearner
+from lvh.evaluation.cross_validation import CVResult, conclude, fold_results
 from lvh.features import FORMS, FeatureSet
-from lvh.validation.splits import CvSettings, splits
-from lvh.validation.metrics import NAMES, THRESHOLD
+from lvh.features.criteria import CRITERIA
 from lvh.models import MODELS, Estimator
 from lvh.models.criteria_rule import Judge, graded
+from lvh.models.estimators import EstimatorLearner
 from lvh.models.training import Lesson
+from lvh.validation.metrics import NAMES, THRESHOLD
+from lvh.validation.splits import CvSettings, splits
 
 SMALL = ["data=synthetic", "data.records=60", "cv.folds=3", "features=voltage"]
 ESTIMATORS = sorted(name for name, model in MODELS.items() if isinstance(model, Estimator))

@@ -9,28 +9,36 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from lvh.data import synthetic
 from lvh.data.cohort import LEADS
-from lvh.evaluation.cross_validation import FoldResult
 from lvh.errors import InputError
-from lvh.runs.evaluate import Prepared
-from lvh.explanations.overlap import deepest_s, places, share
-from lvh.explanations.importance import Resamples
-from lvh.explanations.fold_importance import Asked, explain
-from lvh.explanations.input_groups import Table, groups_of, rows_of, segments_of
-from lvh.explanations.occlusion import Part, bridged, log_odds, occluded, spread, windows, without_leads
-from lvh.explanations.context import subject_of
-from lvh.explanations.wave_windows import Wave, parts_of, view_of, waves_of
+from lvh.evaluation.cross_validation import FoldResult
 from lvh.explanations.aggregate import Kept, conclude
+from lvh.explanations.context import subject_of
+from lvh.explanations.fold_importance import Asked, explain
+from lvh.explanations.importance import Resamples
+from lvh.explanations.input_groups import Table, groups_of, rows_of, segments_of
+from lvh.explanations.occlusion import (
+    Part,
+    bridged,
+    log_odds,
+    occluded,
+    spread,
+    windows,
+    without_leads,
+)
+from lvh.explanations.overlap import deepest_s, places, share
+from lvh.explanations.wave_windows import Wave, parts_of, view_of, waves_of
 from lvh.features import FORMS
 from lvh.features.amplitudes import measurements
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
 from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings
-from lvh.validation.splits import Split
-from lvh.validation.metrics import score as scored_by
-from lvh.data import synthetic
 from lvh.models.training import History
+from lvh.runs.evaluate import Prepared
+from lvh.validation.metrics import score as scored_by
+from lvh.validation.splits import Split
 
 RANDOM = np.random.default_rng(0)
 BEAT = BeatSettings("beat", ("i", "v1", "v5", "v6"), 0.25, 0.45, "median", "none", "drop")

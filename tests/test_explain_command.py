@@ -16,16 +16,16 @@ from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
 from omegaconf import OmegaConf
 
-from lvh.data.cohort import LEADS
-from lvh.config.run_settings import conf_dir, plain, quoted
-from lvh.errors import InputError
-from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.cli.explain import main
+from lvh.config.run_settings import conf_dir, plain, quoted
+from lvh.data.cohort import LEADS
+from lvh.errors import InputError
 from lvh.explanations.one_record import record_importance
 from lvh.explanations.wave_windows import waves_of
 from lvh.features import FORMS
-from lvh.runs.lookup import settings_of
 from lvh.inference import KeptModel, load
+from lvh.runs.evaluate import Place, evaluate, prepare
+from lvh.runs.lookup import settings_of
 from lvh.tracking import TrackingSettings
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")

@@ -21,25 +21,25 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.validation.calibration import wilson_interval
-from lvh.data.cohort import Delineation
-from lvh.features.criteria import CRITERIA
-from lvh.errors import EnvironmentFault
 from lvh.cli.explore import main
+from lvh.data import SOURCES
+from lvh.data.cohort import Delineation
+from lvh.data.ptbxl import PtbxlSettings
+from lvh.errors import EnvironmentFault
+from lvh.features import ntp
+from lvh.features.amplitudes import measurements
+from lvh.features.criteria import CRITERIA
+from lvh.reports.dataset.dataset_page import write
 from lvh.reports.dataset.examples import chosen, examples
 from lvh.reports.dataset.intervals import mean_of, share_of
-from lvh.reports.dataset.dataset_page import write
 from lvh.reports.dataset.people import class_balance
 from lvh.reports.dataset.section import Known
 from lvh.reports.dataset.sections import head, sections
 from lvh.reports.dataset.signals import signal_facts
 from lvh.reports.dataset.survey import blocks, survey
 from lvh.reports.dataset.waves import criteria_worth, missing_waves, scaled_fiducials
-from lvh.features import ntp
-from lvh.features.amplitudes import measurements
+from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
-from lvh.data import SOURCES
-from lvh.data.ptbxl import PtbxlSettings
 
 CV = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
 KEYS = ["balance", "ages", "alone", "ranges", "examples"]

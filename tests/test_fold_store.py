@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvh.evaluation.cross_validation import FoldResult
 from lvh.errors import EnvironmentFault
+from lvh.evaluation.cross_validation import FoldResult
 from lvh.features import FeatureSet
-from lvh.tracking.fold_store import FoldStore
-from lvh.validation.splits import Split
-from lvh.validation.metrics import score
 from lvh.models.training import History
+from lvh.tracking.fold_store import FoldStore
+from lvh.validation.metrics import score
+from lvh.validation.splits import Split
 
 KEY = "ab" + "0" * 62
 OTHER = "cd" + "1" * 62

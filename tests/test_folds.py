@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from lvh.validation import splits as folds
 from lvh.errors import InputError
+from lvh.validation import splits as folds
 from lvh.validation.splits import HONEST, CvSettings, Protocol, check_protocol, splits
 
 REPORT = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)

@@ -8,16 +8,14 @@ import pytest
 from conftest import with_waves
 
 from lvh.data.cohort import LEADS, Cohort
-from lvh.evaluation.cross_validation import fold_results
 from lvh.errors import InputError
-from lvh.features import FeatureSet
-from lvh.features import beat
-from lvh.features import voltage
+from lvh.evaluation.cross_validation import fold_results
+from lvh.features import FeatureSet, beat, voltage
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings, extract
 from lvh.features.voltage import VoltageSettings
-from lvh.validation.splits import CvSettings, splits
 from lvh.models.training import History
+from lvh.validation.splits import CvSettings, splits
 
 DEFAULT = FusionSettings("fusion", "mean", LEADS, 0.25, 0.45, "median", "none", "drop")
 N_MEASURED = 71

@@ -1,24 +1,16 @@
 """Keys of folds: whatever decides a result is in them, and nothing else."""
 
-import ast
-import importlib.metadata
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import fields, is_dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-import lvh
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.runs import cache_key
+from lvh.runs.cache_key import deciding, fold_key, run_key
 from lvh.validation.splits import CvSettings, Split, splits
-from lvh.runs.cache_key import _DECIDING, code_version, deciding, fold_key, run_key
 
-PACKAGE = Path(lvh.__file__).parent
 SPLIT = Split(0, 1, np.arange(10), np.arange(10, 12), np.arange(12, 15))
 
 
@@ -90,31 +82,6 @@ def test_neither_epochs_nor_a_backend_decide_what_has_none(name):
     assert fold_key(changed, "data", SPLIT) not in keys
 
 
-def test_a_library_decides_only_what_it_computes(monkeypatch):
-    """A new Keras trains the networks anew and leaves the others as they are."""
-
-    def versions():
-        code_version.cache_clear()
-        return [code_version(name) for name in ("tensorflow", "jax", "scikit-learn")]
-
-    before, real = versions(), importlib.metadata.version
-    for library, expected in {
-        "keras": [True, True, False],
-        "tensorflow": [True, False, False],
-        "scipy": [False, False, True],
-        "scikit-learn": [True, True, True],
-    }.items():
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                importlib.metadata,
-                "version",
-                lambda name, new=library: "99" if name == new else real(name),
-            )
-            changed = [old != new for old, new in zip(before, versions(), strict=True)]
-        assert changed == expected, library
-    code_version.cache_clear()
-
-
 def test_every_part_of_a_split_changes_the_key(dnn):
     parts = [
         SPLIT,
@@ -182,73 +149,10 @@ def test_a_run_is_all_of_its_folds(dnn):
     assert all(len(key) == 64 for key in keys)
 
 
-VERSIONS = """
-import sys
-from pathlib import Path
-import lvh
-from lvh.runs.cache_key import code_version
-
-package = Path(lvh.__file__).parent
-assert str(package) == sys.argv[1], package
-for name in ["", *sys.argv[2:]]:
-    path = package / (name or "__init__.py")
-    before = path.read_bytes() if path.exists() else None
-    if name:
-        path.write_bytes((before or b"") + b"\\n# changed\\n")
-    code_version.cache_clear()
-    print(code_version("tensorflow"))
-    if before is None:
-        path.unlink()
-    else:
-        path.write_bytes(before)
-"""
-
-DECIDE = [
-    *(
-        "cohort.py",
-        "criteria.py",
-        "folds.py",
-        "inner.py",
-        "threshold.py",
-        "training.py",
-        "estimators.py",
-    ),
-    *("metrics.py", "crossval.py", "models/svm.py"),
-    *("sources/synthetic.py", "features/ntp.py", "features/base.py", "models/cnn.py"),
-    *("models/baselines.py", "models/new.py", "backends/tensorflow.py"),
-]
-DO_NOT = ["console.py", "sweep.py", "search/trials.py", "tracking/mlflow_run.py", "figures.py"]
-
-
-def test_the_code_that_decides_is_in_the_version_and_no_other(tmp_path):
-    copied = shutil.copytree(
-        PACKAGE, tmp_path / "lvh", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", VERSIONS, str(copied), *DECIDE, *DO_NOT],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stderr
-    unchanged, *versions = done.stdout.split()
-    decide, do_not = versions[: len(DECIDE)], versions[len(DECIDE) :]
-    assert len({unchanged, *decide}) == len(DECIDE) + 1
-    assert set(do_not) == {unchanged}
-
-
-def test_what_decides_rests_on_nothing_that_is_not_in_the_version():
-    # what only refuses, tells, writes or makes quicker decides nothing
-    allowed = {*_DECIDING, "bounds", "errors", "files", "imports", "processes"}
-    for room in _DECIDING:
-        files = [PACKAGE / f"{room}.py", *(PACKAGE / room).rglob("*.py")]
-        for file in files:
-            if not file.is_file():
-                continue
-            for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.ImportFrom) and node.module.startswith("lvh."):
-                    assert node.module.split(".")[1] in allowed, file
+def test_the_version_of_the_results_is_in_the_key(dnn, monkeypatch):
+    before = fold_key(dnn, "data", SPLIT)
+    monkeypatch.setattr(cache_key, "RESULTS_VERSION", cache_key.RESULTS_VERSION + 1)
+    assert fold_key(dnn, "data", SPLIT) != before
 
 
 def test_a_chosen_threshold_changes_the_key_and_the_fixed_one_is_not_in_it(dnn):

@@ -9,10 +9,9 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.model_selection._split import BaseCrossValidator, BaseShuffleSplit
 
 from lvh.errors import InputError
-from lvh.validation.splits import by_subject
+from lvh.models import MODELS, Estimator, svm
 from lvh.validation.inner_splits import InnerFolds
-from lvh.models import MODELS, Estimator
-from lvh.models import svm
+from lvh.validation.splits import by_subject
 
 LEARNING = [name for name, of in MODELS.items() if isinstance(of, Estimator) and name != "criteria"]
 

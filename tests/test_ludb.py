@@ -14,10 +14,10 @@ from conftest import (
     write_signals,
 )
 
-from lvh.data.cohort import LEADS, Delineation
-from lvh.errors import InputError
 from lvh.data import ludb as ludb_source
+from lvh.data.cohort import LEADS, Delineation
 from lvh.data.readers import wfdb
+from lvh.errors import InputError
 
 HEADER = "data/1.hea"
 HALF_A_UNIT = 0.0005 + 1e-6

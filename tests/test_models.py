@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from lvh.models.backends.state import drawn, values_of
 from lvh.errors import InputError
-from lvh.models import MODELS, Architecture
-from lvh.models import resnet
+from lvh.models import MODELS, Architecture, resnet
+from lvh.models.backends.state import drawn, values_of
 from lvh.models.cnn import CnnSettings, build, output_lengths
 from lvh.models.dnn import DnnSettings
 from lvh.models.resnet import ResnetSettings

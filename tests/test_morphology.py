@@ -7,8 +7,7 @@ import pytest
 from conftest import head, with_waves
 
 from lvh.data.cohort import LEADS
-from lvh.features import morphology
-from lvh.features import voltage
+from lvh.features import morphology, voltage
 from lvh.features.morphology import MorphologySettings
 
 MEAN = MorphologySettings("morphology", missing="mean")

@@ -11,8 +11,7 @@ import pytest
 
 from lvh.data.cohort import LEADS, Delineation
 from lvh.errors import EnvironmentFault, InputError
-from lvh.reports.ecg_plot import Words, draw, save
-from lvh.reports.ecg_plot import places
+from lvh.reports.ecg_plot import Words, draw, places, save
 
 MM = 25.4 / 72  # a point, which is the unit of a user in the files
 WORDS = Words("Record 7", ("a line",))

@@ -11,12 +11,12 @@ from sklearn.model_selection import KFold, permutation_test_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.models.estimators import EstimatorLearner
-from lvh.features import FeatureSet
-from lvh.validation.splits import HONEST, CvSettings, splits
-from lvh.validation.metrics import score
-from lvh.models.logistic import LogisticSettings, build
 from lvh.evaluation.permutation import SCORES, NullStore, null_scores, p_values, shuffled
+from lvh.features import FeatureSet
+from lvh.models.estimators import EstimatorLearner
+from lvh.models.logistic import LogisticSettings, build
+from lvh.validation.metrics import score
+from lvh.validation.splits import HONEST, CvSettings, splits
 
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "model=logistic", "cv.folds=3")
 

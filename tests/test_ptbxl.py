@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from conftest import checksums, edit, write_signals
 
+from lvh.data import ptbxl
 from lvh.data.cohort import LEADS
+from lvh.data.lazy_array import Unread
+from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
 from lvh.validation.splits import CvSettings, splits
-from lvh.data import ptbxl
-from lvh.data.ptbxl import PtbxlSettings, load
-from lvh.data.lazy_array import Unread
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1

@@ -9,10 +9,10 @@ import pytest
 from conftest import edit
 from kept_models import write_record
 
-from lvh.data.cohort import LEADS, Cohort
-from lvh.errors import InputError
 from lvh.data import ptbxl
+from lvh.data.cohort import LEADS, Cohort
 from lvh.data.readers import record
+from lvh.errors import InputError
 
 
 @pytest.mark.ludb

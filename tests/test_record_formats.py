@@ -15,12 +15,12 @@ from edfio import Edf, EdfAnnotation, EdfSignal, Patient, Recording
 from kept_models import kept, settings, write_record
 from scipy.signal import resample_poly
 
-from lvh.data.cohort import LEADS
-from lvh.errors import InputError
-from lvh.inference import KeptModel, load
 from lvh.cli.predict import main
+from lvh.data.cohort import LEADS
 from lvh.data.readers import record
 from lvh.data.readers.leads import Said, lead_columns
+from lvh.errors import InputError
+from lvh.inference import KeptModel, load
 
 EPS = np.finfo(np.float32).eps
 N_SIGNALS = 12

@@ -17,8 +17,8 @@ from lvh.inference.model_card import card
 from lvh.inference.model_description import Estimate, Evidence
 from lvh.inference.registration import offer
 from lvh.tracking import TrackingSettings
-from lvh.tracking.run_lookup import fetched
 from lvh.tracking.registry import _cut, check_names, register
+from lvh.tracking.run_lookup import fetched
 
 SCORES = {
     "model": {"ap": Estimate(0.8, 0.1, 0.79, 0.6, 0.9), "recall": Estimate(None, *[None] * 4)},

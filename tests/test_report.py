@@ -16,13 +16,13 @@ from rich.console import Console
 from test_report_statistics import make_fold, make_predictions, make_study, make_trial, predicted
 
 from lvh.errors import EnvironmentFault
-from lvh.validation.metrics import NAMES
 from lvh.reports.study import sentences, table, write
-from lvh.reports.study.study_figures import draw_all
 from lvh.reports.study.landscape import is_grid
 from lvh.reports.study.leaderboard import rows, unfinished
 from lvh.reports.study.naming import short_names, shown
 from lvh.reports.study.selection import bias_corrected
+from lvh.reports.study.study_figures import draw_all
+from lvh.validation.metrics import NAMES
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from lvh.validation.metrics import NAMES, Interval, score
-from lvh.reports.study.selection import bias_corrected, why_not
+from lvh.evaluation.results import FoldScore, Objective, OutOfFold, StudyResult, Trial
 from lvh.reports.study.axes import importances, pareto
+from lvh.reports.study.selection import bias_corrected, why_not
 from lvh.reports.study.statistics import (
     compare_with_best,
     corrected_interval,
@@ -21,7 +21,7 @@ from lvh.reports.study.statistics import (
     correlated_bayes,
     holm,
 )
-from lvh.evaluation.results import FoldScore, Objective, OutOfFold, StudyResult, Trial
+from lvh.validation.metrics import NAMES, Interval, score
 
 ROUNDING = 1e-9
 floats = st.floats(-1, 1, allow_subnormal=False)

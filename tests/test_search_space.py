@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from lvh.evaluation.results import Objective
 from lvh.search.description import Description, chosen_sampler
 from lvh.search.space import (
     Choice,
@@ -19,7 +20,6 @@ from lvh.search.space import (
     points,
     size,
 )
-from lvh.evaluation.results import Objective
 
 GRID = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lvh.errors import EnvironmentFault, InputError
-from lvh.tracking.fold_store import FoldStore
-from lvh.search.study_results import load
 from lvh.search.storage import Storage
+from lvh.search.study_results import load
+from lvh.tracking.fold_store import FoldStore
 
 
 def fault(*arguments, of=EnvironmentFault, **options) -> str:

@@ -18,15 +18,15 @@ from conftest import Done, command
 from hydra import compose, initialize_config_dir
 from servers import Server, get, until
 
-from lvh.validation.calibration import line
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.data.readers.record import unlabelled
 from lvh.errors import InputError
-from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.inference import keep, load
 from lvh.inference.model_card import card
-from lvh.validation.metrics import chosen_threshold
 from lvh.inference.refit import cross_validated, refit
-from lvh.data.readers.record import unlabelled
+from lvh.runs.evaluate import Place, evaluate, prepare
+from lvh.validation.calibration import line
+from lvh.validation.metrics import chosen_threshold
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 

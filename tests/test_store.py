@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault
 from lvh.data import memmap as store
+from lvh.data.cohort import fingerprint
 from lvh.data.memmap import is_whole, stored
+from lvh.errors import EnvironmentFault
 
 N = 20
 DIGITAL = np.random.default_rng(0).integers(-(2**15), 2**15, (N, 50, 3)).astype(np.int16)

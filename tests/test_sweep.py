@@ -16,13 +16,13 @@ from hydra import compose, initialize_config_dir
 from servers import until
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.evaluation.results import Objective
+from lvh.runs.sweep import cores
+from lvh.runs.worker import work
 from lvh.search.description import Description
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
 from lvh.search.trials import create
-from lvh.evaluation.results import Objective
-from lvh.runs.sweep import cores
-from lvh.runs.worker import work
 
 FOLDS = 2
 SMALL = [
@@ -73,7 +73,7 @@ def trained(*outputs: str) -> int:
 
 
 def kept(cwd: Path) -> int:
-    return len(list(cwd.glob("outputs/folds/*/*.json")))
+    return len(list(cwd.glob("outputs/folds/*/[!.]*.json")))
 
 
 def test_every_point_is_a_row_the_best_first(serial):

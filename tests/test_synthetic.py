@@ -9,8 +9,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.data.cohort import LEADS
 from lvh.data import synthetic
+from lvh.data.cohort import LEADS
 from lvh.data.synthetic import SyntheticSettings, load
 
 WELL_FORMED = re.compile(r"(\(p\))?(\(N\)\(t\)\(p\))*(\(N\)(\(t\)(\(p\))?)?)?")

@@ -12,17 +12,17 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclude, fold_results
 from lvh.errors import InputError
-from lvh.models.estimators import EstimatorLearner
-from lvh.features import FeatureSet
-from lvh.validation.splits import CvSettings, splits
-from lvh.validation.metrics import bootstrap_intervals, score
-from lvh.models.baselines import BASELINES
-from lvh.models.logistic import LogisticSettings, build
+from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclude, fold_results
 from lvh.evaluation.permutation import null_scores
-from lvh.validation.thresholds import held_out
+from lvh.features import FeatureSet
+from lvh.models.baselines import BASELINES
+from lvh.models.estimators import EstimatorLearner
+from lvh.models.logistic import LogisticSettings, build
 from lvh.models.training import History
+from lvh.validation.metrics import bootstrap_intervals, score
+from lvh.validation.splits import CvSettings, splits
+from lvh.validation.thresholds import held_out
 
 RANKING = ("ap", "roc_auc", "recall_at_90", "brier", "loss")
 

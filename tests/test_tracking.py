@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from lvh.evaluation.cross_validation import baseline_summaries, conclude, fold_results
 from lvh.errors import EnvironmentFault, LvhError
+from lvh.evaluation.cross_validation import baseline_summaries, conclude, fold_results
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
-from lvh.validation.splits import CvSettings, splits
 from lvh.models.baselines import BASELINES
+from lvh.models.training import History
 from lvh.tracking import RunKey, TrackingSettings, resolved_uri, tracked_run
 from lvh.tracking.recorder import _recorder
-from lvh.models.training import History
+from lvh.validation.splits import CvSettings, splits
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ import pytest
 from conftest import BACKEND
 from scipy.stats import ks_2samp
 
-from lvh.models.backends import Program, cores, new_program, start
+from lvh.data.lazy_array import Unread
 from lvh.errors import InputError, LvhError
-from lvh.validation.metrics import score
+from lvh.models.backends import Program, cores, new_program, start
 from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
+from lvh.models.training import KerasLearner, Lesson, TrainSettings, _children, check_train
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
-from lvh.models.training import KerasLearner, Lesson, TrainSettings, _children, check_train
-from lvh.data.lazy_array import Unread
+from lvh.validation.metrics import score
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 

@@ -8,12 +8,12 @@ import pytest
 from conftest import BACKEND
 from keras import layers
 
-from lvh.models.backends import cores, new_program, start
-from lvh.models.backends.state import drawn, penalized, values_of
 from lvh.errors import InputError
 from lvh.models import MODELS
-from lvh.models.two_branch import TwoBranchSettings, build
+from lvh.models.backends import cores, new_program, start
+from lvh.models.backends.state import drawn, penalized, values_of
 from lvh.models.training import History, KerasLearner, Lesson, TrainSettings
+from lvh.models.two_branch import TwoBranchSettings, build
 
 SHAPE = (5, 64, 3)
 SETTINGS = TwoBranchSettings("two_branch", (8,), 7, 6, 0.01, 0.3, 0.9)

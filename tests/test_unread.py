@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from lvh.data.cohort import fingerprint, joined
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.evaluation.cross_validation import FoldResult, conclude, fold_results
-from lvh.errors import InputError
-from lvh.runs.evaluate import Prepared, baselines, learner
-from lvh.features import FORMS
-from lvh.validation.splits import splits
-from lvh.runs.cache_key import run_key
-from lvh.inference.refit import refit
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
+from lvh.data.cohort import fingerprint, joined
 from lvh.data.lazy_array import Unread, concatenated, made_ahead, read
+from lvh.errors import InputError
+from lvh.evaluation.cross_validation import FoldResult, conclude, fold_results
+from lvh.features import FORMS
+from lvh.inference.refit import refit
+from lvh.runs.cache_key import run_key
+from lvh.runs.evaluate import Prepared, baselines, learner
+from lvh.validation.splits import splits
 
 SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")
 

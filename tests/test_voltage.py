@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from lvh.data.cohort import LEADS
-from lvh.features.criteria import CRITERIA
 from lvh.errors import InputError
 from lvh.features.amplitudes import measurements, waves_of
 from lvh.features.base import filled
+from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import WAVES, VoltageSettings, extract
 
 MEAN = VoltageSettings("voltage", missing="mean")

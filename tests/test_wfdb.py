@@ -19,8 +19,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.data.cohort import LEADS
-from lvh.errors import InputError
 from lvh.data.readers import wfdb
+from lvh.errors import InputError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1

@@ -4,8 +4,8 @@
     python experiments/delineation/methods.py
 
 `prominence`, `dwt`, `cwt` and `peak` are the library's methods as they are, one lead at a time,
-upright, from the heartbeats of `lvh.data.delineation`, on every eighth record from the second; `lvh`
-is `lvh.data.delineation.delineated`, on these and on all that nothing was chosen on (`lvh on 150`).
+upright, from the heartbeats of `lvh.data.delineation`, on every eighth record from the second;
+`lvh` is `lvh.data.delineation.delineated`, on these and on all that nothing was chosen on (`lvh on 150`).
 """
 
 import os
@@ -19,8 +19,8 @@ from agreement import POINTS, WAVES, Agreement, agreement, together, waves_of
 
 from lvh.data import delineation
 from lvh.data.cohort import LEADS, Cohort
-from lvh.files import write_text
 from lvh.data.ludb import LudbSettings, load
+from lvh.files import write_text
 
 HERE = Path(__file__).resolve().parent
 METHODS = ("prominence", "dwt", "cwt", "peak")

@@ -15,16 +15,16 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from methods import scored
 
-from lvh.data.cohort import Cohort
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.features.criteria import CRITERIA, Measurements
+from lvh.data.cohort import Cohort
 from lvh.evaluation.cross_validation import Summary, baseline_summaries, conclude, fold_results
-from lvh.runs.evaluate import learner, prepare
 from lvh.features import FORMS, FeatureSet
 from lvh.features.amplitudes import measurements
+from lvh.features.criteria import CRITERIA, Measurements
 from lvh.files import write_text
-from lvh.validation.splits import Split, splits
 from lvh.models.baselines import BASELINES
+from lvh.runs.evaluate import learner, prepare
+from lvh.validation.splits import Split, splits
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("ap", "roc_auc", "accuracy")

@@ -23,18 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from lvh.models.backends import new_program, start
 from lvh.data.cohort import Cohort
-from lvh.errors import LvhError
-from lvh.features import FeatureSet, filled
-from lvh.features import ntp
-from lvh.features import raw
-from lvh.validation.splits import CvSettings, Split, splits
-from lvh.validation.metrics import score
-from lvh.models import cnn
-from lvh.models import dnn
 from lvh.data.ludb import LudbSettings, load
+from lvh.errors import LvhError
+from lvh.features import FeatureSet, filled, ntp, raw
+from lvh.models import cnn, dnn
+from lvh.models.backends import new_program, start
 from lvh.models.training import KerasLearner, Lesson, TrainSettings
+from lvh.validation.metrics import score
+from lvh.validation.splits import CvSettings, Split, splits
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("ap", "accuracy", "roc_auc")

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from lvh.search.racing import BURN_IN, LEVEL, Rule, beaten, race
+from lvh.racing import BURN_IN, LEVEL, Rule, beaten, race
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -113,8 +113,8 @@ def main() -> None:
 
 def choice_settings() -> Iterator[Setting]:
     """Return what is compared on generated scores."""
-    compared = [(rule, LEVEL) for rule in RULES if rule != "lvh.search.racing"]
-    compared += [("lvh.search.racing", level) for level in (0.02, LEVEL, 0.1, 0.2)]
+    compared = [(rule, LEVEL) for rule in RULES if rule != "lvh.racing"]
+    compared += [("lvh.racing", level) for level in (0.02, LEVEL, 0.1, 0.2)]
     for folds, burn_in in ((7, 2), (7, 3), (21, 3), (35, 3), (35, 5)):
         for regime, (rule, level) in itertools.product(REGIMES, compared):
             yield Setting("choice", regime, "", "breadth", folds, rule, burn_in, level)
@@ -128,21 +128,21 @@ def report_settings(tables: dict[str, Table]) -> Iterator[Setting]:
                 continue
             given = ("report", name, "ap", "breadth", folds)
             for burn_in in BURN_INS:
-                yield Setting(*given, "lvh.search.racing", burn_in, LEVEL)
+                yield Setting(*given, "lvh.racing", burn_in, LEVEL)
             if folds == 10:
                 continue
             for level in LEVELS:
                 if level != LEVEL:
-                    yield Setting(*given, "lvh.search.racing", BURN_IN, level)
+                    yield Setting(*given, "lvh.racing", BURN_IN, level)
             if folds == 35:
                 continue
             for rule in RULES:
-                if rule != "lvh.search.racing":
+                if rule != "lvh.racing":
                     yield Setting(*given, rule, BURN_IN, LEVEL)
-            yield Setting("report", name, "ap", "in turn", folds, "lvh.search.racing", BURN_IN, LEVEL)
+            yield Setting("report", name, "ap", "in turn", folds, "lvh.racing", BURN_IN, LEVEL)
             for metric in ("accuracy", "roc_auc"):
                 given = ("report", name, metric, "breadth", folds)
-                yield Setting(*given, "lvh.search.racing", BURN_IN, LEVEL)
+                yield Setting(*given, "lvh.racing", BURN_IN, LEVEL)
 
 
 def recorded(name: str, metric: str = "ap") -> Table:
@@ -336,7 +336,7 @@ RULES: dict[str, Rule] = {
     "corrected t": own_variance(TESTED_TO_TRAINED),
     "anova": pooled(rivals=False),
     "anova, Bonferroni": pooled(rivals=True),
-    "lvh.search.racing": beaten,
+    "lvh.racing": beaten,
     "cut": cut,
 }
 
@@ -354,7 +354,7 @@ def write_csv(results: Results, resamplings: dict[str, int]) -> None:
 
 def write_readme(results: Results) -> None:
     """Put the tables into the README, behind the mark."""
-    default = {"rule": "lvh.search.racing", "order": "breadth", "metric": "ap"}
+    default = {"rule": "lvh.racing", "order": "breadth", "metric": "ap"}
     default |= {"burn_in": BURN_IN, "level": LEVEL}
     tables = (
         ("The defaults", ("folds", "table"), default),
@@ -474,7 +474,7 @@ def curve(results: Results, table: str, folds: int) -> list[tuple[Setting, Found
         (setting, found)
         for setting, found in results.items()
         if (setting.part, setting.table, setting.folds) == ("report", table, folds)
-        and (setting.metric, setting.order, setting.rule) == ("ap", "breadth", "lvh.search.racing")
+        and (setting.metric, setting.order, setting.rule) == ("ap", "breadth", "lvh.racing")
         and setting.burn_in == BURN_IN
     ]
     return sorted(found, key=lambda item: item[0].level)

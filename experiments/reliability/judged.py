@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lvh.data.cohort import LEADS, Cohort
-from lvh.errors import InputError
 from lvh.data import ludb
 from lvh.data.cache import cache_dir
+from lvh.data.cohort import LEADS, Cohort
+from lvh.errors import InputError
 
 _LONGEST = 400
 """Characters of a message beside the path in it: what was received is cut short."""

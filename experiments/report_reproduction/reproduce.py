@@ -22,12 +22,12 @@ from hydra import compose, initialize_config_dir
 from rows import EXPERIMENTS, PROTOCOLS, RESULTS, Key, Row, read
 from table import write_readme
 
-from lvh.models.backends import Program, cores, new_program, start
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.evaluation.cross_validation import fold_results
-from lvh.runs.evaluate import prepare
 from lvh.models import MODELS
+from lvh.models.backends import Program, cores, new_program, start
 from lvh.models.training import KerasLearner
+from lvh.runs.evaluate import prepare
 
 COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}
 LEAKS = {

@@ -26,8 +26,8 @@ from hydra import compose, initialize_config_dir
 from memory import peak_mib
 
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.runs.evaluate import Place, Prepared, Unobserved, evaluate, prepare
 from lvh.models.backends.imports import collect_seldom
+from lvh.runs.evaluate import Place, Prepared, Unobserved, evaluate, prepare
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

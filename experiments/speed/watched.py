@@ -9,9 +9,9 @@ import sys
 import time
 from typing import Any
 
+from lvh.cli.run import main
 from lvh.reports import cv_figures as figures
 from lvh.reports.progress import Watch
-from lvh.cli.run import main
 
 draw_all, show_epoch = figures.draw_all, Watch.on_epoch
 

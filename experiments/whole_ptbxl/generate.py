@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import LEADS
 from lvh.data import synthetic
+from lvh.data.cohort import LEADS
 
 RECORDS, PATIENTS = 21_799, 18_869
 _POOL = 240

@@ -8,12 +8,12 @@ import time
 
 import numpy as np
 
-from lvh.models.backends import new_program, start
-from lvh.features.raw import RawSettings, extract
-from lvh.models.cnn import CnnSettings, build
 from lvh.data import ptbxl
-from lvh.models.training import KerasLearner, Lesson, TrainSettings
 from lvh.data.lazy_array import made_ahead
+from lvh.features.raw import RawSettings, extract
+from lvh.models.backends import new_program, start
+from lvh.models.cnn import CnnSettings, build
+from lvh.models.training import KerasLearner, Lesson, TrainSettings
 
 BATCH = 32
 

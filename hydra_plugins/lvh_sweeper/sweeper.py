@@ -161,9 +161,9 @@ def _dimension(override: Override, base: DictConfig) -> "Dimension":
 
 def _limit_workers(config: DictConfig) -> int | None:
     """Keep a parallel launcher from starting more processes than there are cores."""
-    from lvh.models.backends import cores
     from lvh.config.run_settings import plain, search_from
     from lvh.errors import InputError
+    from lvh.models.backends import cores
 
     wanted = config.hydra.launcher.get("n_jobs")
     if wanted is None:

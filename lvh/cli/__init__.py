@@ -1,1 +1,1 @@
-"""cli."""
+"""The commands. Each module here is also `python -m lvh.NAME`."""

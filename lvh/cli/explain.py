@@ -13,18 +13,18 @@ from rich.table import Table
 
 from lvh.cli.command import ended
 from lvh.config.run_settings import RunSettings
-from lvh.reports.progress import console, progress, say
+from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.reports.explanation_pictures import EXPLANATIONS
+from lvh.reports.progress import console, progress, say
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
-from lvh.data.lazy_array import read
 
 if TYPE_CHECKING:
     from lvh.evaluation.cross_validation import FoldResult
-    from lvh.runs.evaluate import Prepared
-    from lvh.explanations.fold_importance import Asked, OfFold
     from lvh.explanations.aggregate import Explanation
+    from lvh.explanations.fold_importance import Asked, OfFold
+    from lvh.runs.evaluate import Prepared
     from lvh.validation.splits import Split
 
 _SHOWN = 6
@@ -37,9 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> None:
-    from lvh.runs.evaluate import prepare
     from lvh.explanations.explanation_figures import draw_all
     from lvh.explanations.explanation_files import write
+    from lvh.runs.evaluate import prepare
     from lvh.search.records import store_of
 
     tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
@@ -96,9 +96,9 @@ def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
 def _explained(
     settings: RunSettings, prepared: "Prepared", splits: "tuple[Split, ...]", asked: "Asked"
 ) -> "Explanation":
-    from lvh.explanations.fold_importance import explain, windows_of
-    from lvh.explanations.context import subject_of
     from lvh.explanations.aggregate import compared, conclude, trained_again
+    from lvh.explanations.context import subject_of
+    from lvh.explanations.fold_importance import explain, windows_of
     from lvh.features import filled
 
     features = prepared.features
@@ -137,8 +137,8 @@ def _explained(
 
 
 def _show(found: "Explanation", note: str) -> None:
-    from lvh.explanations.overlap import ANY
     from lvh.explanations.explanation_files import TABLES, same
+    from lvh.explanations.overlap import ANY
 
     ap, baseline = found.scores["ap"], found.baseline["ap"]
     say(

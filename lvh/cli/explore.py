@@ -8,8 +8,8 @@ from lvh.cli.command import ended
 from lvh.errors import InputError
 
 if TYPE_CHECKING:
-    from lvh.data.cohort import Cohort
     from lvh.config.run_settings import RunSettings
+    from lvh.data.cohort import Cohort
     from lvh.reports.dataset.survey import Survey
 
 _HELP = """\
@@ -50,8 +50,8 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
     from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
     from lvh.config.hydra_errors import explained
+    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 
     try:
         given = quoted(arguments)
@@ -73,10 +73,10 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 
 
 def _explore(settings: "RunSettings", folder: Path) -> None:
-    from lvh.reports.progress import say
+    from lvh.data import SOURCES
     from lvh.reports.dataset.dataset_page import write
     from lvh.reports.dataset.section import Known
-    from lvh.data import SOURCES
+    from lvh.reports.progress import say
     from lvh.tracking import resolved_uri, tracked_run
 
     source, tracking = SOURCES[settings.data.name], settings.tracking
@@ -100,8 +100,8 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
 
 def _measured(cohort: "Cohort") -> "Survey":
     """Measure all records, and tell about ten times how far that is."""
-    from lvh.reports.progress import say
     from lvh.reports.dataset.survey import survey
+    from lvh.reports.progress import say
 
     total, told = len(cohort.records), 0
 
@@ -122,8 +122,8 @@ def _check_folder(folder: Path) -> None:
         EnvironmentFault: The folder cannot be written.
     """
     from lvh.errors import EnvironmentFault
-    from lvh.reports.dataset.dataset_page import PAGE
     from lvh.files import made_in, write_fault
+    from lvh.reports.dataset.dataset_page import PAGE
 
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
         raise InputError(

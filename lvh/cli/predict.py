@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lvh.data.cohort import Cohort
 from lvh.cli.command import ended
+from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineated
+from lvh.data.lazy_array import read
 from lvh.errors import InputError, LvhError, printable
 from lvh.inference import Description, KeptModel, load
-from lvh.reports.ecg_plot import draw, save
-from lvh.reports.ecg_plot import places
 from lvh.inference.prediction import Prediction, show, words
+from lvh.reports.ecg_plot import draw, places, save
 from lvh.tracking import TrackingSettings
-from lvh.data.lazy_array import read
 
 _CHAMPION = "models:/lvh@champion"
 
@@ -76,9 +75,9 @@ def _pictures(given: argparse.Namespace) -> list[Path | None]:
 def _predicted(
     model: KeptModel, path: str, given: argparse.Namespace, picture: Path | None
 ) -> Prediction:
-    from lvh.explanations.one_record import record_importance
     from lvh.data.readers import record
     from lvh.data.readers.leads import Said
+    from lvh.explanations.one_record import record_importance
 
     male = None if given.sex is None else given.sex == "male"
     fs = model.description.fs if given.resample else None
@@ -139,8 +138,8 @@ def _measurable(cohort: Cohort, drawn: bool) -> Cohort:
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
     """Return value and verdict of each criterion that can be measured."""
-    from lvh.features.criteria import CRITERIA
     from lvh.features.amplitudes import measurements
+    from lvh.features.criteria import CRITERIA
 
     if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
         return {}  # thresholds are those of men or of women

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from lvh.cli.command import ended
-from lvh.reports.progress import console, say
 from lvh.reports.explanation_pictures import EXPLANATIONS
+from lvh.reports.progress import console, say
 from lvh.reports.study import sentences, table, write
-from lvh.search.study_results import load
 from lvh.search.storage import Storage
+from lvh.search.study_results import load
 
 
 def main(arguments: list[str] | None = None) -> int:

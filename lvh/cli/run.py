@@ -16,9 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.cli import usage
 from lvh.cli.command import ended
+from lvh.config.hydra_errors import explained
 from lvh.config.run_settings import quoted
 from lvh.errors import InputError, masked
-from lvh.config.hydra_errors import explained
 from lvh.models.backends.imports import collect_seldom
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def job(config: DictConfig) -> "Work | None":
 def _work(config: DictConfig, running: HydraConf) -> "Work":
     from lvh.config.run_settings import plain, search_from, settings_from
     from lvh.data.processes import follow
-    from lvh.search.storage import Storage
     from lvh.runs.worker import Work, work
+    from lvh.search.storage import Storage
 
     search = search_from(plain(config))
     loader = GlobalHydra.instance().config_loader()

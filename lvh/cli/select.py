@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from lvh.cli.command import ended
-from lvh.reports.progress import progress, say
 from lvh.errors import InputError, TrackingFault
-from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.inference import CARD, DESCRIPTION, Description, check_alone, keep, load
+from lvh.reports.progress import progress, say
+from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 
@@ -46,11 +46,11 @@ def _run(given: argparse.Namespace) -> None:
 
 def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, Description]:
     """Choose a run, fit its model to all records, and keep that."""
-    from lvh.runs.evaluate import prepare
     from lvh.files import made_whole, write_text
-    from lvh.runs.cache_key import run_key
     from lvh.inference.model_card import card
     from lvh.inference.refit import cross_validated, refit
+    from lvh.runs.cache_key import run_key
+    from lvh.runs.evaluate import prepare
 
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
     settings = settings_of(chosen.run, tracking)

@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from lvh.cli.command import ended
 from lvh.data.delineation import MOST_SAMPLES
+from lvh.data.readers.record import OLDEST, unlabelled
 from lvh.errors import InputError
 from lvh.inference import KeptModel, load
-from lvh.data.readers.record import OLDEST, unlabelled
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -223,8 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve(given: argparse.Namespace) -> None:
     import uvicorn
 
-    from lvh.reports.progress import say
     from lvh.cli.predict import located
+    from lvh.reports.progress import say
 
     if not 0 < given.port < 2**16:
         raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {given.port}")

@@ -1,1 +1,1 @@
-"""config."""
+"""What a user may set: typed, checked, composed by Hydra."""

@@ -10,17 +10,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.models.backends import NO_BACKEND, Name
-from lvh.errors import InputError
-from lvh.features import FORMS
-from lvh.validation.splits import CvSettings, check_protocol
-from lvh.validation.metrics import NAMES
-from lvh.models import MODELS, Estimator
-from lvh.search import SearchSettings
+import lvh
 from lvh.data import SOURCES
+from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.tracking import TrackingSettings
+from lvh.features import FORMS
+from lvh.models import MODELS, Estimator
+from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
+from lvh.search import SearchSettings
+from lvh.tracking import TrackingSettings
+from lvh.validation.metrics import NAMES
+from lvh.validation.splits import CvSettings, check_protocol
 
 _GROUP = re.compile(
     r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
@@ -57,8 +58,8 @@ class RunSettings:
         train: How a network is trained; of no account for other models, but for its threads.
         search: How a sweep chooses and stops; of no account for a single run.
         tracking: Where results are tracked.
-        backend: The library below Keras that trains, of `lvh.models.backends.BACKENDS`; NO_BACKEND for
-            a model that Keras has no part in, whatever was typed.
+        backend: The library below Keras that trains, of `lvh.models.backends.BACKENDS`;
+            NO_BACKEND for a model that Keras has no part in, whatever was typed.
         seed: Of weights, dropout and order of the records.
         resume: Take finished folds, and the run they belong to, from an earlier process.
         store: Folder of the finished folds.
@@ -126,7 +127,7 @@ class _Ungrouped:
 
 def conf_dir() -> Path:
     """Return the folder of the configuration: inside an installed package, or beside it."""
-    package = Path(__file__).resolve().parent
+    package = Path(lvh.__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 

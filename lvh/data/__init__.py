@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from lvh.data import ludb, ptbxl, synthetic
 from lvh.data.cohort import Cohort
-from lvh.data import ludb
-from lvh.data import ptbxl
-from lvh.data import synthetic
 from lvh.data.metadata import About
 
 __all__ = ["SOURCES", "Source"]

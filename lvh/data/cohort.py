@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import InputError
 from lvh.data.lazy_array import Inputs, Unread, concatenated
+from lvh.errors import InputError
 
 EXTERNAL = "external/"
 """What the names of records begin with that are only scored."""

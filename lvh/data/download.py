@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from lvh.errors import EnvironmentFault, InputError
 from lvh.data.cache import exclusive
 from lvh.data.unpacking import path_fault, unpack
+from lvh.errors import EnvironmentFault, InputError
 
 _SUMS = "SHA256SUMS.txt"
 _TIMEOUT = 30.0  # seconds a server may stay silent

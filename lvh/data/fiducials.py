@@ -13,12 +13,12 @@ from multiprocessing import current_process, get_context
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lvh.data.cache import Arrays, cache_dir, cached_arrays
 from lvh.data.cohort import Cohort, Delineation, fingerprint
 from lvh.data.delineation import Lead, joined, leads_of, library, version
-from lvh.errors import EnvironmentFault
-from lvh.data.processes import follow
-from lvh.data.cache import Arrays, cache_dir, cached_arrays
 from lvh.data.lazy_array import read
+from lvh.data.processes import follow
+from lvh.errors import EnvironmentFault
 
 _CONTENT = ("symbols", "samples", "offsets")
 _BLOCK = 64  # records that wait for a process at once

@@ -10,14 +10,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, fingerprint
-from lvh.errors import InputError
-from lvh.files import read_bytes
-from lvh.data.readers import wfdb
-from lvh.data.metadata import About
 from lvh.data.cache import Arrays, cache_dir, cached_arrays, seen_in
+from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, fingerprint
 from lvh.data.download import Archive, fetch
 from lvh.data.fiducials import with_found
+from lvh.data.metadata import About
+from lvh.data.readers import wfdb
+from lvh.errors import InputError
+from lvh.files import read_bytes
 
 ARCHIVE = Archive(
     title="LUDB 1.0.1",

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import EnvironmentFault
 from lvh.data.cache import exclusive
 from lvh.data.lazy_array import Array, Positions, Unread
+from lvh.errors import EnvironmentFault
 
 Known = Mapping[str, npt.NDArray[Any]]
 Digest = Callable[[Known, Unread], str]

@@ -20,16 +20,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
-from lvh.errors import InputError
-from lvh.files import read_bytes
-from lvh.data.readers import wfdb
-from lvh.data.metadata import About
 from lvh.data.cache import Arrays, cache_dir, cached_arrays, seen_in
+from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.data.download import Archive, fetch
 from lvh.data.fiducials import with_found
-from lvh.data.memmap import Known, is_whole, stored
 from lvh.data.lazy_array import Inputs, Positions, Unread
+from lvh.data.memmap import Known, is_whole, stored
+from lvh.data.metadata import About
+from lvh.data.readers import wfdb
+from lvh.errors import InputError
+from lvh.files import read_bytes
 
 ARCHIVE = Archive(
     title="PTB-XL 1.0.3",

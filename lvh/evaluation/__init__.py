@@ -1,1 +1,1 @@
-"""evaluation."""
+"""Cross-validation: an estimator on splits, and the result."""

@@ -9,9 +9,10 @@ from itertools import takewhile
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled
-from lvh.validation.splits import HONEST, Indices, Protocol, Split, Threshold
+from lvh.models.training import History, Learner, Lesson
 from lvh.validation.metrics import (
     THRESHOLD,
     Interval,
@@ -20,9 +21,8 @@ from lvh.validation.metrics import (
     mean_and_std,
     score,
 )
+from lvh.validation.splits import HONEST, Indices, Protocol, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
-from lvh.models.training import History, Learner, Lesson
-from lvh.data.lazy_array import Inputs
 
 Baseline = Callable[
     [npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]],
@@ -135,8 +135,9 @@ def fold_results(
         ahead: Returns how many folds may be trained before the caller has seen the first.
         protocol: Where it carries weights, the folds of a repeat come in their own order, and
             `recall` knows all of them or none.
-        threshold: See `lvh.validation.splits.CvSettings`; `fixed` where weights are carried. Where folds
-            inside the training part choose it, `on_epoch` is called for their epochs with 0.
+        threshold: See `lvh.validation.splits.CvSettings`; `fixed` where weights are carried.
+            Where folds inside the training part choose it, `on_epoch` is called for their epochs
+            with 0.
     """
 
     def trained(group: Sequence[Split], own: Learner) -> list[FoldResult]:

@@ -17,9 +17,9 @@ from pydantic import TypeAdapter
 from lvh.evaluation.cross_validation import fold_results
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.validation.splits import Protocol, Split, Threshold
-from lvh.validation.metrics import Metrics, mean_and_std
 from lvh.models.training import Learner
+from lvh.validation.metrics import Metrics, mean_and_std
+from lvh.validation.splits import Protocol, Split, Threshold
 
 Scores = Mapping[str, float]
 

@@ -21,8 +21,8 @@ class Objective:
     """A score that a sweep ranks by.
 
     Attributes:
-        name: One of `lvh.validation.metrics.NAMES`, its mean over folds; with `pooled_` before it, its
-            value over all folds together; with `std_`, its deviation between folds; or
+        name: One of `lvh.validation.metrics.NAMES`, its mean over folds; with `pooled_` before
+            it, its value over all folds together; with `std_`, its deviation between folds; or
             `seconds`, of all folds.
     """
 

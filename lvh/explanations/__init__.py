@@ -1,1 +1,1 @@
-"""explanations."""
+"""What a model looks at."""

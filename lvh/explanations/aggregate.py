@@ -9,17 +9,17 @@ import numpy.typing as npt
 
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import FoldResult, baseline_summaries, fold_results
-from lvh.runs.evaluate import Prepared, learner
-from lvh.explanations.importance import Drop, Resamples
 from lvh.explanations.fold_importance import Name, OfFold
+from lvh.explanations.importance import Drop, Resamples
 from lvh.explanations.occlusion import Floats, Score, Signals
 from lvh.explanations.wave_windows import View, times
-from lvh.tracking.fold_store import FoldStore
-from lvh.validation.splits import Split
-from lvh.runs.cache_key import fold_key
-from lvh.validation.metrics import Interval, bootstrap_intervals
 from lvh.models.baselines import BASELINES
 from lvh.models.training import Learner
+from lvh.runs.cache_key import fold_key
+from lvh.runs.evaluate import Prepared, learner
+from lvh.tracking.fold_store import FoldStore
+from lvh.validation.metrics import Interval, bootstrap_intervals
+from lvh.validation.splits import Split
 
 
 @dataclass(frozen=True, slots=True)

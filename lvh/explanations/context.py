@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.features.criteria import CRITERIA, Measurements
-from lvh.explanations.overlap import deepest_s
+from lvh.data.lazy_array import read
 from lvh.explanations.input_groups import Table, rows_of
 from lvh.explanations.occlusion import Floats, Score, Signals
+from lvh.explanations.overlap import deepest_s
 from lvh.explanations.wave_windows import View, view_of
 from lvh.features import FeatureSet
 from lvh.features.amplitudes import measurements
-from lvh.data.lazy_array import read
+from lvh.features.criteria import CRITERIA, Measurements
 
 Positions = npt.NDArray[np.int64]
 

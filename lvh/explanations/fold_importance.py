@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lvh.explanations.overlap import LOOKED_AT, coarse, places, share
+from lvh.explanations.context import Positions, Subject, signal_of, table_of
 from lvh.explanations.input_groups import Group, Table, groups_of, place_of
 from lvh.explanations.occlusion import (
     Floats,
@@ -23,7 +23,7 @@ from lvh.explanations.occlusion import (
     windows,
     without_leads,
 )
-from lvh.explanations.context import Positions, Subject, signal_of, table_of
+from lvh.explanations.overlap import LOOKED_AT, coarse, places, share
 from lvh.explanations.wave_windows import WAVES, View, around_beats, parts_of
 
 Name = tuple[str, str]

@@ -4,12 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.data.cohort import Cohort
-from lvh.features import beat
-from lvh.features import fusion
-from lvh.features import morphology
-from lvh.features import ntp
-from lvh.features import raw
-from lvh.features import voltage
+from lvh.features import beat, fusion, morphology, ntp, raw, voltage
 from lvh.features.base import FeatureSet, Kind, filled
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "filled"]

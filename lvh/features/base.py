@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.errors import InputError
 from lvh.data.lazy_array import Inputs, Unread, read
+from lvh.errors import InputError
 
 Kind = Literal["tabular", "signal", "mixed"]
 Fill = Literal["mean", "zero"]

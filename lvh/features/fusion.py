@@ -6,15 +6,14 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features import beat
-from lvh.features import voltage
+from lvh.data.lazy_array import read
+from lvh.features import beat, voltage
 from lvh.features.base import FeatureSet, Fill
 from lvh.features.beat import Average, BeatSettings, Seconds
 from lvh.features.delineated import Malformed
 from lvh.features.lead_choice import Leads
 from lvh.features.scaling import Scaling
 from lvh.features.voltage import VoltageSettings
-from lvh.data.lazy_array import read
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.criteria import qrs_axis
 from lvh.features.amplitudes import Floats, Samples, level, measurements
 from lvh.features.base import FeatureSet, Fill, feature_set
+from lvh.features.criteria import qrs_axis
 from lvh.features.delineated import starts
 from lvh.features.voltage import dropped, voltages
 

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
+from lvh.data.lazy_array import Inputs
 from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.delineated import Malformed, starts, unusable
 from lvh.features.scaling import Scaling, scaled
-from lvh.data.lazy_array import Inputs
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lvh.data.cohort import Cohort
+from lvh.data.lazy_array import Unread
 from lvh.features.base import FeatureSet, feature_set
 from lvh.features.lead_choice import Leads, positions
 from lvh.features.scaling import Scaling, scaled
-from lvh.data.lazy_array import Unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import InputError
 from lvh.data.lazy_array import Inputs, Positions, Unread
+from lvh.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 Scaling = Literal["minmax", "none"]

@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.amplitudes import Floats, measurements
 from lvh.features.base import FeatureSet, Fill, feature_set
+from lvh.features.criteria import CRITERIA, Measurements
 
 WAVES = ("Q", "R", "S", "T", "QRS")
 
@@ -32,8 +32,8 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     The columns are 1 for male, age in centuries (so that it is about as large as the others),
     lead by lead `WAVES` (depth of Q, height of R, depth of S, signed T, all in mV, and the
     duration of QRS in s), the duration of QRS in the widest lead, and the values of
-    `lvh.features.criteria.CRITERIA` under their names. A value that needs a missing wave is NaN. A record
-    without any complete QRS is dropped.
+    `lvh.features.criteria.CRITERIA` under their names. A value that needs a missing wave is NaN.
+    A record without any complete QRS is dropped.
 
     Raises:
         InputError: No record is left.

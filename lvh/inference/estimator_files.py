@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import InputError
-from lvh.validation.inner_splits import InnerFolds
 from lvh.models import Classifier
+from lvh.validation.inner_splits import InnerFolds
 
 MAX_BYTES = 512 * 1024 * 1024
 """Of a member, packed or not."""

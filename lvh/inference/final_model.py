@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.models.backends import NO_BACKEND
-from lvh.models.backends.exported import SUFFIX, exported
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineated
+from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
 from lvh.inference.estimator_files import MAX_BYTES, loaded
-from lvh.inference.model_description import MOST_SAMPLES, Description, parsed
 from lvh.inference.members import NETWORK, Scores, dumped, networks, of_classifiers, suffix
+from lvh.inference.model_description import MOST_SAMPLES, Description, parsed
 from lvh.models import MODELS, Estimator
-from lvh.data.lazy_array import read
+from lvh.models.backends import NO_BACKEND
+from lvh.models.backends.exported import SUFFIX, exported
 
 DESCRIPTION = "model.json"
 CARD = "README.md"

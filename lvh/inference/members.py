@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.models.backends import Program, check_installed, cores, new_program, start
 from lvh.errors import InputError
 from lvh.inference import estimator_files as classifiers
 from lvh.inference.estimator_files import MAX_BYTES
 from lvh.inference.model_size import n_parameters
 from lvh.models import MODELS, Classifier, Estimator
+from lvh.models.backends import Program, check_installed, cores, new_program, start
 
 Floats = npt.NDArray[np.float64]
 Arrays = list[npt.NDArray[Any]]

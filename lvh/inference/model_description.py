@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
-from lvh.models.backends import Name, Precision
-from lvh.validation.bounds import Positive
-from lvh.validation.calibration import logit, sigmoid
 from lvh.data.cohort import Origin
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS
+from lvh.models.backends import Name, Precision
+from lvh.validation.bounds import Positive
+from lvh.validation.calibration import logit, sigmoid
 
 FORMAT: Literal[2] = 2
 """Of the folder."""

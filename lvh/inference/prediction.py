@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from lvh.data.cohort import Cohort
-from lvh.reports.progress import console, say
-from lvh.features.criteria import CRITERIA
 from lvh.data.delineation import library
+from lvh.features.criteria import CRITERIA
 from lvh.inference import Description
 from lvh.reports.ecg_plot import Words
+from lvh.reports.progress import console, say
 
 
 @dataclass(frozen=True, slots=True)

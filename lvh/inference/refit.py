@@ -8,23 +8,23 @@ from typing import Any, cast
 
 import numpy as np
 
-from lvh.tracking import run_dir as artifacts
-from lvh.validation.calibration import bootstrap_lines, line
 from lvh.config.run_settings import RunSettings
-from lvh.evaluation.cross_validation import CVResult, FoldResult, Summary, conclude
+from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.runs.evaluate import Prepared, baselines, learner, threads
+from lvh.evaluation.cross_validation import CVResult, FoldResult, Summary, conclude
 from lvh.features import filled
-from lvh.tracking.fold_store import FoldStore
-from lvh.validation.splits import Indices
-from lvh.runs.cache_key import fold_key, run_key
-from lvh.validation.inner_splits import Subjects
 from lvh.inference import Calibration, Description, Estimate, Evidence
 from lvh.inference.model_description import FORMAT
-from lvh.validation.metrics import NAMES, Floats, Labels, chosen_threshold
-from lvh.search.records import store_of, stores
 from lvh.models.training import Lesson
-from lvh.data.lazy_array import read
+from lvh.runs.cache_key import fold_key, run_key
+from lvh.runs.evaluate import Prepared, baselines, learner, threads
+from lvh.search.records import store_of, stores
+from lvh.tracking import run_dir as artifacts
+from lvh.tracking.fold_store import FoldStore
+from lvh.validation.calibration import bootstrap_lines, line
+from lvh.validation.inner_splits import Subjects
+from lvh.validation.metrics import NAMES, Floats, Labels, chosen_threshold
+from lvh.validation.splits import Indices
 
 _MEDIAN = "median of the epochs that the folds kept, each of which stopped early"
 

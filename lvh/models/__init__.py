@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lvh.models import (
+    boosting,
+    cnn,
+    criteria_rule,
+    dnn,
+    extra_trees,
+    logistic,
+    nested_selection,
+    resnet,
+    svm,
+    two_branch,
+    voting,
+)
 from lvh.validation.inner_splits import Subjects
-from lvh.models import voting as average
-from lvh.models import boosting
-from lvh.models import nested_selection as chosen
-from lvh.models import cnn
-from lvh.models import criteria_rule as criteria
-from lvh.models import dnn
-from lvh.models import logistic
-from lvh.models import resnet
-from lvh.models import svm
-from lvh.models import extra_trees as trees
-from lvh.models import two_branch
 
 if TYPE_CHECKING:
     import keras
@@ -61,16 +63,16 @@ class Estimator(NamedTuple):
 
 
 MODELS: dict[str, Architecture | Estimator] = {
-    "average": Estimator(average.AverageSettings, average.build),
+    "average": Estimator(voting.AverageSettings, voting.build),
     "boosting": Estimator(boosting.BoostingSettings, boosting.build),
-    "chosen": Estimator(chosen.ChosenSettings, chosen.build),
+    "chosen": Estimator(nested_selection.ChosenSettings, nested_selection.build),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
-    "criteria": Estimator(criteria.CriteriaSettings, criteria.build, form="voltage"),
+    "criteria": Estimator(criteria_rule.CriteriaSettings, criteria_rule.build, form="voltage"),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
     "logistic": Estimator(logistic.LogisticSettings, logistic.build),
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
     "svm": Estimator(svm.SvmSettings, svm.build),
-    "trees": Estimator(trees.TreesSettings, trees.build),
+    "trees": Estimator(extra_trees.TreesSettings, extra_trees.build),
     "two_branch": Architecture(
         two_branch.TwoBranchSettings, two_branch.build, two_branch.check, "mixed"
     ),

@@ -7,16 +7,13 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from lvh.errors import InputError
-from lvh.models import boosting
-from lvh.models import logistic
-from lvh.models import svm
-from lvh.models import extra_trees as trees
+from lvh.models import boosting, extra_trees, logistic, svm
 
 _KNOWN = {
     "boosting": (boosting.BoostingSettings, boosting.build),
     "logistic": (logistic.LogisticSettings, logistic.build),
     "svm": (svm.SvmSettings, svm.build),
-    "trees": (trees.TreesSettings, trees.build),
+    "trees": (extra_trees.TreesSettings, extra_trees.build),
 }
 _WORDS = {"null": None, "true": True, "false": False}
 

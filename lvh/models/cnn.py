@@ -7,8 +7,8 @@ leads; a 1-D convolution over the leads as channels is the same function with th
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lvh.validation.bounds import Samples, Share, Widths
 from lvh.errors import InputError
+from lvh.validation.bounds import Samples, Share, Widths
 
 if TYPE_CHECKING:
     import keras

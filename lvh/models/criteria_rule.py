@@ -26,7 +26,7 @@ class CriteriaSettings:
     """Settings of the judgement.
 
     Attributes:
-        criterion: A name in `lvh.features.criteria.CRITERIA`, or `any`: positive where one of them is.
+        criterion: A name in `lvh.features.criteria.CRITERIA`, or `any`: positive where one is.
     """
 
     name: Literal["criteria"]

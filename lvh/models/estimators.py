@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
-from lvh.validation.inner_splits import Subjects
 from lvh.models import Classifier
 from lvh.models.training import History, Lesson, OnEpoch, evaluated
-from lvh.data.lazy_array import Inputs, read
+from lvh.validation.inner_splits import Subjects
 
 _Scores = npt.NDArray[np.float64]
 

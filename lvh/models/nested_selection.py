@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
+from lvh.models.candidates import Candidate, parsed
 from lvh.validation.inner_splits import InnerFolds, Subjects
 from lvh.validation.metrics import Metrics, mean_and_std, score
-from lvh.models.candidates import Candidate, parsed
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
-from lvh.validation.bounds import Samples, Share, Widths
 from lvh.errors import InputError
+from lvh.validation.bounds import Samples, Share, Widths
 
 _LONG, _FEWEST = 1000, 16
 """TensorFlow 2.21 on a processor (oneDNN) writes where it may not, and aborts, when fewer filters

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Strict
 
+from lvh.data.lazy_array import Inputs, Unread, made_ahead, read
+from lvh.errors import InputError, LvhError
 from lvh.models.augment import AugmentSettings, augmented
 from lvh.models.backends import Floats, Labels, Precision, Program
 from lvh.validation.bounds import Count, Positive, Processes
-from lvh.errors import InputError, LvhError
 from lvh.validation.metrics import THRESHOLD, binary_cross_entropy
-from lvh.data.lazy_array import Inputs, Unread, made_ahead, read
 
 OnEpoch = Callable[[int, int], None]
 """Takes which training it is, from 0, and how many epochs of it are done."""

@@ -6,9 +6,9 @@ Each half becomes a few numbers on its own, and a single unit weighs them togeth
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lvh.validation.bounds import NotNegative, Samples, Share, Width, Widths
 from lvh.models import resnet
 from lvh.models.resnet import ResnetSettings
+from lvh.validation.bounds import NotNegative, Samples, Share, Width, Widths
 
 if TYPE_CHECKING:
     import keras

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lvh.validation.inner_splits import Subjects
 from lvh.models.candidates import parsed
+from lvh.validation.inner_splits import Subjects
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""reports."""
+"""Results as tables, figures and pages."""

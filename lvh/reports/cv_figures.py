@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.validation.calibration import calibration_curve, recalibration
 from lvh.evaluation.cross_validation import CVResult
 from lvh.files import written_whole
+from lvh.validation.calibration import calibration_curve, recalibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

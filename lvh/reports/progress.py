@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lvh.data.cohort import Cohort
 from lvh.config.run_settings import RunSettings
-from lvh.evaluation.cross_validation import CVResult, FoldResult
+from lvh.data.cohort import Cohort
 from lvh.errors import masked
+from lvh.evaluation.cross_validation import CVResult, FoldResult
 from lvh.features import FeatureSet
-from lvh.validation.splits import Split
-from lvh.validation.metrics import SPECIFICITY, Metrics, mean_and_std
-from lvh.validation.thresholds import INNER_FOLDS
 from lvh.tracking import OpenedRun, TrackingSettings, resolved_uri
+from lvh.validation.metrics import SPECIFICITY, Metrics, mean_and_std
+from lvh.validation.splits import Split
+from lvh.validation.thresholds import INNER_FOLDS
 
 Shown = Literal["full", "bar", "line"]
 

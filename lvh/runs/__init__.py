@@ -1,1 +1,1 @@
-"""runs."""
+"""One configuration, or a sweep, from end to end."""

@@ -1,60 +1,19 @@
 """What a result depends on, as one key: equal keys, equal results."""
 
-import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import lvh
-from lvh.models.backends import distributions
-from lvh.data.cohort import fingerprint
 from lvh.config.run_settings import RunSettings
-from lvh.validation.splits import Split, before
+from lvh.data.cohort import fingerprint
 from lvh.models.training import TrainSettings
+from lvh.validation.splits import Split, before
 
-_DECIDING = (
-    *(
-        "cohort",
-        "unread",
-        "criteria",
-        "folds",
-        "inner",
-        "threshold",
-        "augment",
-        "backends",
-        "training",
-        "estimators",
-    ),
-    *("metrics", "crossval"),
-    *("delineation", "sources", "features", "models"),
-)
-"""The rooms whose code a fold's result depends on."""
+RESULTS_VERSION = 1
+"""Raised by hand when a change of the code changes the scores that equal settings give.
 
-_LIBRARIES = ("numpy", "scikit-learn")
-"""Those of every backend, beside its own."""
-
-
-@lru_cache
-def code_version(backend: str) -> str:
-    """Hash the code and the libraries that decide a result.
-
-    How results are tracked, shown or searched for does not count.
-
-    Args:
-        backend: Whose libraries count.
-    """
-    package = Path(lvh.__file__).parent
-    files = [
-        file
-        for room in _DECIDING
-        for file in (package / f"{room}.py", *sorted((package / room).rglob("*.py")))
-        if file.is_file()
-    ]
-    sources = [(file.relative_to(package).as_posix(), file.read_text("utf-8")) for file in files]
-    libraries = (*distributions(backend), *_LIBRARIES)
-    return fingerprint(sources, [importlib.metadata.version(name) for name in libraries])
+Folds in a store that were made under another number are trained again.
+"""
 
 
 def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
@@ -71,7 +30,7 @@ def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Spl
     """
     carried = before(split, among, settings.cv.protocol)
     return fingerprint(
-        code_version(settings.backend),
+        RESULTS_VERSION,
         data,
         deciding(settings),
         (split.repeat, split.fold),

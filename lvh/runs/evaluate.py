@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from lvh.models.backends import check_installed, cores, new_program, start, threads_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import EnvironmentFault, InputError
-from lvh.models import MODELS, Estimator
 from lvh.evaluation.results import Verdict
+from lvh.models import MODELS, Estimator
+from lvh.models.backends import check_installed, cores, new_program, start, threads_of
 
 if TYPE_CHECKING:
-    from lvh.models.backends import Program
     from lvh.data.cohort import Cohort
-    from lvh.reports.progress import Shown
     from lvh.evaluation.cross_validation import CVResult, FoldResult, Summary
     from lvh.features import FeatureSet
+    from lvh.models.backends import Program
+    from lvh.models.training import Learner
+    from lvh.reports.progress import Shown
     from lvh.tracking.fold_store import FoldStore
     from lvh.validation.splits import Split, Threshold
-    from lvh.models.training import Learner
 
 _PROGRAMS = 16  # kept, for trials that take turns
 _PREPARED = 4
@@ -216,10 +216,10 @@ class _Evaluation:
     done: "list[FoldResult]" = field(default_factory=list)
 
     def run(self, order: "Sequence[Split]") -> Verdict:
-        from lvh.tracking import run_dir as artifacts
         from lvh.reports.progress import Watch
-        from lvh.tracking.fold_store import FoldStore
         from lvh.tracking import RunKey, tracked_run
+        from lvh.tracking import run_dir as artifacts
+        from lvh.tracking.fold_store import FoldStore
 
         settings, cohort, features = self.settings, self.prepared.cohort, self.prepared.features
         store = FoldStore(Path(settings.store))
@@ -306,9 +306,9 @@ class _Evaluation:
         return "go on"
 
     def _conclude(self, tracked: Any, watch: Any) -> None:
-        from lvh.tracking import run_dir as artifacts
-        from lvh.reports import cv_figures as figures
         from lvh.evaluation.cross_validation import conclude
+        from lvh.reports import cv_figures as figures
+        from lvh.tracking import run_dir as artifacts
 
         features, cohort = self.prepared.features, self.prepared.cohort
         folder = self.place.folder
@@ -323,8 +323,8 @@ class _Evaluation:
 
     def _tested(self, result: "CVResult", tracked: Any, watch: Any) -> "CVResult":
         """Compare the result with those of shuffled labels, where that is asked for."""
-        from lvh.runs.cache_key import run_key
         from lvh.evaluation.permutation import NullStore, null_scores, p_values
+        from lvh.runs.cache_key import run_key
 
         settings, wanted = self.settings, self.settings.cv.permutations
         if not wanted:

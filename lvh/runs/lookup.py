@@ -10,8 +10,8 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.reports.progress import say
 from lvh.errors import InputError, as_told
+from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings
 
 _CONFIG = "config.yaml"

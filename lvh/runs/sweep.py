@@ -11,22 +11,22 @@ from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
-from lvh.models.backends import cores
-from lvh.data.cohort import fingerprint
 from lvh.config.run_settings import RunSettings
-from lvh.reports.progress import compare_hint, console, say
+from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError
-from lvh.runs.evaluate import Prepared, automatic_threads, prepare
-from lvh.runs.cache_key import code_version, deciding
+from lvh.evaluation.results import Objective, Plain, StudyResult
+from lvh.models.backends import cores
+from lvh.reports.progress import compare_hint, console, say
 from lvh.reports.study import sentences, table, write
+from lvh.runs.cache_key import RESULTS_VERSION, deciding
+from lvh.runs.evaluate import Prepared, automatic_threads, prepare
+from lvh.runs.worker import Compose, Work
 from lvh.search.description import Description, chosen_sampler
-from lvh.search.study_results import result_of
 from lvh.search.space import Choice, Dimension, Point, Space, overrides, points, size
 from lvh.search.storage import Storage
+from lvh.search.study_results import result_of
 from lvh.search.trials import Study, create
-from lvh.evaluation.results import Objective, Plain, StudyResult
 from lvh.tracking import RunKey, Tracked, tracked_run, warm_up
-from lvh.runs.worker import Compose, Work
 
 _RECORDS = ("data", "external")  # groups that decide which records there are
 _DEFAULT_TRIALS = 50
@@ -226,10 +226,9 @@ def _options(sweep: Sweep, point: Point, settings: RunSettings) -> list[object]:
 
 
 def _decision(settings: RunSettings) -> dict[str, object]:
-    code = code_version(settings.backend)  # swept models may rest on different libraries
     # to allow leakage changes no run; what leaks stands in the protocol
     cv = replace(settings.cv, allow_leakage=False)
-    return {**deciding(settings), "cv": asdict(cv), "code": code}
+    return {**deciding(settings), "cv": asdict(cv), "version": RESULTS_VERSION}
 
 
 def _group(name: str) -> str:

@@ -6,17 +6,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvh.data.cohort import fingerprint
 from lvh.config.run_settings import RunSettings
-from lvh.reports.progress import Shown, say
+from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, LvhError, TrackingFault, as_told
+from lvh.evaluation.results import FoldScore, Verdict
+from lvh.reports.progress import Shown, say
 from lvh.runs.evaluate import Place, Prepared, evaluate, prepare
-from lvh.tracking.fold_store import FoldStore
 from lvh.search.space import overrides
 from lvh.search.storage import Storage
 from lvh.search.trials import Claim, Study
-from lvh.evaluation.results import FoldScore, Verdict
 from lvh.tracking import RunKey, TrackingSettings, ask_again, tracked_run
+from lvh.tracking.fold_store import FoldStore
 
 if TYPE_CHECKING:
     from lvh.evaluation.cross_validation import CVResult, FoldResult

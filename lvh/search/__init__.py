@@ -15,8 +15,8 @@ class SearchSettings:
     """How a sweep chooses its points and which of them it trains to the end.
 
     Attributes:
-        objectives: Scores to rank by, the first one first; see `lvh.evaluation.results.Objective`. Several
-            make a Pareto front.
+        objectives: Scores to rank by, the first one first; see `lvh.evaluation.results.Objective`.
+            Several make a Pareto front.
         sampler: `grid` takes every point once; `tpe`, `cmaes` and `random` propose points;
             `auto` is `grid` for a space that can be enumerated and is no larger than
             `n_trials`, else `tpe`.

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lvh.search.space import Choice, Dimension, Integers, Reals, Space, is_listed, size
 from lvh.evaluation.results import Objective
+from lvh.search.space import Choice, Dimension, Integers, Reals, Space, is_listed, size
 
 _KINDS: dict[str, type[Choice] | type[Integers] | type[Reals]] = {
     "choice": Choice,

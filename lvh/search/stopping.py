@@ -8,8 +8,8 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from lvh.search.racing import beaten
 from lvh.search.description import Description
+from lvh.search.racing import beaten
 from lvh.search.records import folds_of
 
 _RACING = (TrialState.RUNNING, TrialState.COMPLETE)

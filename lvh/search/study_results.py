@@ -3,11 +3,11 @@
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
-from lvh.tracking.fold_store import FoldStore
+from lvh.evaluation.results import State, StudyResult, Trial
 from lvh.search.records import LEAKAGE, fold_keys, folds_of
 from lvh.search.storage import Storage
 from lvh.search.trials import Study
-from lvh.evaluation.results import State, StudyResult, Trial
+from lvh.tracking.fold_store import FoldStore
 
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",

@@ -15,13 +15,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import EnvironmentFault, InputError
+from lvh.evaluation.results import FoldScore, Plain, Verdict
 from lvh.search.description import Description
 from lvh.search.records import LEAKAGE, fold_keys, folds_of, store_of
 from lvh.search.samplers import NewPoints
 from lvh.search.space import size
 from lvh.search.stopping import is_beaten, pruner
 from lvh.search.storage import DESCRIPTION, WHEN, Storage
-from lvh.evaluation.results import FoldScore, Plain, Verdict
 
 _UNTRACKED = "untracked"
 _RUN = "run_id"

@@ -2,8 +2,15 @@
 
 from lvh.tracking.address import check_embedded, check_path, embedded, resolved_uri
 from lvh.tracking.recorder import ask_again, warm_up
-from lvh.tracking.tracking_settings import Level, OpenedRun, RunKey, RunToOpen, Status, TrackingSettings
 from lvh.tracking.tracked import Tracked, tracked_run
+from lvh.tracking.tracking_settings import (
+    Level,
+    OpenedRun,
+    RunKey,
+    RunToOpen,
+    Status,
+    TrackingSettings,
+)
 
 __all__ = [
     "Level",

@@ -11,14 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.evaluation.cross_validation import FoldResult
 from lvh.errors import EnvironmentFault
+from lvh.evaluation.cross_validation import FoldResult
+from lvh.evaluation.results import OutOfFold
 from lvh.features import FeatureSet
 from lvh.files import made_in, write_fault, write_text
-from lvh.validation.splits import Split
-from lvh.validation.metrics import THRESHOLD, score
-from lvh.evaluation.results import OutOfFold
 from lvh.models.training import History
+from lvh.validation.metrics import THRESHOLD, score
+from lvh.validation.splits import Split
 
 _log = logging.getLogger(__name__)
 

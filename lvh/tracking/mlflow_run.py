@@ -28,11 +28,11 @@ from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.evaluation.cross_validation import CVResult, FoldResult
-from lvh.files import written_whole
-from lvh.validation.metrics import NAMES
 from lvh.evaluation.results import Plain
+from lvh.files import written_whole
 from lvh.tracking import Level, OpenedRun, RunToOpen
 from lvh.tracking.view import view_page, view_tags
+from lvh.validation.metrics import NAMES
 
 FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What a store raises when it cannot be reached, read or written."""

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from lvh.data.processes import follow
 from lvh.errors import TrackingFault, masked
 from lvh.models.backends.imports import collect_seldom
-from lvh.data.processes import follow
 from lvh.tracking.tracking_settings import OpenedRun, RunToOpen, TrackingSettings
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from dataclasses import astuple
 from pathlib import Path
 
 import lvh
-from lvh.models.backends import distributions
 from lvh.evaluation.cross_validation import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.validation.splits import Split
-from lvh.validation.metrics import NAMES
+from lvh.models.backends import distributions
 from lvh.models.training import History
+from lvh.validation.metrics import NAMES
+from lvh.validation.splits import Split
 
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
 

@@ -9,12 +9,19 @@ from typing import Literal
 from uuid import uuid4
 
 from lvh.data.cohort import Cohort
-from lvh.evaluation.cross_validation import CVResult, FoldResult
 from lvh.errors import TrackingFault, masked
+from lvh.evaluation.cross_validation import CVResult, FoldResult
 from lvh.evaluation.results import Plain
 from lvh.tracking.address import check_embedded, embedded, resolved_uri
 from lvh.tracking.recorder import act, awaited, open_run, submit
-from lvh.tracking.tracking_settings import Level, OpenedRun, RunKey, RunToOpen, Status, TrackingSettings
+from lvh.tracking.tracking_settings import (
+    Level,
+    OpenedRun,
+    RunKey,
+    RunToOpen,
+    Status,
+    TrackingSettings,
+)
 
 _keys = count()
 

@@ -1,1 +1,1 @@
-"""validation."""
+"""Splits, thresholds, metrics and calibration: how a score is made honest."""

@@ -16,8 +16,8 @@ Subjects = npt.NDArray[np.str_]
 class InnerFolds:
     """Stratified folds that keep subjects whole; what scikit-learn takes as `cv`.
 
-    Subjects are dealt as `lvh.validation.splits.splits` does it: with one record each, these are the folds of
-    scikit-learn's StratifiedKFold. Its StratifiedGroupKFold would draw others.
+    Subjects are dealt as `lvh.validation.splits.splits` does it: with one record each, these are
+    the folds of scikit-learn's StratifiedKFold. Its StratifiedGroupKFold would draw others.
 
     Attributes:
         n_folds: How many.

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
-from lvh.validation.bounds import Share
 from lvh.errors import InputError
+from lvh.validation.bounds import Share
 
 Indices = npt.NDArray[np.int64]
 Weights = Literal["fresh", "carried"]

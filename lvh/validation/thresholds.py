@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from lvh.errors import InputError
-from lvh.validation.splits import Indices, Split
 from lvh.validation.inner_splits import InnerFolds, Subjects
 from lvh.validation.metrics import Floats, chosen_threshold
+from lvh.validation.splits import Indices, Split
 
 INNER_FOLDS = 5
 

@@ -11,12 +11,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.data.cohort import Cohort
-from lvh.evaluation.cross_validation import conclude, fold_results
 from lvh.errors import InputError
+from lvh.evaluation.cross_validation import conclude, fold_results
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
-from lvh.validation.splits import CvSettings, splits
 from lvh.models.training import History
+from lvh.validation.splits import CvSettings, splits
 
 SEVEN = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
 

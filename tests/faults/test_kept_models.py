@@ -20,11 +20,11 @@ from conftest import head, write_data_set
 from kept_models import kept, settings, taught, write_record
 from scipy.signal import resample_poly
 
+from lvh.cli.predict import main
 from lvh.data.cohort import LEADS, Cohort
+from lvh.data.readers import record
 from lvh.errors import EnvironmentFault, InputError
 from lvh.inference import check_alone, load
-from lvh.cli.predict import main
-from lvh.data.readers import record
 
 
 class Touches:
@@ -415,7 +415,9 @@ def test_machines_whose_parts_do_not_fit_are_refused(cohort, tmp_path):
 
     kept(tmp_path / "m", settings("svm", "voltage"), cohort, 1)
     data = (tmp_path / "m" / "member-1.skops").read_bytes()
-    assert b"lvh.validation.inner_splits" not in data  # nor the names of the subjects it has learned from
+    assert (
+        b"lvh.validation.inner_splits" not in data
+    )  # nor the names of the subjects it has learned from
 
     def machine_of(model):
         return model.calibrated_classifiers_[0].estimator[-1]

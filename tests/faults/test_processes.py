@@ -23,18 +23,18 @@ from conftest import Done, command, start
 from servers import until
 
 import lvh
-from lvh.models.backends import cores
 from lvh.evaluation.cross_validation import fold_results
+from lvh.evaluation.results import Objective
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
-from lvh.validation.splits import CvSettings, splits
+from lvh.models.backends import cores
+from lvh.models.training import History
 from lvh.search.description import Description
-from lvh.search.study_results import load, result_of
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
+from lvh.search.study_results import load, result_of
 from lvh.search.trials import Study, create
-from lvh.evaluation.results import Objective
-from lvh.models.training import History
+from lvh.validation.splits import CvSettings, splits
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 RATES = "train.learning_rate=0.001,0.003,0.01"
@@ -162,7 +162,7 @@ def test_3_other_settings_data_or_code_never_take_up_a_fold(tmp_path):
     root = Path(lvh.__file__).parent.parent
     for name in ("lvh", "conf", "hydra_plugins"):
         shutil.copytree(root / name, copy / name)
-    with (copy / "lvh/metrics.py").open("a") as module:
+    with (copy / "lvh/validation/metrics.py").open("a") as module:
         module.write("# another version\n")
     given = (*CLASSICAL, "tracking=off")
     others = ["model.C=1", "model.C=2", "data.seed=1"]

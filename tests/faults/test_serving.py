@@ -15,9 +15,9 @@ import pytest
 from kept_models import kept, settings
 from servers import free_port, until
 
-from lvh.inference import load
 from lvh.cli.serve import MAX_BODY_BYTES
 from lvh.data.readers.record import unlabelled
+from lvh.inference import load
 
 
 class Served:

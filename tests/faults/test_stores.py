@@ -20,9 +20,9 @@ from conftest import Done, command, edit, kill_amid, load_ludb
 from test_cache import ARRAYS, Builder, assert_same, digest
 from test_ludb import HEADER, contents
 
+from lvh.data.cache import cached_arrays
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
-from lvh.data.cache import cached_arrays
 from lvh.tracking import TrackingSettings, tracked_run
 
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.validation.bounds import Positive
 from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
+from lvh.data.metadata import About
 from lvh.errors import InputError
 from lvh.files import read_bytes
-from lvh.data.metadata import About
+from lvh.validation.bounds import Positive
 
 ABOUT = About(
     citation="Whoever gave you the table: say who, and when.",

@@ -80,7 +80,7 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
 
 
 def _checked(module: str, what: str, settings: "RunSettings") -> Iterable[Finding]:
-    check = getattr(importlib.import_module(f"lvh.doctor.{module}"), what)
+    check = getattr(importlib.import_module(f"lvh.cli.doctor.{module}"), what)
     found: Iterable[Finding] = check(settings)
     return found
 
@@ -105,8 +105,8 @@ def _settings(arguments: list[str]) -> "RunSettings":
     from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
     from lvh.config.hydra_errors import explained
+    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 
     given = quoted([one for one in arguments if one not in ("-m", "--multirun")])
     try:

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvh.cli.doctor import Finding
-from lvh.errors import InputError, LvhError
-from lvh.data import ludb
-from lvh.data import ptbxl
-from lvh.data import synthetic
+from lvh.data import ludb, ptbxl, synthetic
 from lvh.data.cache import cache_dir
 from lvh.data.download import Archive, verify
+from lvh.errors import InputError, LvhError
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvh.cli.doctor import Finding
-from lvh.cli.doctor import databases
+from lvh.cli.doctor import Finding, databases
+from lvh.data.cache import cache_dir
 from lvh.errors import masked
 from lvh.files import made_in, write_fault
-from lvh.tracking.fold_store import FoldStore
-from lvh.data.cache import cache_dir
 from lvh.tracking import check_path, embedded
+from lvh.tracking.fold_store import FoldStore
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings

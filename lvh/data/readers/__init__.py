@@ -1,1 +1,1 @@
-"""data/readers."""
+"""Readers of one record: WFDB, CSV and EDF."""

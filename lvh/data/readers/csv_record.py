@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS
-from lvh.errors import InputError
-from lvh.files import read_bytes
 from lvh.data.readers.leads import Recorded, Said, checked, lead_columns, mv_per_unit, rate
 from lvh.data.readers.wfdb import shown
+from lvh.errors import InputError
+from lvh.files import read_bytes
 
 _MAX_BYTES = 32 * 1024 * 1024  # ten seconds at 500 Hz have about one million
 _MOST_COLUMNS = 256

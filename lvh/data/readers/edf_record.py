@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS
-from lvh.errors import InputError
-from lvh.files import read_bytes
 from lvh.data.readers.leads import Recorded, Said, checked, lead_columns, mv_per_unit, rate
 from lvh.data.readers.wfdb import shown
+from lvh.errors import InputError
+from lvh.files import read_bytes
 
 if TYPE_CHECKING:
     from edfio import Edf, EdfSignal

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Delineation
-from lvh.errors import InputError
 from lvh.data.readers.wfdb import shown
+from lvh.errors import InputError
 
 _MV = {"mv": 1.0, "uv": 1e-3, "\N{MICRO SIGN}v": 1e-3, "\N{GREEK SMALL LETTER MU}v": 1e-3, "v": 1e3}
 _LEAD = re.compile(
@@ -67,8 +67,8 @@ def lead_columns(path: Path, names: Sequence[str]) -> tuple[list[int], tuple[str
         names: As the file spells them: `V1`, `ECG aVR`, `EKG V1-Ref`, `MDC_ECG_LEAD_II`.
 
     Returns:
-        The position of each lead in the order of `lvh.data.cohort.LEADS`, and the names of all that is
-        no lead.
+        The position of each lead in the order of `lvh.data.cohort.LEADS`, and the names of all
+        that is no lead.
 
     Raises:
         InputError: A lead is missing or there twice.

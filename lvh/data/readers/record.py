@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
-from lvh.errors import InputError
-from lvh.data.readers import csv_record
-from lvh.data.readers import edf_record
-from lvh.data.readers import wfdb_record
+from lvh.data.readers import csv_record, edf_record, wfdb_record
 from lvh.data.readers.leads import Recorded, Said
 from lvh.data.readers.wfdb import shown
+from lvh.errors import InputError
 
 _READERS: dict[str, Callable[[Path, Said], Recorded]] = {
     ".csv": csv_record.read,

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Delineation
-from lvh.errors import InputError
 from lvh.data.readers import wfdb
 from lvh.data.readers.leads import Recorded, Said, checked, lead_columns, mv_per_unit, rate
+from lvh.errors import InputError
 
 _LUDB = "<diagnoses>:"
 _LUDB_UNITS_PER_MV = 1000.0

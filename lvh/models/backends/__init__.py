@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lvh.models.backends import jax
-from lvh.models.backends import tensorflow
-from lvh.models.backends import torch
-from lvh.models.backends.state import Floats, Labels
 from lvh.errors import EnvironmentFault, InputError
+from lvh.models.backends import jax, tensorflow, torch
 from lvh.models.backends.imports import hidden
+from lvh.models.backends.state import Floats, Labels
 
 if TYPE_CHECKING:
     import keras

@@ -15,7 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.models.backends.adam import move
-from lvh.models.backends.dense_layers import Backward, Rows, forward, inferred, of_binary_crossentropy
+from lvh.models.backends.dense_layers import (
+    Backward,
+    Rows,
+    forward,
+    inferred,
+    of_binary_crossentropy,
+)
 from lvh.models.backends.state import Floats, Labels, drawn, leading, penalized, values_of
 from lvh.validation.metrics import EPSILON, THRESHOLD
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lvh.data.cohort import Cohort
+from lvh.files import write_text
 from lvh.reports.dataset.canvas import save
 from lvh.reports.dataset.section import Known, Section
 from lvh.reports.dataset.sections import head, sections
 from lvh.reports.dataset.table import Table, plain
-from lvh.files import write_text
 
 PAGE = "explore.html"
-_TEMPLATE = Path(__file__).with_name("page.html")
+_TEMPLATE = Path(__file__).with_name("dataset_page.html")
 
 
 def write(known: Known, folder: Path, on_section: Callable[[str], None]) -> Path:

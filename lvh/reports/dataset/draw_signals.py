@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.features.delineated import starts
 from lvh.reports.dataset.canvas import COLOURS, GRID, INK, QUIET, key, label_key, named, panels
 from lvh.reports.dataset.examples import Example
 from lvh.reports.dataset.people import LABELS
 from lvh.reports.dataset.signals import SignalFacts
 from lvh.reports.dataset.waves import Spread
-from lvh.features.delineated import starts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.features.criteria import CRITERIA
+from lvh.features.ntp import FIDUCIALS
 from lvh.reports.dataset.canvas import COLOURS, INK, label_key, named, panels
 from lvh.reports.dataset.draw_signals import quantile_bars
 from lvh.reports.dataset.people import LABELS, SEXES
 from lvh.reports.dataset.waves import WAVES, Fiducial, Lacking, Spread
-from lvh.features.ntp import FIDUCIALS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

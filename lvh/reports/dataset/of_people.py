@@ -5,8 +5,7 @@ from functools import partial
 import numpy as np
 
 from lvh.errors import InputError
-from lvh.reports.dataset import draw_people
-from lvh.reports.dataset import people
+from lvh.reports.dataset import draw_people, people
 from lvh.reports.dataset.section import Known, Picture, Section, percent
 from lvh.reports.dataset.table import table_of
 

@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from lvh.reports.dataset import draw_signals
-from lvh.reports.dataset import waves
+from lvh.reports.dataset import draw_signals, waves
 from lvh.reports.dataset.examples import SECONDS, Example
 from lvh.reports.dataset.examples import examples as chosen_examples
 from lvh.reports.dataset.recording import GivenAway, given_away

@@ -6,9 +6,7 @@ from functools import partial
 import numpy as np
 
 from lvh.features.criteria import CRITERIA
-from lvh.reports.dataset import draw_waves
-from lvh.reports.dataset import people
-from lvh.reports.dataset import waves
+from lvh.reports.dataset import draw_waves, people, waves
 from lvh.reports.dataset.section import Known, Picture, Section, counted, names_of
 from lvh.reports.dataset.survey import Beats
 from lvh.reports.dataset.table import of_records, table_of

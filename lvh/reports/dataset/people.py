@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.evaluation.cross_validation import Summary, baseline_summaries
-from lvh.reports.dataset.intervals import share_of
 from lvh.features.base import feature_set
-from lvh.validation.splits import CvSettings, splits
 from lvh.models.baselines import BASELINES
+from lvh.reports.dataset.intervals import share_of
+from lvh.validation.splits import CvSettings, splits
 
 SCORES = ("accuracy", "ap", "roc_auc")
 """Of a baseline, that are shown."""

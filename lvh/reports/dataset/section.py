@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
+from lvh.data.metadata import About
 from lvh.reports.dataset.canvas import Draw
 from lvh.reports.dataset.survey import Survey
 from lvh.reports.dataset.table import Table
 from lvh.validation.splits import CvSettings
-from lvh.data.metadata import About
 
 _MOST_NAMED = 30  # records in a sentence
 

@@ -4,13 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lvh.reports.dataset import of_people
-from lvh.reports.dataset import of_signals
-from lvh.reports.dataset import of_waves
-from lvh.reports.dataset import people
+from lvh.features.delineated import unusable
+from lvh.reports.dataset import of_people, of_signals, of_waves, people
 from lvh.reports.dataset.section import Known, Section, listed, percent
 from lvh.reports.dataset.table import Table
-from lvh.features.delineated import unusable
 
 
 def sections(known: Known) -> Iterator[Section]:

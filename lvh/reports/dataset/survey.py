@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.features.criteria import Measurements
-from lvh.reports.dataset.signals import SignalFacts, signal_facts
 from lvh.features.amplitudes import measurements
+from lvh.features.criteria import Measurements
 from lvh.features.delineated import starts
 from lvh.features.ntp import fiducial_means
+from lvh.reports.dataset.signals import SignalFacts, signal_facts
 
 Bools = npt.NDArray[np.bool_]
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.features.criteria import CRITERIA
+from lvh.features.ntp import FIDUCIALS
 from lvh.reports.dataset.intervals import mean_of, share_of
 from lvh.reports.dataset.people import LABELS, SEXES, label_of, sex_of
 from lvh.reports.dataset.signals import SignalFacts
 from lvh.reports.dataset.survey import LACKS, Beats
-from lvh.features.ntp import FIDUCIALS
 
 Floats = npt.NDArray[np.float64]
 

@@ -65,9 +65,9 @@ def draw(
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
     Rows of 2.5 s a lead, I aVR V1 V4, II aVL V2 V5, III aVF V3 V6, and 10 s of lead II below. A
-    longer record is shown to its first 10 s, a shorter one as `lvh.reports.ecg_plot.layout.cells` says. Each
-    piece is drawn around its median, without a filter; what is beyond the grid is cut off, and its
-    lead named.
+    longer record is shown to its first 10 s, a shorter one as `lvh.reports.ecg_plot.layout.cells`
+    says. Each piece is drawn around its median, without a filter; what is beyond the grid is cut
+    off, and its lead named.
 
     Args:
         signals: Shape (n_samples, 12), mV, in the order of `lvh.data.cohort.LEADS`.

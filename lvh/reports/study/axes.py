@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lvh.reports.study.naming import shown
 from lvh.evaluation.results import Plain, StudyResult, Trial
+from lvh.reports.study.naming import shown
 
 _MOST_CATEGORIES = 20  # a column each; beyond them they are numbered as they came up
 _FEWEST = 4  # trials from which a share of variance says anything at all

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lvh.evaluation.results import Plain, StudyResult, Trial
+from lvh.reports.study.axes import levels, numeric
 from lvh.reports.study.leaderboard import Row, between, rows
 from lvh.reports.study.naming import short_names, shown
-from lvh.reports.study.axes import levels, numeric
-from lvh.evaluation.results import Plain, StudyResult, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

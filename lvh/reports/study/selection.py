@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lvh.validation.metrics import NAMES, Interval, weighted_scores
 from lvh.evaluation.results import Objective, OutOfFold, StudyResult
+from lvh.validation.metrics import NAMES, Interval, weighted_scores
 
 Floats = npt.NDArray[np.float64]
 

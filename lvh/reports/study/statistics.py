@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.validation.metrics import NAMES, Interval
 from lvh.evaluation.results import FoldScore, Objective, StudyResult, Trial
+from lvh.validation.metrics import NAMES, Interval
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["best", "worse", "cannot be told apart", "not comparable"]

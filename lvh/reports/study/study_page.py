@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from lvh.reports.explanation_pictures import PICTURES
+from lvh.evaluation.results import FoldScore, Plain, StudyResult, Trial
 from lvh.files import read_bytes, write_text
-from lvh.validation.metrics import NAMES
-from lvh.reports.study.study_figures import Picture, draw_all
+from lvh.reports.explanation_pictures import PICTURES
 from lvh.reports.study.leaderboard import Row, cells, columns, rows, title, unfinished
 from lvh.reports.study.naming import configuration, short_names, shown
 from lvh.reports.study.statistics import Comparison
+from lvh.reports.study.study_figures import Picture, draw_all
 from lvh.reports.study.verdict import sentences
-from lvh.evaluation.results import FoldScore, Plain, StudyResult, Trial
+from lvh.validation.metrics import NAMES
 
-_TEMPLATE = Path(__file__).with_name("page.html")
+_TEMPLATE = Path(__file__).with_name("study_page.html")
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 
 
