@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
-
 from lvh.racing import BURN_IN, LEVEL, Rule, beaten, race
+from scipy.special import stdtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
