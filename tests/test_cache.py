@@ -11,7 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.data import cache
-from lvh.data.cache import cached_arrays
+from lvh.data.cache import load_or_build
 from lvh.data.cohort import fingerprint
 
 ARRAYS = {
@@ -55,8 +55,8 @@ def path(tmp_path):
 def test_arrays_are_built_once_and_come_back_bit_for_bit(path, caplog):
     build = Builder()
 
-    assert_same(cached_arrays(path, build, digest))
-    assert_same(cached_arrays(path, build, digest))
+    assert_same(load_or_build(path, build, digest))
+    assert_same(load_or_build(path, build, digest))
 
     assert build.calls == 1
     assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]
@@ -72,7 +72,7 @@ def test_the_folder_follows_xdg_cache_home(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     path = tmp_path_factory.mktemp("kept") / "a.npz"
-    cached_arrays(path, Builder(), digest)
+    load_or_build(path, Builder(), digest)
     return path.read_bytes()
 
 
@@ -83,7 +83,7 @@ def test_any_change_of_bytes_leaves_the_arrays_right(tmp_path_factory, kept, pla
     at = round(place * len(kept))
     path.write_bytes(kept[:at] + added + kept[at + dropped :])
 
-    assert_same(cached_arrays(path, Builder(), digest))
+    assert_same(load_or_build(path, Builder(), digest))
 
 
 def test_every_bit_of_the_archive_may_flip(tmp_path, kept):
@@ -115,7 +115,7 @@ def test_where_nothing_can_be_kept_the_arrays_still_come(tmp_path, place, caplog
         path.mkdir()
     build = Builder()
 
-    assert_same(cached_arrays(path, build, digest))
+    assert_same(load_or_build(path, build, digest))
 
     assert build.calls == 1
     assert f"cannot write {path}" in caplog.text
@@ -125,10 +125,10 @@ def test_where_nothing_can_be_kept_the_arrays_still_come(tmp_path, place, caplog
 def test_a_folder_that_may_not_be_entered_counts_as_no_cache(tmp_path, caplog):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o700)
-    cached_arrays(tmp_path / "warm.npz", Builder(), digest)  # imports need rights, too
+    load_or_build(tmp_path / "warm.npz", Builder(), digest)  # imports need rights, too
     os.seteuid(65534)
     try:
-        found = cached_arrays(locked / "a.npz", Builder(), digest)
+        found = load_or_build(locked / "a.npz", Builder(), digest)
     finally:
         os.seteuid(0)
 
@@ -141,6 +141,6 @@ def test_an_error_while_building_is_the_callers_and_leaves_nothing(path):
         raise KeyError("from the data set")
 
     with pytest.raises(KeyError, match="from the data set"):
-        cached_arrays(path, build, digest)
+        load_or_build(path, build, digest)
 
     assert not path.parent.exists()

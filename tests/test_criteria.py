@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lvh.data.cohort import LEADS
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements, qrs_axis, romhilt_estes_points
 
 QRS_S = 0.08
@@ -279,4 +279,4 @@ class TestLudb:
 
 @pytest.fixture(scope="module")
 def of_ludb(ludb):
-    return measurements(ludb)
+    return measure(ludb)

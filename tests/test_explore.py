@@ -27,7 +27,7 @@ from lvh.data.cohort import Delineation
 from lvh.data.ptbxl import PtbxlSettings
 from lvh.errors import EnvironmentFault
 from lvh.features import ntp
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA
 from lvh.reports.dataset.dataset_page import write
 from lvh.reports.dataset.examples import chosen, examples
@@ -52,7 +52,7 @@ def surveyed(cohort):
 
 
 def known_of(cohort, source="synthetic"):
-    return Known(cohort, SOURCES[source].about, surveyed(cohort), CV)
+    return Known(cohort, SOURCES[source].metadata, surveyed(cohort), CV)
 
 
 def written(cohort, folder, source="synthetic"):
@@ -231,7 +231,7 @@ class TestSurvey:
         own = inputs.X[:, 9:].reshape(scaled.shape)
         assert np.array_equal(np.isnan(own), np.isnan(scaled))
         assert scaled == pytest.approx(own, abs=1e-5, nan_ok=True)
-        expected = measurements(cohort)
+        expected = measure(cohort)
         assert found.beats.waves.r == pytest.approx(expected.r, nan_ok=True)
         assert found.beats.waves.p_depth == pytest.approx(expected.p_depth, nan_ok=True)
 
@@ -336,7 +336,7 @@ class TestFiles:
             assert column(rows, f"{lead}_max") == pytest.approx(high, rel=1e-5)
 
     def test_voltages(self, cohort, page):
-        waves = measurements(cohort)
+        waves = measure(cohort)
         rows = read(page.parent / "voltages.csv")
 
         (row,) = [
@@ -582,7 +582,7 @@ class TestLudb:
             assert 0.65 < rows[name].specificity < 0.91
 
     def test_the_words(self, ludb, found):
-        known = Known(ludb, SOURCES["ludb"].about, found, CV)
+        known = Known(ludb, SOURCES["ludb"].metadata, found, CV)
 
         told, of_head = words(known), dict(head(known).rows)
         assert "The gain in LUDB's headers is no calibration" in told["ranges"]

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.data import synthetic
-from lvh.data.cohort import EXTERNAL, joined
+from lvh.data.cohort import EXTERNAL, join
 from lvh.errors import InputError
 from lvh.evaluation.cross_validation import baseline_summaries, fold_results
 from lvh.models.baselines import BASELINES
@@ -33,7 +33,7 @@ def other():
 
 
 def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
-    both = joined(cohort, other)
+    both = join(cohort, other)
     n = len(cohort.records)
     assert both.records == (*cohort.records, *(f"{EXTERNAL}{name}" for name in other.records))
     assert not set(both.subjects[:n]) & set(both.subjects[n:])  # the names were the same
@@ -48,7 +48,7 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
     assert f"prevalence {cohort.prevalence:.3f}" in both.note
     assert f"prevalence {other.prevalence:.3f}" in both.note
     assert both.fingerprint not in (cohort.fingerprint, other.fingerprint)
-    assert joined(other, cohort).fingerprint != both.fingerprint
+    assert join(other, cohort).fingerprint != both.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
 )
 def test_sources_of_another_kind_are_refused(changed, told, cohort, other):
     with pytest.raises(InputError, match=told):
-        joined(cohort, replace(other, **changed))
+        join(cohort, replace(other, **changed))
 
 
 def test_all_of_one_is_learned_from_and_all_of_the_other_scored():

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.features.base import feature_set, filled
+from lvh.features.base import feature_set, fill_missing
 from lvh.features.ntp import FIDUCIALS, NtpSettings, age_decades, extract, fiducial_means
-from lvh.features.scaling import scaled
+from lvh.features.scaling import scale
 
 DROP = NtpSettings("ntp", missing_p="mean", malformed="drop", scaling="minmax")
 FAIL = replace(DROP, malformed="fail")
@@ -114,7 +114,7 @@ def assert_equals_the_slow_way(cohort):
         [slow_means(cohort, record, lead) for lead in range(12)]
         for record in range(len(cohort.records))
     ]
-    found = fiducial_means(cohort, scaled(cohort.signals, "minmax", cohort.records))
+    found = fiducial_means(cohort, scale(cohort.signals, "minmax", cohort.records))
 
     assert np.isnan(found).any()
     np.testing.assert_allclose(found, expected, rtol=0, atol=FLOAT32)
@@ -320,13 +320,13 @@ class TestFilled:
     scored = np.array([[np.nan, np.nan, np.nan], [8, 9, 4]], np.float32)
 
     def test_mean_is_of_the_training_records_that_have_it(self):
-        train, scored = filled("mean", self.train, self.scored)
+        train, scored = fill_missing("mean", self.train, self.scored)
 
         assert train.tolist() == [[1, 6, 0], [3, 5, 0], [2, 7, 0]]
         assert scored.tolist() == [[2, 6, 0], [8, 9, 4]]
 
     def test_zero(self):
-        train, scored = filled("zero", self.train, self.scored)
+        train, scored = fill_missing("zero", self.train, self.scored)
 
         assert train.tolist() == [[1, 0, 0], [3, 5, 0], [0, 7, 0]]
         assert scored.tolist() == [[0, 0, 0], [8, 9, 4]]
@@ -336,8 +336,8 @@ class TestFilled:
         X = extract(cohort, DROP).X
         other = X[30:] * 7 + 3
 
-        first = filled(fill, X[:20], X[20:30], X[30:])
-        second = filled(fill, X[:20], X[20:30], other)
+        first = fill_missing(fill, X[:20], X[20:30], X[30:])
+        second = fill_missing(fill, X[:20], X[20:30], other)
 
         assert np.array_equal(first[0], second[0])
         assert np.array_equal(first[1], second[1])
@@ -349,7 +349,7 @@ class TestFilled:
     def test_known_values_and_types_stay_and_inputs_are_not_changed(self, fill):
         kept = self.train.copy(), self.scored.copy()
 
-        parts = filled(fill, self.train, self.scored)
+        parts = fill_missing(fill, self.train, self.scored)
 
         for part, before, given_part in zip(parts, kept, (self.train, self.scored), strict=True):
             assert part.dtype == np.float32
@@ -360,7 +360,7 @@ class TestFilled:
     def test_only_the_scored_records_may_lack_a_value(self):
         train = np.array([[1, 2], [3, 4]], np.float32)
 
-        found, scored = filled("mean", train, np.array([[np.nan, 9]], np.float32))
+        found, scored = fill_missing("mean", train, np.array([[np.nan, 9]], np.float32))
 
         assert found.tolist() == train.tolist()
         assert scored.tolist() == [[2, 9]]
@@ -368,7 +368,7 @@ class TestFilled:
     def test_nothing_missing_gives_the_same_arrays(self):
         train, scored = np.ones((2, 3), np.float32), np.zeros((1, 3), np.float32)
 
-        assert filled("mean", train, scored) == (train, scored)
+        assert fill_missing("mean", train, scored) == (train, scored)
 
 
 def test_a_feature_set_does_not_share_memory_with_dropped_records(cohort):

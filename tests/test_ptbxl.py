@@ -13,7 +13,7 @@ from conftest import checksums, edit, write_signals
 
 from lvh.data import ptbxl
 from lvh.data.cohort import LEADS
-from lvh.data.lazy_array import Unread
+from lvh.data.lazy_array import LazyArray
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
 from lvh.validation.splits import CvSettings, splits
@@ -281,7 +281,7 @@ class TestMapped:
         monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4)
         assert isinstance(loaded(root).signals, np.ndarray)
         monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4 - 1)
-        assert isinstance(loaded(root).signals, Unread)
+        assert isinstance(loaded(root).signals, LazyArray)
         one, other = cached(tmp_path)
         assert other == f"{one}.npz"
 

@@ -18,14 +18,14 @@ from scipy.signal import resample_poly
 from lvh.cli.predict import main
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
-from lvh.data.readers.leads import Said, lead_columns
+from lvh.data.readers.leads import ReadOptions, lead_columns
 from lvh.errors import InputError
 from lvh.inference import KeptModel, load
 
 EPS = np.finfo(np.float32).eps
 N_SIGNALS = 12
-MV = Said("mV")
-BOTH = Said("mV", 500.0)
+MV = ReadOptions("mV")
+BOTH = ReadOptions("mV", 500.0)
 
 
 def table(
@@ -70,16 +70,18 @@ def edf_bytes(
     return data.getvalue()
 
 
-def read_csv(folder: Path, text: str | bytes, said: Said = BOTH, name: str = "r.csv", **more):
+def read_csv(
+    folder: Path, text: str | bytes, said: ReadOptions = BOTH, name: str = "r.csv", **more
+):
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return record.read(path, said=said, **more)
+    return record.read(path, options=said, **more)
 
 
-def read_edf(folder: Path, data: bytes, said: Said = record._SAID_NOTHING, **more):
+def read_edf(folder: Path, data: bytes, said: ReadOptions = record._NO_OPTIONS, **more):
     path = folder / "r.edf"
     path.write_bytes(data)
-    return record.read(path, said=said, **more)
+    return record.read(path, options=said, **more)
 
 
 def refusal(read, *arguments, **more) -> str:
@@ -169,7 +171,7 @@ def agree(model: KeptModel, path: Path, folder: Path) -> None:
     of_csv, of_edf = converted(path, folder)
     wfdb = record.read(path)
     expected = model.scored(wfdb).y_score
-    for other in (record.read(of_csv, said=MV), record.read(of_edf)):
+    for other in (record.read(of_csv, options=MV), record.read(of_edf)):
         assert (other.fs, other.leads, other.note) == (wfdb.fs, LEADS, "")
         # to the bit from CSV; whole microvolts from EDF, but for a product in float64
         np.testing.assert_allclose(other.signals, wfdb.signals, rtol=EPS, atol=1e-9)
@@ -223,7 +225,7 @@ def test_sixteen_bits_of_a_wide_range_are_off_by_half_a_step(cohort, tmp_path):
 def test_units_come_to_millivolts(unit, factor, cohort, tmp_path):
     signals = cohort.signals[0].astype(np.float64)
     names = [f"{lead} ({unit})" for lead in LEADS]
-    of_csv = read_csv(tmp_path, table(signals * factor, names=names), Said(fs=500.0))
+    of_csv = read_csv(tmp_path, table(signals * factor, names=names), ReadOptions(fs=500.0))
     np.testing.assert_allclose(of_csv.signals[0], signals, rtol=1e-6, atol=1e-9)
     ascii_unit = unit.replace("\xb5", "u")
     data = edf_bytes(signals * factor, unit=ascii_unit, span=8 * factor)
@@ -235,7 +237,7 @@ def test_units_come_to_millivolts(unit, factor, cohort, tmp_path):
 def test_resampling_is_that_of_wfdb(cohort, tmp_path):
     signals = cohort.signals[0].astype(np.float64)
     slow = resample_poly(signals, 1, 5, axis=0, padtype="line").astype(np.float32)
-    one = read_csv(tmp_path, table(slow), Said("mV", 100.0), fs=500.0)
+    one = read_csv(tmp_path, table(slow), ReadOptions("mV", 100.0), fs=500.0)
     expected = resample_poly(slow, 5, 1, axis=0, padtype="line")
     assert one.fs == 500
     np.testing.assert_array_equal(one.signals[0], expected.astype(np.float32))
@@ -272,8 +274,8 @@ def test_quoted_names_and_columns_that_are_no_lead_are_understood(small, tmp_pat
 def test_the_sampling_frequency_is_that_of_the_times(fs, digits, small, tmp_path):
     times = [format(7.5 + at / fs, digits) for at in range(len(small))]
     assert read_csv(tmp_path, table(small, times=times), MV).fs == fs
-    assert read_csv(tmp_path, table(small, times=times), Said("mV", fs)).fs == fs
-    told = refusal(read_csv, tmp_path, table(small, times=times), Said("mV", fs + 1))
+    assert read_csv(tmp_path, table(small, times=times), ReadOptions("mV", fs)).fs == fs
+    told = refusal(read_csv, tmp_path, table(small, times=times), ReadOptions("mV", fs + 1))
     assert told.endswith(f"expected {fs + 1} Hz, as --fs says. Received: {fs}")
 
 
@@ -311,7 +313,7 @@ CSV_FAULTS = {
         BOTH,
         "row 1: expected quotes that end where they begin",
     ),
-    "no unit": (lambda text: text, Said(fs=500.0), "expected the unit of its voltages"),
+    "no unit": (lambda text: text, ReadOptions(fs=500.0), "expected the unit of its voltages"),
     "no rate": (lambda text: text, MV, "expected a column `time` in s"),
     "another unit": (
         lambda text: text.replace("v1", "v1 (mmHg)", 1),
@@ -389,10 +391,10 @@ def test_links_to_outside_and_special_files_are_refused(small, tmp_path):
     (tmp_path / "r.edf").write_bytes(edf_bytes(small))
     for name in ("r.csv", "r.edf"):
         (inside / name).symlink_to(tmp_path / name)
-        assert "a link to outside" in refusal(record.read, inside / name, said=BOTH)
+        assert "a link to outside" in refusal(record.read, inside / name, options=BOTH)
         (inside / name).unlink()
         os.mkfifo(inside / name)
-        assert "expected a regular file" in refusal(record.read, inside / name, said=BOTH)
+        assert "expected a regular file" in refusal(record.read, inside / name, options=BOTH)
         assert "expected a file. Received: nothing" in refusal(record.read, inside / f"no{name}")
 
 
@@ -537,8 +539,8 @@ def test_annotations_alone_are_no_record(tmp_path):
 def test_what_is_said_may_not_contradict_an_edf_file(small, tmp_path):
     data = edf_bytes(small)
     assert read_edf(tmp_path, data, BOTH).fs == 500
-    assert "as --fs says. Received: 500" in refusal(read_edf, tmp_path, data, Said(fs=100.0))
-    assert "as --unit says. Received: 'mV'" in refusal(read_edf, tmp_path, data, Said("uV"))
+    assert "as --fs says. Received: 500" in refusal(read_edf, tmp_path, data, ReadOptions(fs=100.0))
+    assert "as --unit says. Received: 'mV'" in refusal(read_edf, tmp_path, data, ReadOptions("uV"))
     without = data
     for lead in range(12):
         without = with_field(without, "unit", "", lead)
@@ -566,7 +568,7 @@ def test_whatever_becomes_of_a_file_it_is_refused_or_read(small, tmp_path):
             (tmp_path / name).write_bytes(bytes(changed))
             try:
                 with warnings.catch_warnings(action="error"):
-                    one = record.read(tmp_path / name, said=BOTH)
+                    one = record.read(tmp_path / name, options=BOTH)
             except InputError as error:
                 outcomes[False] += 1
                 told = str(error)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lvh.data.memmap import is_whole, stored
 
 from lvh.data import memmap as store
 from lvh.data.cohort import fingerprint
-from lvh.data.memmap import is_whole, stored
 from lvh.errors import EnvironmentFault
 
 N = 20

@@ -8,7 +8,7 @@ import pytest
 from conftest import BACKEND
 from scipy.stats import ks_2samp
 
-from lvh.data.lazy_array import Unread
+from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, LvhError
 from lvh.models.backends import Program, cores, new_program, start
 from lvh.models.cnn import CnnSettings
@@ -457,8 +457,8 @@ def test_unread_records_teach_to_the_bit_what_those_in_memory_do(beside, monkeyp
         np.testing.assert_array_equal(one, other)
 
 
-def as_unread(X: np.ndarray) -> Unread:
-    return Unread(np.arange(len(X)), X.shape[1:], X.dtype, lambda at: X[at])
+def as_unread(X: np.ndarray) -> LazyArray:
+    return LazyArray(np.arange(len(X)), X.shape[1:], X.dtype, lambda at: X[at])
 
 
 def test_every_epoch_of_every_training_is_reported():

@@ -6,7 +6,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from lvh.data.unpacking import path_fault, unpack
 
 TOP = "tiny-1.0"

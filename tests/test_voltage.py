@@ -13,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.features.amplitudes import measurements, waves_of
-from lvh.features.base import filled
+from lvh.features.amplitudes import measure, qrs_waves
+from lvh.features.base import fill_missing
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import WAVES, VoltageSettings, extract
 
@@ -115,7 +115,7 @@ def test_columns_and_their_names(cohort):
 
 def test_criteria_can_be_judged_by_the_inputs_alone(cohort):
     features = extract(cohort, MEAN)
-    of = measurements(cohort)
+    of = measure(cohort)
     male = features.X[:, features.names.index("male")] == 1
 
     for name, criterion in CRITERIA.items():
@@ -197,13 +197,13 @@ class TestDrawn:
         symbols, samples = one.delineation.lead(0, 6)
         waves = {(0, 6): (symbols + "(p)", [*samples, 1000, 1010, 1060])}
         with_p = with_waves(replace(one, signals=signals), waves)
-        of = measurements(with_p)
+        of = measure(with_p)
 
         # The level at the onset of P is a tenth of its 0.25 mV too high: 1 of 10 samples.
         assert of.p_depth.tolist() == [pytest.approx(0.15)]
         assert of.p_time.tolist() == [0.082]
         assert inputs(with_p)["romhilt_estes"] == expected + 3
-        assert np.isnan(measurements(one).p_depth).all()
+        assert np.isnan(measure(one).p_depth).all()
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ class TestDrawn:
     ],
 )
 def test_complexes_by_hand(qrs, expected):
-    assert waves_of(np.array(qrs, dtype=float)) == expected
+    assert qrs_waves(np.array(qrs, dtype=float)) == expected
     assert slow_waves([float(value) for value in qrs]) == expected[:3]
 
 
@@ -296,7 +296,7 @@ class TestMissing:
         missing = extract(with_waves(cohort, {(0, 7): ("(N)", [100, 110, 120])}), MEAN)
         at = missing.names.index("v2_T")
 
-        train, scored = filled(missing.fill, missing.X[5:20], missing.X[:5])
+        train, scored = fill_missing(missing.fill, missing.X[5:20], missing.X[:5])
 
         assert scored[0, at] == pytest.approx(train[:, at].mean())
         assert not np.isnan(scored).any()
@@ -321,9 +321,9 @@ def test_a_record_does_not_depend_on_the_others(cohort):
 @examples(max_examples=15)
 def test_voltages_scale_with_the_signal(cohort, scale):
     few = head(cohort, 4)
-    before = measurements(few)
+    before = measure(few)
 
-    after = measurements(replace(few, signals=few.signals * np.float32(scale)))
+    after = measure(replace(few, signals=few.signals * np.float32(scale)))
 
     # float32 rounds voltages of some mV by 2e-7 each.
     for wave in "qrst":
@@ -342,9 +342,9 @@ def test_voltages_scale_with_the_signal(cohort, scale):
 @examples(max_examples=10)
 def test_the_offset_of_a_lead_does_not_matter(cohort, offset):
     few = head(cohort, 4)
-    before = measurements(few)
+    before = measure(few)
 
-    after = measurements(replace(few, signals=few.signals + np.float32(offset)))
+    after = measure(replace(few, signals=few.signals + np.float32(offset)))
 
     for wave in "rt":
         # float32 rounds voltages of up to 10 mV by 5e-7.
@@ -393,7 +393,7 @@ class TestLudb:
 
     def test_p_is_missing_where_there_is_none(self, ludb):
         """The 24 records without p waves in any lead."""
-        assert np.isnan(measurements(ludb).p_depth).sum() == 24
+        assert np.isnan(measure(ludb).p_depth).sum() == 24
 
     def test_values_are_those_of_hearts(self, ludb):
         features = extract(ludb, MEAN)
@@ -420,7 +420,7 @@ class TestLudb:
 
         T is one point of each lead, and each lead has its own; medians do not add exactly.
         """
-        t = measurements(ludb).t
+        t = measure(ludb).t
         i, ii, iii = t[:, 0], t[:, 1], t[:, 2]
 
         assert np.nanmedian(np.abs(i + iii - ii)) < 0.02

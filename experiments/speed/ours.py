@@ -124,7 +124,7 @@ def trained(
 
 def write(prepared: Prepared, path: Path) -> None:
     """Write records and folds: missing values are filled for each fold, as ours are."""
-    from lvh.features import filled
+    from lvh.features import fill_missing
 
     features = prepared.features
     arrays = {"y": features.y}
@@ -134,7 +134,8 @@ def write(prepared: Prepared, path: Path) -> None:
     for fold, split in enumerate(prepared.splits):
         arrays[f"train_{fold}"], arrays[f"scored_{fold}"] = split.train, split.scored
         if has_missing:
-            _, arrays[f"X_{fold}"] = filled(features.fill, features.X[split.train], features.X)
+            train = features.X[split.train]
+            _, arrays[f"X_{fold}"] = fill_missing(features.fill, train, features.X)
     np.savez(path, **arrays)
 
 

@@ -91,7 +91,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     tags = {"note": cohort.note, "mlflow.source.name": "lvh.explore"}
     with tracked_run(tracking, "data", f"explore {cohort.name}", params, tags) as tracked:
         tracked.log_data(cohort, len(cohort.records))
-        known = Known(cohort, source.about, _measured(cohort), settings.cv)
+        known = Known(cohort, source.metadata, _measured(cohort), settings.cv)
         page = write(known, folder, lambda title: say(f"drawn: {title}"))
         tracked.log_folder(folder)
         tracked.set_tag("mlflow.note.content", f"The data, before any model: {page.name} below.")

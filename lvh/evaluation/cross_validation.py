@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
-from lvh.features import FeatureSet, filled
+from lvh.features import FeatureSet, fill_missing
 from lvh.models.training import History, Learner, Lesson
 from lvh.validation.metrics import (
     THRESHOLD,
@@ -300,7 +300,7 @@ def _lesson(
     features: FeatureSet, split: Split, own: np.random.SeedSequence, protocol: Protocol
 ) -> tuple[Lesson, Inputs]:
     """Return what a fold teaches, and the inputs of the records that it scores."""
-    train, validation, scored = filled(
+    train, validation, scored = fill_missing(
         features.fill,
         features.X[split.train],
         features.X[split.validation],

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from lvh.data.cohort import Cohort
 from lvh.features import beat, fusion, morphology, ntp, raw, voltage
-from lvh.features.base import FeatureSet, Kind, filled
+from lvh.features.base import FeatureSet, Kind, fill_missing
 
-__all__ = ["FORMS", "FeatureSet", "Form", "Kind", "filled"]
+__all__ = ["FORMS", "FeatureSet", "Form", "Kind", "fill_missing"]
 
 
 class Form(NamedTuple):

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.features.criteria import Measurements
-from lvh.features.delineated import starts
+from lvh.features.wave_patterns import find_pattern
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]
@@ -14,7 +14,7 @@ _LEVEL_S = 0.02  # one period of the mains at 50 Hz, which so cancels
 _SMALLEST_R = 1 / 20
 
 
-def measurements(cohort: Cohort) -> Measurements:
+def measure(cohort: Cohort) -> Measurements:
     """Measure the waves of every record: medians over the beats of each lead.
 
     Q, R, S and the duration of QRS are taken from every complete `(N)`, T from every
@@ -53,7 +53,7 @@ def measurements(cohort: Cohort) -> Measurements:
     )
 
 
-def waves_of(qrs: Floats) -> tuple[float, float, float, int]:
+def qrs_waves(qrs: Floats) -> tuple[float, float, float, int]:
     """Find Q, R and S in one complex.
 
     R is the highest point. Q is the deepest point before the complex first rises above a
@@ -76,10 +76,10 @@ def waves_of(qrs: Floats) -> tuple[float, float, float, int]:
 def _complexes(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floats:
     """Return q, r, s in mV, the duration of QRS and the time of R in s, as medians."""
     found = []
-    for start in starts(symbols, "(N)"):
+    for start in find_pattern(symbols, "(N)"):
         onset, offset = samples[start], samples[start + 2]
         qrs = signal[onset : offset + 1] - level(signal, onset, fs)
-        q, r, s, r_at = waves_of(qrs)
+        q, r, s, r_at = qrs_waves(qrs)
         found.append((q, r, s, (offset - onset) / fs, r_at / fs))
     return np.median(found, axis=0) if found else np.full(5, np.nan)
 
@@ -87,7 +87,7 @@ def _complexes(signal: Floats, symbols: str, samples: Samples, fs: float) -> Flo
 def _t_peak(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
     found = [
         signal[samples[start + 4]] - level(signal, samples[start], fs)
-        for start in starts(symbols, "(N)(t)")
+        for start in find_pattern(symbols, "(N)(t)")
     ]
     return float(np.median(found)) if found else float("nan")
 
@@ -98,7 +98,7 @@ def _end_of_p(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floa
     The baseline ends at the onset of P. The duration is that below the baseline.
     """
     found = []
-    for start in starts(symbols, "(p)"):
+    for start in find_pattern(symbols, "(p)"):
         onset, offset = samples[start], samples[start + 2]
         p = signal[onset : offset + 1] - level(signal, onset, fs)
         end = p[p.argmax() :]
@@ -107,7 +107,7 @@ def _end_of_p(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floa
 
 
 def level(signal: Floats, onset: int, fs: float) -> float:
-    """Return the baseline at an onset of QRS, in mV; see `measurements`."""
+    """Return the baseline at an onset of QRS, in mV; see `measure`."""
     n_samples = round(_LEVEL_S * fs)
     return float(signal[max(onset + 1 - n_samples, 0) : onset + 1].mean())
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import Inputs, Unread, read
+from lvh.data.lazy_array import Inputs, LazyArray, read
 from lvh.errors import InputError
 
 Kind = Literal["tabular", "signal", "mixed"]
@@ -29,7 +29,7 @@ class FeatureSet:
         records: Record names, in the cohort's order.
         subjects: Subject of each record, shape (n_records,).
         age_and_sex: Age in years and 1 for male, shape (n_records, 2), for the baseline.
-        fill: How missing values are filled, by `filled`.
+        fill: How missing values are filled, by `fill_missing`.
         dropped: Names of the records that could not be used, each with the reason.
         signal_shape: Shape (n_samples, n_leads) of the signal in a row of `mixed` inputs; empty
             for the other kinds.
@@ -84,7 +84,7 @@ def feature_set(
         X = X[np.array(kept)]
     return FeatureSet(
         kind=kind,
-        X=X if isinstance(X, Unread) else np.ascontiguousarray(X),
+        X=X if isinstance(X, LazyArray) else np.ascontiguousarray(X),
         y=cohort.label[kept],
         names=names,
         records=tuple(cohort.records[i] for i in kept),
@@ -95,7 +95,7 @@ def feature_set(
     )
 
 
-def filled(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
+def fill_missing(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
     """Replace missing values, by what the training records alone know.
 
     Args:
@@ -108,7 +108,7 @@ def filled(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
         `train` and `others` without NaN; the same arrays where nothing is missing, as in signals,
         which alone may be unread.
     """
-    if isinstance(train, Unread):
+    if isinstance(train, LazyArray):
         return (train, *others)
     parts = (train, *(read(one) for one in others))
     if not any(np.isnan(part).any() for part in parts):

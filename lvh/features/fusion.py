@@ -10,10 +10,10 @@ from lvh.data.lazy_array import read
 from lvh.features import beat, voltage
 from lvh.features.base import FeatureSet, Fill
 from lvh.features.beat import Average, BeatSettings, Seconds
-from lvh.features.delineated import Malformed
 from lvh.features.lead_choice import Leads
 from lvh.features.scaling import Scaling
 from lvh.features.voltage import VoltageSettings
+from lvh.features.wave_patterns import Malformed
 
 
 @dataclass(frozen=True, slots=True)

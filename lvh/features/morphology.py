@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import Floats, Samples, level, measurements
+from lvh.features.amplitudes import Floats, Samples, level, measure
 from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.criteria import qrs_axis
-from lvh.features.delineated import starts
 from lvh.features.voltage import dropped, voltages
+from lvh.features.wave_patterns import find_pattern
 
 _AFTER_J_S = 0.06
 _KORS_LEADS = ("i", "ii", "v1", "v2", "v3", "v4", "v5", "v6")
@@ -53,7 +53,7 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
     Raises:
         InputError: No record is left.
     """
-    found = measurements(cohort)
+    found = measure(cohort)
     names, inputs = voltages(cohort, found)
     st, times, areas = _measured(cohort)
     axis = np.radians(qrs_axis(found))
@@ -111,7 +111,7 @@ def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
 
 
 def _st(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
-    at = starts(symbols, "(N)")
+    at = find_pattern(symbols, "(N)")
     onsets, ends = samples[at], samples[at + 2] + round(_AFTER_J_S * fs)
     return _middle(
         signal[end] - level(signal, onset, fs)
@@ -121,8 +121,8 @@ def _st(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
 
 
 def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
-    peaks = samples[starts(symbols, "(N)") + 1]
-    p_before, p, qt = (starts(symbols, pattern) for pattern in ("(p)(N)", "(p)", "(N)(t)"))
+    peaks = samples[find_pattern(symbols, "(N)") + 1]
+    p_before, p, qt = (find_pattern(symbols, pattern) for pattern in ("(p)(N)", "(p)", "(N)(t)"))
     spans = (
         np.diff(peaks),
         samples[p_before + 3] - samples[p_before],
@@ -147,7 +147,7 @@ def _area(
     """
     return _middle(
         float(np.sum(signal[samples[start + at] : samples[start + at + 2] + 1] - base)) / fs
-        for start in starts(symbols, pattern)
+        for start in find_pattern(symbols, pattern)
         for base in (level(signal, samples[start], fs),)
     )
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import Inputs
 from lvh.features.base import FeatureSet, Fill, feature_set
-from lvh.features.delineated import Malformed, starts, unusable
-from lvh.features.scaling import Scaling, scaled
+from lvh.features.scaling import Scaling, scale
+from lvh.features.wave_patterns import Malformed, find_pattern, incomplete_records
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"
@@ -27,7 +27,7 @@ class NtpSettings:
             over the training fold or zero.
         malformed: Records with a lead that has no complete `(N)(t)` are dropped, or fail
             the run.
-        scaling: See `lvh.features.scaling.scaled`.
+        scaling: See `lvh.features.scaling.scale`.
     """
 
     name: Literal["ntp"] = "ntp"
@@ -46,9 +46,11 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
         InputError: A malformed record, where the settings say fail, or a flat lead under
             min-max scaling.
     """
-    means = fiducial_means(cohort, scaled(cohort.signals, settings.scaling, cohort.records))
+    means = fiducial_means(cohort, scale(cohort.signals, settings.scaling, cohort.records))
     malformed = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
-    dropped = unusable(cohort, cohort.leads, malformed, _BEAT_WITHOUT_P, settings.malformed)
+    dropped = incomplete_records(
+        cohort, cohort.leads, malformed, _BEAT_WITHOUT_P, settings.malformed
+    )
     X = np.column_stack([cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)])
     names = (
         "male",
@@ -93,7 +95,7 @@ def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
         for lead in range(len(cohort.leads)):
             symbols, samples = cohort.delineation.lead(record, lead)
             for pattern in (_BEAT, _BEAT_WITHOUT_P):
-                found = starts(symbols, pattern)
+                found = find_pattern(symbols, pattern)
                 if found.size:
                     beats = samples[found[:, None] + np.arange(len(pattern))]
                     values = of_record[beats, lead]

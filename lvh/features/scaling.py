@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.lazy_array import Inputs, Positions, Unread
+from lvh.data.lazy_array import Inputs, LazyArray, Positions
 from lvh.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 Scaling = Literal["minmax", "none"]
 
 
-def scaled(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
+def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
 
     Args:
@@ -25,16 +25,16 @@ def scaled(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     Raises:
         InputError: A lead is flat and so has no range.
     """
-    if not isinstance(signals, Unread):
-        return _scaled(signals, scaling, records)
+    if not isinstance(signals, LazyArray):
+        return _scale_array(signals, scaling, records)
 
     def change(values: Floats, at: Positions) -> Floats:
-        return _scaled(values, scaling, [records[i] for i in at])
+        return _scale_array(values, scaling, [records[i] for i in at])
 
-    return signals.changed(change)
+    return signals.map(change)
 
 
-def _scaled(signals: Floats, scaling: Scaling, records: Sequence[str]) -> Floats:
+def _scale_array(signals: Floats, scaling: Scaling, records: Sequence[str]) -> Floats:
     if scaling == "none":
         return signals - np.median(signals, axis=1, keepdims=True)
     low = signals.min(axis=1, keepdims=True)

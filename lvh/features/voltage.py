@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import Floats, measurements
+from lvh.features.amplitudes import Floats, measure
 from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.criteria import CRITERIA, Measurements
 
@@ -38,7 +38,7 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     Raises:
         InputError: No record is left.
     """
-    found = measurements(cohort)
+    found = measure(cohort)
     names, X = voltages(cohort, found)
     return feature_set(
         cohort,

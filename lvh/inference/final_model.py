@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineated
+from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.features import FORMS
@@ -159,7 +159,7 @@ def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
     if len(waves.samples) and waves.origin in (description.delineation, "found"):
         return cohort
     try:
-        found = delineated(read(cohort.signals), cohort.fs)
+        found = delineate(read(cohort.signals), cohort.fs)
     except InputError as error:
         raise InputError(f"{cohort.name}: {error}") from None
     if not len(found.samples):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Strict
 
-from lvh.data.lazy_array import Inputs, Unread, made_ahead, read
+from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import InputError, LvhError
 from lvh.models.augment import AugmentSettings, augmented
 from lvh.models.backends import Floats, Labels, Precision, Program
@@ -174,7 +174,7 @@ class KerasLearner:
         orders = [np.random.default_rng(of_order) for _, of_order, _ in seeds]
         changes = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
         augments = self._settings.augment.is_on
-        unread = any(isinstance(lesson.X, Unread) for lesson in lessons)
+        unread = any(isinstance(lesson.X, LazyArray) for lesson in lessons)
         n_records = np.array([len(lesson.y) for lesson in lessons], np.float32)[:, None, None]
         data = None if unread or augments else self._placed(lessons)
         watches = [
@@ -209,8 +209,8 @@ class KerasLearner:
             return [read(part[start : start + _PREDICTION_BATCH]) for part in parts]
 
         starts = range(0, max(map(len, parts)), _PREDICTION_BATCH)
-        unread = any(isinstance(part, Unread) for part in parts)
-        batches = made_ahead(starts, batch) if unread else map(batch, starts)
+        unread = any(isinstance(part, LazyArray) for part in parts)
+        batches = prefetch(starts, batch) if unread else map(batch, starts)
         chunks = [self._program.scores(one) for one in batches]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
 
@@ -261,7 +261,7 @@ class KerasLearner:
             return found
 
         sums = []
-        for given in made_ahead(range(0, len(orders[0][0]), n_at_once), part):
+        for given in prefetch(range(0, len(orders[0][0]), n_at_once), part):
             shown = [np.arange(len(y))[None] for _, y in given]
             data = self._program.place(given)
             sums.append(self._program.train(data, shown, self._settings.learning_rate))

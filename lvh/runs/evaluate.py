@@ -405,7 +405,7 @@ def _cohort(settings: Any) -> "Cohort":
 @lru_cache(maxsize=_PREPARED)
 def _prepared(data: Any, external: Any, features: Any, cv: Any) -> Prepared:
     """Extract features and draw folds."""
-    from lvh.data.cohort import EXTERNAL, joined
+    from lvh.data.cohort import EXTERNAL, join
     from lvh.features import FORMS
     from lvh.validation.splits import external_split, splits
     from lvh.validation.thresholds import held_out
@@ -421,7 +421,7 @@ def _prepared(data: Any, external: Any, features: Any, cv: Any) -> Prepared:
                 f"{one.name}, which has none. {group}.delineation=found finds one; or choose "
                 f"features={' or '.join(without)}"
             )
-    cohort = cohorts[0] if external is None else joined(*cohorts)
+    cohort = cohorts[0] if external is None else join(*cohorts)
     extracted = form.extract(cohort, features)
     y, subjects = extracted.y, extracted.subjects
     if external is None:

@@ -20,7 +20,7 @@ from conftest import Done, command, edit, kill_amid, load_ludb
 from test_cache import ARRAYS, Builder, assert_same, digest
 from test_ludb import HEADER, contents
 
-from lvh.data.cache import cached_arrays
+from lvh.data.cache import load_or_build
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
 from lvh.tracking import TrackingSettings, tracked_run
@@ -217,16 +217,16 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_38_a_damaged_copy_is_built_again_with_a_warning(path, damage, caplog):
     build = Builder()
-    cached_arrays(path, build, digest)
+    load_or_build(path, build, digest)
     path.write_bytes(damage(path.read_bytes()))
 
-    assert_same(cached_arrays(path, build, digest))
+    assert_same(load_or_build(path, build, digest))
 
     assert build.calls == 2
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert str(path) in caplog.text
     assert "damaged" in caplog.text
-    assert_same(cached_arrays(path, build, digest))
+    assert_same(load_or_build(path, build, digest))
     assert build.calls == 2
 
 
@@ -305,12 +305,12 @@ def test_39_of_two_that_build_at_once_each_moves_a_whole_file_into_place(path):
     outer = Builder()
 
     def build_while_another_does():
-        assert_same(cached_arrays(path, inner, digest))
+        assert_same(load_or_build(path, inner, digest))
         return outer()
 
-    assert_same(cached_arrays(path, build_while_another_does, digest))
+    assert_same(load_or_build(path, build_while_another_does, digest))
 
     assert (inner.calls, outer.calls) == (1, 1)
     assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]
-    assert_same(cached_arrays(path, inner, digest))
+    assert_same(load_or_build(path, inner, digest))
     assert inner.calls == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.features.delineated import starts
+from lvh.features.wave_patterns import find_pattern
 from lvh.reports.dataset.canvas import COLOURS, GRID, INK, QUIET, key, label_key, named, panels
 from lvh.reports.dataset.examples import Example
 from lvh.reports.dataset.people import LABELS
@@ -77,7 +77,7 @@ def _fiducials(ax: "Axes", one: Example, lead: int) -> None:
     symbols, samples = one.fiducials[lead]
     values = one.signals[samples - one.start, lead]
     for wave, colour in WAVE_COLOURS.items():
-        for start in starts(symbols, f"({wave})"):
+        for start in find_pattern(symbols, f"({wave})"):
             own = samples[[start, start + 2]] / one.fs
             ax.axvspan(*own.tolist(), color=colour, alpha=0.16, linewidth=0)
         peaks = [at for at, symbol in enumerate(symbols) if symbol == wave]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import Cohort
-from lvh.data.metadata import About
+from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.reports.dataset.canvas import Draw
 from lvh.reports.dataset.survey import Survey
 from lvh.reports.dataset.table import Table
@@ -64,7 +63,7 @@ class Known:
     """
 
     cohort: Cohort
-    about: About
+    about: SourceMetadata
     found: Survey
     cv: CvSettings
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lvh.features.delineated import unusable
+from lvh.features.wave_patterns import incomplete_records
 from lvh.reports.dataset import of_people, of_signals, of_waves, people
 from lvh.reports.dataset.section import Known, Section, listed, percent
 from lvh.reports.dataset.table import Table
@@ -52,7 +52,7 @@ def _left_out(known: Known) -> str:
     told = [cohort.note] if "left out" in cohort.note else ["nothing by the source"]
     if beats is not None:
         lacking = beats.lacks["no_qrs_t"]
-        reasons = unusable(cohort, cohort.leads, lacking, "(N)(t)", "drop")
+        reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
         named = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
         told.append(f"by features=ntp: {listed(named) if named else 'nothing'}")
     return "; ".join(told)

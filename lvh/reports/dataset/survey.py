@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import Measurements
-from lvh.features.delineated import starts
 from lvh.features.ntp import fiducial_means
+from lvh.features.wave_patterns import find_pattern
 from lvh.reports.dataset.signals import SignalFacts, signal_facts
 
 Bools = npt.NDArray[np.bool_]
@@ -106,9 +106,9 @@ def _beats(part: Cohort) -> Beats:
 
     return Beats(
         fiducials=fiducial_means(part, part.signals),
-        waves=measurements(part),
+        waves=measure(part),
         lacks={
-            name: told(lambda one, run=run: not starts(one, run).size)  # type: ignore[misc]
+            name: told(lambda one, run=run: not find_pattern(one, run).size)  # type: ignore[misc]
             for name, run in LACKS.items()
         },
         without_p=told(lambda one: "p" not in one),

@@ -11,7 +11,7 @@ from lvh.errors import InputError
 Malformed = Literal["drop", "fail"]
 
 
-def starts(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
+def find_pattern(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
     """Return where `pattern` stands in `symbols`; it cannot overlap itself."""
     found = []
     at = symbols.find(pattern)
@@ -21,7 +21,7 @@ def starts(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
     return np.array(found, dtype=np.int64)
 
 
-def unusable(
+def incomplete_records(
     cohort: Cohort,
     leads: tuple[str, ...],
     lacking: npt.NDArray[np.bool_],
