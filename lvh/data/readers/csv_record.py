@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import io
 import math
 import re
 from pathlib import Path
@@ -98,12 +97,10 @@ def _values(
     path: Path, body: str, separator: str, n_columns: int, used: list[int]
 ) -> npt.NDArray[np.float64]:
     """Return the used columns as numbers, shape (n_samples, n_used)."""
-    import pandas as pd
-
     rows = [line for line in body.splitlines() if line.strip()]
     if not rows:
         raise InputError(f"{path}: expected a row a sample. Received: a header alone")
-    for number, row in enumerate(rows, start=1):  # pandas fills short rows and joins open quotes
+    for number, row in enumerate(rows, start=1):  # NumPy would join rows at open quotes
         n_values = row.count(separator) + 1
         if row.count('"') % 2 or n_values != n_columns:
             commas = ". Are these decimal commas?" if n_values == 2 * n_columns else ""
@@ -111,30 +108,19 @@ def _values(
                 f"{path}: row {number}: expected {n_columns} values, as the header has names, and "
                 f"quotes that end where they begin. Received: {n_values} values{commas}"
             )
-    has_commas = separator != "," and "," in body
-    if has_commas and "." in body:
-        raise InputError(f"{path}: expected decimal points or decimal commas. Received: both")
-    layout = {"sep": separator, "header": None, "usecols": used, "na_filter": False}
-    text = "\n".join(rows)
+    if separator != "," and "," in body:
+        if "." in body:
+            raise InputError(f"{path}: expected decimal points or decimal commas. Received: both")
+        rows = [row.replace(",", ".") for row in rows]
+    options = {"delimiter": separator, "usecols": used, "comments": None, "ndmin": 2}
     try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            decimal="," if has_commas else ".",
-            dtype=np.float64,
-            float_precision="round_trip",
-            **layout,
-        )
-    except ValueError:
-        cells = pd.read_csv(io.StringIO(text), dtype=str, **layout)[used]
-        if has_commas:
-            cells = cells.replace(",", ".", regex=True)
-        numbers = cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-        row, column = np.argwhere(np.isnan(numbers))[0]
-        raise InputError(
-            f"{path}: row {row + 1}, column {used[column] + 1}: expected a number. "
-            f"Received: {quoted(cells.iat[row, column])}"
-        ) from None
-    values: npt.NDArray[np.float64] = table[used].to_numpy()
+        values: npt.NDArray[np.float64] = np.loadtxt(rows, quotechar='"', **options)  # type: ignore[call-overload]
+    except ValueError as error:
+        # NumPy's: could not convert string 'x' to float64 at row 0, column 1.
+        match = re.search(r"string (.*) to float64 at row (\d+), column (\d+)", str(error), re.S)
+        where = f"row {int(match[2]) + 1}, column {match[3]}" if match else "each row"
+        received = quoted(match[1].strip("'\"")) if match else "something else"
+        raise InputError(f"{path}: {where}: expected a number. Received: {received}") from None
     return values
 
 

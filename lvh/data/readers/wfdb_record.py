@@ -29,17 +29,10 @@ from lvh.files import read_bytes
 _LUDB = "<diagnoses>:"
 _LUDB_UNITS_PER_MV = 1000.0
 _MAX_BYTES = 64 * 1024 * 1024
-_BITS: dict[str, float] = {
-    "8": 8,
-    "16": 16,
-    "24": 24,
-    "32": 32,
-    "61": 16,
-    "80": 8,
-    "160": 16,
-    "212": 12,
+_BITS = {  # per sample
+    **{"8": 8.0, "80": 8.0, "16": 16.0, "61": 16.0, "160": 16.0, "24": 24.0, "32": 32.0},
+    **{"212": 12.0, "310": 32 / 3, "311": 32 / 3},
 }
-_BITS |= {"310": 32 / 3, "311": 32 / 3}  # per sample
 _PADDING = {"212": 1, "310": 4, "311": 4}  # bytes: their samples share bytes
 _COMPRESSED = ("508", "516", "524")
 _AGE = re.compile(r"(?<!\w)<?age>?:\s*([0-9]{1,3})\b", re.IGNORECASE)
