@@ -1,20 +1,26 @@
 """Fiducials of a whole cohort, found by `lvh.data.delineation` once and kept in the cache."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import current_process
+from itertools import repeat
+from multiprocessing import current_process, get_context, parent_process
 
-from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
 
 from lvh.data.cache import Arrays, cache_dir, load_or_build
 from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
 from lvh.data.delineation import VERSION, delineate_record, library
+from lvh.data.lazy_array import read
 from lvh.errors import EnvironmentFault
 
 _CONTENT = ("symbols", "samples", "offsets")
+_BLOCK = 64  # records that are read at once
 _MIN_PARALLEL = 8  # records; fewer are done before another process has started
 
 
@@ -54,7 +60,8 @@ def _delineate(cohort: Cohort) -> Arrays:
         leads = [lead for record in records for lead in record]
     except BrokenProcessPool:
         raise EnvironmentFault(
-            f"{cohort.name}: a process that was finding fiducials was killed, perhaps for memory"
+            f"{cohort.name}: a process that was finding fiducials ended: killed for memory, "
+            "perhaps; or it could not start, as below a script without __name__ == '__main__'"
         ) from None
     delineation = Delineation.from_leads(leads, len(cohort.leads), "found")
     return {name: getattr(delineation, name) for name in _CONTENT}
@@ -62,11 +69,30 @@ def _delineate(cohort: Cohort) -> Arrays:
 
 def _each_record(cohort: Cohort) -> Iterator[list[LeadWaves]]:
     """Yield the waves of each record's leads, in order."""
-    n_records = len(cohort.records)
+    n_records, n_processes = len(cohort.records), len(os.sched_getaffinity(0))
     # a process of a sweep starts no others: its cores are in use
-    is_alone = n_records < _MIN_PARALLEL or current_process().name != "MainProcess"
-    parallel = Parallel(n_jobs=1 if is_alone else -1, return_as="generator")
-    records: Iterator[list[LeadWaves]] = parallel(
-        delayed(delineate_record)(cohort.signals[at], cohort.fs) for at in range(n_records)
-    )
-    return records
+    if n_records < _MIN_PARALLEL or n_processes < 2 or current_process().name != "MainProcess":
+        for at in range(n_records):
+            yield delineate_record(cohort.signals[at], cohort.fs)
+        return
+    # spawned: a fork of TensorFlow's threads may hang
+    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _end_with_parent)
+    try:
+        for start in range(0, n_records, _BLOCK):
+            signals = read(cohort.signals[start : start + _BLOCK])
+            yield from pool.map(delineate_record, signals, repeat(cohort.fs))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Make a worker ignore Ctrl-C, which its parent handles, and exit when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
