@@ -1,4 +1,4 @@
-"""Feature forms: each turns a cohort into a feature set. A new one adds a line here."""
+"""Feature forms: each turns a cohort into a feature set. A new form adds a line to `FORMS`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "fill_missing"]
 
 
 class Form(NamedTuple):
-    """A feature form: its settings, the function that takes them, and what that delivers."""
+    """A feature form: its settings, the function that extracts it, and the kind of its inputs."""
 
     settings: type
     extract: Callable[[Cohort, Any], FeatureSet]

@@ -68,7 +68,7 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
 
 
 def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Code ages in years one-hot by decade, shape (n_records, 8); ends are open.
+    """Encode ages in years one-hot by decade, shape (n_records, 8).
 
     The first decade is below 20, the last 80 and over.
     """
@@ -91,14 +91,14 @@ def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
     """
     means = np.full((len(cohort.records), len(cohort.leads), len(FIDUCIALS)), np.nan)
     for record in range(len(cohort.records)):
-        of_record = signals[record]
+        signal = signals[record]
         for lead in range(len(cohort.leads)):
             symbols, samples = cohort.delineation.lead(record, lead)
             for pattern in (_BEAT, _BEAT_WITHOUT_P):
-                found = find_pattern(symbols, pattern)
-                if found.size:
-                    beats = samples[found[:, None] + np.arange(len(pattern))]
-                    values = of_record[beats, lead]
+                starts = find_pattern(symbols, pattern)
+                if starts.size:
+                    beats = samples[starts[:, None] + np.arange(len(pattern))]
+                    values = signal[beats, lead]
                     means[record, lead, : len(pattern)] = values.mean(axis=0, dtype=np.float64)
                     break
     return means

@@ -31,12 +31,12 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
         InputError: An unknown or repeated lead, or a flat one under min-max scaling.
     """
     leads = positions(cohort, settings.leads)
-    at = list(leads.values())
+    columns = list(leads.values())
     signals = cohort.signals
     if isinstance(signals, LazyArray):
         n_samples = signals.shape[1]
-        signals = signals.map(lambda values, _: values[:, :, at], (n_samples, len(at)))
+        signals = signals.map(lambda values, _: values[:, :, columns], (n_samples, len(columns)))
     else:
-        signals = signals[:, :, at]
+        signals = signals[:, :, columns]
     X = scale(signals, settings.scaling, cohort.records)
     return feature_set(cohort, "signal", X, tuple(leads))

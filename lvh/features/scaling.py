@@ -17,8 +17,8 @@ def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
 
     Args:
-        signals: In mV; unread ones are scaled when they are read.
-        scaling: `minmax` maps each record's each lead to [0, 1], as the report does, and
+        signals: In mV; lazy ones are scaled when they are read.
+        scaling: `minmax` maps each lead of each record to [0, 1], as the 2021 study does, and
             loses its amplitude; `none` keeps mV and removes the baseline (the median).
         records: Names, for the message.
 
@@ -28,10 +28,10 @@ def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     if not isinstance(signals, LazyArray):
         return _scale_array(signals, scaling, records)
 
-    def change(values: Floats, at: Positions) -> Floats:
-        return _scale_array(values, scaling, [records[i] for i in at])
+    def scale_some(values: Floats, positions: Positions) -> Floats:
+        return _scale_array(values, scaling, [records[i] for i in positions])
 
-    return signals.map(change)
+    return signals.map(scale_some)
 
 
 def _scale_array(signals: Floats, scaling: Scaling, records: Sequence[str]) -> Floats:
