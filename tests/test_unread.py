@@ -1,7 +1,6 @@
 """Records that are read when their turn comes: the same, to the bit, as those in memory."""
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,10 @@ from lvh.data import synthetic as synthetic_source
 from lvh.data.cohort import fingerprint, join
 from lvh.data.lazy_array import LazyArray, concatenate, prefetch, read
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import FoldResult, conclude, fold_results
+from lvh.evaluation.cross_validation import FoldResult, fold_results
 from lvh.features import FORMS
-from lvh.inference.refit import refit
 from lvh.runs.cache_key import run_key
-from lvh.runs.evaluate import Prepared, baselines, learner
+from lvh.runs.evaluate import Prepared, learner
 from lvh.validation.splits import splits
 
 SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")
@@ -111,39 +109,6 @@ def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
 
 
 @pytest.mark.ludb
-def test_a_conclusion_is_the_same(both):
-    of, loaded, mapped = both("train.epochs=1")
-    found = [
-        conclude(one.features, trained(of, one), baselines(one, "fixed"))
-        for one in (loaded, mapped)
-    ]
-    assert found[0].summary == found[1].summary
-    assert found[0].baselines == found[1].baselines
-
-
-@pytest.mark.ludb
-def test_a_model_of_all_records_is_the_same(both):
-    of, loaded, mapped = both("train.epochs=1", "cv.folds=2")
-    found = []
-    for one in (loaded, mapped):
-        result = conclude(one.features, trained(of, one), baselines(one, "fixed"))
-        found.append(refit(of, one, result, 1))
-    (described, (taught,)), (described_, (taught_,)) = found
-    assert described == described_
-    for values, values_ in zip(taught, taught_, strict=True):
-        np.testing.assert_array_equal(values, values_)
-
-
-@pytest.mark.ludb
-def test_what_is_changed_for_training_comes_from_the_seed_alone(both):
-    of, _, mapped = both("features.scaling=none", "train.augment.noise=0.05", "cv=holdout")
-    first, again = trained(of, mapped), trained(of, mapped)
-    np.testing.assert_array_equal(first[0].y_score, again[0].y_score)
-    as_is, _, _ = both("features.scaling=none", "cv=holdout")
-    assert not np.array_equal(first[0].y_score, trained(as_is, mapped)[0].y_score)
-
-
-@pytest.mark.ludb
 def test_records_of_another_source_are_put_behind_unread_ones(both):
     _, loaded, mapped = both()
     other = synthetic_source.load(synthetic_source.SyntheticSettings("synthetic", 20, 1.0, 0.02, 0))
@@ -228,9 +193,3 @@ def test_what_goes_wrong_in_the_other_thread_is_raised_here():
     with pytest.raises(KeyError):
         list(results)
     assert threading.active_count() == before
-
-
-def test_a_cohort_with_another_one_in_memory_is_left_as_it_was(cohort):
-    """Small ones take the way they took: an array, and views of it."""
-    both = join(cohort, replace(cohort, name="another"))
-    assert isinstance(both.signals, np.ndarray)

@@ -137,8 +137,9 @@ def load(settings: PtbxlSettings) -> Cohort:
     table = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
     rows = _rows(root / TABLE, table, "filename_hr" if settings.fs == 500 else "filename_lr")
     path = cache_dir() / "cohorts" / f"ptbxl-{settings.fs}-{_state(root, table, rows)}"
-    n_samples = wfdb.read_header(root / f"{rows[0].path}.hea", root).n_samples
-    shape = (len(rows), n_samples, len(LEADS))
+    header = wfdb.read_header(root / f"{rows[0].path}.hea", root)
+    wfdb.checked_size(header)
+    shape = (len(rows), header.n_samples, len(LEADS))
     digital: Inputs
     if 4 * math.prod(shape) > LOADED_BYTES:
         build = _builder(root, rows, settings.fs)

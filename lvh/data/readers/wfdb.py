@@ -183,16 +183,25 @@ def read_signals(header: Header, root: Path) -> npt.NDArray[np.int16]:
             f"Received: {quoted(', '.join(storage))}"
         )
     path = header.path.parent / header.signals[0].file
-    n_bytes = header.n_samples * len(header.signals) * 2
-    if n_bytes > _MAX_SIGNAL_BYTES:
-        raise InputError(
-            f"{path}: expected at most {_MAX_SIGNAL_BYTES} bytes. "
-            f"Received: {n_bytes}, as {header.path.name} says"
-        )
-    data = read_bytes(path, root, n_bytes, exact=True)
+    data = read_bytes(path, root, checked_size(header), exact=True)
     digital = np.frombuffer(data, dtype="<i2").reshape(header.n_samples, len(header.signals))
     check_sums(header, digital)
     return digital
+
+
+def checked_size(header: Header) -> int:
+    """Return the bytes of the signals in format 16.
+
+    Raises:
+        InputError: They are more than 4 MiB.
+    """
+    n_bytes = header.n_samples * len(header.signals) * 2
+    if n_bytes > _MAX_SIGNAL_BYTES:
+        raise InputError(
+            f"{header.path.parent / header.signals[0].file}: expected at most "
+            f"{_MAX_SIGNAL_BYTES} bytes. Received: {n_bytes}, as {header.path.name} says"
+        )
+    return n_bytes
 
 
 def check_sums(header: Header, digital: npt.NDArray[np.integer]) -> None:
@@ -277,7 +286,7 @@ def _signal_line(path: Path, fields: list[str]) -> Signal:
     stored = _FORMAT.fullmatch(storage)
     if stored is None:
         raise InputError(
-            f"{path}: expected a signal format without skew or multiples. "
+            f"{path}: expected a signal format, without skew or multiples. "
             f"Received: {quoted(storage)}"
         )
     scale = _GAIN.fullmatch(gain_field)
