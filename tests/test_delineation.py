@@ -176,15 +176,13 @@ class TestCohort:
 
     def test_they_are_found_once(self, few, own_cache, monkeypatch):
         one = with_fiducials(head(few, 2))
-        monkeypatch.setattr(found_module, "leads_of", not_again)
+        monkeypatch.setattr(found_module, "delineate_record", not_again)
         again = with_fiducials(head(few, 2))
         assert again.fingerprint == one.fingerprint
         assert len(list(own_cache.iterdir())) == 1
 
     @pytest.mark.parametrize("what", ["library", "code", "records"])
-    def test_they_are_found_anew_where_anything_is_other(
-        self, what, few, own_cache, monkeypatch, tmp_path
-    ):
+    def test_they_are_found_anew_where_anything_is_other(self, what, few, own_cache, monkeypatch):
         with_fiducials(head(few, 1))
         other = head(few, 1)
         if what == "library":
@@ -195,11 +193,10 @@ class TestCohort:
                 lambda name: "9.9" if name == "neurokit2" else version(name),
             )
         elif what == "code":
-            (tmp_path / "delineation.py").write_text("# other")
-            monkeypatch.setattr(delineation, "__file__", str(tmp_path / "delineation.py"))
+            monkeypatch.setattr(found_module, "VERSION", 99)
         else:
             other = replace(other, fingerprint="other")
-        monkeypatch.setattr(found_module, "leads_of", not_again)
+        monkeypatch.setattr(found_module, "delineate_record", not_again)
         with pytest.raises(AssertionError, match="found again"):
             with_fiducials(other)
 

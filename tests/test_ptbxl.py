@@ -1,6 +1,7 @@
 """PTB-XL: its sample against what is known of it, and what a damaged copy of its layout gives."""
 
 import csv
+import random
 import warnings
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_30_records_of_another_frequency_are_refused(root):
         (
             lambda d: d.__setitem__((slice(None), 11), 7),
             "lead i: .*a flat line",
-        ),  # written in reverse
+        ),
         (lambda d: d.__setitem__((30, 0), -32768), "lead v6: .*invalid samples"),
     ],
     ids=["28-flat", "28-invalid"],
@@ -199,7 +200,7 @@ def test_34_a_table_that_says_what_it_may_not_is_refused(root, other, told):
     [
         ("", "expected the column ecg_id, .* Received: no record"),
         (";".join(COLUMNS) + "\n1;2\n", "expected the column ecg_id, separated by commas"),
-        (",".join(COLUMNS) + "\n1,2,3,4,5,6,7,8\n", "record 1: age"),
+        (",".join(COLUMNS) + "\n1,2,3,4,5,6,7,8\n", "record 1: filename_hr"),
         ("ecg_id,age\n1,2\n", "expected the column patient_id, .* Received: 'ecg_id age'"),
         (",".join(COLUMNS) + "\n1,2\n", "record 1: age: .* Received: 'nothing'"),
         ('ecg_id,"age\n1,2\n', "expected a table of comma-separated values"),
@@ -286,20 +287,19 @@ class TestMapped:
 
 
 def test_whatever_becomes_of_a_table_it_is_refused_or_read(root):
-    rng, outcomes = random.Random(0), {True: 0, False: 0}
+    rng, outcomes, messages = random.Random(0), {True: 0, False: 0}, []
     whole = (root / TABLE).read_bytes()
-    for _ in range(150):
+    for _ in range(60):
         changed = bytearray(whole)
         for _ in range(rng.choice((1, 1, 2, 5))):
             at = rng.randrange(len(changed))
-            piece = bytes(
-                rng.choice(b"0123456789,;\"\n\r\0\xff.{}':") for _ in range(rng.randrange(3))
-            )
+            piece = bytes(rng.choices(b"0123456789,;'\n\r\0\xff.{}:", k=rng.randrange(3)))
             changed[at : at + rng.choice((0, 1, 4))] = piece
         (root / TABLE).write_bytes(changed)
         try:
             outcomes[len(loaded(root).signals) > 0] += 1
         except InputError as error:
             outcomes[False] += 1
-            assert str(error).isprintable()
-    assert min(outcomes.values()) > 15
+            messages.append(str(error))
+    assert min(outcomes.values()) > 5
+    assert all(message.isprintable() for message in messages)

@@ -77,20 +77,24 @@ def write(folder: Path, signal: np.ndarray, formats: list[str], files: list[str]
 BITS = {"80": 8, "212": 12, "16": 16, "24": 24, "32": 32, "508": 8, "516": 16, "524": 24}
 
 
-@given(data=st.data(), in_files=st.integers(1, 3), n_samples=st.integers(2, 61))
-@examples(max_examples=40, suppress_health_check=list(HealthCheck))
-def test_any_format_in_any_files_is_read_as_the_wfdb_package_does(
-    tmp_path, data, in_files, n_samples
+@given(
+    storage=st.lists(st.sampled_from(sorted(BITS)), min_size=2, max_size=2),
+    first=st.integers(4, 8),
+    n_samples=st.integers(2, 61),
+    seed=st.integers(0, 99),
+)
+@examples(max_examples=25, suppress_health_check=list(HealthCheck))
+def test_any_format_in_two_files_is_read_as_the_wfdb_package_does(
+    tmp_path, storage, first, n_samples, seed
 ):
-    chosen = [data.draw(st.sampled_from(sorted(BITS))) for _ in range(in_files)]
-    of_file = sorted(data.draw(st.integers(0, in_files - 1)) for _ in range(12))
-    formats = [chosen[file] for file in of_file]
-    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    files = ["r0.dat"] * first + ["r1.dat"] * (12 - first)
+    formats = [storage[0]] * first + [storage[1]] * (12 - first)
+    rng = np.random.default_rng(seed)
     limits = [2 ** (BITS[name] - 1) - 1 for name in formats]
     signal = np.array([rng.integers(-limit, limit, n_samples) for limit in limits]).T
     signal[0], signal[1] = -1, 1  # never flat
     gains = rng.choice([200.0, 1e3, 1e5], 12).tolist()
-    path = write(tmp_path, signal, formats, [f"r{file}.dat" for file in of_file], gains=gains)
+    path = write(tmp_path, signal, formats, files, gains=gains)
 
     with warnings.catch_warnings(action="error"):
         one = record.read(path)
@@ -128,7 +132,7 @@ def test_a_file_of_the_physionet_challenges_is_read(cohort, tmp_path):
 )
 def test_what_the_wfdb_package_takes_silently_is_refused(cohort, tmp_path, storage, fault, message):
     digital = np.rint(cohort.signals[0, :300] * 100).astype(np.int64)
-    path = write(tmp_path, digital, [storage] * 12, ["r.dat"] * 12)
+    path = write(tmp_path, digital, [storage] * 12, ["r.dat"] * 6 + ["s.dat"] * 6)
     record.read(path)
     fault(tmp_path / "r.dat")
     if message == "expected|read":
@@ -228,10 +232,10 @@ def test_whatever_becomes_of_a_record_it_is_refused_or_read(data_set, cohort, tm
     paths = {
         of_ludb: ["hea", "hea", "dat", "v1", "ii"],
         write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F")): ["hea", "hea", "dat"],
-        write(compressed, digital, ["516"] * 12, ["r.dat"] * 12): ["hea", "dat"],
+        write(compressed, digital, ["516"] * 12, ["r.dat"] * 6 + ["s.dat"] * 6): ["hea", "dat"],
     }
     for path, ends in paths.items():
-        for _ in range(200):
+        for _ in range(80):
             file = Path(f"{path}.{rng.choice(ends)}")
             whole = file.read_bytes()
             file.write_bytes(mutated(whole, rng))
@@ -239,14 +243,16 @@ def test_whatever_becomes_of_a_record_it_is_refused_or_read(data_set, cohort, tm
                 found = record.read(path, fs=rng.choice((None, 100.0, 500.0)))
             except InputError as error:
                 outcomes[False] += 1
-                assert str(error).startswith(str(path.parent))
-                assert str(error).isprintable()
+                message = str(error)
             else:
                 outcomes[True] += 1
+                message = str(path)
                 assert found.leads == LEADS
                 assert found.signals.shape[::2] == (1, 12)
                 assert 0 < found.fs <= 100_000
                 samples = found.delineation.samples
                 assert not len(samples) or 0 <= samples.min() <= samples.max() < 5000
             file.write_bytes(whole)
-    assert min(outcomes.values()) > 50
+            assert message.startswith(str(path.parent))
+            assert message.isprintable()
+    assert min(outcomes.values()) > 10

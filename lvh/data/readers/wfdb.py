@@ -22,7 +22,7 @@ _MAX_ANNOTATION_BYTES = 16 * 1024  # a real lead has about 100 bytes
 _MAX_SIGNAL_BYTES = 4 * 1024 * 1024  # a real record has 120 kB; a sparse file costs no disk
 _MAX_INT = 2**31
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{,254}")
-_FORMAT = re.compile(r"(?P<format>\d{1,3})(?:\+(?P<offset>\d{1,9}))?")
+_FORMAT = re.compile(r"(?P<format>\d{1,3})(?:x1)?(?::0)?(?:\+(?P<offset>\d{1,9}))?")
 _GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<unit>\S+))?")
 _NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 
