@@ -122,7 +122,7 @@ def doubled(n: int) -> LazyArray:
     """Return numbers of shape (n, 3), each twice its position."""
     return LazyArray(
         np.arange(n), (3,), np.dtype(np.int16), lambda at: np.repeat(2 * at[:, None], 3, 1)
-    ).changed(lambda values, at: values.astype(np.float32))
+    ).map(lambda values, at: values.astype(np.float32))
 
 
 def test_a_part_reads_nothing_and_a_part_of_it_is_the_right_one():
@@ -141,7 +141,7 @@ def test_a_part_reads_nothing_and_a_part_of_it_is_the_right_one():
 
 def test_what_is_made_of_a_part_is_told_its_place_in_that_part():
     part = doubled(10)[np.array([7, 2, 5])]
-    with_place = part.changed(lambda values, at: values + 100 * at[:, None])
+    with_place = part.map(lambda values, at: values + 100 * at[:, None])
     assert with_place[np.array([2, 0])].read()[:, 0].tolist() == [210, 14]
 
 

@@ -12,8 +12,9 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -142,7 +143,7 @@ def load(settings: PtbxlSettings) -> Cohort:
     shape = (len(rows), header.n_samples, len(LEADS))
     digital: Inputs
     if 4 * math.prod(shape) > LOADED_BYTES:
-        build = _builder(root, rows, settings.fs)
+        build = partial(_parse_with_progress, root, rows, settings.fs)
         arrays, digital, digest = load_or_build_signals(path, shape, build, _digest)
     else:
         archive = path.with_name(f"{path.name}.npz")
@@ -265,25 +266,15 @@ def _parse_all(root: Path, rows: Sequence[_Row], fs: int) -> Arrays:
     return {**_parse(root, rows, fs, digital.append), "digital": np.stack(digital)}
 
 
-def _builder(root: Path, rows: Sequence[_Row], fs: int) -> Callable[[WriteSignals], Arrays]:
-    """Return a function that reads everything, record by record, and shows its progress."""
+def _parse_with_progress(root: Path, rows: Sequence[_Row], fs: int, write: WriteSignals) -> Arrays:
+    from rich.console import Console
+    from rich.progress import track
 
-    def build(write: WriteSignals) -> Arrays:
-        from rich.console import Console
-        from rich.progress import track
-
-        _log.info("PTB-XL: reading %d records, once, into %s", len(rows), cache_dir())
-        console = Console(stderr=True)
-        progress = track(
-            rows,
-            "reading records",
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        return _parse(root, progress, fs, write)
-
-    return build
+    _log.info("PTB-XL: reading %d records, once, into %s", len(rows), cache_dir())
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    progress = track(rows, "reading records", console=console, transient=True, disable=hidden)
+    return _parse(root, progress, fs, write)
 
 
 def _parse(root: Path, rows: Iterable[_Row], fs: int, write: WriteSignals) -> Arrays:

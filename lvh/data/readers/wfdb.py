@@ -5,7 +5,6 @@ about twenty times as fast as with the `wfdb` package, which reads every other f
 `lvh.data.readers.wfdb_record`). Formats: WFDB Applications Guide, header(5), signal(5), annot(5).
 """
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,24 @@ from lvh.files import read_bytes
 
 _MAX_TEXT_BYTES = 64 * 1024  # a real header has about 700 bytes
 _MAX_ANNOTATION_BYTES = 16 * 1024  # a real lead has about 100 bytes
+_MAX_FS = 100_000  # Hz
 _MAX_SIGNAL_BYTES = 4 * 1024 * 1024  # a real record has 120 kB; a sparse file costs no disk
-_MAX_INT = 2**31
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{,254}")
-_FORMAT = re.compile(r"(?P<format>\d{1,3})(?:x1)?(?::0)?(?:\+(?P<offset>\d{1,9}))?")
-_GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<unit>\S+))?")
-_NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+# of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
+_NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
+_INTEGER = r"-?[0-9]{1,10}"
+_RECORD_LINE = re.compile(
+    rf"(?P<name>[^/ ]+) (?P<signals>[0-9]{{1,2}}) (?P<fs>{_NUMBER})(?:/\S+)?"
+    r" (?P<samples>[0-9]{1,12})(?: .*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_SIGNAL_LINE = re.compile(  # without skew, and one sample a frame
+    r"(?P<file>[A-Z0-9_][A-Z0-9_.-]{,254})"
+    r" (?P<format>[0-9]{1,3})(?:x1)?(?::0)?(?:\+(?P<offset>[0-9]{1,9}))?"
+    rf" (?P<gain>{_NUMBER})(?:\((?P<baseline>{_INTEGER})\))?(?:/(?P<unit>\S+))?"
+    rf" {_INTEGER} (?P<zero>{_INTEGER}) {_INTEGER} (?P<checksum>-?[0-9]{{1,5}}) {_INTEGER}"
+    r" (?P<lead>.+)",
+    re.IGNORECASE | re.ASCII,
+)
 
 INVALID_SAMPLE = -32768
 """Marks a sample that was not recorded, in format 16."""
@@ -105,17 +116,32 @@ def read_header(path: Path, root: Path) -> Header:
     """
     text = read_bytes(path, root, _MAX_TEXT_BYTES).decode("utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    fields = [line.split() for line in lines if not line.startswith("#")]
-    if not fields:
-        raise InputError(f"{path}: expected a record line. Received: an empty header")
-    n_signals, fs, n_samples = _record_line(path, fields[0])
-    if len(fields) - 1 != n_signals:
-        raise InputError(f"{path}: expected {n_signals} signal lines. Received: {len(fields) - 1}")
+    fields = [" ".join(line.split()) for line in lines if not line.startswith("#")]
+    record = _RECORD_LINE.fullmatch(fields[0]) if fields else None
+    if record is None:
+        raise InputError(
+            f"{path}: expected a record line `name signals fs samples` of one segment. "
+            f"Received: {quoted(fields[0]) if fields else 'an empty header'}"
+        )
+    fs, n_samples, n_signals = float(record["fs"]), int(record["samples"]), int(record["signals"])
+    if record["name"] != path.stem:  # a copy under another name would bring a subject twice
+        raise InputError(
+            f"{path}: expected the header of record {path.stem}. Received: {quoted(record['name'])}"
+        )
+    if not 0 < fs <= _MAX_FS:
+        raise InputError(
+            f"{path}: expected 0 < sampling frequency <= {_MAX_FS} Hz. Received: {fs:g}"
+        )
+    if n_samples < 1 or len(fields) - 1 != n_signals or n_signals < 1:
+        raise InputError(
+            f"{path}: expected samples, and {n_signals} signal lines. "
+            f"Received: {n_samples} samples, {len(fields) - 1} lines"
+        )
     header = Header(
         path=path,
         fs=fs,
         n_samples=n_samples,
-        signals=tuple(_signal_line(path, line) for line in fields[1:]),
+        signals=tuple(_signal(path, line) for line in fields[1:]),
         comments=tuple(line[1:].strip() for line in lines if line.startswith("#")),
     )
     if len(set(header.leads)) != len(header.leads):
@@ -256,78 +282,27 @@ def quoted(text: str) -> str:
     return repr(text[:80])
 
 
-def _record_line(path: Path, fields: list[str]) -> tuple[int, float, int]:
-    if len(fields) < 4 or "/" in fields[0]:
+def _signal(path: Path, line: str) -> Signal:
+    match = _SIGNAL_LINE.fullmatch(line)
+    if match is None:
         raise InputError(
-            f"{path}: expected a record line `name signals fs samples` of one segment. "
-            f"Received: {quoted(' '.join(fields))}"
+            f"{path}: expected a signal line `file format gain(baseline)/unit resolution zero "
+            "first checksum block lead`: a file in the same folder, a format without skew or "
+            f"multiples, a gain, integers. Received: {quoted(line)}"
         )
-    if fields[0] != path.stem:  # a copy under another name would bring a subject into two folds
-        raise InputError(
-            f"{path}: expected the header of record {path.stem}. Received: {quoted(fields[0])}"
-        )
-    n_signals = _integer(path, "number of signals", fields[1], low=1, high=64)
-    fs = _number(path, "sampling frequency in Hz", fields[2].split("/")[0])
-    if not 0 < fs <= 100_000:
-        raise InputError(f"{path}: expected 0 < sampling frequency <= 100000 Hz. Received: {fs:g}")
-    return n_signals, fs, _integer(path, "number of samples", fields[3], low=1, high=2**40)
-
-
-def _signal_line(path: Path, fields: list[str]) -> Signal:
-    if len(fields) < 9:
-        raise InputError(
-            f"{path}: expected nine fields in a signal line. Received: {quoted(' '.join(fields))}"
-        )
-    file, storage, gain_field, resolution, adc_zero, first, checksum, block_size = fields[:8]
-    if not _FILE_NAME.fullmatch(file):
-        raise InputError(
-            f"{path}: expected a signal file in the same folder. Received: {quoted(file)}"
-        )
-    stored = _FORMAT.fullmatch(storage)
-    if stored is None:
-        raise InputError(
-            f"{path}: expected a signal format, without skew or multiples. "
-            f"Received: {quoted(storage)}"
-        )
-    scale = _GAIN.fullmatch(gain_field)
-    if scale is None:
-        raise InputError(f"{path}: expected `gain(baseline)/unit`. Received: {quoted(gain_field)}")
-    gain = _number(path, "gain", scale["gain"])
-    if not 0 < gain < math.inf:
-        raise InputError(f"{path}: expected a gain above 0. Received: {quoted(scale['gain'])}")
-    zero = _integer(path, "ADC zero", adc_zero, low=-_MAX_INT, high=_MAX_INT)
-    for field, text in (
-        ("ADC resolution", resolution),
-        ("first value", first),
-        ("block size", block_size),
-    ):  # not used, but a line that is out of step may end in the name of a lead
-        _integer(path, field, text, low=-_MAX_INT, high=_MAX_INT)
+    gain = float(match["gain"])
+    if gain == 0:
+        raise InputError(f"{path}: expected a gain above 0. Received: {quoted(match['gain'])}")
     return Signal(
-        file=file,
-        format=stored["format"],
-        offset=int(stored["offset"] or 0),
-        lead=" ".join(fields[8:]).lower(),
+        file=match["file"],
+        format=match["format"],
+        offset=int(match["offset"] or 0),
+        lead=match["lead"].lower(),
         gain=gain,
-        unit=scale["unit"] or "mV",
-        baseline=zero
-        if scale["baseline"] is None
-        else _integer(path, "baseline", scale["baseline"], low=-_MAX_INT, high=_MAX_INT),
-        checksum=_integer(path, "checksum", checksum, low=-(2**15), high=2**16 - 1),
+        unit=match["unit"] or "mV",
+        baseline=int(match["baseline"] or match["zero"]),
+        checksum=int(match["checksum"]),
     )
-
-
-def _integer(path: Path, field: str, text: str, *, low: int, high: int) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
-        raise InputError(
-            f"{path}: {field}: expected an integer from {low} to {high}. Received: {quoted(text)}"
-        )
-    return int(text)
-
-
-def _number(path: Path, field: str, text: str) -> float:
-    if not _NUMBER.fullmatch(text):  # float takes 5_00 and nan too
-        raise InputError(f"{path}: {field}: expected a plain number. Received: {quoted(text)}")
-    return float(text)
 
 
 def _without_pseudo_annotations(
