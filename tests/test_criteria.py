@@ -170,11 +170,6 @@ class TestRomhiltEstes:
     def test_items_by_hand(self, waves, points):
         assert romhilt_estes_points(measured(**waves)).tolist() == [points]
 
-    def test_without_p_the_atrium_has_no_points_and_the_rest_counts(self):
-        of = measured(p_depth=np.nan, p_time=np.nan, r_ii=2)
-
-        assert romhilt_estes_points(of).tolist() == [[3, 0, 0, 0, 0, 0]]
-
 
 @pytest.mark.parametrize(
     ("i", "avf", "degrees"),
@@ -230,12 +225,6 @@ class TestLudb:
         assert (known & lvh).sum() == positive
         assert (known & ~said & ~lvh).sum() == true_negative
         assert (known & ~lvh).sum() == negative
-
-    def test_items_of_romhilt_and_estes(self, of_ludb, ludb):
-        given = romhilt_estes_points(of_ludb) > 0
-
-        assert given[ludb.label == 1].sum(axis=0).tolist() == [5, 16, 9, 5, 106, 30]
-        assert given[ludb.label == 0].sum(axis=0).tolist() == [7, 5, 4, 12, 88, 28]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Fiducials that are found: against known ones, and where there is nothing to find."""
 
-import logging
 import os
 import re
 import subprocess
@@ -10,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import head
-from scipy.signal import resample_poly
 
 from lvh.data import delineation, synthetic
 from lvh.data import fiducials as found_module
@@ -109,18 +107,6 @@ def test_each_form_takes_them(few, found):
         assert len(features.records) == N_RECORDS
 
 
-@pytest.mark.parametrize("fs", [100, 250, 1000])
-def test_another_sampling_frequency_gives_the_same_times(fs, few, found):
-    signal = resample_poly(few.signals[0], fs, 500, axis=0, padtype="line").astype(np.float32)
-    other = delineate(signal[None], float(fs))
-    well_formed(other, len(signal))
-    for lead in range(len(LEADS)):
-        true = waves(few.delineation, 0, lead, "N") / few.fs
-        off = errors(true, waves(other, 0, lead, "N") / fs, within=0.15)
-        assert np.isfinite(off[:, 1]).all()
-        assert np.nanmedian(np.abs(off)) < 0.025  # s
-
-
 @pytest.mark.parametrize("spoil", [0.0, 3.25, np.nan, np.inf], ids=str)
 def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
     signal = few.signals[0].copy()
@@ -199,14 +185,6 @@ class TestCohort:
         monkeypatch.setattr(found_module, "delineate_record", not_again)
         with pytest.raises(AssertionError, match="found again"):
             with_fiducials(other)
-
-    def test_a_damaged_cache_is_told_and_made_again(self, few, own_cache, caplog):
-        one = with_fiducials(head(few, 1))
-        (file,) = own_cache.iterdir()
-        file.write_bytes(file.read_bytes()[:-200])
-        with caplog.at_level(logging.WARNING):
-            assert with_fiducials(head(few, 1)).fingerprint == one.fingerprint
-        assert "damaged" in caplog.text
 
     def test_several_processes_find_what_one_does(self, own_cache, monkeypatch):
         given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")

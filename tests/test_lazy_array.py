@@ -9,8 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.data import ptbxl
-from lvh.data import synthetic as synthetic_source
-from lvh.data.cohort import fingerprint, join
+from lvh.data.cohort import fingerprint
 from lvh.data.lazy_array import LazyArray, concatenate, prefetch, read
 from lvh.errors import InputError
 from lvh.evaluation.cross_validation import FoldResult, fold_results
@@ -106,16 +105,6 @@ def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
         assert one.metrics == other.metrics
         assert one.history == other.history
         assert one.threshold == other.threshold
-
-
-@pytest.mark.ludb
-def test_records_of_another_source_are_put_behind_unread_ones(both):
-    _, loaded, mapped = both()
-    other = synthetic_source.load(synthetic_source.SyntheticSettings("synthetic", 20, 1.0, 0.02, 0))
-    whole, unread = join(loaded.cohort, other), join(mapped.cohort, other)
-    assert unread.fingerprint == whole.fingerprint
-    chosen = np.array([150, 3, 161, 141, 142])
-    np.testing.assert_array_equal(unread.signals[chosen].read(), whole.signals[chosen])
 
 
 def doubled(n: int) -> LazyArray:

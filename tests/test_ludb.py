@@ -122,12 +122,6 @@ class TestSmallCopy:
                 assert symbols == expected_symbols
                 assert samples.tolist() == expected_samples.tolist()
 
-    def test_it_is_not_taken_for_the_published_data(self, data_set):
-        found = load_ludb(data_set)
-
-        assert found.name == f"LUDB in {data_set}"
-        assert "differs from LUDB 1.0.1" in found.note
-
     def test_the_header_gain_does_not_scale_the_signals(self, data_set):
         expected = load_ludb(data_set)
         header = data_set / HEADER
@@ -170,14 +164,6 @@ class TestSmallCopy:
 
 
 class TestCache:
-    @pytest.mark.parametrize("name", ["data/2.dat", "data/3.hea", "data/1.avl"])
-    def test_a_file_lost_after_it_was_cached_is_missed(self, data_set, name):
-        load_ludb(data_set)
-        (data_set / name).unlink()
-
-        with pytest.raises(InputError, match=re.escape(str(data_set / name))):
-            load_ludb(data_set)
-
     def test_a_changed_data_set_is_read_again(self, data_set, own_cache):
         before = load_ludb(data_set)
         age = f"{before.age[0]:.0f}"

@@ -126,16 +126,6 @@ class TestDrawn:
         steps = np.arange(5000)[:, None] // 500 * np.float32(0.5)
         assert inputs(replace(one, signals=one.signals + steps)) == expected
 
-    def test_a_complex_at_the_very_start_has_what_baseline_there_is(self, cohort):
-        one = drawn(cohort)
-        symbols, samples = one.delineation.lead(0, 0)
-        early = with_waves(
-            replace(one, signals=np.roll(one.signals, -100, axis=1)),
-            {(0, 0): (symbols, np.asarray(samples) - 100)},
-        )
-
-        assert of_lead(early, "i") == of_lead(one, "i")
-
     def test_the_end_of_p_gives_points(self, cohort):
         one = drawn(cohort)
         expected = inputs(one)["romhilt_estes"]
