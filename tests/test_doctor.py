@@ -248,22 +248,6 @@ class TestData:
         assert "LVH_PTBXL_ROOT" in found.do
 
     @pytest.mark.ludb
-    def test_the_store_of_ptbxl_is_hashed(self, ptbxl_root, tmp_path, monkeypatch):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 0)
-        ptbxl.load(PtbxlSettings("ptbxl", str(ptbxl_root), 500, "drop"))
-        _, found = of_ptbxl(str(ptbxl_root))
-        assert (found.state, "those that were read" in found.told) == ("ok", True)
-        (signals,) = (tmp_path / "lvh/cohorts").glob("*/signals.npy")
-        seen = signals.stat()
-        with signals.open("r+b") as file:
-            file.seek(10_000_000)
-            file.write(b"x")
-        os.utime(signals, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # as a failing disk does
-        _, found = of_ptbxl(str(ptbxl_root))
-        assert (found.state, "are damaged" in found.told) == ("warning", True)
-
-    @pytest.mark.ludb
     def test_the_files_of_ptbxl_are_compared_with_its_list(self, ptbxl_root):
         (found,) = of_ptbxl(str(ptbxl_root))
         assert found.state == "ok"
