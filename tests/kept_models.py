@@ -15,10 +15,10 @@ from lvh.models import MODELS
 from lvh.models.training import Lesson
 
 FEW = {
-    "trees": ["model.trees=20"],
+    "extra_trees": ["model.trees=20"],
     "boosting": ["model.trees=20"],
-    "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
-    "average": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
+    "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
+    "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
 }
 
 
@@ -75,7 +75,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "seeds": tuple(range(n_members)),
         "epochs": 2,
         "epochs_origin": "as in the folds",
-        "chosen": (),
+        "nested_selection": (),
         "evidence": Evidence("kfold", 3, 1, {"model": {}}),
         "n_samples": cohort.signals.shape[1],
         "chosen_run": "",

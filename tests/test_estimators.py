@@ -49,9 +49,9 @@ def settings(name: str, *overrides: str):
 
 def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorLearner:
     few = {
-        "trees": [f"model.trees={TREES}"],
-        "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
-        "average": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
+        "extra_trees": [f"model.trees={TREES}"],
+        "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
+        "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
     }
     model = settings(name, *few.get(name, []), *overrides).model
     return EstimatorLearner(partial(MODELS[name].build, model, data.names), 1)
@@ -94,7 +94,7 @@ def by_hand(name: str, random_state: int):
     return ExtraTreesClassifier(TREES, random_state=random_state), False
 
 
-@pytest.mark.parametrize("name", ["logistic", "boosting", "trees"])
+@pytest.mark.parametrize("name", ["logistic", "boosting", "extra_trees"])
 def test_agrees_with_scikit_learn_by_hand(name, voltage):
     result = run(learner(name, voltage), voltage)
     for fold in result.folds:
@@ -163,7 +163,7 @@ def test_repeats_to_the_bit_whatever_it_has_learned_before(name, voltage):
     assert np.ptp(first.y_score) > 0
 
 
-@pytest.mark.parametrize("name", ["svm", "trees"])
+@pytest.mark.parametrize("name", ["svm", "extra_trees"])
 def test_the_seed_decides(name, voltage):
     first, other = (run(learner(name, voltage), voltage, seed=seed) for seed in (0, 1))
     assert (first.y_score != other.y_score).any()
