@@ -26,7 +26,7 @@ from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settin
 from lvh.evaluation.cross_validation import fold_results
 from lvh.models import MODELS
 from lvh.models.backends import Program, cores, new_program, start
-from lvh.models.training import KerasLearner
+from lvh.models.keras_trainer import KerasTrainer
 from lvh.runs.evaluate import prepare
 
 COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}
@@ -92,7 +92,7 @@ def cross_validated(key: Key) -> list[Row]:
     """
     settings = configured(key)
     prepared = prepare(settings)
-    learner = KerasLearner(program(settings, prepared.features.input_shape), settings.train)
+    learner = KerasTrainer(program(settings, prepared.features.input_shape), settings.train)
     results = list(
         fold_results(
             prepared.features,

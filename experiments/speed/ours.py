@@ -26,7 +26,6 @@ from hydra import compose, initialize_config_dir
 from memory import peak_mib
 
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.models.backends.imports import collect_seldom
 from lvh.runs.evaluate import Place, Prepared, Unobserved, evaluate, prepare
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -70,7 +69,6 @@ class Clock(Unobserved):
 
 def main() -> None:
     """Cross-validate as often as asked and print what it took."""
-    collect_seldom()  # as the command does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", metavar="FILE")
     parser.add_argument("--folds", type=int)

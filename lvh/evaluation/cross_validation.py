@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, filled
-from lvh.models.training import History, Learner, Lesson
+from lvh.models.training import FitJob, History, Trainer
 from lvh.validation.metrics import (
     THRESHOLD,
     Interval,
@@ -110,7 +110,7 @@ class CVResult:
 def fold_results(
     features: FeatureSet,
     splits: Sequence[Split],
-    learner: Callable[[], Learner],
+    learner: Callable[[], Trainer],
     seed: int,
     recall: Callable[[Split], FoldResult | None],
     on_epoch: Callable[[Split, int], None],
@@ -140,7 +140,7 @@ def fold_results(
             with 0.
     """
 
-    def trained(group: Sequence[Split], own: Learner) -> list[FoldResult]:
+    def trained(group: Sequence[Split], own: Trainer) -> list[FoldResult]:
         return _trained(features, group, own, seed, on_epoch, protocol, threshold)
 
     if protocol.weights == "carried":
@@ -155,19 +155,19 @@ def fold_results(
             continue
         new = list(takewhile(lambda split: recall(split) is None, waiting[: ahead()]))
         own = learner()
-        group = new[: own.together([len(split.train) for split in new])]
+        group = new[: own.max_parallel([len(split.train) for split in new])]
         yield from trained(group, own)
         del waiting[: len(group)]
 
 
 def _carried(
     splits: Sequence[Split],
-    learner: Callable[[], Learner],
+    learner: Callable[[], Trainer],
     recall: Callable[[Split], FoldResult | None],
-    trained: Callable[[Sequence[Split], Learner], list[FoldResult]],
+    trained: Callable[[Sequence[Split], Trainer], list[FoldResult]],
 ) -> Iterator[FoldResult]:
     """Train one model a repeat, from fold to fold."""
-    own: Learner | None = None
+    own: Trainer | None = None
     taught: tuple[int, int] | None = None
     for split in splits:
         known = recall(split)
@@ -232,7 +232,7 @@ def baseline_summaries(
 def _trained(
     features: FeatureSet,
     splits: Sequence[Split],
-    learner: Learner,
+    learner: Trainer,
     seed: int,
     on_epoch: Callable[[Split, int], None],
     protocol: Protocol,
@@ -269,7 +269,7 @@ def _trained(
 def _inner_threshold(
     features: FeatureSet,
     split: Split,
-    learner: Learner,
+    learner: Trainer,
     seed: int,
     on_epoch: Callable[[Split, int], None],
 ) -> float:
@@ -281,7 +281,7 @@ def _inner_threshold(
     ]
     y_scores: list[npt.NDArray[np.float64]] = []
     while left:
-        n = learner.together([len(lesson.y) for lesson, _ in left])
+        n = learner.max_parallel([len(lesson.y) for lesson, _ in left])
         lessons, scored = zip(*left[:n], strict=True)
         learner.fit(lessons, lambda at, epoch: on_epoch(split, 0))
         y_scores += learner.predict(scored)
@@ -298,7 +298,7 @@ def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
 
 def _lesson(
     features: FeatureSet, split: Split, own: np.random.SeedSequence, protocol: Protocol
-) -> tuple[Lesson, Inputs]:
+) -> tuple[FitJob, Inputs]:
     """Return what a fold teaches, and the inputs of the records that it scores."""
     train, validation, scored = filled(
         features.fill,
@@ -307,15 +307,18 @@ def _lesson(
         features.X[split.scored],
     )
     y, subjects = features.y, features.subjects
-    lesson = Lesson(
-        *(train, y[split.train], subjects[split.train], validation, y[split.validation], own)
+    on_scored = protocol.epoch == "best_on_scored"
+    job = FitJob(
+        X=train,
+        y=y[split.train],
+        subjects=subjects[split.train],
+        X_validation=scored if on_scored else validation,
+        y_validation=y[split.scored if on_scored else split.validation],
+        seed=own,
+        warm_start=protocol.weights == "carried" and split.fold > 0,
+        keep_most_accurate=on_scored,
     )
-    if protocol.epoch == "best_on_scored":
-        lesson = lesson._replace(
-            X_validation=scored, y_validation=y[split.scored], keeps_most_accurate=True
-        )
-    goes_on = protocol.weights == "carried" and split.fold > 0
-    return lesson._replace(goes_on=goes_on), scored
+    return job, scored
 
 
 def _check_finite(split: Split, y_score: npt.NDArray[np.float64]) -> None:

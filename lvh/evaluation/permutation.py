@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from lvh.evaluation.cross_validation import fold_results
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.models.training import Learner
+from lvh.models.training import Trainer
 from lvh.validation.metrics import Metrics, mean_and_std
 from lvh.validation.splits import Protocol, Split, Threshold
 
@@ -59,7 +59,7 @@ class NullStore:
 def null_scores(
     features: FeatureSet,
     splits: Sequence[Split],
-    learner: Callable[[], Learner],
+    learner: Callable[[], Trainer],
     seed: int,
     number: int,
     protocol: Protocol,

@@ -14,7 +14,7 @@ from lvh.explanations.importance import Drop, Resamples
 from lvh.explanations.occlusion import Floats, Score, Signals
 from lvh.explanations.wave_windows import View, times
 from lvh.models.baselines import BASELINES
-from lvh.models.training import Learner
+from lvh.models.training import Trainer
 from lvh.runs.cache_key import fold_key
 from lvh.runs.evaluate import Prepared, learner
 from lvh.tracking.fold_store import FoldStore
@@ -126,7 +126,7 @@ def trained_again(
     on_epoch: Callable[[Split, int], None],
 ) -> Iterator[tuple[FoldResult, Score]]:
     """Train folds as the run did, and yield each with what its own model says of any inputs."""
-    own: Learner = learner(settings, prepared.features, prepared.cohort.fs)
+    own: Trainer = learner(settings, prepared.features, prepared.cohort.fs)
 
     def score(X: Signals) -> Floats:
         return own.predict([X])[0]

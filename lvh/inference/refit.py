@@ -15,7 +15,7 @@ from lvh.evaluation.cross_validation import CVResult, FoldResult, Summary, concl
 from lvh.features import filled
 from lvh.inference import Calibration, Description, Estimate, Evidence
 from lvh.inference.model_description import FORMAT
-from lvh.models.training import Lesson
+from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.evaluate import Prepared, baselines, learner, threads
 from lvh.search.records import store_of, stores
@@ -98,8 +98,12 @@ def refit(
     seeds = tuple(settings.seed + at for at in range(n_members))
     nothing = X[:0]
     lessons = [
-        Lesson(
-            *(X, features.y, features.subjects, nothing, features.y[:0]),
+        FitJob(
+            X=X,
+            y=features.y,
+            subjects=features.subjects,
+            X_validation=nothing,
+            y_validation=features.y[:0],
             seed=np.random.SeedSequence(seed),
         )
         for seed in seeds
@@ -110,10 +114,10 @@ def refit(
     scores: list[Any] = []
     while len(taught) < n_members:
         first = len(taught)
-        n = own.together([len(one.y) for one in lessons[first:]])
+        n = own.max_parallel([len(one.y) for one in lessons[first:]])
         group = lessons[first : first + n]
         histories = own.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
-        taught += [own.taught(at) for at in range(len(group))]
+        taught += own.state()
         chosen += [one.chosen for one in histories]
         scores += own.predict([X] * len(group))
     if all(np.array_equal(one, scores[0]) for one in scores):  # nothing in it is random

@@ -4,10 +4,10 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,19 +17,19 @@ from lvh.config.run_settings import RunSettings
 from lvh.errors import EnvironmentFault, InputError
 from lvh.evaluation.results import Verdict
 from lvh.models import MODELS, Estimator
-from lvh.models.backends import check_installed, cores, new_program, start, threads_of
+from lvh.models.backends import check_installed
+from lvh.models.trainers import make_trainer
+from lvh.models.trainers import threads as threads_of_trainings
 
 if TYPE_CHECKING:
     from lvh.data.cohort import Cohort
     from lvh.evaluation.cross_validation import CVResult, FoldResult, Summary
     from lvh.features import FeatureSet
-    from lvh.models.backends import Program
-    from lvh.models.training import Learner
+    from lvh.models.training import Trainer
     from lvh.reports.progress import Shown
     from lvh.tracking.fold_store import FoldStore
     from lvh.validation.splits import Split, Threshold
 
-_PROGRAMS = 16  # kept, for trials that take turns
 _PREPARED = 4
 _SLOW = (
     "sklearn.linear_model",
@@ -128,24 +128,12 @@ def prepare(settings: RunSettings) -> Prepared:
     return prepared
 
 
-def automatic_threads(settings: RunSettings) -> int:
-    """Return how many threads a process has that nobody gave a number.
-
-    Steps on tabular inputs are too small to share: handing the parts to threads takes longer than
-    they do.
-    """
-    return 1 if MODELS[settings.model.name].inputs == "tabular" else cores()
-
-
 def threads(settings: RunSettings) -> int:
     """Return how many threads the trainings of this process have."""
-    asked, automatic = settings.train.threads, automatic_threads(settings)
-    if settings.is_network:
-        return threads_of(settings.backend, asked, automatic)
-    return asked or automatic
+    return threads_of_trainings(settings.model.name, settings.train, settings.backend)
 
 
-def learner(settings: RunSettings, features: "FeatureSet", fs: float) -> "Learner":
+def learner(settings: RunSettings, features: "FeatureSet", fs: float) -> "Trainer":
     """Return what learns and scores as the settings say; the backend is started at need.
 
     Args:
@@ -153,22 +141,14 @@ def learner(settings: RunSettings, features: "FeatureSet", fs: float) -> "Learne
         features: What it learns from.
         fs: Sampling frequency of the records, Hz.
     """
-    model = MODELS[settings.model.name]
-    if isinstance(model, Estimator):
-        from lvh.models.estimators import EstimatorLearner
-
-        build = partial(model.build, settings.model, features.names)
-        return EstimatorLearner(build, threads(settings))
-    from lvh.models.training import KerasLearner
-
-    train, l2 = settings.train, getattr(settings.model, "l2", None)
-    shared = settings.model if l2 is None else replace(settings.model, l2=0.0)
-    start(settings.backend, train.threads, automatic_threads(settings))
-    program = _program(
-        *(model.build, shared, features.input_shape),
-        *(train.batch_size, train.precision, train.side_by_side),
+    return make_trainer(
+        settings.model,
+        settings.train,
+        backend=settings.backend,
+        input_shape=features.input_shape,
+        names=features.names,
+        fs=fs,
     )
-    return KerasLearner(program, train, l2, fs)
 
 
 def evaluate(
@@ -348,7 +328,7 @@ class _Evaluation:
         found = p_values(result.summary.mean, null)
         return replace(result, null=tuple(null), p_values=found)
 
-    def _learner(self) -> "Learner":
+    def _learner(self) -> "Trainer":
         return learner(self.settings, self.prepared.features, self.prepared.cohort.fs)
 
     def _known(self, store: "FoldStore", order: "Sequence[Split]") -> "dict[str, FoldResult]":
@@ -460,16 +440,3 @@ def baselines(prepared: Prepared, threshold: "Threshold") -> "dict[str, Summary]
     from lvh.models.baselines import BASELINES
 
     return baseline_summaries(prepared.features, prepared.splits, BASELINES, threshold)
-
-
-@lru_cache(maxsize=_PROGRAMS)
-def _program(
-    build: Callable[[Any, tuple[int, ...]], Any],
-    model: Any,
-    input_shape: tuple[int, ...],
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None,
-) -> "Program":
-    """Build and compile a model; every fold, and every configuration of its shape, shares it."""
-    return new_program(lambda: build(model, input_shape), batch_size, precision, side_by_side)

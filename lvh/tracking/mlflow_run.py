@@ -15,16 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lvh.models.backends.imports import hidden
 from lvh.tracking.environment import tell_mlflow
 
 tell_mlflow()
-with hidden({"pandas"}):
-    from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
-    from mlflow.exceptions import MlflowException
-
 from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.evaluation.cross_validation import CVResult, FoldResult

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from lvh.data.processes import follow
 from lvh.errors import TrackingFault, masked
-from lvh.models.backends.imports import collect_seldom
 from lvh.tracking.tracking_settings import OpenedRun, RunToOpen, TrackingSettings
 
 if TYPE_CHECKING:
@@ -87,7 +86,6 @@ def submit(action: Callable[..., _T], *arguments: object) -> "Future[_T]":
 
 
 def _begin(parent: int) -> None:
-    collect_seldom()
     follow(parent)
 
 
