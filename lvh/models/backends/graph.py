@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from lvh.models.backends.stacked import is_dense, stack
 from lvh.models.backends.weights import Weights, assign, built_l2, initial_weights, values_of
-from lvh.validation.metrics import THRESHOLD
+from lvh.validation.metrics import EPSILON, THRESHOLD
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -139,7 +139,7 @@ class _Graphs:
         self._optimizer.build(self._networks.trainable_variables)
         self._train = self._traced(batch_size)
         self.score = tf.function(
-            lambda X: self._forward(X, tf.ones(tf.shape(X)[:2]), training=False),
+            lambda X: self._forward(X, tf.zeros([n_networks, 1, tf.shape(X)[1]]), training=False),
             input_signature=[tf.TensorSpec([n_networks, None, *self._shape], tf.float32)],
             autograph=False,
         )
@@ -172,27 +172,36 @@ class _Graphs:
         shaped = [value.reshape(shape) for value, shape in zip(values, shapes, strict=True)]
         assign(self._networks.variables, shaped)
 
-    def _forward(self, X: Any, weights: Any, *, training: bool) -> Any:
+    def _forward(self, X: Any, shares: Any, *, training: bool) -> Any:
         """Return scores, shape (n_networks, n_rows)."""
         if self._is_stack:
-            return self._networks([X, weights[..., None]], training=training)[..., 0]
+            return self._networks([X, shares], training=training)[..., 0]
         return self._networks(X[0], training=training)[None, :, 0]
 
-    def _step(self, X: Any, labels: Any, weights: Any, l2: Any) -> Any:
-        """Train one step; return sums of losses and right answers, shape (n_networks, 2)."""
-        n_records = tf.reduce_sum(weights, axis=1)
+    def _step(self, X: Any, labels: Any, shares: Any, l2: Any) -> tuple[Any, Any]:
+        """Train one step.
+
+        Args:
+            X: Shape (n_networks, n_rows, ...).
+            labels: Shape (n_networks, n_rows).
+            shares: Of each row in a mean, shape (n_networks, 1, n_rows).
+            l2: Weight penalty.
+
+        Returns:
+            Losses, shape (n_networks,), and scores, shape (n_networks, n_rows).
+        """
         trained = self._networks.trainable_variables
         with tf.GradientTape() as tape:
-            scores = self._forward(X, weights, training=True)
-            of_records = keras.losses.binary_crossentropy(labels[..., None], scores[..., None])
-            losses = tf.reduce_sum(weights * of_records, axis=1) / n_records
+            scores = self._forward(X, shares, training=True)
+            of_right_label = tf.abs(1.0 - labels - scores)
+            log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
+            losses = -tf.matmul(shares, log[..., None])[:, 0, 0]
             for kernel in self._penalized:
-                squares = tf.reshape(tf.square(kernel.value), [self.n_networks, -1])
-                losses += l2 * tf.reduce_sum(squares, axis=1)
+                axes = range(1 if self._is_stack else 0, len(kernel.shape))
+                losses += l2 * tf.reduce_sum(tf.square(kernel.value), axis=list(axes))
             loss = tf.reduce_sum(losses)
         self._optimizer.apply(tape.gradient(loss, trained), trained)
-        right = tf.cast((scores > THRESHOLD) == (labels > THRESHOLD), tf.float32)
-        return tf.stack([losses * n_records, tf.reduce_sum(weights * right, axis=1)], axis=1)
+        return losses, scores
 
     def _traced(self, batch_size: int) -> Any:
         """Trace the training; the numbers of records and of steps are left open."""
@@ -208,21 +217,29 @@ class _Graphs:
             ],
         )
         def train(X: Any, y: Any, steps: Any, l2: Any) -> Any:
-            weights = tf.cast(steps != _NO_RECORD, tf.float32)
-            sizes = tf.reduce_sum(tf.cast(steps[:, 0] != _NO_RECORD, tf.int32), axis=1)
+            is_record = tf.cast(steps != _NO_RECORD, tf.float32)
+            sizes = tf.reduce_sum(is_record, axis=2)
+            shares = (is_record / sizes[..., None])[:, :, None]
             rows = tf.maximum(steps, 0)
             labels = tf.gather(y, rows)
             n_steps = tf.shape(steps)[0]
 
-            def body(at: Any, log: Any) -> Any:
-                own = rows[at], labels[at], weights[at]
+            def body(at: Any, losses: Any, scores: Any) -> Any:
+                own, own_labels, own_shares = rows[at], labels[at], shares[at]
                 if not self._is_stack:  # no layer of it knows of rows without a record
-                    own = tuple(one[:, : sizes[at]] for one in own)
-                sums = self._step(tf.gather(X, own[0]), own[1], own[2], l2)
-                return at + 1, log.write(at, sums)
+                    n = tf.cast(sizes[at, 0], tf.int32)
+                    own, own_labels = own[:, :n], own_labels[:, :n]
+                    own_shares = own_shares[..., :n]
+                loss, score = self._step(tf.gather(X, own), own_labels, own_shares, l2)
+                if not self._is_stack:
+                    score = tf.pad(score, [[0, 0], [0, batch_size - n]])
+                return at + 1, losses.write(at, loss), scores.write(at, score)
 
-            log = tf.TensorArray(tf.float32, n_steps)
-            return tf.while_loop(lambda at, log: at < n_steps, body, [0, log])[1].stack()
+            logs = [tf.TensorArray(tf.float32, n_steps) for _ in ("losses", "scores")]
+            _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
+            right = tf.cast((scores.stack() > THRESHOLD) == (labels > THRESHOLD), tf.float32)
+            sums = [losses.stack() * sizes, tf.reduce_sum(is_record * right, axis=2)]
+            return tf.stack(sums, axis=2)
 
         train.get_concrete_function()
         return train
@@ -231,16 +248,21 @@ class _Graphs:
 class _Adam(keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam by TensorFlow's fused operation: one a variable, where Keras has a dozen."""
 
+    def apply(self, gradients: Any, variables: Any) -> None:
+        """Move all variables."""
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        super().apply(gradients, variables)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable."""
         number = self._get_variable_index(variable)
-        step = tf.cast(self.iterations.value + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[number].value.handle,
             v=self._velocities[number].value.handle,
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
+            beta1_power=self._powers[0],
+            beta2_power=self._powers[1],
             lr=learning_rate,
             beta1=self.beta_1,
             beta2=self.beta_2,

@@ -12,11 +12,34 @@ import keras
 from keras import layers, ops
 
 
+class StackedDense(layers.Layer):  # type: ignore[misc]
+    """A dense layer of each network; `EinsumDense` computes the same and takes longer."""
+
+    def __init__(self, units: int, activation: Any) -> None:
+        """Take what Keras's `Dense` takes, under the same names."""
+        super().__init__()
+        self.units, self.activation = units, activation
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the variables of `keras.layers.Dense`, in its order."""
+        n_networks, _, n_inputs = input_shape
+        self.kernel = self.add_weight(shape=(n_networks, n_inputs, self.units))
+        self.bias = self.add_weight(shape=(n_networks, 1, self.units), initializer="zeros")
+
+    def call(self, inputs: Any) -> Any:
+        """Multiply by the kernels, shape (n_networks, n_rows, n_inputs)."""
+        return self.activation(ops.matmul(inputs, self.kernel) + self.bias)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape, which Keras would trace `call` for."""
+        return (*input_shape[:-1], self.units)
+
+
 class StackedBatchNormalization(layers.Layer):  # type: ignore[misc]
     """Batch normalization (Ioffe and Szegedy, 2015) of each network's own records.
 
-    It takes activations of shape (n_networks, n_rows, n_units), and weights of shape
-    (n_networks, n_rows, 1) that are 1 for a record and 0 for a row to fill up the batch.
+    It takes activations of shape (n_networks, n_rows, n_units), and the share of each row in a
+    mean, shape (n_networks, 1, n_rows): 0 for a row that only fills up the batch.
     """
 
     def __init__(self, momentum: float, epsilon: float) -> None:
@@ -35,17 +58,21 @@ class StackedBatchNormalization(layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Sequence[Any], training: bool = False) -> Any:
         """Normalize by the batch in training, else by the moving averages."""
-        activations, weights = inputs
+        activations, shares = inputs
         mean, variance = self.moving_mean, self.moving_variance
         if training:
-            # products with a row of shares take less time than sums
-            shares = ops.transpose(weights / ops.sum(weights, axis=1, keepdims=True), (0, 2, 1))
             mean = ops.matmul(shares, activations)
             variance = ops.matmul(shares, ops.square(activations - mean))
             for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(self.momentum * moving + (1 - self.momentum) * now)
+                moving.assign_add((now - moving) * (1 - self.momentum))
         slope = ops.rsqrt(variance + self.epsilon) * self.gamma
         return activations * slope + (self.beta - mean * slope)
+
+    def compute_output_shape(
+        self, input_shapes: Sequence[tuple[int | None, ...]]
+    ) -> tuple[int | None, ...]:
+        """Return the shape, which Keras would trace `call` for."""
+        return input_shapes[0]
 
 
 def is_dense(model: keras.Model) -> bool:
@@ -59,22 +86,17 @@ def is_dense(model: keras.Model) -> bool:
 def stack(model: keras.Model, n_networks: int) -> keras.Model:
     """Build a stack of networks like a model that `is_dense`.
 
-    Its inputs are records, shape (n_networks, n_rows, n_inputs), and their weights, shape
-    (n_networks, n_rows, 1). Its variables are those of the model in the same order, with the
+    Its inputs are records, shape (n_networks, n_rows, n_inputs), and their shares in a mean, shape
+    (n_networks, 1, n_rows). Its variables are those of the model in the same order, with the
     networks along their first axis; a vector of the model is a row of the stack.
     """
     inputs = keras.Input(batch_shape=(n_networks, None, model.input_shape[1]))
-    weights = keras.Input(batch_shape=(n_networks, None, 1))
+    shares = keras.Input(batch_shape=(n_networks, 1, None))
     outputs = inputs
     for layer in model.layers:
         if isinstance(layer, layers.Dense):
-            outputs = layers.EinsumDense(
-                "nbi,nio->nbo",
-                output_shape=(None, layer.units),
-                bias_axes="no",
-                activation=layer.activation,
-            )(outputs)
+            outputs = StackedDense(layer.units, layer.activation)(outputs)
         else:
             normalization = StackedBatchNormalization(layer.momentum, layer.epsilon)
-            outputs = normalization([outputs, weights])
-    return keras.Model([inputs, weights], outputs)
+            outputs = normalization([outputs, shares])
+    return keras.Model([inputs, shares], outputs)
