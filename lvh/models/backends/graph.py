@@ -235,7 +235,8 @@ class _Graphs:
                     score = tf.pad(score, [[0, 0], [0, batch_size - n]])
                 return at + 1, losses.write(at, loss), scores.write(at, score)
 
-            logs = [tf.TensorArray(tf.float32, n_steps) for _ in ("losses", "scores")]
+            shapes = [self.n_networks], [self.n_networks, batch_size]
+            logs = [tf.TensorArray(tf.float32, n_steps, element_shape=one) for one in shapes]
             _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
             right = tf.cast((scores.stack() > THRESHOLD) == (labels > THRESHOLD), tf.float32)
             sums = [losses.stack() * sizes, tf.reduce_sum(is_record * right, axis=2)]
