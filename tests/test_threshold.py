@@ -17,8 +17,8 @@ from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclu
 from lvh.evaluation.permutation import null_scores
 from lvh.features import FeatureSet
 from lvh.models.baselines import BASELINES
-from lvh.models.estimators import EstimatorLearner
-from lvh.models.logistic import LogisticSettings, build
+from lvh.models.classifiers import LogisticSettings, build_logistic
+from lvh.models.estimators import EstimatorTrainer
 from lvh.models.training import History
 from lvh.validation.metrics import bootstrap_intervals, score
 from lvh.validation.splits import CvSettings, splits
@@ -54,8 +54,9 @@ class Memory:
         ]
 
 
-def logistic() -> EstimatorLearner:
-    return EstimatorLearner(lambda *given: build(LogisticSettings("logistic", 1.0), (), *given), 1)
+def logistic() -> EstimatorTrainer:
+    settings = LogisticSettings(C=1.0)
+    return EstimatorTrainer(lambda *given: build_logistic(settings, (), *given), 1)
 
 
 def features(n: int = 120, a_subject: int = 1, effect: float = 1.0) -> FeatureSet:

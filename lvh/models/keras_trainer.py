@@ -172,7 +172,8 @@ class KerasTrainer:
         for epoch in range(epochs.shape[1]):
             for at, log in enumerate(logs):
                 if not log.has_stopped:
-                    if log.add(*epochs[at, epoch].tolist(), validations[at]):
+                    loss, accuracy = epochs[at, epoch].tolist()
+                    if log.add(loss, accuracy, validations[at]):
                         log.weights = self._program.values(at)
                     on_epoch(at, log.n_epochs)
 
@@ -225,8 +226,10 @@ class _Log:
         restores = self._settings.restore_best or self._keep_most_accurate
         kept = self._best if self.weights is not None and restores else self.n_epochs
         loss, accuracy = zip(*self._epochs, strict=True)
-        validations = zip(*self._validations, strict=True) if self._validations else ((), ())
-        return History(loss, accuracy, *validations, kept_epoch=kept)
+        validation_loss, validation_accuracy = (
+            zip(*self._validations, strict=True) if self._validations else ((), ())
+        )
+        return History(loss, accuracy, validation_loss, validation_accuracy, kept)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
