@@ -14,6 +14,7 @@ import pytest
 from conftest import Done, command, head
 from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
+from lvh.runs.evaluate import Place, evaluate, prepare
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
@@ -24,7 +25,6 @@ from lvh.explanations.one_record import record_importance
 from lvh.explanations.wave_windows import waves_of
 from lvh.features import FORMS
 from lvh.inference import KeptModel, load
-from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.runs.lookup import settings_of
 from lvh.tracking import TrackingSettings
 
@@ -52,7 +52,7 @@ def trained(configured):
 
     def train(*overrides: str) -> Path:
         run = configured(*overrides)
-        of = settings_of(str(run), TrackingSettings("off", None, "lvh", None))
+        of = settings_of(str(run), TrackingSettings("off", None, "lvh"))
         evaluate(of, prepare(of), Place(run, Path(run, "config.yaml").read_text(), "line"))
         return run
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import command
 from hydra import compose, initialize_config_dir
+from lvh.runs.evaluate import learner, prepare
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.data import synthetic
@@ -14,7 +15,6 @@ from lvh.data.cohort import EXTERNAL, joined
 from lvh.errors import InputError
 from lvh.evaluation.cross_validation import baseline_summaries, fold_results
 from lvh.models.baselines import BASELINES
-from lvh.runs.evaluate import learner, prepare
 from lvh.validation.splits import CvSettings, external_split
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import Done, command
 from hydra import compose, initialize_config_dir
+from lvh.runs.evaluate import Place, evaluate, prepare
 from servers import Server, get, until
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
@@ -24,7 +25,6 @@ from lvh.errors import InputError
 from lvh.inference import keep, load
 from lvh.inference.model_card import card
 from lvh.inference.refit import cross_validated, refit
-from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.validation.calibration import line
 from lvh.validation.metrics import chosen_threshold
 

@@ -23,7 +23,7 @@ from lvh.models.backends.imports import collect_seldom
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
-    from lvh.reports.progress import Shown
+    from lvh.reports.progress import Verbosity
     from lvh.runs.worker import Work
 
 
@@ -68,16 +68,22 @@ def _run() -> None:
 
 def job(config: DictConfig) -> "Work | None":
     """Run one configuration; or, in a sweep, trials of its study until none is left."""
+    from lvh.config.composition import Composed
     from lvh.config.run_settings import plain, settings_from
-    from lvh.runs.evaluate import Place, evaluate, prepare
+    from lvh.reports.progress import compare_hint, say
+    from lvh.runs.run import load_data, run_configuration
+    from lvh.tracking import Tracker
 
     running = HydraConfig.get()
     if running.mode == RunMode.RUN:
         if running.sweeper.get("params"):
             raise InputError("experiment: this is the recipe of a sweep. Add -m")
-        settings = settings_from(plain(config))
-        place = Place(Path(running.runtime.output_dir), _yaml(config), "full")
-        evaluate(settings, prepare(settings), place)
+        composed = Composed(settings_from(plain(config)), _yaml(config))
+        data = load_data(composed.settings)
+        with Tracker(composed.settings.tracking) as tracker:
+            run_configuration(composed, data, Path(running.runtime.output_dir), tracker=tracker)
+        if tracker.page:
+            say(compare_hint(composed.settings.tracking, tracker.page))
         return None
     return _work(config, running)
 
@@ -101,7 +107,7 @@ def _work(config: DictConfig, running: HydraConf) -> "Work":
             raise explained(error) from None
 
     folder = Path(running.sweep.dir)
-    shown: Shown = "line" if "n_jobs" in running.launcher else "bar"
+    shown: Verbosity = "line" if "n_jobs" in running.launcher else "bar"
     if os.getppid() == (main_process := int(str(search.owner).partition("-")[0])):
         collect_seldom()
         follow(main_process)  # whoever types the command again takes over the trial

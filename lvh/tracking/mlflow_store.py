@@ -1,116 +1,168 @@
-"""One run in MLflow; slow to import for that.
+"""Write records to MLflow: a sweep is a run, its configurations are runs below it, then folds.
 
-A sweep is a run, its configurations are runs below it, their folds below those. Each
-configuration carries all its parameters and mean scores itself, since the UI's filters and
-plots see a run alone. A look at the data is a run beside them, on a level of its own.
+Each configuration carries all its parameters and mean scores itself, since the UI's filters and
+plots see a run alone. Everything is written so that a second time changes nothing.
 """
 
 import json
 import logging
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from lvh.models.backends.imports import hidden
 from lvh.tracking.environment import tell_mlflow
 
 tell_mlflow()
-with hidden({"pandas"}):
-    from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
-    from mlflow.exceptions import MlflowException
-
 from filelock import FileLock
-from sqlalchemy.exc import SQLAlchemyError
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
 
-from lvh.evaluation.cross_validation import CVResult, FoldResult
+from lvh.errors import TrackingFault
 from lvh.evaluation.results import Plain
-from lvh.files import written_whole
-from lvh.tracking import Level, OpenedRun, RunToOpen
+from lvh.tracking.address import (
+    TrackingSettings,
+    artifact_root,
+    check_embedded,
+    embedded,
+    resolved_uri,
+)
+from lvh.tracking.fold_store import FoldStore, StoredFold
+from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
+from lvh.tracking.sqlite import opened, tables
 from lvh.tracking.view import view_page, view_tags
 from lvh.validation.metrics import NAMES
 
-FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
-"""What a store raises when it cannot be reached, read or written."""
-
 _LOCK_SECONDS = 120
-_KEY = "key"
 _PARENT = "mlflow.parentRunId"
-_OPEN = ("RUNNING", "SCHEDULED")
+_NOTE = "mlflow.note.content"
+_RECORD = "record"
+"""Tag with the digest of the record that a run shows, set when all of it has been written."""
+_UNFINISHED = "This sweep is not finished. The same command continues it."
+_ARTIFACTS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Columns of MLflow's tables that hold where artifacts are."""
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
-logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # it raises what it logs: told once
+logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # it raises what it logs
 
 
-class MlflowRun:
-    """A run in an MLflow store."""
+class MlflowStore:
+    """An experiment in a store of MLflow."""
 
-    def __init__(self, opening: RunToOpen) -> None:
-        """Open the store, find or make the experiment, and create the run or take it up again."""
-        self.uri = opening.uri
-        self._name = opening.name
-        self._context = "exploration" if opening.level == "data" else "cross-validation"
-        # a level of its own, so that no filter for configurations or folds finds what leaks
-        self._leakage = opening.tags.get("leakage", "")
-        # several processes that make one schema at once break it
-        with (
-            nullcontext()
-            if opening.database is None
-            else FileLock(f"{opening.database}.lock", timeout=_LOCK_SECONDS)
-        ):
-            if opening.database is not None and not opening.database.exists():
-                _make_store(opening.database)
-            self._client = MlflowClient(tracking_uri=opening.uri)
-            self._experiment_id = self._experiment(opening)
-        known = None if opening.key.anew else self._known(opening)
-        run = known or self._created(opening)
-        self._run_id = run.info.run_id
-        self._has_data = bool(run.inputs and run.inputs.dataset_inputs)
-        # a configuration that ended well is complete: nothing is recorded twice
-        resumes_folds = known is not None and opening.level == "configuration"
-        self._complete = resumes_folds and run.info.status == "FINISHED"
-        self._folds = self._recorded_folds() if resumes_folds and not self._complete else set()
-        if known is not None and not self._complete:
-            self._client.update_run(self._run_id, status="RUNNING")
-            for tag in {"error", "incomplete"} & run.data.tags.keys():
-                self._client.delete_tag(self._run_id, tag)
-        place = view_page(self._experiment_id)
-        self.opened = OpenedRun(self._run_id, place, resumed=known is not None)
-        if not self._complete:
-            missing = {k: v for k, v in opening.params.items() if k not in run.data.params}
-            _log_batch(self._client, self._run_id, [], missing)
+    def __init__(self, settings: TrackingSettings) -> None:
+        """Open the store, and find or make the experiment.
 
-    def log_data(self, name: str, fingerprint: str, note: str, n_used: int) -> None:
-        """Record the data set and its digest as the run's input."""
-        if self._complete or self._has_data:
+        Raises:
+            TrackingFault: The experiment is in MLflow's trash.
+        """
+        open_embedded(settings)
+        self._client = MlflowClient(tracking_uri=resolved_uri(settings))
+        self._experiment_id = self._experiment(settings)
+        self._sweeps: dict[str, str] = {}
+        self.page = view_page(self._experiment_id)
+
+    def sync(self, path: Path) -> None:
+        """Write a record, unless all of it is there.
+
+        Raises:
+            InputError: The record is damaged.
+        """
+        with FileLock(path.with_name(f".{path.stem}.lock"), timeout=_LOCK_SECONDS):
+            if path.parent.name == "sweeps":
+                self._sync_sweep(load_sweep(path))
+            else:
+                self._sync_run(load_run(path))
+
+    def _sync_sweep(self, record: SweepRecord) -> None:
+        run_id = self._sweep_run(record.study)
+        below = {run.data.tags.get("key"): run for run in self._below(run_id)}
+        for file in map(Path, record.runs):
+            run = load_run(file)
+            belongs = run.sweep is not None and run.sweep.study == record.study
+            shown = below.get(file.stem)
+            if belongs and not (shown and _is_whole(shown, run.digest)):
+                self._sync_run(run)
+        self._client.update_run(run_id, name=record.title)
+        self._client.set_tag(run_id, _NOTE, "\n\n".join(record.sentences) or _UNFINISHED)
+        if record.folder and Path(record.folder).is_dir():
+            self._client.log_artifacts(run_id, record.folder)
+        self._client.set_tag(run_id, _RECORD, record.digest)
+        self._client.set_terminated(run_id, "FINISHED" if record.complete else "KILLED")
+
+    def _sync_run(self, record: RunRecord) -> None:
+        leakage = record.tags.get("leakage", "")
+        parent = None if record.sweep is None else self._sweep_run(record.sweep.study)
+        key = record.path.stem
+        run = self._found(key)
+        tags = {**record.tags, **_place(record.level, parent, leakage), "key": key}
+        if run is None:
+            tags.setdefault("mlflow.source.name", "lvh.run")
+            run = self._client.create_run(
+                self._experiment_id,
+                start_time=_now() - round(1000 * (record.seconds + record.setup_seconds)),
+                run_name=record.name,
+                tags=tags,
+            )
+        elif parent is not None and run.data.tags.get(_PARENT) != parent:
+            self._client.set_tag(run.info.run_id, _PARENT, parent)
+        run_id = run.info.run_id
+        store = FoldStore(Path(record.root))
+        folds = [fold for key in record.fold_keys if (fold := store.read(key)) is not None]
+        missing = self._missing(run_id, folds) if folds else []
+        if not missing and _is_whole(run, record.digest):
             return
-        inputs = [as_input(data_set(name, fingerprint, note, n_used), self._context)]
-        try:
-            self._client.log_inputs(self._run_id, datasets=inputs)
-        except MlflowException:  # another process has just made the same data set known
-            self._client.log_inputs(self._run_id, datasets=inputs)
+        for fold in missing:
+            self._create_fold(run_id, record.name, fold, leakage)
+        tags |= {"error": record.error} if record.status == "failed" else {}
+        tags |= {"incomplete": record.error} if record.status == "stopped" else {}
+        tags |= {_NOTE: _description(record, leakage)} if record.mean else {}
+        params = {one: value for one, value in record.params.items() if one not in run.data.params}
+        self._log(run_id, _metrics(_scores(record)), params, tags)
+        for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
+            self._client.delete_tag(run_id, name)
+        if not (run.inputs and run.inputs.dataset_inputs):
+            self._log_data(run_id, record)
+        if record.folder and Path(record.folder).is_dir():
+            self._client.log_artifacts(run_id, record.folder)
+        self._client.set_tag(run_id, _RECORD, record.digest)
+        status = "FAILED" if record.status == "failed" else "FINISHED"
+        self._client.set_terminated(run_id, status)
 
-    def log_fold(self, fold: FoldResult) -> None:
-        """Record one fold as a run below this one."""
-        repeat, number = fold.split.repeat + 1, fold.split.fold + 1
-        if self._complete or (str(repeat), str(number)) in self._folds:
-            return
-        ended = _now()
+    def _missing(self, run_id: str, folds: Iterable[StoredFold]) -> list[StoredFold]:
+        """Return the folds that have no run yet; remove runs that a killed process left open."""
+        shown = set()
+        for run in self._below(run_id):
+            if run.info.status == "FINISHED":
+                shown.add((run.data.params["repeat"], run.data.params["fold"]))
+            else:
+                self._client.set_terminated(run.info.run_id, "KILLED")
+                self._client.delete_run(run.info.run_id)
+        return [fold for fold in folds if (str(fold.repeat + 1), str(fold.fold + 1)) not in shown]
+
+    def _create_fold(self, parent: str, name: str, fold: StoredFold, leakage: str) -> None:
+        repeat, number, ended = fold.repeat + 1, fold.fold + 1, _now()
         run = self._client.create_run(
             self._experiment_id,
             start_time=ended - int(fold.seconds * 1000),
-            run_name=f"{self._name} fold {number}" + (f" of repeat {repeat}" if repeat > 1 else ""),
-            tags=_tags("fold", self._run_id, self._leakage),
+            run_name=f"{name} fold {number}" + (f" of repeat {repeat}" if repeat > 1 else ""),
+            tags=_place("fold", parent, leakage),
         )
         history = fold.history
         metrics = _metrics(
             {
                 **asdict(fold.metrics),
                 "seconds": fold.seconds,
+                "setup_seconds": fold.setup_seconds,
                 "kept_epoch": history.kept_epoch,
                 "threshold": fold.threshold,
             }
@@ -121,123 +173,87 @@ class MlflowRun:
             "validation_loss": history.validation_loss,
             "validation_accuracy": history.validation_accuracy,
         }
-        for name, values in curves.items():
+        for curve, values in curves.items():
             for epoch, value in enumerate(values, start=1):
-                metrics += _metrics({name: value}, step=epoch)
-        run_id = run.info.run_id
+                metrics += _metrics({curve: value}, step=epoch)
         chosen = {"chosen": history.chosen} if history.chosen else {}
-        _log_batch(self._client, run_id, metrics, {"repeat": repeat, "fold": number, **chosen})
-        self._client.set_terminated(run_id, end_time=ended)
+        params: dict[str, Plain] = {"repeat": repeat, "fold": number, **chosen}
+        self._log(run.info.run_id, metrics, params, {})
+        self._client.set_terminated(run.info.run_id, end_time=ended)
 
-    def log_result(self, result: CVResult) -> None:
-        """Record each score's mean, deviation and interval, and the baselines' means.
+    def _log_data(self, run_id: str, record: RunRecord) -> None:
+        context = "exploration" if record.level == "data" else "cross-validation"
+        data = record.data
+        inputs = [as_input(data_set(data.name, data.fingerprint, data.note, data.n), context)]
+        try:
+            self._client.log_inputs(run_id, datasets=inputs)
+        except MlflowException:  # another process has just recorded the same data set
+            self._client.log_inputs(run_id, datasets=inputs)
 
-        Means have the plain names, and no other name sorts between the first of them: the UI
-        shows the first few only.
+    def _sweep_run(self, study: str) -> str:
+        """Return the run of a sweep; it is made at need, and counts as ended before its time.
+
+        So it is never left open, whatever becomes of the process. Of several that were made at
+        once, by several processes, the first one stays.
         """
-        if self._complete:
-            return
-        values: dict[str, float] = {}
-        for name in NAMES:
-            interval = result.summary.pooled[name]
-            values[name] = getattr(result.summary.mean, name)
-            values[f"std_{name}"] = getattr(result.summary.std, name)
-            values[f"pooled_{name}"] = interval.estimate
-            values[f"pooled_{name}_low"] = interval.low
-            values[f"pooled_{name}_high"] = interval.high
-            for baseline, summary in result.baselines.items():
-                prefix = baseline.replace(" + ", "_").replace(" ", "_")
-                values[f"baseline_{prefix}_{name}"] = getattr(summary.mean, name)
-        values |= {f"p_{name}": p for name, p in result.p_values.items()}
-        values["seconds"] = sum(fold.seconds for fold in result.folds)
-        values["folds_done"] = len(result.folds)
-        _log_batch(self._client, self._run_id, _metrics(values), {})
-        told = f"NOT HONEST: {self._leakage}. " if self._leakage else ""
-        told += _description(result)
-        self._client.set_tag(self._run_id, "mlflow.note.content", told)
+        if study not in self._sweeps:
+            run = self._found(study)
+            if run is None:
+                tags = {**_place("sweep", None, ""), "key": study, _NOTE: _UNFINISHED}
+                tags["mlflow.source.name"] = "lvh.run"
+                made = self._client.create_run(self._experiment_id, run_name=study, tags=tags)
+                self._client.set_terminated(made.info.run_id, "KILLED")
+                run = self._found(study) or made
+                if run.info.run_id != made.info.run_id:
+                    self._client.delete_run(made.info.run_id)
+            self._sweeps[study] = run.info.run_id
+        return self._sweeps[study]
 
-    def log_folder(self, folder: Path) -> None:
-        """Record every file of a folder as an artifact."""
-        if not self._complete:
-            self._client.log_artifacts(self._run_id, str(folder))
-
-    def set_tag(self, name: str, value: str) -> None:
-        """Mark the run."""
-        if not self._complete:
-            self._client.set_tag(self._run_id, name, value[:5000])
-
-    def close_below(self) -> None:
-        """End the open runs below this one as KILLED."""
-        for run in self._below(self._run_id):
-            if run.info.status in _OPEN:
-                self.close(run.info.run_id, "")
-
-    def close(self, run_id: str, error: str) -> None:
-        """End another run, unless it has ended: as FAILED if there is an error, else KILLED."""
-        for run in [*self._below(run_id), self._client.get_run(run_id)]:
-            if run.info.status in _OPEN:
-                self._client.set_terminated(run.info.run_id, "FAILED" if error else "KILLED")
-        if error:
-            self._client.set_tag(run_id, "error", error[:5000])
-
-    def end(self, status: str, error: str) -> None:
-        """End the run, or leave it open; an error becomes a tag."""
-        if self._complete:
-            return
-        if error:
-            self._client.set_tag(self._run_id, "error", error[:5000])
-        if status in _OPEN:
-            self._client.update_run(self._run_id, status=status)
-        else:
-            self._client.set_terminated(self._run_id, status)
-
-    def _known(self, opening: RunToOpen) -> Run | None:
-        """Find the latest run with the same key below the same parent."""
-        found = self._search(f"tags.{_KEY} = '{opening.key.text}'")
-        parent = opening.settings.parent
-        return next((run for run in found if run.data.tags.get(_PARENT) == parent), None)
-
-    def _created(self, opening: RunToOpen) -> Run:
-        place = _tags(opening.level, opening.settings.parent, self._leakage)
-        tags = {**place, _KEY: opening.key.text}
-        source = {"mlflow.source.name": "lvh.run"}
-        return self._client.create_run(
-            self._experiment_id,
-            run_name=opening.name,
-            tags={**tags, **source, **opening.tags},
-        )
-
-    def _recorded_folds(self) -> set[tuple[str, str]]:
-        """Return repeat and number of the folds that are recorded; take away torn ones."""
-        folds = set()
-        for run in self._below(self._run_id):
-            if run.info.status == "FINISHED":
-                folds.add((run.data.params["repeat"], run.data.params["fold"]))
-            else:
-                self._client.set_terminated(run.info.run_id, "KILLED")
-                self._client.delete_run(run.info.run_id)
-        return folds
+    def _found(self, key: str) -> Run | None:
+        """Return the first run with a key; one that was deleted by hand is restored."""
+        runs = self._search(f"tags.key = '{key}'", ViewType.ALL)
+        runs.sort(key=lambda run: (run.info.lifecycle_stage, run.info.start_time, run.info.run_id))
+        if not runs:
+            return None
+        if runs[0].info.lifecycle_stage != "active":
+            self._client.restore_run(runs[0].info.run_id)
+        return runs[0]
 
     def _below(self, run_id: str) -> list[Run]:
-        return self._search(f"tags.{_PARENT} = '{run_id}'")
+        return self._search(f"tags.`{_PARENT}` = '{run_id}'", ViewType.ACTIVE_ONLY)
 
-    def _search(self, wanted: str) -> list[Run]:
-        """Return the runs of the experiment that are wanted, the latest first."""
+    def _search(self, wanted: str, view: int) -> list[Run]:
         runs: list[Run] = []
         token = None
         while True:
-            page = self._client.search_runs([self._experiment_id], wanted, page_token=token)
+            page = self._client.search_runs([self._experiment_id], wanted, view, page_token=token)
             runs += page
             token = page.token
             if not token:
                 return runs
 
-    def _experiment(self, opening: RunToOpen) -> str:
+    def _log(
+        self,
+        run_id: str,
+        metrics: list[Metric],
+        params: Mapping[str, Plain],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
+        entries = [Param(name, _text(value)) for name, value in params.items()]
+        marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
+        while entries or metrics or marks:
+            self._client.log_batch(
+                run_id, metrics=metrics[:800], params=entries[:100], tags=marks[:100]
+            )
+            entries, metrics, marks = entries[100:], metrics[800:], marks[100:]
+
+    def _experiment(self, settings: TrackingSettings) -> str:
         """Find or make the experiment, and give it its view."""
-        name, database = opening.settings.experiment, opening.database
+        name, database = settings.experiment, embedded(settings)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else (database.parent / "mlartifacts").as_uri()
+            location = None if database is None else artifact_root(database)
             try:
                 return str(self._client.create_experiment(name, location, view_tags({})))
             except MlflowException:  # another process was faster
@@ -245,10 +261,61 @@ class MlflowRun:
                 if experiment is None:
                     raise
         experiment_id = str(experiment.experiment_id)
+        if experiment.lifecycle_stage != "active":
+            raise TrackingFault(
+                f"tracking.experiment: {name} is in MLflow's trash. Restore it with "
+                f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
+                "tracking.experiment"
+            )
         with suppress(MlflowException):  # another process sets the same
             for tag, value in view_tags(experiment.tags).items():
                 self._client.set_experiment_tag(experiment_id, tag, value)
         return experiment_id
+
+
+def open_embedded(settings: TrackingSettings) -> None:
+    """Make an embedded store at need, and let its artifacts follow it where it was moved.
+
+    Raises:
+        TrackingFault: It cannot be read or written.
+    """
+    database = embedded(settings)
+    if database is None:
+        return
+    check_embedded(database)
+    # several processes that make one schema at once break it
+    with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
+        unfinished = database.with_name(f".{database.name}.new")
+        for left in database.parent.glob(f"{unfinished.name}*"):  # by a process that was killed
+            left.unlink()
+        if not database.exists():
+            MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+            unfinished.replace(database)
+        _move_artifacts(database)
+
+
+def _move_artifacts(database: Path) -> None:
+    """Correct where artifacts are said to be, in a database that was moved or copied."""
+    here = artifact_root(database)
+    with opened(database, to_read=False) as connection, connection:
+        known = tables(connection)
+        if "experiments" not in known:
+            return
+        found = connection.execute(
+            "select distinct artifact_location from experiments "
+            "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
+            (here,),
+        )
+        came_along = (database.parent / "mlartifacts").is_dir()
+        for (before,) in found.fetchall():
+            # without the folder of artifacts, those of earlier runs are still where they were
+            for table, column in _ARTIFACTS if came_along else _ARTIFACTS[:1]:
+                if table in known:
+                    connection.execute(
+                        f"update {table} set {column} = ? || substr({column}, ?) "
+                        f"where {column} = ? or substr({column}, 1, ?) = ?",
+                        (here, len(before) + 1, before, len(before) + 1, f"{before}/"),
+                    )
 
 
 def data_set(name: str, fingerprint: str, note: str, n_used: int) -> Dataset:
@@ -258,35 +325,59 @@ def data_set(name: str, fingerprint: str, note: str, n_used: int) -> Dataset:
     return Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
 
 
-def as_input(of: Dataset, context: str) -> DatasetInput:
+def as_input(data: Dataset, context: str) -> DatasetInput:
     """Make a data set a run's input."""
-    return DatasetInput(of, [InputTag("mlflow.data.context", context)])
+    return DatasetInput(data, [InputTag("mlflow.data.context", context)])
 
 
-def _make_store(database: Path) -> None:
-    """Make the tables, which takes seconds, so that whoever is shot meanwhile leaves no half."""
-    with written_whole(database) as temporary:
-        MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+def _is_whole(run: Run, digest: str) -> bool:
+    """Say whether a run shows a record, all of it."""
+    ended = run.info.status in ("FINISHED", "FAILED")
+    return ended and run.data.tags.get(_RECORD) == digest
 
 
-def _description(result: CVResult) -> str:
-    ap, std = result.summary.mean.ap, result.summary.std.ap
-    baselines = ", ".join(f"{name} {one.mean.ap:.3f}" for name, one in result.baselines.items())
-    interval = result.summary.pooled["ap"]
-    return (
-        f"Mean ap over {len(result.folds)} folds {ap:.3f}, std {std:.3f}; baselines: {baselines}. "
-        f"Pooled ap {interval.estimate:.3f}, 95 % interval {interval.low:.3f} to "
-        f"{interval.high:.3f}."
-    )
-
-
-def _tags(level: Level, parent: str | None, leakage: str) -> dict[str, str]:
-    tags: dict[str, str] = {"level": f"leaking {level}" if leakage else level}
+def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
+    """Return the tags that give a run its place; leaking runs have levels of their own."""
+    tags = {"level": f"leaking {level}" if leakage else level}
     if leakage:
         tags["leakage"] = leakage
     if parent is not None:
         tags[_PARENT] = parent
     return tags
+
+
+def _scores(record: RunRecord) -> dict[str, float]:
+    """Return the metrics of a configuration.
+
+    Means have the plain names, and no other name sorts between the first of them: the UI shows
+    the first few only.
+    """
+    if record.level == "data":
+        return {}
+    values: dict[str, float] = {}
+    for name in NAMES if record.mean else ():
+        values[name] = record.mean[name]
+        values[f"std_{name}"] = record.std[name]
+        ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
+        values |= zip(ends, record.pooled[name], strict=True)
+        for baseline, means in record.baselines.items():
+            prefix = baseline.replace(" + ", "_").replace(" ", "_")
+            values[f"baseline_{prefix}_{name}"] = means[name]
+    values |= {f"p_{name}": p for name, p in record.p_values.items()}
+    values |= {"seconds": record.seconds, "setup_seconds": record.setup_seconds}
+    values["folds_done"] = len(record.fold_keys)
+    return values
+
+
+def _description(record: RunRecord, leakage: str) -> str:
+    baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in record.baselines.items())
+    estimate, low, high = record.pooled["ap"]
+    warning = f"NOT HONEST: {leakage}. " if leakage else ""
+    return (
+        f"{warning}Mean ap over {len(record.fold_keys)} folds {record.mean['ap']:.3f}, "
+        f"std {record.std['ap']:.3f}; baselines: {baselines}. Pooled ap {estimate:.3f}, "
+        f"95 % interval {low:.3f} to {high:.3f}."
+    )
 
 
 def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
@@ -296,15 +387,6 @@ def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
         for name, value in values.items()
         if np.isfinite(value)  # some stores refuse NaN; an absent score says the same
     ]
-
-
-def _log_batch(
-    client: MlflowClient, run_id: str, metrics: list[Metric], params: Mapping[str, Plain]
-) -> None:
-    entries = [Param(key, _text(value)) for key, value in params.items()]
-    while entries or metrics:  # a call takes 100 parameters, and 1000 of anything
-        client.log_batch(run_id, metrics=metrics[:900], params=entries[:100])
-        entries, metrics = entries[100:], metrics[900:]
 
 
 def _now() -> int:
