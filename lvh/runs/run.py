@@ -3,7 +3,7 @@
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
@@ -28,7 +28,7 @@ from lvh.models.baselines import BASELINES
 from lvh.models.training import Learner
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
-from lvh.runs.cache_key import deciding, fold_key, run_key
+from lvh.runs.cache_key import deciding, fold_keys, run_key_of
 from lvh.runs.trainers import new_trainer, threads
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
@@ -45,6 +45,8 @@ _SLOW = (
 )
 """Modules that take seconds to import, and that every result needs."""
 _LOADED = 4  # combinations of data, features and splits that stay in memory
+Keys = Mapping[tuple[int, int], str]
+"""Keys of folds, by repeat and fold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,8 +111,9 @@ def run_configuration(
     settings, ordered = composed.settings, data.splits if order is None else order
     store = FoldStore(Path(settings.store))
     store.check()
-    record, previous = _begin_record(settings, data, folder, sweep)
-    writer = _FoldWriter(store, settings, data)
+    keys = fold_keys(settings, data.cohort.fingerprint, data.splits)
+    record, previous = _begin_record(settings, data, folder, keys=keys, sweep=sweep)
+    writer = _FoldWriter(store, keys, data.features, settings)
     with _locked(settings, record.key) if sweep is None else nullcontext():
         known = writer.known(ordered) if settings.resume else {}
         versions = run_dir.versions(settings.backend, threads(settings))
@@ -136,7 +139,7 @@ def run_configuration(
                     check_after=check_after,
                     baselines=partial(baselines_of, data, settings.cv.threshold),
                 )
-                result = _test(result, settings, data, trainer, progress)
+                result = _test(result, settings, data, keys, trainer, progress)
         except StopCrossValidation as stop:
             progress.stopped(stop.reason)
             return _end_record(record, writer, tracker, status="stopped", error=stop.reason)
@@ -159,15 +162,12 @@ def run_configuration(
 class _FoldWriter(Callback):
     """Writes each fold into the fold store, and knows which are there."""
 
-    def __init__(self, store: FoldStore, settings: RunSettings, data: ExperimentData) -> None:
-        """Compute the keys of all folds."""
-        self._store, self._features, self._protocol = store, data.features, settings.cv.protocol
-        self._settings = deciding(settings)
-        fingerprint = data.cohort.fingerprint
-        self._keys = {
-            split.number: fold_key(settings, fingerprint, split, data.splits)
-            for split in data.splits
-        }
+    def __init__(
+        self, store: FoldStore, keys: Keys, features: FeatureSet, settings: RunSettings
+    ) -> None:
+        """Take what the folds are made from."""
+        self._store, self._keys, self._features = store, keys, features
+        self._protocol, self._settings = settings.cv.protocol, deciding(settings)
         self.fold_keys: list[str] = []
         """Of the folds that are done, in the order in which they were run."""
         self.seconds = self.setup_seconds = 0.0
@@ -197,7 +197,12 @@ class _FoldWriter(Callback):
 
 
 def _begin_record(
-    settings: RunSettings, data: ExperimentData, folder: Path, sweep: SweepLink | None
+    settings: RunSettings,
+    data: ExperimentData,
+    folder: Path,
+    *,
+    keys: Keys,
+    sweep: SweepLink | None,
 ) -> tuple[RunRecord, RunRecord | None]:
     """Return what is known of a run before its training, and the record of an earlier one."""
     cohort, protocol = data.cohort, settings.cv.protocol
@@ -205,7 +210,7 @@ def _begin_record(
     if protocol.leaks:
         tags["leakage"] = protocol.leakage
     record = RunRecord(
-        key=run_key(settings, cohort.fingerprint, data.splits),
+        key=run_key_of(keys.values(), settings.cv.permutations),
         name=settings.name,
         params=settings.params(),
         data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, len(data.features.records)),
@@ -260,6 +265,7 @@ def _test(
     result: CVResult,
     settings: RunSettings,
     data: ExperimentData,
+    keys: Keys,
     trainer: Callable[[], Learner],
     progress: ProgressReporter,
 ) -> CVResult:
@@ -267,8 +273,7 @@ def _test(
     wanted = settings.cv.permutations
     if not wanted:
         return result
-    untested = replace(settings, cv=replace(settings.cv, permutations=0))  # more shuffles extend
-    key = run_key(untested, data.cohort.fingerprint, data.splits)
+    key = run_key_of(keys.values(), permutations=0)  # more shuffles extend fewer
     store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
     null = store.load()[:wanted] if settings.resume else []
     splits = [fold.split for fold in result.folds]
