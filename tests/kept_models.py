@@ -31,7 +31,7 @@ def settings(model: str, features: str, *overrides: str) -> RunSettings:
 
 def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Learn from all records; return the features, the learner's scores and what to keep."""
-    from lvh.runs.evaluate import learner
+    from lvh.runs.trainers import new_trainer as learner
 
     features = FORMS[of.features.name].extract(cohort, of.features)
     (X,) = filled(features.fill, features.X)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from conftest import BACKEND, command
 from hydra import compose, initialize_config_dir
-from lvh.runs.evaluate import automatic_threads
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.errors import EnvironmentFault, InputError
 from lvh.models import backends
 from lvh.models.backends import BACKENDS, check_installed, cores, new_program, start, threads_of
 from lvh.models.backends.draws import glorot_uniform
+from lvh.runs.trainers import automatic_threads
 
 TESTS = Path(__file__).parent
 OTHERS = sorted(set(BACKENDS) - {"tensorflow"})

@@ -24,7 +24,8 @@ from sklearn.svm import SVC
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.errors import InputError, LvhError
-from lvh.evaluation.cross_validation import CVResult, conclude, fold_results
+from lvh.evaluation.cross_validation import cross_validate
+from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA
 from lvh.models import MODELS, Estimator
@@ -59,8 +60,7 @@ def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorLearner:
 
 def run(own, data: FeatureSet, folds: CvSettings = FOLDS, seed: int = 0) -> CVResult:
     found = splits(data.y, data.subjects, folds)
-    results = fold_results(data, found, lambda: own, seed, lambda split: None, lambda *_: None)
-    return conclude(data, list(results), {})
+    return cross_validate(data, found, lambda: own, seed=seed, baselines=dict)
 
 
 def with_scored(data: FeatureSet, scored, value: float) -> FeatureSet:

@@ -14,10 +14,10 @@ import pytest
 from conftest import Done, command, head
 from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
-from lvh.runs.evaluate import Place, evaluate, prepare
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
+from lvh.config.composition import Composed
 from lvh.config.run_settings import conf_dir, plain, quoted
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
@@ -26,7 +26,8 @@ from lvh.explanations.wave_windows import waves_of
 from lvh.features import FORMS
 from lvh.inference import KeptModel, load
 from lvh.runs.lookup import settings_of
-from lvh.tracking import TrackingSettings
+from lvh.runs.run import load_data, run_configuration
+from lvh.tracking import Tracker, TrackingSettings
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 
@@ -53,7 +54,9 @@ def trained(configured):
     def train(*overrides: str) -> Path:
         run = configured(*overrides)
         of = settings_of(str(run), TrackingSettings("off", None, "lvh"))
-        evaluate(of, prepare(of), Place(run, Path(run, "config.yaml").read_text(), "line"))
+        composed = Composed(of, Path(run, "config.yaml").read_text())
+        tracker = Tracker(TrackingSettings("off"))
+        run_configuration(composed, load_data(of), run, tracker=tracker, verbosity="line")
         return run
 
     return train

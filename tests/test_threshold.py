@@ -13,10 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclude, fold_results
+from lvh.evaluation.cross_validation import cross_validate
+from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.permutation import null_scores
 from lvh.features import FeatureSet
-from lvh.models.baselines import BASELINES
 from lvh.models.estimators import EstimatorLearner
 from lvh.models.logistic import LogisticSettings, build
 from lvh.models.training import History
@@ -76,12 +77,7 @@ def cv(**changes) -> CvSettings:
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
-    results = fold_results(
-        *(data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None),
-        threshold=settings.threshold,
-    )
-    baselines = baseline_summaries(data, folds, BASELINES, settings.threshold)
-    return conclude(data, list(results), baselines)
+    return cross_validate(data, folds, lambda: learner, seed=seed, threshold=settings.threshold)
 
 
 @pytest.mark.parametrize("a_subject", [1, 3])
@@ -148,11 +144,8 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     folds = [fold.split for fold in first.folds]  # they are drawn by label
 
     def thresholds(of: FeatureSet) -> list[float]:
-        results = fold_results(
-            *(of, folds, learner, 0, lambda split: None, lambda split, epoch: None),
-            threshold="specificity_90",
-        )
-        return [result.threshold for result in results]
+        found = train_folds(of, folds, learner(), seed=0, threshold="specificity_90")
+        return [fold.threshold for fold in found]
 
     poisoned = thresholds(replace(data, X=X, y=y))
     clean = [fold.threshold for fold in first.folds]
@@ -200,9 +193,8 @@ def test_baselines_have_theirs_chosen_too():
 def test_shuffled_labels_have_theirs_chosen_too():
     data = features(effect=2.0)
     folds = splits(data.y, data.subjects, cv())
-    given = (data, folds, logistic, 0, 0)
     found = [
-        null_scores(*given, cv().protocol, lambda split, epoch: None, threshold)
+        null_scores(data, folds, logistic(), seed=0, number=0, threshold=threshold)
         for threshold in ("fixed", "specificity_90")
     ]
     assert found[0]["ap"] == found[1]["ap"]

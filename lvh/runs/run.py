@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass, replace
-from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -119,8 +119,9 @@ def run_configuration(
         versions = run_dir.versions(settings.backend, threads(settings))
         run_dir.write_before(folder, composed.yaml, versions, data.features, ordered)
         # folds that are all known were trained by the code of the record before
-        commit = previous.tags if previous and len(known) == len(ordered) else versions
-        record = replace(record, tags={**record.tags, "git_commit": commit["git_commit"]})
+        trained_by = previous.tags if previous and len(known) == len(ordered) else {}
+        tags = {**record.tags, "git_commit": versions["git_commit"], **trained_by}
+        record = replace(record, tags=tags)
         trainer = lru_cache(1)(partial(new_trainer, settings, data.features, data.cohort.fs))
         progress = ProgressReporter(
             settings, data.cohort, data.features, trainer, verbosity=verbosity, title=title
@@ -224,7 +225,7 @@ def _begin_record(
     if not record.path.exists():
         return record, None
     if not settings.resume:
-        return replace(record, attempt=datetime.now().strftime("%Y%m%dT%H%M%S%f")), None
+        return replace(record, attempt=uuid4().hex[:8]), None
     with suppress(InputError):  # a damaged record is replaced
         previous = load_run(record.path)
         return replace(record, sweep=sweep or previous.sweep), previous

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import conclude, fold_results
+from lvh.evaluation.cross_validation import cross_validate
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
 from lvh.models.training import History
@@ -143,8 +143,7 @@ def test_33_a_subject_with_several_records_is_on_one_side_of_every_fold(cohort, 
     data = FORMS["ntp"].extract(shared, NtpSettings("ntp", "mean", "drop", "minmax"))
     settings = CvSettings(scheme, 4, 3, 0, 0.3, 0.2)
     folds = splits(data.y, data.subjects, settings)
-    nothing = {"recall": lambda split: None, "on_epoch": lambda split, epoch: None}
-    found = conclude(data, list(fold_results(data, folds, Constant, 0, **nothing)), {})
+    found = cross_validate(data, folds, Constant, seed=0)
     of_record = dict(zip(shared.records, subjects, strict=True))
     for fold in found.folds:
         parts = (fold.split.train, fold.split.validation, fold.split.scored)

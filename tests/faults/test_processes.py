@@ -23,7 +23,7 @@ from conftest import Done, command, start
 from servers import until
 
 import lvh
-from lvh.evaluation.cross_validation import fold_results
+from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.results import Objective
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
@@ -581,13 +581,13 @@ def test_17_a_clock_that_jumps_changes_no_duration(cohort, monkeypatch):
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(steady)))
     data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop", "minmax"))
     folds = splits(data.y, data.subjects, CvSettings("stratified", 3, 1, 0, 0.2, 0.0))
-    results = fold_results(data, folds, Slow, 0, lambda split: None, lambda split, epoch: None)
+    results = train_folds(data, folds, Slow(), seed=0)
     assert [result.seconds for result in results] == [1.0] * 3
 
 
 def test_17_the_clock_on_the_wall_only_says_when():
     """Never how long: nothing is subtracted from it, and nothing waits by it."""
-    allowed = {"search/trials.py": 1, "tracking/mlflow_run.py": 1, "tracking/view.py": 1}
+    allowed = {"search/trials.py": 1, "tracking/mlflow_store.py": 1, "tracking/view.py": 1}
     package = Path(lvh.__file__).parent
     found = Counter()
     for path in package.rglob("*.py"):
