@@ -163,6 +163,7 @@ class Tracker:
         with suppress(queue.Empty):
             while (answer := self._answers.get_nowait()) is not None:
                 self._take(answer)
+            self._answers.put(None)  # the worker has ended: `_finish` has to know
 
     def _take(self, answer: tuple[str, str, str]) -> None:
         path, fault, page = answer
