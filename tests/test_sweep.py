@@ -73,7 +73,7 @@ def trained(*outputs: str) -> int:
 
 
 def kept(cwd: Path) -> int:
-    return len(list(cwd.glob("outputs/folds/*/[!.]*.json")))
+    return len(list(cwd.glob("outputs/folds/??/[!.]*.json")))
 
 
 def test_every_point_is_a_row_the_best_first(serial):

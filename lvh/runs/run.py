@@ -108,20 +108,15 @@ def run_configuration(
         EnvironmentFault: Nothing can be written.
         LvhError: A training failed; the record of the failure has been written.
     """
-    settings, ordered = composed.settings, data.splits if order is None else order
-    store = FoldStore(Path(settings.store))
-    store.check()
+    settings, folds = composed.settings, data.splits if order is None else order
     keys = fold_keys(settings, data.cohort.fingerprint, data.splits)
+    writer = _FoldWriter(settings, keys, data.features)
     record, previous = _begin_record(settings, data, folder, keys=keys, sweep=sweep)
-    writer = _FoldWriter(store, keys, data.features, settings)
     with _locked(settings, record.key) if sweep is None else nullcontext():
-        known = writer.known(ordered) if settings.resume else {}
-        versions = run_dir.versions(settings.backend, threads(settings))
-        run_dir.write_before(folder, composed.yaml, versions, data.features, ordered)
-        # folds that are all known were trained by the code of the record before
-        trained_by = previous.tags if previous and len(known) == len(ordered) else {}
-        tags = {**record.tags, "git_commit": versions["git_commit"], **trained_by}
-        record = replace(record, tags=tags)
+        known = writer.known(folds) if settings.resume else {}
+        record = _write_before(record, composed, data, folds)
+        if previous is not None and len(known) == len(folds):
+            record = replace(record, tags=previous.tags)  # of the code that trained them
         trainer = lru_cache(1)(partial(new_trainer, settings, data.features, data.cohort.fs))
         progress = ProgressReporter(
             settings, data.cohort, data.features, trainer, verbosity=verbosity, title=title
@@ -130,7 +125,7 @@ def run_configuration(
             with progress:
                 result = cross_validate(
                     data.features,
-                    ordered,
+                    folds,
                     trainer,
                     seed=settings.seed,
                     known=known,
@@ -148,14 +143,9 @@ def run_configuration(
             _end_record(record, writer, tracker, status="failed", error=str(as_told(error)))
             raise
         run_dir.write_after(folder, data.features, result)
-        title = f"{settings.name} on {data.cohort.name}"
-        cv_figures.draw_all(result, data.features.y, title, folder)
-        record = _end_record(
-            _scored(record, result),
-            writer,
-            tracker,
-            status="leaking" if settings.cv.protocol.leaks else "complete",
-        )
+        cv_figures.draw_all(result, data.features.y, f"{record.name} on {record.data.name}", folder)
+        status: RunStatus = "leaking" if settings.cv.protocol.leaks else "complete"
+        record = _end_record(_scored(record, result), writer, tracker, status=status)
     progress.show(result, folder)
     return record
 
@@ -163,12 +153,16 @@ def run_configuration(
 class _FoldWriter(Callback):
     """Writes each fold into the fold store, and knows which are there."""
 
-    def __init__(
-        self, store: FoldStore, keys: Keys, features: FeatureSet, settings: RunSettings
-    ) -> None:
-        """Take what the folds are made from."""
-        self._store, self._keys, self._features = store, keys, features
+    def __init__(self, settings: RunSettings, keys: Keys, features: FeatureSet) -> None:
+        """Check that folds can be stored.
+
+        Raises:
+            InputError: The settings name no folder.
+            EnvironmentFault: It cannot be written.
+        """
+        self._store, self._keys, self._features = FoldStore(Path(settings.store)), keys, features
         self._protocol, self._settings = settings.cv.protocol, deciding(settings)
+        self._store.check()
         self.fold_keys: list[str] = []
         """Of the folds that are done, in the order in which they were run."""
         self.seconds = self.setup_seconds = 0.0
@@ -230,6 +224,16 @@ def _begin_record(
         previous = load_run(record.path)
         return replace(record, sweep=sweep or previous.sweep), previous
     return record, None
+
+
+def _write_before(
+    record: RunRecord, composed: Composed, data: ExperimentData, folds: Sequence[Split]
+) -> RunRecord:
+    """Write what is known before the training, and add the version of the code to the record."""
+    settings = composed.settings
+    versions = run_dir.versions(settings.backend, threads(settings))
+    run_dir.write_before(Path(record.folder), composed.yaml, versions, data.features, folds)
+    return replace(record, tags={**record.tags, "git_commit": versions["git_commit"]})
 
 
 def _scored(record: RunRecord, result: CVResult) -> RunRecord:
