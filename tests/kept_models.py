@@ -15,10 +15,10 @@ from lvh.models import MODELS
 from lvh.models.training import Lesson
 
 FEW = {
-    "trees": ["model.trees=20"],
+    "extra_trees": ["model.trees=20"],
     "boosting": ["model.trees=20"],
-    "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
-    "average": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
+    "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
+    "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
 }
 
 
@@ -31,7 +31,7 @@ def settings(model: str, features: str, *overrides: str) -> RunSettings:
 
 def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Learn from all records; return the features, the learner's scores and what to keep."""
-    from lvh.runs.trainers import new_trainer as learner
+    from lvh.runs.run import new_trainer as learner
 
     features = FORMS[of.features.name].extract(cohort, of.features)
     (X,) = filled(features.fill, features.X)
@@ -75,7 +75,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "seeds": tuple(range(n_members)),
         "epochs": 2,
         "epochs_origin": "as in the folds",
-        "chosen": (),
+        "nested_selection": (),
         "evidence": Evidence("kfold", 3, 1, {"model": {}}),
         "n_samples": cohort.signals.shape[1],
         "chosen_run": "",

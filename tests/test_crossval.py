@@ -17,7 +17,8 @@ from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.models.backends import new_program, start
 from lvh.models.dnn import DnnSettings, build
-from lvh.models.training import History, KerasLearner, TrainSettings
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import History, TrainSettings
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
 from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
@@ -31,16 +32,18 @@ class Recorder:
     protocols: list = field(default_factory=list)
     subjects: list = field(default_factory=list)
     n_parameters: int = 0
+    setup_seconds: float = 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
-    def fit(self, lessons, on_epoch):
-        ((X, y, subjects, X_validation, y_validation, seed, *protocol),) = lessons
-        self.protocols.append(tuple(protocol))
-        self.subjects.append(subjects.tolist())
-        self.fits.append((X, y, X_validation, y_validation, seed.generate_state(2).tolist()))
-        self._mean = X[:, 0].mean()
+    def fit(self, jobs, on_epoch):
+        (job,) = jobs
+        self.protocols.append((job.warm_start, job.keep_most_accurate))
+        self.subjects.append(job.subjects.tolist())
+        seeds = job.seed.generate_state(2).tolist()
+        self.fits.append((job.X, job.y, job.X_validation, job.y_validation, seeds))
+        self._mean = job.X[:, 0].mean()
         on_epoch(0, 1)
         return [History((0.5,), (0.5,), (), (), 1)]
 
@@ -147,7 +150,7 @@ def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either(name):
         model = build_two_branch(of_both, data.input_shape)
     data = replace(data, X=data.X.astype(np.float32))
     program = new_program(lambda: model, 32, "float32")
-    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
+    learner = KerasTrainer(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
     first, again = run(learner, data, cv()), run(learner, data, cv())
     np.testing.assert_array_equal(again.y_score, first.y_score)
     scored = first.folds[2].split.scored
@@ -229,12 +232,12 @@ def test_callbacks_follow_the_folds_and_known_ones_are_not_trained():
 class SideBySide(Recorder):
     """Trains as many folds at once as there are."""
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
-    def fit(self, lessons, on_epoch):
-        self.fits.append(len(lessons))
-        return [History((0.5,), (0.5,), (), (), 1)] * len(lessons)
+    def fit(self, jobs, on_epoch):
+        self.fits.append(len(jobs))
+        return [History((0.5,), (0.5,), (), (), 1)] * len(jobs)
 
     def predict(self, parts):
         return [np.full(len(part), 0.5) for part in parts]
@@ -257,9 +260,9 @@ def test_nothing_is_built_where_every_fold_is_known_and_setup_is_counted_apart()
     class Slow(SideBySide):
         setup_seconds = 0.0
 
-        def fit(self, lessons, on_epoch):
+        def fit(self, jobs, on_epoch):
             self.setup_seconds += 700.0
-            return super().fit(lessons, on_epoch)
+            return super().fit(jobs, on_epoch)
 
     result = run(Slow(), data, cv())
     assert [fold.setup_seconds for fold in result.folds] == [100.0] * 7
@@ -341,7 +344,7 @@ def leaks() -> dict[str, list[CVResult]]:
         lambda: build(DnnSettings("dnn", (32, 16, 8), 0.001, 0.9), (20,)), 32, "float32"
     )
     settings = TrainSettings(30, 32, 3e-3, None, True, None, None, "float32")
-    learner = KerasLearner(program, settings)
+    learner = KerasTrainer(program, settings)
     random = np.random.default_rng(1)
     base = features(84, missing=False)
     data = replace(

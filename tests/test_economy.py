@@ -1,7 +1,5 @@
 """What is costly happens as often as it must: builds, traces, reads."""
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,10 +11,10 @@ from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.data import SOURCES
 from lvh.evaluation.cross_validation import Callback
 from lvh.features import FORMS
-from lvh.models import MODELS
+from lvh.models import MODELS, trainers
 from lvh.models.backends import start
 from lvh.models.baselines import BASELINES
-from lvh.runs import run, trainers
+from lvh.runs import run
 from lvh.runs.run import load_data, run_configuration
 from lvh.tracking import Tracker
 
@@ -95,28 +93,6 @@ def test_a_shape_is_built_and_traced_once(
     assert list(builds.values()) == [1]
     trained(settings_of(*common, another_shape), tmp_path / "another")
     assert list(builds.values()) == [1, 1]
-    assert trainers._program.cache_info().currsize == 2
-
-
-def test_folds_of_a_dense_network_are_trained_at_once(settings_of, tmp_path, monkeypatch):
-    from lvh.models.backends.dense import DenseProgram
-
-    trainings = []
-    begin = DenseProgram.begin_anew
-
-    def begin_anew(self, seeds, l2):
-        trainings.append(len(seeds))
-        begin(self, seeds, l2)
-
-    monkeypatch.setattr(DenseProgram, "begin_anew", begin_anew)
-    together = trained(settings_of("cv.repeats=3", "train.epochs=3"), tmp_path / "together")
-    assert trainings == [16, 5]
-    trainings.clear()
-    few = settings_of("cv.repeats=3", "train.epochs=3", "train.side_by_side=3")
-    for one, other in zip(trained(few, tmp_path / "few"), together, strict=True):
-        assert one.y_score.tolist() == other.y_score.tolist()  # to the bit
-        assert one.history == other.history
-    assert trainings == [3] * 7
 
 
 def test_records_inputs_and_baselines_are_made_once_for_all_configurations(
@@ -144,17 +120,3 @@ def counted_as(done: Counter, name: str, original):
         return original(*args)
 
     return counted
-
-
-def test_a_command_seldom_looks_for_garbage():
-    """By default Python does so seven times among all of TensorFlow's objects: a second a run."""
-    code = """
-import gc, sys
-from lvh.cli.run import main
-
-sys.argv[1:] = ["seed=-1"]
-assert main() == 2
-assert gc.get_threshold()[0] >= 10_000  # by default 700, 2000 as of Python 3.13
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -116,16 +116,16 @@ def test_what_does_not_fit_is_told_as_by_beat(cohort, changes, said):
 class Recorder:
     """A learner that keeps what it is given."""
 
-    n_parameters = 0
+    n_parameters, setup_seconds = 0, 0.0
 
     def __init__(self):
         self.learned, self.scored = [], []
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
-    def fit(self, lessons, on_epoch):
-        self.learned += [lesson.X for lesson in lessons]
+    def fit(self, jobs, on_epoch):
+        self.learned += [job.X for job in jobs]
         return [History((0.5,), (0.5,), (), (), 1)]
 
     def predict(self, parts):

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from lvh.evaluation.permutation import SCORES, NullStore, null_scores, p_values, shuffled
 from lvh.features import FeatureSet
-from lvh.models.estimators import EstimatorLearner
-from lvh.models.logistic import LogisticSettings, build
+from lvh.models.classifiers import LogisticSettings, build_logistic
+from lvh.models.estimators import EstimatorTrainer
 from lvh.validation.metrics import score
 from lvh.validation.splits import CvSettings, splits
 
@@ -35,8 +35,8 @@ def features(n: int = 60, effect: float = 0.0) -> FeatureSet:
 def null(data: FeatureSet, n: int) -> list:
     folds = splits(data.y, data.subjects, CvSettings("kfold", 5, 1, 123, 0.2, 0.0))
 
-    trainer = EstimatorLearner(
-        lambda *given: build(LogisticSettings("logistic", 1.0), (), *given), 1
+    trainer = EstimatorTrainer(
+        lambda *given: build_logistic(LogisticSettings(C=1.0), (), *given), 1
     )
     return [null_scores(data, folds, trainer, seed=0, number=number) for number in range(n)]
 

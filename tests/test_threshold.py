@@ -18,8 +18,8 @@ from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.permutation import null_scores
 from lvh.features import FeatureSet
-from lvh.models.estimators import EstimatorLearner
-from lvh.models.logistic import LogisticSettings, build
+from lvh.models.classifiers import LogisticSettings, build_logistic
+from lvh.models.estimators import EstimatorTrainer
 from lvh.models.training import History
 from lvh.validation.metrics import bootstrap_intervals, score
 from lvh.validation.splits import CvSettings, splits
@@ -34,19 +34,20 @@ class Memory:
 
     fits: list = field(default_factory=list)
     n_parameters: int = 0
+    setup_seconds: float = 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
-    def fit(self, lessons, on_epoch):
-        self.fits.append([lesson.seed.entropy for lesson in lessons])
+    def fit(self, jobs, on_epoch):
+        self.fits.append([job.seed.entropy for job in jobs])
         self._known = [
-            {tuple(row): label for row, label in zip(lesson.X.tolist(), lesson.y, strict=True)}
-            for lesson in lessons
+            {tuple(row): label for row, label in zip(job.X.tolist(), job.y, strict=True)}
+            for job in jobs
         ]
-        for at in range(len(lessons)):
+        for at in range(len(jobs)):
             on_epoch(at, 1)
-        return [History((0.5,), (0.5,), (), (), 1)] * len(lessons)
+        return [History((0.5,), (0.5,), (), (), 1)] * len(jobs)
 
     def predict(self, parts):
         return [
@@ -55,8 +56,9 @@ class Memory:
         ]
 
 
-def logistic() -> EstimatorLearner:
-    return EstimatorLearner(lambda *given: build(LogisticSettings("logistic", 1.0), (), *given), 1)
+def logistic() -> EstimatorTrainer:
+    settings = LogisticSettings(C=1.0)
+    return EstimatorTrainer(lambda *given: build_logistic(settings, (), *given), 1)
 
 
 def features(n: int = 120, a_subject: int = 1, effect: float = 1.0) -> FeatureSet:
@@ -224,7 +226,8 @@ def rows(path):
 @pytest.mark.slow
 def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
-    nested = ("model=chosen", "model.candidates=[logistic C:0.01,logistic C:1]", "model.folds=3")
+    candidates = "model.candidates=[logistic C:0.01,logistic C:1]"
+    nested = ("model=nested_selection", candidates, "model.folds=3")
     given = (*SMALL, *nested, "cv.scheme=stratified", "cv.threshold=specificity_90")
     done = command(*given, cwd=tmp_path)
     assert done.code == 0, done.err

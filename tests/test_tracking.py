@@ -40,13 +40,13 @@ FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "feature
 class Constant:
     """Scores every record .6; some scores of that are not defined."""
 
-    n_parameters = 0
+    n_parameters, setup_seconds = 0, 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
-    def fit(self, lessons, on_epoch):
-        return [History((0.7, 0.6), (0.5, 0.6), (0.8, 0.9), (0.4, 0.3), 1)] * len(lessons)
+    def fit(self, jobs, on_epoch):
+        return [History((0.7, 0.6), (0.5, 0.6), (0.8, 0.9), (0.4, 0.3), 1)] * len(jobs)
 
     def predict(self, parts):
         return [np.full(len(X), 0.6) for X in parts]

@@ -19,8 +19,7 @@ from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS
 from lvh.inference.refit import refit
 from lvh.runs.cache_key import run_key
-from lvh.runs.run import ExperimentData, baselines_of
-from lvh.runs.trainers import new_trainer
+from lvh.runs.run import ExperimentData, baselines_of, new_trainer
 from lvh.validation.splits import splits
 
 SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")

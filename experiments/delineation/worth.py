@@ -24,8 +24,7 @@ from lvh.features.amplitudes import measurements
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.files import write_text
 from lvh.models.baselines import BASELINES
-from lvh.runs.run import load_data
-from lvh.runs.trainers import new_trainer
+from lvh.runs.run import load_data, new_trainer
 from lvh.validation.splits import Split, splits
 
 HERE = Path(__file__).resolve().parent

@@ -108,7 +108,15 @@ _SENSIBLE = st.one_of(
 OVERRIDE = st.one_of(*[_TYPED] * 8, *[_SENSIBLE] * 4, _ODD)
 CHOICES = st.sampled_from(
     (
-        *((), (), (), ("model=cnn",), ("model=resnet",), ("model=svm",), ("model=chosen",)),
+        *(
+            (),
+            (),
+            (),
+            ("model=cnn",),
+            ("model=resnet",),
+            ("model=svm",),
+            ("model=nested_selection",),
+        ),
         *(("features=voltage",), ("data=synthetic",), ("cv=holdout",), ("train=early_stopping",)),
     )
 )

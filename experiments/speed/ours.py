@@ -28,7 +28,6 @@ from memory import peak_mib
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.evaluation.cross_validation import Callback
-from lvh.models.backends.imports import collect_seldom
 from lvh.runs.run import ExperimentData, load_data, run_configuration
 from lvh.tracking import Tracker
 
@@ -73,7 +72,6 @@ class Clock(Callback):
 
 def main() -> None:
     """Cross-validate as often as asked and print what it took."""
-    collect_seldom()  # as the command does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", metavar="FILE")
     parser.add_argument("--folds", type=int)

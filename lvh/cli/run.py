@@ -19,7 +19,6 @@ from lvh.cli.command import ended
 from lvh.config.hydra_errors import explained
 from lvh.config.run_settings import quoted
 from lvh.errors import InputError, masked
-from lvh.models.backends.imports import collect_seldom
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
@@ -36,7 +35,6 @@ class _Masking(logging.Formatter):
 
 def main() -> int:
     """Run what the command line says and return the exit code."""
-    collect_seldom()
     _log_masked()
     return ended(_run, explained)
 
@@ -109,7 +107,6 @@ def _work(config: DictConfig, running: HydraConf) -> "Work":
     folder = Path(running.sweep.dir)
     shown: Verbosity = "line" if "n_jobs" in running.launcher else "bar"
     if os.getppid() == (main_process := int(str(search.owner).partition("-")[0])):
-        collect_seldom()
         follow(main_process)  # whoever types the command again takes over the trial
     try:
         storage = Storage(search.storage)

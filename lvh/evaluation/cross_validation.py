@@ -8,7 +8,7 @@ from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_sum
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.baselines import BASELINES
-from lvh.models.training import Learner
+from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
 Known = Mapping[tuple[int, int], FoldResult]
@@ -51,7 +51,7 @@ class Callback:
 def cross_validate(
     features: FeatureSet,
     splits: Sequence[Split],
-    trainer: Callable[[], Learner],
+    trainer: Callable[[], Trainer],
     *,
     seed: int,
     known: Known | None = None,

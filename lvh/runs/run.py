@@ -1,7 +1,6 @@
 """One configuration from its settings to its record: the line that a record walks, once."""
 
 import importlib
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -25,11 +24,12 @@ from lvh.features import FORMS, FeatureSet
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
 from lvh.models.baselines import BASELINES
-from lvh.models.training import Learner
+from lvh.models.trainers import make_trainer
+from lvh.models.trainers import threads as threads_of_model
+from lvh.models.training import Trainer
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
 from lvh.runs.cache_key import deciding, fold_keys, run_key_of
-from lvh.runs.trainers import new_trainer, threads
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
@@ -71,6 +71,29 @@ def load_data(settings: RunSettings) -> ExperimentData:
     if not isinstance(model, Estimator):
         model.check(settings.model, data.features.input_shape)
     return data
+
+
+def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:
+    """Return what trains and scores as the settings say.
+
+    Args:
+        settings: Of the run.
+        features: What it learns from.
+        fs: Sampling frequency of the records, Hz.
+    """
+    return make_trainer(
+        settings.model,
+        settings.train,
+        backend=settings.backend,
+        input_shape=features.input_shape,
+        names=features.names,
+        fs=fs,
+    )
+
+
+def threads(settings: RunSettings) -> int:
+    """Return how many threads the trainings of this process have."""
+    return threads_of_model(settings.model.name, settings.train, settings.backend)
 
 
 def run_configuration(
@@ -271,7 +294,7 @@ def _test(
     settings: RunSettings,
     data: ExperimentData,
     keys: Keys,
-    trainer: Callable[[], Learner],
+    trainer: Callable[[], Trainer],
     progress: ProgressReporter,
 ) -> CVResult:
     """Compare a result with those of shuffled labels, where the settings ask for it."""
@@ -368,17 +391,11 @@ def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summar
 
 @lru_cache(maxsize=1)
 def _import_ahead() -> None:
-    """Begin, once in a process, to import what every result needs beside the training.
-
-    Not before the first epoch: until then a backend may be imported, with some modules hidden.
-    """
+    """Begin, once in a process, to import what every result needs beside the training."""
 
     def load() -> None:
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(before / 10)  # the training asks for the interpreter every epoch
         with suppress(ImportError):  # raised again where it is used
             for name in _SLOW:
                 importlib.import_module(name)
-        sys.setswitchinterval(before)
 
     threading.Thread(target=load).start()  # no daemon: an import cannot be cut at the exit

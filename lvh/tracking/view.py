@@ -18,7 +18,7 @@ _COLUMNS = [f"params.`{name}`" for name in ("kernel", "stride", "model")]
 _COLUMNS += [f"metrics.`{name}`" for name in ("ap", "std_ap", "accuracy", "roc_auc")]
 _KERNEL, _STRIDE = ({"key": name, "type": "PARAM"} for name in ("kernel", "stride"))
 _AP, _SECONDS = ({"key": name, "type": "METRIC"} for name in ("ap", "seconds"))
-_CHARTS = {
+_CHARTS: dict[str, dict[str, object]] = {
     "PARALLEL": {
         "selectedParams": ["kernel", "stride"],
         "selectedMetrics": ["ap"],

@@ -195,7 +195,14 @@ def test_any_overrides_give_settings_or_a_line(commands, data):
     assert told_rightly(outcome(*typed), [*names, *quotes, *(one.split("@")[0] for one in names)])
 
 
-CHOICES = ([], ["model=cnn"], ["model=resnet"], ["model=chosen"], ["model=svm"], ["data=synthetic"])
+CHOICES = (
+    [],
+    ["model=cnn"],
+    ["model=resnet"],
+    ["model=nested_selection"],
+    ["model=svm"],
+    ["data=synthetic"],
+)
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),

@@ -119,13 +119,13 @@ def test_32_records_of_one_subject_do_not_count_as_many():
 class Constant:
     """Scores every record .6."""
 
-    n_parameters = 0
+    n_parameters, setup_seconds = 0, 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
-    def fit(self, lessons, on_epoch):
-        return [History((0.7,), (0.5,), (), (), 1)] * len(lessons)
+    def fit(self, jobs, on_epoch):
+        return [History((0.7,), (0.5,), (), (), 1)] * len(jobs)
 
     def predict(self, parts):
         return [np.full(len(X), 0.6) for X in parts]

@@ -562,13 +562,13 @@ def test_16_a_loss_that_is_not_a_number_is_a_failure_and_never_the_best(failing)
 class Slow:
     """Takes a moment of the monotonic clock, while the one on the wall jumps about."""
 
-    n_parameters = 0
+    n_parameters, setup_seconds = 0, 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
-    def fit(self, lessons, on_epoch):
-        return [History((0.7,), (0.5,), (), (), 1)] * len(lessons)
+    def fit(self, jobs, on_epoch):
+        return [History((0.7,), (0.5,), (), (), 1)] * len(jobs)
 
     def predict(self, parts):
         return [np.full(len(X), 0.6) for X in parts]
