@@ -31,7 +31,7 @@ from lvh.tracking.run_record import (
     load_sweep,
     save,
 )
-from lvh.tracking.tracker import sync
+from lvh.tracking.tracker import RecordWriter
 from lvh.validation.splits import CvSettings, splits
 
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")
@@ -107,9 +107,8 @@ def record(tmp_path, cohort) -> RunRecord:
 
 def tracked(settings: TrackingSettings, *records: RunRecord | SweepRecord) -> None:
     """Write records in this process."""
-    assert [fault for _, fault, _ in sync(settings, [one.path for one in records])] == [""] * len(
-        records
-    )
+    writer = RecordWriter(settings)
+    assert [writer.write(str(one.path)) for one in records] == [""] * len(records)
 
 
 def client(settings: TrackingSettings) -> MlflowClient:
@@ -292,7 +291,7 @@ def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record)
     tracked(settings, record)
     store = client(settings)
     store.delete_experiment(store.get_experiment_by_name("lvh").experiment_id)
-    ((_, fault, _),) = sync(settings, [record.path])
+    fault = RecordWriter(settings).write(str(record.path))
     assert "mlflow experiments restore --experiment-id 1" in fault
     assert "another tracking.experiment" in fault
     tracked(replace(settings, experiment="other"), record)
