@@ -95,10 +95,10 @@ class Tracker:
         """
         self._closing = True
         while self._worker is not None:
-            has_died = self._finish(self._worker)
+            has_ended = self._finish(self._worker)
             self._worker = None
             lost = [path for path in self._waiting if path not in self._faults]
-            if has_died and lost and self._starts < _STARTS:
+            if has_ended and lost and self._starts < _STARTS:
                 self._start()
                 for path in lost:
                     self._send(path)
@@ -181,22 +181,22 @@ class Tracker:
         self._take_answers()
         with suppress(OSError):
             worker.stdin.close()
-        faulty, asked = 0.0, time.monotonic()
+        faulty, asked, has_ended = 0.0, time.monotonic(), False
         while self._waiting and faulty < _FAULTY:
             try:
                 answer = self._answers.get(timeout=_SILENCE)
             except queue.Empty:
                 break
             if answer is None:
+                has_ended = True
                 break
             self._take(answer)
             now = time.monotonic()
             faulty, asked = faulty + (now - asked if answer.fault else 0.0), now
-        has_died = bool(self._waiting) and faulty < _FAULTY and worker.poll() is not None
         worker.kill()  # what has been answered is whole
         worker.wait()
         worker.stdout.close()
-        return has_died
+        return has_ended
 
 
 class _Answer(NamedTuple):
