@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from lvh.config.hydra_errors import explained
+from lvh.config.messages import explained
 from lvh.config.run_settings import (
     RunSettings,
     conf_dir,

@@ -108,7 +108,7 @@ class LvhSweeper(Sweeper):
         return settings_from(plain(self._composed_or_told([*self._fixed, *point]))), ""
 
     def _composed_or_told(self, overrides: Sequence[str]) -> DictConfig:
-        from lvh.config.hydra_errors import explained
+        from lvh.config.messages import explained
 
         try:
             return self._composed(overrides)

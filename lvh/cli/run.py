@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.cli import usage
 from lvh.cli.command import ended
-from lvh.config.hydra_errors import explained
+from lvh.config.messages import explained
 from lvh.config.run_settings import quoted
 from lvh.errors import InputError, masked
 from lvh.models.backends.imports import collect_seldom

@@ -24,7 +24,7 @@ def settings(*overrides: str) -> RunSettings:
     """
     from hydra import compose, initialize_config_dir
 
-    from lvh.config.hydra_errors import explained
+    from lvh.config.messages import explained
 
     try:
         given = quoted(list(overrides))

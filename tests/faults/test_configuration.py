@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.config.hydra_errors import explained
+from lvh.config.messages import explained
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.errors import InputError
 from lvh.models.cnn import CnnSettings

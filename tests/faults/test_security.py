@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from test_report_statistics import make_study, make_trial
 from test_unpacking import GOOD, MEMBERS, SHOWN, TOP, unpack_bytes, zipped
 
-from lvh.config.hydra_errors import explained
+from lvh.config.messages import explained
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.data import unpacking
 from lvh.errors import InputError, LvhError, masked

@@ -105,7 +105,7 @@ def _settings(arguments: list[str]) -> "RunSettings":
     from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from lvh.config.hydra_errors import explained
+    from lvh.config.messages import explained
     from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 
     given = quoted([one for one in arguments if one not in ("-m", "--multirun")])
