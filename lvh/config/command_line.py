@@ -1,5 +1,6 @@
 """What a person types after `python -m lvh.run`: checked, and told to Hydra as Hydra needs it."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -129,23 +130,35 @@ def quoted(arguments: Sequence[str]) -> list[str]:
     return [_quoted(argument) for argument in arguments]
 
 
-def arranged(arguments: Sequence[str]) -> list[str]:
-    """Put the flags behind the overrides: Hydra's parser refuses overrides on both sides of one.
+def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
+    """Tell overrides from Hydra's flags, which may stand anywhere.
+
+    Returns:
+        The command line, and the flags that Hydra is to be given behind its overrides.
 
     Raises:
-        InputError: A flag that Hydra does not have, or without its value.
+        InputError: A flag that Hydra does not have or that needs a value, or one that reads a
+            file which could hold code; what `quoted` refuses.
     """
 
     def refuse(message: str) -> None:
-        raise InputError(f"{message}. --hydra-help lists the flags")
+        raise InputError(f"{message}. Expected flags as --hydra-help lists them")
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[assignment, method-assign]
-    overrides = parser.parse_intermixed_args(list(arguments)).overrides
+    typed = parser.parse_intermixed_args(list(arguments))
+    if typed.experimental_rerun is not None:
+        raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
     flags = list(arguments)
-    for override in reversed(overrides):
+    for override in reversed(typed.overrides):
         del flags[len(flags) - 1 - flags[::-1].index(override)]
-    return [*overrides, *flags]
+    command = CommandLine(
+        overrides=tuple(typed.overrides),
+        config_name=typed.config_name or "config",
+        config_dir=typed.config_dir and os.path.abspath(typed.config_dir),
+        config_path=typed.config_path and os.path.abspath(typed.config_path),
+    )
+    return command, flags
 
 
 def _quoted(argument: str) -> str:

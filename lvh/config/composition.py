@@ -82,12 +82,12 @@ def command_of(config: DictConfig, arguments: Sequence[str]) -> CommandLine:
         config_dir=folders.get("command-line"),
         config_path=None if path == str(conf_dir()) else path,
     )
-    return command.with_recipe(recipe_params(config))
+    return command.with_recipe(recipe_params(config.hydra))
 
 
-def recipe_params(config: DictConfig) -> dict[str, Any]:
-    """Return what the recipe in a configuration sweeps; nothing for one that is no sweep."""
-    params = config.hydra.sweeper.get("params") or {}
+def recipe_params(hydra: Any) -> dict[str, Any]:
+    """Return what the recipe in Hydra's own node of a configuration sweeps; often nothing."""
+    params = hydra.sweeper.get("params") or {}
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(params)))
 
 

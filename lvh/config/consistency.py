@@ -120,7 +120,7 @@ def check_features(model: str, features: str) -> None:
         )
 
 
-def _check_external(settings: RunSettings) -> None:
+def _check_external(settings: "RunSettings") -> None:
     cv, external = settings.cv, settings.external
     if (cv.scheme == "external") != (external is not None):
         received = "none" if external is None else external.name
@@ -144,7 +144,7 @@ def _of_records(source: Any) -> Any:
     return replace(source, delineation="found")
 
 
-def _check_leaks(settings: RunSettings) -> None:
+def _check_leaks(settings: "RunSettings") -> None:
     search = settings.search
     if settings.cv.protocol.leaks and not settings.is_network:
         raise InputError(
@@ -159,7 +159,7 @@ def _check_leaks(settings: RunSettings) -> None:
         )
 
 
-def _check_augment(settings: RunSettings) -> None:
+def _check_augment(settings: "RunSettings") -> None:
     augment = settings.train.augment
     if not augment.is_on:
         return

@@ -4,6 +4,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import (
@@ -108,50 +109,43 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
     group, _, field = key.rpartition(".")
     node = _node(group, key, command) if group else None
     if node is None:
-        known = known_fields()
-        if group:
-            known = tuple(name for name in known if name.startswith(f"{group}."))
-        hint = suggestion(key, known_fields())
-        return f"{key}: no such setting{hint or f'. Expected one of {_listed(known)}'}"
+        fields = [name for name in known_fields() if group and name.startswith(f"{group}.")]
+        groups = [name for name in known_fields() if "." not in name]
+        expected = f". Expected one of {', '.join(fields or groups)}"
+        return f"{key}: no such setting{suggestion(key, known_fields()) or expected}"
+    option, names = node.get("name"), [str(name) for name in node]
     having = [
         option
         for option, settings in CHOICES.get(group, {}).items()
         if field in settings.__dataclass_fields__
     ]
-    option = node.get("name")
     if having:
+        verb = "has" if len(having) == 1 else "have"
         return (
-            f"{key}: {group}={option} has no such setting; {' and '.join(having)} "
-            f"{'has' if len(having) == 1 else 'have'}. Expected one of {', '.join(node)}"
+            f"{key}: {group}={option} has no such setting; {' and '.join(having)} {verb}. "
+            f"Expected one of {', '.join(names)}"
         )
-    hint = suggestion(field, node)
-    hint = hint.replace("mean ", f"mean {group}.")
-    return f"{key}: no such setting{hint}{'' if hint else f'. Expected one of {_listed(node)}'}"
+    close = difflib.get_close_matches(field, names, n=1)
+    if close:
+        return f"{key}: no such setting; did you mean {group}.{close[0]}?"
+    expected = ", ".join(f"{group}.{name}" for name in names)
+    return f"{key}: no such setting. Expected one of {expected}"
 
 
-def _listed(known: Iterable[str]) -> str:
-    return ", ".join(name for name in known if "." not in name) or ", ".join(known)
-
-
-def _node(group: str, key: str, command: CommandLine | None) -> dict[str, object] | None:
-    """Return the settings that a group has in a command line without one of its overrides."""
+def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | None:
+    """Return the settings that a group has in a command line without a wrong override."""
     if command is None:
         return None
-    kept = [
+    kept = tuple(
         text
         for text, override in zip(command.overrides, command.parsed(), strict=True)
-        if override.key_or_group != key and not override.is_sweep_override()
-    ]
+        if override.key_or_group != key
+    )
     try:
-        config = config_of(
-            CommandLine(tuple(kept), command.config_name, command.config_dir, command.config_path)
-        )
-        node = OmegaConf.select(config, group)
-    except Exception:  # something else is wrong too; what is known without it is enough here
+        node = OmegaConf.select(config_of(replace(command, overrides=kept)), group)
+    except Exception:  # something else is wrong too; the message does without this
         return None
-    return {str(name): None for name in node} | {"name": node.get("name")} if isinstance(
-        node, DictConfig
-    ) else None
+    return node if isinstance(node, DictConfig) else None
 
 
 def _needs_multirun(typed: str) -> str:
