@@ -4,7 +4,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import (
@@ -109,15 +109,15 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
     group, _, field = key.rpartition(".")
     node = _node(group, key, command) if group else None
     if node is None:
-        fields = [name for name in known_fields() if group and name.startswith(f"{group}.")]
+        below = [name for name in known_fields() if group and name.startswith(f"{group}.")]
         groups = [name for name in known_fields() if "." not in name]
-        expected = f". Expected one of {', '.join(fields or groups)}"
+        expected = f". Expected one of {', '.join(below or groups)}"
         return f"{key}: no such setting{suggestion(key, known_fields()) or expected}"
     option, names = node.get("name"), [str(name) for name in node]
     having = [
         option
         for option, settings in CHOICES.get(group, {}).items()
-        if field in settings.__dataclass_fields__
+        if field in {known.name for known in fields(settings)}
     ]
     if having:
         verb = "has" if len(having) == 1 else "have"
@@ -149,7 +149,7 @@ def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | Non
 
 
 def _needs_multirun(typed: str) -> str:
-    name, _, value = typed.partition("=")
+    name = typed.partition("=")[0]
     what = f"{typed}: several values are a sweep: add -m"
     if name.lstrip("+") in (*CHOICES, *OTHERS) or not _FIELD.fullmatch(name):
         return what

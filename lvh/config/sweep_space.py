@@ -9,8 +9,8 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
-from lvh.config.consistency import SHORT_NAMES
 from lvh.config.composition import recipe_params
+from lvh.config.consistency import SHORT_NAMES
 from lvh.config.hydra_loader import config_of, loader_of
 from lvh.config.messages import explained
 from lvh.errors import InputError, excerpt
