@@ -59,10 +59,11 @@ class LvhSweeper(Sweeper):
         from lvh.config.sweep_space import space_of
         from lvh.errors import masked
         from lvh.files import write_text
-        from lvh.runs.sweep import Sweep, run_sweep
 
         command = command_of(self._config, self._typed or arguments)
         space = space_of(command)
+        from lvh.runs.sweep import Sweep, run_sweep
+
         folder = Path(self._config.hydra.sweep.dir)
         write_text(folder / "multirun.yaml", masked(OmegaConf.to_yaml(self._config)))
         is_local = "n_jobs" in self._config.hydra.launcher

@@ -1,7 +1,8 @@
 """The settings of one run: typed, checked and frozen."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
@@ -169,12 +170,17 @@ def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass; a fault names the field as `group.field`."""
     _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
     try:
-        return TypeAdapter(of).validate_python(node)
+        return cast(_T, _adapter(of).validate_python(node))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
         expected = first["msg"].replace("Input should be", "expected")
         raise InputError(f"{place}: {expected}. Received: {excerpt(first['input'])}") from None
+
+
+@cache
+def _adapter(of: type) -> TypeAdapter[Any]:
+    return TypeAdapter(of)
 
 
 def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> None:

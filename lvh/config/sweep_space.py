@@ -68,6 +68,7 @@ def _space_of(command: CommandLine) -> Space:
         if swept[name].key_or_group not in _FIELDS
     }
     combinations = _one_by_one(command, options)
+    _check_recipes(command, combinations)
     fields = {
         name: _FIELDS.get(override.key_or_group, override.key_or_group)
         for name, override in swept.items()
@@ -141,17 +142,22 @@ def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
     """Compose a point; fields that are swept too keep the value that the configuration has."""
     without_fields = command.at(point)
     try:
-        config = config_of(without_fields)
+        return config_of(without_fields)
     except Exception as error:
         raise explained(error, without_fields) from None
-    names = {override.key_or_group for override in command.parsed()}
-    if params := {name.lstrip("+~") for name in recipe_params(config.hydra)} - names:
-        swept = ", ".join(f"{name}={text}" for name, text in point.items())
-        raise InputError(
-            f"{swept}: this is the recipe of a sweep, of {', '.join(sorted(params))}, and cannot "
-            "be swept over. Start a sweep for each"
-        )
-    return config
+
+
+def _check_recipes(command: CommandLine, combinations: _Combinations) -> None:
+    """Refuse to sweep over recipes that are sweeps themselves: their own would be lost."""
+    typed = {override.key_or_group for override in command.parsed()}
+    swept = [{name.lstrip("+~") for name in recipe_params(one.hydra)} for _, one in combinations]
+    for (point, _), names in zip(combinations, swept, strict=True):
+        if names - typed and ("experiment" in point or names != swept[0]):
+            options = ", ".join(f"{name}={text}" for name, text in point.items())
+            raise InputError(
+                f"{options}: this is the recipe of a sweep, of {', '.join(sorted(names))}, and "
+                "cannot be swept over. Start a sweep for each"
+            )
 
 
 def _exists(config: DictConfig, field: str) -> bool:
