@@ -207,7 +207,9 @@ def _param(name: str, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not value:
             raise InputError(f"hydra.sweeper.params.{name}: expected one value or more")
-        return f"{name}=choice({','.join(_text(one) for one in value)})"
+        texts = [_text(one) for one in value]
+        is_one = len(texts) == 1 and texts != ["null"]  # which choice() does not take
+        return f"{name}=choice({texts[0]})" if is_one else f"{name}={','.join(texts)}"
     return f"{name}={_text(value)}"
 
 
