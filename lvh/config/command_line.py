@@ -167,8 +167,9 @@ def _quoted(argument: str) -> str:
     if len(argument.partition("=")[0]) > _LONGEST_NAME:
         raise InputError(f"{excerpt(argument)}: expected the name of a group or of a field")
     if _CODE.fullmatch(argument):
+        name = argument.partition("=")[0]
         raise InputError(
-            f"{argument.partition('=')[0]}: expected a setting or an option. Received: "
+            f"{name if name.isprintable() else repr(name)}: expected a setting or an option. Received: "
             "one by which Hydra would run any code that it names"
         )
     if sweeper := _SWEEPER.fullmatch(argument):

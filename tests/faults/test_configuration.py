@@ -196,6 +196,7 @@ def commands():
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # what ${oc.deprecated:...} is for
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(data=st.data())
 @examples(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_overrides_give_settings_or_a_line(commands, data):
