@@ -8,16 +8,13 @@ import pytest
 from lvh.config.command_line import CommandLine, quoted
 from lvh.config.composition import settings_of as settings
 from lvh.config.groups import conf_dir
-from lvh.config.hydra_loader import loader_of
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.models import MODELS
 
 GROUPS = ("data", "external", "features", "model", "kernel", "stride", "cv", "train", "tracking")
 CHOICES = [
-    (group, option)
-    for group in GROUPS
-    for option in loader_of(CommandLine()).get_group_options(group)
+    (group, option) for group in GROUPS for option in CommandLine().loader.get_group_options(group)
 ]
 
 

@@ -18,7 +18,6 @@ from omegaconf import OmegaConf
 from lvh.cli.explain import main
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import plain
-from lvh.config.hydra_loader import config_of
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.explanations.one_record import record_importance
@@ -38,7 +37,7 @@ def configured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def configure(*overrides: str) -> Path:
-        config = plain(config_of(CommandLine((*SMALL, *overrides))))
+        config = plain(CommandLine((*SMALL, *overrides)).load())
         Path("run").mkdir()
         Path("run/config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
         return Path("run")

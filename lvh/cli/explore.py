@@ -49,7 +49,6 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
     """
     from lvh.config.command_line import read_arguments
     from lvh.config.composition import composed_from
-    from lvh.config.hydra_loader import config_of
     from lvh.config.messages import explained
 
     command, _ = read_arguments(arguments)
@@ -59,7 +58,7 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
                 raise InputError(
                     f"{override.input_line}: expected one value: a page shows one source"
                 )
-        config = config_of(command)
+        config = command.load()
         folder, settings = Path(str(config.hydra.run.dir)), composed_from(config).settings
     except Exception as error:
         raise explained(error, command) from None

@@ -18,7 +18,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lvh.config.command_line import CommandLine
 from lvh.config.groups import CHOICES, OTHERS, SETTINGS, known_fields
-from lvh.config.hydra_loader import config_of
 from lvh.errors import InputError, LvhError, as_told, masked
 
 _LONGEST = 200
@@ -142,7 +141,7 @@ def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | Non
         if override.key_or_group != key
     )
     try:
-        node = OmegaConf.select(config_of(replace(command, overrides=kept)), group)
+        node = OmegaConf.select(replace(command, overrides=kept).load(), group)
     except Exception:  # something else is wrong too; the message does without this
         return None
     return node if isinstance(node, DictConfig) else None

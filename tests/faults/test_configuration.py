@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import plain, settings_of
-from lvh.config.hydra_loader import config_of
 from lvh.config.messages import in_quotes
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError
@@ -236,7 +235,7 @@ ANYTHING = st.recursive(
 
 @pytest.fixture(scope="module")
 def composed():
-    return [plain(config_of(CommandLine(choice))) for choice in CHOICES]
+    return [plain(CommandLine(choice).load()) for choice in CHOICES]
 
 
 def places(node, path=()):
