@@ -4,10 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
 from lvh.config.composition import Composed
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of as compose_settings
 from lvh.data import SOURCES
 from lvh.evaluation.cross_validation import Callback
 from lvh.features import FORMS
@@ -40,9 +39,7 @@ def settings_of(tmp_path, monkeypatch):
 
     def composed(*overrides: str):
         small = ["data=synthetic", "data.records=42", "train.epochs=2", "resume=false"]
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            given = quoted([*small, "tracking=off", *overrides])
-            return settings_from(plain(compose("config", given)))
+        return compose_settings(*small, "tracking=off", *overrides)
 
     clear()
     yield composed

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, command, head
-from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
-from lvh.config.composition import Composed
-from lvh.config.run_settings import conf_dir, plain, quoted
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import Composed, plain
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.explanations.one_record import record_importance
@@ -38,8 +37,7 @@ def configured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def configure(*overrides: str) -> Path:
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = plain(compose("config", quoted([*SMALL, *overrides])))
+        config = plain(CommandLine((*SMALL, *overrides)).load())
         Path("run").mkdir()
         Path("run/config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
         return Path("run")

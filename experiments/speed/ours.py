@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 from memory import peak_mib
 
 from lvh.config.composition import Composed
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of as compose_settings
+from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import Callback
 from lvh.runs.run import ExperimentData, load_data, run_configuration
 from lvh.tracking import Tracker
@@ -91,8 +91,7 @@ def main() -> None:
 def settings_of(overrides: Sequence[str]) -> RunSettings:
     """Compose and check a configuration."""
     given = ["tracking=off", "resume=false", *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(given))))
+    return compose_settings(*given)
 
 
 def trained(

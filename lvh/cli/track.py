@@ -26,11 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _track(overrides: list[str]) -> None:
-    from lvh.runs.notebook import settings
+    from lvh.config.composition import settings_of
     from lvh.tracking.run_record import records_of
     from lvh.tracking.tracker import RecordWriter
 
-    chosen = settings(*overrides)
+    chosen = settings_of(*overrides)
     tracking, root = chosen.tracking, Path(chosen.store)
     if tracking.name == "off":
         raise InputError("tracking: expected a store of MLflow. Received: off")
