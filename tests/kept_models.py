@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, filled
 from lvh.inference import Calibration, Description, Evidence, keep
@@ -25,13 +25,12 @@ FEW = {
 def settings(model: str, features: str, *overrides: str) -> RunSettings:
     typed = [f"model={model}", f"features={features}", "data=synthetic", "train.epochs=2"]
     typed += [*FEW.get(model, []), *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(typed))))
+    return settings_of(*typed)
 
 
 def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Learn from all records; return the features, the learner's scores and what to keep."""
-    from lvh.runs.evaluate import learner
+    from lvh.runs.run import new_trainer as learner
 
     features = FORMS[of.features.name].extract(cohort, of.features)
     (X,) = filled(features.fill, features.X)

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, command
-from hydra import compose, initialize_config_dir
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
@@ -22,9 +21,10 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
 from lvh.errors import InputError, LvhError
-from lvh.evaluation.cross_validation import CVResult, conclude, fold_results
+from lvh.evaluation.cross_validation import cross_validate
+from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA
 from lvh.models import MODELS, Estimator
@@ -43,8 +43,7 @@ FOLDS = CvSettings("kfold", 3, 1, 123, 0.2, 0.0)
 
 def settings(name: str, *overrides: str):
     typed = [f"model={name}", "features=voltage", "data=synthetic", *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(typed))))
+    return settings_of(*typed)
 
 
 def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorTrainer:
@@ -59,8 +58,7 @@ def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorTrainer:
 
 def run(own, data: FeatureSet, folds: CvSettings = FOLDS, seed: int = 0) -> CVResult:
     found = splits(data.y, data.subjects, folds)
-    results = fold_results(data, found, lambda: own, seed, lambda split: None, lambda *_: None)
-    return conclude(data, list(results), {})
+    return cross_validate(data, found, lambda: own, seed=seed, baselines=dict)
 
 
 def with_scored(data: FeatureSet, scored, value: float) -> FeatureSet:

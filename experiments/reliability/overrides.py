@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from lvh.config.run_settings import known_fields
+from lvh.config.groups import known_fields
 
 _UNKNOWN = ("modle", "train.epoch", "x", "data._target_", "hydro.run.dir", "model.", ".seed", "a b")
 _UNKNOWN += ("_target_", "model._target_", "train.augment._target_", "défaut", "1", "null", "???")

@@ -47,23 +47,21 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
     Raises:
         InputError: Names the field, what was expected and what was received.
     """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from lvh.config.command_line import read_arguments
+    from lvh.config.composition import composed_from
+    from lvh.config.messages import explained
 
-    from lvh.config.hydra_errors import explained
-    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-
+    command, _ = read_arguments(arguments)
     try:
-        given = quoted(arguments)
-        for one in OverridesParser.create().parse_overrides(given):
-            if one.is_sweep_override():
-                raise InputError(f"{one.input_line}: expected one value: a page shows one source")
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = compose("config", given, return_hydra_config=True)
-            folder = Path(str(config.hydra.run.dir))
-            settings = settings_from(plain(config))
+        for override in command.parsed():
+            if override.is_sweep_override():
+                raise InputError(
+                    f"{override.input_line}: expected one value: a page shows one source"
+                )
+        config = command.load()
+        folder, settings = Path(str(config.hydra.run.dir)), composed_from(config).settings
     except Exception as error:
-        raise explained(error) from None
+        raise explained(error, command) from None
     if settings.external is not None:
         raise InputError(
             "external: expected none, for a page shows one source: "
@@ -74,10 +72,12 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
+    from lvh.data.cohort import fingerprint
     from lvh.reports.dataset.dataset_page import write
     from lvh.reports.dataset.section import Known
     from lvh.reports.progress import say
-    from lvh.tracking import resolved_uri, tracked_run
+    from lvh.tracking import Tracker, resolved_uri
+    from lvh.tracking.run_record import DataRecord, RunRecord, save
 
     source, tracking = SOURCES[settings.data.name], settings.tracking
     _check_folder(folder)
@@ -88,13 +88,27 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     if cohort.note:
         say(cohort.note, style="yellow")
     params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
-    tags = {"note": cohort.note, "mlflow.source.name": "lvh.explore"}
-    with tracked_run(tracking, "data", f"explore {cohort.name}", params, tags) as tracked:
-        tracked.log_data(cohort, len(cohort.records))
+    with Tracker(tracking) as tracker:
         known = Known(cohort, source.about, _measured(cohort), settings.cv)
         page = write(known, folder, lambda title: say(f"drawn: {title}"))
-        tracked.log_folder(folder)
-        tracked.set_tag("mlflow.note.content", f"The data, before any model: {page.name} below.")
+        record = RunRecord(
+            key=fingerprint(cohort.fingerprint, str(folder.absolute())),
+            name=f"explore {cohort.name}",
+            level="data",
+            status="complete",
+            params=params,
+            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, len(cohort.records)),
+            tags={
+                "note": cohort.note,
+                "mlflow.source.name": "lvh.explore",
+                "mlflow.note.content": f"The data, before any model: {page.name} below.",
+            },
+            folder=str(folder),
+            root=settings.store,
+        )
+        if tracking.name == "mlflow":
+            save(record)
+            tracker.track(record)
         say(f"page: {page}")  # seen even if the store fails now
 
 
