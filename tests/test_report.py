@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
-from test_report_statistics import make_fold, make_predictions, make_study, make_trial, predicted
+from studies import make_fold, make_predictions, make_study, make_trial, predicted
 
 from lvh.errors import EnvironmentFault
 from lvh.reports.study import sentences, table, write

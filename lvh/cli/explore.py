@@ -75,7 +75,7 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
     from lvh.reports.dataset.dataset_page import write
-    from lvh.reports.dataset.section import Known
+    from lvh.reports.dataset.sections import Exploration
     from lvh.reports.progress import say
     from lvh.tracking import resolved_uri, tracked_run
 
@@ -91,8 +91,8 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     tags = {"note": cohort.note, "mlflow.source.name": "lvh.explore"}
     with tracked_run(tracking, "data", f"explore {cohort.name}", params, tags) as tracked:
         tracked.log_data(cohort, len(cohort.records))
-        known = Known(cohort, source.about, _measured(cohort), settings.cv)
-        page = write(known, folder, lambda title: say(f"drawn: {title}"))
+        exploration = Exploration(cohort, source.about, _measured(cohort), settings.cv)
+        page = write(exploration, folder, lambda title: say(f"drawn: {title}"))
         tracked.log_folder(folder)
         tracked.set_tag("mlflow.note.content", f"The data, before any model: {page.name} below.")
         say(f"page: {page}")  # seen even if the store fails now

@@ -1,7 +1,10 @@
-"""Drawing of a 12-lead ECG: paper, pulses, traces, words, and what spoke for its score."""
+"""A 12-lead ECG on paper, 25 mm/s and 10 mm/mV, with what speaks for its score and against it."""
 
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -10,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Delineation
-from lvh.files import written_whole
-from lvh.reports.ecg_plot.ink import INK, PT, inside, text
-from lvh.reports.ecg_plot.layout import (
+from lvh.errors import EnvironmentFault, InputError
+from lvh.files import write_fault, written_whole
+from lvh.reports.ecg_layout import (
     GRID,
     MM_PER_MV,
     MM_PER_S,
@@ -25,15 +28,20 @@ from lvh.reports.ecg_plot.layout import (
     baselines,
     cells,
 )
-from lvh.reports.ecg_plot.marks import band, fiducials, legend, relative
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SUFFIXES = (".pdf", ".svg", ".png")
 _DPI = 254  # ten pixels a mm: lines of the grid are all alike
-_GREY, _PALE = "#6b6b6b", "#9a9a9a"
+_PT = 72 / 25.4  # a mm
+_INK, _GREY, _PALE = "#111111", "#6b6b6b", "#9a9a9a"
 _PINK, _NEUTRAL = ("#f7d9d4", "#e9aca3"), ("#ebebeb", "#cdcdcd")  # the latter under colours
+_TOWARD, _AWAY = "#d55e00", "#0072b2"  # Okabe and Ito's vermilion and blue
+_LEVELS = 5  # of a colour
+_BAND = 2.4  # mm, width of a coloured band
 _MOST_IN_TITLE, _MOST_IN_LINE = 84, 160  # letters
 _MOST_LINES = 5
 _PULSE_S, _PULSE_MV = 0.2, 1.0
@@ -41,7 +49,7 @@ _PULSE_S, _PULSE_MV = 0.2, 1.0
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is written beside the ECG; all of it as it is, nothing is markup.
+    """The text on the page; all of it is shown as it is, nothing is markup.
 
     Attributes:
         title: Who and what, in large letters.
@@ -52,6 +60,46 @@ class Words:
     title: str
     lines: tuple[str, ...] = ()
     foot: str = "Not a medical device"
+
+
+def picture_paths(given: str, names: Sequence[str]) -> list[Path]:
+    """Return the path of the picture of each record, before anything is computed.
+
+    Args:
+        given: A file for one record, whose suffix says the format; or a folder that exists, for
+            any number of them, in which each has a PDF of its own name, which prints true to scale.
+        names: Of the records.
+
+    Raises:
+        InputError: Neither, a picture exists already, or two would be the same.
+        EnvironmentFault: The folder cannot be written.
+    """
+    path = Path(given)
+    if given and path.is_dir():
+        paths = [path / f"{name}.pdf" for name in names]
+    elif path.suffix.lower() in _SUFFIXES and len(names) == 1:
+        paths = [path]
+    else:
+        expected = "a folder that is there"
+        if len(names) == 1:
+            expected = f"a file that ends in {', '.join(_SUFFIXES)}, or {expected}"
+        raise InputError(f"--picture: expected {expected}. Received: {given!r:.200}")
+    twice = [one for one, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"--picture: expected records of distinct names. Received: two for {str(twice[0])!r}"
+        )
+    folder = paths[0].parent
+    if not folder.is_dir():
+        raise InputError(f"--picture: expected a folder that is there. Received: {str(folder)!r}")
+    existing = [one for one in paths if one.exists() or one.is_symlink()]
+    if existing:
+        raise InputError(
+            f"--picture: expected a file that is not there yet. Received: {str(existing[0])!r}"
+        )
+    if fault := write_fault(folder):
+        raise EnvironmentFault(f"--picture: cannot write into {folder}: {fault}")
+    return paths
 
 
 def draw(
@@ -65,7 +113,7 @@ def draw(
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
     Rows of 2.5 s a lead, I aVR V1 V4, II aVL V2 V5, III aVF V3 V6, and 10 s of lead II below. A
-    longer record is shown to its first 10 s, a shorter one as `lvh.reports.ecg_plot.layout.cells`
+    longer record is shown to its first 10 s, a shorter one as `lvh.reports.ecg_layout.cells`
     says. Each piece is drawn around its median, without a filter; what is beyond the grid is cut
     off, and its lead named.
 
@@ -90,29 +138,29 @@ def draw(
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, PAGE[0]), ylim=(0, PAGE[1]))
     ax.set_axis_off()
-    _grid(ax, _PINK if importance is None else _NEUTRAL)
+    _draw_grid(ax, _PINK if importance is None else _NEUTRAL)
     traces = [(cell, _centred(signals, cell)) for cell in cells(len(signals), fs)]
     zero = baselines(traces, fs)
-    known = None if importance is None else relative(importance)
-    unknown = set() if known is None else set(np.flatnonzero(np.isnan(known).all(axis=0)).tolist())
+    shares = None if importance is None else _share_of_largest(importance)
+    unknown = [] if shares is None else np.flatnonzero(np.isnan(shares).all(axis=0)).tolist()
     for cell, mv in traces:
         x = cell.x(np.arange(cell.first, cell.end), fs)
         y = zero[cell.row] + mv * MM_PER_MV
-        if known is not None:
-            painted = band(ax, x, y, known[cell.first : cell.end, cell.column])
-            painted.set_gid(f"band-{_place(cell)}")
+        if shares is not None:
+            _draw_band(ax, cell, x, y, shares[cell.first : cell.end, cell.column])
         if delineation is not None:
-            fiducials(ax, cell, fs, y, delineation)
-        _trace(ax, cell, x, y)
-        _name(ax, cell, x, y - zero[cell.row], zero[cell.row], cell.column not in unknown)
+            _draw_fiducials(ax, cell, fs, y, delineation)
+        _draw_line(ax, x, y, f"trace-{cell.name}", "round")
+        height = float(mv[x < cell.left + 8].max(initial=0)) * MM_PER_MV
+        _name_lead(ax, cell, height, zero[cell.row], _PALE if cell.column in unknown else _INK)
     for row, y0 in enumerate(zero):
-        _pulse(ax, row, float(y0))
+        _draw_pulse(ax, row, float(y0))
     facts = _facts(len(signals), fs, traces, zero)
     if unknown:
         facts.append("nothing is known of the leads in grey")
     _write(ax, words, ", ".join(facts))
-    if known is not None:
-        legend(ax)
+    if shares is not None:
+        _draw_legend(ax)
     return figure
 
 
@@ -134,12 +182,24 @@ def save(figure: "Figure", path: Path) -> None:
         figure.savefig(temporary, format=form, dpi=_DPI, metadata=dates)
 
 
+def clinical(lead: str) -> str:
+    """Spell a lead as clinicians do: I, II, III, aVR, aVL, aVF, V1 to V6."""
+    return f"aV{lead[2:].upper()}" if lead.startswith("av") else lead.upper()
+
+
 def _centred(signals: npt.NDArray[np.float32], cell: Cell) -> Floats:
     mv = signals[cell.first : cell.end, cell.column].astype(np.float64)
     return mv - np.median(mv)
 
 
-def _grid(ax: "Axes", colors: tuple[str, str]) -> None:
+def _share_of_largest(importance: npt.NDArray[np.floating]) -> Floats:
+    """Return the share of the largest absolute value, NaN where nothing is known."""
+    largest = np.nanmax(np.abs(importance), initial=0)
+    shares = np.asarray(importance, dtype=np.float64)
+    return shares / largest if largest > 0 else shares
+
+
+def _draw_grid(ax: "Axes", colors: tuple[str, str]) -> None:
     from matplotlib.collections import LineCollection
 
     left, bottom, width, height = GRID
@@ -147,59 +207,102 @@ def _grid(ax: "Axes", colors: tuple[str, str]) -> None:
         xs, ys = np.arange(0, width + 1, step) + left, np.arange(0, height + 1, step) + bottom
         lines = [[(x, bottom), (x, bottom + height)] for x in xs]
         lines += [[(left, y), (left + width, y)] for y in ys]
-        drawn = LineCollection(lines, colors=color, linewidths=thickness * PT, zorder=1)
+        drawn = LineCollection(lines, colors=color, linewidths=thickness * _PT, zorder=1)
         drawn.set_gid(f"grid-{step}")
         drawn.set_snap(True)
         ax.add_collection(drawn, autolim=False)
 
 
-def _trace(ax: "Axes", cell: Cell, x: Floats, y: Floats) -> None:
-    look: dict[str, Any] = {
-        "color": INK,
-        "linewidth": 0.25 * PT,
-        "solid_joinstyle": "round",
-        "zorder": 4,
-    }
-    (line,) = ax.plot(x, y, **look)
-    line.set_gid(f"trace-{_place(cell)}")
-    inside(ax, line)
+def _draw_line(ax: "Axes", x: npt.ArrayLike, y: npt.ArrayLike, name: str, joint: Any) -> None:
+    look: dict[str, Any] = {"color": _INK, "linewidth": 0.25 * _PT, "zorder": 4}
+    (line,) = ax.plot(np.asarray(x), np.asarray(y), solid_joinstyle=joint, **look)
+    line.set_gid(name)
+    _cut_at_grid(ax, line)
 
 
-def _place(cell: Cell) -> str:
-    """Name a cell, as an SVG file does."""
-    return "rhythm" if cell.row == len(ROWS) else cell.lead
-
-
-def _name(ax: "Axes", cell: Cell, x: Floats, height: Floats, zero: float, is_known: bool) -> None:
-    """Write the lead's name above the start of its trace, and mark where another one ended."""
-    nearby = height[x < cell.left + 8]
-    y = zero + min(max(5.0, float(nearby.max(initial=0)) + 1.5), 18.0)
-    y = min(y, GRID[1] + GRID[3] - 3.5)
-    color = INK if is_known else _PALE
-    text(ax, (cell.left + 0.8, y), clinical(cell.lead), 9, weight="bold", color=color, halo=True)
-    if cell.row < len(ROWS) and cell.left > TRACE_LEFT:  # where one lead ends and the next begins
-        ax.plot([cell.left] * 2, [zero - 2, zero + 2], color=INK, linewidth=0.2 * PT, zorder=3)
-
-
-def clinical(lead: str) -> str:
-    """Spell a lead as clinicians do: I, II, III, aVR, aVL, aVF, V1 to V6."""
-    return f"aV{lead[2:].upper()}" if lead.startswith("av") else lead.upper()
-
-
-def _pulse(ax: "Axes", row: int, zero: float) -> None:
+def _draw_pulse(ax: "Axes", row: int, zero: float) -> None:
     """Draw 1 mV for 200 ms on lines of the grid."""
     left = GRID[0] + 5
     right, top = left + _PULSE_S * MM_PER_S, zero + _PULSE_MV * MM_PER_MV
-    (line,) = ax.plot(
-        [left - 2, left, left, right, right, right + 2],
-        [zero, zero, top, top, zero, zero],
-        color=INK,
-        linewidth=0.25 * PT,
-        solid_joinstyle="miter",
-        zorder=4,
+    x = [left - 2, left, left, right, right, right + 2]
+    _draw_line(ax, x, [zero, zero, top, top, zero, zero], f"pulse-{row}", "miter")
+
+
+def _draw_band(ax: "Axes", cell: Cell, x: Floats, y: Floats, share: Floats) -> None:
+    """Paint runs of samples of one level of importance behind the trace."""
+    from matplotlib.collections import LineCollection
+
+    level = np.rint(np.nan_to_num(share) * _LEVELS).astype(int)
+    edges = np.flatnonzero(np.diff(level)) + 1
+    runs = [(a, b) for a, b in pairwise([0, *edges.tolist(), len(level)]) if level[a]]
+    band = LineCollection(
+        # a sample further, so that a run reaches the next one
+        [np.column_stack([x[a : b + 1], y[a : b + 1]]) for a, b in runs],
+        colors=[_shade(int(level[a])) for a, _ in runs],
+        linewidths=_BAND * _PT,
+        joinstyle="round",
+        capstyle="butt",
+        zorder=2,
     )
-    line.set_gid(f"pulse-{row}")
-    inside(ax, line)
+    band.set_gid(f"band-{cell.name}")
+    ax.add_collection(band, autolim=False)
+    _cut_at_grid(ax, band)
+
+
+def _shade(level: int) -> tuple[float, float, float]:
+    """Mix the colour of a level with white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(_TOWARD if level > 0 else _AWAY)
+    part = abs(level) / _LEVELS * 0.85
+    return 1 - part * (1 - red), 1 - part * (1 - green), 1 - part * (1 - blue)
+
+
+def _draw_legend(ax: "Axes") -> None:
+    """Show what the colours of bands mean, below the grid."""
+    from matplotlib.patches import Rectangle
+
+    middle, y, width = PAGE[0] / 2, 8.2, 4.0
+    levels = [*range(-_LEVELS, 0), *range(1, _LEVELS + 1)]
+    for at, level in enumerate(levels):
+        x = middle + (at - _LEVELS) * width
+        ax.add_patch(Rectangle((x, y), width, 2.2, color=_shade(level), linewidth=0))
+    side = _LEVELS * width + 1.5
+    _text(ax, (middle - side, y + 0.4), "away from LVH", 7.5, ha="right")
+    _text(ax, (middle + side, y + 0.4), "toward LVH", 7.5)
+
+
+def _draw_fiducials(ax: "Axes", cell: Cell, fs: float, y: Floats, of: Delineation) -> None:
+    """Mark each peak by a dot, onset and offset by a tick."""
+    symbols, samples = of.lead(0, cell.column)
+    inside = (samples >= cell.first) & (samples < cell.end)
+    is_end = np.isin(np.array(list(symbols))[inside], ("(", ")"))
+    x, height = cell.x(samples[inside], fs), y[samples[inside] - cell.first]
+    for kind, marker in ((is_end, "|"), (~is_end, ".")):
+        (marks,) = ax.plot(x[kind], height[kind], marker, color=_AWAY, markersize=4, zorder=3)
+        _cut_at_grid(ax, marks)
+
+
+def _name_lead(ax: "Axes", cell: Cell, height: float, zero: float, color: str) -> None:
+    """Write the lead's name above the start of its trace, and mark where another one ended.
+
+    Args:
+        ax: Of the page.
+        cell: That is named.
+        height: Of the trace above `zero` near its start, mm.
+        zero: Where 0 mV lies, mm.
+        color: Of the name.
+    """
+    from matplotlib.patheffects import withStroke
+
+    y = min(zero + min(max(5.0, height + 1.5), 18.0), GRID[1] + GRID[3] - 3.5)
+    at, name = (cell.left + 0.8, y), clinical(cell.lead)
+    # text with an effect is no text in an SVG file: the halo is drawn on its own
+    halo = [withStroke(linewidth=2, foreground="white")]
+    _text(ax, at, name, 9, weight="bold", color=color, path_effects=halo)
+    _text(ax, at, name, 9, weight="bold", color=color)
+    if cell.row < len(ROWS) and cell.left > TRACE_LEFT:
+        ax.plot([cell.left] * 2, [zero - 2, zero + 2], color=_INK, linewidth=0.2 * _PT, zorder=3)
 
 
 def _facts(n_samples: int, fs: float, traces: list[tuple[Cell, Floats]], zero: Floats) -> list[str]:
@@ -224,15 +327,27 @@ def _facts(n_samples: int, fs: float, traces: list[tuple[Cell, Floats]], zero: F
 
 
 def _write(ax: "Axes", words: Words, facts: str) -> None:
-    left, right = GRID[0], GRID[0] + GRID[2]
-    top = GRID[1] + GRID[3]
+    left, right, top = GRID[0], GRID[0] + GRID[2], GRID[1] + GRID[3]
     half = _MOST_IN_TITLE // 2
-    long = len(words.title) > _MOST_IN_TITLE
-    title = f"{words.title[:half]} ... {words.title[-half:]}" if long else words.title
-    text(ax, (left, top + 26), title, 13, weight="bold")
+    is_long = len(words.title) > _MOST_IN_TITLE
+    title = f"{words.title[:half]} ... {words.title[-half:]}" if is_long else words.title
+    _text(ax, (left, top + 26), title, 13, weight="bold")
     lines = [piece for line in words.lines for piece in wrap(line, _MOST_IN_LINE)]
     for at, line in enumerate(lines[:_MOST_LINES]):
-        text(ax, (left, top + 20.5 - 4.4 * at), line, 9)
-    text(ax, (left, 8.6), f"{MM_PER_S:g} mm/s, {MM_PER_MV:g} mm/mV", 9, weight="bold")
-    text(ax, (left, 4.8), facts, 7.5, color=_GREY)
-    text(ax, (right, 8.6), words.foot, 9, weight="bold", ha="right")
+        _text(ax, (left, top + 20.5 - 4.4 * at), line, 9)
+    _text(ax, (left, 8.6), f"{MM_PER_S:g} mm/s, {MM_PER_MV:g} mm/mV", 9, weight="bold")
+    _text(ax, (left, 4.8), facts, 7.5, color=_GREY)
+    _text(ax, (right, 8.6), words.foot, 9, weight="bold", ha="right")
+
+
+def _text(ax: "Axes", at: tuple[float, float], words: str, size: float, **look: Any) -> None:
+    """Write words as they are, whatever they are, at a place in mm and with a size in points."""
+    plain = "".join(one if one.isprintable() else "?" for one in words)
+    ax.text(at[0], at[1], plain, fontsize=size, parse_math=False, zorder=5, **look)
+
+
+def _cut_at_grid(ax: "Axes", artist: "Artist") -> None:
+    from matplotlib.patches import Rectangle
+
+    left, bottom, width, height = GRID
+    artist.set_clip_path(Rectangle((left, bottom), width, height, transform=ax.transData))

@@ -1,123 +1,92 @@
-"""The look that the pictures share, and how they become files."""
+"""The look that pictures share, and how they become files."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lvh.files import written_whole
+from lvh.reports.page import data_uri
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"LVH": "#1f4e79", "not LVH": "#b5651d"}
-QUIET, GRID, INK = "#8a8a8a", "#e6e6e6", "#1c2430"
-DPI = 144
-WIDTH = 8.4  # inches; a page shows 96 pixels an inch
-_TOP, _LEFT, _RIGHT = 0.62, 0.62, 0.12  # inches around the panels
-
-Draw = Callable[[], "Figure"]
+BLUE, ORANGE, PALE, GREY, INK = "#1f4e79", "#b5651d", "#9db7d1", "#8a8a8a", "#1c2430"
+DPI = 120
 
 
-def panels(
-    title: str,
-    rows: int,
-    columns: int,
-    height: float,
-    *,
-    left: float = _LEFT,
-    gap: float = 0.42,
-    below: float = 0.32,
-) -> "tuple[Figure, list[Axes]]":
-    """Make a figure with a title and a grid of panels, row by row.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture to be drawn.
 
-    Args:
-        title: Of the figure.
-        rows: Of panels.
-        columns: Of panels.
-        height: Of a panel, inches.
-        left: Room for what stands left of the panels, inches.
-        gap: Between the rows, inches.
-        below: Room for what stands below the last row, inches.
+    Attributes:
+        name: Of its file, without the ending.
+        alt: What it shows, for a reader who cannot see it.
+        draw: Draws it.
     """
-    from matplotlib.figure import Figure
 
-    total = _TOP + rows * height + (rows - 1) * gap + below
-    figure = Figure(figsize=(WIDTH, total), dpi=DPI)
-    grid = {
-        "left": left / WIDTH,
-        "right": 1 - _RIGHT / WIDTH,
-        "top": 1 - _TOP / total,
-        "bottom": below / total,
-        "hspace": gap / height,
-        "wspace": 0.24,
-    }
-    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=grid)
-    for ax in axes.flat:
-        quiet(ax)
-    figure.text(0.12 / WIDTH, 1 - 0.1 / total, title, fontsize=11, fontweight="bold", va="top")
-    return figure, list(axes.flat)
+    name: str
+    alt: str
+    draw: "Callable[[], Figure]"
 
 
-def quiet(ax: "Axes") -> None:
-    """Keep lines and ticks in the background."""
-    ax.tick_params(labelsize=8, color=QUIET, length=2.5)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(QUIET)
-    ax.grid(axis="y", color=GRID, linewidth=0.6)
-    ax.set_axisbelow(True)
-
-
-def named(ax: "Axes", name: str) -> None:
-    """Write a panel's name above its left end."""
-    ax.set_title(name, fontsize=9, loc="left", pad=3, fontweight="bold", color=INK)
-
-
-def key(figure: "Figure", marks: "Sequence[tuple[str, object]]") -> None:
-    """Put a key to the right of the title."""
-    height = figure.get_size_inches()[1]
-    figure.legend(
-        *zip(*[(mark, name) for name, mark in marks], strict=True),
-        loc="upper right",
-        bbox_to_anchor=(1 - 0.05 / WIDTH, 1 - 0.02 / height),
-        ncols=len(marks),
-        fontsize=8,
-        frameon=False,
-        handletextpad=0.5,
-        columnspacing=1.2,
-    )
-
-
-def label_key(figure: "Figure", **others: object) -> None:
-    """Tell the colours of the labels, and what other marks mean."""
-    from matplotlib.patches import Patch
-
-    key(figure, [*((name, Patch(color=one)) for name, one in COLOURS.items()), *others.items()])
-
-
-def save(draw: Draw, path: Path) -> None:
-    """Draw a figure as a PNG file.
+def save_pictures(pictures: Iterable[Picture], folder: Path) -> list[tuple[str, str]]:
+    """Draw pictures as PNG files; return each as a data URI, with what it shows.
 
     Raises:
         EnvironmentFault: The folder cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    saved = []
+    for picture in pictures:
+        path = folder / f"{picture.name}.png"
+        with plain_text():
+            save_figure(picture.draw(), path)
+        saved.append((data_uri(path.read_bytes()), picture.alt))
+    return saved
 
-    with _plain_text(), written_whole(path) as temporary:
-        canvas = FigureCanvasAgg(draw())
-        canvas.print_png(str(temporary))  # type: ignore[no-untyped-call]
+
+def save_figure(figure: "Figure", path: Path, *, fit: bool = True) -> None:
+    """Save a figure as a PNG file, whole or not at all.
+
+    Args:
+        figure: What is saved.
+        path: Of the file.
+        fit: Whether the picture grows or shrinks to what is drawn, labels included.
+    """
+    with written_whole(path) as temporary, plain_text():
+        box = "tight" if fit else None
+        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches=box, pad_inches=0.12)
 
 
 @contextmanager
-def _plain_text() -> Iterator[None]:
-    """Take names of records as they are: a dollar sign begins no formula.
+def plain_text() -> Iterator[None]:
+    """Draw names as they are: a dollar sign begins no formula.
 
-    A letter that the font lacks is drawn as a box; that is seen and needs no warning.
+    A letter that the font lacks is drawn as a box, which a reader sees without a warning.
     """
     import matplotlib
 
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
         yield
+
+
+def new_axes(title: str, width: float, height: float) -> "tuple[Figure, Axes]":
+    """Make a figure of one panel, whose size is given in inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
+    ax.tick_params(labelsize=8)
+    ax.set_axisbelow(True)
+    return figure, ax
+
+
+def clipped(text: str, length: int) -> str:
+    """Return text that fits, on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -1,27 +1,26 @@
 """The folder of an exploration: pictures and tables as files, and one page with all of it."""
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 
-from lvh.data.cohort import Cohort
+import pandas as pd
+
 from lvh.files import write_text
-from lvh.reports.dataset.canvas import save
-from lvh.reports.dataset.section import Known, Section
-from lvh.reports.dataset.sections import head, sections
-from lvh.reports.dataset.table import Table, plain
+from lvh.reports.dataset.sections import Exploration, sections, source_facts
+from lvh.reports.figures import save_pictures
+from lvh.reports.page import PageTable, write_page
 
 PAGE = "explore.html"
-_TEMPLATE = Path(__file__).with_name("dataset_page.html")
+_MOST_ROWS = 60  # of a table on the page; the file has all
 
 
-def write(known: Known, folder: Path, on_section: Callable[[str], None]) -> Path:
-    """Write all that is known of a source.
+def write(of: Exploration, folder: Path, on_section: Callable[[str], None]) -> Path:
+    """Write the report of a data set.
 
     Args:
-        known: What was loaded and measured.
+        of: What was loaded and measured.
         folder: Made if it is not there; what it has of the same names is replaced.
-        on_section: Told the title of each section, once it is drawn.
+        on_section: Gets the title of each section, once it is drawn.
 
     Returns:
         The page, which needs none of the other files.
@@ -29,51 +28,38 @@ def write(known: Known, folder: Path, on_section: Callable[[str], None]) -> Path
     Raises:
         EnvironmentFault: The folder cannot be written.
     """
-    source = head(known)
-    source.write(folder)
-    written = []
-    for section in sections(known):
-        written.append(_written(section, folder))
+    facts = source_facts(of)
+    _write_table(pd.DataFrame(facts.items(), columns=["what", "value"]), folder / "source.csv")
+    parts = []
+    for section in sections(of):
+        for name, table in section.tables.items():
+            _write_table(table, folder / f"{name}.csv")
+        tables = {name: _page_table(table) for name, table in section.tables.items()}
+        parts.append((section, save_pictures(section.pictures, folder), tables))
         on_section(section.title)
-    page = folder / PAGE
-    write_text(page, _page(known.cohort, source, written))
-    return page
-
-
-def _written(section: Section, folder: Path) -> tuple[Section, list[str]]:
-    """Write the files of a section; return it with its pictures as data URIs."""
-    for table in section.tables:
-        table.write(folder)
-    pictures = []
-    for picture in section.pictures:
-        path = folder / f"{picture.name}.png"
-        save(picture.draw, path)
-        pictures.append(_data(path))
-    return section, pictures
-
-
-def _page(cohort: Cohort, source: Table, written: list[tuple[Section, list[str]]]) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    made.filters["plain"] = _shown
-    template = made.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
-        cohort=cohort,
-        source=source,
-        sections=[
-            (section, list(zip(section.pictures, pictures, strict=True)))
-            for section, pictures in written
-        ],
+    return write_page(
+        folder / PAGE,
+        "dataset/dataset_report.html",
+        title=of.cohort.name,
+        about="The data, before any model",
+        note=of.cohort.note,
+        facts=facts,
+        parts=parts,
+        most_rows=_MOST_ROWS,
     )
 
 
-def _shown(cell: str | int | float) -> str | int | float:
-    """Return a cell for a reader: three decimals, nothing where there is nothing."""
-    if isinstance(cell, float) and plain(cell) != "":
-        return f"{cell:.3f}"
-    return plain(cell)
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, floats with six digits; what is undefined is empty."""
+    truths = {name: int for name in table.columns[table.dtypes == bool]}
+    write_text(path, table.astype(truths).to_csv(index=False, float_format="%.6g"))
 
 
-def _data(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+def _page_table(table: pd.DataFrame) -> PageTable:
+    """Return a table for a reader: three decimals, nothing where there is nothing."""
+    text = [at for at, name in enumerate(table) if not pd.api.types.is_numeric_dtype(table[name])]
+    rows = [
+        [("" if pd.isna(cell) else f"{cell:.3f}") if isinstance(cell, float) else cell for cell in row]
+        for row in table.head(_MOST_ROWS).itertuples(index=False)
+    ]
+    return PageTable(columns=list(table), rows=rows, text=text)

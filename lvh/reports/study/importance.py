@@ -1,34 +1,14 @@
-"""What mattered in the space of a sweep: its dimensions, and the trade-off of objectives."""
+"""Which dimensions of a sweep matter: the share of the objective's variance that each explains."""
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from lvh.evaluation.results import Plain, StudyResult, Trial
-from lvh.reports.study.naming import shown
+from lvh.reports.study.leaderboard import value_text
 
-_MOST_CATEGORIES = 20  # a column each; beyond them they are numbered as they came up
+_MOST_CATEGORIES = 20  # each takes a column; beyond them they are numbered in their order
 _FEWEST = 4  # trials from which a share of variance says anything at all
-
-
-def numeric(values: Sequence[Plain]) -> bool:
-    """Return whether all values are finite numbers; true and false are not."""
-    return all(
-        isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one)
-        for one in values
-    )
-
-
-def levels(study: StudyResult, dimension: str) -> list[Plain]:
-    """Return the distinct values of a dimension: numbers in order, others as they came up."""
-    values: dict[str, Plain] = {}
-    for trial in study.trials:
-        value = trial.params.get(dimension)
-        values.setdefault(shown(value), value)
-    distinct = list(values.values())
-    return sorted(distinct, key=_number) if numeric(distinct) else distinct
 
 
 def importances(study: StudyResult) -> dict[str, float]:
@@ -46,38 +26,40 @@ def importances(study: StudyResult) -> dict[str, float]:
     trials = [trial for trial in study.complete if math.isfinite(trial.values[0])]
     if len(trials) < _FEWEST or len({trial.values[0] for trial in trials}) < 2:
         return {}
-    varying = {
-        name: values
+    in_order = sorted(trials, key=lambda trial: trial.number)
+    ranks = {
+        name: rank
         for name in study.dimensions
-        if len(values := list(dict.fromkeys(shown(one.params.get(name)) for one in trials))) > 1
+        if len(rank := _ranks([trial.params.get(name) for trial in in_order])) > 1
     }
-    if not varying:
-        return {}
-    constant = {name: 0.0 for name in study.dimensions if name not in varying}
-    if len(varying) == 1:
-        return dict.fromkeys(varying, 1.0) | constant
-    return _fanova(study, trials, varying) | constant
+    constant = {name: 0.0 for name in study.dimensions if name not in ranks}
+    shares = _fanova(trials, ranks) if len(ranks) > 1 else dict.fromkeys(ranks, 1.0)
+    return shares | constant if shares else {}
 
 
-def pareto(study: StudyResult) -> tuple[int, ...]:
-    """Return the numbers of complete trials that no other beats in all objectives.
+def levels(study: StudyResult, dimension: str) -> list[Plain]:
+    """Return the distinct values of a dimension: numbers in order, others as they were tried."""
+    return _levels([trial.params.get(dimension) for trial in study.trials])
 
-    A trial is beaten by one that is as good in every objective and better in some. Undefined
-    values are never on the front.
-    """
-    signs = np.array([-1.0 if one.maximize else 1.0 for one in study.objectives])
-    defined = [trial for trial in study.complete if not np.isnan(trial.values).any()]
-    costs = np.array([signs * trial.values for trial in defined]).reshape(-1, len(signs))
-    return tuple(
-        trial.number
-        for trial, cost in zip(defined, costs, strict=True)
-        if not ((costs <= cost).all(axis=1) & (costs < cost).any(axis=1)).any()
+
+def is_numeric(values: Sequence[Plain]) -> bool:
+    """Return whether all values are finite numbers; true and false are not."""
+    return all(
+        isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one)
+        for one in values
     )
 
 
-def _fanova(
-    study: StudyResult, trials: Sequence[Trial], varying: Mapping[str, list[str]]
-) -> dict[str, float]:
+def _levels(values: Sequence[Plain]) -> list[Plain]:
+    distinct = list({value_text(value): value for value in values}.values())
+    return sorted(distinct, key=lambda one: float(str(one))) if is_numeric(distinct) else distinct
+
+
+def _ranks(values: Sequence[Plain]) -> dict[str, int]:
+    return {value_text(value): rank for rank, value in enumerate(_levels(values))}
+
+
+def _fanova(trials: Sequence[Trial], ranks: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
     import optuna
     from optuna.distributions import (
         BaseDistribution,
@@ -86,20 +68,15 @@ def _fanova(
     )
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    distributions: dict[str, BaseDistribution] = {}
-    codes: dict[str, dict[str, int]] = {}
-    for name, values in varying.items():
-        ordered = [text for text in map(shown, levels(study, name)) if text in values]
-        codes[name] = {text: at for at, text in enumerate(ordered)}
-        distributions[name] = (
-            IntDistribution(0, len(ordered) - 1)
-            if numeric([trial.params.get(name) for trial in trials])
-            or len(ordered) > _MOST_CATEGORIES
-            else CategoricalDistribution(range(len(ordered)))
-        )
+    distributions: dict[str, BaseDistribution] = {
+        name: IntDistribution(0, len(rank) - 1)
+        if is_numeric([trial.params.get(name) for trial in trials]) or len(rank) > _MOST_CATEGORIES
+        else CategoricalDistribution(range(len(rank)))
+        for name, rank in ranks.items()
+    }
     # A tree costs the square of its leaves; many trials need fewer trees for the same noise
     n_trees = 64 if len(trials) <= 100 else 16
-    # Optuna tells of its experimental parts and of each new study: no matter for a reader here
+    # Optuna logs each new study and warns of its experimental parts; a reader needs neither
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -107,7 +84,9 @@ def _fanova(
             warnings.simplefilter("ignore")
             memory = optuna.create_study(direction="maximize")
             for trial in trials:
-                params = {name: codes[name][shown(trial.params.get(name))] for name in varying}
+                params = {
+                    name: rank[value_text(trial.params.get(name))] for name, rank in ranks.items()
+                }
                 memory.add_trial(
                     optuna.trial.create_trial(
                         params=params, distributions=distributions, value=trial.values[0]
@@ -117,7 +96,3 @@ def _fanova(
             return dict(get_param_importances(memory, evaluator=evaluator))
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-def _number(value: Plain) -> float:
-    return float(value) if isinstance(value, (int, float)) else math.nan

@@ -1,29 +1,91 @@
-"""The folder that ends a sweep: its table as files, its pictures, and one page with all."""
+"""The tables of a sweep: on a terminal, as files, and on one page with its pictures."""
 
-import base64
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from lvh.evaluation.results import FoldScore, Plain, StudyResult, Trial
-from lvh.files import read_bytes, write_text
-from lvh.reports.explanation_pictures import PICTURES
-from lvh.reports.study.leaderboard import Row, cells, columns, rows, title, unfinished
-from lvh.reports.study.naming import configuration, short_names, shown
-from lvh.reports.study.statistics import Comparison
-from lvh.reports.study.study_figures import Picture, draw_all
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from lvh.evaluation.results import StudyResult, Trial
+from lvh.files import read_bytes
+from lvh.reports.page import PageTable, data_uri, write_csv, write_page
+from lvh.reports.study.leaderboard import (
+    Comparison,
+    Row,
+    configuration_names,
+    has_folds,
+    ranked_rows,
+    short_names,
+    unranked_trials,
+    value_text,
+)
+from lvh.reports.study.study_figures import draw_all
 from lvh.reports.study.verdict import sentences
 from lvh.validation.metrics import NAMES
 
-_TEMPLATE = Path(__file__).with_name("study_page.html")
+EXPLANATIONS = Path("outputs/explanations")
+"""Where explanations of tracked runs lie, each in a folder with the identity of its run."""
+_EXPLANATION_PICTURES = {
+    "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
+    "importance.png": "Loss of average precision without leads, waves and inputs",
+    "agreement.png": "Share of the importance that lies where clinical criteria look",
+}
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
+_NOT_TOLD_APART = (
+    "not told apart: these folds do not show whether it is worse than the best; "
+    "that does not mean that it is as good."
+)
+_ROOM = 21  # columns that a terminal of 80 leaves for the dimensions
+_TOGETHER = "configuration"
+_MOST_ROWS = 50  # of the table on a terminal; the files have all
+
+
+def table(study: StudyResult) -> Table:
+    """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
+    rows, unranked = ranked_rows(study), unranked_trials(study)
+    legend = _NOT_TOLD_APART if any(row.verdict == "not told apart" for row in rows) else ""
+    made = Table(
+        title=escape(_title(study)),
+        title_justify="left",
+        caption=escape("\n".join(filter(None, (legend, study.note)))),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    names, columns = configuration_names(study), _columns(study)
+    dimensions = _terminal_dimensions(study)
+    made.add_column("trial", justify="right", no_wrap=True)
+    for name in dimensions:
+        is_wide = name == _TOGETHER
+        made.add_column(
+            escape(name), overflow="fold", no_wrap=not is_wide, min_width=len(name) * is_wide
+        )
+    for column in columns:
+        made.add_column(column, justify="right", no_wrap=column != "verdict")
+
+    def add(trial: Trial, cells: Sequence[str], style: str | None) -> None:
+        place = _values(study, trial, 4)
+        if dimensions == [_TOGETHER]:
+            place = [names[trial.number]]
+        made.add_row(str(trial.number), *map(escape, place), *cells, style=style)
+
+    for row in rows[:_MOST_ROWS]:
+        add(row.trial, _cells(study, row), {"best": "bold", "worse": "dim"}.get(row.verdict))
+    _add_more(made, len(rows))
+    made.add_section()
+    for trial in unranked[:_MOST_ROWS]:
+        known = {"folds": f"{len(trial.folds)}/{study.n_folds}", "verdict": trial.state}
+        style = "red" if trial.state == "failed" else "dim"
+        add(trial, [known.get(column, "") for column in columns], style)
+    _add_more(made, len(unranked))
+    return made
 
 
 def write(study: StudyResult, folder: Path, explanations: Path | None = None) -> Path:
-    """Write everything that the sweep came to.
+    """Write the report of a sweep.
 
     Args:
         study: Finished or not.
@@ -37,32 +99,104 @@ def write(study: StudyResult, folder: Path, explanations: Path | None = None) ->
     Raises:
         EnvironmentFault: The folder cannot be written.
     """
-    ranked = rows(study)
-    _write_leaderboard(study, ranked, folder / "leaderboard.csv")
+    rows = ranked_rows(study)
+    _write_leaderboard(study, rows, folder / "leaderboard.csv")
     _write_folds(study, folder / "folds.csv")
-    _write_comparisons(ranked, folder / "comparisons.csv")
-    page = folder / "report.html"
-    explained = _explained(study, explanations)
-    write_text(page, _page(study, ranked, draw_all(study, folder), explained))
-    return page
+    header = ["trial", *[field.name for field in fields(Comparison)][1:]]
+    comparisons = [astuple(row.comparison) for row in rows if row.comparison is not None]
+    write_csv(folder / "comparisons.csv", header, comparisons)
+    return write_page(
+        folder / "report.html",
+        "study/study_report.html",
+        title=study.title,
+        about=f"Sweep {study.name}",
+        note=study.note,
+        sentences=sentences(study),
+        leaderboard=_leaderboard(study, rows),
+        legend=_NOT_TOLD_APART,
+        comparisons=_comparisons(study, rows),
+        unranked=_unranked(study),
+        pictures=draw_all(study, folder),
+        explanation=_explanation(study, explanations),
+        objective=study.objectives[0].name,
+    )
 
 
-def _write_leaderboard(study: StudyResult, ranked: Sequence[Row], path: Path) -> None:
+def _title(study: StudyResult) -> str:
+    objective = study.objectives[0]
+    over = " over folds" if has_folds(objective) else ""
+    return f"{len(study.complete)} configurations by mean {objective.name}{over}"
+
+
+def _columns(study: StudyResult) -> list[str]:
+    """Return the names of the columns that follow the swept dimensions."""
+    first, *others = [one.name for one in study.objectives]
+    seconds = [] if "seconds" in (first, *others) else ["seconds"]
+    first = "seconds a fold" if first == "seconds" else first
+    return [first, "std", "95 % interval", "folds", *others, *seconds, "verdict"]
+
+
+def _cells(study: StudyResult, row: Row) -> list[str]:
+    """Return the text of those columns for a complete configuration."""
+    seconds = [] if "seconds" in [one.name for one in study.objectives] else [f"{row.seconds:.1f}"]
+    low, high = row.interval.low, row.interval.high
+    return [
+        _decimals(row.mean),
+        _decimals(row.std),
+        "" if math.isnan(low) else f"{low:.2f} to {high:.2f}",
+        str(row.n_folds),
+        *map(_decimals, row.trial.values[1:]),
+        *seconds,
+        "?" if row.verdict == "not comparable" else row.verdict,
+    ]
+
+
+def _decimals(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3f}"
+
+
+def _values(study: StudyResult, trial: Trial, digits: int = 6) -> list[str]:
+    return [value_text(trial.params.get(name), digits) for name in study.dimensions]
+
+
+def _terminal_dimensions(study: StudyResult) -> list[str]:
+    """Return a column for each dimension; one for all where they are too wide for a terminal."""
+    names = list(short_names(study.dimensions).values())
+    values = [_values(study, trial, 4) for trial in study.trials]
+    widths = [max(map(len, column)) for column in zip(names, *values, strict=True)]
+    return [_TOGETHER] if sum(widths) + 2 * (len(widths) - 1) > _ROOM else names
+
+
+def _add_more(made: Table, n_rows: int) -> None:
+    if n_rows > _MOST_ROWS:
+        made.add_row("...", f"and {n_rows - _MOST_ROWS} more", style="dim")
+
+
+def _write_leaderboard(study: StudyResult, rows: Sequence[Row], path: Path) -> None:
     """Write all trials, those without a rank below the others and without a score."""
     scores = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
     values = [f"value_{objective.name}" for objective in study.objectives]
     header = ("rank", "trial", "state", *study.dimensions, *values, *scores)
     blank = [""] * (len(values) + 4)
-    lines: list[list[object]] = []
-    for row in ranked:
-        interval = (row.interval.low, row.interval.high)
-        told = (row.mean, row.std, *interval, row.n_folds, row.accuracy, f"{row.seconds:.3f}")
-        place = (row.rank, row.number, "complete", *_plain(study, row))
-        lines.append([*place, *row.values, *told, row.verdict, ""])
-    for trial in unfinished(study):
-        place = ("", trial.number, trial.state, *_plain(study, trial))
-        lines.append([*place, *blank, len(trial.folds), "", _seconds(trial.folds), "", trial.error])
-    _write_csv(path, header, lines)
+
+    def place(trial: Trial) -> list[object]:
+        """Return the values of the dimensions, numbers with every digit."""
+        own = [trial.params.get(name) for name in study.dimensions]
+        return [value if isinstance(value, float) else value_text(value) for value in own]
+
+    lines: list[list[object]] = [
+        [row.rank, row.trial.number, "complete", *place(row.trial), *row.trial.values]
+        + [row.mean, row.std, row.interval.low, row.interval.high, row.n_folds]
+        + [row.accuracy, f"{row.seconds:.3f}", row.verdict, ""]
+        for row in rows
+    ]
+    for trial in unranked_trials(study):
+        seconds = sum(fold.seconds for fold in trial.folds)
+        lines.append(
+            ["", trial.number, trial.state, *place(trial), *blank, len(trial.folds)]
+            + ["", f"{seconds:.3f}", "", trial.error]
+        )
+    write_csv(path, header, lines)
 
 
 def _write_folds(study: StudyResult, path: Path) -> None:
@@ -74,87 +208,69 @@ def _write_folds(study: StudyResult, path: Path) -> None:
         for trial in study.trials
         for fold in trial.folds
     )
-    _write_csv(path, header, lines)
+    write_csv(path, header, lines)
 
 
-def _write_comparisons(ranked: Sequence[Row], path: Path) -> None:
-    header = ["trial", *[field.name for field in fields(Comparison)][1:]]
-    lines = [astuple(row.comparison) for row in ranked if row.comparison is not None]
-    _write_csv(path, header, lines)
+def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> PageTable:
+    dimensions = list(short_names(study.dimensions).values())
+    return PageTable(
+        columns=["rank", "trial", *dimensions, *_columns(study)],
+        rows=[
+            [row.rank, row.trial.number, *_values(study, row.trial), *_cells(study, row)]
+            for row in rows
+        ],
+        caption=_title(study),
+        text=range(2, 2 + len(dimensions)),
+        classes=[row.verdict if row.verdict in ("best", "worse") else "" for row in rows],
+    )
 
 
-def _plain(study: StudyResult, one: Row | Trial) -> list[object]:
-    """Return the values of the dimensions, numbers with every digit."""
-    values = [one.params.get(name) for name in study.dimensions]
-    return [value if isinstance(value, float) else shown(value) for value in values]
+def _comparisons(study: StudyResult, rows: Sequence[Row]) -> PageTable:
+    names = configuration_names(study)
+    compared = [row.comparison for row in rows[1:] if row.comparison is not None]
+    return PageTable(
+        columns=["trial", "configuration", "difference", "95 % from", "to", "folds", "p"]
+        + ["p (Holm)", "P(worse)", "P(equivalent)", "P(better)"],
+        rows=[
+            [one.number, names[one.number], *map(_three, (one.difference, one.low, one.high))]
+            + [one.n_folds, *map(_three, (one.p, one.p_holm))]
+            + list(map(_three, (one.worse, one.equivalent, one.better)))
+            for one in compared
+        ],
+        caption="Differences to the best configuration on the folds that both have",
+        text=(1,),
+        classes=["worse" if one.verdict == "worse" else "" for one in compared],
+    )
 
 
-def _seconds(folds: Sequence[FoldScore]) -> str:
-    return f"{sum(fold.seconds for fold in folds):.3f}"
+def _unranked(study: StudyResult) -> PageTable:
+    dimensions = list(short_names(study.dimensions).values())
+    return PageTable(
+        columns=["trial", "state", *dimensions, "folds done", "reason"],
+        rows=[
+            [trial.number, trial.state, *_values(study, trial)]
+            + [f"{len(trial.folds)} of {study.n_folds}", trial.error]
+            for trial in unranked_trials(study)
+        ],
+        caption="A score from some of the folds is no estimate of all of them; one that leaks is "
+        "none at all",
+        text=(*range(1, 2 + len(dimensions)), 3 + len(dimensions)),
+    )
 
 
-def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
-    write_text(path, text.getvalue())
+def _three(value: float) -> str:
+    """Return three decimals; an undefined number is not written, a tiny one not as 0."""
+    return "< 0.001" if 0 < value < 0.001 else _decimals(value)
 
 
-def _explained(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
-    """Return the pictures of what the best configuration looks at, as data, and what they show."""
+def _explanation(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
+    """Return pictures that explain the best configuration as data URIs, with what they show."""
     run = study.complete[0].run_id if study.complete else ""
     if root is None or not run.isalnum():
         return []
     folder = root / run
     return [
-        (_in_page(read_bytes(folder / name, folder, _MAX_PICTURE_BYTES)), shows)
-        for name, shows in PICTURES.items()
+        (data_uri(read_bytes(folder / name, folder, _MAX_PICTURE_BYTES)), shows)
+        for name, shows in _EXPLANATION_PICTURES.items()
         if (folder / name).is_file()
     ]
-
-
-def _page(
-    study: StudyResult,
-    ranked: Sequence[Row],
-    pictures: Sequence[Picture],
-    explained: Sequence[tuple[str, str]],
-) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    made.filters["shown"] = shown
-    made.filters["three"] = _three
-    template = made.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    trials = {trial.number: trial for trial in study.trials}
-    return template.render(
-        study=study,
-        sentences=sentences(study),
-        table_title=title(study),
-        names=list(short_names(study.dimensions).values()),
-        columns=columns(study),
-        ranked=[(row, _values(study, row), cells(study, row)) for row in ranked],
-        compared=[
-            (row.comparison, configuration(study, trials[row.number]))
-            for row in ranked[1:]
-            if row.comparison is not None
-        ],
-        unfinished=[(trial, _values(study, trial)) for trial in unfinished(study)],
-        pictures=[(_in_page(picture.path.read_bytes()), picture.alt) for picture in pictures],
-        explained=explained,
-    )
-
-
-def _values(study: StudyResult, one: Row | Trial) -> list[Plain]:
-    return [one.params.get(name) for name in study.dimensions]
-
-
-def _three(value: float) -> str:
-    """Return three decimals; an undefined number is not written, a tiny one not as 0."""
-    if math.isnan(value):
-        return ""
-    return "< 0.001" if 0 < value < 0.001 else f"{value:.3f}"
-
-
-def _in_page(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
