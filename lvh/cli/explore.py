@@ -74,7 +74,7 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
-    from lvh.reports.dataset.dataset_page import write
+    from lvh.reports.dataset.dataset_report import write
     from lvh.reports.dataset.sections import Exploration
     from lvh.reports.progress import say
     from lvh.tracking import resolved_uri, tracked_run
@@ -123,7 +123,7 @@ def _check_folder(folder: Path) -> None:
     """
     from lvh.errors import EnvironmentFault
     from lvh.files import made_in, write_fault
-    from lvh.reports.dataset.dataset_page import PAGE
+    from lvh.reports.dataset.dataset_report import PAGE
 
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
         raise InputError(

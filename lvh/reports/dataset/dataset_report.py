@@ -51,15 +51,15 @@ def write(of: Exploration, folder: Path, on_section: Callable[[str], None]) -> P
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, floats with six digits; what is undefined is empty."""
-    truths = {name: int for name in table.columns[table.dtypes == bool]}
-    write_text(path, table.astype(truths).to_csv(index=False, float_format="%.6g"))
+    numbers = table.astype(dict.fromkeys(table.select_dtypes("bool"), int))  # 1 and 0
+    write_text(path, numbers.to_csv(index=False, float_format="%.6g"))
 
 
 def _page_table(table: pd.DataFrame) -> PageTable:
     """Return a table for a reader: three decimals, nothing where there is nothing."""
     text = [at for at, name in enumerate(table) if not pd.api.types.is_numeric_dtype(table[name])]
-    rows = [
-        [("" if pd.isna(cell) else f"{cell:.3f}") if isinstance(cell, float) else cell for cell in row]
-        for row in table.head(_MOST_ROWS).itertuples(index=False)
-    ]
+    shown = table.head(_MOST_ROWS).map(
+        lambda cell: cell if not isinstance(cell, float) else "" if cell != cell else f"{cell:.3f}"
+    )
+    rows = list(shown.itertuples(index=False))
     return PageTable(columns=list(table), rows=rows, text=text)

@@ -347,16 +347,17 @@ def _missing(of: Exploration, waves: WaveStatistics) -> Section:
         **{f"leads_{name}": lacks.sum(axis=1) for name, lacks in waves.missing.items()},
         "leads_irregular": waves.irregular.sum(axis=1),
     }
+    without_p = np.logical_and.reduce(waves.without_p, axis=1, keepdims=True)
     alt = "How many records lack a wave in each lead, in any lead, and in all leads"
     return Section(
         "missing",
         _WAVE_SECTIONS["missing"],
         [
-            f"Without a p wave in any lead: {_counted(cohort, waves.without_p.all(axis=1))}.",
+            f"Without a p wave in any lead: {_counted(cohort, without_p)}.",
             "With an irregular sequence in some lead (a peak without onset or offset, or the "
-            f"like): {_counted(cohort, waves.irregular.any(axis=1))}.",
+            f"like): {_counted(cohort, waves.irregular)}.",
             "Without a complete (N)(t) in some lead: "
-            f"{_counted(cohort, waves.missing['no_qrs_t'].any(axis=1))}.",
+            f"{_counted(cohort, waves.missing['no_qrs_t'])}.",
             "( is an onset, ) an offset, N p t the peaks: (N)(t)(p) is a beat from its QRS to the "
             "next p, in an unbroken run.",
         ],
@@ -388,9 +389,9 @@ def _quality(of: Exploration) -> Section:
         "quality",
         "Quality of the signals",
         [
-            f"With a flat lead: {_counted(cohort, signals.flat.any(axis=1))}. With a lead that "
+            f"With a flat lead: {_counted(cohort, signals.flat)}. With a lead that "
             f"stays at its highest or lowest value for {CLIPPED * 1000:g} ms or longer, as if "
-            f"clipped: {_counted(cohort, signals.clipped.any(axis=1))}.",
+            f"clipped: {_counted(cohort, signals.clipped)}.",
             "Noise is what white noise would have to be to give the median second difference of "
             "neighbouring samples (what hums or is filtered counts too little); wander is the "
             f"root mean square of what is slower than {SLOW:g} Hz.",
@@ -400,7 +401,7 @@ def _quality(of: Exploration) -> Section:
             "behind it.",
             "i + iii - ii and avr + (i + ii) / 2 are 0 where all limb leads share a unit; here "
             f"they are {largest} µV at most; above {1000 * UNFIT:g} µV in "
-            f"{_counted(cohort, np.maximum(*pairs) > UNFIT)}.",
+            f"{_counted(cohort, np.column_stack(pairs) > UNFIT)}.",
         ],
         [Picture("quality", alt, partial(figures.draw_quality, spreads, signals))],
         {
@@ -430,9 +431,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
-def _counted(cohort: Cohort, inside: npt.NDArray[np.bool_]) -> str:
-    """Say how many records, and which if they are few."""
-    names = [cohort.records[at] for at in np.flatnonzero(inside).tolist()]
+def _counted(cohort: Cohort, leads: npt.NDArray[np.bool_]) -> str:
+    """Say in how many records some lead is marked, and which if they are few."""
+    names = [cohort.records[at] for at in np.flatnonzero(leads.any(axis=1)).tolist()]
     if not names:
         return "no record"
     return f"{len(names)} record{'s' if len(names) > 1 else ''} ({_listed(names)})"

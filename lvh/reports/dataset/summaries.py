@@ -185,9 +185,10 @@ def ntp_by_label(cohort: Cohort, signals: SignalStatistics, waves: WaveStatistic
         for column, fiducial in enumerate(FIDUCIALS):
             for one in LABELS:
                 values = scaled[label == one, at, column]
+                mean = mean_of(values, cohort.subjects[label == one])
                 row = {"lead": lead, "fiducial": fiducial, "label": one}
-                row["records"] = np.count_nonzero(~np.isnan(values))
-                rows.append(row | _bounds("mean", mean_of(values, cohort.subjects[label == one])))
+                n_records = np.count_nonzero(~np.isnan(values))
+                rows.append({**row, "records": n_records, **_bounds("mean", mean)})
     return pd.DataFrame(rows)
 
 

@@ -261,4 +261,3 @@ def _share_scored(folds: Sequence[FoldScore]) -> float:
     if not folds:
         return math.nan
     return float(np.mean([fold.n_scored / fold.n_train for fold in folds]))
-

@@ -174,9 +174,9 @@ def _add_more(made: Table, n_rows: int) -> None:
 
 def _write_leaderboard(study: StudyResult, rows: Sequence[Row], path: Path) -> None:
     """Write all trials, those without a rank below the others and without a score."""
-    scores = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
     values = [f"value_{objective.name}" for objective in study.objectives]
-    header = ("rank", "trial", "state", *study.dimensions, *values, *scores)
+    names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
+    header = ("rank", "trial", "state", *study.dimensions, *values, *names)
     blank = [""] * (len(values) + 4)
 
     def place(trial: Trial) -> list[object]:
@@ -184,30 +184,26 @@ def _write_leaderboard(study: StudyResult, rows: Sequence[Row], path: Path) -> N
         own = [trial.params.get(name) for name in study.dimensions]
         return [value if isinstance(value, float) else value_text(value) for value in own]
 
-    lines: list[list[object]] = [
-        [row.rank, row.trial.number, "complete", *place(row.trial), *row.trial.values]
-        + [row.mean, row.std, row.interval.low, row.interval.high, row.n_folds]
-        + [row.accuracy, f"{row.seconds:.3f}", row.verdict, ""]
-        for row in rows
-    ]
+    lines: list[list[object]] = []
+    for row in rows:
+        scores = (row.mean, row.std, row.interval.low, row.interval.high, row.n_folds, row.accuracy)
+        start = (row.rank, row.trial.number, "complete", *place(row.trial), *row.trial.values)
+        lines.append([*start, *scores, f"{row.seconds:.3f}", row.verdict, ""])
     for trial in unranked_trials(study):
         seconds = sum(fold.seconds for fold in trial.folds)
-        lines.append(
-            ["", trial.number, trial.state, *place(trial), *blank, len(trial.folds)]
-            + ["", f"{seconds:.3f}", "", trial.error]
-        )
+        start = ("", trial.number, trial.state, *place(trial), *blank, len(trial.folds), "")
+        lines.append([*start, f"{seconds:.3f}", "", trial.error])
     write_csv(path, header, lines)
 
 
 def _write_folds(study: StudyResult, path: Path) -> None:
     header = ("trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_scored")
-    lines = (
-        [trial.number, trial.state, fold.repeat + 1, fold.fold + 1]
-        + [fold.metrics.get(name, math.nan) for name in NAMES]
-        + [f"{fold.seconds:.3f}", fold.n_train, fold.n_scored]
-        for trial in study.trials
-        for fold in trial.folds
-    )
+    lines = []
+    for trial in study.trials:
+        for fold in trial.folds:
+            scores = [fold.metrics.get(name, math.nan) for name in NAMES]
+            end = (f"{fold.seconds:.3f}", fold.n_train, fold.n_scored)
+            lines.append((trial.number, trial.state, fold.repeat + 1, fold.fold + 1, *scores, *end))
     write_csv(path, header, lines)
 
 
@@ -226,32 +222,33 @@ def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> PageTable:
 
 
 def _comparisons(study: StudyResult, rows: Sequence[Row]) -> PageTable:
+    """Make the table of the paired differences; it is empty for fewer than two configurations."""
     names = configuration_names(study)
-    compared = [row.comparison for row in rows[1:] if row.comparison is not None]
+    columns = ("trial", "configuration", "difference", "95 % from", "to", "folds", "p", "p (Holm)")
+    lines, classes = [], []
+    for one in [row.comparison for row in rows[1:] if row.comparison is not None]:
+        difference = map(_three, (one.difference, one.low, one.high))
+        chances = map(_three, (one.p, one.p_holm, one.worse, one.equivalent, one.better))
+        lines.append((one.number, names[one.number], *difference, one.n_folds, *chances))
+        classes.append("worse" if one.verdict == "worse" else "")
     return PageTable(
-        columns=["trial", "configuration", "difference", "95 % from", "to", "folds", "p"]
-        + ["p (Holm)", "P(worse)", "P(equivalent)", "P(better)"],
-        rows=[
-            [one.number, names[one.number], *map(_three, (one.difference, one.low, one.high))]
-            + [one.n_folds, *map(_three, (one.p, one.p_holm))]
-            + list(map(_three, (one.worse, one.equivalent, one.better)))
-            for one in compared
-        ],
+        columns=(*columns, "P(worse)", "P(equivalent)", "P(better)"),
+        rows=lines,
         caption="Differences to the best configuration on the folds that both have",
         text=(1,),
-        classes=["worse" if one.verdict == "worse" else "" for one in compared],
+        classes=classes,
     )
 
 
 def _unranked(study: StudyResult) -> PageTable:
     dimensions = list(short_names(study.dimensions).values())
+    lines = []
+    for trial in unranked_trials(study):
+        done = f"{len(trial.folds)} of {study.n_folds}"
+        lines.append((trial.number, trial.state, *_values(study, trial), done, trial.error))
     return PageTable(
         columns=["trial", "state", *dimensions, "folds done", "reason"],
-        rows=[
-            [trial.number, trial.state, *_values(study, trial)]
-            + [f"{len(trial.folds)} of {study.n_folds}", trial.error]
-            for trial in unranked_trials(study)
-        ],
+        rows=lines,
         caption="A score from some of the folds is no estimate of all of them; one that leaks is "
         "none at all",
         text=(*range(1, 2 + len(dimensions)), 3 + len(dimensions)),
