@@ -270,7 +270,10 @@ def test_every_format_is_a_page_of_a4(tmp_path):
 
 def test_places_are_known_and_free_before_anything_is_drawn(tmp_path):
     assert picture_paths(str(tmp_path / "a.png"), ["r"]) == [tmp_path / "a.png"]
-    assert picture_paths(str(tmp_path), ["r", "s.csv"]) == [tmp_path / "r.pdf", tmp_path / "s.csv.pdf"]
+    assert picture_paths(str(tmp_path), ["r", "s.csv"]) == [
+        tmp_path / "r.pdf",
+        tmp_path / "s.csv.pdf",
+    ]
     (tmp_path / "r.pdf").touch()
     (tmp_path / "loose.svg").symlink_to(tmp_path / "nowhere")
     for given, names, told in (

@@ -30,7 +30,8 @@ from lvh.features import ntp
 from lvh.features.amplitudes import measurements
 from lvh.features.criteria import CRITERIA
 from lvh.reports.dataset.dataset_report import write
-from lvh.reports.dataset.sections import Exploration, examples, sections, source_facts
+from lvh.reports.dataset.examples import examples
+from lvh.reports.dataset.sections import Exploration, sections, source_facts
 from lvh.reports.dataset.summaries import (
     class_balance,
     criteria_scores,

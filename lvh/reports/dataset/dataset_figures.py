@@ -9,6 +9,7 @@ import numpy.typing as npt
 from lvh.features.criteria import CRITERIA
 from lvh.features.delineated import starts
 from lvh.features.ntp import FIDUCIALS
+from lvh.reports.dataset.examples import Example
 from lvh.reports.dataset.summaries import LABELS, SCORES, SEXES, WAVES
 from lvh.reports.dataset.survey import Floats, SignalStatistics
 from lvh.reports.figures import BLUE, DPI, GREY, INK, ORANGE, clipped
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from lvh.reports.dataset.sections import Example
 
 COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
 _WAVES = {"N": ("QRS", BLUE), "p": ("P", "#4c9a5b"), "t": ("T", ORANGE)}
@@ -118,7 +117,7 @@ def draw_ranges(
     return figure
 
 
-def draw_example(example: "Example") -> "Figure":
+def draw_example(example: Example) -> "Figure":
     """Draw a part of a record, lead by lead, with its fiducials."""
     from matplotlib.patches import Patch
 
@@ -144,7 +143,7 @@ def draw_example(example: "Example") -> "Figure":
     return figure
 
 
-def _mark_fiducials(ax: "Axes", example: "Example", lead: int) -> None:
+def _mark_fiducials(ax: "Axes", example: Example, lead: int) -> None:
     symbols, samples = example.fiducials[lead]
     values = example.signals[samples - example.start, lead]
     for wave, (_, colour) in _WAVES.items():

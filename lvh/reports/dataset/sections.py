@@ -15,13 +15,12 @@ from lvh.features.criteria import CRITERIA
 from lvh.features.delineated import unusable
 from lvh.reports.dataset import dataset_figures as figures
 from lvh.reports.dataset import summaries
+from lvh.reports.dataset.examples import SECONDS, examples
 from lvh.reports.dataset.survey import CLIPPED, SLOW, UNFIT, Survey, WaveStatistics
 from lvh.reports.figures import Picture
 from lvh.validation.splits import CvSettings
 
 _MOST_NAMED = 30  # records in a sentence
-_N_EXAMPLES = 2  # of a label
-_EXAMPLE_S = 4.0  # from the middle: the ends of a recording often have no annotations
 _WAVE_SECTIONS = {
     "ntp": "Mean ntp by label",
     "voltages": "Voltages by label",
@@ -68,29 +67,6 @@ class Exploration:
     cv: CvSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A part of one record.
-
-    Attributes:
-        record: Its name.
-        about: Sex, age and label, in words.
-        leads: Names along the second axis of `signals`.
-        fs: Sampling frequency, Hz.
-        start: Sample of the record at which the part begins.
-        signals: Shape (n_samples, n_leads), mV.
-        fiducials: Symbols, as text, and samples of the record, for each lead; all of the part.
-    """
-
-    record: str
-    about: str
-    leads: tuple[str, ...]
-    fs: float
-    start: int
-    signals: npt.NDArray[np.float32]
-    fiducials: tuple[tuple[str, npt.NDArray[np.int64]], ...]
-
-
 def sections(of: Exploration) -> Iterator[Section]:
     """Yield the sections in the order of reading."""
     yield _balance(of)
@@ -133,16 +109,6 @@ def source_facts(of: Exploration) -> dict[str, str]:
         "citation": of.about.citation,
         "fingerprint": cohort.fingerprint,
     }
-
-
-def examples(cohort: Cohort) -> list[Example]:
-    """Cut the middle out of the first records of each label, each of another subject."""
-    chosen: list[int] = []
-    for label in (1, 0):
-        own = np.flatnonzero(cohort.label == label)
-        _, first = np.unique(cohort.subjects[own], return_index=True)
-        chosen += own[np.sort(first)[:_N_EXAMPLES]].tolist()
-    return [_example(cohort, at) for at in chosen]
 
 
 def _left_out(cohort: Cohort, waves: WaveStatistics | None) -> str:
@@ -264,31 +230,9 @@ def _examples(of: Exploration) -> Section:
         tables["example_fiducials"] = pd.DataFrame(marks, columns=columns)
     rule = (
         "Chosen by a rule, not by their looks: of each label the first two records in the "
-        f"source's own order, of different subjects; {_EXAMPLE_S:g} s from the middle."
+        f"source's own order, of different subjects; {SECONDS:g} s from the middle."
     )
     return Section("examples", "Example signals", [rule, fiducials], pictures, tables)
-
-
-def _example(cohort: Cohort, at: int) -> Example:
-    n_samples = cohort.signals.shape[1]
-    length = min(n_samples, round(_EXAMPLE_S * cohort.fs))
-    start = (n_samples - length) // 2
-    fiducials = []
-    for lead in range(len(cohort.leads)):
-        symbols, samples = cohort.delineation.lead(at, lead)
-        inside = np.flatnonzero((samples >= start) & (samples < start + length))
-        text = "".join(symbols[one] for one in inside.tolist())
-        fiducials.append((text, samples[inside].astype(np.int64)))
-    sex, label = "man" if cohort.male[at] else "woman", summaries.LABELS[1 - cohort.label[at]]
-    return Example(
-        record=cohort.records[at],
-        about=f"{sex}, {cohort.age[at]:.0f} years, {label}",
-        leads=cohort.leads,
-        fs=cohort.fs,
-        start=start,
-        signals=np.array(cohort.signals[at][start : start + length]),
-        fiducials=tuple(fiducials),
-    )
 
 
 def _ntp(of: Exploration, waves: WaveStatistics) -> Section:
