@@ -316,7 +316,7 @@ class TestTable:
         generator = np.random.default_rng(0)
         clear = make_study([make_trial(at, generator.normal(at, 0.01, 5)) for at in range(4)])
 
-        assert "not told apart: these folds do not show" in " ".join(printed(study).split())
+        assert "Not told apart: these folds do not show" in " ".join(printed(study).split())
         assert "told apart" not in printed(clear)
 
     @pytest.mark.parametrize("width", [80, 100])

@@ -35,7 +35,7 @@ _EXPLANATION_PICTURES = {
 }
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _NOT_TOLD_APART = (
-    "not told apart: these folds do not show whether it is worse than the best; "
+    "Not told apart: these folds do not show whether the configuration is worse than the best; "
     "that does not mean that it is as good."
 )
 _ROOM = 21  # columns that a terminal of 80 leaves for the dimensions
@@ -46,7 +46,7 @@ _MOST_ROWS = 50  # of the table on a terminal; the files have all
 def table(study: StudyResult) -> Table:
     """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
     rows, unranked = ranked_rows(study), unranked_trials(study)
-    legend = _NOT_TOLD_APART if any(row.verdict == "not told apart" for row in rows) else ""
+    legend = _legend(rows)
     made = Table(
         title=escape(_title(study)),
         title_justify="left",
@@ -113,7 +113,7 @@ def write(study: StudyResult, folder: Path, explanations: Path | None = None) ->
         note=study.note,
         sentences=sentences(study),
         leaderboard=_leaderboard(study, rows),
-        legend=_NOT_TOLD_APART,
+        legend=_legend(rows),
         comparisons=_comparisons(study, rows),
         unranked=_unranked(study),
         pictures=draw_all(study, folder),
@@ -126,6 +126,10 @@ def _title(study: StudyResult) -> str:
     objective = study.objectives[0]
     over = " over folds" if has_folds(objective) else ""
     return f"{len(study.complete)} configurations by mean {objective.name}{over}"
+
+
+def _legend(rows: Sequence[Row]) -> str:
+    return _NOT_TOLD_APART if any(row.verdict == "not told apart" for row in rows) else ""
 
 
 def _columns(study: StudyResult) -> list[str]:
