@@ -276,7 +276,7 @@ def test_places_are_known_and_free_before_anything_is_drawn(tmp_path):
     ]
     (tmp_path / "r.pdf").touch()
     (tmp_path / "loose.svg").symlink_to(tmp_path / "nowhere")
-    for given, names, told in (
+    for given, names, message in (
         (tmp_path / "a.gif", ["r"], "ends in .pdf, .svg, .png, or a folder that is there"),
         (tmp_path / "a.png", ["r", "s"], "expected a folder that is there. Received:"),
         (tmp_path / "no" / "a.png", ["r"], "expected a folder that is there"),
@@ -285,10 +285,10 @@ def test_places_are_known_and_free_before_anything_is_drawn(tmp_path):
         (tmp_path / "loose.svg", ["r"], "expected a file that is not there yet"),
         ("", ["r"], "or a folder"),
     ):
-        with pytest.raises(InputError, match=re.escape(told)):
+        with pytest.raises(InputError, match=re.escape(message)):
             picture_paths(str(given), names)
 
 
-def test_a_folder_that_takes_nothing_is_told_before(tmp_path):
+def test_a_folder_that_takes_nothing_is_refused_before(tmp_path):
     with pytest.raises(EnvironmentFault, match="cannot write into /proc"):
         picture_paths("/proc/a.png", ["r"])

@@ -21,7 +21,7 @@ as PNG, its numbers as CSV; all of it in MLflow too.
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
 
 It takes what lvh.run takes. Of that, data says which records are shown, cv by which folds age and
-sex alone are scored, tracking where the page is kept beside the folder; nothing else counts.
+sex alone are scored, tracking where the page is stored besides its folder; nothing else counts.
 
   python -m lvh.explore                                      LUDB
   python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
@@ -29,7 +29,7 @@ sex alone are scored, tracking where the page is kept beside the folder; nothing
 
 The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-_LINES = 10  # in which the measuring tells how far it is
+_LINES = 10  # that say how far the measuring is
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -99,23 +99,23 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
 
 
 def _measured(cohort: "Cohort") -> "Survey":
-    """Measure all records, and tell about ten times how far that is."""
+    """Measure all records, and print about ten times how far that is."""
     from lvh.reports.dataset.survey import survey
     from lvh.reports.progress import say
 
-    total, told = len(cohort.records), 0
+    total, last = len(cohort.records), 0
 
     def on_block(done: int) -> None:
-        nonlocal told
-        if done * _LINES // total > told * _LINES // total:
+        nonlocal last
+        if done * _LINES // total > last * _LINES // total:
             say(f"measured: {done} of {total} records")
-        told = done
+        last = done
 
     return survey(cohort, on_block)
 
 
 def _check_folder(folder: Path) -> None:
-    """Tell before the work that the page cannot be written, or would stand among other files.
+    """Check before the work that the page can be written, and not among other files.
 
     Raises:
         InputError: The folder has files that are of no page; all of it would be tracked.

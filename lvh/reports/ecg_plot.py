@@ -122,22 +122,14 @@ def draw(
         fs: Sampling frequency, Hz.
         words: What is written.
         importance: Shape (n_samples, 12), of any unit: above 0 where a sample has pushed the score
-            toward LVH, below 0 where away, NaN where nothing is known, 0 where it has done
-            nothing. Painted as a band behind the trace, in steps of the largest absolute value of
-            the whole record. The name of a lead of which nothing is known is grey.
+            toward LVH, below 0 where away, NaN where nothing is known. Painted as a band behind
+            the trace, in steps of its largest absolute value; a lead that is all NaN is grey.
         delineation: Fiducials of the record, the first of it, which are marked.
 
     Returns:
         A figure with one axes; `save` writes it.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(PAGE[0] / 25.4, PAGE[1] / 25.4), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, PAGE[0]), ylim=(0, PAGE[1]))
-    ax.set_axis_off()
+    figure, ax = _new_page()
     _draw_grid(ax, _PINK if importance is None else _NEUTRAL)
     traces = [(cell, _centred(signals, cell)) for cell in cells(len(signals), fs)]
     zero = baselines(traces, fs)
@@ -185,6 +177,19 @@ def save(figure: "Figure", path: Path) -> None:
 def clinical(lead: str) -> str:
     """Spell a lead as clinicians do: I, II, III, aVR, aVL, aVF, V1 to V6."""
     return f"aV{lead[2:].upper()}" if lead.startswith("av") else lead.upper()
+
+
+def _new_page() -> "tuple[Figure, Axes]":
+    """Make a page of A4 whose axes have a mm as their unit."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(PAGE[0] / 25.4, PAGE[1] / 25.4), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, PAGE[0]), ylim=(0, PAGE[1]))
+    ax.set_axis_off()
+    return figure, ax
 
 
 def _centred(signals: npt.NDArray[np.float32], cell: Cell) -> Floats:
