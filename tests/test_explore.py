@@ -34,7 +34,6 @@ from lvh.reports.dataset.examples import examples
 from lvh.reports.dataset.sections import Exploration, sections, source_facts
 from lvh.reports.dataset.summaries import (
     class_balance,
-    criteria_scores,
     mean_of,
     missing_waves,
     scaled_fiducials,
@@ -178,14 +177,6 @@ class TestSignals:
 
 
 class TestSurvey:
-    def test_blocks_are_the_cohort(self, cohort):
-        parts = list(blocks(cohort, 7))
-
-        assert sum((part.records for part in parts), ()) == cohort.records
-        symbols, samples = parts[2].delineation.lead(3, 5)
-        expected, at = cohort.delineation.lead(17, 5)
-        assert (symbols, samples.tolist()) == (expected, at.tolist())
-
     def test_signals_are_only_read_record_by_record(self, cohort):
         """So that those of a large source may stay on the disk."""
 
@@ -348,13 +339,6 @@ class TestPage:
         named = set(re.findall(r"([a-z_0-9]+)\.csv", found.text))
         assert named | {"source"} == set(tables)
 
-    def test_the_head(self, cohort, page):
-        text = Page(page).text
-
-        for fact in (cohort.name, cohort.fingerprint, cohort.note, "500 Hz", "10 s, 5000 samples"):
-            assert fact in text
-        assert "Nothing here may choose a model" in text
-
     def test_without_delineation(self, cohort):
         n_leads = len(cohort.leads)
         offsets = np.zeros(len(cohort.records) * n_leads + 1, dtype=np.int64)
@@ -512,13 +496,6 @@ class TestLudb:
 
         expected = "069580 941259 060839 049767 227622 108159 091725 151865 084033".split()
         assert scaled[0, 0] == pytest.approx([float(f".{one}") for one in expected], abs=1e-6)
-
-    def test_criteria_find_few(self, ludb, exploration):
-        rows = criteria_scores(ludb, exploration.survey.waves).set_index(["criterion", "sex"])
-
-        for name in ("sokolow_lyon", "cornell", "peguero_lo_presti"):
-            assert 0.09 < rows.sensitivity[name, "all"] < 0.18
-            assert 0.65 < rows.specificity[name, "all"] < 0.91
 
     def test_the_words(self, exploration):
         text, facts = words(exploration), source_facts(exploration)
