@@ -15,8 +15,8 @@ from lvh.cli.command import ended
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.reports.explanation_pictures import EXPLANATIONS
 from lvh.reports.progress import console, progress, say
+from lvh.reports.study import EXPLANATIONS
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Done, command, write_data_set
-from test_report_statistics import make_study, make_trial
+from studies import make_study, make_trial
 from test_unpacking import GOOD, MEMBERS, SHOWN, TOP, unpack_bytes, zipped
 
 from lvh.config.composition import settings_of

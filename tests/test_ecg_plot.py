@@ -11,7 +11,7 @@ import pytest
 
 from lvh.data.cohort import LEADS, Delineation
 from lvh.errors import EnvironmentFault, InputError
-from lvh.reports.ecg_plot import Words, draw, places, save
+from lvh.reports.ecg_plot import Words, draw, picture_paths, save
 
 MM = 25.4 / 72  # a point, which is the unit of a user in the files
 WORDS = Words("Record 7", ("a line",))
@@ -269,11 +269,14 @@ def test_every_format_is_a_page_of_a4(tmp_path):
 
 
 def test_places_are_known_and_free_before_anything_is_drawn(tmp_path):
-    assert places(str(tmp_path / "a.png"), ["r"]) == [tmp_path / "a.png"]
-    assert places(str(tmp_path), ["r", "s.csv"]) == [tmp_path / "r.pdf", tmp_path / "s.csv.pdf"]
+    assert picture_paths(str(tmp_path / "a.png"), ["r"]) == [tmp_path / "a.png"]
+    assert picture_paths(str(tmp_path), ["r", "s.csv"]) == [
+        tmp_path / "r.pdf",
+        tmp_path / "s.csv.pdf",
+    ]
     (tmp_path / "r.pdf").touch()
     (tmp_path / "loose.svg").symlink_to(tmp_path / "nowhere")
-    for given, names, told in (
+    for given, names, message in (
         (tmp_path / "a.gif", ["r"], "ends in .pdf, .svg, .png, or a folder that is there"),
         (tmp_path / "a.png", ["r", "s"], "expected a folder that is there. Received:"),
         (tmp_path / "no" / "a.png", ["r"], "expected a folder that is there"),
@@ -282,10 +285,10 @@ def test_places_are_known_and_free_before_anything_is_drawn(tmp_path):
         (tmp_path / "loose.svg", ["r"], "expected a file that is not there yet"),
         ("", ["r"], "or a folder"),
     ):
-        with pytest.raises(InputError, match=re.escape(told)):
-            places(str(given), names)
+        with pytest.raises(InputError, match=re.escape(message)):
+            picture_paths(str(given), names)
 
 
-def test_a_folder_that_takes_nothing_is_told_before(tmp_path):
+def test_a_folder_that_takes_nothing_is_refused_before(tmp_path):
     with pytest.raises(EnvironmentFault, match="cannot write into /proc"):
-        places("/proc/a.png", ["r"])
+        picture_paths("/proc/a.png", ["r"])
