@@ -149,7 +149,7 @@ def test_what_is_changed_for_training_comes_from_the_seed_alone(both):
 def test_records_of_another_source_are_put_behind_unread_ones(both):
     _, loaded, mapped = both()
     other = synthetic_source.load(synthetic_source.SyntheticSettings("synthetic", 20, 1.0, 0.02, 0))
-    whole, unread = joined(loaded.cohort, other), joined(mapped.cohort, other)
+    whole, unread = join(loaded.cohort, other), join(mapped.cohort, other)
     assert unread.fingerprint == whole.fingerprint
     chosen = np.array([150, 3, 161, 141, 142])
     np.testing.assert_array_equal(unread.signals[chosen].read(), whole.signals[chosen])
@@ -234,5 +234,5 @@ def test_what_goes_wrong_in_the_other_thread_is_raised_here():
 
 def test_a_cohort_with_another_one_in_memory_is_left_as_it_was(cohort):
     """Small ones take the way they took: an array, and views of it."""
-    both = joined(cohort, replace(cohort, name="another"))
+    both = join(cohort, replace(cohort, name="another"))
     assert isinstance(both.signals, np.ndarray)
