@@ -11,7 +11,7 @@ from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
-from lvh.data.cohort import fingerprint
+from lvh.data.cohort import fingerprint, join
 from lvh.data.lazy_array import LazyArray, concatenate, prefetch, read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import FoldResult, summarize
