@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from conftest import Done, command
 from filelock import FileLock
+from lvh.search.description import Description
+from lvh.search.trials import create
 from servers import until
 
 from lvh.config.composition import settings_of
 from lvh.evaluation.results import Objective
 from lvh.runs.sweep import cores
 from lvh.runs.worker import work
-from lvh.search.description import Description
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
-from lvh.search.trials import create
 
 FOLDS = 2
 SMALL = [
@@ -72,7 +72,7 @@ def trained(*outputs: str) -> int:
 
 
 def kept(cwd: Path) -> int:
-    return len(list(cwd.glob("outputs/folds/*/[!.]*.json")))
+    return len(list(cwd.glob("outputs/folds/??/[!.]*.json")))
 
 
 def test_every_point_is_a_row_the_best_first(serial):

@@ -16,7 +16,6 @@ from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
 from lvh.config.messages import explained
 from lvh.errors import InputError, masked
-from lvh.models.backends.imports import collect_seldom
 
 _MULTIRUN = ("-m", "--multirun")
 
@@ -30,7 +29,6 @@ class _Masking(logging.Formatter):
 
 def main() -> int:
     """Run what the command line says and return the exit code."""
-    collect_seldom()
     _log_masked()
     return ended(_run, explained)
 
@@ -64,18 +62,23 @@ def run_once(config: DictConfig) -> None:
 
     Raises:
         InputError: The configuration is wrong, or the recipe of a sweep.
-        LvhError: See `lvh.runs.evaluate.evaluate`.
+        LvhError: See `lvh.runs.run.run_configuration`.
     """
     running = HydraConfig.get()
     if running.mode != RunMode.RUN:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
-    from lvh.runs.evaluate import Place, evaluate, prepare
+    from lvh.reports.progress import compare_hint, say
+    from lvh.runs.run import load_data, run_configuration
+    from lvh.tracking import Tracker
 
     composed = composed_from(config)
-    place = Place(Path(running.runtime.output_dir), composed.yaml, "full")
-    evaluate(composed.settings, prepare(composed.settings), place)
+    data = load_data(composed.settings)
+    with Tracker(composed.settings.tracking) as tracker:
+        run_configuration(composed, data, Path(running.runtime.output_dir), tracker=tracker)
+    if tracker.page:
+        say(compare_hint(composed.settings.tracking, tracker.page))
 
 
 def _of_every_point(command: CommandLine) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import numpy as np
@@ -116,6 +117,11 @@ class Split:
     validation: Indices
     scored: Indices
 
+    number = property(
+        attrgetter("repeat", "fold"),
+        doc="Repeat and fold, which tell the folds of a cross-validation apart.",
+    )
+
 
 def splits(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], settings: CvSettings
@@ -209,7 +215,7 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
 
 
 def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:
-    """Return the folds whose training one goes on from, the first one first."""
+    """Return the folds whose weights a fold starts from, in the order of their training."""
     if protocol.weights == "fresh":
         return ()
     earlier = [one for one in among if one.repeat == split.repeat and one.fold < split.fold]
