@@ -1,21 +1,25 @@
 """Records that are read when their turn comes: the same, to the bit, as those in memory."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
-from lvh.data.cohort import fingerprint
+from lvh.data import synthetic as synthetic_source
+from lvh.data.cohort import fingerprint, join
 from lvh.data.lazy_array import LazyArray, concatenate, prefetch, read
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import FoldResult, fold_results
+from lvh.evaluation.cv_result import FoldResult, summarize
+from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS
+from lvh.inference.refit import refit
 from lvh.runs.cache_key import run_key
-from lvh.runs.evaluate import Prepared, learner
+from lvh.runs.run import ExperimentData, baselines_of, new_trainer
 from lvh.validation.splits import splits
 
 SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")
@@ -23,21 +27,20 @@ SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", 
 
 def settings(root: Path, *overrides: str) -> RunSettings:
     given = ["data=ptbxl", f"data.root={root}", "model=cnn", *SMALL, *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(given))))
+    return settings_of(*given)
 
 
-def prepared(of: RunSettings) -> Prepared:
+def prepared(of: RunSettings) -> ExperimentData:
     cohort = ptbxl.load(of.data)
     features = FORMS[of.features.name].extract(cohort, of.features)
-    return Prepared(cohort, features, splits(features.y, features.subjects, of.cv))
+    return ExperimentData(cohort, features, splits(features.y, features.subjects, of.cv))
 
 
 @pytest.fixture
 def both(ptbxl_root, monkeypatch):
     """Return what makes the same of the sample with its signals in memory, and in a store."""
 
-    def prepare(*overrides: str) -> tuple[RunSettings, Prepared, Prepared]:
+    def prepare(*overrides: str) -> tuple[RunSettings, ExperimentData, ExperimentData]:
         of = settings(ptbxl_root, *overrides)
         loaded = prepared(of)
         with monkeypatch.context() as patch:
@@ -50,11 +53,13 @@ def both(ptbxl_root, monkeypatch):
     return prepare
 
 
-def trained(of: RunSettings, given: Prepared) -> list[FoldResult]:
+def trained(of: RunSettings, given: ExperimentData) -> list[FoldResult]:
     features = given.features
-    results = fold_results(
-        *(features, given.splits, lambda: learner(of, features, given.cohort.fs), of.seed),
-        *(lambda split: None, lambda split, epoch: None),
+    results = train_folds(
+        features,
+        given.splits,
+        new_trainer(of, features, given.cohort.fs),
+        seed=of.seed,
         protocol=of.cv.protocol,
         threshold=of.cv.threshold,
     )
@@ -107,11 +112,54 @@ def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
         assert one.threshold == other.threshold
 
 
+@pytest.mark.ludb
+def test_a_conclusion_is_the_same(both):
+    of, loaded, mapped = both("train.epochs=1")
+    found = [
+        summarize(one.features, trained(of, one), baselines_of(one, "fixed"))
+        for one in (loaded, mapped)
+    ]
+    assert found[0].summary == found[1].summary
+    assert found[0].baselines == found[1].baselines
+
+
+@pytest.mark.ludb
+def test_a_model_of_all_records_is_the_same(both):
+    of, loaded, mapped = both("train.epochs=1", "cv.folds=2")
+    found = []
+    for one in (loaded, mapped):
+        result = summarize(one.features, trained(of, one), baselines_of(one, "fixed"))
+        found.append(refit(of, one, result, 1))
+    (described, (taught,)), (described_, (taught_,)) = found
+    assert described == described_
+    for values, values_ in zip(taught, taught_, strict=True):
+        np.testing.assert_array_equal(values, values_)
+
+
+@pytest.mark.ludb
+def test_what_is_changed_for_training_comes_from_the_seed_alone(both):
+    of, _, mapped = both("features.scaling=none", "train.augment.noise=0.05", "cv=holdout")
+    first, again = trained(of, mapped), trained(of, mapped)
+    np.testing.assert_array_equal(first[0].y_score, again[0].y_score)
+    as_is, _, _ = both("features.scaling=none", "cv=holdout")
+    assert not np.array_equal(first[0].y_score, trained(as_is, mapped)[0].y_score)
+
+
+@pytest.mark.ludb
+def test_records_of_another_source_are_put_behind_unread_ones(both):
+    _, loaded, mapped = both()
+    other = synthetic_source.load(synthetic_source.SyntheticSettings("synthetic", 20, 1.0, 0.02, 0))
+    whole, unread = join(loaded.cohort, other), join(mapped.cohort, other)
+    assert unread.fingerprint == whole.fingerprint
+    chosen = np.array([150, 3, 161, 141, 142])
+    np.testing.assert_array_equal(unread.signals[chosen].read(), whole.signals[chosen])
+
+
 def doubled(n: int) -> LazyArray:
     """Return numbers of shape (n, 3), each twice its position."""
     return LazyArray(
         np.arange(n), (3,), np.dtype(np.int16), lambda at: np.repeat(2 * at[:, None], 3, 1)
-    ).map(lambda values, at: values.astype(np.float32))
+    ).changed(lambda values, at: values.astype(np.float32))
 
 
 def test_a_part_reads_nothing_and_a_part_of_it_is_the_right_one():
@@ -130,7 +178,7 @@ def test_a_part_reads_nothing_and_a_part_of_it_is_the_right_one():
 
 def test_what_is_made_of_a_part_is_told_its_place_in_that_part():
     part = doubled(10)[np.array([7, 2, 5])]
-    with_place = part.map(lambda values, at: values + 100 * at[:, None])
+    with_place = part.changed(lambda values, at: values + 100 * at[:, None])
     assert with_place[np.array([2, 0])].read()[:, 0].tolist() == [210, 14]
 
 
@@ -182,3 +230,9 @@ def test_what_goes_wrong_in_the_other_thread_is_raised_here():
     with pytest.raises(KeyError):
         list(results)
     assert threading.active_count() == before
+
+
+def test_a_cohort_with_another_one_in_memory_is_left_as_it_was(cohort):
+    """Small ones take the way they took: an array, and views of it."""
+    both = join(cohort, replace(cohort, name="another"))
+    assert isinstance(both.signals, np.ndarray)

@@ -18,10 +18,10 @@ from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
 from lvh.inference.estimator_files import MAX_BYTES, loaded
 from lvh.inference.members import NETWORK, Scores, dumped, networks, of_classifiers, suffix
-from lvh.inference.model_description import MOST_SAMPLES, Description, parsed
+from lvh.inference.model_description import MAX_SAMPLES, Description, parsed
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import NO_BACKEND
-from lvh.models.backends.exported import SUFFIX, exported
+from lvh.models.backends.weights import SUFFIX, exported
 
 DESCRIPTION = "model.json"
 CARD = "README.md"
@@ -178,7 +178,7 @@ def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Descr
     Args:
         folder: Made if it is not there.
         description: Whose `files` is filled in here.
-        taught: From `lvh.models.training.Learner.taught`, one a member.
+        taught: From `lvh.models.training.Trainer.state`, one a member.
 
     Raises:
         EnvironmentFault: The folder cannot be written.
@@ -281,7 +281,7 @@ def _check_shape(description: Description) -> None:
     kind = FORMS[description.features["name"]].kind
     fits = {
         "tabular": shape == (n_names,),
-        "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= MOST_SAMPLES,
+        "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= MAX_SAMPLES,
         "mixed": len(shape) == 3 and min(shape) > 0 and shape[0] + shape[1] * shape[2] == n_names,
     }
     n_filled = {"tabular": n_names, "signal": 0, "mixed": shape[0] if shape else 0}[kind]

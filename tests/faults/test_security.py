@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import Done, command, write_data_set
 from hydra import compose, initialize_config_dir
+from lvh.config.hydra_errors import explained
 from test_report_statistics import make_study, make_trial
 
-from lvh.config.hydra_errors import explained
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.errors import InputError, LvhError, masked
 from lvh.reports.study import write

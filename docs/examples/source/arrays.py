@@ -45,7 +45,7 @@ class ArraysSettings:
 
     name: Literal["arrays"]
     root: str
-    fs: Positive
+    fs: Positive = 500.0
 
 
 def load(settings: ArraysSettings) -> Cohort:
