@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import BACKEND
 
-from lvh.data.lazy_array import Unread
+from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, LvhError
 from lvh.models.augment import AugmentSettings
 from lvh.models.backends import Program, cores, new_program, start
@@ -82,8 +82,8 @@ def predict(trainer, X) -> np.ndarray:
     return y_score
 
 
-def as_lazy(X: np.ndarray) -> Unread:
-    return Unread(np.arange(len(X)), X.shape[1:], X.dtype, lambda at: X[at])
+def as_lazy(X: np.ndarray) -> LazyArray:
+    return LazyArray(np.arange(len(X)), X.shape[1:], X.dtype, lambda at: X[at])
 
 
 def oracle_of(program: Program, model: keras.Model) -> keras.Model:
