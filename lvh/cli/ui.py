@@ -25,7 +25,7 @@ from lvh.tracking.view import view_page
 _LOOPBACK = "127.0.0.1"
 _PATIENCE, _ENDING, _POLL = 180.0, 10.0, 0.1  # s
 _SERVER = (
-    "import runpy, sys; from lvh.data.processes import follow;"
+    "import runpy, sys; from lvh.cli.parent_process import follow;"
     "follow(int(sys.argv.pop(1)), group=True);"
     "runpy.run_module('mlflow', run_name='__main__', alter_sys=True)"
 )
