@@ -13,10 +13,10 @@ from lvh.data import synthetic
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.evaluation.cross_validation import FoldResult
-from lvh.explanations.aggregate import Kept, conclude
+from lvh.explanations.run_explanation import Kept, conclude
 from lvh.explanations.context import subject_of
-from lvh.explanations.fold_importance import Asked, explain
-from lvh.explanations.importance import Resamples
+from lvh.explanations.importance import Asked, explain
+from lvh.explanations.score_loss import Resamples
 from lvh.explanations.input_groups import Table, groups_of, rows_of, segments_of
 from lvh.explanations.occlusion import (
     Part,

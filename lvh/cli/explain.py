@@ -22,8 +22,8 @@ from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
     from lvh.evaluation.cross_validation import FoldResult
-    from lvh.explanations.aggregate import Explanation
-    from lvh.explanations.fold_importance import Asked, OfFold
+    from lvh.explanations.run_explanation import Explanation
+    from lvh.explanations.importance import Asked, OfFold
     from lvh.runs.evaluate import Prepared
     from lvh.validation.splits import Split
 
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_figures import draw_all
-    from lvh.explanations.explanation_files import write
+    from lvh.explanations.explanation_report import write
     from lvh.runs.evaluate import prepare
     from lvh.search.records import store_of
 
@@ -81,7 +81,7 @@ def _check(settings: RunSettings) -> None:
 
 
 def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
-    from lvh.explanations.fold_importance import WINDOW, Asked, stride_of
+    from lvh.explanations.importance import WINDOW, Asked, stride_of
 
     for name, value in (("--window", given.window), ("--stride", given.stride)):
         if value is not None and not 1 <= value <= 10_000:
@@ -96,9 +96,9 @@ def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
 def _explained(
     settings: RunSettings, prepared: "Prepared", splits: "tuple[Split, ...]", asked: "Asked"
 ) -> "Explanation":
-    from lvh.explanations.aggregate import compared, conclude, trained_again
+    from lvh.explanations.run_explanation import compared, conclude, trained_again
     from lvh.explanations.context import subject_of
-    from lvh.explanations.fold_importance import explain, windows_of
+    from lvh.explanations.importance import explain, windows_of
     from lvh.features import filled
 
     features = prepared.features
@@ -137,7 +137,7 @@ def _explained(
 
 
 def _show(found: "Explanation", note: str) -> None:
-    from lvh.explanations.explanation_files import TABLES, same
+    from lvh.explanations.explanation_report import TABLES, same
     from lvh.explanations.overlap import ANY
 
     ap, baseline = found.scores["ap"], found.baseline["ap"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lvh.explanations.aggregate import Explanation, Row, Saliency
+from lvh.explanations.run_explanation import Explanation, Row, Saliency
 from lvh.files import written_whole
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.explanations.context import Subject, signal_of, subject_of, table_of
-from lvh.explanations.fold_importance import WINDOW, Asked, relevance, stride_of, windows_of
+from lvh.explanations.importance import WINDOW, Asked, relevance, stride_of, windows_of
 from lvh.explanations.input_groups import segments_of
 from lvh.explanations.occlusion import Floats, Signals, occluded, spread
 from lvh.explanations.wave_windows import View, peaks_of, waves_of

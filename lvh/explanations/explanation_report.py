@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
-from lvh.explanations.aggregate import Explanation, Kept, Saliency
-from lvh.explanations.fold_importance import Asked
+from lvh.explanations.run_explanation import Explanation, Kept, Saliency
+from lvh.explanations.importance import Asked
 from lvh.files import write_text
 
 _SHOWN = 5

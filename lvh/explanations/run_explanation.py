@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import FoldResult, baseline_summaries, fold_results
-from lvh.explanations.fold_importance import Name, OfFold
-from lvh.explanations.importance import Drop, Resamples
+from lvh.explanations.importance import Name, OfFold
+from lvh.explanations.score_loss import Drop, Resamples
 from lvh.explanations.occlusion import Floats, Score, Signals
 from lvh.explanations.wave_windows import View, times
 from lvh.models.baselines import BASELINES
