@@ -1,117 +1,235 @@
-"""What the model of one fold looks at in the records that it is scored on."""
+"""What a model looks at in some records: what it says of them when something is changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from lvh.explanations.context import Positions, Subject, signal_of, table_of
-from lvh.explanations.input_groups import Group, Table, groups_of, place_of
+from lvh.data.cohort import Cohort
+from lvh.data.lazy_array import read
+from lvh.errors import InputError
+from lvh.explanations.input_groups import (
+    Group,
+    InputTable,
+    groups_of,
+    measurements_of,
+    place_of,
+    segment_groups,
+)
 from lvh.explanations.occlusion import (
     Floats,
+    Part,
+    Progress,
     Score,
     Signals,
-    Watch,
     Windows,
     bridged,
     log_odds,
     occluded,
     spread,
-    unwatched,
     windows,
-    without_leads,
 )
-from lvh.explanations.overlap import LOOKED_AT, coarse, places, share
-from lvh.explanations.wave_windows import WAVES, View, around_beats, parts_of
+from lvh.explanations.overlap import deepest_s, shares_of_inputs, shares_of_signal
+from lvh.explanations.wave_windows import (
+    WAVES,
+    SignalLayout,
+    around_beats,
+    beats_of,
+    signal_layout,
+    wave_parts,
+)
+from lvh.features import FORMS, FeatureSet
+from lvh.features.amplitudes import measurements
+from lvh.features.criteria import CRITERIA, Measurements
+from lvh.inference import KeptModel
 
+Positions = npt.NDArray[np.int64]
 Name = tuple[str, str]
-"""What was taken away: its kind and its name."""
+"""What was taken away or changed: its kind and its name."""
 
 WAVEFORM, INPUTS = "waveform", "inputs"
 
 WINDOW = 0.08
-"""Of an occlusion by default, s: about as long as a QRS."""
+"""Default length of an occlusion, s: about as long as a QRS."""
 
 _STRIDE, _STRIDE_OF_RECORDINGS = 0.02, 0.04  # s; a recording has many times the windows of a beat
-_TABLES = 50  # scored at once; each may have a signal beside it
+_TABLES_AT_ONCE = 50  # each may have a signal beside it
 
 
-class Asked(NamedTuple):
-    """How closely is looked.
-
-    Attributes:
-        window: Of an occlusion, s.
-        stride: From one window to the next, s.
-        repeats: Of every permutation.
-        seed: Of the permutations.
-    """
+class Options(NamedTuple):
+    """How closely to look: length and stride of an occlusion, s; repeats of a permutation."""
 
     window: float
     stride: float
     repeats: int
-    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What is known of the records, the same for all folds.
+
+    Attributes:
+        cohort: Their source.
+        features: What models read.
+        positions: Of each of the features' records in the cohort, shape (n_records,).
+        layout: Of the signal among the features; None where there is none.
+        measured: Waves of the cohort; None where no record has fiducials.
+        deepest: Lead with the deepest S of each record of the cohort.
+    """
+
+    cohort: Cohort
+    features: FeatureSet
+    positions: Positions
+    layout: SignalLayout | None
+    measured: Measurements | None
+    deepest: Sequence[str | None]
+
+    @property
+    def n_tabular(self) -> int:
+        """Number of tabular inputs; they stand before the signal, if there is one."""
+        of_kind = {"signal": 0, "tabular": len(self.features.names)}
+        return of_kind.get(self.features.kind, self.features.input_shape[0])
+
+    def cover(self, options: Options) -> Windows:
+        """Return the windows that are taken from the signal.
+
+        Raises:
+            InputError: They do not fit it.
+        """
+        fs, n_samples = self.cohort.fs, self.layout.n_samples if self.layout else 0
+        return windows(n_samples, round(options.window * fs), round(options.stride * fs))
+
+
+class ExplainedRecords(NamedTuple):
+    """Records that a model is asked about.
+
+    Attributes:
+        X: Inputs, without a missing value.
+        means: Mean of each input over the records that the model has learned from.
+        positions: Of the records in the features, shape (n_records,).
+    """
+
+    X: Signals
+    means: Signals
+    positions: Positions
 
 
 @dataclass(slots=True, eq=False)
-class OfFold:
-    """What was found in the scored records of a fold, in their order.
+class FoldImportance:
+    """What the model of a fold says of its test records, in their order.
 
     Attributes:
-        y_score: Of the records as they are, shape (n_scored,).
-        without: Scores without something, each of shape (n_repeats, n_scored).
-        importance: Of every window of every lead, log-odds, around the QRS peaks of a record,
-            shape (n_scored, n_times, n_leads); None where no beat is known.
-        beats: The mean beat that the model reads, likewise.
-        shares: What `lvh.explanations.overlap.share` returns, shape (n_scored, 3).
+        y_score: Scores of the records as they are, shape (n_records,).
+        changed: Scores without something, each of shape (n_repeats, n_records).
+        over_time: Importance of the windows of every lead, log-odds, around the QRS peaks of a
+            record, shape (n_records, n_times, n_leads); None where no beat is known.
+        beats: The mean beat that the model reads, same shape.
+        shares: What `lvh.explanations.overlap.share` returns, shape (n_records, 3), by the part
+            of what the model reads (`waveform` or `inputs`) and the criterion.
     """
 
     y_score: Floats
-    without: dict[Name, Floats] = field(default_factory=dict)
-    importance: Floats | None = None
+    changed: dict[Name, Floats] = field(default_factory=dict)
+    over_time: Floats | None = None
     beats: Floats | None = None
     shares: dict[Name, Floats] = field(default_factory=dict)
 
 
-def explain(
-    score: Score,
-    X: Signals,
-    means: Signals,
-    scored: Positions,
-    subject: Subject,
-    asked: Asked,
-    seed: Sequence[int] = (),
-    watch: Watch = unwatched,
-) -> OfFold:
-    """Look at what a model says of its scored records when something is taken from them.
+def default_stride(form: str) -> float:
+    """Return the distance of windows, s, for a feature form."""
+    return _STRIDE_OF_RECORDINGS if form == "raw" else _STRIDE
+
+
+def context_of(cohort: Cohort, features: FeatureSet, settings: Any) -> Context:
+    """Look up what all folds share.
 
     Args:
-        score: By the model, of inputs as they are read, without a missing value.
-        X: Inputs of the scored records, likewise.
-        means: Mean of each input over the records that it has learned from.
-        scored: Their positions in the features.
-        subject: From `subject_of`.
-        asked: How closely.
-        seed: Of the fold, for the permutations.
-        watch: Follows what takes longest.
+        cohort: Of the run.
+        features: Extracted from it.
+        settings: Of the feature form.
     """
-    found = OfFold(score(X))
-    n_tabular = subject.n_tabular
-    if n_tabular:
-        table = table_of(subject, X[:, :n_tabular], scored)
-        tail = X[:, n_tabular:]
-        of_table: Score = score if not tail.shape[1] else partial(_with_tail, score, tail)
-        _permute(found, of_table, table, asked, seed)
-        _share_of_inputs(found, of_table, table, means[:n_tabular], scored, subject)
-    if subject.view is not None:
-        signals, of_signal = signal_of(score, X, subject)
-        _occlude(found, of_signal, signals, scored, subject, asked, watch)
+    position = {name: at for at, name in enumerate(cohort.records)}
+    shape = features.signal_shape or features.input_shape
+    measured = measurements(cohort) if len(cohort.delineation.samples) else None
+    return Context(
+        cohort=cohort,
+        features=features,
+        positions=np.array([position[name] for name in features.records], dtype=np.int64),
+        layout=None if features.kind == "tabular" else signal_layout(settings, shape, cohort.fs),
+        measured=measured,
+        deepest=[None] * len(cohort.records)
+        if measured is None
+        else deepest_s(measured.s, measured.leads),
+    )
+
+
+def fold_importance(
+    score: Score,
+    records: ExplainedRecords,
+    context: Context,
+    options: Options,
+    *,
+    seed: Sequence[int] = (0,),
+    progress: Progress = lambda done, total: None,
+) -> FoldImportance:
+    """Ask a model about its test records, each time with something taken away or permuted.
+
+    Args:
+        score: By the model, of inputs without a missing value.
+        records: The test records.
+        context: From `context_of`.
+        options: How closely to look.
+        seed: Of the permutations.
+        progress: Called during the occlusion, which takes longest.
+    """
+    found = FoldImportance(score(records.X))
+    if context.n_tabular:
+        table, score_table = _table(score, records, context)
+        random = np.random.default_rng(seed)
+        orders = [random.permutation(len(table.rows)) for _ in range(options.repeats)]
+        for group in groups_of(table.names):
+            changed = [table.permuted(group, order) for order in orders]
+            found.changed[group.kind, group.name] = np.stack(_scores(score_table, changed))
+        shares = _share_of_inputs(score_table, table, records, context)
+        found.shares |= {(INPUTS, name): of_name for name, of_name in shares.items()}
+    if context.layout is not None:
+        signals, score_signals = _signals(score, records.X, context)
+        for column, lead in enumerate(context.layout.leads):
+            whole = Part(column, 0, context.layout.n_samples)
+            found.changed["lead", lead] = score_signals(bridged(signals, [whole]))[None]
+        if context.measured is not None:  # without fiducials it is unknown where a beat is
+            cover = context.cover(options)
+            over_time = spread(
+                occluded(score_signals, signals, cover, progress), cover, signals.shape[1]
+            )
+            own = context.positions[records.positions]
+            parts = [wave_parts(context.cohort, record, context.layout) for record in own]
+            for wave in WAVES:
+                pairs = zip(signals, parts, strict=True)
+                without = np.stack([bridged(signal, of[wave]) for signal, of in pairs])
+                found.changed["wave", wave] = score_signals(without)[None]
+            found.over_time, found.beats = (
+                np.stack(
+                    [
+                        around_beats(context.cohort, record, context.layout, of_record)
+                        for record, of_record in zip(own, values, strict=True)
+                    ]
+                )
+                for values in (over_time, signals)
+            )
+            shares = shares_of_signal(
+                over_time, parts, context.layout.leads, [context.deepest[record] for record in own]
+            )
+            found.shares |= {(WAVEFORM, name): of_name for name, of_name in shares.items()}
     return found
 
 
-def relevance(score: Score, table: Table, means: Signals, groups: Sequence[Group]) -> Floats:
-    """Return how much more the log-odds are than with the mean record's values of some inputs.
+def input_importance(
+    score: Score, table: InputTable, means: Signals, groups: Sequence[Group]
+) -> Floats:
+    """Return how much the log-odds fall when some inputs get the mean record's values.
 
     Args:
         score: Of tabular inputs.
@@ -122,108 +240,142 @@ def relevance(score: Score, table: Table, means: Signals, groups: Sequence[Group
     Returns:
         Shape (n_records, n_groups).
     """
-    changed = [table.averaged(one, means) for one in groups]
-    whole, *others = map(log_odds, _scores_of(score, [table.rows, *changed]))
-    return np.stack([whole - one for one in others], axis=1)
+    tables = [table.rows, *(table.averaged(group, means) for group in groups)]
+    original, *changed = map(log_odds, _scores(score, tables))
+    return np.stack([original - of_group for of_group in changed], axis=1)
 
 
-def stride_of(form: str) -> float:
-    """Return how far apart windows are by default, in s, for a form."""
-    return _STRIDE_OF_RECORDINGS if form == "raw" else _STRIDE
+def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
+    """Return by how much each part of a record raises the log-odds of LVH.
 
+    The feature form of the model decides how it is asked:
 
-def windows_of(view: View, asked: Asked, fs: float) -> Windows:
-    """Return the windows that are taken from a signal.
+    - `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead. This
+      needs hundreds of scores a lead: seconds to a minute.
+    - `beat`: the same in the average beat, every 20 ms; its importance is drawn on every beat.
+    - `ntp`, `voltage`, `morphology`: what is measured in a wave of a lead, for QRS its Q, R, S and
+      duration, gets the mean values of the training records; the criteria that are computed of
+      them follow. The change is drawn on that wave of every beat.
+    - `fusion`: as `beat`; the importance of its measured inputs is not drawn.
+
+    Age and sex have no place in the signal. The numbers are changes of what the model says, one
+    at a time: they do not add up to its log-odds, and name no cause.
+
+    Args:
+        model: From `lvh.inference.load`.
+        cohort: With one record, which the model can score.
+
+    Returns:
+        Shape (n_samples, 12), in the order of the cohort's leads; positive where a part speaks
+        for LVH. NaN in leads and samples that the model does not read, or where the importance
+        is unknown: everywhere for a model on measured inputs that has no means of them.
 
     Raises:
-        InputError: They do not fit it.
+        InputError: There is not one record, or the model cannot score it.
     """
-    return windows(view.n_samples, round(asked.window * fs), round(asked.stride * fs))
+    if len(cohort.records) != 1:
+        raise InputError(f"record: expected one. Received: {len(cohort.records)}")
+    cohort = model.scored(cohort).cohort  # with fiducials, if the model needs them
+    description = model.description
+    form, settings = FORMS[description.features["name"]], description.feature_settings
+    context = context_of(cohort, form.extract(cohort, settings), settings)
+    X = read(context.features.X)
+    means = np.zeros(X.shape[-1], np.float32)
+    means[: len(description.fill)] = description.fill
+    if description.fill:
+        X = np.where(np.isnan(X), means, X)
+    records = ExplainedRecords(X, means, np.zeros(1, dtype=np.int64))
+
+    def score(inputs: Signals) -> Floats:
+        return np.asarray(model.scores(inputs).mean(axis=1))
+
+    painted = np.full(cohort.signals.shape[1:], np.nan)
+    if context.layout is None:
+        if "mean" in (getattr(settings, "missing", ""), getattr(settings, "missing_p", "")):
+            table, _ = _table(score, records, context)
+            groups = segment_groups(table.names)
+            values = input_importance(score, table, means, list(groups.values()))[0]
+            _paint_waves(painted, cohort, dict(zip(groups, values.tolist(), strict=True)))
+        return painted
+    signals, score_signals = _signals(score, X, context)
+    cover = context.cover(Options(WINDOW, default_stride(settings.name), 0))
+    importance = spread(occluded(score_signals, signals, cover), cover, signals.shape[1])[0]
+    _paint_signal(painted, cohort, context.layout, importance)
+    return painted
 
 
-def _permute(found: OfFold, score: Score, table: Table, asked: Asked, seed: Sequence[int]) -> None:
-    """Give the inputs of each group to other scored records, several times."""
-    random = np.random.default_rng([asked.seed, *seed])
-    orders = [random.permutation(len(table.rows)) for _ in range(asked.repeats)]
-    groups = groups_of(table.names)
-    changed = [table.permuted(group, order) for group in groups for order in orders]
-    scores = np.reshape(_scores_of(score, changed), (len(groups), asked.repeats, -1))
-    for group, of_group in zip(groups, scores, strict=True):
-        found.without[group.kind, group.name] = of_group
+def _table(score: Score, records: ExplainedRecords, context: Context) -> tuple[InputTable, Score]:
+    """Return the tabular inputs, and what scores changed ones with the same signals."""
+    n, features = context.n_tabular, context.features
+    names, measured = features.names[:n], None
+    if context.measured is not None and any(name in CRITERIA for name in names):
+        measured = measurements_of(context.measured, context.positions[records.positions])
+    known = ~np.isnan(read(features.X[records.positions])[:, :n])
+    table = InputTable(names, records.X[:, :n], known=known, measured=measured)
+    tail = records.X[:, n:]
+
+    def score_table(rows: Signals) -> Floats:
+        return score(np.concatenate([rows, np.tile(tail, (len(rows) // len(tail), 1))], axis=1))
+
+    return table, score_table if tail.shape[1] else score
+
+
+def _signals(score: Score, X: Signals, context: Context) -> tuple[Signals, Score]:
+    """Return the signals among inputs, and what scores changed ones with the same other inputs."""
+    if not (n := context.n_tabular):
+        return X, score
+    head = X[:, :n]
+
+    def score_signals(signals: Signals) -> Floats:
+        flat = signals.reshape(len(signals), -1)
+        return score(np.concatenate([np.tile(head, (len(flat) // len(head), 1)), flat], axis=1))
+
+    return X[:, n:].reshape(-1, *context.features.signal_shape), score_signals
+
+
+def _scores(score: Score, tables: Sequence[Signals]) -> list[Floats]:
+    """Score tables of equal length, many at once."""
+    scores: list[Floats] = []
+    for first in range(0, len(tables), _TABLES_AT_ONCE):
+        batch = tables[first : first + _TABLES_AT_ONCE]
+        scores += list(score(np.concatenate(batch)).reshape(len(batch), -1))
+    return scores
 
 
 def _share_of_inputs(
-    found: OfFold, score: Score, table: Table, means: Signals, scored: Positions, subject: Subject
-) -> None:
+    score: Score, table: InputTable, records: ExplainedRecords, context: Context
+) -> dict[str, Floats]:
     # age, sex and what is made of several leads have no place where a criterion could look
-    groups = [one for one in groups_of(table.names) if one.kind == "input" and one.leads]
-    importance = relevance(score, table, means, groups)
-    where = [place for one in groups if (place := place_of(one.name)) is not None]
-    waves = list(dict.fromkeys(place.wave for place in where))
-    codes = np.array([waves.index(place.wave) for place in where])
-    for criterion in LOOKED_AT:
-        shares = []
-        for one, record in zip(importance, subject.positions[scored], strict=True):
-            looked_at = places(criterion, subject.deepest[record])
-            inside = [tuple(place) in looked_at | coarse(looked_at) for place in where]
-            shares.append(share(one, np.array(inside), codes))
-        found.shares[INPUTS, criterion] = np.array(shares)
+    placed = {
+        group: place
+        for group in groups_of(table.names)
+        if group.kind == "input" and (place := place_of(group.name)) is not None
+    }
+    means = records.means[: context.n_tabular]
+    importance = input_importance(score, table, means, list(placed))
+    deepest = [context.deepest[record] for record in context.positions[records.positions]]
+    return shares_of_inputs(importance, list(placed.values()), deepest)
 
 
-def _occlude(
-    found: OfFold,
-    score: Score,
-    signals: Signals,
-    scored: Positions,
-    subject: Subject,
-    asked: Asked,
-    watch: Watch,
+def _paint_waves(painted: Floats, cohort: Cohort, values: dict[tuple[str, str], float]) -> None:
+    for column, lead in enumerate(cohort.leads):
+        for _, waves in beats_of(cohort, 0, lead):
+            for wave, start, stop in waves:
+                if (lead, wave) in values:
+                    painted[start:stop, column] = values[lead, wave]
+
+
+def _paint_signal(
+    painted: Floats, cohort: Cohort, layout: SignalLayout, importance: Floats
 ) -> None:
-    """Take leads, waves and windows from signals."""
-    cohort, records, view = subject.cohort, subject.positions[scored], subject.view
-    if view is None:
-        return
-    for column, lead in enumerate(view.leads):
-        found.without["lead", lead] = score(without_leads(signals, [column]))[None]
-    over = windows_of(view, asked, cohort.fs)
-    if subject.measured is None:  # without fiducials nobody knows where a beat is
-        return
-    parts = [parts_of(cohort, record, view) for record in records]
-    for wave in WAVES:
-        changed = [bridged(one, of[wave]) for one, of in zip(signals, parts, strict=True)]
-        found.without["wave", wave] = score(np.stack(changed))[None]
-    importance = spread(occluded(score, signals, over, watch), over, view.n_samples)
-    found.importance, found.beats = (
-        np.stack(
-            [
-                around_beats(cohort, record, view, one)
-                for record, one in zip(records, values, strict=True)
-            ]
-        )
-        for values in (importance, signals)
-    )
-    for criterion in LOOKED_AT:
-        shares = []
-        for one, record, of in zip(importance, records, parts, strict=True):
-            looked_at = coarse(places(criterion, subject.deepest[record]))
-            inside, codes = np.zeros(one.shape, np.bool_), np.full(one.shape, -1)
-            for code, (wave, some) in enumerate(of.items()):
-                for column, start, stop in some:
-                    codes[start:stop, column] = code
-                    inside[start:stop, column] = (view.leads[column], wave) in looked_at
-            shares.append(share(one, inside, codes))
-        found.shares[WAVEFORM, criterion] = np.array(shares)
-
-
-def _scores_of(score: Score, tables: Sequence[Signals]) -> list[Floats]:
-    """Score tables of equal length, many at once."""
-    found: list[Floats] = []
-    for first in range(0, len(tables), _TABLES):
-        some = tables[first : first + _TABLES]
-        found += list(score(np.concatenate(some)).reshape(len(some), -1))
-    return found
-
-
-def _with_tail(score: Score, tail: Signals, rows: Signals) -> Floats:
-    """Score changed tabular inputs, table after table, each beside the same signals."""
-    return score(np.concatenate([rows, np.tile(tail, (len(rows) // len(tail), 1))], axis=1))
+    samples = np.arange(len(painted))
+    for column, lead in enumerate(layout.leads):
+        target = cohort.leads.index(lead)
+        if layout.before is None:
+            painted[:, target] = importance[:, column]
+            continue
+        peaks = np.array([peak for peak, _ in beats_of(cohort, 0, lead)])
+        distances = samples[:, None] - peaks
+        nearest = distances[samples, np.abs(distances).argmin(axis=1)] + layout.before
+        inside = (nearest >= 0) & (nearest < layout.n_samples)
+        painted[inside, target] = importance[nearest[inside], column]

@@ -1,6 +1,6 @@
-"""From what was found fold by fold to what is told of a run."""
+"""What the models of a run look at: its folds are trained again and asked about test records."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,46 +8,61 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.config.run_settings import RunSettings
+from lvh.data.lazy_array import read
 from lvh.evaluation.cross_validation import FoldResult, baseline_summaries, fold_results
-from lvh.explanations.importance import Name, OfFold
-from lvh.explanations.score_loss import Drop, Resamples
-from lvh.explanations.occlusion import Floats, Score, Signals
-from lvh.explanations.wave_windows import View, times
+from lvh.explanations.importance import (
+    Context,
+    ExplainedRecords,
+    FoldImportance,
+    Options,
+    context_of,
+    fold_importance,
+)
+from lvh.explanations.occlusion import Floats, Signals
+from lvh.explanations.wave_windows import beat_times
+from lvh.features import filled
 from lvh.models.baselines import BASELINES
-from lvh.models.training import Learner
 from lvh.runs.cache_key import fold_key
 from lvh.runs.evaluate import Prepared, learner
 from lvh.tracking.fold_store import FoldStore
-from lvh.validation.metrics import Interval, bootstrap_intervals
+from lvh.validation.metrics import NAMES, Interval, bootstrap_intervals, weighted_scores
 from lvh.validation.splits import Split
+
+Labels = npt.NDArray[np.int64]
+Progress = Callable[[int, str, float], None]
+"""Called with the number of the fold, what happens to it, and how much of that is done, of 1."""
+
+_TAIL = 0.025  # of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What a score loses without something.
+class Importance:
+    """What the pooled scores lose without something.
 
     Attributes:
-        kind: `lead` or `wave` that was taken from the signals; `input`, or `lead_inputs`,
-            `wave_inputs` or `group` of them, which other records got.
-        name: Of it.
-        drop: Of the pooled scores.
+        kind: `lead` or `wave`, which was taken from the signals; `input`, or `lead_inputs`,
+            `wave_inputs` or `group` of inputs, which were permuted.
+        name: Of the lead, wave, input or group.
+        ap: Loss of average precision.
+        roc_auc: Loss of the area under the ROC curve.
     """
 
     kind: str
     name: str
-    drop: Drop
+    ap: Interval
+    roc_auc: Interval
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class Overlap:
     """How much of the importance lies where a criterion looks.
 
     Attributes:
         part: `waveform` or `inputs`.
         criterion: See `lvh.explanations.overlap`.
         share: Mean over records, of 1.
-        even: What it would be if importance were even over all that the model reads.
-        even_over_leads: What it would be if that of each wave were even over the leads.
+        even: The share if importance were even over all that the model reads.
+        even_over_leads: The share if the importance of each wave were even over the leads.
     """
 
     part: str
@@ -65,8 +80,8 @@ class Saliency:
         times: s from the peak, shape (n_times,).
         leads: Names.
         importance: Log-odds, shape (2, n_times, n_leads), of records without the label and with.
-        beats: What the model reads, likewise.
-        n_records: Of either label.
+        beats: What the model reads, same shape.
+        n_records: Without the label and with.
     """
 
     times: Floats
@@ -77,151 +92,229 @@ class Saliency:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """How the scores compare with those that the run had kept.
-
-    Attributes:
-        n_folds: That were compared; the others are not kept by this code.
-        largest: Difference of a probability.
-    """
-
-    n_folds: int
-    largest: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
     """What a run's models look at, out of fold.
 
     Attributes:
-        n_folds: That were explained.
-        n_scored: Records scored in them, a record of several repeats several times.
+        n_folds: Folds that were explained.
+        n_stored: Folds whose scores were in the fold store, to compare with.
+        difference: Largest difference of a probability from the stored one.
+        n_scored: Test records of these folds; a record of several repeats counts several times.
         scores: Pooled, of the model.
         baseline: Pooled, of age and sex on these folds.
-        kept: Whether the models are those of the run.
-        rows: Of what was taken away.
-        agreement: With the criteria; empty without fiducials.
+        importance: Of everything that was taken away or permuted.
+        overlap: With the criteria; empty without fiducials.
         saliency: None without signals or fiducials.
     """
 
     n_folds: int
+    n_stored: int
+    difference: float
     n_scored: int
     scores: Mapping[str, Interval]
     baseline: Mapping[str, Interval]
-    kept: Kept
-    rows: tuple[Row, ...]
-    agreement: tuple[Agreement, ...]
+    importance: tuple[Importance, ...]
+    overlap: tuple[Overlap, ...]
     saliency: Saliency | None
 
-    def of(self, *kinds: str) -> list[Row]:
-        """Return rows of some kinds, the largest loss of average precision first."""
-        found = [row for row in self.rows if row.kind in kinds]
-        return sorted(found, key=lambda row: -row.drop.ap.estimate)
+    def of(self, *kinds: str) -> list[Importance]:
+        """Return the importance of some kinds, the largest loss of average precision first."""
+        own = [one for one in self.importance if one.kind in kinds]
+        return sorted(own, key=lambda one: -one.ap.estimate)
 
 
-def trained_again(
+def explain_run(
     settings: RunSettings,
-    prepared: Prepared,
+    data: Prepared,
     splits: Sequence[Split],
-    on_epoch: Callable[[Split, int], None],
-) -> Iterator[tuple[FoldResult, Score]]:
-    """Train folds as the run did, and yield each with what its own model says of any inputs."""
-    own: Learner = learner(settings, prepared.features, prepared.cohort.fs)
-
-    def score(X: Signals) -> Floats:
-        return own.predict([X])[0]
-
-    # a threshold decides no score, so that none is chosen again
-    results = fold_results(
-        *(prepared.features, splits, lambda: own, settings.seed, lambda split: None, on_epoch),
-        ahead=lambda: 1,
-    )
-    for result in results:
-        yield result, score
-
-
-def compared(settings: RunSettings, prepared: Prepared, results: Sequence[FoldResult]) -> Kept:
-    """Compare folds that were trained again with those that are kept."""
-    store, data = FoldStore(Path(settings.store)), prepared.cohort.fingerprint
-    differences = []
-    for result in results:
-        kept = store.recall(fold_key(settings, data, result.split, prepared.splits), result.split)
-        if kept is not None:
-            differences.append(float(np.abs(kept.y_score - result.y_score).max()))
-    return Kept(len(differences), max(differences, default=0.0))
-
-
-def conclude(
-    prepared: Prepared,
-    results: Sequence[FoldResult],
-    found: Sequence[OfFold],
-    kept: Kept,
-    view: View | None,
+    options: Options,
+    progress: Progress = lambda fold, action, done: None,
 ) -> Explanation:
-    """Put folds together.
+    """Train folds as the run did and ask the model of each fold about its test records.
 
     Args:
-        prepared: Of the run.
-        results: Of its folds.
-        found: In each of them.
-        kept: From `compared`.
-        view: Of the signals; None where there are none.
+        settings: Of the run.
+        data: Its cohort, features and all splits.
+        splits: The folds to explain.
+        options: How closely to look.
+        progress: Called during the training and the occlusion of each fold.
+
+    Raises:
+        InputError: The windows of `options` do not fit the signal.
     """
-    features = prepared.features
-    scored = np.concatenate([one.split.scored for one in results])
+    features = data.features
+    context = context_of(data.cohort, features, settings.features)
+    if context.layout is not None:
+        context.cover(options)  # refused before training
+    trainer = learner(settings, features, data.cohort.fs)
+    epochs = settings.train.epochs if settings.is_network else 1
+    results: list[FoldResult] = []
+    folds: list[FoldImportance] = []
+
+    def score(X: Signals) -> Floats:
+        return trainer.predict([X])[0]
+
+    # no threshold is chosen again: it decides no score
+    for result in fold_results(
+        features=features,
+        splits=splits,
+        learner=lambda: trainer,
+        seed=settings.seed,
+        recall=lambda split: None,
+        on_epoch=lambda split, epoch: progress(len(folds), "training", epoch / epochs),
+        ahead=lambda: 1,  # so that the trainer holds the model of this fold
+    ):
+        split = result.split
+        train, test = filled(features.fill, features.X[split.train], features.X[split.scored])
+        tabular = features.kind != "signal"  # signals need no means, nor do they fit into memory
+        means = read(train).mean(axis=0) if tabular else np.zeros(0, np.float32)
+        folds.append(
+            fold_importance(
+                score,
+                ExplainedRecords(read(test), means, split.scored),
+                context,
+                options,
+                seed=(0, split.repeat, split.fold),
+                progress=lambda done, of: progress(len(folds), "explaining", done / of),
+            )
+        )
+        results.append(result)
+    stored = _differences(settings, data, results)
+    return summarize(context, results, folds, stored)
+
+
+def summarize(
+    context: Context,
+    results: Sequence[FoldResult],
+    folds: Sequence[FoldImportance],
+    differences: Sequence[float] = (),
+) -> Explanation:
+    """Pool folds.
+
+    Args:
+        context: Of the run.
+        results: Of its folds.
+        folds: What their models look at.
+        differences: Of the scores of folds from those that are stored.
+    """
+    features = context.features
+    scored = np.concatenate([result.split.scored for result in results])
     y, subjects = features.y[scored], features.subjects[scored]
-    y_score = np.concatenate([one.y_score for one in found])
+    y_score = np.concatenate([fold.y_score for fold in folds])
     resamples = Resamples(y, y_score, subjects)
-
-    def joined(name: Name) -> Floats:
-        return np.concatenate([one.without[name] for one in found], axis=1)
-
-    rows = [Row(*name, resamples.drop(joined(name))) for name in found[0].without]
-    agreement = []
-    for part, criterion in found[0].shares:
-        shares = np.concatenate([one.shares[part, criterion] for one in found])
-        means = [resamples.mean(shares[:, at]) for at in range(3)]
-        agreement.append(Agreement(part, criterion, *means))
-    splits = tuple(one.split for one in results)
+    overlap = []
+    for part, criterion in folds[0].shares:
+        shares = np.concatenate([fold.shares[part, criterion] for fold in folds])
+        share, even, even_over_leads = (resamples.mean(column) for column in shares.T)
+        overlap.append(Overlap(part, criterion, share, even, even_over_leads))
     return Explanation(
         n_folds=len(results),
+        n_stored=len(differences),
+        difference=max(differences, default=0.0),
         n_scored=len(scored),
         scores=bootstrap_intervals(y, y_score, subjects),
-        baseline=baseline_summaries(features, splits, BASELINES)["age + sex"].pooled,
-        kept=kept,
-        rows=tuple(rows),
-        agreement=tuple(agreement),
-        saliency=_saliency(found, y, view, prepared.cohort.fs),
+        baseline=baseline_summaries(features, tuple(result.split for result in results), BASELINES)[
+            "age + sex"
+        ].pooled,
+        importance=tuple(
+            resamples.importance(*name, np.concatenate([fold.changed[name] for fold in folds], 1))
+            for name in folds[0].changed
+        ),
+        overlap=tuple(overlap),
+        saliency=_saliency(context, folds, y),
     )
 
 
-def _saliency(
-    found: Sequence[OfFold], y: npt.NDArray[np.int64], view: View | None, fs: float
-) -> Saliency | None:
-    if view is None or found[0].importance is None:
+class Resamples:
+    """Subjects drawn with replacement, the same draws for everything that is compared."""
+
+    def __init__(
+        self, y: Labels, y_score: Floats, subjects: npt.NDArray[np.str_], *, resamples: int = 1000
+    ) -> None:
+        """Draw.
+
+        Args:
+            y: Labels, shape (n,).
+            y_score: Scores by the model, shape (n,).
+            subjects: Of each prediction, shape (n,); all of a subject's stay together.
+            resamples: Number of draws.
+        """
+        distinct, member = np.unique(subjects, return_inverse=True)
+        draws = np.random.default_rng(0).multinomial(
+            len(distinct), np.full(len(distinct), 1 / len(distinct)), size=resamples
+        )
+        all_once = np.ones((1, len(subjects)))  # the estimate itself stands first
+        self._weights = np.concatenate([all_once, draws[:, member].astype(np.float64)])
+        self._y = y
+        self._scores = self._ranking(y_score)
+
+    def importance(self, kind: str, name: str, changed: Floats) -> Importance:
+        """Compare the model's scores with those without something, on each draw.
+
+        Args:
+            kind: Of what was taken away.
+            name: Likewise.
+            changed: Scores without it, shape (n_repeats, n); repeats are averaged.
+        """
+        without = np.mean([self._ranking(repeat) for repeat in changed], axis=0)
+        ap, roc_auc = (_interval(loss) for loss in self._scores - without)
+        return Importance(kind, name, ap, roc_auc)
+
+    def mean(self, values: Floats) -> Interval:
+        """Average over predictions that have a value, shape (n,), with an interval."""
+        known = np.isfinite(values)
+        weights = self._weights * known
+        total = weights.sum(axis=1)
+        means = np.full(len(total), np.nan)
+        np.divide(weights @ np.where(known, values, 0), total, out=means, where=total > 0)
+        return _interval(means)
+
+    def _ranking(self, y_score: Floats) -> Floats:
+        """Return average precision and AUC on each draw, shape (2, 1 + resamples)."""
+        scores = weighted_scores(self._y, y_score, self._weights)
+        return np.stack([scores[NAMES.index(name)] for name in ("ap", "roc_auc")])
+
+
+def _interval(values: Floats) -> Interval:
+    """Make an interval of an estimate and, after it, its resamples."""
+    defined = values[1:][np.isfinite(values[1:])]
+    low, high = np.quantile(defined, [_TAIL, 1 - _TAIL]) if defined.size else (np.nan, np.nan)
+    return Interval(float(values[0]), float(low), float(high))
+
+
+def _differences(
+    settings: RunSettings, data: Prepared, results: Sequence[FoldResult]
+) -> list[float]:
+    """Compare the scores of folds that were trained again with those in the store."""
+    store, fingerprint = FoldStore(Path(settings.store)), data.cohort.fingerprint
+    differences = []
+    for result in results:
+        key = fold_key(settings, fingerprint, result.split, data.splits)
+        if (stored := store.recall(key, result.split)) is not None:
+            differences.append(float(np.abs(stored.y_score - result.y_score).max()))
+    return differences
+
+
+def _saliency(context: Context, folds: Sequence[FoldImportance], y: Labels) -> Saliency | None:
+    importance = [fold.over_time for fold in folds if fold.over_time is not None]
+    beats = [fold.beats for fold in folds if fold.beats is not None]
+    if context.layout is None or not importance:
         return None
-    importance = np.concatenate([one.importance for one in found if one.importance is not None])
-    beats = np.concatenate([one.beats for one in found if one.beats is not None])
     return Saliency(
-        times=times(view, fs),
-        leads=view.leads,
-        importance=_by_label(importance, y),
-        beats=_by_label(beats, y),
+        times=beat_times(context.layout, context.cohort.fs),
+        leads=context.layout.leads,
+        importance=_mean_by_label(np.concatenate(importance), y),
+        beats=_mean_by_label(np.concatenate(beats), y),
         n_records=(int((y == 0).sum()), int((y == 1).sum())),
     )
 
 
-def _by_label(values: Floats, y: npt.NDArray[np.int64]) -> Floats:
-    """Average the records of either label that have a beat, lead by lead."""
+def _mean_by_label(values: Floats, y: Labels) -> Floats:
+    """Average the records of each label that have a beat, lead by lead."""
+    means = np.full((2, *values.shape[1:]), np.nan)
     known = np.isfinite(values)
-    return np.stack(
-        [
-            np.divide(
-                np.where(known, values, 0)[y == label].sum(axis=0),
-                known[y == label].sum(axis=0),
-                out=np.full(values.shape[1:], np.nan),
-                where=known[y == label].any(axis=0),
-            )
-            for label in (0, 1)
-        ]
-    )
+    for label in (0, 1):
+        own, count = y == label, known[y == label].sum(axis=0)
+        total = np.where(known, values, 0)[own].sum(axis=0)
+        np.divide(total, count, out=means[label], where=count > 0)
+    return means
