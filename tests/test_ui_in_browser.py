@@ -176,13 +176,6 @@ def by_ap(stored: dict[str, Stored]) -> list[str]:
     return sorted(POINTS, key=lambda name: -stored[name].ap)
 
 
-def compared(stored: dict[str, Stored], names: list[str]) -> str:
-    """Return the route of the page that compares runs."""
-    runs = quote(json.dumps([stored[name].run_id for name in names]))
-    experiment = stored[names[0]].route.split("/")[2]
-    return f"/compare-runs?runs={runs}&experiments={quote(json.dumps([experiment]))}"
-
-
 def show_differences(ui: Ui) -> None:
     """Show of parameters and metrics what differs, in the middle of the window."""
     ui.click("[aria-label='Parameters - Show diff only']")
@@ -225,6 +218,7 @@ def test_its_charts_are_filled(ui, shown, stored):
     contour = ui.plot("contour")
     z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
     assert z == {POINTS[name]: pytest.approx(stored[name].ap) for name in POINTS}
+    ui.shoot("contour")
     axes, _ = ui.until(
         lambda: (found := ui.driver.execute_script(PARALLEL)) and found[1] > 1000 and found,
         "parallel coordinates with lines",
@@ -258,21 +252,6 @@ def test_two_that_are_ticked_are_compared(ui, shown, stored):
     ui.plot("parcoords")
     show_differences(ui)
     ui.shoot("compare_two")
-
-
-def test_the_contour_of_twelve_is_filled_once_its_axes_are_chosen(ui, stored):
-    ui.open(compared(stored, by_ap(stored)))
-    ui.plot("parcoords")
-    ui.click("[role=tab]", "Contour Plot")
-    for axis, name in {"x": "kernel", "y": "stride", "z": "ap"}.items():
-        ui.click(f"#{axis}axis-selector")
-        ui.click("[role=option]", name)
-    contour = ui.until(
-        lambda: len(set((found := ui.plot("contour"))["z"])) == 12 and found, "twelve heights"
-    )
-    z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
-    assert z == {tuple(map(int, POINTS[name])): pytest.approx(stored[name].ap) for name in POINTS}
-    ui.shoot("contour")
 
 
 def test_a_run_names_its_data_set_sweep_and_model(ui, stored):
