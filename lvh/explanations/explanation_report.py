@@ -30,14 +30,6 @@ TABLES = {
 _IN_TEXT, _IN_PICTURE = 5, 20  # rows of a kind
 _COLORS = ("#b5651d", "#1f4e79")  # of records without the label, and with
 _LABELS = ("not LVH", "LVH")
-_PANELS = {
-    "lead": "Lead at its median",
-    "wave": "Wave bridged, in all leads",
-    "lead_inputs": "Permuted: inputs of a lead",
-    "wave_inputs": "of a wave",
-    "group": "of a group",
-    "input": "one by one",
-}
 
 
 def write_report(
@@ -249,7 +241,7 @@ def _draw_saliency(saliency: Saliency, title: str) -> "Figure":
 
 
 def _draw_importance(explanation: Explanation, title: str) -> "Figure":
-    rows = {kind: explanation.of(kind) for kind in _PANELS if explanation.of(kind)}
+    rows = {kind: explanation.of(kind) for kind in TABLES if explanation.of(kind)}
     longest = max(min(len(of_kind), _IN_PICTURE) for of_kind in rows.values())
     n_columns = len(rows) if len(rows) <= 4 else 3
     n_rows = -(-len(rows) // n_columns)
@@ -264,7 +256,7 @@ def _draw_importance(explanation: Explanation, title: str) -> "Figure":
         ax.set_ylim(longest - 0.4, -0.6)
         ax.axvline(0, color="0.5", linewidth=0.8)
         more = f", {len(shown)} of {len(of_kind)}" if len(of_kind) > len(shown) else ""
-        ax.set(title=f"{_PANELS[kind]}{more}", xlabel="loss of ap, 95 % interval")
+        ax.set(title=f"{TABLES[kind]}{more}", xlabel="loss of ap, 95 % interval")
     for ax in panels[len(rows) :]:
         ax.set_axis_off()
     return figure

@@ -31,12 +31,13 @@ from lvh.explanations.occlusion import (
     spread,
     windows,
 )
-from lvh.explanations.overlap import deepest_s, shares_of_inputs, shares_of_signal
+from lvh.explanations.overlap import deepest_s, shares
 from lvh.explanations.wave_windows import (
     WAVES,
     SignalLayout,
     around_beats,
     beats_of,
+    place_maps,
     signal_layout,
     wave_parts,
 )
@@ -91,6 +92,10 @@ class Context:
         """Number of tabular inputs; they stand before the signal, if there is one."""
         of_kind = {"signal": 0, "tabular": len(self.features.names)}
         return of_kind.get(self.features.kind, self.features.input_shape[0])
+
+    def deepest_of(self, records: Positions) -> list[str | None]:
+        """Return the lead with the deepest S of some of the features' records."""
+        return [self.deepest[record] for record in self.positions[records]]
 
     def cover(self, options: Options) -> Windows:
         """Return the windows that are taken from the signal.
@@ -192,8 +197,8 @@ def fold_importance(
         for group in groups_of(table.names):
             changed = [table.permuted(group, order) for order in orders]
             found.changed[group.kind, group.name] = np.stack(_scores(score_table, changed))
-        shares = _share_of_inputs(score_table, table, records, context)
-        found.shares |= {(INPUTS, name): of_name for name, of_name in shares.items()}
+        of_inputs = _share_of_inputs(score_table, table, records, context)
+        found.shares |= {(INPUTS, name): share for name, share in of_inputs.items()}
     if context.layout is not None:
         signals, score_signals = _signals(score, records.X, context)
         for column, lead in enumerate(context.layout.leads):
@@ -219,10 +224,10 @@ def fold_importance(
                 )
                 for values in (over_time, signals)
             )
-            shares = shares_of_signal(
-                over_time, parts, context.layout.leads, [context.deepest[record] for record in own]
-            )
-            found.shares |= {(WAVEFORM, name): of_name for name, of_name in shares.items()}
+            at, known_places = place_maps(parts, context.layout)
+            deepest = context.deepest_of(records.positions)
+            of_signal = shares(over_time, at, known_places, deepest)
+            found.shares |= {(WAVEFORM, name): share for name, share in of_signal.items()}
     return found
 
 
@@ -353,8 +358,8 @@ def _share_of_inputs(
     }
     means = records.means[: context.n_tabular]
     importance = input_importance(score, table, means, list(placed))
-    deepest = [context.deepest[record] for record in context.positions[records.positions]]
-    return shares_of_inputs(importance, list(placed.values()), deepest)
+    at = [np.arange(len(placed))] * len(importance)
+    return shares(importance, at, list(placed.values()), context.deepest_of(records.positions))
 
 
 def _paint_waves(painted: Floats, cohort: Cohort, values: dict[tuple[str, str], float]) -> None:

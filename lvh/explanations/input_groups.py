@@ -132,20 +132,9 @@ class InputTable:
 
     def permuted(self, group: Group, order: npt.NDArray[np.int64]) -> Rows:
         """Return rows that have a group's inputs of other records, in their `order`."""
-        rows = self.rows.copy()
-        rows[:, group.columns] = self.rows[order][:, group.columns]
-        measured, places = self._measured, self._places(group)
-        if measured is None or not places:
-            return rows
-        copies = _copies(measured)
-        for _, place in places:
-            column = measured.leads.index(place.lead)
-            for field in _FIELDS.get(place.wave, ()):
-                copies[field][:, column] = getattr(measured, field)[order, column]
-        leads, waves = {place.lead for _, place in places}, {place.wave for _, place in places}
-        if "v1" in leads and (group.kind == "lead_inputs" or "P" in waves):
-            copies |= {"p_depth": measured.p_depth[order], "p_time": measured.p_time[order]}
-        return self._with_criteria(rows, replace(measured, **copies))
+        measured = self._measured
+        other = None if measured is None else measurements_of(measured, order)
+        return self._replaced(group, self.rows[order], other)
 
     def averaged(self, group: Group, means: Rows) -> Rows:
         """Return rows that have the mean record's values in a group's inputs.
@@ -156,26 +145,37 @@ class InputTable:
             group: Of inputs.
             means: Of all inputs, shape (n_inputs,).
         """
-        rows = self.rows.copy()
-        rows[:, group.columns] = means[list(group.columns)]
+        other = self._measured
+        if other is not None:
+            fields = {name: getattr(other, name).copy() for name in ("q", "r", "s", "t", "qrs")}
+            for column, place in self._places(group):
+                field = _FIELDS.get(place.wave, ("",))[0]
+                if field in fields:
+                    fields[field][:, other.leads.index(place.lead)] = means[column]
+            other = replace(other, **fields)
+        return self._replaced(group, np.broadcast_to(means, self.rows.shape), other)
+
+    def _replaced(self, group: Group, others: Rows, measured_others: Measurements | None) -> Rows:
+        """Take a group's inputs, and the measurements behind them, from other rows."""
+        rows, columns = self.rows.copy(), list(group.columns)
+        rows[:, columns] = others[:, columns]
         measured, places = self._measured, self._places(group)
-        if measured is None or not places:
+        if measured is None or measured_others is None or not places:
             return rows
-        copies = _copies(measured)
-        for column, place in places:
-            for field in _FIELDS.get(place.wave, ())[:1]:
-                if field != "r_time":
-                    copies[field][:, measured.leads.index(place.lead)] = means[column]
-        return self._with_criteria(rows, replace(measured, **copies))
+        fields: dict[str, Any] = {}
+        for _, (lead, wave) in places:
+            column = measured.leads.index(lead)
+            for name in _FIELDS.get(wave, ()):
+                field = fields.setdefault(name, getattr(measured, name).copy())
+                field[:, column] = getattr(measured_others, name)[:, column]
+            if lead == "v1" and (group.kind == "lead_inputs" or wave == "P"):
+                fields |= {name: getattr(measured_others, name) for name in ("p_depth", "p_time")}
+        return self._with_criteria(rows, replace(measured, **fields))
 
     def _places(self, group: Group) -> list[tuple[int, Place]]:
-        """Return column and place of a group's inputs that criteria follow."""
+        """Return column and place of the inputs that criteria follow: not those of all leads."""
         places = [(column, place_of(self.names[column])) for column in group.columns]
-        return [
-            (column, place)
-            for column, place in places
-            if place is not None and group.kind != "group"
-        ]
+        return [(column, place) for column, place in places if place and group.kind != "group"]
 
     def _with_criteria(self, rows: Rows, measured: Measurements) -> Rows:
         """Compute the criteria again, where they were known and still are."""
@@ -192,7 +192,3 @@ def measurements_of(measured: Measurements, records: npt.NDArray[np.int64]) -> M
     """Return the measurements of some records."""
     fields = ("q", "r", "s", "t", "qrs", "r_time", "p_depth", "p_time", "male")
     return replace(measured, **{field: getattr(measured, field)[records] for field in fields})
-
-
-def _copies(measured: Measurements) -> dict[str, Any]:
-    return {name: getattr(measured, name).copy() for name in ("q", "r", "s", "t", "qrs", "r_time")}

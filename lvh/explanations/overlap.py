@@ -1,15 +1,14 @@
 """Where the clinical criteria look, and how much of a model's importance lies there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS
-from lvh.explanations.occlusion import Part
 
 Place = tuple[str, str]
-"""A lead and a wave of it: R, S or T; or QRS or T, where R and S are not told apart."""
+"""A lead and a wave of it: R, S, QRS or T; R and S are closer than an occlusion is long."""
 
 _DEEPEST = "deepest"
 _PLACES: dict[str, tuple[Place, ...]] = {
@@ -30,7 +29,7 @@ look nearly everywhere, and are left out.
 
 
 def places(criterion: str, deepest: str | None) -> set[Place]:
-    """Return where a criterion looks, with R and S told apart.
+    """Return where a criterion looks, with R and S told apart and joined to QRS.
 
     Args:
         criterion: One of `LOOKED_AT`.
@@ -38,13 +37,37 @@ def places(criterion: str, deepest: str | None) -> set[Place]:
     """
     if criterion == ANY:
         return set().union(*(places(name, deepest) for name in _PLACES))
-    named = ((deepest if lead == _DEEPEST else lead, wave) for lead, wave in _PLACES[criterion])
-    return {(lead, wave) for lead, wave in named if lead is not None}
+    named = [(deepest if lead == _DEEPEST else lead, wave) for lead, wave in _PLACES[criterion]]
+    exact = {(lead, wave) for lead, wave in named if lead is not None}
+    return exact | {(lead, "QRS") for lead, wave in exact if wave in ("R", "S")}
 
 
-def with_qrs(looked_at: set[Place]) -> set[Place]:
-    """Return places with R and S joined to QRS: they are closer than an occlusion is long."""
-    return {(lead, "QRS" if wave in ("R", "S") else wave) for lead, wave in looked_at}
+def shares(
+    importance: npt.NDArray[np.floating],
+    place_at: Sequence[npt.NDArray[np.int64]],
+    known_places: Sequence[Place],
+    deepest: Sequence[str | None],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the `share` of each record, shape (n_records, 3), for each criterion.
+
+    Args:
+        importance: Of all that a model reads of each record, shape (n_records, ...).
+        place_at: For each record the place of each of these, shape (...): a position in
+            `known_places`; -1 for none.
+        known_places: Leads and waves.
+        deepest: The lead with the deepest S of each record.
+    """
+    waves = list(dict.fromkeys(wave for _, wave in known_places))
+    wave_of = np.array([*(waves.index(wave) for _, wave in known_places), -1])  # -1 stays -1
+    found = {}
+    for criterion in LOOKED_AT:
+        rows = []
+        for of_record, at, lead in zip(importance, place_at, deepest, strict=True):
+            looked_at = places(criterion, lead)
+            inside = np.array([*(tuple(place) in looked_at for place in known_places), False])
+            rows.append(share(of_record, inside[at], wave_of[at]))
+        found[criterion] = np.array(rows)
+    return found
 
 
 def share(
@@ -75,61 +98,6 @@ def share(
         for code in np.unique(wave)
     )
     return float(size[inside].sum()) / total, float(inside.mean()), even_over_leads / total
-
-
-def shares_of_inputs(
-    importance: npt.NDArray[np.floating],
-    measured_at: Sequence[Place],
-    deepest: Sequence[str | None],
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return `share` of each record, shape (n_records, 3), for each criterion.
-
-    Args:
-        importance: Of inputs, shape (n_records, n_inputs).
-        measured_at: Lead and wave of each input.
-        deepest: The lead with the deepest S of each record.
-    """
-    waves = list(dict.fromkeys(wave for _, wave in measured_at))
-    codes = np.array([waves.index(wave) for _, wave in measured_at])
-    shares = {}
-    for criterion in LOOKED_AT:
-        rows = []
-        for of_record, lead in zip(importance, deepest, strict=True):
-            looked_at = places(criterion, lead)
-            looked_at |= with_qrs(looked_at)
-            inside = np.array([tuple(place) in looked_at for place in measured_at])
-            rows.append(share(of_record, inside, codes))
-        shares[criterion] = np.array(rows)
-    return shares
-
-
-def shares_of_signal(
-    importance: npt.NDArray[np.floating],
-    parts: Sequence[Mapping[str, Sequence[Part]]],
-    leads: Sequence[str],
-    deepest: Sequence[str | None],
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return `share` of each record, shape (n_records, 3), for each criterion.
-
-    Args:
-        importance: Over time, shape (n_records, n_samples, n_leads).
-        parts: Of each record's signal in which each wave lies.
-        leads: Names along the last axis.
-        deepest: The lead with the deepest S of each record.
-    """
-    shares = {}
-    for criterion in LOOKED_AT:
-        rows = []
-        for of_record, waves, lead in zip(importance, parts, deepest, strict=True):
-            looked_at = with_qrs(places(criterion, lead))
-            inside, codes = np.zeros(of_record.shape, np.bool_), np.full(of_record.shape, -1)
-            for code, (wave, of_wave) in enumerate(waves.items()):
-                for column, start, stop in of_wave:
-                    codes[start:stop, column] = code
-                    inside[start:stop, column] = (leads[column], wave) in looked_at
-            rows.append(share(of_record, inside, codes))
-        shares[criterion] = np.array(rows)
-    return shares
 
 
 def deepest_s(s: npt.NDArray[np.float64], leads: tuple[str, ...] = LEADS) -> list[str | None]:

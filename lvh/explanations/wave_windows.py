@@ -1,6 +1,6 @@
 """Where the waves of a record lie in the signal that a model reads, by its fiducials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,6 +99,29 @@ def wave_parts(cohort: Cohort, record: int, layout: SignalLayout) -> dict[str, l
                 if part.stop > part.start:
                     parts[name].append(part)
     return parts
+
+
+def place_maps(
+    parts: Sequence[Mapping[str, Sequence[Part]]], layout: SignalLayout
+) -> tuple[list[npt.NDArray[np.int64]], list[tuple[str, str]]]:
+    """Return where each place, a lead and a wave of it, lies in the signal of each record.
+
+    Args:
+        parts: Of each record, from `wave_parts`.
+        layout: Of the signals.
+
+    Returns:
+        For each record the position of a place in the list of all, or -1, of shape (n_samples,
+        n_leads); and that list.
+    """
+    maps = []
+    for waves in parts:
+        places_at = np.full((layout.n_samples, len(layout.leads)), -1)
+        for number, wave in enumerate(WAVES):
+            for column, start, stop in waves[wave]:
+                places_at[start:stop, column] = number * len(layout.leads) + column
+        maps.append(places_at)
+    return maps, [(lead, wave) for wave in WAVES for lead in layout.leads]
 
 
 def around_beats(
