@@ -1,4 +1,4 @@
-"""`python -m lvh.explain`, the explanation of one record, and what is refused."""
+"""`lvh explain`, the explanation of one record, and what is refused."""
 
 import csv
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, command, head
+from conftest import Done, head
 from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
 from omegaconf import OmegaConf
@@ -123,19 +123,15 @@ def test_a_network_on_beats_is_explained(configured):
         assert np.ptp(imread(folder / name)[..., :3]) > 0.5
 
 
-def test_a_run_that_was_never_finished_is_explained_and_nothing_compared(configured, capsys):
-    run = configured("model=logistic", "features=voltage")
-    assert main([str(run), "--folds", "1", "--repeats", "1"]) == 0
-    assert "cannot be compared" in capsys.readouterr().out
-
-
 def test_records_of_another_source_are_explained(configured, capsys):
     run = configured(
         *("cv=external", "external=synthetic", "external.seed=1", "external.records=20"),
         *("model=logistic", "features=voltage"),
     )
     assert main([str(run), "--repeats", "1"]) == 0
-    assert "on 20 test records" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "on 20 test records" in shown
+    assert "cannot be compared" in shown  # it was never finished
 
 
 def test_a_store_that_is_not_there_costs_no_explanation(configured, capsys):
@@ -182,57 +178,48 @@ def test_what_cannot_be_explained_is_told_in_a_line(arguments, told, configured,
     assert not Path("run/explanation").exists()
 
 
-def test_windows_longer_than_a_beat_are_refused_before_a_training(configured, capsys):
-    run = configured("model=resnet", "model.filters=[4]", "train.epochs=1", "cv.folds=2")
-    assert main([str(run), "--window", "700"]) == 2
-    assert "--window and --stride: expected 1 <= stride <= window < 350" in capsys.readouterr().err
-
-
-def test_a_leaking_run_is_refused(configured, capsys):
-    run = configured("train.epochs=1", "cv.weights=carried", "cv.allow_leakage=true", "cv.folds=2")
-    assert main([str(run)]) == 2
-    assert "RUN: expected an honest protocol" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("overrides", "arguments", "told"),
+    [
+        (["model=resnet", "model.filters=[4]"], ["--window", "700"], "stride <= window < 350"),
+        (["cv.weights=carried", "cv.allow_leakage=true"], [], "RUN: expected an honest protocol"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused_before_training(
+    configured, capsys, overrides, arguments, told
+):
+    run = configured("train.epochs=1", "cv.folds=2", *overrides)
+    assert main([str(run), *arguments]) == 2
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_the_best_of_a_sweep_is_explained_tracked_and_on_its_page(tmp_path):
-    given = ("-m", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.01,0.1")
-    done = command(*given, cwd=tmp_path)
-    assert done.code == 0, done.err
-
-    def ours(module: str, *arguments: str) -> Done:
+    def lvh(*arguments: str) -> Done:
         made = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", "lvh", *arguments],
             cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=300,
         )
+        assert made.returncode == 0, made.stderr
         return Done(made.returncode, made.stdout, made.stderr, tmp_path)
 
-    before = ours("lvh.report", "--out", "before")
-    assert before.code == 0, before.err
-    explained = ours("lvh.explain", "--repeats", "1")
-    assert explained.code == 0, explained.err
+    lvh("sweep", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.01,0.1")
+    lvh("report", "--out", "before")
+    explained = lvh("explain", "--repeats", "1")
     run = re.search(r"logged to run (\w{32}) as explanation/", explained.out)[1]
     logged = {one.path for one in explained.client().list_artifacts(run, "explanation")}
-    assert "explanation/importance.csv" in logged
-    assert "explanation/importance.png" in logged
+    assert {"explanation/importance.csv", "explanation/importance.png"} <= logged
     assert (tmp_path / "outputs/explanations" / run / "README.md").is_file()
-    after = ours("lvh.report", "--out", "after")
-    assert after.code == 0, after.err
-    pages = [(tmp_path / one / "report.html").read_text() for one in ("before", "after")]
-    told = "What the best configuration looks at"
-    assert [told in page for page in pages] == [False, True]
-    assert pages[1].count("<img") == pages[0].count("<img") + 2
+    lvh("report", "--out", "after")
+    before, after = ((tmp_path / one / "report.html").read_text() for one in ("before", "after"))
+    assert after.count("<img") == before.count("<img") + 2
     # by its folder it is found in the store too
-    (folder,) = {
-        one.parent
-        for one in (tmp_path / "outputs").glob("20*/**/config.yaml")
-        if "C: 0.01" in one.read_text()
-    }
-    other = ours("lvh.explain", str(folder), "--folds", "1", "--repeats", "1")
-    assert other.code == 0, other.err
+    configurations = (tmp_path / "outputs").glob("20*/**/config.yaml")
+    (folder,) = {one.parent for one in configurations if "C: 0.01" in one.read_text()}
+    other = lvh("explain", str(folder), "--folds", "1", "--repeats", "1")
     assert re.search(r"logged to run \w{32} as explanation/", other.out)
 
 
