@@ -1,15 +1,33 @@
 """Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG.
 
-What the command `lvh` does from a shell, in Python:
+One configuration, as `lvh run` cross-validates it, but without its files:
 
 >>> import lvh
->>> settings = lvh.settings("data=synthetic", "data.records=42", "model=logistic",
-...                         "features=voltage", "cv.folds=3")
->>> result = lvh.cross_validate(settings, lvh.load_data(settings))
->>> len(result.folds), 0.5 < result.summary.mean.roc_auc <= 1
-(3, True)
+>>> settings = lvh.settings("data=synthetic", "data.records=42", "cv.folds=3",
+...                         "model=logistic", "features=voltage")
+>>> data = lvh.load_data(settings)
+>>> isinstance(data.cohort, lvh.Cohort), data.cohort.signals.shape  # records, samples, leads
+(True, (42, 5000, 12))
+>>> isinstance(data.features, lvh.FeatureSet), data.features.X.shape
+(True, (42, 71))
+>>> result = lvh.cross_validate(settings, data)
+>>> isinstance(result, lvh.CVResult), len(result.folds)
+(True, 3)
+>>> result.summary.mean.ap > result.baselines["no skill"].mean.ap
+True
 
-Names are imported when they are first used.
+The latest sweep of this directory (`lvh sweep model.C=0.1,1 ...`):
+
+>>> study = lvh.load_study(None, None, "outputs/folds")
+>>> isinstance(study, lvh.StudyResult), study.dimensions, len(study.complete)
+(True, ('model.C',), 2)
+
+A model that `lvh export --out model` has saved:
+
+>>> from pathlib import Path
+>>> model = lvh.load_model(Path("model"))
+>>> isinstance(model, lvh.KeptModel), model.scored(data.cohort).y_score.shape
+(True, (42,))
 """
 
 from importlib import import_module
@@ -17,23 +35,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lvh.data.cohort import Cohort as Cohort
-    from lvh.errors import InputError as InputError
-    from lvh.errors import LvhError as LvhError
-    from lvh.evaluation.cross_validation import CVResult as CVResult
-    from lvh.evaluation.results import StudyResult as StudyResult
-    from lvh.features import FeatureSet as FeatureSet
-    from lvh.inference import KeptModel as KeptModel
+    from lvh.data.cohort import Cohort
+    from lvh.errors import InputError, LvhError
+    from lvh.evaluation.cross_validation import CVResult
+    from lvh.evaluation.results import StudyResult
+    from lvh.features import FeatureSet
+    from lvh.inference import KeptModel
     from lvh.inference import load as load_model
-    from lvh.runs.notebook import cross_validate as cross_validate
+    from lvh.runs.notebook import cross_validate, settings
     from lvh.runs.notebook import prepare as load_data
-    from lvh.runs.notebook import settings as settings
     from lvh.search.study_results import load as load_study
-    from lvh.validation.metrics import bootstrap_intervals as bootstrap_intervals
-    from lvh.validation.metrics import score as score
-    from lvh.validation.splits import splits as splits
+    from lvh.validation.metrics import bootstrap_intervals, score
+    from lvh.validation.splits import splits
 
 __version__ = "0.1.0"
+__all__ = [
+    "CVResult",
+    "Cohort",
+    "FeatureSet",
+    "InputError",
+    "KeptModel",
+    "LvhError",
+    "StudyResult",
+    "bootstrap_intervals",
+    "cross_validate",
+    "load_data",
+    "load_model",
+    "load_study",
+    "score",
+    "settings",
+    "splits",
+]
 
 # `python -m lvh.run` and every other command is a module of lvh/cli.
 __path__.append(str(Path(__file__).parent / "cli"))
@@ -56,7 +88,6 @@ _MODULES = {
     "splits": "validation.splits",
 }
 """The module of each public name, and what it is called there if that differs."""
-__all__ = [*_MODULES]
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 

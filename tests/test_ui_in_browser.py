@@ -3,7 +3,6 @@
 `make screenshots` keeps what is seen, for the documentation.
 """
 
-import json
 import os
 import re
 import socket
@@ -12,7 +11,6 @@ import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from browser import IS_THERE, Ui, browsing
