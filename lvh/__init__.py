@@ -37,13 +37,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
-    from lvh.evaluation.cross_validation import CVResult
+    from lvh.evaluation.cv_result import CVResult
     from lvh.evaluation.results import StudyResult
     from lvh.features import FeatureSet
     from lvh.inference import KeptModel
     from lvh.inference import load as load_model
-    from lvh.runs.notebook import cross_validate, settings
-    from lvh.runs.notebook import prepare as load_data
+    from lvh.runs.notebook import cross_validate, load_data, settings
     from lvh.search.study_results import load as load_study
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
@@ -71,7 +70,7 @@ __all__ = [
 __path__.append(str(Path(__file__).parent / "cli"))
 
 _MODULES = {
-    "CVResult": "evaluation.cross_validation",
+    "CVResult": "evaluation.cv_result",
     "Cohort": "data.cohort",
     "FeatureSet": "features",
     "InputError": "errors",
@@ -80,7 +79,7 @@ _MODULES = {
     "StudyResult": "evaluation.results",
     "bootstrap_intervals": "validation.metrics",
     "cross_validate": "runs.notebook",
-    "load_data": "runs.notebook:prepare",
+    "load_data": "runs.notebook",
     "load_model": "inference:load",
     "load_study": "search.study_results:load",
     "score": "validation.metrics",

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import FoldResult
+from lvh.evaluation.cv_result import FoldResult
 from lvh.explanations.importance import ExplainedRecords, Options, context_of, fold_importance
 from lvh.explanations.input_groups import InputTable, groups_of, segment_groups
 from lvh.explanations.occlusion import Part, bridged, log_odds, occluded, spread, windows

@@ -12,21 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, head
-from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
-from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
-from lvh.config.run_settings import conf_dir, plain, quoted
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import compose
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.explanations.importance import record_importance
 from lvh.explanations.wave_windows import beats_of
 from lvh.features import FORMS
 from lvh.inference import KeptModel, load
-from lvh.runs.evaluate import Place, evaluate, prepare
-from lvh.runs.lookup import settings_of
-from lvh.tracking import TrackingSettings
+from lvh.runs.run import load_data, run_configuration
+from lvh.tracking import Tracker
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 
@@ -37,10 +35,9 @@ def configured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def configure(*overrides: str) -> Path:
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = plain(compose("config", quoted([*SMALL, *overrides])))
         Path("run").mkdir()
-        Path("run/config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+        composed = compose(CommandLine((*SMALL, *overrides)))
+        Path("run/config.yaml").write_text(composed.yaml)
         return Path("run")
 
     return configure
@@ -51,9 +48,10 @@ def trained(configured):
     """Cross-validate in this process; return the run's folder."""
 
     def train(*overrides: str) -> Path:
-        run = configured(*overrides)
-        of = settings_of(str(run), TrackingSettings("off", None, "lvh", None))
-        evaluate(of, prepare(of), Place(run, Path(run, "config.yaml").read_text(), "line"))
+        run, composed = configured(*overrides), compose(CommandLine((*SMALL, *overrides)))
+        tracker = Tracker(composed.settings.tracking)
+        data = load_data(composed.settings)
+        run_configuration(composed, data, run, tracker=tracker, verbosity="line")
         return run
 
     return train

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
 from lvh.data.cohort import fingerprint, joined
 from lvh.data.lazy_array import Unread, concatenated, made_ahead, read
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import FoldResult, conclude, fold_results
+from lvh.evaluation.cv_result import FoldResult, summarize
+from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS
 from lvh.inference.refit import refit
 from lvh.runs.cache_key import run_key
-from lvh.runs.evaluate import Prepared, baselines, learner
+from lvh.runs.run import ExperimentData, baselines_of, new_trainer
 from lvh.validation.splits import splits
 
 SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")
@@ -26,21 +27,20 @@ SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", 
 
 def settings(root: Path, *overrides: str) -> RunSettings:
     given = ["data=ptbxl", f"data.root={root}", "model=cnn", *SMALL, *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(given))))
+    return settings_of(*given)
 
 
-def prepared(of: RunSettings) -> Prepared:
+def prepared(of: RunSettings) -> ExperimentData:
     cohort = ptbxl.load(of.data)
     features = FORMS[of.features.name].extract(cohort, of.features)
-    return Prepared(cohort, features, splits(features.y, features.subjects, of.cv))
+    return ExperimentData(cohort, features, splits(features.y, features.subjects, of.cv))
 
 
 @pytest.fixture
 def both(ptbxl_root, monkeypatch):
     """Return what makes the same of the sample with its signals in memory, and in a store."""
 
-    def prepare(*overrides: str) -> tuple[RunSettings, Prepared, Prepared]:
+    def prepare(*overrides: str) -> tuple[RunSettings, ExperimentData, ExperimentData]:
         of = settings(ptbxl_root, *overrides)
         loaded = prepared(of)
         with monkeypatch.context() as patch:
@@ -53,11 +53,13 @@ def both(ptbxl_root, monkeypatch):
     return prepare
 
 
-def trained(of: RunSettings, given: Prepared) -> list[FoldResult]:
+def trained(of: RunSettings, given: ExperimentData) -> list[FoldResult]:
     features = given.features
-    results = fold_results(
-        *(features, given.splits, lambda: learner(of, features, given.cohort.fs), of.seed),
-        *(lambda split: None, lambda split, epoch: None),
+    results = train_folds(
+        features,
+        given.splits,
+        new_trainer(of, features, given.cohort.fs),
+        seed=of.seed,
         protocol=of.cv.protocol,
         threshold=of.cv.threshold,
     )
@@ -114,7 +116,7 @@ def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
 def test_a_conclusion_is_the_same(both):
     of, loaded, mapped = both("train.epochs=1")
     found = [
-        conclude(one.features, trained(of, one), baselines(one, "fixed"))
+        summarize(one.features, trained(of, one), baselines_of(one, "fixed"))
         for one in (loaded, mapped)
     ]
     assert found[0].summary == found[1].summary
@@ -126,7 +128,7 @@ def test_a_model_of_all_records_is_the_same(both):
     of, loaded, mapped = both("train.epochs=1", "cv.folds=2")
     found = []
     for one in (loaded, mapped):
-        result = conclude(one.features, trained(of, one), baselines(one, "fixed"))
+        result = summarize(one.features, trained(of, one), baselines_of(one, "fixed"))
         found.append(refit(of, one, result, 1))
     (described, (taught,)), (described_, (taught_,)) = found
     assert described == described_

@@ -13,7 +13,8 @@ from lvh.data.lazy_array import made_ahead
 from lvh.features.raw import RawSettings, extract
 from lvh.models.backends import new_program, start
 from lvh.models.cnn import CnnSettings, build
-from lvh.models.training import KerasLearner, Lesson, TrainSettings
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import FitJob, TrainSettings
 
 BATCH = 32
 
@@ -29,14 +30,14 @@ def main(root: str, part: str) -> None:
         model = CnnSettings("cnn", 250, 125, (16, 16, 16), 0.5, 0.99)
         program = new_program(lambda: build(model, features.input_shape), BATCH, "float32")
         settings = TrainSettings(1, BATCH, 1e-3, None, False, 2, None, "float32")
-        learner = KerasLearner(program, settings)
+        learner = KerasTrainer(program, settings)
         nothing = features.X[:0], features.y[:0]
         every = (features.X, features.y, features.subjects)
         few = tuple(one[:BATCH] for one in every)  # traces the graphs
         for lesson in (few, every) if part == "train" else (few,):
             started = time.perf_counter()
             learner.fit(
-                [Lesson(*lesson, *nothing, np.random.SeedSequence(0))], lambda at, epoch: None
+                [FitJob(*lesson, *nothing, np.random.SeedSequence(0))], lambda at, epoch: None
             )
         if part == "score":
             started = time.perf_counter()

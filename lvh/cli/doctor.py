@@ -88,24 +88,12 @@ def _fault_of(error: Exception) -> Finding:
 
 def _settings(arguments: list[str]) -> "RunSettings":
     """Compose and check the arguments, as lvh run does; of a swept field its first value."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from lvh.config.command_line import read_arguments
+    from lvh.config.composition import compose
+    from lvh.config.sweep_space import one_point
 
-    from lvh.config.hydra_errors import explained
-    from lvh.config.run_settings import quoted
-    from lvh.runs.notebook import settings
-
-    try:
-        typed = quoted([one for one in arguments if one not in ("-m", "--multirun")])
-        single = [
-            f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
-            if override.is_sweep_override()
-            else str(override.input_line)
-            for override in OverridesParser.create().parse_overrides(typed)
-            if not (override.is_sweep_override() and override.is_interval_sweep())
-        ]
-        return settings(*single)
-    except Exception as error:
-        raise explained(error) from None
+    command, _ = read_arguments(arguments)
+    return compose(one_point(command)).settings
 
 
 def _python() -> Iterator[Finding]:

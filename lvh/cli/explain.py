@@ -13,15 +13,15 @@ from rich.table import Table
 from lvh.cli.command import ended
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.reports.explanation_pictures import EXPLANATIONS
 from lvh.reports.progress import console, progress, say
+from lvh.reports.study import EXPLANATIONS
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
     from lvh.explanations.importance import Options
     from lvh.explanations.run_explanation import Explanation
-    from lvh.runs.evaluate import Prepared
+    from lvh.runs.run import ExperimentData
 
 _SHOWN = 6
 
@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
-    from lvh.runs.evaluate import prepare
-    from lvh.search.records import store_of
+    from lvh.runs.run import load_data
+    from lvh.search.outcome import store_of
 
-    tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    tracking = TrackingSettings("mlflow", given.uri, given.experiment)
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
@@ -47,7 +47,7 @@ def _run(given: argparse.Namespace) -> None:
             f"records that would explain it. Received: {settings.cv.protocol.leakage}"
         )
     options = _options(given, settings)
-    data = prepare(settings)
+    data = load_data(settings)
     n_all = len(data.splits)
     n_folds = n_all if given.folds is None else given.folds
     if not 1 <= n_folds <= n_all:
@@ -87,7 +87,7 @@ def _folder(out: str | None, run: str) -> Path:
 
 
 def _explanation(
-    settings: RunSettings, data: "Prepared", n_folds: int, options: "Options"
+    settings: RunSettings, data: "ExperimentData", n_folds: int, options: "Options"
 ) -> "Explanation":
     from lvh.explanations.run_explanation import explain_run
 
@@ -141,7 +141,12 @@ def _show(explanation: "Explanation", note: str) -> None:
 
 
 def _track(
-    run: str, settings: RunSettings, data: "Prepared", *, folder: Path, tracking: TrackingSettings
+    run: str,
+    settings: RunSettings,
+    data: "ExperimentData",
+    *,
+    folder: Path,
+    tracking: TrackingSettings,
 ) -> None:
     """Log the folder to the run that was explained, where that is tracked."""
     from lvh.runs.cache_key import run_key

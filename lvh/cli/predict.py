@@ -17,7 +17,7 @@ from lvh.data.lazy_array import read
 from lvh.errors import InputError, LvhError, printable
 from lvh.inference import Description, KeptModel, load
 from lvh.inference.prediction import Prediction, show, words
-from lvh.reports.ecg_plot import draw, places, save
+from lvh.reports.ecg_plot import draw, picture_paths, save
 from lvh.tracking import TrackingSettings
 
 _CHAMPION = "models:/lvh@champion"
@@ -56,7 +56,7 @@ def located(model: str, uri: str | None) -> Iterator[Path]:
 
     if not is_model_uri(model):
         raise InputError(f"--model: expected a folder, or models:/NAME@ALIAS. Received: {model}")
-    with fetched(model, TrackingSettings("mlflow", uri, "lvh", None)) as folder:
+    with fetched(model, TrackingSettings("mlflow", uri, "lvh")) as folder:
         yield folder
 
 
@@ -69,7 +69,7 @@ def _pictures(given: argparse.Namespace) -> list[Path | None]:
         return [None] * len(given.record)
     from lvh.data.readers.record import named
 
-    return [*places(given.picture, [named(Path(path)) for path in given.record])]
+    return [*picture_paths(given.picture, [named(Path(path)) for path in given.record])]
 
 
 def _predicted(

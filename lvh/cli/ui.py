@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    settings = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    settings = TrackingSettings("mlflow", given.uri, given.experiment)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
         print(f"this store shows its runs itself: {masked(uri)}")

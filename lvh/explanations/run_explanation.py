@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
-from lvh.evaluation.cross_validation import FoldResult, baseline_summaries, fold_results
+from lvh.evaluation.cv_result import FoldResult, baseline_summaries
+from lvh.evaluation.fold_training import train_folds
 from lvh.explanations.importance import (
     Context,
     ExplainedRecords,
@@ -23,7 +24,7 @@ from lvh.explanations.wave_windows import beat_times
 from lvh.features import filled
 from lvh.models.baselines import BASELINES
 from lvh.runs.cache_key import fold_key
-from lvh.runs.evaluate import Prepared, learner
+from lvh.runs.run import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.metrics import NAMES, Interval, bootstrap_intervals, weighted_scores
 from lvh.validation.splits import Split
@@ -125,7 +126,7 @@ class Explanation:
 
 def explain_run(
     settings: RunSettings,
-    data: Prepared,
+    data: ExperimentData,
     splits: Sequence[Split],
     options: Options,
     progress: Progress = lambda fold, action, done: None,
@@ -146,7 +147,7 @@ def explain_run(
     context = context_of(data.cohort, features, settings.features)
     if context.layout is not None:
         context.cover(options)  # refused before training
-    trainer = learner(settings, features, data.cohort.fs)
+    trainer = new_trainer(settings, features, data.cohort.fs)
     epochs = settings.train.epochs if settings.is_network else 1
     results: list[FoldResult] = []
     folds: list[FoldImportance] = []
@@ -155,14 +156,13 @@ def explain_run(
         return trainer.predict([X])[0]
 
     # no threshold is chosen again: it decides no score
-    for result in fold_results(
-        features=features,
-        splits=splits,
-        learner=lambda: trainer,
+    for result in train_folds(
+        features,
+        splits,
+        trainer,
         seed=settings.seed,
-        recall=lambda split: None,
         on_epoch=lambda split, epoch: progress(len(folds), "training", epoch / epochs),
-        ahead=lambda: 1,  # so that the trainer holds the model of this fold
+        first_group=1,  # so that the trainer holds the model of this fold
     ):
         split = result.split
         train, test = filled(features.fill, features.X[split.train], features.X[split.scored])
@@ -283,14 +283,14 @@ def _interval(values: Floats) -> Interval:
 
 
 def _differences(
-    settings: RunSettings, data: Prepared, results: Sequence[FoldResult]
+    settings: RunSettings, data: ExperimentData, results: Sequence[FoldResult]
 ) -> list[float]:
     """Compare the scores of folds that were trained again with those in the store."""
     store, fingerprint = FoldStore(Path(settings.store)), data.cohort.fingerprint
     differences = []
     for result in results:
         key = fold_key(settings, fingerprint, result.split, data.splits)
-        if (stored := store.recall(key, result.split)) is not None:
+        if (stored := store.load(key, result.split)) is not None:
             differences.append(float(np.abs(stored.y_score - result.y_score).max()))
     return differences
 

@@ -21,7 +21,7 @@ from lvh.inference.members import NETWORK, Scores, dumped, networks, of_classifi
 from lvh.inference.model_description import MOST_SAMPLES, Description, parsed
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import NO_BACKEND
-from lvh.models.backends.exported import SUFFIX, exported
+from lvh.models.backends.weights import SUFFIX, exported
 
 DESCRIPTION = "model.json"
 CARD = "README.md"
@@ -178,7 +178,7 @@ def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Descr
     Args:
         folder: Made if it is not there.
         description: Whose `files` is filled in here.
-        taught: From `lvh.models.training.Learner.taught`, one a member.
+        taught: From `lvh.models.training.Trainer.state`, one a member.
 
     Raises:
         EnvironmentFault: The folder cannot be written.

@@ -23,7 +23,7 @@ from test_ludb import HEADER, contents
 from lvh.data.cache import cached_arrays
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
-from lvh.tracking import TrackingSettings, tracked_run
+from lvh.tracking import Tracker, TrackingSettings
 
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")
 SWEEP = ("-m", *FAST, "model.C=0.5,1")
@@ -78,10 +78,9 @@ def test_09_corrupt_studies_are_told_and_left_alone(tmp_path, content):
 def test_09_corrupt_tracking_store_is_told_and_left_alone(tmp_path, content):
     file = tmp_path / "mlflow.db"
     file.write_bytes(content)
-    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh", None)
+    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh")
     with pytest.raises(EnvironmentFault, match=rf"tracking\.uri: .*{file}: .*tracking=off"):
-        with tracked_run(settings, "configuration", "one", {}, {}):
-            pytest.fail("the body ran")
+        Tracker(settings)
     assert file.read_bytes() == content
 
 
@@ -102,7 +101,7 @@ def test_09_store_of_which_a_part_is_corrupt_is_named_and_the_result_kept(tmp_pa
     file.write_bytes(content)
     done = command(*FAST, "seed=1", cwd=tmp_path)
     assert done.code == 3, done.out + done.err
-    assert re.fullmatch(r"lvh: tracking: .+\n", done.err)
+    assert re.search(r"^lvh: tracking: .*python -m lvh\.track", done.err, re.M)
     assert str(file) in done.err
     assert "age + sex" in done.out
     assert file.exists()
@@ -114,10 +113,9 @@ def test_09_database_of_another_program_gets_no_tables_of_mlflow(tmp_path):
         database.execute("create table songs (name text)")
         database.commit()
     before = file.read_bytes()
-    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh", None)
+    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh")
     with pytest.raises(InputError, match=r"songs\.db, which has other tables"):
-        with tracked_run(settings, "configuration", "one", {}, {}):
-            pytest.fail("the body ran")
+        Tracker(settings)
     assert file.read_bytes() == before
 
 
@@ -156,6 +154,28 @@ def test_11_folder_without_the_right_to_write_is_told_before_training(tmp_path, 
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     assert_told(command(*FAST, override.format(locked), cwd=tmp_path), str(locked))
+
+
+@pytest.mark.parametrize("store", ["x" * 100_000, "x/" * 50_000])
+def test_11_a_store_that_no_disk_can_have_is_refused_before_training(tmp_path, store):
+    assert_told(command(*FAST, f"store={store}", cwd=tmp_path), "store: expected", code=2)
+
+
+def test_11_a_working_directory_that_was_deleted_is_named(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = "import os, sys; os.rmdir(os.getcwd()); from lvh.cli.run import main; sys.exit(main())"
+    arguments = [sys.executable, "-c", script, *FAST]
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        arguments,
+        cwd=gone,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_told(Done(done.returncode, done.stdout, done.stderr, gone), "working directory")
 
 
 def test_11_file_in_place_of_the_folder_of_studies(tmp_path):
