@@ -17,7 +17,8 @@ from lvh.features import FeatureSet
 from lvh.models.backends import new_program, start
 from lvh.models.baselines import BASELINES
 from lvh.models.dnn import DnnSettings, build
-from lvh.models.training import History, KerasLearner, TrainSettings
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import History, TrainSettings
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
 from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
@@ -32,7 +33,7 @@ class Recorder:
     subjects: list = field(default_factory=list)
     n_parameters: int = 0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
     def fit(self, lessons, on_epoch):
@@ -151,7 +152,7 @@ def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either(name):
         model = build_two_branch(of_both, data.input_shape)
     data = replace(data, X=data.X.astype(np.float32))
     program = new_program(lambda: model, 32, "float32")
-    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
+    learner = KerasTrainer(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
     first, again = run(learner, data, cv()), run(learner, data, cv())
     np.testing.assert_array_equal(again.y_score, first.y_score)
     scored = first.folds[2].split.scored
@@ -314,7 +315,7 @@ def leaks() -> dict[str, list[CVResult]]:
         lambda: build(DnnSettings("dnn", (32, 16, 8), 0.001, 0.9), (20,)), 32, "float32"
     )
     settings = TrainSettings(30, 32, 3e-3, None, True, None, None, "float32")
-    learner = KerasLearner(program, settings)
+    learner = KerasTrainer(program, settings)
     random = np.random.default_rng(1)
     base = features(84, missing=False)
     data = replace(

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
 from lvh.data import SOURCES
 from lvh.features import FORMS
-from lvh.models import MODELS
+from lvh.models import MODELS, trainers
 from lvh.models.backends import start
 from lvh.models.baselines import BASELINES
 from lvh.runs import evaluate as evaluation
@@ -50,7 +50,7 @@ def settings_of(tmp_path, monkeypatch):
 
 
 def clear() -> None:
-    for cached in (evaluation._program, evaluation._prepared, evaluation._cohort):
+    for cached in (trainers._program, evaluation._prepared, evaluation._cohort):
         cached.cache_clear()
     evaluation.baselines.cache_clear()
 
@@ -87,28 +87,7 @@ def test_a_shape_is_built_and_traced_once(
     assert list(builds.values()) == [1]
     trained(settings_of(*common, another_shape), tmp_path / "another")
     assert list(builds.values()) == [1, 1]
-    assert evaluation._program.cache_info().currsize == 2
-
-
-def test_folds_of_a_dense_network_are_trained_at_once(settings_of, tmp_path, monkeypatch):
-    from lvh.models.backends.dense import DenseProgram
-
-    trainings = []
-    begin = DenseProgram.begin_anew
-
-    def begin_anew(self, seeds, l2):
-        trainings.append(len(seeds))
-        begin(self, seeds, l2)
-
-    monkeypatch.setattr(DenseProgram, "begin_anew", begin_anew)
-    together = trained(settings_of("cv.repeats=3", "train.epochs=3"), tmp_path / "together")
-    assert trainings == [16, 5]
-    trainings.clear()
-    few = settings_of("cv.repeats=3", "train.epochs=3", "train.side_by_side=3")
-    for one, other in zip(trained(few, tmp_path / "few"), together, strict=True):
-        assert one.y_score.tolist() == other.y_score.tolist()  # to the bit
-        assert one.history == other.history
-    assert trainings == [3] * 7
+    assert trainers._program.cache_info().currsize == 2
 
 
 def test_records_inputs_and_baselines_are_made_once_for_all_configurations(

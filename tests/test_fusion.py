@@ -121,7 +121,7 @@ class Recorder:
     def __init__(self):
         self.learned, self.scored = [], []
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
     def fit(self, lessons, on_epoch):

@@ -337,7 +337,8 @@ from lvh.features.raw import RawSettings, extract
 from lvh.validation.metrics import bootstrap_intervals
 from lvh.models.cnn import CnnSettings, build
 from lvh.data import ptbxl
-from lvh.models.training import KerasLearner, Lesson, TrainSettings
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import FitJob, TrainSettings
 
 ptbxl.LOADED_BYTES = 0
 cohort = ptbxl.load(ptbxl.PtbxlSettings("ptbxl", sys.argv[1], 500, "drop"))
@@ -345,8 +346,8 @@ features = extract(cohort, RawSettings("raw", cohort.leads, "none"))
 start("tensorflow", None, 2)
 model = CnnSettings("cnn", 250, 125, (4, 4), 0.5, 0.99)
 program = new_program(lambda: build(model, features.input_shape), 32, "float32")
-learner = KerasLearner(program, TrainSettings(1, 32, 1e-3, None, False, 2, None, "float32"))
-lesson = Lesson(
+learner = KerasTrainer(program, TrainSettings(1, 32, 1e-3, None, False, 2, None, "float32"))
+lesson = FitJob(
     *(features.X, features.y, features.subjects, features.X[:0], features.y[:0]),
     np.random.SeedSequence(0),
 )

@@ -34,7 +34,7 @@ class Memory:
     fits: list = field(default_factory=list)
     n_parameters: int = 0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
     def fit(self, lessons, on_epoch):

@@ -121,7 +121,7 @@ class Constant:
 
     n_parameters = 0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
     def fit(self, lessons, on_epoch):

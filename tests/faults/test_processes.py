@@ -564,7 +564,7 @@ class Slow:
 
     n_parameters = 0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
     def fit(self, lessons, on_epoch):
