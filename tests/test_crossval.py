@@ -36,12 +36,13 @@ class Recorder:
     def max_parallel(self, sizes):
         return 1
 
-    def fit(self, lessons, on_epoch):
-        ((X, y, subjects, X_validation, y_validation, seed, *protocol),) = lessons
-        self.protocols.append(tuple(protocol))
-        self.subjects.append(subjects.tolist())
-        self.fits.append((X, y, X_validation, y_validation, seed.generate_state(2).tolist()))
-        self._mean = X[:, 0].mean()
+    def fit(self, jobs, on_epoch):
+        (job,) = jobs
+        self.protocols.append((job.warm_start, job.keep_most_accurate))
+        self.subjects.append(job.subjects.tolist())
+        seed = job.seed.generate_state(2).tolist()
+        self.fits.append((job.X, job.y, job.X_validation, job.y_validation, seed))
+        self._mean = job.X[:, 0].mean()
         on_epoch(0, 1)
         return [History((0.5,), (0.5,), (), (), 1)]
 
