@@ -136,7 +136,7 @@ def test_learns():
     assert len(history.loss) == len(history.accuracy) == history.kept_epoch == 40
     assert history.loss[-1] < 0.6 * history.loss[0]
     X_new, y_new = problem(300, seed=9)
-    assert ((predict(trainer, X_new) > 0.5) == y_new).mean() > 0.8  # chance is .5 +- .03
+    assert ((predict(trainer, X_new) > 0.5) == y_new).mean() > 0.75  # chance is .5 +- .03
 
 
 @pytest.mark.parametrize(("make", "data"), [(dnn, problem), (cnn, signals)])
