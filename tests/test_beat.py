@@ -115,14 +115,6 @@ def test_what_is_no_complete_beat(cohort, symbols, samples):
         extract(head(two, 1), SHORT)
 
 
-def test_millivolts_stay_unless_scaled_away(cohort):
-    minmax = replace(DEFAULT, scaling="minmax")
-    doubled = replace(cohort, signals=cohort.signals * 2)
-
-    assert np.array_equal(extract(doubled, DEFAULT).X, extract(cohort, DEFAULT).X * 2)
-    assert np.array_equal(extract(doubled, minmax).X, extract(cohort, minmax).X)
-    assert (extract(cohort, minmax).X.min(axis=1) == 0).all()
-    assert (extract(cohort, minmax).X.max(axis=1) == 1).all()
 
 
 def test_minmax_passes_over_dropped_records_and_names_flat_ones(cohort):

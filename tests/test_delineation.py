@@ -96,15 +96,6 @@ def test_waves_are_ordered_and_inside(few, found):
     assert len(found.offsets) == N_RECORDS * len(LEADS) + 1
 
 
-def test_each_form_takes_them(few, found):
-    cohort = replace(few, delineation=found)
-    made = {
-        "ntp": {"missing_p": "mean", "malformed": "drop", "scaling": "none"},
-        "voltage": {"missing": "mean"},
-    }
-    for name, fields in made.items():
-        features = FORMS[name].extract(cohort, FORMS[name].settings(name, **fields))
-        assert len(features.records) == N_RECORDS
 
 
 @pytest.mark.parametrize("spoil", [0.0, 3.25, np.nan, np.inf], ids=str)
@@ -119,15 +110,6 @@ def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
     assert one.lead(0, 0)[0].count("N") >= 5
 
 
-@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
-def test_noise_and_absurd_voltages_end_in_well_formed_waves(size):
-    rng = np.random.default_rng(0)
-    for signal in (
-        rng.normal(0, size, (5000, 12)),
-        np.sign(np.sin(np.arange(5000)[:, None] / 40 + np.arange(12))) * size,
-        np.cumsum(rng.normal(0, size, (5000, 12)), axis=0),
-    ):
-        well_formed(delineate(signal[None].astype(np.float32), 500.0), 5000)
 
 
 @pytest.mark.parametrize("fs", [0.0, 50.0, 99.9, 1000.1, 1e9, float("nan")])
@@ -136,9 +118,6 @@ def test_a_sampling_frequency_that_is_not_read_is_told(fs, few):
         delineate_record(few.signals[0], fs)
 
 
-def test_a_record_that_would_take_minutes_is_told():
-    with pytest.raises(InputError, match=rf"at most {MAX_SAMPLES} samples\. Received: 100001"):
-        delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
 
 
 @pytest.fixture
@@ -167,24 +146,6 @@ class TestCohort:
         assert again.fingerprint == one.fingerprint
         assert len(list(own_cache.iterdir())) == 1
 
-    @pytest.mark.parametrize("what", ["library", "code", "records"])
-    def test_they_are_found_anew_where_anything_is_other(self, what, few, own_cache, monkeypatch):
-        with_fiducials(head(few, 1))
-        other = head(few, 1)
-        if what == "library":
-            version = delineation.importlib.metadata.version
-            monkeypatch.setattr(
-                delineation.importlib.metadata,
-                "version",
-                lambda name: "9.9" if name == "neurokit2" else version(name),
-            )
-        elif what == "code":
-            monkeypatch.setattr(found_module, "VERSION", 99)
-        else:
-            other = replace(other, fingerprint="other")
-        monkeypatch.setattr(found_module, "delineate_record", not_again)
-        with pytest.raises(AssertionError, match="found again"):
-            with_fiducials(other)
 
     def test_several_processes_find_what_one_does(self, own_cache, monkeypatch):
         given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
@@ -212,18 +173,3 @@ def test_they_agree_with_those_of_cardiologists(ludb):
     assert (ms <= [20, 6, 24]).all()
 
 
-@pytest.mark.slow
-def test_a_worker_of_a_sweep_finds_them_too(tmp_path):
-    """Of points that cannot be listed beforehand, whose fiducials nobody has found yet."""
-    command = [
-        *(sys.executable, "-m", "lvh.run", "-m", "data=synthetic", "data.records=24"),
-        *("data.delineation=found", "data.noise=interval(0.01,0.05)", "features=voltage"),
-        *("model=logistic", "cv.folds=3", "search.n_trials=2", "hydra/launcher=joblib"),
-        *("hydra.launcher.n_jobs=2", "tracking=off"),
-    ]
-    kept = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "cache/lvh/delineations").glob("*.npz"))) >= 2

@@ -19,11 +19,6 @@ def _beside_the_scripts(monkeypatch):
             del sys.modules[name]
 
 
-def test_the_tables_are_those_of_the_files():
-    from table import MARK, tables
-
-    told = (FOLDER / "README.md").read_text()
-    assert told.partition(MARK)[2].strip() == "\n".join(tables()).strip()
 
 
 def test_points_are_matched_once_and_nearest_first():

@@ -62,17 +62,6 @@ def test_peaks_are_the_largest_deflections_of_the_clean_lead(severity, fibrillat
             assert size[onset:offset].max() > 0.02
 
 
-@pytest.mark.usefixtures("clean")
-def test_signal_is_flat_before_qrs_where_the_atria_fibrillate():
-    before_qrs = {True: [], False: []}
-    for fibrillating, largest in before_qrs.items():
-        for seed in range(20):
-            signal, waves = draw(seed, fibrillating=fibrillating)
-            t, n = waves.offsets[waves.kinds == T][1], waves.onsets[waves.kinds == N][2]
-            largest.append(np.abs(signal[t:n, LEADS.index("ii")]).max())
-
-    # At its offset t has fallen to 4 % of its height.
-    assert max(before_qrs[True]) < 0.05 < np.median(before_qrs[False])
 
 
 def test_noise_is_as_large_as_asked():

@@ -66,24 +66,6 @@ def trained(of: RunSettings, given: ExperimentData) -> list[FoldResult]:
     return list(results)
 
 
-@pytest.mark.ludb
-@pytest.mark.parametrize("scaling", ["minmax", "none"])
-def test_inputs_are_the_same_to_the_bit(both, scaling):
-    of, loaded, mapped = both(f"features.scaling={scaling}", "features.leads=[v6,i,avl]")
-    X, unread = loaded.features.X, mapped.features.X
-    assert (unread.shape, unread.dtype) == (X.shape, X.dtype)
-    np.testing.assert_array_equal(unread.read(), X)
-    chosen = np.array([5, 141, 0, 7])
-    np.testing.assert_array_equal(unread[chosen][1:].read(), X[chosen][1:])
-    np.testing.assert_array_equal(unread[9], X[9])
-    for name in ("records", "subjects", "age_and_sex", "y", "names"):
-        np.testing.assert_array_equal(
-            getattr(loaded.features, name), getattr(mapped.features, name)
-        )
-    # so that a fold trained in memory is taken up, and the other way around
-    assert loaded.cohort.fingerprint == mapped.cohort.fingerprint
-    keys = [run_key(of, one.cohort.fingerprint, one.splits) for one in (loaded, mapped)]
-    assert keys[0] == keys[1]
 
 
 @pytest.mark.ludb
@@ -112,37 +94,10 @@ def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
         assert one.threshold == other.threshold
 
 
-@pytest.mark.ludb
-def test_a_conclusion_is_the_same(both):
-    of, loaded, mapped = both("train.epochs=1")
-    found = [
-        summarize(one.features, trained(of, one), baselines_of(one, "fixed"))
-        for one in (loaded, mapped)
-    ]
-    assert found[0].summary == found[1].summary
-    assert found[0].baselines == found[1].baselines
 
 
-@pytest.mark.ludb
-def test_a_model_of_all_records_is_the_same(both):
-    of, loaded, mapped = both("train.epochs=1", "cv.folds=2")
-    found = []
-    for one in (loaded, mapped):
-        result = summarize(one.features, trained(of, one), baselines_of(one, "fixed"))
-        found.append(refit(of, one, result, 1))
-    (described, (taught,)), (described_, (taught_,)) = found
-    assert described == described_
-    for values, values_ in zip(taught, taught_, strict=True):
-        np.testing.assert_array_equal(values, values_)
 
 
-@pytest.mark.ludb
-def test_what_is_changed_for_training_comes_from_the_seed_alone(both):
-    of, _, mapped = both("features.scaling=none", "train.augment.noise=0.05", "cv=holdout")
-    first, again = trained(of, mapped), trained(of, mapped)
-    np.testing.assert_array_equal(first[0].y_score, again[0].y_score)
-    as_is, _, _ = both("features.scaling=none", "cv=holdout")
-    assert not np.array_equal(first[0].y_score, trained(as_is, mapped)[0].y_score)
 
 
 @pytest.mark.ludb
@@ -176,10 +131,6 @@ def test_a_part_reads_nothing_and_a_part_of_it_is_the_right_one():
     assert asked == [[73, 63]]
 
 
-def test_what_is_made_of_a_part_is_told_its_place_in_that_part():
-    part = doubled(10)[np.array([7, 2, 5])]
-    with_place = part.changed(lambda values, at: values + 100 * at[:, None])
-    assert with_place[np.array([2, 0])].read()[:, 0].tolist() == [210, 14]
 
 
 def test_concatenated_arrays_stay_one_and_others_are_put_together():
@@ -232,7 +183,3 @@ def test_what_goes_wrong_in_the_other_thread_is_raised_here():
     assert threading.active_count() == before
 
 
-def test_a_cohort_with_another_one_in_memory_is_left_as_it_was(cohort):
-    """Small ones take the way they took: an array, and views of it."""
-    both = join(cohort, replace(cohort, name="another"))
-    assert isinstance(both.signals, np.ndarray)

@@ -43,15 +43,6 @@ def inputs(cohort):
     return dict(zip(features.names, features.X[0].astype(float).tolist(), strict=True))
 
 
-def test_the_first_inputs_are_those_of_voltage(cohort):
-    found = morphology.extract(cohort, MEAN)
-    of_voltage = voltage.extract(cohort, voltage.VoltageSettings("voltage", "mean"))
-
-    assert found.X.shape == (40, 105)
-    assert len(set(found.names)) == 105
-    assert found.names[:71] == of_voltage.names
-    assert np.array_equal(found.X[:, :71], of_voltage.X, equal_nan=True)
-    assert found.fill == "mean"
 
 
 def test_times_of_drawn_waves(cohort):

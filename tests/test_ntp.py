@@ -47,9 +47,6 @@ def slow_means(cohort, record, lead):
     return [float("nan")] * 9
 
 
-def of_lead(features, record, lead):
-    start = 9 + 9 * LEADS.index(lead)
-    return features.X[features.records.index(record), start : start + 9]
 
 
 @pytest.mark.ludb
@@ -86,17 +83,8 @@ class TestLudb:
         assert (missing[any_missing] == p_inputs).all()
         assert p_inputs.sum() == 36
 
-    def test_lead_i_as_measured(self, ludb):
-        features = extract(ludb, DROP)
-        expected = np.array(MEASURED.split(), dtype=float).reshape(3, 9)
-
-        found = np.array([of_lead(features, record, "i") for record in "123"])
-
-        assert np.abs(found - expected).max() <= 0.5e-6 + FLOAT32  # six digits are printed
 
 
-def test_equals_the_slow_way(cohort):
-    assert_equals_the_slow_way(cohort)
 
 
 def assert_equals_the_slow_way(cohort):
@@ -138,24 +126,6 @@ def test_columns_and_their_names(cohort):
     assert features.dropped == ()
 
 
-@pytest.mark.parametrize(
-    ("age", "column"),
-    [
-        (0, 0),
-        (9, 0),
-        (10, 0),
-        (11, 0),
-        (19, 0),
-        (20, 1),
-        (39, 2),
-        (79, 6),
-        (80, 7),
-        (90, 7),
-        (120, 7),
-    ],
-)
-def test_age_decades_have_open_ends(age, column):
-    assert age_decades(np.array([age], dtype=float)).tolist() == [np.eye(8)[column].tolist()]
 
 
 def ramp(cohort, samples=5000):
@@ -233,50 +203,7 @@ def test_scale_and_offset_of_a_lead_do_not_matter(cohort, scale, offset):
     np.testing.assert_allclose(found, expected, rtol=0, atol=2 * rounding + FLOAT32)
 
 
-def test_a_flat_lead_is_refused(cohort):
-    signals = cohort.signals.copy()
-    signals[2, :, 5] = 0.25
-
-    with pytest.raises(InputError, match="a flat lead in record 3"):
-        extract(replace(cohort, signals=signals), DROP)
-    of_flat = extract(replace(cohort, signals=signals), MILLIVOLTS)
-    assert (of_flat.X[2, 9 + 9 * 5 : 9 + 9 * 6][:6] == 0).all()
 
 
-class TestFilled:
-    """Filling lives in lvh.features.base; `ntp` is the form that needs it."""
-
-    train = np.array([[1, np.nan, np.nan], [3, 5, np.nan], [np.nan, 7, np.nan]], np.float32)
-    scored = np.array([[np.nan, np.nan, np.nan], [8, 9, 4]], np.float32)
-
-    def test_mean_is_of_the_training_records_that_have_it(self):
-        train, scored = fill_missing("mean", self.train, self.scored)
-
-        assert train.tolist() == [[1, 6, 0], [3, 5, 0], [2, 7, 0]]
-        assert scored.tolist() == [[2, 6, 0], [8, 9, 4]]
-
-    @pytest.mark.parametrize("fill", ["mean", "zero"])
-    def test_scored_records_change_nothing_but_themselves(self, fill, cohort):
-        X = extract(cohort, DROP).X
-        other = X[30:] * 7 + 3
-
-        first = fill_missing(fill, X[:20], X[20:30], X[30:])
-        second = fill_missing(fill, X[:20], X[20:30], other)
-
-        assert np.array_equal(first[0], second[0])
-        assert np.array_equal(first[1], second[1])
-        missing = np.isnan(X[30:])
-        assert missing.any()
-        assert np.array_equal(first[2][missing], second[2][missing])
 
 
-def test_a_feature_set_does_not_share_memory_with_dropped_records(cohort):
-    X = np.arange(80, dtype=np.float32).reshape(40, 2)
-
-    features = feature_set(cohort, "tabular", X, ("a", "b"), dropped={0: "x", 39: "y"})
-
-    assert features.X.tolist() == X[1:39].tolist()
-    assert features.X.flags.c_contiguous
-    assert features.records == cohort.records[1:39]
-    assert features.subjects.tolist() == cohort.subjects[1:39].tolist()
-    assert features.dropped == (("1", "x"), ("40", "y"))

@@ -14,18 +14,6 @@ REPORT = RawSettings("raw", ("avl", "v1", "v5", "v6"), "minmax")
 MILLIVOLTS = replace(REPORT, scaling="none")
 
 
-def test_shape_names_and_records(cohort):
-    features = extract(cohort, REPORT)
-
-    assert features.kind == "signal"
-    assert features.X.shape == (40, 5000, 4)
-    assert features.X.dtype == np.float32
-    assert features.X.flags.c_contiguous
-    assert features.input_shape == (5000, 4)
-    assert features.names == ("avl", "v1", "v5", "v6")
-    assert features.records == cohort.records
-    assert features.y.tolist() == cohort.label.tolist()
-    assert features.dropped == ()
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "none"])
@@ -77,13 +65,6 @@ def test_leads_that_are_not_there_or_twice_are_refused(cohort, leads, said):
     assert refusal.value.exit_code == 2
 
 
-def test_all_means_the_twelve_leads(cohort):
-    given = {"name": "raw", "leads": "all", "scaling": "none"}
-
-    settings = TypeAdapter(RawSettings).validate_python(given)
-
-    assert settings == RawSettings("raw", LEADS, "none")
-    assert extract(cohort, settings).X.shape == (40, 5000, 12)
 
 
 def test_a_flat_lead_has_no_range(cohort):

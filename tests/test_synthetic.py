@@ -33,9 +33,6 @@ def annotations(cohort):
             yield record, lead, *cohort.delineation.lead(record, lead)
 
 
-def peaks(cohort, record, kind="N", lead="ii"):
-    symbols, samples = cohort.delineation.lead(record, cohort.leads.index(lead))
-    return samples[[symbol == kind for symbol in symbols]]
 
 
 def voltages(cohort):
@@ -75,15 +72,6 @@ def test_same_seed_gives_same_bits_and_another_seed_other_ones():
     assert not np.array_equal(first.age, other.age)
 
 
-def test_global_random_state_is_neither_read_nor_moved():
-    np.random.seed(1)  # noqa: NPY002
-    before = load(settings(records=2)).fingerprint
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
-    np.random.seed(2)  # noqa: NPY002
-
-    assert load(settings(records=2)).fingerprint == before
-    np.random.seed(1)  # noqa: NPY002
-    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 def test_shorter_cohort_is_the_head_of_a_longer_one():
@@ -96,22 +84,8 @@ def test_shorter_cohort_is_the_head_of_a_longer_one():
     assert np.array_equal(short.delineation.samples, long.delineation.samples[:end])
 
 
-def test_smallest_cohort_has_both_labels():
-    labels = [tuple(load(settings(records=2, seed=seed)).label) for seed in range(30)]
-
-    assert set(labels) == {(0, 1), (1, 0)}
 
 
-def test_subjects_look_like_those_of_ludb(cohort):
-    # 3 standard errors of a share in 200 records are .11.
-    assert abs(cohort.prevalence - 0.54) < 0.11
-    assert abs(cohort.male.mean() - 0.57) < 0.11
-    assert cohort.age.min() >= 11
-    assert cohort.age.max() <= 90
-    assert np.array_equal(cohort.age, np.floor(cohort.age))
-    # LUDB: 39 of 200 below 30, 83 at 60 or above.
-    assert abs((cohort.age < 30).mean() - 39 / 200) < 0.11
-    assert abs((cohort.age >= 60).mean() - 83 / 200) < 0.11
 
 
 @pytest.mark.parametrize(
