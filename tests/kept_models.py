@@ -12,7 +12,7 @@ from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, Description, Evidence, keep
 from lvh.models import MODELS
-from lvh.models.training import Lesson
+from lvh.models.training import FitJob
 
 FEW = {
     "extra_trees": ["model.trees=20"],
@@ -39,9 +39,9 @@ def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
     for seed in range(n_members):
         none = X[:0]
         given = (X, features.y, features.subjects, none, features.y[:0])
-        own.fit([Lesson(*given, np.random.SeedSequence(seed))], lambda at, epoch: None)
+        own.fit([FitJob(*given, np.random.SeedSequence(seed))], lambda at, epoch: None)
         scores.append(own.predict([X])[0])
-        parts.append(own.taught(0))
+        parts.append(own.state()[0])
     return features, np.column_stack(scores), parts
 
 

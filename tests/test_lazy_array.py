@@ -11,7 +11,7 @@ from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
-from lvh.data.cohort import fingerprint
+from lvh.data.cohort import fingerprint, join
 from lvh.data.lazy_array import LazyArray, concatenate, prefetch, read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import FoldResult, summarize
@@ -101,7 +101,7 @@ def test_inputs_are_the_same_to_the_bit(both, scaling):
 def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
     """In parts of a few batches, so that there are several and a last one that is smaller."""
     of, loaded, mapped = both(*overrides)
-    monkeypatch.setattr("lvh.models.training._SENT_AT_ONCE", 2_000_000)
+    monkeypatch.setattr("lvh.models.keras_trainer._PART_BYTES", 2_000_000)
     pairs = zip(trained(of, loaded), trained(of, mapped), strict=True)
     for one, other in pairs:
         for part in ("train", "validation", "scored"):
@@ -149,7 +149,7 @@ def test_what_is_changed_for_training_comes_from_the_seed_alone(both):
 def test_records_of_another_source_are_put_behind_unread_ones(both):
     _, loaded, mapped = both()
     other = synthetic_source.load(synthetic_source.SyntheticSettings("synthetic", 20, 1.0, 0.02, 0))
-    whole, unread = joined(loaded.cohort, other), joined(mapped.cohort, other)
+    whole, unread = join(loaded.cohort, other), join(mapped.cohort, other)
     assert unread.fingerprint == whole.fingerprint
     chosen = np.array([150, 3, 161, 141, 142])
     np.testing.assert_array_equal(unread.signals[chosen].read(), whole.signals[chosen])
@@ -234,5 +234,5 @@ def test_what_goes_wrong_in_the_other_thread_is_raised_here():
 
 def test_a_cohort_with_another_one_in_memory_is_left_as_it_was(cohort):
     """Small ones take the way they took: an array, and views of it."""
-    both = joined(cohort, replace(cohort, name="another"))
+    both = join(cohort, replace(cohort, name="another"))
     assert isinstance(both.signals, np.ndarray)

@@ -77,7 +77,7 @@ def _predicted(
 ) -> Prediction:
     from lvh.data.readers import record
     from lvh.data.readers.leads import ReadOptions
-    from lvh.explanations.one_record import record_importance
+    from lvh.explanations.importance import record_importance
 
     male = None if given.sex is None else given.sex == "male"
     fs = model.description.fs if given.resample else None

@@ -6,6 +6,8 @@ The number in a test's name is that of its row in the table of faults.
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
