@@ -1,4 +1,4 @@
-"""Small models that several tests keep, and records in WFDB's format that they score."""
+"""Small final models that several tests save, and WFDB records that they predict."""
 
 import warnings
 from dataclasses import asdict
@@ -10,7 +10,9 @@ from hydra import compose, initialize_config_dir
 from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
 from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, filled
-from lvh.inference import Calibration, Description, Evidence, keep
+from lvh.inference import CARD, Calibration, Description, Evidence, save
+from lvh.inference.mlflow_model import write_mlmodel
+from lvh.inference.model_card import card
 from lvh.models import MODELS
 from lvh.models.training import Lesson
 
@@ -29,8 +31,8 @@ def settings(model: str, features: str, *overrides: str) -> RunSettings:
         return settings_from(plain(compose("config", quoted(typed))))
 
 
-def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
-    """Learn from all records; return the features, the learner's scores and what to keep."""
+def fit(of: RunSettings, cohort: Cohort, n_members: int = 2):
+    """Fit to all records; return the features, the trainer's scores and the members' states."""
     from lvh.runs.evaluate import learner
 
     features = FORMS[of.features.name].extract(cohort, of.features)
@@ -53,7 +55,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         fill = tuple(filled(features.fill, features.X, missing)[1][0].tolist())
         fill = fill[: features.input_shape[0]]
     given = {
-        "format": 2,
+        "format": 3,
         "name": of.name,
         "data": cohort.name,
         "fingerprint": cohort.fingerprint,
@@ -85,14 +87,18 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "chosen_by": "",
         "versions": {},
         "files": {},
+        "delineation": cohort.delineation.origin,
     }
     return Description(**{**given, **changed})
 
 
-def kept(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2):
-    """Keep a model; return its features and the scores that it has to come to."""
-    features, scores, parts = taught(of, cohort, n_members)
-    keep(folder, describe(of, cohort, features, n_members), parts)
+def save_model(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2):
+    """Save a final model as `lvh export` does; return its features and expected scores."""
+    features, scores, states = fit(of, cohort, n_members)
+    described = describe(of, cohort, features, n_members)
+    described = save(folder, described, states)
+    (folder / CARD).write_text(card(described))
+    write_mlmodel(folder, described)
     return features, scores
 
 

@@ -15,15 +15,13 @@ import lvh
 PACKAGE = Path(lvh.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {
-    "keras": {"models"},
+    "keras": {"models", "inference"},
     "tensorflow": {"models"},
     "jax": {"models"},
     "torch": {"models"},
-    "mlflow": {"tracking", "cli"},
+    "mlflow": {"tracking", "inference", "cli"},
     "neurokit2": {"data"},
     "skops": {"inference"},
-    "starlette": {"cli"},
-    "uvicorn": {"cli"},
     "sklearn": {"models", "reports"},
     "edfio": {"data"},
     "matplotlib": {"explanations", "reports"},

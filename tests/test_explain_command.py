@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import Done, command, head
 from hydra import compose, initialize_config_dir
-from kept_models import describe, kept, settings
+from final_models import describe, save_model, settings
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
@@ -23,7 +23,7 @@ from lvh.errors import InputError
 from lvh.explanations.one_record import record_importance
 from lvh.explanations.wave_windows import waves_of
 from lvh.features import FORMS
-from lvh.inference import KeptModel, load
+from lvh.inference import FinalModel, load
 from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.runs.lookup import settings_of
 from lvh.tracking import TrackingSettings
@@ -246,7 +246,7 @@ class TestRecord:
             z = X[:, 2000:2500, 0].astype(np.float64).sum(axis=1) / 20
             return 1 / (1 + np.exp(-np.column_stack([z, z])))
 
-        model = KeptModel(describe(of, cohort, features), scores)
+        model = FinalModel(describe(of, cohort, features), scores)
         found = record_importance(model, one)
         assert found.shape == (5000, 12)
         read = [LEADS.index(lead) for lead in ("v1", "v5")]
@@ -258,7 +258,7 @@ class TestRecord:
 
     def test_of_a_model_on_beats_it_stands_on_every_beat(self, cohort, tmp_path):
         of = settings("resnet", "beat", "model.filters=[4]", "features.leads=[v5]")
-        kept(tmp_path / "m", of, head(cohort, 12), 1)
+        save_model(tmp_path / "m", of, head(cohort, 12), 1)
         one = head(cohort, 1)
         found = record_importance(load(tmp_path / "m"), one)
         lead = LEADS.index("v5")
@@ -272,7 +272,7 @@ class TestRecord:
 
     def test_of_a_model_on_measured_inputs_it_stands_on_the_waves(self, cohort, tmp_path):
         of = settings("logistic", "voltage")
-        features, y_score = kept(tmp_path / "m", of, cohort, 1)
+        features, y_score = save_model(tmp_path / "m", of, cohort, 1)
         model = load(tmp_path / "m")
         one = head(cohort, 1)
         found = record_importance(model, one)
@@ -281,7 +281,7 @@ class TestRecord:
         odds = np.log(y_score[0, 0] / (1 - y_score[0, 0]))
         row = features.X[:1].copy()
         row[:, features.names.index("avr_T")] = means[features.names.index("avr_T")]
-        p = model.scores(row)[0, 0]
+        p = model.member_scores(row)[0, 0]
         for _, waves in waves_of(*one.delineation.lead(0, lead)):
             for name, start, stop in waves:
                 values = found[start:stop, lead]
@@ -294,12 +294,12 @@ class TestRecord:
 
     def test_without_means_nothing_is_known(self, cohort, tmp_path):
         of = settings("logistic", "voltage", "features.missing=zero")
-        kept(tmp_path / "m", of, cohort, 1)
+        save_model(tmp_path / "m", of, cohort, 1)
         assert np.isnan(record_importance(load(tmp_path / "m"), head(cohort, 1))).all()
 
     def test_it_asks_for_one_record_that_can_be_scored(self, cohort, tmp_path):
         of = settings("logistic", "voltage")
-        kept(tmp_path / "m", of, cohort, 1)
+        save_model(tmp_path / "m", of, cohort, 1)
         model = load(tmp_path / "m")
         with pytest.raises(InputError, match=r"record: expected one. Received: 2"):
             record_importance(model, head(cohort, 2))

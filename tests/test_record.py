@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import edit
-from kept_models import write_record
+from final_models import write_record
 
 from lvh.data import ptbxl
 from lvh.data.cohort import LEADS, Cohort

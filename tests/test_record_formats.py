@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edfio import Edf, EdfAnnotation, EdfSignal, Patient, Recording
-from kept_models import kept, settings, write_record
+from final_models import save_model, settings, write_record
 from scipy.signal import resample_poly
 
 from lvh.cli.predict import main
@@ -20,7 +20,7 @@ from lvh.data.cohort import LEADS
 from lvh.data.readers import record
 from lvh.data.readers.leads import Said, lead_columns
 from lvh.errors import InputError
-from lvh.inference import KeptModel, load
+from lvh.inference import FinalModel, load
 
 EPS = np.finfo(np.float32).eps
 N_SIGNALS = 12
@@ -155,25 +155,25 @@ def converted(path: Path, folder: Path) -> tuple[Path, Path]:
 def folder_of_a_model(tmp_path_factory, cohort) -> Path:
     folder = tmp_path_factory.mktemp("signals") / "m"
     small = ("stride=125", "model.filters=[4,4,4,4,4]", "features.leads=all")
-    kept(folder, settings("cnn", "raw", *small, "features.scaling=none"), cohort, 1)
+    save_model(folder, settings("cnn", "raw", *small, "features.scaling=none"), cohort, 1)
     return folder
 
 
 @pytest.fixture(scope="module")
-def on_signals(folder_of_a_model) -> KeptModel:
+def on_signals(folder_of_a_model) -> FinalModel:
     return load(folder_of_a_model)
 
 
-def agree(model: KeptModel, path: Path, folder: Path) -> None:
+def agree(model: FinalModel, path: Path, folder: Path) -> None:
     """Check that a record has the same signals and probability in all three formats."""
     of_csv, of_edf = converted(path, folder)
     wfdb = record.read(path)
-    expected = model.scored(wfdb).y_score
+    expected = model.predict(wfdb).y_score
     for other in (record.read(of_csv, said=MV), record.read(of_edf)):
         assert (other.fs, other.leads, other.note) == (wfdb.fs, LEADS, "")
         # to the bit from CSV; whole microvolts from EDF, but for a product in float64
         np.testing.assert_allclose(other.signals, wfdb.signals, rtol=EPS, atol=1e-9)
-        np.testing.assert_allclose(model.scored(other).y_score, expected, atol=1e-5)
+        np.testing.assert_allclose(model.predict(other).y_score, expected, atol=1e-5)
 
 
 @pytest.mark.ludb

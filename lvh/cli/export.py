@@ -1,4 +1,4 @@
-"""`python -m lvh.select`: the best of a sweep, or any run, fitted to all records and kept."""
+"""`lvh export`: fit the best of a sweep, or any run, to all records, and register the model."""
 
 import argparse
 import os
@@ -9,67 +9,66 @@ from pathlib import Path
 
 from lvh.cli.command import ended
 from lvh.errors import InputError, TrackingFault
-from lvh.inference import CARD, DESCRIPTION, Description, check_alone, keep, load
+from lvh.inference import CARD, DESCRIPTION, Description, check_files, load, save
 from lvh.reports.progress import progress, say
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Choose, fit, keep and register; return the exit code."""
-    given = _parser().parse_args(arguments)
-    return ended(lambda: _run(given))
+    """Fit, save and register a final model; return the exit code."""
+    options = _parser().parse_args(arguments)
+    return ended(lambda: _run(options))
 
 
-def _run(given: argparse.Namespace) -> None:
-    if not 1 <= given.seeds <= 100:
-        raise InputError(f"--seeds: expected 1 to 100. Received: {given.seeds}")
-    tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
-    if given.register:
-        from lvh.tracking.registry import check_names
+def _run(options: argparse.Namespace) -> None:
+    if not 1 <= options.seeds <= 100:
+        raise InputError(f"--seeds: expected 1 to 100. Received: {options.seeds}")
+    tracking = TrackingSettings("mlflow", options.uri, options.experiment, None)
+    if options.register:
+        from lvh.inference.registry import check_names
 
-        check_names(given.name, given.alias)
-    if given.run and (Path(given.run) / DESCRIPTION).is_file():
-        if not given.register:
+        check_names(options.name, options.alias)
+    if options.run and (Path(options.run) / DESCRIPTION).is_file():
+        if not options.register:
             raise InputError(
-                f"RUN: expected one that is not kept yet. Received: {given.run}, which is: "
-                "without --no-register it is registered"
+                f"RUN: expected a run. Received: {options.run}, a final model, which can only be "
+                "registered: leave out --no-register"
             )
-        folder = Path(given.run)
+        folder = Path(options.run)
         description = load(folder).description
-        check_alone(folder, description)
+        check_files(folder, description)
     else:
-        folder, description = _kept(given, tracking)
-    if given.register:
-        _register(folder, description, given, tracking)
+        folder, description = _export(options, tracking)
+    if options.register:
+        _register(folder, description, options, tracking)
 
 
-def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, Description]:
-    """Choose a run, fit its model to all records, and keep that."""
+def _export(options: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, Description]:
+    """Choose a run, fit its model to all records, and save it."""
     from lvh.files import made_whole, write_text
+    from lvh.inference.mlflow_model import write_mlmodel
     from lvh.inference.model_card import card
     from lvh.inference.refit import cross_validated, refit
     from lvh.runs.cache_key import run_key
     from lvh.runs.evaluate import prepare
 
-    chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
+    chosen = Chosen(options.run) if options.run else best_of_sweep(options.storage, options.study)
     settings = settings_of(chosen.run, tracking)
-    prepared = prepare(settings)
-    cohort = prepared.cohort
-    key = run_key(settings, cohort.fingerprint, prepared.splits)
-    folder = Path(given.out or f"outputs/models/{settings.name}-{key[:8]}")
+    data = prepare(settings)
+    key = run_key(settings, data.cohort.fingerprint, data.splits)
+    folder = Path(options.out or f"outputs/models/{settings.name}-{key[:8]}")
     if folder.exists():
         raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
-    result = cross_validated(settings, prepared, chosen.study)
-    say(
-        f"{settings.name} on {cohort.name}: {len(prepared.features.y)} records, {given.seeds} seeds"
-    )
-    total = given.seeds * (settings.train.epochs if settings.is_network else 1)
-    with made_whole(folder) as making:
+    result = cross_validated(settings, data, chosen.study)
+    n_records = len(data.features.y)
+    say(f"{settings.name} on {data.cohort.name}: {n_records} records, {options.seeds} seeds")
+    total = options.seeds * (settings.train.epochs if settings.is_network else 1)
+    with made_whole(folder) as temporary:
         with progress() as bar:
             task = bar.add_task("all records", total=total)
-            description, taught = refit(
-                settings, prepared, result, given.seeds, lambda at, epoch: bar.advance(task)
+            description, states = refit(
+                settings, data, result, options.seeds, lambda member, epoch: bar.advance(task)
             )
         description = replace(
             description,
@@ -78,46 +77,49 @@ def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, 
             n_candidates=chosen.n_candidates,
             chosen_by=chosen.score,
         )
-        description = keep(making, description, taught)
-        write_text(making / CARD, card(description))
-    if len(taught) < given.seeds:
-        say("its seeds make no difference: one model is kept")
+        write_text(temporary / CARD, card(description))
+        write_mlmodel(temporary, description)
+        description = save(temporary, description, states)
+    if len(states) < options.seeds:
+        say("the model does not depend on the seed: it has one member")
     ap = description.evidence.scores["model"]["ap"]
     say(
-        f"kept in {folder}: mean ap {ap.mean:.3f} over folds; threshold {description.threshold:.3g}"
+        f"saved in {folder}: mean ap {ap.mean:.3f} over folds; threshold "
+        f"{description.threshold:.3g}"
     )
     return folder, description
 
 
 def _register(
-    folder: Path, of: Description, given: argparse.Namespace, tracking: TrackingSettings
+    folder: Path,
+    description: Description,
+    options: argparse.Namespace,
+    tracking: TrackingSettings,
 ) -> None:
-    from lvh.inference.registration import offer
-    from lvh.tracking.registry import register
+    from lvh.inference.registry import register
 
     try:
-        found = register(offer(folder, of), tracking, given.name, given.alias)
+        version = register(folder, description, tracking, name=options.name, alias=options.alias)
     except TrackingFault as fault:
         raise TrackingFault(
-            f"{fault}\nThe model is kept: python -m lvh.select {shlex.quote(str(folder))} "
-            "registers it"
+            f"{fault}\nThe model is saved. To register it: lvh export {shlex.quote(str(folder))}"
         ) from None
-    say(f"registered as {found.name}, version {found.version}: {found.uri}")
+    say(f"registered as {version.name}, version {version.version}: {version.uri}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lvh.select",
-        description="Fit a run's model to all records and keep it, with what its folds say of it.",
+        prog="lvh export",
+        description="Fit the model of a run to all records, and save it with its evidence.",
     )
     parser.add_argument(
         "run",
         nargs="?",
         help="folder of a run, or identity of a tracked one (default: the latest sweep's best); "
-        "or the folder of a kept model, to register that",
+        "or the folder of a final model, to register it",
     )
-    parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
-    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
+    parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
+    parser.add_argument("--storage", help="search.storage of the sweep (default: studies.db)")
     parser.add_argument(
         "--seeds", type=int, default=5, help="models that are averaged (default: %(default)s)"
     )
@@ -135,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         "--alias", default="champion", help="of the new version (default: %(default)s)"
     )
     parser.add_argument(
-        "--no-register", dest="register", action="store_false", help="keep the folder alone"
+        "--no-register", dest="register", action="store_false", help="only save the folder"
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""What a kept model looks at in one record, painted on its signals."""
+"""What a final model looks at in one record, painted on its signals."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,10 @@ from lvh.explanations.input_groups import segments_of
 from lvh.explanations.occlusion import Floats, Signals, occluded, spread
 from lvh.explanations.wave_windows import View, peaks_of, waves_of
 from lvh.features import FORMS
-from lvh.inference import KeptModel
+from lvh.inference import FinalModel
 
 
-def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
+def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
     """Return by how much each part of a record raises the log-odds of LVH.
 
     What a model reads decides how it is asked:
@@ -45,7 +45,7 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
     """
     if len(cohort.records) != 1:
         raise InputError(f"record: expected one. Received: {len(cohort.records)}")
-    cohort = model.scored(cohort).cohort  # with fiducials, if the model needs them
+    cohort = model.predict(cohort).cohort  # with fiducials, if the model needs them
     description = model.description
     form, settings = FORMS[description.features["name"]], description.feature_settings
     features = form.extract(cohort, settings)
@@ -55,7 +55,7 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
     X, means = _filled(read(features.X), description.fill)
 
     def score(inputs: Signals) -> Floats:
-        return np.asarray(model.scores(inputs).mean(axis=1))
+        return np.asarray(model.member_scores(inputs).mean(axis=1))
 
     if subject.view is None:
         if _knows_means(settings):

@@ -1,105 +1,210 @@
-"""What a registry is told of a kept model: whence it comes, what its folds came to, its card."""
+"""The final model as MLflow's `pyfunc`: what a request holds, and the answer to it.
 
+A request to `mlflow models serve` is
+`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
+model that needs them also takes `"age": [years, ...]` and `"sex": ["female", ...]`. Fiducials are
+detected in the signals. The answer is `{"predictions": [{"probability": ..., ...}, ...]}`.
+"""
+
+import math
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml  # type: ignore[import-untyped]
 
-from lvh.inference import Description, Estimate
-from lvh.inference.model_card import card
+from lvh.data.cohort import Cohort
+from lvh.data.delineation import MOST_SAMPLES
+from lvh.data.readers.record import OLDEST, unlabelled
+from lvh.errors import InputError
+from lvh.files import read_bytes, written_whole
+from lvh.inference.final_model import MLMODEL, FinalModel, load
+from lvh.inference.model_description import Description
+from lvh.tracking.environment import tell_mlflow
 
 if TYPE_CHECKING:
-    from lvh.tracking.registry import Offer
+    from mlflow.models import ModelSignature
+
+LOADER = __name__
+"""Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
+_FORMER_LOADER = "lvh.serve"
+_MAX_MLMODEL_BYTES = 1024 * 1024
 
 
-def offer(folder: Path, of: Description) -> "Offer":
-    """Return a kept model as `lvh.tracking.registry.register` takes it.
+class PyfuncModel:
+    """A final model that answers requests, one after another."""
 
-    Args:
-        folder: From `lvh.inference.keep`.
-        of: Its description.
+    def __init__(self, model: FinalModel) -> None:
+        """Take the model."""
+        self._model = model
+        self._lock = threading.Lock()  # the members share one network
+
+    def predict(
+        self, model_input: Mapping[str, Any], params: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Predict the records of a request.
+
+        Args:
+            model_input: `signal`, and `age` and `sex` if the model needs them.
+            params: `fs` in Hz; by default that of the training records.
+
+        Returns:
+            One for each record: the fields of `lvh.inference.Predictions.rows`, and `fiducials`.
+
+        Raises:
+            MlflowException: The request is not valid; a server answers 400 with the message.
+        """
+        from mlflow.exceptions import MlflowException
+
+        description = self._model.description
+        try:
+            cohort = request_cohort(description, model_input, params or {})
+            with self._lock:
+                predictions = self._model.predict(cohort)
+            if predictions.dropped:
+                reasons = (f"record {name}: {why}" for name, why in predictions.dropped)
+                raise InputError("; ".join(reasons))
+        except InputError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
+        used = description.needs_delineation
+        fiducials = predictions.cohort.delineation.origin if used else "none"
+        return [{**row, "fiducials": fiducials} for row in predictions.rows()]
+
+
+def _load_pyfunc(path: str) -> PyfuncModel:
+    return PyfuncModel(load(Path(path)))
+
+
+def request_cohort(
+    description: Description, inputs: Mapping[str, Any], params: Mapping[str, Any]
+) -> Cohort:
+    """Return the records of a request.
+
+    Raises:
+        InputError: A field is missing or unknown, has another shape, or values out of range.
     """
-    from lvh.tracking.registry import Offer
-
-    params = {
-        "model": of.model["name"],
-        "features": of.features["name"],
-        "n_records": of.n_records,
-        "n_positive": of.n_positive,
-        "seeds": ",".join(map(str, of.seeds)),
-        "epochs": of.epochs,
-        "threshold": of.threshold,
-        "threshold_origin": of.threshold_origin,
-        "n_candidates": of.n_candidates,
-        "chosen_by": of.chosen_by,
-    }
-    origin = {"chosen_run": of.chosen_run, "study": of.study, "fingerprint": of.fingerprint}
-    inputs, example = _request(of)
-    return Offer(
-        folder=folder,
-        run_name=f"model {of.name}",
-        card=card(of),
-        inputs=inputs,
-        fs=of.fs,
-        versions=of.versions,
-        example=example,
-        origin=origin,
-        run_key=of.run_key,
-        params=params,
-        metrics=_metrics(of),
-        data=(of.data, of.fingerprint, of.note, of.n_records),
-    )
+    expected = ["signal", *(["age", "sex"] if description.needs_age_and_sex else [])]
+    if set(inputs) != set(expected):
+        received = ", ".join(sorted(map(str, inputs)))
+        raise InputError(f"inputs: expected {', '.join(expected)}. Received: {received!r:.80}")
+    signal = _signal(description, inputs["signal"])
+    n_records = len(signal)
+    fs = params.get("fs", description.fs)
+    if isinstance(fs, bool) or not isinstance(fs, int | float) or not 0 < fs <= 100_000:
+        raise InputError(f"params.fs: expected a frequency in Hz. Received: {fs!r:.80}")
+    ages, males = [math.nan] * n_records, [False] * n_records
+    if description.needs_age_and_sex:
+        ages, males = _ages(inputs["age"], n_records), _males(inputs["sex"], n_records)
+    return unlabelled("request", signal, float(fs), ages, males)
 
 
-def _metrics(of: Description) -> dict[str, float]:
-    """Return what the folds came to, by the names that a configuration's run has for it."""
-    intercept, slope = of.calibration.line
-    found: dict[str, float | None] = {
-        "calibration_intercept": intercept,
-        "calibration_slope": slope,
-    }
-    for name, one in of.evidence.scores["model"].items():
-        found |= _named(name, one)
-    for baseline, scores in of.evidence.scores.items():
-        if baseline != "model":
-            prefix = baseline.replace(" + ", "_").replace(" ", "_")
-            found |= {f"baseline_{prefix}_{name}": one.mean for name, one in scores.items()}
-    return {name: value for name, value in found.items() if value is not None}
+def signature(description: Description) -> "ModelSignature":
+    """Return names, types and shapes of a request's fields, -1 where any size will do."""
+    tell_mlflow()
+    from mlflow.models import ModelSignature
+    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    n_samples = -1 if description.needs_delineation else description.n_samples
+    shape = (-1, n_samples, len(description.leads))
+    inputs = [TensorSpec(np.dtype("float64"), shape, "signal")]
+    if description.needs_age_and_sex:
+        inputs.append(TensorSpec(np.dtype("float64"), (-1,), "age"))
+        inputs.append(TensorSpec(np.dtype("str"), (-1,), "sex"))
+    fs = ParamSpec("fs", DataType.double, description.fs)
+    return ModelSignature(inputs=Schema(inputs), params=ParamSchema([fs]))  # type: ignore[arg-type]
 
 
-def _named(name: str, of: Estimate) -> dict[str, float | None]:
-    pooled = f"pooled_{name}"
-    return {
-        name: of.mean,
-        f"std_{name}": of.std,
-        pooled: of.pooled,
-        f"{pooled}_low": of.low,
-        f"{pooled}_high": of.high,
-    }
+def write_mlmodel(folder: Path, description: Description) -> None:
+    """Write the file by which MLflow loads the folder of a final model."""
+    tell_mlflow()
+    from mlflow.models import Model
+
+    model = Model(signature=signature(description))
+    model.add_flavor("python_function", loader_module=LOADER, python_version=python_version())
+    with written_whole(folder / MLMODEL) as temporary:
+        model.save(temporary)
 
 
-def _request(
-    of: Description,
-) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, npt.NDArray[Any]]]:
-    """Return type and shape of what a request has to hold, and one of nobody's record."""
-    n_samples = -1 if of.needs_delineation else of.n_samples
-    inputs: dict[str, tuple[str, tuple[int, ...]]] = {
-        "signal": ("float64", (n_samples, len(of.leads)))
-    }
-    example: dict[str, npt.NDArray[Any]] = {"signal": _generated(of)}
-    if of.needs_age_and_sex:
-        inputs |= {"age": ("float64", ()), "sex": ("str", ())}
-        example |= {"age": np.array([61.0]), "sex": np.array(["female"])}
-    return inputs, example
+def check_mlmodel(folder: Path) -> Path:
+    """Return the folder of the final model inside one that MLflow would load with our code only.
+
+    Raises:
+        InputError: MLflow would load it otherwise: by another module, or code of the folder.
+    """
+    try:
+        text = read_bytes(folder / MLMODEL, folder, _MAX_MLMODEL_BYTES)
+        flavor = yaml.safe_load(text)["flavors"]["python_function"]
+        loader, code, data = (flavor.get(name) for name in ("loader_module", "code", "data"))
+    except (InputError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError):
+        loader = code = data = None
+    if loader == _FORMER_LOADER:
+        raise InputError(
+            f"{folder}: expected a model of this version of lvh. Received: one of an earlier "
+            "version: refit it with `lvh export RUN`"
+        )
+    if loader != LOADER or code is not None:
+        raise InputError(f"{folder}: expected a final model of lvh. Received: another model")
+    inner = folder / str(data or "")
+    if not inner.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{folder}: expected a model inside the folder. Received: {inner}")
+    return inner
 
 
-def _generated(of: Description) -> npt.NDArray[np.float64]:
-    """Return a record that is nobody's, as long as those it learned from, shape (1, n, 12)."""
+def request_example(description: Description) -> dict[str, npt.NDArray[Any]]:
+    """Return a request with one generated record, as long as a training record."""
     from lvh.data.dipole import FS, N_SAMPLES, Heart, draw_recording
 
     heart = Heart(male=False, severity=0.0, fibrillating=False)
-    drawn, _ = draw_recording(np.random.default_rng(0), heart, noise=0.0)
-    at = np.arange(of.n_samples) / of.fs * FS
-    leads = [np.interp(at, np.arange(N_SAMPLES), lead, period=N_SAMPLES) for lead in drawn.T]
-    return np.asarray(np.stack(leads, axis=1).round(3)[None], dtype=np.float64)
+    recording, _ = draw_recording(np.random.default_rng(0), heart, noise=0.0)
+    times = np.arange(description.n_samples) / description.fs * FS
+    leads = [np.interp(times, np.arange(N_SAMPLES), lead, period=N_SAMPLES) for lead in recording.T]
+    example: dict[str, npt.NDArray[Any]] = {"signal": np.stack(leads, axis=1).round(3)[None]}
+    if description.needs_age_and_sex:
+        example |= {"age": np.array([61.0]), "sex": np.array(["female"])}
+    return example
+
+
+def _signal(description: Description, value: Any) -> npt.NDArray[np.float32]:
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        numbers = np.asarray(None)
+    if numbers.dtype.kind not in "biuf" or numbers.ndim != 3:
+        raise InputError("inputs.signal: expected numbers in 3 axes: records, samples, leads")
+    n_records, n_samples, n_leads = numbers.shape
+    if n_leads != len(description.leads) or not n_records or not n_samples:
+        raise InputError(
+            f"inputs.signal: expected shape (records, samples, {len(description.leads)}). "
+            f"Received: {numbers.shape}"
+        )
+    if description.needs_delineation and n_records * n_samples > MOST_SAMPLES:
+        raise InputError(
+            f"inputs.signal: expected at most {MOST_SAMPLES} samples in all records, in which "
+            f"fiducials are detected. Received: {n_records} x {n_samples}"
+        )
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
+        signal = numbers.astype(np.float32)
+    if not np.isfinite(signal).all():
+        raise InputError("inputs.signal: expected finite numbers. Received: NaN or infinity")
+    return signal
+
+
+def _ages(value: Any, n_records: int) -> list[float]:
+    ages = np.asarray(value)
+    fits = ages.shape == (n_records,) and ages.dtype.kind in "iuf"
+    if not fits or not ((ages >= 0) & (ages <= OLDEST)).all():
+        raise InputError(
+            f"inputs.age: expected {n_records} numbers of 0 to {OLDEST:g} years, one a record"
+        )
+    return [float(age) for age in ages]
+
+
+def _males(value: Any, n_records: int) -> list[bool]:
+    sexes = np.asarray(value)
+    if sexes.shape != (n_records,) or not all(one in ("female", "male") for one in sexes.tolist()):
+        raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
+    return [sex == "male" for sex in sexes.tolist()]
