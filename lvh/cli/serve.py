@@ -33,6 +33,9 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
     """Run MLflow's command in this process; the server that it starts ends with this process."""
+    from lvh.tracking.environment import tell_mlflow
+
+    tell_mlflow()
     import mlflow.cli
 
     arguments = ["models", "serve", "--model-uri", str(folder), "--env-manager", "local"]
@@ -41,8 +44,11 @@ def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
         mlflow.cli.cli(arguments, standalone_mode=False)
-    except Exception as error:
-        raise EnvironmentFault(f"mlflow models serve failed: {error}") from None
+    except Exception:
+        raise EnvironmentFault(
+            f"cannot serve at http://{options.host}:{options.port}: mlflow models serve failed, "
+            "with the message above"
+        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:

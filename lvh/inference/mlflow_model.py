@@ -14,7 +14,6 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml  # type: ignore[import-untyped]
 
 from lvh.data.cohort import Cohort
@@ -28,6 +27,8 @@ from lvh.tracking.environment import tell_mlflow
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
+
+tell_mlflow()
 
 LOADER = __name__
 """Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
@@ -82,29 +83,41 @@ def _load_pyfunc(path: str) -> PyfuncModel:
 def request_cohort(
     description: Description, inputs: Mapping[str, Any], params: Mapping[str, Any]
 ) -> Cohort:
-    """Return the records of a request.
+    """Return the records of a request whose fields have the types and axes of `signature`.
 
     Raises:
-        InputError: A field is missing or unknown, has another shape, or values out of range.
+        InputError: A value is out of range, or the fields have different numbers of records.
     """
-    expected = ["signal", *(["age", "sex"] if description.needs_age_and_sex else [])]
-    if set(inputs) != set(expected):
-        received = ", ".join(sorted(map(str, inputs)))
-        raise InputError(f"inputs: expected {', '.join(expected)}. Received: {received!r:.80}")
-    signal = _signal(description, inputs["signal"])
-    n_records = len(signal)
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
+        signal = np.asarray(inputs["signal"], np.float32)
+    n_records, n_samples, _ = signal.shape
+    if not np.isfinite(signal).all():
+        raise InputError("inputs.signal: expected finite numbers. Received: NaN or infinity")
+    if not signal.size:
+        raise InputError(f"inputs.signal: expected samples. Received: shape {signal.shape}")
+    if description.needs_delineation and n_records * n_samples > MOST_SAMPLES:
+        raise InputError(
+            f"inputs.signal: expected at most {MOST_SAMPLES} samples in all records, in which "
+            f"fiducials are detected. Received: {n_records} x {n_samples}"
+        )
     fs = params.get("fs", description.fs)
-    if isinstance(fs, bool) or not isinstance(fs, int | float) or not 0 < fs <= 100_000:
-        raise InputError(f"params.fs: expected a frequency in Hz. Received: {fs!r:.80}")
+    if not 0 < fs <= 100_000:
+        raise InputError(f"params.fs: expected a frequency in Hz. Received: {fs:g}")
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
-        ages, males = _ages(inputs["age"], n_records), _males(inputs["sex"], n_records)
+        ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
+        if len(ages) != n_records or not all(0 <= age <= OLDEST for age in ages):
+            raise InputError(
+                f"inputs.age: expected {n_records} numbers of 0 to {OLDEST:g} years, one a record"
+            )
+        if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
+            raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
+        males = [sex == "male" for sex in sexes]
     return unlabelled("request", signal, float(fs), ages, males)
 
 
 def signature(description: Description) -> "ModelSignature":
     """Return names, types and shapes of a request's fields, -1 where any size will do."""
-    tell_mlflow()
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
@@ -120,7 +133,6 @@ def signature(description: Description) -> "ModelSignature":
 
 def write_mlmodel(folder: Path, description: Description) -> None:
     """Write the file by which MLflow loads the folder of a final model."""
-    tell_mlflow()
     from mlflow.models import Model
 
     model = Model(signature=signature(description))
@@ -152,59 +164,3 @@ def check_mlmodel(folder: Path) -> Path:
     if not inner.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{folder}: expected a model inside the folder. Received: {inner}")
     return inner
-
-
-def request_example(description: Description) -> dict[str, npt.NDArray[Any]]:
-    """Return a request with one generated record, as long as a training record."""
-    from lvh.data.dipole import FS, N_SAMPLES, Heart, draw_recording
-
-    heart = Heart(male=False, severity=0.0, fibrillating=False)
-    recording, _ = draw_recording(np.random.default_rng(0), heart, noise=0.0)
-    times = np.arange(description.n_samples) / description.fs * FS
-    leads = [np.interp(times, np.arange(N_SAMPLES), lead, period=N_SAMPLES) for lead in recording.T]
-    example: dict[str, npt.NDArray[Any]] = {"signal": np.stack(leads, axis=1).round(3)[None]}
-    if description.needs_age_and_sex:
-        example |= {"age": np.array([61.0]), "sex": np.array(["female"])}
-    return example
-
-
-def _signal(description: Description, value: Any) -> npt.NDArray[np.float32]:
-    try:
-        numbers = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        numbers = np.asarray(None)
-    if numbers.dtype.kind not in "biuf" or numbers.ndim != 3:
-        raise InputError("inputs.signal: expected numbers in 3 axes: records, samples, leads")
-    n_records, n_samples, n_leads = numbers.shape
-    if n_leads != len(description.leads) or not n_records or not n_samples:
-        raise InputError(
-            f"inputs.signal: expected shape (records, samples, {len(description.leads)}). "
-            f"Received: {numbers.shape}"
-        )
-    if description.needs_delineation and n_records * n_samples > MOST_SAMPLES:
-        raise InputError(
-            f"inputs.signal: expected at most {MOST_SAMPLES} samples in all records, in which "
-            f"fiducials are detected. Received: {n_records} x {n_samples}"
-        )
-    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
-        signal = numbers.astype(np.float32)
-    if not np.isfinite(signal).all():
-        raise InputError("inputs.signal: expected finite numbers. Received: NaN or infinity")
-    return signal
-
-
-def _ages(value: Any, n_records: int) -> list[float]:
-    ages = np.asarray(value)
-    fits = ages.shape == (n_records,) and ages.dtype.kind in "iuf"
-    if not fits or not ((ages >= 0) & (ages <= OLDEST)).all():
-        raise InputError(
-            f"inputs.age: expected {n_records} numbers of 0 to {OLDEST:g} years, one a record"
-        )
-    return [float(age) for age in ages]
-
-
-def _males(value: Any, n_records: int) -> list[bool]:
-    sexes = np.asarray(value)
-    if sexes.shape != (n_records,) or not all(one in ("female", "male") for one in sexes.tolist()):
-        raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
-    return [sex == "male" for sex in sexes.tolist()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from lvh.errors import InputError
 from lvh.inference.final_model import CARD
-from lvh.inference.mlflow_model import LOADER, check_mlmodel, request_example, signature
+from lvh.inference.mlflow_model import LOADER, check_mlmodel, signature
 from lvh.inference.model_card import card
 from lvh.inference.model_description import Description, Estimate
 from lvh.tracking import TrackingSettings, embedded
@@ -110,7 +110,6 @@ def register(
                     loader_module=LOADER,
                     data_path=str(folder),
                     signature=signature(description),
-                    input_example=request_example(description),
                     pip_requirements=[
                         f"{package}=={description.versions[package]}"
                         for package in _RUNTIME
