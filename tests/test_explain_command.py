@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, command, head
-from hydra import compose, initialize_config_dir
 from final_models import describe, save_model, settings
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main

@@ -1,4 +1,4 @@
-"""Models and records that must be refused: code in files, altered files, records of another kind."""
+"""Models and records that are refused: code in files, altered files, other kinds of records."""
 
 import hashlib
 import json
