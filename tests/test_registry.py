@@ -73,9 +73,9 @@ def model(tmp_path_factory, cohort):
 
 def test_a_version_names_its_origin_and_the_scores_of_the_folds(model, store, client, cohort):
     folder, described = model
-    registered = register(folder, described, store, name="lvh", alias="champion")
+    number = register(folder, described, store, name="lvh", alias="champion")
     version = client.get_model_version_by_alias("lvh", "champion")
-    assert (registered.version, version.version) == ("1", 1)
+    assert (number, version.version) == ("1", 1)
     origin = {"chosen_run": "", "study": "kernel-1", "fingerprint": cohort.fingerprint}
     assert version.tags == origin
     assert version.description == card(described)
@@ -119,7 +119,7 @@ def test_the_refitted_run_and_the_model_name_each_other(model, store, client):
     experiment = client.get_experiment_by_name("lvh")
     run = client.create_run(experiment.experiment_id, tags={"key": "ab1"})
     client.set_terminated(run.info.run_id)
-    version = register(folder, described, store, name="other", alias="champion").version
+    version = register(folder, described, store, name="other", alias="champion")
     registered = client.get_model_version("other", version)
     assert registered.tags["chosen_run"] == run.info.run_id
     page = f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
@@ -131,7 +131,7 @@ def test_the_refitted_run_and_the_model_name_each_other(model, store, client):
 def test_a_long_card_is_cut_for_the_registry(model, store, client):
     folder, described = model
     long = replace(described, versions={f"package{at}": "1" for at in range(400)})
-    version = register(folder, long, store, name="long", alias="champion").version
+    version = register(folder, long, store, name="long", alias="champion")
     text = client.get_model_version("long", version).description
     assert len(card(long)) > 5000 >= len(text)
     assert text.endswith("the artifact README.md has the rest.")

@@ -104,7 +104,8 @@ def _register(
         raise TrackingFault(
             f"{fault}\nThe model is saved. To register it: lvh export {shlex.quote(str(folder))}"
         ) from None
-    say(f"registered as {version.name}, version {version.version}: {version.uri}")
+    uri = f"models:/{options.name}@{options.alias}"
+    say(f"registered as {options.name}, version {version}: {uri}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -140,7 +140,6 @@ def _parts(part: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _check_model(model: Any, n_inputs: int) -> None:
-    """Refuse parts that do not fit together: compiled code would read beyond its arrays."""
     received = getattr(model, "n_features_in_", None)
     if not hasattr(model, "predict_proba") or received != n_inputs:
         raise InputError(
@@ -148,55 +147,22 @@ def _check_model(model: Any, n_inputs: int) -> None:
             f"{received if isinstance(received, int) else 'none'}"
         )
     for part in _parts(model, set()):
-        check = _CHECKS.get(type(part).__name__)
-        if check is not None and not check(part, n_inputs):
+        if hasattr(part, "support_vectors_") and not _fits(part, n_inputs):
             raise InputError(
-                f"expected a fitted classifier. Received: {type(part).__name__} with parts that "
-                "do not fit together"
+                "expected a fitted classifier. Received: an SVC whose arrays do not fit together"
             )
 
 
-def _is_tree(tree: Any, n_inputs: int) -> bool:
-    is_leaf = tree.children_left < 0
-    return _fit_nodes(tree.children_left, tree.children_right, tree.feature, is_leaf, n_inputs)
-
-
-def _is_predictor(predictor: Any, n_inputs: int) -> bool:
-    nodes = predictor.nodes
-    left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
-    fits = _fit_nodes(left, right, nodes["feature_idx"], nodes["is_leaf"] != 0, n_inputs)
-    return fits and not nodes["is_categorical"].any()
-
-
-def _fit_nodes(left: Any, right: Any, feature: Any, is_leaf: Any, n_inputs: int) -> bool:
-    """Return whether children lie behind their parents, as in every grown tree."""
-    inner = np.flatnonzero(~is_leaf)
-    children, features = np.stack([left[inner], right[inner]]), feature[inner]
-    return bool(
-        len(is_leaf)
-        and (children > inner).all()
-        and (children < len(is_leaf)).all()
-        and ((features >= 0) & (features < n_inputs)).all()
-    )
-
-
-def _is_machine(machine: Any, n_inputs: int) -> bool:
-    """Compare the shapes of the arrays that libsvm reads."""
-    if not hasattr(machine, "support_vectors_"):
-        return True  # the unfitted template of the fitted ones
+def _fits(machine: Any, n_inputs: int) -> bool:
+    """Compare the shapes of the arrays that libsvm reads without looking at their length."""
     n_vectors, n_support = len(machine.support_), machine._n_support
     arrays = (machine.support_vectors_, machine._dual_coef_, machine._intercept_)
     return bool(
         [one.shape for one in arrays] == [(n_vectors, n_inputs), (1, n_vectors), (1,)]
         and all(one.dtype == np.float64 for one in arrays)
-        and n_support.shape == (2,)
         and (n_support >= 0).all()
+        and n_support.shape == (2,)
         and n_support.sum() == n_vectors
-        and machine._probA.size == machine._probB.size == 0
         and machine.classes_.tolist() == [0, 1]
         and machine.kernel == "rbf"
-        and not machine._sparse
     )
-
-
-_CHECKS = {"Tree": _is_tree, "TreePredictor": _is_predictor, "SVC": _is_machine}

@@ -121,9 +121,7 @@ def signature(description: Description) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    n_samples = -1 if description.needs_delineation else description.n_samples
-    shape = (-1, n_samples, len(description.leads))
-    inputs = [TensorSpec(np.dtype("float64"), shape, "signal")]
+    inputs = [TensorSpec(np.dtype("float64"), (-1, -1, len(description.leads)), "signal")]
     if description.needs_age_and_sex:
         inputs.append(TensorSpec(np.dtype("float64"), (-1,), "age"))
         inputs.append(TensorSpec(np.dtype("str"), (-1,), "sex"))

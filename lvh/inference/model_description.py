@@ -12,7 +12,7 @@ from lvh.data.cohort import Origin
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS
-from lvh.models.backends import Name, Precision
+from lvh.models.backends import Name
 from lvh.validation.bounds import Positive
 from lvh.validation.calibration import logit, sigmoid
 
@@ -112,8 +112,7 @@ class Description:
         n_positive: Number of them with LVH.
         features: Settings of the feature form.
         model: Settings of the model.
-        backend: Library below Keras, or `lvh.models.backends.NO_BACKEND`.
-        precision: Precision in which the layers were trained; predictions use float32.
+        backend: Library below Keras, or `lvh.models.backends.NO_BACKEND`. Predictions use float32.
         fs: Sampling frequency of the training records, Hz.
         leads: Leads of a record, lower case.
         names: Names of the inputs.
@@ -127,7 +126,6 @@ class Description:
         epochs_origin: How that number was chosen; empty for models without epochs.
         chosen: Candidate that each member selected; empty texts if it selects nothing.
         evidence: Cross-validated scores.
-        n_samples: Length of a training record.
         chosen_run: MLflow identity of the refitted run; empty if it was named by its folder.
         run_key: Cache key of that run, by which a tracking store also finds it.
         study: Sweep of which that run was the best; empty if a person chose the run.
@@ -148,7 +146,6 @@ class Description:
     features: dict[str, Any]
     model: dict[str, Any]
     backend: Name | Literal["scikit-learn"]
-    precision: Precision
     fs: Positive
     leads: tuple[Text, ...]
     names: tuple[Text, ...]
@@ -162,7 +159,6 @@ class Description:
     epochs_origin: Text
     chosen: tuple[Text, ...]
     evidence: Evidence
-    n_samples: Annotated[int, Strict(), Field(ge=1, le=MAX_SAMPLES)]
     chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
     run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
     study: Text

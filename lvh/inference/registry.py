@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from lvh.errors import InputError
 from lvh.inference.final_model import CARD
 from lvh.inference.mlflow_model import LOADER, check_mlmodel, signature
 from lvh.inference.model_card import card
-from lvh.inference.model_description import Description, Estimate
+from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, embedded
 from lvh.tracking.environment import tell_mlflow
 
@@ -37,15 +37,6 @@ _MODEL_URI = re.compile(r"models:/[\w. -]+(@[\w.-]+|/[0-9]+)|runs:/[0-9a-f]{32}/
 _RUNTIME = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow", "neurokit2")
 
 
-class Registered(NamedTuple):
-    """A version in the registry."""
-
-    name: str
-    version: str
-    alias: str
-    uri: str
-
-
 def check_names(name: str, alias: str) -> None:
     """Refuse names that MLflow would refuse only after the training.
 
@@ -66,7 +57,7 @@ def check_names(name: str, alias: str) -> None:
 
 def register(
     folder: Path, description: Description, settings: TrackingSettings, *, name: str, alias: str
-) -> Registered:
+) -> str:
     """Log a final model with its evidence, and give the alias to its new version.
 
     Args:
@@ -76,16 +67,21 @@ def register(
         name: Name of the registered model.
         alias: Alias that moves to the new version.
 
+    Returns:
+        The version.
+
     Raises:
         TrackingFault: The store cannot be reached or written.
     """
     with faults_told(settings, name):
         _use(settings, to_read=False)
-        if mlflow.get_experiment_by_name(settings.experiment) is None:
+        found = mlflow.get_experiment_by_name(settings.experiment)
+        if found is None:
             database = embedded(settings)
             location = None if database is None else (database.parent / "mlartifacts").as_uri()
-            mlflow.create_experiment(settings.experiment, location)
-        experiment = mlflow.set_experiment(settings.experiment).experiment_id
+            experiment = str(mlflow.create_experiment(settings.experiment, location))
+        else:
+            experiment = str(found.experiment_id)
         client = MlflowClient()
         run = _refitted_run(client, experiment, description)
         text = _description(card(description), run)
@@ -97,7 +93,10 @@ def register(
         params = {key: str(one)[:6000] for key, one in {**origin, **_params(description)}.items()}
         tags = {"level": "model", "mlflow.source.name": "lvh export", **origin}
         with mlflow.start_run(
-            run_name=f"model {description.name}", tags=tags, description=text
+            experiment_id=experiment,
+            run_name=f"model {description.name}",
+            tags=tags,
+            description=text,
         ) as own:
             data = _dataset(description)
             source = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
@@ -127,7 +126,7 @@ def register(
         if not client.get_registered_model(name).description:
             client.update_registered_model(name, description=_ABOUT)
         client.set_registered_model_alias(name, alias, version)
-    return Registered(name, version, alias, f"models:/{name}@{alias}")
+    return version
 
 
 def is_model_uri(text: str) -> bool:
@@ -213,20 +212,13 @@ def _metrics(description: Description) -> dict[str, float]:
         "calibration_slope": slope,
     }
     for row, scores in description.evidence.scores.items():
+        baseline = row.replace(" + ", "_").replace(" ", "_")
         for name, estimate in scores.items():
-            if row == "model":
-                metrics |= _model_metrics(name, estimate)
-            else:
-                baseline = row.replace(" + ", "_").replace(" ", "_")
+            if row != "model":
                 metrics[f"baseline_{baseline}_{name}"] = estimate.mean
+                continue
+            metrics[name], metrics[f"std_{name}"] = estimate.mean, estimate.std
+            metrics[f"pooled_{name}"] = estimate.pooled
+            metrics[f"pooled_{name}_low"] = estimate.low
+            metrics[f"pooled_{name}_high"] = estimate.high
     return {name: one for name, one in metrics.items() if one is not None and np.isfinite(one)}
-
-
-def _model_metrics(name: str, estimate: Estimate) -> dict[str, float | None]:
-    return {
-        name: estimate.mean,
-        f"std_{name}": estimate.std,
-        f"pooled_{name}": estimate.pooled,
-        f"pooled_{name}_low": estimate.low,
-        f"pooled_{name}_high": estimate.high,
-    }

@@ -140,19 +140,6 @@ def test_a_classifier_has_only_types_of_our_list(forest, tmp_path):
     assert "expected a classifier" in refusal(folder)
 
 
-@pytest.mark.parametrize("child", [0, 10**6], ids=["a circle", "outside"])
-def test_trees_whose_nodes_lead_astray_are_refused(child, forest, tmp_path):
-    from skops.io import dumps, get_untrusted_types, loads
-
-    folder = copied(forest, tmp_path / "m")
-    data = (folder / "member-1.skops").read_bytes()
-    model = loads(data, trusted=get_untrusted_types(data=data))
-    children = model.estimators_[3].tree_.children_right
-    children[np.flatnonzero(children > 0)[0]] = child
-    replace_member(folder, "member-1.skops", dumps(model))
-    assert "do not fit together" in refusal(folder)
-
-
 def test_support_vectors_that_do_not_fit_are_refused(cohort, tmp_path):
     """Libsvm would read beyond its arrays."""
     from skops.io import dumps, get_untrusted_types, loads
