@@ -5,54 +5,59 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
-from lvh.features import FORMS, filled
+from lvh.features import FORMS, fill_missing
 from lvh.inference import CARD, Calibration, Description, Evidence, save
 from lvh.inference.mlflow_model import write_mlmodel
 from lvh.inference.model_card import card
 from lvh.models import MODELS
-from lvh.models.training import Lesson
+from lvh.models.training import FitJob
 
 FEW = {
-    "trees": ["model.trees=20"],
+    "extra_trees": ["model.trees=20"],
     "boosting": ["model.trees=20"],
-    "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
-    "average": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
+    "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
+    "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
 }
 
 
 def settings(model: str, features: str, *overrides: str) -> RunSettings:
     typed = [f"model={model}", f"features={features}", "data=synthetic", "train.epochs=2"]
     typed += [*FEW.get(model, []), *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(typed))))
+    return settings_of(*typed)
 
 
 def fit(of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Fit to all records; return the features, the trainer's scores and the members' states."""
-    from lvh.runs.evaluate import learner
+    from lvh.runs.run import new_trainer
 
     features = FORMS[of.features.name].extract(cohort, of.features)
-    (X,) = filled(features.fill, features.X)
-    own = learner(of, features, cohort.fs)
-    scores, parts = [], []
+    (X,) = fill_missing(features.fill, features.X)
+    trainer = new_trainer(of, features, cohort.fs)
+    scores, states = [], []
     for seed in range(n_members):
-        none = X[:0]
-        given = (X, features.y, features.subjects, none, features.y[:0])
-        own.fit([Lesson(*given, np.random.SeedSequence(seed))], lambda at, epoch: None)
-        scores.append(own.predict([X])[0])
-        parts.append(own.taught(0))
-    return features, np.column_stack(scores), parts
+        job = FitJob(
+            X=X,
+            y=features.y,
+            subjects=features.subjects,
+            X_validation=X[:0],
+            y_validation=features.y[:0],
+            seed=np.random.SeedSequence(seed),
+        )
+        trainer.fit([job], lambda at, epoch: None)
+        scores.append(trainer.predict([X])[0])
+        states += trainer.state()
+    return features, np.column_stack(scores), states
 
 
 def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **changed):
     fill = ()
     if features.kind != "signal":
         missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
-        fill = tuple(filled(features.fill, features.X, missing)[1][0].tolist())
+        fill = tuple(fill_missing(features.fill, features.X, missing)[1][0].tolist())
         fill = fill[: features.input_shape[0]]
     given = {
         "format": 3,

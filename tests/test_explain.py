@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import FoldResult
+from lvh.evaluation.cv_result import FoldResult
 from lvh.explanations.aggregate import Kept, conclude
 from lvh.explanations.context import subject_of
 from lvh.explanations.fold_importance import Asked, explain
@@ -30,13 +30,13 @@ from lvh.explanations.occlusion import (
 from lvh.explanations.overlap import deepest_s, places, share
 from lvh.explanations.wave_windows import Wave, parts_of, view_of, waves_of
 from lvh.features import FORMS
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
 from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings
 from lvh.models.training import History
-from lvh.runs.evaluate import Prepared
+from lvh.runs.run import ExperimentData
 from lvh.validation.metrics import score as scored_by
 from lvh.validation.splits import Split
 
@@ -196,7 +196,7 @@ def voltages(cohort):
     features = FORMS["voltage"].extract(cohort, VoltageSettings("voltage", "mean"))
     known = ~np.isnan(features.X)
     rows = np.where(known, features.X, 0)
-    return Table(features.names, rows, known, measurements(cohort))
+    return Table(features.names, rows, known, measure(cohort))
 
 
 class TestInputs:
@@ -231,7 +231,7 @@ class TestInputs:
         assert sizes["group", "intervals, axes and areas"] == 9
         assert sizes["lead_inputs", "v1"] == 8  # the end of its P too
         rows = np.nan_to_num(features.X)
-        table = Table(features.names, rows, ~np.isnan(features.X), measurements(cohort))
+        table = Table(features.names, rows, ~np.isnan(features.X), measure(cohort))
         told = features.names.index("romhilt_estes")
         order = np.roll(np.arange(len(rows)), 1)
         for wave in ("R time", "P"):  # its points follow what they are computed from
@@ -251,7 +251,7 @@ class TestInputs:
             if (one.kind, one.name) == ("lead_inputs", "v1")
         )
         found = voltages.permuted(group, order)
-        of = measurements(cohort)
+        of = measure(cohort)
         at = {name: voltages.names.index(name) for name in voltages.names}
         s_v1 = of.of(of.s, "v1")[:, 0][order]
         sokolow_lyon = s_v1 + of.of(of.r, "v5", "v6").max(axis=1)
@@ -290,8 +290,8 @@ class TestInputs:
         np.testing.assert_allclose(found[:, at["sokolow_lyon"]], sokolow_lyon, rtol=1e-5)
 
     def test_measurements_of_some_records(self, cohort):
-        found = rows_of(measurements(cohort), np.array([5, 2]))
-        assert (found.s == measurements(cohort).s[[5, 2]]).all()
+        found = rows_of(measure(cohort), np.array([5, 2]))
+        assert (found.s == measure(cohort).s[[5, 2]]).all()
 
 
 class TestAgreement:
@@ -338,7 +338,7 @@ def out_of_fold(cohort, settings, asked=ASKED):
         split = Split(0, fold, train, train[:0], scored)
         metrics = scored_by(features.y[scored], y_score)
         results.append(FoldResult(split, y_score, metrics, History((0.0,), (0.0,), (), (), 1), 0.0))
-    prepared = Prepared(cohort, features, tuple(one.split for one in results))
+    prepared = ExperimentData(cohort, features, tuple(one.split for one in results))
     return conclude(prepared, results, found, Kept(0, 0.0), subject.view)
 
 

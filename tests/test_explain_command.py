@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 from conftest import Done, command, head
 from final_models import describe, save_model, settings
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
-from lvh.config.run_settings import conf_dir, plain, quoted
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import Composed, plain
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.explanations.one_record import record_importance
 from lvh.explanations.wave_windows import waves_of
 from lvh.features import FORMS
 from lvh.inference import FinalModel, load
-from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.runs.lookup import settings_of
-from lvh.tracking import TrackingSettings
+from lvh.runs.run import load_data, run_configuration
+from lvh.tracking import Tracker, TrackingSettings
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 
@@ -37,8 +37,7 @@ def configured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def configure(*overrides: str) -> Path:
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = plain(compose("config", quoted([*SMALL, *overrides])))
+        config = plain(CommandLine((*SMALL, *overrides)).load())
         Path("run").mkdir()
         Path("run/config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
         return Path("run")
@@ -52,8 +51,10 @@ def trained(configured):
 
     def train(*overrides: str) -> Path:
         run = configured(*overrides)
-        of = settings_of(str(run), TrackingSettings("off", None, "lvh", None))
-        evaluate(of, prepare(of), Place(run, Path(run, "config.yaml").read_text(), "line"))
+        of = settings_of(str(run), TrackingSettings("off", None, "lvh"))
+        composed = Composed(of, Path(run, "config.yaml").read_text())
+        tracker = Tracker(TrackingSettings("off"))
+        run_configuration(composed, load_data(of), run, tracker=tracker, verbosity="line")
         return run
 
     return train

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, command
-from hydra import compose, initialize_config_dir
 from servers import until
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import Composed, settings_of
 from lvh.errors import InputError
 from lvh.inference import load, save
 from lvh.inference.model_card import card
 from lvh.inference.refit import cross_validated, refit
-from lvh.runs.evaluate import Place, evaluate, prepare
+from lvh.runs.run import load_data, run_configuration
+from lvh.tracking import Tracker, TrackingSettings
 from lvh.validation.calibration import line
 from lvh.validation.metrics import chosen_threshold
 
@@ -45,10 +45,10 @@ def trained(tmp_path):
 
     def train(*overrides: str):
         typed = [*SMALL, *overrides, f"store={tmp_path}/folds"]
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            settings = settings_from(plain(compose("config", quoted(typed))))
-        data = prepare(settings)
-        evaluate(settings, data, Place(tmp_path / "run", "", "line"))
+        settings = settings_of(*typed)
+        data, tracker = load_data(settings), Tracker(TrackingSettings("off"))
+        composed = Composed(settings, "")
+        run_configuration(composed, data, tmp_path / "run", tracker=tracker, verbosity="line")
         return settings, data
 
     return train

@@ -10,7 +10,7 @@ from conftest import head, with_waves
 from final_models import describe, fit, is_network, save_model, settings
 
 from lvh.errors import InputError
-from lvh.features import FORMS, filled
+from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, Estimate, Evidence, load, save
 from lvh.inference.model_card import card
 from lvh.inference.model_description import parse
@@ -62,7 +62,7 @@ def test_keras_alone_reads_every_network(cohort, tmp_path):
         if is_network(model):
             of = settings(model, form, *(["stride=125"] if model == "cnn" else []))
             features, scores = save_model(tmp_path / model, of, cohort)
-            (X,) = filled(features.fill, features.X)
+            (X,) = fill_missing(features.fill, features.X)
             np.save(tmp_path / model / "inputs.npy", X)
             expected[model] = scores[:, 1]
     folders = [str(tmp_path / model) for model in expected]

@@ -12,18 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 from methods import scored
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
-from lvh.evaluation.cross_validation import Summary, baseline_summaries, conclude, fold_results
+from lvh.evaluation.cv_result import Summary, baseline_summaries, summarize
+from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS, FeatureSet
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.files import write_text
 from lvh.models.baselines import BASELINES
-from lvh.runs.evaluate import learner, prepare
+from lvh.runs.run import load_data, new_trainer
 from lvh.validation.splits import Split, splits
 
 HERE = Path(__file__).resolve().parent
@@ -40,14 +41,13 @@ _CRITERIA = ("sokolow_lyon", "cornell", "cornell_product", "peguero_lo_presti")
 
 def settings(*typed: str) -> RunSettings:
     """Compose what a user would type."""
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted([*typed, "tracking=off"]))))
+    return settings_of(*typed, "tracking=off")
 
 
 def voltages(annotated: Cohort, found: Cohort) -> list[list[str]]:
     """Compare what is measured, in the records that nothing was chosen on."""
     at = scored(annotated)
-    one, other = (_quantities(measurements(cohort)) for cohort in (annotated, found))
+    one, other = (_quantities(measure(cohort)) for cohort in (annotated, found))
     rows = [["quantity", "unit", "n", "annotated", "bias", "sd", "low", "high", "correlation"]]
     for (name, unit), values in one.items():
         pairs = np.stack([values[at].ravel(), other[name, unit][at].ravel()])
@@ -72,9 +72,9 @@ def _quantities(of: Measurements) -> dict[tuple[str, str], np.ndarray]:
 def criteria(annotated: Cohort, found: Cohort) -> list[list[str]]:
     """Rank the records of LUDB and PTB-XL by each criterion alone; nothing is learned."""
     typed = ("data=ptbxl", "data.delineation=found", "model=svm", "features=voltage")
-    cohorts = (annotated, found, prepare(settings(*typed)).cohort)
+    cohorts = (annotated, found, load_data(settings(*typed)).cohort)
     rows = [["criterion", "LUDB, annotated", "LUDB, found", "PTB-XL, found"]]
-    measured = [measurements(cohort) for cohort in cohorts]
+    measured = [measure(cohort) for cohort in cohorts]
     for name in _CRITERIA:
         row = [name]
         for cohort, one in zip(cohorts, measured, strict=True):
@@ -143,11 +143,9 @@ def _moved(split: Split, n: int, learned: str, on: str) -> Split:
 def _summary(
     configured: RunSettings, features: FeatureSet, folds: list[Split], fs: float
 ) -> Summary:
-    results = fold_results(
-        *(features, folds, lambda: learner(configured, features, fs), configured.seed),
-        *(lambda split: None, lambda split, epoch: None),
-    )
-    return conclude(features, list(results), {}).summary
+    trainer = new_trainer(configured, features, fs)
+    results = list(train_folds(features, folds, trainer, seed=configured.seed))
+    return summarize(features, results, {}).summary
 
 
 def external() -> dict[str, Summary]:
@@ -156,10 +154,10 @@ def external() -> dict[str, Summary]:
     found = {}
     for learned in ("annotated", "found"):
         configured = settings(*typed, "features=voltage", f"data.delineation={learned}")
-        prepared = prepare(configured)
-        features, folds = prepared.features, list(prepared.splits)
-        found[f"{learned}, found"] = _summary(configured, features, folds, prepared.cohort.fs)
-        baselines = baseline_summaries(features, prepared.splits, BASELINES)
+        data = load_data(configured)
+        features, folds = data.features, list(data.splits)
+        found[f"{learned}, found"] = _summary(configured, features, folds, data.cohort.fs)
+        baselines = baseline_summaries(features, data.splits, BASELINES)
     return found | baselines
 
 

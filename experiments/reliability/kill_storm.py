@@ -72,7 +72,7 @@ class Place:
     @property
     def folds(self) -> list[Path]:
         """Kept folds."""
-        return sorted(self.folder.glob("outputs/folds/*/[!.]*.json"))
+        return sorted(self.folder.glob("outputs/folds/??/[!.]*.json"))
 
     @property
     def leftovers(self) -> list[Path]:

@@ -18,16 +18,16 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from rows import EXPERIMENTS, PROTOCOLS, RESULTS, Key, Row, read
 from table import write_readme
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.evaluation.cross_validation import fold_results
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
+from lvh.evaluation.fold_training import train_folds
 from lvh.models import MODELS
 from lvh.models.backends import Program, cores, new_program, start
-from lvh.models.training import KerasLearner
-from lvh.runs.evaluate import prepare
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.runs.run import load_data
 
 COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}
 LEAKS = {
@@ -91,16 +91,14 @@ def cross_validated(key: Key) -> list[Row]:
     asks for, where that differs in nothing else: it comes as a row of its own.
     """
     settings = configured(key)
-    prepared = prepare(settings)
-    learner = KerasLearner(program(settings, prepared.features.input_shape), settings.train)
+    data = load_data(settings)
+    learner = KerasTrainer(program(settings, data.features.input_shape), settings.train)
     results = list(
-        fold_results(
-            prepared.features,
-            prepared.splits,
-            lambda: learner,
-            settings.seed,
-            lambda split: None,
-            lambda split, epoch: None,
+        train_folds(
+            data.features,
+            data.splits,
+            learner,
+            seed=settings.seed,
             protocol=settings.cv.protocol,
         )
     )
@@ -121,8 +119,7 @@ def configured(key: Key) -> RunSettings:
     overrides += ["cv.allow_leakage=true"]
     if "best_on_scored" in key.protocol:  # scored records take the place of validation records
         overrides += ["cv.validation=0", "train.patience=null"]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(overrides))))
+    return settings_of(*overrides)
 
 
 def program(settings: RunSettings, shape: tuple[int, ...]) -> Program:

@@ -1,4 +1,4 @@
-"""Our way, in a process of its own: `lvh.runs.evaluate` as `python -m lvh.run` calls it.
+"""Our way, in a process of its own: `lvh.runs.run` as `python -m lvh.run` calls it.
 
     python experiments/speed/ours.py --configurations 5 model=dnn
     python experiments/speed/ours.py --write DATA.npz model=dnn
@@ -22,18 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 from memory import peak_mib
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
-from lvh.models.backends.imports import collect_seldom
-from lvh.runs.evaluate import Place, Prepared, Unobserved, evaluate, prepare
+from lvh.config.composition import Composed
+from lvh.config.composition import settings_of as compose_settings
+from lvh.config.run_settings import RunSettings
+from lvh.evaluation.cross_validation import Callback
+from lvh.runs.run import ExperimentData, load_data, run_configuration
+from lvh.tracking import Tracker
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @dataclass
-class Clock(Unobserved):
+class Clock(Callback):
     """Notes when epochs and folds of one configuration were done.
 
     Folds that are trained side by side are one entry of `folds`.
@@ -44,11 +46,11 @@ class Clock(Unobserved):
     folds: list[dict[str, Any]] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
 
-    def on_epoch(self, done: int) -> None:
+    def on_epoch(self, split: Any, done: int) -> None:
         """Take the number of epochs done; several may be reported at once."""
         self.epochs += [time.perf_counter() - self.started] * (done - len(self.epochs))
 
-    def on_fold(self, fold: Any, key: str, known: bool) -> None:
+    def on_fold(self, fold: Any, known: bool) -> None:
         """Take a fold; the next begins now, unless it was trained beside this one."""
         now = time.perf_counter()
         if self.epochs:
@@ -70,7 +72,6 @@ class Clock(Unobserved):
 
 def main() -> None:
     """Cross-validate as often as asked and print what it took."""
-    collect_seldom()  # as the command does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", metavar="FILE")
     parser.add_argument("--folds", type=int)
@@ -79,7 +80,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of([*asked.overrides, f"store={folder}/store"])
-        prepared = prepare(settings)
+        prepared = load_data(settings)
         if asked.write is not None:
             write(prepared, Path(asked.write))
             return
@@ -90,41 +91,37 @@ def main() -> None:
 def settings_of(overrides: Sequence[str]) -> RunSettings:
     """Compose and check a configuration."""
     given = ["tracking=off", "resume=false", *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(given))))
+    return compose_settings(*given)
 
 
 def trained(
-    settings: RunSettings, prepared: Prepared, asked: argparse.Namespace, folder: Path
+    settings: RunSettings, prepared: ExperimentData, asked: argparse.Namespace, folder: Path
 ) -> list[dict[str, Any]]:
     """Train configurations, one after the other."""
     # imported, not started: what a backend sets when it starts counts
     os.environ["KERAS_BACKEND"] = settings.backend
     importlib.import_module(settings.backend)
     importlib.import_module("keras")
-    from lvh.reports.progress import Watch
-
     done = []
-    show = Watch.on_epoch
     for number in range(asked.configurations):
         one = replace(settings, seed=settings.seed + number)
-        place = Place(folder / str(number), "", "line")
         started, clock = time.perf_counter(), Clock()
-
-        def on_epoch(watch: Any, split: Any, epoch: int, clock: Clock = clock) -> None:
-            clock.on_epoch(epoch)
-            show(watch, split, epoch)
-
-        # no observer hears of epochs; the console does
-        Watch.on_epoch = on_epoch  # type: ignore[method-assign]
-        evaluate(one, prepared, place, clock, prepared.splits[: asked.folds])
+        run_configuration(
+            Composed(one, ""),
+            prepared,
+            folder / str(number),
+            tracker=Tracker(one.tracking),
+            callbacks=[clock],
+            order=prepared.splits[: asked.folds],
+            verbosity="line",
+        )
         done.append(clock.result(time.perf_counter() - started))
     return done
 
 
-def write(prepared: Prepared, path: Path) -> None:
+def write(prepared: ExperimentData, path: Path) -> None:
     """Write records and folds: missing values are filled for each fold, as ours are."""
-    from lvh.features import filled
+    from lvh.features import fill_missing
 
     features = prepared.features
     arrays = {"y": features.y}
@@ -134,7 +131,8 @@ def write(prepared: Prepared, path: Path) -> None:
     for fold, split in enumerate(prepared.splits):
         arrays[f"train_{fold}"], arrays[f"scored_{fold}"] = split.train, split.scored
         if has_missing:
-            _, arrays[f"X_{fold}"] = filled(features.fill, features.X[split.train], features.X)
+            train = features.X[split.train]
+            _, arrays[f"X_{fold}"] = fill_missing(features.fill, train, features.X)
     np.savez(path, **arrays)
 
 

@@ -15,16 +15,16 @@ from lvh.cli.command import ended
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.reports.explanation_pictures import EXPLANATIONS
 from lvh.reports.progress import console, progress, say
+from lvh.reports.study import EXPLANATIONS
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
-    from lvh.evaluation.cross_validation import FoldResult
+    from lvh.evaluation.cv_result import FoldResult
     from lvh.explanations.aggregate import Explanation
     from lvh.explanations.fold_importance import Asked, OfFold
-    from lvh.runs.evaluate import Prepared
+    from lvh.runs.run import ExperimentData
     from lvh.validation.splits import Split
 
 _SHOWN = 6
@@ -39,16 +39,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_figures import draw_all
     from lvh.explanations.explanation_files import write
-    from lvh.runs.evaluate import prepare
+    from lvh.runs.run import load_data
     from lvh.search.records import store_of
 
-    tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    tracking = TrackingSettings("mlflow", given.uri, given.experiment)
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     _check(settings)
     asked = _asked(given, settings)
-    prepared = prepare(settings)
+    prepared = load_data(settings)
     n_folds = len(prepared.splits) if given.folds is None else given.folds
     if not 1 <= n_folds <= len(prepared.splits):
         raise InputError(
@@ -94,12 +94,12 @@ def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
 
 
 def _explained(
-    settings: RunSettings, prepared: "Prepared", splits: "tuple[Split, ...]", asked: "Asked"
+    settings: RunSettings, prepared: "ExperimentData", splits: "tuple[Split, ...]", asked: "Asked"
 ) -> "Explanation":
     from lvh.explanations.aggregate import compared, conclude, trained_again
     from lvh.explanations.context import subject_of
     from lvh.explanations.fold_importance import explain, windows_of
-    from lvh.features import filled
+    from lvh.features import fill_missing
 
     features = prepared.features
     subject = subject_of(prepared.cohort, features, settings.features)
@@ -118,7 +118,9 @@ def _explained(
         models = trained_again(settings, prepared, splits, on_epoch)
         for number, (result, score) in enumerate(models, start=1):
             split, title = result.split, f"fold {number} of {len(splits)}"
-            train, scored = filled(features.fill, features.X[split.train], features.X[split.scored])
+            train, scored = fill_missing(
+                features.fill, features.X[split.train], features.X[split.scored]
+            )
             tabular = features.kind != "signal"  # signals need no means, nor fit into memory
             means = read(train).mean(axis=0) if tabular else np.zeros(0, np.float32)
             bar.update(task, description=f"{title}: looking", completed=0, total=1)
@@ -175,7 +177,7 @@ def _show(found: "Explanation", note: str) -> None:
 def _track(
     run: str,
     settings: RunSettings,
-    prepared: "Prepared",
+    prepared: "ExperimentData",
     folder: Path,
     tracking: TrackingSettings,
 ) -> None:

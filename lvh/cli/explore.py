@@ -21,7 +21,7 @@ as PNG, its numbers as CSV; all of it in MLflow too.
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
 
 It takes what lvh.run takes. Of that, data says which records are shown, cv by which folds age and
-sex alone are scored, tracking where the page is kept beside the folder; nothing else counts.
+sex alone are scored, tracking where the page is stored besides its folder; nothing else counts.
 
   python -m lvh.explore                                      LUDB
   python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
@@ -29,7 +29,7 @@ sex alone are scored, tracking where the page is kept beside the folder; nothing
 
 The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-_LINES = 10  # in which the measuring tells how far it is
+_LINES = 10  # that say how far the measuring is
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,23 +47,21 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
     Raises:
         InputError: Names the field, what was expected and what was received.
     """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from lvh.config.command_line import read_arguments
+    from lvh.config.composition import composed_from
+    from lvh.config.messages import explained
 
-    from lvh.config.hydra_errors import explained
-    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-
+    command, _ = read_arguments(arguments)
     try:
-        given = quoted(arguments)
-        for one in OverridesParser.create().parse_overrides(given):
-            if one.is_sweep_override():
-                raise InputError(f"{one.input_line}: expected one value: a page shows one source")
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = compose("config", given, return_hydra_config=True)
-            folder = Path(str(config.hydra.run.dir))
-            settings = settings_from(plain(config))
+        for override in command.parsed():
+            if override.is_sweep_override():
+                raise InputError(
+                    f"{override.input_line}: expected one value: a page shows one source"
+                )
+        config = command.load()
+        folder, settings = Path(str(config.hydra.run.dir)), composed_from(config).settings
     except Exception as error:
-        raise explained(error) from None
+        raise explained(error, command) from None
     if settings.external is not None:
         raise InputError(
             "external: expected none, for a page shows one source: "
@@ -74,10 +72,12 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
-    from lvh.reports.dataset.dataset_page import write
-    from lvh.reports.dataset.section import Known
+    from lvh.data.cohort import fingerprint
+    from lvh.reports.dataset.dataset_report import write
+    from lvh.reports.dataset.sections import Exploration
     from lvh.reports.progress import say
-    from lvh.tracking import resolved_uri, tracked_run
+    from lvh.tracking import Tracker, resolved_uri
+    from lvh.tracking.run_record import DataRecord, RunRecord, save
 
     source, tracking = SOURCES[settings.data.name], settings.tracking
     _check_folder(folder)
@@ -88,34 +88,48 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     if cohort.note:
         say(cohort.note, style="yellow")
     params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
-    tags = {"note": cohort.note, "mlflow.source.name": "lvh.explore"}
-    with tracked_run(tracking, "data", f"explore {cohort.name}", params, tags) as tracked:
-        tracked.log_data(cohort, len(cohort.records))
-        known = Known(cohort, source.about, _measured(cohort), settings.cv)
-        page = write(known, folder, lambda title: say(f"drawn: {title}"))
-        tracked.log_folder(folder)
-        tracked.set_tag("mlflow.note.content", f"The data, before any model: {page.name} below.")
+    with Tracker(tracking) as tracker:
+        exploration = Exploration(cohort, source.metadata, _measured(cohort), settings.cv)
+        page = write(exploration, folder, lambda title: say(f"drawn: {title}"))
+        record = RunRecord(
+            key=fingerprint(cohort.fingerprint, str(folder.absolute())),
+            name=f"explore {cohort.name}",
+            level="data",
+            status="complete",
+            params=params,
+            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, len(cohort.records)),
+            tags={
+                "note": cohort.note,
+                "mlflow.source.name": "lvh.explore",
+                "mlflow.note.content": f"The data, before any model: {page.name} below.",
+            },
+            folder=str(folder),
+            root=settings.store,
+        )
+        if tracking.name == "mlflow":
+            save(record)
+            tracker.track(record)
         say(f"page: {page}")  # seen even if the store fails now
 
 
 def _measured(cohort: "Cohort") -> "Survey":
-    """Measure all records, and tell about ten times how far that is."""
+    """Measure all records, and print about ten times how far that is."""
     from lvh.reports.dataset.survey import survey
     from lvh.reports.progress import say
 
-    total, told = len(cohort.records), 0
+    total, last = len(cohort.records), 0
 
     def on_block(done: int) -> None:
-        nonlocal told
-        if done * _LINES // total > told * _LINES // total:
+        nonlocal last
+        if done * _LINES // total > last * _LINES // total:
             say(f"measured: {done} of {total} records")
-        told = done
+        last = done
 
     return survey(cohort, on_block)
 
 
 def _check_folder(folder: Path) -> None:
-    """Tell before the work that the page cannot be written, or would stand among other files.
+    """Check before the work that the page can be written, and not among other files.
 
     Raises:
         InputError: The folder has files that are of no page; all of it would be tracked.
@@ -123,7 +137,7 @@ def _check_folder(folder: Path) -> None:
     """
     from lvh.errors import EnvironmentFault
     from lvh.files import made_in, write_fault
-    from lvh.reports.dataset.dataset_page import PAGE
+    from lvh.reports.dataset.dataset_report import PAGE
 
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
         raise InputError(

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     if not 1 <= options.seeds <= 100:
         raise InputError(f"--seeds: expected 1 to 100. Received: {options.seeds}")
-    tracking = TrackingSettings("mlflow", options.uri, options.experiment, None)
+    tracking = TrackingSettings("mlflow", options.uri, options.experiment)
     if options.register:
         from lvh.inference.registry import check_names
 
@@ -51,11 +51,11 @@ def _export(options: argparse.Namespace, tracking: TrackingSettings) -> tuple[Pa
     from lvh.inference.model_card import card
     from lvh.inference.refit import cross_validated, refit
     from lvh.runs.cache_key import run_key
-    from lvh.runs.evaluate import prepare
+    from lvh.runs.run import load_data
 
     chosen = Chosen(options.run) if options.run else best_of_sweep(options.storage, options.study)
     settings = settings_of(chosen.run, tracking)
-    data = prepare(settings)
+    data = load_data(settings)
     key = run_key(settings, data.cohort.fingerprint, data.splits)
     folder = Path(options.out or f"outputs/models/{settings.name}-{key[:8]}")
     if folder.exists():

@@ -12,12 +12,12 @@ import numpy as np
 
 from lvh.cli.command import ended
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineated
+from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
 from lvh.errors import InputError, LvhError, printable
 from lvh.inference import Description, FinalModel, load
 from lvh.inference.prediction import Prediction, show, words
-from lvh.reports.ecg_plot import draw, places, save
+from lvh.reports.ecg_plot import draw, picture_paths, save
 from lvh.tracking import TrackingSettings
 
 MODEL_HELP = "folder, or address in MLflow (default: %(default)s)"
@@ -57,7 +57,7 @@ def located(model: str, uri: str | None) -> Iterator[Path]:
 
     if not is_model_uri(model):
         raise InputError(f"--model: expected a folder, or models:/NAME@ALIAS. Received: {model}")
-    with fetch(model, TrackingSettings("mlflow", uri, "lvh", None)) as folder:
+    with fetch(model, TrackingSettings("mlflow", uri, "lvh")) as folder:
         yield folder
 
 
@@ -68,9 +68,9 @@ def _pictures(options: argparse.Namespace) -> list[Path | None]:
             if getattr(options, option):
                 raise InputError(f"--{option}: expected --picture, in which it is drawn")
         return [None] * len(options.record)
-    from lvh.data.readers.record import named
+    from lvh.data.readers.record import record_name
 
-    return [*places(options.picture, [named(Path(path)) for path in options.record])]
+    return [*picture_paths(options.picture, [record_name(Path(path)) for path in options.record])]
 
 
 def _predict(
@@ -108,14 +108,14 @@ def _predict(
 
 def _read(description: Description, path: str, options: argparse.Namespace) -> Cohort:
     from lvh.data.readers import record
-    from lvh.data.readers.leads import Said
+    from lvh.data.readers.leads import ReadOptions
 
     cohort = record.read(
         Path(path),
         age=options.age,
         male=None if options.sex is None else options.sex == "male",
         fs=description.fs if options.resample else None,
-        said=Said(options.unit, options.fs),
+        options=ReadOptions(options.unit, options.fs),
     )
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
@@ -136,19 +136,19 @@ def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
     if len(cohort.delineation.samples) or not needed:
         return cohort
     try:
-        return replace(cohort, delineation=delineated(read(cohort.signals), cohort.fs))
+        return replace(cohort, delineation=delineate(read(cohort.signals), cohort.fs))
     except InputError:  # too long, or sampled too slowly; the prediction does not need them
         return cohort
 
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
     """Return the value of each criterion that can be measured, and whether it is met."""
-    from lvh.features.amplitudes import measurements
+    from lvh.features.amplitudes import measure
     from lvh.features.criteria import CRITERIA
 
     if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
         return {}  # without age and sex there is no threshold
-    amplitudes = measurements(cohort)
+    amplitudes = measure(cohort)
     values = {name: criterion.value(amplitudes) for name, criterion in CRITERIA.items()}
     return {
         name: (float(value[0]), bool(CRITERIA[name].positive(value, cohort.male)[0]))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineated
+from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.features import FORMS
@@ -189,7 +189,7 @@ def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
     if not description.needs_delineation or (len(waves.samples) and takes):
         return cohort
     try:
-        detected = delineated(read(cohort.signals), cohort.fs)
+        detected = delineate(read(cohort.signals), cohort.fs)
     except InputError as error:
         raise InputError(f"{cohort.name}: {error}") from None
     if not len(detected.samples):

@@ -17,8 +17,8 @@ import numpy as np
 import yaml  # type: ignore[import-untyped]
 
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import MOST_SAMPLES
-from lvh.data.readers.record import OLDEST, unlabelled
+from lvh.data.delineation import MAX_SAMPLES
+from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
 from lvh.errors import InputError
 from lvh.files import read_bytes, written_whole
 from lvh.inference.final_model import MLMODEL, FinalModel, load
@@ -95,9 +95,9 @@ def request_cohort(
         raise InputError("inputs.signal: expected finite numbers. Received: NaN or infinity")
     if not signal.size:
         raise InputError(f"inputs.signal: expected samples. Received: shape {signal.shape}")
-    if description.needs_delineation and n_records * n_samples > MOST_SAMPLES:
+    if description.needs_delineation and n_records * n_samples > MAX_SAMPLES:
         raise InputError(
-            f"inputs.signal: expected at most {MOST_SAMPLES} samples in all records, in which "
+            f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
             f"fiducials are detected. Received: {n_records} x {n_samples}"
         )
     fs = params.get("fs", description.fs)
@@ -106,14 +106,14 @@ def request_cohort(
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
-        if len(ages) != n_records or not all(0 <= age <= OLDEST for age in ages):
+        if len(ages) != n_records or not all(0 <= age <= MAX_AGE for age in ages):
             raise InputError(
-                f"inputs.age: expected {n_records} numbers of 0 to {OLDEST:g} years, one a record"
+                f"inputs.age: expected {n_records} numbers of 0 to {MAX_AGE:g} years, one a record"
             )
         if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
             raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
         males = [sex == "male" for sex in sexes]
-    return unlabelled("request", signal, float(fs), ages, males)
+    return unlabelled_cohort("request", signal, float(fs), ages, males)
 
 
 def signature(description: Description) -> "ModelSignature":

@@ -11,13 +11,13 @@ import numpy as np
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import CVResult, FoldResult, Summary, conclude
-from lvh.features import filled
+from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, summarize
+from lvh.features import fill_missing
 from lvh.inference.model_description import FORMAT, Calibration, Description, Estimate, Evidence
-from lvh.models.training import Lesson
+from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
-from lvh.runs.evaluate import Prepared, baselines, learner, threads
-from lvh.search.records import store_of, stores
+from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
+from lvh.search.outcome import store_of, stores
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.calibration import bootstrap_lines, line
@@ -31,7 +31,7 @@ OnEpoch = Callable[[int, int], None]
 """Takes the number of a member, from 0, and how many of its epochs are done."""
 
 
-def cross_validated(settings: RunSettings, data: Prepared, study: str = "") -> CVResult:
+def cross_validated(settings: RunSettings, data: ExperimentData, study: str = "") -> CVResult:
     """Return the result of a finished run, from its folds in the store.
 
     Args:
@@ -56,19 +56,19 @@ def cross_validated(settings: RunSettings, data: Prepared, study: str = "") -> C
     keys = [fold_key(settings, data.cohort.fingerprint, one, splits) for one in splits]
     places = [store_of(study, settings.store)] if study else stores(settings.store)
     store = max(map(FoldStore, places), key=lambda one: one.count_of(keys))
-    folds = [store.recall(key, split) for key, split in zip(keys, splits, strict=True)]
+    folds = [store.load(key, split) for key, split in zip(keys, splits, strict=True)]
     known = [fold for fold in folds if fold is not None]
     if len(known) < len(splits):
         raise InputError(
             f"RUN: expected a finished run of this version on this data, with {len(splits)} folds "
             f"in {settings.store}. Received: {len(known)}. Run it again in this directory first"
         )
-    return conclude(data.features, known, baselines(data, settings.cv.threshold))
+    return summarize(data.features, known, baselines_of(data, settings.cv.threshold))
 
 
 def refit(
     settings: RunSettings,
-    data: Prepared,
+    data: ExperimentData,
     result: CVResult,
     n_members: int,
     on_epoch: OnEpoch = lambda member, epoch: None,
@@ -135,13 +135,13 @@ def refit(
 
 
 def _fit(
-    settings: RunSettings, data: Prepared, seeds: tuple[int, ...], on_epoch: OnEpoch
+    settings: RunSettings, data: ExperimentData, seeds: tuple[int, ...], on_epoch: OnEpoch
 ) -> tuple[list[Any], list[str]]:
     """Return the state of each member, and the candidate that it selected; one if all are equal."""
     features = data.features
-    (X,) = filled(features.fill, features.X)
-    lessons = [
-        Lesson(
+    (X,) = fill_missing(features.fill, features.X)
+    jobs = [
+        FitJob(
             X=X,
             y=features.y,
             subjects=features.subjects,
@@ -151,16 +151,16 @@ def _fit(
         )
         for seed in seeds
     ]
-    trainer = learner(settings, features, data.cohort.fs)
+    trainer = new_trainer(settings, features, data.cohort.fs)
     states: list[Any] = []
     chosen: list[str] = []
     scores: list[Any] = []
     while len(states) < len(seeds):
         first = len(states)
-        n_parallel = trainer.together([len(one.y) for one in lessons[first:]])
-        group = lessons[first : first + n_parallel]
+        n_parallel = trainer.max_parallel([len(one.y) for one in jobs[first:]])
+        group = jobs[first : first + n_parallel]
         histories = trainer.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
-        states += [trainer.taught(number) for number in range(len(group))]
+        states += trainer.state()
         chosen += [history.chosen for history in histories]
         scores += trainer.predict([X] * len(group))
     if all(np.array_equal(one, scores[0]) for one in scores):
@@ -176,13 +176,13 @@ def _train_settings(settings: RunSettings, folds: tuple[FoldResult, ...]) -> Any
     return replace(train, patience=None, epochs=round(statistics.median(kept)))
 
 
-def _fill(data: Prepared) -> tuple[float, ...]:
-    """Return what `filled` puts in place of a missing value of each input that may miss one."""
+def _fill(data: ExperimentData) -> tuple[float, ...]:
+    """Return the value that replaces a missing one, for each tabular input."""
     features = data.features
     if features.kind == "signal":
         return ()
     missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
-    _, values = filled(features.fill, features.X, missing)
+    _, values = fill_missing(features.fill, features.X, missing)
     n_tabular = features.input_shape[0]
     return tuple(read(values)[0, :n_tabular].tolist())
 

@@ -34,12 +34,12 @@ class ResnetSettings:
         bn_momentum: Of the moving statistics of batch normalization.
     """
 
-    name: Literal["resnet"]
-    filters: Widths
-    blocks: Annotated[int, Strict(), Field(ge=1, le=100)]
-    kernel: Samples
-    dropout: Share
-    bn_momentum: Share
+    name: Literal["resnet"] = "resnet"
+    filters: Widths = (32, 64, 128)
+    blocks: Annotated[int, Strict(), Field(ge=1, le=100)] = 1
+    kernel: Samples = 7
+    dropout: Share = 0.3
+    bn_momentum: Share = 0.9
 
 
 def output_lengths(settings: ResnetSettings, n_samples: int) -> list[int]:
@@ -120,7 +120,7 @@ def _residual(settings: ResnetSettings, inputs: Any, filters: int, strides: int)
     """
     from keras import layers
 
-    from lvh.models.layers import Dropout
+    from lvh.models.fast_layers import Dropout
 
     branch = layers.ReLU()(_convolved(settings, inputs, filters, strides))
     branch = Dropout(settings.dropout)(branch)
@@ -136,7 +136,7 @@ def _convolved(
     """Convolve and normalize; the normalization has the bias."""
     from keras import layers
 
-    from lvh.models.layers import BatchNormalization
+    from lvh.models.fast_layers import BatchNormalization
 
     convolution = layers.Conv1D(
         filters, kernel or settings.kernel, strides=strides, padding="same", use_bias=False

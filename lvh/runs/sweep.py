@@ -16,10 +16,11 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.evaluation.results import Objective, Plain, StudyResult
 from lvh.models.backends import cores
+from lvh.models.trainers import automatic_threads
 from lvh.reports.progress import compare_hint, console, say
 from lvh.reports.study import sentences, table, write
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
-from lvh.runs.evaluate import Prepared, automatic_threads, prepare
+from lvh.runs.evaluate import Prepared, prepare
 from lvh.runs.worker import Compose, Work
 from lvh.search.description import Description, chosen_sampler
 from lvh.search.space import Choice, Dimension, Point, Space, overrides, points, size
@@ -273,7 +274,7 @@ def _trained(
     given += [f"tracking.parent={tracked.opened.run_id if tracked.opened else 'null'}"]
     if sweep.is_local:
         share = max(1, cores() // n_workers)
-        threads = settings.train.threads or automatic_threads(settings)
+        threads = settings.train.threads or automatic_threads(settings.model.name)
         given += [f"train.threads={min(threads, share)}"]
     for _ in range(_RELAUNCHES):
         if study.finished and not study.untracked():

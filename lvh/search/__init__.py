@@ -30,18 +30,14 @@ class SearchSettings:
             `postgresql://...` serves several machines.
         workers: Processes to start through a launcher that has no number of its own, such as
             submitit's; None for one.
-        study: Name of a study that this process works on; a sweep sets it.
-        owner: Command that this process belongs to, its process id first; a sweep sets it.
     """
 
-    objectives: Annotated[tuple[str, ...], Field(min_length=1)]
-    sampler: Literal["auto", "grid", "tpe", "cmaes", "random"]
-    n_trials: Count | None
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
-    race: Annotated[bool, Strict()]
-    pruner: Literal["none", "wilcoxon", "median", "percentile"]
-    burn_in: Annotated[int, Strict(), Field(ge=2)]
-    storage: str | None
-    workers: Processes | None
-    study: str | None
-    owner: str | None
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("ap",)
+    sampler: Literal["auto", "grid", "tpe", "cmaes", "random"] = "auto"
+    n_trials: Count | None = None
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
+    race: Annotated[bool, Strict()] = False
+    pruner: Literal["none", "wilcoxon", "median", "percentile"] = "none"
+    burn_in: Annotated[int, Strict(), Field(ge=2)] = 3
+    storage: str | None = None
+    workers: Processes | None = None

@@ -3,18 +3,16 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna import Trial
 
 from lvh.evaluation.results import Plain
 
 Point = dict[str, Plain]
+"""Values by the name of the override; a dimension whose condition does not hold has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,14 @@ class Choice:
         """Return numbers as numbers, so that they sort and plot, and all else as typed."""
         return tuple(dict.fromkeys(_plain(text) for text in self.texts))
 
-    def distribution(self) -> BaseDistribution:
-        """Return what Optuna samples from."""
-        return CategoricalDistribution(self.values())
+    def suggest(self, trial: Trial, name: str) -> Plain:
+        """Let the sampler of a study choose a value."""
+        return trial.suggest_categorical(name, self.values())
+
+    def at(self, share: float) -> Plain:
+        """Return the value at a share of the way from the first to the last."""
+        values = self.values()
+        return values[round(share * (len(values) - 1))]
 
     def text(self, value: Plain) -> str:
         """Return a value as it was typed."""
@@ -62,9 +65,9 @@ class Integers:
         """Return all."""
         return tuple(range(self.low, self.high + 1, self.step))
 
-    def distribution(self) -> BaseDistribution:
-        """Return what Optuna samples from."""
-        return IntDistribution(self.low, self.high, step=self.step, log=self.log)
+    def suggest(self, trial: Trial, name: str) -> Plain:
+        """Let the sampler of a study choose a value."""
+        return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
     def text(self, value: Plain) -> str:
         """Return a value as an override has it."""
@@ -75,10 +78,6 @@ class Integers:
         value = _between(self.low - 0.5, self.high + 0.5, share, log=self.log and self.low > 0)
         nearest = self.low + round((value - self.low) / self.step) * self.step
         return min(max(nearest, self.low), self.high)
-
-    def share(self, value: float) -> float:
-        """Return how far from low to high a value is."""
-        return _share(self.low - 0.5, self.high + 0.5, value, log=self.log and self.low > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,9 @@ class Reals:
         """Return None: there is no end of them."""
         return
 
-    def distribution(self) -> BaseDistribution:
-        """Return what Optuna samples from."""
-        return FloatDistribution(self.low, self.high, log=self.log)
+    def suggest(self, trial: Trial, name: str) -> Plain:
+        """Let the sampler of a study choose a value."""
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
 
     def text(self, value: Plain) -> str:
         """Return a value as an override has it."""
@@ -112,53 +111,170 @@ class Reals:
         value = _between(self.low, self.high, share, log=self.log)
         return min(max(value, self.low), self.high)  # rounding may lead past an end
 
-    def share(self, value: float) -> float:
-        """Return how far from low to high a value is."""
-        return _share(self.low, self.high, value, log=self.log)
-
 
 Dimension = Choice | Integers | Reals
-Space = Mapping[str, Dimension]
-"""Dimensions by the name of the override, in the order typed."""
+
+_COUNTED = 1_000_000
+"""Combinations up to which the points of a conditional space are counted one by one."""
 
 
-def size(space: Space) -> float:
-    """Return the number of distinct points; infinite where there are reals."""
-    values = [dimension.values() for dimension in space.values()]
-    return math.prod(math.inf if one is None else len(one) for one in values)
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Where a dimension is there: only some options of another one have such a field.
+
+    Attributes:
+        parent: Name of the other dimension, a choice.
+        texts: Its options that have it, as typed.
+    """
+
+    parent: str
+    texts: tuple[str, ...]
 
 
-def is_listed(space: Space) -> bool:
-    """Return whether a person listed every value, so that they mean all to be tried."""
-    return all(
-        isinstance(one, Choice) or (isinstance(one, Integers) and one.listed)
-        for one in space.values()
-    )
+@dataclass(frozen=True)
+class Space:
+    """Dimensions by the name of the override, in the order typed.
+
+    Attributes:
+        dimensions: What is searched.
+        conditions: Of the dimensions that not every point has; all of them must hold.
+    """
+
+    dimensions: Mapping[str, Dimension]
+    conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the dimensions, in the order typed."""
+        return tuple(self.dimensions)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether some dimensions are missing at some points."""
+        return bool(self.conditions)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a person listed every value, so that they mean all to be tried."""
+        return all(
+            isinstance(one, Choice) or (isinstance(one, Integers) and one.listed)
+            for one in self.dimensions.values()
+        )
+
+    @cached_property
+    def size(self) -> float:
+        """Number of distinct points; infinite where there are real numbers."""
+        values = [dimension.values() for dimension in self.dimensions.values()]
+        if any(one is None for one in values):
+            return math.inf
+        most = math.prod(len(one or ()) for one in values)
+        if self.is_conditional and most <= _COUNTED:
+            return len(self._listed_points)
+        return most
+
+    def points(self) -> Iterator[Point]:
+        """Yield every point of a space without real numbers once, the last dimension fastest."""
+        values = [dimension.values() or () for dimension in self.dimensions.values()]
+        seen = set()
+        for combination in itertools.product(*values):
+            point = self._present(dict(zip(self.dimensions, combination, strict=True)))
+            if not self.is_conditional:
+                yield point
+            elif (key := tuple(point.items())) not in seen:
+                seen.add(key)
+                yield point
+
+    def at(self, number: int) -> Point:
+        """Return one point of those that `points` yields, from 0.
+
+        Raises:
+            IndexError: There are fewer.
+        """
+        if self.is_conditional:
+            return self._listed_points[number]
+        point: Point = {}
+        for name in reversed(self.names):
+            values = self.dimensions[name].values() or ()
+            number, position = divmod(number, len(values))
+            point[name] = values[position]
+        if number:
+            raise IndexError(number)
+        return {name: point[name] for name in self.names}
+
+    def probes(self) -> Iterator[Point]:
+        """Yield points to look at first: all, or the ends and the middle of an endless space."""
+        if self.size < math.inf:
+            yield from self.points()
+            return
+        for share in (0.0, 1.0, 0.5, 0.25, 0.75):
+            yield self._present({name: one.at(share) for name, one in self.dimensions.items()})
+
+    def suggest(self, trial: Trial) -> Point:
+        """Let the sampler of a study choose the point of a trial."""
+        point: Point = {}
+        waiting = list(self.names)
+        while waiting:  # a dimension comes after those that it depends on
+            name = next(
+                name
+                for name in waiting
+                if not any(one.parent in waiting for one in self.conditions.get(name, ()))
+            )
+            waiting.remove(name)
+            if self._holds(name, point):
+                point[name] = self.dimensions[name].suggest(trial, name)
+        return {name: point[name] for name in self.names if name in point}
+
+    def texts(self, point: Mapping[str, Plain]) -> dict[str, str]:
+        """Return the values of a point as they stand right of `=` in an override."""
+        return {name: self.dimensions[name].text(value) for name, value in point.items()}
+
+    def dump(self) -> dict[str, Any]:
+        """Return it in plain containers."""
+        kinds = {name: type(one).__name__ for name, one in self.dimensions.items()}
+        return {
+            "dimensions": [[name, kinds[name], asdict(self.dimensions[name])] for name in kinds],
+            "conditions": {
+                name: [[one.parent, list(one.texts)] for one in conditions]
+                for name, conditions in self.conditions.items()
+            },
+        }
+
+    @classmethod
+    def load(cls, content: Mapping[str, Any]) -> "Space":
+        """Return what `dump` has written."""
+        return cls(
+            {name: _dimension(kind, fields) for name, kind, fields in content["dimensions"]},
+            {
+                name: tuple(Condition(parent, tuple(texts)) for parent, texts in conditions)
+                for name, conditions in content["conditions"].items()
+            },
+        )
+
+    @cached_property
+    def _listed_points(self) -> list[Point]:
+        return list(self.points())
+
+    def _holds(self, name: str, point: Mapping[str, Plain]) -> bool:
+        return all(
+            one.parent in point and self.dimensions[one.parent].text(point[one.parent]) in one.texts
+            for one in self.conditions.get(name, ())
+        )
+
+    def _present(self, point: Point) -> Point:
+        """Leave out what is not there, and what depends on that."""
+        while absent := [name for name in point if not self._holds(name, point)]:
+            point = {name: value for name, value in point.items() if name not in absent}
+        return point
 
 
-def points(space: Space) -> Iterator[Point]:
-    """Yield every point of a space without reals, the last dimension fastest."""
-    values = [dimension.values() or () for dimension in space.values()]
-    for point in itertools.product(*values):
-        yield dict(zip(space, point, strict=True))
-
-
-def overrides(space: Space, point: Mapping[str, Plain]) -> list[str]:
-    """Return a point as overrides."""
-    return [f"{name}={space[name].text(value)}" for name, value in point.items()]
-
-
-def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """Return what Optuna samples each dimension from."""
-    return {name: dimension.distribution() for name, dimension in space.items()}
+def _dimension(kind: str, fields: dict[str, Any]) -> Dimension:
+    if kind == "Choice":
+        return Choice(tuple(fields["texts"]))
+    return Integers(**fields) if kind == "Integers" else Reals(**fields)
 
 
 def _between(low: float, high: float, share: float, *, log: bool) -> float:
     return low * (high / low) ** share if log else low + share * (high - low)
-
-
-def _share(low: float, high: float, value: float, *, log: bool) -> float:
-    return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
 
 
 def _plain(text: str) -> Plain:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import numpy as np
@@ -80,12 +81,12 @@ class CvSettings:
             training part that the model has not learned from, see `lvh.validation.thresholds`.
     """
 
-    scheme: Literal["kfold", "stratified", "holdout", "external"]
-    folds: Annotated[int, Strict(), Field(ge=2)]
-    repeats: Annotated[int, Strict(), Field(ge=1, le=1000)]
-    random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)]
-    test_size: Annotated[float, Strict(), Field(gt=0, lt=1)]
-    validation: Share
+    scheme: Literal["kfold", "stratified", "holdout", "external"] = "kfold"
+    folds: Annotated[int, Strict(), Field(ge=2)] = 7
+    repeats: Annotated[int, Strict(), Field(ge=1, le=1000)] = 1
+    random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 123
+    test_size: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.2
+    validation: Share = 0.0
     weights: Weights = HONEST.weights
     epoch: Epoch = HONEST.epoch
     allow_leakage: Annotated[bool, Strict()] = False
@@ -115,6 +116,11 @@ class Split:
     train: Indices
     validation: Indices
     scored: Indices
+
+    number = property(
+        attrgetter("repeat", "fold"),
+        doc="Repeat and fold, which tell the folds of a cross-validation apart.",
+    )
 
 
 def splits(
@@ -209,7 +215,7 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
 
 
 def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:
-    """Return the folds whose training one goes on from, the first one first."""
+    """Return the folds whose weights a fold starts from, in the order of their training."""
     if protocol.weights == "fresh":
         return ()
     earlier = [one for one in among if one.repeat == split.repeat and one.fold < split.fold]

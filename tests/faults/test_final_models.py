@@ -64,7 +64,7 @@ def on_signals(tmp_path_factory, cohort) -> Path:
 @pytest.fixture(scope="module")
 def forest(tmp_path_factory, cohort) -> Path:
     folder = tmp_path_factory.mktemp("forest") / "m"
-    save_model(folder, settings("trees", "voltage"), cohort, 1)
+    save_model(folder, settings("extra_trees", "voltage"), cohort, 1)
     return folder
 
 
@@ -348,7 +348,9 @@ def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, 
     (one,) = predicted(on_signals, path, capsys=capsys, more=("--resample",))
     digital = np.rint(slow * 10_000) / 10_000
     again = resample_poly(digital, 5, 1, axis=0, padtype="line").astype(np.float32)
-    expected = load(on_signals).predict(record.unlabelled("r", again[None], 500.0, [50.0], [True]))
+    expected = load(on_signals).predict(
+        record.unlabelled_cohort("r", again[None], 500.0, [50.0], [True])
+    )
     # float32 through a network
     assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
 

@@ -20,20 +20,20 @@ import optuna
 import pytest
 from beginnings import assert_one_tree, runs, stored
 from conftest import Done, command, start
+from lvh.search.description import Description
+from lvh.search.trials import Study, create
 from servers import until
 
 import lvh
-from lvh.evaluation.cross_validation import fold_results
+from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.results import Objective
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
 from lvh.models.backends import cores
 from lvh.models.training import History
-from lvh.search.description import Description
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
 from lvh.search.study_results import load, result_of
-from lvh.search.trials import Study, create
 from lvh.validation.splits import CvSettings, splits
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
@@ -562,13 +562,13 @@ def test_16_a_loss_that_is_not_a_number_is_a_failure_and_never_the_best(failing)
 class Slow:
     """Takes a moment of the monotonic clock, while the one on the wall jumps about."""
 
-    n_parameters = 0
+    n_parameters, setup_seconds = 0, 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
-    def fit(self, lessons, on_epoch):
-        return [History((0.7,), (0.5,), (), (), 1)] * len(lessons)
+    def fit(self, jobs, on_epoch):
+        return [History((0.7,), (0.5,), (), (), 1)] * len(jobs)
 
     def predict(self, parts):
         return [np.full(len(X), 0.6) for X in parts]
@@ -581,13 +581,13 @@ def test_17_a_clock_that_jumps_changes_no_duration(cohort, monkeypatch):
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(steady)))
     data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop", "minmax"))
     folds = splits(data.y, data.subjects, CvSettings("stratified", 3, 1, 0, 0.2, 0.0))
-    results = fold_results(data, folds, Slow, 0, lambda split: None, lambda split, epoch: None)
+    results = train_folds(data, folds, Slow(), seed=0)
     assert [result.seconds for result in results] == [1.0] * 3
 
 
 def test_17_the_clock_on_the_wall_only_says_when():
     """Never how long: nothing is subtracted from it, and nothing waits by it."""
-    allowed = {"search/trials.py": 1, "tracking/mlflow_run.py": 1, "tracking/view.py": 1}
+    allowed = {"search/trials.py": 1, "tracking/mlflow_store.py": 1, "tracking/view.py": 1}
     package = Path(lvh.__file__).parent
     found = Counter()
     for path in package.rglob("*.py"):

@@ -1,0 +1,56 @@
+"""`python -m lvh.track`: bring a tracking store up to date, without training."""
+
+import sys
+from pathlib import Path
+
+from lvh.cli.command import ended
+from lvh.errors import InputError, TrackingFault, masked
+from lvh.reports.progress import compare_hint, say
+
+_HELP = """Write what finished runs and sweeps came to into a store of MLflow, without training.
+
+usage: python -m lvh.track [tracking.uri=URI] [tracking.experiment=NAME] [store=FOLDER]
+
+What is in the store already stays there once. Use it after a run with tracking=off, for a server
+that was down or is another one, and for runs that were deleted by hand.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Track everything in a fold store and return the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if {"-h", "--help"} & set(given):
+        print(_HELP, end="")
+        return 0
+    return ended(lambda: _track(given))
+
+
+def _track(overrides: list[str]) -> None:
+    from lvh.config.composition import settings_of
+    from lvh.tracking.run_record import records_of
+    from lvh.tracking.tracker import RecordWriter
+
+    chosen = settings_of(*overrides)
+    tracking, root = chosen.tracking, Path(chosen.store)
+    if tracking.name == "off":
+        raise InputError("tracking: expected a store of MLflow. Received: off")
+    paths = [str(path.absolute()) for path in records_of(root)]
+    if not paths:
+        raise InputError(f"store: expected finished runs in {root}/runs. Received: none")
+    writer = RecordWriter(tracking)
+    faults = [fault for path in paths if (fault := writer.write(path))]
+    if faults:
+        raise TrackingFault(
+            f"tracking: {len(faults)} of {len(paths)} records are not in the store: "
+            f"{'; '.join(dict.fromkeys(faults))}"
+        )
+    n_sweeps = sum(Path(path).parent.name == "sweeps" for path in paths)
+    say(
+        f"{len(paths) - n_sweeps} runs and {n_sweeps} sweeps are in "
+        f"{masked(tracking.uri or 'mlflow.db')}, experiment {tracking.experiment}",
+        compare_hint(tracking, writer.page),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
