@@ -26,7 +26,7 @@ A model that `lvh export --out model` has saved:
 
 >>> from pathlib import Path
 >>> model = lvh.load_model(Path("model"))
->>> isinstance(model, lvh.KeptModel), model.scored(data.cohort).y_score.shape
+>>> isinstance(model, lvh.FinalModel), model.predict(data.cohort).y_score.shape
 (True, (42,))
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lvh.evaluation.cv_result import CVResult
     from lvh.evaluation.results import StudyResult
     from lvh.features import FeatureSet
-    from lvh.inference import KeptModel
+    from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.runs.notebook import cross_validate, load_data, settings
     from lvh.search.study_results import load as load_study
@@ -52,8 +52,8 @@ __all__ = [
     "CVResult",
     "Cohort",
     "FeatureSet",
+    "FinalModel",
     "InputError",
-    "KeptModel",
     "LvhError",
     "StudyResult",
     "bootstrap_intervals",
@@ -73,8 +73,8 @@ _MODULES = {
     "CVResult": "evaluation.cv_result",
     "Cohort": "data.cohort",
     "FeatureSet": "features",
+    "FinalModel": "inference",
     "InputError": "errors",
-    "KeptModel": "inference",
     "LvhError": "errors",
     "StudyResult": "evaluation.results",
     "bootstrap_intervals": "validation.metrics",

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edfio import Edf, EdfAnnotation, EdfSignal, Patient, Recording
+from final_models import write_record
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from kept_models import write_record
 from scipy.signal import resample_poly
 
 from lvh.data.cohort import LEADS
