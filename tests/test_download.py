@@ -6,8 +6,6 @@ Every server here is this test's own, on the loopback interface.
 import hashlib
 import io
 import os
-import resource
-import signal
 import socket
 import stat
 import struct
@@ -23,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from lvh.data import download, ptbxl
-from lvh.data.download import Archive, fetch, path_fault, verify
+from lvh.data import download
+from lvh.data.download import Archive, fetch, verify
 from lvh.errors import EnvironmentFault, InputError
 
 TOP = "tiny-1.0"
@@ -159,14 +157,10 @@ def test_an_archive_is_downloaded_once_verified_and_renamed(site, into, capfd):
     assert capfd.readouterr() == ("", "")  # stderr is no terminal
 
 
-
-
 def test_too_little_disk_is_an_error_before_the_download(site, into):
     with pytest.raises(EnvironmentFault, match=r"expected 1000000000\.0 GB of free disk for Tiny"):
         fetch(site.archive(needed_bytes=10**18), into)
     assert (site.requests, files_under(into.parent)) == (0, set())
-
-
 
 
 def with_extra(name: str | zipfile.ZipInfo, data: bytes = b"x") -> bytes:
@@ -186,8 +180,6 @@ def patched(data: bytes, local: int, central: int, value: bytes) -> bytes:
         at = raw.rindex(magic) + offset
         raw[at : at + len(value)] = value
     return bytes(raw)
-
-
 
 
 EXTRA = with_extra(f"{TOP}/extra", b"x" * 1000)
@@ -239,12 +231,6 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(site, into, tmp_path, body,
     assert files_under(tmp_path) == {"cache"}
 
 
-
-
-
-
-
-
 @pytest.mark.parametrize("line", ["RECORDS", f"{'0' * 63} RECORDS", f"{'0' * 64} ../evil"])
 def test_malformed_sums_are_refused(tmp_path, line):
     (tmp_path / "SHA256SUMS.txt").write_text(f"{line}\n")
@@ -274,8 +260,6 @@ def test_a_folder_unpacked_by_hand_is_verified(tmp_path):
         verify(root, PIN)
 
 
-
-
 def assert_network_fault(archive: Archive, into: Path, reason: str) -> None:
     with pytest.raises(EnvironmentFault) as caught:
         fetch(archive, into)
@@ -291,15 +275,9 @@ def test_a_refused_connection(into):
         assert_network_fault(Site(url).archive(), into, "Connection refused")
 
 
-
-
-
-
 def test_an_http_error(site, into):
     site.serve(b"sorry", 404)
     assert_network_fault(site.archive(), into, "the server answered 404")
-
-
 
 
 def test_a_body_cut_short_then_a_good_one(site, into):
@@ -318,8 +296,6 @@ def test_a_file_in_the_place_of_a_folder(site, into):
     with pytest.raises(EnvironmentFault, match=str(into)):
         fetch(site.archive(), into / "tiny")
     assert (into.read_text(), site.requests) == ("mine", 0)
-
-
 
 
 FETCH_IN_CHILD = """

@@ -6,16 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import with_waves
+from lvh.features.imputation import fill_missing
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet, beat, voltage
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings, extract
 from lvh.features.voltage import VoltageSettings
-from lvh.models.training import History
-from lvh.validation.splits import CvSettings, splits
 
 DEFAULT = FusionSettings("fusion", "mean", LEADS, 0.25, 0.45, "median", "none", "drop")
 N_MEASURED = 71
@@ -68,8 +66,6 @@ def test_halves_are_those_of_voltage_and_beat(cohort, changes):
     assert features.y.tolist() == patchy.label.tolist()
 
 
-
-
 def test_a_record_that_lacks_a_beat_is_missing_from_both_halves(cohort):
     """Record 4 has no beat in v1, which `voltage` takes; record 7 has none at all."""
     broken = with_waves(cohort, {(3, 6): ("", []), **{(6, lead): ("", []) for lead in range(12)}})
@@ -87,13 +83,26 @@ def test_a_record_that_lacks_a_beat_is_missing_from_both_halves(cohort):
     assert features.y.tolist() == np.delete(cohort.label, [3, 6]).tolist()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"malformed": "fail"}, r"features\.malformed=fail: .* 4: no complete beat in v1"),
+        ({"leads": ("v7",)}, r"features\.leads: expected some of i, ii"),
+        ({"before": 9.0, "after": 9.0}, r"features\.before and features\.after: expected a window"),
+    ],
+)
+def test_what_does_not_fit_is_refused_as_by_beat(cohort, changes, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        extract(with_waves(cohort, {(3, 6): ("", [])}), replace(DEFAULT, **changes))
 
 
-
-
-
-
-
-
-
-
+def test_filling_leaves_the_beats_alone_and_reads_no_test_record(cohort):
+    features = extract(without_t(cohort, *range(0, 40, 3)), DEFAULT)
+    train, test = features.X[:30], features.X[30:]
+    assert np.isnan(train).any()
+    filled, scored = fill_missing("mean", train, test)
+    assert not np.isnan(filled).any()
+    assert not np.isnan(scored).any()
+    np.testing.assert_array_equal(filled[:, N_MEASURED:], train[:, N_MEASURED:])
+    poisoned, _ = fill_missing("mean", train, np.full_like(test, 50.0))
+    np.testing.assert_array_equal(filled, poisoned)

@@ -7,7 +7,7 @@ import pytest
 from conftest import head, with_waves
 
 from lvh.data.cohort import LEADS
-from lvh.features import morphology, voltage
+from lvh.features import morphology
 from lvh.features.morphology import MorphologySettings
 
 MEAN = MorphologySettings("morphology", missing="mean")
@@ -41,8 +41,6 @@ def drawn(cohort, qrs, t, st=0.0, symbols="(p)(N)(t)"):
 def inputs(cohort):
     features = morphology.extract(cohort, MEAN)
     return dict(zip(features.names, features.X[0].astype(float).tolist(), strict=True))
-
-
 
 
 def test_times_of_drawn_waves(cohort):

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
 
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
@@ -12,8 +11,6 @@ from lvh.features.raw import RawSettings, extract
 
 REPORT = RawSettings("raw", ("avl", "v1", "v5", "v6"), "minmax")
 MILLIVOLTS = replace(REPORT, scaling="none")
-
-
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "none"])
@@ -52,9 +49,6 @@ def test_none_keeps_millivolts_and_takes_the_median_away(cohort):
     ("leads", "said"),
     [
         (("i", "v7"), r"expected some of i, ii, .*Received: v7"),
-        (("aVX", "x"), r".* Received: avx, x"),
-        (("i", ""), r"expected some of i, ii"),
-        (("i", "i"), r"expected distinct leads. Received: i i"),
         (("v1", "i", "V1"), r"expected distinct leads"),
     ],
 )
@@ -63,8 +57,6 @@ def test_leads_that_are_not_there_or_twice_are_refused(cohort, leads, said):
         extract(cohort, replace(REPORT, leads=leads))
 
     assert refusal.value.exit_code == 2
-
-
 
 
 def test_a_flat_lead_has_no_range(cohort):

@@ -1,6 +1,5 @@
 """One record of a user in WFDB's formats: what the wfdb package reads, or a refusal."""
 
-import random
 import re
 import warnings
 from pathlib import Path
@@ -13,7 +12,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data import ptbxl
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
 from lvh.errors import InputError
@@ -33,8 +31,6 @@ def test_a_record_of_ludb_is_what_its_source_makes_of_it(ludb, ludb_root):
             symbols, samples = ludb.delineation.lead(at, lead)
             assert one.delineation.lead(0, lead)[0] == symbols
             np.testing.assert_array_equal(one.delineation.lead(0, lead)[1], samples)
-
-
 
 
 def write(folder: Path, signal: np.ndarray, formats: list[str], files: list[str], **more) -> Path:
@@ -146,16 +142,13 @@ def change_header(path: Path, pattern: str, new: str) -> None:
     [
         (("Age: 60", "Sex: F"), 60, False),
         (("age: 81  sex: male",), 81, True),
-        (("<age>: 51", "<sex>: M"), 51, True),
-        (("Age: 60 years", "Sex: Female"), 60, False),
+        (("<age>: 51 years", "<sex>: M"), 51, True),
         (("Age: 60",), None, False),
         (("Sex: M",), None, True),
         (("Age: 6 months", "Sex: M"), None, True),
         (("Age: 45-50", "Sex: M"), None, True),
         (("Age: 60", "Sex: M/F"), None, False),
-        (("Maternal age: 30", "Sex: M"), None, True),
-        (("Killip stage: 3", "Dosage: 50", "Sex: M"), None, True),
-        ((), None, False),
+        (("Maternal age: 30", "Dosage: 50", "Sex: M"), None, True),
     ],
 )
 def test_age_and_sex_are_read_from_comments_both_or_none(comments, age, male, cohort, tmp_path):
@@ -167,21 +160,47 @@ def test_age_and_sex_are_read_from_comments_both_or_none(comments, age, male, co
     assert (typed.age[0], typed.male[0]) == (33, True)
 
 
-
-
-
-
-
-
 @pytest.mark.parametrize("fs", ["0.4", "99999"])
-def test_a_frequency_that_cannot_be_converted_is_refused_before_it_fills_the_memory(
-    fs, cohort, tmp_path
-):
+def test_a_frequency_that_cannot_be_converted_is_refused(fs, cohort, tmp_path):
     path = write_record(tmp_path, cohort)
     edit(path.with_suffix(".hea"), "r 12 500 5000", f"r 12 {fs} 5000")
     with pytest.raises(InputError, match=r"sampling frequency that 500 Hz is|at most 1000000"):
         record.read(path, fs=500.0)
 
 
+def test_leads_go_by_any_usual_name_and_unknown_ones_are_refused(cohort, tmp_path):
+    path = write_record(tmp_path, cohort)
+    plain = record.read(path)
+    edit(path.with_suffix(".hea"), " AVR\n", " MDC_ECG_LEAD_AVR\n")
+    np.testing.assert_array_equal(record.read(path).signals, plain.signals)
+    edit(path.with_suffix(".hea"), " V6\n", " V7\n")
+    with pytest.raises(InputError, match=r"r\.hea: expected the leads i .* 'i ii .* so no v6"):
+        record.read(path)
+    signal = cohort.signals[0].copy()
+    signal[:, 4] = 0.5
+    with pytest.raises(InputError, match="lead avl: expected a signal"):
+        record.read(write_record(tmp_path, cohort, signal=signal))
 
 
+@given(data=st.data())
+@examples(max_examples=100, suppress_health_check=list(HealthCheck))
+def test_any_damaged_record_is_refused_or_read(cohort, tmp_path, data):
+    path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"))
+    file = Path(f"{path}.{data.draw(st.sampled_from(['hea', 'hea', 'dat']))}")
+    whole = file.read_bytes()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(whole)))
+        piece = bytes(data.draw(st.lists(st.sampled_from(b"019 -./()#\n\xff\0eEnm"), max_size=3)))
+        whole = whole[:at] + piece + whole[at + data.draw(st.integers(0, 4)) :]
+    file.write_bytes(whole)
+    try:
+        one = record.read(path, fs=data.draw(st.sampled_from([None, 100.0, 500.0])))
+    except InputError as error:
+        message = str(error)
+    else:
+        message = str(path)
+        assert one.leads == LEADS
+        assert one.signals.shape[::2] == (1, 12)
+        assert 0 < one.fs <= 100_000
+    assert message.startswith(str(path.parent))
+    assert message.isprintable()

@@ -2,7 +2,6 @@
 
 import datetime
 import io
-
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -167,8 +166,6 @@ def test_a_generated_record_is_the_same_in_each_format(cohort, tmp_path):
     agree(write_record(tmp_path, cohort, name="w"), tmp_path)
 
 
-
-
 def test_resampling_is_that_of_wfdb(cohort, tmp_path):
     signals = cohort.signals[0].astype(np.float64)
     slow = resample_poly(signals, 1, 5, axis=0, padtype="line").astype(np.float32)
@@ -184,8 +181,6 @@ def test_resampling_is_that_of_wfdb(cohort, tmp_path):
 @pytest.fixture
 def small(cohort) -> np.ndarray:
     return cohort.signals[0, :300]
-
-
 
 
 @pytest.mark.parametrize(
@@ -216,8 +211,6 @@ def test_times_in_ms_need_their_unit_or_the_frequency(small, tmp_path):
     assert "expected the time in s" in refusal(read_csv, tmp_path, text, other)
     numbered = table(small, times=[str(at) for at in range(len(small))])
     assert read_csv(tmp_path, numbered, other).fs == 250
-
-
 
 
 @pytest.mark.parametrize(
@@ -301,10 +294,6 @@ def test_unit_and_sampling_frequency_must_be_known(small, tmp_path):
         (MV, "expected a column `time` in s"),
     ):
         assert message in refusal(read_csv, tmp_path, table(small), options)
-
-
-
-
 
 
 # ---- EDF
@@ -399,12 +388,6 @@ def test_an_edf_file_that_is_not_whole_or_lies_is_refused(change, told, small, t
     assert told in refusal(read_edf, tmp_path, change(data))
 
 
-
-
-
-
-
-
 def test_options_must_not_contradict_an_edf_file(small, tmp_path):
     data = edf_bytes(small)
     assert read_edf(tmp_path, data, BOTH).fs == 500
@@ -436,15 +419,19 @@ def test_any_damaged_file_is_refused_or_read(small, tmp_path, data):
     whole = table(small[:20], digits=".4f").encode() if of_csv else edf_bytes(small)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, min(len(whole), 256 * 13)))
-        piece = bytes(data.draw(st.lists(st.sampled_from(b'019 -.,;eEna"\n\xff\0\x1b'), max_size=5)))
+        piece = bytes(
+            data.draw(st.lists(st.sampled_from(b'019 -.,;eEna"\n\xff\0\x1b'), max_size=5))
+        )
         whole = whole[:at] + piece + whole[at + data.draw(st.integers(0, 5)) :]
     (tmp_path / name).write_bytes(whole)
     try:
         with warnings.catch_warnings(action="error"):
             one = record.read(tmp_path / name, options=BOTH)
     except InputError as error:
-        assert str(error).startswith(str(tmp_path / name))
-        assert str(error).isprintable()
+        message = str(error)
     else:
+        message = str(tmp_path / name)
         assert one.signals.shape[::2] == (1, 12)
         assert np.isfinite(one.signals).all()
+    assert message.startswith(str(tmp_path / name))
+    assert message.isprintable()

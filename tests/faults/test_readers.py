@@ -5,7 +5,6 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import edit, load_ludb, read_dat, write_signals
 
