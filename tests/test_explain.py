@@ -20,13 +20,12 @@ from lvh.explanations.overlap import deepest_s, places, share
 from lvh.explanations.run_explanation import Resamples, summarize
 from lvh.explanations.wave_windows import Wave, signal_layout, wave_parts, waves_of
 from lvh.features import FORMS
-from lvh.features.amplitudes import measure
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
 from lvh.features.morphology import MorphologySettings
 from lvh.features.ntp import NtpSettings
 from lvh.features.raw import RawSettings
-from lvh.features.voltage import VoltageSettings
+from lvh.features.voltage import VoltageSettings, measure
 from lvh.models.training import History
 from lvh.validation.metrics import score as scored_by
 from lvh.validation.splits import Split

@@ -27,8 +27,8 @@ from lvh.data.cohort import Delineation
 from lvh.data.ptbxl import PtbxlSettings
 from lvh.errors import EnvironmentFault
 from lvh.features import ntp
-from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA
+from lvh.features.voltage import measure
 from lvh.reports.dataset.dataset_report import write
 from lvh.reports.dataset.examples import examples
 from lvh.reports.dataset.sections import Exploration, sections, source_facts

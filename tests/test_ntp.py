@@ -9,11 +9,11 @@ from conftest import head, with_waves
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from lvh.features.imputation import fill_missing
 
 from lvh.errors import InputError
+from lvh.features.imputation import fill_missing
 from lvh.features.ntp import NtpSettings, age_decades, extract, fiducial_means
-from lvh.features.scaling import scale
+from lvh.features.raw import scale
 
 DROP = NtpSettings("ntp", missing_p="mean", malformed="drop", scaling="minmax")
 FAIL = replace(DROP, malformed="fail")

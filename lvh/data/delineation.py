@@ -7,15 +7,27 @@ and these durations, and its agreement with cardiologists: experiments/delineati
 """
 
 import importlib.metadata
+import os
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from itertools import repeat
+from multiprocessing import current_process, get_context, parent_process
+from signal import SIG_IGN, SIGINT
+from signal import signal as set_handler
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
 
-from lvh.data.cohort import Delineation, LeadWaves
-from lvh.errors import InputError
+from lvh.data.cache import Arrays, cache_dir, load_or_build
+from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
+from lvh.data.lazy_array import read
+from lvh.errors import EnvironmentFault, InputError
 
 VERSION = 1
 """Of this method; raise it when a change of code changes fiducials."""
@@ -38,8 +50,35 @@ _MAX_RR_S = 3.0  # on average; slower is a drift that rings in the library's fil
 _MAX_PR_SPREAD_S = 0.02  # of true p waves; in atrial fibrillation it is larger
 _MARGIN_S = 4.0  # added at both ends, for the library fails where a wave is at sample 0
 
+_CONTENT = ("symbols", "samples", "offsets")
+_BLOCK = 64  # records that are read at once
+_MIN_PARALLEL = 8  # records; fewer are done before another process has started
+
 _Float = npt.NDArray[np.float64]
 _Int = npt.NDArray[np.int64]
+
+
+def with_fiducials(cohort: Cohort) -> Cohort:
+    """Return a cohort whose delineation is the one that `delineate` finds.
+
+    It is cached under a name that changes with the records, with the version of the method and
+    with its library. All cores take part; a terminal shows the progress.
+
+    Raises:
+        InputError: The records are too long, or of a sampling frequency that is not read.
+        EnvironmentFault: A process that took part was killed.
+    """
+    key = fingerprint(cohort.fingerprint, VERSION, library())[:16]
+    path = cache_dir() / "delineations" / f"{key}.npz"
+    arrays = load_or_build(path, lambda: _delineate(cohort))
+    symbols, samples, offsets = content = [arrays[name] for name in _CONTENT]
+    delineation = Delineation(symbols, samples, offsets, len(cohort.leads), "found")
+    return replace(
+        cohort,
+        delineation=delineation,
+        fingerprint=fingerprint(cohort.fingerprint, delineation.origin, *content),
+        note="; ".join(filter(None, [cohort.note, f"fiducials found by {library()}"])),
+    )
 
 
 def delineate(signals: npt.NDArray[np.float32], fs: float) -> Delineation:
@@ -76,7 +115,8 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWav
         return [_NOTHING] * raw.shape[1]
     usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
     clean = np.zeros_like(raw)
-    with _quiet():
+    # a missing wave says what the library's many warnings say
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         for lead in np.flatnonzero(usable):
             clean[:, lead] = _clean(raw[:, lead], fs)
         magnitude = np.sqrt(np.square(clean).sum(axis=1))
@@ -95,14 +135,6 @@ def library() -> str:
 
 
 _NOTHING: LeadWaves = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's many warnings, of what is told by a missing wave, from the reader."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _clean(lead: _Float, fs: float) -> _Float:
@@ -232,3 +264,54 @@ def _lead(signal: _Float, qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
             samples += [onset, peak, offset]
             last = offset
     return np.frombuffer(text.encode(), dtype=np.uint8), np.array(samples, dtype=np.int32)
+
+
+def _delineate(cohort: Cohort) -> Arrays:
+    n_records = len(cohort.records)
+    try:
+        records = track(
+            _each_record(cohort),
+            f"fiducials of {cohort.name}",
+            total=n_records,
+            console=Console(stderr=True),
+            transient=True,
+        )
+        leads = [lead for record in records for lead in record]
+    except BrokenProcessPool:
+        raise EnvironmentFault(
+            f"{cohort.name}: a process that was finding fiducials ended: killed for memory, "
+            "perhaps; or it could not start, as below a script without __name__ == '__main__'"
+        ) from None
+    delineation = Delineation.from_leads(leads, len(cohort.leads), "found")
+    return {name: getattr(delineation, name) for name in _CONTENT}
+
+
+def _each_record(cohort: Cohort) -> Iterator[list[LeadWaves]]:
+    """Yield the waves of each record's leads, in order."""
+    n_records, n_processes = len(cohort.records), len(os.sched_getaffinity(0))
+    # a process of a sweep starts no others: its cores are in use
+    if n_records < _MIN_PARALLEL or n_processes < 2 or current_process().name != "MainProcess":
+        for at in range(n_records):
+            yield delineate_record(cohort.signals[at], cohort.fs)
+        return
+    # spawned: a fork of TensorFlow's threads may hang
+    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _end_with_parent)
+    try:
+        for start in range(0, n_records, _BLOCK):
+            signals = read(cohort.signals[start : start + _BLOCK])
+            yield from pool.map(delineate_record, signals, repeat(cohort.fs))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Make a worker ignore Ctrl-C, which its parent handles, and exit when the parent is gone."""
+    set_handler(SIGINT, SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

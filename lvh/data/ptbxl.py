@@ -30,8 +30,8 @@ from lvh.data.cache import (
     load_or_build_signals,
 )
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
+from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
-from lvh.data.fiducials import with_fiducials
 from lvh.data.lazy_array import Inputs, LazyArray
 from lvh.data.readers import wfdb
 from lvh.errors import InputError

@@ -42,8 +42,8 @@ from lvh.explanations.wave_windows import (
     wave_parts,
 )
 from lvh.features import FORMS, FeatureSet
-from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements
+from lvh.features.voltage import measure
 from lvh.inference import FinalModel
 
 Positions = npt.NDArray[np.int64]

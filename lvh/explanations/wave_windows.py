@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.explanations.occlusion import Part
-from lvh.features.wave_patterns import find_pattern
+from lvh.features.base import find_pattern
 
 WAVES = ("P", "PR", "QRS", "ST", "T")
 """The parts of a beat; `PR` and `ST` are the segments between two waves."""

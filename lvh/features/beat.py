@@ -9,10 +9,14 @@ from pydantic import Field, Strict
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features.base import FeatureSet, feature_set
-from lvh.features.lead_choice import Leads, positions
-from lvh.features.scaling import Scaling, scale
-from lvh.features.wave_patterns import Malformed, find_pattern, incomplete_records
+from lvh.features.base import (
+    FeatureSet,
+    Malformed,
+    feature_set,
+    find_pattern,
+    incomplete_records,
+)
+from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=3600, allow_inf_nan=False)]

@@ -8,11 +8,17 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import Floats, Samples, level, measure
-from lvh.features.base import FeatureSet, Fill, feature_set
+from lvh.features.base import FeatureSet, feature_set, find_pattern
 from lvh.features.criteria import qrs_axis
-from lvh.features.voltage import records_without_qrs, voltage_inputs
-from lvh.features.wave_patterns import find_pattern
+from lvh.features.imputation import Fill
+from lvh.features.voltage import (
+    Floats,
+    Samples,
+    level,
+    measure,
+    records_without_qrs,
+    voltage_inputs,
+)
 
 _AFTER_J_S = 0.06
 _KORS_LEADS = ("i", "ii", "v1", "v2", "v3", "v4", "v5", "v6")

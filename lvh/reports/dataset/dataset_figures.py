@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.features.base import find_pattern
 from lvh.features.criteria import CRITERIA
 from lvh.features.ntp import FIDUCIALS
-from lvh.features.wave_patterns import find_pattern
 from lvh.reports.dataset.examples import Example
 from lvh.reports.dataset.summaries import LABELS, SCORES, SEXES, WAVES
 from lvh.reports.dataset.survey import Floats, SignalStatistics

@@ -10,8 +10,8 @@ import pandas as pd
 
 from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError
+from lvh.features.base import incomplete_records
 from lvh.features.criteria import CRITERIA
-from lvh.features.wave_patterns import incomplete_records
 from lvh.reports.dataset import dataset_figures as figures
 from lvh.reports.dataset import summaries
 from lvh.reports.dataset.examples import SECONDS, examples

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import measure
+from lvh.features.base import find_pattern
 from lvh.features.criteria import Measurements
 from lvh.features.ntp import fiducial_means
-from lvh.features.wave_patterns import find_pattern
+from lvh.features.voltage import measure
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
