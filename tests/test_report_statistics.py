@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from lvh.evaluation.results import FoldScore, Objective, OutOfFold, StudyResult, Trial
+from lvh.evaluation.results import OutOfFold
 from lvh.reports.study.axes import importances, pareto
 from lvh.reports.study.selection import bias_corrected, why_not
 from lvh.reports.study.statistics import (
@@ -21,6 +21,7 @@ from lvh.reports.study.statistics import (
     correlated_bayes,
     holm,
 )
+from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.validation.metrics import NAMES, Interval, score
 
 ROUNDING = 1e-9

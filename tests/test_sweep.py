@@ -13,16 +13,16 @@ import pytest
 from conftest import Done, command
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
+from lvh.search.description import Description
+from lvh.search.trials import create
 from servers import until
 
 from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-from lvh.evaluation.results import Objective
 from lvh.runs.sweep import cores
 from lvh.runs.worker import work
-from lvh.search.description import Description
+from lvh.search.results import Objective
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
-from lvh.search.trials import create
 
 FOLDS = 2
 SMALL = [

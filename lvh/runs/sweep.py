@@ -14,7 +14,7 @@ from uuid import uuid4
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError
-from lvh.evaluation.results import Objective, Plain, StudyResult
+from lvh.evaluation.results import Plain
 from lvh.models.backends import cores
 from lvh.reports.progress import compare_hint, console, say
 from lvh.reports.study import sentences, table, write
@@ -22,6 +22,7 @@ from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.evaluate import Prepared, automatic_threads, prepare
 from lvh.runs.worker import Compose, Work
 from lvh.search.description import Description, chosen_sampler
+from lvh.search.results import Objective, StudyResult
 from lvh.search.space import Choice, Dimension, Point, Space, overrides, points, size
 from lvh.search.storage import Storage
 from lvh.search.study_results import result_of

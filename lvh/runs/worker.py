@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, LvhError, TrackingFault, as_told
-from lvh.evaluation.results import FoldScore, Verdict
+from lvh.evaluation.results import Verdict
 from lvh.reports.progress import Shown, say
 from lvh.runs.evaluate import Place, Prepared, evaluate, prepare
+from lvh.search.results import FoldScore
 from lvh.search.space import overrides
 from lvh.search.storage import Storage
 from lvh.search.trials import Claim, Study

@@ -80,7 +80,6 @@ class Integers:
         return min(max(nearest, self.low), self.high)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Reals:
     """Numbers from `low` to `high`.
@@ -111,7 +110,6 @@ class Reals:
         """Return the value at a share of the way from low to high."""
         value = _between(self.low, self.high, share, log=self.log)
         return min(max(value, self.low), self.high)  # rounding may lead past an end
-
 
 
 Dimension = Choice | Integers | Reals
@@ -258,8 +256,7 @@ class Space:
 
     def _holds(self, name: str, point: Mapping[str, Plain]) -> bool:
         return all(
-            one.parent in point
-            and self.dimensions[one.parent].text(point[one.parent]) in one.texts
+            one.parent in point and self.dimensions[one.parent].text(point[one.parent]) in one.texts
             for one in self.conditions.get(name, ())
         )
 

@@ -148,7 +148,7 @@ from lvh.search.description import Description
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
 from lvh.search.trials import create
-from lvh.evaluation.results import FoldScore, Objective
+from lvh.search.results import FoldScore, Objective
 
 space = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
 given = Description("t", "", (Objective("ap"),), space, "grid", 12, 0, 1, False, "none", 3)

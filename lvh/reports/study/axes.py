@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lvh.evaluation.results import Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
 from lvh.reports.study.naming import shown
+from lvh.search.results import StudyResult, Trial
 
 _MOST_CATEGORIES = 20  # a column each; beyond them they are numbered as they came up
 _FEWEST = 4  # trials from which a share of variance says anything at all

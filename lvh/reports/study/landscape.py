@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lvh.evaluation.results import Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
 from lvh.reports.study.axes import levels, numeric
 from lvh.reports.study.leaderboard import Row, between, rows
 from lvh.reports.study.naming import short_names, shown
+from lvh.search.results import StudyResult, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lvh.evaluation.results import Objective, Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
 from lvh.reports.study.naming import configuration, per_fold, short_names, shown
 from lvh.reports.study.statistics import (
     Comparison,
@@ -20,6 +20,7 @@ from lvh.reports.study.statistics import (
     has_folds,
     share_scored,
 )
+from lvh.search.results import Objective, StudyResult, Trial
 from lvh.validation.metrics import NAMES, Interval
 
 _ROOM = 22  # columns that a terminal of 80 leaves for the dimensions

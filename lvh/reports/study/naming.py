@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from lvh.evaluation.results import Objective, Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
+from lvh.search.results import Objective, StudyResult, Trial
 
 
 def short_names(dimensions: Sequence[str]) -> dict[str, str]:

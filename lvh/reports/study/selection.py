@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lvh.evaluation.results import Objective, OutOfFold, StudyResult
+from lvh.evaluation.results import OutOfFold
+from lvh.search.results import Objective, StudyResult
 from lvh.validation.metrics import NAMES, Interval, weighted_scores
 
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.evaluation.results import FoldScore, Objective, StudyResult, Trial
+from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.validation.metrics import NAMES, Interval
 
 Floats = npt.NDArray[np.float64]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lvh.evaluation.results import Objective, StudyResult
 from lvh.files import written_whole
 from lvh.reports.study.axes import importances, pareto
 from lvh.reports.study.landscape import (
@@ -29,6 +28,7 @@ from lvh.reports.study.landscape import (
 from lvh.reports.study.leaderboard import Row, rows
 from lvh.reports.study.naming import configuration, per_fold, short_names
 from lvh.reports.study.statistics import fold_values, has_folds
+from lvh.search.results import Objective, StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from lvh.evaluation.results import FoldScore, Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
 from lvh.files import read_bytes, write_text
 from lvh.reports.explanation_pictures import PICTURES
 from lvh.reports.study.leaderboard import Row, cells, columns, rows, title, unfinished
@@ -16,6 +16,7 @@ from lvh.reports.study.naming import configuration, short_names, shown
 from lvh.reports.study.statistics import Comparison
 from lvh.reports.study.study_figures import Picture, draw_all
 from lvh.reports.study.verdict import sentences
+from lvh.search.results import FoldScore, StudyResult, Trial
 from lvh.validation.metrics import NAMES
 
 _TEMPLATE = Path(__file__).with_name("study_page.html")
@@ -103,7 +104,7 @@ def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[objec
 
 def _explained(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
     """Return the pictures of what the best configuration looks at, as data, and what they show."""
-    run = study.complete[0].run_id if study.complete else ""
+    run = study.complete[0].run_key if study.complete else ""
     if root is None or not run.isalnum():
         return []
     folder = root / run

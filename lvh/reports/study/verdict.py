@@ -4,12 +4,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from lvh.evaluation.results import StudyResult
 from lvh.reports.study.axes import pareto
 from lvh.reports.study.leaderboard import Row, number, rows
 from lvh.reports.study.naming import configuration
 from lvh.reports.study.selection import BiasCorrected, bias_corrected, why_not
 from lvh.reports.study.statistics import has_folds
+from lvh.search.results import StudyResult
 
 _LISTED = 6  # configurations that a sentence names
 
