@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     IntegrityError,
@@ -138,17 +139,31 @@ def _made(url: URL, heartbeat: int, grace: int) -> RDBStorage:
     for attempt in range(_ATTEMPTS):
         try:
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                return _Database(
+                made = _Database(
                     address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
                     engine_kwargs={"connect_args": arguments, "pool_pre_ping": not is_file},
                     heartbeat_interval=heartbeat,
                     grace_period=grace,
                     heartbeat_stale_trial_callback=Retry(),
                 )
+            if is_file:
+                _lock_before_reading(made.engine)
+            return made
         except (IntegrityError, OperationalError, ProgrammingError) as error:
             if attempt == _ATTEMPTS - 1 or not _is_made_twice(error):
                 raise
     raise AssertionError("unreachable")
+
+
+def _lock_before_reading(engine: Engine) -> None:
+    """Let nobody write between what a transaction reads and what it writes because of that.
+
+    Optuna asks for this by SELECT FOR UPDATE, which SQLite does not know: two processes would
+    take the same trial from the queue. Only a transaction that begins IMMEDIATE is alone.
+    """
+    engine.dispose()
+    event.listen(engine, "connect", lambda made, _: setattr(made, "isolation_level", None))
+    event.listen(engine, "begin", lambda made: made.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _is_made_twice(error: SQLAlchemyError) -> bool:

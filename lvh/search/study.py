@@ -1,5 +1,6 @@
 """A study: which trial a process trains next, and what becomes of those that are interrupted."""
 
+import copy
 import math
 import time
 import warnings
@@ -206,10 +207,11 @@ class Study:
 
     def _train_next(self, train: Train) -> bool:
         """Train the next trial; return whether its point was another trial's already."""
-        repeated = False
+        repeated, begun = False, None
 
         def objective(trial: optuna.Trial) -> list[float]:
-            nonlocal repeated
+            nonlocal repeated, begun
+            begun = trial
             trial.set_user_attr(OWNER, this_process())
             number = self._number(trial)
             if number is None:
@@ -236,12 +238,15 @@ class Study:
                 self._study.optimize(objective, n_trials=1, catch=(_Failed,))
         except _PutBack as put_back:
             raise put_back.cause from None
-        except UpdateFinishedTrialError:
-            pass  # taken for dead, it was given to another process
-        except ValueError as error:
-            if not str(error).startswith("Cannot tell a"):  # likewise
+        except (ValueError, AssertionError, UpdateFinishedTrialError):
+            if not self._is_finished(begun):
                 raise
+            # taken for dead, it was given to another process: what this one has is not asked for
         return repeated
+
+    def _is_finished(self, trial: optuna.Trial | None) -> bool:
+        trials = self._study.get_trials(deepcopy=False)
+        return trial is not None and trials[trial.number].state.is_finished()
 
     def _number(self, trial: optuna.Trial) -> int | None:
         """Return the place of a trial among the configurations; None if it is one too many."""
@@ -275,13 +280,13 @@ class Study:
         """End a trial, and put the next attempt into the queue."""
         with suppress(Exception):  # the reason why is what is to be reported
             self._study.tell(trial, state=TrialState.FAIL)
-            frozen = self._study.get_trials()[trial.number]
+            frozen = self._study.get_trials(deepcopy=False)[trial.number]
             self._retry(frozen, is_death=False)
 
     def _retry(self, trial: FrozenTrial, *, is_death: bool = True) -> None:
         callback = self.storage.optuna.get_heartbeat_stale_trial_callback()
         assert isinstance(callback, Retry)
-        callback(self._study, trial, is_death=is_death)
+        callback(self._study, copy.deepcopy(trial), is_death=is_death)
 
     def _defined(self, outcome: Outcome) -> Outcome:
         """Return an outcome; a failure if one of its objectives is not a number."""
