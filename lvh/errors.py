@@ -10,6 +10,9 @@ _SECRET = re.compile(
 )
 
 
+_LONGEST = 120  # characters of a value that a message shows
+
+
 def masked(text: str) -> str:
     """Hide the password of every address in a text."""
     return _SECRET.sub(
@@ -22,6 +25,12 @@ def printable(text: str) -> str:
     return "".join(
         one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text
     )
+
+
+def excerpt(value: object) -> str:
+    """Return a value as a message shows it, cut short."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 class LvhError(Exception):

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, filled
 from lvh.inference import Calibration, Description, Evidence, keep
@@ -15,18 +15,17 @@ from lvh.models import MODELS
 from lvh.models.training import Lesson
 
 FEW = {
-    "trees": ["model.trees=20"],
+    "extra_trees": ["model.trees=20"],
     "boosting": ["model.trees=20"],
-    "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
-    "average": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
+    "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
+    "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
 }
 
 
 def settings(model: str, features: str, *overrides: str) -> RunSettings:
     typed = [f"model={model}", f"features={features}", "data=synthetic", "train.epochs=2"]
     typed += [*FEW.get(model, []), *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(typed))))
+    return settings_of(*typed)
 
 
 def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
@@ -75,7 +74,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "seeds": tuple(range(n_members)),
         "epochs": 2,
         "epochs_origin": "as in the folds",
-        "chosen": (),
+        "nested_selection": (),
         "evidence": Evidence("kfold", 3, 1, {"model": {}}),
         "n_samples": cohort.signals.shape[1],
         "chosen_run": "",

@@ -6,7 +6,7 @@ from sklearn.datasets import make_classification
 
 from lvh.errors import InputError
 from lvh.models.candidates import parsed
-from lvh.models.voting import AverageSettings, build
+from lvh.models.voting import VotingSettings, build
 
 MEMBERS = (
     "logistic C:0.1",
@@ -23,7 +23,7 @@ def test_it_says_the_mean_of_what_its_members_say():
         one.build(one.settings, *given).fit(X[:80], y[:80]).predict_proba(X[80:])
         for one in parsed("model.members", MEMBERS)
     ]
-    found = build(AverageSettings("average", MEMBERS), *given).fit(X[:80], y[:80])
+    found = build(VotingSettings("voting", MEMBERS), *given).fit(X[:80], y[:80])
     np.testing.assert_allclose(found.predict_proba(X[80:]), np.mean(alone, axis=0), rtol=1e-12)
     assert np.ptp([one[:, 1] for one in alone], axis=0).max() > 0.1  # they do not agree
 
@@ -38,5 +38,5 @@ def test_it_says_the_mean_of_what_its_members_say():
 )
 def test_a_bad_member_is_told(members, told):
     with pytest.raises(InputError, match=r"^model\.members: ") as raised:
-        AverageSettings("average", members)
+        VotingSettings("voting", members)
     assert told in str(raised.value)

@@ -11,9 +11,8 @@ import keras
 import numpy as np
 import pytest
 from conftest import BACKEND, command
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
 from lvh.errors import EnvironmentFault, InputError
 from lvh.models import backends
 from lvh.models.backends import BACKENDS, check_installed, cores, new_program, start, threads_of
@@ -151,8 +150,7 @@ def test_a_process_has_one_backend_and_one_explicit_number_of_threads():
 
 @pytest.mark.parametrize(("model", "expected"), [("dnn", 1), ("cnn", cores())])
 def test_only_signals_are_worth_several_threads(model, expected):
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        settings = settings_from(plain(compose("config", quoted([f"model={model}"]))))
+    settings = settings_of(f"model={model}")
     assert settings.train.threads is None
     assert automatic_threads(settings) == expected
 

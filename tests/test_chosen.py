@@ -15,15 +15,17 @@ from sklearn.preprocessing import StandardScaler
 
 from lvh.errors import InputError
 from lvh.models.candidates import parsed
-from lvh.models.nested_selection import ChosenSettings, build
+from lvh.models.nested_selection import NestedSelectionSettings, build
 
 STRENGTHS = (0.001, 0.03, 1.0, 30.0)
 NAMES = tuple("abcdefgh")
 
 
-def settings(*candidates: str, **changes) -> ChosenSettings:
+def settings(*candidates: str, **changes) -> NestedSelectionSettings:
     given = candidates or tuple(f"logistic C:{value}" for value in STRENGTHS)
-    return ChosenSettings("chosen", given, **{"folds": 4, "choose_by": "ap", **changes})
+    return NestedSelectionSettings(
+        "nested_selection", given, **{"folds": 4, "choose_by": "ap", **changes}
+    )
 
 
 def problem(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +85,7 @@ def test_what_knows_subjects_again_is_not_preferred():
 @pytest.mark.parametrize(
     ("candidates", "told"),
     [
-        (("dnn", "logistic C:1"), r"expected one of boosting, logistic, svm, trees.*'dnn'"),
+        (("dnn", "logistic C:1"), r"expected one of boosting, logistic, svm, extra_trees.*'dnn'"),
         (("", "logistic C:1"), r"expected one of .* Received: ''"),
         (("svm C:1", "logistic C:1"), r"expected svm C:\.\.\. gamma:\.\.\.\. Received: 'svm C:1'"),
         (("logistic C:1 D:2", "logistic C:1"), r"expected logistic C:\.\.\."),

@@ -23,19 +23,18 @@ N_RECORDS = 24
 
 @dataclass(frozen=True)
 class Example:
-    """Where a page says its three parts go."""
+    """Where a page says its two parts go."""
 
     page: str
-    folder: str
-    group: str
+    room: str
     name: str
     registry: str
 
 
 KINDS = {
-    "source": Example("source.md", "sources", "data", "arrays", "SOURCES"),
-    "features": Example("features.md", "features", "features", "spread", "FORMS"),
-    "model": Example("model.md", "models", "model", "lda", "MODELS"),
+    "source": Example("source.md", "data", "arrays", "SOURCES"),
+    "features": Example("features.md", "features", "spread", "FORMS"),
+    "model": Example("model.md", "models", "lda", "MODELS"),
 }
 
 
@@ -46,9 +45,8 @@ def extended(tmp_path_factory) -> Path:
     for part in ("lvh", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
     for kind, one in KINDS.items():
-        shutil.copy(EXAMPLES / kind / f"{one.name}.py", copy / "lvh" / one.folder)
-        shutil.copy(EXAMPLES / kind / f"{one.name}.yaml", copy / "conf" / one.group)
-        register(copy / "lvh" / one.folder / "__init__.py", kind)
+        shutil.copy(EXAMPLES / kind / f"{one.name}.py", copy / "lvh" / one.room)
+        register(copy / "lvh" / one.room / "__init__.py", kind)
     return copy
 
 

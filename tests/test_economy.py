@@ -6,10 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of as compose_settings
 from lvh.data import SOURCES
 from lvh.features import FORMS
 from lvh.models import MODELS
@@ -40,9 +39,7 @@ def settings_of(tmp_path, monkeypatch):
 
     def composed(*overrides: str):
         small = ["data=synthetic", "data.records=42", "train.epochs=2", "resume=false"]
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            given = quoted([*small, "tracking=off", *overrides])
-            return settings_from(plain(compose("config", given)))
+        return compose_settings(*small, "tracking=off", *overrides)
 
     clear()
     yield composed
@@ -146,7 +143,7 @@ def test_the_store_is_called_three_times_a_fold_however_many_epochs(
     settings = settings_of("model=dnn", "train.epochs=30")
     folds = trained(settings, tmp_path / "run")
     result = conclude(prepare(settings).features, folds, {})
-    tracking = TrackingSettings("mlflow", None, "lvh", None)
+    tracking = TrackingSettings("mlflow", None, "lvh")
     database = tmp_path / "mlflow.db"
     key = RunKey("key", anew=True)
     run = MlflowRun(

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, command
-from hydra import compose, initialize_config_dir
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
@@ -22,7 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
 from lvh.errors import InputError, LvhError
 from lvh.evaluation.cross_validation import CVResult, conclude, fold_results
 from lvh.features import FORMS, FeatureSet
@@ -43,15 +42,14 @@ FOLDS = CvSettings("kfold", 3, 1, 123, 0.2, 0.0)
 
 def settings(name: str, *overrides: str):
     typed = [f"model={name}", "features=voltage", "data=synthetic", *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(typed))))
+    return settings_of(*typed)
 
 
 def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorLearner:
     few = {
-        "trees": [f"model.trees={TREES}"],
-        "chosen": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
-        "average": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
+        "extra_trees": [f"model.trees={TREES}"],
+        "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
+        "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
     }
     model = settings(name, *few.get(name, []), *overrides).model
     return EstimatorLearner(partial(MODELS[name].build, model, data.names), 1)
@@ -94,7 +92,7 @@ def by_hand(name: str, random_state: int):
     return ExtraTreesClassifier(TREES, random_state=random_state), False
 
 
-@pytest.mark.parametrize("name", ["logistic", "boosting", "trees"])
+@pytest.mark.parametrize("name", ["logistic", "boosting", "extra_trees"])
 def test_agrees_with_scikit_learn_by_hand(name, voltage):
     result = run(learner(name, voltage), voltage)
     for fold in result.folds:
@@ -163,7 +161,7 @@ def test_repeats_to_the_bit_whatever_it_has_learned_before(name, voltage):
     assert np.ptp(first.y_score) > 0
 
 
-@pytest.mark.parametrize("name", ["svm", "trees"])
+@pytest.mark.parametrize("name", ["svm", "extra_trees"])
 def test_the_seed_decides(name, voltage):
     first, other = (run(learner(name, voltage), voltage, seed=seed) for seed in (0, 1))
     assert (first.y_score != other.y_score).any()

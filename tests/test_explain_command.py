@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, command, head
-from hydra import compose, initialize_config_dir
 from kept_models import describe, kept, settings
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
-from lvh.config.run_settings import conf_dir, plain, quoted
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import plain
+from lvh.config.hydra_loader import config_of
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.explanations.one_record import record_importance
@@ -37,8 +38,7 @@ def configured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def configure(*overrides: str) -> Path:
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = plain(compose("config", quoted([*SMALL, *overrides])))
+        config = plain(config_of(CommandLine((*SMALL, *overrides))))
         Path("run").mkdir()
         Path("run/config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
         return Path("run")
@@ -52,7 +52,7 @@ def trained(configured):
 
     def train(*overrides: str) -> Path:
         run = configured(*overrides)
-        of = settings_of(str(run), TrackingSettings("off", None, "lvh", None))
+        of = settings_of(str(run), TrackingSettings("off", None, "lvh"))
         evaluate(of, prepare(of), Place(run, Path(run, "config.yaml").read_text(), "line"))
         return run
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import command
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
 from lvh.data import synthetic
 from lvh.data.cohort import EXTERNAL, joined
 from lvh.errors import InputError
@@ -19,8 +18,7 @@ from lvh.validation.splits import CvSettings, external_split
 
 
 def settings(*overrides: str):
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(list(overrides)))))
+    return settings_of(*overrides)
 
 
 TWO = ("cv=external", "data=synthetic", "data.records=60", "external=synthetic")

@@ -4,9 +4,9 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.runs import cache_key
 from lvh.runs.cache_key import deciding, fold_key, run_key
 from lvh.validation.splits import CvSettings, Split, splits
@@ -15,8 +15,7 @@ SPLIT = Split(0, 1, np.arange(10), np.arange(10, 12), np.arange(12, 15))
 
 
 def settings(*overrides: str) -> RunSettings:
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(list(overrides)))))
+    return settings_of(*overrides)
 
 
 @pytest.fixture(scope="module")

@@ -112,4 +112,4 @@ def test_nothing_that_a_classifier_does_inside_parts_a_subject(model, monkeypatc
     y = np.repeat(random.permutation(np.arange(40) % 2), 4)
     X = y[:, None] + np.repeat(random.normal(size=(40, len(names))), 4, axis=0)
     MODELS[model].build(of, names, 0, np.repeat(np.arange(40).astype(str), 4)).fit(X, y)
-    assert bool(drawn) == (model in ("svm", "chosen", "average"))
+    assert bool(drawn) == (model in ("svm", "nested_selection", "voting"))

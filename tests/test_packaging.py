@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lvh
-from lvh.config.run_settings import conf_dir
+from lvh.config.groups import conf_dir
 
 ROOT = Path(lvh.__file__).resolve().parent.parent
 

@@ -9,13 +9,11 @@ import statistics
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 
-from hydra_plugins.lvh_sweeper.sweeper import _dimension
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-from lvh.search.space import Choice
+from lvh.config.command_line import CommandLine, read_arguments
+from lvh.config.composition import composed_from, recipe_params
+from lvh.config.hydra_loader import config_of, loader_of
+from lvh.config.sweep_space import one_point
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -93,25 +91,13 @@ def test_the_ratios_are_those_of_the_benchmark():
 
 @pytest.mark.parametrize("command", [*commands("lvh.run"), *commands("lvh.doctor")])
 def test_every_command_is_valid(command):
-    given = [one for one in shlex.split(command) if one not in ("-m", "--help")]
-    parsed = OverridesParser.create().parse_overrides(quoted(given))
-    assert any(one.is_sweep_override() for one in parsed) <= ("-m" in shlex.split(command))
-    first = [one.input_line if not one.is_sweep_override() else ends(one)[0] for one in parsed]
-    last = [one.input_line if not one.is_sweep_override() else ends(one)[-1] for one in parsed]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        for point in (first, last):
-            config = compose("config", quoted(point), return_hydra_config=True)
-            recipe = OmegaConf.to_container(config.hydra.sweeper).get("params")
-            assert bool(recipe) <= ("-m" in shlex.split(command))
-            settings_from(plain(config))
-
-
-def ends(swept) -> list[str]:
-    """Return a dimension's first and last value, as overrides."""
-    dimension = _dimension(swept, OmegaConf.create())
-    listed = isinstance(dimension, Choice)
-    values = dimension.values() if listed else (dimension.low, dimension.high)
-    return [f"{swept.get_key_element()}={dimension.text(value)}" for value in values]
+    command_line, flags = read_arguments(shlex.split(command))
+    config = config_of(one_point(command_line))
+    if recipe := recipe_params(config.hydra):
+        config = config_of(one_point(command_line.with_recipe(recipe)))
+    swept = [override.is_sweep_override() for override in command_line.parsed()]
+    assert (any(swept) or bool(recipe)) <= ("-m" in flags)
+    composed_from(config)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +130,8 @@ def test_every_option_of_every_group_is_listed():
             README,
             re.M,
         )[0]
-        for option in (conf_dir() / group).glob("*.yaml"):
-            assert option.stem in row
+        for option in loader_of(CommandLine()).get_group_options(group):
+            assert option in row
 
 
 def test_links_lead_somewhere():

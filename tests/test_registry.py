@@ -42,7 +42,7 @@ def _own_store():
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> TrackingSettings:
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    return TrackingSettings("mlflow", f"sqlite:///{path}", "lvh", None)
+    return TrackingSettings("mlflow", f"sqlite:///{path}", "lvh")
 
 
 @pytest.fixture(scope="module")

@@ -167,8 +167,8 @@ def test_help_shows_groups_and_examples(tmp_path):
     assert done.code == 0
     for expected in (
         "\nstride: 5, 10, 50, 125\n",
-        "model: average, boosting, chosen, cnn, criteria, dnn, logistic, resnet, svm, trees, "
-        "two_branch",
+        "model: boosting, cnn, criteria, dnn, extra_trees, logistic, nested_selection, resnet, "
+        "svm, two_branch, voting",
         "data: ludb, ptbxl, synthetic",
     ):
         assert expected in done.out

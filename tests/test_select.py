@@ -15,10 +15,9 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 from conftest import Done, command
-from hydra import compose, initialize_config_dir
 from servers import Server, get, until
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
 from lvh.data.readers.record import unlabelled
 from lvh.errors import InputError
 from lvh.inference import keep, load
@@ -48,8 +47,7 @@ def trained(tmp_path):
 
     def train(*overrides: str):
         typed = [*SMALL, *overrides, f"store={tmp_path}/folds"]
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            settings = settings_from(plain(compose("config", quoted(typed))))
+        settings = settings_of(*typed)
         prepared = prepare(settings)
         evaluate(settings, prepared, Place(tmp_path / "run", "", "line"))
         return settings, prepared

@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 from conftest import Done, command
 from filelock import FileLock
-from hydra import compose, initialize_config_dir
-from lvh.search.description import Description
-from lvh.search.trials import create
 from servers import until
 
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.evaluation.results import Objective
 from lvh.runs.sweep import cores
 from lvh.runs.worker import work
 from lvh.search.results import Objective
@@ -314,8 +312,7 @@ def test_a_run_that_opens_after_its_training_is_kept_with_its_trial(tmp_path, mo
 
     def composed(point):
         typed = [*overrides, "model=logistic", f"tracking.uri=sqlite:///{database}", *point]
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            return settings_from(plain(compose("config", quoted(typed)))), ""
+        return settings_of(*typed), ""
 
     storage = Storage(f"sqlite:///{tmp_path}/studies.db")
     objectives, space = (Objective("ap"),), {"model.C": Choice(("0.1",))}

@@ -232,7 +232,11 @@ def rows(path):
 @pytest.mark.slow
 def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
-    nested = ("model=chosen", "model.candidates=[logistic C:0.01,logistic C:1]", "model.folds=3")
+    nested = (
+        "model=nested_selection",
+        "model.candidates=[logistic C:0.01,logistic C:1]",
+        "model.folds=3",
+    )
     given = (*SMALL, *nested, "cv.scheme=stratified", "cv.threshold=specificity_90")
     done = command(*given, cwd=tmp_path)
     assert done.code == 0, done.err

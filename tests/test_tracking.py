@@ -24,7 +24,7 @@ from lvh.validation.splits import CvSettings, splits
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> TrackingSettings:
     monkeypatch.chdir(tmp_path)
-    return TrackingSettings("mlflow", None, "lvh", None)
+    return TrackingSettings("mlflow", None, "lvh")
 
 
 class Constant:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
 from lvh.data.cohort import fingerprint, joined
@@ -26,8 +26,7 @@ SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", 
 
 def settings(root: Path, *overrides: str) -> RunSettings:
     given = ["data=ptbxl", f"data.root={root}", "model=cnn", *SMALL, *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(given))))
+    return settings_of(*given)
 
 
 def prepared(of: RunSettings) -> Prepared:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 from methods import scored
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
 from lvh.evaluation.cross_validation import Summary, baseline_summaries, conclude, fold_results
 from lvh.features import FORMS, FeatureSet
@@ -40,8 +40,7 @@ _CRITERIA = ("sokolow_lyon", "cornell", "cornell_product", "peguero_lo_presti")
 
 def settings(*typed: str) -> RunSettings:
     """Compose what a user would type."""
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted([*typed, "tracking=off"]))))
+    return settings_of(*typed, "tracking=off")
 
 
 def voltages(annotated: Cohort, found: Cohort) -> list[list[str]]:

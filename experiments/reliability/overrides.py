@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from lvh.config.run_settings import known_fields
+from lvh.config.groups import known_fields
 
 _UNKNOWN = ("modle", "train.epoch", "x", "data._target_", "hydro.run.dir", "model.", ".seed", "a b")
 _UNKNOWN += ("_target_", "model._target_", "train.augment._target_", "défaut", "1", "null", "???")
@@ -108,7 +108,15 @@ _SENSIBLE = st.one_of(
 OVERRIDE = st.one_of(*[_TYPED] * 8, *[_SENSIBLE] * 4, _ODD)
 CHOICES = st.sampled_from(
     (
-        *((), (), (), ("model=cnn",), ("model=resnet",), ("model=svm",), ("model=chosen",)),
+        *(
+            (),
+            (),
+            (),
+            ("model=cnn",),
+            ("model=resnet",),
+            ("model=svm",),
+            ("model=nested_selection",),
+        ),
         *(("features=voltage",), ("data=synthetic",), ("cv=holdout",), ("train=early_stopping",)),
     )
 )

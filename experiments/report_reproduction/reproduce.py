@@ -18,11 +18,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from rows import EXPERIMENTS, PROTOCOLS, RESULTS, Key, Row, read
 from table import write_readme
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import fold_results
 from lvh.models import MODELS
 from lvh.models.backends import Program, cores, new_program, start
@@ -121,8 +121,7 @@ def configured(key: Key) -> RunSettings:
     overrides += ["cv.allow_leakage=true"]
     if "best_on_scored" in key.protocol:  # scored records take the place of validation records
         overrides += ["cv.validation=0", "train.patience=null"]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(overrides))))
+    return settings_of(*overrides)
 
 
 def program(settings: RunSettings, shape: tuple[int, ...]) -> Program:

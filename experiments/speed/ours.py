@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 from memory import peak_mib
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of as compose_settings
+from lvh.config.run_settings import RunSettings
 from lvh.models.backends.imports import collect_seldom
 from lvh.runs.evaluate import Place, Prepared, Unobserved, evaluate, prepare
 
@@ -90,8 +90,7 @@ def main() -> None:
 def settings_of(overrides: Sequence[str]) -> RunSettings:
     """Compose and check a configuration."""
     given = ["tracking=off", "resume=false", *overrides]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return settings_from(plain(compose("config", quoted(given))))
+    return compose_settings(*given)
 
 
 def trained(

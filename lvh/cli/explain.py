@@ -42,7 +42,7 @@ def _run(given: argparse.Namespace) -> None:
     from lvh.runs.evaluate import prepare
     from lvh.search.records import store_of
 
-    tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    tracking = TrackingSettings("mlflow", given.uri, given.experiment)
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))

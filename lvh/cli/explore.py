@@ -47,23 +47,22 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
     Raises:
         InputError: Names the field, what was expected and what was received.
     """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from lvh.config.command_line import read_arguments
+    from lvh.config.composition import composed_from
+    from lvh.config.hydra_loader import config_of
+    from lvh.config.messages import explained
 
-    from lvh.config.hydra_errors import explained
-    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-
+    command, _ = read_arguments(arguments)
     try:
-        given = quoted(arguments)
-        for one in OverridesParser.create().parse_overrides(given):
-            if one.is_sweep_override():
-                raise InputError(f"{one.input_line}: expected one value: a page shows one source")
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            config = compose("config", given, return_hydra_config=True)
-            folder = Path(str(config.hydra.run.dir))
-            settings = settings_from(plain(config))
+        for override in command.parsed():
+            if override.is_sweep_override():
+                raise InputError(
+                    f"{override.input_line}: expected one value: a page shows one source"
+                )
+        config = config_of(command)
+        folder, settings = Path(str(config.hydra.run.dir)), composed_from(config).settings
     except Exception as error:
-        raise explained(error) from None
+        raise explained(error, command) from None
     if settings.external is not None:
         raise InputError(
             "external: expected none, for a page shows one source: "

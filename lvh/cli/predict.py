@@ -56,7 +56,7 @@ def located(model: str, uri: str | None) -> Iterator[Path]:
 
     if not is_model_uri(model):
         raise InputError(f"--model: expected a folder, or models:/NAME@ALIAS. Received: {model}")
-    with fetched(model, TrackingSettings("mlflow", uri, "lvh", None)) as folder:
+    with fetched(model, TrackingSettings("mlflow", uri, "lvh")) as folder:
         yield folder
 
 

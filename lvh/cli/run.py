@@ -1,34 +1,28 @@
-"""The entry: configuration in, a record's way walked once, exit code out."""
+"""The entry `python -m lvh.run`: one configuration, or with -m a sweep."""
 
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hydra
-from hydra.conf import HydraConf
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from lvh.cli import usage
 from lvh.cli.command import ended
-from lvh.config.hydra_errors import explained
-from lvh.config.run_settings import quoted
+from lvh.config.command_line import CommandLine, read_arguments
+from lvh.config.composition import composed_from, recipe_params
+from lvh.config.groups import CHOICES, conf_dir
+from lvh.config.messages import explained
 from lvh.errors import InputError, masked
 from lvh.models.backends.imports import collect_seldom
 
-if TYPE_CHECKING:
-    from lvh.config.run_settings import RunSettings
-    from lvh.reports.progress import Shown
-    from lvh.runs.worker import Work
+_MULTIRUN = ("-m", "--multirun")
 
 
 class _Masking(logging.Formatter):
-    """Keeps passwords out of what any library warns of."""
+    """Keeps passwords out of the warnings of every library."""
 
     def format(self, record: logging.LogRecord) -> str:
         return masked(super().format(record))
@@ -42,90 +36,70 @@ def main() -> int:
 
 
 def _run() -> None:
-    from lvh.config.run_settings import conf_dir
-
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
+    command, flags = read_arguments(sys.argv[1:])
+    overrides = command.overrides
     failures: list[Exception] = []
 
-    def task(config: DictConfig) -> "Work | None":
+    def task(config: DictConfig) -> None:
         try:
-            return job(config)
-        except Exception as error:
-            if HydraConfig.get().mode != RunMode.RUN:
-                raise
-            failures.append(error)  # raised below: Hydra would add a line of its own
-            return None
+            run_once(config)
+        except Exception as error:  # raised below: Hydra would add a line of its own
+            failures.append(error)
 
-    if usage.is_asked(sys.argv[1:]):
-        print(usage.text(), end="")
-        return
-    entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
-    sys.argv[1:] = quoted(sys.argv[1:])
-    entry(task)()
-    if failures:
-        raise failures[0]
+    task.overrides = overrides  # type: ignore[attr-defined] # the sweeper reads it
+    try:
+        if any(flag in _MULTIRUN for flag in flags):
+            overrides = _of_every_point(command)
+        sys.argv[1:] = [*overrides, *flags]
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
+        if failures:
+            raise failures[0]
+    except Exception as error:
+        raise explained(error, command) from error
 
 
-def job(config: DictConfig) -> "Work | None":
-    """Run one configuration; or, in a sweep, trials of its study until none is left."""
-    from lvh.config.run_settings import plain, settings_from
+def run_once(config: DictConfig) -> None:
+    """Run one configuration.
+
+    Raises:
+        InputError: The configuration is wrong, or the recipe of a sweep.
+        LvhError: See `lvh.runs.evaluate.evaluate`.
+    """
+    running = HydraConfig.get()
+    if running.mode != RunMode.RUN:
+        raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
+    if recipe_params(running):
+        raise InputError("experiment: this is the recipe of a sweep. Add -m")
     from lvh.runs.evaluate import Place, evaluate, prepare
 
-    running = HydraConfig.get()
-    if running.mode == RunMode.RUN:
-        if running.sweeper.get("params"):
-            raise InputError("experiment: this is the recipe of a sweep. Add -m")
-        settings = settings_from(plain(config))
-        place = Place(Path(running.runtime.output_dir), _yaml(config), "full")
-        evaluate(settings, prepare(settings), place)
-        return None
-    return _work(config, running)
+    composed = composed_from(config)
+    place = Place(Path(running.runtime.output_dir), composed.yaml, "full")
+    evaluate(composed.settings, prepare(composed.settings), place)
 
 
-def _work(config: DictConfig, running: HydraConf) -> "Work":
-    from lvh.config.run_settings import plain, search_from, settings_from
-    from lvh.data.processes import follow
-    from lvh.runs.worker import Work, work
-    from lvh.search.storage import Storage
+def _of_every_point(command: CommandLine) -> tuple[str, ...]:
+    """Leave out fields that may exist under a swept option only.
 
-    search = search_from(plain(config))
-    loader = GlobalHydra.instance().config_loader()
-    fixed = [*running.overrides.hydra, *running.overrides.task]
-
-    def compose(point: Sequence[str]) -> "tuple[RunSettings, str]":
-        try:
-            overrides = quoted([*fixed, *point])
-            composed = loader.load_configuration("config", overrides, RunMode.RUN)
-            return settings_from(plain(composed)), _yaml(composed)
-        except Exception as error:
-            raise explained(error) from None
-
-    folder = Path(running.sweep.dir)
-    shown: Shown = "line" if "n_jobs" in running.launcher else "bar"
-    if os.getppid() == (main_process := int(str(search.owner).partition("-")[0])):
-        collect_seldom()
-        follow(main_process)  # whoever types the command again takes over the trial
-    try:
-        storage = Storage(search.storage)
-        return work(storage, str(search.study), str(search.owner), compose, folder, shown)
-    except Exception as error:  # Hydra would print it, with every override
-        return Work(0, (str(explained(error)),))
-
-
-def _yaml(config: DictConfig) -> str:
-    groups = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return masked(OmegaConf.to_yaml(groups, resolve=True))
+    Hydra composes a configuration for its sweeper first, without what is swept.
+    """
+    return tuple(
+        text
+        for text, override in zip(command.overrides, command.parsed(), strict=True)
+        if override.is_sweep_override()
+        or not (
+            override.key_or_group.partition(".")[0] in CHOICES
+            and ("." in override.key_or_group or isinstance(override.value(), dict))
+        )
+    )
 
 
 def _log_masked() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Masking("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("lvh.data").setLevel(logging.INFO)  # what takes minutes is told
+    logging.getLogger("lvh.data").setLevel(logging.INFO)  # such as a download of minutes
 
 
 if __name__ == "__main__":
-    # under its own name, so that parallel workers find `job` by import
-    from lvh.cli.run import main as imported_main
-
-    sys.exit(imported_main())
+    sys.exit(main())

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> None:
     if not 1 <= given.seeds <= 100:
         raise InputError(f"--seeds: expected 1 to 100. Received: {given.seeds}")
-    tracking = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    tracking = TrackingSettings("mlflow", given.uri, given.experiment)
     if given.register:
         from lvh.tracking.registry import check_names
 

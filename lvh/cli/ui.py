@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _show(given: argparse.Namespace) -> None:
-    settings = TrackingSettings("mlflow", given.uri, given.experiment, None)
+    settings = TrackingSettings("mlflow", given.uri, given.experiment)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
         _say(f"this store shows its runs itself: {masked(uri)}")

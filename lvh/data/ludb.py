@@ -68,9 +68,9 @@ class LudbSettings:
         delineation: The cardiologists' fiducials, or those that `lvh.data.delineation` finds.
     """
 
-    name: Literal["ludb"]
-    root: str | None
-    url: str
+    name: Literal["ludb"] = "ludb"
+    root: str | None = None
+    url: str = ARCHIVE.url
     delineation: Origin = "annotated"
 
 

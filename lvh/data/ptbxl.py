@@ -94,10 +94,10 @@ class PtbxlSettings:
         delineation: Nobody's fiducials, or those that `lvh.data.delineation` finds.
     """
 
-    name: Literal["ptbxl"]
-    root: str | None
-    fs: Literal[100, 500]
-    flawed: Literal["drop", "fail"]
+    name: Literal["ptbxl"] = "ptbxl"
+    root: str | None = None
+    fs: Literal[100, 500] = 500
+    flawed: Literal["drop", "fail"] = "drop"
     url: str = ARCHIVE.url
     delineation: Literal["none", "found"] = "none"
 

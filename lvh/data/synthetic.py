@@ -48,11 +48,11 @@ class SyntheticSettings:
         delineation: The true fiducials, or those that `lvh.data.delineation` finds.
     """
 
-    name: Literal["synthetic"]
-    records: Annotated[int, Strict(), Field(ge=2, le=100_000)]
-    effect: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)]
-    noise: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)]
-    seed: Annotated[int, Strict(), Field(ge=0)]
+    name: Literal["synthetic"] = "synthetic"
+    records: Annotated[int, Strict(), Field(ge=2, le=100_000)] = 200
+    effect: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)] = 1.0
+    noise: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)] = 0.02
+    seed: Annotated[int, Strict(), Field(ge=0)] = 0
     delineation: Origin = "annotated"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
 from lvh.features.base import FeatureSet, feature_set
 from lvh.features.delineated import Malformed, starts, unusable
@@ -35,13 +35,13 @@ class BeatSettings:
         malformed: Records with a lead that has no complete beat are dropped, or fail the run.
     """
 
-    name: Literal["beat"]
-    leads: Leads
-    before: Seconds
-    after: Seconds
-    average: Average
-    scaling: Scaling
-    malformed: Malformed
+    name: Literal["beat"] = "beat"
+    leads: Leads = LEADS
+    before: Seconds = 0.25
+    after: Seconds = 0.45
+    average: Average = "median"
+    scaling: Scaling = "none"
+    malformed: Malformed = "drop"
 
 
 def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:

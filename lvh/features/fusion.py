@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import read
 from lvh.features import beat, voltage
 from lvh.features.base import FeatureSet, Fill
@@ -30,14 +30,14 @@ class FusionSettings:
         malformed: Records with a lead that has no complete beat are dropped, or fail the run.
     """
 
-    name: Literal["fusion"]
-    missing: Fill
-    leads: Leads
-    before: Seconds
-    after: Seconds
-    average: Average
-    scaling: Scaling
-    malformed: Malformed
+    name: Literal["fusion"] = "fusion"
+    missing: Fill = "mean"
+    leads: Leads = LEADS
+    before: Seconds = 0.25
+    after: Seconds = 0.45
+    average: Average = "median"
+    scaling: Scaling = "none"
+    malformed: Malformed = "drop"
 
 
 def extract(cohort: Cohort, settings: FusionSettings) -> FeatureSet:

@@ -36,8 +36,8 @@ class MorphologySettings:
         missing: As `lvh.features.voltage.VoltageSettings`.
     """
 
-    name: Literal["morphology"]
-    missing: Fill
+    name: Literal["morphology"] = "morphology"
+    missing: Fill = "mean"
 
 
 def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:

@@ -30,10 +30,10 @@ class NtpSettings:
         scaling: See `lvh.features.scaling.scaled`.
     """
 
-    name: Literal["ntp"]
-    missing_p: Fill
-    malformed: Malformed
-    scaling: Scaling
+    name: Literal["ntp"] = "ntp"
+    missing_p: Fill = "mean"
+    malformed: Malformed = "drop"
+    scaling: Scaling = "minmax"
 
 
 def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:

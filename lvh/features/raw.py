@@ -19,9 +19,9 @@ class RawSettings:
         scaling: See `lvh.features.scaling.scaled`.
     """
 
-    name: Literal["raw"]
-    leads: Leads
-    scaling: Scaling
+    name: Literal["raw"] = "raw"
+    leads: Leads = ("avl", "v1", "v5", "v6")
+    scaling: Scaling = "minmax"
 
 
 def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:

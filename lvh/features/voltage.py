@@ -22,8 +22,8 @@ class VoltageSettings:
             the training fold or zero.
     """
 
-    name: Literal["voltage"]
-    missing: Fill
+    name: Literal["voltage"] = "voltage"
+    missing: Fill = "mean"
 
 
 def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:

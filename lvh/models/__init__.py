@@ -19,6 +19,7 @@ from lvh.models import (
     two_branch,
     voting,
 )
+from lvh.models.candidates import MODEL_ALIASES
 from lvh.validation.inner_splits import Subjects
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Kind = Literal["tabular", "signal", "mixed"]
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-__all__ = ["MODELS", "Architecture", "Classifier", "Estimator"]
+__all__ = ["MODELS", "MODEL_ALIASES", "Architecture", "Classifier", "Estimator"]
 
 
 class Architecture(NamedTuple):
@@ -63,17 +64,17 @@ class Estimator(NamedTuple):
 
 
 MODELS: dict[str, Architecture | Estimator] = {
-    "average": Estimator(voting.AverageSettings, voting.build),
     "boosting": Estimator(boosting.BoostingSettings, boosting.build),
-    "chosen": Estimator(nested_selection.ChosenSettings, nested_selection.build),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
     "criteria": Estimator(criteria_rule.CriteriaSettings, criteria_rule.build, form="voltage"),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
+    "extra_trees": Estimator(extra_trees.ExtraTreesSettings, extra_trees.build),
     "logistic": Estimator(logistic.LogisticSettings, logistic.build),
+    "nested_selection": Estimator(nested_selection.NestedSelectionSettings, nested_selection.build),
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
     "svm": Estimator(svm.SvmSettings, svm.build),
-    "trees": Estimator(extra_trees.TreesSettings, extra_trees.build),
     "two_branch": Architecture(
         two_branch.TwoBranchSettings, two_branch.build, two_branch.check, "mixed"
     ),
+    "voting": Estimator(voting.VotingSettings, voting.build),
 }

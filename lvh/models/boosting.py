@@ -22,13 +22,13 @@ class BoostingSettings:
         max_features: Share of the inputs that each split may choose from.
     """
 
-    name: Literal["boosting"]
-    trees: Count
-    learning_rate: Positive
-    max_leaf_nodes: Annotated[int, Strict(), Field(ge=2, le=1_000_000)]
-    min_samples_leaf: Count
-    l2: NotNegative
-    max_features: Part
+    name: Literal["boosting"] = "boosting"
+    trees: Count = 100
+    learning_rate: Positive = 0.1
+    max_leaf_nodes: Annotated[int, Strict(), Field(ge=2, le=1_000_000)] = 31
+    min_samples_leaf: Count = 20
+    l2: NotNegative = 0.0
+    max_features: Part = 1.0
 
 
 def build(

@@ -9,11 +9,14 @@ from pydantic import TypeAdapter, ValidationError
 from lvh.errors import InputError
 from lvh.models import boosting, extra_trees, logistic, svm
 
+MODEL_ALIASES = {"average": "voting", "chosen": "nested_selection", "trees": "extra_trees"}
+"""Former names of models, which command lines and lists of candidates may still use."""
+
 _KNOWN = {
     "boosting": (boosting.BoostingSettings, boosting.build),
     "logistic": (logistic.LogisticSettings, logistic.build),
     "svm": (svm.SvmSettings, svm.build),
-    "trees": (extra_trees.TreesSettings, extra_trees.build),
+    "extra_trees": (extra_trees.ExtraTreesSettings, extra_trees.build),
 }
 _WORDS = {"null": None, "true": True, "false": False}
 
@@ -53,6 +56,7 @@ def parsed(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
 
 def _parsed(field: str, text: str) -> Candidate:
     name, *given = text.split() or [""]
+    name = MODEL_ALIASES.get(name, name)
     if name not in _KNOWN:
         raise InputError(
             f"{field}: expected one of {', '.join(_KNOWN)}, and its settings. Received: {text!r}"

@@ -28,12 +28,12 @@ class CnnSettings:
         bn_momentum: Of the moving statistics of batch normalization.
     """
 
-    name: Literal["cnn"]
-    kernel_size: Samples
-    strides: Samples
-    filters: Widths
-    dropout: Share
-    bn_momentum: Share
+    name: Literal["cnn"] = "cnn"
+    kernel_size: Samples = 250
+    strides: Samples = 10
+    filters: Widths = (256, 512, 512, 128, 64)
+    dropout: Share = 0.5
+    bn_momentum: Share = 0.99
 
 
 def output_lengths(settings: CnnSettings, n_samples: int) -> list[int]:

@@ -29,8 +29,8 @@ class CriteriaSettings:
         criterion: A name in `lvh.features.criteria.CRITERIA`, or `any`: positive where one is.
     """
 
-    name: Literal["criteria"]
-    criterion: Name
+    name: Literal["criteria"] = "criteria"
+    criterion: Name = "cornell"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ class DnnSettings:
         bn_momentum: Of the moving statistics of batch normalization.
     """
 
-    name: Literal["dnn"]
-    units: tuple[Width, Width, Width]
-    l2: NotNegative
-    bn_momentum: Share
+    name: Literal["dnn"] = "dnn"
+    units: tuple[Width, Width, Width] = (64, 32, 8)
+    l2: NotNegative = 0.001
+    bn_momentum: Share = 0.99
 
 
 def check(settings: DnnSettings, input_shape: tuple[int, ...]) -> None:

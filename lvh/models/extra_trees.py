@@ -1,4 +1,4 @@
-"""`trees`: extremely randomized trees (Geurts et al., Machine Learning 63, 2006)."""
+"""`extra_trees`: extremely randomized trees (Geurts et al., Machine Learning 63, 2006)."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from lvh.validation.inner_splits import Subjects
 
 
 @dataclass(frozen=True, slots=True)
-class TreesSettings:
+class ExtraTreesSettings:
     """Settings of the trees.
 
     Attributes:
@@ -18,14 +18,14 @@ class TreesSettings:
             root.
     """
 
-    name: Literal["trees"]
-    trees: Count
-    min_samples_leaf: Count
-    max_features: Part | None
+    name: Literal["extra_trees"] = "extra_trees"
+    trees: Count = 500
+    min_samples_leaf: Count = 1
+    max_features: Part | None = None
 
 
 def build(
-    settings: TreesSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+    settings: ExtraTreesSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> Any:
     """Build the classifier; the random state draws inputs and thresholds of every split."""
     from sklearn.ensemble import ExtraTreesClassifier

@@ -17,8 +17,8 @@ class LogisticSettings:
         C: Inverse strength of the squared penalty on the weights.
     """
 
-    name: Literal["logistic"]
-    C: Positive
+    name: Literal["logistic"] = "logistic"
+    C: Positive = 1.0
 
 
 def build(

@@ -1,4 +1,4 @@
-"""`chosen`: the best of several classifiers, chosen anew inside every training fold.
+"""`nested_selection`: the best of several classifiers, chosen inside every training fold.
 
 Under a cross-validation this is a nested one: its outer folds estimate what the whole way of
 choosing is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
@@ -21,7 +21,7 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class ChosenSettings:
+class NestedSelectionSettings:
     """Settings of the choice.
 
     Attributes:
@@ -30,10 +30,22 @@ class ChosenSettings:
         choose_by: Score of which the mean over these folds decides; the first of equals wins.
     """
 
-    name: Literal["chosen"]
-    candidates: Annotated[tuple[str, ...], Field(min_length=2)]
-    folds: Annotated[int, Strict(), Field(ge=2)]
-    choose_by: Literal["ap", "roc_auc", "accuracy"]
+    name: Literal["nested_selection"] = "nested_selection"
+    candidates: Annotated[tuple[str, ...], Field(min_length=2)] = (
+        "logistic C:0.01",
+        "logistic C:0.1",
+        "logistic C:1",
+        "svm C:0.3 gamma:null",
+        "svm C:1 gamma:null",
+        "svm C:3 gamma:null",
+        "svm C:10 gamma:null",
+        "svm C:3 gamma:0.003",
+        "svm C:10 gamma:0.003",
+        "extra_trees trees:300 min_samples_leaf:1 max_features:null",
+        "extra_trees trees:300 min_samples_leaf:3 max_features:0.3",
+    )
+    folds: Annotated[int, Strict(), Field(ge=2)] = 5
+    choose_by: Literal["ap", "roc_auc", "accuracy"] = "ap"
 
     def __post_init__(self) -> None:
         """Read the candidates.
@@ -63,7 +75,7 @@ class Chooser:
     """
 
     candidates: tuple[Candidate, ...]
-    settings: ChosenSettings
+    settings: NestedSelectionSettings
     names: tuple[str, ...]
     random_state: int
     subjects: Subjects
@@ -103,7 +115,7 @@ class Chooser:
 
 
 def build(
-    settings: ChosenSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+    settings: NestedSelectionSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> Chooser:
     """Build what chooses; the random state draws its folds and is that of every candidate."""
     candidates = parsed("model.candidates", settings.candidates)

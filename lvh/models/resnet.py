@@ -34,12 +34,12 @@ class ResnetSettings:
         bn_momentum: Of the moving statistics of batch normalization.
     """
 
-    name: Literal["resnet"]
-    filters: Widths
-    blocks: Annotated[int, Strict(), Field(ge=1, le=100)]
-    kernel: Samples
-    dropout: Share
-    bn_momentum: Share
+    name: Literal["resnet"] = "resnet"
+    filters: Widths = (32, 64, 128)
+    blocks: Annotated[int, Strict(), Field(ge=1, le=100)] = 1
+    kernel: Samples = 7
+    dropout: Share = 0.3
+    bn_momentum: Share = 0.9
 
 
 def output_lengths(settings: ResnetSettings, n_samples: int) -> list[int]:

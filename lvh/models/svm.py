@@ -19,9 +19,9 @@ class SvmSettings:
             training records, scikit-learn's `scale`.
     """
 
-    name: Literal["svm"]
-    C: Positive
-    gamma: Positive | None
+    name: Literal["svm"] = "svm"
+    C: Positive = 1.0
+    gamma: Positive | None = None
 
 
 def build(

@@ -44,14 +44,14 @@ class TrainSettings:
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 
-    epochs: Count
-    batch_size: Count
-    learning_rate: Positive
-    patience: Count | None
-    restore_best: Annotated[bool, Strict()]
-    threads: Processes | None
-    side_by_side: Processes | None
-    precision: Precision
+    epochs: Count = 100
+    batch_size: Count = 32
+    learning_rate: Positive = 0.001
+    patience: Count | None = None
+    restore_best: Annotated[bool, Strict()] = True
+    threads: Processes | None = None
+    side_by_side: Processes | None = None
+    precision: Precision = "float32"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 

@@ -28,13 +28,13 @@ class TwoBranchSettings:
         bn_momentum: Of the moving statistics of batch normalization.
     """
 
-    name: Literal["two_branch"]
-    filters: Widths
-    kernel: Samples
-    units: Width
-    l2: NotNegative
-    dropout: Share
-    bn_momentum: Share
+    name: Literal["two_branch"] = "two_branch"
+    filters: Widths = (16, 32, 64)
+    kernel: Samples = 7
+    units: Width = 32
+    l2: NotNegative = 0.001
+    dropout: Share = 0.3
+    bn_momentum: Share = 0.9
 
 
 def check(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""`average`: several classifiers, whose probabilities are averaged; nothing is chosen."""
+"""`voting`: several classifiers, whose probabilities are averaged; nothing is chosen."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -10,15 +10,19 @@ from lvh.validation.inner_splits import Subjects
 
 
 @dataclass(frozen=True, slots=True)
-class AverageSettings:
+class VotingSettings:
     """Settings of the average.
 
     Attributes:
         members: Each a model with all its settings, such as `svm C:1 gamma:null`.
     """
 
-    name: Literal["average"]
-    members: Annotated[tuple[str, ...], Field(min_length=2)]
+    name: Literal["voting"] = "voting"
+    members: Annotated[tuple[str, ...], Field(min_length=2)] = (
+        "logistic C:0.1",
+        "svm C:3 gamma:null",
+        "extra_trees trees:300 min_samples_leaf:3 max_features:0.3",
+    )
 
     def __post_init__(self) -> None:
         """Read the members.
@@ -30,12 +34,12 @@ class AverageSettings:
 
 
 def build(
-    settings: AverageSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+    settings: VotingSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> Any:
     """Build what learns as each member does, and averages their probabilities.
 
     Args:
-        settings: See `AverageSettings`.
+        settings: See `VotingSettings`.
         names: Of the inputs.
         random_state: Of every member.
         subjects: Of the training records.

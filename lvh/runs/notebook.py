@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.runs.evaluate import Prepared, baselines, learner, prepare
 
@@ -22,16 +23,7 @@ def settings(*overrides: str) -> RunSettings:
     Raises:
         InputError: Names the field, what was expected and what was received.
     """
-    from hydra import compose, initialize_config_dir
-
-    from lvh.config.hydra_errors import explained
-
-    try:
-        given = quoted(list(overrides))
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            return settings_from(plain(compose("config", given)))
-    except Exception as error:
-        raise explained(error) from None
+    return settings_of(*overrides)
 
 
 def cross_validate(

@@ -32,12 +32,12 @@ class SearchSettings:
             submitit's or ray's; None for one.
     """
 
-    objectives: Annotated[tuple[str, ...], Field(min_length=1)]
-    sampler: Literal["auto", "grid", "tpe", "random"]
-    n_trials: Count | None
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
-    race: Annotated[bool, Strict()]
-    pruner: Literal["none", "wilcoxon", "median", "percentile"]
-    burn_in: Annotated[int, Strict(), Field(ge=2)]
-    storage: str | None
-    workers: Processes | None
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("ap",)
+    sampler: Literal["auto", "grid", "tpe", "random"] = "auto"
+    n_trials: Count | None = None
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
+    race: Annotated[bool, Strict()] = False
+    pruner: Literal["none", "wilcoxon", "median", "percentile"] = "none"
+    burn_in: Annotated[int, Strict(), Field(ge=2)] = 3
+    storage: str | None = None
+    workers: Processes | None = None

@@ -194,11 +194,10 @@ class MlflowRun:
     def _known(self, opening: RunToOpen) -> Run | None:
         """Find the latest run with the same key below the same parent."""
         found = self._search(f"tags.{_KEY} = '{opening.key.text}'")
-        parent = opening.settings.parent
-        return next((run for run in found if run.data.tags.get(_PARENT) == parent), None)
+        return next((run for run in found if run.data.tags.get(_PARENT) is None), None)
 
     def _created(self, opening: RunToOpen) -> Run:
-        place = _tags(opening.level, opening.settings.parent, self._leakage)
+        place = _tags(opening.level, None, self._leakage)
         tags = {**place, _KEY: opening.key.text}
         source = {"mlflow.source.name": "lvh.run"}
         return self._client.create_run(

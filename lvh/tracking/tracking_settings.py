@@ -21,13 +21,11 @@ class TrackingSettings:
         name: `mlflow` or `off`.
         uri: MLflow tracking URI; None for `mlflow.db` in the working directory.
         experiment: Name of the MLflow experiment.
-        parent: Run that this one belongs to; a sweep sets it for its configurations.
     """
 
-    name: Literal["mlflow", "off"]
-    uri: str | None
-    experiment: Annotated[str, Field(min_length=1)]
-    parent: str | None
+    name: Literal["mlflow", "off"] = "mlflow"
+    uri: str | None = None
+    experiment: Annotated[str, Field(min_length=1)] = "lvh"
 
 
 @dataclass(frozen=True, slots=True)

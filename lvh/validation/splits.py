@@ -80,12 +80,12 @@ class CvSettings:
             training part that the model has not learned from, see `lvh.validation.thresholds`.
     """
 
-    scheme: Literal["kfold", "stratified", "holdout", "external"]
-    folds: Annotated[int, Strict(), Field(ge=2)]
-    repeats: Annotated[int, Strict(), Field(ge=1, le=1000)]
-    random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)]
-    test_size: Annotated[float, Strict(), Field(gt=0, lt=1)]
-    validation: Share
+    scheme: Literal["kfold", "stratified", "holdout", "external"] = "kfold"
+    folds: Annotated[int, Strict(), Field(ge=2)] = 7
+    repeats: Annotated[int, Strict(), Field(ge=1, le=1000)] = 1
+    random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 123
+    test_size: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.2
+    validation: Share = 0.0
     weights: Weights = HONEST.weights
     epoch: Epoch = HONEST.epoch
     allow_leakage: Annotated[bool, Strict()] = False

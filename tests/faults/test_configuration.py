@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from conftest import command
-from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.config.hydra_errors import explained
-from lvh.config.run_settings import RunSettings, conf_dir, plain, quoted, settings_from
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import plain, settings_of
+from lvh.config.hydra_loader import config_of
+from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError
 from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import check as check_cnn
@@ -28,19 +29,15 @@ DIGITS = "9" * 5000
 def _composing():
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("LVH_LUDB_ROOT", raising=False)
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            yield
+        yield
 
 
 def outcome(*overrides: str) -> RunSettings | InputError:
     """Compose as a run does; any error but bad input gets through."""
     try:
-        return settings_from(plain(compose("config", quoted(list(overrides)))))
-    except Exception as error:
-        told = explained(error)
-        if not isinstance(told, InputError):
-            raise
-        return told
+        return settings_of(*overrides)
+    except InputError as error:
+        return error
 
 
 WRONG = {
@@ -195,7 +192,14 @@ def test_any_overrides_give_settings_or_a_line(commands, data):
     assert told_rightly(outcome(*typed), [*names, *quotes, *(one.split("@")[0] for one in names)])
 
 
-CHOICES = ([], ["model=cnn"], ["model=resnet"], ["model=chosen"], ["model=svm"], ["data=synthetic"])
+CHOICES = (
+    [],
+    ["model=cnn"],
+    ["model=resnet"],
+    ["model=nested_selection"],
+    ["model=svm"],
+    ["data=synthetic"],
+)
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -217,7 +221,7 @@ ANYTHING = st.recursive(
 
 @pytest.fixture(scope="module")
 def composed():
-    return [plain(compose("config", quoted(list(choice)))) for choice in CHOICES]
+    return [plain(config_of(CommandLine(choice))) for choice in CHOICES]
 
 
 def places(node, path=()):

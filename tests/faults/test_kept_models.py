@@ -66,7 +66,7 @@ def on_signals(tmp_path_factory, cohort) -> Path:
 @pytest.fixture(scope="module")
 def forest(tmp_path_factory, cohort) -> Path:
     folder = tmp_path_factory.mktemp("forest") / "m"
-    kept(folder, settings("trees", "voltage"), cohort, 1)
+    kept(folder, settings("extra_trees", "voltage"), cohort, 1)
     return folder
 
 

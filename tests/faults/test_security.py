@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 from conftest import Done, command, write_data_set
-from hydra import compose, initialize_config_dir
 from test_report_statistics import make_study, make_trial
 from test_unpacking import GOOD, MEMBERS, SHOWN, TOP, unpack_bytes, zipped
 
-from lvh.config.hydra_errors import explained
-from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
+from lvh.config.composition import settings_of
+from lvh.config.messages import explained
 from lvh.data import unpacking
 from lvh.errors import InputError, LvhError, masked
 from lvh.reports.study import write
@@ -150,8 +149,7 @@ CODE = [
 def refusal(*overrides: str) -> LvhError:
     """Compose, as a command does, and return what it says."""
     try:
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            settings = settings_from(plain(compose("config", quoted(list(overrides)))))
+        settings = settings_of(*overrides)
         storage.embedded(settings.search.storage)
     except Exception as error:
         return explained(error)

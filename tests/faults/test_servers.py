@@ -204,7 +204,7 @@ TRACKER = """
 from lvh.tracking import TrackingSettings, tracked_run
 
 if __name__ == "__main__":
-    with tracked_run(TrackingSettings("mlflow", None, "lvh", None), "configuration", "one", {}, {}):
+    with tracked_run(TrackingSettings("mlflow", None, "lvh"), "configuration", "one", {}, {}):
         pass
 """
 

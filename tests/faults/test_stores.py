@@ -78,7 +78,7 @@ def test_09_corrupt_studies_are_told_and_left_alone(tmp_path, content):
 def test_09_corrupt_tracking_store_is_told_and_left_alone(tmp_path, content):
     file = tmp_path / "mlflow.db"
     file.write_bytes(content)
-    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh", None)
+    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh")
     with pytest.raises(EnvironmentFault, match=rf"tracking\.uri: .*{file}: .*tracking=off"):
         with tracked_run(settings, "configuration", "one", {}, {}):
             pytest.fail("the body ran")
@@ -114,7 +114,7 @@ def test_09_database_of_another_program_gets_no_tables_of_mlflow(tmp_path):
         database.execute("create table songs (name text)")
         database.commit()
     before = file.read_bytes()
-    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh", None)
+    settings = TrackingSettings("mlflow", f"sqlite:///{file}", "lvh")
     with pytest.raises(InputError, match=r"songs\.db, which has other tables"):
         with tracked_run(settings, "configuration", "one", {}, {}):
             pytest.fail("the body ran")

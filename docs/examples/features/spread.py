@@ -21,7 +21,7 @@ class SpreadSettings:
     """
 
     name: Literal["spread"]
-    measure: Literal["deviation", "range"]
+    measure: Literal["deviation", "range"] = "deviation"
 
 
 def extract(cohort: Cohort, settings: SpreadSettings) -> FeatureSet:

@@ -16,7 +16,7 @@ class LdaSettings:
     """
 
     name: Literal["lda"]
-    shrinkage: Part | None
+    shrinkage: Part | None = None
 
 
 def build(

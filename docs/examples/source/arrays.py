@@ -46,7 +46,7 @@ class ArraysSettings:
 
     name: Literal["arrays"]
     root: str
-    fs: Positive
+    fs: Positive = 500.0
 
 
 def load(settings: ArraysSettings) -> Cohort:

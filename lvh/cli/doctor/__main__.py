@@ -102,26 +102,12 @@ def _settings(arguments: list[str]) -> "RunSettings":
     Raises:
         InputError: Names the field, what was expected and what was received.
     """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from lvh.config.command_line import read_arguments
+    from lvh.config.composition import compose
+    from lvh.config.sweep_space import one_point
 
-    from lvh.config.hydra_errors import explained
-    from lvh.config.run_settings import conf_dir, plain, quoted, settings_from
-
-    given = quoted([one for one in arguments if one not in ("-m", "--multirun")])
-    try:
-        parsed = OverridesParser.create().parse_overrides(given)
-        single = [
-            f"{one.get_key_element()}={next(iter(one.sweep_string_iterator()))}"
-            if one.is_sweep_override()
-            else str(one.input_line)
-            for one in parsed
-            if not (one.is_sweep_override() and one.is_interval_sweep())
-        ]
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            return settings_from(plain(compose("config", quoted(single))))
-    except Exception as error:
-        raise explained(error) from None
+    command, _ = read_arguments(arguments)
+    return compose(one_point(command)).settings
 
 
 if __name__ == "__main__":

@@ -1,0 +1,222 @@
+"""What a person types after `python -m lvh.run`: checked, and told to Hydra as Hydra needs it."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override
+
+from lvh.errors import InputError, excerpt
+from lvh.models import MODEL_ALIASES
+
+_GROUP = re.compile(
+    r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
+    r"(?:@[^=]*)?=(.*)",
+    re.DOTALL,
+)
+_CODE = re.compile(
+    r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*",
+    re.DOTALL,
+)
+"""What names code for Hydra to run: everything that runs here comes from our own registries."""
+_SWEEPER = re.compile(r"[+~]*hydra/sweeper=(?!lvh$)(.*)", re.DOTALL)
+_NOT_A_WORD = re.compile(
+    r"(?<![\w'\".+-])(?:[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)|null|true|false)(?![\w'\".])",
+    re.IGNORECASE,
+)
+_ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
+_NAMELESS = re.compile("[+~]*(?:[=@].*)?", re.DOTALL)
+_HUGE = re.compile(r"[\d_]{4300}")  # Python reads no longer numbers
+_NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
+_LONGEST_NAME = 200  # of a field; a file system has no longer names
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """A command line as Hydra takes it; any process can compose it.
+
+    Attributes:
+        overrides: As typed, those of Hydra's own configuration too; options that are numbers are
+            put in quotes, former names of models are replaced by the present ones.
+        config_name: File that the configuration starts from, without `.yaml`.
+        config_dir: Folder with further files, before those of the package.
+        config_path: Folder in the place of the package's.
+    """
+
+    overrides: tuple[str, ...] = ()
+    config_name: str = "config"
+    config_dir: str | None = None
+    config_path: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check and quote the overrides.
+
+        Raises:
+            InputError: See `quoted`.
+        """
+        object.__setattr__(self, "overrides", tuple(quoted(self.overrides)))
+
+    def parsed(self) -> list[Override]:
+        """Parse every override, in the order typed.
+
+        Raises:
+            OverrideParseException: One is not written as Hydra's grammar says.
+        """
+        return OverridesParser.create().parse_overrides(list(self.overrides))
+
+    def at(self, point: Mapping[str, str]) -> "CommandLine":
+        """Return the command line of one point of a sweep: no other, and none of `-m`.
+
+        Each swept override is replaced where it stands. A swept override that the point has no
+        value for is left out.
+
+        Args:
+            point: Values as an override has them after `=`, by the name before it.
+        """
+        overrides = []
+        for text, override in zip(self.overrides, self.parsed(), strict=True):
+            name = override.get_key_element()
+            if not override.is_sweep_override():
+                overrides.append(text)
+            elif name in point:
+                overrides.append(f"{name}={point[name]}")
+        return replace(self, overrides=tuple(overrides))
+
+    def with_recipe(self, params: Mapping[str, object]) -> "CommandLine":
+        """Return the command line with a recipe's overrides in front of those that were typed.
+
+        An override of a recipe that is typed too is left out.
+
+        Args:
+            params: `hydra.sweeper.params` of the recipe: as Hydra's sweep grammar writes them, or
+                lists of values.
+
+        Raises:
+            InputError: Names the field that cannot be swept.
+        """
+        recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
+        typed = {target(override) for override in self.parsed()}
+        kept = [
+            text
+            for text, override in zip(recipe.overrides, recipe.parsed(), strict=True)
+            if target(override) not in typed
+        ]
+        return replace(self, overrides=(*kept, *self.overrides))
+
+
+def target(override: Override) -> tuple[str, str | None, bool]:
+    """Return what an override sets: name, package, and whether it merges fields into a group.
+
+    The later of two overrides with the same target is the one that counts.
+    """
+    value = override.value()
+    values = value.list if isinstance(value, ChoiceSweep) else [value]
+    return override.key_or_group, override.package, any(isinstance(one, dict) for one in values)
+
+
+def quoted(arguments: Sequence[str]) -> list[str]:
+    """Quote numbers, null, true and false where an argument chooses an option of a group.
+
+    Hydra reads `stride=10` as a number and then refuses it as the name of an option; what a
+    user means is the option "10".
+
+    Raises:
+        InputError: No name or a huge argument, what names code, another sweeper, or a list, of
+            which Hydra would silently use the last.
+    """
+    return [_quoted(argument) for argument in arguments]
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
+    """Tell overrides from Hydra's flags, which may stand anywhere.
+
+    Returns:
+        The command line, and the flags that Hydra is to be given behind its overrides.
+
+    Raises:
+        InputError: A flag that Hydra does not have or that needs a value, or one that reads a
+            file which could hold code; what `quoted` refuses.
+    """
+
+    def refuse(message: str) -> None:
+        raise InputError(f"{message}. Expected flags as --hydra-help lists them")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[assignment, method-assign]
+    typed = parser.parse_intermixed_args(list(arguments))
+    if typed.experimental_rerun is not None:
+        raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
+    flags = list(arguments)
+    for override in reversed(typed.overrides):
+        del flags[len(flags) - 1 - flags[::-1].index(override)]
+    command = CommandLine(
+        overrides=tuple(typed.overrides),
+        config_name=typed.config_name or "config",
+        config_dir=typed.config_dir and os.path.abspath(typed.config_dir),
+        config_path=typed.config_path and os.path.abspath(typed.config_path),
+    )
+    return command, flags
+
+
+def _quoted(argument: str) -> str:
+    if _NAMELESS.fullmatch(argument):
+        raise InputError(f"{argument!r}: expected GROUP=OPTION or FIELD=VALUE")
+    if len(argument.partition("=")[0]) > _LONGEST_NAME:
+        raise InputError(f"{excerpt(argument)}: expected the name of a group or of a field")
+    if _CODE.fullmatch(argument):
+        raise InputError(
+            f"{argument.partition('=')[0]}: expected a setting or an option. Received: "
+            "one by which Hydra would run any code that it names"
+        )
+    if sweeper := _SWEEPER.fullmatch(argument):
+        raise InputError(
+            "hydra/sweeper: lvh has a sweeper of its own, which uses Optuna; search.sampler "
+            f"chooses how. Leave this out. Received: {excerpt(sweeper[1])}"
+        )
+    if _HUGE.search(argument):
+        raise InputError(f"{excerpt(argument)}: expected numbers of fewer than 4300 digits")
+    match = _GROUP.fullmatch(argument)
+    if match is None or match[2].startswith("{"):
+        return argument
+    group, options = match.groups()
+    if options.startswith("["):
+        raise InputError(
+            f"{group}: expected one option, or several in a sweep: "
+            f"-m {group}={options.strip('[]')}. Received: {options}"
+        )
+    if _NO_OPTION.search(options):
+        raise InputError(
+            f"{group}: expected an option, as --help lists them. Received: {excerpt(options)}"
+        )
+    options = _NOT_A_WORD.sub(lambda found: f"'{found[0]}'", options)
+    if group == "model":
+        options = _ALIAS.sub(lambda found: MODEL_ALIASES[found[0]], options)
+    return argument[: match.start(2)] + options
+
+
+def _param(name: str, value: object) -> str:
+    """Write an entry of `hydra.sweeper.params` as an override."""
+    if isinstance(value, Mapping):
+        raise InputError(
+            f"hydra.sweeper.params.{name}: expected values to sweep, such as 0.1,1 or [0.1, 1]. "
+            f"Received: {excerpt(dict(value))}"
+        )
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if not value:
+            raise InputError(f"hydra.sweeper.params.{name}: expected one value or more")
+        return f"{name}=choice({','.join(_text(one) for one in value)})"
+    return f"{name}={_text(value)}"
+
+
+def _text(value: object) -> str:
+    """Write a value of YAML as an override has it; a text is in Hydra's grammar already."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(_text(one) for one in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_text(one)}' for key, one in value.items())}}}"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,115 @@
+"""One composition a configuration: from a command line to checked settings, by Hydra."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from lvh.config.command_line import CommandLine
+from lvh.config.groups import conf_dir
+from lvh.config.hydra_loader import config_of
+from lvh.config.messages import explained
+from lvh.config.run_settings import RunSettings, settings_from
+from lvh.errors import masked
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A configuration that is known to be good.
+
+    Attributes:
+        settings: Checked.
+        yaml: The same, resolved and without passwords, for the run's folder.
+    """
+
+    settings: RunSettings
+    yaml: str
+
+
+def compose(command: CommandLine) -> Composed:
+    """Compose and check the configuration of a command line; any process can do so.
+
+    Raises:
+        InputError: Names the field or option, what was expected and what was received.
+    """
+    try:
+        return composed_from(config_of(command))
+    except Exception as error:
+        raise explained(error, command) from None
+
+
+def settings_of(*overrides: str) -> RunSettings:
+    """Return the settings that `python -m lvh.run OVERRIDES` would have.
+
+    Args:
+        *overrides: Such as `data=synthetic` or `model.C=3`.
+
+    Raises:
+        InputError: Names the field, what was expected and what was received.
+    """
+    return compose(CommandLine(overrides)).settings
+
+
+def composed_from(config: DictConfig) -> Composed:
+    """Check what Hydra composed.
+
+    Raises:
+        InputError: Names the field, what was expected and what was received.
+        OmegaConfBaseException: An interpolation that does not resolve.
+    """
+    resolved = plain(config)
+    return Composed(settings_from(resolved), masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
+
+
+def command_of(config: DictConfig, arguments: Sequence[str]) -> CommandLine:
+    """Return the command line that Hydra composed, with the sweep of its recipe.
+
+    Args:
+        config: With Hydra's own node `hydra`.
+        arguments: Overrides as typed, without those of Hydra's own configuration.
+
+    Raises:
+        InputError: The recipe sweeps what cannot be swept.
+    """
+    folders = {source.provider: source.path for source in config.hydra.runtime.config_sources}
+    path = folders.get("main", str(conf_dir()))
+    command = CommandLine(
+        overrides=(*config.hydra.overrides.hydra, *arguments),
+        config_name=config.hydra.job.config_name,
+        config_dir=folders.get("command-line"),
+        config_path=None if path == str(conf_dir()) else path,
+    )
+    return command.with_recipe(recipe_params(config.hydra))
+
+
+def recipe_params(hydra: Any) -> dict[str, Any]:
+    """Return what the recipe in Hydra's own node of a configuration sweeps; often nothing."""
+    params = hydra.sweeper.get("params") or {}
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(params)))
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Resolve a composed configuration into plain containers, without Hydra's own node.
+
+    Raises:
+        OmegaConfBaseException: An interpolation that does not resolve.
+    """
+    groups = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    with _hydra_config(config):
+        return cast(dict[str, Any], OmegaConf.to_container(groups, resolve=True))
+
+
+@contextmanager
+def _hydra_config(config: DictConfig) -> Iterator[None]:
+    """Let `${hydra:...}` mean this configuration; Hydra itself holds one for a whole process."""
+    holder = HydraConfig.instance()
+    before = holder.cfg
+    if "hydra" in config:
+        holder.set_config(config)
+    try:
+        yield
+    finally:
+        holder.cfg = before

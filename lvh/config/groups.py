@@ -1,0 +1,117 @@
+"""The groups of the configuration and their options, from the registries and from conf/.
+
+An option whose values are the defaults of its dataclass needs no file: it is registered in
+Hydra's ConfigStore when this module is imported. Files in conf/ say what differs from them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+import lvh
+from lvh.data import SOURCES
+from lvh.features import FORMS
+from lvh.models import MODELS, Architecture, Estimator
+from lvh.models.training import TrainSettings
+from lvh.search import SearchSettings
+from lvh.tracking import TrackingSettings
+from lvh.validation.splits import CvSettings
+
+CHOICES: Mapping[str, Mapping[str, type]] = {
+    "data": {name: source.settings for name, source in SOURCES.items()},
+    "external": {name: source.settings for name, source in SOURCES.items()},
+    "features": {name: form.settings for name, form in FORMS.items()},
+    "model": {name: model.settings for name, model in MODELS.items()},
+}
+"""Groups whose option decides which settings they have: dataclasses by option."""
+
+SETTINGS: Mapping[str, type] = {
+    "cv": CvSettings,
+    "train": TrainSettings,
+    "search": SearchSettings,
+    "tracking": TrackingSettings,
+}
+"""Groups that have the same settings under every option."""
+
+OTHERS = ("kernel", "stride", "experiment", "budget")
+"""Groups that only set fields of other groups."""
+
+_OTHER_FEATURES = {"resnet": "beat"}
+"""Models whose features are not the first form of the kind that they take."""
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configuration: inside an installed package, or beside it."""
+    package = Path(lvh.__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def known_fields() -> tuple[str, ...]:
+    """Return every field that an override may name, as `group.field`, and every group."""
+    types = {group: list(options.values()) for group, options in CHOICES.items()}
+    types |= {group: [settings] for group, settings in SETTINGS.items()}
+    dotted = {
+        f"{group}.{field.name}": None
+        for group, settings in types.items()
+        for one in settings
+        for field in fields(one)
+    }
+    return (*types, *OTHERS, "backend", "seed", "resume", "store", *dotted)
+
+
+def defaults(settings: type) -> dict[str, Any]:
+    """Return the defaults of a settings dataclass as plain containers.
+
+    Args:
+        settings: The dataclass; a field without a default becomes `???`, Hydra's "to be given".
+    """
+    values: dict[str, Any] = {}
+    for field in fields(settings):
+        value = field.default if field.default_factory is MISSING else field.default_factory()
+        if is_dataclass(value) and not isinstance(value, type):
+            value = asdict(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        values[field.name] = "???" if value is MISSING else value
+    return values
+
+
+def register() -> None:
+    """Register every option whose values are defaults in Hydra's ConfigStore."""
+    store = ConfigStore.instance()
+    for group in ("data", "external"):
+        for name, settings in CHOICES[group].items():
+            node = defaults(settings) | {"name": name}
+            if node.get("root", "") is None:
+                node["root"] = f"${{oc.env:LVH_{name.upper()}_ROOT,null}}"
+            store.store(group=group, name=name, node=node)
+    for name, settings in CHOICES["features"].items():
+        store.store(group="features", name=name, node=defaults(settings) | {"name": name})
+    for name, model in MODELS.items():
+        store.store(group="model", name=name, node=_model(name, model), package="_global_")
+    store.store(group="cv", name="kfold", node=defaults(CvSettings))
+    store.store(group="train", name="fixed", node=defaults(TrainSettings))
+    store.store(group="search", name="default", node=defaults(SearchSettings))
+    tracking = defaults(TrackingSettings) | {"uri": "${oc.env:MLFLOW_TRACKING_URI,null}"}
+    for name in ("mlflow", "off"):
+        store.store(group="tracking", name=name, node=tracking | {"name": name})
+
+
+def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
+    """Return a model's settings, with the features that it takes where not every form fits."""
+    node: dict[str, Any] = {"model": defaults(model.settings) | {"name": name}}
+    form = model.form if isinstance(model, Estimator) else _OTHER_FEATURES.get(name)
+    if form is None and model.inputs != "tabular":
+        form = next(form for form, entry in FORMS.items() if entry.kind == model.inputs)
+    if form is not None:
+        node["defaults"] = [{"override /features": form}, "_self_"]
+    if name == "criteria":
+        node["features"] = {"missing": "zero"}  # a value that needs a missing wave is not met
+    return node
+
+
+register()

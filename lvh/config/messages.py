@@ -1,0 +1,173 @@
+"""What Hydra and OmegaConf complain of, in one or two lines that a user can act on."""
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import fields, replace
+
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lvh.config.command_line import CommandLine
+from lvh.config.groups import CHOICES, OTHERS, known_fields
+from lvh.config.hydra_loader import config_of
+from lvh.errors import InputError, LvhError, as_told, masked
+
+_LONGEST = 200
+"""Characters of an override that a message shows."""
+_FROM_HYDRA = re.compile("Config group override must be|Only one of --|The --resolve flag")
+_MISSING = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^']*)'")
+_NOT_OVERRIDDEN = re.compile(r"Could not override '(?P<key>[^']+)'")
+_NEEDS_MULTIRUN = re.compile(r"(Ambiguous value for argument|Sweep parameters) '(?P<typed>.*)'")
+_FIELD = re.compile(r"\+{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
+_CONVOLUTION = {"kernel": "model.kernel_size", "stride": "model.strides"}
+_ELSEWHERE = {
+    "search.direction": "search.objectives names the scores, and each has its direction",
+    "search.directions": "search.objectives names the scores, and each has its direction",
+}
+"""Settings of other programs, and where the same is set here."""
+
+
+def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
+    """Turn any error into one that a user may see, with its exit code.
+
+    Args:
+        error: Of composing or of running.
+        command: What was composed, for messages that name what it has.
+    """
+    if isinstance(error, LvhError):
+        return error
+    if isinstance(error, MissingConfigException):
+        return InputError(_missing(error))
+    if isinstance(error, OverrideParseException):
+        return InputError(_unreadable(str(error.override)))
+    if isinstance(error, ConfigCompositionException):
+        return InputError(_not_composed(error, command))
+    if isinstance(error, OmegaConfBaseException):
+        return InputError(_unresolved(error, command))
+    if isinstance(error, HydraException):
+        return InputError(_first_line(error))
+    if isinstance(error, ValueError) and _FROM_HYDRA.match(str(error)):
+        return InputError(_first_line(error))
+    return as_told(error)
+
+
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """Return the end of a message that names what may have been meant; empty for nothing close."""
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def in_quotes(override: str) -> str:
+    """Return an override whose value is one text, as a shell takes it: `'data.root="a=b"'`."""
+    name, _, value = override.partition("=")
+    text = value.replace("${", r"\${")
+    return shlex.quote(f"{name}={QuotedString(text, Quote.double).with_quotes()}")
+
+
+def _unreadable(override: str) -> str:
+    name, _, value = override.partition("=")
+    expected = f"{masked(override)[:_LONGEST]!r}: expected GROUP=OPTION or FIELD=VALUE"
+    if not value or not value.isprintable() or not _FIELD.fullmatch(name):
+        return expected
+    return f"{expected}. A value with special characters needs quotes{_hint_of_quotes(override)}"
+
+
+def _hint_of_quotes(override: str) -> str:
+    in_full = in_quotes(override)
+    return f": {in_full}" if len(in_full) <= _LONGEST else ""
+
+
+def _missing(error: MissingConfigException) -> str:
+    match = _MISSING.search(str(error))
+    if match is None or not error.options:
+        return _first_line(error)
+    group, option = match["group"], match["option"]
+    options = sorted(
+        error.options, key=lambda name: (int(name) if name.isdecimal() else 0, name)
+    )
+    field = _CONVOLUTION.get(group)
+    other = f"; any other number: {field}={option}" if field else ""
+    return f"{group}={option}: expected one of {', '.join(options)}{other}"
+
+
+def _not_composed(error: ConfigCompositionException, command: CommandLine | None) -> str:
+    if match := _NEEDS_MULTIRUN.match(str(error)):
+        return _needs_multirun(match["typed"])
+    match = _NOT_OVERRIDDEN.search(str(error))
+    if match is None:
+        return _first_line(error)
+    key = match["key"]
+    if key in _ELSEWHERE:
+        return f"{key}: no such setting; {_ELSEWHERE[key]}"
+    group, _, field = key.rpartition(".")
+    node = _node(group, key, command) if group else None
+    if node is None:
+        below = [name for name in known_fields() if group and name.startswith(f"{group}.")]
+        groups = [name for name in known_fields() if "." not in name]
+        expected = f". Expected one of {', '.join(below or groups)}"
+        return f"{key}: no such setting{suggestion(key, known_fields()) or expected}"
+    option, names = node.get("name"), [str(name) for name in node]
+    having = [
+        option
+        for option, settings in CHOICES.get(group, {}).items()
+        if field in {known.name for known in fields(settings)}
+    ]
+    if having:
+        verb = "has" if len(having) == 1 else "have"
+        return (
+            f"{key}: {group}={option} has no such setting; {' and '.join(having)} {verb}. "
+            f"Expected one of {', '.join(names)}"
+        )
+    close = difflib.get_close_matches(field, names, n=1)
+    if close:
+        return f"{key}: no such setting; did you mean {group}.{close[0]}?"
+    expected = ", ".join(f"{group}.{name}" for name in names)
+    return f"{key}: no such setting. Expected one of {expected}"
+
+
+def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | None:
+    """Return the settings that a group has in a command line without a wrong override."""
+    if command is None:
+        return None
+    kept = tuple(
+        text
+        for text, override in zip(command.overrides, command.parsed(), strict=True)
+        if override.key_or_group != key
+    )
+    try:
+        node = OmegaConf.select(config_of(replace(command, overrides=kept)), group)
+    except Exception:  # something else is wrong too; the message does without this
+        return None
+    return node if isinstance(node, DictConfig) else None
+
+
+def _needs_multirun(typed: str) -> str:
+    name = typed.partition("=")[0]
+    what = f"{typed}: several values are a sweep: add -m"
+    if name.lstrip("+") in (*CHOICES, *OTHERS) or not _FIELD.fullmatch(name):
+        return what
+    return f"{what}. One value with special characters needs quotes{_hint_of_quotes(typed)}"
+
+
+def _unresolved(error: OmegaConfBaseException, command: CommandLine | None) -> str:
+    key = str(error.full_key or "")
+    reason = _first_line(error)
+    message = f"{key}: {reason}" if key and not reason.startswith(key) else reason
+    for override in command.overrides if command else ():
+        if override.partition("=")[0].lstrip("+") == key and "${" in override:
+            return f"{message}. A text with ${{ needs quotes{_hint_of_quotes(override)}"
+    return message
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
