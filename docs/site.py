@@ -1,11 +1,10 @@
 """What the site has from elsewhere in the repository, so that no text is written twice.
 
-MkDocs calls `on_files`. The experiments keep their addresses, the README becomes the tour, and
-the notebook a page of its cells.
+MkDocs calls `on_files`. The experiments keep their addresses; the notebook becomes a page of its
+cells, and CONTRIBUTING.md a page of its own.
 """
 
 import json
-import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -22,19 +21,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             at = path.relative_to(_ROOT).as_posix()
             files.append(File.generated(config, at, abs_src_path=str(path)))
     notebook = (_ROOT / "docs/notebook.ipynb").read_text("utf-8")
-    for name, text in (
-        ("readme.md", tour((_ROOT / "README.md").read_text("utf-8"))),
-        ("notebook.md", cells(notebook)),
-    ):
-        files.append(File.generated(config, name, content=text))
+    contributing = (_ROOT / "CONTRIBUTING.md").read_text("utf-8").replace("](docs/", "](")
+    files.append(File.generated(config, "notebook.md", content=cells(notebook)))
+    files.append(File.generated(config, "contributing.md", content=contributing))
     return files
-
-
-def tour(readme: str) -> str:
-    """Turn title and links of the README into those of the site."""
-    readme = re.sub(r"\A# .*", "# The whole tour", readme)
-    readme = re.sub(r"\]\(docs/", "](", readme)
-    return re.sub(r"\]\(lvh/(\w+)\.py\)", r"](reference/\1.md)", readme)
 
 
 def cells(notebook: str) -> str:

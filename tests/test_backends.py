@@ -11,13 +11,13 @@ import keras
 import numpy as np
 import pytest
 from conftest import BACKEND, command
+from lvh.runs.evaluate import automatic_threads
 
 from lvh.config.composition import settings_of
 from lvh.errors import EnvironmentFault, InputError
 from lvh.models import backends
 from lvh.models.backends import BACKENDS, check_installed, cores, new_program, start, threads_of
 from lvh.models.backends.draws import glorot_uniform
-from lvh.runs.evaluate import automatic_threads
 
 TESTS = Path(__file__).parent
 OTHERS = sorted(set(BACKENDS) - {"tensorflow"})

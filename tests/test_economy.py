@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from lvh.runs.evaluate import Place, Unobserved, evaluate, prepare
 from mlflow import MlflowClient
 
 from lvh.config.composition import settings_of as compose_settings
@@ -15,7 +16,6 @@ from lvh.models import MODELS
 from lvh.models.backends import start
 from lvh.models.baselines import BASELINES
 from lvh.runs import evaluate as evaluation
-from lvh.runs.evaluate import Place, Unobserved, evaluate, prepare
 
 
 @pytest.fixture(autouse=True)
@@ -131,9 +131,10 @@ def test_the_store_is_called_three_times_a_fold_however_many_epochs(
     settings_of, tmp_path, monkeypatch
 ):
     """A call to a server is a round trip: epochs and scores go in one."""
+    from lvh.tracking.mlflow_run import MlflowRun
+
     from lvh.evaluation.cross_validation import conclude
     from lvh.tracking import RunKey, RunToOpen, TrackingSettings
-    from lvh.tracking.mlflow_run import MlflowRun
 
     calls = Counter()
     for name in (one for one in dir(MlflowClient) if not one.startswith("_")):

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import FoldResult
+from lvh.evaluation.cv_result import FoldResult
 from lvh.explanations.aggregate import Kept, conclude
 from lvh.explanations.context import subject_of
 from lvh.explanations.fold_importance import Asked, explain
@@ -36,7 +36,7 @@ from lvh.features.fusion import FusionSettings
 from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings
 from lvh.models.training import History
-from lvh.runs.evaluate import Prepared
+from lvh.runs.run import ExperimentData
 from lvh.validation.metrics import score as scored_by
 from lvh.validation.splits import Split
 
@@ -338,7 +338,7 @@ def out_of_fold(cohort, settings, asked=ASKED):
         split = Split(0, fold, train, train[:0], scored)
         metrics = scored_by(features.y[scored], y_score)
         results.append(FoldResult(split, y_score, metrics, History((0.0,), (0.0,), (), (), 1), 0.0))
-    prepared = Prepared(cohort, features, tuple(one.split for one in results))
+    prepared = ExperimentData(cohort, features, tuple(one.split for one in results))
     return conclude(prepared, results, found, Kept(0, 0.0), subject.view)
 
 

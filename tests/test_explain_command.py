@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import Done, command, head
 from kept_models import describe, kept, settings
+from lvh.runs.evaluate import Place, evaluate, prepare
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
@@ -25,7 +26,6 @@ from lvh.explanations.one_record import record_importance
 from lvh.explanations.wave_windows import waves_of
 from lvh.features import FORMS
 from lvh.inference import KeptModel, load
-from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.runs.lookup import settings_of
 from lvh.tracking import TrackingSettings
 

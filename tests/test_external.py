@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import command
+from lvh.runs.evaluate import learner, prepare
 
 from lvh.config.composition import settings_of
 from lvh.data import synthetic
@@ -13,7 +14,6 @@ from lvh.data.cohort import EXTERNAL, joined
 from lvh.errors import InputError
 from lvh.evaluation.cross_validation import baseline_summaries, fold_results
 from lvh.models.baselines import BASELINES
-from lvh.runs.evaluate import learner, prepare
 from lvh.validation.splits import CvSettings, external_split
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvh.errors import EnvironmentFault
-from lvh.evaluation.cross_validation import FoldResult
+from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet
 from lvh.models.training import History
 from lvh.tracking.fold_store import FoldStore

@@ -17,6 +17,7 @@ from lvh.config.sweep_space import one_point
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+TOUR = (ROOT / "docs/tour.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """Those of docs/extend have commands of a package that is extended: test_docs_examples.py."""
 BLOCKS = [
@@ -45,11 +46,11 @@ def test_the_table_is_that_of_the_default_run():
         r"age \+ sex": ("age + sex", "mean"),
     }
     for label, (of, column) in rows.items():
-        shown = re.search(rf"^  {label} +([\d. ]+)$", README, re.MULTILINE)[1].split()
+        shown = re.search(rf"^  {label} +([\d. ]+)$", TOUR, re.MULTILINE)[1].split()
         assert shown == [f"{float(scores[of, name][column]):.3f}" for name in names]
 
 
-@pytest.mark.parametrize("page", ["README.md", "experiments/default_run/README.md"])
+@pytest.mark.parametrize("page", ["docs/tour.md", "experiments/default_run/README.md"])
 def test_the_spread_over_seeds_is_that_of_the_file(page):
     with (ROOT / "experiments/default_run/seeds.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -127,7 +128,7 @@ def test_every_option_of_every_group_is_listed():
     ):
         row = re.search(
             rf"^\| `(?:{group}`|kernel`, `{group}`|{group}`, `stride`).*$(?:\n\| \|.*$)*",
-            README,
+            TOUR,
             re.M,
         )[0]
         for option in loader_of(CommandLine()).get_group_options(group):
@@ -135,8 +136,13 @@ def test_every_option_of_every_group_is_listed():
 
 
 def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text()):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_readme_is_short():
+    assert len(README.split()) <= 1000
 
 
 def test_make_targets_exist():

@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 from conftest import Done, command
+from lvh.runs.evaluate import Place, evaluate, prepare
 from servers import Server, get, until
 
 from lvh.config.composition import settings_of
@@ -23,7 +24,6 @@ from lvh.errors import InputError
 from lvh.inference import keep, load
 from lvh.inference.model_card import card
 from lvh.inference.refit import cross_validated, refit
-from lvh.runs.evaluate import Place, evaluate, prepare
 from lvh.validation.calibration import line
 from lvh.validation.metrics import chosen_threshold
 

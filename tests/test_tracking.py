@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from lvh.tracking.recorder import _recorder
 from mlflow import MlflowClient
 
 from lvh.errors import EnvironmentFault, LvhError
@@ -17,7 +18,6 @@ from lvh.features.ntp import NtpSettings
 from lvh.models.baselines import BASELINES
 from lvh.models.training import History
 from lvh.tracking import RunKey, TrackingSettings, resolved_uri, tracked_run
-from lvh.tracking.recorder import _recorder
 from lvh.validation.splits import CvSettings, splits
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lvh.runs.evaluate import Prepared, baselines, learner
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
@@ -18,7 +19,6 @@ from lvh.evaluation.cross_validation import FoldResult, conclude, fold_results
 from lvh.features import FORMS
 from lvh.inference.refit import refit
 from lvh.runs.cache_key import run_key
-from lvh.runs.evaluate import Prepared, baselines, learner
 from lvh.validation.splits import splits
 
 SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")

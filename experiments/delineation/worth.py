@@ -17,13 +17,15 @@ from methods import scored
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
-from lvh.evaluation.cross_validation import Summary, baseline_summaries, conclude, fold_results
+from lvh.evaluation.cv_result import Summary, baseline_summaries, summarize
+from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS, FeatureSet
 from lvh.features.amplitudes import measurements
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.files import write_text
 from lvh.models.baselines import BASELINES
-from lvh.runs.evaluate import learner, prepare
+from lvh.runs.run import load_data
+from lvh.runs.trainers import new_trainer
 from lvh.validation.splits import Split, splits
 
 HERE = Path(__file__).resolve().parent
@@ -71,7 +73,7 @@ def _quantities(of: Measurements) -> dict[tuple[str, str], np.ndarray]:
 def criteria(annotated: Cohort, found: Cohort) -> list[list[str]]:
     """Rank the records of LUDB and PTB-XL by each criterion alone; nothing is learned."""
     typed = ("data=ptbxl", "data.delineation=found", "model=svm", "features=voltage")
-    cohorts = (annotated, found, prepare(settings(*typed)).cohort)
+    cohorts = (annotated, found, load_data(settings(*typed)).cohort)
     rows = [["criterion", "LUDB, annotated", "LUDB, found", "PTB-XL, found"]]
     measured = [measurements(cohort) for cohort in cohorts]
     for name in _CRITERIA:
@@ -142,11 +144,9 @@ def _moved(split: Split, n: int, learned: str, on: str) -> Split:
 def _summary(
     configured: RunSettings, features: FeatureSet, folds: list[Split], fs: float
 ) -> Summary:
-    results = fold_results(
-        *(features, folds, lambda: learner(configured, features, fs), configured.seed),
-        *(lambda split: None, lambda split, epoch: None),
-    )
-    return conclude(features, list(results), {}).summary
+    trainer = new_trainer(configured, features, fs)
+    results = list(train_folds(features, folds, trainer, seed=configured.seed))
+    return summarize(features, results, {}).summary
 
 
 def external() -> dict[str, Summary]:
@@ -155,10 +155,10 @@ def external() -> dict[str, Summary]:
     found = {}
     for learned in ("annotated", "found"):
         configured = settings(*typed, "features=voltage", f"data.delineation={learned}")
-        prepared = prepare(configured)
-        features, folds = prepared.features, list(prepared.splits)
-        found[f"{learned}, found"] = _summary(configured, features, folds, prepared.cohort.fs)
-        baselines = baseline_summaries(features, prepared.splits, BASELINES)
+        data = load_data(configured)
+        features, folds = data.features, list(data.splits)
+        found[f"{learned}, found"] = _summary(configured, features, folds, data.cohort.fs)
+        baselines = baseline_summaries(features, data.splits, BASELINES)
     return found | baselines
 
 

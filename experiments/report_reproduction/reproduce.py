@@ -23,11 +23,11 @@ from table import write_readme
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
-from lvh.evaluation.cross_validation import fold_results
+from lvh.evaluation.fold_training import train_folds
 from lvh.models import MODELS
 from lvh.models.backends import Program, cores, new_program, start
 from lvh.models.training import KerasLearner
-from lvh.runs.evaluate import prepare
+from lvh.runs.run import load_data
 
 COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}
 LEAKS = {
@@ -91,16 +91,14 @@ def cross_validated(key: Key) -> list[Row]:
     asks for, where that differs in nothing else: it comes as a row of its own.
     """
     settings = configured(key)
-    prepared = prepare(settings)
-    learner = KerasLearner(program(settings, prepared.features.input_shape), settings.train)
+    data = load_data(settings)
+    learner = KerasLearner(program(settings, data.features.input_shape), settings.train)
     results = list(
-        fold_results(
-            prepared.features,
-            prepared.splits,
-            lambda: learner,
-            settings.seed,
-            lambda split: None,
-            lambda split, epoch: None,
+        train_folds(
+            data.features,
+            data.splits,
+            learner,
+            seed=settings.seed,
             protocol=settings.cv.protocol,
         )
     )

@@ -1,4 +1,4 @@
-"""Our way, in a process of its own: `lvh.runs.evaluate` as `python -m lvh.run` calls it.
+"""Our way, in a process of its own: `lvh.runs.run` as `python -m lvh.run` calls it.
 
     python experiments/speed/ours.py --configurations 5 model=dnn
     python experiments/speed/ours.py --write DATA.npz model=dnn
@@ -26,14 +26,17 @@ from memory import peak_mib
 
 from lvh.config.composition import settings_of as compose_settings
 from lvh.config.run_settings import RunSettings
+from lvh.config.composition import Composed
+from lvh.evaluation.cross_validation import Callback
 from lvh.models.backends.imports import collect_seldom
-from lvh.runs.evaluate import Place, Prepared, Unobserved, evaluate, prepare
+from lvh.runs.run import ExperimentData, load_data, run_configuration
+from lvh.tracking import Tracker
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @dataclass
-class Clock(Unobserved):
+class Clock(Callback):
     """Notes when epochs and folds of one configuration were done.
 
     Folds that are trained side by side are one entry of `folds`.
@@ -44,11 +47,11 @@ class Clock(Unobserved):
     folds: list[dict[str, Any]] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
 
-    def on_epoch(self, done: int) -> None:
+    def on_epoch(self, split: Any, done: int) -> None:
         """Take the number of epochs done; several may be reported at once."""
         self.epochs += [time.perf_counter() - self.started] * (done - len(self.epochs))
 
-    def on_fold(self, fold: Any, key: str, known: bool) -> None:
+    def on_fold(self, fold: Any, known: bool) -> None:
         """Take a fold; the next begins now, unless it was trained beside this one."""
         now = time.perf_counter()
         if self.epochs:
@@ -79,7 +82,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of([*asked.overrides, f"store={folder}/store"])
-        prepared = prepare(settings)
+        prepared = load_data(settings)
         if asked.write is not None:
             write(prepared, Path(asked.write))
             return
@@ -94,34 +97,31 @@ def settings_of(overrides: Sequence[str]) -> RunSettings:
 
 
 def trained(
-    settings: RunSettings, prepared: Prepared, asked: argparse.Namespace, folder: Path
+    settings: RunSettings, prepared: ExperimentData, asked: argparse.Namespace, folder: Path
 ) -> list[dict[str, Any]]:
     """Train configurations, one after the other."""
     # imported, not started: what a backend sets when it starts counts
     os.environ["KERAS_BACKEND"] = settings.backend
     importlib.import_module(settings.backend)
     importlib.import_module("keras")
-    from lvh.reports.progress import Watch
-
     done = []
-    show = Watch.on_epoch
     for number in range(asked.configurations):
         one = replace(settings, seed=settings.seed + number)
-        place = Place(folder / str(number), "", "line")
         started, clock = time.perf_counter(), Clock()
-
-        def on_epoch(watch: Any, split: Any, epoch: int, clock: Clock = clock) -> None:
-            clock.on_epoch(epoch)
-            show(watch, split, epoch)
-
-        # no observer hears of epochs; the console does
-        Watch.on_epoch = on_epoch  # type: ignore[method-assign]
-        evaluate(one, prepared, place, clock, prepared.splits[: asked.folds])
+        run_configuration(
+            Composed(one, ""),
+            prepared,
+            folder / str(number),
+            tracker=Tracker(one.tracking),
+            callbacks=[clock],
+            order=prepared.splits[: asked.folds],
+            verbosity="line",
+        )
         done.append(clock.result(time.perf_counter() - started))
     return done
 
 
-def write(prepared: Prepared, path: Path) -> None:
+def write(prepared: ExperimentData, path: Path) -> None:
     """Write records and folds: missing values are filled for each fold, as ours are."""
     from lvh.features import filled
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from lvh.cli.run import main
 from lvh.reports import cv_figures as figures
-from lvh.reports.progress import Watch
+from lvh.reports.progress import ProgressReporter
 
-draw_all, show_epoch = figures.draw_all, Watch.on_epoch
+draw_all, show_epoch = figures.draw_all, ProgressReporter.on_epoch
 
 
 def timed_draw_all(*args: Any) -> None:
@@ -31,5 +31,5 @@ def timed_epoch(*args: Any) -> None:
 
 if __name__ == "__main__":
     figures.draw_all = timed_draw_all
-    Watch.on_epoch = timed_epoch  # type: ignore[method-assign]
+    ProgressReporter.on_epoch = timed_epoch  # type: ignore[method-assign]
     sys.exit(main())

@@ -21,10 +21,10 @@ from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
-    from lvh.evaluation.cross_validation import FoldResult
+    from lvh.evaluation.cv_result import FoldResult
     from lvh.explanations.aggregate import Explanation
     from lvh.explanations.fold_importance import Asked, OfFold
-    from lvh.runs.evaluate import Prepared
+    from lvh.runs.run import ExperimentData
     from lvh.validation.splits import Split
 
 _SHOWN = 6
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_figures import draw_all
     from lvh.explanations.explanation_files import write
-    from lvh.runs.evaluate import prepare
+    from lvh.runs.run import load_data
     from lvh.search.records import store_of
 
     tracking = TrackingSettings("mlflow", given.uri, given.experiment)
@@ -48,7 +48,7 @@ def _run(given: argparse.Namespace) -> None:
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     _check(settings)
     asked = _asked(given, settings)
-    prepared = prepare(settings)
+    prepared = load_data(settings)
     n_folds = len(prepared.splits) if given.folds is None else given.folds
     if not 1 <= n_folds <= len(prepared.splits):
         raise InputError(
@@ -94,7 +94,7 @@ def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
 
 
 def _explained(
-    settings: RunSettings, prepared: "Prepared", splits: "tuple[Split, ...]", asked: "Asked"
+    settings: RunSettings, prepared: "ExperimentData", splits: "tuple[Split, ...]", asked: "Asked"
 ) -> "Explanation":
     from lvh.explanations.aggregate import compared, conclude, trained_again
     from lvh.explanations.context import subject_of
@@ -175,7 +175,7 @@ def _show(found: "Explanation", note: str) -> None:
 def _track(
     run: str,
     settings: RunSettings,
-    prepared: "Prepared",
+    prepared: "ExperimentData",
     folder: Path,
     tracking: TrackingSettings,
 ) -> None:

@@ -73,10 +73,12 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
+    from lvh.data.cohort import fingerprint
     from lvh.reports.dataset.dataset_page import write
     from lvh.reports.dataset.section import Known
     from lvh.reports.progress import say
-    from lvh.tracking import resolved_uri, tracked_run
+    from lvh.tracking import Tracker, resolved_uri
+    from lvh.tracking.run_record import DataRecord, RunRecord, save
 
     source, tracking = SOURCES[settings.data.name], settings.tracking
     _check_folder(folder)
@@ -87,13 +89,27 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     if cohort.note:
         say(cohort.note, style="yellow")
     params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
-    tags = {"note": cohort.note, "mlflow.source.name": "lvh.explore"}
-    with tracked_run(tracking, "data", f"explore {cohort.name}", params, tags) as tracked:
-        tracked.log_data(cohort, len(cohort.records))
+    with Tracker(tracking) as tracker:
         known = Known(cohort, source.about, _measured(cohort), settings.cv)
         page = write(known, folder, lambda title: say(f"drawn: {title}"))
-        tracked.log_folder(folder)
-        tracked.set_tag("mlflow.note.content", f"The data, before any model: {page.name} below.")
+        record = RunRecord(
+            key=fingerprint(cohort.fingerprint, str(folder.absolute())),
+            name=f"explore {cohort.name}",
+            level="data",
+            status="complete",
+            params=params,
+            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, len(cohort.records)),
+            tags={
+                "note": cohort.note,
+                "mlflow.source.name": "lvh.explore",
+                "mlflow.note.content": f"The data, before any model: {page.name} below.",
+            },
+            folder=str(folder),
+            root=settings.store,
+        )
+        if tracking.name == "mlflow":
+            save(record)
+            tracker.track(record)
         say(f"page: {page}")  # seen even if the store fails now
 
 

@@ -64,18 +64,23 @@ def run_once(config: DictConfig) -> None:
 
     Raises:
         InputError: The configuration is wrong, or the recipe of a sweep.
-        LvhError: See `lvh.runs.evaluate.evaluate`.
+        LvhError: See `lvh.runs.run.run_configuration`.
     """
     running = HydraConfig.get()
     if running.mode != RunMode.RUN:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
-    from lvh.runs.evaluate import Place, evaluate, prepare
+    from lvh.reports.progress import compare_hint, say
+    from lvh.runs.run import load_data, run_configuration
+    from lvh.tracking import Tracker
 
     composed = composed_from(config)
-    place = Place(Path(running.runtime.output_dir), composed.yaml, "full")
-    evaluate(composed.settings, prepare(composed.settings), place)
+    data = load_data(composed.settings)
+    with Tracker(composed.settings.tracking) as tracker:
+        run_configuration(composed, data, Path(running.runtime.output_dir), tracker=tracker)
+    if tracker.page:
+        say(compare_hint(composed.settings.tracking, tracker.page))
 
 
 def _of_every_point(command: CommandLine) -> tuple[str, ...]:

@@ -50,11 +50,11 @@ def _kept(given: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, 
     from lvh.inference.model_card import card
     from lvh.inference.refit import cross_validated, refit
     from lvh.runs.cache_key import run_key
-    from lvh.runs.evaluate import prepare
+    from lvh.runs.run import load_data
 
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
     settings = settings_of(chosen.run, tracking)
-    prepared = prepare(settings)
+    prepared = load_data(settings)
     cohort = prepared.cohort
     key = run_key(settings, cohort.fingerprint, prepared.splits)
     folder = Path(given.out or f"outputs/models/{settings.name}-{key[:8]}")

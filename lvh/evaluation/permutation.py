@@ -1,12 +1,12 @@
 """Permutation test: how often do labels that mean nothing score as well?
 
-Labels are shuffled, and everything is trained and scored anew on the same folds. With b of n
+Labels are shuffled, and everything is trained and scored again on the same folds. With b of n
 shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests
 for Studying Classifier Performance, JMLR 11, 2010, test 1.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from lvh.evaluation.cross_validation import fold_results
+from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.training import Learner
 from lvh.validation.metrics import Metrics, mean_and_std
-from lvh.validation.splits import Protocol, Split, Threshold
+from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
 Scores = Mapping[str, float]
 
@@ -31,14 +31,14 @@ _log = logging.getLogger(__name__)
 
 
 class NullStore:
-    """A file with the scores of the shuffles that are done; a later process goes on from there."""
+    """A file with the scores of finished shuffles, from which a later process continues."""
 
     def __init__(self, path: Path) -> None:
-        """Take the file; it is made after the first shuffle."""
+        """Take the path; the file is written after the first shuffle."""
         self._path = path
 
-    def recall(self) -> list[Scores]:
-        """Return what is kept; nothing where the file is damaged, which is told."""
+    def load(self) -> list[Scores]:
+        """Return the stored scores; none, with a warning, if the file is damaged."""
         try:
             return list(_FORMAT.validate_json(self._path.read_bytes()))
         except FileNotFoundError:
@@ -47,7 +47,7 @@ class NullStore:
             _log.warning("%s: finished shuffles are damaged; they are trained again", self._path)
             return []
 
-    def keep(self, scores: Sequence[Scores]) -> None:
+    def save(self, scores: Sequence[Scores]) -> None:
         """Write all scores.
 
         Raises:
@@ -59,11 +59,11 @@ class NullStore:
 def null_scores(
     features: FeatureSet,
     splits: Sequence[Split],
-    learner: Callable[[], Learner],
+    trainer: Learner,
+    *,
     seed: int,
     number: int,
-    protocol: Protocol,
-    on_epoch: Callable[[Split, int], None],
+    protocol: Protocol = HONEST,
     threshold: Threshold = "fixed",
 ) -> Scores:
     """Cross-validate on shuffled labels; return the mean of each of `SCORES` over the folds.
@@ -71,20 +71,22 @@ def null_scores(
     Args:
         features: With the true labels.
         splits: As of the run that is tested.
-        learner: See `lvh.evaluation.cross_validation.fold_results`.
+        trainer: See `lvh.evaluation.fold_training.train_folds`.
         seed: Of the run; models are seeded as there.
-        number: Of the shuffle, which it decides with the seed.
+        number: Of the shuffle, which it decides together with the seed.
         protocol: As of the run.
-        on_epoch: Called with the split and the epochs done in it.
-        threshold: As of the run; it is chosen anew, by the shuffled labels.
+        threshold: As of the run; it is chosen by the shuffled labels.
     """
-    given = replace(features, y=shuffled(features.y, features.subjects, seed, number))
-    results = fold_results(
-        *(given, splits, learner, seed, lambda split: None, on_epoch),
+    y = shuffled(features.y, features.subjects, seed, number)
+    folds = train_folds(
+        replace(features, y=y),
+        splits,
+        trainer,
+        seed=seed,
         protocol=protocol,
         threshold=threshold,
     )
-    mean, _ = mean_and_std([result.metrics for result in results])
+    mean, _ = mean_and_std([fold.metrics for fold in folds])
     return {name: getattr(mean, name) for name in SCORES}
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.config.run_settings import RunSettings
-from lvh.evaluation.cross_validation import FoldResult, baseline_summaries, fold_results
+from lvh.evaluation.cv_result import FoldResult, baseline_summaries
+from lvh.evaluation.fold_training import train_folds
 from lvh.explanations.fold_importance import Name, OfFold
 from lvh.explanations.importance import Drop, Resamples
 from lvh.explanations.occlusion import Floats, Score, Signals
@@ -16,7 +17,8 @@ from lvh.explanations.wave_windows import View, times
 from lvh.models.baselines import BASELINES
 from lvh.models.training import Learner
 from lvh.runs.cache_key import fold_key
-from lvh.runs.evaluate import Prepared, learner
+from lvh.runs.run import ExperimentData
+from lvh.runs.trainers import new_trainer
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.metrics import Interval, bootstrap_intervals
 from lvh.validation.splits import Split
@@ -121,38 +123,39 @@ class Explanation:
 
 def trained_again(
     settings: RunSettings,
-    prepared: Prepared,
+    prepared: ExperimentData,
     splits: Sequence[Split],
     on_epoch: Callable[[Split, int], None],
 ) -> Iterator[tuple[FoldResult, Score]]:
     """Train folds as the run did, and yield each with what its own model says of any inputs."""
-    own: Learner = learner(settings, prepared.features, prepared.cohort.fs)
+    own: Learner = new_trainer(settings, prepared.features, prepared.cohort.fs)
 
     def score(X: Signals) -> Floats:
         return own.predict([X])[0]
 
     # a threshold decides no score, so that none is chosen again
-    results = fold_results(
-        *(prepared.features, splits, lambda: own, settings.seed, lambda split: None, on_epoch),
-        ahead=lambda: 1,
+    results = train_folds(
+        prepared.features, splits, own, seed=settings.seed, on_epoch=on_epoch, first_group=1
     )
     for result in results:
         yield result, score
 
 
-def compared(settings: RunSettings, prepared: Prepared, results: Sequence[FoldResult]) -> Kept:
+def compared(
+    settings: RunSettings, prepared: ExperimentData, results: Sequence[FoldResult]
+) -> Kept:
     """Compare folds that were trained again with those that are kept."""
     store, data = FoldStore(Path(settings.store)), prepared.cohort.fingerprint
     differences = []
     for result in results:
-        kept = store.recall(fold_key(settings, data, result.split, prepared.splits), result.split)
+        kept = store.load(fold_key(settings, data, result.split, prepared.splits), result.split)
         if kept is not None:
             differences.append(float(np.abs(kept.y_score - result.y_score).max()))
     return Kept(len(differences), max(differences, default=0.0))
 
 
 def conclude(
-    prepared: Prepared,
+    prepared: ExperimentData,
     results: Sequence[FoldResult],
     found: Sequence[OfFold],
     kept: Kept,

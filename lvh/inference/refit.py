@@ -11,13 +11,14 @@ import numpy as np
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import CVResult, FoldResult, Summary, conclude
+from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, summarize
 from lvh.features import filled
 from lvh.inference import Calibration, Description, Estimate, Evidence
 from lvh.inference.model_description import FORMAT
 from lvh.models.training import Lesson
 from lvh.runs.cache_key import fold_key, run_key
-from lvh.runs.evaluate import Prepared, baselines, learner, threads
+from lvh.runs.run import ExperimentData, baselines_of
+from lvh.runs.trainers import new_trainer, threads
 from lvh.search.records import store_of, stores
 from lvh.tracking import run_dir as artifacts
 from lvh.tracking.fold_store import FoldStore
@@ -32,12 +33,12 @@ OnEpoch = Callable[[int, int], None]
 """Takes which member it is, from 0, and how many of its epochs are done."""
 
 
-def cross_validated(settings: RunSettings, prepared: Prepared, study: str = "") -> CVResult:
+def cross_validated(settings: RunSettings, prepared: ExperimentData, study: str = "") -> CVResult:
     """Return what the run came to, from its kept folds.
 
     Args:
         settings: Of the run.
-        prepared: From `lvh.runs.evaluate.prepare`.
+        prepared: From `lvh.runs.run.load_data`.
         study: Whose folds they are, if it was begun anew they are its own; empty where that is
             not known: then any that are there are its.
 
@@ -58,19 +59,19 @@ def cross_validated(settings: RunSettings, prepared: Prepared, study: str = "") 
     data, splits = prepared.cohort.fingerprint, prepared.splits
     keys = [fold_key(settings, data, one, splits) for one in splits]
     most = max(map(FoldStore, places), key=lambda store: store.count_of(keys))
-    found = [most.recall(key, one) for key, one in zip(keys, splits, strict=True)]
+    found = [most.load(key, one) for key, one in zip(keys, splits, strict=True)]
     known = [one for one in found if one is not None]
     if len(known) < len(splits):
         raise InputError(
             f"RUN: expected a finished run of this code on this data, with {len(splits)} folds in "
             f"{settings.store}. Received: {len(known)}. Run it again from here, then choose it"
         )
-    return conclude(prepared.features, known, baselines(prepared, settings.cv.threshold))
+    return summarize(prepared.features, known, baselines_of(prepared, settings.cv.threshold))
 
 
 def refit(
     settings: RunSettings,
-    prepared: Prepared,
+    prepared: ExperimentData,
     result: CVResult,
     n_members: int,
     on_epoch: OnEpoch = lambda member, epoch: None,
@@ -83,7 +84,7 @@ def refit(
 
     Args:
         settings: Of the run.
-        prepared: From `lvh.runs.evaluate.prepare`.
+        prepared: From `lvh.runs.run.load_data`.
         result: From `cross_validated`.
         n_members: Models, each with the next seed.
         on_epoch: Follows the training.
@@ -104,7 +105,7 @@ def refit(
         )
         for seed in seeds
     ]
-    own = learner(settings, features, prepared.cohort.fs)
+    own = new_trainer(settings, features, prepared.cohort.fs)
     taught: list[Any] = []
     chosen: list[str] = []
     scores: list[Any] = []
@@ -167,7 +168,7 @@ def _train(settings: RunSettings, folds: tuple[FoldResult, ...]) -> Any:
     return replace(train, patience=None, epochs=round(statistics.median(kept)))
 
 
-def _fill(prepared: Prepared) -> tuple[float, ...]:
+def _fill(prepared: ExperimentData) -> tuple[float, ...]:
     """Return what `filled` puts in place of a missing value of each input that may miss one."""
     features = prepared.features
     if features.kind == "signal":

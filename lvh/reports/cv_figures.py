@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.evaluation.cross_validation import CVResult
+from lvh.evaluation.cv_result import CVResult
 from lvh.files import written_whole
 from lvh.validation.calibration import calibration_curve, recalibration
 

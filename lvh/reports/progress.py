@@ -4,7 +4,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +16,16 @@ from rich.table import Table
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
 from lvh.errors import masked
-from lvh.evaluation.cross_validation import CVResult, FoldResult
+from lvh.evaluation.cross_validation import Callback
+from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
-from lvh.tracking import OpenedRun, TrackingSettings, resolved_uri
+from lvh.models.training import Learner
+from lvh.tracking import TrackingSettings, resolved_uri
 from lvh.validation.metrics import SPECIFICITY, Metrics, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
 
-Shown = Literal["full", "bar", "line"]
+Verbosity = Literal["full", "bar", "line"]
 
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 _SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
@@ -65,28 +67,37 @@ def say(*lines: str, style: str | None = None, on: Console | None = None) -> Non
         shown_on.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-class Watch:
+class ProgressReporter(Callback):
     """Shows one run: what it is, how far it is, and what came out."""
 
     def __init__(
-        self, settings: RunSettings, splits: Sequence[Split], shown: Shown, title: str = ""
+        self,
+        settings: RunSettings,
+        cohort: Cohort,
+        features: FeatureSet,
+        trainer: Callable[[], Learner],
+        *,
+        verbosity: Verbosity = "full",
+        title: str = "",
     ) -> None:
         """Take what will run.
 
         Args:
             settings: Of the run.
-            splits: All its folds.
-            shown: `full` for a run of its own, `bar` for one of a sweep, `line` where others
-                run beside it.
+            cohort: Where the records come from.
+            features: What is made of them.
+            trainer: Makes what is trained; called where a person sees its size.
+            verbosity: `full` for a run of its own, `bar` for one of a sweep, `line` where others
+                run at the same time.
             title: What its lines begin with.
         """
         self._name = f"{title}{settings.name}"
         self._console = console()
-        self._settings = settings
-        self._splits = splits
-        self._shown = shown
-        self._done = 0
+        self._settings, self._cohort, self._features = settings, cohort, features
+        self._trainer, self._verbosity = trainer, verbosity
+        self._n_folds = self._done = 0
         self._epochs: dict[tuple[int, int], int] = {}
+        self._n_epochs = settings.train.epochs if settings.is_network else 1
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -96,91 +107,86 @@ class Watch:
             console=self._console,
             transient=True,
             # a notebook asks for colours, as a terminal has them, but cannot draw over a line
-            disable=shown == "line" or not self._console.file.isatty(),
+            disable=verbosity == "line" or not self._console.file.isatty(),
         )
-        self._n_epochs = settings.train.epochs if settings.is_network else 1
-        total = len(splits) * self._n_epochs
-        self._task = self._bar.add_task(f"fold 1 of {len(splits)}", total=total)
 
     def __enter__(self) -> None:
-        """Show the progress bar."""
-        self._bar.start()
+        """Do nothing: the progress bar begins with the first fold."""
 
     def __exit__(self, *exception: object) -> None:
         """Take the progress bar away, whatever happened."""
         self._bar.stop()
 
-    def announce(
-        self, cohort: Cohort, features: FeatureSet, n_parameters: int | None, n_known: int
-    ) -> None:
-        """Say what will run, on what, and where it is tracked.
+    def on_start(self, splits: Sequence[Split], known: int) -> None:
+        """Say what will run, on what, and where it is tracked."""
+        self._n_folds = len(splits)
+        total = self._n_folds * self._n_epochs
+        self._task = self._bar.add_task(f"fold 1 of {self._n_folds}", total=total)
+        if self._verbosity == "full" or (self._verbosity == "bar" and not known):
+            self._announce(known)
+        self._bar.start()
 
-        Args:
-            cohort: Where the records come from.
-            features: What is made of them.
-            n_parameters: Of the model; None if it is not known yet.
-            n_known: Folds that are trained already.
-        """
-        if self._shown == "line" or (self._shown == "bar" and n_known):
-            return
-        settings = self._settings
+    def _announce(self, known: int) -> None:
+        settings, features = self._settings, self._features
+        n_parameters = None if known else self._trainer().n_parameters
         parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
         epochs = f" x {self._n_epochs} epochs" if settings.is_network else ""
         inputs = f"{_shape(features)} inputs"
-        self._print(f"{self._name}: {inputs}, {parameters}{len(self._splits)} folds{epochs}")
-        if n_known and self._shown == "full":
-            left = "nothing to train" if n_known == len(self._splits) else "the others are trained"
+        self._print(f"{self._name}: {inputs}, {parameters}{self._n_folds} folds{epochs}")
+        if self._verbosity != "full":
+            return
+        if known:
+            left = "nothing to train" if known == self._n_folds else "the others are trained"
             self._print(
-                f"{n_known} of {len(self._splits)} folds are done already, {left} "
-                "(resume=false starts anew)"
+                f"{known} of {self._n_folds} folds are done already, {left} "
+                "(resume=false starts again)"
             )
-        if self._shown == "full":
-            self._tell_threshold()
-            self._print(
-                f"{cohort.name}: {len(features.records)} records, "
-                f"prevalence {features.y.mean():.3f}{_dropped(features)}",
-                f"tracked in {_where(settings)}",
-            )
-            self._note(cohort)
+        self._explain_threshold()
+        self._print(
+            f"{self._cohort.name}: {len(features.records)} records, "
+            f"prevalence {features.y.mean():.3f}{_dropped(features)}",
+            f"tracked in {_where(settings)}",
+        )
+        self._note()
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""
-        self._epochs[split.repeat, split.fold] = epoch
+        self._epochs[split.number] = epoch
         self._bar.update(self._task, completed=sum(self._epochs.values()))
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Move on by one fold, however many epochs it took; or none, if it was known."""
+        """Move on by one fold, however many epochs it took."""
         self._done += 1
-        following = f"fold {min(self._done + 1, len(self._splits))} of {len(self._splits)}"
-        self._epochs[fold.split.repeat, fold.split.fold] = self._n_epochs
+        following = f"fold {min(self._done + 1, self._n_folds)} of {self._n_folds}"
+        self._epochs[fold.split.number] = self._n_epochs
         completed = sum(self._epochs.values())
         self._bar.update(self._task, completed=completed, description=following)
-        if self._shown != "line" and not self._console.is_terminal and not known:
+        if self._verbosity != "line" and not self._console.is_terminal and not known:
             epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
             self._print(
-                f"fold {self._done} of {len(self._splits)}: "
+                f"fold {self._done} of {self._n_folds}: "
                 f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
                 f"{epochs}{fold.seconds:.1f} s"
             )
 
     def on_shuffle(self, done: int, wanted: int) -> None:
         """Say, ten times, how far the test against shuffled labels is."""
-        if self._shown != "line" and done * 10 // wanted > (done - 1) * 10 // wanted:
+        if self._verbosity != "line" and done * 10 // wanted > (done - 1) * 10 // wanted:
             self._print(f"{done} of {wanted} shuffles of the labels are scored")
 
     def stopped(self, reason: str) -> None:
         """Say why there is no result."""
         self._print(f"{self._name}: {reason}")
 
-    def conclude(self, result: CVResult, cohort: Cohort, folder: Path) -> None:
+    def show(self, result: CVResult, folder: Path) -> None:
         """Show what came out, in full or in a line."""
         mean, std, name = result.summary.mean, result.summary.std, self._name
-        if self._shown == "full":
+        if self._verbosity == "full":
             self._warn()
             chosen = self._settings.cv.threshold != "fixed"
-            self._console.print(result_table(result, f"{name} on {cohort.name}", chosen))
+            self._console.print(result_table(result, f"{name} on {self._cohort.name}", chosen))
             self._warn()
-            self._note(cohort)
+            self._note()
             self._print(f"files: {folder}")
         else:
             seconds = sum(fold.seconds for fold in result.folds)
@@ -190,12 +196,7 @@ class Watch:
             )
             self._warn()
 
-    def hint(self, opened: OpenedRun) -> None:
-        """Say how to see the run beside others, unless its sweep will."""
-        if self._shown == "full":
-            self._print(compare_hint(self._settings.tracking, opened))
-
-    def _tell_threshold(self) -> None:
+    def _explain_threshold(self) -> None:
         cv = self._settings.cv
         if cv.threshold != "fixed":
             by = "validation records" if cv.validation else f"{INNER_FOLDS} more trainings"
@@ -212,9 +213,9 @@ class Watch:
                 style="yellow",
             )
 
-    def _note(self, cohort: Cohort) -> None:
-        if cohort.note:
-            self._print(cohort.note, style="yellow")
+    def _note(self) -> None:
+        if self._cohort.note:
+            self._print(self._cohort.note, style="yellow")
 
     def _print(self, *lines: str, style: str | None = None) -> None:
         say(*lines, style=style, on=self._console)
@@ -291,13 +292,18 @@ def _dropped(features: FeatureSet) -> str:
     return ", without " + "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
 
 
-def compare_hint(tracking: TrackingSettings, opened: OpenedRun) -> str:
-    """Say how to see a run beside the others in the MLflow UI."""
+def compare_hint(tracking: TrackingSettings, page: str) -> str:
+    """Say how to see a run among the others in the MLflow UI.
+
+    Args:
+        tracking: Where it is tracked.
+        page: Place of the experiment in the UI, below the server's address.
+    """
     if tracking.uri and tracking.uri.startswith("http"):
-        return f"compare: {masked(tracking.uri).rstrip('/')}/{opened.page}"
+        return f"compare: {masked(tracking.uri).rstrip('/')}/{page}"
     uri = shlex.quote(masked(resolved_uri(tracking)))
     store = f" --uri {uri}" if tracking.uri else ""
-    return f"compare: python -m lvh.ui{store}, then http://127.0.0.1:5000/{opened.page}"
+    return f"compare: python -m lvh.ui{store}, then http://127.0.0.1:5000/{page}"
 
 
 def _where(settings: RunSettings) -> str:

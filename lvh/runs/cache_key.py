@@ -23,7 +23,7 @@ def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Spl
     cross-validation.
 
     Args:
-        settings: Of the run; its tracking, threads and the like decide nothing.
+        settings: Of the run; its tracking and threads change no result.
         data: Fingerprint of the cohort.
         split: Which records have which part.
         among: All folds; where weights are carried, those before it decide it too.
@@ -49,7 +49,7 @@ def run_key(settings: RunSettings, data: str, splits: tuple[Split, ...]) -> str:
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings that decide what a fold comes to, beside data and split."""
+    """Return the settings that decide what a fold comes to, apart from data and split."""
     groups = {"features": settings.features, "model": settings.model}
     if settings.is_network:
         groups["train"] = _deciding(settings.train)
@@ -61,6 +61,6 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
 
 
 def _deciding(train: TrainSettings) -> TrainSettings:
-    # threads, and on a GPU the folds beside it, may change the last digits of a fold; a run that
-    # goes on with fewer is still the same run
+    # threads, and on a GPU the folds that are trained at once, may change the last digits of a
+    # fold; a run that continues with fewer is still the same run
     return replace(train, threads=None, side_by_side=None)

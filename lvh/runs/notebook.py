@@ -1,17 +1,17 @@
 """An experiment from Python, as a notebook needs it: what a command does, without its files."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.runs.evaluate import Prepared, baselines, learner, prepare
+from lvh.evaluation import cross_validation as evaluation
+from lvh.evaluation.cv_result import CVResult, FoldResult
+from lvh.runs.run import ExperimentData, baselines_of, load_data
+from lvh.runs.trainers import new_trainer
 
-if TYPE_CHECKING:
-    from lvh.evaluation.cross_validation import CVResult, FoldResult
-
-__all__ = ["cross_validate", "prepare", "settings"]
+__all__ = ["cross_validate", "load_data", "settings"]
 
 
 def settings(*overrides: str) -> RunSettings:
@@ -28,38 +28,46 @@ def settings(*overrides: str) -> RunSettings:
 
 def cross_validate(
     settings: RunSettings,
-    prepared: Prepared,
-    on_fold: "Callable[[FoldResult], object] | None" = None,
-) -> "CVResult":
-    """Train and score every fold, and the baselines beside; nothing is written or tracked.
+    data: ExperimentData,
+    on_fold: Callable[[FoldResult], object] | None = None,
+) -> CVResult:
+    """Train and score every fold, and the baselines; nothing is written or tracked.
 
     The scores are those of the command with the same settings.
 
     Args:
         settings: From `settings`.
-        prepared: From `prepare`, of the same settings.
+        data: From `load_data`, of the same settings.
         on_fold: Called with each fold when it is done.
 
     Raises:
-        InputError: A permutation test is asked for, which the command alone makes.
+        InputError: A permutation test is asked for, which only the command makes.
         LvhError: A training failed.
     """
-    from lvh.evaluation.cross_validation import conclude, fold_results
-
     if settings.cv.permutations:
         raise InputError(
-            "cv.permutations: expected 0 here; python -m lvh.run makes the test, and keeps what "
+            "cv.permutations: expected 0 here; python -m lvh.run makes the test, and stores what "
             f"is done. Received: {settings.cv.permutations}"
         )
-    features, cohort = prepared.features, prepared.cohort
-    done: list[FoldResult] = []
-    for fold in fold_results(
-        *(features, prepared.splits, lambda: learner(settings, features, cohort.fs)),
-        *(settings.seed, lambda split: None, lambda split, epoch: None),
+    return evaluation.cross_validate(
+        data.features,
+        data.splits,
+        partial(new_trainer, settings, data.features, data.cohort.fs),
+        seed=settings.seed,
+        callbacks=[] if on_fold is None else [_OnFold(on_fold)],
         protocol=settings.cv.protocol,
         threshold=settings.cv.threshold,
-    ):
-        done.append(fold)
-        if on_fold is not None:
-            on_fold(fold)
-    return conclude(features, done, baselines(prepared, settings.cv.threshold))
+        baselines=partial(baselines_of, data, settings.cv.threshold),
+    )
+
+
+class _OnFold(evaluation.Callback):
+    """Calls a function with each fold."""
+
+    def __init__(self, call: Callable[[FoldResult], object]) -> None:
+        """Take the function."""
+        self._call = call
+
+    def on_fold(self, fold: FoldResult, known: bool) -> None:
+        """Call it."""
+        self._call(fold)

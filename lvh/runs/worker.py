@@ -20,7 +20,7 @@ from lvh.tracking import RunKey, TrackingSettings, ask_again, tracked_run
 from lvh.tracking.fold_store import FoldStore
 
 if TYPE_CHECKING:
-    from lvh.evaluation.cross_validation import CVResult, FoldResult
+    from lvh.evaluation.cv_result import CVResult, FoldResult
 
 Compose = Callable[[Sequence[str]], tuple[RunSettings, str]]
 """From a point's overrides to checked settings and the configuration as YAML."""

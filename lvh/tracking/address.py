@@ -1,15 +1,33 @@
-"""Where a store is, and whether it can be used; without asking MLflow."""
+"""Where a tracking store is, and whether it can be used; without importing MLflow."""
 
 import re
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from lvh.errors import InputError, TrackingFault
 from lvh.files import write_fault
 from lvh.tracking.sqlite import opened, tables
-from lvh.tracking.tracking_settings import TrackingSettings
 
 _SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """Where results are tracked.
+
+    Attributes:
+        name: `mlflow` or `off`.
+        uri: MLflow tracking URI; None for `mlflow.db` in the working directory.
+        experiment: Name of the MLflow experiment.
+    """
+
+    name: Literal["mlflow", "off"] = "mlflow"
+    uri: str | None = None
+    experiment: Annotated[str, Field(min_length=1)] = "lvh"
 
 
 def resolved_uri(settings: TrackingSettings) -> str:
@@ -26,11 +44,16 @@ def embedded(settings: TrackingSettings) -> Path | None:
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
 
+def artifact_root(database: Path) -> str:
+    """Return where the artifacts of an embedded store are, as a URI: beside its database."""
+    return (database.parent / "mlartifacts").as_uri()
+
+
 def check_path(database: Path) -> None:
     """Refuse a path that would mean something else in an address.
 
     Raises:
-        InputError: It has such signs.
+        InputError: It has such characters.
     """
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):
         raise InputError(
@@ -40,7 +63,12 @@ def check_path(database: Path) -> None:
 
 
 def check_embedded(database: Path) -> None:
-    """Tell before training, not after it, that an embedded store cannot be used."""
+    """Find out before a training, not after it, that an embedded store cannot be used.
+
+    Raises:
+        InputError: The path is no address, or the database belongs to another program.
+        TrackingFault: The database cannot be read or written.
+    """
     check_path(database)
     fault = write_fault(database.parent)
     if fault:
@@ -52,12 +80,12 @@ def check_embedded(database: Path) -> None:
         return
     try:
         with opened(database, to_read=False) as connection:
-            found = tables(connection)
+            names = tables(connection)
     except sqlite3.Error as error:
         raise TrackingFault(
             f"tracking.uri: cannot use {database}: {error}. tracking=off runs without a store"
         ) from None
-    if found and "experiments" not in found:  # MLflow would make its tables among them
+    if names and "experiments" not in names:  # MLflow would make its tables among them
         raise InputError(
             f"tracking.uri: expected a database of MLflow. Received: {database}, which has other "
             "tables"

@@ -1,9 +1,11 @@
-"""Finished folds, kept as files: what an interrupted run has done is never done again."""
+"""The fold store: one file for each finished fold, from which everything else is derived."""
 
+import errno
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,137 +13,36 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.errors import EnvironmentFault
-from lvh.evaluation.cross_validation import FoldResult
+from lvh.errors import EnvironmentFault, InputError
+from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.results import OutOfFold
 from lvh.features import FeatureSet
-from lvh.files import made_in, write_fault, write_text
+from lvh.files import write_fault, write_text
 from lvh.models.training import History
-from lvh.validation.metrics import THRESHOLD, score
+from lvh.validation.metrics import THRESHOLD, Metrics, score
 from lvh.validation.splits import Split
 
 _log = logging.getLogger(__name__)
 
 
-class FoldStore:
-    """A folder with one file a fold, named by the fold's key.
-
-    Each file is written whole or not at all and holds the hash of its content: a damaged one
-    is told and counts as absent.
-    """
-
-    def __init__(self, root: Path) -> None:
-        """Take the folder; it is made when the first fold is kept."""
-        self._root = root
-
-    def path(self, key: str) -> Path:
-        """Return the file of a fold."""
-        return self._root / key[:2] / f"{key}.json"
-
-    def check(self) -> None:
-        """Tell before a fold is trained, not after it, that it could not be kept.
-
-        Raises:
-            EnvironmentFault: The folder cannot be written.
-        """
-        fault = write_fault(made_in(self._root))
-        if fault:
-            raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
-
-    def count(self) -> tuple[int, list[Path]]:
-        """Return how many folds are kept, of any study, and which files are damaged."""
-        files = [file for file in self._root.rglob("*.json") if file.parent.name == file.stem[:2]]
-        damaged = [file for file in sorted(files) if _read(file) is None]
-        return len(files) - len(damaged), damaged
-
-    def keep(
-        self, key: str, features: FeatureSet, result: FoldResult, settings: Mapping[str, Any]
-    ) -> None:
-        """Write a fold.
-
-        Args:
-            key: From `lvh.runs.cache_key.fold_key`.
-            features: Names the records.
-            result: Of the fold.
-            settings: For a person who reads the file; the key contains them already.
-
-        Raises:
-            EnvironmentFault: The folder cannot be written or the disk is full.
-        """
-        scored = result.split.scored
-        kept = _Kept(
-            key=key,
-            settings=dict(settings),
-            repeat=result.split.repeat,
-            fold=result.split.fold,
-            record=tuple(features.records[i] for i in scored),
-            subject=tuple(features.subjects[scored].tolist()),
-            y_true=tuple(features.y[scored].tolist()),
-            y_score=tuple(result.y_score.tolist()),
-            history=result.history,
-            seconds=result.seconds,
-            threshold=result.threshold,
-        )
-        # repr of a float, which json writes, reads back to the same bits
-        text = json.dumps(asdict(kept), sort_keys=True, ensure_ascii=False)
-        write_text(self.path(key), json.dumps({"sha256": _digest(text)}) + "\n" + text + "\n")
-
-    def recall(self, key: str, split: Split) -> FoldResult | None:
-        """Return a fold that was kept, or None.
-
-        Args:
-            key: From `lvh.runs.cache_key.fold_key`.
-            split: The fold's own.
-        """
-        kept = self._kept(key)
-        if kept is None:
-            return None
-        if len(kept.y_score) != len(split.scored):
-            self._tell_damaged(key)
-            return None
-        y_true = np.array(kept.y_true, dtype=np.int64)
-        y_score = np.array(kept.y_score, dtype=np.float64)
-        metrics = score(y_true, y_score, kept.threshold)
-        return FoldResult(split, y_score, metrics, kept.history, kept.seconds, kept.threshold)
-
-    def has(self, keys: list[str]) -> bool:
-        """Return whether all of some folds are kept here."""
-        return self.count_of(keys) == len(keys)
-
-    def count_of(self, keys: list[str]) -> int:
-        """Return how many of some folds are kept here."""
-        return sum(self.path(key).is_file() for key in keys)
-
-    def predictions(self, keys: list[str]) -> OutOfFold | None:
-        """Return the out-of-fold predictions of some folds; None if one is not here."""
-        folds = [one for one in map(self._kept, keys) if one is not None]
-        if not keys or len(folds) < len(keys):
-            return None
-        return OutOfFold(
-            record=np.concatenate([np.array(one.record, dtype=np.str_) for one in folds]),
-            repeat=np.concatenate([np.full(len(one.record), one.repeat) for one in folds]),
-            subject=np.concatenate([np.array(one.subject, dtype=np.str_) for one in folds]),
-            y_true=np.concatenate([np.array(one.y_true, dtype=np.int64) for one in folds]),
-            y_score=np.concatenate([np.array(one.y_score) for one in folds]),
-            threshold=np.concatenate([np.full(len(one.record), one.threshold) for one in folds]),
-        )
-
-    def _kept(self, key: str) -> "_Kept | None":
-        try:
-            kept = _read(self.path(key))
-        except FileNotFoundError:
-            return None
-        if kept is None:
-            self._tell_damaged(key)
-        return kept
-
-    def _tell_damaged(self, key: str) -> None:
-        _log.warning("%s: a finished fold is damaged; it is trained again", self.path(key))
-
-
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What is in a file; `record`, `subject`, `y_true` and `y_score` are equally long."""
+class StoredFold:
+    """A fold as its file holds it; `record`, `subject`, `y_true` and `y_score` are equally long.
+
+    Attributes:
+        key: From `lvh.runs.cache_key.fold_key`.
+        settings: For a person who reads the file; the key contains them already.
+        repeat: Which repetition, from 0.
+        fold: Which fold of it, from 0.
+        record: Names of the scored records.
+        subject: Their subjects.
+        y_true: Their labels.
+        y_score: Their scores.
+        history: Of the training.
+        seconds: See `FoldResult`.
+        threshold: Likewise.
+        setup_seconds: Likewise.
+    """
 
     key: str
     settings: dict[str, Any]
@@ -154,26 +55,170 @@ class _Kept:
     history: History
     seconds: float
     threshold: float = THRESHOLD
+    setup_seconds: float = 0.0
+
+    @property
+    def metrics(self) -> Metrics:
+        """Scores of the fold."""
+        y_true = np.array(self.y_true, dtype=np.int64)
+        return score(y_true, np.array(self.y_score, dtype=np.float64), self.threshold)
 
 
-_FORMAT = TypeAdapter(_Kept)
+class FoldStore:
+    """A folder with one file for each fold, named by the fold's key.
+
+    Each file is written whole or not at all and holds the hash of its content: a damaged file
+    is warned of and counts as absent.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder; `check` or the first fold makes it."""
+        self._root = root
+
+    def path(self, key: str) -> Path:
+        """Return the file of a fold."""
+        return self._root / key[:2] / f"{key}.json"
+
+    def check(self) -> None:
+        """Find out before a training, not after it, that no fold could be written.
+
+        Raises:
+            InputError: No file system takes such a name.
+            EnvironmentFault: The folder cannot be made or written.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            number = getattr(error, "errno", None)
+            if number in (errno.ENAMETOOLONG, None):
+                raise InputError(
+                    f"store: expected the path of a folder. Received: {str(self._root)[:80]!r} "
+                    f"({len(str(self._root))} characters)"
+                ) from None
+            raise EnvironmentFault(
+                f"store: cannot write {self._root}: {os.strerror(number)}"
+            ) from None
+        fault = write_fault(self._root)
+        if fault:
+            raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
+
+    def count(self) -> tuple[int, list[Path]]:
+        """Return how many folds are stored, of any study, and which files are damaged."""
+        files = [file for file in self._root.rglob("*.json") if file.parent.name == file.stem[:2]]
+        damaged = [file for file in sorted(files) if _read(file) is None]
+        return len(files) - len(damaged), damaged
+
+    def save(
+        self, key: str, features: FeatureSet, fold: FoldResult, settings: Mapping[str, Any]
+    ) -> None:
+        """Write a fold.
+
+        Args:
+            key: From `lvh.runs.cache_key.fold_key`.
+            features: Names the records.
+            fold: Its result.
+            settings: For a person who reads the file.
+
+        Raises:
+            EnvironmentFault: The folder cannot be written or the disk is full.
+        """
+        scored = fold.split.scored
+        stored = StoredFold(
+            key=key,
+            settings=dict(settings),
+            repeat=fold.split.repeat,
+            fold=fold.split.fold,
+            record=tuple(features.records[i] for i in scored),
+            subject=tuple(features.subjects[scored].tolist()),
+            y_true=tuple(features.y[scored].tolist()),
+            y_score=tuple(fold.y_score.tolist()),
+            history=fold.history,
+            seconds=fold.seconds,
+            threshold=fold.threshold,
+            setup_seconds=fold.setup_seconds,
+        )
+        # repr of a float, which json writes, reads back to the same bits
+        text = json.dumps(asdict(stored), sort_keys=True, ensure_ascii=False)
+        write_text(self.path(key), json.dumps({"sha256": _digest(text)}) + "\n" + text + "\n")
+
+    def read(self, key: str) -> StoredFold | None:
+        """Return a stored fold; None, with a warning if it is damaged, where there is none."""
+        try:
+            stored = _read(self.path(key))
+        except FileNotFoundError:
+            return None
+        if stored is None:
+            self._warn_damaged(key)
+        return stored
+
+    def load(self, key: str, split: Split) -> FoldResult | None:
+        """Return a stored fold as a result; None where there is none.
+
+        Args:
+            key: From `lvh.runs.cache_key.fold_key`.
+            split: The fold's own.
+        """
+        stored = self.read(key)
+        if stored is None:
+            return None
+        if len(stored.y_score) != len(split.scored):
+            self._warn_damaged(key)
+            return None
+        return FoldResult(
+            split=split,
+            y_score=np.array(stored.y_score, dtype=np.float64),
+            metrics=stored.metrics,
+            history=stored.history,
+            seconds=stored.seconds,
+            threshold=stored.threshold,
+            setup_seconds=stored.setup_seconds,
+        )
+
+    def count_of(self, keys: Sequence[str]) -> int:
+        """Return how many of some folds are stored."""
+        return sum(self.path(key).is_file() for key in keys)
+
+    def predictions(self, keys: Sequence[str]) -> OutOfFold | None:
+        """Return the out-of-fold predictions of some folds; None if one is not stored."""
+        folds = [fold for key in keys if (fold := self.read(key)) is not None]
+        if not keys or len(folds) < len(keys):
+            return None
+
+        def joined(field: str, dtype: Any) -> Any:
+            return np.concatenate([np.array(getattr(fold, field), dtype) for fold in folds])
+
+        sizes = [len(fold.record) for fold in folds]
+        return OutOfFold(
+            record=joined("record", np.str_),
+            repeat=np.repeat([fold.repeat for fold in folds], sizes),
+            subject=joined("subject", np.str_),
+            y_true=joined("y_true", np.int64),
+            y_score=joined("y_score", np.float64),
+            threshold=np.repeat([fold.threshold for fold in folds], sizes),
+        )
+
+    def _warn_damaged(self, key: str) -> None:
+        _log.warning("%s: a finished fold is damaged; it is trained again", self.path(key))
 
 
-def _read(path: Path) -> _Kept | None:
-    """Read the fold that a file is named by; None if, for whatever reason, it cannot be used."""
+_FORMAT = TypeAdapter(StoredFold)
+
+
+def _read(path: Path) -> StoredFold | None:
+    """Read the fold that a file is named by; None if it cannot be used for any reason."""
     try:
         first, _, text = path.read_text("utf-8").partition("\n")
         text = text.removesuffix("\n")
         if json.loads(first)["sha256"] != _digest(text):
             return None
-        kept = _FORMAT.validate_python(json.loads(text))
+        stored = _FORMAT.validate_python(json.loads(text))
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    n = len(kept.record)
-    whole = n == len(kept.subject) == len(kept.y_true) == len(kept.y_score)
-    return kept if whole and kept.key == path.stem else None
+    n = len(stored.record)
+    whole = n == len(stored.subject) == len(stored.y_true) == len(stored.y_score)
+    return stored if whole and stored.key == path.stem else None
 
 
 def _digest(text: str) -> str:

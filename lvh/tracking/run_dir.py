@@ -11,7 +11,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 import lvh
-from lvh.evaluation.cross_validation import CVResult
+from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.backends import distributions

@@ -116,6 +116,11 @@ class Split:
     validation: Indices
     scored: Indices
 
+    @property
+    def number(self) -> tuple[int, int]:
+        """Repeat and fold, which tell the folds of a cross-validation apart."""
+        return self.repeat, self.fold
+
 
 def splits(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], settings: CvSettings
@@ -209,7 +214,7 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
 
 
 def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:
-    """Return the folds whose training one goes on from, the first one first."""
+    """Return the folds whose weights a fold starts from, in the order of their training."""
     if protocol.weights == "fresh":
         return ()
     earlier = [one for one in among if one.repeat == split.repeat and one.fold < split.fold]

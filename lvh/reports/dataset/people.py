@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.evaluation.cross_validation import Summary, baseline_summaries
+from lvh.evaluation.cv_result import Summary, baseline_summaries
 from lvh.features.base import feature_set
 from lvh.models.baselines import BASELINES
 from lvh.reports.dataset.intervals import share_of

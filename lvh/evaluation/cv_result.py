@@ -1,0 +1,187 @@
+"""Results of a cross-validation: one for each fold, and scores over all folds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.features import FeatureSet
+from lvh.models.training import History
+from lvh.validation.metrics import (
+    THRESHOLD,
+    Interval,
+    Metrics,
+    bootstrap_intervals,
+    mean_and_std,
+    score,
+)
+from lvh.validation.splits import Indices, Split, Threshold
+from lvh.validation.thresholds import choose, held_out
+
+Baseline = Callable[
+    [npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]],
+    npt.NDArray[np.float64],
+]
+"""Takes inputs and labels to learn from, and inputs to score; returns P(label = 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """One fold, trained and scored.
+
+    Attributes:
+        split: Which records had which part.
+        y_score: Scores of `split.scored`, in its order, shape (n_scored,).
+        metrics: Of those scores.
+        history: Of the training.
+        seconds: Wall time of training and scoring, without `setup_seconds`; an equal part of it
+            where folds were trained side by side.
+        threshold: Above which a score is predicted positive.
+        setup_seconds: Wall time of imports, of building the model and of tracing it; an equal
+            part of it, likewise.
+    """
+
+    split: Split
+    y_score: npt.NDArray[np.float64]
+    metrics: Metrics
+    history: History
+    seconds: float
+    threshold: float = THRESHOLD
+    setup_seconds: float = 0.0
+
+    @property
+    def y_pred(self) -> npt.NDArray[np.bool_]:
+        """Predictions of `split.scored`, in its order."""
+        return self.y_score > self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Scores over all folds.
+
+    Attributes:
+        mean: Mean over folds.
+        std: Sample standard deviation over folds (divisor n - 1; the 2021 study's is n).
+        pooled: Score of all out-of-fold predictions together, with its 95 % interval. It ranks
+            scores of different models together, which the mean over folds does not.
+    """
+
+    mean: Metrics
+    std: Metrics
+    pooled: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class CVResult:
+    """A cross-validation.
+
+    Attributes:
+        folds: One result for each fold, in order of repeat and fold.
+        summary: Of the model.
+        baselines: Summary of each baseline on the same folds, by name.
+        null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
+            permutation test.
+        p_values: Of the scores in it, by name.
+    """
+
+    folds: tuple[FoldResult, ...]
+    summary: Summary
+    baselines: Mapping[str, Summary]
+    null: tuple[Mapping[str, float], ...] = ()
+    p_values: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def scored(self) -> Indices:
+        """Positions of the scored records, fold after fold."""
+        return np.concatenate([fold.split.scored for fold in self.folds])
+
+    @property
+    def y_score(self) -> npt.NDArray[np.float64]:
+        """Out-of-fold scores in the order of `scored`."""
+        return np.concatenate([fold.y_score for fold in self.folds])
+
+    @property
+    def y_pred(self) -> npt.NDArray[np.bool_]:
+        """Out-of-fold predictions in the order of `scored`, each by its fold's threshold."""
+        return np.concatenate([fold.y_pred for fold in self.folds])
+
+
+def summarize(
+    features: FeatureSet, folds: Sequence[FoldResult], baselines: Mapping[str, Summary]
+) -> CVResult:
+    """Summarize folds, in whatever order they were trained.
+
+    Args:
+        features: Inputs and labels.
+        folds: All of them.
+        baselines: From `baseline_summaries` on the same folds.
+    """
+    ordered = sorted(folds, key=lambda fold: fold.split.number)
+    summary = _summary(
+        features,
+        [fold.split for fold in ordered],
+        y_scores=[fold.y_score for fold in ordered],
+        thresholds=[fold.threshold for fold in ordered],
+    )
+    return CVResult(folds=tuple(ordered), summary=summary, baselines=baselines)
+
+
+def baseline_summaries(
+    features: FeatureSet,
+    splits: Sequence[Split],
+    baselines: Mapping[str, Baseline],
+    threshold: Threshold = "fixed",
+) -> dict[str, Summary]:
+    """Score baselines, which know age and sex, on the folds of a cross-validation.
+
+    Their thresholds are chosen as the model's are, by the same records.
+    """
+    parts = [
+        held_out(split, features.y, features.subjects) if threshold != "fixed" else ()
+        for split in splits
+    ]
+    summaries = {}
+    for name, baseline in baselines.items():
+        thresholds = [
+            choose(part, features.y, _baseline_scores(features, part, baseline))
+            if part
+            else THRESHOLD
+            for part in parts
+        ]
+        y_scores = _baseline_scores(features, splits, baseline)
+        summaries[name] = _summary(features, splits, y_scores=y_scores, thresholds=thresholds)
+    return summaries
+
+
+def _baseline_scores(
+    features: FeatureSet, splits: Sequence[Split], baseline: Baseline
+) -> list[npt.NDArray[np.float64]]:
+    X, y = features.age_and_sex, features.y
+    return [baseline(X[split.train], y[split.train], X[split.scored]) for split in splits]
+
+
+def _summary(
+    features: FeatureSet,
+    splits: Sequence[Split],
+    *,
+    y_scores: list[npt.NDArray[np.float64]],
+    thresholds: list[float],
+) -> Summary:
+    y = features.y
+    mean, std = mean_and_std(
+        [
+            score(y[split.scored], y_score, threshold)
+            for split, y_score, threshold in zip(splits, y_scores, thresholds, strict=True)
+        ]
+    )
+    scored = np.concatenate([split.scored for split in splits])
+    subjects = features.subjects[scored]
+    of_records = np.repeat(thresholds, [len(split.scored) for split in splits])
+    pooled = bootstrap_intervals(y[scored], np.concatenate(y_scores), subjects, of_records)
+    if all(np.ptp(y_score) == 0 for y_score in y_scores):
+        # A constant score in each fold ranks nothing. Pooled, the constants of different folds
+        # would rank, and wrongly: a fold with more positives leaves fewer to train on.
+        constant = bootstrap_intervals(y[scored], np.zeros(len(scored)), subjects)
+        pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
+    return Summary(mean, std, pooled)

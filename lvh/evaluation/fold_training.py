@@ -1,0 +1,189 @@
+"""Training of folds: what a model may see of each, its threshold, its scores."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.data.lazy_array import Inputs
+from lvh.errors import LvhError
+from lvh.evaluation.cv_result import FoldResult
+from lvh.features import FeatureSet, filled
+from lvh.models.training import Learner, Lesson
+from lvh.validation.metrics import THRESHOLD, score
+from lvh.validation.splits import HONEST, Protocol, Split, Threshold
+from lvh.validation.thresholds import choose, held_out
+
+OnEpoch = Callable[[Split, int], None]
+"""Takes a fold and how many epochs of it are done."""
+
+
+def train_folds(
+    features: FeatureSet,
+    splits: Sequence[Split],
+    trainer: Learner,
+    *,
+    seed: int,
+    protocol: Protocol = HONEST,
+    threshold: Threshold = "fixed",
+    on_epoch: OnEpoch = lambda split, epoch: None,
+    first_group: int | None = None,
+) -> Iterator[FoldResult]:
+    """Train and score folds in their order, side by side as far as the trainer can.
+
+    The scored records of a fold decide nothing in it: missing values are filled, the model is
+    trained and, where asked, stopped without them. Under another protocol than the honest one
+    they decide what the protocol says; missing values are still filled without them.
+
+    Args:
+        features: Inputs and labels.
+        splits: The folds.
+        trainer: Starts each fold from a seed that is made of `seed`, repeat and fold.
+        seed: Of the models.
+        protocol: Where it carries weights, the folds of a repeat come in their own order.
+        threshold: See `lvh.validation.splits.CvSettings`; `fixed` where weights are carried.
+        on_epoch: Follows the training. The epochs of models that only choose a threshold count
+            as epoch 0.
+        first_group: How many folds may be trained before the caller has seen the first; after
+            these, folds are trained one by one. None: as many as the trainer can.
+    """
+    done, limit = 0, first_group
+    while done < len(splits):
+        rest = splits[done : None if limit is None else done + limit]
+        group = rest[: 1 if protocol.weights == "carried" else trainer.together(_sizes(rest))]
+        if protocol.weights == "carried":
+            _check_follows(splits[done - 1] if done else None, group[0])
+        yield from _train(
+            features,
+            group,
+            trainer,
+            seed=seed,
+            protocol=protocol,
+            threshold=threshold,
+            on_epoch=on_epoch,
+        )
+        done += len(group)
+        if limit is not None:
+            limit = max(limit - len(group), 1)
+
+
+def _train(
+    features: FeatureSet,
+    splits: Sequence[Split],
+    trainer: Learner,
+    *,
+    seed: int,
+    protocol: Protocol,
+    threshold: Threshold,
+    on_epoch: OnEpoch,
+) -> list[FoldResult]:
+    """Train and score a group of folds side by side."""
+    started, setup_before = time.perf_counter(), _setup_seconds(trainer)
+    y, validates = features.y, len(splits[0].validation) > 0
+    thresholds = [THRESHOLD] * len(splits)
+    if threshold != "fixed" and not validates:
+        # before the folds' own trainings: after these the trainer scores with the folds' models
+        thresholds = [
+            _inner_threshold(features, split, trainer, seed=seed, on_epoch=on_epoch)
+            for split in splits
+        ]
+    jobs = [_job(features, split, _seed(seed, split), protocol) for split in splits]
+    lessons = [lesson for lesson, _ in jobs]
+    histories = trainer.fit(lessons, lambda at, epoch: on_epoch(splits[at], epoch))
+    y_scores = trainer.predict([scored for _, scored in jobs])
+    for split, y_score in zip(splits, y_scores, strict=True):
+        _check_finite(split, y_score)
+    if threshold != "fixed" and validates:
+        of_validation = trainer.predict([lesson.X_validation for lesson in lessons])
+        thresholds = [
+            choose(held_out(split, y, features.subjects), y, [y_score])
+            for split, y_score in zip(splits, of_validation, strict=True)
+        ]
+    setup = _setup_seconds(trainer) - setup_before
+    seconds = time.perf_counter() - started - setup
+    return [
+        FoldResult(
+            split=split,
+            y_score=y_score,
+            metrics=score(y[split.scored], y_score, own_threshold),
+            history=history,
+            seconds=seconds / len(splits),
+            threshold=own_threshold,
+            setup_seconds=setup / len(splits),
+        )
+        for split, y_score, history, own_threshold in zip(
+            splits, y_scores, histories, thresholds, strict=True
+        )
+    ]
+
+
+def _inner_threshold(
+    features: FeatureSet, split: Split, trainer: Learner, *, seed: int, on_epoch: OnEpoch
+) -> float:
+    """Choose a threshold by folds inside the training part of a fold."""
+    parts = held_out(split, features.y, features.subjects)
+    jobs = [
+        _job(features, part, _seed(seed, split, number), HONEST)
+        for number, part in enumerate(parts, start=1)
+    ]
+    y_scores: list[npt.NDArray[np.float64]] = []
+    while len(y_scores) < len(jobs):
+        rest = jobs[len(y_scores) :]
+        group = rest[: trainer.together([len(lesson.y) for lesson, _ in rest])]
+        trainer.fit([lesson for lesson, _ in group], lambda at, epoch: on_epoch(split, 0))
+        y_scores += trainer.predict([scored for _, scored in group])
+    for part, y_score in zip(parts, y_scores, strict=True):
+        _check_finite(part, y_score)
+    return choose(parts, features.y, y_scores)
+
+
+def _job(
+    features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol
+) -> tuple[Lesson, Inputs]:
+    """Return what a fold is trained with, and the inputs of the records that it scores."""
+    train, validation, scored = filled(
+        features.fill,
+        features.X[split.train],
+        features.X[split.validation],
+        features.X[split.scored],
+    )
+    chooses_epoch = protocol.epoch == "best_on_scored"
+    lesson = Lesson(
+        X=train,
+        y=features.y[split.train],
+        subjects=features.subjects[split.train],
+        X_validation=scored if chooses_epoch else validation,
+        y_validation=features.y[split.scored if chooses_epoch else split.validation],
+        seed=seed,
+        goes_on=protocol.weights == "carried" and split.fold > 0,
+        keeps_most_accurate=chooses_epoch,
+    )
+    return lesson, scored
+
+
+def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
+    """Return the seed of a fold's model, or of one inside its training part, numbered from 1."""
+    return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
+
+
+def _sizes(splits: Sequence[Split]) -> list[int]:
+    return [len(split.train) for split in splits]
+
+
+def _setup_seconds(trainer: Learner) -> float:
+    return float(getattr(trainer, "setup_seconds", 0.0))
+
+
+def _check_follows(before: Split | None, split: Split) -> None:
+    if split.fold and (before is None or before.number != (split.repeat, split.fold - 1)):
+        raise ValueError(f"expected fold {split.fold - 1} to be trained before {split.fold}")
+
+
+def _check_finite(split: Split, y_score: npt.NDArray[np.float64]) -> None:
+    n_bad = int((~np.isfinite(y_score)).sum())
+    if n_bad:
+        raise LvhError(
+            f"fold {split.fold + 1}: expected finite scores. Received: {n_bad} of {len(y_score)} "
+            "that are not. A lower train.learning_rate may help"
+        )

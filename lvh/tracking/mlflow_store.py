@@ -1,0 +1,397 @@
+"""Write records to MLflow: a sweep is a run, its configurations are runs below it, then folds.
+
+Each configuration carries all its parameters and mean scores itself, since the UI's filters and
+plots see a run alone. Everything is written so that a second time changes nothing.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from lvh.tracking.environment import tell_mlflow
+
+tell_mlflow()
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+
+from lvh.errors import TrackingFault
+from lvh.evaluation.results import Plain
+from lvh.tracking.address import (
+    TrackingSettings,
+    artifact_root,
+    check_embedded,
+    embedded,
+    resolved_uri,
+)
+from lvh.tracking.fold_store import FoldStore, StoredFold
+from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
+from lvh.tracking.sqlite import opened, tables
+from lvh.tracking.view import view_page, view_tags
+from lvh.validation.metrics import NAMES
+
+_LOCK_SECONDS = 120
+_PARENT = "mlflow.parentRunId"
+_NOTE = "mlflow.note.content"
+_RECORD = "record"
+"""Tag with the digest of the record that a run shows, set when all of it has been written."""
+_UNFINISHED = "This sweep is not finished. The same command continues it."
+_ARTIFACTS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Columns of MLflow's tables that hold where artifacts are."""
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # it raises what it logs
+
+
+class MlflowStore:
+    """An experiment in a store of MLflow."""
+
+    def __init__(self, settings: TrackingSettings) -> None:
+        """Open the store, and find or make the experiment.
+
+        Raises:
+            TrackingFault: The experiment is in MLflow's trash.
+        """
+        open_embedded(settings)
+        self._client = MlflowClient(tracking_uri=resolved_uri(settings))
+        self._experiment_id = self._experiment(settings)
+        self._sweeps: dict[str, str] = {}
+        self.page = view_page(self._experiment_id)
+
+    def sync(self, path: Path) -> None:
+        """Write a record, unless all of it is there.
+
+        Raises:
+            InputError: The record is damaged.
+        """
+        with FileLock(path.with_name(f".{path.stem}.lock"), timeout=_LOCK_SECONDS):
+            if path.parent.name == "sweeps":
+                self._sync_sweep(load_sweep(path))
+            else:
+                self._sync_run(load_run(path))
+
+    def _sync_sweep(self, record: SweepRecord) -> None:
+        run_id = self._sweep_run(record.study)
+        below = {run.data.tags.get("key"): run for run in self._below(run_id)}
+        for file in map(Path, record.runs):
+            run = load_run(file)
+            belongs = run.sweep is not None and run.sweep.study == record.study
+            shown = below.get(file.stem)
+            if belongs and not (shown and _is_whole(shown, run.digest)):
+                self._sync_run(run)
+        self._client.update_run(run_id, name=record.title)
+        self._client.set_tag(run_id, _NOTE, "\n\n".join(record.sentences) or _UNFINISHED)
+        if record.folder and Path(record.folder).is_dir():
+            self._client.log_artifacts(run_id, record.folder)
+        self._client.set_tag(run_id, _RECORD, record.digest)
+        self._client.set_terminated(run_id, "FINISHED" if record.complete else "KILLED")
+
+    def _sync_run(self, record: RunRecord) -> None:
+        leakage = record.tags.get("leakage", "")
+        parent = None if record.sweep is None else self._sweep_run(record.sweep.study)
+        key = record.path.stem
+        run = self._found(key)
+        tags = {**record.tags, **_place(record.level, parent, leakage), "key": key}
+        if run is None:
+            tags.setdefault("mlflow.source.name", "lvh.run")
+            run = self._client.create_run(
+                self._experiment_id,
+                start_time=_now() - round(1000 * (record.seconds + record.setup_seconds)),
+                run_name=record.name,
+                tags=tags,
+            )
+        elif parent is not None and run.data.tags.get(_PARENT) != parent:
+            self._client.set_tag(run.info.run_id, _PARENT, parent)
+        run_id = run.info.run_id
+        store = FoldStore(Path(record.root))
+        folds = [fold for key in record.fold_keys if (fold := store.read(key)) is not None]
+        missing = self._missing(run_id, folds) if folds else []
+        if not missing and _is_whole(run, record.digest):
+            return
+        for fold in missing:
+            self._create_fold(run_id, record.name, fold, leakage)
+        tags |= {"error": record.error} if record.status == "failed" else {}
+        tags |= {"incomplete": record.error} if record.status == "stopped" else {}
+        tags |= {_NOTE: _description(record, leakage)} if record.mean else {}
+        params = {one: value for one, value in record.params.items() if one not in run.data.params}
+        self._log(run_id, _metrics(_scores(record)), params, tags)
+        for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
+            self._client.delete_tag(run_id, name)
+        if not (run.inputs and run.inputs.dataset_inputs):
+            self._log_data(run_id, record)
+        if record.folder and Path(record.folder).is_dir():
+            self._client.log_artifacts(run_id, record.folder)
+        self._client.set_tag(run_id, _RECORD, record.digest)
+        status = "FAILED" if record.status == "failed" else "FINISHED"
+        self._client.set_terminated(run_id, status)
+
+    def _missing(self, run_id: str, folds: Iterable[StoredFold]) -> list[StoredFold]:
+        """Return the folds that have no run yet; remove runs that a killed process left open."""
+        shown = set()
+        for run in self._below(run_id):
+            if run.info.status == "FINISHED":
+                shown.add((run.data.params["repeat"], run.data.params["fold"]))
+            else:
+                self._client.set_terminated(run.info.run_id, "KILLED")
+                self._client.delete_run(run.info.run_id)
+        return [fold for fold in folds if (str(fold.repeat + 1), str(fold.fold + 1)) not in shown]
+
+    def _create_fold(self, parent: str, name: str, fold: StoredFold, leakage: str) -> None:
+        repeat, number, ended = fold.repeat + 1, fold.fold + 1, _now()
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=ended - int(fold.seconds * 1000),
+            run_name=f"{name} fold {number}" + (f" of repeat {repeat}" if repeat > 1 else ""),
+            tags=_place("fold", parent, leakage),
+        )
+        history = fold.history
+        metrics = _metrics(
+            {
+                **asdict(fold.metrics),
+                "seconds": fold.seconds,
+                "setup_seconds": fold.setup_seconds,
+                "kept_epoch": history.kept_epoch,
+                "threshold": fold.threshold,
+            }
+        )
+        curves = {
+            "train_loss": history.loss,
+            "train_accuracy": history.accuracy,
+            "validation_loss": history.validation_loss,
+            "validation_accuracy": history.validation_accuracy,
+        }
+        for curve, values in curves.items():
+            for epoch, value in enumerate(values, start=1):
+                metrics += _metrics({curve: value}, step=epoch)
+        chosen = {"chosen": history.chosen} if history.chosen else {}
+        params: dict[str, Plain] = {"repeat": repeat, "fold": number, **chosen}
+        self._log(run.info.run_id, metrics, params, {})
+        self._client.set_terminated(run.info.run_id, end_time=ended)
+
+    def _log_data(self, run_id: str, record: RunRecord) -> None:
+        context = "exploration" if record.level == "data" else "cross-validation"
+        data = record.data
+        inputs = [as_input(data_set(data.name, data.fingerprint, data.note, data.n), context)]
+        try:
+            self._client.log_inputs(run_id, datasets=inputs)
+        except MlflowException:  # another process has just recorded the same data set
+            self._client.log_inputs(run_id, datasets=inputs)
+
+    def _sweep_run(self, study: str) -> str:
+        """Return the run of a sweep; it is made at need, and counts as ended before its time.
+
+        So it is never left open, whatever becomes of the process. Of several that were made at
+        once, by several processes, the first one stays.
+        """
+        if study not in self._sweeps:
+            run = self._found(study)
+            if run is None:
+                tags = {**_place("sweep", None, ""), "key": study, _NOTE: _UNFINISHED}
+                tags["mlflow.source.name"] = "lvh.run"
+                made = self._client.create_run(self._experiment_id, run_name=study, tags=tags)
+                self._client.set_terminated(made.info.run_id, "KILLED")
+                run = self._found(study) or made
+                if run.info.run_id != made.info.run_id:
+                    self._client.delete_run(made.info.run_id)
+            self._sweeps[study] = run.info.run_id
+        return self._sweeps[study]
+
+    def _found(self, key: str) -> Run | None:
+        """Return the first run with a key; one that was deleted by hand is restored."""
+        runs = self._search(f"tags.key = '{key}'", ViewType.ALL)
+        runs.sort(key=lambda run: (run.info.lifecycle_stage, run.info.start_time, run.info.run_id))
+        if not runs:
+            return None
+        if runs[0].info.lifecycle_stage != "active":
+            self._client.restore_run(runs[0].info.run_id)
+        return runs[0]
+
+    def _below(self, run_id: str) -> list[Run]:
+        return self._search(f"tags.`{_PARENT}` = '{run_id}'", ViewType.ACTIVE_ONLY)
+
+    def _search(self, wanted: str, view: int) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], wanted, view, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: list[Metric],
+        params: Mapping[str, Plain],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
+        entries = [Param(name, _text(value)) for name, value in params.items()]
+        marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
+        while entries or metrics or marks:
+            self._client.log_batch(
+                run_id, metrics=metrics[:800], params=entries[:100], tags=marks[:100]
+            )
+            entries, metrics, marks = entries[100:], metrics[800:], marks[100:]
+
+    def _experiment(self, settings: TrackingSettings) -> str:
+        """Find or make the experiment, and give it its view."""
+        name, database = settings.experiment, embedded(settings)
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            location = None if database is None else artifact_root(database)
+            try:
+                return str(self._client.create_experiment(name, location, view_tags({})))
+            except MlflowException:  # another process was faster
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
+        experiment_id = str(experiment.experiment_id)
+        if experiment.lifecycle_stage != "active":
+            raise TrackingFault(
+                f"tracking.experiment: {name} is in MLflow's trash. Restore it with "
+                f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
+                "tracking.experiment"
+            )
+        with suppress(MlflowException):  # another process sets the same
+            for tag, value in view_tags(experiment.tags).items():
+                self._client.set_experiment_tag(experiment_id, tag, value)
+        return experiment_id
+
+
+def open_embedded(settings: TrackingSettings) -> None:
+    """Make an embedded store at need, and let its artifacts follow it where it was moved.
+
+    Raises:
+        TrackingFault: It cannot be read or written.
+    """
+    database = embedded(settings)
+    if database is None:
+        return
+    check_embedded(database)
+    # several processes that make one schema at once break it
+    with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
+        unfinished = database.with_name(f".{database.name}.new")
+        for left in database.parent.glob(f"{unfinished.name}*"):  # by a process that was killed
+            left.unlink()
+        if not database.exists():
+            MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+            unfinished.replace(database)
+        _move_artifacts(database)
+
+
+def _move_artifacts(database: Path) -> None:
+    """Correct where artifacts are said to be, in a database that was moved or copied."""
+    here = artifact_root(database)
+    with opened(database, to_read=False) as connection, connection:
+        known = tables(connection)
+        if "experiments" not in known:
+            return
+        found = connection.execute(
+            "select distinct artifact_location from experiments "
+            "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
+            (here,),
+        )
+        came_along = (database.parent / "mlartifacts").is_dir()
+        for (before,) in found.fetchall():
+            # without the folder of artifacts, those of earlier runs are still where they were
+            for table, column in _ARTIFACTS if came_along else _ARTIFACTS[:1]:
+                if table in known:
+                    connection.execute(
+                        f"update {table} set {column} = ? || substr({column}, ?) "
+                        f"where {column} = ? or substr({column}, 1, ?) = ?",
+                        (here, len(before) + 1, before, len(before) + 1, f"{before}/"),
+                    )
+
+
+def data_set(name: str, fingerprint: str, note: str, n_used: int) -> Dataset:
+    """Describe a data set as MLflow's."""
+    profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
+    # eight digits are what the UI has room for; the whole digest is in the profile
+    return Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
+
+
+def as_input(data: Dataset, context: str) -> DatasetInput:
+    """Make a data set a run's input."""
+    return DatasetInput(data, [InputTag("mlflow.data.context", context)])
+
+
+def _is_whole(run: Run, digest: str) -> bool:
+    """Say whether a run shows a record, all of it."""
+    ended = run.info.status in ("FINISHED", "FAILED")
+    return ended and run.data.tags.get(_RECORD) == digest
+
+
+def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
+    """Return the tags that give a run its place; leaking runs have levels of their own."""
+    tags = {"level": f"leaking {level}" if leakage else level}
+    if leakage:
+        tags["leakage"] = leakage
+    if parent is not None:
+        tags[_PARENT] = parent
+    return tags
+
+
+def _scores(record: RunRecord) -> dict[str, float]:
+    """Return the metrics of a configuration.
+
+    Means have the plain names, and no other name sorts between the first of them: the UI shows
+    the first few only.
+    """
+    if record.level == "data":
+        return {}
+    values: dict[str, float] = {}
+    for name in NAMES if record.mean else ():
+        values[name] = record.mean[name]
+        values[f"std_{name}"] = record.std[name]
+        ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
+        values |= zip(ends, record.pooled[name], strict=True)
+        for baseline, means in record.baselines.items():
+            prefix = baseline.replace(" + ", "_").replace(" ", "_")
+            values[f"baseline_{prefix}_{name}"] = means[name]
+    values |= {f"p_{name}": p for name, p in record.p_values.items()}
+    values |= {"seconds": record.seconds, "setup_seconds": record.setup_seconds}
+    values["folds_done"] = len(record.fold_keys)
+    return values
+
+
+def _description(record: RunRecord, leakage: str) -> str:
+    baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in record.baselines.items())
+    estimate, low, high = record.pooled["ap"]
+    warning = f"NOT HONEST: {leakage}. " if leakage else ""
+    return (
+        f"{warning}Mean ap over {len(record.fold_keys)} folds {record.mean['ap']:.3f}, "
+        f"std {record.std['ap']:.3f}; baselines: {baselines}. Pooled ap {estimate:.3f}, "
+        f"95 % interval {low:.3f} to {high:.3f}."
+    )
+
+
+def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
+    now = _now()
+    return [
+        Metric(name, float(value), now, step)
+        for name, value in values.items()
+        if np.isfinite(value)  # some stores refuse NaN; an absent score says the same
+    ]
+
+
+def _now() -> int:
+    return int(time.time() * 1000)  # ms since 1970, as MLflow counts
+
+
+def _text(value: Plain) -> str:
+    return "null" if value is None else str(value)[:6000]

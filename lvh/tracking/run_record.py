@@ -1,0 +1,225 @@
+"""Records of finished configurations and sweeps, from which a tracking store is written.
+
+A record is a small JSON file beside the folds. Together with them it holds everything that MLflow
+shows, so that a store can be brought up to date at any time, without training.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import TypeAdapter
+
+from lvh.errors import InputError
+from lvh.evaluation.results import Plain
+from lvh.files import write_text
+
+_T = TypeVar("_T")
+RunStatus = Literal["complete", "leaking", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecord:
+    """The records that a run is made from.
+
+    Attributes:
+        name: Of the cohort, as a person would cite it.
+        fingerprint: Of the cohort.
+        note: What a reader of any result must know about it, or empty.
+        n: Records that could be used.
+    """
+
+    name: str
+    fingerprint: str
+    note: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLink:
+    """The place of a configuration in a sweep.
+
+    Attributes:
+        study: Name of the study.
+        trial: Number of the trial.
+        separate: Whether the study was started again with `resume=false`: then its runs are
+            tracked apart from earlier runs with the same key.
+    """
+
+    study: str
+    trial: int
+    separate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A configuration that has ended.
+
+    Attributes:
+        key: From `lvh.runs.cache_key.run_key`.
+        name: Short, for a person.
+        params: Settings by name.
+        tags: What else is known of the run, by the names of MLflow's tags.
+        data: What it was made from.
+        status: `complete`; `leaking`, complete under a protocol that leaks; `stopped` early by a
+            sweep; `failed`.
+        fold_keys: Of the finished folds in the fold store, in the order in which they were run.
+        error: Why it failed or was stopped, or empty.
+        mean: Mean of each score over the folds; empty unless all folds are done.
+        std: Sample standard deviation of each score over the folds, likewise.
+        pooled: Score of all folds together and its 95 % interval, likewise.
+        baselines: Mean of each score of each baseline on the same folds, likewise.
+        p_values: Of a permutation test, by score.
+        seconds: Of all folds, without `setup_seconds`.
+        setup_seconds: Of imports, building and tracing.
+        folder: Of the run's files; empty if there are none.
+        sweep: Its place in the newest sweep that has it.
+        attempt: Tells runs apart that were trained again on purpose; empty for the first.
+        level: `configuration`, or `data` for a look at the data.
+        root: Fold store that the record lies in; not a part of the file.
+    """
+
+    key: str
+    name: str
+    params: Mapping[str, Plain]
+    data: DataRecord
+    status: RunStatus
+    tags: Mapping[str, str] = field(default_factory=dict)
+    fold_keys: tuple[str, ...] = ()
+    error: str = ""
+    mean: Mapping[str, float] = field(default_factory=dict)
+    std: Mapping[str, float] = field(default_factory=dict)
+    pooled: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    p_values: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    setup_seconds: float = 0.0
+    folder: str = ""
+    sweep: SweepLink | None = None
+    attempt: str = ""
+    level: Literal["configuration", "data"] = "configuration"
+    root: str = ""
+
+    @property
+    def path(self) -> Path:
+        """File of the record."""
+        suffix = f"-{self.attempt}" if self.attempt else ""
+        return Path(self.root) / "runs" / f"{self.key}{suffix}.json"
+
+    @property
+    def digest(self) -> str:
+        """Hash of what a store shows of it, without its place in a sweep and on the disk."""
+        return _digest(replace(self, sweep=None, folder="", root=""))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecord:
+    """A sweep, finished or not.
+
+    Attributes:
+        study: Name of the study.
+        title: What was swept.
+        sentences: What it came to, for a person.
+        runs: Files of its configurations' records.
+        complete: Whether nothing is left to train.
+        folder: Of its report; empty if there is none.
+        root: Fold store that the record lies in; not a part of the file.
+    """
+
+    study: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    complete: bool = False
+    folder: str = ""
+    root: str = ""
+
+    @property
+    def path(self) -> Path:
+        """File of the record."""
+        return Path(self.root) / "sweeps" / f"{self.study}.json"
+
+    @property
+    def digest(self) -> str:
+        """Hash of what a store shows of it."""
+        return _digest(replace(self, runs=(), folder="", root=""))
+
+
+_RUN = TypeAdapter(RunRecord)
+_SWEEP = TypeAdapter(SweepRecord)
+
+
+def save(record: RunRecord | SweepRecord) -> None:
+    """Write a record into its fold store, and a run's also into its own folder.
+
+    Paths in the file are relative to the store, so that a folder that was moved is found.
+
+    Raises:
+        EnvironmentFault: It cannot be written.
+    """
+    content = asdict(record)
+    del content["root"]
+    content["folder"] = os.path.relpath(record.folder, record.root) if record.folder else ""
+    if isinstance(record, SweepRecord):
+        content["runs"] = [os.path.relpath(run, record.root) for run in record.runs]
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_text(record.path, text)
+    if isinstance(record, RunRecord) and record.folder:
+        write_text(Path(record.folder) / "run.json", text)
+
+
+def load_run(path: Path) -> RunRecord:
+    """Read the record of a configuration.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    record = _read(path, _RUN)
+    return replace(record, root=str(_root(path)), folder=_absolute(record.folder, path))
+
+
+def load_sweep(path: Path) -> SweepRecord:
+    """Read the record of a sweep.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    record = _read(path, _SWEEP)
+    return replace(
+        record,
+        root=str(_root(path)),
+        folder=_absolute(record.folder, path),
+        runs=tuple(_absolute(run, path) for run in record.runs),
+    )
+
+
+def records_of(root: Path) -> Iterator[Path]:
+    """Yield the files of all records in a fold store: configurations first, then sweeps."""
+    for kind in ("runs", "sweeps"):
+        for folder in (root, *sorted(path for path in root.glob("*.*") if path.is_dir())):
+            yield from sorted(folder.glob(f"{kind}/[!.]*.json"))
+
+
+def _root(path: Path) -> Path:
+    """Return the fold store that a record's file lies in."""
+    return path.parent.parent
+
+
+def _absolute(relative: str, path: Path) -> str:
+    return os.path.normpath(_root(path) / relative) if relative else ""
+
+
+def _read(path: Path, record: TypeAdapter[_T]) -> _T:
+    try:
+        return record.validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "damaged"
+        raise InputError(f"{path}: expected the record of a run. Received: {reason}") from None
+
+
+def _digest(record: RunRecord | SweepRecord) -> str:
+    return sha256(json.dumps(asdict(record), sort_keys=True).encode()).hexdigest()[:32]
