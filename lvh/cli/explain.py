@@ -40,7 +40,7 @@ def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_figures import draw_all
     from lvh.explanations.explanation_files import write
     from lvh.runs.run import load_data
-    from lvh.search.records import store_of
+    from lvh.search.results import store_of
 
     tracking = TrackingSettings("mlflow", given.uri, given.experiment)
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)

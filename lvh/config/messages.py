@@ -91,9 +91,7 @@ def _missing(error: MissingConfigException) -> str:
     if match is None or not error.options:
         return _first_line(error)
     group, option = match["group"], match["option"]
-    options = sorted(
-        error.options, key=lambda name: (int(name) if name.isdecimal() else 0, name)
-    )
+    options = sorted(error.options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
     field = _CONVOLUTION.get(group)
     other = f"; any other number: {field}={option}" if field else ""
     return f"{group}={option}: expected one of {', '.join(options)}{other}"

@@ -19,7 +19,7 @@ from lvh.models.training import Lesson
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.run import ExperimentData, baselines_of
 from lvh.runs.trainers import new_trainer, threads
-from lvh.search.records import store_of, stores
+from lvh.search.results import store_of, stores
 from lvh.tracking import run_dir as artifacts
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.calibration import bootstrap_lines, line

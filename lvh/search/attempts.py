@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RetryHeartbeatStaleTrialCallback
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 OUTCOME = "outcome"
 """Attribute of a trial that has come to its end; see `lvh.search.results.Outcome`."""
@@ -87,9 +87,7 @@ class Retry:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
             self._retry = RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
 
-    def __call__(
-        self, study: optuna.Study, trial: FrozenTrial, *, is_death: bool = True
-    ) -> None:
+    def __call__(self, study: optuna.Study, trial: FrozenTrial, *, is_death: bool = True) -> None:
         """Put the next attempt into the study's queue.
 
         Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -154,3 +155,19 @@ class StudyResult:
             return undefined, 0.0 if undefined else sign * trial.values[0]
 
         return tuple(sorted(done, key=rank))
+
+
+def is_separate(study: str) -> bool:
+    """Return whether a study was begun again by `resume=false`, beside one of the same name."""
+    return "." in study
+
+
+def store_of(study: str, root: str) -> Path:
+    """Return the folder of a study's folds: that of all, unless the study was begun again."""
+    return Path(root) / study if is_separate(study) else Path(root)
+
+
+def stores(root: str) -> list[Path]:
+    """Return the folders that may have a run's folds: that of all, then the separate ones."""
+    found = [one for one in Path(root).glob("*.*") if one.is_dir()]
+    return [Path(root), *sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)]

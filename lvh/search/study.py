@@ -32,7 +32,7 @@ from lvh.search.attempts import (
 )
 from lvh.search.plan import StudyPlan
 from lvh.search.pruners import RECORDS, make_pruner
-from lvh.search.results import Outcome
+from lvh.search.results import Outcome, is_separate
 from lvh.search.samplers import make_sampler
 from lvh.search.storage import PLAN, WHEN, Storage
 
@@ -62,14 +62,16 @@ class OpenTrial:
         with self._storage.faults():
             self._trial.set_user_attr(RECORDS, digest)
 
-    def report(self, score: float) -> None:
-        """Take the first objective of the next fold.
+    def report(self, score: float) -> str:
+        """Take the first objective of the next fold; return why no further fold is trained.
 
         Args:
             score: Of the fold; NaN where it is not defined.
 
+        Returns:
+            Empty if the trial goes on.
+
         Raises:
-            TrialPruned: No further fold is to be trained.
             EnvironmentFault: The database fails.
         """
         self._scores.append(score)
@@ -86,7 +88,8 @@ class OpenTrial:
             stops = plan.may_stop and plan.burn_in <= done < plan.n_folds
             if stops and self._trial.should_prune():
                 rule = "racing" if plan.race else f"the {plan.pruner} pruner"
-                raise TrialPruned(f"stopped by {rule} after {done} of {plan.n_folds} folds")
+                return f"stopped by {rule} after {done} of {plan.n_folds} folds"
+        return ""
 
 
 Train = Callable[[OpenTrial], Outcome]
@@ -132,6 +135,11 @@ class Study:
             ) from None
         self._study.pruner = make_pruner(self.plan)
 
+    @property
+    def is_separate(self) -> bool:
+        """Whether it was begun again beside another one; it has folds of its own."""
+        return is_separate(self.name)
+
     def trials(self) -> list[FrozenTrial]:
         """Return all trials as Optuna has them, by number."""
         with self.storage.faults():
@@ -142,6 +150,12 @@ class Study:
         counted = [counting(attempts) for attempts in by_point(self.trials()).values()]
         real = [one for one in counted if VOID not in one.user_attrs and _has_point(one)]
         return dict(enumerate(real))
+
+    def is_done(self, trial: FrozenTrial) -> bool:
+        """Return whether a trial from `configurations` needs no further training."""
+        return trial.state.is_finished() and (
+            OUTCOME in trial.user_attrs or is_given_up(trial) or VOID in trial.user_attrs
+        )
 
     @property
     def finished(self) -> bool:
