@@ -203,6 +203,8 @@ class Study:
         """
         taken = 0
         with self.storage.faults():
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                optuna.storages.fail_stale_trials(self._study)
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 owner = trial.user_attrs.get(OWNER)
                 if owner is None and trial.number not in self._watched:
