@@ -4,23 +4,14 @@ import csv
 import re
 import sqlite3
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Done, command
-from filelock import FileLock
-from servers import until
 
-from lvh.config.composition import settings_of
-from lvh.evaluation.results import Objective
 from lvh.runs.sweep import cores
-from lvh.runs.worker import work
-from lvh.search.results import Objective
-from lvh.search.space import Choice
-from lvh.search.storage import Storage
 
 FOLDS = 2
 SMALL = [
@@ -71,7 +62,7 @@ def trained(*outputs: str) -> int:
 
 
 def kept(cwd: Path) -> int:
-    return len(list(cwd.glob("outputs/folds/*/[!.]*.json")))
+    return len(list(cwd.glob("outputs/folds/??/[!.]*.json")))
 
 
 def test_every_point_is_a_row_the_best_first(serial):
@@ -260,6 +251,8 @@ def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_pat
         ([], "expected something to sweep"),
         (["seed=0,1", "search.workers=2"], "search.workers: needs a launcher"),
         (["seed=0,1", "search.storage=mysql://me:secret@h/d"], "search.storage: expected"),
+        (["seed=0,1", "search.storage='postgresql://me:secret@h:x/d'"], "search.storage: expected"),
+        (["seed=0,1", "search.sampler=cmaes"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
@@ -303,28 +296,3 @@ def test_what_leaks_is_on_no_leaderboard(tmp_path):
         cwd=tmp_path,
     )
     assert "nothing to train" in again.out
-
-
-def test_a_run_that_opens_after_its_training_is_kept_with_its_trial(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    overrides = ["data=synthetic", "data.records=42", "cv.folds=3", "features=voltage"]
-    database = tmp_path / "mlflow.db"
-
-    def composed(point):
-        typed = [*overrides, "model=logistic", f"tracking.uri=sqlite:///{database}", *point]
-        return settings_of(*typed), ""
-
-    storage = Storage(f"sqlite:///{tmp_path}/studies.db")
-    objectives, space = (Objective("ap"),), {"model.C": Choice(("0.1",))}
-    asked = Description("", "", objectives, space, "grid", 1, 0, 3, False, "none", 3)
-    study = create(storage, "s", asked, anew=False)
-    with ThreadPoolExecutor(1) as beside:
-        with FileLock(f"{database}.lock"):  # without it nobody opens a run
-            done = beside.submit(work, storage, "s", "me", composed, tmp_path / "sweep", "line")
-            until(lambda: study.untracked() or done.done(), "it is trained")
-            assert study.untracked() == [0]
-            assert study.runs() == {}
-        assert done.result().faults == ()
-    assert statuses(tmp_path) == {("configuration", "FINISHED"): 1, ("fold", "FINISHED"): 3}
-    assert list(study.runs()) == [0]
-    assert not study.untracked()

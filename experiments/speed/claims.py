@@ -31,21 +31,24 @@ from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study, open_study
 from lvh.validation.metrics import NAMES
 
-WORKERS, CLAIMS = 8, 5
+NAME, WORKERS, CLAIMS = "claims", 8, 5
 SPACE = Space(
     {
         "seed": Choice(tuple(map(str, range(100)))),
-        "train.learning_rate": Choice(tuple(f"{rate:.4f}" for rate in np.linspace(0.001, 0.03, 30))),
+        "train.learning_rate": Choice(
+            tuple(f"{rate:.4f}" for rate in np.linspace(0.001, 0.03, 30))
+        ),
     }
 )
 FOLDS = tuple(
     FoldScore(0, fold, dict.fromkeys(NAMES, 1 / 3), 1.0, 171, 29, "0" * 16) for fold in range(7)
 )
+SAMPLERS = ("grid", "brute force", "tpe")
 OUTCOME_OF_ALL = Outcome("complete", (0.5,), FOLDS, ("0" * 64,) * 7, {"age": {"ap": 0.3}}, "0" * 64)
 
 
-def filled(storage: Storage, name: str, sampler: str, n_finished: int) -> Study:
-    """Make a study with trials that are finished."""
+def planned(storage: Storage, sampler: str) -> Study:
+    """Make the study, or take it up with another sampler."""
     plan = StudyPlan(
         title="claims",
         note="",
@@ -59,7 +62,11 @@ def filled(storage: Storage, name: str, sampler: str, n_finished: int) -> Study:
         pruner="none",
         burn_in=3,
     )
-    study = open_study(storage, name, plan, again=False)
+    return open_study(storage, NAME, plan, again=False)
+
+
+def fill(study: Study, n_finished: int) -> None:
+    """Add trials that are finished."""
     distributions = {
         name: optuna.distributions.CategoricalDistribution(dimension.values() or ())
         for name, dimension in SPACE.dimensions.items()
@@ -73,15 +80,14 @@ def filled(storage: Storage, name: str, sampler: str, n_finished: int) -> Study:
                 user_attrs={OUTCOME: OUTCOME_OF_ALL.dump()},
                 intermediate_values=dict.fromkeys(range(7), 0.5),
             )
-            for number in range(n_finished)
+            for number in range(len(study.trials()), n_finished)
         ]
     )
-    return study
 
 
-def claims(address: str, name: str, sampler: str, worker: int, together: object) -> list[float]:
+def claims(address: str, sampler: str, worker: int, together: object) -> list[float]:
     """Claim trials and return the CPU seconds and the wall seconds of each, first one first."""
-    study = Study(Storage(address), name)
+    study = Study(Storage(address), NAME)
     if sampler == "brute force":
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study_module.make_sampler = lambda plan, *draw: optuna.samplers.BruteForceSampler()
@@ -147,12 +153,12 @@ def main() -> None:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(header)
         for kind, address in addresses.items():
-            for sampler in ("grid", "brute force", "tpe"):
-                for size in given.sizes:
-                    name = f"{sampler} {size}"
-                    filled(Storage(address), name, sampler, size)
+            for size in given.sizes:
+                fill(planned(Storage(address), "grid"), size)
+                for sampler in SAMPLERS:
+                    planned(Storage(address), sampler)
                     together = manager.Barrier(WORKERS)
-                    work = [(address, name, sampler, one, together) for one in range(WORKERS)]
+                    work = [(address, sampler, one, together) for one in range(WORKERS)]
                     with context.Pool(WORKERS) as pool:
                         laps = np.array(pool.map(_claims, work, chunksize=1))
                     row = (
