@@ -163,4 +163,4 @@ def assert_one_tree(uri: str, n_points: int, n_folds: int) -> None:
 
 
 def stored(cwd: Path) -> list[Path]:
-    return list((cwd / "outputs" / "folds").glob("*/*.json"))
+    return list((cwd / "outputs" / "folds").glob("??/*.json"))

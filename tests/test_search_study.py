@@ -381,10 +381,12 @@ def die(storage, monkeypatch) -> Callable[[int], None]:
                 trial.report(0.5)
             raise Killed
 
-        with monkeypatch.context() as patch, pytest.raises(Killed):
+        study = Study(storage, "s")
+        with monkeypatch.context() as patch:
             patch.setattr("lvh.search.study.this_process", lambda: f"{this_process()}0")
             patch.setattr(Study, "_put_back", lambda study, trial: None)
-            Study(storage, "s").optimize(train)
+            with pytest.raises(Killed):
+                study.optimize(train)
 
     return train_until
 
