@@ -265,12 +265,12 @@ class TestCriteria:
 
 def assert_says_what_positive_says(name, cohort):
     """The criteria as they are measured, without a feature form, a fold or a filled value."""
-    from lvh.features.amplitudes import measurements
+    from lvh.features.amplitudes import measure
 
     given = settings("criteria", f"model.criterion={name}")
     data = FORMS["voltage"].extract(cohort, given.features)
     result = run(learner("criteria", data, f"model.criterion={name}"), data)
-    found = measurements(cohort)
+    found = measure(cohort)
     chosen = CRITERIA.values() if name == "any" else [CRITERIA[name]]
     said = np.any(
         [one.positive(one.value(found).astype(np.float32), cohort.male) for one in chosen], axis=0

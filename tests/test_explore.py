@@ -27,7 +27,7 @@ from lvh.data.cohort import Delineation
 from lvh.data.ptbxl import PtbxlSettings
 from lvh.errors import EnvironmentFault
 from lvh.features import ntp
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA
 from lvh.reports.dataset.dataset_report import write
 from lvh.reports.dataset.examples import examples
@@ -202,7 +202,7 @@ class TestSurvey:
         assert inputs.dropped == ()
         own = inputs.X[:, 9:].reshape(scaled.shape)
         assert scaled == pytest.approx(own, abs=1e-5, nan_ok=True)
-        expected = measurements(cohort)
+        expected = measure(cohort)
         assert found.waves.waves.r == pytest.approx(expected.r, nan_ok=True)
         assert found.waves.waves.p_depth == pytest.approx(expected.p_depth, nan_ok=True)
 
@@ -286,7 +286,7 @@ class TestFiles:
     def test_voltages(self, cohort, tables):
         rows = tables["voltages"].set_index(["measure", "lead", "label"])
 
-        qrs = 1000 * measurements(cohort).qrs[cohort.label == 0, cohort.leads.index("v5")]
+        qrs = 1000 * measure(cohort).qrs[cohort.label == 0, cohort.leads.index("v5")]
         shown = rows.loc[("QRS", "v5", "not LVH"), ["q05", "q25", "median", "q75", "q95"]].tolist()
         assert shown == pytest.approx(np.nanquantile(qrs, [0.05, 0.25, 0.5, 0.75, 0.95]))
         assert len(rows) == 4 * 12 * 2

@@ -9,7 +9,7 @@ from conftest import command
 
 from lvh.config.composition import settings_of
 from lvh.data import synthetic
-from lvh.data.cohort import EXTERNAL, joined
+from lvh.data.cohort import EXTERNAL, join
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.evaluation.fold_training import train_folds
@@ -32,7 +32,7 @@ def other():
 
 
 def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
-    both = joined(cohort, other)
+    both = join(cohort, other)
     n = len(cohort.records)
     assert both.records == (*cohort.records, *(f"{EXTERNAL}{name}" for name in other.records))
     assert not set(both.subjects[:n]) & set(both.subjects[n:])  # the names were the same
@@ -47,7 +47,7 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
     assert f"prevalence {cohort.prevalence:.3f}" in both.note
     assert f"prevalence {other.prevalence:.3f}" in both.note
     assert both.fingerprint not in (cohort.fingerprint, other.fingerprint)
-    assert joined(other, cohort).fingerprint != both.fingerprint
+    assert join(other, cohort).fingerprint != both.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
 )
 def test_sources_of_another_kind_are_refused(changed, told, cohort, other):
     with pytest.raises(InputError, match=told):
-        joined(cohort, replace(other, **changed))
+        join(cohort, replace(other, **changed))
 
 
 def test_all_of_one_is_learned_from_and_all_of_the_other_scored():

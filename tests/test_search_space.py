@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lvh.search.description import Description, chosen_sampler
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lvh.evaluation.results import Objective
-from lvh.search.description import Description, chosen_sampler
 from lvh.search.space import (
     Choice,
     Integers,

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import optuna
 import pytest
+from lvh.search.description import Description
+from lvh.search.trials import Claim, Study, create
 from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from lvh.errors import InputError
 from lvh.evaluation.results import FoldScore, Objective
-from lvh.search.description import Description
 from lvh.search.space import Choice, Integers, Reals, size
 from lvh.search.storage import Storage
 from lvh.search.study_results import load, result_of
-from lvh.search.trials import Claim, Study, create
 from lvh.validation.metrics import NAMES
 
 GRID = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}

@@ -18,7 +18,7 @@ from conftest import Done, command
 from servers import Server, get, until
 
 from lvh.config.composition import Composed, settings_of
-from lvh.data.readers.record import unlabelled
+from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference import keep, load
 from lvh.inference.model_card import card
@@ -372,7 +372,9 @@ def test_mlflow_serves_what_was_kept(tmp_path, cohort):
     finally:
         server.end()
     assert status == 200, told
-    expected = load(tmp_path / "m").scored(unlabelled("x", signals, 500.0, [1.0] * 2, [True] * 2))
+    expected = load(tmp_path / "m").scored(
+        unlabelled_cohort("x", signals, 500.0, [1.0] * 2, [True] * 2)
+    )
     found = [one["probability"] for one in told["predictions"]]
     np.testing.assert_allclose(found, expected.y_score, atol=1e-6)
     assert refused == 400
@@ -398,7 +400,7 @@ def test_mlflow_serves_what_needs_fiducials_age_and_sex(tmp_path, cohort):
     finally:
         server.end()
     assert status == 200, told
-    bare = unlabelled("x", signals, 500.0, [61.0, 45.0], [False, True])
+    bare = unlabelled_cohort("x", signals, 500.0, [61.0, 45.0], [False, True])
     expected = load(tmp_path / "m").scored(bare)
     found = [one["probability"] for one in told["predictions"]]
     np.testing.assert_allclose(found, expected.y_score, atol=1e-6)

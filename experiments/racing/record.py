@@ -26,7 +26,7 @@ import numpy as np
 from lvh.data.cohort import Cohort
 from lvh.data.ludb import LudbSettings, load
 from lvh.errors import LvhError
-from lvh.features import FeatureSet, filled, ntp, raw
+from lvh.features import FeatureSet, fill_missing, ntp, raw
 from lvh.models import cnn, dnn
 from lvh.models.backends import new_program, start
 from lvh.models.keras_trainer import KerasTrainer
@@ -148,7 +148,7 @@ def fold_row(configuration: Configuration, split: Split) -> tuple[str, ...]:
     features = configuration.features
     started = time.perf_counter()
     parts = (split.train, split.validation, split.scored)
-    train, validation, scored = filled(features.fill, *(features.X[part] for part in parts))
+    train, validation, scored = fill_missing(features.fill, *(features.X[part] for part in parts))
     seed = np.random.SeedSequence([SEED, split.repeat, split.fold])
     try:
         y, subjects = features.y, features.subjects[split.train]

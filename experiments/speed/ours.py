@@ -121,7 +121,7 @@ def trained(
 
 def write(prepared: ExperimentData, path: Path) -> None:
     """Write records and folds: missing values are filled for each fold, as ours are."""
-    from lvh.features import filled
+    from lvh.features import fill_missing
 
     features = prepared.features
     arrays = {"y": features.y}
@@ -131,7 +131,8 @@ def write(prepared: ExperimentData, path: Path) -> None:
     for fold, split in enumerate(prepared.splits):
         arrays[f"train_{fold}"], arrays[f"scored_{fold}"] = split.train, split.scored
         if has_missing:
-            _, arrays[f"X_{fold}"] = filled(features.fill, features.X[split.train], features.X)
+            train = features.X[split.train]
+            _, arrays[f"X_{fold}"] = fill_missing(features.fill, train, features.X)
     np.savez(path, **arrays)
 
 

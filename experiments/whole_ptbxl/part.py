@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from lvh.data import ptbxl
-from lvh.data.lazy_array import made_ahead
+from lvh.data.lazy_array import prefetch
 from lvh.features.raw import RawSettings, extract
 from lvh.models.backends import new_program, start
 from lvh.models.cnn import CnnSettings, build
@@ -46,7 +46,7 @@ def main(root: str, part: str) -> None:
         started = time.perf_counter()
         order = np.random.default_rng(0).permutation(n)
         batches = [order[at : at + BATCH] for at in range(0, n, BATCH)]
-        for _ in made_ahead(batches, lambda at: features.X[at].read()):
+        for _ in prefetch(batches, lambda at: features.X[at].read()):
             pass
     print(time.perf_counter() - started, n)
 

@@ -89,7 +89,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         say(cohort.note, style="yellow")
     params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
     with Tracker(tracking) as tracker:
-        exploration = Exploration(cohort, source.about, _measured(cohort), settings.cv)
+        exploration = Exploration(cohort, source.metadata, _measured(cohort), settings.cv)
         page = write(exploration, folder, lambda title: say(f"drawn: {title}"))
         record = RunRecord(
             key=fingerprint(cohort.fingerprint, str(folder.absolute())),

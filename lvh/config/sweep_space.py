@@ -141,7 +141,12 @@ def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
     try:
         return without_fields.load()
     except Exception as error:
-        raise explained(error, without_fields) from None
+        message = str(explained(error, without_fields))
+        for override in command.parsed() if point else ():
+            name, _, value = str(override.input_line).partition("=")
+            if message.startswith(f"{name}: ") and not override.is_sweep_override():
+                message += f". In a sweep, {name}=choice({value}) sets it only where it exists"
+        raise InputError(message) from None
 
 
 def _check_recipes(command: CommandLine, combinations: _Combinations) -> None:

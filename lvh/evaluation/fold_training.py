@@ -9,7 +9,7 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
 from lvh.evaluation.cv_result import FoldResult
-from lvh.features import FeatureSet, filled
+from lvh.features import FeatureSet, fill_missing
 from lvh.models.training import FitJob, Trainer
 from lvh.validation.metrics import THRESHOLD, score
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
@@ -142,7 +142,7 @@ def _job(
     features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol
 ) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
-    train, validation, scored = filled(
+    train, validation, scored = fill_missing(
         features.fill,
         features.X[split.train],
         features.X[split.validation],

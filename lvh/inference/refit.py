@@ -12,7 +12,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, summarize
-from lvh.features import filled
+from lvh.features import fill_missing
 from lvh.inference import Calibration, Description, Estimate, Evidence
 from lvh.inference.model_description import FORMAT
 from lvh.models.training import FitJob
@@ -94,7 +94,7 @@ def refit(
     epochs_origin = _MEDIAN if settings.train.patience is not None else "as in the folds"
     settings = replace(settings, train=_train(settings, result.folds))
     features = prepared.features
-    (X,) = filled(features.fill, features.X)
+    (X,) = fill_missing(features.fill, features.X)
     seeds = tuple(settings.seed + at for at in range(n_members))
     nothing = X[:0]
     lessons = [
@@ -177,7 +177,7 @@ def _fill(prepared: ExperimentData) -> tuple[float, ...]:
     if features.kind == "signal":
         return ()
     missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
-    _, values = filled(features.fill, features.X, missing)
+    _, values = fill_missing(features.fill, features.X, missing)
     n_tabular = features.input_shape[0]
     return tuple(read(values)[0, :n_tabular].tolist())
 

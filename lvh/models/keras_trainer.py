@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.lazy_array import Inputs, Unread, made_ahead, read
+from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
 from lvh.models.backends import Floats, Labels, Program
@@ -81,7 +81,7 @@ class KerasTrainer:
         draws = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
         logs = [_Log(settings, job.keep_most_accurate) for job in jobs]
         validates = any(len(job.y_validation) for job in jobs)
-        in_parts = settings.augment.is_on or any(isinstance(job.X, Unread) for job in jobs)
+        in_parts = settings.augment.is_on or any(isinstance(job.X, LazyArray) for job in jobs)
         data = None if in_parts else program.place([(read(job.X), job.y) for job in jobs])
         n_records = np.array([len(job.y) for job in jobs], np.float32)[:, None, None]
         done, at_once = 0, 1
@@ -114,8 +114,8 @@ class KerasTrainer:
             return [read(part[start : start + _PREDICTION_BATCH]) for part in inputs]
 
         starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
-        lazy = any(isinstance(part, Unread) for part in inputs)
-        batches = made_ahead(starts, batch) if lazy else map(batch, starts)
+        lazy = any(isinstance(part, LazyArray) for part in inputs)
+        batches = prefetch(starts, batch) if lazy else map(batch, starts)
         chunks = [self._program.scores(one) for one in batches]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
 
@@ -151,7 +151,7 @@ class KerasTrainer:
             return found
 
         def sums() -> Iterator[Floats]:
-            for given in made_ahead(range(0, max(map(len, orders)), n_at_once), part):
+            for given in prefetch(range(0, max(map(len, orders)), n_at_once), part):
                 shown = [np.arange(len(y))[None] for _, y in given]
                 data = self._program.place(given)
                 yield self._program.train(data, shown, settings.learning_rate)

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
-from lvh.data.cohort import EXTERNAL, Cohort, joined
+from lvh.data.cohort import EXTERNAL, Cohort, join
 from lvh.errors import EnvironmentFault, InputError, as_told
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
@@ -370,7 +370,7 @@ def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> Experi
                 f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
                 f"features={' or '.join(others)}"
             )
-    whole = cohorts["data"] if external is None else joined(*cohorts.values())
+    whole = cohorts["data"] if external is None else join(*cohorts.values())
     extracted = form.extract(whole, features)
     y, subjects = extracted.y, extracted.subjects
     if external is None:

@@ -20,6 +20,8 @@ import optuna
 import pytest
 from beginnings import assert_one_tree, runs, stored
 from conftest import Done, command, start
+from lvh.search.description import Description
+from lvh.search.trials import Study, create
 from servers import until
 
 import lvh
@@ -29,11 +31,9 @@ from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
 from lvh.models.backends import cores
 from lvh.models.training import History
-from lvh.search.description import Description
 from lvh.search.space import Choice
 from lvh.search.storage import Storage
 from lvh.search.study_results import load, result_of
-from lvh.search.trials import Study, create
 from lvh.validation.splits import CvSettings, splits
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.features.criteria import CRITERIA
-from lvh.features.delineated import starts
 from lvh.features.ntp import FIDUCIALS
+from lvh.features.wave_patterns import find_pattern
 from lvh.reports.dataset.examples import Example
 from lvh.reports.dataset.summaries import LABELS, SCORES, SEXES, WAVES
 from lvh.reports.dataset.survey import Floats, SignalStatistics
@@ -147,7 +147,7 @@ def _mark_fiducials(ax: "Axes", example: Example, lead: int) -> None:
     symbols, samples = example.fiducials[lead]
     values = example.signals[samples - example.start, lead]
     for wave, (_, colour) in _WAVES.items():
-        for start in starts(symbols, f"({wave})"):
+        for start in find_pattern(symbols, f"({wave})"):
             onset, offset = samples[[start, start + 2]] / example.fs
             ax.axvspan(onset, offset, color=colour, alpha=0.16, linewidth=0)
         peaks = [at for at, symbol in enumerate(symbols) if symbol == wave]

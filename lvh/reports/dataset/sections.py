@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.data.cohort import Cohort
-from lvh.data.metadata import About
+from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError
 from lvh.features.criteria import CRITERIA
-from lvh.features.delineated import unusable
+from lvh.features.wave_patterns import incomplete_records
 from lvh.reports.dataset import dataset_figures as figures
 from lvh.reports.dataset import summaries
 from lvh.reports.dataset.examples import SECONDS, examples
@@ -62,7 +61,7 @@ class Exploration:
     """
 
     cohort: Cohort
-    about: About
+    about: SourceMetadata
     survey: Survey
     cv: CvSettings
 
@@ -114,7 +113,9 @@ def source_facts(of: Exploration) -> dict[str, str]:
 def _left_out(cohort: Cohort, waves: WaveStatistics | None) -> str:
     texts = [cohort.note] if "left out" in cohort.note else ["nothing by the source"]
     if waves is not None:
-        reasons = unusable(cohort, cohort.leads, waves.missing["no_qrs_t"], "(N)(t)", "drop")
+        reasons = incomplete_records(
+            cohort, cohort.leads, waves.missing["no_qrs_t"], "(N)(t)", "drop"
+        )
         names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
         texts.append(f"by features=ntp: {_listed(names) if names else 'nothing'}")
     return "; ".join(texts)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import Measurements
-from lvh.features.delineated import starts
 from lvh.features.ntp import fiducial_means
+from lvh.features.wave_patterns import find_pattern
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -184,9 +184,9 @@ def _wave_statistics(part: Cohort) -> WaveStatistics:
 
     return WaveStatistics(
         fiducials=fiducial_means(part, part.signals),
-        waves=measurements(part),
+        waves=measure(part),
         missing={
-            name: leads_where(lambda one, run=run: not starts(one, run).size)  # type: ignore[misc]
+            name: leads_where(lambda one, run=run: not find_pattern(one, run).size)  # type: ignore[misc]
             for name, run in RUNS.items()
         },
         without_p=leads_where(lambda one: "p" not in one),

@@ -11,8 +11,8 @@ from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
-from lvh.data.cohort import fingerprint, joined
-from lvh.data.lazy_array import Unread, concatenated, made_ahead, read
+from lvh.data.cohort import fingerprint, join
+from lvh.data.lazy_array import LazyArray, concatenate, prefetch, read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import FoldResult, summarize
 from lvh.evaluation.fold_training import train_folds
@@ -47,7 +47,7 @@ def both(ptbxl_root, monkeypatch):
             patch.setattr(ptbxl, "LOADED_BYTES", 0)
             mapped = prepared(of)
         assert isinstance(loaded.features.X, np.ndarray)
-        assert isinstance(mapped.features.X, Unread)
+        assert isinstance(mapped.features.X, LazyArray)
         return of, loaded, mapped
 
     return prepare
@@ -149,15 +149,15 @@ def test_what_is_changed_for_training_comes_from_the_seed_alone(both):
 def test_records_of_another_source_are_put_behind_unread_ones(both):
     _, loaded, mapped = both()
     other = synthetic_source.load(synthetic_source.SyntheticSettings("synthetic", 20, 1.0, 0.02, 0))
-    whole, unread = joined(loaded.cohort, other), joined(mapped.cohort, other)
+    whole, unread = join(loaded.cohort, other), join(mapped.cohort, other)
     assert unread.fingerprint == whole.fingerprint
     chosen = np.array([150, 3, 161, 141, 142])
     np.testing.assert_array_equal(unread.signals[chosen].read(), whole.signals[chosen])
 
 
-def doubled(n: int) -> Unread:
+def doubled(n: int) -> LazyArray:
     """Return numbers of shape (n, 3), each twice its position."""
-    return Unread(
+    return LazyArray(
         np.arange(n), (3,), np.dtype(np.int16), lambda at: np.repeat(2 * at[:, None], 3, 1)
     ).changed(lambda values, at: values.astype(np.float32))
 
@@ -169,7 +169,7 @@ def test_a_part_reads_nothing_and_a_part_of_it_is_the_right_one():
         asked.append(at.tolist())
         return at[:, None].astype(np.float32)
 
-    whole = Unread(np.arange(100), (1,), np.dtype(np.float32), make)
+    whole = LazyArray(np.arange(100), (1,), np.dtype(np.float32), make)
     part = whole[np.arange(100) % 10 == 3][::-1][2:4]
     assert (len(part), asked) == (2, [])
     assert part.read().ravel().tolist() == [73, 63]
@@ -184,8 +184,8 @@ def test_what_is_made_of_a_part_is_told_its_place_in_that_part():
 
 def test_concatenated_arrays_stay_one_and_others_are_put_together():
     array = np.arange(12, dtype=np.float32).reshape(4, 3)
-    assert isinstance(concatenated(array, array), np.ndarray)
-    both = concatenated(array, doubled(5))
+    assert isinstance(concatenate(array, array), np.ndarray)
+    both = concatenate(array, doubled(5))
     np.testing.assert_array_equal(read(both), np.concatenate([array, doubled(5).read()]))
     np.testing.assert_array_equal(both[np.array([8, 0])].read()[:, 0], [8, 0])
 
@@ -211,7 +211,7 @@ def test_things_are_made_in_their_order_by_another_thread_and_few_ahead():
         made.append((item, threading.current_thread()))
         return item * item
 
-    results = made_ahead(iter(range(50)), make)
+    results = prefetch(iter(range(50)), make)
     assert next(results) == 0
     assert len(made) <= 3
     assert list(results) == [n * n for n in range(1, 50)]
@@ -226,7 +226,7 @@ def test_what_goes_wrong_in_the_other_thread_is_raised_here():
         return item
 
     before = threading.active_count()
-    results = made_ahead(range(10), make)
+    results = prefetch(range(10), make)
     with pytest.raises(KeyError):
         list(results)
     assert threading.active_count() == before
@@ -234,5 +234,5 @@ def test_what_goes_wrong_in_the_other_thread_is_raised_here():
 
 def test_a_cohort_with_another_one_in_memory_is_left_as_it_was(cohort):
     """Small ones take the way they took: an array, and views of it."""
-    both = joined(cohort, replace(cohort, name="another"))
+    both = join(cohort, replace(cohort, name="another"))
     assert isinstance(both.signals, np.ndarray)
