@@ -1,5 +1,6 @@
 """The errors a user may see; each carries the exit code of the process, and no password."""
 
+import errno
 import re
 
 _SECRET = re.compile(
@@ -64,6 +65,16 @@ def as_told(error: Exception) -> LvhError:
     """Return an error of ours as it is, and any other as a fault in one line."""
     if isinstance(error, LvhError):
         return error
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        name = str(error.filename)
+        return InputError(
+            "expected names that a file system takes. Received: one of "
+            f"{len(name)} characters that ends with {name[-40:]!r}"
+        )
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        return EnvironmentFault(
+            "the working directory was deleted. Change to one that exists, and try again"
+        )
     if isinstance(error, OSError) and error.filename is not None:
         return EnvironmentFault(f"cannot use {error.filename}: {error.strerror}")
     lines = str(error).strip().splitlines()

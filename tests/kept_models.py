@@ -9,7 +9,7 @@ import numpy as np
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
-from lvh.features import FORMS, filled
+from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, Description, Evidence, keep
 from lvh.models import MODELS
 from lvh.models.training import Lesson
@@ -30,10 +30,10 @@ def settings(model: str, features: str, *overrides: str) -> RunSettings:
 
 def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Learn from all records; return the features, the learner's scores and what to keep."""
-    from lvh.runs.evaluate import learner
+    from lvh.runs.run import new_trainer as learner
 
     features = FORMS[of.features.name].extract(cohort, of.features)
-    (X,) = filled(features.fill, features.X)
+    (X,) = fill_missing(features.fill, features.X)
     own = learner(of, features, cohort.fs)
     scores, parts = [], []
     for seed in range(n_members):
@@ -49,7 +49,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
     fill = ()
     if features.kind != "signal":
         missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
-        fill = tuple(filled(features.fill, features.X, missing)[1][0].tolist())
+        fill = tuple(fill_missing(features.fill, features.X, missing)[1][0].tolist())
         fill = fill[: features.input_shape[0]]
     given = {
         "format": 2,

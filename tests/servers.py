@@ -10,11 +10,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -220,40 +219,6 @@ class Mlflow(HttpServer):
     def _as_whom(self) -> dict[str, Any]:
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         return {"cwd": self._folder, "env": {**os.environ, **quiet}}
-
-
-class Gate:
-    """A way to a server that counts who comes by it."""
-
-    def __init__(self, port: int) -> None:
-        self.n_passed = 0
-        self._to = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._let_pass, daemon=True).start()
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _let_pass(self) -> None:
-        with suppress(OSError):  # closed
-            while True:
-                caller, _ = self._listening.accept()
-                self.n_passed += 1
-                called = socket.create_connection(("127.0.0.1", self._to))
-                for ends in ((caller, called), (called, caller)):
-                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
-
-    @staticmethod
-    def _carry(one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while part := one.recv(65536):
-                other.sendall(part)
-        for end in (one, other):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
 
 
 class Dashboard(HttpServer):

@@ -126,7 +126,7 @@ def test_mlflow_is_told_to_load_no_pickle():
         path for path in MODULES if re.search(r"^ *(from|import) mlflow\b", path.read_text(), re.M)
     ]
     assert {path.name for path in importing} == {
-        *("mlflow_run.py", "run_lookup.py", "registry.py", "serve.py"),
+        *("mlflow_store.py", "run_lookup.py", "registry.py", "serve.py"),
     }
     for path in importing:
         source = path.read_text()

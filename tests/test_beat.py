@@ -55,62 +55,6 @@ class TestLudb:
         assert features.dropped == (("104", "no complete beat in ii iii avr avf"),)
         assert features.y.sum() == ludb.label.sum() - ludb.label[103]
 
-    def test_leads_that_lack_no_beat_keep_every_record(self, ludb):
-        features = extract(ludb, replace(DEFAULT, leads=("avl", "v1", "v5", "v6")))
-
-        assert features.X.shape == (200, 350, 4)
-        assert features.dropped == ()
-
-    def test_malformed_records_fail_the_run_when_asked(self, ludb):
-        said = r"features\.malformed=fail: .* Received: 104: no complete beat in ii iii avr avf"
-
-        with pytest.raises(InputError, match=said):
-            extract(ludb, replace(DEFAULT, malformed="fail"))
-
-    def test_equals_the_slow_way(self, ludb):
-        few = head(ludb, 40)
-        X = extract(few, DEFAULT).X
-
-        expected = [
-            [slow_beat(few, record, lead, 125, 225, median) for lead in range(12)]
-            for record in range(40)
-        ]
-        np.testing.assert_allclose(X.transpose(0, 2, 1), expected, rtol=0, atol=FLOAT32)
-
-    def test_the_average_keeps_the_voltage_of_its_beats(self, ludb):
-        """Its QRS is as high as the median beat's; what jitter of the peaks takes is little."""
-        X = extract(ludb, DEFAULT).X
-        kept = [record for record in range(200) if record != 103]
-        ratios = []
-        for row, record in enumerate(kept):
-            for lead in range(12):
-                symbols, samples = ludb.delineation.lead(record, lead)
-                peaks = [int(samples[m.start() + 1]) for m in re.finditer(r"\(N\)", symbols)]
-                heights = [
-                    np.ptp(ludb.signals[record, peak - 50 : peak + 75, lead])
-                    for peak in peaks
-                    if 125 <= peak < 5000 - 225
-                ]
-                ratios.append(np.ptp(X[row, 75:200, lead]) / median(heights))
-
-        assert np.median(ratios) > 0.98
-        assert np.quantile(ratios, 0.25) > 0.96
-
-
-def test_shape_names_and_records(cohort):
-    features = extract(cohort, replace(DEFAULT, leads=("V6", "i"), before=0.1, after=0.2))
-
-    assert features.kind == "signal"
-    assert features.X.shape == (40, 150, 2)
-    assert features.X.dtype == np.float32
-    assert features.input_shape == (150, 2)
-    assert features.names == ("v6", "i")
-    assert features.records == cohort.records
-    assert features.y.tolist() == cohort.label.tolist()
-    assert features.dropped == ()
-    whole = extract(cohort, replace(DEFAULT, before=0.1, after=0.2)).X
-    assert np.array_equal(features.X, whole[:, :, [11, 0]])
-
 
 def of_v1(cohort, symbols, samples, voltages):
     """One record with the beats given in v1, zero but for some samples."""
@@ -119,14 +63,6 @@ def of_v1(cohort, symbols, samples, voltages):
     for sample, value in voltages.items():
         signals[0, sample, LEADS.index("v1")] = value
     return replace(one, signals=signals)
-
-
-def test_beats_are_aligned_at_their_peaks(cohort):
-    """Onsets 4 and 9 samples in front of the peaks: it is these that fall together."""
-    voltages = {99: 1, 100: 2, 101: 1, 199: 1, 200: 2, 201: 1}
-    one = of_v1(cohort, "(N)(N)", [96, 100, 104, 191, 200, 204], voltages)
-
-    assert extract(one, SHORT).X[0, :, 0].tolist() == [0, 1, 2, 1, 0]
 
 
 @pytest.mark.parametrize(("average", "expected"), [("median", 2), ("mean", 4)])
@@ -179,20 +115,6 @@ def test_what_is_no_complete_beat(cohort, symbols, samples):
         extract(head(two, 1), SHORT)
 
 
-def test_the_last_sample_of_a_window_may_be_the_last_of_the_recording(cohort):
-    for peak in (2, 4997):
-        one = of_v1(cohort, "(N)", [40, peak, 4999], {peak: 1})
-        assert extract(one, SHORT).X[0, :, 0].tolist() == [0, 0, 1, 0, 0]
-
-
-def test_a_lead_that_is_not_asked_for_may_lack_beats(cohort):
-    broken = with_waves(cohort, {(3, 0): ("", []), (3, 6): ("", [])})
-
-    assert extract(broken, replace(DEFAULT, leads=("ii", "v6"))).dropped == ()
-    dropped = extract(broken, replace(DEFAULT, leads=("v1", "v6", "i"))).dropped
-    assert dropped == (("4", "no complete beat in v1 i"),)
-
-
 def test_millivolts_stay_unless_scaled_away(cohort):
     minmax = replace(DEFAULT, scaling="minmax")
     doubled = replace(cohort, signals=cohort.signals * 2)
@@ -220,11 +142,3 @@ def test_a_window_that_no_record_holds_is_refused(cohort, before, after):
 
     with pytest.raises(InputError, match=said):
         extract(cohort, replace(DEFAULT, before=before, after=after))
-
-
-@pytest.mark.parametrize(
-    ("leads", "said"), [(("v7",), "expected some of i, ii"), (("i", "I"), "expected distinct")]
-)
-def test_leads_that_are_not_there_or_twice_are_refused(cohort, leads, said):
-    with pytest.raises(InputError, match=f"features.leads: {said}"):
-        extract(cohort, replace(DEFAULT, leads=leads))

@@ -1,8 +1,14 @@
-"""The cache: the same arrays as were built, or built again; never an error of its own."""
+"""The cache: what was stored comes back bit for bit, or is built again; nothing half-written."""
 
 import io
+import logging
 import os
-import zipfile
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +17,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.data import cache
-from lvh.data.cache import cached_arrays
+from lvh.data.cache import load_or_build, load_or_build_signals
 from lvh.data.cohort import fingerprint
+from lvh.errors import EnvironmentFault
 
 ARRAYS = {
     "digital": np.arange(600, dtype=np.int16).reshape(20, 30),
@@ -22,10 +29,8 @@ ARRAYS = {
     "fs": np.array(500.0),
     "none": np.zeros(0, dtype=np.int32),
 }
-
-
-def digest(arrays):
-    return fingerprint(*(arrays[name] for name in ARRAYS))
+SHAPE = (20, 50, 3)
+SIGNALS = np.random.default_rng(0).integers(-(2**15), 2**15, SHAPE).astype(np.int16)
 
 
 class Builder:
@@ -34,17 +39,22 @@ class Builder:
     def __init__(self):
         self.calls = 0
 
-    def __call__(self):
+    def __call__(self, write=None):
         self.calls += 1
+        for one in SIGNALS if write else ():
+            write(one)
         return {name: array.copy() for name, array in ARRAYS.items()}
 
 
-def assert_same(found):
-    assert set(found) == set(ARRAYS)
+def assert_same(arrays):
+    assert set(arrays) == set(ARRAYS)
     for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype
-        assert found[name].shape == array.shape
-        assert found[name].tobytes() == array.tobytes()
+        assert arrays[name].dtype == array.dtype
+        assert arrays[name].shape == array.shape
+        assert arrays[name].tobytes() == array.tobytes()
+
+
+# ---- arrays in one file
 
 
 @pytest.fixture
@@ -54,10 +64,8 @@ def path(tmp_path):
 
 def test_arrays_are_built_once_and_come_back_bit_for_bit(path, caplog):
     build = Builder()
-
-    assert_same(cached_arrays(path, build, digest))
-    assert_same(cached_arrays(path, build, digest))
-
+    assert_same(load_or_build(path, build))
+    assert_same(load_or_build(path, build))
     assert build.calls == 1
     assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]
     assert not caplog.records
@@ -65,59 +73,89 @@ def test_arrays_are_built_once_and_come_back_bit_for_bit(path, caplog):
 
 def test_the_folder_follows_xdg_cache_home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
     assert cache.cache_dir() == tmp_path / "lvh"
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    path = tmp_path_factory.mktemp("kept") / "a.npz"
-    cached_arrays(path, Builder(), digest)
+def stored(tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored") / "a.npz"
+    load_or_build(path, Builder())
     return path.read_bytes()
 
 
 @given(place=st.floats(0, 1), added=st.binary(max_size=4), dropped=st.integers(0, 4))
 @examples(max_examples=200)
-def test_any_change_of_bytes_leaves_the_arrays_right(tmp_path_factory, kept, place, added, dropped):
+def test_any_change_of_bytes_leaves_the_arrays_right(
+    tmp_path_factory, stored, place, added, dropped
+):
     path = tmp_path_factory.getbasetemp() / "mutated.npz"
-    at = round(place * len(kept))
-    path.write_bytes(kept[:at] + added + kept[at + dropped :])
+    at = round(place * len(stored))
+    path.write_bytes(stored[:at] + added + stored[at + dropped :])
+    assert_same(load_or_build(path, Builder()))
 
-    assert_same(cached_arrays(path, Builder(), digest))
 
-
-def test_every_bit_of_the_archive_may_flip(tmp_path, kept):
-    """Headers of a zip are small, so that random changes rarely meet their flags."""
+def test_any_bit_of_the_file_may_flip(tmp_path, stored):
     path = tmp_path / "a.npz"
-    inside = set()
-    with zipfile.ZipFile(io.BytesIO(kept)) as file:
-        for member in file.infolist():
-            header = member.header_offset
-            inside |= set(range(header, header + 30 + len(member.filename) + 20))
-        inside |= set(range(file.start_dir, file.start_dir + 46 + 20))
-
-    for at in sorted(inside):
-        flipped = bytearray(kept)
+    for at in range(len(stored)):
+        flipped = bytearray(stored)
         flipped[at] ^= 1 << at % 8
         path.write_bytes(flipped)
-        found = cache._read(path, digest)
-        if found is not None:
-            assert_same(found)
+        arrays = cache._load(path)
+        if arrays is not None and set(arrays) == set(ARRAYS):
+            assert_same(arrays)
+
+
+def bare_array(_):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    return buffer.getvalue()
+
+
+def pickled_arrays(_):
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=True, fs=np.array([{"a": 1}], dtype=object))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(lambda _: b"", lambda data: data[: len(data) // 2], lambda data: data[:-1]),
+        *(lambda _: b"not an archive", bare_array, pickled_arrays),
+    ],
+)
+def test_a_damaged_file_is_built_again_with_a_warning(path, damage, caplog):
+    build = Builder()
+    load_or_build(path, build)
+    path.write_bytes(damage(path.read_bytes()))
+    assert_same(load_or_build(path, build))
+    assert_same(load_or_build(path, build))
+    assert build.calls == 2
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert f"{path}: the cached copy is damaged" in caplog.text
+
+
+def test_of_two_that_build_at_once_each_moves_a_whole_file_into_place(path):
+    inner, outer = Builder(), Builder()
+
+    def build_while_another_does():
+        assert_same(load_or_build(path, inner))
+        return outer()
+
+    assert_same(load_or_build(path, build_while_another_does))
+    assert (inner.calls, outer.calls) == (1, 1)
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]
 
 
 @pytest.mark.parametrize("place", ["below a file", "a folder"])
-def test_where_nothing_can_be_kept_the_arrays_still_come(tmp_path, place, caplog):
+def test_where_nothing_can_be_stored_the_arrays_still_come(tmp_path, place, caplog):
+    path = tmp_path / "a.npz"
     if place == "below a file":
         (tmp_path / "file").write_text("")
         path = tmp_path / "file" / "a.npz"
     else:
-        path = tmp_path / "a.npz"
         path.mkdir()
-    build = Builder()
-
-    assert_same(cached_arrays(path, build, digest))
-
-    assert build.calls == 1
+    assert_same(load_or_build(path, Builder()))
     assert f"cannot write {path}" in caplog.text
 
 
@@ -125,22 +163,173 @@ def test_where_nothing_can_be_kept_the_arrays_still_come(tmp_path, place, caplog
 def test_a_folder_that_may_not_be_entered_counts_as_no_cache(tmp_path, caplog):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o700)
-    cached_arrays(tmp_path / "warm.npz", Builder(), digest)  # imports need rights, too
+    load_or_build(tmp_path / "warm.npz", Builder())  # imports need rights, too
     os.seteuid(65534)
     try:
-        found = cached_arrays(locked / "a.npz", Builder(), digest)
+        arrays = load_or_build(locked / "a.npz", Builder())
     finally:
         os.seteuid(0)
-
-    assert_same(found)
+    assert_same(arrays)
     assert "cannot write" in caplog.text
 
 
-def test_an_error_while_building_is_the_callers_and_leaves_nothing(path):
-    def build():
+# ---- signals that are memory-mapped
+
+
+def digest(arrays, signals):
+    return fingerprint(*(arrays[name] for name in sorted(ARRAYS)), signals)
+
+
+def load(folder, build):
+    arrays, signals, whole = load_or_build_signals(folder, SHAPE, build, digest)
+    assert_same(arrays)
+    assert (signals.dtype, signals.shape) == (np.int16, SHAPE)
+    np.testing.assert_array_equal(signals.read(), SIGNALS)
+    assert whole == digest(ARRAYS, SIGNALS)
+    return signals
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "lvh" / "cohorts" / "a"
+
+
+def left_in(folder: Path) -> set[str]:
+    return {one.name for one in folder.parent.iterdir()} - {f".{folder.name}.lock"}
+
+
+def test_signals_are_built_once_and_read_as_copies(folder, caplog):
+    build = Builder()
+    load(folder, build)
+    signals = load(folder, build)
+    assert build.calls == 1
+    assert left_in(folder) == {"a"}
+    assert not caplog.records
+    chosen = np.array([7, 0, 19, 7])
+    part = signals[chosen].read()
+    np.testing.assert_array_equal(part, SIGNALS[chosen])
+    part += 1
+    np.testing.assert_array_equal(signals[chosen].read(), SIGNALS[chosen])
+
+
+def cut(folder):
+    with (folder / "signals.npy").open("r+b") as file:
+        file.truncate(1000)
+
+
+def flipped(folder):
+    data = bytearray((folder / "signals.npy").read_bytes())
+    data[500] ^= 1
+    (folder / "signals.npy").write_bytes(data)
+
+
+def pickled(folder):
+    with (folder / "others.npz").open("wb") as file:
+        np.savez(file, records=np.array([{}], dtype=object))
+
+
+def a_file(folder):
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(cut, flipped, pickled, a_file),
+        lambda folder: np.save(folder / "signals.npy", SIGNALS.astype(np.float32)),
+        lambda folder: (folder / "others.npz").write_bytes(b"PK"),
+        lambda folder: (folder / "others.npz").unlink(),
+        lambda folder: (folder / "signals.npy").unlink(),
+    ],
+)
+def test_damaged_signals_are_reported_and_built_again(folder, spoil, caplog):
+    load(folder, Builder())
+    spoil(folder)
+    build = Builder()
+    load(folder, build)
+    assert build.calls == 1
+    assert f"{folder}: the cached signals are damaged" in caplog.text
+    assert left_in(folder) == {"a"}
+
+
+def test_an_error_while_building_is_the_callers_and_leaves_nothing(path, folder):
+    def build(write=None):
+        if write:
+            write(SIGNALS[0])
         raise KeyError("from the data set")
 
     with pytest.raises(KeyError, match="from the data set"):
-        cached_arrays(path, build, digest)
+        load_or_build(path, build)
+    with pytest.raises(KeyError, match="from the data set"):
+        load_or_build_signals(folder, SHAPE, build, digest)
+    assert left_in(folder) == set()
 
-    assert not path.parent.exists()
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from test_cache import SHAPE, SIGNALS, digest
+from lvh.data.cache import load_or_build_signals
+
+def build(write):
+    for one in SIGNALS[:7]:
+        write(one)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+load_or_build_signals(Path(sys.argv[2]), SHAPE, build, digest)
+"""
+
+
+def test_the_remains_of_a_killed_process_are_removed_by_the_next(folder):
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", KILLED, here, str(folder)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (partial,) = left_in(folder)
+    assert partial.startswith(".a.partial-")
+    load(folder, Builder())
+    assert left_in(folder) == {"a"}
+
+
+def test_of_two_that_build_at_once_one_does(folder):
+    """The second begins while the first is building, and the first ends once it waits."""
+    amid, waits = threading.Event(), threading.Event()
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            if "waiting for another process" in record.getMessage():
+                waits.set()
+
+    class Slow(Builder):
+        def __call__(self, write=None):
+            arrays = super().__call__(write)
+            amid.set()
+            assert waits.wait(30)
+            return arrays
+
+    build, listener, logger = Slow(), Listener(), logging.getLogger("lvh.data.cache")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(listener)
+    try:
+        threads = [threading.Thread(target=lambda: load(folder, build)) for _ in range(2)]
+        threads[0].start()
+        assert amid.wait(30)
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(before)
+    assert build.calls == 1
+
+
+def test_no_room_is_an_error_before_the_disk_is_filled(folder, tmp_path):
+    build = Builder()
+    with pytest.raises(EnvironmentFault, match=r"cannot write .*XDG_CACHE_HOME"):
+        load_or_build_signals(folder, (10**9, 5000, 12), build, digest)
+    assert (build.calls, left_in(folder)) == (0, set())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentFault, match=r"cannot write .*XDG_CACHE_HOME"):
+        load(tmp_path / "file" / "a", build)

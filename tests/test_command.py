@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+import lvh
 from lvh.cli.command import ended
 from lvh.errors import EnvironmentFault, InputError
 
@@ -83,3 +85,18 @@ def test_it_returns_what_the_body_does_in_any_thread():
     thread.start()
     thread.join()
     assert (found, ended(lambda: None)) == ([3], 0)
+
+
+def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):
+    code = "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+    code += "import sys; from lvh.cli.command import ended; sys.exit(ended(print))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(lvh.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "working directory" in done.stderr

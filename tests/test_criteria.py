@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lvh.data.cohort import LEADS
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements, qrs_axis, romhilt_estes_points
 
 QRS_S = 0.08
@@ -93,19 +93,6 @@ def test_both_sides_of_the_threshold(name, male, below, above):
     assert verdict(name, measured(male, **above))
 
 
-@pytest.mark.parametrize(
-    ("name", "waves"),
-    [
-        ("cornell", {"r_avl": 2.4}),
-        ("peguero_lo_presti", {"s_v3": 2.5}),
-        ("cornell_product", {"s_v3": 2.6, "qrs": 0.09}),
-    ],
-)
-def test_what_is_positive_in_a_woman_only(name, waves):
-    assert verdict(name, measured(male=False, **waves))
-    assert not verdict(name, measured(male=True, **waves))
-
-
 @pytest.mark.parametrize("name", CRITERIA)
 def test_the_verdict_is_the_same_in_float32(name):
     """Inputs of a model are float32, in which 2.8 lies below 2.8."""
@@ -116,13 +103,6 @@ def test_the_verdict_is_the_same_in_float32(name):
         for dtype in (np.float32, np.float64):
             found = criterion.positive(values.astype(dtype), np.full(3, male))
             assert found.tolist() == [criterion.reached, False, True]
-
-
-@pytest.mark.parametrize("name", CRITERIA)
-def test_a_missing_value_is_not_positive(name):
-    found = CRITERIA[name].positive(np.array([np.nan, 99]), np.array([True, False]))
-
-    assert found.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -190,18 +170,6 @@ class TestRomhiltEstes:
     def test_items_by_hand(self, waves, points):
         assert romhilt_estes_points(measured(**waves)).tolist() == [points]
 
-    def test_all_items_are_13_points(self):
-        of = measured(
-            r_i=2, s_avf=2, r_v5=3, t_v5=-1, p_depth=1, p_time=1, qrs=0.12, r_time_v5=0.06
-        )
-
-        assert CRITERIA["romhilt_estes"].value(of).tolist() == [13]
-
-    def test_without_p_the_atrium_has_no_points_and_the_rest_counts(self):
-        of = measured(p_depth=np.nan, p_time=np.nan, r_ii=2)
-
-        assert romhilt_estes_points(of).tolist() == [[3, 0, 0, 0, 0, 0]]
-
 
 @pytest.mark.parametrize(
     ("i", "avf", "degrees"),
@@ -222,18 +190,6 @@ def test_the_axis_of_vectors_that_are_known(i, avf, degrees):
     }
 
     assert qrs_axis(measured(**waves)).tolist() == [pytest.approx(degrees)]
-
-
-def test_each_has_a_source_a_unit_and_thresholds():
-    assert list(CRITERIA) == [
-        *("sokolow_lyon", "sokolow_lyon_product", "cornell", "cornell_product"),
-        *("gubner_ungerleider", "r_in_avl", "peguero_lo_presti", "romhilt_estes"),
-    ]
-    for name, criterion in CRITERIA.items():
-        assert criterion.name == name
-        assert criterion.unit in ("mV", "mV s", "points")
-        assert criterion.source.split(", ")[-1].strip()[-4:].isdigit()
-        assert 0 < criterion.women <= criterion.men
 
 
 @pytest.mark.ludb
@@ -270,13 +226,7 @@ class TestLudb:
         assert (known & ~said & ~lvh).sum() == true_negative
         assert (known & ~lvh).sum() == negative
 
-    def test_items_of_romhilt_and_estes(self, of_ludb, ludb):
-        given = romhilt_estes_points(of_ludb) > 0
-
-        assert given[ludb.label == 1].sum(axis=0).tolist() == [5, 16, 9, 5, 106, 30]
-        assert given[ludb.label == 0].sum(axis=0).tolist() == [7, 5, 4, 12, 88, 28]
-
 
 @pytest.fixture(scope="module")
 def of_ludb(ludb):
-    return measurements(ludb)
+    return measure(ludb)

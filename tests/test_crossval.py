@@ -12,12 +12,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lvh.errors import LvhError
-from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclude, fold_results
+from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
+from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.models.backends import new_program, start
-from lvh.models.baselines import BASELINES
 from lvh.models.dnn import DnnSettings, build
-from lvh.models.training import History, KerasLearner, TrainSettings
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import History, TrainSettings
 from lvh.models.two_branch import TwoBranchSettings
 from lvh.models.two_branch import build as build_two_branch
 from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
@@ -25,22 +26,24 @@ from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
 
 @dataclass
 class Recorder:
-    """A learner that keeps what it was given; scores by the mean of the first input."""
+    """A trainer that keeps what it was given; scores by the mean of the first input."""
 
     fits: list = field(default_factory=list)
     protocols: list = field(default_factory=list)
     subjects: list = field(default_factory=list)
     n_parameters: int = 0
+    setup_seconds: float = 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return 1
 
-    def fit(self, lessons, on_epoch):
-        ((X, y, subjects, X_validation, y_validation, seed, *protocol),) = lessons
-        self.protocols.append(tuple(protocol))
-        self.subjects.append(subjects.tolist())
-        self.fits.append((X, y, X_validation, y_validation, seed.generate_state(2).tolist()))
-        self._mean = X[:, 0].mean()
+    def fit(self, jobs, on_epoch):
+        (job,) = jobs
+        self.protocols.append((job.warm_start, job.keep_most_accurate))
+        self.subjects.append(job.subjects.tolist())
+        seeds = job.seed.generate_state(2).tolist()
+        self.fits.append((job.X, job.y, job.X_validation, job.y_validation, seeds))
+        self._mean = job.X[:, 0].mean()
         on_epoch(0, 1)
         return [History((0.5,), (0.5,), (), (), 1)]
 
@@ -83,11 +86,7 @@ def cv(**changes) -> CvSettings:
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
-    results = fold_results(
-        *(data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None),
-        protocol=settings.protocol,
-    )
-    return conclude(data, list(results), baseline_summaries(data, folds, BASELINES))
+    return cross_validate(data, folds, lambda: learner, seed=seed, protocol=settings.protocol)
 
 
 def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
@@ -151,7 +150,7 @@ def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either(name):
         model = build_two_branch(of_both, data.input_shape)
     data = replace(data, X=data.X.astype(np.float32))
     program = new_program(lambda: model, 32, "float32")
-    learner = KerasLearner(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
+    learner = KerasTrainer(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
     first, again = run(learner, data, cv()), run(learner, data, cv())
     np.testing.assert_array_equal(again.y_score, first.y_score)
     scored = first.folds[2].split.scored
@@ -190,49 +189,90 @@ def test_seeds_come_from_seed_repeat_and_fold():
     assert [tuple(fit[4]) for fit in again.fits] == seeds[:7]
 
 
-def test_results_come_as_they_are_done():
-    data = features()
-    seen = []
-    for result in fold_results(
-        data,
-        splits(data.y, data.subjects, cv()),
-        Recorder,
-        0,
-        lambda split: None,
-        lambda split, epoch: seen.append(("epoch", split.fold, epoch)),
-    ):
-        seen.append(("fold", result.split.fold))
-    assert seen[:4] == [("epoch", 0, 1), ("fold", 0), ("epoch", 1, 1), ("fold", 1)]
+class Events(Callback):
+    """Keeps what happens, and stops after a fold if told to."""
+
+    def __init__(self, stops_after: int | None = None) -> None:
+        self.seen, self._stops_after = [], stops_after
+
+    def on_start(self, splits, known):
+        self.seen.append(("start", len(splits), known))
+
+    def on_epoch(self, split, epoch):
+        self.seen.append(("epoch", split.fold, epoch))
+
+    def on_fold(self, fold, known):
+        self.seen.append(("fold", fold.split.fold, known))
+        if fold.split.fold == self._stops_after:
+            raise StopCrossValidation("enough")
+
+    def on_end(self, result):
+        self.seen.append(("end", len(result.folds)))
 
 
-def test_what_is_recalled_is_not_trained_and_counts_the_same():
+def test_callbacks_follow_the_folds_and_known_ones_are_not_trained():
     data = features()
-    whole = run(Recorder(), data, cv())
-    known = {fold.split.fold: fold for fold in whole.folds if fold.split.fold != 3}
-    learner = Recorder()
     folds = splits(data.y, data.subjects, cv())
+    whole = run(Recorder(), data, cv())
+    known = {fold.split.number: fold for fold in whole.folds if fold.split.fold != 3}
     order = [folds[at] for at in (5, 3, 0, 1, 6, 4, 2)]
-    results = fold_results(
-        data, order, lambda: learner, 0, lambda split: known.get(split.fold), lambda s, e: None
+    learner, events = Recorder(), Events()
+    again = cross_validate(
+        data, order, lambda: learner, seed=0, known=known, callbacks=[Callback(), events]
     )
-    again = conclude(data, list(results), baseline_summaries(data, folds, BASELINES))
     assert len(learner.fits) == 1
     assert again.summary == whole.summary
+    assert again.baselines == whole.baselines
     np.testing.assert_array_equal(again.y_score, whole.y_score)
+    assert events.seen[:2] == [("start", 7, 6), ("fold", 5, True)]
+    assert events.seen[2:4] == [("epoch", 3, 1), ("fold", 3, False)]
+    assert events.seen[-1] == ("end", 7)
 
 
-def test_a_learner_is_made_only_if_a_fold_is_missing():
+class SideBySide(Recorder):
+    """Trains as many folds at once as there are."""
+
+    def max_parallel(self, sizes):
+        return len(sizes)
+
+    def fit(self, jobs, on_epoch):
+        self.fits.append(len(jobs))
+        return [History((0.5,), (0.5,), (), (), 1)] * len(jobs)
+
+    def predict(self, parts):
+        return [np.full(len(part), 0.5) for part in parts]
+
+
+def test_a_callback_may_stop_the_run_after_some_folds_that_were_trained_at_once():
     data = features()
-    known = {fold.split.fold: fold for fold in run(Recorder(), data, cv()).folds}
+    folds = splits(data.y, data.subjects, cv())
+    learner, events = SideBySide(), Events(stops_after=4)
+    with pytest.raises(StopCrossValidation, match="enough"):
+        cross_validate(data, folds, lambda: learner, seed=0, callbacks=[events], check_after=3)
+    assert learner.fits == [3, 1, 1]
+    assert events.seen[-1] == ("fold", 4, False)
+
+
+def test_nothing_is_built_where_every_fold_is_known_and_setup_is_counted_apart():
+    data = features()
+    folds = splits(data.y, data.subjects, cv())
+
+    class Slow(SideBySide):
+        setup_seconds = 0.0
+
+        def fit(self, jobs, on_epoch):
+            self.setup_seconds += 700.0
+            return super().fit(jobs, on_epoch)
+
+    result = run(Slow(), data, cv())
+    assert [fold.setup_seconds for fold in result.folds] == [100.0] * 7
+    assert all(fold.seconds < -90 for fold in result.folds)  # these 700 s have not passed
 
     def refused():
         raise AssertionError
 
-    folds = splits(data.y, data.subjects, cv())
-    results = fold_results(
-        data, folds, refused, 0, lambda split: known[split.fold], lambda s, e: None
-    )
-    assert len(list(results)) == 7
+    known = {fold.split.number: fold for fold in result.folds}
+    assert len(cross_validate(data, folds, refused, seed=0, known=known).folds) == 7
 
 
 def test_baselines_are_scikit_learns_on_the_same_folds():
@@ -269,31 +309,21 @@ def test_carried_folds_go_on_within_a_repeat():
     assert set(second.scored) <= set(first.train)  # the leak: what fold 2 scores taught fold 1
 
 
-def test_carried_folds_have_one_learner_a_repeat_and_their_own_order():
+def test_carried_folds_are_trained_in_their_own_order():
     data = features()
     folds = splits(data.y, data.subjects, cv(weights="carried", repeats=2))
-    made = []
-
-    def learner() -> Recorder:
-        made.append(Recorder())
-        return made[-1]
-
-    def results(order, recall=lambda split: None):
-        return fold_results(
-            *(data, order, learner, 0, recall, lambda split, epoch: None),
-            protocol=Protocol("carried"),
-        )
-
-    assert len(list(results(folds))) == 14
-    assert [len(one.fits) for one in made] == [7, 7]
-    with pytest.raises(ValueError, match="expected fold 0 to be trained before 1"):
-        list(results(folds[1:]))
-    with pytest.raises(ValueError, match="expected fold 2 to be trained before 3"):
-        list(results([*folds[:2], folds[3]]))
-    known = {one.split.fold: one for one in results(folds[:7])}
-    second = list(results(folds, lambda one: None if one.repeat else known[one.fold]))
-    assert len(second) == 14
-    assert len(made[-1].fits) == 7
+    carried = {"seed": 0, "protocol": Protocol("carried")}
+    for order, told in (
+        (folds[1:], "fold 0 to be trained before 1"),
+        ((*folds[:2], folds[3]), "2"),
+    ):
+        with pytest.raises(ValueError, match=f"expected fold {told[:1]}|{told}"):
+            cross_validate(data, order, Recorder, **carried)
+    first = cross_validate(data, folds[:7], Recorder, **carried)
+    learner = Recorder()
+    known = {fold.split.number: fold for fold in first.folds}
+    cross_validate(data, folds, lambda: learner, known=known, **carried)
+    assert len(learner.fits) == 7
 
 
 def test_the_best_epoch_on_the_scored_fold_is_chosen_by_its_records():
@@ -314,7 +344,7 @@ def leaks() -> dict[str, list[CVResult]]:
         lambda: build(DnnSettings("dnn", (32, 16, 8), 0.001, 0.9), (20,)), 32, "float32"
     )
     settings = TrainSettings(30, 32, 3e-3, None, True, None, None, "float32")
-    learner = KerasLearner(program, settings)
+    learner = KerasTrainer(program, settings)
     random = np.random.default_rng(1)
     base = features(84, missing=False)
     data = replace(

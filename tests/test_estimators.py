@@ -23,13 +23,14 @@ from sklearn.svm import SVC
 
 from lvh.config.composition import settings_of
 from lvh.errors import InputError, LvhError
-from lvh.evaluation.cross_validation import CVResult, conclude, fold_results
+from lvh.evaluation.cross_validation import cross_validate
+from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA
 from lvh.models import MODELS, Estimator
 from lvh.models.criteria_rule import Judge, graded
-from lvh.models.estimators import EstimatorLearner
-from lvh.models.training import Lesson
+from lvh.models.estimators import EstimatorTrainer
+from lvh.models.training import FitJob
 from lvh.validation.metrics import NAMES, THRESHOLD
 from lvh.validation.splits import CvSettings, splits
 
@@ -45,20 +46,19 @@ def settings(name: str, *overrides: str):
     return settings_of(*typed)
 
 
-def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorLearner:
+def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorTrainer:
     few = {
         "extra_trees": [f"model.trees={TREES}"],
         "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
         "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
     }
     model = settings(name, *few.get(name, []), *overrides).model
-    return EstimatorLearner(partial(MODELS[name].build, model, data.names), 1)
+    return EstimatorTrainer(partial(MODELS[name].build, model, data.names), 1)
 
 
 def run(own, data: FeatureSet, folds: CvSettings = FOLDS, seed: int = 0) -> CVResult:
     found = splits(data.y, data.subjects, folds)
-    results = fold_results(data, found, lambda: own, seed, lambda split: None, lambda *_: None)
-    return conclude(data, list(results), {})
+    return cross_validate(data, found, lambda: own, seed=seed, baselines=dict)
 
 
 def with_scored(data: FeatureSet, scored, value: float) -> FeatureSet:
@@ -195,18 +195,11 @@ def test_validation_records_are_scored_and_not_learned_from(name, voltage):
     np.testing.assert_array_equal(poisoned.folds[0].y_score, first.folds[0].y_score)
 
 
-@pytest.mark.parametrize("name", LEARNING)
-def test_inputs_that_are_all_the_same_teach_nothing(name, voltage):
-    result = run(learner(name, voltage), replace(voltage, X=np.ones_like(voltage.X)))
-    for fold in result.folds:
-        assert np.ptp(fold.y_score) == 0
-
-
 def test_too_few_records_are_told():
     X, y = np.eye(6, dtype=np.float32), np.arange(6) % 2
     subjects = np.array(list("abcdef"))
-    one = Lesson(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
-    own = EstimatorLearner(partial(MODELS["svm"].build, settings("svm").model, ()), 1)
+    one = FitJob(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
+    own = EstimatorTrainer(partial(MODELS["svm"].build, settings("svm").model, ()), 1)
     with pytest.raises(
         InputError, match=r"model=svm: expected 5 .* Received: 3 positive and 3 neg"
     ):
@@ -215,8 +208,8 @@ def test_too_few_records_are_told():
 
 def test_what_a_classifier_refuses_is_told():
     X, y, subjects = np.eye(6, dtype=np.float32), np.ones(6, int), np.array(list("abcdef"))
-    one = Lesson(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
-    own = EstimatorLearner(partial(MODELS["logistic"].build, settings("logistic").model, ()), 1)
+    one = FitJob(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
+    own = EstimatorTrainer(partial(MODELS["logistic"].build, settings("logistic").model, ()), 1)
     with pytest.raises(LvhError, match=r"refuses the training records of a fold: .*class"):
         own.fit([one], lambda at, epoch: None)
 
@@ -232,7 +225,7 @@ def test_threads_are_those_that_were_given(voltage):
             return self
 
     cornell = (CRITERIA["cornell"],)
-    run(EstimatorLearner(lambda *_: Asking(cornell, voltage.names), 1), voltage)
+    run(EstimatorTrainer(lambda *_: Asking(cornell, voltage.names), 1), voltage)
     assert seen == [{1}] * 3
 
 
@@ -272,12 +265,12 @@ class TestCriteria:
 
 def assert_says_what_positive_says(name, cohort):
     """The criteria as they are measured, without a feature form, a fold or a filled value."""
-    from lvh.features.amplitudes import measurements
+    from lvh.features.amplitudes import measure
 
     given = settings("criteria", f"model.criterion={name}")
     data = FORMS["voltage"].extract(cohort, given.features)
     result = run(learner("criteria", data, f"model.criterion={name}"), data)
-    found = measurements(cohort)
+    found = measure(cohort)
     chosen = CRITERIA.values() if name == "any" else [CRITERIA[name]]
     said = np.any(
         [one.positive(one.value(found).astype(np.float32), cohort.male) for one in chosen], axis=0

@@ -30,7 +30,7 @@ from lvh.explanations.occlusion import (
 from lvh.explanations.overlap import deepest_s, places, share
 from lvh.explanations.wave_windows import Wave, parts_of, view_of, waves_of
 from lvh.features import FORMS
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
 from lvh.features.raw import RawSettings
@@ -196,7 +196,7 @@ def voltages(cohort):
     features = FORMS["voltage"].extract(cohort, VoltageSettings("voltage", "mean"))
     known = ~np.isnan(features.X)
     rows = np.where(known, features.X, 0)
-    return Table(features.names, rows, known, measurements(cohort))
+    return Table(features.names, rows, known, measure(cohort))
 
 
 class TestInputs:
@@ -231,7 +231,7 @@ class TestInputs:
         assert sizes["group", "intervals, axes and areas"] == 9
         assert sizes["lead_inputs", "v1"] == 8  # the end of its P too
         rows = np.nan_to_num(features.X)
-        table = Table(features.names, rows, ~np.isnan(features.X), measurements(cohort))
+        table = Table(features.names, rows, ~np.isnan(features.X), measure(cohort))
         told = features.names.index("romhilt_estes")
         order = np.roll(np.arange(len(rows)), 1)
         for wave in ("R time", "P"):  # its points follow what they are computed from
@@ -251,7 +251,7 @@ class TestInputs:
             if (one.kind, one.name) == ("lead_inputs", "v1")
         )
         found = voltages.permuted(group, order)
-        of = measurements(cohort)
+        of = measure(cohort)
         at = {name: voltages.names.index(name) for name in voltages.names}
         s_v1 = of.of(of.s, "v1")[:, 0][order]
         sokolow_lyon = s_v1 + of.of(of.r, "v5", "v6").max(axis=1)
@@ -290,8 +290,8 @@ class TestInputs:
         np.testing.assert_allclose(found[:, at["sokolow_lyon"]], sokolow_lyon, rtol=1e-5)
 
     def test_measurements_of_some_records(self, cohort):
-        found = rows_of(measurements(cohort), np.array([5, 2]))
-        assert (found.s == measurements(cohort).s[[5, 2]]).all()
+        found = rows_of(measure(cohort), np.array([5, 2]))
+        assert (found.s == measure(cohort).s[[5, 2]]).all()
 
 
 class TestAgreement:

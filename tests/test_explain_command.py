@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 from conftest import Done, command, head
 from kept_models import describe, kept, settings
-from lvh.runs.evaluate import Place, evaluate, prepare
 from omegaconf import OmegaConf
 
 from lvh.cli.explain import main
 from lvh.config.command_line import CommandLine
-from lvh.config.composition import plain
-from lvh.config.hydra_loader import config_of
+from lvh.config.composition import Composed, plain
 from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.explanations.one_record import record_importance
@@ -27,7 +25,8 @@ from lvh.explanations.wave_windows import waves_of
 from lvh.features import FORMS
 from lvh.inference import KeptModel, load
 from lvh.runs.lookup import settings_of
-from lvh.tracking import TrackingSettings
+from lvh.runs.run import load_data, run_configuration
+from lvh.tracking import Tracker, TrackingSettings
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 
@@ -38,7 +37,7 @@ def configured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def configure(*overrides: str) -> Path:
-        config = plain(config_of(CommandLine((*SMALL, *overrides))))
+        config = plain(CommandLine((*SMALL, *overrides)).load())
         Path("run").mkdir()
         Path("run/config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
         return Path("run")
@@ -53,7 +52,9 @@ def trained(configured):
     def train(*overrides: str) -> Path:
         run = configured(*overrides)
         of = settings_of(str(run), TrackingSettings("off", None, "lvh"))
-        evaluate(of, prepare(of), Place(run, Path(run, "config.yaml").read_text(), "line"))
+        composed = Composed(of, Path(run, "config.yaml").read_text())
+        tracker = Tracker(TrackingSettings("off"))
+        run_configuration(composed, load_data(of), run, tracker=tracker, verbosity="line")
         return run
 
     return train

@@ -1,7 +1,6 @@
-"""What a source holds, as numbers, as files, as a page and in MLflow."""
+"""A data set as numbers, as files, as a page and in MLflow."""
 
 import base64
-import csv
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import _OURS, Done, with_waves
 from scipy import stats
@@ -27,23 +27,24 @@ from lvh.data.cohort import Delineation
 from lvh.data.ptbxl import PtbxlSettings
 from lvh.errors import EnvironmentFault
 from lvh.features import ntp
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA
-from lvh.reports.dataset.dataset_page import write
-from lvh.reports.dataset.examples import chosen, examples
-from lvh.reports.dataset.intervals import mean_of, share_of
-from lvh.reports.dataset.people import class_balance
-from lvh.reports.dataset.section import Known
-from lvh.reports.dataset.sections import head, sections
-from lvh.reports.dataset.signals import signal_facts
-from lvh.reports.dataset.survey import blocks, survey
-from lvh.reports.dataset.waves import criteria_worth, missing_waves, scaled_fiducials
+from lvh.reports.dataset.dataset_report import write
+from lvh.reports.dataset.examples import examples
+from lvh.reports.dataset.sections import Exploration, sections, source_facts
+from lvh.reports.dataset.summaries import (
+    class_balance,
+    mean_of,
+    missing_waves,
+    scaled_fiducials,
+    share_of,
+)
+from lvh.reports.dataset.survey import blocks, signal_statistics, survey
 from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
 
 CV = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
-KEYS = ["balance", "ages", "alone", "ranges", "examples"]
-KEYS += ["ntp", "voltages", "criteria", "missing", "quality"]
+KEYS = "balance ages alone ranges examples ntp voltages criteria missing quality".split()
 SCRIPT = "<script>alert(1)</script>$x$"
 
 
@@ -51,38 +52,28 @@ def surveyed(cohort):
     return survey(cohort, lambda n_done: None)
 
 
-def known_of(cohort, source="synthetic"):
-    return Known(cohort, SOURCES[source].about, surveyed(cohort), CV)
+def explored(cohort, source="synthetic"):
+    return Exploration(cohort, SOURCES[source].about, surveyed(cohort), CV)
 
 
 def written(cohort, folder, source="synthetic"):
-    return write(known_of(cohort, source), folder, lambda title: None)
+    return write(explored(cohort, source), folder, lambda title: None)
 
 
-def words(known):
-    """What the sections say, without the seconds that their pictures take."""
-    return {section.key: " ".join(section.words) for section in sections(known)}
-
-
-def without_delineation(cohort):
-    n_leads = len(cohort.leads)
-    nothing = np.zeros(len(cohort.records) * n_leads + 1, dtype=np.int64)
-    bare = Delineation(np.zeros(0, np.uint8), np.zeros(0, np.int32), nothing, n_leads)
-    return replace(cohort, delineation=bare)
-
-
-def read(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def column(rows, name):
-    return np.array([float(row[name] or "nan") for row in rows])
+def words(exploration):
+    return {section.key: " ".join(section.paragraphs) for section in sections(exploration)}
 
 
 @pytest.fixture(scope="module")
 def page(cohort, tmp_path_factory):
     return written(cohort, tmp_path_factory.mktemp("explored"))
+
+
+@pytest.fixture(scope="module")
+def tables(page):
+    """Every CSV file of the folder, by its name."""
+    names = {"record": str, "value": str, "sex": str}
+    return {path.stem: pd.read_csv(path, dtype=names) for path in page.parent.glob("*.csv")}
 
 
 class Page(HTMLParser):
@@ -109,9 +100,7 @@ class Page(HTMLParser):
 
 class TestIntervals:
     def test_a_share_of_single_records_is_wilsons(self):
-        positive = np.array([True] * 5 + [False] * 12)
-
-        found = share_of(positive, np.arange(17).astype(str))
+        found = share_of(np.array([True] * 5 + [False] * 12), np.arange(17).astype(str))
 
         expected = wilson_interval(5, 17)
         assert found.estimate == pytest.approx(5 / 17)
@@ -127,8 +116,7 @@ class TestIntervals:
         assert (found.estimate, found.low, found.high) == pytest.approx((3.5, low, high))
 
     def test_a_subject_counts_once(self):
-        generator = np.random.default_rng(0)
-        values, subjects = generator.normal(size=30), np.arange(30).astype(str)
+        values, subjects = np.random.default_rng(0).normal(size=30), np.arange(30).astype(str)
         twice, of_twice = np.tile(values, 2), np.tile(subjects, 2)
 
         assert mean_of(twice, of_twice) == mean_of(values, subjects)
@@ -145,41 +133,34 @@ class TestIntervals:
 
 
 class TestSignals:
-    @pytest.fixture
-    def signals(self, cohort):
-        """Two records that are known: a flat one and one that a test fills."""
-        return np.zeros((2, 5000, 12), dtype=np.float32)
+    """A flat record, and one that each test fills."""
 
-    def facts(self, cohort, signals):
-        return signal_facts(replace(cohort, signals=signals, fs=500.0))
+    def measured(self, cohort, signals):
+        both = np.zeros((2, 5000, 12), dtype=np.float32)
+        both[1] = signals
+        return signal_statistics(replace(cohort, signals=both, fs=500.0))
 
-    def test_range(self, cohort):
-        found = signal_facts(cohort)
-
-        assert np.array_equal(found.low, cohort.signals.min(axis=1))
-        assert np.array_equal(found.high, cohort.signals.max(axis=1))
-        assert found.mean == pytest.approx(cohort.signals.mean(axis=1, dtype=np.float64))
-
-    def test_noise_is_its_standard_deviation(self, cohort, signals):
+    def test_noise_is_its_standard_deviation(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         noise = np.random.default_rng(0).normal(0, 0.03, (5000, 12))
-        signals[1] = noise + np.sin(2 * np.pi * seconds)  # slow waves do not count
+        signals = noise + np.sin(2 * np.pi * seconds)  # slow waves do not count
 
-        assert self.facts(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
+        assert self.measured(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
 
-    def test_wander_is_what_is_slow(self, cohort, signals):
+    def test_wander_is_what_is_slow(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         slow, fast = np.sin(2 * np.pi * 0.3 * seconds), np.sin(2 * np.pi * 5 * seconds)
-        signals[1] = 2 + 0.4 * slow + fast
 
-        assert self.facts(cohort, signals).wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)
+        found = self.measured(cohort, 2 + 0.4 * slow + fast)
 
-    def test_flat_and_clipped(self, cohort, signals):
-        signals[1] = np.random.default_rng(0).normal(size=(5000, 12)).clip(-2, 2)
-        signals[1, 100:120, 3] = signals[1].max()  # 40 ms
-        signals[1, 100:119, 4] = signals[1].max()
+        assert found.wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)
 
-        found = self.facts(cohort, signals)
+    def test_flat_and_clipped(self, cohort):
+        signals = np.random.default_rng(0).normal(size=(5000, 12)).clip(-2, 2)
+        signals[100:120, 3] = signals.max()  # 40 ms
+        signals[100:119, 4] = signals.max()
+
+        found = self.measured(cohort, signals)
 
         assert found.flat.tolist() == [[True] * 12, [False] * 12]
         assert np.flatnonzero(found.clipped).tolist() == [12 + 3]
@@ -188,7 +169,7 @@ class TestSignals:
         signals = cohort.signals.copy()
         signals[3, 70, 2] += 0.5
 
-        found = signal_facts(replace(cohort, signals=signals))
+        found = signal_statistics(replace(cohort, signals=signals))
 
         assert np.flatnonzero(found.einthoven > 0.1).tolist() == [3]
         assert found.einthoven[3] == pytest.approx(0.5, abs=0.01)
@@ -196,15 +177,6 @@ class TestSignals:
 
 
 class TestSurvey:
-    def test_blocks_are_the_cohort(self, cohort):
-        parts = list(blocks(cohort, 7))
-
-        assert [len(part.records) for part in parts] == [7, 7, 7, 7, 7, 5]
-        assert sum((part.records for part in parts), ()) == cohort.records
-        symbols, samples = parts[2].delineation.lead(3, 5)
-        expected, at = cohort.delineation.lead(17, 5)
-        assert (symbols, samples.tolist()) == (expected, at.tolist())
-
     def test_signals_are_only_read_record_by_record(self, cohort):
         """So that those of a large source may stay on the disk."""
 
@@ -215,25 +187,24 @@ class TestSurvey:
                 assert isinstance(at, int)
                 return cohort.signals[at]
 
-        signals = OnDisk()
-        found = surveyed(replace(cohort, signals=signals))
-        shown = examples(replace(cohort, signals=signals))
+        found = surveyed(replace(cohort, signals=OnDisk()))
+        first = examples(replace(cohort, signals=OnDisk()))[0]
 
         assert np.array_equal(found.signals.low, cohort.signals.min(axis=1))
-        assert np.array_equal(shown[0].signals, cohort.signals[chosen(cohort)[0], 1500:3500])
+        at = cohort.records.index(first.record)
+        assert np.array_equal(first.signals, cohort.signals[at, 1500:3500])
 
     def test_the_same_as_the_inputs_of_models(self, cohort):
         found = surveyed(cohort)
 
-        scaled = scaled_fiducials(found.signals, found.beats)
+        scaled = scaled_fiducials(found.signals, found.waves)
         inputs = ntp.extract(cohort, ntp.NtpSettings("ntp", "mean", "drop", "minmax"))
         assert inputs.dropped == ()
         own = inputs.X[:, 9:].reshape(scaled.shape)
-        assert np.array_equal(np.isnan(own), np.isnan(scaled))
         assert scaled == pytest.approx(own, abs=1e-5, nan_ok=True)
-        expected = measurements(cohort)
-        assert found.beats.waves.r == pytest.approx(expected.r, nan_ok=True)
-        assert found.beats.waves.p_depth == pytest.approx(expected.p_depth, nan_ok=True)
+        expected = measure(cohort)
+        assert found.waves.waves.r == pytest.approx(expected.r, nan_ok=True)
+        assert found.waves.waves.p_depth == pytest.approx(expected.p_depth, nan_ok=True)
 
     def test_missing_waves(self, cohort):
         waves = {
@@ -250,66 +221,45 @@ class TestSurvey:
         )
 
         changed = with_waves(cohort, waves)
-        rows = {row.lead: row for row in missing_waves(changed, surveyed(changed).beats)}
+        rows = missing_waves(changed, surveyed(changed).waves).set_index("lead")
 
-        assert rows["i"].without_p == n_without[0] + 2
-        assert rows["ii"].without_p == n_without[1]
-        assert rows["ii"].no_p == n_without[1] + 1
-        assert (rows["i"].no_qrs, rows["i"].no_qrs_t, rows["i"].irregular) == (1, 1, 1)
-        assert (rows["ii"].no_qrs, rows["ii"].no_t, rows["ii"].irregular) == (0, 1, 1)
-        assert (rows["v6"].no_qrs, rows["v6"].no_t, rows["v6"].irregular) == (1, 1, 0)
-        assert (rows["any lead"].no_qrs, rows["all leads"].no_qrs) == (2, 0)
+        assert rows.without_p[["i", "ii"]].tolist() == [n_without[0] + 2, n_without[1]]
+        assert rows.no_p["ii"] == n_without[1] + 1
+        columns = ["no_qrs", "no_t", "no_qrs_t", "irregular"]
+        assert rows.loc["i", columns].tolist() == [1, 0, 1, 1]
+        assert rows.loc["ii", columns].tolist() == [0, 1, 1, 1]
+        assert rows.loc["v6", columns].tolist() == [1, 1, 1, 0]
+        assert (rows.no_qrs["any lead"], rows.no_qrs["all leads"]) == (2, 0)
 
-
-class TestExamples:
-    def test_the_first_of_each_label_of_different_subjects(self, cohort):
-        label = np.zeros(40, dtype=np.int64)
+    def test_examples_are_the_first_of_each_label_of_different_subjects(self, cohort):
+        label, subjects = np.zeros(40, dtype=np.int64), cohort.subjects.copy()
         label[[4, 6, 9, 11]] = 1
-        subjects = cohort.subjects.copy()
         subjects[[4, 6]] = "same"
 
-        assert chosen(replace(cohort, label=label, subjects=subjects)) == [4, 9, 0, 1]
+        found = examples(replace(cohort, label=label, subjects=subjects))
 
-    def test_fiducials_stand_where_they_were(self, cohort):
-        one = examples(cohort)[0]
-
-        at = cohort.records.index(one.record)
-        for record, lead, symbol, sample, mv in one.marks():
-            column = cohort.leads.index(lead)
-            symbols, samples = cohort.delineation.lead(at, column)
-            assert record == one.record
-            assert (symbol, sample) in set(zip(symbols, samples.tolist(), strict=True))
-            assert mv == pytest.approx(float(cohort.signals[at, sample, column]))
-            assert 1500 <= sample < 3500
+        assert [cohort.records.index(one.record) for one in found] == [4, 9, 0, 1]
 
 
 class TestFiles:
-    def test_balance(self, cohort, page):
-        rows = {(row["group"], row["value"]): row for row in read(page.parent / "balance.csv")}
+    def test_balance_and_ages(self, cohort, tables):
+        rows = tables["balance"].set_index(["group", "value"])
 
-        assert int(rows["all", "all"]["lvh"]) == cohort.label.sum()
-        assert int(rows["sex", "men"]["records"]) == cohort.male.sum()
+        assert rows.lvh["all", "all"] == cohort.label.sum()
+        assert rows.records["sex", "men"] == cohort.male.sum()
         inside = (cohort.age >= 50) & (cohort.age < 60)
-        fifties = rows["decade", "50"]
-        assert int(fifties["records"]) == inside.sum()
         expected = wilson_interval(int(cohort.label[inside].sum()), int(inside.sum()))
-        shown = [float(fifties[name]) for name in ("share", "low", "high")]
+        shown = rows.loc[("decade", "50"), ["share", "low", "high"]].tolist()
         assert shown == pytest.approx([expected.estimate, expected.low, expected.high], rel=1e-5)
-        women = rows["women", "50"]
-        assert int(women["records"]) == (inside & ~cohort.male).sum()
+        assert rows.records["women", "50"] == (inside & ~cohort.male).sum()
+        ages = tables["ages"]
+        assert ages.records.sum() == 40
+        of_men = ages[(ages.sex == "men") & (ages.label == "LVH")]
+        decades = [*of_men.decade, 200]
+        counts, _ = np.histogram(cohort.age[cohort.male & (cohort.label == 1)], decades)
+        assert of_men.records.tolist() == counts.tolist()
 
-    def test_ages_add_up(self, cohort, page):
-        rows = read(page.parent / "ages.csv")
-
-        assert sum(int(row["records"]) for row in rows) == 40
-        of_men = [row for row in rows if row["sex"] == "men" and row["label"] == "LVH"]
-        counts, _ = np.histogram(
-            cohort.age[cohort.male & (cohort.label == 1)],
-            [int(row["decade"]) for row in of_men] + [200],
-        )
-        assert [int(row["records"]) for row in of_men] == counts.tolist()
-
-    def test_age_and_sex_alone_by_scikit_learn(self, cohort, page):
+    def test_age_and_sex_alone_by_scikit_learn(self, cohort, tables):
         X, y = np.column_stack([cohort.age, cohort.male]), cohort.label
         accuracy, ap = [], []
         for train, scored in KFold(7, shuffle=True, random_state=123).split(X):
@@ -318,60 +268,54 @@ class TestFiles:
             accuracy.append(((y_score > 0.5) == y[scored]).mean())
             ap.append(average_precision_score(y[scored], y_score))
 
-        rows = {(row["baseline"], row["score"]): row for row in read(page.parent / "alone.csv")}
-        assert float(rows["age + sex", "accuracy"]["mean"]) == pytest.approx(
-            np.mean(accuracy), rel=1e-5
-        )
-        assert float(rows["age + sex", "ap"]["mean"]) == pytest.approx(np.mean(ap), rel=1e-5)
-        assert float(rows["no skill", "roc_auc"]["pooled"]) == 0.5
+        rows = tables["alone"].set_index(["baseline", "score"])
+        shown = rows["mean"][[("age + sex", "accuracy"), ("age + sex", "ap")]].tolist()
+        assert shown == pytest.approx([np.mean(accuracy), np.mean(ap)], rel=1e-5)
+        assert rows.pooled["no skill", "roc_auc"] == 0.5
 
-    def test_ranges(self, cohort, page):
-        rows = read(page.parent / "ranges.csv")
+    def test_ranges(self, cohort, tables):
+        rows = tables["ranges"]
 
-        assert tuple(row["record"] for row in rows) == cohort.records
+        assert tuple(rows.record) == cohort.records
         for at, lead in enumerate(cohort.leads):
-            low = cohort.signals[:, :, at].min(axis=1)
-            assert column(rows, f"{lead}_min") == pytest.approx(low, rel=1e-5)
-            high = cohort.signals[:, :, at].max(axis=1)
-            assert column(rows, f"{lead}_max") == pytest.approx(high, rel=1e-5)
+            signals = cohort.signals[:, :, at].astype(float)
+            assert rows[f"{lead}_min"].to_numpy() == pytest.approx(signals.min(axis=1), rel=1e-5)
+            assert rows[f"{lead}_mean"].to_numpy() == pytest.approx(signals.mean(axis=1), rel=1e-4)
+            assert rows[f"{lead}_max"].to_numpy() == pytest.approx(signals.max(axis=1), rel=1e-5)
 
-    def test_voltages(self, cohort, page):
-        waves = measurements(cohort)
-        rows = read(page.parent / "voltages.csv")
+    def test_voltages(self, cohort, tables):
+        rows = tables["voltages"].set_index(["measure", "lead", "label"])
 
-        (row,) = [
-            one
-            for one in rows
-            if (one["measure"], one["lead"], one["label"]) == ("QRS", "v5", "not LVH")
-        ]
-        values = 1000 * waves.qrs[cohort.label == 0, cohort.leads.index("v5")]
-        shown = [float(row[name]) for name in ("q05", "q25", "median", "q75", "q95")]
-        assert shown == pytest.approx(np.nanquantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]))
+        qrs = 1000 * measure(cohort).qrs[cohort.label == 0, cohort.leads.index("v5")]
+        shown = rows.loc[("QRS", "v5", "not LVH"), ["q05", "q25", "median", "q75", "q95"]].tolist()
+        assert shown == pytest.approx(np.nanquantile(qrs, [0.05, 0.25, 0.5, 0.75, 0.95]))
         assert len(rows) == 4 * 12 * 2
 
-    def test_criteria(self, cohort, page):
-        rows = {(row["criterion"], row["sex"]): row for row in read(page.parent / "criteria.csv")}
-        values = {row["record"]: row for row in read(page.parent / "criteria_values.csv")}
+    def test_criteria(self, cohort, tables):
+        rows = tables["criteria"].set_index(["criterion", "sex"])
 
-        assert {name for name, _ in rows} == set(CRITERIA)
-        cornell = np.array([float(values[one]["cornell"]) for one in cohort.records])
+        assert set(tables["criteria"].criterion) == set(CRITERIA)
+        cornell = tables["criteria_values"].cornell.to_numpy()
         positive = cornell > np.where(cohort.male, 2.8, 2.0)
-        men = cohort.male & (cohort.label == 1)
-        assert float(rows["cornell", "men"]["sensitivity"]) == pytest.approx(
-            positive[men].mean(), rel=1e-5
-        )
-        healthy = cohort.label == 0
-        shown = float(rows["cornell", "all"]["specificity"])
-        assert shown == pytest.approx((~positive[healthy]).mean(), rel=1e-5)
-        assert rows["cornell", "all"]["threshold"] == "above 2.8 / 2 mV"
-        assert rows["sokolow_lyon", "women"]["threshold"] == "at least 3.5 mV"
+        men, healthy = cohort.male & (cohort.label == 1), cohort.label == 0
+        assert rows.sensitivity["cornell", "men"] == pytest.approx(positive[men].mean(), rel=1e-5)
+        specificity = (~positive[healthy]).mean()
+        assert rows.specificity["cornell", "all"] == pytest.approx(specificity, rel=1e-5)
+        assert rows.threshold["cornell", "all"] == "above 2.8 / 2 mV"
+        assert rows.threshold["sokolow_lyon", "women"] == "at least 3.5 mV"
 
-    def test_example_signals(self, cohort, page):
-        rows = read(page.parent / "example_3.csv")
+    def test_examples(self, cohort, tables):
+        record = examples(cohort)[2].record
+        at, rows = cohort.records.index(record), tables["example_3"]
 
-        at = chosen(cohort)[2]
-        assert column(rows, "sample").tolist() == list(range(1500, 3500))
-        assert column(rows, "v2") == pytest.approx(cohort.signals[at, 1500:3500, 7], abs=1e-5)
+        assert rows["sample"].tolist() == list(range(1500, 3500))
+        assert rows.v2.to_numpy() == pytest.approx(cohort.signals[at, 1500:3500, 7], abs=1e-5)
+        marks = tables["example_fiducials"]
+        for mark in marks[(marks.record == record) & (marks.lead == "v2")].itertuples():
+            symbols, samples = cohort.delineation.lead(at, 7)
+            pairs = set(zip(symbols, samples.tolist(), strict=True))
+            assert (mark.symbol, mark.sample) in pairs
+            assert mark.mv == pytest.approx(float(cohort.signals[at, mark.sample, 7]), abs=1e-5)
 
 
 class TestPage:
@@ -385,35 +329,28 @@ class TestPage:
         assert embedded == {path.read_bytes() for path in page.parent.glob("*.png")}
         assert "Left out" not in found.text
 
-    def test_it_needs_no_other_file_and_no_network(self, page):
+    def test_it_needs_no_other_file_and_names_those_in_its_folder(self, page, tables):
         found = Page(page)
 
         assert all(one.startswith(("#", "data:image/png;base64,")) for one in found.links)
         assert {one[1:] for one in found.links if one.startswith("#")} == set(KEYS)
         assert not {"script", "link", "iframe", "object"} & set(found.tags)
         assert "url(" not in page.read_text()
-
-    def test_files_that_it_names_are_there(self, page):
-        named = set(re.findall(r"[a-z_0-9]+\.csv", Page(page).text))
-
-        assert named | {"source.csv"} == {path.name for path in page.parent.glob("*.csv")}
-
-    def test_the_head(self, cohort, page):
-        text = Page(page).text
-
-        for told in (cohort.name, cohort.fingerprint, cohort.note, "500 Hz", "10 s, 5000 samples"):
-            assert told in text
-        assert "Nothing here may choose a model" in text
+        named = set(re.findall(r"([a-z_0-9]+)\.csv", found.text))
+        assert named | {"source"} == set(tables)
 
     def test_without_delineation(self, cohort):
-        known = known_of(without_delineation(cohort))
+        n_leads = len(cohort.leads)
+        offsets = np.zeros(len(cohort.records) * n_leads + 1, dtype=np.int64)
+        bare = Delineation(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
 
-        told = words(known)
-        assert list(told) == KEYS
-        left_out = {key for key, one in told.items() if one.startswith("Left out")}
+        found = list(sections(explored(replace(cohort, delineation=bare))))
+
+        assert [section.key for section in found] == KEYS
+        left_out = {one.key for one in found if one.paragraphs[0].startswith("Left out")}
         assert left_out == {"ntp", "voltages", "criteria", "missing"}
-        assert "No fiducials are marked" in told["examples"]
-        tables = {table.name for section in sections(known) for table in section.tables}
+        assert "No fiducials are marked" in found[4].paragraphs[1]
+        tables = {name for section in found for name in section.tables}
         assert not tables & {*left_out, "criteria_values", "example_fiducials"}
 
     def test_hostile_names_are_text_even_of_few_records_with_one_label(self, cohort, tmp_path):
@@ -432,7 +369,7 @@ class TestPage:
         assert found.tags["script"] == 0
         assert f"{SCRIPT}0 (no complete (N)(t) in i)" in found.text
         assert SCRIPT not in page.read_text()
-        assert read(tmp_path / "ranges.csv")[2]["record"] == f"{SCRIPT}2"
+        assert pd.read_csv(tmp_path / "ranges.csv").record[2] == f"{SCRIPT}2"
 
     def test_a_folder_that_cannot_be_written(self, cohort, tmp_path):
         (tmp_path / "file").write_text("")
@@ -458,32 +395,28 @@ def done(tmp_path_factory):
 
 
 class TestCommand:
-    def test_it_tells_where_the_page_is(self, done):
+    def test_it_prints_where_the_page_is(self, done):
         assert (done.code, done.err) == (0, "")
-        last = done.out.splitlines()[-1]
-        page = done.cwd / last.removeprefix("page: ")
+        page = done.cwd / done.out.splitlines()[-1].removeprefix("page: ")
         assert page == done.folder() / "explore.html"
         assert Page(page).sections == KEYS
         assert "measured: 16 of 16 records" in done.out
 
-    def test_it_is_tracked_with_all_files(self, done):
+    def test_it_is_tracked_with_all_files_and_is_no_configuration(self, done):
         (run,) = done.runs("tags.level = 'data'")
 
         assert run.info.status == "FINISHED"
         assert run.data.params["data"] == "synthetic"
         assert run.data.params["data.records"] == "16"
-        kept = {one.path for one in done.client().list_artifacts(run.info.run_id)}
-        assert kept == {path.name for path in done.folder().iterdir()}
+        logged = {one.path for one in done.client().list_artifacts(run.info.run_id)}
+        assert logged == {path.name for path in done.folder().iterdir()}
         (dataset,) = run.inputs.dataset_inputs
         assert dataset.dataset.digest in done.out + (done.folder() / "source.csv").read_text()
         assert [tag.value for tag in dataset.tags] == ["exploration"]
-
-    def test_no_view_of_configurations_shows_it(self, done):
-        assert done.runs("tags.level = 'configuration'") == []
         assert len(done.runs("")) == 1
 
     @pytest.mark.parametrize(
-        ("arguments", "told"),
+        ("arguments", "message"),
         [
             (["data=nope"], "data=nope: expected one of ludb, ptbxl, synthetic"),
             (["data=ludb,ptbxl"], "data=ludb,ptbxl: expected one value"),
@@ -494,16 +427,16 @@ class TestCommand:
             (["cv=external", "external=ptbxl"], "external: expected none"),
         ],
     )
-    def test_bad_input(self, arguments, told, capsys, tmp_path, monkeypatch):
+    def test_bad_input(self, arguments, message, capsys, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
 
         assert main([*arguments, "tracking=off"]) == 2
 
         out, err = capsys.readouterr()
-        assert told in err
+        assert message in err
         assert (out, list(tmp_path.iterdir())) == ("", [])
 
-    def test_files_of_others_are_not_taken(self, capsys, tmp_path):
+    def test_a_folder_with_other_files_is_refused(self, capsys, tmp_path):
         (tmp_path / "mine.txt").write_text("")
 
         code = main(["data=synthetic", "tracking=off", f"hydra.run.dir={tmp_path}"])
@@ -514,82 +447,65 @@ class TestCommand:
 
     def test_help(self, capsys):
         assert main(["--help"]) == 0
-
-        told = capsys.readouterr().out
-        assert "usage: python -m lvh.explore" in told
-        assert max(map(len, told.splitlines())) <= 100
+        assert "usage: python -m lvh.explore" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
-def found(ludb):
-    return surveyed(ludb)
+def exploration(ludb):
+    return explored(ludb, "ludb")
 
 
 @pytest.mark.ludb
 class TestLudb:
-    """Counts as measured from the files; those of the label are the report's own."""
+    """Counts as measured from the files; those of the label are the 2021 study's own."""
 
     def test_balance(self, ludb):
-        rows = {(row.group, row.value): row for row in class_balance(ludb)}
+        rows = class_balance(ludb).set_index(["group", "value"])
 
-        assert (rows["all", "all"].records, rows["all", "all"].lvh) == (200, 108)
-        assert rows["all", "all"].subjects == 200
-        assert (rows["sex", "men"].records, rows["sex", "women"].records) == (115, 85)
-        decades = {int(value): row for (group, value), row in rows.items() if group == "decade"}
-        counts = {decade: row.records for decade, row in decades.items()}
-        assert counts == {10: 14, 20: 25, 30: 17, 40: 19, 50: 42, 60: 48, 70: 27, 80: 7, 90: 1}
+        assert rows.loc[("all", "all"), ["records", "subjects", "lvh"]].tolist() == [200, 200, 108]
+        assert rows.records["sex"].to_dict() == {"men": 115, "women": 85}
+        decades = rows.loc["decade"]
+        assert decades.records.tolist() == [14, 25, 17, 19, 42, 48, 27, 7, 1]  # from 10 to 90
+        assert decades.lvh.tolist()[:5] == [0, 0, 5, 10, 33]
 
-    def test_lvh_by_decade(self, ludb):
-        rows = {row.value: row for row in class_balance(ludb) if row.group == "decade"}
-
-        assert rows["10"].lvh == rows["20"].lvh == 0
-        assert [rows[one].lvh for one in ("30", "40", "50")] == [5, 10, 33]
-
-    def test_missing_waves(self, ludb, found):
+    def test_missing_waves(self, ludb, exploration):
         def names(inside):
             return [ludb.records[at] for at in np.flatnonzero(inside)]
 
-        beats = found.beats
+        waves = exploration.survey.waves
         without_p = (
             "8 34 35 38 44 45 51 52 74 83 88 90 93 95 96 101 103 104 109 110 111 112 129 173"
         )
-        assert names(beats.without_p.all(axis=1)) == without_p.split()
-        irregular = "7 8 34 95 104 111 116 198"
-        assert names(beats.irregular.any(axis=1)) == irregular.split()
-        lacking = beats.lacks["no_qrs_t"]
+        assert names(waves.without_p.all(axis=1)) == without_p.split()
+        assert names(waves.irregular.any(axis=1)) == "7 8 34 95 104 111 116 198".split()
+        lacking = waves.missing["no_qrs_t"]
         assert names(lacking.any(axis=1)) == ["38", "104", "112"]
         assert [ludb.leads[at] for at in np.flatnonzero(lacking[103])] == "ii iii avr avf".split()
-        rows = {row.lead: row for row in missing_waves(ludb, beats)}
-        assert {row.without_p for row in rows.values()} == {24}
-        assert rows["any lead"].irregular == 8
+        rows = missing_waves(ludb, waves).set_index("lead")
+        assert set(rows.without_p) == {24}
+        assert rows.irregular["any lead"] == 8
 
-    def test_all_leads_share_one_unit(self, found):
-        assert found.signals.einthoven.max() < 1e-6
-        assert found.signals.goldberger.max() < 1.001e-3  # rounded to 1 uV
-        assert not found.signals.flat.any()
+    def test_all_leads_share_one_unit(self, exploration):
+        signals = exploration.survey.signals
+        assert signals.einthoven.max() < 1e-6
+        assert signals.goldberger.max() < 1.001e-3  # rounded to 1 uV
+        assert not signals.flat.any()
 
-    def test_the_report_s_rows(self, ludb, found):
-        scaled = scaled_fiducials(found.signals, found.beats)
+    def test_the_rows_of_the_2021_study(self, exploration):
+        scaled = scaled_fiducials(exploration.survey.signals, exploration.survey.waves)
 
         expected = "069580 941259 060839 049767 227622 108159 091725 151865 084033".split()
         assert scaled[0, 0] == pytest.approx([float(f".{one}") for one in expected], abs=1e-6)
 
-    def test_criteria_find_few(self, ludb, found):
-        rows = {row.criterion: row for row in criteria_worth(ludb, found.beats) if row.sex == "all"}
+    def test_the_words(self, exploration):
+        text, facts = words(exploration), source_facts(exploration)
 
-        for name in ("sokolow_lyon", "cornell", "peguero_lo_presti"):
-            assert 0.09 < rows[name].sensitivity < 0.18
-            assert 0.65 < rows[name].specificity < 0.91
-
-    def test_the_words(self, ludb, found):
-        known = Known(ludb, SOURCES["ludb"].about, found, CV)
-
-        told, of_head = words(known), dict(head(known).rows)
-        assert "The gain in LUDB's headers is no calibration" in told["ranges"]
-        assert told["ages"].startswith("115 records of men, 85 of women; ages 11 to 90")
-        assert "above 100 µV in no record" in told["quality"]
-        assert "38 (no complete (N)(t) in v1), 104 (" in of_head["left out"]
-        assert of_head["licence"].startswith("ODC-By 1.0")
+        assert text["balance"].startswith("108 of 200 records have LVH: 54.0\N{NO-BREAK SPACE}%")
+        assert "The gain in LUDB's headers is no calibration" in text["ranges"]
+        assert text["ages"].startswith("115 records of men, 85 of women; ages 11 to 90")
+        assert "above 100 µV in no record" in text["quality"]
+        assert "38 (no complete (N)(t) in v1), 104 (" in facts["left out"]
+        assert facts["licence"].startswith("ODC-By 1.0")
 
     def test_the_page_of_ptbxl(self, ptbxl_root, tmp_path):
         cohort = SOURCES["ptbxl"].load(PtbxlSettings("ptbxl", str(ptbxl_root), 500, "drop"))
@@ -597,8 +513,6 @@ class TestLudb:
         found = Page(written(cohort, tmp_path, "ptbxl"))
 
         assert found.sections == KEYS
-        assert (
-            found.text.count("Left out: this source has no delineation. data.delineation=found")
-            == 4
-        )
+        reason = "Left out: this source has no delineation. data.delineation=found"
+        assert found.text.count(reason) == 4
         assert "CC BY 4.0" in found.text

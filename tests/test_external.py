@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import command
-from lvh.runs.evaluate import learner, prepare
 
 from lvh.config.composition import settings_of
 from lvh.data import synthetic
-from lvh.data.cohort import EXTERNAL, joined
+from lvh.data.cohort import EXTERNAL, join
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import baseline_summaries, fold_results
+from lvh.evaluation.cv_result import baseline_summaries
+from lvh.evaluation.fold_training import train_folds
 from lvh.models.baselines import BASELINES
+from lvh.runs.run import load_data, new_trainer
 from lvh.validation.splits import CvSettings, external_split
 
 
@@ -31,7 +32,7 @@ def other():
 
 
 def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
-    both = joined(cohort, other)
+    both = join(cohort, other)
     n = len(cohort.records)
     assert both.records == (*cohort.records, *(f"{EXTERNAL}{name}" for name in other.records))
     assert not set(both.subjects[:n]) & set(both.subjects[n:])  # the names were the same
@@ -46,7 +47,7 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
     assert f"prevalence {cohort.prevalence:.3f}" in both.note
     assert f"prevalence {other.prevalence:.3f}" in both.note
     assert both.fingerprint not in (cohort.fingerprint, other.fingerprint)
-    assert joined(other, cohort).fingerprint != both.fingerprint
+    assert join(other, cohort).fingerprint != both.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -59,11 +60,11 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
 )
 def test_sources_of_another_kind_are_refused(changed, told, cohort, other):
     with pytest.raises(InputError, match=told):
-        joined(cohort, replace(other, **changed))
+        join(cohort, replace(other, **changed))
 
 
 def test_all_of_one_is_learned_from_and_all_of_the_other_scored():
-    prepared = prepare(settings(*TWO, *OTHER))
+    prepared = load_data(settings(*TWO, *OTHER))
     (split,) = prepared.splits
     records = np.array(prepared.features.records)
     assert not any(name.startswith(EXTERNAL) for name in records[split.train])
@@ -87,7 +88,7 @@ def test_validation_records_are_the_learned_source_s_and_subjects_stay_whole():
 def test_nothing_of_the_scored_records_reaches_what_scores_them():
     """Wild values and turned labels of some external records change their scores alone."""
     of = settings(*TWO, *OTHER, "model=logistic", "features=voltage")
-    prepared = prepare(of)
+    prepared = load_data(of)
     features, (split,) = prepared.features, prepared.splits
     X, y = features.X.copy(), features.y.copy()
     planted, others = split.scored[::5], np.setdiff1d(split.scored, split.scored[::5])
@@ -96,9 +97,7 @@ def test_nothing_of_the_scored_records_reaches_what_scores_them():
     spoilt = replace(features, X=X, y=y)
 
     def scores(data):
-        (fold,) = fold_results(
-            data, (split,), lambda: learner(of, data, 500.0), 0, lambda _: None, lambda *_: None
-        )
+        (fold,) = train_folds(data, (split,), new_trainer(of, data, 500.0), seed=0)
         return dict(zip(split.scored.tolist(), fold.y_score.tolist(), strict=True))
 
     one, two = scores(features), scores(spoilt)
@@ -185,7 +184,7 @@ def test_from_ludb_to_ptb_xl(ludb_root, ptbxl_root):
         *("cv=external", "data=ludb", f"data.root={ludb_root}", "external=ptbxl"),
         *(f"external.root={ptbxl_root}", "model=cnn", "stride=125"),
     )
-    prepared = prepare(of)
+    prepared = load_data(of)
     (split,) = prepared.splits
     y = prepared.features.y
     assert (len(split.train), y[split.train].sum()) == (200, 108)
@@ -196,4 +195,4 @@ def test_from_ludb_to_ptb_xl(ludb_root, ptbxl_root):
     assert "learned from LUDB 1.0.1 (200 records, prevalence 0.540)" in prepared.cohort.note
     assert "142 records, prevalence 0.232" in prepared.cohort.note
     with pytest.raises(InputError, match=r"has none\. external\.delineation=found finds one; or"):
-        prepare(replace(of, features=settings("data=synthetic").features))
+        load_data(replace(of, features=settings("data=synthetic").features))

@@ -49,7 +49,7 @@ def fold(y_score, at: int = 0, repeat: int = 0, history: History | None = None) 
 
 
 def keep(store: FoldStore, key: str, result: FoldResult) -> None:
-    store.keep(key, features(), result, {"model": {"name": "dnn", "units": (64, 32)}, "seed": 0})
+    store.save(key, features(), result, {"model": {"name": "dnn", "units": (64, 32)}, "seed": 0})
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_fold_comes_back_to_the_bit(tmp_path_factory, y_score, losses, validat
     history = History(tuple(losses), tuple(losses), tuple(validation), tuple(validation), 1)
     kept = fold(y_score, history=history)
     keep(store, KEY, kept)
-    again = store.recall(KEY, kept.split)
+    again = store.load(KEY, kept.split)
     assert again.y_score.tobytes() == kept.y_score.tobytes()
     assert again.y_score.dtype == np.float64
     assert repr(again.metrics) == repr(kept.metrics)
@@ -90,31 +90,22 @@ def test_a_fold_is_scored_by_its_own_threshold_again(store):
     assert metrics != plain.metrics
     keep(store, KEY, kept)
     keep(store, OTHER, plain)
-    again = store.recall(KEY, kept.split)
+    again = store.load(KEY, kept.split)
     assert (again.metrics, again.threshold) == (metrics, 0.15)
     assert again.y_pred.tolist() == [False, True, True, True]
     assert store.predictions([OTHER, KEY]).threshold.tolist() == [0.5] * 4 + [0.15] * 4
 
 
-def test_a_fold_that_was_kept_before_thresholds_were_chosen_has_the_fixed_one(store):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, KEY, kept)
-    content = json.loads(store.path(KEY).read_text().splitlines()[1])
-    del content["threshold"]
-    store.path(KEY).write_text(sealed(content))
-    assert store.recall(KEY, kept.split).threshold == 0.5
-
-
 def test_an_undefined_score_is_kept_as_such(store):
     kept = fold([0.5])  # one class
     keep(store, KEY, kept)
-    again = store.recall(KEY, kept.split)
+    again = store.load(KEY, kept.split)
     assert np.isnan(again.metrics.roc_auc)
     np.testing.assert_equal(asdict(again.metrics), asdict(kept.metrics))
 
 
 def test_what_was_never_kept_is_absent_without_a_word(store, caplog):
-    assert store.recall(KEY, fold([0.5] * 4).split) is None
+    assert store.load(KEY, fold([0.5] * 4).split) is None
     assert store.predictions([KEY]) is None
     assert store.predictions([]) is None
     assert not caplog.records
@@ -124,7 +115,7 @@ def test_what_was_never_kept_is_absent_without_a_word(store, caplog):
 def assert_damaged(store: FoldStore, caplog, kept: FoldResult) -> None:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        assert store.recall(KEY, kept.split) is None
+        assert store.load(KEY, kept.split) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert str(store.path(KEY)) in caplog.text
     assert "damaged" in caplog.text
@@ -142,7 +133,7 @@ def test_no_flipped_byte_goes_unseen(store, caplog, flip):
         store.path(KEY).write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
         assert_damaged(store, caplog, kept)
     store.path(KEY).write_bytes(whole)
-    assert store.recall(KEY, kept.split) is not None
+    assert store.load(KEY, kept.split) is not None
 
 
 def test_a_part_of_a_file_is_no_fold(store, caplog):
@@ -179,51 +170,6 @@ def sealed(content) -> str:
     return json.dumps({"sha256": digest}) + "\n" + text + "\n"
 
 
-@pytest.mark.parametrize("content", [None, [], 3, "text", {}, {"key": OTHER}, [KEY]])
-def test_content_of_another_kind_is_told(store, caplog, content):
-    store.path(KEY).parent.mkdir(parents=True)
-    store.path(KEY).write_text(sealed(content))
-    assert_damaged(store, caplog, fold([0.5] * 4))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"y_score": "text"},
-        {"y_score": None},
-        {"y_score": [0.5]},
-        {"y_true": [[1]]},
-        {"history": None},
-        {"history": {"loss": [0.5]}},
-    ],
-    ids=str,
-)
-def test_fields_of_another_kind_are_told(store, caplog, change):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, KEY, kept)
-    content = json.loads(store.path(KEY).read_text().splitlines()[1])
-    store.path(KEY).write_text(sealed({**content, **change}))
-    caplog.clear()
-    assert store.recall(KEY, kept.split) is None
-    assert "damaged" in caplog.text
-
-
-def test_a_damaged_fold_is_replaced(store):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, KEY, kept)
-    store.path(KEY).write_text("damaged")
-    assert store.recall(KEY, kept.split) is None
-    keep(store, KEY, kept)
-    np.testing.assert_array_equal(store.recall(KEY, kept.split).y_score, kept.y_score)
-
-
-def test_nothing_else_is_left_beside_a_fold(store, tmp_path):
-    for key in (KEY, KEY, OTHER):
-        keep(store, key, fold([0.1, 0.2, 0.3, 0.4]))
-    found = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    assert found == sorted([store.path(KEY), store.path(OTHER)])
-
-
 def test_predictions_come_in_the_order_of_the_keys(store):
     first, second = fold([0.1, 0.2, 0.3], at=2, repeat=1), fold([0.7, 0.8], at=5)
     keep(store, KEY, first)
@@ -257,5 +203,5 @@ def test_a_full_disk_is_told_and_leaves_the_old_fold(store, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(EnvironmentFault, match="No space left on device"):
         keep(store, KEY, fold([0.9, 0.9, 0.9, 0.9]))
-    np.testing.assert_array_equal(store.recall(KEY, kept.split).y_score, kept.y_score)
+    np.testing.assert_array_equal(store.load(KEY, kept.split).y_score, kept.y_score)
     assert [path.name for path in store.path(KEY).parent.iterdir()] == [f"{KEY}.json"]

@@ -105,7 +105,6 @@ def test_every_part_of_a_split_changes_the_key(dnn):
         "train.side_by_side=1",
         "tracking=off",
         "tracking.experiment=other",
-        "tracking.parent=abc",
         "search.sampler=random",
         "search.race=true",
         "search.n_trials=3",

@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.model_selection._split import BaseCrossValidator, BaseShuffleSplit
 
 from lvh.errors import InputError
-from lvh.models import MODELS, Estimator, svm
+from lvh.models import MODELS, Estimator, classifiers
 from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import by_subject
 
@@ -78,10 +78,10 @@ def test_a_machine_that_knows_subjects_again_is_not_sure_of_them():
     random = np.random.default_rng(0)
     y = np.repeat(random.permutation(np.arange(30) % 2), 4)
     X = np.repeat(random.normal(size=(30, 6)), 4, axis=0) + random.normal(0, 0.05, (120, 6))
-    settings = svm.SvmSettings("svm", 10.0, 0.3)
+    settings = classifiers.SvmSettings("svm", 10.0, 0.3)
 
     def sureness(subjects: np.ndarray) -> float:
-        model = svm.build(settings, (), 0, subjects).fit(X, y)
+        model = classifiers.build_svm(settings, (), 0, subjects).fit(X, y)
         return float(np.abs(model.predict_proba(X)[:, 1] - 0.5).mean())
 
     assert sureness(np.repeat(np.arange(30).astype(str), 4)) < 0.2

@@ -11,7 +11,7 @@ from conftest import head, with_waves
 from kept_models import describe, is_network, kept, settings, taught
 
 from lvh.errors import InputError
-from lvh.features import FORMS, filled
+from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, keep, load
 from lvh.inference.model_card import card
 from lvh.inference.model_description import Estimate, Evidence, parsed
@@ -62,7 +62,7 @@ def test_keras_alone_reads_a_network_and_it_says_the_same(cohort, tmp_path):
         if is_network(model):
             of = settings(model, form, *(["stride=125"] if model == "cnn" else []))
             features, scores = kept(tmp_path / model, of, cohort)
-            (X,) = filled(features.fill, features.X)
+            (X,) = fill_missing(features.fill, features.X)
             np.save(tmp_path / model / "inputs.npy", X)
             expected[model] = scores[:, 1]
     assert set(expected) == {"dnn", "cnn", "resnet", "two_branch"}

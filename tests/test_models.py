@@ -7,7 +7,7 @@ from keras import layers
 
 from lvh.errors import InputError
 from lvh.models import MODELS, Architecture, resnet
-from lvh.models.backends.state import drawn, values_of
+from lvh.models.backends.weights import initial_weights, values_of
 from lvh.models.cnn import CnnSettings, build, output_lengths
 from lvh.models.dnn import DnnSettings
 from lvh.models.resnet import ResnetSettings
@@ -218,7 +218,7 @@ class TestResnet:
         """All of them are the model's own layers, where they are looked for."""
         model = resnet.build(resnet_settings(blocks=2), (350, 12))
         blank = values_of(model.variables)
-        builds = [drawn(model, blank, np.random.SeedSequence(seed)) for seed in (1, 2, 1)]
+        builds = [initial_weights(model, blank, np.random.SeedSequence(seed)) for seed in (1, 2, 1)]
 
         changed = {
             variable.path.split("/")[-1]

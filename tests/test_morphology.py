@@ -66,14 +66,6 @@ def test_times_of_drawn_waves(cohort):
         assert found[f"{lead}_ST"] == pytest.approx(-0.125)
 
 
-def test_the_level_of_the_signal_does_not_matter(cohort):
-    one = drawn(cohort, PLANE, PLANE, st=0.0625)
-    shifted = replace(one, signals=one.signals + np.float32(1.5))
-
-    # float32 keeps multiples of 1/64 mV exactly, here and there; the sums are double
-    assert inputs(shifted) == pytest.approx(inputs(one), abs=1e-9)
-
-
 def test_axis_and_areas_of_a_dipole(cohort):
     found = inputs(drawn(cohort, PLANE, PLANE))
     # x, y and z of Kors et al. for 1 mV in i and 0.5 mV in ii during one sample of 2 ms
@@ -98,10 +90,6 @@ def test_without_a_wave_its_inputs_are_missing(cohort):
     missing = {name for name, value in found.items() if np.isnan(value)}
 
     assert missing == {"pr", "p_duration", "v1_p_terminal_force"}
-
-
-def test_no_area_has_no_angle(cohort):
-    assert np.isnan(inputs(drawn(cohort, PLANE, {}))["qrs_t_angle"])
 
 
 @pytest.mark.ludb

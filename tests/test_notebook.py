@@ -11,7 +11,7 @@ import pytest
 from conftest import command
 
 from lvh.errors import InputError
-from lvh.runs.notebook import cross_validate, prepare, settings
+from lvh.runs.notebook import cross_validate, load_data, settings
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "docs/notebook.ipynb"
 SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
@@ -28,14 +28,14 @@ SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
 )
 def test_it_comes_to_what_the_command_comes_to(chosen, tmp_path):
     own = settings(*SMALL, *chosen)
-    prepared, told = prepare(own), []
-    result = cross_validate(own, prepared, told.append)
-    assert [fold.split.fold for fold in told] == [0, 1]
+    data, done_folds = load_data(own), []
+    result = cross_validate(own, data, done_folds.append)
+    assert [fold.split.fold for fold in done_folds] == [0, 1]
     done = command(*SMALL, *chosen, "hydra.run.dir=run", cwd=tmp_path)
     assert done.code == 0, done.err
     with (tmp_path / "run/predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    names = [prepared.features.records[at] for at in result.scored]
+    names = [data.features.records[at] for at in result.scored]
     assert [row["record"] for row in rows] == names
     assert [float(row["y_score"]) for row in rows] == result.y_score.tolist()
     assert [bool(int(row["y_pred"])) for row in rows] == result.y_pred.tolist()
@@ -63,7 +63,7 @@ def test_what_is_wrong_is_told_as_the_command_tells_it(given, told):
 def test_a_permutation_test_is_left_to_the_command():
     own = settings(*SMALL, "features=voltage", "model=logistic", "cv.permutations=5")
     with pytest.raises(InputError, match=r"cv\.permutations: expected 0 here"):
-        cross_validate(own, prepare(own))
+        cross_validate(own, load_data(own))
 
 
 def test_the_notebook_is_kept_without_outputs():

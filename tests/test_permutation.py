@@ -13,10 +13,10 @@ from sklearn.preprocessing import StandardScaler
 
 from lvh.evaluation.permutation import SCORES, NullStore, null_scores, p_values, shuffled
 from lvh.features import FeatureSet
-from lvh.models.estimators import EstimatorLearner
-from lvh.models.logistic import LogisticSettings, build
+from lvh.models.classifiers import LogisticSettings, build_logistic
+from lvh.models.estimators import EstimatorTrainer
 from lvh.validation.metrics import score
-from lvh.validation.splits import HONEST, CvSettings, splits
+from lvh.validation.splits import CvSettings, splits
 
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "model=logistic", "cv.folds=3")
 
@@ -35,13 +35,10 @@ def features(n: int = 60, effect: float = 0.0) -> FeatureSet:
 def null(data: FeatureSet, n: int) -> list:
     folds = splits(data.y, data.subjects, CvSettings("kfold", 5, 1, 123, 0.2, 0.0))
 
-    def learner() -> EstimatorLearner:
-        return EstimatorLearner(
-            lambda *given: build(LogisticSettings("logistic", 1.0), (), *given), 1
-        )
-
-    given = (data, folds, learner, 0)
-    return [null_scores(*given, number, HONEST, lambda split, epoch: None) for number in range(n)]
+    trainer = EstimatorTrainer(
+        lambda *given: build_logistic(LogisticSettings(C=1.0), (), *given), 1
+    )
+    return [null_scores(data, folds, trainer, seed=0, number=number) for number in range(n)]
 
 
 def test_scores_under_shuffles_are_distributed_as_scikit_learns():
@@ -81,12 +78,12 @@ def test_a_shuffle_keeps_the_records_of_a_subject_together():
 
 def test_what_is_kept_is_there_again(tmp_path, caplog):
     store = NullStore(tmp_path / "deep" / "null.json")
-    assert store.recall() == []
+    assert store.load() == []
     scores = [{"accuracy": 0.1 + 0.2, "ap": 1 / 3, "roc_auc": 0.5}]
-    store.keep(scores)
-    assert store.recall() == scores
+    store.save(scores)
+    assert store.load() == scores
     (tmp_path / "deep" / "null.json").write_text("[{")
-    assert store.recall() == []
+    assert store.load() == []
     assert "damaged" in caplog.text
 
 

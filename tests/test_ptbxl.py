@@ -1,9 +1,7 @@
 """PTB-XL: its sample against what is known of it, and what a damaged copy of its layout gives."""
 
 import csv
-import json
-import subprocess
-import sys
+import random
 import warnings
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from conftest import checksums, edit, write_signals
 
 from lvh.data import ptbxl
 from lvh.data.cohort import LEADS
-from lvh.data.lazy_array import Unread
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
 from lvh.validation.splits import CvSettings, splits
@@ -137,14 +134,6 @@ def test_leads_are_found_by_name_gain_and_baseline_by_lead(root):
     np.testing.assert_allclose(cohort.signals[0], record.p_signal[:, ::-1], rtol=0, atol=3e-7)
 
 
-def test_both_frequencies(root):
-    for number in range(1, 7):
-        write_record(root, number, 100)
-    cohort = loaded(root, fs=100)
-    assert (cohort.fs, cohort.signals.shape) == (100.0, (6, 1000, 12))
-    assert cohort.fingerprint != loaded(root).fingerprint
-
-
 def test_30_records_of_another_frequency_are_refused(root):
     write_record(root, 3, 100)
     for suffix in (".hea", ".dat"):
@@ -154,21 +143,14 @@ def test_30_records_of_another_frequency_are_refused(root):
         loaded(root)
 
 
-def test_an_age_that_the_table_hides_is_90(root):
-    write_table(root, [row(number, age="300") for number in range(1, 7)])
-    assert loaded(root).age.tolist() == [90.0] * 6
-
-
-def test_voltage_criteria_alone_are_not_lvh(root):
-    write_table(root, [row(n, scp_codes="{'VCLVH': 0.0}" if n > 3 else "{}") for n in range(1, 7)])
-    assert loaded(root).label.sum() == 0
-
-
 @pytest.mark.parametrize(
     ("flaw", "told"),
     [
-        (lambda d: d.__setitem__((slice(None), 11), 7), "a flat line in i"),  # written in reverse
-        (lambda d: d.__setitem__((30, 0), -32768), "samples that were not recorded in v6"),
+        (
+            lambda d: d.__setitem__((slice(None), 11), 7),
+            "lead i: .*a flat line",
+        ),
+        (lambda d: d.__setitem__((30, 0), -32768), "lead v6: .*invalid samples"),
     ],
     ids=["28-flat", "28-invalid"],
 )
@@ -190,12 +172,6 @@ def test_records_of_unknown_age_or_sex_are_left_out_or_fail(root, column, told):
     assert loaded(root).records[0] == "00002_hr"
     with pytest.raises(InputError, match=told):
         loaded(root, flawed="fail")
-
-
-def test_nothing_but_flawed_records_is_refused(root):
-    write_table(root, [row(number, age="") for number in range(1, 7)])
-    with pytest.raises(InputError, match=r"without flaw\. Received: 6"):
-        loaded(root)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +198,11 @@ def test_34_a_table_that_says_what_it_may_not_is_refused(root, other, told):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "expected the column ecg_id. Received: no record"),
-        ("ecg_id,age\n1,2\n", "expected the column patient_id. Received: 'ecg_id age'"),
-        (",".join(COLUMNS) + "\n1,2\n", "record 1: sex: .* Received: 'nothing'"),
+        ("", "expected the column ecg_id, .* Received: no record"),
+        (";".join(COLUMNS) + "\n1;2\n", "expected the column ecg_id, separated by commas"),
+        (",".join(COLUMNS) + "\n1,2,3,4,5,6,7,8\n", "record 1: filename_hr"),
+        ("ecg_id,age\n1,2\n", "expected the column patient_id, .* Received: 'ecg_id age'"),
+        (",".join(COLUMNS) + "\n1,2\n", "record 1: age: .* Received: 'nothing'"),
         ('ecg_id,"age\n1,2\n', "expected a table of comma-separated values"),
     ],
 )
@@ -243,12 +221,6 @@ def test_34_no_table_or_no_folder_is_told(root):
     assert "LVH_PTBXL_ROOT" in str(fault.value)
 
 
-def test_29_a_lead_that_is_missing_is_told(root):
-    edit(header_of(root, 4), " AVL", " AVX")
-    with pytest.raises(InputError, match=r"00004_hr.hea: expected the leads .*avx"):
-        loaded(root)
-
-
 def test_a_second_reading_is_from_the_cache_and_a_change_is_seen(root):
     first = loaded(root)
     assert loaded(root).fingerprint == first.fingerprint
@@ -257,7 +229,7 @@ def test_a_second_reading_is_from_the_cache_and_a_change_is_seen(root):
 
 
 def cached(tmp_path: Path) -> list[str]:
-    found = (tmp_path / "own-cache" / "lvh" / "cohorts").iterdir()
+    found = (tmp_path / "own-cache" / "lvh" / "cohorts").glob("*")
     return sorted(one.name for one in found if not one.name.endswith(".lock"))
 
 
@@ -277,14 +249,6 @@ class TestMapped:
     def many(self, monkeypatch):
         monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4 - 1)
 
-    def test_the_size_of_the_signals_decides(self, root, monkeypatch, tmp_path):
-        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4)
-        assert isinstance(loaded(root).signals, np.ndarray)
-        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 6 * 5000 * 12 * 4 - 1)
-        assert isinstance(loaded(root).signals, Unread)
-        one, other = cached(tmp_path)
-        assert other == f"{one}.npz"
-
     def test_a_cohort_is_the_same_flawed_records_and_all(self, root, monkeypatch):
         flawed(root)
         whole = loaded(root)
@@ -300,12 +264,6 @@ class TestMapped:
             assert cohort.fingerprint == whole.fingerprint
         with pytest.raises(InputError, match=r"=fail: .* 2 with one, the first 00002_hr"):
             loaded(root, flawed="fail")
-
-    def test_38_a_change_of_the_data_is_seen(self, root, many):
-        first = loaded(root)
-        assert loaded(root).fingerprint == first.fingerprint
-        write_record(root, 1, 500, gain=999.0)
-        assert loaded(root).fingerprint != first.fingerprint
 
     @pytest.mark.parametrize(
         ("spoil", "told"),
@@ -328,51 +286,20 @@ class TestMapped:
         assert cached(tmp_path) == []
 
 
-HELD = """
-import json, sys
-import numpy as np
-from pathlib import Path
-from lvh.models.backends import new_program, start
-from lvh.features.raw import RawSettings, extract
-from lvh.validation.metrics import bootstrap_intervals
-from lvh.models.cnn import CnnSettings, build
-from lvh.data import ptbxl
-from lvh.models.training import KerasLearner, Lesson, TrainSettings
-
-ptbxl.LOADED_BYTES = 0
-cohort = ptbxl.load(ptbxl.PtbxlSettings("ptbxl", sys.argv[1], 500, "drop"))
-features = extract(cohort, RawSettings("raw", cohort.leads, "none"))
-start("tensorflow", None, 2)
-model = CnnSettings("cnn", 250, 125, (4, 4), 0.5, 0.99)
-program = new_program(lambda: build(model, features.input_shape), 32, "float32")
-learner = KerasLearner(program, TrainSettings(1, 32, 1e-3, None, False, 2, None, "float32"))
-lesson = Lesson(
-    *(features.X, features.y, features.subjects, features.X[:0], features.y[:0]),
-    np.random.SeedSequence(0),
-)
-learner.fit([lesson], lambda at, epoch: None)
-(y_score,) = learner.predict([features.X])
-bootstrap_intervals(features.y, y_score, features.subjects)
-status = Path("/proc/self/status").read_text().splitlines()
-(peak,) = (int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-print(json.dumps({"records": len(y_score), "mib": peak / 1024}))
-"""
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_records(tmp_path):
-    """2,400 more records are 549 MiB as float32, and 275 MiB as they are kept."""
-    held = []
-    for n_records in (600, 3000):
-        root = tmp_path / str(n_records)
-        for number in range(1, n_records + 1):
-            write_record(root, number, 500)
-        write_table(root, [row(number) for number in range(1, n_records + 1)])
-        done = subprocess.run(
-            [sys.executable, "-c", HELD, str(root)], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert told["records"] == n_records
-        held.append(told["mib"])
-    assert held[1] - held[0] < 100
+def test_whatever_becomes_of_a_table_it_is_refused_or_read(root):
+    rng, outcomes, messages = random.Random(0), {True: 0, False: 0}, []
+    whole = (root / TABLE).read_bytes()
+    for _ in range(60):
+        changed = bytearray(whole)
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            at = rng.randrange(len(changed))
+            piece = bytes(rng.choices(b"0123456789,;'\n\r\0\xff.{}:", k=rng.randrange(3)))
+            changed[at : at + rng.choice((0, 1, 4))] = piece
+        (root / TABLE).write_bytes(changed)
+        try:
+            outcomes[len(loaded(root).signals) > 0] += 1
+        except InputError as error:
+            outcomes[False] += 1
+            messages.append(str(error))
+    assert min(outcomes.values()) > 5
+    assert all(message.isprintable() for message in messages)

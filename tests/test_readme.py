@@ -12,7 +12,6 @@ import pytest
 
 from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import composed_from, recipe_params
-from lvh.config.hydra_loader import config_of, loader_of
 from lvh.config.sweep_space import one_point
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,9 +92,9 @@ def test_the_ratios_are_those_of_the_benchmark():
 @pytest.mark.parametrize("command", [*commands("lvh.run"), *commands("lvh.doctor")])
 def test_every_command_is_valid(command):
     command_line, flags = read_arguments(shlex.split(command))
-    config = config_of(one_point(command_line))
+    config = one_point(command_line).load()
     if recipe := recipe_params(config.hydra):
-        config = config_of(one_point(command_line.with_recipe(recipe)))
+        config = one_point(command_line.with_recipe(recipe)).load()
     swept = [override.is_sweep_override() for override in command_line.parsed()]
     assert (any(swept) or bool(recipe)) <= ("-m" in flags)
     composed_from(config)
@@ -131,7 +130,7 @@ def test_every_option_of_every_group_is_listed():
             TOUR,
             re.M,
         )[0]
-        for option in loader_of(CommandLine()).get_group_options(group):
+        for option in CommandLine().loader.get_group_options(group):
             assert option in row
 
 

@@ -15,15 +15,16 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 from conftest import Done, command
-from lvh.runs.evaluate import Place, evaluate, prepare
 from servers import Server, get, until
 
-from lvh.config.composition import settings_of
-from lvh.data.readers.record import unlabelled
+from lvh.config.composition import Composed, settings_of
+from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference import keep, load
 from lvh.inference.model_card import card
 from lvh.inference.refit import cross_validated, refit
+from lvh.runs.run import load_data, run_configuration
+from lvh.tracking import Tracker, TrackingSettings
 from lvh.validation.calibration import line
 from lvh.validation.metrics import chosen_threshold
 
@@ -48,8 +49,9 @@ def trained(tmp_path):
     def train(*overrides: str):
         typed = [*SMALL, *overrides, f"store={tmp_path}/folds"]
         settings = settings_of(*typed)
-        prepared = prepare(settings)
-        evaluate(settings, prepared, Place(tmp_path / "run", "", "line"))
+        prepared, tracker = load_data(settings), Tracker(TrackingSettings("off"))
+        composed = Composed(settings, "")
+        run_configuration(composed, prepared, tmp_path / "run", tracker=tracker, verbosity="line")
         return settings, prepared
 
     return train
@@ -370,7 +372,9 @@ def test_mlflow_serves_what_was_kept(tmp_path, cohort):
     finally:
         server.end()
     assert status == 200, told
-    expected = load(tmp_path / "m").scored(unlabelled("x", signals, 500.0, [1.0] * 2, [True] * 2))
+    expected = load(tmp_path / "m").scored(
+        unlabelled_cohort("x", signals, 500.0, [1.0] * 2, [True] * 2)
+    )
     found = [one["probability"] for one in told["predictions"]]
     np.testing.assert_allclose(found, expected.y_score, atol=1e-6)
     assert refused == 400
@@ -396,7 +400,7 @@ def test_mlflow_serves_what_needs_fiducials_age_and_sex(tmp_path, cohort):
     finally:
         server.end()
     assert status == 200, told
-    bare = unlabelled("x", signals, 500.0, [61.0, 45.0], [False, True])
+    bare = unlabelled_cohort("x", signals, 500.0, [61.0, 45.0], [False, True])
     expected = load(tmp_path / "m").scored(bare)
     found = [one["probability"] for one in told["predictions"]]
     np.testing.assert_allclose(found, expected.y_score, atol=1e-6)

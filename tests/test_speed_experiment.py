@@ -50,9 +50,9 @@ def test_operations_are_those_of_the_network(kernel, stride):
 def test_the_tile_is_that_of_the_convolution():
     import costs
 
-    from lvh.models import convolution
+    from lvh.models import fast_layers
 
-    assert (costs.TAPS, costs.TILE) == (convolution._TAPS, convolution._TILE)
+    assert (costs.TAPS, costs.TILE) == (fast_layers._TAPS, fast_layers._TILE)
 
 
 def test_the_notebooks_networks_are_the_reports():

@@ -13,12 +13,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import CVResult, baseline_summaries, conclude, fold_results
+from lvh.evaluation.cross_validation import cross_validate
+from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.permutation import null_scores
 from lvh.features import FeatureSet
-from lvh.models.baselines import BASELINES
-from lvh.models.estimators import EstimatorLearner
-from lvh.models.logistic import LogisticSettings, build
+from lvh.models.classifiers import LogisticSettings, build_logistic
+from lvh.models.estimators import EstimatorTrainer
 from lvh.models.training import History
 from lvh.validation.metrics import bootstrap_intervals, score
 from lvh.validation.splits import CvSettings, splits
@@ -33,19 +34,20 @@ class Memory:
 
     fits: list = field(default_factory=list)
     n_parameters: int = 0
+    setup_seconds: float = 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
-    def fit(self, lessons, on_epoch):
-        self.fits.append([lesson.seed.entropy for lesson in lessons])
+    def fit(self, jobs, on_epoch):
+        self.fits.append([job.seed.entropy for job in jobs])
         self._known = [
-            {tuple(row): label for row, label in zip(lesson.X.tolist(), lesson.y, strict=True)}
-            for lesson in lessons
+            {tuple(row): label for row, label in zip(job.X.tolist(), job.y, strict=True)}
+            for job in jobs
         ]
-        for at in range(len(lessons)):
+        for at in range(len(jobs)):
             on_epoch(at, 1)
-        return [History((0.5,), (0.5,), (), (), 1)] * len(lessons)
+        return [History((0.5,), (0.5,), (), (), 1)] * len(jobs)
 
     def predict(self, parts):
         return [
@@ -54,8 +56,9 @@ class Memory:
         ]
 
 
-def logistic() -> EstimatorLearner:
-    return EstimatorLearner(lambda *given: build(LogisticSettings("logistic", 1.0), (), *given), 1)
+def logistic() -> EstimatorTrainer:
+    settings = LogisticSettings(C=1.0)
+    return EstimatorTrainer(lambda *given: build_logistic(settings, (), *given), 1)
 
 
 def features(n: int = 120, a_subject: int = 1, effect: float = 1.0) -> FeatureSet:
@@ -76,12 +79,7 @@ def cv(**changes) -> CvSettings:
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
-    results = fold_results(
-        *(data, folds, lambda: learner, seed, lambda split: None, lambda split, epoch: None),
-        threshold=settings.threshold,
-    )
-    baselines = baseline_summaries(data, folds, BASELINES, settings.threshold)
-    return conclude(data, list(results), baselines)
+    return cross_validate(data, folds, lambda: learner, seed=seed, threshold=settings.threshold)
 
 
 @pytest.mark.parametrize("a_subject", [1, 3])
@@ -148,11 +146,8 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     folds = [fold.split for fold in first.folds]  # they are drawn by label
 
     def thresholds(of: FeatureSet) -> list[float]:
-        results = fold_results(
-            *(of, folds, learner, 0, lambda split: None, lambda split, epoch: None),
-            threshold="specificity_90",
-        )
-        return [result.threshold for result in results]
+        found = train_folds(of, folds, learner(), seed=0, threshold="specificity_90")
+        return [fold.threshold for fold in found]
 
     poisoned = thresholds(replace(data, X=X, y=y))
     clean = [fold.threshold for fold in first.folds]
@@ -200,9 +195,8 @@ def test_baselines_have_theirs_chosen_too():
 def test_shuffled_labels_have_theirs_chosen_too():
     data = features(effect=2.0)
     folds = splits(data.y, data.subjects, cv())
-    given = (data, folds, logistic, 0, 0)
     found = [
-        null_scores(*given, cv().protocol, lambda split, epoch: None, threshold)
+        null_scores(data, folds, logistic(), seed=0, number=0, threshold=threshold)
         for threshold in ("fixed", "specificity_90")
     ]
     assert found[0]["ap"] == found[1]["ap"]
@@ -232,11 +226,8 @@ def rows(path):
 @pytest.mark.slow
 def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
-    nested = (
-        "model=nested_selection",
-        "model.candidates=[logistic C:0.01,logistic C:1]",
-        "model.folds=3",
-    )
+    candidates = "model.candidates=[logistic C:0.01,logistic C:1]"
+    nested = ("model=nested_selection", candidates, "model.folds=3")
     given = (*SMALL, *nested, "cv.scheme=stratified", "cv.threshold=specificity_90")
     done = command(*given, cwd=tmp_path)
     assert done.code == 0, done.err

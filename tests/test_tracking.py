@@ -1,74 +1,164 @@
-"""Tracking: one tree, ended as it should be, whatever happens beside it."""
+"""Tracking: whatever happens to a store, records and folds make it whole, without training."""
 
-import gc
 import json
 import os
+import shutil
 import signal
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from lvh.tracking.recorder import _recorder
+from conftest import command
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 
-from lvh.errors import EnvironmentFault, LvhError
-from lvh.evaluation.cross_validation import baseline_summaries, conclude, fold_results
+from lvh.cli.track import main as track
+from lvh.errors import InputError, TrackingFault
+from lvh.evaluation.cross_validation import cross_validate
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
-from lvh.models.baselines import BASELINES
 from lvh.models.training import History
-from lvh.tracking import RunKey, TrackingSettings, resolved_uri, tracked_run
+from lvh.tracking import Tracker, TrackingSettings, resolved_uri
+from lvh.tracking.fold_store import FoldStore
+from lvh.tracking.run_record import (
+    DataRecord,
+    RunRecord,
+    SweepLink,
+    SweepRecord,
+    load_run,
+    load_sweep,
+    save,
+)
+from lvh.tracking.tracker import RecordWriter
 from lvh.validation.splits import CvSettings, splits
 
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch) -> TrackingSettings:
-    monkeypatch.chdir(tmp_path)
-    return TrackingSettings("mlflow", None, "lvh")
+FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")
 
 
 class Constant:
-    """Scores every record .6; undefined metrics included."""
+    """Scores every record .6; some scores of that are not defined."""
 
-    n_parameters = 0
+    n_parameters, setup_seconds = 0, 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
-    def fit(self, lessons, on_epoch):
-        return [History((0.7, 0.6), (0.5, 0.6), (0.8, 0.9), (0.4, 0.3), 1)] * len(lessons)
+    def fit(self, jobs, on_epoch):
+        return [History((0.7, 0.6), (0.5, 0.6), (0.8, 0.9), (0.4, 0.3), 1)] * len(jobs)
 
     def predict(self, parts):
         return [np.full(len(X), 0.6) for X in parts]
 
 
-def result_of(cohort):
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory) -> Path:
+    """The tables of a store, which take seconds to make."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def settings(empty_store, tmp_path, monkeypatch) -> TrackingSettings:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, tmp_path)
+    return TrackingSettings()
+
+
+@pytest.fixture
+def record(tmp_path, cohort) -> RunRecord:
+    """A configuration of two folds, twice, with its folds and a folder of files."""
     data = FORMS["ntp"].extract(cohort, NtpSettings("ntp", "mean", "drop", "minmax"))
     folds = splits(data.y, data.subjects, CvSettings("stratified", 2, 2, 0, 0.2, 0.0))
-    results = fold_results(data, folds, Constant, 0, lambda split: None, lambda split, epoch: None)
-    return conclude(data, list(results), baseline_summaries(data, folds, BASELINES))
+    result = cross_validate(data, folds, Constant, seed=0)
+    store = FoldStore(tmp_path / "folds")
+    keys = tuple(f"{at}{at}" + "0" * 62 for at in range(4))
+    for key, fold in zip(keys, result.folds, strict=True):
+        store.save(key, data, replace(fold, seconds=12.0), {})
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "scores.csv").write_text("ap\n")
+    names = result.summary.mean.__slots__
+    made = RunRecord(
+        key="ab" * 32,
+        name="one",
+        params={"kernel": 250, "x": None},
+        data=DataRecord(cohort.name, cohort.fingerprint, "no patients", 39),
+        status="complete",
+        tags={"note": "no patients"},
+        fold_keys=keys,
+        mean={name: getattr(result.summary.mean, name) for name in names},
+        std={name: getattr(result.summary.std, name) for name in names},
+        pooled={
+            name: (one.estimate, one.low, one.high) for name, one in result.summary.pooled.items()
+        },
+        baselines={
+            name: {score: getattr(one.mean, score) for score in names}
+            for name, one in result.baselines.items()
+        },
+        seconds=48.0,
+        folder=str(tmp_path / "files"),
+        root=str(tmp_path / "folds"),
+    )
+    save(made)
+    return made
+
+
+def tracked(settings: TrackingSettings, *records: RunRecord | SweepRecord) -> None:
+    """Write records in this process."""
+    writer = RecordWriter(settings)
+    assert [writer.write(str(one.path)) for one in records] == [""] * len(records)
 
 
 def client(settings: TrackingSettings) -> MlflowClient:
     return MlflowClient(tracking_uri=resolved_uri(settings))
 
 
-def runs(settings: TrackingSettings, level: str) -> list:
+def runs(settings: TrackingSettings, level: str, view: int = ViewType.ACTIVE_ONLY) -> list:
     found = client(settings)
     experiment = found.get_experiment_by_name(settings.experiment)
-    return found.search_runs([experiment.experiment_id], f"tags.level = '{level}'")
+    return found.search_runs([experiment.experiment_id], f"tags.level = '{level}'", view)
 
 
-def test_the_tree_has_three_levels(settings, cohort):
-    result = result_of(cohort)
-    with tracked_run(settings, "sweep", "all", {}, {}) as sweep:
-        below = replace(settings, parent=sweep.opened.run_id)
-        with tracked_run(below, "configuration", "one", {"kernel": 250, "x": None}, {}) as tracked:
-            tracked.log_data(cohort, 39)
-            for fold in result.folds:
-                tracked.log_fold(fold)
-            tracked.log_result(result)
+def levels(settings: TrackingSettings) -> Counter:
+    found = client(settings)
+    experiment = found.get_experiment_by_name(settings.experiment)
+    every = found.search_runs([experiment.experiment_id])
+    assert all(run.info.status == "FINISHED" for run in every)
+    return Counter(run.data.tags["level"] for run in every)
+
+
+def test_a_record_comes_back_as_it_was_and_follows_its_folder(record, tmp_path):
+    assert load_run(record.path) == record
+    sweep = SweepRecord("a", "A", ("Done.",), (str(record.path),), root=record.root)
+    save(sweep)
+    assert load_sweep(sweep.path) == sweep
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("folds", "files"):
+        (tmp_path / name).rename(moved / name)
+    found = load_run(moved / "folds" / "runs" / record.path.name)
+    assert Path(found.folder) == moved / "files"
+    assert found.digest == record.digest
+    record_file = moved / "folds" / "runs" / record.path.name
+    record_file.write_text("[{")
+    with pytest.raises(InputError, match="Received: damaged"):
+        load_run(record_file)
+
+
+def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, record, cohort):
+    linked = replace(record, sweep=SweepLink("kernel-1", 0))
+    sweep = SweepRecord(
+        "kernel-1", "kernel", ("Done.",), (str(linked.path),), True, root=linked.root
+    )
+    for one in (linked, sweep):
+        save(one)
+    for _ in range(2):
+        tracked(settings, linked, sweep)
+        assert levels(settings) == {"sweep": 1, "configuration": 1, "fold": 4}
     (top,), (run,), folds = (runs(settings, one) for one in ("sweep", "configuration", "fold"))
+    assert (top.info.run_name, top.data.tags["mlflow.note.content"]) == ("kernel", "Done.")
     assert run.data.tags["mlflow.parentRunId"] == top.info.run_id
     assert {fold.data.tags["mlflow.parentRunId"] for fold in folds} == {run.info.run_id}
     assert sorted(fold.info.run_name for fold in folds) == [
@@ -79,153 +169,224 @@ def test_the_tree_has_three_levels(settings, cohort):
     ]
     assert run.data.params == {"kernel": "250", "x": "null"}
     assert run.data.metrics["folds_done"] == 4
+    assert run.data.metrics["ap"] == record.mean["ap"]
+    assert "roc_auc" in run.data.metrics
     assert "no skill" in run.data.tags["mlflow.note.content"]
+    assert {"accuracy", "ap"} <= set(sorted(run.data.metrics)[:6])  # the UI's boxes show six
     (data,) = run.inputs.dataset_inputs
     assert json.loads(data.dataset.profile)["fingerprint"] == cohort.fingerprint
-
-
-def test_the_means_sort_before_what_surrounds_them(settings, cohort):
-    """The UI's boxes show the first six metrics; accuracy and ap must be among them."""
-    with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
-        tracked.log_result(result_of(cohort))
-    (run,) = runs(settings, "configuration")
-    first = sorted(run.data.metrics)[:6]
-    assert {"accuracy", "ap"} <= set(first)
-
-
-def test_a_fold_lasts_as_long_as_it_trained(settings, cohort):
-    fold = replace(result_of(cohort).folds[0], seconds=12.0)
-    with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
-        tracked.log_fold(fold)
-    (run,) = runs(settings, "fold")
-    assert run.info.end_time - run.info.start_time == 12_000
-    found = client(settings)
-    for name, values in (("train_loss", [0.7, 0.6]), ("validation_loss", [0.8, 0.9])):
-        history = found.get_metric_history(run.info.run_id, name)
-        assert [(one.step, one.value) for one in history] == [(1, values[0]), (2, values[1])]
-
-
-@pytest.mark.parametrize(
-    ("error", "status"), [(LvhError("too hot"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
-)
-def test_a_run_ends_as_its_body_does(settings, error, status):
-    with pytest.raises(type(error)), tracked_run(settings, "configuration", "one", {}, {}):
-        raise error
-    (run,) = runs(settings, "configuration")
-    assert run.info.status == status
-    assert run.data.tags.get("error") == ("LvhError: too hot" if status == "FAILED" else None)
-
-
-def test_off_leaves_nothing(settings, cohort, tmp_path):
-    with tracked_run(replace(settings, name="off"), "configuration", "one", {}, {}) as tracked:
-        tracked.log_data(cohort, 39)
-        tracked.log_result(result_of(cohort))
-    assert tracked.opened is None
-    assert not list(tmp_path.iterdir())
-
-
-def test_artifacts_lie_beside_the_store_not_in_the_working_directory(settings, tmp_path):
-    elsewhere = tmp_path / "with a blank"
-    elsewhere.mkdir()
-    there = replace(settings, uri=f"sqlite:///{elsewhere}/mine.db")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "a.txt").write_text("kept")
-    with tracked_run(there, "configuration", "one", {}, {}) as tracked:
-        tracked.log_folder(tmp_path / "folder")
-    (kept,) = elsewhere.rglob("a.txt")
-    assert kept.read_text() == "kept"
-    assert not (tmp_path / "mlruns").exists()
-    assert not (tmp_path / "mlartifacts").exists()
-
-
-def test_a_store_that_cannot_be_reached_is_told(settings):
-    nowhere = replace(settings, uri="sqlite:////proc/none/mlflow.db")
-    with pytest.raises(EnvironmentFault, match=r"tracking\.uri.*tracking=off"):
-        with tracked_run(nowhere, "configuration", "one", {}, {}):
-            pytest.fail("the body ran")
-
-
-def test_an_experiment_is_made_with_a_view_of_its_configurations(settings):
-    with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
-        page = tracked.opened.page
-    experiment = client(settings).get_experiment_by_name("lvh")
-    view = json.loads(experiment.tags["mlflow.sharedViewState.lvh"])
-    assert json.loads(view["state"])["searchFilter"] == "tags.level = 'configuration'"
-    there = f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=lvh"
-    assert page == f"{there}&workflowType=machine_learning"
-
-
-def test_an_experiment_that_was_made_without_the_view_gets_it_and_keeps_its_description(settings):
-    with tracked_run(settings, "configuration", "one", {}, {}):
-        pass
-    store = client(settings)
-    experiment = store.get_experiment_by_name("lvh").experiment_id
-    expected = store.get_experiment(experiment).tags["mlflow.sharedViewState.lvh"]
-    store.set_experiment_tag(experiment, "mlflow.sharedViewState.lvh", '{"state": "{}"}')
-    store.set_experiment_tag(experiment, "mlflow.note.content", "mine")
-    with tracked_run(settings, "configuration", "two", {}, {}):
-        pass
-    tags = store.get_experiment(experiment).tags
-    found = json.loads(tags["mlflow.sharedViewState.lvh"])["state"]
-    assert found == json.loads(expected)["state"]
-    assert tags["mlflow.note.content"] == "mine"
-
-
-def test_the_recorder_has_imported_mlflow_before_its_memory_is_first_measured(settings):
-    """With psutil, joblib's executor ends a process that has grown by 300 MB since its first call.
-
-    Without, it looks for garbage every second, among all objects that are not frozen.
-    """
-    with tracked_run(settings, "configuration", "one", {}, {}):
-        pass
-    frozen = _recorder().submit(gc.get_freeze_count).result()
-    assert frozen > 100_000  # MLflow's; a bare interpreter has some thousands
-
-
-def test_a_recorder_that_is_shot_is_told_and_the_next_run_has_a_new_one(settings):
-    def lose_the_recorder():
-        with tracked_run(settings, "configuration", "one", {}, {}) as tracked:
-            assert tracked.opened
-            os.kill(_recorder().submit(os.getpid).result(), signal.SIGKILL)
-
-    with pytest.raises(EnvironmentFault, match="the process that records ended"):
-        lose_the_recorder()
-    with tracked_run(settings, "configuration", "two", {}, {}):
-        pass
-    status = {run.info.run_name: run.info.status for run in runs(settings, "configuration")}
-    assert status == {"one": "RUNNING", "two": "FINISHED"}
-
-
-def test_what_could_not_be_recorded_keeps_the_run_open_for_the_next_time(settings, tmp_path):
-    """FINISHED means that all of it is there; so a fault in between must not end so."""
-    key = RunKey("one")
-    (tmp_path / "mlartifacts").write_text("in the way")
-    folder = tmp_path / "files"
-    folder.mkdir()
-    (folder / "scores.csv").write_text("1")
-    for expected in ("FAILED", "FINISHED"):
-        try:
-            with tracked_run(settings, "configuration", "one", {}, {}, key) as tracked:
-                tracked.log_folder(folder)
-        except EnvironmentFault:
-            (tmp_path / "mlartifacts").unlink()
-        (run,) = runs(settings, "configuration")
-        assert run.info.status == expected
     listed = client(settings).list_artifacts(run.info.run_id)
-    assert [item.path for item in listed] == ["scores.csv"]
+    assert {item.path for item in listed} == {"scores.csv", "run.json"}
+    for name, values in (("train_loss", [0.7, 0.6]), ("validation_loss", [0.8, 0.9])):
+        history = client(settings).get_metric_history(folds[0].info.run_id, name)
+        assert [(one.step, one.value) for one in history] == [(1, values[0]), (2, values[1])]
+    assert folds[0].info.end_time - folds[0].info.start_time == 12_000
+
+
+def test_what_was_deleted_by_hand_is_made_whole(settings, record):
+    tracked(settings, record)
+    (run,), folds = runs(settings, "configuration"), runs(settings, "fold")
+    store = client(settings)
+    for one in (run, folds[0]):
+        store.delete_run(one.info.run_id)
+    tracked(settings, record)
+    assert levels(settings) == {"configuration": 1, "fold": 4}
+    (again,) = runs(settings, "configuration")
+    assert again.data.metrics == run.data.metrics
+
+
+def test_what_a_killed_worker_left_open_is_finished(settings, record):
+    tracked(settings, record)
+    (run,), folds = runs(settings, "configuration"), runs(settings, "fold")
+    store = client(settings)
+    for one in (run, folds[0]):
+        store.update_run(one.info.run_id, status="RUNNING")
+    tracked(settings, record)
+    assert levels(settings) == {"configuration": 1, "fold": 4}
+
+
+def test_a_run_that_failed_and_then_came_to_its_end_is_one_run(settings, record):
+    failed = replace(
+        record, status="failed", error="too hot", fold_keys=record.fold_keys[:1], mean={}
+    )
+    save(failed)
+    tracked(settings, failed)
+    (run,) = runs(settings, "configuration")
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "too hot")
+    save(record)
+    tracked(settings, record)
+    (run,) = runs(settings, "configuration")
     assert "error" not in run.data.tags
+    assert levels(settings) == {"configuration": 1, "fold": 4}
 
 
-def test_what_leaks_stands_on_levels_of_its_own(settings, cohort):
-    """Where no filter for configurations or folds, of this version or another, finds it."""
-    result = result_of(cohort)
+def test_a_run_of_two_sweeps_is_tracked_once_below_the_newest(settings, record):
+    for study in ("first", "second"):
+        linked = replace(record, sweep=SweepLink(study, 0))
+        sweep = SweepRecord(study, study, ("Done.",), (str(record.path),), True, root=record.root)
+        for one in (linked, sweep):
+            save(one)
+        tracked(settings, linked, sweep)
+    first = load_sweep(Path(record.root) / "sweeps" / "first.json")
+    tracked(settings, first)
+    assert levels(settings) == {"sweep": 2, "configuration": 1, "fold": 4}
+    (run,) = runs(settings, "configuration")
+    (second,) = (one for one in runs(settings, "sweep") if one.data.tags["key"] == "second")
+    assert run.data.tags["mlflow.parentRunId"] == second.info.run_id
+
+
+def test_a_run_that_was_trained_again_on_purpose_is_another_run(settings, record):
+    again = replace(record, attempt="b1")
+    save(again)
+    tracked(settings, record, again, record)
+    assert levels(settings) == {"configuration": 2, "fold": 8}
+
+
+def test_a_sweep_that_is_not_finished_is_not_left_open(settings, record):
+    sweep = SweepRecord("kernel-1", "kernel", root=record.root)
+    save(sweep)
+    tracked(settings, sweep)
+    (top,) = runs(settings, "sweep")
+    assert top.info.status == "KILLED"
+
+
+def test_what_leaks_stands_on_levels_of_its_own(settings, record):
+    """No filter for configurations or folds finds it."""
     tags = {"protocol": "carried", "leakage": "carried weights"}
-    with tracked_run(settings, "configuration", "one", {}, tags, RunKey("one")) as tracked:
-        tracked.log_fold(result.folds[0])
-        tracked.log_result(result)
-    assert not runs(settings, "configuration")
-    assert not runs(settings, "fold")
-    (run,), (fold,) = runs(settings, "leaking configuration"), runs(settings, "leaking fold")
+    leaking = replace(record, tags=tags, status="leaking")
+    save(leaking)
+    tracked(settings, leaking)
+    assert levels(settings) == {"leaking configuration": 1, "leaking fold": 4}
+    (run,), (fold, *_) = runs(settings, "leaking configuration"), runs(settings, "leaking fold")
     assert (run.data.tags["leakage"], run.data.tags["protocol"]) == ("carried weights", "carried")
     assert fold.data.tags["leakage"] == "carried weights"
     assert run.data.tags["mlflow.note.content"].startswith("NOT HONEST: carried weights. Mean ap")
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_artifacts_are_beside_their_database_wherever_it_is(settings, record, tmp_path, how):
+    before, after = tmp_path / "with a blank", tmp_path / "after"
+    before.mkdir()
+    there = replace(settings, uri=f"sqlite:///{before}/mine.db")
+    (tmp_path / "mlflow.db").rename(before / "mine.db")
+    tracked(there, record)
+    assert len(list(before.rglob("scores.csv"))) == 1
+    assert not (tmp_path / "mlruns").exists()
+    assert not (tmp_path / "mlartifacts").exists()
+    shutil.copytree(before, after)
+    if how == "moved":
+        shutil.rmtree(before)
+    here = replace(settings, uri=f"sqlite:///{after}/mine.db")
+    other = replace(record, key="cd" * 32)
+    save(other)
+    tracked(here, other)
+    assert len(list(after.rglob("scores.csv"))) == 2
+    assert len(list(before.rglob("scores.csv"))) == (how == "copied")
+    for run in runs(here, "configuration"):
+        assert client(here).download_artifacts(run.info.run_id, "scores.csv", str(tmp_path))
+        assert run.info.artifact_uri.startswith(after.as_uri())
+
+
+def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record):
+    tracked(settings, record)
+    store = client(settings)
+    store.delete_experiment(store.get_experiment_by_name("lvh").experiment_id)
+    fault = RecordWriter(settings).write(str(record.path))
+    assert "mlflow experiments restore --experiment-id 1" in fault
+    assert "another tracking.experiment" in fault
+    tracked(replace(settings, experiment="other"), record)
+
+
+def test_an_experiment_has_a_view_and_keeps_a_description_of_its_own(settings, record):
+    tracked(settings, record)
+    store = client(settings)
+    experiment = store.get_experiment_by_name("lvh").experiment_id
+    expected = store.get_experiment(experiment).tags["mlflow.sharedViewState.lvh"]
+    assert (
+        "tags.level = 'configuration'" in json.loads(json.loads(expected)["state"])["searchFilter"]
+    )
+    store.set_experiment_tag(experiment, "mlflow.sharedViewState.lvh", '{"state": "{}"}')
+    store.set_experiment_tag(experiment, "mlflow.note.content", "mine")
+    tracked(settings, record)
+    tags = store.get_experiment(experiment).tags
+    view = json.loads(tags["mlflow.sharedViewState.lvh"])["state"]
+    assert view == json.loads(expected)["state"]
+    assert tags["mlflow.note.content"] == "mine"
+
+
+def test_a_tracker_that_is_off_does_nothing(record, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with Tracker(TrackingSettings("off")) as tracker:
+        tracker.track(record)
+    assert tracker.page == ""
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_a_training(settings):
+    with pytest.raises(TrackingFault, match=r"tracking\.uri.*tracking=off"):
+        Tracker(replace(settings, uri="sqlite:////proc/none/mlflow.db"))
+
+
+def test_a_worker_that_was_killed_is_replaced(settings, record):
+    tracker = Tracker(settings)
+    os.kill(tracker._worker.pid, signal.SIGKILL)
+    tracker._worker.wait()
+    tracker.track(record)
+    assert tracker.close() == []
+    assert levels(settings) == {"configuration": 1, "fold": 4}
+
+
+def test_a_server_that_is_down_costs_no_error_until_the_end(settings, record):
+    tracker = Tracker(replace(settings, uri="http://127.0.0.1:9"))
+    tracker.track(record)
+    (fault,) = tracker.close()
+    assert "1 record is not in the store" in fault
+    assert "python -m lvh.track" in fault
+
+
+def test_one_damaged_record_does_not_keep_the_others_out(settings, record):
+    damaged = replace(record, key="cd" * 32)
+    save(damaged)
+    damaged.path.write_text("{")
+
+    def all_tracked() -> None:
+        with Tracker(settings) as tracker:
+            tracker.track(damaged)
+            tracker.track(record)
+
+    with pytest.raises(TrackingFault, match="Received: damaged"):
+        all_tracked()
+    assert levels(settings) == {"configuration": 1, "fold": 4}
+
+
+def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, monkeypatch, capsys):
+    done = command(*FAST, "tracking=off", cwd=tmp_path)
+    assert done.code == 0, done.err
+    monkeypatch.chdir(tmp_path)
+    for experiment in ("lvh", "mine", "mine"):
+        assert track([f"tracking.experiment={experiment}"]) == 0
+        assert f"1 runs and 0 sweeps are in mlflow.db, experiment {experiment}" in (
+            capsys.readouterr().out
+        )
+    for experiment in ("lvh", "mine"):
+        own = TrackingSettings(experiment=experiment)
+        assert levels(own) == {"configuration": 1, "fold": 3}
+    again = command(*FAST, cwd=tmp_path)
+    assert "nothing to train" in again.out
+    assert levels(TrackingSettings()) == {"configuration": 1, "fold": 3}
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "told"),
+    [
+        (["tracking=off"], 2, "expected a store of MLflow"),
+        (["store=nowhere"], 2, "expected finished runs in nowhere/runs"),
+        (["tracking.nonsense=1"], 2, "nonsense"),
+    ],
+)
+def test_what_cannot_be_tracked_is_refused(given, code, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert track(given) == code
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

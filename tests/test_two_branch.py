@@ -11,13 +11,14 @@ from keras import layers
 from lvh.errors import InputError
 from lvh.models import MODELS
 from lvh.models.backends import cores, new_program, start
-from lvh.models.backends.state import drawn, penalized, values_of
-from lvh.models.training import History, KerasLearner, Lesson, TrainSettings
+from lvh.models.backends.weights import built_l2
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import FitJob, TrainSettings
 from lvh.models.two_branch import TwoBranchSettings, build
 
 SHAPE = (5, 64, 3)
 SETTINGS = TwoBranchSettings("two_branch", (8,), 7, 6, 0.01, 0.3, 0.9)
-EPOCHS = TrainSettings(40, 32, 3e-3, None, True, None, None, "float32")
+EPOCHS = TrainSettings(epochs=40, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,25 +103,7 @@ def test_settings_reach_the_layers():
     momenta = {m.momentum for m in model.layers if isinstance(m, layers.BatchNormalization)}
     assert rates == [0.2, 0.2]
     assert momenta == {0.7}
-    assert [float(one.l2) for one in penalized(model)] == [pytest.approx(0.05)]
-
-
-def test_a_seed_draws_every_kernel_and_every_dropout():
-    """All of them are the model's own layers, where they are looked for."""
-    model = build(replace(SETTINGS, filters=(6, 8)), SHAPE)
-    blank = values_of(model.variables)
-    first, other, again = (drawn(model, blank, np.random.SeedSequence(n)) for n in (1, 2, 1))
-
-    drawn_anew = [
-        variable.path.split("/")[-1]
-        for variable, one, another in zip(model.variables, first, other, strict=True)
-        if not np.array_equal(one, another)
-    ]
-    n_kernels = sum("kernel" in variable.path for variable in model.variables)
-    assert drawn_anew.count("kernel") == n_kernels == 1 + 3 + 3 + 2
-    assert drawn_anew.count("seed_generator_state") == 3
-    assert len(drawn_anew) == n_kernels + 3
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert built_l2(model) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(
@@ -136,22 +119,14 @@ def test_beats_that_are_too_short_are_refused(n_samples, changes, said):
 
 
 @pytest.fixture(scope="module")
-def learner() -> KerasLearner:
-    return KerasLearner(new_program(lambda: build(SETTINGS, SHAPE), 32, "float32"), EPOCHS)
-
-
-def trained(learner, X, y, X_new, seed=1) -> tuple[History, np.ndarray]:
-    subjects = np.arange(len(y)).astype(str)
-    lesson = Lesson(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(seed))
-    (history,) = learner.fit([lesson], lambda at, epoch: None)
-    (y_score,) = learner.predict([X_new])
-    return history, y_score
+def trainer() -> KerasTrainer:
+    return KerasTrainer(new_program(lambda: build(SETTINGS, SHAPE), 32, "float32"), EPOCHS)
 
 
 @pytest.mark.parametrize(
     ("half", "low", "high"), [("measured", 0.85, 1), ("beats", 0.85, 1), ("none", 0.38, 0.62)]
 )
-def test_it_learns_from_either_half(learner, half, low, high):
+def test_it_learns_from_either_half(trainer, half, low, high):
     """The label stands in one half alone, or in none; of 120 new records chance is .5 +- .046."""
     y = np.arange(240) % 2
     measured, beats = noise(240)
@@ -162,21 +137,15 @@ def test_it_learns_from_either_half(learner, half, low, high):
         beats[:, 40:50, 1] -= 2 * y[:, None]
     X = flat(measured, beats)
 
-    _, y_score = trained(learner, X[:120], y[:120], X[120:])
+    job = FitJob(
+        X=X[:120],
+        y=y[:120],
+        subjects=np.arange(120).astype(str),
+        X_validation=X[:0],
+        y_validation=y[:0],
+        seed=np.random.SeedSequence(1),
+    )
+    trainer.fit([job], lambda at, epoch: None)
+    (y_score,) = trainer.predict([X[120:]])
 
     assert low <= np.mean((y_score > 0.5) == y[120:]) <= high
-
-
-def test_a_training_repeats_to_the_bit_and_another_seed_does_not(learner):
-    X, y = flat(*noise(75)), np.arange(75) % 2
-    short = KerasLearner(learner._program, replace(EPOCHS, epochs=3))
-    first = trained(short, X, y, X)
-    other = trained(short, X[::-1].copy(), y, X, seed=2)
-    again = trained(short, X, y, X)
-    fresh_program = new_program(lambda: build(SETTINGS, SHAPE), 32, "float32")
-    fresh = trained(KerasLearner(fresh_program, replace(EPOCHS, epochs=3)), X, y, X)
-
-    for history, y_score in (again, fresh):
-        assert history == first[0]
-        np.testing.assert_array_equal(y_score, first[1])
-    assert (other[1] != first[1]).any()

@@ -5,7 +5,7 @@
 
 `prominence`, `dwt`, `cwt` and `peak` are the library's methods as they are, one lead at a time,
 upright, from the heartbeats of `lvh.data.delineation`, on every eighth record from the second;
-`lvh` is `lvh.data.delineation.delineated`, on these and on all
+`lvh` is `lvh.data.delineation.delineate`, on these and on all
 that nothing was chosen on (`lvh on 150`).
 """
 

@@ -20,12 +20,11 @@ from lvh.data.cohort import Cohort
 from lvh.evaluation.cv_result import Summary, baseline_summaries, summarize
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS, FeatureSet
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.files import write_text
 from lvh.models.baselines import BASELINES
-from lvh.runs.run import load_data
-from lvh.runs.trainers import new_trainer
+from lvh.runs.run import load_data, new_trainer
 from lvh.validation.splits import Split, splits
 
 HERE = Path(__file__).resolve().parent
@@ -48,7 +47,7 @@ def settings(*typed: str) -> RunSettings:
 def voltages(annotated: Cohort, found: Cohort) -> list[list[str]]:
     """Compare what is measured, in the records that nothing was chosen on."""
     at = scored(annotated)
-    one, other = (_quantities(measurements(cohort)) for cohort in (annotated, found))
+    one, other = (_quantities(measure(cohort)) for cohort in (annotated, found))
     rows = [["quantity", "unit", "n", "annotated", "bias", "sd", "low", "high", "correlation"]]
     for (name, unit), values in one.items():
         pairs = np.stack([values[at].ravel(), other[name, unit][at].ravel()])
@@ -75,7 +74,7 @@ def criteria(annotated: Cohort, found: Cohort) -> list[list[str]]:
     typed = ("data=ptbxl", "data.delineation=found", "model=svm", "features=voltage")
     cohorts = (annotated, found, load_data(settings(*typed)).cohort)
     rows = [["criterion", "LUDB, annotated", "LUDB, found", "PTB-XL, found"]]
-    measured = [measurements(cohort) for cohort in cohorts]
+    measured = [measure(cohort) for cohort in cohorts]
     for name in _CRITERIA:
         row = [name]
         for cohort, one in zip(cohorts, measured, strict=True):

@@ -26,10 +26,11 @@ import numpy as np
 from lvh.data.cohort import Cohort
 from lvh.data.ludb import LudbSettings, load
 from lvh.errors import LvhError
-from lvh.features import FeatureSet, filled, ntp, raw
+from lvh.features import FeatureSet, fill_missing, ntp, raw
 from lvh.models import cnn, dnn
 from lvh.models.backends import new_program, start
-from lvh.models.training import KerasLearner, Lesson, TrainSettings
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import FitJob, TrainSettings
 from lvh.validation.metrics import score
 from lvh.validation.splits import CvSettings, Split, splits
 
@@ -72,7 +73,7 @@ class Configuration:
 
     params: dict[str, Any]
     features: FeatureSet
-    learner: KerasLearner
+    learner: KerasTrainer
     splits: tuple[Split, ...]
 
 
@@ -112,7 +113,7 @@ def dense(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[Configur
         folds = splits(features.y, features.subjects, CV)
         build = partial(dnn.build, settings, features.input_shape)
         program = new_program(build, train.batch_size, train.precision)
-        yield Configuration(params, features, KerasLearner(program, train), folds)
+        yield Configuration(params, features, KerasTrainer(program, train), folds)
 
 
 def convolutional(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[Configuration]:
@@ -133,7 +134,7 @@ def convolutional(cohort: Cohort, grid: dict[str, tuple[Any, ...]]) -> Iterator[
         train = replace(TRAIN, epochs=CNN_EPOCHS)
         build = partial(cnn.build, settings, features.input_shape)
         program = new_program(build, train.batch_size, train.precision)
-        yield Configuration(params, features, KerasLearner(program, train), folds)
+        yield Configuration(params, features, KerasTrainer(program, train), folds)
 
 
 def points(grid: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
@@ -147,11 +148,11 @@ def fold_row(configuration: Configuration, split: Split) -> tuple[str, ...]:
     features = configuration.features
     started = time.perf_counter()
     parts = (split.train, split.validation, split.scored)
-    train, validation, scored = filled(features.fill, *(features.X[part] for part in parts))
+    train, validation, scored = fill_missing(features.fill, *(features.X[part] for part in parts))
     seed = np.random.SeedSequence([SEED, split.repeat, split.fold])
     try:
         y, subjects = features.y, features.subjects[split.train]
-        lesson = Lesson(train, y[split.train], subjects, validation, y[split.validation], seed)
+        lesson = FitJob(train, y[split.train], subjects, validation, y[split.validation], seed)
         configuration.learner.fit([lesson], ignore)
         (y_score,) = configuration.learner.predict([scored])
         metrics = score(y[split.scored], y_score)

@@ -30,7 +30,13 @@ SWEEP = (
 N_TRIALS, N_FOLDS = 3, 3
 LONGEST = 600  # s; a command that takes longer hangs
 _MEASURED = ("seconds",)
-_ENDS = {".png": b"IEND\xaeB`\x82", ".csv": b"\n", ".json": b"\n", ".html": b"</html>", ".yaml": b"\n"}
+_ENDS = {
+    ".png": b"IEND\xaeB`\x82",
+    ".csv": b"\n",
+    ".json": b"\n",
+    ".html": b"</html>",
+    ".yaml": b"\n",
+}
 
 
 @dataclass

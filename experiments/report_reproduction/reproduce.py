@@ -26,7 +26,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.evaluation.fold_training import train_folds
 from lvh.models import MODELS
 from lvh.models.backends import Program, cores, new_program, start
-from lvh.models.training import KerasLearner
+from lvh.models.keras_trainer import KerasTrainer
 from lvh.runs.run import load_data
 
 COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}
@@ -92,7 +92,7 @@ def cross_validated(key: Key) -> list[Row]:
     """
     settings = configured(key)
     data = load_data(settings)
-    learner = KerasLearner(program(settings, data.features.input_shape), settings.train)
+    learner = KerasTrainer(program(settings, data.features.input_shape), settings.train)
     results = list(
         train_folds(
             data.features,

@@ -15,7 +15,7 @@ class Operations:
     Attributes:
         direct: Those of the direct convolutions, two for each multiplication and addition. The
             network asks for them, however they are done; so they compare implementations.
-        done: Those of the matrix products with minimal filtering (`lvh.models.convolution`), 8
+        done: Those of the matrix products with minimal filtering (`lvh.models.fast_layers`), 8
             multiplications for 4 outputs of five taps; what is before and after is not counted.
     """
 

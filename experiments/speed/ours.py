@@ -24,11 +24,10 @@ from typing import Any
 import numpy as np
 from memory import peak_mib
 
+from lvh.config.composition import Composed
 from lvh.config.composition import settings_of as compose_settings
 from lvh.config.run_settings import RunSettings
-from lvh.config.composition import Composed
 from lvh.evaluation.cross_validation import Callback
-from lvh.models.backends.imports import collect_seldom
 from lvh.runs.run import ExperimentData, load_data, run_configuration
 from lvh.tracking import Tracker
 
@@ -73,7 +72,6 @@ class Clock(Callback):
 
 def main() -> None:
     """Cross-validate as often as asked and print what it took."""
-    collect_seldom()  # as the command does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", metavar="FILE")
     parser.add_argument("--folds", type=int)
@@ -123,7 +121,7 @@ def trained(
 
 def write(prepared: ExperimentData, path: Path) -> None:
     """Write records and folds: missing values are filled for each fold, as ours are."""
-    from lvh.features import filled
+    from lvh.features import fill_missing
 
     features = prepared.features
     arrays = {"y": features.y}
@@ -133,7 +131,8 @@ def write(prepared: ExperimentData, path: Path) -> None:
     for fold, split in enumerate(prepared.splits):
         arrays[f"train_{fold}"], arrays[f"scored_{fold}"] = split.train, split.scored
         if has_missing:
-            _, arrays[f"X_{fold}"] = filled(features.fill, features.X[split.train], features.X)
+            train = features.X[split.train]
+            _, arrays[f"X_{fold}"] = fill_missing(features.fill, train, features.X)
     np.savez(path, **arrays)
 
 

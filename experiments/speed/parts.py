@@ -13,7 +13,7 @@ class Case:
 
     Attributes:
         name: Of it.
-        expected: About how long a measurement takes, s, until one is done.
+        expected: SourceMetadata how long a measurement takes, s, until one is done.
         measure: From the number of the repeat, from 1, to rows.
         once: Measured in the first repeat only.
     """

@@ -9,11 +9,12 @@ import time
 import numpy as np
 
 from lvh.data import ptbxl
-from lvh.data.lazy_array import made_ahead
+from lvh.data.lazy_array import prefetch
 from lvh.features.raw import RawSettings, extract
 from lvh.models.backends import new_program, start
 from lvh.models.cnn import CnnSettings, build
-from lvh.models.training import KerasLearner, Lesson, TrainSettings
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.training import FitJob, TrainSettings
 
 BATCH = 32
 
@@ -29,14 +30,14 @@ def main(root: str, part: str) -> None:
         model = CnnSettings("cnn", 250, 125, (16, 16, 16), 0.5, 0.99)
         program = new_program(lambda: build(model, features.input_shape), BATCH, "float32")
         settings = TrainSettings(1, BATCH, 1e-3, None, False, 2, None, "float32")
-        learner = KerasLearner(program, settings)
+        learner = KerasTrainer(program, settings)
         nothing = features.X[:0], features.y[:0]
         every = (features.X, features.y, features.subjects)
         few = tuple(one[:BATCH] for one in every)  # traces the graphs
         for lesson in (few, every) if part == "train" else (few,):
             started = time.perf_counter()
             learner.fit(
-                [Lesson(*lesson, *nothing, np.random.SeedSequence(0))], lambda at, epoch: None
+                [FitJob(*lesson, *nothing, np.random.SeedSequence(0))], lambda at, epoch: None
             )
         if part == "score":
             started = time.perf_counter()
@@ -45,7 +46,7 @@ def main(root: str, part: str) -> None:
         started = time.perf_counter()
         order = np.random.default_rng(0).permutation(n)
         batches = [order[at : at + BATCH] for at in range(0, n, BATCH)]
-        for _ in made_ahead(batches, lambda at: features.X[at].read()):
+        for _ in prefetch(batches, lambda at: features.X[at].read()):
             pass
     print(time.perf_counter() - started, n)
 

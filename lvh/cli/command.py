@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lvh.errors import LvhError, as_told, masked, printable
+from lvh.errors import EnvironmentFault, LvhError, as_told, masked, printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -36,6 +36,7 @@ def ended(body: Callable[[], object], explained: Callable[[Exception], LvhError]
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with _heeded_signals():
+            _check_directory()
             code = body()
             return code if isinstance(code, int) else 0
     except Interrupted as interruption:
@@ -45,6 +46,16 @@ def ended(body: Callable[[], object], explained: Callable[[Exception], LvhError]
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
         told = explained(error)
         return _told(str(told), told.exit_code)
+
+
+def _check_directory() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise EnvironmentFault(
+            f"the working directory: expected one that exists ({error.strerror}). "
+            "Change to another directory"
+        ) from None
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from lvh.cli.command import ended
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.reports.explanation_pictures import EXPLANATIONS
 from lvh.reports.progress import console, progress, say
+from lvh.reports.study import EXPLANATIONS
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
@@ -99,7 +99,7 @@ def _explained(
     from lvh.explanations.aggregate import compared, conclude, trained_again
     from lvh.explanations.context import subject_of
     from lvh.explanations.fold_importance import explain, windows_of
-    from lvh.features import filled
+    from lvh.features import fill_missing
 
     features = prepared.features
     subject = subject_of(prepared.cohort, features, settings.features)
@@ -118,7 +118,9 @@ def _explained(
         models = trained_again(settings, prepared, splits, on_epoch)
         for number, (result, score) in enumerate(models, start=1):
             split, title = result.split, f"fold {number} of {len(splits)}"
-            train, scored = filled(features.fill, features.X[split.train], features.X[split.scored])
+            train, scored = fill_missing(
+                features.fill, features.X[split.train], features.X[split.scored]
+            )
             tabular = features.kind != "signal"  # signals need no means, nor fit into memory
             means = read(train).mean(axis=0) if tabular else np.zeros(0, np.float32)
             bar.update(task, description=f"{title}: looking", completed=0, total=1)

@@ -21,7 +21,7 @@ as PNG, its numbers as CSV; all of it in MLflow too.
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
 
 It takes what lvh.run takes. Of that, data says which records are shown, cv by which folds age and
-sex alone are scored, tracking where the page is kept beside the folder; nothing else counts.
+sex alone are scored, tracking where the page is stored besides its folder; nothing else counts.
 
   python -m lvh.explore                                      LUDB
   python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
@@ -29,7 +29,7 @@ sex alone are scored, tracking where the page is kept beside the folder; nothing
 
 The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-_LINES = 10  # in which the measuring tells how far it is
+_LINES = 10  # that say how far the measuring is
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +49,6 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
     """
     from lvh.config.command_line import read_arguments
     from lvh.config.composition import composed_from
-    from lvh.config.hydra_loader import config_of
     from lvh.config.messages import explained
 
     command, _ = read_arguments(arguments)
@@ -59,7 +58,7 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
                 raise InputError(
                     f"{override.input_line}: expected one value: a page shows one source"
                 )
-        config = config_of(command)
+        config = command.load()
         folder, settings = Path(str(config.hydra.run.dir)), composed_from(config).settings
     except Exception as error:
         raise explained(error, command) from None
@@ -74,8 +73,8 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
     from lvh.data.cohort import fingerprint
-    from lvh.reports.dataset.dataset_page import write
-    from lvh.reports.dataset.section import Known
+    from lvh.reports.dataset.dataset_report import write
+    from lvh.reports.dataset.sections import Exploration
     from lvh.reports.progress import say
     from lvh.tracking import Tracker, resolved_uri
     from lvh.tracking.run_record import DataRecord, RunRecord, save
@@ -90,8 +89,8 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         say(cohort.note, style="yellow")
     params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
     with Tracker(tracking) as tracker:
-        known = Known(cohort, source.about, _measured(cohort), settings.cv)
-        page = write(known, folder, lambda title: say(f"drawn: {title}"))
+        exploration = Exploration(cohort, source.metadata, _measured(cohort), settings.cv)
+        page = write(exploration, folder, lambda title: say(f"drawn: {title}"))
         record = RunRecord(
             key=fingerprint(cohort.fingerprint, str(folder.absolute())),
             name=f"explore {cohort.name}",
@@ -114,23 +113,23 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
 
 
 def _measured(cohort: "Cohort") -> "Survey":
-    """Measure all records, and tell about ten times how far that is."""
+    """Measure all records, and print about ten times how far that is."""
     from lvh.reports.dataset.survey import survey
     from lvh.reports.progress import say
 
-    total, told = len(cohort.records), 0
+    total, last = len(cohort.records), 0
 
     def on_block(done: int) -> None:
-        nonlocal told
-        if done * _LINES // total > told * _LINES // total:
+        nonlocal last
+        if done * _LINES // total > last * _LINES // total:
             say(f"measured: {done} of {total} records")
-        told = done
+        last = done
 
     return survey(cohort, on_block)
 
 
 def _check_folder(folder: Path) -> None:
-    """Tell before the work that the page cannot be written, or would stand among other files.
+    """Check before the work that the page can be written, and not among other files.
 
     Raises:
         InputError: The folder has files that are of no page; all of it would be tracked.
@@ -138,7 +137,7 @@ def _check_folder(folder: Path) -> None:
     """
     from lvh.errors import EnvironmentFault
     from lvh.files import made_in, write_fault
-    from lvh.reports.dataset.dataset_page import PAGE
+    from lvh.reports.dataset.dataset_report import PAGE
 
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
         raise InputError(

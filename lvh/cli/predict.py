@@ -12,12 +12,12 @@ import numpy as np
 
 from lvh.cli.command import ended
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineated
+from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
 from lvh.errors import InputError, LvhError, printable
 from lvh.inference import Description, KeptModel, load
 from lvh.inference.prediction import Prediction, show, words
-from lvh.reports.ecg_plot import draw, places, save
+from lvh.reports.ecg_plot import draw, picture_paths, save
 from lvh.tracking import TrackingSettings
 
 _CHAMPION = "models:/lvh@champion"
@@ -67,22 +67,22 @@ def _pictures(given: argparse.Namespace) -> list[Path | None]:
             if getattr(given, option):
                 raise InputError(f"--{option}: expected --picture, in which it is drawn")
         return [None] * len(given.record)
-    from lvh.data.readers.record import named
+    from lvh.data.readers.record import record_name
 
-    return [*places(given.picture, [named(Path(path)) for path in given.record])]
+    return [*picture_paths(given.picture, [record_name(Path(path)) for path in given.record])]
 
 
 def _predicted(
     model: KeptModel, path: str, given: argparse.Namespace, picture: Path | None
 ) -> Prediction:
     from lvh.data.readers import record
-    from lvh.data.readers.leads import Said
+    from lvh.data.readers.leads import ReadOptions
     from lvh.explanations.one_record import record_importance
 
     male = None if given.sex is None else given.sex == "male"
     fs = model.description.fs if given.resample else None
-    said = Said(given.unit, given.fs)
-    cohort = record.read(Path(path), age=given.age, male=male, fs=fs, said=said)
+    options = ReadOptions(given.unit, given.fs)
+    cohort = record.read(Path(path), age=given.age, male=male, fs=fs, options=options)
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
     try:
@@ -131,19 +131,19 @@ def _measurable(cohort: Cohort, drawn: bool) -> Cohort:
     if len(cohort.delineation.samples) or not needed:
         return cohort
     try:
-        return replace(cohort, delineation=delineated(read(cohort.signals), cohort.fs))
+        return replace(cohort, delineation=delineate(read(cohort.signals), cohort.fs))
     except InputError:  # too long, or sampled too slowly: the model has its say nevertheless
         return cohort
 
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
     """Return value and verdict of each criterion that can be measured."""
-    from lvh.features.amplitudes import measurements
+    from lvh.features.amplitudes import measure
     from lvh.features.criteria import CRITERIA
 
     if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
         return {}  # thresholds are those of men or of women
-    found = measurements(cohort)
+    found = measure(cohort)
     values = {name: one.value(found) for name, one in CRITERIA.items()}
     return {
         name: (float(value[0]), bool(CRITERIA[name].positive(value, cohort.male)[0]))

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 from lvh.cli.command import ended
-from lvh.reports.explanation_pictures import EXPLANATIONS
 from lvh.reports.progress import console, say
-from lvh.reports.study import sentences, table, write
+from lvh.reports.study import EXPLANATIONS, sentences, table, write
 from lvh.search.storage import Storage
 from lvh.search.study_results import load
 

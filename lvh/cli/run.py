@@ -16,7 +16,6 @@ from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
 from lvh.config.messages import explained
 from lvh.errors import InputError, masked
-from lvh.models.backends.imports import collect_seldom
 
 _MULTIRUN = ("-m", "--multirun")
 
@@ -30,7 +29,6 @@ class _Masking(logging.Formatter):
 
 def main() -> int:
     """Run what the command line says and return the exit code."""
-    collect_seldom()
     _log_masked()
     return ended(_run, explained)
 

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.cli.command import ended
-from lvh.data.delineation import MOST_SAMPLES
-from lvh.data.readers.record import OLDEST, unlabelled
+from lvh.data.delineation import MAX_SAMPLES
+from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference import KeptModel, load
 
@@ -73,9 +73,9 @@ class Served:
                 f"inputs.signal: expected shape (records, samples, {n_leads}). "
                 f"Received: {signal.shape}"
             )
-        if of.needs_delineation and signal.shape[0] * signal.shape[1] > MOST_SAMPLES:
+        if of.needs_delineation and signal.shape[0] * signal.shape[1] > MAX_SAMPLES:
             raise InputError(
-                f"inputs.signal: expected at most {MOST_SAMPLES} samples in all records, in which "
+                f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
                 f"fiducials are found. Received: {signal.shape[0]} x {signal.shape[1]}"
             )
         n, fs = len(signal), self._fs(params or {})
@@ -84,7 +84,7 @@ class Served:
             age, male = _ages(inputs["age"], n), _males(inputs["sex"], n)
         with np.errstate(over="ignore"):  # then it is not finite, which is told
             mv = signal.astype(np.float32)
-        cohort = unlabelled("request", mv, fs, age, male)
+        cohort = unlabelled_cohort("request", mv, fs, age, male)
         with self._lock:
             scored = self.model.scored(cohort)
         if scored.dropped:
@@ -194,9 +194,11 @@ def _numbers(value: object) -> npt.NDArray[np.float64]:
 def _ages(value: object, n: int) -> list[float]:
     listed = _listed(value)
     numbers = [one for one in listed if isinstance(one, int | float) and not isinstance(one, bool)]
-    ages = [float(one) for one in numbers if 0 <= one <= OLDEST]
+    ages = [float(one) for one in numbers if 0 <= one <= MAX_AGE]
     if not len(ages) == len(listed) == n:
-        raise InputError(f"inputs.age: expected {n} numbers of 0 to {OLDEST:g} years, one a record")
+        raise InputError(
+            f"inputs.age: expected {n} numbers of 0 to {MAX_AGE:g} years, one a record"
+        )
     return ages
 
 

@@ -1,7 +1,6 @@
 """`python -m lvh.track`: bring a tracking store up to date, without training."""
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 from lvh.cli.command import ended
@@ -27,31 +26,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _track(overrides: list[str]) -> None:
-    from lvh.runs.notebook import settings
+    from lvh.config.composition import settings_of
     from lvh.tracking.run_record import records_of
-    from lvh.tracking.tracker import sync
+    from lvh.tracking.tracker import RecordWriter
 
-    chosen = settings(*overrides)
+    chosen = settings_of(*overrides)
     tracking, root = chosen.tracking, Path(chosen.store)
     if tracking.name == "off":
         raise InputError("tracking: expected a store of MLflow. Received: off")
-    paths = [path.absolute() for path in records_of(root)]
+    paths = [str(path.absolute()) for path in records_of(root)]
     if not paths:
         raise InputError(f"store: expected finished runs in {root}/runs. Received: none")
-    counts: Counter[str] = Counter()
-    faults: dict[str, str] = {}
-    for path, fault, page in sync(tracking, paths):
-        if fault:
-            faults[fault] = fault
-        counts["" if fault else path.parent.name] += 1
-        place = page
-    if counts[""]:
-        told = "; ".join(faults)
-        raise TrackingFault(f"tracking: {counts['']} of {len(paths)} are not recorded: {told}")
+    writer = RecordWriter(tracking)
+    faults = [fault for path in paths if (fault := writer.write(path))]
+    if faults:
+        raise TrackingFault(
+            f"tracking: {len(faults)} of {len(paths)} records are not in the store: "
+            f"{'; '.join(dict.fromkeys(faults))}"
+        )
+    n_sweeps = sum(Path(path).parent.name == "sweeps" for path in paths)
     say(
-        f"{counts['runs']} runs and {counts['sweeps']} sweeps are in "
+        f"{len(paths) - n_sweeps} runs and {n_sweeps} sweeps are in "
         f"{masked(tracking.uri or 'mlflow.db')}, experiment {tracking.experiment}",
-        compare_hint(tracking, place),
+        compare_hint(tracking, writer.page),
     )
 
 

@@ -5,10 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
+from lvh.config.groups import conf_dir, hydra_loader
 from lvh.errors import InputError, excerpt
 from lvh.models import MODEL_ALIASES
 
@@ -59,13 +63,26 @@ class CommandLine:
         """
         object.__setattr__(self, "overrides", tuple(quoted(self.overrides)))
 
+    @property
+    def loader(self) -> ConfigLoaderImpl:
+        """Hydra's loader of the folders: it works in any process, also where Hydra runs already."""
+        return hydra_loader(self.config_path or str(conf_dir()), self.config_dir)
+
+    def load(self) -> DictConfig:
+        """Compose, with Hydra's own node `hydra`, without any check of ours.
+
+        Raises:
+            Exception: Of Hydra or OmegaConf; `lvh.config.messages.explained` says what is wrong.
+        """
+        return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
+
     def parsed(self) -> list[Override]:
         """Parse every override, in the order typed.
 
         Raises:
             OverrideParseException: One is not written as Hydra's grammar says.
         """
-        return OverridesParser.create().parse_overrides(list(self.overrides))
+        return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
 
     def at(self, point: Mapping[str, str]) -> "CommandLine":
         """Return the command line of one point of a sweep: no other, and none of `-m`.
@@ -167,9 +184,10 @@ def _quoted(argument: str) -> str:
     if len(argument.partition("=")[0]) > _LONGEST_NAME:
         raise InputError(f"{excerpt(argument)}: expected the name of a group or of a field")
     if _CODE.fullmatch(argument):
+        name = excerpt(argument.partition("=")[0])[1:-1]  # as it prints, without quotes
         raise InputError(
-            f"{argument.partition('=')[0]}: expected a setting or an option. Received: "
-            "one by which Hydra would run any code that it names"
+            f"{name}: expected a setting or an option. Received: one by which Hydra would run any "
+            "code that it names"
         )
     if sweeper := _SWEEPER.fullmatch(argument):
         raise InputError(
@@ -207,7 +225,9 @@ def _param(name: str, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not value:
             raise InputError(f"hydra.sweeper.params.{name}: expected one value or more")
-        return f"{name}=choice({','.join(_text(one) for one in value)})"
+        texts = [_text(one) for one in value]
+        is_one = len(texts) == 1 and texts != ["null"]  # which choice() does not take
+        return f"{name}=choice({texts[0]})" if is_one else f"{name}={','.join(texts)}"
     return f"{name}={_text(value)}"
 
 

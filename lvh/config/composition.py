@@ -10,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine
 from lvh.config.groups import conf_dir
-from lvh.config.hydra_loader import config_of
 from lvh.config.messages import explained
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
@@ -36,7 +35,7 @@ def compose(command: CommandLine) -> Composed:
         InputError: Names the field or option, what was expected and what was received.
     """
     try:
-        return composed_from(config_of(command))
+        return composed_from(command.load())
     except Exception as error:
         raise explained(error, command) from None
 

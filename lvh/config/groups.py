@@ -6,13 +6,19 @@ Hydra's ConfigStore when this module is imported. Files in conf/ say what differ
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
+from hydra.core.utils import setup_globals
 
 import lvh
 from lvh.data import SOURCES
+from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS, Architecture, Estimator
 from lvh.models.training import TrainSettings
@@ -48,6 +54,26 @@ def conf_dir() -> Path:
     package = Path(lvh.__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+@cache
+def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
+    """Return Hydra's loader of a folder and of the registered options.
+
+    Args:
+        path: Folder of the configuration.
+        more: Folder that is searched after it; None for none.
+
+    Raises:
+        InputError: That folder does not exist.
+    """
+    setup_globals()  # Hydra's resolvers, which its own entry registers too
+    search_path = create_config_search_path(path if "://" in path else f"file://{path}")
+    if more is not None:
+        if not Path(more).is_dir():
+            raise InputError(f"--config-dir: expected a folder. Received: {more}")
+        search_path.prepend("command-line", f"file://{more}", SearchPathQuery("schema", None))
+    return ConfigLoaderImpl(search_path)
 
 
 def known_fields() -> tuple[str, ...]:

@@ -17,8 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lvh.config.command_line import CommandLine
-from lvh.config.groups import CHOICES, OTHERS, known_fields
-from lvh.config.hydra_loader import config_of
+from lvh.config.groups import CHOICES, OTHERS, SETTINGS, known_fields
 from lvh.errors import InputError, LvhError, as_told, masked
 
 _LONGEST = 200
@@ -142,7 +141,7 @@ def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | Non
         if override.key_or_group != key
     )
     try:
-        node = OmegaConf.select(config_of(replace(command, overrides=kept)), group)
+        node = OmegaConf.select(replace(command, overrides=kept).load(), group)
     except Exception:  # something else is wrong too; the message does without this
         return None
     return node if isinstance(node, DictConfig) else None
@@ -150,10 +149,12 @@ def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | Non
 
 def _needs_multirun(typed: str) -> str:
     name = typed.partition("=")[0]
-    what = f"{typed}: several values are a sweep: add -m"
-    if name.lstrip("+") in (*CHOICES, *OTHERS) or not _FIELD.fullmatch(name):
-        return what
-    return f"{what}. One value with special characters needs quotes{_hint_of_quotes(typed)}"
+    if name.lstrip("+") in (*CHOICES, *SETTINGS, *OTHERS) or not _FIELD.fullmatch(name):
+        return f"{typed.replace(chr(39), '')}: several options are a sweep: add -m"
+    return (
+        f"{typed}: several values are a sweep: add -m. One value with special characters needs "
+        f"quotes{_hint_of_quotes(typed)}"
+    )
 
 
 def _unresolved(error: OmegaConfBaseException, command: CommandLine | None) -> str:

@@ -170,7 +170,7 @@ def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass; a fault names the field as `group.field`."""
     _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
     try:
-        return cast(_T, _adapter(of).validate_python(node))
+        return cast(_T, _adapter(of).validate_python(node))  # type: ignore[arg-type] # of is a class
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")

@@ -4,14 +4,12 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
 from lvh.config.composition import recipe_params
 from lvh.config.consistency import SHORT_NAMES
-from lvh.config.hydra_loader import config_of, loader_of
 from lvh.config.messages import explained
 from lvh.errors import InputError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Integers, Reals, Space
@@ -94,8 +92,7 @@ def _space_of(command: CommandLine) -> Space:
 
 def _swept(command: CommandLine) -> dict[str, Override]:
     """Return the swept overrides by name; of two that set the same the later one counts."""
-    parser = OverridesParser.create(loader_of(command))
-    last = {target(override): override for override in parser.parse_overrides([*command.overrides])}
+    last = {target(override): override for override in command.parsed()}
     swept: dict[str, Override] = {}
     for override in last.values():
         if override.is_sweep_override():
@@ -109,7 +106,7 @@ def _swept(command: CommandLine) -> dict[str, Override]:
 
 
 def _is_group(override: Override, command: CommandLine) -> bool:
-    options = loader_of(command).get_group_options(override.key_or_group)
+    options = command.loader.get_group_options(override.key_or_group)
     return bool(options) and not target(override)[2]
 
 
@@ -142,9 +139,14 @@ def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
     """Compose a point; fields that are swept too keep the value that the configuration has."""
     without_fields = command.at(point)
     try:
-        return config_of(without_fields)
+        return without_fields.load()
     except Exception as error:
-        raise explained(error, without_fields) from None
+        message = str(explained(error, without_fields))
+        for override in command.parsed() if point else ():
+            name, _, value = str(override.input_line).partition("=")
+            if message.startswith(f"{name}: ") and not override.is_sweep_override():
+                message += f". In a sweep, {name}=choice({value}) sets it only where it exists"
+        raise InputError(message) from None
 
 
 def _check_recipes(command: CommandLine, combinations: _Combinations) -> None:

@@ -1,25 +1,25 @@
-"""Sources: each delivers a cohort. A new one adds a line here."""
+"""Sources: each loads a cohort. A new source adds a line to `SOURCES`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.data import ludb, ptbxl, synthetic
-from lvh.data.cohort import Cohort
-from lvh.data.metadata import About
+from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata
+from lvh.data.lazy_array import LazyArray
 
-__all__ = ["SOURCES", "Source"]
+__all__ = ["LEADS", "SOURCES", "Cohort", "Delineation", "LazyArray", "Source"]
 
 
 class Source(NamedTuple):
-    """A source of records: its settings, the function that takes them, what is to be known."""
+    """A source of records: its settings, the function that takes them, and its metadata."""
 
     settings: type
     load: Callable[[Any], Cohort]
-    about: About
+    metadata: SourceMetadata
 
 
 SOURCES = {
-    "ludb": Source(ludb.LudbSettings, ludb.load, ludb.ABOUT),
-    "ptbxl": Source(ptbxl.PtbxlSettings, ptbxl.load, ptbxl.ABOUT),
-    "synthetic": Source(synthetic.SyntheticSettings, synthetic.load, synthetic.ABOUT),
+    "ludb": Source(ludb.LudbSettings, ludb.load, ludb.METADATA),
+    "ptbxl": Source(ptbxl.PtbxlSettings, ptbxl.load, ptbxl.METADATA),
+    "synthetic": Source(synthetic.SyntheticSettings, synthetic.load, synthetic.METADATA),
 }

@@ -1,7 +1,14 @@
-"""What is kept in the user's cache: a parsed cohort, so that a second run need not parse again."""
+"""The user's cache: parsed cohorts, so that a second run need not parse again.
+
+A cohort that fits into memory is one `.npz` file. The signals of a larger one are a folder with a
+`.npy` file that is memory-mapped and a `.npz` file with everything else.
+"""
 
 import logging
+import mmap
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +19,17 @@ import numpy.typing as npt
 import platformdirs
 from filelock import FileLock, Timeout
 
+from lvh.data.lazy_array import Array, LazyArray, Positions
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import written_whole
 
 _log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+WriteSignals = Callable[[npt.NDArray[np.int16]], object]
+"""Takes the ADC values of one record after another, shape (n_samples, n_leads)."""
+
+_SIGNALS, _OTHERS = "signals.npy", "others.npz"
 
 
 def cache_dir() -> Path:
@@ -25,11 +37,11 @@ def cache_dir() -> Path:
     return platformdirs.user_cache_path("lvh")
 
 
-def seen_in(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of each file, which tell a changed folder unread.
+def folder_state(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of each file: it changes when a file does.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: The folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -43,13 +55,14 @@ def seen_in(folder: Path) -> list[tuple[str, int, int]]:
 
 
 @contextmanager
-def exclusive(folder: Path, waiting: str) -> Iterator[None]:
-    """Hold the lock of a folder that is to be made, beside it; say if another process has it."""
+def folder_lock(folder: Path, message: str) -> Iterator[None]:
+    """Hold the lock that lies beside a folder; log a message if another process holds it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        _log.info("%s", waiting)
+        _log.info("%s", message)
         lock.acquire()
     try:
         yield
@@ -57,40 +70,156 @@ def exclusive(folder: Path, waiting: str) -> Iterator[None]:
         lock.release()
 
 
-def cached_arrays(
-    path: Path, build: Callable[[], Arrays], digest: Callable[[Arrays], str]
-) -> Arrays:
-    """Return the arrays kept at `path`, or build and keep them.
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `folder`, whose lock the caller holds.
 
-    A file that is torn, altered or not ours is built again with a warning. Where the cache
-    cannot be written the arrays are still returned, with a warning. Of two processes that
+    It is removed at the end, and so is what a killed process left.
+    """
+    prefix = f".{folder.name}.partial-"
+    for leftover in folder.parent.glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True
+    ) as temporary:
+        yield Path(temporary)
+
+
+def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays stored at `path`, or build and store them.
+
+    A file that is torn or altered (its CRC-32 tells) is built again with a warning. Where the
+    cache cannot be written the arrays are still returned, with a warning. Of two processes that
     build at once, the last to finish wins: each moves a whole file into place.
 
     Args:
         path: Archive file; its name must change with everything the arrays depend on.
-        build: Makes the arrays; called only if they are not kept.
-        digest: Hash of the arrays' content, kept beside them and checked on reading.
+        build: Makes the arrays; called only if none are stored.
     """
     if os.path.exists(path):  # False, not an error, where the folder may not be entered
-        kept = _read(path, digest)
-        if kept is not None:
-            return kept
+        stored = _load(path)
+        if stored is not None:
+            return stored
         _log.warning("%s: the cached copy is damaged; reading the data set again", path)
     arrays = build()
     try:
         with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, digest=np.array(digest(arrays)), **dict(arrays))
+            np.savez(file, allow_pickle=False, **dict(arrays))
     except EnvironmentFault as fault:
         _log.warning("%s; the next run reads the data set again", fault)
     return arrays
 
 
-def _read(path: Path, digest: Callable[[Arrays], str]) -> Arrays | None:
+def load_or_build_signals(
+    folder: Path,
+    shape: tuple[int, ...],
+    build: Callable[[WriteSignals], Arrays],
+    digest: Callable[[Arrays, LazyArray], str],
+) -> tuple[Arrays, LazyArray, str]:
+    """Return stored signals, memory-mapped, with the arrays beside them; or build both.
+
+    Args:
+        folder: Its name must change with everything the signals depend on.
+        shape: Of the signals, (n_records, n_samples, n_leads).
+        build: Writes the signals of one record after another, and returns the other arrays.
+        digest: Hashes all of it; computed once and stored.
+
+    Returns:
+        The other arrays, the signals, int16, and the digest.
+
+    Raises:
+        EnvironmentFault: The cache cannot be written, or has no room.
+    """
+    stored = _load_signals(folder)
+    if stored is not None:
+        return stored
+    try:
+        with folder_lock(folder, f"{folder}: waiting for another process that is making it"):
+            stored = _load_signals(folder)
+            if stored is None:
+                with temporary_folder(folder) as temporary:
+                    new, old = temporary / "new", temporary / "old"
+                    new.mkdir()
+                    if os.path.lexists(folder):
+                        _log.warning("%s: the cached signals are damaged; reading again", folder)
+                    _write_signals(new, shape, build, digest)
+                    if os.path.lexists(folder):
+                        folder.rename(old)
+                    new.rename(folder)
+                stored = _load_signals(folder)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"cannot write {folder}: {error.strerror or error}. XDG_CACHE_HOME names the "
+            "folder of another disk"
+        ) from error
+    if stored is None:
+        raise EnvironmentFault(f"{folder}: expected the signals just written. Received: others")
+    return stored
+
+
+def _write_signals(
+    folder: Path,
+    shape: tuple[int, ...],
+    build: Callable[[WriteSignals], Arrays],
+    digest: Callable[[Arrays, LazyArray], str],
+) -> None:
+    path = folder / _SIGNALS
+    with path.open("wb") as file:
+        header = {"descr": "<i2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        size = file.tell() + 2 * int(np.prod(shape))
+        os.posix_fallocate(file.fileno(), 0, size)  # fails at once where the disk has no room
+        arrays = build(lambda digital: file.write(digital.astype("<i2").tobytes()))
+        if file.tell() != size:
+            raise ValueError(f"expected {size} bytes of signals. Received: {file.tell()}")
+        os.fsync(file.fileno())
+    others = {
+        **arrays,
+        "digest": np.array(digest(arrays, _map(path))),
+        "state": np.array(_state(path)),
+    }
+    with (folder / _OTHERS).open("wb") as file:
+        np.savez(file, allow_pickle=False, **others)
+        os.fsync(file.fileno())
+
+
+def _load_signals(folder: Path) -> tuple[Arrays, LazyArray, str] | None:
+    """Return None where there is nothing, or not what was written."""
+    arrays = _load(folder / _OTHERS)
+    try:
+        if arrays is None or arrays["state"].tolist() != _state(folder / _SIGNALS):
+            return None
+        signals = _map(folder / _SIGNALS)
+    except (OSError, ValueError, KeyError):
+        return None
+    others = {name: array for name, array in arrays.items() if name not in ("digest", "state")}
+    return others, signals, str(arrays["digest"])
+
+
+def _map(path: Path) -> LazyArray:
+    """Map a file of signals into memory; pages that were read are given back."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    mapping = array.base
+    if array.dtype != np.dtype("<i2") or not isinstance(mapping, mmap.mmap):
+        raise ValueError("another array")
+
+    def load(positions: Positions) -> Array:
+        records = np.asarray(array[positions])  # a copy
+        mapping.madvise(mmap.MADV_DONTNEED)  # they would count as this process's memory
+        return records
+
+    return LazyArray(np.arange(len(array)), array.shape[1:], np.dtype(np.int16), load)
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _load(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     try:
         # Opened here: np.load leaves a torn file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        kept = str(arrays.pop("digest"))
-        return arrays if digest(arrays) == kept else None
+            return {name: archive[name] for name in archive.files}
     except Exception:  # NumPy, zipfile and zlib raise a dozen kinds for a damaged file
         return None

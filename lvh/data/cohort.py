@@ -1,24 +1,29 @@
-"""The cohort: what every source delivers and every feature form reads."""
+"""The cohort: the output of every source and the input of every feature form."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.lazy_array import Inputs, Unread, concatenated
+from lvh.data.lazy_array import Inputs, LazyArray, concatenate
 from lvh.errors import InputError
 
 EXTERNAL = "external/"
-"""What the names of records begin with that are only scored."""
+"""Prefix of the names of records that are only scored."""
 
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
 """The twelve standard leads in their usual order."""
 
 
 Origin = Literal["annotated", "found"]
-"""Who says where the waves are: people, or a program."""
+"""Who delineated the waves: people (or the generator), or `lvh.data.delineation`."""
+
+
+LeadWaves = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
+"""Symbols (ASCII codes) and sample indices of one lead, in order of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,28 @@ class Delineation:
 
     def lead(self, record: int, lead: int) -> tuple[str, npt.NDArray[np.int32]]:
         """Return the symbols, as text, and the sample indices of one lead."""
-        at = record * self.n_leads + lead
-        own = slice(self.offsets[at], self.offsets[at + 1])
-        return self.symbols[own].tobytes().decode("ascii"), self.samples[own]
+        row = record * self.n_leads + lead
+        part = slice(self.offsets[row], self.offsets[row + 1])
+        return self.symbols[part].tobytes().decode("ascii"), self.samples[part]
+
+    @classmethod
+    def from_leads(
+        cls, leads: Sequence[LeadWaves], n_leads: int = 12, origin: Origin = "annotated"
+    ) -> "Delineation":
+        """Join the symbols and samples of each lead of each record, in that order."""
+        return cls(
+            np.concatenate([symbols for symbols, _ in leads]),
+            np.concatenate([samples for _, samples in leads]),
+            np.cumsum([0, *(len(symbols) for symbols, _ in leads)], dtype=np.int64),
+            n_leads,
+            origin,
+        )
+
+    @classmethod
+    def empty(cls, n_records: int) -> "Delineation":
+        """Return the delineation of records of twelve leads that have no fiducials."""
+        nothing = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
+        return cls.from_leads([nothing] * (n_records * len(LEADS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +85,13 @@ class Cohort:
             subject never straddle a fold.
         leads: Lead names, lower case.
         fs: Sampling frequency in Hz.
-        signals: Shape (n_records, n_samples, n_leads), float32, mV; of many records unread.
+        signals: Shape (n_records, n_samples, n_leads), float32, mV; a `LazyArray` for many records.
         delineation: Fiducials of each lead.
         male: Shape (n_records,), bool.
         age: Shape (n_records,), float64, years.
         label: Shape (n_records,), int64; 1 where left ventricular hypertrophy was diagnosed.
         fingerprint: SHA-256 over the content above; changes with any bit of it.
-        note: What a reader of a result must know about the source, or empty.
+        note: A caveat that belongs beside every result of this cohort, or empty.
     """
 
     name: str
@@ -103,25 +127,42 @@ class Cohort:
         return [self.leads.index(lead) for lead in leads]
 
 
-def joined(own: Cohort, external: Cohort) -> Cohort:
-    """Put records of another source behind those of a cohort.
+@dataclass(frozen=True, slots=True)
+class SourceMetadata:
+    """Origin of a source, for its reports.
+
+    Attributes:
+        citation: How to cite it.
+        licence: Under which it may be used.
+        labels: Who labelled left ventricular hypertrophy, and how.
+        voltage: Why its signals are in mV, where that is not plain.
+    """
+
+    citation: str
+    licence: str
+    labels: str
+    voltage: str = ""
+
+
+def join(own: Cohort, external: Cohort) -> Cohort:
+    """Append the records of another source to a cohort.
 
     Args:
         own: Keeps its names.
-        external: Its records and subjects get `EXTERNAL` before their names: nobody is in both.
+        external: Its records and subjects get the prefix `EXTERNAL`, so that none is in both.
 
     Raises:
         InputError: They differ in sampling frequency, length or leads.
     """
-    for what, one, other in (
+    for quantity, expected, received in (
         ("Hz", own.fs, external.fs),
         ("samples", own.signals.shape[1], external.signals.shape[1]),
         ("leads", " ".join(own.leads), " ".join(external.leads)),
     ):
-        if one != other:
+        if expected != received:
             raise InputError(
-                f"external: expected {one} {what}, as {own.name} has. "
-                f"Received: {other}, of {external.name}"
+                f"external: expected {expected} {quantity}, as {own.name} has. "
+                f"Received: {received}, of {external.name}"
             )
     waves, more = own.delineation, external.delineation
     parts = [
@@ -135,13 +176,13 @@ def joined(own: Cohort, external: Cohort) -> Cohort:
         subjects=np.array([*own.subjects, *(f"{EXTERNAL}{name}" for name in external.subjects)]),
         leads=own.leads,
         fs=own.fs,
-        signals=concatenated(own.signals, external.signals),
+        signals=concatenate(own.signals, external.signals),
         delineation=Delineation(
             np.concatenate([waves.symbols, more.symbols]),
             np.concatenate([waves.samples, more.samples]),
             np.concatenate([waves.offsets, waves.offsets[-1] + more.offsets[1:]]),
             waves.n_leads,
-            waves.origin,  # that is learned from
+            waves.origin,  # of the training records
         ),
         male=np.concatenate([own.male, external.male]),
         age=np.concatenate([own.age, external.age]),
@@ -154,8 +195,8 @@ def joined(own: Cohort, external: Cohort) -> Cohort:
 def fingerprint(*parts: object) -> str:
     """Hash arrays and plain values, in order, with their types and shapes.
 
-    Arrays are hashed by dtype, shape and bytes, unread ones as those they stand for; text arrays
-    by their items, so that their storage width does not matter; anything else by `repr`.
+    Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text arrays by
+    their items, so that their storage width does not matter; anything else by `repr`.
 
     Returns:
         A SHA-256 digest in hexadecimal.
@@ -165,10 +206,10 @@ def fingerprint(*parts: object) -> str:
         if isinstance(part, np.ndarray) and part.dtype.kind != "U":
             digest.update(f"{part.dtype.str}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
-        elif isinstance(part, Unread):
+        elif isinstance(part, LazyArray):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            for piece in part.pieces():
-                digest.update(piece.data)
+            for chunk in part.chunks():
+                digest.update(chunk.data)
         elif isinstance(part, np.ndarray):
             digest.update(repr(part.tolist()).encode())
         else:

@@ -1,53 +1,49 @@
-"""Fiducials found in signals that nobody has annotated, by NeuroKit2 (Makowski et al. 2021).
+"""Automatic delineation of signals without annotations, by NeuroKit2 (Makowski et al. 2021).
 
-The library finds heartbeats and, in one lead, the waves that stand up in it. Two things are added:
-heartbeats and the bounds of QRS are sought in the magnitude of all leads together, where they are
-seen best; and each lead is read both ways up, for its p and t may point down. Why this method of
-the library and these lengths, and how well it agrees with cardiologists: experiments/delineation.
+The library finds heartbeats and, in one lead, the upright waves. Two things are added: heartbeats
+and the bounds of QRS are found in the magnitude of all leads together, where they are clearest; and
+each lead is read upright and inverted, for its p and t may point down. The reasons for this method
+and these durations, and its agreement with cardiologists: experiments/delineation.
 """
 
-import hashlib
 import importlib.metadata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import Delineation
+from lvh.data.cohort import Delineation, LeadWaves
 from lvh.errors import InputError
 
+VERSION = 1
+"""Of this method; raise it when a change of code changes fiducials."""
 METHOD = "prominence"
 """Of `neurokit2.ecg_delineate`: Emrich et al. 2024, doi:10.23919/EUSIPCO63174.2024.10715353."""
 QRS_REACH_MS = 130
-"""How long a QRS may be at most; the library's own 100 ms is too short for a thick heart."""
-MOST_SAMPLES = 100_000
+"""The longest QRS; the library's own 100 ms is too short for a hypertrophied heart."""
+MAX_SAMPLES = 100_000
 """Of a record, 200 s at 500 Hz: some seconds of work."""
 FS_RANGE = (100.0, 1000.0)
-"""Sampling frequencies that are read, Hz."""
+"""Sampling frequencies that can be delineated, Hz."""
 
 _DETECTOR = "rodrigues2021"
-_HALF_QRS_S = 0.06  # the detector's sample is this near to the highest one, or nearer
+_HALF_QRS_S = 0.06  # from the detector's sample to the highest one, at most
 _REFRACTORY_S = 0.2
-_LOUD = 3.0  # times the median magnitude that a heartbeat has at least; noise has less
-_SMALLEST_MV = 0.1  # of the magnitude; less is the grain of an ADC
-_FEWEST_BEATS = 2
-_SLOWEST_S = 3.0  # a heartbeat: what has fewer is a drift that rings in the library's filter
-_PR_SPREAD_S = 0.02  # a p keeps its distance from QRS; in atrial fibrillation nothing does
-_MARGIN_S = 4.0  # added at both ends, for the library loses its place where a wave is at sample 0
-
-_LIBRARIES = ("neurokit2", "numpy", "scipy", "pandas")
+_MIN_CONTRAST = 3.0  # of a heartbeat to the median magnitude; noise has less
+_MIN_MV = 0.1  # of the magnitude; less is the resolution of an ADC
+_MIN_BEATS = 2
+_MAX_RR_S = 3.0  # on average; slower is a drift that rings in the library's filter
+_MAX_PR_SPREAD_S = 0.02  # of true p waves; in atrial fibrillation it is larger
+_MARGIN_S = 4.0  # added at both ends, for the library fails where a wave is at sample 0
 
 _Float = npt.NDArray[np.float64]
 _Int = npt.NDArray[np.int64]
-Lead = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
-"""Symbols and sample indices of one lead, in order of time."""
 
 
-def delineated(signals: npt.NDArray[np.float32], fs: float) -> Delineation:
-    """Find the waves of each lead of each record; what is not found is not there.
+def delineate(signals: npt.NDArray[np.float32], fs: float) -> Delineation:
+    """Find the waves of each lead of each record.
 
     Args:
         signals: Shape (n_records, n_samples, n_leads), mV. A lead that is flat, or has samples
@@ -55,23 +51,24 @@ def delineated(signals: npt.NDArray[np.float32], fs: float) -> Delineation:
         fs: Hz.
 
     Raises:
-        InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MOST_SAMPLES`.
+        InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
     """
-    return joined([leads_of(one, fs) for one in signals])
+    leads = [lead for signal in signals for lead in delineate_record(signal, fs)]
+    return Delineation.from_leads(leads, signals.shape[2], "found")
 
 
-def leads_of(signal: npt.NDArray[np.float32], fs: float) -> list[Lead]:
+def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWaves]:
     """Find the waves of each lead of one record, shape (n_samples, n_leads).
 
     Raises:
-        InputError: As of `delineated`.
+        InputError: As of `delineate`.
     """
     if not FS_RANGE[0] <= fs <= FS_RANGE[1]:
         low, high = FS_RANGE
         raise InputError(f"fiducials are found at {low:g} to {high:g} Hz. Received: {fs:g} Hz")
-    if len(signal) > MOST_SAMPLES:
+    if len(signal) > MAX_SAMPLES:
         raise InputError(
-            f"fiducials are found in records of at most {MOST_SAMPLES} samples. "
+            f"fiducials are found in records of at most {MAX_SAMPLES} samples. "
             f"Received: {len(signal)}"
         )
     raw = signal.astype(np.float64)
@@ -81,9 +78,9 @@ def leads_of(signal: npt.NDArray[np.float32], fs: float) -> list[Lead]:
     clean = np.zeros_like(raw)
     with _quiet():
         for lead in np.flatnonzero(usable):
-            clean[:, lead] = _cleaned(raw[:, lead], fs)
+            clean[:, lead] = _clean(raw[:, lead], fs)
         magnitude = np.sqrt(np.square(clean).sum(axis=1))
-        beats = _heartbeats(magnitude, fs)
+        beats = _detect_beats(magnitude, fs)
         qrs = _waves(magnitude, beats, fs)["R"]
         p, t = _p_and_t(clean, beats, qrs, fs)
     return [
@@ -92,32 +89,12 @@ def leads_of(signal: npt.NDArray[np.float32], fs: float) -> list[Lead]:
     ]
 
 
-def joined(records: Iterable[list[Lead]]) -> Delineation:
-    """Store the leads of records flat."""
-    found = [list(leads) for leads in records]
-    leads = [lead for of_record in found for lead in of_record]
-    return Delineation(
-        np.concatenate([symbols for symbols, _ in leads]),
-        np.concatenate([samples for _, samples in leads]),
-        np.cumsum([0, *(len(symbols) for symbols, _ in leads)], dtype=np.int64),
-        len(found[0]),
-        "found",
-    )
-
-
 def library() -> str:
     """Return name and version of what finds the waves."""
     return f"neurokit2 {importlib.metadata.version('neurokit2')}"
 
 
-def version() -> str:
-    """Hash all that fiducials depend on beside the signals: this code and what it calls."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
-    digest.update(repr([importlib.metadata.version(name) for name in _LIBRARIES]).encode())
-    return digest.hexdigest()
-
-
-_NOTHING: Lead = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
+_NOTHING: LeadWaves = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
 
 
 @contextmanager
@@ -128,7 +105,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _cleaned(lead: _Float, fs: float) -> _Float:
+def _clean(lead: _Float, fs: float) -> _Float:
     import neurokit2  # type: ignore[import-untyped]  # takes seconds
 
     try:
@@ -138,7 +115,7 @@ def _cleaned(lead: _Float, fs: float) -> _Float:
     return np.nan_to_num(found)
 
 
-def _heartbeats(magnitude: _Float, fs: float) -> _Int:
+def _detect_beats(magnitude: _Float, fs: float) -> _Int:
     """Return the samples at which the magnitude of all leads is highest, one a heartbeat."""
     import neurokit2
 
@@ -147,7 +124,7 @@ def _heartbeats(magnitude: _Float, fs: float) -> _Int:
     except Exception:  # of a magnitude that is too short
         return np.zeros(0, dtype=np.int64)
     reach, apart = round(_HALF_QRS_S * fs), round(_REFRACTORY_S * fs)
-    loud = max(_LOUD * np.median(magnitude), _SMALLEST_MV)
+    loud = max(_MIN_CONTRAST * np.median(magnitude), _MIN_MV)
     kept: list[int] = []
     for near in np.asarray(found["ECG_R_Peaks"], dtype=np.int64).tolist():
         start = max(near - reach, 0)
@@ -158,7 +135,7 @@ def _heartbeats(magnitude: _Float, fs: float) -> _Int:
             kept.append(peak)
         elif magnitude[peak] > magnitude[kept[-1]]:
             kept[-1] = peak
-    if len(kept) < _FEWEST_BEATS or len(kept) * _SLOWEST_S * fs < len(magnitude):
+    if len(kept) < _MIN_BEATS or len(kept) * _MAX_RR_S * fs < len(magnitude):
         return np.zeros(0, dtype=np.int64)
     return np.array(kept, dtype=np.int64)
 
@@ -214,7 +191,7 @@ def _p_and_t(clean: _Float, beats: _Int, qrs: _Float, fs: float) -> tuple[list[_
             up, down = (one[wave] for one in both)
             leads.append(down if _size(signal, down) > _size(signal, up) else up)
     distance = [begin - p[:, 1] for p in found["P"]]
-    if np.nanmedian([_spread(one) for one in distance]) > _PR_SPREAD_S * fs:
+    if np.nanmedian([_spread(one) for one in distance]) > _MAX_PR_SPREAD_S * fs:
         found["P"] = [np.full_like(p, np.nan) for p in found["P"]]
     return found["P"], found["T"]
 
@@ -232,7 +209,7 @@ def _spread(values: _Float) -> float:
     return float(np.nanmedian(np.abs(values - np.nanmedian(values))))
 
 
-def _lead(signal: _Float, qrs: _Float, p: _Float, t: _Float) -> Lead:
+def _lead(signal: _Float, qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
     """Put the waves of one lead in order.
 
     The peak of N is the highest sample between onset and offset, which is the one that the

@@ -1,23 +1,29 @@
-"""Fetch a published archive and unpack it safely: all of it, verified, or nothing."""
+"""Download a published archive and unpack it safely: all of it, verified, or nothing."""
 
 import hashlib
 import logging
-import os
 import re
 import shutil
+import struct
 import sys
-import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from lvh.data.cache import exclusive
-from lvh.data.unpacking import path_fault, unpack
+from lvh.data.cache import folder_lock, temporary_folder
 from lvh.errors import EnvironmentFault, InputError
 
 _SUMS = "SHA256SUMS.txt"
 _TIMEOUT = 30.0  # seconds a server may stay silent
-_CHUNK = 1 << 16
+_MAX_MEMBERS = 200_000
+_MAX_PATH_BYTES = 255
+# all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
+_BROKEN_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(EOFError, RuntimeError, ValueError, NotImplementedError),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +36,12 @@ class Archive:
         title: Name for messages, such as "LUDB 1.0.1".
         url: Address of the zip.
         top: The one folder at the top of the archive.
-        sums_sha256: SHA-256 of its SHA256SUMS.txt, pinned; None where it is not known: that list
-            then tells what was damaged or left out on the way, not what somebody has replaced.
+        sums_sha256: SHA-256 of its SHA256SUMS.txt, pinned; None where it is not known: then that
+            list detects what was damaged on the way, but not what somebody has replaced.
         max_bytes: A download, or unpacked content, beyond this is refused.
-        variable: Environment variable that names its folder, where it lies on the disk already.
-        told: What a person should know before the download, or empty.
-        needed_bytes: Disk that it takes while it is unpacked; 0 where that is no matter.
+        variable: Environment variable that names its folder, where it is on the disk already.
+        warning: What a user should know before the download, or empty.
+        needed_bytes: Disk that it takes while it is unpacked; 0 where that is little.
     """
 
     title: str
@@ -44,7 +50,7 @@ class Archive:
     sums_sha256: str | None
     max_bytes: int
     variable: str = "LVH_LUDB_ROOT"
-    told: str = ""
+    warning: str = ""
     needed_bytes: int = 0
 
 
@@ -63,11 +69,11 @@ def fetch(archive: Archive, into: Path) -> Path:
     if into.exists():
         raise _bad(into, "a folder or nothing yet", "a file")
     try:
-        into.parent.mkdir(parents=True, exist_ok=True)
-        waiting = f"{archive.title}: waiting for another process that is fetching it"
-        with exclusive(into, waiting):
+        with folder_lock(into, f"{archive.title}: waiting for another process that is fetching it"):
             if not into.is_dir():
-                _make(archive, into)
+                _check_room(archive, into.parent)
+                with temporary_folder(into) as temporary:
+                    _fetch(archive, temporary).rename(into)
     except OSError as error:
         raise EnvironmentFault(
             f"{into.parent}: expected a writable folder with room for {archive.title}. "
@@ -92,33 +98,70 @@ def verify(root: Path, sums_sha256: str | None) -> None:
         ) from error
 
 
-def _make(archive: Archive, into: Path) -> None:
-    """Download, unpack and verify beside `into`, then rename; the caller holds the lock."""
-    prefix = f".{into.name}.partial-"
-    for dead in into.parent.iterdir():  # we hold the lock: nobody alive is using these
-        if dead.name.startswith(prefix):
-            shutil.rmtree(dead, ignore_errors=True)
-    with tempfile.TemporaryDirectory(
-        prefix=prefix, dir=into.parent, ignore_cleanup_errors=True
-    ) as folder:
-        packed, unpacked = Path(folder, "archive.zip"), Path(folder, "unpacked")
-        _check_room(archive, into.parent)
-        _log.info("%s: downloading %s%s", archive.title, archive.url, archive.told)
-        _download(archive, packed)
-        members = unpack(
-            packed, unpacked, top=archive.top, max_bytes=archive.max_bytes, shown=archive.url
-        )
-        packed.unlink()
-        root = unpacked / archive.top
-        listed = _verify(root, archive.sums_sha256, archive.url)
-        unlisted = sorted(members - listed - {_SUMS})
-        if unlisted:
-            raise _bad(archive.url, f"only files that {_SUMS} lists", unlisted[0])
-        os.replace(root, into)
+def _fetch(archive: Archive, folder: Path) -> Path:
+    """Download, unpack and verify an archive; return the folder at its top."""
+    from pooch import Unzip, get_logger
+
+    get_logger().setLevel("WARNING")  # it prints one line a file otherwise
+    packed, unpacked = folder / "archive.zip", folder / "unpacked"
+    _log.info("%s: downloading %s%s", archive.title, archive.url, archive.warning)
+    _download(archive, packed)
+    try:
+        with zipfile.ZipFile(packed) as source:
+            members = source.infolist()
+        _check_members(archive, members)
+        Unzip(extract_dir=str(unpacked))(str(packed), "download", None)
+    except _BROKEN_ZIP as error:
+        raise _bad(archive.url, "a whole zip archive", str(error)[:120]) from error
+    packed.unlink()
+    root = unpacked / archive.top
+    listed = _verify(root, archive.sums_sha256, archive.url)
+    files = {one.filename.removeprefix(f"{archive.top}/") for one in members if not one.is_dir()}
+    unlisted = sorted(files - listed - {_SUMS})
+    if unlisted:
+        raise _bad(archive.url, f"only files that {_SUMS} lists", unlisted[0])
+    return root
+
+
+def _check_members(archive: Archive, members: list[zipfile.ZipInfo]) -> None:
+    """Refuse an archive, before anything is unpacked, that is a bomb or leaves its folder.
+
+    zipfile itself neither makes links nor writes more bytes than a member declares.
+    """
+    if len(members) > _MAX_MEMBERS:
+        raise _bad(archive.url, f"at most {_MAX_MEMBERS:,} members", f"{len(members):,}")
+    size = sum(member.file_size for member in members)
+    if size > archive.max_bytes:
+        raise _bad(archive.url, f"at most {archive.max_bytes:,} bytes unpacked", f"{size:,}")
+    names = [member.orig_filename for member in members]  # filename ends at a NUL
+    for member, name in zip(members, names, strict=True):
+        fault = path_fault(name.removesuffix("/"))
+        if not name.startswith(f"{archive.top}/"):
+            fault = fault or "a path outside that folder"
+        elif (member.external_attr >> 28) not in (0, 4, 8):
+            fault = fault or "a link or special file"
+        if fault:
+            where = f"{archive.url}: member {name[:_MAX_PATH_BYTES]!r}"
+            raise _bad(where, f"a plain file or folder under {archive.top}/", fault)
+    if len(set(names)) < len(names):
+        raise _bad(archive.url, "members of different names", "a name that occurs twice")
+
+
+def path_fault(path: str) -> str:
+    """Say why a path from outside is not plain and relative, or return an empty text."""
+    if any(char in "\\:" or not char.isprintable() for char in path):
+        return "a backslash, colon or unprintable character in the path"
+    if path.startswith("/"):
+        return "an absolute path"
+    if any(not part or part[-1] in ". " for part in path.split("/")):
+        return "a part of the path that is empty, '.' or '..' or ends in a dot or blank"
+    if len(path.encode()) > _MAX_PATH_BYTES:
+        return f"a path of more than {_MAX_PATH_BYTES} bytes"
+    return ""
 
 
 def _check_room(archive: Archive, folder: Path) -> None:
-    """Tell before a long download, not after it, that there is no room."""
+    """Refuse before a long download, not after it, where the disk has no room."""
     free = shutil.disk_usage(folder).free
     if free < archive.needed_bytes:
         raise EnvironmentFault(
@@ -128,39 +171,37 @@ def _check_room(archive: Archive, folder: Path) -> None:
         )
 
 
-class _Capped:
+class _LimitedFile:
     """A file that does not grow beyond a limit, so that no server can fill the disk."""
 
     def __init__(self, file: IO[bytes], archive: Archive) -> None:
         self.file = file
         self.archive = archive
+        self.flush = file.flush
 
     def write(self, chunk: bytes) -> int:
         if self.file.tell() + len(chunk) > self.archive.max_bytes:
             raise _bad(self.archive.url, f"at most {self.archive.max_bytes:,} bytes", "more")
         return self.file.write(chunk)
 
-    def flush(self) -> None:
-        self.file.flush()
-
 
 def _download(archive: Archive, to: Path) -> None:
-    # Slow to import, and most runs never download.
-    import pooch
+    # slow to import, and most runs never download
     import requests
     import urllib3
+    from pooch import HTTPDownloader
 
-    # Not pooch.retrieve: it logs a hash and advice on pinning it; the pin here is on the content.
-    opened: list[requests.Response] = []
-    download = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(),
-        chunk_size=_CHUNK,
-        timeout=_TIMEOUT,
-        hooks={"response": lambda response, **_: opened.append(response)},
+    responses: list[requests.Response] = []
+
+    def keep(response: requests.Response, **_: Any) -> None:
+        responses.append(response)
+
+    download = HTTPDownloader(
+        progressbar=sys.stderr.isatty(), timeout=_TIMEOUT, hooks={"response": keep}
     )
     try:
         with open(to, "wb") as file:
-            download(archive.url, _Capped(file, archive), None)
+            download(archive.url, _LimitedFile(file, archive), None)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise EnvironmentFault(
             f"{archive.title}: cannot fetch {archive.url} ({_reason(error)}).\n"
@@ -169,7 +210,7 @@ def _download(archive: Archive, to: Path) -> None:
             "Without any download: data=synthetic."
         ) from error
     finally:
-        for response in opened:  # pooch leaves the connection of a failed download open
+        for response in responses:  # pooch leaves the connection of a failed download open
             response.close()
 
 
@@ -178,7 +219,7 @@ def _reason(error: BaseException) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server answered {response.status_code}"
-    # Not by __context__: that may lead to an error the caller was handling before.
+    # not by __context__: that may lead to an error the caller was handling before
     for inner in (error.__cause__, getattr(error, "reason", None), *error.args):
         if isinstance(inner, BaseException):
             return _reason(inner)
@@ -186,36 +227,36 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(text).split())[:120]
 
 
-def _verify(root: Path, sums_sha256: str | None, shown: str) -> set[str]:
-    """Check everything under `root`, called `shown` in messages; return the paths listed."""
-    real = root.resolve()
-    _expect(real, _SUMS, sums_sha256, shown)
+def _verify(root: Path, sums_sha256: str | None, name: str) -> set[str]:
+    """Check everything under `root`, called `name` in messages; return the paths listed."""
+    root = root.resolve()
+    _check_file(root, _SUMS, sums_sha256, name)
     listed = set()
-    text = (real / _SUMS).read_text("utf-8", errors="replace")
+    text = (root / _SUMS).read_text("utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
         match = re.fullmatch(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)", line)  # as `find .` names
         if match is None or path_fault(match[2]):
-            where = f"{shown}: {_SUMS}, line {number}"
+            where = f"{name}: {_SUMS}, line {number}"
             raise _bad(where, "a SHA-256 and a plain relative path", repr(line[:120]))
-        _expect(real, match[2], match[1], shown)
+        _check_file(root, match[2], match[1], name)
         listed.add(match[2])
     return listed
 
 
-def _expect(root: Path, path: str, sha256: str | None, shown: str) -> None:
-    """Check that one file is there, inside `root`, with this SHA-256 or, if None, with any."""
+def _check_file(root: Path, path: str, sha256: str | None, name: str) -> None:
+    """Check that a file is there, inside `root`, with this SHA-256 or, if None, with any."""
     file = root / path
     if not file.is_file():
-        raise _bad(f"{shown}: {path}", "a file", "none")
+        raise _bad(f"{name}: {path}", "a file", "none")
     if not file.resolve().is_relative_to(root):
-        raise _bad(f"{shown}: {path}", "a file inside the folder", "a link")
+        raise _bad(f"{name}: {path}", "a file inside the folder", "a link")
     if sha256 is None:
         return
     with open(file, "rb") as data:
-        found = hashlib.file_digest(data, "sha256").hexdigest()
-    if found != sha256.lower():
+        actual = hashlib.file_digest(data, "sha256").hexdigest()
+    if actual != sha256.lower():
         expected = f"a SHA-256 that starts with {sha256[:12].lower()}"
-        raise _bad(f"{shown}: {path}", expected, found[:12])
+        raise _bad(f"{name}: {path}", expected, actual[:12])
 
 
 def _bad(where: str | Path, expected: str, received: str) -> InputError:

@@ -1,4 +1,4 @@
-"""Records that are read, and made what a model takes, only when their turn comes."""
+"""Arrays of many records that are read, and transformed, only when they are needed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,32 +15,31 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
-_PIECE = 64  # records; of PTB-XL at 500 Hz 8 MB
-_AHEAD = 2  # what is made while something else is used
+_CHUNK = 64  # records; 8 MB of PTB-XL at 500 Hz
+_PREFETCHED = 2  # items
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Unread:
+class LazyArray:
     """An array of many records that need not fit into memory.
 
-    A part of it is another such object, and costs nothing; `read` makes the array.
+    Selecting records returns another such object and reads nothing; `read` returns the array.
 
     Attributes:
-        positions: Which of the records that `make` knows, in this order, shape (n_records,).
+        positions: The selected records, as positions that `load` takes, shape (n_records,).
         record_shape: Shape of one record's part.
         dtype: Of the array.
-        make: Takes positions and returns the records there, shape (n, *record_shape), as an array
-            of their own. What it makes of one does not depend on the others; it is called by one
-            thread at a time.
+        load: Takes positions and returns those records, shape (n, *record_shape), as a new array.
+            A record does not depend on the others; one thread at a time calls it.
     """
 
     positions: Positions
     record_shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    make: Callable[[Positions], Array]
+    load: Callable[[Positions], Array]
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -53,99 +52,99 @@ class Unread:
 
     @property
     def ndim(self) -> int:
-        """Number of its dimensions."""
+        """Number of dimensions of the whole array."""
         return len(self.shape)
 
     @overload
     def __getitem__(self, key: int) -> Array: ...
 
     @overload
-    def __getitem__(self, key: slice | Array) -> "Unread": ...
+    def __getitem__(self, key: slice | Array) -> "LazyArray": ...
 
-    def __getitem__(self, key: int | slice | Array) -> "Array | Unread":
-        """Read one record, or choose some by a slice, positions or a mask, without reading."""
+    def __getitem__(self, key: int | slice | Array) -> "Array | LazyArray":
+        """Read one record, or select some by a slice, positions or a mask without reading."""
         if isinstance(key, (slice, np.ndarray)):
             return replace(self, positions=self.positions[key])
-        record: Array = self.make(self.positions[[key]])[0]
+        record: Array = self.load(self.positions[[key]])[0]
         return record
 
     def __array__(self, *arguments: object, **named: object) -> Array:
-        """Refuse: what takes an array unawares would fill the memory.
+        """Refuse an implicit conversion, which could fill the memory.
 
         Raises:
             InputError: Always.
         """
         raise InputError(
-            "data: expected fewer records for what was asked, which takes all of them into memory. "
+            "data: expected fewer records for this command, which takes all of them into memory. "
             f"Received: {len(self)} records of shape {self.record_shape}"
         )
 
     def read(self) -> Array:
         """Return all records as one array."""
-        return np.ascontiguousarray(self.make(self.positions))
+        return np.ascontiguousarray(self.load(self.positions))
 
-    def pieces(self) -> Iterator[Array]:
+    def chunks(self) -> Iterator[Array]:
         """Yield the records in order, some at a time."""
-        for start in range(0, len(self), _PIECE):
-            yield self[start : start + _PIECE].read()
+        for start in range(0, len(self), _CHUNK):
+            yield self[start : start + _CHUNK].read()
 
-    def changed(
+    def map(
         self,
-        change: Callable[[Array, Positions], Floats],
+        function: Callable[[Array, Positions], Floats],
         record_shape: tuple[int, ...] | None = None,
-    ) -> "Unread":
-        """Return what a function makes of the records, once they are read.
+    ) -> "LazyArray":
+        """Return an array whose records are passed through a function when they are read.
 
         Args:
-            change: Takes some records, and their positions in this array.
+            function: Takes some records, and their positions in this array.
             record_shape: Of what it returns, where it differs.
         """
 
-        def make(at: Positions) -> Array:
-            return change(self.make(self.positions[at]), at)
+        def load(positions: Positions) -> Array:
+            return function(self.load(self.positions[positions]), positions)
 
         shape = self.record_shape if record_shape is None else record_shape
-        return Unread(np.arange(len(self)), shape, np.dtype(np.float32), make)
+        return LazyArray(np.arange(len(self)), shape, np.dtype(np.float32), load)
 
 
-Inputs = Floats | Unread
+Inputs = Floats | LazyArray
 """Records in memory, or not."""
 
 
 def read(records: Inputs) -> Floats:
-    """Return records as an array; one that is an array already stays as it is."""
-    return records.read() if isinstance(records, Unread) else records
+    """Return records as an array; an array is returned as it is."""
+    return records.read() if isinstance(records, LazyArray) else records
 
 
-def concatenated(first: Inputs, second: Inputs) -> Inputs:
-    """Put records behind others, of the same shape."""
-    if not (isinstance(first, Unread) or isinstance(second, Unread)):
+def concatenate(first: Inputs, second: Inputs) -> Inputs:
+    """Append records to others of the same shape."""
+    if not (isinstance(first, LazyArray) or isinstance(second, LazyArray)):
         return np.concatenate([first, second])
-    n = len(first)
+    n_first = len(first)
 
-    def make(at: Positions) -> Array:
-        found = np.empty((len(at), *first.shape[1:]), np.float32)
-        is_first = at < n
-        found[is_first] = read(first[at[is_first]])
-        found[~is_first] = read(second[at[~is_first] - n])
-        return found
+    def load(positions: Positions) -> Array:
+        records = np.empty((len(positions), *first.shape[1:]), np.float32)
+        is_first = positions < n_first
+        records[is_first] = read(first[positions[is_first]])
+        records[~is_first] = read(second[positions[~is_first] - n_first])
+        return records
 
-    every = np.arange(n + len(second))
-    return Unread(every, tuple(first.shape[1:]), np.dtype(np.float32), make)
+    positions = np.arange(n_first + len(second))
+    return LazyArray(positions, tuple(first.shape[1:]), np.dtype(np.float32), load)
 
 
-def made_ahead(items: Iterable[_In], make: Callable[[_In], _Out]) -> Iterator[_Out]:
-    """Yield what is made of each item, in order; another thread makes the next ones meanwhile.
+def prefetch(items: Iterable[_In], function: Callable[[_In], _Out]) -> Iterator[_Out]:
+    """Yield a function's result of each item, in order; a second thread computes ahead.
 
     Args:
-        items: Few are asked for before their turn.
-        make: Is called by that thread alone, once an item and in their order.
+        items: At most a few are taken before their turn.
+        function: That thread alone calls it, once an item and in order.
     """
-    waiting: deque[Future[_Out]] = deque()
+    pending: deque[Future[_Out]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for item in items:
-            waiting.append(thread.submit(make, item))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(thread.submit(function, item))
+            if len(pending) > _PREFETCHED:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

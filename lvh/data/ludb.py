@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from lvh.data.cache import Arrays, cache_dir, cached_arrays, seen_in
-from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, fingerprint
+from lvh.data.cache import Arrays, cache_dir, folder_state, load_or_build
+from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
 from lvh.data.download import Archive, fetch
-from lvh.data.fiducials import with_found
-from lvh.data.metadata import About
+from lvh.data.fiducials import with_fiducials
 from lvh.data.readers import wfdb
 from lvh.errors import InputError
 from lvh.files import read_bytes
@@ -32,7 +30,7 @@ ARCHIVE = Archive(
 FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
 """Fingerprint of the cohort in LUDB 1.0.1."""
 
-ABOUT = About(
+METADATA = SourceMetadata(
     citation=(
         'Kalyakulina A.I. et al., "LUDB: A New Open-Access Validation Tool for Electrocardiogram '
         'Delineation Algorithms", IEEE Access 8, 2020, doi:10.1109/ACCESS.2020.3029211. '
@@ -47,12 +45,11 @@ ABOUT = About(
     ),
 )
 
-_FORMAT = 1  # of the cached arrays; raise it when their meaning changes
+_FORMAT = 2  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
 _UNITS_PER_MV = 1000.0
-_INVALID = -32768  # WFDB's mark for a sample that was not recorded
 _CONTENT = ("records", "fs", "digital", "symbols", "samples", "offsets", "male", "age", "label")
 
 
@@ -65,7 +62,8 @@ class LudbSettings:
             archive is downloaded at need.
         url: Where the archive is downloaded from; a mirror is as good, since every file is
             checked against the pinned checksums.
-        delineation: The cardiologists' fiducials, or those that `lvh.data.delineation` finds.
+        delineation: `annotated`: the cardiologists' fiducials; `found`: those that
+            `lvh.data.delineation` finds.
     """
 
     name: Literal["ludb"] = "ludb"
@@ -84,13 +82,18 @@ def load(settings: LudbSettings) -> Cohort:
         InputError: A file is missing or malformed.
         EnvironmentFault: The data set has to be downloaded and cannot be.
     """
-    root = Path(os.path.expanduser(settings.root)) if settings.root else _downloaded(settings.url)
+    if settings.root:
+        root = Path(os.path.expanduser(settings.root))
+    else:
+        root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ludb-1.0.1")
     records = _record_names(root)
-    path = cache_dir() / "cohorts" / f"ludb-{_state(root, records)}.npz"
-    arrays = cached_arrays(path, lambda: _parse(root, records), _digest)
-    digest = _digest(arrays)
+    state = hashlib.sha256(repr((_FORMAT, records, folder_state(root / "data"))).encode())
+    path = cache_dir() / "cohorts" / f"ludb-{state.hexdigest()[:16]}.npz"
+    arrays = load_or_build(path, lambda: _parse(root, records))
+    digest = fingerprint(*(arrays[name] for name in _CONTENT))
+    is_published = digest == FINGERPRINT
     cohort = Cohort(
-        name="LUDB 1.0.1" if digest == FINGERPRINT else f"LUDB in {root}",
+        name="LUDB 1.0.1" if is_published else f"LUDB in {root}",
         records=records,
         subjects=np.array(records),  # one record a subject
         leads=LEADS,
@@ -103,13 +106,9 @@ def load(settings: LudbSettings) -> Cohort:
         age=arrays["age"],
         label=arrays["label"],
         fingerprint=digest,
-        note="" if digest == FINGERPRINT else "differs from LUDB 1.0.1 as published",
+        note="" if is_published else "differs from LUDB 1.0.1 as published",
     )
-    return with_found(cohort) if settings.delineation == "found" else cohort
-
-
-def _downloaded(url: str) -> Path:
-    return fetch(replace(ARCHIVE, url=url), cache_dir() / "ludb-1.0.1")
+    return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
 def _record_names(root: Path) -> tuple[str, ...]:
@@ -120,85 +119,67 @@ def _record_names(root: Path) -> tuple[str, ...]:
         raise InputError(
             f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
         ) from None
-    lines = text.decode("utf-8", errors="replace").split()
-    matches = [_RECORD_NAME.fullmatch(line) for line in lines]
-    for line, match in zip(lines, matches, strict=True):
+    names = []
+    for line in text.decode("utf-8", errors="replace").split():
+        match = _RECORD_NAME.fullmatch(line)
         if match is None:
             raise InputError(
-                f"{listing}: expected names such as data/1. Received: {wfdb.shown(line)}"
+                f"{listing}: expected names such as data/1. Received: {wfdb.quoted(line)}"
             )
-    names = tuple(match[1] for match in matches if match is not None)
+        names.append(match[1])
     if not names or len(set(names)) != len(names):
         raise InputError(
             f"{listing}: expected distinct record names. Received: {len(names)} names, "
             f"{len(set(names))} distinct"
         )
-    return names
-
-
-def _state(root: Path, records: tuple[str, ...]) -> str:
-    """Hash what tells a changed data set from the one that was cached, without reading it."""
-    seen = seen_in(root / "data")
-    return hashlib.sha256(repr((_FORMAT, records, seen)).encode()).hexdigest()[:16]
+    return tuple(names)
 
 
 def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
     headers = [wfdb.read_header(root / "data" / f"{name}.hea", root) for name in records]
     fs, n_samples = headers[0].fs, headers[0].n_samples
+    digital = []
     for header in headers:
         if (header.fs, header.n_samples) != (fs, n_samples):
             raise InputError(
                 f"{header.path}: expected {n_samples} samples at {fs:g} Hz, as in {records[0]}. "
                 f"Received: {header.n_samples} at {header.fs:g} Hz"
             )
-        wfdb.check_leads(header)
-    waves = [
-        wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
-        for name in records
-        for lead in LEADS
-    ]
-    diagnoses = [_diagnoses(header) for header in headers]
+        values, _ = wfdb.read_twelve_leads(header, root)
+        if fault := wfdb.signal_fault(values):
+            raise InputError(f"{header.path}: {fault}")
+        digital.append(values)
+    waves = Delineation.from_leads(
+        [
+            wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
+            for name in records
+            for lead in LEADS
+        ]
+    )
     return {
         "records": np.array(records),
         "fs": np.array(fs),
-        "digital": np.stack([_digital(header, root) for header in headers]),
-        "symbols": np.concatenate([symbols for symbols, _ in waves]),
-        "samples": np.concatenate([samples for _, samples in waves]),
-        "offsets": np.cumsum([0, *(len(symbols) for symbols, _ in waves)], dtype=np.int64),
+        "digital": np.stack(digital),
+        "symbols": waves.symbols,
+        "samples": waves.samples,
+        "offsets": waves.offsets,
         "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
         "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
-        "label": np.array([_DIAGNOSIS in listed for listed in diagnoses], dtype=np.int64),
+        "label": np.array([_DIAGNOSIS in _diagnoses(header) for header in headers], dtype=np.int64),
     }
-
-
-def _digital(header: wfdb.Header, root: Path) -> npt.NDArray[np.int16]:
-    """Read one record's ADC values with the leads in the standard order."""
-    signals = wfdb.read_signals(header, root)[:, [header.leads.index(lead) for lead in LEADS]]
-    for lead, flat, invalid in zip(
-        LEADS, np.ptp(signals, axis=0) == 0, (signals == _INVALID).any(axis=0), strict=True
-    ):
-        if flat or invalid:
-            found = "a flat line" if flat else "invalid samples (-32768)"
-            raise InputError(f"{header.path}: lead {lead}: expected a signal. Received: {found}")
-    return signals
 
 
 def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
     start = f"<{field}>:"
-    comments = [comment.strip() for comment in header.comments]
-    said = [one.removeprefix(start).strip() for one in comments if one.startswith(start)]
-    if len(said) != 1 or not re.fullmatch(pattern, said[0]):
+    values = [one.removeprefix(start).strip() for one in header.comments if one.startswith(start)]
+    if len(values) != 1 or not re.fullmatch(pattern, values[0]):
         expected = f"`#<{field}>: ...` matching {pattern}" if pattern else f"`#<{field}>:`"
-        received = wfdb.shown(", ".join(said)) if said else "none"
+        received = wfdb.quoted(", ".join(values)) if values else "none"
         raise InputError(f"{header.path}: expected one comment {expected}. Received: {received}")
-    return said[0]
+    return values[0]
 
 
 def _diagnoses(header: wfdb.Header) -> set[str]:
     _comment(header, "diagnoses", "")
-    comments = [comment.strip().rstrip(".") for comment in header.comments]
-    return set(comments[comments.index("<diagnoses>:") + 1 :])
-
-
-def _digest(arrays: Arrays) -> str:
-    return fingerprint(*(arrays[name] for name in _CONTENT))
+    lines = [line.rstrip(".") for line in header.comments]
+    return set(lines[lines.index("<diagnoses>:") + 1 :])

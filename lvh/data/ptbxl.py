@@ -1,8 +1,8 @@
 """PTB-XL (Wagner 2020, doi:10.13026/x4td-x982), or any part of it in its own layout.
 
 Records that would take more than half a gibibyte as float32 (2,236 of them at 500 Hz, 11,184 at
-100 Hz) are not read into memory: their ADC values are kept in a store, and become signals when
-their turn comes.
+100 Hz) are not read into memory: their ADC values are memory-mapped in the cache, and converted to
+mV when a record is used.
 """
 
 import csv
@@ -12,21 +12,27 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cache import Arrays, cache_dir, cached_arrays, seen_in
-from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
+from lvh.data.cache import (
+    Arrays,
+    WriteSignals,
+    cache_dir,
+    folder_state,
+    load_or_build,
+    load_or_build_signals,
+)
+from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.download import Archive, fetch
-from lvh.data.fiducials import with_found
-from lvh.data.lazy_array import Inputs, Positions, Unread
-from lvh.data.memmap import Known, is_whole, stored
-from lvh.data.metadata import About
+from lvh.data.fiducials import with_fiducials
+from lvh.data.lazy_array import Inputs, LazyArray
 from lvh.data.readers import wfdb
 from lvh.errors import InputError
 from lvh.files import read_bytes
@@ -41,14 +47,11 @@ ARCHIVE = Archive(
     sums_sha256=None,  # not known here: nobody has fetched the archive to write this
     max_bytes=4_000_000_000,
     variable="LVH_PTBXL_ROOT",
-    told=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
+    warning=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
     needed_bytes=6_000_000_000,
 )
 
-Take = Callable[[npt.NDArray[np.int16]], object]
-"""Takes the ADC values of a record, shape (n_samples, 12)."""
-
-ABOUT = About(
+METADATA = SourceMetadata(
     citation=(
         'Wagner P. et al., "PTB-XL, a large publicly available electrocardiography dataset", '
         "Scientific Data 7, 2020, doi:10.1038/s41597-020-0495-6. "
@@ -60,22 +63,30 @@ ABOUT = About(
         "the statements are about the ECG, not from imaging."
     ),
 )
-_FORMAT = 1  # of the cached arrays; raise it when their meaning changes
 TABLE = "ptbxl_database.csv"
+LOADED_BYTES = 512 * 1024 * 1024
+"""Signals that take more than this, as float32, are memory-mapped."""
+
+_FORMAT = 2  # of the cached arrays; raise it when their meaning changes
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
-_COLUMNS = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "filename_lr", "filename_hr")
-_RECORD_PATH = re.compile(r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)")
-_STATEMENTS = re.compile(r"\{(?:'[^'\\]+': [0-9.]+(?:, '[^'\\]+': [0-9.]+)*)?\}")
-_STATEMENT = re.compile(r"'([^'\\]+)': ([0-9.]+)")
-_CODE = "LVH"
-_OLDEST = 300.0
+_RECORD_PATH = r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)"
+_COLUMNS = {
+    "ecg_id": ".*",
+    "patient_id": r"[0-9]+(\.0)?",
+    "age": r"([0-9]{1,3}(\.0)?)?",
+    "sex": "[01]?",
+    "scp_codes": r"\{(?:'[^'\\]+': [0-9.]+(?:, '[^'\\]+': [0-9.]+)*)?\}",
+    "filename_lr": _RECORD_PATH,
+    "filename_hr": _RECORD_PATH,
+}
+"""Columns of the table that are read, with the pattern of their values."""
+_STATEMENT = re.compile(r"'([^'\\]+)': [0-9.]+")
+_LABEL = "LVH"
+_HIDDEN_AGE = 300.0
 """Stands in the table for every age above 89 years."""
 _ABOVE_89 = 90.0
-_INVALID = -32768  # WFDB's mark for a sample that was not recorded
-_KNOWN = ("records", "subjects", "male", "age", "label", "flaws")
-_CONTENT = (*_KNOWN, "fs", "digital", "gains", "baselines")
-LOADED_BYTES = 512 * 1024 * 1024
-"""Signals that take more than this, as float32, stay in a store."""
+_CONTENT = ("records", "subjects", "male", "age", "label", "flaws", "fs")
+_CALIBRATION = ("gains", "baselines")
 
 _log = logging.getLogger(__name__)
 
@@ -88,10 +99,10 @@ class PtbxlSettings:
         root: Folder that holds ptbxl_database.csv and the records; None for the user's cache, into
             which the archive is downloaded at need.
         fs: Sampling frequency in Hz; the data set has every record at both.
-        flawed: Records with a flat lead or samples that were not recorded, and those without age
-            or sex, are left out, which is said, or fail the run.
+        flawed: Records with a flat lead or invalid samples, and those without age or sex, are
+            dropped with a warning, or fail the run.
         url: Where the archive is downloaded from.
-        delineation: Nobody's fiducials, or those that `lvh.data.delineation` finds.
+        delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
     """
 
     name: Literal["ptbxl"] = "ptbxl"
@@ -104,7 +115,7 @@ class PtbxlSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the table: what is known of a record."""
+    """One record's line of the table."""
 
     path: str
     patient: str
@@ -121,35 +132,41 @@ def load(settings: PtbxlSettings) -> Cohort:
 
     Raises:
         InputError: A file is missing or malformed, or a record flawed where that fails the run.
-        EnvironmentFault: The data set has to be downloaded, or its signals kept, and cannot be.
+        EnvironmentFault: The data set has to be downloaded, or its signals cached, and cannot be.
     """
     root = root_of(settings)
-    rows, kept = _listed(root, settings.fs)
-    if _n_bytes(root, rows) > LOADED_BYTES:
-        known, digital, digest = stored(kept, len(rows), _builder(root, rows, settings.fs), _whole)
-        arrays: Mapping[str, Any] = {**known, "digital": digital}
+    table = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
+    rows = _rows(root / TABLE, table, "filename_hr" if settings.fs == 500 else "filename_lr")
+    path = cache_dir() / "cohorts" / f"ptbxl-{settings.fs}-{_state(root, table, rows)}"
+    header = wfdb.read_header(root / f"{rows[0].path}.hea", root)
+    wfdb.checked_size(header)
+    shape = (len(rows), header.n_samples, len(LEADS))
+    digital: Inputs
+    if 4 * math.prod(shape) > LOADED_BYTES:
+        build = partial(_parse_with_progress, root, rows, settings.fs)
+        arrays, digital, digest = load_or_build_signals(path, shape, build, _digest)
     else:
-        path = kept.with_name(f"{kept.name}.npz")
-        arrays, digest = cached_arrays(path, lambda: _parsed(root, rows, settings.fs), _digest), ""
-    flaws = arrays["flaws"]
-    used = flaws == ""
-    if not used.all() and (settings.flawed == "fail" or not used.any()):
+        archive = path.with_name(f"{path.name}.npz")
+        arrays = load_or_build(archive, lambda: _parse_all(root, rows, settings.fs))
+        digital = arrays["digital"]
+        digest = _digest(arrays, digital)
+    used = arrays["flaws"] == ""
+    n_flawed = int(np.count_nonzero(~used))
+    note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
+    if n_flawed and (settings.flawed == "fail" or not used.any()):
         first = np.flatnonzero(~used)[0]
         raise InputError(
-            f"data.flawed={settings.flawed}: expected records without flaw. Received: "
-            f"{np.count_nonzero(~used)} with one, the first {arrays['records'][first]}: "
-            f"{flaws[first]}"
+            f"data.flawed={settings.flawed}: expected records without flaw. Received: {n_flawed} "
+            f"with one, the first {arrays['records'][first]}: {arrays['flaws'][first]}"
         )
-    left_out = f"{np.count_nonzero(~used)} of {len(used)} records left out as flawed"
-    if not used.all():
-        _log.warning("%s: %s", root / TABLE, left_out)
-    arrays = {name: one[used] if one.ndim else one for name, one in arrays.items()}
-    cohort = _cohort(arrays, digest or _digest(arrays), left_out)
-    return with_found(cohort) if settings.delineation == "found" else cohort
+    if note:
+        _log.warning("%s: %s", root / TABLE, note)
+    cohort = _cohort(arrays, digital, used, digest, note)
+    return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
 def root_of(settings: PtbxlSettings) -> Path:
-    """Return the folder of the data set, which is downloaded if no other was named."""
+    """Return the folder of the data set, which is downloaded if the settings name none."""
     if settings.root:
         return Path(os.path.expanduser(settings.root))
     return fetch(replace(ARCHIVE, url=settings.url), downloaded())
@@ -160,58 +177,33 @@ def downloaded() -> Path:
     return cache_dir() / "ptbxl-1.0.3"
 
 
-def store_of(root: Path, fs: int) -> tuple[Path, bool]:
-    """Return where the store of a data set is, and whether it is, by its hash, what was made."""
-    _, kept = _listed(root, fs)
-    return kept, is_whole(kept, _whole)
-
-
-def _listed(root: Path, fs: int) -> tuple[list[_Row], Path]:
-    """Read the table; return also where what is read of the data set is kept."""
-    text = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
-    rows = _rows(root / TABLE, text, "filename_hr" if fs == 500 else "filename_lr")
-    state = _state(root, text, [row.path for row in rows])
-    return rows, cache_dir() / "cohorts" / f"ptbxl-{fs}-{state}"
-
-
-def _n_bytes(root: Path, rows: Sequence[_Row]) -> int:
-    """Return the size of all signals as float32, by the header of the first record."""
-    header = wfdb.read_header(root / f"{rows[0].path}.hea", root)
-    return len(rows) * header.n_samples * len(LEADS) * 4
-
-
-def _cohort(arrays: Mapping[str, Any], digest: str, left_out: str) -> Cohort:
+def _cohort(
+    arrays: Arrays, digital: Inputs, used: npt.NDArray[np.bool_], digest: str, note: str
+) -> Cohort:
+    arrays = {name: one[used] for name, one in arrays.items() if one.ndim} | {"fs": arrays["fs"]}
+    gains, baselines = arrays["gains"], arrays["baselines"]
+    digital = digital[used]
     records = tuple(str(name) for name in arrays["records"])
-    nothing = np.zeros(0, dtype=np.int32)
-    offsets = np.zeros(len(records) * len(LEADS) + 1, dtype=np.int64)
-    digital, baselines, gains = (arrays[name] for name in ("digital", "baselines", "gains"))
-    signals: Inputs
-    if isinstance(digital, Unread):
-
-        def change(values: npt.NDArray[np.int16], at: Positions) -> npt.NDArray[np.float32]:
-            return _in_mv(values, baselines[at], gains[at])
-
-        signals = digital.changed(change)
-    else:
-        signals = _in_mv(digital, baselines, gains)
     return Cohort(
         name=f"PTB-XL, {len(records)} records at {arrays['fs']:g} Hz",
         records=records,
         subjects=arrays["subjects"],
         leads=LEADS,
         fs=float(arrays["fs"]),
-        signals=signals,
-        delineation=Delineation(nothing.astype(np.uint8), nothing, offsets, len(LEADS)),
+        signals=digital.map(lambda values, at: _millivolts(values, baselines[at], gains[at]))
+        if isinstance(digital, LazyArray)
+        else _millivolts(digital, baselines, gains),
+        delineation=Delineation.empty(len(records)),
         male=arrays["male"],
         age=arrays["age"],
         label=arrays["label"],
         fingerprint=digest,
-        note="" if left_out.startswith("0 ") else left_out,
+        note=note,
     )
 
 
-def _in_mv(
-    digital: npt.NDArray[np.int16],
+def _millivolts(
+    digital: npt.NDArray[np.integer | np.floating],
     baselines: npt.NDArray[np.float32],
     gains: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
@@ -222,84 +214,73 @@ def _in_mv(
 
 
 def _rows(path: Path, table: bytes, file_column: str) -> list[_Row]:
-    """Read the table; what it says of a record is checked, what it could say is not."""
-    text = table.decode("utf-8", errors="replace")
+    text = io.StringIO(table.decode("utf-8", errors="replace"), newline="")
+    reader = csv.DictReader(text, strict=True)
     try:
-        lines = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+        lines, columns = list(reader), list(reader.fieldnames or ())
     except csv.Error as error:
         raise InputError(f"{path}: expected a table of comma-separated values: {error}") from None
-    lacking = [name for name in _COLUMNS if not lines or name not in lines[0]]
-    if lacking:
-        received = wfdb.shown(" ".join(lines[0])) if lines else "no record"
-        raise InputError(f"{path}: expected the column {lacking[0]}. Received: {received}")
-    rows = [_row(path, number, line, file_column) for number, line in enumerate(lines, start=1)]
+    missing = [name for name in _COLUMNS if name not in columns]
+    if missing or not lines:
+        received = wfdb.quoted(" ".join(columns)) if lines else "no record"
+        raise InputError(
+            f"{path}: expected the column {(missing or ['ecg_id'])[0]}, separated by commas. "
+            f"Received: {received}"
+        )
+    used = set(_COLUMNS) - {"filename_lr", "filename_hr"} | {file_column}
+    for number, line in enumerate(lines, start=1):
+        for column in sorted(used):
+            if line[column] is None or not re.fullmatch(_COLUMNS[column], line[column]):
+                raise InputError(
+                    f"{path}: record {number}: {column}: expected text that matches "
+                    f"{_COLUMNS[column]}. Received: {wfdb.quoted(line[column] or 'nothing')}"
+                )
+    rows = [_row(line, file_column) for line in lines]
     if len({row.path for row in rows}) != len(rows):
         raise InputError(f"{path}: expected distinct records in {file_column}")
     return rows
 
 
-def _row(path: Path, number: int, line: dict[str, str | None], file_column: str) -> _Row:
-    def said(column: str, pattern: re.Pattern[str] | str) -> str:
-        text = line[column]
-        if text is None or not re.fullmatch(pattern, text):
-            raise InputError(
-                f"{path}: record {number}: {column}: expected {_pattern(pattern)}. "
-                f"Received: {wfdb.shown(text or 'nothing')}"
-            )
-        return text
-
-    sex = said("sex", "[01]?")
-    age = float(said("age", r"([0-9]{1,3}(\.0)?)?") or "nan")
-    codes = dict(_STATEMENT.findall(said("scp_codes", _STATEMENTS)))
+def _row(line: dict[str, str], file_column: str) -> _Row:
+    age = float(line["age"] or "nan")
     return _Row(
-        path=said(file_column, _RECORD_PATH),
-        patient=said("patient_id", r"[0-9]+(\.0)?").removesuffix(".0"),
-        male=None if sex == "" else sex == "0",
-        age=_ABOVE_89 if age == _OLDEST else age,
-        has_lvh=_CODE in codes,
+        path=line[file_column],
+        patient=line["patient_id"].removesuffix(".0"),
+        male=line["sex"] == "0" if line["sex"] else None,
+        age=_ABOVE_89 if age == _HIDDEN_AGE else age,
+        has_lvh=_LABEL in _STATEMENT.findall(line["scp_codes"]),
     )
 
 
-def _pattern(pattern: re.Pattern[str] | str) -> str:
-    return f"text that matches {pattern if isinstance(pattern, str) else pattern.pattern}"
-
-
-def _state(root: Path, table: bytes, paths: Sequence[str]) -> str:
-    """Hash what tells a changed data set from the one that was cached, without reading it."""
+def _state(root: Path, table: bytes, rows: Sequence[_Row]) -> str:
+    """Hash the state of the data set without reading its records: it changes when a file does."""
     digest = hashlib.sha256(repr(_FORMAT).encode() + table)
-    for folder in sorted({path.rpartition("/")[0] for path in paths}):
-        digest.update(repr((folder, seen_in(root / folder))).encode())
+    for folder in sorted({row.path.rpartition("/")[0] for row in rows}):
+        digest.update(repr((folder, folder_state(root / folder))).encode())
     return digest.hexdigest()[:16]
 
 
-def _parsed(root: Path, rows: Sequence[_Row], fs: int) -> Arrays:
+def _parse_all(root: Path, rows: Sequence[_Row], fs: int) -> Arrays:
     """Read everything into memory."""
     digital: list[npt.NDArray[np.int16]] = []
-    known = _parse(root, rows, fs, digital.append)
-    return {**known, "digital": np.stack(digital)}
+    return {**_parse(root, rows, fs, digital.append), "digital": np.stack(digital)}
 
 
-def _builder(root: Path, rows: Sequence[_Row], fs: int) -> Callable[[Take], Known]:
-    """Return what reads everything, record by record, and shows how far it is."""
+def _parse_with_progress(root: Path, rows: Sequence[_Row], fs: int, write: WriteSignals) -> Arrays:
+    from rich.console import Console
+    from rich.progress import track
 
-    def build(take: Take) -> Known:
-        from rich.console import Console
-        from rich.progress import track
-
-        _log.info("PTB-XL: %d records are read, once, and kept in %s", len(rows), cache_dir())
-        shown = Console(stderr=True)
-        watched = track(
-            rows, "reading records", console=shown, transient=True, disable=not shown.is_terminal
-        )
-        return _parse(root, watched, fs, take)
-
-    return build
+    _log.info("PTB-XL: reading %d records, once, into %s", len(rows), cache_dir())
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    progress = track(rows, "reading records", console=console, transient=True, disable=hidden)
+    return _parse(root, progress, fs, write)
 
 
-def _parse(root: Path, rows: Iterable[_Row], fs: int, take: Take) -> Arrays:
-    """Read all records; the signals of each, leads in order, are handed on and not kept."""
+def _parse(root: Path, rows: Iterable[_Row], fs: int, write: WriteSignals) -> Arrays:
+    """Read all records; the signals of each, leads in order, go to `write`."""
     n_samples = 0
-    names, gains, baselines, flaws, used = [], [], [], [], []
+    used, names, gains, baselines, flaws = [], [], [], [], []
     for row in rows:
         header = wfdb.read_header(root / f"{row.path}.hea", root)
         n_samples = n_samples or header.n_samples
@@ -308,14 +289,13 @@ def _parse(root: Path, rows: Iterable[_Row], fs: int, take: Take) -> Arrays:
                 f"{header.path}: expected {n_samples} samples at {fs} Hz. "
                 f"Received: {header.n_samples} at {header.fs:g} Hz"
             )
-        wfdb.check_leads(header)
-        at = [header.leads.index(lead) for lead in LEADS]
-        digital = wfdb.read_signals(header, root)[:, at]
-        take(digital)
+        digital, order = wfdb.read_twelve_leads(header, root)
+        write(digital)
+        baseline, gain = header.calibration(order)
         used.append(row)
         names.append(header.path.stem)
-        gains.append(np.take(header.gains, at))
-        baselines.append(np.take(header.baselines, at))
+        gains.append(gain)
+        baselines.append(baseline)
         flaws.append(_flaw(row, digital))
     return {
         "records": np.array(names),
@@ -330,25 +310,20 @@ def _parse(root: Path, rows: Iterable[_Row], fs: int, take: Take) -> Arrays:
     }
 
 
-def _flaw(row: _Row, signals: npt.NDArray[np.int16]) -> str:
-    """Say what makes a record of no use; nothing if it is of use."""
+def _flaw(row: _Row, digital: npt.NDArray[np.int16]) -> str:
+    """Say why a record cannot be used; empty if it can."""
     if row.male is None:
         return "no sex"
     if math.isnan(row.age):
         return "no age"
-    invalid = (signals == _INVALID).any(axis=0)
-    if invalid.any():
-        return f"samples that were not recorded in {LEADS[int(invalid.argmax())]}"
-    flat = np.ptp(signals, axis=0) == 0
-    return f"a flat line in {LEADS[int(flat.argmax())]}" if flat.any() else ""
+    return wfdb.signal_fault(digital)
 
 
-def _digest(arrays: Mapping[str, Any]) -> str:
-    return fingerprint(*(arrays[name] for name in _CONTENT))
-
-
-def _whole(known: Known, digital: Unread) -> str:
+def _digest(arrays: Arrays, digital: Inputs) -> str:
     """Return the fingerprint of the cohort of all records without flaw."""
-    used = known["flaws"] == ""
-    whole: dict[str, Any] = {**known, "digital": digital}
-    return _digest({name: one[used] if one.ndim else one for name, one in whole.items()})
+    used = arrays["flaws"] == ""
+    content, calibration = (
+        [arrays[name][used] if arrays[name].ndim else arrays[name] for name in names]
+        for names in (_CONTENT, _CALIBRATION)
+    )
+    return fingerprint(*content, digital[used], *calibration)

@@ -1,13 +1,14 @@
 """Cross-validation: the loop over folds, and the callbacks that follow it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.baselines import BASELINES
-from lvh.models.training import Learner
+from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
 Known = Mapping[tuple[int, int], FoldResult]
@@ -50,7 +51,7 @@ class Callback:
 def cross_validate(
     features: FeatureSet,
     splits: Sequence[Split],
-    trainer: Callable[[], Learner],
+    trainer: Callable[[], Trainer],
     *,
     seed: int,
     known: Known | None = None,
@@ -109,12 +110,10 @@ def cross_validate(
             done.append(fold)
             for callback in callbacks:
                 callback.on_fold(fold, is_known)
-    of_baselines = (
-        baseline_summaries(features, splits, BASELINES, threshold)
-        if baselines is None
-        else baselines()
-    )
-    result = summarize(features, done, of_baselines)
+    if baselines is None:
+        ordered = sorted(splits, key=lambda split: split.number)
+        baselines = partial(baseline_summaries, features, ordered, BASELINES, threshold)
+    result = summarize(features, done, baselines())
     for callback in callbacks:
         callback.on_end(result)
     return result

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
 from lvh.evaluation.cv_result import FoldResult
-from lvh.features import FeatureSet, filled
-from lvh.models.training import Learner, Lesson
+from lvh.features import FeatureSet, fill_missing
+from lvh.models.training import FitJob, Trainer
 from lvh.validation.metrics import THRESHOLD, score
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
@@ -22,7 +22,7 @@ OnEpoch = Callable[[Split, int], None]
 def train_folds(
     features: FeatureSet,
     splits: Sequence[Split],
-    trainer: Learner,
+    trainer: Trainer,
     *,
     seed: int,
     protocol: Protocol = HONEST,
@@ -51,7 +51,7 @@ def train_folds(
     done, limit = 0, first_group
     while done < len(splits):
         rest = splits[done : None if limit is None else done + limit]
-        group = rest[: 1 if protocol.weights == "carried" else trainer.together(_sizes(rest))]
+        group = rest[: 1 if protocol.weights == "carried" else trainer.max_parallel(_sizes(rest))]
         if protocol.weights == "carried":
             _check_follows(splits[done - 1] if done else None, group[0])
         yield from _train(
@@ -71,7 +71,7 @@ def train_folds(
 def _train(
     features: FeatureSet,
     splits: Sequence[Split],
-    trainer: Learner,
+    trainer: Trainer,
     *,
     seed: int,
     protocol: Protocol,
@@ -79,7 +79,7 @@ def _train(
     on_epoch: OnEpoch,
 ) -> list[FoldResult]:
     """Train and score a group of folds side by side."""
-    started, setup_before = time.perf_counter(), _setup_seconds(trainer)
+    started, setup_before = time.perf_counter(), trainer.setup_seconds
     y, validates = features.y, len(splits[0].validation) > 0
     thresholds = [THRESHOLD] * len(splits)
     if threshold != "fixed" and not validates:
@@ -88,19 +88,19 @@ def _train(
             _inner_threshold(features, split, trainer, seed=seed, on_epoch=on_epoch)
             for split in splits
         ]
-    jobs = [_job(features, split, _seed(seed, split), protocol) for split in splits]
-    lessons = [lesson for lesson, _ in jobs]
-    histories = trainer.fit(lessons, lambda at, epoch: on_epoch(splits[at], epoch))
-    y_scores = trainer.predict([scored for _, scored in jobs])
+    prepared = [_job(features, split, _seed(seed, split), protocol) for split in splits]
+    jobs = [job for job, _ in prepared]
+    histories = trainer.fit(jobs, lambda at, epoch: on_epoch(splits[at], epoch))
+    y_scores = trainer.predict([scored for _, scored in prepared])
     for split, y_score in zip(splits, y_scores, strict=True):
         _check_finite(split, y_score)
     if threshold != "fixed" and validates:
-        of_validation = trainer.predict([lesson.X_validation for lesson in lessons])
+        of_validation = trainer.predict([job.X_validation for job in jobs])
         thresholds = [
             choose(held_out(split, y, features.subjects), y, [y_score])
             for split, y_score in zip(splits, of_validation, strict=True)
         ]
-    setup = _setup_seconds(trainer) - setup_before
+    setup = trainer.setup_seconds - setup_before
     seconds = time.perf_counter() - started - setup
     return [
         FoldResult(
@@ -119,19 +119,19 @@ def _train(
 
 
 def _inner_threshold(
-    features: FeatureSet, split: Split, trainer: Learner, *, seed: int, on_epoch: OnEpoch
+    features: FeatureSet, split: Split, trainer: Trainer, *, seed: int, on_epoch: OnEpoch
 ) -> float:
     """Choose a threshold by folds inside the training part of a fold."""
     parts = held_out(split, features.y, features.subjects)
-    jobs = [
+    prepared = [
         _job(features, part, _seed(seed, split, number), HONEST)
         for number, part in enumerate(parts, start=1)
     ]
     y_scores: list[npt.NDArray[np.float64]] = []
-    while len(y_scores) < len(jobs):
-        rest = jobs[len(y_scores) :]
-        group = rest[: trainer.together([len(lesson.y) for lesson, _ in rest])]
-        trainer.fit([lesson for lesson, _ in group], lambda at, epoch: on_epoch(split, 0))
+    while len(y_scores) < len(prepared):
+        rest = prepared[len(y_scores) :]
+        group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
+        trainer.fit([job for job, _ in group], lambda at, epoch: on_epoch(split, 0))
         y_scores += trainer.predict([scored for _, scored in group])
     for part, y_score in zip(parts, y_scores, strict=True):
         _check_finite(part, y_score)
@@ -140,26 +140,26 @@ def _inner_threshold(
 
 def _job(
     features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol
-) -> tuple[Lesson, Inputs]:
+) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
-    train, validation, scored = filled(
+    train, validation, scored = fill_missing(
         features.fill,
         features.X[split.train],
         features.X[split.validation],
         features.X[split.scored],
     )
     chooses_epoch = protocol.epoch == "best_on_scored"
-    lesson = Lesson(
+    job = FitJob(
         X=train,
         y=features.y[split.train],
         subjects=features.subjects[split.train],
         X_validation=scored if chooses_epoch else validation,
         y_validation=features.y[split.scored if chooses_epoch else split.validation],
         seed=seed,
-        goes_on=protocol.weights == "carried" and split.fold > 0,
-        keeps_most_accurate=chooses_epoch,
+        warm_start=protocol.weights == "carried" and split.fold > 0,
+        keep_most_accurate=chooses_epoch,
     )
-    return lesson, scored
+    return job, scored
 
 
 def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
@@ -169,10 +169,6 @@ def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
 
 def _sizes(splits: Sequence[Split]) -> list[int]:
     return [len(split.train) for split in splits]
-
-
-def _setup_seconds(trainer: Learner) -> float:
-    return float(getattr(trainer, "setup_seconds", 0.0))
 
 
 def _check_follows(before: Split | None, split: Split) -> None:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.models.training import Learner
+from lvh.models.training import Trainer
 from lvh.validation.metrics import Metrics, mean_and_std
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
@@ -59,7 +59,7 @@ class NullStore:
 def null_scores(
     features: FeatureSet,
     splits: Sequence[Split],
-    trainer: Learner,
+    trainer: Trainer,
     *,
     seed: int,
     number: int,

@@ -15,10 +15,9 @@ from lvh.explanations.importance import Drop, Resamples
 from lvh.explanations.occlusion import Floats, Score, Signals
 from lvh.explanations.wave_windows import View, times
 from lvh.models.baselines import BASELINES
-from lvh.models.training import Learner
+from lvh.models.training import Trainer
 from lvh.runs.cache_key import fold_key
-from lvh.runs.run import ExperimentData
-from lvh.runs.trainers import new_trainer
+from lvh.runs.run import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.metrics import Interval, bootstrap_intervals
 from lvh.validation.splits import Split
@@ -128,7 +127,7 @@ def trained_again(
     on_epoch: Callable[[Split, int], None],
 ) -> Iterator[tuple[FoldResult, Score]]:
     """Train folds as the run did, and yield each with what its own model says of any inputs."""
-    own: Learner = new_trainer(settings, prepared.features, prepared.cohort.fs)
+    own: Trainer = new_trainer(settings, prepared.features, prepared.cohort.fs)
 
     def score(X: Signals) -> Floats:
         return own.predict([X])[0]

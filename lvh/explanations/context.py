@@ -14,7 +14,7 @@ from lvh.explanations.occlusion import Floats, Score, Signals
 from lvh.explanations.overlap import deepest_s
 from lvh.explanations.wave_windows import View, view_of
 from lvh.features import FeatureSet
-from lvh.features.amplitudes import measurements
+from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements
 
 Positions = npt.NDArray[np.int64]
@@ -63,7 +63,7 @@ def subject_of(cohort: Cohort, features: FeatureSet, settings: Any) -> Subject:
     view = None if features.kind == "tabular" else view_of(settings, shape, cohort.fs)
     if not len(cohort.delineation.samples):
         return Subject(cohort, features, positions, view, None, (None,) * len(cohort.records))
-    measured = measurements(cohort)
+    measured = measure(cohort)
     return Subject(
         *(cohort, features, positions, view, measured),
         tuple(deepest_s(measured.s, measured.leads)),

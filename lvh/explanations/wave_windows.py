@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.explanations.occlusion import Part
-from lvh.features.delineated import starts
+from lvh.features.wave_patterns import find_pattern
 
 WAVES = ("P", "PR", "QRS", "ST", "T")
 """The parts of a beat; `PR` and `ST` are the segments between two waves."""
@@ -60,7 +60,7 @@ def waves_of(symbols: str, samples: npt.NDArray[np.int32]) -> list[tuple[int, li
     A beat is an unbroken `(N)`; a `(p)` right before and a `(t)` right after it belong to it.
     """
     found = []
-    for at in starts(symbols, _QRS):
+    for at in find_pattern(symbols, _QRS):
         onset, peak, offset = (int(one) for one in samples[at : at + 3])
         waves = [Wave("QRS", onset, offset + 1)]
         if at >= 3 and symbols[at - 3 : at] == "(p)":

@@ -1,17 +1,17 @@
-"""Feature forms: each turns a cohort into a feature set. A new one adds a line here."""
+"""Feature forms: each turns a cohort into a feature set. A new form adds a line to `FORMS`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.data.cohort import Cohort
 from lvh.features import beat, fusion, morphology, ntp, raw, voltage
-from lvh.features.base import FeatureSet, Kind, filled
+from lvh.features.base import FeatureSet, Kind, fill_missing
 
-__all__ = ["FORMS", "FeatureSet", "Form", "Kind", "filled"]
+__all__ = ["FORMS", "FeatureSet", "Form", "Kind", "fill_missing"]
 
 
 class Form(NamedTuple):
-    """A feature form: its settings, the function that takes them, and what that delivers."""
+    """A feature form: its settings, the function that extracts it, and the kind of its inputs."""
 
     settings: type
     extract: Callable[[Cohort, Any], FeatureSet]

@@ -5,16 +5,16 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.features.criteria import Measurements
-from lvh.features.delineated import starts
+from lvh.features.wave_patterns import find_pattern
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]
 
 _LEVEL_S = 0.02  # one period of the mains at 50 Hz, which so cancels
-_SMALLEST_R = 1 / 20
+_MIN_R = 1 / 20
 
 
-def measurements(cohort: Cohort) -> Measurements:
+def measure(cohort: Cohort) -> Measurements:
     """Measure the waves of every record: medians over the beats of each lead.
 
     Q, R, S and the duration of QRS are taken from every complete `(N)`, T from every
@@ -30,10 +30,10 @@ def measurements(cohort: Cohort) -> Measurements:
     p_end = np.full((len(cohort.records), 2), np.nan)
     v1 = cohort.leads.index("v1")
     for record in range(shape[0]):
-        of_record = cohort.signals[record]
+        signals = cohort.signals[record]
         for lead in range(shape[1]):
             symbols, samples = cohort.delineation.lead(record, lead)
-            signal = of_record[:, lead].astype(np.float64)
+            signal = signals[:, lead].astype(np.float64)
             waves[record, lead, :5] = _complexes(signal, symbols, samples, cohort.fs)
             waves[record, lead, 5] = _t_peak(signal, symbols, samples, cohort.fs)
             if lead == v1:
@@ -53,7 +53,7 @@ def measurements(cohort: Cohort) -> Measurements:
     )
 
 
-def waves_of(qrs: Floats) -> tuple[float, float, float, int]:
+def qrs_waves(qrs: Floats) -> tuple[float, float, float, int]:
     """Find Q, R and S in one complex.
 
     R is the highest point. Q is the deepest point before the complex first rises above a
@@ -68,46 +68,46 @@ def waves_of(qrs: Floats) -> tuple[float, float, float, int]:
         Depth of Q, height of R, depth of S, none negative, and the sample of R.
     """
     r_at = int(qrs.argmax())
-    risen = np.flatnonzero(qrs > _SMALLEST_R * np.ptp(qrs))
+    risen = np.flatnonzero(qrs > _MIN_R * np.ptp(qrs))
     before, after = (qrs[: risen[0]], qrs[risen[0] :]) if risen.size else (qrs, qrs)
     return _depth(before), max(float(qrs[r_at]), 0.0), _depth(after), r_at
 
 
 def _complexes(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floats:
     """Return q, r, s in mV, the duration of QRS and the time of R in s, as medians."""
-    found = []
-    for start in starts(symbols, "(N)"):
+    beats = []
+    for start in find_pattern(symbols, "(N)"):
         onset, offset = samples[start], samples[start + 2]
         qrs = signal[onset : offset + 1] - level(signal, onset, fs)
-        q, r, s, r_at = waves_of(qrs)
-        found.append((q, r, s, (offset - onset) / fs, r_at / fs))
-    return np.median(found, axis=0) if found else np.full(5, np.nan)
+        q, r, s, r_at = qrs_waves(qrs)
+        beats.append((q, r, s, (offset - onset) / fs, r_at / fs))
+    return np.median(beats, axis=0) if beats else np.full(5, np.nan)
 
 
 def _t_peak(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
-    found = [
+    peaks = [
         signal[samples[start + 4]] - level(signal, samples[start], fs)
-        for start in starts(symbols, "(N)(t)")
+        for start in find_pattern(symbols, "(N)(t)")
     ]
-    return float(np.median(found)) if found else float("nan")
+    return float(np.median(peaks)) if peaks else float("nan")
 
 
 def _end_of_p(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floats:
-    """Return depth in mV and duration in s of what follows the highest point of P, as medians.
+    """Return depth in mV and duration in s of the part of P after its peak, as medians.
 
     The baseline ends at the onset of P. The duration is that below the baseline.
     """
-    found = []
-    for start in starts(symbols, "(p)"):
+    ends = []
+    for start in find_pattern(symbols, "(p)"):
         onset, offset = samples[start], samples[start + 2]
         p = signal[onset : offset + 1] - level(signal, onset, fs)
         end = p[p.argmax() :]
-        found.append((_depth(end), np.count_nonzero(end < 0) / fs))
-    return np.median(found, axis=0) if found else np.full(2, np.nan)
+        ends.append((_depth(end), np.count_nonzero(end < 0) / fs))
+    return np.median(ends, axis=0) if ends else np.full(2, np.nan)
 
 
 def level(signal: Floats, onset: int, fs: float) -> float:
-    """Return the baseline at an onset of QRS, in mV; see `measurements`."""
+    """Return the baseline at an onset of QRS, in mV; see `measure`."""
     n_samples = round(_LEVEL_S * fs)
     return float(signal[max(onset + 1 - n_samples, 0) : onset + 1].mean())
 

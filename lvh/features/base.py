@@ -1,4 +1,4 @@
-"""The feature set: what every feature form delivers and every model reads."""
+"""The feature set: the output of every feature form and the input of every model."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import Inputs, Unread, read
+from lvh.data.lazy_array import Inputs, LazyArray, read
 from lvh.errors import InputError
 
 Kind = Literal["tabular", "signal", "mixed"]
@@ -23,13 +23,14 @@ class FeatureSet:
         kind: `tabular`, X of shape (n_records, n_inputs); `signal`, X of shape
             (n_records, n_samples, n_leads); or `mixed`, X of shape (n_records, n_inputs), where
             each row ends with a signal, sample by sample.
-        X: Inputs, float32; NaN marks a missing value outside signals. Of many records unread.
+        X: Inputs, float32; NaN marks a missing value outside signals. Of many records a
+            `LazyArray`.
         y: Labels, shape (n_records,), int64.
         names: Names of the inputs or leads along the last axis of X.
         records: Record names, in the cohort's order.
         subjects: Subject of each record, shape (n_records,).
         age_and_sex: Age in years and 1 for male, shape (n_records, 2), for the baseline.
-        fill: How missing values are filled, by `filled`.
+        fill: How missing values are filled, by `fill_missing`.
         dropped: Names of the records that could not be used, each with the reason.
         signal_shape: Shape (n_samples, n_leads) of the signal in a row of `mixed` inputs; empty
             for the other kinds.
@@ -63,7 +64,7 @@ def feature_set(
     fill: Fill = "zero",
     dropped: dict[int, str] | None = None,
 ) -> FeatureSet:
-    """Join a form's inputs with the cohort's labels, without the dropped records.
+    """Make a feature set of a form's inputs and the cohort's labels, without dropped records.
 
     Args:
         cohort: Where the records come from.
@@ -77,26 +78,26 @@ def feature_set(
         InputError: No record is left.
     """
     dropped = dropped or {}
-    kept = [i for i in range(len(cohort.records)) if i not in dropped]
-    if not kept:
+    used = [i for i in range(len(cohort.records)) if i not in dropped]
+    if not used:
         raise InputError(f"{cohort.name}: expected usable records. Received: none")
-    if len(kept) < len(X):
-        X = X[np.array(kept)]
+    if len(used) < len(X):
+        X = X[np.array(used)]
     return FeatureSet(
         kind=kind,
-        X=X if isinstance(X, Unread) else np.ascontiguousarray(X),
-        y=cohort.label[kept],
+        X=X if isinstance(X, LazyArray) else np.ascontiguousarray(X),
+        y=cohort.label[used],
         names=names,
-        records=tuple(cohort.records[i] for i in kept),
-        subjects=cohort.subjects[kept],
-        age_and_sex=np.column_stack([cohort.age, cohort.male]).astype(np.float64)[kept],
+        records=tuple(cohort.records[i] for i in used),
+        subjects=cohort.subjects[used],
+        age_and_sex=np.column_stack([cohort.age, cohort.male]).astype(np.float64)[used],
         fill=fill,
         dropped=tuple((cohort.records[i], reason) for i, reason in dropped.items()),
     )
 
 
-def filled(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
-    """Replace missing values, by what the training records alone know.
+def fill_missing(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
+    """Replace missing values, from the training records alone.
 
     Args:
         fill: `mean`, the input's mean over the training records that have it (zero where
@@ -106,9 +107,9 @@ def filled(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
 
     Returns:
         `train` and `others` without NaN; the same arrays where nothing is missing, as in signals,
-        which alone may be unread.
+        which alone may be lazy.
     """
-    if isinstance(train, Unread):
+    if isinstance(train, LazyArray):
         return (train, *others)
     parts = (train, *(read(one) for one in others))
     if not any(np.isnan(part).any() for part in parts):

@@ -10,9 +10,9 @@ from pydantic import Field, Strict
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
 from lvh.features.base import FeatureSet, feature_set
-from lvh.features.delineated import Malformed, starts, unusable
 from lvh.features.lead_choice import Leads, positions
-from lvh.features.scaling import Scaling, scaled
+from lvh.features.scaling import Scaling, scale
+from lvh.features.wave_patterns import Malformed, find_pattern, incomplete_records
 
 Average = Literal["mean", "median"]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -55,11 +55,11 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     window = _window(cohort, settings)
     X = average_beats(cohort, list(leads.values()), window, settings.average)
     names = tuple(leads)
-    dropped = unusable(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
+    dropped = incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
     features = feature_set(cohort, "signal", X, names, dropped=dropped)
     if settings.scaling == "minmax":
-        return replace(features, X=scaled(features.X, "minmax", features.records))
-    return features  # its zero is the isoelectric level already, not the median
+        return replace(features, X=scale(features.X, "minmax", features.records))
+    return features  # their zero is the isoelectric level already
 
 
 def average_beats(
@@ -69,7 +69,7 @@ def average_beats(
 
     Beats are aligned at the annotated QRS peak of their own lead: it is a point of the waveform,
     so that the average keeps the voltages, where an onset is a matter of judgement that smears
-    them. What is lost is the delay between leads.
+    them. The delay between leads is lost.
 
     Args:
         cohort: Its delineation is used.
@@ -103,8 +103,8 @@ def _complete_beats(
     """
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
-    at = starts(symbols, _QRS)
-    onsets, peaks = samples[at], samples[at + 1]
+    starts = find_pattern(symbols, _QRS)
+    onsets, peaks = samples[starts], samples[starts + 1]
     segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
     inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))
     inside &= onsets + segment[0] >= 0

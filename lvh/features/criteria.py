@@ -20,13 +20,14 @@ _INVERTED_T = -0.1
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What the criteria are computed from; NaN where the delineation lacks the wave.
+    """Measured waves, from which the criteria are computed; NaN where a wave is missing.
 
     Attributes:
         leads: Names along the second axis, lower case.
         q: Depth of Q, shape (n_records, n_leads), mV; 0 where there is none.
-        r: Height of R, likewise.
-        s: Depth of S, likewise. A complex without R, a QS, has its depth in `q` and in `s`.
+        r: Height of R, shape (n_records, n_leads), mV.
+        s: Depth of S, shape (n_records, n_leads), mV. A complex without R, a QS, has its depth in
+            `q` and in `s`.
         t: Voltage at the peak of T, shape (n_records, n_leads), mV, with its sign.
         qrs: Duration of QRS, shape (n_records, n_leads), s.
         r_time: From the onset of QRS to the peak of R, shape (n_records, n_leads), s.
@@ -46,7 +47,7 @@ class Measurements:
     p_time: Floats
     male: Bools
 
-    def of(self, values: Floats, *leads: str) -> Floats:
+    def columns(self, values: Floats, *leads: str) -> Floats:
         """Return the columns of some leads, shape (n_records, len(leads))."""
         return values[:, [self.leads.index(lead) for lead in leads]]
 
@@ -72,9 +73,9 @@ class Criterion:
 
     Attributes:
         name: Of its value, as an input.
-        title: As a person writes it.
-        formula: As it is written at the bedside.
-        source: Who proposed it, where and when.
+        title: Its name in reports.
+        formula: As clinicians write it.
+        source: The publication that proposed it.
         unit: Of its value and thresholds.
         men: Threshold for men.
         women: Threshold for women.
@@ -97,7 +98,7 @@ class Criterion:
         return f"{'>=' if self.reached else '>'} {self.men if male else self.women:g}"
 
     def positive(self, values: npt.NDArray[np.floating], male: npt.NDArray[np.bool_]) -> Bools:
-        """Tell which values speak for hypertrophy; a missing one does not.
+        """Return whether values meet the criterion; a missing one does not.
 
         Args:
             values: Of this criterion, shape (n_records,).
@@ -108,7 +109,7 @@ class Criterion:
         return np.asarray(values >= threshold if self.reached else values > threshold)
 
 
-def romhilt_estes_points(of: Measurements) -> Floats:
+def romhilt_estes_points(waves: Measurements) -> Floats:
     """Give the points of Romhilt and Estes, item by item.
 
     - 3, amplitude: R or S of a limb lead at least 2 mV, S of v1 or v2 or R of v5 or v6 at
@@ -125,31 +126,31 @@ def romhilt_estes_points(of: Measurements) -> Floats:
     Returns:
         Shape (n_records, 6), in this order; NaN where a wave other than P is missing.
     """
-    limb = np.maximum(of.of(of.r, *_LIMB), of.of(of.s, *_LIMB)).max(axis=1)
-    right = of.of(of.s, "v1", "v2").max(axis=1)
-    left = of.of(of.r, "v5", "v6").max(axis=1)
-    t, net = of.of(of.t, "v5", "v6"), of.of(of.net, "v5", "v6")
+    limb = np.maximum(waves.columns(waves.r, *_LIMB), waves.columns(waves.s, *_LIMB)).max(axis=1)
+    right = waves.columns(waves.s, "v1", "v2").max(axis=1)
+    left = waves.columns(waves.r, "v5", "v6").max(axis=1)
+    t, net = waves.columns(waves.t, "v5", "v6"), waves.columns(waves.net, "v5", "v6")
     opposite = np.asarray(((t <= _INVERTED_T) & (net > 0)).any(axis=1))
-    axis = qrs_axis(of)
-    r_time = of.of(of.r_time, "v5", "v6").max(axis=1)
+    axis = qrs_axis(waves)
+    r_time = waves.columns(waves.r_time, "v5", "v6").max(axis=1)
     return np.column_stack(
         [
             _points(3, (limb >= 2) | (right >= 3) | (left >= 3), limb, right, left),
             _points(3, opposite, t.sum(axis=1), net.sum(axis=1)),
-            _points(3, (of.p_depth >= 0.1) & (of.p_time >= 0.04)),
+            _points(3, (waves.p_depth >= 0.1) & (waves.p_time >= 0.04)),
             _points(2, (axis >= -90) & (axis <= -30), axis),
-            _points(1, of.qrs_duration >= 0.09, of.qrs_duration),
+            _points(1, waves.qrs_duration >= 0.09, waves.qrs_duration),
             _points(1, r_time >= 0.05, r_time),
         ]
     )
 
 
-def qrs_axis(of: Measurements) -> Floats:
+def qrs_axis(waves: Measurements) -> Floats:
     """Return the axis of QRS in the frontal plane, shape (n_records,), degrees, left negative.
 
     avf sees the heart at sqrt(3)/2 of the scale of i.
     """
-    i, avf = of.of(of.net, "i", "avf").T
+    i, avf = waves.columns(waves.net, "i", "avf").T
     return np.asarray(np.degrees(np.arctan2(avf * 2 / np.sqrt(3), i)))
 
 
@@ -158,12 +159,14 @@ def _points(points: int, met: Bools, *needed: Floats) -> Floats:
     return np.where(missing, np.nan, points * met)
 
 
-def _sokolow_lyon(of: Measurements) -> Floats:
-    return np.asarray(of.of(of.s, "v1")[:, 0] + of.of(of.r, "v5", "v6").max(axis=1))
+def _sokolow_lyon(waves: Measurements) -> Floats:
+    return np.asarray(
+        waves.columns(waves.s, "v1")[:, 0] + waves.columns(waves.r, "v5", "v6").max(axis=1)
+    )
 
 
-def _cornell(of: Measurements) -> Floats:
-    return np.asarray(of.of(of.r, "avl")[:, 0] + of.of(of.s, "v3")[:, 0])
+def _cornell(waves: Measurements) -> Floats:
+    return np.asarray(waves.columns(waves.r, "avl")[:, 0] + waves.columns(waves.s, "v3")[:, 0])
 
 
 _ALL = (
@@ -187,7 +190,7 @@ _ALL = (
         men=0.371,
         women=0.371,
         reached=True,
-        value=lambda of: _sokolow_lyon(of) * of.qrs_duration,
+        value=lambda waves: _sokolow_lyon(waves) * waves.qrs_duration,
     ),
     Criterion(
         name="cornell",
@@ -210,7 +213,9 @@ _ALL = (
         men=0.244,
         women=0.244,
         reached=True,
-        value=lambda of: (_cornell(of) + np.where(of.male, 0, _CORNELL_WOMEN)) * of.qrs_duration,
+        value=lambda waves: (
+            (_cornell(waves) + np.where(waves.male, 0, _CORNELL_WOMEN)) * waves.qrs_duration
+        ),
     ),
     Criterion(
         name="gubner_ungerleider",
@@ -221,7 +226,9 @@ _ALL = (
         men=2.5,
         women=2.5,
         reached=True,
-        value=lambda of: np.asarray(of.of(of.r, "i")[:, 0] + of.of(of.s, "iii")[:, 0]),
+        value=lambda waves: np.asarray(
+            waves.columns(waves.r, "i")[:, 0] + waves.columns(waves.s, "iii")[:, 0]
+        ),
     ),
     Criterion(
         name="r_in_avl",
@@ -232,7 +239,7 @@ _ALL = (
         men=1.1,
         women=1.1,
         reached=False,
-        value=lambda of: np.asarray(of.of(of.r, "avl")[:, 0]),
+        value=lambda waves: np.asarray(waves.columns(waves.r, "avl")[:, 0]),
     ),
     Criterion(
         name="peguero_lo_presti",
@@ -243,7 +250,7 @@ _ALL = (
         men=2.8,
         women=2.3,
         reached=True,
-        value=lambda of: np.asarray(of.s.max(axis=1) + of.of(of.s, "v4")[:, 0]),
+        value=lambda waves: np.asarray(waves.s.max(axis=1) + waves.columns(waves.s, "v4")[:, 0]),
     ),
     Criterion(
         name="romhilt_estes",
@@ -254,7 +261,7 @@ _ALL = (
         men=5,
         women=5,
         reached=True,
-        value=lambda of: np.asarray(romhilt_estes_points(of).sum(axis=1)),
+        value=lambda waves: np.asarray(romhilt_estes_points(waves).sum(axis=1)),
     ),
 )
 

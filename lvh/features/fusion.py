@@ -10,10 +10,10 @@ from lvh.data.lazy_array import read
 from lvh.features import beat, voltage
 from lvh.features.base import FeatureSet, Fill
 from lvh.features.beat import Average, BeatSettings, Seconds
-from lvh.features.delineated import Malformed
 from lvh.features.lead_choice import Leads
 from lvh.features.scaling import Scaling
 from lvh.features.voltage import VoltageSettings
+from lvh.features.wave_patterns import Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +41,22 @@ class FusionSettings:
 
 
 def extract(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
-    """Return what is measured and then the beat, in one row a record: (n_records, n_inputs).
+    """Return the measured inputs, then the beat, in one row a record: (n_records, n_inputs).
 
     The beat goes sample by sample, each of them lead by lead. The records are those of `beat`.
 
     Raises:
         InputError: As of `beat`.
     """
-    beats = beat.extract(cohort, _of_beat(settings))
+    beats = beat.extract(cohort, _beat_settings(settings))
     measured = voltage.extract(cohort, VoltageSettings("voltage", settings.missing))
-    # a complete beat has a complete (N), so that no record of the beats was dropped there
-    own = np.isin(measured.records, beats.records)
+    # a complete beat has a complete (N): `measured` has every record of `beats`
+    used = np.isin(measured.records, beats.records)
     n_records, n_samples, _ = beats.X.shape
     return replace(
         beats,
         kind="mixed",
-        X=np.concatenate([read(measured.X)[own], read(beats.X).reshape(n_records, -1)], axis=1),
+        X=np.concatenate([read(measured.X)[used], read(beats.X).reshape(n_records, -1)], axis=1),
         names=(
             *measured.names,
             *(f"{lead}_{sample}" for sample in range(n_samples) for lead in beats.names),
@@ -66,6 +66,6 @@ def extract(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
     )
 
 
-def _of_beat(settings: FusionSettings) -> BeatSettings:
-    given = {one.name: getattr(settings, one.name) for one in fields(BeatSettings)}
-    return BeatSettings(**given | {"name": "beat"})
+def _beat_settings(settings: FusionSettings) -> BeatSettings:
+    shared = {field.name: getattr(settings, field.name) for field in fields(BeatSettings)}
+    return BeatSettings(**shared | {"name": "beat"})

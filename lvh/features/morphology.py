@@ -1,4 +1,4 @@
-"""`morphology`: the measured inputs of `voltage`, and what of the ECG they leave out."""
+"""`morphology`: the measured inputs of `voltage`, and ST, times, areas and axes beside them."""
 
 import warnings
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import Floats, Samples, level, measurements
+from lvh.features.amplitudes import Floats, Samples, level, measure
 from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.criteria import qrs_axis
-from lvh.features.delineated import starts
-from lvh.features.voltage import dropped, voltages
+from lvh.features.voltage import records_without_qrs, voltage_inputs
+from lvh.features.wave_patterns import find_pattern
 
 _AFTER_J_S = 0.06
 _KORS_LEADS = ("i", "ii", "v1", "v2", "v3", "v4", "v5", "v6")
@@ -33,7 +33,7 @@ class MorphologySettings:
     """Settings of the measured input.
 
     Attributes:
-        missing: As `lvh.features.voltage.VoltageSettings`.
+        missing: See `lvh.features.voltage.VoltageSettings`.
     """
 
     name: Literal["morphology"] = "morphology"
@@ -53,16 +53,16 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
     Raises:
         InputError: No record is left.
     """
-    found = measurements(cohort)
-    names, inputs = voltages(cohort, found)
+    waves = measure(cohort)
+    names, inputs = voltage_inputs(cohort, waves)
     st, times, areas = _measured(cohort)
-    axis = np.radians(qrs_axis(found))
+    axis = np.radians(qrs_axis(waves))
     X = np.column_stack(
         [
             inputs,
-            np.stack([st, found.r_time], axis=2).reshape(len(st), -1),
+            np.stack([st, waves.r_time], axis=2).reshape(len(st), -1),
             times,
-            found.p_depth * found.p_time,
+            waves.p_depth * waves.p_time,
             np.sin(axis),
             np.cos(axis),
             *_spatial(cohort, areas),
@@ -82,7 +82,7 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
         X.astype(np.float32),
         (*names, *more),
         fill=settings.missing,
-        dropped=dropped(found),
+        dropped=records_without_qrs(waves),
     )
 
 
@@ -97,23 +97,23 @@ def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
     st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
     times = np.full((*shape, len(_TIMES)), np.nan)
     for record in range(shape[0]):
-        of_record = cohort.signals[record]
+        signals = cohort.signals[record]
         for lead in range(shape[1]):
             symbols, samples = cohort.delineation.lead(record, lead)
-            signal = of_record[:, lead].astype(np.float64)
+            signal = signals[:, lead].astype(np.float64)
             st[record, lead] = _st(signal, symbols, samples, cohort.fs)
             times[record, lead] = _times(symbols, samples, cohort.fs)
             areas[record, lead] = [
-                _area(signal, symbols, samples, cohort.fs, pattern, at)
-                for pattern, at in (("(N)", 0), ("(N)(t)", 3))
+                _area(signal, symbols, samples, cohort.fs, pattern, wave)
+                for pattern, wave in (("(N)", 0), ("(N)(t)", 3))
             ]
     return st, _over_leads(times), areas
 
 
 def _st(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
-    at = starts(symbols, "(N)")
-    onsets, ends = samples[at], samples[at + 2] + round(_AFTER_J_S * fs)
-    return _middle(
+    starts = find_pattern(symbols, "(N)")
+    onsets, ends = samples[starts], samples[starts + 2] + round(_AFTER_J_S * fs)
+    return _median(
         signal[end] - level(signal, onset, fs)
         for onset, end in zip(onsets, ends, strict=True)
         if end < len(signal)
@@ -121,33 +121,33 @@ def _st(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
 
 
 def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
-    peaks = samples[starts(symbols, "(N)") + 1]
-    p_before, p, qt = (starts(symbols, pattern) for pattern in ("(p)(N)", "(p)", "(N)(t)"))
+    peaks = samples[find_pattern(symbols, "(N)") + 1]
+    p_before, p, qt = (find_pattern(symbols, pattern) for pattern in ("(p)(N)", "(p)", "(N)(t)"))
     spans = (
         np.diff(peaks),
         samples[p_before + 3] - samples[p_before],
         samples[p + 2] - samples[p],
         samples[qt + 5] - samples[qt],
     )
-    return [_middle(span / fs) for span in spans]
+    return [_median(span / fs) for span in spans]
 
 
 def _area(
-    signal: Floats, symbols: str, samples: Samples, fs: float, pattern: str, at: int
+    signal: Floats, symbols: str, samples: Samples, fs: float, pattern: str, wave: int
 ) -> float:
     """Return the area of one wave above the level at the onset of QRS, mV s.
 
     Args:
         signal: Of the lead, mV.
         symbols: Of its annotations.
-        samples: Of these.
+        samples: Of its annotations.
         fs: Hz.
         pattern: Begins with `(N)`, whose onset has the level.
-        at: Where the wave begins in it.
+        wave: Position of the wave in the pattern.
     """
-    return _middle(
-        float(np.sum(signal[samples[start + at] : samples[start + at + 2] + 1] - base)) / fs
-        for start in starts(symbols, pattern)
+    return _median(
+        float(np.sum(signal[samples[start + wave] : samples[start + wave + 2] + 1] - base)) / fs
+        for start in find_pattern(symbols, pattern)
         for base in (level(signal, samples[start], fs),)
     )
 
@@ -162,12 +162,12 @@ def _spatial(cohort: Cohort, areas: Floats) -> tuple[Floats, ...]:
     return qrs_area, t_area, np.arccos(np.clip(cosine, -1, 1)) / np.pi
 
 
-def _middle(values: Iterable[float]) -> float:
-    found = list(values)
-    return float(np.median(found)) if found else float("nan")
+def _median(values: Iterable[float]) -> float:
+    known = list(values)
+    return float(np.median(known)) if known else float("nan")
 
 
 def _over_leads(values: Floats) -> Floats:
-    """Return the median over the second axis of what is known; NaN where nothing is."""
+    """Return the median over the second axis without NaN; NaN where all are."""
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         return np.asarray(np.nanmedian(values, axis=1))

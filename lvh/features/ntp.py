@@ -9,8 +9,8 @@ import numpy.typing as npt
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import Inputs
 from lvh.features.base import FeatureSet, Fill, feature_set
-from lvh.features.delineated import Malformed, starts, unusable
-from lvh.features.scaling import Scaling, scaled
+from lvh.features.scaling import Scaling, scale
+from lvh.features.wave_patterns import Malformed, find_pattern, incomplete_records
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"
@@ -27,7 +27,7 @@ class NtpSettings:
             over the training fold or zero.
         malformed: Records with a lead that has no complete `(N)(t)` are dropped, or fail
             the run.
-        scaling: See `lvh.features.scaling.scaled`.
+        scaling: See `lvh.features.scaling.scale`.
     """
 
     name: Literal["ntp"] = "ntp"
@@ -46,9 +46,11 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
         InputError: A malformed record, where the settings say fail, or a flat lead under
             min-max scaling.
     """
-    means = fiducial_means(cohort, scaled(cohort.signals, settings.scaling, cohort.records))
+    means = fiducial_means(cohort, scale(cohort.signals, settings.scaling, cohort.records))
     malformed = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
-    dropped = unusable(cohort, cohort.leads, malformed, _BEAT_WITHOUT_P, settings.malformed)
+    dropped = incomplete_records(
+        cohort, cohort.leads, malformed, _BEAT_WITHOUT_P, settings.malformed
+    )
     X = np.column_stack([cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)])
     names = (
         "male",
@@ -66,7 +68,7 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
 
 
 def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Code ages in years one-hot by decade, shape (n_records, 8); ends are open.
+    """Encode ages in years one-hot by decade, shape (n_records, 8).
 
     The first decade is below 20, the last 80 and over.
     """
@@ -89,14 +91,14 @@ def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
     """
     means = np.full((len(cohort.records), len(cohort.leads), len(FIDUCIALS)), np.nan)
     for record in range(len(cohort.records)):
-        of_record = signals[record]
+        signal = signals[record]
         for lead in range(len(cohort.leads)):
             symbols, samples = cohort.delineation.lead(record, lead)
             for pattern in (_BEAT, _BEAT_WITHOUT_P):
-                found = starts(symbols, pattern)
-                if found.size:
-                    beats = samples[found[:, None] + np.arange(len(pattern))]
-                    values = of_record[beats, lead]
+                starts = find_pattern(symbols, pattern)
+                if starts.size:
+                    beats = samples[starts[:, None] + np.arange(len(pattern))]
+                    values = signal[beats, lead]
                     means[record, lead, : len(pattern)] = values.mean(axis=0, dtype=np.float64)
                     break
     return means

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import Unread
+from lvh.data.lazy_array import LazyArray
 from lvh.features.base import FeatureSet, feature_set
 from lvh.features.lead_choice import Leads, positions
-from lvh.features.scaling import Scaling, scaled
+from lvh.features.scaling import Scaling, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class RawSettings:
 
     Attributes:
         leads: Which leads, in this order; `all` for the twelve.
-        scaling: See `lvh.features.scaling.scaled`.
+        scaling: See `lvh.features.scaling.scale`.
     """
 
     name: Literal["raw"] = "raw"
@@ -31,12 +31,12 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
         InputError: An unknown or repeated lead, or a flat one under min-max scaling.
     """
     leads = positions(cohort, settings.leads)
-    at = list(leads.values())
+    columns = list(leads.values())
     signals = cohort.signals
-    if isinstance(signals, Unread):
+    if isinstance(signals, LazyArray):
         n_samples = signals.shape[1]
-        signals = signals.changed(lambda values, _: values[:, :, at], (n_samples, len(at)))
+        signals = signals.map(lambda values, _: values[:, :, columns], (n_samples, len(columns)))
     else:
-        signals = signals[:, :, at]
-    X = scaled(signals, settings.scaling, cohort.records)
+        signals = signals[:, :, columns]
+    X = scale(signals, settings.scaling, cohort.records)
     return feature_set(cohort, "signal", X, tuple(leads))

@@ -6,35 +6,35 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.lazy_array import Inputs, Positions, Unread
+from lvh.data.lazy_array import Inputs, LazyArray, Positions
 from lvh.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 Scaling = Literal["minmax", "none"]
 
 
-def scaled(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
+def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
 
     Args:
-        signals: In mV; unread ones are scaled when they are read.
-        scaling: `minmax` maps each record's each lead to [0, 1], as the report does, and
+        signals: In mV; lazy ones are scaled when they are read.
+        scaling: `minmax` maps each lead of each record to [0, 1], as the 2021 study does, and
             loses its amplitude; `none` keeps mV and removes the baseline (the median).
         records: Names, for the message.
 
     Raises:
         InputError: A lead is flat and so has no range.
     """
-    if not isinstance(signals, Unread):
-        return _scaled(signals, scaling, records)
+    if not isinstance(signals, LazyArray):
+        return _scale_array(signals, scaling, records)
 
-    def change(values: Floats, at: Positions) -> Floats:
-        return _scaled(values, scaling, [records[i] for i in at])
+    def scale_some(values: Floats, positions: Positions) -> Floats:
+        return _scale_array(values, scaling, [records[i] for i in positions])
 
-    return signals.changed(change)
+    return signals.map(scale_some)
 
 
-def _scaled(signals: Floats, scaling: Scaling, records: Sequence[str]) -> Floats:
+def _scale_array(signals: Floats, scaling: Scaling, records: Sequence[str]) -> Floats:
     if scaling == "none":
         return signals - np.median(signals, axis=1, keepdims=True)
     low = signals.min(axis=1, keepdims=True)

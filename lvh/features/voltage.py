@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import Floats, measurements
+from lvh.features.amplitudes import Floats, measure
 from lvh.features.base import FeatureSet, Fill, feature_set
 from lvh.features.criteria import CRITERIA, Measurements
 
@@ -38,28 +38,28 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     Raises:
         InputError: No record is left.
     """
-    found = measurements(cohort)
-    names, X = voltages(cohort, found)
+    waves = measure(cohort)
+    names, X = voltage_inputs(cohort, waves)
     return feature_set(
         cohort,
         "tabular",
         X.astype(np.float32),
         names,
         fill=settings.missing,
-        dropped=dropped(found),
+        dropped=records_without_qrs(waves),
     )
 
 
-def voltages(cohort: Cohort, found: Measurements) -> tuple[tuple[str, ...], Floats]:
+def voltage_inputs(cohort: Cohort, waves: Measurements) -> tuple[tuple[str, ...], Floats]:
     """Return the names of the inputs, and all of them, shape (n_records, n_inputs)."""
-    waves = np.stack([found.q, found.r, found.s, found.t, found.qrs], axis=2)
+    amplitudes = np.stack([waves.q, waves.r, waves.s, waves.t, waves.qrs], axis=2)
     X = np.column_stack(
         [
             cohort.male,
             cohort.age / 100,
-            waves.reshape(len(waves), -1),
-            found.qrs_duration,
-            *(criterion.value(found) for criterion in CRITERIA.values()),
+            amplitudes.reshape(len(amplitudes), -1),
+            waves.qrs_duration,
+            *(criterion.value(waves) for criterion in CRITERIA.values()),
         ]
     )
     names = (
@@ -72,7 +72,7 @@ def voltages(cohort: Cohort, found: Measurements) -> tuple[tuple[str, ...], Floa
     return names, X
 
 
-def dropped(found: Measurements) -> dict[int, str]:
+def records_without_qrs(waves: Measurements) -> dict[int, str]:
     """Return the positions of records that cannot be used, each with the reason."""
-    without = np.flatnonzero(np.isnan(found.qrs).all(axis=1))
+    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1))
     return {int(record): "no complete (N) in any lead" for record in without}

@@ -35,7 +35,7 @@ def suffix(model: str) -> str:
 
 
 def dumped(taught: Any) -> bytes:
-    """Turn what `Learner.taught` returned into bytes."""
+    """Turn what `Trainer.state` returned into bytes."""
     if isinstance(taught, list):
         held = io.BytesIO()
         numbered = {str(at): value for at, value in enumerate(taught)}
@@ -74,7 +74,7 @@ def networks(
     check_installed(backend)
     start(backend, None, cores())
     program = new_program(lambda: build(model, shape), _BATCH, precision)  # type: ignore[call-arg,arg-type]
-    program.begin_anew([np.random.SeedSequence(0)], None)
+    program.reset([np.random.SeedSequence(0)], None)
     expected = program.values(0)
     members = [_fitting(one, expected) for one in held]
     return lambda X: np.column_stack([_scored(program, one, X) for one in members])

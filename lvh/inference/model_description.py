@@ -18,7 +18,7 @@ from lvh.validation.calibration import logit, sigmoid
 
 FORMAT: Literal[2] = 2
 """Of the folder."""
-MOST_SAMPLES = 100_000
+MAX_SAMPLES = 100_000
 """Of a record: 20 times those of LUDB."""
 _LARGEST = 3.4e38  # of float32
 
@@ -161,7 +161,7 @@ class Description:
     epochs_origin: Text
     chosen: tuple[Text, ...]
     evidence: Evidence
-    n_samples: Annotated[int, Strict(), Field(ge=1, le=MOST_SAMPLES)]
+    n_samples: Annotated[int, Strict(), Field(ge=1, le=MAX_SAMPLES)]
     chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
     run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
     study: Text

@@ -12,13 +12,12 @@ from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, summarize
-from lvh.features import filled
+from lvh.features import fill_missing
 from lvh.inference import Calibration, Description, Estimate, Evidence
 from lvh.inference.model_description import FORMAT
-from lvh.models.training import Lesson
+from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
-from lvh.runs.run import ExperimentData, baselines_of
-from lvh.runs.trainers import new_trainer, threads
+from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
 from lvh.search.results import store_of, stores
 from lvh.tracking import run_dir as artifacts
 from lvh.tracking.fold_store import FoldStore
@@ -95,12 +94,16 @@ def refit(
     epochs_origin = _MEDIAN if settings.train.patience is not None else "as in the folds"
     settings = replace(settings, train=_train(settings, result.folds))
     features = prepared.features
-    (X,) = filled(features.fill, features.X)
+    (X,) = fill_missing(features.fill, features.X)
     seeds = tuple(settings.seed + at for at in range(n_members))
     nothing = X[:0]
     lessons = [
-        Lesson(
-            *(X, features.y, features.subjects, nothing, features.y[:0]),
+        FitJob(
+            X=X,
+            y=features.y,
+            subjects=features.subjects,
+            X_validation=nothing,
+            y_validation=features.y[:0],
             seed=np.random.SeedSequence(seed),
         )
         for seed in seeds
@@ -111,10 +114,10 @@ def refit(
     scores: list[Any] = []
     while len(taught) < n_members:
         first = len(taught)
-        n = own.together([len(one.y) for one in lessons[first:]])
+        n = own.max_parallel([len(one.y) for one in lessons[first:]])
         group = lessons[first : first + n]
         histories = own.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
-        taught += [own.taught(at) for at in range(len(group))]
+        taught += own.state()
         chosen += [one.chosen for one in histories]
         scores += own.predict([X] * len(group))
     if all(np.array_equal(one, scores[0]) for one in scores):  # nothing in it is random
@@ -174,7 +177,7 @@ def _fill(prepared: ExperimentData) -> tuple[float, ...]:
     if features.kind == "signal":
         return ()
     missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
-    _, values = filled(features.fill, features.X, missing)
+    _, values = fill_missing(features.fill, features.X, missing)
     n_tabular = features.input_shape[0]
     return tuple(read(values)[0, :n_tabular].tolist())
 

@@ -6,20 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lvh.models import (
-    boosting,
-    cnn,
-    criteria_rule,
-    dnn,
-    extra_trees,
-    logistic,
-    nested_selection,
-    resnet,
-    svm,
-    two_branch,
-    voting,
-)
-from lvh.models.candidates import MODEL_ALIASES
+from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet, two_branch
+from lvh.models.ensembles import MODEL_ALIASES
 from lvh.validation.inner_splits import Subjects
 
 if TYPE_CHECKING:
@@ -64,17 +52,19 @@ class Estimator(NamedTuple):
 
 
 MODELS: dict[str, Architecture | Estimator] = {
-    "boosting": Estimator(boosting.BoostingSettings, boosting.build),
+    "boosting": Estimator(classifiers.BoostingSettings, classifiers.build_boosting),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
     "criteria": Estimator(criteria_rule.CriteriaSettings, criteria_rule.build, form="voltage"),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
-    "extra_trees": Estimator(extra_trees.ExtraTreesSettings, extra_trees.build),
-    "logistic": Estimator(logistic.LogisticSettings, logistic.build),
-    "nested_selection": Estimator(nested_selection.NestedSelectionSettings, nested_selection.build),
+    "extra_trees": Estimator(classifiers.ExtraTreesSettings, classifiers.build_extra_trees),
+    "logistic": Estimator(classifiers.LogisticSettings, classifiers.build_logistic),
+    "nested_selection": Estimator(
+        ensembles.NestedSelectionSettings, ensembles.build_nested_selection
+    ),
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
-    "svm": Estimator(svm.SvmSettings, svm.build),
+    "svm": Estimator(classifiers.SvmSettings, classifiers.build_svm),
     "two_branch": Architecture(
         two_branch.TwoBranchSettings, two_branch.build, two_branch.check, "mixed"
     ),
-    "voting": Estimator(voting.VotingSettings, voting.build),
+    "voting": Estimator(ensembles.VotingSettings, ensembles.build_voting),
 }

@@ -72,8 +72,7 @@ def build(settings: CnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
     import keras
     from keras import layers
 
-    from lvh.models.convolution import Conv1D
-    from lvh.models.layers import BatchNormalization, Dropout
+    from lvh.models.fast_layers import BatchNormalization, Conv1D, Dropout
 
     model = keras.Sequential([keras.Input(input_shape)], name="cnn")
     for block, filters in enumerate(settings.filters):

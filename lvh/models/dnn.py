@@ -34,7 +34,7 @@ def build(settings: DnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
     import keras
     from keras import layers
 
-    from lvh.models.layers import BatchNormalization
+    from lvh.models.fast_layers import BatchNormalization
 
     first, second, third = settings.units
     return keras.Sequential(

@@ -120,7 +120,7 @@ def _residual(settings: ResnetSettings, inputs: Any, filters: int, strides: int)
     """
     from keras import layers
 
-    from lvh.models.layers import Dropout
+    from lvh.models.fast_layers import Dropout
 
     branch = layers.ReLU()(_convolved(settings, inputs, filters, strides))
     branch = Dropout(settings.dropout)(branch)
@@ -136,7 +136,7 @@ def _convolved(
     """Convolve and normalize; the normalization has the bias."""
     from keras import layers
 
-    from lvh.models.layers import BatchNormalization
+    from lvh.models.fast_layers import BatchNormalization
 
     convolution = layers.Conv1D(
         filters, kernel or settings.kernel, strides=strides, padding="same", use_bias=False

@@ -54,7 +54,7 @@ def build(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> "keras.M
     import keras
     from keras import layers
 
-    from lvh.models.layers import BatchNormalization, Dropout
+    from lvh.models.fast_layers import BatchNormalization, Dropout
 
     n_measured, n_samples, n_leads = input_shape
     inputs = keras.Input((n_measured + n_samples * n_leads,))

@@ -19,7 +19,7 @@ from lvh.errors import masked
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
-from lvh.models.training import Learner
+from lvh.models.training import Trainer
 from lvh.tracking import TrackingSettings, resolved_uri
 from lvh.validation.metrics import SPECIFICITY, Metrics, mean_and_std
 from lvh.validation.splits import Split
@@ -75,7 +75,7 @@ class ProgressReporter(Callback):
         settings: RunSettings,
         cohort: Cohort,
         features: FeatureSet,
-        trainer: Callable[[], Learner],
+        trainer: Callable[[], Trainer],
         *,
         verbosity: Verbosity = "full",
         title: str = "",

@@ -1,15 +1,15 @@
 """What a result depends on, as one key: equal keys, equal results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.models.training import TrainSettings
-from lvh.validation.splits import Split, before
+from lvh.validation.splits import Protocol, Split, before
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised by hand when a change of the code changes the scores that equal settings give.
 
 Folds in a store that were made under another number are trained again.
@@ -26,26 +26,50 @@ def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Spl
         settings: Of the run; its tracking and threads change no result.
         data: Fingerprint of the cohort.
         split: Which records have which part.
-        among: All folds; where weights are carried, those before it decide it too.
+        among: All folds; where weights are carried, the folds before it decide it too.
     """
-    carried = before(split, among, settings.cv.protocol)
+    return _key(deciding(settings), settings.cv.protocol, data, split=split, among=among)
+
+
+def fold_keys(
+    settings: RunSettings, data: str, splits: Sequence[Split]
+) -> dict[tuple[int, int], str]:
+    """Return the keys of all folds of a cross-validation, by repeat and fold."""
+    decisions, protocol = deciding(settings), settings.cv.protocol
+    return {
+        split.number: _key(decisions, protocol, data, split=split, among=splits) for split in splits
+    }
+
+
+def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
+    """Return the key of a whole cross-validation: that of all its folds, and of its test."""
+    return run_key_of(fold_keys(settings, data, splits).values(), settings.cv.permutations)
+
+
+def run_key_of(keys: Iterable[str], permutations: int) -> str:
+    """Return the key of a cross-validation from the keys of its folds."""
+    return fingerprint(list(keys), *((permutations,) if permutations else ()))
+
+
+def _key(
+    decisions: Mapping[str, Any],
+    protocol: Protocol,
+    data: str,
+    *,
+    split: Split,
+    among: Sequence[Split],
+) -> str:
+    carried = before(split, among, protocol) if protocol.weights == "carried" else ()
     return fingerprint(
         RESULTS_VERSION,
         data,
-        deciding(settings),
-        (split.repeat, split.fold),
+        decisions,
+        split.number,
         split.train,
         split.validation,
         split.scored,
         *(part for one in carried for part in (one.train, one.validation, one.scored)),
     )
-
-
-def run_key(settings: RunSettings, data: str, splits: tuple[Split, ...]) -> str:
-    """Return the key of a whole cross-validation: that of all its folds, and of its test."""
-    keys = [fold_key(settings, data, split, splits) for split in splits]
-    tested = (settings.cv.permutations,) if settings.cv.permutations else ()
-    return fingerprint(keys, *tested)
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.evaluation import cross_validation as evaluation
 from lvh.evaluation.cv_result import CVResult, FoldResult
-from lvh.runs.run import ExperimentData, baselines_of, load_data
-from lvh.runs.trainers import new_trainer
+from lvh.runs.run import ExperimentData, baselines_of, load_data, new_trainer
 
 __all__ = ["cross_validate", "load_data", "settings"]
 

@@ -1,22 +1,21 @@
 """One configuration from its settings to its record: the line that a record walks, once."""
 
 import importlib
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass, replace
-from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
-from lvh.data.cohort import EXTERNAL, Cohort, joined
+from lvh.data.cohort import EXTERNAL, Cohort, join
 from lvh.errors import EnvironmentFault, InputError, as_told
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
@@ -25,11 +24,12 @@ from lvh.features import FORMS, FeatureSet
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
 from lvh.models.baselines import BASELINES
-from lvh.models.training import Learner
+from lvh.models.trainers import make_trainer
+from lvh.models.trainers import threads as threads_of_model
+from lvh.models.training import Trainer
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
-from lvh.runs.cache_key import deciding, fold_key, run_key
-from lvh.runs.trainers import new_trainer, threads
+from lvh.runs.cache_key import deciding, fold_keys, run_key_of
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
@@ -45,6 +45,8 @@ _SLOW = (
 )
 """Modules that take seconds to import, and that every result needs."""
 _LOADED = 4  # combinations of data, features and splits that stay in memory
+Keys = Mapping[tuple[int, int], str]
+"""Keys of folds, by repeat and fold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +71,29 @@ def load_data(settings: RunSettings) -> ExperimentData:
     if not isinstance(model, Estimator):
         model.check(settings.model, data.features.input_shape)
     return data
+
+
+def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:
+    """Return what trains and scores as the settings say.
+
+    Args:
+        settings: Of the run.
+        features: What it learns from.
+        fs: Sampling frequency of the records, Hz.
+    """
+    return make_trainer(
+        settings.model,
+        settings.train,
+        backend=settings.backend,
+        input_shape=features.input_shape,
+        names=features.names,
+        fs=fs,
+    )
+
+
+def threads(settings: RunSettings) -> int:
+    """Return how many threads the trainings of this process have."""
+    return threads_of_model(settings.model.name, settings.train, settings.backend)
 
 
 def run_configuration(
@@ -106,18 +131,16 @@ def run_configuration(
         EnvironmentFault: Nothing can be written.
         LvhError: A training failed; the record of the failure has been written.
     """
-    settings, ordered = composed.settings, data.splits if order is None else order
-    store = FoldStore(Path(settings.store))
-    store.check()
-    record, previous = _begin_record(settings, data, folder, sweep)
-    writer = _FoldWriter(store, settings, data)
+    settings, folds = composed.settings, data.splits if order is None else order
+    keys = fold_keys(settings, data.cohort.fingerprint, data.splits)
+    writer = _FoldWriter(settings, keys, data.features)
+    record, previous = _begin_record(settings, data, folder, keys=keys, sweep=sweep)
     with _locked(settings, record.key) if sweep is None else nullcontext():
-        known = writer.known(ordered) if settings.resume else {}
-        versions = run_dir.versions(settings.backend, threads(settings))
-        run_dir.write_before(folder, composed.yaml, versions, data.features, ordered)
-        # folds that are all known were trained by the code of the record before
-        commit = previous.tags if previous and len(known) == len(ordered) else versions
-        record = replace(record, tags={**record.tags, "git_commit": commit["git_commit"]})
+        known = writer.known(folds) if settings.resume else {}
+        record = _write_before(record, composed, data, folds)
+        if previous is not None and len(known) == len(folds):
+            trained_by = {**record.tags, **previous.tags}  # the version of the code
+            record = replace(record, tags=trained_by)
         trainer = lru_cache(1)(partial(new_trainer, settings, data.features, data.cohort.fs))
         progress = ProgressReporter(
             settings, data.cohort, data.features, trainer, verbosity=verbosity, title=title
@@ -126,7 +149,7 @@ def run_configuration(
             with progress:
                 result = cross_validate(
                     data.features,
-                    ordered,
+                    folds,
                     trainer,
                     seed=settings.seed,
                     known=known,
@@ -136,7 +159,7 @@ def run_configuration(
                     check_after=check_after,
                     baselines=partial(baselines_of, data, settings.cv.threshold),
                 )
-                result = _test(result, settings, data, trainer, progress)
+                result = _test(result, settings, data, keys, trainer, progress)
         except StopCrossValidation as stop:
             progress.stopped(stop.reason)
             return _end_record(record, writer, tracker, status="stopped", error=stop.reason)
@@ -144,14 +167,9 @@ def run_configuration(
             _end_record(record, writer, tracker, status="failed", error=str(as_told(error)))
             raise
         run_dir.write_after(folder, data.features, result)
-        title = f"{settings.name} on {data.cohort.name}"
-        cv_figures.draw_all(result, data.features.y, title, folder)
-        record = _end_record(
-            _scored(record, result),
-            writer,
-            tracker,
-            status="leaking" if settings.cv.protocol.leaks else "complete",
-        )
+        cv_figures.draw_all(result, data.features.y, f"{record.name} on {record.data.name}", folder)
+        status: RunStatus = "leaking" if settings.cv.protocol.leaks else "complete"
+        record = _end_record(_scored(record, result), writer, tracker, status=status)
     progress.show(result, folder)
     return record
 
@@ -159,15 +177,16 @@ def run_configuration(
 class _FoldWriter(Callback):
     """Writes each fold into the fold store, and knows which are there."""
 
-    def __init__(self, store: FoldStore, settings: RunSettings, data: ExperimentData) -> None:
-        """Compute the keys of all folds."""
-        self._store, self._features, self._protocol = store, data.features, settings.cv.protocol
-        self._settings = deciding(settings)
-        fingerprint = data.cohort.fingerprint
-        self._keys = {
-            split.number: fold_key(settings, fingerprint, split, data.splits)
-            for split in data.splits
-        }
+    def __init__(self, settings: RunSettings, keys: Keys, features: FeatureSet) -> None:
+        """Check that folds can be stored.
+
+        Raises:
+            InputError: The settings name no folder.
+            EnvironmentFault: It cannot be written.
+        """
+        self._store, self._keys, self._features = FoldStore(Path(settings.store)), keys, features
+        self._protocol, self._settings = settings.cv.protocol, deciding(settings)
+        self._store.check()
         self.fold_keys: list[str] = []
         """Of the folds that are done, in the order in which they were run."""
         self.seconds = self.setup_seconds = 0.0
@@ -197,7 +216,12 @@ class _FoldWriter(Callback):
 
 
 def _begin_record(
-    settings: RunSettings, data: ExperimentData, folder: Path, sweep: SweepLink | None
+    settings: RunSettings,
+    data: ExperimentData,
+    folder: Path,
+    *,
+    keys: Keys,
+    sweep: SweepLink | None,
 ) -> tuple[RunRecord, RunRecord | None]:
     """Return what is known of a run before its training, and the record of an earlier one."""
     cohort, protocol = data.cohort, settings.cv.protocol
@@ -205,7 +229,7 @@ def _begin_record(
     if protocol.leaks:
         tags["leakage"] = protocol.leakage
     record = RunRecord(
-        key=run_key(settings, cohort.fingerprint, data.splits),
+        key=run_key_of(keys.values(), settings.cv.permutations),
         name=settings.name,
         params=settings.params(),
         data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, len(data.features.records)),
@@ -219,11 +243,21 @@ def _begin_record(
     if not record.path.exists():
         return record, None
     if not settings.resume:
-        return replace(record, attempt=datetime.now().strftime("%Y%m%dT%H%M%S%f")), None
+        return replace(record, attempt=uuid4().hex[:8]), None
     with suppress(InputError):  # a damaged record is replaced
         previous = load_run(record.path)
         return replace(record, sweep=sweep or previous.sweep), previous
     return record, None
+
+
+def _write_before(
+    record: RunRecord, composed: Composed, data: ExperimentData, folds: Sequence[Split]
+) -> RunRecord:
+    """Write what is known before the training, and add the version of the code to the record."""
+    settings = composed.settings
+    versions = run_dir.versions(settings.backend, threads(settings))
+    run_dir.write_before(Path(record.folder), composed.yaml, versions, data.features, folds)
+    return replace(record, tags={**record.tags, "git_commit": versions["git_commit"]})
 
 
 def _scored(record: RunRecord, result: CVResult) -> RunRecord:
@@ -260,15 +294,15 @@ def _test(
     result: CVResult,
     settings: RunSettings,
     data: ExperimentData,
-    trainer: Callable[[], Learner],
+    keys: Keys,
+    trainer: Callable[[], Trainer],
     progress: ProgressReporter,
 ) -> CVResult:
     """Compare a result with those of shuffled labels, where the settings ask for it."""
     wanted = settings.cv.permutations
     if not wanted:
         return result
-    untested = replace(settings, cv=replace(settings.cv, permutations=0))  # more shuffles extend
-    key = run_key(untested, data.cohort.fingerprint, data.splits)
+    key = run_key_of(keys.values(), permutations=0)  # more shuffles extend fewer
     store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
     null = store.load()[:wanted] if settings.resume else []
     splits = [fold.split for fold in result.folds]
@@ -310,7 +344,7 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)
         lock.release()
 
 
@@ -336,7 +370,7 @@ def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> Experi
                 f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
                 f"features={' or '.join(others)}"
             )
-    whole = cohorts["data"] if external is None else joined(*cohorts.values())
+    whole = cohorts["data"] if external is None else join(*cohorts.values())
     extracted = form.extract(whole, features)
     y, subjects = extracted.y, extracted.subjects
     if external is None:
@@ -358,17 +392,11 @@ def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summar
 
 @lru_cache(maxsize=1)
 def _import_ahead() -> None:
-    """Begin, once in a process, to import what every result needs beside the training.
-
-    Not before the first epoch: until then a backend may be imported, with some modules hidden.
-    """
+    """Begin, once in a process, to import what every result needs beside the training."""
 
     def load() -> None:
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(before / 10)  # the training asks for the interpreter every epoch
         with suppress(ImportError):  # raised again where it is used
             for name in _SLOW:
                 importlib.import_module(name)
-        sys.setswitchinterval(before)
 
     threading.Thread(target=load).start()  # no daemon: an import cannot be cut at the exit

@@ -14,11 +14,11 @@ from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.models.backends import cores
+from lvh.models.trainers import automatic_threads
 from lvh.reports.progress import compare_hint, console, say
 from lvh.reports.study import sentences, table, write
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.run import ExperimentData, load_data
-from lvh.runs.trainers import automatic_threads
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, sampler_for
 from lvh.search.results import Objective, StudyResult, Trial, store_of
@@ -267,7 +267,7 @@ def _train(
     threads = None
     if sweep.is_local:
         share = max(1, cores() // n_workers)
-        threads = min(settings.train.threads or automatic_threads(settings), share)
+        threads = min(settings.train.threads or automatic_threads(settings.model.name), share)
     worker = Worker(
         storage=study.storage.address,
         study=study.name,

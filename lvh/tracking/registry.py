@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Run
 from mlflow.exceptions import MlflowException
 
-from lvh.tracking.mlflow_run import as_input, data_set
+from lvh.tracking.mlflow_store import as_input, data_set
 from lvh.tracking.run_lookup import LOADER, faults_told, store_of
 from lvh.tracking.view import view_tags
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import numpy as np
@@ -116,10 +117,10 @@ class Split:
     validation: Indices
     scored: Indices
 
-    @property
-    def number(self) -> tuple[int, int]:
-        """Repeat and fold, which tell the folds of a cross-validation apart."""
-        return self.repeat, self.fold
+    number = property(
+        attrgetter("repeat", "fold"),
+        doc="Repeat and fold, which tell the folds of a cross-validation apart.",
+    )
 
 
 def splits(

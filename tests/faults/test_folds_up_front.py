@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError
-from lvh.evaluation.cross_validation import conclude, fold_results
+from lvh.evaluation.cross_validation import cross_validate
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
 from lvh.models.training import History
@@ -119,13 +119,13 @@ def test_32_records_of_one_subject_do_not_count_as_many():
 class Constant:
     """Scores every record .6."""
 
-    n_parameters = 0
+    n_parameters, setup_seconds = 0, 0.0
 
-    def together(self, sizes):
+    def max_parallel(self, sizes):
         return len(sizes)
 
-    def fit(self, lessons, on_epoch):
-        return [History((0.7,), (0.5,), (), (), 1)] * len(lessons)
+    def fit(self, jobs, on_epoch):
+        return [History((0.7,), (0.5,), (), (), 1)] * len(jobs)
 
     def predict(self, parts):
         return [np.full(len(X), 0.6) for X in parts]
@@ -143,8 +143,7 @@ def test_33_a_subject_with_several_records_is_on_one_side_of_every_fold(cohort, 
     data = FORMS["ntp"].extract(shared, NtpSettings("ntp", "mean", "drop", "minmax"))
     settings = CvSettings(scheme, 4, 3, 0, 0.3, 0.2)
     folds = splits(data.y, data.subjects, settings)
-    nothing = {"recall": lambda split: None, "on_epoch": lambda split, epoch: None}
-    found = conclude(data, list(fold_results(data, folds, Constant, 0, **nothing)), {})
+    found = cross_validate(data, folds, Constant, seed=0)
     of_record = dict(zip(shared.records, subjects, strict=True))
     for fold in found.folds:
         parts = (fold.split.train, fold.split.validation, fold.split.scored)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lvh.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments/reliability"
-CASES, PARTS = 2000, 4
+CASES, PARTS = 500, 1
 COMPARED_EVERY = 40  # cohorts; wfdb is slow
 
 

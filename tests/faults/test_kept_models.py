@@ -118,7 +118,9 @@ def test_30_it_is_resampled_when_asked(on_signals, cohort, tmp_path, capsys):
     (told,) = json.loads(capsys.readouterr().out)
     digital = np.rint(slow * 10_000) / 10_000
     again = resample_poly(digital, 5, 1, axis=0, padtype="line").astype(np.float32)
-    expected = load(on_signals).scored(record.unlabelled("r", again[None], 500.0, [50.0], [True]))
+    expected = load(on_signals).scored(
+        record.unlabelled_cohort("r", again[None], 500.0, [50.0], [True])
+    )
     # digits of float32, through a network
     assert told["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
 

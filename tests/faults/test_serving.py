@@ -16,7 +16,7 @@ from kept_models import kept, settings
 from servers import free_port, until
 
 from lvh.cli.serve import MAX_BODY_BYTES
-from lvh.data.readers.record import unlabelled
+from lvh.data.readers.record import unlabelled_cohort
 from lvh.inference import load
 
 
@@ -75,7 +75,9 @@ def test_45_it_answers_what_the_model_says(served, model, cohort):
     signals = cohort.signals[:3]
     status, told = served.post({"inputs": {"signal": signals.astype(float).tolist()}})
     assert status == 200
-    expected = load(model).scored(unlabelled("x", signals, cohort.fs, [60.0] * 3, [True] * 3))
+    expected = load(model).scored(
+        unlabelled_cohort("x", signals, cohort.fs, [60.0] * 3, [True] * 3)
+    )
     for one, y_score, members, y_pred in zip(
         told["predictions"], expected.y_score, expected.by_member, expected.y_pred, strict=True
     ):

@@ -11,13 +11,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
-from lvh.data.metadata import About
+from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.errors import InputError
 from lvh.files import read_bytes
 from lvh.validation.bounds import Positive
 
-ABOUT = About(
+ABOUT = SourceMetadata(
     citation="Whoever gave you the table: say who, and when.",
     licence="what its owner allows",
     labels="Say who says which record has it, and how.",

@@ -19,7 +19,7 @@ def main(name: str) -> int:
     generator = np.random.default_rng(0)
     X = generator.standard_normal((_RECORDS, _SAMPLES, _LEADS)).astype(np.float32)
     y = np.arange(_RECORDS) % 2
-    program.begin_anew([np.random.SeedSequence(0)], None)
+    program.reset([np.random.SeedSequence(0)], None)
     log = program.train(program.place([(X, y)]), [np.arange(_RECORDS)[None]], 1e-3)
     (scores,) = program.scores([X])
     if not (np.isfinite(log).all() and np.isfinite(scores).all()):

@@ -56,21 +56,6 @@ def _of_ptbxl(chosen: ptbxl.PtbxlSettings) -> Iterator[Finding]:
         yield Finding("data", "fault", told, do, exit_code=2)
         return
     yield _compared(root, do)
-    yield from _of_store(root, chosen.fs)
-
-
-def _of_store(root: Path, fs: int) -> Iterator[Finding]:
-    """Check the signals that are kept because memory should not hold them, if there are any."""
-    try:
-        kept, whole = ptbxl.store_of(root, fs)
-    except InputError as error:
-        yield Finding("data", "fault", str(error), "See the line above", exit_code=2)
-        return
-    if whole:
-        yield Finding("data", "ok", f"{kept}: the signals kept there are those that were read")
-    elif kept.is_dir():
-        told = f"{kept}: the signals kept there are damaged"
-        yield Finding("data", "warning", told, "Remove that folder: the next run makes it again")
 
 
 def _by_hand(archive: Archive) -> str:

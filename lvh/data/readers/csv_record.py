@@ -1,140 +1,150 @@
 """One record as a table of text: a header row of names, then a row a sample."""
 
+import codecs
 import csv
-import io
+import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS
-from lvh.data.readers.leads import Recorded, Said, checked, lead_columns, mv_per_unit, rate
-from lvh.data.readers.wfdb import shown
+from lvh.data.readers.leads import (
+    ReadOptions,
+    Recording,
+    check_signals,
+    lead_columns,
+    millivolts_per_unit,
+    sampling_frequency,
+)
+from lvh.data.readers.wfdb import quoted
 from lvh.errors import InputError
 from lvh.files import read_bytes
 
 _MAX_BYTES = 32 * 1024 * 1024  # ten seconds at 500 Hz have about one million
-_MOST_COLUMNS = 256
+_MAX_COLUMNS = 256
 _SEPARATORS = ",;\t"
-_UNIT = re.compile(r"([^()\[\]]*)[(\[]([^()\[\]]*)[)\]]")  # no two ways to take a blank
+_NAME_AND_UNIT = re.compile(r"([^()\[\]]*)[(\[]([^()\[\]]*)[)\]]")  # linear: no two ways to match
 _TIME = re.compile(r"t|time|time_s|seconds|sec", re.IGNORECASE)
-_SECONDS = ("", "s", "sec", "seconds")
-_UNEVEN = 0.5  # of a step: more than times written in ms are off, less than one sample amiss
-_SLOWEST = 0.1  # s from sample to sample; more are ms, or the numbers of the samples
+_SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6}
+_MAX_JITTER = 0.5  # of a step: more than rounding to ms makes, less than one lost sample
+_MAX_STEP_S = 0.1  # a longer step is in ms, or the number of the sample
 
 
-def read(path: Path, said: Said) -> Recorded:
+def read(path: Path, options: ReadOptions) -> Recording:
     """Read a table, separated by commas, semicolons or tabs.
 
     Its header names the twelve leads, each maybe with a unit in brackets, `V1 (mV)`, and a column
-    of the time in s, `time`, unless the sampling frequency is said.
+    `time` in s, or in ms as `time (ms)`, unless the user states the sampling frequency. Decimal
+    commas are read where something else separates the columns.
 
     Args:
         path: Of the file.
-        said: Unit and sampling frequency, where it does not say them.
+        options: Unit and sampling frequency, where the file does not say them.
 
     Raises:
-        InputError: It is no such table, or of more than 32 MiB.
+        InputError: It is no such table, or larger than 32 MiB.
     """
-    # what is no UTF-8 is no name of a lead and no number
-    text = read_bytes(path, path.parent, _MAX_BYTES).decode("utf-8-sig", errors="replace")
-    lines = io.StringIO(text)
-    separator, header = _header(path, lines.readline())
-    split = [_UNIT.fullmatch(name) for name in header]
-    names = [of[1].strip() if of else name for of, name in zip(split, header, strict=True)]
-    units = [of[2].strip() if of else "" for of in split]
-    times = [at for at, name in enumerate(names) if _TIME.fullmatch(name)]
+    first_line, _, body = _decode(read_bytes(path, path.parent, _MAX_BYTES)).partition("\n")
+    separator, columns = _header(path, first_line)
+    matches = [_NAME_AND_UNIT.fullmatch(column) for column in columns]
+    names = [m[1].strip() if m else column for m, column in zip(matches, columns, strict=True)]
+    units = [m[2].strip() if m else "" for m in matches]
     order, others = lead_columns(path, names)
     factors = [
-        mv_per_unit(path, lead, units[at], said) for lead, at in zip(LEADS, order, strict=True)
+        millivolts_per_unit(path, lead, units[at], options)
+        for lead, at in zip(LEADS, order, strict=True)
     ]
-    used = [*order, *times[:1]]
-    values = _values(path, lines, separator, len(header), used)
-    fs = _fs(path, values[:, len(LEADS)], units[times[0]]) if times else None
-    return Recorded(
+    times = [at for at, name in enumerate(names) if _TIME.fullmatch(name)][:1]
+    values = _values(path, body, separator, len(columns), [*order, *times])
+    fs = _fs(path, values[:, len(LEADS)], units[times[0]], options) if times else None
+    return Recording(
         path=path,
-        signals=checked(path, values[:, : len(LEADS)] * factors),
-        fs=rate(path, fs, said),
+        signals=check_signals(path, values[:, : len(LEADS)] * factors),
+        fs=sampling_frequency(path, fs, options),
         left_out=tuple(name for name in others if not times or name != names[times[0]]),
     )
 
 
+def _decode(data: bytes) -> str:
+    """Return UTF-16 by its mark, else UTF-8, else Windows-1252, which European devices write."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
 def _header(path: Path, line: str) -> tuple[str, list[str]]:
-    """Return what separates the columns, and their names."""
+    """Return the separator of the columns, and their names."""
     separator = max(_SEPARATORS, key=line.count)
     n_columns = line.count(separator) + 1
-    if not len(LEADS) <= n_columns <= _MOST_COLUMNS:
+    if not len(LEADS) <= n_columns <= _MAX_COLUMNS:
         raise InputError(
-            f"{path}: expected a header row of {len(LEADS)} to {_MOST_COLUMNS} names, separated "
-            f"by commas, semicolons or tabs. Received: {shown(line.strip())}"
+            f"{path}: expected a header row of {len(LEADS)} to {_MAX_COLUMNS} names, separated "
+            f"by commas, semicolons or tabs. Received: {quoted(line.strip())}"
         )
     try:
         (names,) = csv.reader([line], delimiter=separator)
     except (csv.Error, ValueError):
-        raise InputError(f"{path}: expected a header row. Received: {shown(line)}") from None
+        raise InputError(f"{path}: expected a header row. Received: {quoted(line)}") from None
     return separator, [name.strip() for name in names]
 
 
 def _values(
-    path: Path, lines: Iterator[str], separator: str, n_columns: int, used: list[int]
+    path: Path, body: str, separator: str, n_columns: int, used: list[int]
 ) -> npt.NDArray[np.float64]:
-    rows = _rows(path, lines, separator, n_columns)
+    """Return the used columns as numbers, shape (n_samples, n_used)."""
+    rows = [line for line in body.splitlines() if line.strip()]
+    if not rows:
+        raise InputError(f"{path}: expected a row a sample. Received: a header alone")
+    for number, row in enumerate(rows, start=1):  # NumPy would join rows at open quotes
+        n_values = row.count(separator) + 1
+        if row.count('"') % 2 or n_values != n_columns:
+            commas = ". Are these decimal commas?" if n_values == 2 * n_columns else ""
+            raise InputError(
+                f"{path}: row {number}: expected {n_columns} values, as the header has names, and "
+                f"quotes that end where they begin. Received: {n_values} values{commas}"
+            )
+    if separator != "," and "," in body:
+        if "." in body:
+            raise InputError(f"{path}: expected decimal points or decimal commas. Received: both")
+        rows = [row.replace(",", ".") for row in rows]
     options = {"delimiter": separator, "usecols": used, "comments": None, "ndmin": 2}
     try:
-        first = next(rows, None)
-        if first is None:
-            raise InputError(f"{path}: expected a row a sample. Received: a header alone")
-        return np.loadtxt(_again(first, rows), quotechar='"', **options)  # type: ignore[call-overload, no-any-return]
+        values: npt.NDArray[np.float64] = np.loadtxt(rows, quotechar='"', **options)  # type: ignore[call-overload]
     except ValueError as error:
         # NumPy's: could not convert string 'x' to float64 at row 0, column 1.
-        found = re.search(r"string (.*) to float64 at row (\d+), column (\d+)", str(error), re.S)
-        where = f"row {int(found[2]) + 1}, column {found[3]}" if found else "each row"
-        what = shown(found[1].strip("'\"")) if found else "something else"
-        raise InputError(f"{path}: {where}: expected a number. Received: {what}") from None
+        match = re.search(r"string (.*) to float64 at row (\d+), column (\d+)", str(error), re.S)
+        where = f"row {int(match[2]) + 1}, column {match[3]}" if match else "each row"
+        received = quoted(match[1].strip("'\"")) if match else "something else"
+        raise InputError(f"{path}: {where}: expected a number. Received: {received}") from None
+    return values
 
 
-def _again(first: str, rows: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rows
-
-
-def _rows(path: Path, lines: Iterator[str], separator: str, n_columns: int) -> Iterator[str]:
-    """Yield the rows that have a value a column; NumPy would make room for any number of them."""
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if separator != "," and "," in line:
-            raise InputError(
-                f"{path}: row {number}: expected decimal points. Received: commas, "
-                f"{shown(line.strip()[:30])}"
-            )
-        if line.count('"') % 2:  # NumPy would read on to where it ends, and lose rows
-            raise InputError(f"{path}: row {number}: expected quotes that end where they begin")
-        found = line.count(separator) + 1
-        if found != n_columns:
-            commas = ". Are these decimal commas?" if found == 2 * n_columns else ""
-            raise InputError(
-                f"{path}: row {number}: expected {n_columns} values, as the header has names. "
-                f"Received: {found}{commas}"
-            )
-        yield line
-
-
-def _fs(path: Path, times: npt.NDArray[np.float64], unit: str) -> float:
-    """Return the sampling frequency in Hz that evenly spaced times have."""
+def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOptions) -> float:
+    """Return the sampling frequency in Hz of evenly spaced times."""
     if unit.lower() not in _SECONDS:
-        raise InputError(f"{path}: expected the time in s. Received: {shown(unit)}")
+        raise InputError(f"{path}: expected the time in s or ms. Received: {quoted(unit)}")
     if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
         raise InputError(f"{path}: expected times that rise. Received: others")
+    times = times * _SECONDS[unit.lower()]
     step = (times[-1] - times[0]) / (len(times) - 1)
-    if step > _SLOWEST:
-        raise InputError(f"{path}: expected the time in s. Received: steps of {step:g}")
+    if step > _MAX_STEP_S and not unit and options.fs:  # ms, or numbers of samples
+        scales = (scale for scale in (1e-3, 1 / options.fs) if _is_one(scale * step * options.fs))
+        scale = next(scales, 1.0)
+        times, step = times * scale, step * scale
+    if step > _MAX_STEP_S:
+        raise InputError(
+            f"{path}: expected the time in s. Received: steps of {step:g}. The header names "
+            "another unit, as in `time (ms)`; or --fs says the sampling frequency in Hz"
+        )
     steps = np.diff(times)
-    uneven = np.abs(steps - step)
-    if uneven.max() > _UNEVEN * step:
-        at = int(uneven.argmax())
+    jitter = np.abs(steps - step)
+    if jitter.max() > _MAX_JITTER * step:
+        at = int(jitter.argmax())
         raise InputError(
             f"{path}: row {at + 2}: expected evenly spaced times. "
             f"Received: a step of {steps[at]:.3g} s, not {step:.3g} s"
@@ -142,4 +152,8 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str) -> float:
     fs = 1 / step
     whole = max(1, round(fs))  # times that were rounded fit a range of frequencies
     off = np.abs(times - times[0] - np.arange(len(times)) / whole)
-    return float(whole if off.max() <= _UNEVEN / whole else fs)
+    return float(whole if off.max() <= _MAX_JITTER / whole else fs)
+
+
+def _is_one(value: float) -> bool:
+    return math.isclose(value, 1, rel_tol=1e-3)

@@ -11,8 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS
-from lvh.data.readers.leads import Recorded, Said, checked, lead_columns, mv_per_unit, rate
-from lvh.data.readers.wfdb import shown
+from lvh.data.readers.leads import (
+    ReadOptions,
+    Recording,
+    check_signals,
+    lead_columns,
+    millivolts_per_unit,
+    sampling_frequency,
+)
+from lvh.data.readers.wfdb import quoted
 from lvh.errors import InputError
 from lvh.files import read_bytes
 
@@ -21,24 +28,24 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 16 * 1024 * 1024  # ten seconds of twelve leads at 500 Hz have 120 kB
 _PATIENT = re.compile(r"\S+ (?P<sex>[MFX]) (?P<born>\d{2}-[A-Z]{3}-\d{4}|X) \S+( .*)?", re.I)
-_NARROWEST, _WIDEST = 1e-9, 1e9  # range of a lead, in any unit
-_LONGEST = 1e6  # s
+_MIN_RANGE, _MAX_RANGE = 1e-9, 1e9  # range of a lead, in any unit
+_MAX_DURATION = 1e6  # s
 _DIGITS = 6  # of a sampling frequency: the duration of a data record has at most 8 characters
 
 
-def read(path: Path, said: Said) -> Recorded:
+def read(path: Path, options: ReadOptions) -> Recording:
     """Read a file that is whole and without gaps; annotations and other signals are left out.
 
     Sex and birthdate are those of EDF+'s patient field; the age is that on the date of the start.
 
     Args:
         path: Of the file.
-        said: Unit and sampling frequency, where it does not say them.
+        options: Unit and sampling frequency, where it does not say them.
 
     Raises:
         InputError: It is no EDF, not whole, has gaps, or its leads differ in sampling frequency.
     """
-    edf = _parsed(path)
+    edf = _parse(path)
     order, others = lead_columns(path, edf.labels)
     leads = [edf.signals[at] for at in order]
     frequencies = sorted({round(lead.sampling_frequency, _DIGITS) for lead in leads})
@@ -47,19 +54,19 @@ def read(path: Path, said: Said) -> Recorded:
             f"{path}: expected leads of one sampling frequency. Received: "
             f"{', '.join(f'{fs:g}' for fs in frequencies)} Hz"
         )
-    columns = [_mv(path, name, lead, said) for name, lead in zip(LEADS, leads, strict=True)]
-    return Recorded(
+    columns = [_mv(path, name, lead, options) for name, lead in zip(LEADS, leads, strict=True)]
+    return Recording(
         path=path,
-        signals=checked(path, np.column_stack(columns)),
-        fs=rate(path, frequencies[0], said),
+        signals=check_signals(path, np.column_stack(columns)),
+        fs=sampling_frequency(path, frequencies[0], options),
         age=_age(edf),
         male={"M": True, "F": False}.get(_patient(edf, "sex").upper()),
         left_out=others,
     )
 
 
-def _parsed(path: Path) -> "Edf":
-    """Read the header, and the samples as far as there are any: nothing is made to its measure."""
+def _parse(path: Path) -> "Edf":
+    """Parse a file; nothing is allocated by what its header declares."""
     from edfio import read_edf
 
     data = read_bytes(path, path.parent, _MAX_BYTES)
@@ -67,16 +74,16 @@ def _parsed(path: Path) -> "Edf":
         with warnings.catch_warnings(action="error"):  # edfio warns of a file that is not whole
             edf = read_edf(data, header_encoding="latin-1")  # the micro sign of many
             declared, n_signals = edf.bytes_in_header_record, len(edf._signals)
-            # of annotations too, which are no signals to edfio, but have their place in the file
+            # _signals: with annotations, which edf.signals leaves out
             sizes = [signal.samples_per_data_record for signal in edf._signals]
             reserved, is_edf = edf.reserved, edf.version == 0
             duration = edf.data_record_duration if edf.signals else 1.0
     except UnboundLocalError:  # edfio's, where a signal cannot have a sampling frequency
         duration = 0.0
     except (ValueError, ArithmeticError, LookupError, TypeError, Warning) as error:
-        reason = shown((str(error) or type(error).__name__).splitlines()[0])
+        reason = quoted((str(error) or type(error).__name__).splitlines()[0])
         raise InputError(f"{path}: expected a whole EDF file. Received: {reason}") from None
-    if not 0 < duration < _LONGEST:
+    if not 0 < duration < _MAX_DURATION:
         raise InputError(f"{path}: expected data records of some time. Received: {duration:g} s")
     if not is_edf or declared != 256 * (n_signals + 1) or min(sizes, default=0) < 1:
         raise InputError(
@@ -88,20 +95,22 @@ def _parsed(path: Path) -> "Edf":
     return edf
 
 
-def _mv(path: Path, lead: str, signal: "EdfSignal", said: Said) -> npt.NDArray[np.float64]:
+def _mv(
+    path: Path, lead: str, signal: "EdfSignal", options: ReadOptions
+) -> npt.NDArray[np.float64]:
     """Return one lead in mV, shape (n_samples,)."""
-    factor = mv_per_unit(path, lead, signal.physical_dimension, said)
+    factor = millivolts_per_unit(path, lead, signal.physical_dimension, options)
     try:
         lowest, highest = signal.digital_range
         least, most = signal.physical_range
     except ValueError as error:
         raise InputError(
-            f"{path}: lead {lead}: expected numbers for its ranges. Received: {shown(str(error))}"
+            f"{path}: lead {lead}: expected numbers for its ranges. Received: {quoted(str(error))}"
         ) from None
-    if not (lowest < highest and _NARROWEST <= abs(most - least) <= _WIDEST):
+    if not (lowest < highest and _MIN_RANGE <= abs(most - least) <= _MAX_RANGE):
         raise InputError(
             f"{path}: lead {lead}: expected ranges of values. "
-            f"Received: {lowest} to {highest}, that are {least:g} to {most:g}"
+            f"Received: {lowest} to {highest}, for {least:g} to {most:g}"
         )
     digital = signal.digital
     if digital.min() < lowest or digital.max() > highest:
@@ -114,8 +123,8 @@ def _mv(path: Path, lead: str, signal: "EdfSignal", said: Said) -> npt.NDArray[n
 
 def _patient(edf: "Edf", field: str) -> str:
     """Return a part of the patient field, or nothing where it is not as EDF+ has it."""
-    found = _PATIENT.fullmatch(edf.local_patient_identification)
-    return found[field] if found else ""
+    match = _PATIENT.fullmatch(edf.local_patient_identification)
+    return match[field] if match else ""
 
 
 def _age(edf: "Edf") -> float:

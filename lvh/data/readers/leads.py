@@ -1,4 +1,4 @@
-"""What a record of any format must have: twelve leads by name, voltages, sampling frequency."""
+"""The requirements of a record in any format: twelve leads, voltages, sampling frequency."""
 
 import math
 import re
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Delineation
-from lvh.data.readers.wfdb import shown
+from lvh.data.readers.wfdb import quoted
 from lvh.errors import InputError
 
 _MV = {"mv": 1.0, "uv": 1e-3, "\N{MICRO SIGN}v": 1e-3, "\N{GREEK SMALL LETTER MU}v": 1e-3, "v": 1e3}
@@ -19,16 +19,16 @@ _LEAD = re.compile(
     r"(?:(?:mdc_ecg_lead|ecg|ekg|lead)[ _:-]*)?(?P<lead>iii|ii|i|av[rlf]|v[1-6])(?:[ _-]ref)?",
     re.IGNORECASE,
 )
-_FASTEST = 100_000  # Hz
-_SAME_RATE = 1e-4  # what the times of ten seconds, written in ms, leave open
+_MAX_FS = 100_000  # Hz
+_FS_TOLERANCE = 1e-4  # relative; the times of ten seconds, written in ms, are no more exact
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a person says of a file that may not say it itself.
+class ReadOptions:
+    """What a user states of a file that may not say it itself; the file must not contradict it.
 
     Attributes:
-        unit: Of its voltages.
+        unit: Of its voltages: mV, uV or V.
         fs: Its sampling frequency, Hz.
     """
 
@@ -37,15 +37,15 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What a file holds of one record.
+class Recording:
+    """The content of one record's file.
 
     Attributes:
         path: The file that messages name.
         signals: Shape (n_samples, 12), float32, mV, in the order of `lvh.data.cohort.LEADS`.
         fs: Hz.
         age: In years; NaN where the file does not say it.
-        male: None where it does not.
+        male: None where the file does not say it.
         delineation: Fiducials; None where there are none.
         left_out: Names of signals that are none of the twelve leads.
     """
@@ -68,86 +68,88 @@ def lead_columns(path: Path, names: Sequence[str]) -> tuple[list[int], tuple[str
 
     Returns:
         The position of each lead in the order of `lvh.data.cohort.LEADS`, and the names of all
-        that is no lead.
+        signals that are no lead.
 
     Raises:
-        InputError: A lead is missing or there twice.
+        InputError: A lead is missing or occurs twice.
     """
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
     others: list[str] = []
-    for at, name in enumerate(names):
-        match = _LEAD.fullmatch(name.strip())
-        lead = match["lead"].lower() if match else ""
-        if lead in found:
-            both = f"{names[found[lead]].strip()} and {name.strip()}"
-            raise InputError(f"{path}: lead {lead}: expected one signal. Received: {shown(both)}")
-        if lead:
-            found[lead] = at
-        else:
-            others.append(name.strip())
-    missing = [lead for lead in LEADS if lead not in found]
+    names = [name.strip() for name in names]
+    for column, name in enumerate(names):
+        match = _LEAD.fullmatch(name)
+        if match is None:
+            others.append(name)
+            continue
+        lead = match["lead"].lower()
+        if lead in columns:
+            both = f"{names[columns[lead]]} and {name}"
+            raise InputError(f"{path}: lead {lead}: expected one signal. Received: {quoted(both)}")
+        columns[lead] = column
+    missing = [lead for lead in LEADS if lead not in columns]
     if missing:
-        names_shown = shown(" ".join(name.strip() for name in names)) if names else "no signal"
+        received = quoted(" ".join(names)) if names else "no signal"
         raise InputError(
-            f"{path}: expected the leads {' '.join(LEADS)}. Received: {names_shown}, "
+            f"{path}: expected the leads {' '.join(LEADS)}. Received: {received}, "
             f"so no {missing[0]}"
         )
-    return [found[lead] for lead in LEADS], tuple(others)
+    return [columns[lead] for lead in LEADS], tuple(others)
 
 
-def mv_per_unit(path: Path, lead: str, unit: str, said: Said) -> float:
-    """Return what to multiply voltages by to have mV.
+def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) -> float:
+    """Return the factor that converts a lead's voltages to mV.
 
     Args:
         path: Of the file, for messages.
-        lead: Likewise.
+        lead: Of the voltages, for messages.
         unit: As the file says; empty where it says none.
-        said: By a person, for that case; not against the file.
+        options: The unit where the file says none.
 
     Raises:
-        InputError: No unit, none of voltage, or another than was said.
+        InputError: No unit, none of voltage, or another than the user states.
     """
-    known = unit.strip().lower()
-    if not known and said.unit is None:
+    name = unit.strip().lower()
+    if not name and options.unit is None:
         raise InputError(f"{path}: expected the unit of its voltages. --unit says it: mV, uV or V")
-    if known and known not in _MV:
-        raise InputError(f"{path}: lead {lead}: expected mV, uV or V. Received: {shown(known)}")
-    own = _MV[(known or str(said.unit)).lower()]
-    if said.unit is not None and own != _MV[said.unit.lower()]:
+    if name and name not in _MV:
+        raise InputError(f"{path}: lead {lead}: expected mV, uV or V. Received: {quoted(name)}")
+    factor = _MV[(name or str(options.unit)).lower()]
+    if options.unit is not None and factor != _MV[options.unit.lower()]:
         raise InputError(
-            f"{path}: lead {lead}: expected {said.unit}, as --unit says. Received: {shown(unit)}"
+            f"{path}: lead {lead}: expected {options.unit}, as --unit says. "
+            f"Received: {quoted(unit)}"
         )
-    return own
+    return factor
 
 
-def rate(path: Path, fs: float | None, said: Said) -> float:
+def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> float:
     """Return the sampling frequency in Hz.
 
     Args:
         path: Of the file, for messages.
         fs: As the file says; None where it does not.
-        said: By a person, for that case; not against the file.
+        options: The frequency where the file does not say it.
 
     Raises:
-        InputError: None is known, it is none, or another than was said.
+        InputError: None is known, it is out of range, or another than the user states.
     """
-    if fs is None and said.fs is None:
+    own = options.fs if fs is None else fs
+    if own is None:
         raise InputError(
             f"{path}: expected a column `time` in s. Received: none. --fs says the sampling "
             "frequency in Hz"
         )
-    own = fs if fs is not None else float(said.fs or 0)
-    if not 0 < own <= _FASTEST:
+    if not 0 < own <= _MAX_FS:
         raise InputError(
-            f"{path}: expected 0 < sampling frequency <= {_FASTEST} Hz. Received: {own:g}"
+            f"{path}: expected 0 < sampling frequency <= {_MAX_FS} Hz. Received: {own:g}"
         )
-    if said.fs is not None and abs(own / said.fs - 1) > _SAME_RATE:
-        raise InputError(f"{path}: expected {said.fs:g} Hz, as --fs says. Received: {own:g}")
-    return float(said.fs or own)
+    if options.fs is not None and abs(own / options.fs - 1) > _FS_TOLERANCE:
+        raise InputError(f"{path}: expected {options.fs:g} Hz, as --fs says. Received: {own:g}")
+    return float(options.fs or own)
 
 
-def checked(path: Path, mv: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return the signals as they are kept, shape (n_samples, 12).
+def check_signals(path: Path, mv: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return signals, shape (n_samples, 12), as float32.
 
     Raises:
         InputError: A lead is flat, or has a sample that is no number or beyond float32.
@@ -157,6 +159,6 @@ def checked(path: Path, mv: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     for lead, values in zip(LEADS, signals.T, strict=True):
         is_finite = np.isfinite(values).all()
         if not is_finite or not len(values) or np.ptp(values) == 0:
-            found = "a flat line" if is_finite else "samples that are no finite number"
-            raise InputError(f"{path}: lead {lead}: expected a signal. Received: {found}")
+            received = "a flat line" if is_finite else "samples that are no finite number"
+            raise InputError(f"{path}: lead {lead}: expected a signal. Received: {received}")
     return signals

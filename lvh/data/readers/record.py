@@ -1,4 +1,4 @@
-"""One record of anyone's, whose label nobody knows: what a kept model scores."""
+"""One record of a user, without a label: the input of a final model."""
 
 import math
 from collections.abc import Callable
@@ -11,20 +11,20 @@ import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.data.readers import csv_record, edf_record, wfdb_record
-from lvh.data.readers.leads import Recorded, Said
-from lvh.data.readers.wfdb import shown
+from lvh.data.readers.leads import ReadOptions, Recording
+from lvh.data.readers.wfdb import quoted
 from lvh.errors import InputError
 
-_READERS: dict[str, Callable[[Path, Said], Recorded]] = {
+_READERS: dict[str, Callable[[Path, ReadOptions], Recording]] = {
     ".csv": csv_record.read,
     ".tsv": csv_record.read,
     ".edf": edf_record.read,
 }
-_SAID_NOTHING = Said()
-OLDEST = 130.0
+_NO_OPTIONS = ReadOptions()
+MAX_AGE = 130.0
 """Years; PTB-XL writes 300 for more than 89."""
-_LARGEST_RATIO = 1000
-_MOST_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
+_MAX_RATIO = 1000
+_MAX_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
 
 
 def read(
@@ -33,7 +33,7 @@ def read(
     age: float | None = None,
     male: bool | None = None,
     fs: float | None = None,
-    said: Said = _SAID_NOTHING,
+    options: ReadOptions = _NO_OPTIONS,
 ) -> Cohort:
     """Return a cohort of one record; its label is 0 and means nothing.
 
@@ -42,32 +42,32 @@ def read(
     Args:
         path: Of the file; of WFDB the header, with or without `.hea`.
         age: In years; None for what the file says, NaN where it does not.
-        male: Likewise; False where it does not, and then `age` is NaN too.
+        male: None for what the file says; False where it does not say it, and then `age` is NaN.
         fs: Sampling frequency to convert to, Hz, by a polyphase filter; None leaves it.
-        said: Unit and sampling frequency where the file does not say them.
+        options: Unit and sampling frequency where the file does not say them.
 
     Raises:
         InputError: A file is missing or malformed, a lead missing, flat or not recorded, a unit
-            is no voltage, or the sampling frequency is not known.
+            is no voltage, or the sampling frequency is unknown.
     """
-    recorded = _READERS.get(path.suffix.lower(), wfdb_record.read)(path, said)
-    known_age = recorded.age if age is None else age
-    if known_age > OLDEST or known_age < 0:
+    recording = _READERS.get(path.suffix.lower(), wfdb_record.read)(path, options)
+    known_age = recording.age if age is None else age
+    if known_age > MAX_AGE or known_age < 0:
         raise InputError(
-            f"{recorded.path}: expected an age of 0 to {OLDEST:g}. Received: {known_age:g}"
+            f"{recording.path}: expected an age of 0 to {MAX_AGE:g}. Received: {known_age:g}"
         )
-    known_male = recorded.male if male is None else male
+    known_male = recording.male if male is None else male
     if known_male is None:
         known_age = math.nan  # half of what a model needs is not enough for it
-    signals, delineation = recorded.signals, recorded.delineation
-    ratio = _ratio(recorded, fs)
+    signals, delineation = recording.signals, recording.delineation
+    ratio = _ratio(recording, fs)
     if ratio != 1:
-        signals, delineation = _resampled(signals, delineation, ratio)
-    left_out = ", ".join(map(shown, recorded.left_out))
-    return unlabelled(
-        str(path.with_name(named(path))),
+        signals, delineation = _resample(signals, delineation, ratio)
+    left_out = ", ".join(map(quoted, recording.left_out))
+    return unlabelled_cohort(
+        str(path.with_name(record_name(path))),
         signals[None],
-        fs or recorded.fs,
+        fs or recording.fs,
         [known_age],
         [bool(known_male)],
         delineation,
@@ -75,12 +75,12 @@ def read(
     )
 
 
-def named(path: Path) -> str:
+def record_name(path: Path) -> str:
     """Return the name of a record: that of its file, of WFDB without `.hea`."""
     return path.name.removesuffix(".hea")
 
 
-def unlabelled(
+def unlabelled_cohort(
     name: str,
     signals: npt.NDArray[np.float32],
     fs: float,
@@ -98,12 +98,10 @@ def unlabelled(
         age: In years; NaN where it is not known.
         male: One a record.
         delineation: Fiducials; None for none.
-        note: What is to be known of them.
+        note: See `Cohort`.
     """
     n = len(signals)
     records = (Path(name).name,) if n == 1 else tuple(str(number) for number in range(1, n + 1))
-    nothing = np.zeros(0, dtype=np.int32)
-    offsets = np.zeros(n * len(LEADS) + 1, dtype=np.int64)
     return Cohort(
         name=name,
         records=records,
@@ -111,8 +109,7 @@ def unlabelled(
         leads=LEADS,
         fs=fs,
         signals=signals,
-        delineation=delineation
-        or Delineation(nothing.astype(np.uint8), nothing, offsets, len(LEADS)),
+        delineation=delineation or Delineation.empty(n),
         male=np.array(male, dtype=bool),
         age=np.array(age, dtype=np.float64),
         label=np.zeros(n, dtype=np.int64),
@@ -121,32 +118,32 @@ def unlabelled(
     )
 
 
-def _ratio(of: Recorded, fs: float | None) -> Fraction:
-    if fs is None or fs == of.fs:
+def _ratio(recording: Recording, fs: float | None) -> Fraction:
+    if fs is None or fs == recording.fs:
         return Fraction(1)
-    ratio = Fraction(fs / of.fs).limit_denominator(_LARGEST_RATIO)
-    if abs(float(ratio) * of.fs / fs - 1) > 1e-6 or ratio.numerator > _LARGEST_RATIO:
+    ratio = Fraction(fs / recording.fs).limit_denominator(_MAX_RATIO)
+    if abs(float(ratio) * recording.fs / fs - 1) > 1e-6 or ratio.numerator > _MAX_RATIO:
         raise InputError(
-            f"{of.path}: expected a sampling frequency that {fs:g} Hz is a fraction of. "
-            f"Received: {of.fs:g} Hz"
+            f"{recording.path}: expected a sampling frequency that {fs:g} Hz is a fraction of. "
+            f"Received: {recording.fs:g} Hz"
         )
-    if len(of.signals) * ratio > _MOST_SAMPLES:
+    if len(recording.signals) * ratio > _MAX_SAMPLES:
         raise InputError(
-            f"{of.path}: expected at most {_MOST_SAMPLES} samples at {fs:g} Hz. "
-            f"Received: {len(of.signals)} at {of.fs:g} Hz"
+            f"{recording.path}: expected at most {_MAX_SAMPLES} samples at {fs:g} Hz. "
+            f"Received: {len(recording.signals)} at {recording.fs:g} Hz"
         )
     return ratio
 
 
-def _resampled(
+def _resample(
     signals: npt.NDArray[np.float32], delineation: Delineation | None, ratio: Fraction
 ) -> tuple[npt.NDArray[np.float32], Delineation | None]:
     from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
     # its ends would be filtered against zero: a baseline far from there would ring
-    found = resample_poly(signals, ratio.numerator, ratio.denominator, axis=0, padtype="line")
+    resampled = resample_poly(signals, ratio.numerator, ratio.denominator, axis=0, padtype="line")
     if delineation is not None:
         samples = np.rint(delineation.samples * float(ratio)).astype(np.int32)
-        samples = np.clip(samples, 0, len(found) - 1)
+        samples = np.clip(samples, 0, len(resampled) - 1)
         delineation = replace(delineation, samples=samples)
-    return found.astype(np.float32), delineation
+    return resampled.astype(np.float32), delineation

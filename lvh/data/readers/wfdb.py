@@ -1,11 +1,10 @@
-"""Strict, fast reading of WFDB headers, signals and annotations.
+"""Strict, fast reading of WFDB headers, signals of format 16, and wave annotations.
 
-Only what LVH data sets use is read (one format 16 file a record, no segments), and every
-field is checked before anything is allocated. Formats: WFDB Applications Guide, header(5),
-signal(5), annot(5).
+Every field is checked before anything is allocated. LUDB and PTB-XL are read with this module,
+about twenty times as fast as with the `wfdb` package, which reads every other format (see
+`lvh.data.readers.wfdb_record`). Formats: WFDB Applications Guide, header(5), signal(5), annot(5).
 """
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,44 +18,90 @@ from lvh.files import read_bytes
 
 _MAX_TEXT_BYTES = 64 * 1024  # a real header has about 700 bytes
 _MAX_ANNOTATION_BYTES = 16 * 1024  # a real lead has about 100 bytes
-_MAX_SIGNAL_BYTES = 4 * 1024 * 1024  # a real record has 120 kB; an empty file costs no disk
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{,254}")
-_GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<unit>\S+))?")
+_MAX_FS = 100_000  # Hz
+_MAX_SIGNAL_BYTES = 4 * 1024 * 1024  # a real record has 120 kB; a sparse file costs no disk
+# of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
+_NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
+_INTEGER = r"-?[0-9]{1,10}"
+_RECORD_LINE = re.compile(
+    rf"(?P<name>[^/ ]+) (?P<signals>[0-9]{{1,2}}) (?P<fs>{_NUMBER})(?:/\S+)?"
+    r" (?P<samples>[0-9]{1,12})(?: .*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_SIGNAL_LINE = re.compile(  # without skew, and one sample a frame
+    r"(?P<file>[A-Z0-9_][A-Z0-9_.-]{,254})"
+    r" (?P<format>[0-9]{1,3})(?:x1)?(?::0)?(?:\+(?P<offset>[0-9]{1,9}))?"
+    rf" (?P<gain>{_NUMBER})(?:\((?P<baseline>{_INTEGER})\))?(?:/(?P<unit>\S+))?"
+    rf" {_INTEGER} (?P<zero>{_INTEGER}) {_INTEGER} (?P<checksum>-?[0-9]{{1,5}}) {_INTEGER}"
+    r" (?P<lead>.+)",
+    re.IGNORECASE | re.ASCII,
+)
 
-_SYMBOL = {39: "(", 40: ")", 1: "N", 24: "p", 27: "t"}
+INVALID_SAMPLE = -32768
+"""Marks a sample that was not recorded, in format 16."""
+
+_SYMBOLS = {39: "(", 40: ")", 1: "N", 24: "p", 27: "t"}
 _SKIP, _NUM, _SUB, _CHN, _AUX = 59, 60, 61, 62, 63
 _CODE_TO_ASCII = np.zeros(64, dtype=np.uint8)
-for _code, _symbol in _SYMBOL.items():
-    _CODE_TO_ASCII[_code] = ord(_symbol)
+_CODE_TO_ASCII[list(_SYMBOLS)] = [ord(symbol) for symbol in _SYMBOLS.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal line of a header.
+
+    Attributes:
+        file: Name of the signal file, in the header's folder.
+        format: Storage format, such as "16".
+        offset: Bytes before the first sample.
+        lead: Lead name, lower case.
+        gain: ADC units per physical unit, as declared.
+        unit: Physical unit, as declared; mV where none is.
+        baseline: ADC value of physical zero.
+        checksum: Sum of the samples modulo 2**16, as a signed number.
+    """
+
+    file: str
+    format: str
+    offset: int
+    lead: str
+    gain: float
+    unit: str
+    baseline: int
+    checksum: int
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a `.hea` file says.
+    """The content of a `.hea` file.
 
     Attributes:
         path: The file itself.
         fs: Sampling frequency in Hz.
         n_samples: Samples a lead.
-        data_file: Name of the signal file, in the same folder.
-        leads: Lead names, lower case.
-        gains: ADC units per physical unit, as declared.
-        units: Physical units, as declared; mV where nothing is.
-        baselines: ADC value of physical zero.
-        checksums: Sum of each lead's samples modulo 2**16, as a signed number.
+        signals: One a lead, in the file's order.
         comments: Comment lines without the leading `#`.
     """
 
     path: Path
     fs: float
     n_samples: int
-    data_file: str
-    leads: tuple[str, ...]
-    gains: tuple[float, ...]
-    units: tuple[str, ...]
-    baselines: tuple[int, ...]
-    checksums: tuple[int, ...]
+    signals: tuple[Signal, ...]
     comments: tuple[str, ...]
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Lead names, lower case."""
+        return tuple(signal.lead for signal in self.signals)
+
+    def calibration(
+        self, order: list[int]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return baselines and gains of the signals at some positions."""
+        signals = [self.signals[at] for at in order]
+        return np.array([one.baseline for one in signals], dtype=np.float64), np.array(
+            [one.gain for one in signals], dtype=np.float64
+        )
 
 
 def read_header(path: Path, root: Path) -> Header:
@@ -64,79 +109,136 @@ def read_header(path: Path, root: Path) -> Header:
 
     Args:
         path: The `.hea` file.
-        root: The data set's folder; neither the header nor what it names may lie outside.
+        root: The data set's folder; neither the header nor its signal files may lie outside.
 
     Raises:
         InputError: Missing file, or any field that is absent, malformed or out of range.
     """
     text = read_bytes(path, root, _MAX_TEXT_BYTES).decode("utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    comments = tuple(line[1:] for line in lines if line.startswith("#"))
-    fields = [line.split() for line in lines if not line.startswith("#")]
-    if not fields:
-        raise InputError(f"{path}: expected a record line. Received: an empty header")
-    n_signals, fs, n_samples = _record_line(path, fields[0])
-    if len(fields) - 1 != n_signals:
-        raise InputError(f"{path}: expected {n_signals} signal lines. Received: {len(fields) - 1}")
-    signals = [_signal_line(path, line) for line in fields[1:]]
-    files = {signal.file for signal in signals}
-    if len(files) != 1:
+    fields = [" ".join(line.split()) for line in lines if not line.startswith("#")]
+    record = _RECORD_LINE.fullmatch(fields[0]) if fields else None
+    if record is None:
         raise InputError(
-            f"{path}: expected one signal file. Received: {shown(', '.join(sorted(files)))}"
+            f"{path}: expected a record line `name signals fs samples` of one segment. "
+            f"Received: {quoted(fields[0]) if fields else 'an empty header'}"
         )
-    leads = tuple(signal.lead for signal in signals)
-    if len(set(leads)) != len(leads):
-        raise InputError(f"{path}: expected distinct leads. Received: {shown(' '.join(leads))}")
-    return Header(
+    fs, n_samples, n_signals = float(record["fs"]), int(record["samples"]), int(record["signals"])
+    if record["name"] != path.stem:  # a copy under another name would bring a subject twice
+        raise InputError(
+            f"{path}: expected the header of record {path.stem}. Received: {quoted(record['name'])}"
+        )
+    if not 0 < fs <= _MAX_FS:
+        raise InputError(
+            f"{path}: expected 0 < sampling frequency <= {_MAX_FS} Hz. Received: {fs:g}"
+        )
+    if n_samples < 1 or len(fields) - 1 != n_signals or n_signals < 1:
+        raise InputError(
+            f"{path}: expected samples, and {n_signals} signal lines. "
+            f"Received: {n_samples} samples, {len(fields) - 1} lines"
+        )
+    header = Header(
         path=path,
         fs=fs,
         n_samples=n_samples,
-        data_file=files.pop(),
-        leads=leads,
-        gains=tuple(signal.gain for signal in signals),
-        units=tuple(signal.unit for signal in signals),
-        baselines=tuple(signal.baseline for signal in signals),
-        checksums=tuple(signal.checksum for signal in signals),
-        comments=comments,
+        signals=tuple(_signal(path, line) for line in fields[1:]),
+        comments=tuple(line[1:].strip() for line in lines if line.startswith("#")),
     )
+    if len(set(header.leads)) != len(header.leads):
+        raise InputError(
+            f"{path}: expected distinct leads. Received: {quoted(' '.join(header.leads))}"
+        )
+    return header
 
 
-def check_leads(header: Header) -> None:
-    """Raise InputError unless a record has the twelve leads, in whatever order."""
+def read_twelve_leads(header: Header, root: Path) -> tuple[npt.NDArray[np.int16], list[int]]:
+    """Read the ADC values of a record that has the twelve leads and no other signal.
+
+    Returns:
+        Shape (n_samples, 12), int16, in the order of `lvh.data.cohort.LEADS`; and the position of
+        each of these leads in the header.
+
+    Raises:
+        InputError: As of `read_signals`, or other leads.
+    """
     if set(header.leads) != set(LEADS):
         raise InputError(
             f"{header.path}: expected the leads {' '.join(LEADS)}. "
-            f"Received: {shown(' '.join(header.leads))}"
+            f"Received: {quoted(' '.join(header.leads))}"
         )
+    order = [header.leads.index(lead) for lead in LEADS]
+    return read_signals(header, root)[:, order], order
+
+
+def signal_fault(digital: npt.NDArray[np.int16]) -> str:
+    """Name the first lead without a signal, and why; empty if there is none.
+
+    Args:
+        digital: Shape (n_samples, 12), in the order of `lvh.data.cohort.LEADS`.
+    """
+    for what, leads in (
+        ("invalid samples (-32768)", (digital == INVALID_SAMPLE).any(axis=0)),
+        ("a flat line", np.ptp(digital, axis=0) == 0),
+    ):
+        if leads.any():
+            return f"lead {LEADS[int(leads.argmax())]}: expected a signal. Received: {what}"
+    return ""
+
+
+def is_format_16(header: Header) -> bool:
+    """Return whether `read_signals` can read a record: one file of format 16."""
+    return len({signal.file for signal in header.signals}) == 1 and all(
+        (signal.format, signal.offset) == ("16", 0) for signal in header.signals
+    )
 
 
 def read_signals(header: Header, root: Path) -> npt.NDArray[np.int16]:
-    """Read the ADC values of one record.
+    """Read the ADC values of one record, stored in one file of format 16.
 
     Returns:
         Shape (n_samples, n_leads), int16, in ADC units.
 
     Raises:
-        InputError: The file is missing, outside `root`, of another size than the header
-            declares, or its checksums differ.
+        InputError: Other storage; or the file is missing, outside `root`, of another size than
+            the header declares, or its checksums differ.
     """
-    path = header.path.parent / header.data_file
-    expected = header.n_samples * len(header.leads) * 2
-    if expected > _MAX_SIGNAL_BYTES:
+    if not is_format_16(header):
+        storage = sorted({f"{one.file} in format {one.format}" for one in header.signals})
         raise InputError(
-            f"{path}: expected at most {_MAX_SIGNAL_BYTES} bytes. "
-            f"Received: {expected}, as {header.path.name} says"
+            f"{header.path}: expected one signal file in format 16. "
+            f"Received: {quoted(', '.join(storage))}"
         )
-    data = read_bytes(path, root, expected, exact=True)
-    signals = np.frombuffer(data, dtype="<i2").reshape(header.n_samples, len(header.leads))
-    sums = signals.sum(axis=0, dtype=np.int64).astype(np.int16)  # wraps as the format asks
-    for lead, declared, found in zip(header.leads, header.checksums, sums, strict=True):
-        if (declared - int(found)) % 2**16:  # some writers leave out the sign
+    path = header.path.parent / header.signals[0].file
+    data = read_bytes(path, root, checked_size(header), exact=True)
+    digital = np.frombuffer(data, dtype="<i2").reshape(header.n_samples, len(header.signals))
+    check_sums(header, digital)
+    return digital
+
+
+def checked_size(header: Header) -> int:
+    """Return the bytes of the signals in format 16.
+
+    Raises:
+        InputError: They are more than 4 MiB.
+    """
+    n_bytes = header.n_samples * len(header.signals) * 2
+    if n_bytes > _MAX_SIGNAL_BYTES:
+        raise InputError(
+            f"{header.path.parent / header.signals[0].file}: expected at most "
+            f"{_MAX_SIGNAL_BYTES} bytes. Received: {n_bytes}, as {header.path.name} says"
+        )
+    return n_bytes
+
+
+def check_sums(header: Header, digital: npt.NDArray[np.integer]) -> None:
+    """Raise InputError unless the samples, shape (n_samples, n_leads), have the header's sums."""
+    sums = digital.sum(axis=0, dtype=np.int64).astype(np.int16)  # wraps as the format asks
+    for signal, computed in zip(header.signals, sums.tolist(), strict=True):
+        if (signal.checksum - computed) % 2**16:  # some writers leave out the sign
             raise InputError(
-                f"{path}: lead {lead}: expected checksum {declared}, as {header.path.name} says. "
-                f"Received: {found}"
+                f"{header.path.parent / signal.file}: lead {signal.lead}: expected checksum "
+                f"{signal.checksum}, as {header.path.name} says. Received: {computed}"
             )
-    return signals
 
 
 def read_annotations(
@@ -158,15 +260,15 @@ def read_annotations(
             f"{path}: expected 16-bit words that end with a zero. Received: {len(data)} bytes, "
             "cut short or of another format"
         )
-    words = np.frombuffer(data, dtype="<u2")[:-1].astype(np.int32)
+    words = np.frombuffer(data, dtype="<u2")[:-1].astype(np.int64)
     codes, steps = words >> 10, words & 1023
     if np.any(codes >= _SKIP):
-        codes, steps = _expand(path, codes, steps, words)
+        codes, steps = _without_pseudo_annotations(path, words)
     symbols = _CODE_TO_ASCII[codes]
     if not symbols.all():
         other = int(codes[symbols == 0][0])
         raise InputError(f"{path}: expected the annotations ( ) N p t. Received: code {other}")
-    samples = np.cumsum(steps, dtype=np.int64)
+    samples = np.cumsum(steps)
     if samples.size and (samples.min() < 0 or samples.max() >= n_samples or np.any(steps < 0)):
         raise InputError(
             f"{path}: expected rising samples from 0 to {n_samples - 1}. "
@@ -175,107 +277,43 @@ def read_annotations(
     return symbols, samples.astype(np.int32)
 
 
-def shown(text: str) -> str:
-    """Quote what a file says for a message: short, and nothing that a terminal would obey."""
+def quoted(text: str) -> str:
+    """Quote a file's content for a message: short, without control characters."""
     return repr(text[:80])
 
 
-@dataclass(frozen=True, slots=True)
-class _SignalLine:
-    file: str
-    lead: str
-    gain: float
-    unit: str
-    baseline: int
-    checksum: int
-
-
-def _record_line(path: Path, fields: list[str]) -> tuple[int, float, int]:
-    if len(fields) < 4 or "/" in fields[0]:
-        raise InputError(
-            f"{path}: expected a record line `name signals fs samples` of one segment. "
-            f"Received: {shown(' '.join(fields))}"
-        )
-    if fields[0] != path.stem:  # a copy under another name brings a person into two folds
-        raise InputError(
-            f"{path}: expected the header of record {path.stem}. Received: {shown(fields[0])}"
-        )
-    n_signals = _integer(path, "number of signals", fields[1], low=1, high=64)
-    fs = _number(path, "sampling frequency in Hz", fields[2].split("/")[0])
-    if not 0 < fs <= 100_000:
-        raise InputError(f"{path}: expected 0 < sampling frequency <= 100000 Hz. Received: {fs:g}")
-    n_samples = _integer(path, "number of samples", fields[3], low=1, high=2**40)
-    return n_signals, fs, n_samples
-
-
-def _signal_line(path: Path, fields: list[str]) -> _SignalLine:
-    if len(fields) < 9:
-        raise InputError(
-            f"{path}: expected nine fields in a signal line. Received: {shown(' '.join(fields))}"
-        )
-    file, storage, gain_field, resolution, adc_zero, first, checksum, block_size = fields[:8]
-    if not _PLAIN_NAME.fullmatch(file):
-        raise InputError(
-            f"{path}: expected a signal file in the same folder. Received: {shown(file)}"
-        )
-    if storage != "16":
-        raise InputError(
-            f"{path}: expected signal format 16 (no skew, offset or multiples). "
-            f"Received: {shown(storage)}"
-        )
-    match = _GAIN.fullmatch(gain_field)
+def _signal(path: Path, line: str) -> Signal:
+    match = _SIGNAL_LINE.fullmatch(line)
     if match is None:
-        raise InputError(f"{path}: expected `gain(baseline)/unit`. Received: {shown(gain_field)}")
-    gain = _number(path, "gain", match["gain"])
-    if not (math.isfinite(gain) and gain > 0):
-        raise InputError(f"{path}: expected a gain above 0. Received: {shown(match['gain'])}")
-    zero = _integer(path, "ADC zero", adc_zero, low=-(2**31), high=2**31)
-    baseline = zero
-    if match["baseline"] is not None:
-        baseline = _integer(path, "baseline", match["baseline"], low=-(2**31), high=2**31)
-    for field, text in (
-        ("ADC resolution", resolution),
-        ("first value", first),
-        ("block size", block_size),
-    ):  # of no use here, but a line that is out of step may end in the name of a lead
-        _integer(path, field, text, low=-(2**31), high=2**31)
-    return _SignalLine(
-        file=file,
-        lead=" ".join(fields[8:]).lower(),
+        raise InputError(
+            f"{path}: expected a signal line `file format gain(baseline)/unit resolution zero "
+            "first checksum block lead`: a file in the same folder, a format without skew or "
+            f"multiples, a gain, integers. Received: {quoted(line)}"
+        )
+    gain = float(match["gain"])
+    if gain == 0:
+        raise InputError(f"{path}: expected a gain above 0. Received: {quoted(match['gain'])}")
+    return Signal(
+        file=match["file"],
+        format=match["format"],
+        offset=int(match["offset"] or 0),
+        lead=match["lead"].lower(),
         gain=gain,
         unit=match["unit"] or "mV",
-        baseline=baseline,
-        checksum=_integer(path, "checksum", checksum, low=-(2**15), high=2**16 - 1),
+        baseline=int(match["baseline"] or match["zero"]),
+        checksum=int(match["checksum"]),
     )
 
 
-def _integer(path: Path, field: str, text: str, *, low: int, high: int) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
-        raise InputError(
-            f"{path}: {field}: expected an integer from {low} to {high}. Received: {shown(text)}"
-        )
-    return int(text)
-
-
-def _number(path: Path, field: str, text: str) -> float:
-    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", text):  # float takes 5_00 and nan too
-        raise InputError(f"{path}: {field}: expected a plain number. Received: {shown(text)}")
-    return float(text)
-
-
-def _expand(
-    path: Path,
-    codes: npt.NDArray[np.int32],
-    steps: npt.NDArray[np.int32],
-    words: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Resolve the pseudo-annotations: long skips count, the rest describes nothing we use."""
-    kept_codes: list[int] = []
-    kept_steps: list[int] = []
-    skipped = 0
-    at = 0
-    while at < len(codes):
-        code, step = int(codes[at]), int(steps[at])
+def _without_pseudo_annotations(
+    path: Path, words: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return codes and steps of the annotations; long skips are added to the next step."""
+    codes: list[int] = []
+    steps: list[int] = []
+    skipped = at = 0
+    while at < len(words):
+        code, step = int(words[at]) >> 10, int(words[at]) & 1023
         at += 1
         if code == _SKIP:
             if at + 2 > len(words):
@@ -285,13 +323,10 @@ def _expand(
             at += 2
         elif code == _AUX:
             at += (step + 1) // 2
-            if at > len(codes):
+            if at > len(words):
                 raise InputError(f"{path}: expected {step} bytes of text. Received: fewer")
         elif code not in (_NUM, _SUB, _CHN):
-            kept_codes.append(code)
-            kept_steps.append(step + skipped)
+            codes.append(code)
+            steps.append(step + skipped)
             skipped = 0
-    return (
-        np.array(kept_codes, dtype=np.int32),
-        np.clip(kept_steps, -(2**31), 2**31 - 1).astype(np.int32),
-    )
+    return np.array(codes, dtype=np.int64), np.array(steps, dtype=np.int64)

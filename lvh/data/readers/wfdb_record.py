@@ -1,6 +1,14 @@
-"""One record in WFDB's format, with the fiducials that lie beside it."""
+"""One record in WFDB's format, with the fiducials that lie beside it.
 
+The `wfdb` package reads every format but the commonest. It silently accepts wrong checksums and
+allocates what a header declares, so sizes are checked before it reads and checksums after.
+"""
+
+import hashlib
+import math
 import re
+import warnings
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -8,26 +16,41 @@ import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Delineation
 from lvh.data.readers import wfdb
-from lvh.data.readers.leads import Recorded, Said, checked, lead_columns, mv_per_unit, rate
+from lvh.data.readers.leads import (
+    ReadOptions,
+    Recording,
+    check_signals,
+    lead_columns,
+    millivolts_per_unit,
+    sampling_frequency,
+)
 from lvh.errors import InputError
+from lvh.files import read_bytes
 
-_LUDB = "<diagnoses>:"
 _LUDB_UNITS_PER_MV = 1000.0
-_INVALID = -32768  # WFDB's mark for a sample that was not recorded
-_AGE = re.compile(r"(?<!\w)<?age>?:\s*([0-9]{1,3})\b", re.IGNORECASE)
-_SEX = re.compile(r"(?<!\w)<?sex>?:\s*(m|f|male|female)\b", re.IGNORECASE)
+_MAX_BYTES = 64 * 1024 * 1024
+_BITS = {  # per sample
+    **{"8": 8.0, "80": 8.0, "16": 16.0, "61": 16.0, "160": 16.0, "24": 24.0, "32": 32.0},
+    **{"212": 12.0, "310": 32 / 3, "311": 32 / 3},
+}
+_PADDING = {"212": 1, "310": 4, "311": 4}  # bytes: their samples share bytes
+_COMPRESSED = ("508", "516", "524")
+_FIELD = r"(?:^|[,;]|\s\s)\s*<?{}>?:\s*{}\s*(?:$|[,;]|\s\s)"  # nothing else beside its value
+_AGE = re.compile(_FIELD.format("age", r"(\d{1,3})(?:\s*(?:y|yrs?|years?))?"), re.IGNORECASE | re.A)
+_SEX = re.compile(_FIELD.format("sex", "(m|f|male|female)"), re.IGNORECASE)
 
 
-def read(path: Path, said: Said) -> Recorded:
-    """Read a header and what lies beside it.
+def read(path: Path, options: ReadOptions) -> Recording:
+    """Read a header and the files beside it.
 
-    Voltages are calibrated by the header, except in records of LUDB (known by their comment
-    `<diagnoses>:`), whose gain is each lead's own range: they have 1000 units a mV. The fiducials
-    are those of files beside it, one a lead, as LUDB has them; without all twelve there are none.
+    Voltages are calibrated by the header, except in the 200 records of LUDB (known by their
+    checksums), whose gain is each lead's own range: they have 1000 units a mV. The fiducials come
+    from annotation files, one a lead, as LUDB has them; without all twelve there are none. Age and
+    sex come from comments such as `Age: 60` that hold a whole number of years, or M or F.
 
     Args:
         path: Of the header, with or without `.hea`.
-        said: Unit and sampling frequency, which a header says itself.
+        options: Unit and sampling frequency must not contradict the header.
 
     Raises:
         InputError: A file is missing or malformed, a lead missing, flat or not recorded, or a unit
@@ -41,54 +64,104 @@ def read(path: Path, said: Said) -> Recorded:
         raise InputError(f"{path}: expected a header (.hea), .csv, .tsv or .edf. Received: another")
     header = wfdb.read_header(root / f"{name}.hea", root)
     order, others = lead_columns(header.path, header.leads)
-    comments = [comment.strip() for comment in header.comments]
-    sex = _said(comments, _SEX)
-    return Recorded(
+    sex = _comment(header, _SEX)
+    return Recording(
         path=header.path,
-        signals=_signals(header, order, root, said),
-        fs=rate(header.path, header.fs, said),
-        age=float(_said(comments, _AGE) or "nan"),
+        signals=_signals(header, order, options),
+        fs=sampling_frequency(header.path, header.fs, options),
+        age=float(_comment(header, _AGE) or "nan"),
         male=sex[0].lower() == "m" if sex else None,
-        delineation=_delineation(root / name, root, header.n_samples),
+        delineation=_delineation(root / name, header.n_samples),
         left_out=others,
     )
 
 
 def _signals(
-    header: wfdb.Header, order: list[int], root: Path, said: Said
+    header: wfdb.Header, order: list[int], options: ReadOptions
 ) -> npt.NDArray[np.float32]:
-    """Return what was recorded in mV, shape (n_samples, 12)."""
-    digital = wfdb.read_signals(header, root)[:, order]
-    for lead, is_invalid in zip(LEADS, (digital == _INVALID).any(axis=0), strict=True):
-        if is_invalid:
+    """Return the twelve leads in mV, shape (n_samples, 12)."""
+    if wfdb.is_format_16(header):
+        digital: npt.NDArray[np.integer] = wfdb.read_signals(header, header.path.parent)
+        is_valid = digital != wfdb.INVALID_SAMPLE
+    else:
+        digital, is_valid = _digital(header)
+    for lead, at in zip(LEADS, order, strict=True):
+        if not is_valid[:, at].all():
             raise InputError(
-                f"{header.path}: lead {lead}: expected a signal. Received: invalid samples (-32768)"
+                f"{header.path}: lead {lead}: expected a signal. Received: invalid samples"
             )
-    if any(comment.strip() == _LUDB for comment in header.comments):
-        return checked(header.path, digital / np.float32(_LUDB_UNITS_PER_MV))
+    if _is_ludb(header, order):
+        return check_signals(header.path, digital[:, order] / np.float32(_LUDB_UNITS_PER_MV))
     factors = [
-        mv_per_unit(header.path, lead, header.units[at], said)
+        millivolts_per_unit(header.path, lead, header.signals[at].unit, options)
         for lead, at in zip(LEADS, order, strict=True)
     ]
-    volts = (digital - np.take(header.baselines, order)) / np.take(header.gains, order)
-    return checked(header.path, volts * factors)
+    baselines, gains = header.calibration(order)
+    return check_signals(header.path, (digital[:, order] - baselines) / gains * factors)
 
 
-def _delineation(path: Path, root: Path, n_samples: int) -> Delineation | None:
-    files = [root / f"{path.name}.{lead}" for lead in LEADS]
+def _is_ludb(header: wfdb.Header, order: list[int]) -> bool:
+    """Return whether the samples are those of a record of LUDB 1.0.1, by their checksums."""
+    sums = repr([header.signals[at].checksum for at in order])
+    known = Path(__file__).with_name("ludb_checksums.txt").read_text().split()
+    return hashlib.sha256(sums.encode()).hexdigest()[:8] in known
+
+
+def _digital(header: wfdb.Header) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.bool_]]:
+    """Read any format; return ADC values and which are valid, both (n_samples, n_signals)."""
+    _check_sizes(header)
+    with warnings.catch_warnings(action="ignore"):  # of pandas, about how wfdb calls it
+        from wfdb import rdrecord  # takes a second
+
+        try:
+            record = rdrecord(str(header.path.with_suffix("")), physical=False)
+            digital, is_valid = record.d_signal, ~np.isnan(record.dac())
+        except Exception as error:  # it raises a dozen kinds for a malformed file
+            reason = wfdb.quoted(str(error) or type(error).__name__)
+            raise InputError(f"{header.path}: expected a WFDB record. Received: {reason}") from None
+    if digital.shape != (header.n_samples, len(header.signals)):
+        raise InputError(
+            f"{header.path}: expected {header.n_samples} samples of {len(header.signals)} signals. "
+            f"Received: {digital.shape}"
+        )
+    wfdb.check_sums(header, digital)
+    return digital, is_valid
+
+
+def _check_sizes(header: wfdb.Header) -> None:
+    """Refuse signal files of another size than the header declares, before they are read."""
+    if header.n_samples * len(header.signals) * 2 > _MAX_BYTES:
+        raise InputError(
+            f"{header.path}: expected at most {_MAX_BYTES} bytes of signals. "
+            f"Received: {header.n_samples} samples of {len(header.signals)} signals"
+        )
+    root = header.path.parent
+    for (file, storage), group in groupby(header.signals, lambda one: (one.file, one.format)):
+        signals = list(group)
+        path = root / file
+        if storage in _COMPRESSED:
+            read_bytes(path, root, _MAX_BYTES)  # size, links and kind of file
+            continue
+        if storage not in _BITS:
+            known = ", ".join((*_BITS, *_COMPRESSED))
+            raise InputError(f"{header.path}: expected format {known}. Received: {storage}")
+        n_bits = header.n_samples * len(signals) * _BITS[storage]
+        low = signals[0].offset + math.ceil(n_bits / 8 - 1e-6)
+        high = low + _PADDING.get(storage, 0)
+        size = len(read_bytes(path, root, _MAX_BYTES))
+        if not low <= size <= high:
+            raise InputError(f"{path}: expected {low} bytes. Received: {size}")
+
+
+def _delineation(path: Path, n_samples: int) -> Delineation | None:
+    files = [path.with_name(f"{path.name}.{lead}") for lead in LEADS]
     if not all(file.is_file() for file in files):
         return None
-    waves = [wfdb.read_annotations(file, root, n_samples) for file in files]
-    return Delineation(
-        np.concatenate([symbols for symbols, _ in waves]),
-        np.concatenate([samples for _, samples in waves]),
-        np.cumsum([0, *(len(symbols) for symbols, _ in waves)], dtype=np.int64),
-        len(LEADS),
+    return Delineation.from_leads(
+        [wfdb.read_annotations(file, path.parent, n_samples) for file in files]
     )
 
 
-def _said(comments: list[str], pattern: re.Pattern[str]) -> str:
-    for comment in comments:
-        if found := pattern.search(comment):
-            return found[1]
-    return ""
+def _comment(header: wfdb.Header, pattern: re.Pattern[str]) -> str:
+    matches = filter(None, map(pattern.search, header.comments))
+    return next((match[1] for match in matches), "")

@@ -1,96 +1,82 @@
-"""Backends: the libraries below Keras, each with a program that trains and scores a model.
+"""Backends: the libraries below Keras, and the programs that train and score a model on them.
 
 A process has one backend, with one number of threads: both are fixed when the library starts.
 """
 
-import gc
 import importlib.util
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import EnvironmentFault, InputError
-from lvh.models.backends import jax, tensorflow, torch
-from lvh.models.backends.imports import hidden
-from lvh.models.backends.state import Floats, Labels
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "BACKENDS",
-    "NO_BACKEND",
-    "Backend",
-    "Floats",
-    "Labels",
-    "Name",
-    "Precision",
-    "Program",
-    "check_installed",
-    "cores",
-    "distributions",
-    "new_program",
-    "start",
-    "threads_of",
-]
-
 Name = Literal["tensorflow", "jax", "torch"]
 Precision = Literal["float32", "bfloat16"]
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+NO_BACKEND = "scikit-learn"
+"""Stands for the backend where Keras has no part in a model."""
 
 
 class Program(Protocol):
     """A Keras model with what trains and scores it, built once for all folds.
 
     It serves all settings that do not change the computation: learning rate, penalty, epochs,
-    seed. It may hold several trainings side by side, each of which comes to what it would alone.
-    What goes in and out are NumPy's arrays, one a training.
+    seed. It may hold several networks side by side. What goes in and out are NumPy arrays, one a
+    network.
     """
+
+    setup_seconds: float
+    """Spent so far on building, tracing and compiling, after the program was made."""
 
     @property
     def n_parameters(self) -> int:
-        """Number of parameters of one model, trainable or not."""
+        """Number of parameters of one network, trainable or not."""
 
-    def together(self, sizes: Sequence[int]) -> int:
+    def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next trainings, on so many records each, it holds at once."""
 
-    def begin_anew(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Give models and optimizers the state that new builds under these seeds have.
+    def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
+        """Draw weights by a seed a network, and clear the optimizer.
 
         Args:
-            seeds: Of weights and dropout, one a training.
-            l2: Weight penalty; None leaves that of the build.
+            seeds: Of weights and dropout, one a network.
+            l2: Weight penalty; None for that of the build.
         """
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
-        """Put inputs of shape (n_records, ...) and labels, `together`, where `train` computes."""
+        """Put inputs of shape (n_records, ...) and labels, one pair a network, where it trains."""
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs.
 
         Args:
             data: From `place`.
-            orders: Of the records in each epoch, shape (n_epochs, n_records).
+            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
             learning_rate: Of Adam.
 
         Returns:
-            Sum of losses (with penalties) and number of right answers of each step, in training
-            mode, shape (n_trainings, n_epochs, n_steps, 2).
+            Sums of losses (with penalties) and right answers in training mode, shape
+            (n_networks, n_epochs, n_parts, 2), where the parts of an epoch make all its records.
         """
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:
-        """Return P(label = 1) in inference mode, shape (n_records,), by each model of its own."""
+        """Return P(label = 1) in inference mode, shape (n_records,), of each network's records."""
 
     def values(self, at: int) -> list[npt.NDArray[Any]]:
-        """Return copies of all variables of the model of one training."""
+        """Return copies of all variables of one network."""
 
     def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
-        """Put back what `values` returned."""
+        """Give one network what `values` returned."""
 
 
 class Backend(NamedTuple):
@@ -98,30 +84,11 @@ class Backend(NamedTuple):
 
     Attributes:
         distributions: The packages whose versions decide what it computes.
-        start: Imports it, with so many threads; returns how many it has.
-        program: Makes a program of a freshly built model, the records a step, and how many
-            trainings it holds at once, at most; None leaves that to it.
+        start: Imports it with so many threads; returns how many it has.
     """
 
     distributions: tuple[str, ...]
     start: Callable[[int], int]
-    program: "Callable[[keras.Model, int, int | None], Program]"
-
-
-BACKENDS = {
-    "tensorflow": Backend(("tensorflow",), tensorflow.start, tensorflow.program),
-    "jax": Backend(("jax", "jaxlib"), jax.start, jax.JaxProgram),
-    "torch": Backend(("torch",), torch.start, torch.TorchProgram),
-}
-
-
-NO_BACKEND = "scikit-learn"
-"""Stands for the backend where Keras has no part in a model."""
-
-
-_UNUSED = frozenset({"jax", "matplotlib", "mpl_toolkits", "pandas", "pyarrow", "sklearn"})
-"""What TensorFlow and Keras import where it is installed, for more than a second, and do not use
-for anything that is asked of them here."""
 
 
 class _Started(NamedTuple):
@@ -145,7 +112,7 @@ def distributions(name: str) -> tuple[str, ...]:
 
 
 def check_installed(name: str) -> None:
-    """Refuse a backend whose library is not there, without importing it.
+    """Refuse a backend whose library is not installed, without importing it.
 
     Raises:
         EnvironmentFault: Says what to install.
@@ -155,15 +122,15 @@ def check_installed(name: str) -> None:
 
 
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
-    """Return how many threads trainings have: those of this process, once it has begun.
+    """Return how many threads trainings have: those of this process, once it has started.
 
     Args:
         name: Of the backend.
-        threads: What was asked for; None leaves it to us.
-        automatic: What we then take, in a process that has not begun.
+        threads: The number that was asked for; None for `automatic`.
+        automatic: Number of a process that has not started, where none was asked for.
 
     Raises:
-        InputError: This process has begun with another backend, or another number than asked for.
+        InputError: This process started with another backend, or another number than asked for.
     """
     if _started is None:
         return threads or automatic
@@ -175,27 +142,24 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
-    """Import a backend without its chatter, repeatable to the bit, with so many threads.
+    """Import a backend, repeatable to the bit and without its chatter; once in a process.
 
     Args:
-        name: Of the backend; KERAS_BACKEND is of no account.
-        threads: What was asked for; None leaves it to us.
-        automatic: What we then take, in a process that has not begun.
+        name: Of the backend; the environment's KERAS_BACKEND does not count.
+        threads: See `threads_of`.
+        automatic: See `threads_of`.
 
     Raises:
-        InputError: This process has begun with another backend, or another number than asked for.
+        InputError: This process started with another backend, or another number than asked for.
     """
     global _started
     wanted = threads_of(name, threads, automatic)
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
-    # who has a part of matplotlib gets the rest of it, whole
-    unused = _UNUSED - {name} - ({"mpl_toolkits"} if "matplotlib" in sys.modules else set())
-    with _native_stderr_held(), hidden(unused):
+    with _native_stderr_held():
         found = BACKENDS[name].start(wanted)
         import keras
-    gc.freeze()  # a library's objects stay: not to be looked at again
     if keras.backend.backend() != name:
         _refuse("backend", name, keras.backend.backend())
     if threads not in (None, found):
@@ -215,16 +179,9 @@ def new_program(
         build: Returns a new model with one sigmoid output.
         batch_size: Records a step.
         precision: In which its layers compute. Weights, output and loss are float32 in any case.
-        side_by_side: Trainings that it holds at once, at most; None for what pays and fits.
+        side_by_side: Networks that it trains at once, at most; None for what pays.
     """
-    import keras
-
-    model = _built(build, precision)
-    return BACKENDS[keras.backend.backend()].program(model, batch_size, side_by_side)
-
-
-def _built(build: "Callable[[], keras.Model]", precision: str) -> "keras.Model":
-    from keras import config
+    from keras import backend, config
 
     policy = config.dtype_policy()
     try:
@@ -233,7 +190,62 @@ def _built(build: "Callable[[], keras.Model]", precision: str) -> "keras.Model":
     finally:
         config.set_dtype_policy(policy)
     model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    return model
+    if backend.backend() == "tensorflow":
+        from lvh.models.backends.graph import GraphProgram
+
+        return GraphProgram(model, batch_size, side_by_side)
+    from lvh.models.backends.keras_fit import FitProgram
+
+    return FitProgram(model, batch_size)
+
+
+def _start_tensorflow(threads: int) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    with suppress(RuntimeError):  # it runs already, maybe with other threads
+        # one operation after another: handing small ones around takes longer than they do
+        threading.set_inter_op_parallelism_threads(1)
+        threading.set_intra_op_parallelism_threads(threads)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, True)  # others may share it
+    tf.config.experimental.enable_op_determinism()
+    tf.get_logger().setLevel("ERROR")  # every model of a sweep is traced, which is no fault
+    tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
+    return int(threading.get_intra_op_parallelism_threads()) or cores()
+
+
+def _start_jax(threads: int) -> int:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # others may share a GPU
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    import jax
+
+    reserved = os.environ.get("NPROC")
+    os.environ["NPROC"] = str(threads)  # read by XLA alone, and only here
+    jax.devices()
+    if reserved is None:
+        del os.environ["NPROC"]
+    else:
+        os.environ["NPROC"] = reserved
+    return threads
+
+
+def _start_torch(threads: int) -> int:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else a GPU does not repeat
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return int(torch.get_num_threads())
+
+
+BACKENDS = {
+    "tensorflow": Backend(("tensorflow",), _start_tensorflow),
+    "jax": Backend(("jax", "jaxlib"), _start_jax),
+    "torch": Backend(("torch",), _start_torch),
+}
 
 
 def _refuse(field: str, value: object, first: object) -> None:
@@ -247,7 +259,7 @@ def _native_stderr_held() -> Iterator[None]:
     """Keep what native code writes to file descriptor 2; show it only if the body fails."""
     try:
         original = os.dup(2)
-    except OSError:  # closed by whoever started us
+    except OSError:  # the parent process closed it
         yield
         return
     with tempfile.TemporaryFile() as held:

@@ -1,1 +1,1 @@
-"""What a source holds, before anything is trained: counted, measured, drawn, on one page."""
+"""What a data set holds, before anything is trained: measured, counted and drawn on one page."""

@@ -1,4 +1,4 @@
-"""Examples, chosen by a rule and not by their looks."""
+"""Examples of a data set's records, chosen by a rule and not by their looks."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 
-N_OF_A_LABEL = 2
 SECONDS = 4.0
 """Shown of a record, from its middle: the ends of a recording often have no annotations."""
+_N_OF_A_LABEL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,55 +34,34 @@ class Example:
     signals: npt.NDArray[np.float32]
     fiducials: tuple[tuple[str, npt.NDArray[np.int64]], ...]
 
-    def marks(self) -> list[tuple[str, str, str, int, float]]:
-        """Return record, lead, symbol, sample of the record and mV of each fiducial."""
-        return [
-            (self.record, lead, symbol, sample, float(self.signals[sample - self.start, at]))
-            for at, lead in enumerate(self.leads)
-            for symbol, sample in zip(
-                self.fiducials[at][0], self.fiducials[at][1].tolist(), strict=True
-            )
-        ]
-
-
-def chosen(cohort: Cohort) -> list[int]:
-    """Return the positions of the first records of each label, each of another subject."""
-    found: list[int] = []
-    for label in (1, 0):
-        seen: set[str] = set()
-        for at in np.flatnonzero(cohort.label == label).tolist():
-            subject = str(cohort.subjects[at])
-            if subject not in seen and len(seen) < N_OF_A_LABEL:
-                seen.add(subject)
-                found.append(at)
-    return found
-
 
 def examples(cohort: Cohort) -> list[Example]:
-    """Cut the middle out of the chosen records."""
-    return [_example(cohort, at) for at in chosen(cohort)]
+    """Cut the middle out of the first records of each label, each of another subject."""
+    chosen: list[int] = []
+    for label in (1, 0):
+        own = np.flatnonzero(cohort.label == label)
+        _, first = np.unique(cohort.subjects[own], return_index=True)
+        chosen += own[np.sort(first)[:_N_OF_A_LABEL]].tolist()
+    return [_example(cohort, at) for at in chosen]
 
 
 def _example(cohort: Cohort, at: int) -> Example:
     n_samples = cohort.signals.shape[1]
     length = min(n_samples, round(SECONDS * cohort.fs))
     start = (n_samples - length) // 2
-    signals = np.array(cohort.signals[at][start : start + length])
     fiducials = []
     for lead in range(len(cohort.leads)):
         symbols, samples = cohort.delineation.lead(at, lead)
         inside = np.flatnonzero((samples >= start) & (samples < start + length))
-        own = samples[inside].astype(np.int64)
-        fiducials.append(("".join(symbols[one] for one in inside.tolist()), own))
-    sex = "man" if cohort.male[at] else "woman"
-    label = "LVH" if cohort.label[at] else "not LVH"
-    about = f"{sex}, {cohort.age[at]:.0f} years, {label}"
+        text = "".join(symbols[one] for one in inside.tolist())
+        fiducials.append((text, samples[inside].astype(np.int64)))
+    sex, label = "man" if cohort.male[at] else "woman", ("not LVH", "LVH")[cohort.label[at]]
     return Example(
         record=cohort.records[at],
-        about=about,
+        about=f"{sex}, {cohort.age[at]:.0f} years, {label}",
         leads=cohort.leads,
         fs=cohort.fs,
         start=start,
-        signals=signals,
+        signals=np.array(cohort.signals[at][start : start + length]),
         fiducials=tuple(fiducials),
     )

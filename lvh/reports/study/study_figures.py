@@ -1,241 +1,288 @@
-"""The answer of a sweep as a picture."""
+"""The result of a sweep as pictures."""
 
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from lvh.files import written_whole
-from lvh.reports.study.axes import importances, pareto
-from lvh.reports.study.landscape import (
-    BASELINE,
+from lvh.evaluation.results import Plain
+from lvh.reports.figures import (
+    BLUE,
     DPI,
-    MODEL,
-    POINT,
-    QUIET,
+    GREY,
+    ORANGE,
+    PALE,
+    Picture,
     clipped,
-    heading,
-    heatmap,
-    is_grid,
-    scatters,
+    new_axes,
+    plain_text,
+    save_figure,
+    save_pictures,
 )
-from lvh.reports.study.leaderboard import Row, rows
-from lvh.reports.study.naming import configuration, per_fold, short_names
-from lvh.reports.study.statistics import fold_values, has_folds
-from lvh.search.results import Objective, StudyResult
+from lvh.reports.study.importance import importances, is_numeric, levels
+from lvh.reports.study.leaderboard import (
+    Row,
+    configuration_names,
+    fold_values,
+    has_folds,
+    pareto,
+    ranked_rows,
+    short_names,
+    value_text,
+)
+from lvh.search.results import StudyResult, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Pixels = npt.NDArray[np.uint8]
-
+_MOST_LEVELS = 20  # of a dimension of a heat map
+_MOST_SCATTERS = 4
+_MOST_TICKS = 12
 _MOST_ROWS = 15  # configurations whose folds are drawn
-_MOST_NAMED = 12  # points of a Pareto front that carry a number
-_GAP = 22  # pixels between panels
+_MOST_NUMBERED = 12  # points of a Pareto front
+_LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A panel in a file of its own.
-
-    Attributes:
-        path: The PNG file.
-        alt: What it shows, for who cannot see it.
-    """
-
-    path: Path
-    alt: str
-
-
-def draw_all(study: StudyResult, folder: Path) -> list[Picture]:
-    """Draw every panel that the sweep has something for, and all of them in `report.png`.
+def draw_all(study: StudyResult, folder: Path) -> list[tuple[str, str]]:
+    """Draw every picture that the sweep has something for, and all of them in `report.png`.
 
     Args:
         study: What is shown.
         folder: Where the files go.
 
     Returns:
-        The panels, in the order of reading.
+        The pictures as data URIs, each with what it shows, in the order of reading.
     """
-    with _plain_text():
-        panels = [(name, alt, _pixels(figure)) for name, alt, figure in _panels(study)]
-        whole = _mosaic(_pixels(_strip(study)), [pixels for _, _, pixels in panels])
-    for name, _, pixels in panels:
-        _save(pixels, folder / f"{name}.png")
-    _save(whole, folder / "report.png")
-    return [Picture(folder / f"{name}.png", alt) for name, alt, _ in panels]
+    pictures = list(_pictures(study))
+    saved = save_pictures(pictures, folder)
+    files = [folder / f"{picture.name}.png" for picture in pictures]
+    with plain_text():
+        save_figure(_overview(study, files), folder / "report.png", fit=False)
+    return saved
 
 
-def _panels(study: StudyResult) -> Iterator[tuple[str, str, "Figure"]]:
+def is_grid(study: StudyResult) -> bool:
+    """Return whether a heat map shows the sweep: two dimensions, few values, most pairs tried."""
+    if len(study.dimensions) != 2:
+        return False
+    sizes = [len(levels(study, name)) for name in study.dimensions]
+    tried = {tuple(one.params.get(name) for name in study.dimensions) for one in study.trials}
+    return 0 < max(sizes) <= _MOST_LEVELS and 2 * len(tried) >= sizes[0] * sizes[1]
+
+
+def _pictures(study: StudyResult) -> Iterator[Picture]:
     first = study.objectives[0].name
-    ranked = [row for row in rows(study) if not math.isnan(row.mean)]
+    rows = [row for row in ranked_rows(study) if not math.isnan(row.mean)]
     names, shares = short_names(study.dimensions), importances(study)
     if is_grid(study):
         down, across = (names[one] for one in study.dimensions)
-        yield "heatmap", f"Heat map of mean {first} over {down} and {across}", heatmap(study)
-    elif ranked and study.dimensions:
+        alt = f"Heat map of mean {first} over {down} and {across}"
+        yield Picture("heatmap", alt, partial(draw_heatmap, study))
+    elif rows and study.dimensions:
         alt = f"Mean {first} against the most important dimensions"
-        yield "scatter", alt, scatters(study, list(shares) or study.dimensions)
-    if ranked and has_folds(study.objectives[0]):
+        dimensions = (list(shares) or list(study.dimensions))[:_MOST_SCATTERS]
+        yield Picture("scatter", alt, partial(_draw_scatters, study, rows, dimensions))
+    if rows and has_folds(study.objectives[0]):
         alt = f"{first} of every fold of the best configurations, with mean and 95 % interval"
-        yield "folds", alt, _folds(study, ranked[:_MOST_ROWS])
+        yield Picture("folds", alt, partial(_draw_folds, study, rows[:_MOST_ROWS]))
     if shares:
         alt = f"Share of the variance of {first} that each dimension explains"
-        yield "importance", alt, _importance(shares, names, first)
+        by_name = {names[dimension]: share for dimension, share in shares.items()}
+        yield Picture("importance", alt, partial(_draw_importances, by_name, first))
     if len(study.objectives) > 1 and pareto(study):
         alt = "Pareto front of " + " and ".join(one.name for one in study.objectives)
-        yield "pareto", alt, _pareto(study)
+        yield Picture("pareto", alt, partial(_draw_pareto, study))
 
 
-def _folds(study: StudyResult, ranked: Sequence[Row]) -> "Figure":
-    from matplotlib.figure import Figure
+def draw_heatmap(study: StudyResult) -> "Figure":
+    """Draw the mean and its 95 % interval at every pair of values.
 
-    objective = study.objectives[0]
-    trials = {trial.number: trial for trial in study.trials}
-    names = [clipped(configuration(study, trials[row.number]), 56) for row in ranked]
-    left, height = 0.35 + 0.078 * max(map(len, names)), 0.34 * len(ranked) + 0.3
-    total = (left + 5.2, height + 1.75)
-    figure = Figure(figsize=total, dpi=DPI)
-    ax = figure.add_axes((left / total[0], 1.15 / total[1], 5.0 / total[0], height / total[1]))
-    for at, row in enumerate(ranked):
-        values = np.array(list(fold_values(trials[row.number], objective).values()))
-        spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
-        ax.scatter(values, at + spread, s=13, color=POINT, zorder=2)
-        ax.hlines(at, row.interval.low, row.interval.high, color=MODEL, linewidth=2.2, zorder=3)
-        ax.plot(row.mean, at, "D", color=MODEL, markersize=5.5, zorder=4)
-    _lines(ax, study, objective)
-    ax.scatter([], [], s=13, color=POINT, label="fold")
-    ax.plot([], [], "D-", color=MODEL, label="mean, corrected 95 % interval")
-    ax.set_yticks(range(len(names)), names, fontsize=8)
-    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=per_fold(objective))
-    ax.tick_params(axis="x", labelsize=8)
-    ax.grid(axis="x", color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
-    below = -0.62 / height
-    ax.legend(fontsize=8, ncols=4, frameon=False, loc="upper right", bbox_to_anchor=(1.01, below))
-    hidden = len(study.complete) - len(names)
-    more = f" (best {len(names)} of {len(study.complete)})" if hidden > 0 else ""
-    heading(figure, f"Folds of each configuration{more}")
+    A pair that was tried more than once shows its best complete trial.
+    """
+    from matplotlib.patches import Rectangle
+
+    down, across = study.dimensions
+    ys, xs = levels(study, down), levels(study, across)
+    width = len(xs) * min(1.15, max(0.76, 5.4 / len(xs)))
+    height = len(ys) * min(0.75, max(0.44, 3.6 / len(ys)))
+    figure, ax = new_axes(f"Mean {study.objectives[0].name} and its 95 % interval", width, height)
+    rows = {row.trial.number: row for row in ranked_rows(study)}
+    trials = _best_trials(study, rows)
+    values = np.full((len(ys), len(xs)), math.nan)
+    for y, x in np.ndindex(values.shape):
+        trial = trials.get((value_text(ys[y]), value_text(xs[x])))
+        if trial is None:
+            continue
+        row = rows.get(trial.number)
+        ax.text(x, y, _cell_text(study, trial, row), ha="center", va="center", fontsize=7)
+        if row is not None:
+            values[y, x] = row.mean
+            if row.rank == 1:
+                edge = Rectangle((x - 0.47, y - 0.47), 0.94, 0.94, fill=False, lw=2.4, ec=ORANGE)
+                ax.add_patch(edge)
+    defined = values[~np.isnan(values)]
+    low, high = (defined.min(), defined.max()) if defined.size else (0.0, 1.0)
+    span = high - low if high > low else 1.0
+    # the light part of the colours, on which black is readable everywhere
+    ax.imshow(values, cmap="Blues", vmin=low - 0.05 * span, vmax=high + 0.8 * span, aspect="auto")
+    ax.set_facecolor("#f1f1f1")  # of a pair without a mean
+    texts = [clipped(value_text(value), 22) for value in xs]
+    is_wide = max(map(len, texts)) * 0.085 > width / len(xs)
+    ax.set_xticks(range(len(xs)), texts, fontsize=9, rotation=90 if is_wide else 0)
+    ax.set_yticks(range(len(ys)), [clipped(value_text(value), 22) for value in ys], fontsize=9)
+    ax.tick_params(length=0)
+    names = short_names(study.dimensions)
+    ax.set(xlabel=clipped(names[across], 40), ylabel=clipped(names[down], 40))
     return figure
 
 
-def _lines(ax: "Axes", study: StudyResult, objective: Objective) -> None:
-    """Draw what the baselines of the best trial score."""
-    for style, (name, scores) in zip(
-        (":", "--"), study.complete[0].baselines.items(), strict=False
-    ):
+def _best_trials(study: StudyResult, rows: Mapping[int, Row]) -> dict[tuple[str, str], Trial]:
+    """Return the trial that each tried pair of values shows."""
+    order = {"leaking": 1, "stopped": 2, "failed": 3, "open": 4}
+
+    def rank(trial: Trial) -> tuple[int, int]:
+        row = rows.get(trial.number)
+        return order.get(trial.state, 0), trial.number if row is None else row.rank
+
+    trials: dict[tuple[str, str], Trial] = {}
+    for trial in sorted(study.trials, key=rank):
+        down, across = (value_text(trial.params.get(name)) for name in study.dimensions)
+        trials.setdefault((down, across), trial)
+    return trials
+
+
+def _cell_text(study: StudyResult, trial: Trial, row: Row | None) -> str:
+    if row is None:
+        done = f"\n{len(trial.folds)}/{study.n_folds}" if trial.state == "stopped" else ""
+        return trial.state + done
+    if math.isnan(row.mean):
+        return "undefined"
+    mean = f"{row.mean:.3f}" if abs(row.mean) < 10 else f"{row.mean:.4g}"
+    if math.isnan(row.interval.low):
+        return mean
+    return f"{mean}\n{row.interval.low:.2f} to {row.interval.high:.2f}"
+
+
+def _draw_scatters(study: StudyResult, rows: Sequence[Row], dimensions: Sequence[str]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    n_rows = math.ceil(len(dimensions) / 2)
+    figure = Figure(figsize=(8.0, 2.7 * n_rows), dpi=DPI)
+    columns = min(2, len(dimensions))
+    axes = figure.subplots(n_rows, columns, squeeze=False, gridspec_kw={"hspace": 0.55})
+    for ax in axes.flat[len(dimensions) :]:
+        ax.set_axis_off()
+    for ax, name in zip(axes.flat, dimensions, strict=False):
+        xs = _scatter_axis(ax, [row.trial.params.get(name) for row in rows])
+        means = [row.mean for row in rows]
+        ax.scatter(xs[1:], means[1:], s=22, color=BLUE, alpha=0.55, lw=0)
+        ax.scatter(xs[:1], means[:1], s=46, color=ORANGE, marker="D")
+        ax.tick_params(labelsize=8)
+        ax.set_xlabel(clipped(short_names(study.dimensions)[name], 40), fontsize=9)
+        ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+        ax.set_axisbelow(True)
+    title = f"Mean {study.objectives[0].name} by dimension, the best in orange"
+    axes.flat[0].set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
+    return figure
+
+
+def _scatter_axis(ax: "Axes", values: Sequence[Plain]) -> list[float]:
+    """Prepare the axis of a dimension; return where its values lie."""
+    if is_numeric(values):
+        xs = [float(str(value)) for value in values]
+        if min(xs) > 0 and max(xs) >= _LOG_FROM * min(xs):
+            ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # no powers: no formulas
+        ax.xaxis.set_minor_formatter(lambda value, _: "")
+        return xs
+    names = list(dict.fromkeys(map(value_text, values)))
+    step = math.ceil(len(names) / _MOST_TICKS)
+    texts = [clipped(name, 12) for name in names[::step]]
+    is_wide = sum(map(len, texts)) > 40
+    ax.set_xticks(range(0, len(names), step), texts, rotation=30 if is_wide else 0)
+    ax.set_xlim(-0.6, len(names) - 0.4)
+    return [float(names.index(value_text(value))) for value in values]
+
+
+def _draw_folds(study: StudyResult, rows: Sequence[Row]) -> "Figure":
+    objective, names = study.objectives[0], configuration_names(study)
+    n_complete = len(study.complete)
+    more = f" (best {len(rows)} of {n_complete})" if n_complete > len(rows) else ""
+    title = f"Folds of each configuration{more}"
+    figure, ax = new_axes(title, 5.0, 0.34 * len(rows) + 0.3)
+    for at, row in enumerate(rows):
+        values = list(fold_values(row.trial, objective).values())
+        spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+        ax.scatter(values, at + spread, s=13, color=PALE, zorder=2, label="" if at else "fold")
+        ax.hlines(at, row.interval.low, row.interval.high, color=BLUE, linewidth=2.2, zorder=3)
+        ax.plot(row.mean, at, "D", color=BLUE, markersize=5.5, zorder=4)
+    ax.plot([], [], "D-", color=BLUE, label="mean, corrected 95 % interval")
+    for style, (name, scores) in zip((":", "--"), rows[0].trial.baselines.items(), strict=False):
         value = scores.get(objective.name, math.nan)
         if not math.isnan(value):
-            ax.axvline(value, color=BASELINE, linestyle=style, linewidth=1.4, label=name, zorder=1)
-
-
-def _importance(shares: dict[str, float], names: dict[str, str], first: str) -> "Figure":
-    from matplotlib.figure import Figure
-
-    labels = [clipped(names[name], 30) for name in shares]
-    left, height = 0.4 + 0.08 * max(map(len, labels)), 0.36 * len(labels) + 0.1
-    total = (max(left + 4.2, 5.2), height + 1.2)
-    figure = Figure(figsize=total, dpi=DPI)
-    ax = figure.add_axes((left / total[0], 0.65 / total[1], 3.4 / total[0], height / total[1]))
-    ax.barh(range(len(labels)), list(shares.values()), color=MODEL, height=0.62)
-    for at, share in enumerate(shares.values()):
-        ax.text(share + 0.015, at, f"{100 * share:.0f} %", va="center", fontsize=8)
-    ax.set_yticks(range(len(labels)), labels, fontsize=9)
-    ax.set(ylim=(len(labels) - 0.5, -0.5), xlim=(0, 1.0), xlabel="share of variance")
-    ax.tick_params(axis="x", labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
-    heading(figure, f"What moves {first}")
+            ax.axvline(value, color=ORANGE, linestyle=style, linewidth=1.4, label=name, zorder=1)
+    labels = [clipped(names[row.trial.number], 56) for row in rows]
+    ax.set_yticks(range(len(rows)), labels, fontsize=8)
+    ax.set(ylim=(len(rows) - 0.4, -0.6))
+    ax.set_xlabel("seconds a fold" if objective.name == "seconds" else objective.name)
+    ax.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    below = -0.5 / figure.get_figheight()
+    ax.legend(fontsize=8, ncols=4, frameon=False, loc="upper right", bbox_to_anchor=(1.01, below))
     return figure
 
 
-def _pareto(study: StudyResult) -> "Figure":
-    """Draw the first objective over the second; the front is that of all objectives."""
-    from matplotlib.figure import Figure
+def _draw_importances(shares: Mapping[str, float], objective: str) -> "Figure":
+    figure, ax = new_axes(f"What moves {objective}", 3.4, 0.36 * len(shares) + 0.1)
+    bars = ax.barh([clipped(name, 30) for name in shares], list(shares.values()), color=BLUE)
+    ax.bar_label(bars, [f"{100 * share:.0f} %" for share in shares.values()], padding=3, fontsize=8)
+    ax.set(ylim=(len(shares) - 0.5, -0.5), xlim=(0, 1.0), xlabel="share of variance")
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
 
+
+def _draw_pareto(study: StudyResult) -> "Figure":
+    """Draw the first objective over the second; the front is that of all objectives."""
     up, across = study.objectives[:2]
     front = set(pareto(study))
     points = np.array([trial.values[:2] for trial in study.complete])
     inside = np.array([trial.number in front for trial in study.complete])
-    figure = Figure(figsize=(6.2, 4.4), dpi=DPI)
-    ax = figure.add_axes((0.12, 0.13, 0.84, 0.74))
-    ax.scatter(points[~inside, 1], points[~inside, 0], s=22, color=QUIET, alpha=0.6, label="beaten")
-    ax.scatter(points[inside, 1], points[inside, 0], s=42, color=BASELINE, label="on the front")
-    for trial in [one for one in study.complete if one.number in front][:_MOST_NAMED]:
+    figure, ax = new_axes("Trade-off of the objectives, with trial numbers", 5.2, 3.3)
+    ax.scatter(points[~inside, 1], points[~inside, 0], s=22, color=GREY, alpha=0.6, label="beaten")
+    ax.scatter(points[inside, 1], points[inside, 0], s=42, color=ORANGE, label="on the front")
+    for trial in [one for one in study.complete if one.number in front][:_MOST_NUMBERED]:
         at = (trial.values[1], trial.values[0])
         ax.annotate(str(trial.number), at, (5, 5), textcoords="offset points", fontsize=8)
-    low_high = {True: "more is better", False: "less is better"}
-    ax.set_xlabel(f"{across.name} ({low_high[across.maximize]})", fontsize=9)
-    ax.set_ylabel(f"{up.name} ({low_high[up.maximize]})", fontsize=9)
-    ax.tick_params(labelsize=8)
+    sides = {True: "more is better", False: "less is better"}
+    ax.set_xlabel(f"{across.name} ({sides[across.maximize]})", fontsize=9)
+    ax.set_ylabel(f"{up.name} ({sides[up.maximize]})", fontsize=9)
     ax.grid(color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
     ax.legend(fontsize=8)
-    heading(figure, "Trade-off of the objectives, with trial numbers")
     return figure
 
 
-def _strip(study: StudyResult) -> "Figure":
-    """Draw the title of the whole picture."""
+def _overview(study: StudyResult, files: Sequence[Path]) -> "Figure":
+    """Set pictures in two columns below the title of the sweep, pixel by pixel."""
     from matplotlib.figure import Figure
+    from matplotlib.image import imread
 
-    figure = Figure(figsize=(9.0, 0.72), dpi=DPI)
-    left = 0.12 / 9
-    figure.text(left, 0.8, clipped(study.title, 90), fontsize=13, fontweight="bold", va="top")
+    images = [imread(path) for path in files]
+    columns = [images[0::2], images[1::2]]
+    widths = [max((image.shape[1] for image in column), default=0) for column in columns]
+    height = max(sum(image.shape[0] for image in column) for column in columns)
+    size = (max(sum(widths) / DPI, 8.0), height / DPI + 0.7)
+    figure = Figure(figsize=size, dpi=DPI)
+    for left, column in zip((0, widths[0]), columns, strict=True):
+        bottom = height
+        for image in column:
+            bottom -= image.shape[0]
+            figure.figimage(image, left, bottom)
     count = f"{len(study.complete)} of {len(study.trials)} configurations complete"
-    told = clipped("; ".join(filter(None, (count, study.note))), 130)
-    figure.text(left, 0.34, told, fontsize=9, va="top", color="#555555")
+    note = clipped("; ".join(filter(None, (count, study.note))), 130)
+    top, left = 1 - 0.12 / size[1], 0.1 / size[0]
+    figure.text(left, top, clipped(study.title, 90), fontsize=13, fontweight="bold", va="top")
+    figure.text(left, top - 0.3 / size[1], note, fontsize=9, va="top", color="#555555")
     return figure
-
-
-def _mosaic(title: Pixels, panels: Sequence[Pixels]) -> Pixels:
-    """Set panels in two columns below the title."""
-    sides = [_column(list(panels[side::2])) for side in (0, 1) if panels[side:]]
-    heights = [side.shape[0] for side in sides]
-    body = [_padded(side, max(heights), side.shape[1] + _GAP) for side in sides]
-    return _column([title, np.concatenate(body, axis=1)] if body else [title])
-
-
-def _column(panels: list[Pixels]) -> Pixels:
-    width = max(one.shape[1] for one in panels)
-    return np.concatenate([_padded(one, one.shape[0] + _GAP, width) for one in panels])
-
-
-def _padded(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Add white below and to the right."""
-    space = (0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0)
-    return np.pad(pixels, space, constant_values=255)
-
-
-def _pixels(figure: "Figure") -> Pixels:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-
-
-def _save(pixels: Pixels, path: Path) -> None:
-    from matplotlib.image import imsave
-
-    with written_whole(path) as temporary:
-        imsave(temporary, np.ascontiguousarray(pixels), format="png")
-
-
-@contextmanager
-def _plain_text() -> Iterator[None]:
-    """Take values of a sweep as they are: a dollar sign begins no formula.
-
-    A letter that the font lacks is drawn as a box; that is seen and needs no warning.
-    """
-    import matplotlib
-
-    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph \d+")
-        yield

@@ -1,126 +1,168 @@
-"""What a sweep came to, in plain sentences that claim no more than the folds allow."""
+"""The result of a sweep in plain sentences that claim no more than the folds allow."""
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from lvh.reports.study.axes import pareto
-from lvh.reports.study.leaderboard import Row, number, rows
-from lvh.reports.study.naming import configuration
-from lvh.reports.study.selection import BiasCorrected, bias_corrected, why_not
-from lvh.reports.study.statistics import has_folds
+import numpy as np
+
+from lvh.evaluation.results import OutOfFold
+from lvh.reports.study.leaderboard import (
+    Row,
+    configuration_names,
+    has_folds,
+    pareto,
+    ranked_rows,
+)
 from lvh.search.results import StudyResult
+from lvh.validation.metrics import NAMES
+from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _LISTED = 6  # configurations that a sentence names
+_TEST = "paired t-test corrected for shared training records, Holm over all pairs, 5 %"
 
 
 def sentences(study: StudyResult) -> list[str]:
-    """Say what the sweep came to: the best, what equals it, baselines, optimism, counts."""
-    ranked = rows(study)
-    if not ranked:
+    """Say what the sweep found: the best, what equals it, baselines, selection bias, counts."""
+    rows = ranked_rows(study)
+    if not rows:
         return ["No configuration is complete, so none can be called the best.", *_counts(study)]
     return [
-        *_best(study, ranked[0]),
-        *_apart(study, ranked),
-        *_baselines(study, ranked[0]),
-        *_optimism(study),
-        *_trade_off(study),
+        *_best(study, rows[0]),
+        *_equals(study, rows),
+        *_baselines(study, rows[0]),
+        *_selection_bias(study),
+        *_trade_off(study, rows),
         *_counts(study),
     ]
 
 
+def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
+    """Return the score of the best without the bias of its choice, or why there is none."""
+    objective, complete = study.objectives[0], study.complete
+    if objective.name not in NAMES:
+        return f"{objective.name} is not a score of predictions"
+    if len(complete) < 2:
+        return "it needs at least two complete configurations to choose from"
+    missing = sum(trial.number not in study.predictions for trial in complete)
+    if missing:
+        return f"predictions are missing of {missing} of {len(complete)} configurations"
+    shared = _shared_predictions(study)
+    if shared is None:
+        return "the configurations have different labels for the same record"
+    if len(np.unique(shared.subject)) < 2:
+        return "the configurations share predictions of fewer than two subjects"
+    corrected = bias_corrected(shared, objective.name, maximize=objective.maximize)
+    if math.isnan(corrected.estimate.estimate):
+        return "it was defined in no resample"
+    return corrected
+
+
+def _shared_predictions(study: StudyResult) -> Predictions | None:
+    """Take the rows that all complete trials predict; None where their labels differ."""
+    trials = [study.predictions[number] for number in sorted(one.number for one in study.complete)]
+    places = [{row: at for at, row in enumerate(_keys(one))} for one in trials]
+    rows = sorted(set.intersection(*map(set, places)))
+    index = [np.array([place[row] for row in rows], dtype=np.intp) for place in places]
+    labels = np.array([one.y_true[own] for one, own in zip(trials, index, strict=True)])
+    if (labels != labels[0]).any():
+        return None
+    return Predictions(
+        y_true=labels[0],
+        y_score=np.array([one.y_score[own] for one, own in zip(trials, index, strict=True)]),
+        threshold=np.array([one.threshold[own] for one, own in zip(trials, index, strict=True)]),
+        subject=trials[0].subject[index[0]],
+    )
+
+
+def _keys(one: OutOfFold) -> Iterator[tuple[str, int]]:
+    """Return what names each row: its record and repeat."""
+    return zip(one.record.tolist(), one.repeat.tolist(), strict=True)
+
+
 def _best(study: StudyResult, best: Row) -> list[str]:
-    objective = study.objectives[0]
-    if math.isnan(best.values[0]):
-        return [f"No configuration has a defined {objective.name}."]
-    name, what = _name(study, best.number), objective.name
-    if not has_folds(objective):
-        return [f"Best: {name}, {what} {number(best.mean)}."]
+    name = study.objectives[0].name
+    if math.isnan(best.trial.values[0]):
+        return [f"No configuration has a defined {name}."]
+    configuration = _listed(study, [best])
+    if not has_folds(study.objectives[0]):
+        return [f"Best: {configuration}, {name} {best.mean:.3f}."]
     plural = "s" if best.n_folds != 1 else ""
-    told = f"Best: {name}, mean {what} {number(best.mean)} over {best.n_folds} fold{plural}"
+    text = f"Best: {configuration}, mean {name} {best.mean:.3f} over {best.n_folds} fold{plural}"
     if not math.isnan(best.interval.low):
-        told += f", 95 % interval {_range(best.interval.low, best.interval.high)}"
-    return [told + "."]
+        text += f", 95 % interval {best.interval.low:.3f} to {best.interval.high:.3f}"
+    return [f"{text}."]
 
 
-def _apart(study: StudyResult, ranked: Sequence[Row]) -> list[str]:
-    if len(ranked) < 2 or ranked[0].comparison is None:
+def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
+    if len(rows) < 2 or rows[0].comparison is None:
         return []
-    equal = [row for row in ranked if row.verdict == "cannot be told apart"]
-    unknown = [row for row in ranked[1:] if row.verdict == "not comparable"]
-    told = []
-    test = "paired t-test corrected for shared training records, Holm over all pairs, 5 %"
+    equal = [row for row in rows if row.verdict == "not told apart"]
+    unknown = [row for row in rows[1:] if row.verdict == "not comparable"]
+    texts = []
     if equal:
-        told.append(f"These folds cannot tell it apart from {_listed(study, equal)} ({test}).")
+        texts.append(f"These folds cannot tell it apart from {_listed(study, equal)} ({_TEST}).")
     elif not unknown:
-        told.append(f"Every other complete configuration scores worse ({test}).")
+        texts.append(f"Every other complete configuration scores worse ({_TEST}).")
     if unknown:
-        told.append(
-            f"Not comparable, for want of two folds with a score: {_listed(study, unknown)}."
+        texts.append(
+            f"Not comparable, because fewer than two folds have a score: {_listed(study, unknown)}."
         )
-    return told
+    return texts
 
 
 def _baselines(study: StudyResult, best: Row) -> list[str]:
     objective = study.objectives[0]
-    trial = study.complete[0]
     known = {
         name: scores[objective.name]
-        for name, scores in trial.baselines.items()
+        for name, scores in best.trial.baselines.items()
         if not math.isnan(scores.get(objective.name, math.nan))
     }
     if not known:
         return []
-    listed = " and ".join(f"{name} {number(value)}" for name, value in known.items())
-    told = [f"Baselines on the same folds, mean {objective.name}: {listed}."]
+    listed = _joined([f"{name} {value:.3f}" for name, value in known.items()])
+    texts = [f"Baselines on the same folds, mean {objective.name}: {listed}."]
     sign = 1 if objective.maximize else -1
     unbeaten = [name for name, value in known.items() if sign * (best.mean - value) <= 0]
     if unbeaten:
-        told.append(f"The best configuration does not score better than {_and(unbeaten)}.")
-    return told
+        texts.append(f"The best configuration does not score better than {_joined(unbeaten)}.")
+    return texts
 
 
-def _optimism(study: StudyResult) -> list[str]:
+def _selection_bias(study: StudyResult) -> list[str]:
     n, name = len(study.complete), study.objectives[0].name
-    corrected = bias_corrected(study)
-    if corrected is None or math.isnan(corrected.estimate.estimate):
-        reason = why_not(study) or "it was defined in no resample"
-        told = [] if n < 2 else [f"No bias-corrected {name} of the best of {n}: {reason}."]
-    else:
-        pair = _pair(name, corrected)
-        told = [f"The best of {n} is chosen by its score, which flatters it: {pair}."]
+    corrected, texts = without_selection_bias(study), []
+    if not isinstance(corrected, str):
+        estimate = corrected.estimate
+        texts.append(
+            f"The best of {n} is chosen by its score, which makes that score too good: pooled "
+            f"{name} {corrected.naive:.3f}, bias-corrected {estimate.estimate:.3f} "
+            f"[{estimate.low:.3f}, {estimate.high:.3f}]."
+        )
+    elif n > 1:
+        texts.append(f"No bias-corrected {name} of the best of {n}: {corrected}.")
     stopped = sum(trial.state == "stopped" for trial in study.trials)
     if stopped:
-        told.append(
+        texts.append(
             f"{stopped} stopped configuration{'s' if stopped > 1 else ''} took part in the choice "
-            "and in no correction, so that it still flatters."
+            "but in no correction, so the score of the best is still too good."
         )
-    return told
+    return texts
 
 
-def _pair(name: str, corrected: BiasCorrected) -> str:
-    estimate = corrected.estimate
-    return (
-        f"pooled {name} {number(corrected.naive)}, bias-corrected {number(estimate.estimate)} "
-        f"[{number(estimate.low)}, {number(estimate.high)}]"
-    )
-
-
-def _trade_off(study: StudyResult) -> list[str]:
-    if len(study.objectives) < 2:
+def _trade_off(study: StudyResult, rows: Sequence[Row]) -> list[str]:
+    front = set(pareto(study)) if len(study.objectives) > 1 else set()
+    on_front = [row for row in rows if row.trial.number in front]
+    if not on_front:
         return []
-    front = pareto(study)
-    names = _and([objective.name for objective in study.objectives])
-    ordered = [row for row in rows(study) if row.number in front]
-    if not ordered:
-        return []
-    return [f"No other configuration beats these in {names} at once: {_listed(study, ordered)}."]
+    names = _joined([objective.name for objective in study.objectives])
+    return [f"No other configuration beats these in {names} at once: {_listed(study, on_front)}."]
 
 
 def _counts(study: StudyResult) -> list[str]:
     count = Counter[str](trial.state for trial in study.trials)
     n = len(study.trials)
-    told = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
+    text = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
     words = {
         "leaking": "scored by records that leaked into the training",
         "stopped": "stopped early",
@@ -128,26 +170,20 @@ def _counts(study: StudyResult) -> list[str]:
         "open": "still open",
     }
     parts = [f"{count[state]} {word}" for state, word in words.items() if count[state]]
-    if not parts:
-        return [told + "."]
-    return [f"{told}; {_and(parts)}, which are not ranked."]
+    return [f"{text}; {_joined(parts)}, which are not ranked." if parts else f"{text}."]
 
 
-def _listed(study: StudyResult, some: Sequence[Row]) -> str:
-    names = [_name(study, row.number) for row in some[:_LISTED]]
-    more = len(some) - len(names)
-    return "; ".join(names) + (f"; and {more} more" if more else "")
+def _listed(study: StudyResult, rows: Sequence[Row]) -> str:
+    names = configuration_names(study)
+    listed = [
+        f"{names[row.trial.number]} (trial {row.trial.number})"
+        if study.dimensions
+        else names[row.trial.number]
+        for row in rows[:_LISTED]
+    ]
+    more = [f"and {len(rows) - _LISTED} more"] if len(rows) > _LISTED else []
+    return "; ".join(listed + more)
 
 
-def _name(study: StudyResult, trial_number: int) -> str:
-    trial = next(trial for trial in study.trials if trial.number == trial_number)
-    name = configuration(study, trial)
-    return f"{name} (trial {trial_number})" if study.dimensions else name
-
-
-def _range(low: float, high: float) -> str:
-    return f"{number(low)} to {number(high)}"
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

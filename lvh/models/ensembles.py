@@ -1,0 +1,259 @@
+"""Several classifiers as one: `voting` averages them, `nested_selection` chooses the best.
+
+The configuration lists each as a model with its settings. Selection happens inside every training
+fold, so a cross-validation of it is nested: its outer folds estimate what the whole way of choosing
+is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, Strict, TypeAdapter, ValidationError
+
+from lvh.errors import InputError
+from lvh.models.classifiers import (
+    BoostingSettings,
+    ExtraTreesSettings,
+    LogisticSettings,
+    SvmSettings,
+    build_boosting,
+    build_extra_trees,
+    build_logistic,
+    build_svm,
+)
+from lvh.validation.inner_splits import InnerFolds, Subjects
+from lvh.validation.metrics import Metrics, mean_and_std, score
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
+
+MODEL_ALIASES = {"average": "voting", "chosen": "nested_selection", "trees": "extra_trees"}
+"""Former names of models, which command lines and lists of candidates may still use."""
+
+_KNOWN = {
+    "boosting": (BoostingSettings, build_boosting),
+    "logistic": (LogisticSettings, build_logistic),
+    "svm": (SvmSettings, build_svm),
+    "extra_trees": (ExtraTreesSettings, build_extra_trees),
+}
+_WORDS = {"null": None, "true": True, "false": False}
+
+
+class Candidate(NamedTuple):
+    """One of those to choose from.
+
+    Attributes:
+        text: As it was typed.
+        settings: Of its model.
+        build: Makes its classifier.
+    """
+
+    text: str
+    settings: Any
+    build: Any
+
+
+def parse_candidates(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
+    """Read candidates.
+
+    Args:
+        field: Of the configuration that lists them, which an error names.
+        texts: A model and each of its settings with a colon and a value, such as `logistic C:0.1`.
+
+    Raises:
+        InputError: One is no model with all its settings, or stands there twice.
+    """
+    read: list[Candidate] = []
+    for text in texts:
+        one = _parsed(field, text)
+        if any(one.settings == other.settings for other in read):
+            raise InputError(f"{field}: expected different ones. Received: {text!r} twice")
+        read.append(one)
+    return tuple(read)
+
+
+def _parsed(field: str, text: str) -> Candidate:
+    name, *given = text.split() or [""]
+    name = MODEL_ALIASES.get(name, name)
+    if name not in _KNOWN:
+        raise InputError(
+            f"{field}: expected one of {', '.join(_KNOWN)}, and its settings. Received: {text!r}"
+        )
+    settings, build_ = _KNOWN[name]
+    pairs = dict(pair.split(":", 1) for pair in given if ":" in pair)
+    expected = [one.name for one in fields(settings) if one.name != "name"]
+    if sorted(pairs) != sorted(expected) or len(pairs) < len(given):
+        wanted = " ".join(f"{one}:..." for one in expected)
+        raise InputError(f"{field}: expected {name} {wanted}. Received: {text!r}")
+    values = {key: _value(value) for key, value in pairs.items()}
+    try:
+        return Candidate(
+            text, TypeAdapter(settings).validate_python({"name": name, **values}), build_
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        expectation = first["msg"].replace("Input should be", "expected")
+        place = f"{name} {first['loc'][-1]}"
+        raise InputError(f"{field}: {place}: {expectation}. Received: {text!r}") from None
+
+
+def _value(text: str) -> object:
+    if text in _WORDS:
+        return _WORDS[text]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class VotingSettings:
+    """Settings of the average.
+
+    Attributes:
+        members: Each a model with all its settings, such as `svm C:1 gamma:null`.
+    """
+
+    name: Literal["voting"] = "voting"
+    members: Annotated[tuple[str, ...], Field(min_length=2)] = (
+        "logistic C:0.1",
+        "svm C:3 gamma:null",
+        "extra_trees trees:300 min_samples_leaf:3 max_features:0.3",
+    )
+
+    def __post_init__(self) -> None:
+        """Read the members.
+
+        Raises:
+            InputError: One is no model with all its settings, or stands there twice.
+        """
+        parse_candidates("model.members", self.members)
+
+
+def build_voting(
+    settings: VotingSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> Any:
+    """Build what learns as each member does, and averages their probabilities.
+
+    Args:
+        settings: See `VotingSettings`.
+        names: Of the inputs.
+        random_state: Of every member.
+        subjects: Of the training records.
+    """
+    from sklearn.ensemble import VotingClassifier
+
+    given = (names, random_state, subjects)
+    members = [
+        (f"{at} {one.text}", one.build(one.settings, *given))
+        for at, one in enumerate(parse_candidates("model.members", settings.members), start=1)
+    ]
+    return VotingClassifier(members, voting="soft")
+
+
+@dataclass(frozen=True, slots=True)
+class NestedSelectionSettings:
+    """Settings of the choice.
+
+    Attributes:
+        candidates: Each a model with all its settings, such as `svm C:1 gamma:null`.
+        folds: Of the cross-validation inside the training records.
+        choose_by: Score of which the mean over these folds decides; the first of equals wins.
+    """
+
+    name: Literal["nested_selection"] = "nested_selection"
+    candidates: Annotated[tuple[str, ...], Field(min_length=2)] = (
+        "logistic C:0.01",
+        "logistic C:0.1",
+        "logistic C:1",
+        "svm C:0.3 gamma:null",
+        "svm C:1 gamma:null",
+        "svm C:3 gamma:null",
+        "svm C:10 gamma:null",
+        "svm C:3 gamma:0.003",
+        "svm C:10 gamma:0.003",
+        "extra_trees trees:300 min_samples_leaf:1 max_features:null",
+        "extra_trees trees:300 min_samples_leaf:3 max_features:0.3",
+    )
+    folds: Annotated[int, Strict(), Field(ge=2)] = 5
+    choose_by: Literal["ap", "roc_auc", "accuracy"] = "ap"
+
+    def __post_init__(self) -> None:
+        """Read the candidates.
+
+        Raises:
+            InputError: One is no model with all its settings, or stands there twice.
+        """
+        parse_candidates("model.candidates", self.candidates)
+
+
+@dataclass(slots=True)
+class NestedSelection:
+    """Compares candidates on folds of the records it learns from, and fits the best to all.
+
+    These folds keep subjects whole: else the choice would favour what knows subjects again.
+    Missing values were filled from all training records, before the folds were drawn, which does
+    not touch the estimate: its records have no part in the choice.
+
+    Attributes:
+        candidates: To choose from.
+        settings: How.
+        names: Of the inputs.
+        random_state: Of the folds, and of every candidate.
+        subjects: Of the records that it learns from.
+        chosen: The one that was fitted; empty before.
+        fitted: Its model; None before.
+    """
+
+    candidates: tuple[Candidate, ...]
+    settings: NestedSelectionSettings
+    names: tuple[str, ...]
+    random_state: int
+    subjects: Subjects
+    chosen: str = ""
+    fitted: Any = None
+
+    def fit(self, X: Floats, y: Labels) -> "NestedSelection":
+        """Choose, and fit the chosen one to all records."""
+        settings = self.settings
+        folds = InnerFolds(
+            *(settings.folds, self.random_state, self.subjects),
+            field="model.folds",
+            remedy="Choose fewer",
+        )
+        splits = list(folds.split(X, y))
+        means = [self._mean(candidate, X, y, splits) for candidate in self.candidates]
+        values = [getattr(mean, settings.choose_by) for mean in means]
+        best = self.candidates[int(np.argmax(values))]
+        self.chosen, self.fitted = best.text, self._fitted(best, X, y, np.arange(len(y)))
+        return self
+
+    def predict_proba(self, X: Floats) -> Floats:
+        """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
+        return np.asarray(self.fitted.predict_proba(X))
+
+    def _mean(self, candidate: Candidate, X: Floats, y: Labels, splits: list[Any]) -> Metrics:
+        found = []
+        for train, scored in splits:
+            model = self._fitted(candidate, X, y, train)
+            found.append(score(y[scored], model.predict_proba(X[scored])[:, 1]))
+        mean, _ = mean_and_std(found)
+        return mean
+
+    def _fitted(self, candidate: Candidate, X: Floats, y: Labels, train: Indices) -> Any:
+        given = (candidate.settings, self.names, self.random_state, self.subjects[train])
+        return candidate.build(*given).fit(X[train], y[train])
+
+
+def build_nested_selection(
+    settings: NestedSelectionSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
+) -> NestedSelection:
+    """Build what chooses; the random state draws its folds and is that of every candidate."""
+    candidates = parse_candidates("model.candidates", settings.candidates)
+    return NestedSelection(candidates, settings, names, random_state, subjects)

@@ -1,0 +1,238 @@
+"""Train networks on folds, each from a state that a seed alone decides."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
+from lvh.errors import LvhError
+from lvh.models.augment import augmented
+from lvh.models.backends import Floats, Labels, Program
+from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, evaluated
+
+_PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
+_PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
+_BETWEEN_REPORTS = 0.2  # s; how long a person, or a signal, may wait for the end of an epoch
+
+
+class KerasTrainer:
+    """Trains one program again and again, each time from a state that its seed alone decides."""
+
+    def __init__(
+        self,
+        program: Program,
+        settings: TrainSettings,
+        *,
+        l2: float | None = None,
+        fs: float = 1.0,
+        setup_seconds: float = 0.0,
+    ) -> None:
+        """Take what is trained and how.
+
+        Args:
+            program: May be shared; every training draws new weights.
+            settings: How it is trained; its batch size is that of the program.
+            l2: Weight penalty of the layers that have one; None for that of the build.
+            fs: Sampling frequency of signals that are augmented, Hz.
+            setup_seconds: Spent on the program before.
+        """
+        self._program = program
+        self._settings = settings
+        self._l2 = l2
+        self._fs = fs
+        self._spent_before = setup_seconds - program.setup_seconds
+        self._n_jobs = 0
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters of a network, trainable or not."""
+        return self._program.n_parameters
+
+    @property
+    def setup_seconds(self) -> float:
+        """Seconds spent so far on importing, building, tracing and compiling."""
+        return self._spent_before + self._program.setup_seconds
+
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next jobs, with so many records each, may be fitted at once."""
+        return self._program.max_parallel(sizes)
+
+    def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
+        """Train from new weights, or on from those of the last job if the only job is warm.
+
+        Args:
+            jobs: At most `max_parallel`.
+            on_epoch: Called after every epoch of every job.
+
+        Raises:
+            LvhError: A loss is no longer finite.
+        """
+        settings, program = self._settings, self._program
+        seeds = [_children(job.seed) for job in jobs]
+        if not any(job.warm_start for job in jobs):
+            program.reset([of_weights for of_weights, _, _ in seeds], self._l2)
+        self._n_jobs = len(jobs)
+        # Keras's `fit` under a seed would show the same batches in every epoch
+        orders = [np.random.default_rng(of_order) for _, of_order, _ in seeds]
+        draws = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
+        logs = [_Log(settings, job.keep_most_accurate) for job in jobs]
+        validates = any(len(job.y_validation) for job in jobs)
+        in_parts = settings.augment.is_on or any(isinstance(job.X, LazyArray) for job in jobs)
+        data = None if in_parts else program.place([(read(job.X), job.y) for job in jobs])
+        n_records = np.array([len(job.y) for job in jobs], np.float32)[:, None, None]
+        done, at_once = 0, 1
+        while done < settings.epochs and not all(log.has_stopped for log in logs):
+            started = time.perf_counter()
+            n_epochs = min(at_once, settings.epochs - done)
+            shown = [
+                np.stack([order.permutation(len(job.y)) for _ in range(n_epochs)])
+                for order, job in zip(orders, jobs, strict=True)
+            ]
+            if in_parts:
+                sums = self._train_in_parts(jobs, [order for (order,) in shown], draws)
+            else:
+                sums = program.train(data, shown, settings.learning_rate)
+            done += n_epochs
+            self._log(logs, sums.sum(axis=2) / n_records, jobs, on_epoch)
+            if not (validates or in_parts):
+                # nothing is looked at between epochs: run as many as a person waits for
+                seconds = (time.perf_counter() - started) / n_epochs
+                at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
+        for at, log in enumerate(logs):
+            if log.weights is not None:
+                program.assign(at, log.weights)
+        return [log.history() for log in logs]
+
+    def predict(self, inputs: Sequence[Inputs]) -> list[npt.NDArray[np.float64]]:
+        """Return P(label = 1) in inference mode, by the network of each job."""
+
+        def batch(start: int) -> list[Floats]:
+            return [read(part[start : start + _PREDICTION_BATCH]) for part in inputs]
+
+        starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
+        lazy = any(isinstance(part, LazyArray) for part in inputs)
+        batches = prefetch(starts, batch) if lazy else map(batch, starts)
+        chunks = [self._program.scores(one) for one in batches]
+        return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
+
+    def state(self) -> list[list[npt.NDArray[Any]]]:
+        """Return copies of the variables of each job's network, in the order of the model."""
+        return [self._program.values(at) for at in range(self._n_jobs)]
+
+    def _train_in_parts(
+        self,
+        jobs: Sequence[FitJob],
+        orders: Sequence[Labels],
+        draws: Sequence[np.random.Generator],
+    ) -> Floats:
+        """Train an epoch on records that are read or changed; the next ones while it trains.
+
+        Args:
+            jobs: With equally many steps.
+            orders: Of the records of each, shape (n_records,).
+            draws: That change the records of each.
+        """
+        settings, batch_size = self._settings, self._settings.batch_size
+        of_batch = 4 * batch_size * sum(math.prod(job.X.shape[1:]) for job in jobs)
+        n_at_once = batch_size * max(1, _PART_BYTES // of_batch)
+
+        def part(start: int) -> list[tuple[Floats, Labels]]:
+            found = []
+            for job, order, own in zip(jobs, orders, draws, strict=True):
+                rows = order[start : start + n_at_once]
+                X = read(job.X[rows])
+                if settings.augment.is_on:
+                    X = augmented(X, settings.augment, self._fs, own)
+                found.append((X, job.y[rows]))
+            return found
+
+        def sums() -> Iterator[Floats]:
+            for given in prefetch(range(0, max(map(len, orders)), n_at_once), part):
+                shown = [np.arange(len(y))[None] for _, y in given]
+                data = self._program.place(given)
+                yield self._program.train(data, shown, settings.learning_rate)
+
+        return np.concatenate(list(sums()), axis=2)
+
+    def _log(
+        self, logs: "Sequence[_Log]", epochs: Floats, jobs: Sequence[FitJob], on_epoch: OnEpoch
+    ) -> None:
+        """Log some epochs, shape (n_jobs, n_epochs, 2); of several, none has validation records."""
+        validations: list[tuple[float, float] | None] = [None] * len(jobs)
+        if any(len(job.y_validation) for job in jobs):
+            y_scores = self.predict([job.X_validation for job in jobs])
+            validations = [
+                evaluated(job.y_validation, y_score) if len(y_score) else None
+                for job, y_score in zip(jobs, y_scores, strict=True)
+            ]
+        for epoch in range(epochs.shape[1]):
+            for at, log in enumerate(logs):
+                if not log.has_stopped:
+                    loss, accuracy = epochs[at, epoch].tolist()
+                    if log.add(loss, accuracy, validations[at]):
+                        log.weights = self._program.values(at)
+                    on_epoch(at, log.n_epochs)
+
+
+class _Log:
+    """The epochs of one training, which of them is best, and when to stop."""
+
+    def __init__(self, settings: TrainSettings, keep_most_accurate: bool) -> None:
+        self._settings, self._keep_most_accurate = settings, keep_most_accurate
+        self._epochs: list[tuple[float, float]] = []
+        self._validations: list[tuple[float, float]] = []
+        self._best, self._best_value = 0, math.inf
+        self.has_stopped = False
+        self.weights: list[npt.NDArray[Any]] | None = None
+
+    @property
+    def n_epochs(self) -> int:
+        return len(self._epochs)
+
+    def add(self, loss: float, accuracy: float, validation: tuple[float, float] | None) -> bool:
+        """Take an epoch; return whether its weights are to be held.
+
+        Raises:
+            LvhError: The loss is not finite.
+        """
+        settings = self._settings
+        self._epochs.append((loss, accuracy))
+        if not math.isfinite(loss):
+            raise LvhError(
+                f"the loss became {loss} in epoch {self.n_epochs}. "
+                f"A lower train.learning_rate than {settings.learning_rate:g} may help"
+            )
+        if validation is None:
+            return False
+        self._validations.append(validation)
+        value = -validation[1] if self._keep_most_accurate else validation[0]
+        is_best = value < self._best_value
+        if is_best:
+            self._best, self._best_value = self.n_epochs, value
+        if self._keep_most_accurate:
+            return is_best
+        if settings.patience is None:
+            return False
+        self.has_stopped = self.n_epochs - self._best >= settings.patience
+        # networks beside this one train on, and its own weights change with theirs
+        return is_best if settings.restore_best else self.has_stopped
+
+    def history(self) -> History:
+        """Return what happened."""
+        restores = self._settings.restore_best or self._keep_most_accurate
+        kept = self._best if self.weights is not None and restores else self.n_epochs
+        loss, accuracy = zip(*self._epochs, strict=True)
+        validation_loss, validation_accuracy = (
+            zip(*self._validations, strict=True) if self._validations else ((), ())
+        )
+        return History(loss, accuracy, validation_loss, validation_accuracy, kept)
+
+
+def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
+    """Return the seeds of weights, order and changes, equal ones in every call."""
+    keys = [(*seed.spawn_key, number) for number in range(3)]
+    return [np.random.SeedSequence(seed.entropy, spawn_key=key) for key in keys]

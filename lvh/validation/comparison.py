@@ -1,0 +1,126 @@
+"""What scores of folds can and cannot tell: intervals and tests for dependent folds.
+
+Folds share most of their training records, so their scores are not independent and a plain t-test
+finds differences that are not there. Every function here widens the variance of a mean over folds
+from s^2 / n to (1 / n + n_test / n_train) s^2: Nadeau and Bengio, Inference for the generalization
+error, Machine Learning 52 (2003).
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.validation.metrics import Interval
+
+Floats = npt.NDArray[np.float64]
+
+ROPE = 0.01
+"""Half-width of the region in which two scores are equal for every practical purpose."""
+_ROUNDING = 1e-12  # differences of scores of order 1 that are smaller are rounding
+
+
+def corrected_interval(
+    values: Sequence[float] | Floats, test_share: float, level: float = 0.95
+) -> Interval:
+    """Return the mean over folds with Student's interval for dependent folds.
+
+    Args:
+        values: One value for each fold; NaN does not count.
+        test_share: Scored records divided by training records, n_test / n_train.
+        level: Coverage.
+
+    Returns:
+        The mean and its bounds; the bounds are NaN for fewer than two values.
+    """
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    defined = _defined(values)
+    mean = float(defined.mean()) if defined.size else math.nan
+    if defined.size < 2:
+        return Interval(mean, math.nan, math.nan)
+    half = float(stdtrit(defined.size - 1, (1 + level) / 2)) * _standard_error(defined, test_share)
+    return Interval(mean, mean - half, mean + half)
+
+
+def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tuple[float, float]:
+    """Test whether paired differences have mean 0, for dependent folds.
+
+    Without any spread there is no t. If all differences are 0, nothing speaks against equality
+    (p = 1). If all are the same and not 0, t grows without bound as the spread goes to 0, and p
+    is its limit, 0: that happens where a rule moves every fold by the same amount, and then the
+    difference is certain on these folds.
+
+    Args:
+        differences: One for each fold that both configurations have; NaN does not count.
+        test_share: Scored records divided by training records.
+
+    Returns:
+        The statistic and its two-sided p value; NaN for fewer than two differences.
+    """
+    from scipy.special import stdtr
+
+    defined = _defined(differences)
+    if defined.size < 2:
+        return math.nan, math.nan
+    mean = float(defined.mean())
+    if np.ptp(defined) <= _ROUNDING:
+        return (0.0, 1.0) if abs(mean) <= _ROUNDING else (math.copysign(math.inf, mean), 0.0)
+    t = mean / _standard_error(defined, test_share)
+    return t, float(2 * stdtr(defined.size - 1, -abs(t)))
+
+
+def correlated_bayes(
+    gains: Sequence[float] | Floats, test_share: float, rope: float = ROPE
+) -> tuple[float, float, float]:
+    """Return the probabilities that a configuration is worse, equivalent and better.
+
+    The posterior of the mean gain is Student's t with n - 1 degrees of freedom around the mean,
+    scaled as in `corrected_t`. Sources: Corani and Benavoli, A Bayesian approach for comparing
+    cross-validated algorithms on multiple data sets, Machine Learning 100 (2015); Benavoli,
+    Corani, Demsar and Zaffalon, Time for a change, JMLR 18 (2017).
+
+    Args:
+        gains: Paired differences, positive where the configuration is better; NaN does not count.
+        test_share: Scored records divided by training records.
+        rope: Half-width of the region of practical equivalence, in units of the gains.
+
+    Returns:
+        Three probabilities with sum 1; NaN for fewer than two gains.
+    """
+    from scipy.special import stdtr
+
+    defined = _defined(gains)
+    if defined.size < 2:
+        return math.nan, math.nan, math.nan
+    mean = float(defined.mean())
+    if np.ptp(defined) <= _ROUNDING:  # all of the posterior is at the mean
+        return float(mean < -rope), float(abs(mean) <= rope), float(mean > rope)
+    scale = _standard_error(defined, test_share)
+    worse = float(stdtr(defined.size - 1, (-rope - mean) / scale))
+    better = float(stdtr(defined.size - 1, (mean - rope) / scale))
+    return worse, max(0.0, 1 - worse - better), better
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p values for their number; NaN stays NaN and does not count.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal
+    of Statistics 6 (1979).
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    corrected = np.full(p.shape, np.nan)
+    order = np.argsort(p, kind="stable")[: np.count_nonzero(~np.isnan(p))]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
+    return [float(value) for value in corrected]
+
+
+def _defined(values: Sequence[float] | Floats) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    return array[~np.isnan(array)]
+
+
+def _standard_error(values: Floats, test_share: float) -> float:
+    return math.sqrt((1 / values.size + test_share) * float(values.var(ddof=1)))

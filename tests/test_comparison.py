@@ -1,0 +1,138 @@
+"""What scores of folds can tell: closed forms, SciPy and simulations as oracles."""
+
+import math
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes, holm
+
+floats = st.floats(-1, 1, allow_subnormal=False)
+several = st.lists(floats, min_size=2, max_size=20)
+
+
+def dependent_folds(seed, n=10, rho=0.1):
+    """2000 times ten scores of mean 0 with correlation rho = n_test / (n_test + n_train)."""
+    generator = np.random.default_rng(seed)
+    shared = generator.normal(size=(2000, 1)) * math.sqrt(rho)
+    return shared + generator.normal(size=(2000, n)) * math.sqrt(1 - rho), rho / (1 - rho)
+
+
+def test_an_interval_by_hand():
+    """Five folds of five: n_test / n_train is 1/4, variance 1/5 + 1/4 times .025."""
+    interval = corrected_interval([0.5, 0.6, 0.7, math.nan, 0.8, 0.9], 0.25)
+
+    half = 2.7764451051977987 * math.sqrt(0.45 * 0.025)
+    assert astuple(interval) == pytest.approx((0.7, 0.7 - half, 0.7 + half))
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_for_independent_folds_an_interval_is_students(level):
+    values = np.random.default_rng(0).normal(0.7, 0.1, 10)
+
+    interval = corrected_interval(values, 0.0, level)
+
+    expected = stats.t.interval(level, 9, values.mean(), stats.sem(values))
+    assert (interval.low, interval.high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("values", "mean"), [([], math.nan), ([0.7, math.nan], 0.7)])
+def test_fewer_than_two_folds_tell_nothing(values, mean):
+    interval = corrected_interval(values, 0.25)
+
+    assert astuple(interval) == pytest.approx((mean, math.nan, math.nan), nan_ok=True)
+    assert np.isnan(corrected_t(values, 0.25)).all()
+    assert np.isnan(correlated_bayes(values, 0.25)).all()
+
+
+def test_intervals_cover_the_mean_of_dependent_folds_and_plain_ones_do_not():
+    """The plain interval would cover about .8; 2000 simulations know .95 to .005."""
+    values, share = dependent_folds(1)
+    corrected = [corrected_interval(one, share) for one in values]
+    plain = [corrected_interval(one, 0.0) for one in values]
+
+    assert np.mean([one.low <= 0 <= one.high for one in corrected]) == pytest.approx(0.95, abs=0.02)
+    assert np.mean([one.low <= 0 <= one.high for one in plain]) < 0.88
+
+
+def test_where_nothing_differs_the_test_rejects_one_in_twenty():
+    values, share = dependent_folds(2)
+
+    rejected = [corrected_t(one, share)[1] < 0.05 for one in values]
+
+    assert np.mean(rejected) == pytest.approx(0.05, abs=0.02)
+
+
+@given(several)
+def test_for_independent_folds_the_test_is_scipys(values):
+    if np.std(values) < 1e-6:
+        return
+    t, p = corrected_t(values, 0.0)
+
+    expected = stats.ttest_rel(values, np.zeros(len(values)))
+    assert (t, p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-6, abs=1e-12)
+
+
+@given(several, st.floats(0, 2))
+def test_the_test_rejects_where_the_interval_leaves_zero_out(values, share):
+    if np.ptp(values) < 1e-9:
+        return
+    interval = corrected_interval(values, share)
+    _, p = corrected_t(values, share)
+
+    assert corrected_t(values, 0.0)[1] <= p + 1e-9
+    if min(abs(interval.low), abs(interval.high)) > 1e-9:
+        assert (p < 0.05) == (not interval.low <= 0 <= interval.high)
+
+
+def test_the_test_without_spread():
+    assert corrected_t([0.0] * 5, 0.25) == (0.0, 1.0)
+    assert corrected_t([0.1] * 5, 0.25) == (math.inf, 0.0)
+    assert corrected_t([-0.1] * 5, 0.25) == (-math.inf, 0.0)
+
+
+@pytest.mark.parametrize("mean", [-0.03, 0.0, 0.005, 0.06])
+def test_the_probabilities_are_an_integral_over_mean_and_variance(mean):
+    """The posterior drawn: variance from its inverse chi-squared, then the mean.
+
+    400 000 draws know a probability to .0008.
+    """
+    generator = np.random.default_rng(3)
+    values, share = generator.normal(mean, 0.03, 10), 0.11
+    squares = values.var(ddof=1) * 9 / generator.chisquare(9, 400_000)
+    drawn = generator.normal(values.mean(), np.sqrt(squares * (1 / 10 + share)))
+
+    expected = [(drawn < -0.01).mean(), (abs(drawn) <= 0.01).mean(), (drawn > 0.01).mean()]
+    assert correlated_bayes(values, share, 0.01) == pytest.approx(expected, abs=0.004)
+
+
+@given(several, st.floats(0, 2), st.floats(0, 0.2))
+def test_the_probabilities_sum_to_one_and_turn_with_the_sign(values, share, rope):
+    worse, equal, better = correlated_bayes(values, share, rope)
+
+    assert worse + equal + better == pytest.approx(1)
+    mirrored = correlated_bayes([-one for one in values], share, rope)
+    assert mirrored == pytest.approx((better, equal, worse), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.0, (0, 1, 0)), (0.02, (0, 0, 1)), (-0.02, (1, 0, 0))]
+)
+def test_the_probabilities_without_spread_are_certain(value, expected):
+    assert correlated_bayes([value] * 4, 0.25) == expected
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, math.nan, 0.7]) == pytest.approx([1, math.nan, 1], nan_ok=True)
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_between_none_and_bonferroni(p):
+    for one, corrected in zip(p, holm(p), strict=True):
+        assert one <= corrected <= min(1, one * len(p)) + 1e-9

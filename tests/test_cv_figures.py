@@ -1,0 +1,68 @@
+"""Panels that must be drawn whatever the predictions are."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from lvh.evaluation.cross_validation import CVResult, Summary
+from lvh.reports.cv_figures import draw_all, draw_calibration
+from lvh.validation.metrics import bootstrap_intervals, mean_and_std, score
+
+NAMES = "scores precision_recall roc learning_curves confusion_matrix calibration".split()
+
+
+def calibration(y_true, y_score) -> np.ndarray:
+    figure = Figure()
+    canvas = FigureCanvasAgg(figure)
+    result = SimpleNamespace(scored=np.arange(len(y_true)), y_score=y_score)
+    draw_calibration(figure.add_axes((0.1, 0.1, 0.8, 0.8)), result, y_true)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
+
+
+def test_calibration_shows_the_scores():
+    generator = np.random.default_rng(0)
+    y_true = generator.integers(0, 2, 200)
+    y_score = np.clip(generator.normal(0.3 + 0.4 * y_true, 0.25), 0, 1)
+    one, again, other = (calibration(y_true, of) for of in (y_score, y_score, 1 - y_score))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("y_true", [[1, 1, 1, 1], [0, 0, 1, 1]], ids=["one class", "no overlap"])
+def test_calibration_that_has_no_slope_is_drawn_all_the_same(y_true):
+    assert calibration(np.array(y_true), np.array([0.1, 0.2, 0.8, 0.9])).std() > 0
+
+
+@pytest.mark.parametrize("losses", [[[0.5]] * 3, [[0.5, 0.4, 0.3], [0.5, 0.4], [0.6]]])
+def test_every_picture_is_drawn_even_of_a_fold_with_one_label(losses, tmp_path):
+    y = np.array([0, 1] * 10 + [0] * 10)
+    y_score = np.random.default_rng(0).random(30)
+    parts = np.split(np.arange(30), 3)
+    folds = tuple(
+        SimpleNamespace(
+            split=SimpleNamespace(scored=part),
+            y_score=y_score[part],
+            y_pred=y_score[part] > 0.5,
+            threshold=0.5,
+            metrics=score(y[part], y_score[part]),
+            history=SimpleNamespace(loss=loss, validation_loss=loss[1:]),
+        )
+        for part, loss in zip(parts, losses, strict=True)
+    )
+    mean, std = mean_and_std([fold.metrics for fold in folds])
+    pooled = bootstrap_intervals(y, y_score, np.arange(30).astype(str), resamples=20)
+    summary = Summary(mean, std, pooled)
+    result = CVResult(folds, summary, {"no skill": summary, "age + sex": summary})
+
+    draw_all(result, y, "cnn on synthetic", tmp_path)
+
+    whole = imread(tmp_path / "summary.png")
+    assert {path.stem for path in tmp_path.iterdir()} == {"summary", *NAMES}
+    panels = [imread(tmp_path / f"{name}.png") for name in NAMES]
+    assert all(np.ptp(panel[..., :3]) > 0.5 for panel in panels)
+    assert sum(panel.shape[1] for panel in panels[:3]) == pytest.approx(whole.shape[1], abs=3)

@@ -1,0 +1,294 @@
+"""The ECG on paper: measured in the files that are written, where a ruler would measure it."""
+
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from lvh.data.cohort import LEADS, Delineation
+from lvh.errors import EnvironmentFault, InputError
+from lvh.reports.ecg_plot import Words, draw, picture_paths, save
+
+MM = 25.4 / 72  # a point, which is the unit of a user in the files
+WORDS = Words("Record 7", ("a line",))
+CELLS = ["i avr v1 v4", "ii avl v2 v5", "iii avf v3 v6"]  # from top to bottom
+
+
+@dataclass
+class Page:
+    """An SVG file: its size, the points of every path by the name of its group, and its text."""
+
+    size: tuple[float, float]
+    paths: dict[str, list[np.ndarray]]
+    strokes: dict[str, list[str]]
+    texts: list[tuple[str, float, float, str]]
+
+
+def page(path: Path) -> Page:
+    root = ElementTree.parse(path).getroot()
+    name = "{http://www.w3.org/2000/svg}"
+    height = float(root.get("height").removesuffix("pt")) * MM
+    width = float(root.get("width").removesuffix("pt")) * MM
+    paths, strokes = {}, {}
+    for group in root.iter(f"{name}g"):
+        drawn = group.findall(f"{name}path")
+        points = [re.findall(r"[ML] (\S+) (\S+)", one.get("d")) for one in drawn]
+        paths[group.get("id")] = [
+            np.array(one, float) * [MM, -MM] + [0, height] for one in points if one
+        ]
+        strokes[group.get("id")] = [
+            found[1]
+            for one in drawn
+            if (found := re.search(r"stroke: (#\w+)", one.get("style") or ""))
+        ]
+    texts = []
+    for text in root.iter(f"{name}text"):
+        at = re.search(r"translate\((\S+) (\S+)\)", text.get("transform") or "")
+        x, y = (float(at[1]), float(at[2])) if at else (float(text.get("x")), float(text.get("y")))
+        texts.append((text.text, x * MM, height - y * MM, text.get("style") or ""))
+    return Page((width, height), paths, strokes, texts)
+
+
+def drawn(folder: Path, signals: np.ndarray, fs: float = 500.0, **more) -> Page:
+    path = folder / f"{len(list(folder.iterdir()))}.svg"
+    save(draw(signals.astype(np.float32), fs, more.pop("words", WORDS), **more), path)
+    return page(path)
+
+
+def squares(fs: float = 500.0, seconds: float = 10.0) -> np.ndarray:
+    """Leads of a height of their own, 0.1 mV to 1.2 mV, for 0.2 s of every second."""
+    n = round(seconds * fs)
+    high = (np.arange(n) % round(fs) >= round(0.4 * fs)) & (
+        np.arange(n) % round(fs) < round(0.6 * fs)
+    )
+    return np.outer(high, 0.1 * np.arange(1, 13))
+
+
+def lead_trace(of: Page, lead: str) -> np.ndarray:
+    (points,) = of.paths[f"trace-{lead}"]
+    return points
+
+
+def edges(points: np.ndarray) -> np.ndarray:
+    """Where the trace rises, mm: the points at which half the height is passed."""
+    y, half = points[:, 1], (points[:, 1].min() + points[:, 1].max()) / 2
+    rising = np.flatnonzero((y[:-1] < half) & (y[1:] >= half))
+    return (points[rising, 0] + points[rising + 1, 0]) / 2
+
+
+@pytest.mark.parametrize("fs", [500.0, 360.0])
+def test_a_millivolt_is_ten_millimetres_and_a_second_twenty_five(fs, tmp_path):
+    of = drawn(tmp_path, squares(fs), fs)
+    assert of.size == pytest.approx((297, 210), abs=1e-3)
+    for at, lead in enumerate(LEADS):
+        height = np.ptp(lead_trace(of, lead)[:, 1])
+        assert height == pytest.approx(10 * 0.1 * (at + 1), abs=0.01), lead
+    rises = edges(lead_trace(of, "v6"))
+    assert np.diff(rises) == pytest.approx(25.0, abs=0.02)
+    (strip,) = of.paths["trace-rhythm"]
+    assert len(edges(strip)) == 10
+    assert np.diff(edges(strip)) == pytest.approx(25.0, abs=0.02)
+    assert np.ptp(strip[:, 0]) == pytest.approx(250 - 25 / fs, abs=0.01)
+
+
+def test_each_row_has_a_pulse_of_a_millivolt_and_200_ms_on_lines_of_the_grid(tmp_path):
+    of = drawn(tmp_path, squares())
+    fine = np.concatenate(of.paths["grid-1"])
+    for row in range(4):
+        (pulse,) = of.paths[f"pulse-{row}"]
+        top = pulse[pulse[:, 1] > pulse[:, 1].min() + 5]
+        assert np.ptp(pulse[:, 1]) == pytest.approx(10, abs=1e-3)
+        assert np.ptp(top[:, 0]) == pytest.approx(5, abs=1e-3)
+        for edge in top[:, 0]:
+            assert np.abs(fine[:, 0] - edge).min() < 1e-3
+        assert np.abs(fine[:, 1] - pulse[:, 1].min()).min() < 1e-3
+    zero = [of.paths[f"pulse-{row}"][0][:, 1].min() for row in range(4)]
+    for row, leads in enumerate(CELLS):
+        for lead in leads.split():
+            assert lead_trace(of, lead)[:, 1].min() == pytest.approx(zero[row], abs=0.01)
+
+
+def test_the_grid_has_a_line_each_millimetre_and_a_bold_one_each_five(tmp_path):
+    of = drawn(tmp_path, squares())
+    for step in (1, 5):
+        lines = of.paths[f"grid-{step}"]
+        across = np.array([one[0, 0] for one in lines if np.ptp(one[:, 0]) < 1e-6])
+        up = np.array([one[0, 1] for one in lines if np.ptp(one[:, 1]) < 1e-6])
+        for places_of in (across, up):
+            np.testing.assert_allclose(np.diff(np.sort(places_of)), step, atol=1e-3)
+        assert (np.ptp(across), np.ptp(up)) == pytest.approx((270, 160), abs=1e-3)
+
+
+def test_leads_are_in_their_cells_with_the_seconds_of_their_column(tmp_path):
+    of = drawn(tmp_path, squares())
+    left = lead_trace(of, "i")[0, 0]
+    names = {text: (x, y) for text, x, y, _ in of.texts}
+    for row in CELLS:
+        for column, lead in enumerate(row.split()):
+            points = lead_trace(of, lead)
+            assert points[0, 0] == pytest.approx(left + 62.5 * column, abs=0.01)
+            assert np.ptp(points[:, 0]) == pytest.approx(62.5 - 25 / 500, abs=0.01)
+            shown = "aV" + lead[2:].upper() if lead.startswith("av") else lead.upper()
+            x, y = names[shown] if lead != "ii" else (points[0, 0], points[:, 1].max() + 5)
+            assert points[0, 0] <= x < points[0, 0] + 3
+            assert points[:, 1].min() < y < points[:, 1].max() + 20
+            # the squares begin 0.4 s after each whole second of the record
+            since = (edges(points) - points[0, 0]) / 25 + 2.5 * column
+            assert since % 1 == pytest.approx(0.4, abs=0.005)
+
+
+def test_a_shorter_record_shows_its_last_seconds_in_the_last_columns_and_says_so(tmp_path):
+    of = drawn(tmp_path, squares(seconds=4.0))
+    for column, lead in enumerate("i avr v1 v4".split()):
+        points = lead_trace(of, lead)
+        assert np.ptp(points[:, 0]) == pytest.approx(62.5 - 0.05, abs=0.01)
+        first = 0.0 if column == 0 else 1.5
+        since = (edges(points) - points[0, 0]) / 25 + first
+        assert since % 1 == pytest.approx(0.4, abs=0.005)
+    assert any("4 s" in text and "columns from 0, 1.5, 1.5, 1.5 s" in text for text, *_ in of.texts)
+    assert np.ptp(of.paths["trace-rhythm"][0][:, 0]) == pytest.approx(100 - 0.05, abs=0.01)
+    tiny = drawn(tmp_path, squares(seconds=1.0))
+    assert np.ptp(lead_trace(tiny, "v6")[:, 0]) == pytest.approx(25 - 0.05, abs=0.01)
+
+
+def test_a_longer_record_shows_its_first_ten_seconds_and_says_so(tmp_path):
+    of = drawn(tmp_path, squares(seconds=25.0))
+    assert np.ptp(of.paths["trace-rhythm"][0][:, 0]) == pytest.approx(250 - 0.05, abs=0.01)
+    assert any("the first 10 s of 25 s" in text for text, *_ in of.texts)
+
+
+def test_rows_make_room_for_high_voltages_and_what_has_none_is_named(tmp_path):
+    signals = squares()
+    signals[:, LEADS.index("v2")] *= -12  # 9.6 mV down, which is more than a row has
+    signals[:, LEADS.index("v3")] *= 0.1
+    of = drawn(tmp_path, signals)
+    assert lead_trace(of, "v2")[:, 1].min() > lead_trace(of, "v3")[:, 1].max() + 2
+    assert not any("beyond the paper" in text for text, *_ in of.texts)
+    signals[:, LEADS.index("v2")] *= 2
+    of = drawn(tmp_path, signals)
+    assert any("beyond the paper: V2" in text for text, *_ in of.texts)
+    assert np.ptp(lead_trace(of, "v1")[:, 1]) == pytest.approx(7, abs=0.01)  # the same scale
+
+
+def test_a_spike_of_a_sample_takes_no_room(tmp_path):
+    signals = squares()
+    even = [drawn(tmp_path, signals).paths[f"pulse-{row}"][0][:, 1].min() for row in range(4)]
+    signals[1200, LEADS.index("i")] = 9.0
+    of = drawn(tmp_path, signals)
+    assert [of.paths[f"pulse-{row}"][0][:, 1].min() for row in range(4)] == pytest.approx(even)
+    assert any("beyond the paper: I" in text for text, *_ in of.texts)
+
+
+def test_offsets_are_taken_away_and_voltages_are_not(tmp_path):
+    one, other = drawn(tmp_path, squares()), drawn(tmp_path, squares() + 7.0)
+    for lead in LEADS:
+        np.testing.assert_allclose(lead_trace(one, lead), lead_trace(other, lead), atol=2e-3)
+
+
+def colour(text: str) -> tuple[int, ...]:
+    return tuple(int(text[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def test_importance_is_painted_where_it_is_in_its_colour(tmp_path):
+    importance = np.full((5000, 12), np.nan)
+    importance[:, LEADS.index("v1")] = 0.0
+    importance[2600 : 2600 + 250, LEADS.index("v1")] = 2.0
+    importance[:, LEADS.index("v6")] = -2.0
+    importance[:, LEADS.index("i")] = 0.01  # too little to be seen
+    of = drawn(tmp_path, squares(), importance=importance)
+    (points,) = of.paths["band-v1"]
+    left = lead_trace(of, "v1")[0, 0]
+    assert (points[:, 0].min() - left, points[:, 0].max() - left) == pytest.approx(
+        (25 * 0.2, 25 * 0.7), abs=0.06
+    )
+    red, _, blue = colour(of.strokes["band-v1"][0])
+    assert red > blue + 100
+    red, _, blue = colour(of.strokes["band-v6"][0])
+    assert blue > red + 100
+    for lead in ("i", "ii", "v2", "rhythm"):
+        assert not of.paths.get(f"band-{lead}")
+    shown = {text: style for text, _, _, style in of.texts}
+    assert {"toward LVH", "away from LVH"} <= shown.keys()
+    assert shown["V2"] != shown["V1"] == shown["V6"]
+    assert any("nothing is known of the leads in grey" in text for text in shown)
+    plain = drawn(tmp_path, squares())
+    assert not any(name.startswith("band-") for name in plain.paths)
+    assert "toward LVH" not in {text for text, *_ in plain.texts}
+
+
+def test_importance_of_which_nothing_is_known_is_no_fault(tmp_path):
+    for nothing in (np.full((5000, 12), np.nan), np.zeros((5000, 12))):
+        of = drawn(tmp_path, squares(), importance=nothing)
+        assert not any(of.paths.get(f"band-{lead}") for lead in LEADS)
+
+
+def test_fiducials_are_marked_where_they_are(tmp_path):
+    symbols = np.frombuffer(b"(N)" * 12, np.uint8)
+    samples = np.tile(np.array([200, 250, 299], np.int32), 12)
+    one = Delineation(symbols, samples, np.arange(0, 37, 3), 12)
+    figure = draw(squares().astype(np.float32), 500.0, WORDS, delineation=one)
+    (ax,) = figure.axes
+    marks = [line for line in ax.lines if line.get_marker() in ("|", ".") and len(line.get_xdata())]
+    left = next(line for line in ax.lines if line.get_gid() == "trace-i").get_xdata()[0]
+    found = sorted({round(float(x) - left, 6) for line in marks for x in line.get_xdata()})
+    assert found == [10.0, 12.5, 14.95]
+    assert len(marks) == 8  # ticks and dots in each of the first column's leads, and the strip
+
+
+def test_words_are_shown_as_they_are(tmp_path):
+    hostile = r"$\alpha$ <b> & \x1b[31m 心電図 " + "\x1b[31m\udcff"
+    of = drawn(tmp_path, squares(), words=Words(hostile, ("a " * 120, "last"), "foot"))
+    texts = [text for text, *_ in of.texts]
+    assert r"$\alpha$ <b> & \x1b[31m 心電図 ?[31m?" in texts
+    assert sum(text.startswith("a a a") for text in texts) == 2  # one line is too long for one
+    assert {"last", "foot", "25 mm/s, 10 mm/mV"} <= set(texts)
+    of = drawn(tmp_path, squares(), words=Words("x" * 300 + ", 50 years"))
+    assert any(text.endswith("50 years") and len(text) < 100 for text, *_ in of.texts)
+
+
+def test_every_format_is_a_page_of_a4(tmp_path):
+    figure = draw(squares().astype(np.float32), 500.0, WORDS)
+    for suffix in ("pdf", "PNG", "svg"):
+        save(figure, tmp_path / f"one.{suffix}")
+        save(figure, tmp_path / f"again.{suffix}")
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (
+            tmp_path / f"again.{suffix}"
+        ).read_bytes()
+    pdf = (tmp_path / "one.pdf").read_bytes()
+    box = re.search(rb"/MediaBox \[ *0 0 (\S+) (\S+) *\]", pdf)
+    assert (float(box[1]) * MM, float(box[2]) * MM) == pytest.approx((297, 210), abs=0.01)
+    png = (tmp_path / "one.PNG").read_bytes()
+    width, height = struct.unpack(">II", png[16:24])
+    at = png.index(b"pHYs") + 4
+    per_metre, again, unit = struct.unpack(">IIB", png[at : at + 9])
+    assert (width, height, per_metre, again, unit) == (2970, 2100, 10000, 10000, 1)
+
+
+def test_places_are_known_and_free_before_anything_is_drawn(tmp_path):
+    assert picture_paths(str(tmp_path / "a.png"), ["r"]) == [tmp_path / "a.png"]
+    assert picture_paths(str(tmp_path), ["r", "s.csv"]) == [
+        tmp_path / "r.pdf",
+        tmp_path / "s.csv.pdf",
+    ]
+    (tmp_path / "r.pdf").touch()
+    (tmp_path / "loose.svg").symlink_to(tmp_path / "nowhere")
+    for given, names, message in (
+        (tmp_path / "a.gif", ["r"], "ends in .pdf, .svg, .png, or a folder that is there"),
+        (tmp_path / "a.png", ["r", "s"], "expected a folder that is there. Received:"),
+        (tmp_path / "no" / "a.png", ["r"], "expected a folder that is there"),
+        (tmp_path, ["s", "s"], "expected records of distinct names"),
+        (tmp_path, ["s", "r"], "expected a file that is not there yet"),
+        (tmp_path / "loose.svg", ["r"], "expected a file that is not there yet"),
+        ("", ["r"], "or a folder"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            picture_paths(str(given), names)
+
+
+def test_a_folder_that_takes_nothing_is_refused_before(tmp_path):
+    with pytest.raises(EnvironmentFault, match="cannot write into /proc"):
+        picture_paths("/proc/a.png", ["r"])

@@ -1,0 +1,175 @@
+"""Several classifiers as one: averaged, or the best chosen inside the training records."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import command
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lvh.errors import InputError
+from lvh.models.ensembles import (
+    NestedSelectionSettings,
+    VotingSettings,
+    build_nested_selection,
+    build_voting,
+    parse_candidates,
+)
+
+STRENGTHS = (0.001, 0.03, 1.0, 30.0)
+NAMES = tuple("abcdefgh")
+
+
+def settings(*candidates: str, **changes) -> NestedSelectionSettings:
+    given = candidates or tuple(f"logistic C:{value}" for value in STRENGTHS)
+    return NestedSelectionSettings(
+        "nested_selection", given, **{"folds": 4, "choose_by": "ap", **changes}
+    )
+
+
+def problem(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    return make_classification(n, 8, n_informative=2, flip_y=0.3, random_state=seed)
+
+
+def singles(y: np.ndarray) -> np.ndarray:
+    """Subjects of one record each."""
+    return np.arange(len(y)).astype(str)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_chooses_as_scikit_learns_grid_search(seed):
+    X, y = problem(seed=seed)
+    oracle = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)),
+        {"logisticregression__C": STRENGTHS},
+        scoring="average_precision",
+        cv=StratifiedKFold(4, shuffle=True, random_state=seed),
+    ).fit(X, y)
+    found = build_nested_selection(settings(), NAMES, seed, singles(y)).fit(X, y)
+    assert found.chosen == f"logistic C:{oracle.best_params_['logisticregression__C']}"
+    new, _ = problem(seed=seed + 10)
+    np.testing.assert_allclose(found.predict_proba(new), oracle.predict_proba(new), rtol=1e-9)
+
+
+def test_the_first_of_equals_is_chosen():
+    X, y = problem()
+    twins = settings("logistic C:1", "logistic C:1.0000000001", choose_by="accuracy")
+    assert build_nested_selection(twins, NAMES, 0, singles(y)).fit(X, y).chosen == "logistic C:1"
+
+
+def test_the_better_kind_of_model_is_chosen():
+    """A ring: no line separates it, a radial kernel does."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(200, 2))
+    y = (np.linalg.norm(X, axis=1) > 1.2).astype(int)
+    both = settings("logistic C:1", "svm C:1 gamma:null")
+    found = build_nested_selection(both, ("a", "b"), 0, singles(y)).fit(X, y)
+    assert found.chosen == "svm C:1 gamma:null"
+    assert average_precision_score(y, found.predict_proba(X)[:, 1]) > 0.95
+
+
+def test_what_knows_subjects_again_is_not_preferred():
+    """Labels follow the first input a little; the others are a subject's own, as a face is."""
+    random = np.random.default_rng(0)
+    y = np.repeat(np.arange(40) % 2, 5)
+    own = np.repeat(random.normal(size=(40, 8)), 5, axis=0) + random.normal(0, 0.05, (200, 8))
+    X = np.column_stack([random.normal(0.7 * y, 1), own])
+    both = settings("logistic C:0.1", "svm C:100 gamma:1.0")
+    subjects = np.repeat(np.arange(40).astype(str), 5)
+    names = tuple("abcdefghi")
+    assert build_nested_selection(both, names, 0, subjects).fit(X, y).chosen == "logistic C:0.1"
+    assert (
+        build_nested_selection(both, names, 0, singles(y)).fit(X, y).chosen == "svm C:100 gamma:1.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidates", "told"),
+    [
+        (("dnn", "logistic C:1"), r"expected one of boosting, logistic, svm, extra_trees.*'dnn'"),
+        (("", "logistic C:1"), r"expected one of .* Received: ''"),
+        (("svm C:1", "logistic C:1"), r"expected svm C:\.\.\. gamma:\.\.\.\. Received: 'svm C:1'"),
+        (("logistic C:1 D:2", "logistic C:1"), r"expected logistic C:\.\.\."),
+        (("logistic C:1 C:2", "logistic C:1"), r"expected logistic C:\.\.\."),
+        (("logistic C:-1", "logistic C:1"), r"logistic C: expected greater than 0"),
+        (("logistic C:much", "logistic C:1"), r"logistic C: expected a valid number"),
+        (("logistic C:1", "logistic C:1.0"), r"expected different ones.*'logistic C:1.0' twice"),
+    ],
+)
+def test_a_bad_candidate_is_told(candidates, told):
+    with pytest.raises(InputError, match=rf"model\.candidates: .*{told}"):
+        settings(*candidates)
+
+
+def test_a_candidate_is_a_model_with_its_settings():
+    texts = ("svm gamma:null C:3", "trees trees:20 min_samples_leaf:2 max_features:0.5")
+    machine, trees = (one.settings for one in parse_candidates("model.candidates", texts))
+    assert (machine.C, machine.gamma) == (3.0, None)
+    assert (trees.trees, trees.min_samples_leaf, trees.max_features) == (20, 2, 0.5)
+
+
+@pytest.mark.slow
+def test_a_nested_cross_validation_by_command(tmp_path):
+    small = ["data=synthetic", "data.records=60", "features=voltage", "cv=nested", "cv.folds=3"]
+    few = "model.candidates=[logistic C:0.01,logistic C:1,svm C:1 gamma:null]"
+    one, two = (tmp_path / name for name in ("one", "two"))
+    done = command(*small, few, "tracking=off", f"hydra.run.dir={one}", cwd=tmp_path)
+    assert done.code == 0, done.err
+    with (one / "folds.csv").open() as file:
+        chosen = [row["chosen"] for row in csv.DictReader(file)]
+    assert len(chosen) == 3
+    assert set(chosen) <= {"logistic C:0.01", "logistic C:1", "svm C:1 gamma:null"}
+    assert "tensorflow" not in json.loads((one / "versions.json").read_text())
+    # and once more, from the folds that were kept
+    again = command(*small, few, "tracking=off", f"hydra.run.dir={two}", cwd=tmp_path)
+    assert again.code == 0
+    with (two / "folds.csv").open() as file:
+        assert [row["chosen"] for row in csv.DictReader(file)] == chosen
+
+
+def test_a_training_part_that_is_too_small_is_told_by_command(tmp_path):
+    small = ["data=synthetic", "data.records=12", "features=voltage", "cv=nested", "cv.folds=2"]
+    done = command(*small, "tracking=off", cwd=tmp_path)
+    assert done.code == 2, done.err
+    (line,) = done.err.splitlines()
+    assert "model.folds: expected 5 subjects or more of each class to learn from" in line
+    assert "Choose fewer, or more records" in line
+
+
+MEMBERS = (
+    "logistic C:0.1",
+    "svm C:3 gamma:null",
+    "trees trees:20 min_samples_leaf:3 max_features:0.3",
+)
+
+
+def test_it_says_the_mean_of_what_its_members_say():
+    X, y = make_classification(120, 8, n_informative=3, flip_y=0.2, random_state=0)
+    given = (NAMES, 7, np.arange(80).astype(str))
+    alone = [
+        one.build(one.settings, *given).fit(X[:80], y[:80]).predict_proba(X[80:])
+        for one in parse_candidates("model.members", MEMBERS)
+    ]
+    found = build_voting(VotingSettings("voting", MEMBERS), *given).fit(X[:80], y[:80])
+    np.testing.assert_allclose(found.predict_proba(X[80:]), np.mean(alone, axis=0), rtol=1e-12)
+    assert np.ptp([one[:, 1] for one in alone], axis=0).max() > 0.1  # they do not agree
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        (("logistic C:1", "forest"), "expected one of boosting, logistic"),
+        (("logistic C:1", "logistic C:1.0"), "expected different ones"),
+        (("logistic C:1", "svm C:1"), "expected svm C:... gamma:..."),
+    ],
+)
+def test_a_bad_member_is_told(members, told):
+    with pytest.raises(InputError, match=r"^model\.members: ") as raised:
+        VotingSettings("voting", members)
+    assert told in str(raised.value)
