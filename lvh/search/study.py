@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 import optuna
@@ -201,25 +202,31 @@ class Study:
 
         Optuna does so after the grace period; for a process of this machine it is known at once.
         """
-        taken = 0
         with self.storage.faults():
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 optuna.storages.fail_stale_trials(self._study)
-            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                owner = trial.user_attrs.get(OWNER)
-                if owner is None and trial.number not in self._watched:
-                    # killed in its first moment, it has no sign of life that could grow old
-                    self._watched.add(trial.number)
-                    self.storage.optuna.record_heartbeat(trial._trial_id)
-                elif owner is not None and is_dead(owner):
-                    with suppress(ValueError, UpdateFinishedTrialError):  # another was faster
-                        self._study.tell(trial.number, state=TrialState.FAIL)
-            attempts_of = by_point(self._study.get_trials(deepcopy=False))
-            for attempts in attempts_of.values():
-                if self._is_owed(attempts):
-                    taken += 1
-                    self._retry(counting(attempts))
-        return taken
+            trials = self._study.get_trials(deepcopy=False)
+            if any([self._fail_if_dead(one) for one in trials]):
+                trials = self._study.get_trials(deepcopy=False)
+            owed = [one for one in by_point(trials).values() if self._is_owed(one)]
+            for attempts in owed:
+                self._retry(counting(attempts))
+        return len(owed)
+
+    def _fail_if_dead(self, trial: FrozenTrial) -> bool:
+        """End a trial whose process is known to have died; return whether it is."""
+        if trial.state != TrialState.RUNNING:
+            return False
+        owner = trial.user_attrs.get(OWNER)
+        if owner is None and trial.number not in self._watched:
+            # killed in its first moment, it has no sign of life that could grow old
+            self._watched.add(trial.number)
+            self.storage.optuna.record_heartbeat(trial._trial_id)
+        if owner is None or not is_dead(owner):
+            return False
+        with suppress(ValueError, UpdateFinishedTrialError):  # another process was faster
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        return True
 
     def _train_next(self, train: Train) -> bool:
         """Train the next trial; return whether its point was another trial's already."""
@@ -288,7 +295,7 @@ class Study:
         me = first(trials[trial.number])
         return any(one.params == trial.params and _is_new(one) for one in trials[:me])
 
-    def _void(self, trial: optuna.Trial) -> None:
+    def _void(self, trial: optuna.Trial) -> NoReturn:
         trial.set_user_attr(VOID, True)
         raise TrialPruned("no configuration of its own")
 
