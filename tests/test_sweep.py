@@ -169,6 +169,15 @@ def test_racing_stops_what_cannot_win(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_setting_of_one_option_is_swept_only_under_that_option(tmp_path):
+    given = ("-m", "data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
+    done = command(*given, "model=svm,extra_trees", "model.C=0.1,1", cwd=tmp_path)
+    assert done.code == 0, done.err
+    points = {(row["model"], row["model.C"]) for row in leaderboard(tmp_path)}
+    assert points == {("svm", "0.1"), ("svm", "1"), ("extra_trees", "")}
+
+
+@pytest.mark.slow
 def test_numbers_are_proposed_within_their_bounds_and_never_twice(tmp_path):
     done = command(
         *DNN,

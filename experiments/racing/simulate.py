@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from lvh.racing import BURN_IN, LEVEL, Rule, beaten, race
+from lvh.search.racing import BURN_IN, LEVEL, Rule, beaten, race
 from scipy.special import stdtr, stdtrit
 
 Floats = npt.NDArray[np.float64]

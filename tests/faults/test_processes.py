@@ -357,7 +357,7 @@ def worker_of_the_first(cwd: Path) -> int | None:
 def test_14_a_trial_that_is_killed_again_and_again_fails_and_no_other_does(begin, tmp_path):
     """Its worker is shot as the kernel does when memory is short; beside it one works on."""
     cwd = tmp_path / "work"
-    given = ("-m", *SMALL, "cv.folds=5", "seed=0,1,2,3", "train.epochs=6000")
+    given = ("-m", *SMALL, "cv.folds=5", "seed=0,1,2,3", "train.epochs=1500")
     sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     for _ in range(MAX_RETRIES + 1):
         worker = until(lambda: worker_of_the_first(cwd), "a process trains the first trial")
