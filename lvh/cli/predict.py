@@ -93,7 +93,7 @@ def _predict(
     )
     if picture is None:
         return prediction
-    from lvh.explanations.one_record import record_importance
+    from lvh.explanations.importance import record_importance
 
     figure = draw(
         cohort.signals[0],
