@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
     from lvh.evaluation.cv_result import CVResult
-    from lvh.evaluation.results import StudyResult
     from lvh.features import FeatureSet
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.runs.notebook import cross_validate, load_data, settings
+    from lvh.search.results import StudyResult
     from lvh.search.study_results import load as load_study
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
@@ -76,7 +76,7 @@ _MODULES = {
     "FinalModel": "inference",
     "InputError": "errors",
     "LvhError": "errors",
-    "StudyResult": "evaluation.results",
+    "StudyResult": "search.results",
     "bootstrap_intervals": "validation.metrics",
     "cross_validate": "runs.notebook",
     "load_data": "runs.notebook",

@@ -17,7 +17,7 @@ from lvh.inference.model_description import FORMAT, Calibration, Description, Es
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
-from lvh.search.outcome import store_of, stores
+from lvh.search.results import store_of, stores
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.calibration import bootstrap_lines, line

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lvh.evaluation.results import OutOfFold, StudyResult
+from lvh.evaluation.results import OutOfFold
 from lvh.reports.study.leaderboard import (
     Row,
     configuration_names,
@@ -14,6 +14,7 @@ from lvh.reports.study.leaderboard import (
     pareto,
     ranked_rows,
 )
+from lvh.search.results import StudyResult
 from lvh.validation.metrics import NAMES
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
