@@ -5,12 +5,9 @@ Every server here is this test's own, on the loopback interface.
 
 import hashlib
 import io
-import os
 import socket
 import stat
 import struct
-import subprocess
-import sys
 import threading
 import warnings
 import zipfile
@@ -21,14 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from lvh.data import download
 from lvh.data.download import Archive, fetch
 from lvh.errors import EnvironmentFault, InputError
 
 TOP = "tiny-1.0"
 FILES = {"RECORDS": b"1\n2\n", "data/1.dat": bytes(range(256)) * 40, "data/2.dat": b""}
-PATIENCE = 30.0
-"""Seconds until a wait for another thread or process fails; never used up in a good run."""
 
 
 def sums_of(files: dict[str, bytes]) -> bytes:
@@ -75,21 +69,6 @@ class Site:
             request.wfile.write(body)
 
         self.answers.append(answer)
-
-    def serve_held(self, body: bytes, release: threading.Event) -> threading.Event:
-        """Send half a body, set the event returned, and go on only once released."""
-        halfway = threading.Event()
-
-        def answer(request: BaseHTTPRequestHandler) -> None:
-            head(request, 200, len(body))
-            request.wfile.write(body[: len(body) // 2])
-            request.wfile.flush()
-            halfway.set()
-            release.wait(PATIENCE)
-            request.wfile.write(body[len(body) // 2 :])
-
-        self.answers.append(answer)
-        return halfway
 
 
 def head(request: BaseHTTPRequestHandler, status: int, length: int) -> None:
@@ -272,67 +251,3 @@ def test_a_file_in_the_place_of_a_folder(site, into):
     with pytest.raises(EnvironmentFault, match=str(into)):
         fetch(site.archive(), into / "tiny")
     assert (into.read_text(), site.requests) == ("mine", 0)
-
-
-FETCH_IN_CHILD = """
-import logging, signal, sys
-from pathlib import Path
-from lvh.data.download import Archive, fetch
-
-signal.signal(signal.SIGINT, signal.default_int_handler)
-logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
-title, url, top, pin, max_bytes, into = sys.argv[1:]
-fetch(Archive(title, url, top, pin, int(max_bytes)), Path(into))
-"""
-
-
-@pytest.fixture
-def start(into: Path) -> Iterator[Callable[[Archive], subprocess.Popen]]:
-    children: list[subprocess.Popen] = []
-
-    def make(archive: Archive) -> subprocess.Popen:
-        words = (archive.title, archive.url, archive.top, archive.sums_sha256, archive.max_bytes)
-        children.append(
-            subprocess.Popen(
-                [sys.executable, "-c", FETCH_IN_CHILD, *map(str, words), str(into)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[2])},
-            )
-        )
-        return children[-1]
-
-    yield make
-    for child in children:
-        child.kill()
-        child.communicate()
-
-
-def test_two_processes_make_one_download(site, into, start):
-    release = threading.Event()
-    halfway = site.serve_held(GOOD, release)
-    first = start(site.archive())
-    assert halfway.wait(PATIENCE)
-    second = start(site.archive())
-    assert "waiting for another process" in second.stdout.readline()
-    assert not into.exists()
-    release.set()
-    assert first.wait(PATIENCE) == second.wait(PATIENCE) == 0
-    assert site.requests == 1
-    assert_fetched(into)
-
-
-def test_a_process_killed_during_a_download(site, into, start):
-    release = threading.Event()
-    halfway = site.serve_held(GOOD, release)
-    child = start(site.archive())
-    assert halfway.wait(PATIENCE)
-    child.kill()
-    assert child.wait(PATIENCE) != 0
-    release.set()
-    assert not into.exists()
-    assert any(".partial-" in path.name for path in into.parent.iterdir())
-    site.serve(GOOD)
-    fetch(site.archive(), into)
-    assert_fetched(into)

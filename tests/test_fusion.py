@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import with_waves
-from lvh.features.imputation import fill_missing
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
 from lvh.features import FeatureSet, beat, voltage
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings, extract
+from lvh.features.imputation import fill_missing
 from lvh.features.voltage import VoltageSettings
 
 DEFAULT = FusionSettings("fusion", "mean", LEADS, 0.25, 0.45, "median", "none", "drop")
@@ -41,7 +41,6 @@ def without_t(cohort: Cohort, *records: int) -> Cohort:
     "changes",
     [
         {},
-        {"leads": ("V6", "i"), "before": 0.1, "after": 0.2},
         {"average": "mean", "scaling": "minmax", "missing": "zero"},
     ],
 )

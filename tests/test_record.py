@@ -92,16 +92,6 @@ def test_any_format_in_two_files_is_read_as_the_wfdb_package_does(
     np.testing.assert_array_equal(one.signals[0], expected.p_signal[:, ::-1].astype(np.float32))
 
 
-def test_a_file_of_the_physionet_challenges_is_read(cohort, tmp_path):
-    """A matrix of MATLAB 4: 24 bytes of header, then samples of format 16."""
-    plain = record.read(write_record(tmp_path, cohort))
-    data = (tmp_path / "r.dat").read_bytes()
-    (tmp_path / "r.mat").write_bytes(bytes(24) + data)
-    header = (tmp_path / "r.hea").read_text().replace("r.dat 16 ", "r.mat 16+24 ")
-    (tmp_path / "r.hea").write_text(header)
-    np.testing.assert_array_equal(record.read(tmp_path / "r.hea").signals, plain.signals)
-
-
 @pytest.mark.parametrize("storage", ["212", "24", "516"])
 @pytest.mark.parametrize(
     ("fault", "message"),
@@ -158,14 +148,6 @@ def test_age_and_sex_are_read_from_comments_both_or_none(comments, age, male, co
     assert one.male[0] == male
     typed = record.read(path, age=33.0, male=True)
     assert (typed.age[0], typed.male[0]) == (33, True)
-
-
-@pytest.mark.parametrize("fs", ["0.4", "99999"])
-def test_a_frequency_that_cannot_be_converted_is_refused(fs, cohort, tmp_path):
-    path = write_record(tmp_path, cohort)
-    edit(path.with_suffix(".hea"), "r 12 500 5000", f"r 12 {fs} 5000")
-    with pytest.raises(InputError, match=r"sampling frequency that 500 Hz is|at most 1000000"):
-        record.read(path, fs=500.0)
 
 
 def test_leads_go_by_any_usual_name_and_unknown_ones_are_refused(cohort, tmp_path):

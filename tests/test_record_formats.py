@@ -13,7 +13,6 @@ from final_models import write_record
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from scipy.signal import resample_poly
 
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
@@ -146,36 +145,18 @@ def converted(path: Path, folder: Path) -> tuple[Path, Path]:
     return folder / "r.csv", folder / "r.edf"
 
 
-def agree(path: Path, folder: Path) -> None:
-    """Check that a record has the same signals in all three formats."""
-    of_csv, of_edf = converted(path, folder)
-    wfdb = record.read(path)
-    for other in (record.read(of_csv, options=MV), record.read(of_edf)):
-        assert (other.fs, other.leads, other.note) == (wfdb.fs, LEADS, "")
-        # to the bit from CSV; whole microvolts from EDF, but for a product in float64
-        np.testing.assert_allclose(other.signals, wfdb.signals, rtol=EPS, atol=1e-9)
-
-
-@pytest.mark.ludb
-def test_records_of_ludb_are_the_same_in_each_format(ludb_root, tmp_path):
-    for name in ("1", "112"):
-        agree(ludb_root / "data" / name, tmp_path)
-
-
-def test_a_generated_record_is_the_same_in_each_format(cohort, tmp_path):
-    agree(write_record(tmp_path, cohort, name="w"), tmp_path)
-
-
-def test_resampling_is_that_of_wfdb(cohort, tmp_path):
-    signals = cohort.signals[0].astype(np.float64)
-    slow = resample_poly(signals, 1, 5, axis=0, padtype="line").astype(np.float32)
-    one = read_csv(tmp_path, table(slow), ReadOptions("mV", 100.0), fs=500.0)
-    expected = resample_poly(slow, 5, 1, axis=0, padtype="line")
-    assert one.fs == 500
-    np.testing.assert_array_equal(one.signals[0], expected.astype(np.float32))
-
-
 # ---- CSV
+
+
+def test_a_record_is_the_same_in_each_format_at_any_frequency(cohort, tmp_path):
+    path = write_record(tmp_path, cohort, name="w")
+    of_csv, of_edf = converted(path, tmp_path)
+    for fs in (None, 100.0):
+        wfdb = record.read(path, fs=fs)
+        for other in (record.read(of_csv, fs=fs, options=MV), record.read(of_edf, fs=fs)):
+            assert (other.fs, other.leads, other.note) == (wfdb.fs, LEADS, "")
+            # to the bit from CSV; whole microvolts from EDF, but for a product in float64
+            np.testing.assert_allclose(other.signals, wfdb.signals, rtol=EPS, atol=1e-6)
 
 
 @pytest.fixture
@@ -200,17 +181,6 @@ def test_tables_as_european_devices_write_them_are_read(encode, small, tmp_path)
         expected[:, 6] /= 1000
     one = read_csv(tmp_path, data, ReadOptions(fs=500.0))
     np.testing.assert_allclose(one.signals[0], expected, rtol=2 * EPS)
-
-
-def test_times_in_ms_need_their_unit_or_the_frequency(small, tmp_path):
-    text = table(small, times=[f"{2 * at}" for at in range(len(small))])
-    assert read_csv(tmp_path, text.replace("time", "time (ms)", 1), MV).fs == 500
-    assert read_csv(tmp_path, text, BOTH).fs == 500
-    assert "expected the time in s. Received: steps of 2" in refusal(read_csv, tmp_path, text, MV)
-    other = ReadOptions("mV", 250.0)
-    assert "expected the time in s" in refusal(read_csv, tmp_path, text, other)
-    numbered = table(small, times=[str(at) for at in range(len(small))])
-    assert read_csv(tmp_path, numbered, other).fs == 250
 
 
 @pytest.mark.parametrize(

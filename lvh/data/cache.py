@@ -88,9 +88,8 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
 def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
     """Return the arrays stored at `path`, or build and store them.
 
-    A file that is torn or altered (its CRC-32 tells) is built again with a warning. Where the
-    cache cannot be written the arrays are still returned, with a warning. Of two processes that
-    build at once, the last to finish wins: each moves a whole file into place.
+    A damaged file (by its CRC-32) is built again with a warning. Where the cache cannot be
+    written the arrays are still returned, with a warning.
 
     Args:
         path: Archive file; its name must change with everything the arrays depend on.
@@ -173,27 +172,21 @@ def _write_signals(
         if file.tell() != size:
             raise ValueError(f"expected {size} bytes of signals. Received: {file.tell()}")
         os.fsync(file.fileno())
-    others = {
-        **arrays,
-        "digest": np.array(digest(arrays, _map(path))),
-        "state": np.array(_state(path)),
-    }
+    more = {"digest": np.array(digest(arrays, _map(path))), "state": np.array(_state(path))}
     with (folder / _OTHERS).open("wb") as file:
-        np.savez(file, allow_pickle=False, **others)
+        np.savez(file, allow_pickle=False, **arrays, **more)
         os.fsync(file.fileno())
 
 
 def _load_signals(folder: Path) -> tuple[Arrays, LazyArray, str] | None:
     """Return None where there is nothing, or not what was written."""
-    arrays = _load(folder / _OTHERS)
+    others = _load(folder / _OTHERS)
     try:
-        if arrays is None or arrays["state"].tolist() != _state(folder / _SIGNALS):
+        if others is None or others.pop("state").tolist() != _state(folder / _SIGNALS):
             return None
-        signals = _map(folder / _SIGNALS)
+        return others, _map(folder / _SIGNALS), str(others.pop("digest"))
     except (OSError, ValueError, KeyError):
         return None
-    others = {name: array for name, array in arrays.items() if name not in ("digest", "state")}
-    return others, signals, str(arrays["digest"])
 
 
 def _map(path: Path) -> LazyArray:
