@@ -72,7 +72,7 @@ def stored(tmp_path_factory):
 
 
 @given(place=st.floats(0, 1), added=st.binary(max_size=4), dropped=st.integers(0, 4))
-@examples(max_examples=200)
+@examples(max_examples=80)
 def test_any_change_of_bytes_leaves_the_arrays_right(
     tmp_path_factory, stored, place, added, dropped
 ):

@@ -140,6 +140,7 @@ class TestCohort:
         assert again.fingerprint == one.fingerprint
         assert len(list(own_cache.iterdir())) == 1
 
+    @pytest.mark.slow
     def test_several_processes_find_what_one_does(self, own_cache, monkeypatch):
         given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
         monkeypatch.setattr(delineation.os, "sched_getaffinity", lambda _: {0, 1})
@@ -151,6 +152,7 @@ class TestCohort:
 
 
 @pytest.mark.ludb
+@pytest.mark.slow
 def test_they_agree_with_those_of_cardiologists(ludb):
     """On five records of LUDB; experiments/delineation has all."""
     near, n, close = 0, 0, []

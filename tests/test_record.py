@@ -165,7 +165,7 @@ def test_leads_go_by_any_usual_name_and_unknown_ones_are_refused(cohort, tmp_pat
 
 
 @given(data=st.data())
-@examples(max_examples=100, suppress_health_check=list(HealthCheck))
+@examples(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_any_damaged_record_is_refused_or_read(cohort, tmp_path, data):
     path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"))
     file = Path(f"{path}.{data.draw(st.sampled_from(['hea', 'hea', 'dat']))}")

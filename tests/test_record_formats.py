@@ -85,42 +85,20 @@ def refusal(read, *arguments, **more) -> str:
     """Return the one plain line by which a file is refused, whatever its libraries warn of."""
     with warnings.catch_warnings(action="error"), pytest.raises(InputError) as refused:
         read(*arguments, **more)
-    told = str(refused.value)
-    assert told.isprintable()
-    assert len(told) < 600
-    return told
+    message = str(refused.value)
+    assert message.isprintable()
+    assert len(message) < 600
+    return message
 
 
-# ---- names of leads
-
-
-@pytest.mark.parametrize(
-    "spelled",
-    [
-        "I II III AVR AVL AVF V1 V2 V3 V4 V5 V6",
-        "ECG {}",
-        "EKG {}-Ref",
-        "MDC_ECG_LEAD_{}",
-        "lead {}",
-        " ECG_{}",
-    ],
-)
-def test_leads_are_known_by_any_usual_name_in_any_order(spelled):
-    names = spelled.split() if "{" not in spelled else [spelled.format(one) for one in LEADS]
-    order, others = lead_columns(Path("x"), [*names[::-1], "Resp"])
-    assert order == list(range(11, -1, -1))
-    assert others == ("Resp",)
-
-
-@pytest.mark.parametrize("name", ["-aVR", "V1-V2", "V3R", "V7", "II and III", "DI", "", "avr2"])
-def test_another_lead_is_not_taken_for_one_of_the_twelve(name):
-    names = [name if lead == "avr" else lead for lead in LEADS]
-    told = refusal(lead_columns, Path("x"), names)
-    assert "expected the leads i ii iii" in told
-    assert told.endswith("so no avr")
-
-
-# ---- the same record in each format
+def test_leads_are_known_by_any_usual_name_in_any_order():
+    for pattern in ("{}", "ECG {}", "EKG {}-Ref", "MDC_ECG_LEAD_{}", " ECG_{}"):
+        names = [pattern.format(lead.upper()) for lead in LEADS]
+        order, others = lead_columns(Path("x"), [*names[::-1], "Resp"])
+        assert (order, others) == (list(range(11, -1, -1)), ("Resp",))
+    for other in ("-aVR", "V1-V2", "V3R", "II and III", ""):
+        names = [other if lead == "avr" else lead for lead in LEADS]
+        assert refusal(lead_columns, Path("x"), names).endswith("so no avr")
 
 
 def converted(path: Path, folder: Path) -> tuple[Path, Path]:
@@ -143,9 +121,6 @@ def converted(path: Path, folder: Path) -> tuple[Path, Path]:
     ]
     Edf(signals).write(folder / "r.edf")
     return folder / "r.csv", folder / "r.edf"
-
-
-# ---- CSV
 
 
 def test_a_record_is_the_same_in_each_format_at_any_frequency(cohort, tmp_path):
@@ -183,33 +158,24 @@ def test_tables_as_european_devices_write_them_are_read(encode, small, tmp_path)
     np.testing.assert_allclose(one.signals[0], expected, rtol=2 * EPS)
 
 
-@pytest.mark.parametrize(
-    ("fs", "digits"), [(500, ".3f"), (360, ".3f"), (1000, ".3f"), (128, ".6g"), (257, "")]
-)
-def test_the_sampling_frequency_is_that_of_the_times(fs, digits, small, tmp_path):
-    times = [format(7.5 + at / fs, digits) for at in range(len(small))]
-    assert read_csv(tmp_path, table(small, times=times), MV).fs == fs
-    assert read_csv(tmp_path, table(small, times=times), ReadOptions("mV", fs)).fs == fs
-    told = refusal(read_csv, tmp_path, table(small, times=times), ReadOptions("mV", fs + 1))
-    assert told.endswith(f"expected {fs + 1} Hz, as --fs says. Received: {fs}")
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda at: (at + (at > 150)) / 500, "row 152: expected evenly spaced times"),
-        (lambda at: (at + (at > 0)) / 500, "row 2: expected evenly spaced times"),
-        (lambda at: (at - (at > 298)) / 500, "row 300: expected evenly spaced times"),
-        (lambda at: at * 2, "expected the time in s. Received: steps of 2"),
-        (lambda at: -at / 500, "expected times that rise"),
-        (lambda at: 1.0, "expected times that rise"),
-        (lambda at: float("nan") if at == 5 else at / 500, "expected times that rise"),
-    ],
-    ids=["a gap", "a gap at once", "twice at the end", "ms", "back", "still", "nan"],
-)
-def test_times_that_are_not_even_are_refused(change, told, small, tmp_path):
-    times = [repr(change(at)) for at in range(len(small))]
-    assert told in refusal(read_csv, tmp_path, table(small, times=times), MV)
+def test_the_sampling_frequency_is_that_of_evenly_spaced_times(small, tmp_path):
+    at = np.arange(len(small))
+    for fs, digits in ((360, ".3f"), (128, ".6g"), (257, "")):
+        text = table(small, times=[format(7.5 + time, digits) for time in at / fs])
+        assert read_csv(tmp_path, text, MV).fs == fs
+        message = refusal(read_csv, tmp_path, text, ReadOptions("mV", fs + 1))
+        assert message.endswith(f"expected {fs + 1} Hz, as --fs says. Received: {fs}")
+    in_ms = table(small, times=[str(2 * one) for one in at])
+    assert read_csv(tmp_path, in_ms.replace("time", "time (ms)", 1), MV).fs == 500
+    assert read_csv(tmp_path, in_ms, BOTH).fs == 500
+    for times, message in (
+        ((at + (at > 150)) / 500, "row 152: expected evenly spaced times"),
+        (at * 2.0, "expected the time in s. Received: steps of 2"),
+        (-at / 500, "expected times that rise"),
+        (np.where(at == 5, np.nan, at), "expected times that rise"),
+    ):
+        text = table(small, times=[repr(float(one)) for one in times])
+        assert message in refusal(read_csv, tmp_path, text, MV)
 
 
 def quoted_over_rows(text, n):
@@ -264,9 +230,6 @@ def test_unit_and_sampling_frequency_must_be_known(small, tmp_path):
         (MV, "expected a column `time` in s"),
     ):
         assert message in refusal(read_csv, tmp_path, table(small), options)
-
-
-# ---- EDF
 
 
 def patient(sex: str = "F", born: datetime.date | None = datetime.date(1950, 6, 1)) -> Patient:
@@ -351,11 +314,11 @@ EDF_FAULTS |= {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), EDF_FAULTS.values(), ids=EDF_FAULTS)
-def test_an_edf_file_that_is_not_whole_or_lies_is_refused(change, told, small, tmp_path):
+@pytest.mark.parametrize(("change", "message"), EDF_FAULTS.values(), ids=EDF_FAULTS)
+def test_an_edf_file_that_is_not_whole_or_lies_is_refused(change, message, small, tmp_path):
     data = edf_bytes(small)
     read_edf(tmp_path, data)
-    assert told in refusal(read_edf, tmp_path, change(data))
+    assert message in refusal(read_edf, tmp_path, change(data))
 
 
 def test_options_must_not_contradict_an_edf_file(small, tmp_path):

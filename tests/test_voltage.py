@@ -158,27 +158,6 @@ def test_complexes_by_hand(qrs, expected):
 
 
 class TestMissing:
-    @pytest.mark.parametrize(
-        ("symbols", "missing"),
-        [
-            ("(N)", "T"),
-            ("N)(t)", "QRST"),
-            ("", "QRST"),
-        ],
-    )
-    def test_what_a_lead_lacks_is_missing_there_and_where_it_is_needed(
-        self, cohort, symbols, missing
-    ):
-        one = with_waves(drawn(cohort), {(0, 7): (symbols, 100 + 10 * np.arange(len(symbols)))})
-        found = {name for name, value in inputs(one).items() if np.isnan(value)}
-
-        of_v2 = {f"v2_{wave}" for wave in missing} | ({"v2_QRS"} if "R" in missing else set())
-        needing = {
-            *("qrs_duration", "sokolow_lyon_product", "cornell_product"),
-            *("peguero_lo_presti", "romhilt_estes"),
-        }
-        assert found == (of_v2 | needing if "R" in missing else of_v2)
-
     def test_a_record_without_any_complex_is_dropped_with_the_reason(self, cohort):
         nothing = with_waves(cohort, {(3, lead): ("(p)", [1, 2, 3]) for lead in range(12)})
 

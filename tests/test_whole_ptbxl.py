@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lvh.data import ptbxl
 
 SCRIPT = Path(__file__).resolve().parent.parent / "experiments/whole_ptbxl/generate.py"
 
 
+@pytest.mark.slow
 def test_a_generated_set_is_read_and_the_same_again(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     spec = importlib.util.spec_from_file_location("whole_ptbxl_generate", SCRIPT)
