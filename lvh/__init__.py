@@ -1,8 +1,102 @@
-"""Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG."""
+"""Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG.
 
+One configuration, as `lvh run` cross-validates it, but without its files:
+
+>>> import lvh
+>>> settings = lvh.settings("data=synthetic", "data.records=42", "cv.folds=3",
+...                         "model=logistic", "features=voltage")
+>>> data = lvh.load_data(settings)
+>>> isinstance(data.cohort, lvh.Cohort), data.cohort.signals.shape  # records, samples, leads
+(True, (42, 5000, 12))
+>>> isinstance(data.features, lvh.FeatureSet), data.features.X.shape
+(True, (42, 71))
+>>> result = lvh.cross_validate(settings, data)
+>>> isinstance(result, lvh.CVResult), len(result.folds)
+(True, 3)
+>>> result.summary.mean.ap > result.baselines["no skill"].mean.ap
+True
+
+The latest sweep of this directory (`lvh sweep model.C=0.1,1 ...`):
+
+>>> study = lvh.load_study(None, None, "outputs/folds")
+>>> isinstance(study, lvh.StudyResult), study.dimensions, len(study.complete)
+(True, ('model.C',), 2)
+
+A model that `lvh export --out model` has saved:
+
+>>> from pathlib import Path
+>>> model = lvh.load_model(Path("model"))
+>>> isinstance(model, lvh.FinalModel), model.predict(data.cohort).y_score.shape
+(True, (42,))
+"""
+
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lvh.data.cohort import Cohort
+    from lvh.errors import InputError, LvhError
+    from lvh.evaluation.cv_result import CVResult
+    from lvh.features import FeatureSet
+    from lvh.inference import FinalModel
+    from lvh.inference import load as load_model
+    from lvh.runs.notebook import cross_validate, load_data, settings
+    from lvh.search.results import StudyResult
+    from lvh.search.study_results import load as load_study
+    from lvh.validation.metrics import bootstrap_intervals, score
+    from lvh.validation.splits import splits
 
 __version__ = "0.1.0"
+__all__ = [
+    "CVResult",
+    "Cohort",
+    "FeatureSet",
+    "FinalModel",
+    "InputError",
+    "LvhError",
+    "StudyResult",
+    "bootstrap_intervals",
+    "cross_validate",
+    "load_data",
+    "load_model",
+    "load_study",
+    "score",
+    "settings",
+    "splits",
+]
 
 # `python -m lvh.run` and every other command is a module of lvh/cli.
 __path__.append(str(Path(__file__).parent / "cli"))
+
+_MODULES = {
+    "CVResult": "evaluation.cv_result",
+    "Cohort": "data.cohort",
+    "FeatureSet": "features",
+    "FinalModel": "inference",
+    "InputError": "errors",
+    "LvhError": "errors",
+    "StudyResult": "search.results",
+    "bootstrap_intervals": "validation.metrics",
+    "cross_validate": "runs.notebook",
+    "load_data": "runs.notebook",
+    "load_model": "inference:load",
+    "load_study": "search.study_results:load",
+    "score": "validation.metrics",
+    "settings": "runs.notebook",
+    "splits": "validation.splits",
+}
+"""The module of each public name, and what it is called there if that differs."""
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used (SPEC 1)."""
+        if name not in _MODULES:
+            raise AttributeError(f"module 'lvh' has no attribute {name!r}")
+        module, _, attribute = _MODULES[name].partition(":")
+        globals()[name] = found = getattr(import_module(f"lvh.{module}"), attribute or name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULES})

@@ -40,6 +40,12 @@ class LvhError(Exception):
     The message is one or two plain lines that name the file, field or override,
     say what was expected and what was received. What was received may be an address with a
     password; wherever the message ends up, in a store or on a page, it stands there masked.
+
+    >>> try:
+    ...     lvh.settings("cv.folds=1")
+    ... except lvh.LvhError as error:
+    ...     print(error.exit_code, error)
+    2 cv.folds: ...
     """
 
     exit_code = 1
@@ -50,7 +56,12 @@ class LvhError(Exception):
 
 
 class InputError(LvhError):
-    """Bad input or configuration: the user can mend it."""
+    """Bad input or configuration: the user can mend it.
+
+    >>> lvh.settings("model=vgg")
+    Traceback (most recent call last):
+    lvh.errors.InputError: model=vgg: expected one of ...
+    """
 
     exit_code = 2
 

@@ -18,7 +18,6 @@ from selenium.common.exceptions import (
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -138,16 +137,6 @@ class Ui:
     def until_names(self, *names: str) -> None:
         """Wait until the table shows exactly these runs, in this order."""
         self.until(lambda: self.names() == list(names), f"the runs {', '.join(names)}")
-
-    def add_column(self, group: str, name: str) -> None:
-        """Tick a column in the menu of columns and wait until the table has it."""
-        self.click("[data-testid=column-selection-dropdown]")
-        search = self.find("input[placeholder='Search columns']")
-        search.send_keys(name)
-        self.click("[data-testid=column-selector-tree] [title]", name)
-        self.until(lambda: f"{group}.`{name}`" in self.runs()[0], f"a column {name}")
-        search.send_keys(Keys.ESCAPE)
-        self.until(lambda: not self.displayed("[data-testid=column-selector-tree]"), "no menu")
 
     def plot(self, kind: str) -> dict[str, Any]:
         """Wait for a plot that has a trace of a kind, and return the first such trace."""

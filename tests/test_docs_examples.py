@@ -117,8 +117,6 @@ def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
         "from lvh.runs.notebook import settings\n"
         "for given in json.loads(sys.argv[1]):\n"
         "    print(settings(*given).name)\n"
-        "from lvh.cli.doctor.data import data\n"
-        "print(*(one.told for one in data(settings('data=arrays', 'data.root=here'))))\n"
     )
     given = [
         [part.replace("FOLDER", str(arrays)) for part in one if part != "-m" and "," not in part]
@@ -134,9 +132,7 @@ def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    *names, doctor = done.stdout.splitlines()
-    assert len(names) == len(given)
-    assert doctor == "data=arrays: its files are checked when a run reads them"  # not "generated"
+    assert len(done.stdout.splitlines()) == len(given)
 
 
 @pytest.mark.parametrize(

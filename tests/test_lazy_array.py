@@ -101,7 +101,7 @@ def test_inputs_are_the_same_to_the_bit(both, scaling):
 def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
     """In parts of a few batches, so that there are several and a last one that is smaller."""
     of, loaded, mapped = both(*overrides)
-    monkeypatch.setattr("lvh.models.training._SENT_AT_ONCE", 2_000_000)
+    monkeypatch.setattr("lvh.models.keras_trainer._PART_BYTES", 2_000_000)
     pairs = zip(trained(of, loaded), trained(of, mapped), strict=True)
     for one, other in pairs:
         for part in ("train", "validation", "scored"):

@@ -1,4 +1,4 @@
-"""`python -m lvh.ui`: what it says, who listens, what it leaves behind."""
+"""`lvh ui`: what it says, who listens, what it leaves behind."""
 
 import os
 import re
@@ -7,8 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,7 @@ def told(capsys, *arguments: str) -> tuple[int, str]:
 def test_a_store_that_is_not_there_is_not_made(capsys, tmp_path):
     code, line = told(capsys)
     assert code == 2
-    assert "expected a store of MLflow, which python -m lvh.run makes" in line
+    assert "expected a store of MLflow, which lvh run makes" in line
     assert f"Received: {tmp_path}/mlflow.db, not there" in line
     assert not list(tmp_path.iterdir())
 
@@ -79,63 +78,33 @@ def test_a_server_shows_its_runs_itself(capsys, monkeypatch):
     assert capsys.readouterr().out.endswith("itself: http://127.0.0.1:5000\n")
 
 
-@contextmanager
-def showing(
-    store: Path, *arguments: str, **environment: str
-) -> Iterator[tuple[subprocess.Popen, int, str]]:
-    """Run it in a terminal; give the process, its port, and the first page that it prints."""
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_listens_on_loopback_alone_and_leaves_no_process_behind(store, tmp_path, number, code):
     port = free_port()
-    terminal, end = os.openpty()
+    other = f"sqlite:///{tmp_path}/other.db"
     process = subprocess.Popen(
-        [sys.executable, "-m", "lvh.ui", "--port", str(port), *arguments],
+        [sys.executable, "-m", "lvh.ui", "--port", str(port)],
         cwd=store,
-        stdout=end,
-        stderr=subprocess.PIPE,
-        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MLFLOW_BACKEND_STORE_URI": other},
     )
-    os.close(end)
     try:
-        with open(terminal) as lines:
-            told = "".join(iter(lambda: lines.readline(), "Ctrl-C ends it\n"))
-            yield process, port, re.search(r"http://\S+", told)[0]
+        page = re.search(r"http://\S+", "".join(iter(process.stdout.readline, "Ctrl-C ends it\n")))[
+            0
+        ]
+        experiment = "#/experiments/1/runs?viewStateShareKey=lvh&workflowType=machine_learning"
+        assert page == f"http://127.0.0.1:{port}/{experiment}"
+        until(lambda: listening(port), "the server listens")
+        assert listening(port) == {"0100007F"}
+        process.send_signal(number)
+        assert process.wait(60) == code
+        until(lambda: not listening(port), "the server has ended")
     finally:
         process.kill()
         process.communicate()
-
-
-@pytest.mark.slow
-def test_it_listens_on_loopback_alone_opens_a_browser_and_leaves_nobody_behind(store, tmp_path):
-    browser, opened = tmp_path / "browser", tmp_path / "opened"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part && mv {opened}.part {opened}\n')
-    browser.chmod(0o700)
-    elsewhere = {"BROWSER": f"{browser} %s &", "DISPLAY": ":7"}
-    elsewhere["MLFLOW_BACKEND_STORE_URI"] = f"sqlite:///{tmp_path}/other.db"
-    with showing(store, **elsewhere) as (process, port, page):
-        experiment = "#/experiments/1/runs?viewStateShareKey=lvh&workflowType=machine_learning"
-        assert page == f"http://127.0.0.1:{port}/{experiment}"
-        assert listening(port) == {"0100007F"}
-        until(opened.exists, "the page is opened")
-        assert opened.read_text().strip() == page
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-        assert not listening(port)
     assert not (tmp_path / "other.db").exists()
-
-
-@pytest.mark.slow
-def test_a_browser_that_would_take_the_terminal_is_not_opened_and_a_kill_ends_the_server(
-    store, tmp_path
-):
-    browser, opened = tmp_path / "browser", tmp_path / "opened"
-    browser.write_text(f"#!/bin/sh\ntouch {opened}\n")
-    browser.chmod(0o700)
-    display = {"BROWSER": str(browser), "DISPLAY": ":7"}
-    with showing(store, "--experiment", "none", **display) as (process, port, page):
-        assert page == f"http://127.0.0.1:{port}/#/experiments"
-        assert listening(port)
-        process.kill()
-        until(lambda: not listening(port), "the server has followed")
-    assert not opened.exists()
 
 
 def listening(port: int) -> set[str]:

@@ -3,19 +3,18 @@
 `make screenshots` keeps what is seen, for the documentation.
 """
 
-import json
 import os
 import re
+import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from browser import IS_THERE, Keys, Ui, browsing
-from servers import free_port
+from browser import IS_THERE, Ui, browsing
+from servers import free_port, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,8 +40,6 @@ COMMANDS = (
     f"lvh.run {DATA} cv=external external=synthetic external.records=24 external.seed=1 "
     "model=logistic features=voltage",
 )
-FILTER = "tags.level = 'configuration'"
-BY_AP = f"orderByKey={quote('metrics.`ap`')}&orderByAsc=false"
 RUN_NAME = ".ag-row [col-id='attributes.`Run Name`']"
 
 COMMAND_SECONDS = 1800
@@ -55,19 +52,6 @@ COMPARED = """
         rows[head] = cells;
     }
     return rows;
-"""
-# its metrics are boxes in two grids, of names and of values: what stands beside a name, in view
-COMPARED_METRIC = """
-    const place = box => box.getBoundingClientRect();
-    const name = [...document.querySelectorAll('a[title="Plot chart"]')]
-        .find(link => link.textContent.trim() === arguments[0])?.parentElement;
-    if (!name) return [];
-    const bottom = place(name.closest('.ReactVirtualized__Grid')).bottom;
-    return [...document.querySelectorAll('.ReactVirtualized__Grid__innerScrollContainer > *')]
-        .filter(box => Math.abs(place(box).top - place(name).top) < 2)
-        .filter(box => place(box).left > place(name).left && place(box).bottom <= bottom)
-        .sort((a, b) => place(a).left - place(b).left)
-        .map(box => box.innerText.trim());
 """
 # the parallel coordinates among the charts are drawn on a canvas: its axes, and how much is inked
 PARALLEL = """
@@ -162,36 +146,32 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def serving(folder: Path):
-    """Run lvh.ui in a directory; gives the address that it prints."""
-    command = [sys.executable, "-m", "lvh.ui", "--port", str(free_port())]
+    """Run lvh.ui in a directory; gives the address that it prints, once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "lvh.ui", "--port", str(port)]
     server = subprocess.Popen(
         command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
     )
     try:
-        told = ""
-        for line in server.stdout:
-            told += line
-            if found := re.match("configurations by ap: (.+)$", line):
-                yield found[1]
-                break
-        else:
-            pytest.fail(f"lvh.ui printed no address:\n{told}")
+        printed = "".join(iter(server.stdout.readline, "Ctrl-C ends it\n"))
+        until(lambda: answers(port), "the server answers")
+        yield re.search("configurations by ap: (.+)", printed)[1]
     finally:
         server.terminate()
         server.stdout.close()
         server.wait(60)
 
 
+def answers(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
 def by_ap(stored: dict[str, Stored]) -> list[str]:
     """Return the names of the sweep's configurations, the best first."""
     return sorted(POINTS, key=lambda name: -stored[name].ap)
-
-
-def compared(stored: dict[str, Stored], names: list[str]) -> str:
-    """Return the route of the page that compares runs."""
-    runs = quote(json.dumps([stored[name].run_id for name in names]))
-    experiment = stored[names[0]].route.split("/")[2]
-    return f"/compare-runs?runs={runs}&experiments={quote(json.dumps([experiment]))}"
 
 
 def show_differences(ui: Ui) -> None:
@@ -236,6 +216,7 @@ def test_its_charts_are_filled(ui, shown, stored):
     contour = ui.plot("contour")
     z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
     assert z == {POINTS[name]: pytest.approx(stored[name].ap) for name in POINTS}
+    ui.shoot("contour")
     axes, _ = ui.until(
         lambda: (found := ui.driver.execute_script(PARALLEL)) and found[1] > 1000 and found,
         "parallel coordinates with lines",
@@ -251,20 +232,6 @@ def test_a_sweep_hides_its_runs_until_it_is_unfolded(ui, stored):
     buttons = ui.driver.find_elements("css selector", f"{RUN_NAME} button")
     buttons[-1].click()
     ui.until_names(*top, *reversed(POINTS))
-
-
-def test_a_filter_and_a_menu_lead_to_the_same_table(ui, stored):
-    ui.open(f"{stored[SWEEP].route.rpartition('/')[0]}?{BY_AP}")
-    ui.until(lambda: len(ui.names()) > len(POINTS) + 1, "more runs than configurations")
-    search = ui.find("[data-testid=search-box]")
-    search.send_keys(f"{FILTER} and params.model = 'cnn'", Keys.ENTER)
-    ui.until_names(*by_ap(stored))
-    ui.add_column("metrics", "ap")
-    ui.add_column("params", "kernel")
-    ui.add_column("params", "stride")
-    for name, row in zip(ui.names(), ui.runs(), strict=True):
-        assert (row["params.`kernel`"], row["params.`stride`"]) == POINTS[name]
-        assert float(row["metrics.`ap`"]) == pytest.approx(stored[name].ap), row
 
 
 def test_two_that_are_ticked_are_compared(ui, shown, stored):
@@ -283,47 +250,6 @@ def test_two_that_are_ticked_are_compared(ui, shown, stored):
     ui.plot("parcoords")
     show_differences(ui)
     ui.shoot("compare_two")
-
-
-def test_twelve_are_compared_by_kernel_stride_and_ap(ui, stored):
-    names = by_ap(stored)
-    ui.open(compared(stored, names))
-    rows = ui.until(
-        lambda: len((rows := ui.driver.execute_script(COMPARED)).get("kernel", [])) == 12 and rows,
-        "a row kernel with twelve cells",
-    )
-    assert rows["Run Name:"] == names
-    points = [POINTS[name] for name in names]
-    assert list(zip(rows["kernel"], rows["stride"], strict=True)) == points
-    parallel = {axis["label"]: axis["values"] for axis in ui.plot("parcoords")["dimensions"]}
-    found = zip(parallel["kernel"], parallel["stride"], strict=True)
-    assert [(str(kernel), str(stride)) for kernel, stride in found] == points
-
-    show_differences(ui)
-    # in MLflow 3.17.2 the names stay where they are when the values are scrolled: whoever must
-    # scroll to find ap reads another metric beside it
-    first = ui.until(
-        lambda: ui.driver.execute_script(COMPARED_METRIC, "ap"),
-        "a row ap, without scrolling",
-    )
-    best = [round(stored[name].ap, 3) for name in names[: len(first)]]
-    assert len(best) > 2  # the others are to the right
-    assert [float(ap) for ap in first] == best
-
-
-def test_the_contour_of_twelve_is_filled_once_its_axes_are_chosen(ui, stored):
-    ui.open(compared(stored, by_ap(stored)))
-    ui.plot("parcoords")
-    ui.click("[role=tab]", "Contour Plot")
-    for axis, name in {"x": "kernel", "y": "stride", "z": "ap"}.items():
-        ui.click(f"#{axis}axis-selector")
-        ui.click("[role=option]", name)
-    contour = ui.until(
-        lambda: len(set((found := ui.plot("contour"))["z"])) == 12 and found, "twelve heights"
-    )
-    z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
-    assert z == {tuple(map(int, POINTS[name])): pytest.approx(stored[name].ap) for name in POINTS}
-    ui.shoot("contour")
 
 
 def test_a_run_names_its_data_set_sweep_and_model(ui, stored):
@@ -348,16 +274,6 @@ def test_every_picture_of_a_run_is_shown(ui, swept, stored):
         ui.until_pictured(name)
     ui.driver.execute_script(HIDDEN_PATH)  # of a temporary folder
     ui.shoot("artifact")
-
-
-def test_the_metrics_of_a_fold_are_drawn_over_its_epochs(ui, stored):
-    best = by_ap(stored)[0]
-    ui.open(stored[best].route)
-    ui.click("a", f"{best} fold 1")
-    ui.find("h1, h2, h3", f"{best} fold 1")
-    ui.click("[role=tab]", "Model metrics")
-    ui.find("input[placeholder='Search metric charts']").send_keys("train_loss")
-    assert ui.plot("scatter")["x"] == [1, 2]
 
 
 def test_the_page_of_a_sweep_shows_its_report(ui, stored):

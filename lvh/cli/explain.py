@@ -1,4 +1,4 @@
-"""`python -m lvh.explain`: what the models of a finished run look at, out of fold."""
+"""`lvh explain`: what the models of a finished run look at, out of fold."""
 
 import argparse
 import os
@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lvh.cli.command import ended
 from lvh.config.run_settings import RunSettings
-from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.reports.progress import console, progress, say
 from lvh.reports.study import EXPLANATIONS
@@ -21,24 +19,21 @@ from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
-    from lvh.evaluation.cv_result import FoldResult
-    from lvh.explanations.aggregate import Explanation
-    from lvh.explanations.fold_importance import Asked, OfFold
+    from lvh.explanations.importance import Options
+    from lvh.explanations.run_explanation import Explanation
     from lvh.runs.run import ExperimentData
-    from lvh.validation.splits import Split
 
 _SHOWN = 6
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train the folds again, look, write and show; return the exit code."""
+    """Train the folds again, explain, write and show; return the exit code."""
     given = _parser().parse_args(arguments)
     return ended(lambda: _run(given))
 
 
 def _run(given: argparse.Namespace) -> None:
-    from lvh.explanations.explanation_figures import draw_all
-    from lvh.explanations.explanation_files import write
+    from lvh.explanations.explanation_report import write_report
     from lvh.runs.run import load_data
     from lvh.search.results import store_of
 
@@ -46,42 +41,31 @@ def _run(given: argparse.Namespace) -> None:
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
-    _check(settings)
-    asked = _asked(given, settings)
-    prepared = load_data(settings)
-    n_folds = len(prepared.splits) if given.folds is None else given.folds
-    if not 1 <= n_folds <= len(prepared.splits):
-        raise InputError(
-            f"--folds: expected 1 to {len(prepared.splits)}, which the run has. Received: {n_folds}"
-        )
-    place = EXPLANATIONS / chosen.run if is_run_id(chosen.run) else Path(chosen.run, "explanation")
-    folder = Path(given.out or place)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "importance.csv").exists():
-        raise InputError(  # all that is in it would be tracked
-            f"--out: expected a new folder, or that of an earlier explanation. Received: {folder}"
-        )
-    title = f"{settings.name} on {prepared.cohort.name}"
-    say(f"{title}: {n_folds} of {len(prepared.splits)} folds are trained again and looked at")
-    found = _explained(settings, prepared, prepared.splits[:n_folds], asked)
-    write(found, folder, title, prepared.cohort.note, asked)
-    draw_all(found, f"{title}, {n_folds} of {len(prepared.splits)} folds, out of fold", folder)
-    _show(found, prepared.cohort.note)
-    say(f"files: {folder}")
-    _track(chosen.run, settings, prepared, folder, tracking)
-    if chosen.study and not given.out:
-        say(f"python -m lvh.report {chosen.study} shows it, too")
-
-
-def _check(settings: RunSettings) -> None:
     if settings.cv.protocol.leaks:
         raise InputError(
             "RUN: expected an honest protocol: under another one a model has learned from the "
-            f"records that it is to be explained by. Received: {settings.cv.protocol.leakage}"
+            f"records that would explain it. Received: {settings.cv.protocol.leakage}"
         )
+    options = _options(given, settings)
+    data = load_data(settings)
+    n_all = len(data.splits)
+    n_folds = n_all if given.folds is None else given.folds
+    if not 1 <= n_folds <= n_all:
+        raise InputError(f"--folds: expected 1 to {n_all}, as the run has. Received: {n_folds}")
+    folder = _folder(given.out, chosen.run)
+    title = f"{settings.name} on {data.cohort.name}"
+    say(f"{title}: {n_folds} of {n_all} folds are trained again and explained")
+    explanation = _explanation(settings, data, n_folds, options)
+    write_report(explanation, folder, title=title, note=data.cohort.note, options=options)
+    _show(explanation, data.cohort.note)
+    say(f"files: {folder}")
+    _track(chosen.run, settings, data, folder=folder, tracking=tracking)
+    if chosen.study and not given.out:
+        say(f"lvh report {chosen.study} shows it, too")
 
 
-def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
-    from lvh.explanations.fold_importance import WINDOW, Asked, stride_of
+def _options(given: argparse.Namespace, settings: RunSettings) -> "Options":
+    from lvh.explanations.importance import WINDOW, Options, default_stride
 
     for name, value in (("--window", given.window), ("--stride", given.stride)):
         if value is not None and not 1 <= value <= 10_000:
@@ -89,87 +73,69 @@ def _asked(given: argparse.Namespace, settings: RunSettings) -> "Asked":
     if not 1 <= given.repeats <= 1000:
         raise InputError(f"--repeats: expected 1 to 1000. Received: {given.repeats}")
     window = WINDOW if given.window is None else given.window / 1000
-    stride = stride_of(settings.features.name) if given.stride is None else given.stride / 1000
-    return Asked(window, stride, given.repeats)
+    stride = default_stride(settings.features.name) if given.stride is None else given.stride / 1000
+    return Options(window, stride, given.repeats)
 
 
-def _explained(
-    settings: RunSettings, prepared: "ExperimentData", splits: "tuple[Split, ...]", asked: "Asked"
+def _folder(out: str | None, run: str) -> Path:
+    folder = Path(out or (EXPLANATIONS / run if is_run_id(run) else Path(run, "explanation")))
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "importance.csv").exists():
+        raise InputError(  # all files in it would be tracked
+            f"--out: expected a new folder, or that of an earlier explanation. Received: {folder}"
+        )
+    return folder
+
+
+def _explanation(
+    settings: RunSettings, data: "ExperimentData", n_folds: int, options: "Options"
 ) -> "Explanation":
-    from lvh.explanations.aggregate import compared, conclude, trained_again
-    from lvh.explanations.context import subject_of
-    from lvh.explanations.fold_importance import explain, windows_of
-    from lvh.features import fill_missing
+    from lvh.explanations.run_explanation import explain_run
 
-    features = prepared.features
-    subject = subject_of(prepared.cohort, features, settings.features)
-    if subject.view is not None:
-        windows_of(subject.view, asked, prepared.cohort.fs)  # refused before a training
-    results: list[FoldResult] = []
-    found: list[OfFold] = []
-    epochs = settings.train.epochs if settings.is_network else 1
     with progress() as bar:
-        task = bar.add_task("", total=epochs)
+        task = bar.add_task("", total=1)
+        shown = ""
 
-        def on_epoch(split: "Split", epoch: int) -> None:
-            title = f"fold {len(found) + 1} of {len(splits)}: training"
-            bar.update(task, description=title, completed=epoch, total=epochs)
+        def show(fold: int, action: str, done: float) -> None:
+            nonlocal shown
+            text = f"fold {fold + 1} of {n_folds}: {action}"
+            bar.update(task, description=text, completed=done)
+            if not console().is_terminal and text != shown:
+                say(text)
+            shown = text
 
-        models = trained_again(settings, prepared, splits, on_epoch)
-        for number, (result, score) in enumerate(models, start=1):
-            split, title = result.split, f"fold {number} of {len(splits)}"
-            train, scored = fill_missing(
-                features.fill, features.X[split.train], features.X[split.scored]
-            )
-            tabular = features.kind != "signal"  # signals need no means, nor fit into memory
-            means = read(train).mean(axis=0) if tabular else np.zeros(0, np.float32)
-            bar.update(task, description=f"{title}: looking", completed=0, total=1)
-            found.append(
-                explain(
-                    *(score, read(scored), means, split.scored, subject, asked),
-                    seed=(split.repeat, split.fold),
-                    watch=lambda done, total: bar.update(task, completed=done, total=total),
-                )
-            )
-            results.append(result)
-            if not console().is_terminal:
-                say(f"{title}: ap {result.metrics.ap:.3f}")
-    kept = compared(settings, prepared, results)
-    return conclude(prepared, results, found, kept, subject.view)
+        return explain_run(settings, data, data.splits[:n_folds], options, show)
 
 
-def _show(found: "Explanation", note: str) -> None:
-    from lvh.explanations.explanation_files import TABLES, same
+def _show(explanation: "Explanation", note: str) -> None:
+    from lvh.explanations.explanation_report import TABLES, comparison
     from lvh.explanations.overlap import ANY
 
-    ap, baseline = found.scores["ap"], found.baseline["ap"]
+    ap, baseline = explanation.scores["ap"], explanation.baseline["ap"]
     say(
-        same(found.kept, found.n_folds),
+        comparison(explanation),
         f"pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}], age + sex "
-        f"{baseline.estimate:.3f}, on {found.n_scored} scored records",
+        f"{baseline.estimate:.3f}, on {explanation.n_scored} test records",
     )
-    made = Table(box=SIMPLE_HEAD, title="what is lost without it", title_justify="left")
-    made.add_column("")
-    made.add_column("without")
+    table = Table(box=SIMPLE_HEAD, title="what the scores lose without it", title_justify="left")
+    for name in ("", "without"):
+        table.add_column(name)
     for name in ("loss of ap", "95 % from", "to", "loss of AUC"):
-        made.add_column(name, justify="right")
-    for title, kinds in TABLES:
-        for at, row in enumerate(found.of(*kinds)[:_SHOWN]):
-            ap = row.drop.ap
-            cells = [f"{one:.3f}" for one in (ap.estimate, ap.low, ap.high)]
-            auc = f"{row.drop.roc_auc.estimate:.3f}"
-            made.add_row("" if at else title, row.name, *cells, auc)
-        made.add_section()
-    console().print(made)
-    for one in found.agreement:
-        if one.criterion == ANY:
-            low, high = one.share.low, one.share.high
+        table.add_column(name, justify="right")
+    for kind, title in TABLES.items():
+        for at, one in enumerate(explanation.of(kind)[:_SHOWN]):
+            values = (one.ap.estimate, one.ap.low, one.ap.high, one.roc_auc.estimate)
+            table.add_row("" if at else title, one.name, *(f"{value:.3f}" for value in values))
+        table.add_section()
+    console().print(table)
+    for overlap in explanation.overlap:
+        if overlap.criterion == ANY:
+            share, even = overlap.share, overlap.even.estimate
             say(
-                f"of the importance of the {one.part}, {one.share.estimate:.0%} [{low:.0%}, "
-                f"{high:.0%}] lies where criteria look; {one.even.estimate:.0%} if it were even, "
-                f"{one.even_over_leads.estimate:.0%} if even over the leads"
+                f"of the importance of the {overlap.part}, {share.estimate:.0%} [{share.low:.0%}, "
+                f"{share.high:.0%}] lies where criteria look; {even:.0%} if it were even, "
+                f"{overlap.even_over_leads.estimate:.0%} if even over the leads"
             )
-    say("It says what the scores depend on, no cause, and nothing about a patient.")
+    say("It shows what the scores depend on: no cause, and nothing about a patient.")
     if note:
         say(note, style="yellow")
 
@@ -177,7 +143,8 @@ def _show(found: "Explanation", note: str) -> None:
 def _track(
     run: str,
     settings: RunSettings,
-    prepared: "ExperimentData",
+    data: "ExperimentData",
+    *,
     folder: Path,
     tracking: TrackingSettings,
 ) -> None:
@@ -189,10 +156,10 @@ def _track(
         if settings.tracking.name == "off":
             return
         tracking = settings.tracking
-        key = run_key(settings, prepared.cohort.fingerprint, prepared.splits)
+        key = run_key(settings, data.cohort.fingerprint, data.splits)
         try:
             known = run_with_key(key, tracking)
-        except InputError as error:  # another directory's store
+        except InputError as error:  # the store of another directory
             say(f"not tracked: {error}")
             return
         if known is None:
@@ -205,36 +172,29 @@ def _track(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lvh.explain",
+        prog="lvh explain",
         description="Show what the models of a finished run look at in records that they have not "
         "learned from: its folds are trained again, since a run keeps scores and no weights.",
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "run",
         nargs="?",
         help="folder of a run, or identity of a tracked one (default: the latest sweep's best)",
     )
-    parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
-    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
-    parser.add_argument("--folds", type=int, help="the first so many alone (default: all)")
-    parser.add_argument("--window", type=float, help="of an occlusion, ms (default: 80)")
-    parser.add_argument(
-        "--stride", type=float, help="of the windows, ms (default: 20; 40 in recordings)"
-    )
-    parser.add_argument(
-        "--repeats", type=int, default=5, help="of every permutation (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)"
-    )
-    parser.add_argument(
+    add("--study", help="sweep of which the best is taken (default: the latest)")
+    add("--storage", help="as search.storage of the sweep (default: studies.db)")
+    add("--folds", type=int, help="the first so many alone (default: all)")
+    add("--window", type=float, help="of an occlusion, ms (default: 80)")
+    add("--stride", type=float, help="of the windows, ms (default: 20; 40 in recordings)")
+    add("--repeats", type=int, default=5, help="of every permutation (default: %(default)s)")
+    add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
+    add(
         "--uri",
         default=os.environ.get("MLFLOW_TRACKING_URI") or None,
         help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
     )
-    parser.add_argument(
-        "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
-    )
+    add("--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)")
     return parser
 
 

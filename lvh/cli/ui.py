@@ -1,20 +1,12 @@
-"""`python -m lvh.ui`: the runs of this directory in the MLflow UI, on this machine alone."""
+"""`lvh ui`: the runs of this directory in the MLflow UI, on this machine alone."""
 
 import argparse
-import http.client
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-import webbrowser
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from tempfile import TemporaryFile
-from typing import IO
-from urllib.parse import urlencode
+from contextlib import closing, suppress
 
 from lvh.cli.command import ended
 from lvh.errors import EnvironmentFault, InputError, masked
@@ -23,51 +15,58 @@ from lvh.tracking.environment import tell_mlflow
 from lvh.tracking.view import view_page
 
 _LOOPBACK = "127.0.0.1"
-_PATIENCE, _ENDING, _POLL = 180.0, 10.0, 0.1  # s
-_SERVER = (
-    "import runpy, sys; from lvh.data.processes import follow;"
-    "follow(int(sys.argv.pop(1)), group=True);"
-    "runpy.run_module('mlflow', run_name='__main__', alter_sys=True)"
-)
-"""Runs MLflow's own command, which ends with this process and takes its workers along."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; return the exit code."""
     given = _parser().parse_args(arguments)
-    return ended(lambda: _show(given))
+    return ended(lambda: _serve(given))
 
 
-def _show(given: argparse.Namespace) -> None:
+def _serve(given: argparse.Namespace) -> None:
     settings = TrackingSettings("mlflow", given.uri, given.experiment)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
-        _say(f"this store shows its runs itself: {masked(uri)}")
+        print(f"this store shows its runs itself: {masked(uri)}")
         return
-    database = embedded(settings)
-    if database is not None:
+    if (database := embedded(settings)) is not None:
         if not database.is_file():
             raise InputError(
-                "--uri: expected a store of MLflow, which python -m lvh.run makes in the directory "
-                f"where it is typed. Received: {database}, not there"
+                "--uri: expected a store of MLflow, which lvh run makes in the directory where it "
+                f"is typed. Received: {database}, not there"
             )
         check_embedded(database)
     _check_port(given.port)
-    address = f"http://{_LOOPBACK}:{given.port}"
-    _say(f"starting MLflow on {masked(uri)}")
-    with TemporaryFile() as log, _server(uri, given.port, log) as server:
-        _wait(server, given.port, log)
-        place = _place(given.port, given.experiment)
-        if place is None:
-            page = f"{address}/#/experiments"
-            _say(f"there is no experiment {given.experiment!r}; all of them: {page}")
-        else:
-            page = f"{address}/{place}"
-            _say(f"configurations by ap: {page}", f"in charts: {page}&compareRunsMode=CHART")
-        _say("Ctrl-C ends it")
-        _open(page)
+    tell_mlflow()
+    page = f"http://{_LOOPBACK}:{given.port}/{_page(uri, given.experiment)}"
+    print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {page}", sep="\n")
+    print(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
+    # the address may have a password, and everyone may list processes with their arguments
+    stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
+    stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mlflow", "ui", "--host", _LOOPBACK, "--port", str(given.port)),
+            *("--workers", "1", "--uvicorn-opts", "--log-level warning"),
+        ],
+        env={**os.environ, **stores},
+        start_new_session=True,  # so that its own processes end with it
+    )
+    try:
+        code = server.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-        raise _ended(server, log)
+    raise EnvironmentFault(f"mlflow ui ended (exit code {code})")
+
+
+def _page(uri: str, experiment: str) -> str:
+    """Return the place of the experiment's view, or of the list of all experiments."""
+    from mlflow import MlflowClient
+
+    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment)
+    return view_page(found.experiment_id) if found else "#/experiments?"
 
 
 def _check_port(port: int) -> None:
@@ -78,92 +77,13 @@ def _check_port(port: int) -> None:
         try:
             probe.bind((_LOOPBACK, port))
         except OSError as error:
-            raise InputError(
-                f"--port: expected one that is free. Received: {port} ({error.strerror})"
-            ) from None
-
-
-@contextmanager
-def _server(uri: str, port: int, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `mlflow ui` in a group of its own, which is ended with the body."""
-    tell_mlflow()
-    options = ["ui", "--host", _LOOPBACK, "--port", str(port), "--workers", "1"]
-    quiet = ["--uvicorn-opts", "--log-level warning"]
-    # in variables, for whoever lists processes reads what stands in a command
-    stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
-    stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    server = subprocess.Popen(
-        [sys.executable, "-c", _SERVER, str(os.getpid()), *options, *quiet],
-        stdout=log,
-        stderr=log,
-        env={**os.environ, **stores},
-        start_new_session=True,
-    )
-    try:
-        yield server
-    finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                server.wait(_ENDING)
-
-
-def _wait(server: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
-    """Return as soon as the server answers."""
-    deadline = time.monotonic() + _PATIENCE
-    while server.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError, http.client.HTTPException):
-            if _asked(port, "/health")[0] == http.client.OK:
-                return
-        time.sleep(_POLL)
-    raise _ended(server, log)
-
-
-def _ended(server: subprocess.Popen[bytes], log: IO[bytes]) -> EnvironmentFault:
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
-    told = "".join(sign for sign in lines[-1] if sign.isprintable())[:300]
-    how = "does not answer" if server.poll() is None else f"ended (exit code {server.returncode})"
-    return EnvironmentFault(f"mlflow ui {how}: {told}")
-
-
-def _place(port: int, experiment: str) -> str | None:
-    """Return the place of the experiment's view; None if the store has no such experiment."""
-    query = urlencode({"experiment_name": experiment})
-    status, body = _asked(port, f"/api/2.0/mlflow/experiments/get-by-name?{query}")
-    if status != http.client.OK:
-        return None
-    return view_page(json.loads(body)["experiment"]["experiment_id"])
-
-
-def _asked(port: int, path: str) -> tuple[int, bytes]:
-    """Ask the server on this machine something, past any proxy."""
-    with closing(http.client.HTTPConnection(_LOOPBACK, port, timeout=20)) as connection:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-
-def _open(page: str) -> None:
-    """Show a page where a person sits before a display; a browser in the terminal would block."""
-    if not sys.stdout.isatty() or not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
-        return
-    with suppress(webbrowser.Error):
-        browser = webbrowser.get()
-        beside = isinstance(browser, webbrowser.BackgroundBrowser)
-        if beside or not isinstance(browser, webbrowser.GenericBrowser):
-            browser.open(page)
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(line, flush=True)
+            told = f"Received: {port} ({error.strerror})"
+            raise InputError(f"--port: expected one that is free. {told}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lvh.ui",
+        prog="lvh ui",
         description="Show the runs of this directory in the MLflow UI, on this machine alone.",
     )
     parser.add_argument("--port", type=int, default=5000, help="(default: %(default)s)")

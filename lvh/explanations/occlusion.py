@@ -1,13 +1,12 @@
-"""Occlusion: how a score changes when a part of a signal carries no information any more.
+"""Occlusion: how a score changes when a part of a signal no longer carries information.
 
-A window is bridged by a straight line from the sample before it to the one behind it. That asks
-for no isoelectric level, follows a wandering baseline, and makes no step, which no model has ever
-seen; what it cannot take away is the height that a wave has at the edge of a window. A whole lead
-becomes its own median.
+A window is bridged by a straight line from the sample before it to the sample after it. This
+needs no isoelectric level, follows a wandering baseline, and makes no step, which a model has never
+seen; what it cannot remove is the height of a wave at the edge of a window. A whole lead becomes
+its median. Source of the method: Zeiler and Fergus, ECCV 2014.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,45 +19,39 @@ Floats = npt.NDArray[np.float64]
 Signals = npt.NDArray[np.float32]
 Score = Callable[[Signals], Floats]
 """From inputs, shape (n, ...), to P(label = 1), shape (n,)."""
-Watch = Callable[[int, int], None]
-"""Takes how many windows are done, and of how many."""
+Progress = Callable[[int, int], None]
+"""Called with the number of windows done, and the number of all."""
 
 _BATCH_BYTES = 64 * 1024 * 1024
 
 
 class Part(NamedTuple):
-    """A part of a signal: samples `start` to `stop`, without it, of the lead in one column."""
+    """Samples `start` to `stop` (exclusive) of the lead in a column of a signal."""
 
     column: int
     start: int
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Windows of equal length that cover a signal.
-
-    Attributes:
-        starts: First samples, shape (n_windows,).
-        stops: First samples behind them, shape (n_windows,).
-    """
+class Windows(NamedTuple):
+    """Windows that cover a signal: first samples, and first samples after them."""
 
     starts: npt.NDArray[np.int64]
     stops: npt.NDArray[np.int64]
 
 
 def windows(n_samples: int, length: int, stride: int) -> Windows:
-    """Lay windows over a signal, so that its ends are under as many of them as its middle.
+    """Cover a signal with windows, its ends by as many as its middle.
 
-    The first and the last ones reach over the ends and are cut there.
+    The first and the last windows reach over the ends and are cut there.
 
     Args:
-        n_samples: Of the signal.
-        length: Of a window, in samples.
-        stride: From the start of one to that of the next, at most `length`.
+        n_samples: Length of the signal.
+        length: Samples of a window.
+        stride: Samples from the start of a window to the start of the next, at most `length`.
 
     Raises:
-        InputError: A length or stride that leaves samples uncovered, or a single window.
+        InputError: Samples would be uncovered, or one window would cover the signal.
     """
     if not 1 <= stride <= length < n_samples:
         raise InputError(
@@ -78,90 +71,82 @@ def log_odds(p: Floats) -> Floats:
 def bridged(signals: Signals, parts: Iterable[Part]) -> Signals:
     """Return copies of signals in which some parts are straight lines.
 
-    At an end of the signal the line is level, at the height of its only neighbour.
+    At an end of the signal the line is level, at the height of its only neighbour. A part that
+    is a whole lead becomes the lead's median.
 
     Args:
         signals: Shape (..., n_samples, n_leads).
-        parts: Of the same place in each of them.
+        parts: The same in each of them.
     """
-    found = signals.copy()
+    copies = signals.copy()
     for part in parts:
-        _bridge(found, signals, part)
-    return found
+        _bridge(copies, signals, part)
+    return copies
 
 
-def without_leads(signals: Signals, columns: Iterable[int]) -> Signals:
-    """Return copies of signals, shape (..., n_samples, n_leads), with leads at their median."""
-    found = signals.copy()
-    for column in columns:
-        found[..., column] = np.median(signals[..., column], axis=-1, keepdims=True)
-    return found
-
-
-def unwatched(done: int, total: int) -> None:
-    """Do nothing."""
-
-
-def occluded(score: Score, signals: Signals, over: Windows, watch: Watch = unwatched) -> Floats:
-    """Return how much every window of every lead raises the log-odds of the label.
+def occluded(
+    score: Score,
+    signals: Signals,
+    cover: Windows,
+    progress: Progress = lambda done, total: None,
+) -> Floats:
+    """Return by how much every window of every lead raises the log-odds of the label.
 
     Args:
-        score: Takes signals, window after window: of each, those of all records.
+        score: Takes the signals of all records with one window bridged, then with the next.
         signals: Shape (n_records, n_samples, n_leads).
-        over: Windows of their samples.
-        watch: Follows it.
+        cover: Windows of their samples.
+        progress: Called after each batch.
 
     Returns:
-        Log-odds as the records are, less those with the window bridged, shape
+        Log-odds of the records as they are, less those with the window bridged, shape
         (n_records, n_windows, n_leads). Positive where a window speaks for the label.
     """
     n_records, _, n_leads = signals.shape
-    whole = log_odds(score(signals))
-    at_once = max(1, _BATCH_BYTES // signals.nbytes)
-    places = [
+    original = log_odds(score(signals))
+    parts = [
         (window, Part(column, int(start), int(stop)))
         for column in range(n_leads)
-        for window, (start, stop) in enumerate(zip(over.starts, over.stops, strict=True))
+        for window, (start, stop) in enumerate(zip(*cover, strict=True))
     ]
-    found = np.empty((n_records, len(over.starts), n_leads))
-    for first in range(0, len(places), at_once):
-        some = places[first : first + at_once]
-        changed = np.repeat(signals[None], len(some), axis=0)
-        for one, (_, part) in zip(changed, some, strict=True):
-            _bridge(one, signals, part)
+    importance = np.empty((n_records, len(cover.starts), n_leads))
+    batch_size = max(1, _BATCH_BYTES // signals.nbytes)
+    for first in range(0, len(parts), batch_size):
+        batch = parts[first : first + batch_size]
+        changed = np.stack([bridged(signals, [part]) for _, part in batch])
         scores = log_odds(score(changed.reshape(-1, *signals.shape[1:])))
-        for of_part, (window, part) in zip(scores.reshape(len(some), -1), some, strict=True):
-            found[:, window, part.column] = whole - of_part
-        watch(first + len(some), len(places))
-    return found
+        for scores_of_part, (window, part) in zip(
+            scores.reshape(len(batch), -1), batch, strict=True
+        ):
+            importance[:, window, part.column] = original - scores_of_part
+        progress(first + len(batch), len(parts))
+    return importance
 
 
-def spread(values: Floats, over: Windows, n_samples: int) -> Floats:
+def spread(values: Floats, cover: Windows, n_samples: int) -> Floats:
     """Give each sample the mean of the windows that cover it.
 
     Args:
         values: Of each window, shape (n_records, n_windows, n_leads).
-        over: The windows.
-        n_samples: Of the signal.
+        cover: The windows.
+        n_samples: Length of the signal.
 
     Returns:
         Shape (n_records, n_samples, n_leads).
     """
-    covers = np.zeros((n_samples, len(over.starts)))
-    for window, (start, stop) in enumerate(zip(over.starts, over.stops, strict=True)):
-        covers[start:stop, window] = 1
+    samples = np.arange(n_samples)[:, None]
+    covers = ((cover.starts <= samples) & (samples < cover.stops)).astype(np.float64)
     covers /= covers.sum(axis=1, keepdims=True)
     return np.asarray(np.einsum("sw,rwl->rsl", covers, values, optimize=True))
 
 
-def _bridge(into: Signals, of: Signals, part: Part) -> None:
+def _bridge(target: Signals, source: Signals, part: Part) -> None:
     column, start, stop = part
-    n_samples = of.shape[-2]
+    n_samples = source.shape[-2]
     if start == 0 and stop == n_samples:
-        into[..., column] = np.median(of[..., column], axis=-1, keepdims=True)
+        target[..., column] = np.median(source[..., column], axis=-1, keepdims=True)
         return
-    left = start - 1 if start > 0 else stop
-    right = stop if stop < n_samples else start - 1
-    along = np.arange(1, stop - start + 1, dtype=np.float32) / (stop - start + 1)
-    height, rise = of[..., left, column], of[..., right, column] - of[..., left, column]
-    into[..., start:stop, column] = height[..., None] + along * rise[..., None]
+    left = source[..., start - 1 if start > 0 else stop, column]
+    right = source[..., stop if stop < n_samples else start - 1, column]
+    way = np.arange(1, stop - start + 1, dtype=np.float32) / (stop - start + 1)
+    target[..., start:stop, column] = left[..., None] + way * (right - left)[..., None]

@@ -1,6 +1,6 @@
-"""Where the waves of a record stand in the signal that a model reads, by its fiducials."""
+"""Where the waves of a record lie in the signal that a model reads, by its fiducials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,7 @@ from lvh.features.wave_patterns import find_pattern
 WAVES = ("P", "PR", "QRS", "ST", "T")
 """The parts of a beat; `PR` and `ST` are the segments between two waves."""
 
-BEFORE, AFTER = 0.3, 0.5
-"""Seconds of a beat that are shown, in front of its QRS peak and from it on."""
-
-_QRS = "(N)"
+_BEFORE, _AFTER = 0.3, 0.5  # s of a beat that are shown, around its QRS peak
 
 
 class Wave(NamedTuple):
@@ -27,13 +24,13 @@ class Wave(NamedTuple):
     stop: int
 
 
-class View(NamedTuple):
-    """A signal as a form lays it out.
+class SignalLayout(NamedTuple):
+    """A signal as a feature form lays it out.
 
     Attributes:
         leads: Names along its last axis.
-        n_samples: Of it.
-        before: Samples of an average beat in front of its QRS peak; None for a recording.
+        n_samples: Its length.
+        before: Samples of an average beat before its QRS peak; None for a recording.
     """
 
     leads: tuple[str, ...]
@@ -41,7 +38,7 @@ class View(NamedTuple):
     before: int | None
 
 
-def view_of(settings: Any, shape: Sequence[int], fs: float) -> View:
+def signal_layout(settings: Any, shape: Sequence[int], fs: float) -> SignalLayout:
     """Return how a form lays a signal out.
 
     Args:
@@ -49,9 +46,8 @@ def view_of(settings: Any, shape: Sequence[int], fs: float) -> View:
         shape: Of one record's signal: n_samples, n_leads.
         fs: Of the records, Hz.
     """
-    leads = tuple(lead.lower() for lead in settings.leads)
     before = round(settings.before * fs) if hasattr(settings, "before") else None
-    return View(leads, shape[0], before)
+    return SignalLayout(tuple(lead.lower() for lead in settings.leads), shape[0], before)
 
 
 def waves_of(symbols: str, samples: npt.NDArray[np.int32]) -> list[tuple[int, list[Wave]]]:
@@ -59,9 +55,9 @@ def waves_of(symbols: str, samples: npt.NDArray[np.int32]) -> list[tuple[int, li
 
     A beat is an unbroken `(N)`; a `(p)` right before and a `(t)` right after it belong to it.
     """
-    found = []
-    for at in find_pattern(symbols, _QRS):
-        onset, peak, offset = (int(one) for one in samples[at : at + 3])
+    beats = []
+    for at in find_pattern(symbols, "(N)"):
+        onset, peak, offset = (int(sample) for sample in samples[at : at + 3])
         waves = [Wave("QRS", onset, offset + 1)]
         if at >= 3 and symbols[at - 3 : at] == "(p)":
             p_onset, p_offset = int(samples[at - 3]), int(samples[at - 1])
@@ -69,24 +65,24 @@ def waves_of(symbols: str, samples: npt.NDArray[np.int32]) -> list[tuple[int, li
         if symbols[at + 3 : at + 6] == "(t)":
             t_onset, t_offset = int(samples[at + 3]), int(samples[at + 5])
             waves += [Wave("ST", offset + 1, t_onset), Wave("T", t_onset, t_offset + 1)]
-        found.append((peak, [one for one in waves if one.stop > one.start]))
-    return found
+        beats.append((peak, [wave for wave in waves if wave.stop > wave.start]))
+    return beats
 
 
-def parts_of(cohort: Cohort, record: int, view: View) -> dict[str, list[Part]]:
-    """Return the parts of a record's signal in which each wave stands.
+def beats_of(cohort: Cohort, record: int, lead: str) -> list[tuple[int, list[Wave]]]:
+    """Return the complete beats of a lead of a record, as `waves_of` does."""
+    return waves_of(*cohort.delineation.lead(record, cohort.leads.index(lead)))
 
-    In an average beat a wave stands where it does in the median of the beats, counted from their
+
+def wave_parts(cohort: Cohort, record: int, layout: SignalLayout) -> dict[str, list[Part]]:
+    """Return the parts of a record's signal in which each wave lies.
+
+    In an average beat a wave lies where it does in the median of the beats, counted from their
     QRS peaks.
-
-    Args:
-        cohort: Of the record.
-        record: Its position.
-        view: Of the signal.
     """
-    found: dict[str, list[Part]] = {name: [] for name in WAVES}
-    for column, lead in enumerate(view.leads):
-        beats = waves_of(*cohort.delineation.lead(record, cohort.leads.index(lead)))
+    parts: dict[str, list[Part]] = {name: [] for name in WAVES}
+    for column, lead in enumerate(layout.leads):
+        beats = beats_of(cohort, record, lead)
         for name in WAVES:
             spans = [
                 (wave.start, wave.stop, peak)
@@ -94,62 +90,73 @@ def parts_of(cohort: Cohort, record: int, view: View) -> dict[str, list[Part]]:
                 for wave in waves
                 if wave.name == name
             ]
-            for start, stop in _laid_out(spans, view):
-                if stop > start:
-                    found[name].append(Part(column, start, stop))
-    return found
+            if layout.before is not None and spans:
+                relative = [(start - peak, stop - peak) for start, stop, peak in spans]
+                first, end = (round(float(at)) for at in np.median(relative, axis=0))
+                spans = [(first + layout.before, end + layout.before, 0)]
+            for start, stop, _ in spans:
+                part = Part(column, max(start, 0), min(stop, layout.n_samples))
+                if part.stop > part.start:
+                    parts[name].append(part)
+    return parts
+
+
+def place_maps(
+    parts: Sequence[Mapping[str, Sequence[Part]]], layout: SignalLayout
+) -> tuple[list[npt.NDArray[np.int64]], list[tuple[str, str]]]:
+    """Return where each place, a lead and a wave of it, lies in the signal of each record.
+
+    Args:
+        parts: Of each record, from `wave_parts`.
+        layout: Of the signals.
+
+    Returns:
+        For each record the position of a place in the list of all, or -1, of shape (n_samples,
+        n_leads); and that list.
+    """
+    maps = []
+    for waves in parts:
+        places_at = np.full((layout.n_samples, len(layout.leads)), -1)
+        for number, wave in enumerate(WAVES):
+            for column, start, stop in waves[wave]:
+                places_at[start:stop, column] = number * len(layout.leads) + column
+        maps.append(places_at)
+    return maps, [(lead, wave) for wave in WAVES for lead in layout.leads]
 
 
 def around_beats(
-    cohort: Cohort, record: int, view: View, values: npt.NDArray[np.floating]
+    cohort: Cohort, record: int, layout: SignalLayout, values: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
-    """Average what belongs to a record's samples over its beats, aligned at their QRS peaks.
+    """Average the values of a record's samples over its beats, aligned at their QRS peaks.
 
     Args:
-        cohort: Of the record.
+        cohort: That has the record.
         record: Its position.
-        view: Of the signal.
+        layout: Of the signal.
         values: Of its samples, shape (n_samples, n_leads).
 
     Returns:
-        Shape (len(times(view, fs)), n_leads); an average beat is aligned already. NaN in a lead
-        without a beat that lies wholly inside the recording.
+        Shape (len(beat_times(layout, fs)), n_leads); an average beat is aligned already. NaN in a
+        lead without a beat that lies wholly inside the recording.
     """
-    if view.before is not None:
+    if layout.before is not None:
         return np.asarray(values, dtype=np.float64)
-    window = _around(cohort.fs)
-    found = np.full((len(window), len(view.leads)), np.nan)
-    for column, lead in enumerate(view.leads):
-        peaks = peaks_of(cohort, record, lead)
-        inside = peaks[(peaks + window[0] >= 0) & (peaks + window[-1] < view.n_samples)]
+    window = _window(cohort.fs)
+    means = np.full((len(window), len(layout.leads)), np.nan)
+    for column, lead in enumerate(layout.leads):
+        peaks = np.array([peak for peak, _ in beats_of(cohort, record, lead)], dtype=np.int64)
+        inside = peaks[(peaks + window[0] >= 0) & (peaks + window[-1] < layout.n_samples)]
         if len(inside):
-            found[:, column] = values[inside[:, None] + window, column].mean(axis=0)
-    return found
+            means[:, column] = values[inside[:, None] + window, column].mean(axis=0)
+    return means
 
 
-def peaks_of(cohort: Cohort, record: int, lead: str) -> npt.NDArray[np.int64]:
-    """Return the samples of the QRS peaks of a lead's complete beats."""
-    beats = waves_of(*cohort.delineation.lead(record, cohort.leads.index(lead)))
-    return np.array([peak for peak, _ in beats], dtype=np.int64)
-
-
-def times(view: View, fs: float) -> npt.NDArray[np.float64]:
+def beat_times(layout: SignalLayout, fs: float) -> npt.NDArray[np.float64]:
     """Return seconds from the QRS peak along the first axis of `around_beats`."""
-    if view.before is None:
-        return _around(fs) / fs
-    return np.asarray((np.arange(view.n_samples) - view.before) / fs)
+    if layout.before is None:
+        return _window(fs) / fs
+    return np.asarray((np.arange(layout.n_samples) - layout.before) / fs)
 
 
-def _around(fs: float) -> npt.NDArray[np.int64]:
-    return np.arange(-round(BEFORE * fs), round(AFTER * fs))
-
-
-def _laid_out(spans: list[tuple[int, int, int]], view: View) -> list[tuple[int, int]]:
-    """Return where spans of a recording, each with the QRS peak of its beat, stand in a signal."""
-    if view.before is None:
-        return [(max(start, 0), min(stop, view.n_samples)) for start, stop, _ in spans]
-    if not spans:
-        return []
-    middle = np.median([(start - peak, stop - peak) for start, stop, peak in spans], axis=0)
-    start, stop = (round(float(one)) + view.before for one in middle)
-    return [(max(start, 0), min(stop, view.n_samples))]
+def _window(fs: float) -> npt.NDArray[np.int64]:
+    return np.arange(-round(_BEFORE * fs), round(_AFTER * fs))

@@ -95,7 +95,7 @@ def _config(run: str, tracking: TrackingSettings) -> Iterator[Path]:
     if not path.is_file():
         raise InputError(
             f"RUN: expected the folder of a run, with {_CONFIG}, the 32 digits of a tracked run, "
-            f"or, to lvh.select, the folder of a kept model, with model.json. Received: {run}"
+            f"or, to lvh export, the folder of a final model, with model.json. Received: {run}"
         )
     yield path
 

@@ -21,6 +21,9 @@ def settings(*overrides: str) -> RunSettings:
 
     Raises:
         InputError: Names the field, what was expected and what was received.
+
+    >>> lvh.settings("data=synthetic", "model=svm", "features=voltage", "model.C=3").model.C
+    3.0
     """
     return settings_of(*overrides)
 

@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
 from lvh.data.cohort import fingerprint
-from lvh.data.processes import follow
 from lvh.errors import EnvironmentFault, LvhError, as_told
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
+from lvh.runs.parent_process import follow
 from lvh.runs.run import ExperimentData, load_data, run_configuration
 from lvh.search.results import FoldScore, Outcome, State
 from lvh.search.storage import Storage

@@ -66,6 +66,11 @@ def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD
         y_true: Labels 0 and 1, shape (n,).
         y_score: Probabilities of 1, shape (n,).
         threshold: Scores above it are predicted positive; one for all, or of each, shape (n,).
+
+    >>> import numpy as np
+    >>> metrics = lvh.score(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
+    >>> round(metrics.ap, 3), metrics.recall
+    (0.833, 0.5)
     """
     ones = np.ones((1, len(y_true)))
     values = weighted_scores(y_true, y_score, ones, threshold)
@@ -118,6 +123,13 @@ def bootstrap_intervals(
     Returns:
         An interval for each name in `NAMES`; its estimate is the score of all predictions.
         Resamples in which a score is not defined do not count in it.
+
+    >>> import numpy as np
+    >>> y_true, y_score = np.tile([0, 1], 50), np.linspace(0, 1, 100)
+    >>> subjects = np.arange(100).astype(str)
+    >>> roc_auc = lvh.bootstrap_intervals(y_true, y_score, subjects)["roc_auc"]
+    >>> roc_auc.low < roc_auc.estimate < roc_auc.high
+    True
     """
     distinct, member = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(seed)

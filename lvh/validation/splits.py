@@ -140,6 +140,12 @@ def splits(
     Raises:
         InputError: One class only, in all or in the training part of a fold, fewer
             subjects (of either class) than folds, or a share that leaves none to train on.
+
+    >>> import numpy as np
+    >>> y, subjects = np.tile([0, 1], 6), np.arange(12).astype(str)
+    >>> folds = lvh.splits(y, subjects, lvh.settings("cv.folds=3").cv)
+    >>> sorted(np.concatenate([fold.scored for fold in folds]).tolist()) == list(range(12))
+    True
     """
     subject_of, positive = by_subject(y, subjects)
     _check_enough(y, positive, settings)

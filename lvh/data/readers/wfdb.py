@@ -25,7 +25,7 @@ _NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?
 _INTEGER = r"-?[0-9]{1,10}"
 _RECORD_LINE = re.compile(
     rf"(?P<name>[^/ ]+) (?P<signals>[0-9]{{1,2}}) (?P<fs>{_NUMBER})(?:/\S+)?"
-    r" (?P<samples>[0-9]{1,12})(?: .*)?",
+    r" (?P<samples>[0-9]{1,18})(?: .*)?",
     re.IGNORECASE | re.ASCII,
 )
 _SIGNAL_LINE = re.compile(  # without skew, and one sample a frame

@@ -1,0 +1,87 @@
+"""`lvh`: one command for all others, each of which is a module of this folder."""
+
+import difflib
+import importlib
+import sys
+from typing import NamedTuple
+
+import lvh
+
+
+class Command(NamedTuple):
+    """A command: its module in `lvh.cli`, what it does, and arguments that stand before others."""
+
+    module: str
+    summary: str
+    arguments: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "run": Command("run", "cross-validate one configuration, or sweep with -m"),
+    "sweep": Command("run", "compare configurations: the same as run -m", ("-m",)),
+    "report": Command("report", "show the table, pictures and page of a sweep"),
+    "export": Command("export", "fit the best model to all records and save it"),
+    "predict": Command("predict", "score ECG records with a saved model"),
+    "serve": Command("serve", "serve a saved model over HTTP"),
+    "explore": Command("explore", "show what a data set holds, on one page"),
+    "explain": Command("explain", "show what the models of a run look at"),
+    "doctor": Command("doctor", "look for what keeps a run from running here"),
+    "track": Command("track", "bring MLflow up to date from the stored folds"),
+    "ui": Command("ui", "show the runs of this directory in the MLflow UI"),
+}
+_ALIASES = {"select": "export"}
+_USAGE = f"""\
+Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG.
+
+usage: lvh COMMAND [ARGUMENT ...]
+
+{{}}
+
+lvh COMMAND --help shows the arguments of a command. Without a command, overrides are those of run:
+lvh model=cnn. Version {lvh.__version__}.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return the exit code of the process.
+
+    Args:
+        arguments: What is typed after `lvh`; None for those of the process.
+    """
+    first, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if first in ("--help", "-h", "help"):
+        width = max(map(len, COMMANDS))
+        print(
+            _USAGE.format(
+                "\n".join(
+                    f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()
+                )
+            ),
+            end="",
+        )
+        return 0
+    if first == "--version":
+        print(f"lvh {lvh.__version__}")
+        return 0
+    name = _ALIASES.get(first, first)
+    if name not in COMMANDS:
+        if not first.startswith(("-", "+", "~")) and "=" not in first:
+            return _unknown(first)
+        name, others = "run", [first, *others]
+    command = COMMANDS[name]
+    # Hydra reads the arguments of the process
+    sys.argv = [f"lvh {name}", *command.arguments, *others]
+    code: int = importlib.import_module(f"lvh.cli.{command.module}").main()
+    return code
+
+
+def _unknown(name: str) -> int:
+    close = difflib.get_close_matches(name, [*COMMANDS, *_ALIASES], n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    told = f"expected a command, one of {', '.join(COMMANDS)}. {hint}Received: {name[:120]!r}"
+    print(f"lvh: {told}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
