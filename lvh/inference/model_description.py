@@ -1,7 +1,7 @@
 """The description of a final model: the contents of its `model.json`, checked by pydantic."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -171,14 +171,12 @@ class Description:
     @property
     def feature_settings(self) -> Any:
         """Checked settings of the feature form."""
-        settings = FORMS[self.features["name"]].settings
-        return TypeAdapter(settings).validate_python(self.features)
+        return _checked(FORMS[self.features["name"]].settings, self.features)
 
     @property
     def model_settings(self) -> Any:
         """Checked settings of the model."""
-        settings = MODELS[self.model["name"]].settings
-        return TypeAdapter(settings).validate_python(self.model)
+        return _checked(MODELS[self.model["name"]].settings, self.model)
 
     @property
     def needs_delineation(self) -> bool:
@@ -192,8 +190,8 @@ class Description:
 
     def to_json(self) -> str:
         """Return JSON with one field a line."""
-        fields = asdict(self).items()
-        lines = [f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in fields]
+        items = asdict(self).items()
+        lines = [f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in items]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
@@ -228,6 +226,13 @@ def parse(text: str) -> Description:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
     return description
+
+
+def _checked(settings: Any, values: dict[str, Any]) -> Any:
+    names = {field.name for field in fields(settings)}
+    if set(values) != names:  # a default of today need not be that of the training
+        raise ValueError(f"expected {', '.join(sorted(names))}")
+    return TypeAdapter(settings).validate_python(values)
 
 
 def _refuse_constant(constant: str) -> None:
