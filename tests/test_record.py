@@ -97,7 +97,6 @@ def test_any_format_in_two_files_is_read_as_the_wfdb_package_does(
     ("fault", "message"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "expected"),
-        (lambda path: path.write_bytes(path.read_bytes() + bytes(8)), "expected|read"),
         (lambda path: path.write_bytes(b""), "expected"),
         (lambda path: path.unlink(), "expected a file"),
         (lambda path: change_header(path, r"1000\.0", "0"), "expected a gain above 0"),
@@ -112,10 +111,6 @@ def test_what_the_wfdb_package_takes_silently_is_refused(cohort, tmp_path, stora
     path = write(tmp_path, digital, [storage] * 12, ["r.dat"] * 6 + ["s.dat"] * 6)
     record.read(path)
     fault(tmp_path / "r.dat")
-    if message == "expected|read":
-        if storage == "516":
-            return  # bytes behind the end of a FLAC stream are not samples
-        message = "expected"
     with pytest.raises(InputError, match=message):
         record.read(path)
 

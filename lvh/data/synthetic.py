@@ -126,14 +126,9 @@ def _draw_subject(rng: np.random.Generator, label: int, effect: float) -> tuple[
 
 
 def _annotate(waves: Waves, *, first_p: bool) -> list[LeadWaves]:
-    """Annotate the waves that lie wholly inside the recording.
+    """Return symbols and samples of each lead's waves that lie wholly inside the recording.
 
-    Args:
-        waves: All of them.
-        first_p: Whether to begin with a p, if one precedes the first N.
-
-    Returns:
-        Symbols and samples of each lead.
+    They begin with the first N or, if `first_p`, with the p in front of it.
     """
     inside = np.flatnonzero((waves.onsets >= 0) & (waves.offsets < N_SAMPLES))
     start = int(np.argmax(waves.kinds[inside] == 1))

@@ -97,13 +97,10 @@ def average_beats(
 def _complete_beats(
     cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Cut the beats of one lead out, each less its own isoelectric level.
+    """Cut the beats of one lead out, each less its own isoelectric level, in mV.
 
     A beat is complete if its `(N)` is unbroken and its window lies inside the recording. The
     level is the median of the 20 ms in front of the QRS onset.
-
-    Returns:
-        In mV, shape (n_beats, n_samples).
     """
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
