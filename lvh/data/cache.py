@@ -56,7 +56,7 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
 
 @contextmanager
 def folder_lock(folder: Path, message: str) -> Iterator[None]:
-    """Hold the lock that lies beside a folder; log a message if another process holds it."""
+    """Hold the lock next to a folder; log a message if another process holds it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
@@ -72,7 +72,7 @@ def folder_lock(folder: Path, message: str) -> Iterator[None]:
 
 @contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`, whose lock the caller holds.
+    """Give a temporary folder next to `folder`, whose lock the caller holds.
 
     It is removed at the end, and so is what a killed process left.
     """
@@ -115,7 +115,7 @@ def load_or_build_signals(
     build: Callable[[WriteSignals], Arrays],
     digest: Callable[[Arrays, LazyArray], str],
 ) -> tuple[Arrays, LazyArray, str]:
-    """Return stored signals, memory-mapped, with the arrays beside them; or build both.
+    """Return stored signals, memory-mapped, with the other arrays; or build both.
 
     Args:
         folder: Its name must change with everything the signals depend on.

@@ -141,10 +141,10 @@ def _clean(lead: _Float, fs: float) -> _Float:
     import neurokit2  # type: ignore[import-untyped]  # takes seconds
 
     try:
-        found = np.asarray(neurokit2.ecg_clean(lead, sampling_rate=fs), dtype=np.float64)
+        clean = np.asarray(neurokit2.ecg_clean(lead, sampling_rate=fs), dtype=np.float64)
     except Exception:  # whatever it makes of a lead that is too short for its filters
         return np.zeros_like(lead)
-    return np.nan_to_num(found)
+    return np.nan_to_num(clean)
 
 
 def _detect_beats(magnitude: _Float, fs: float) -> _Int:
@@ -152,13 +152,13 @@ def _detect_beats(magnitude: _Float, fs: float) -> _Int:
     import neurokit2
 
     try:
-        found = neurokit2.ecg_findpeaks(magnitude, sampling_rate=fs, method=_DETECTOR)
+        peaks = neurokit2.ecg_findpeaks(magnitude, sampling_rate=fs, method=_DETECTOR)
     except Exception:  # of a magnitude that is too short
         return np.zeros(0, dtype=np.int64)
     reach, apart = round(_HALF_QRS_S * fs), round(_REFRACTORY_S * fs)
     loud = max(_MIN_CONTRAST * np.median(magnitude), _MIN_MV)
     kept: list[int] = []
-    for near in np.asarray(found["ECG_R_Peaks"], dtype=np.int64).tolist():
+    for near in np.asarray(peaks["ECG_R_Peaks"], dtype=np.int64).tolist():
         start = max(near - reach, 0)
         peak = start + int(magnitude[start : near + reach + 1].argmax())
         if magnitude[peak] < loud:
@@ -186,14 +186,14 @@ def _waves(signal: _Float, beats: _Int, fs: float) -> dict[str, _Float]:
     padded = np.pad(signal, margin, mode="edge")
     limits = {"max_r_basepoint_interval": QRS_REACH_MS}
     try:
-        _, found = neurokit2.ecg_delineate(
+        _, points = neurokit2.ecg_delineate(
             padded, beats + margin, sampling_rate=fs, method=METHOD, **limits
         )
         columns = {
-            wave: np.array([found[f"ECG_{wave}_{of}"] for of in ("Onsets", "Peaks", "Offsets")])
+            wave: np.array([points[f"ECG_{wave}_{of}"] for of in ("Onsets", "Peaks", "Offsets")])
             for wave in "PT"
         }
-        bounds = [np.array(found[f"ECG_R_{of}"]) for of in ("Onsets", "Offsets")]
+        bounds = [np.array(points[f"ECG_R_{of}"]) for of in ("Onsets", "Offsets")]
         columns["R"] = np.array([bounds[0], beats + margin, bounds[1]])
     except Exception:  # the library raises a dozen kinds where it finds its way no more
         return dict.fromkeys("PRT", nothing)
@@ -210,7 +210,7 @@ def _p_and_t(clean: _Float, beats: _Int, qrs: _Float, fs: float) -> tuple[list[_
     begin, end = qrs[:, 0], qrs[:, 2]
     following = np.append(begin[1:], np.inf)
     preceding = np.append(-np.inf, end[:-1])
-    found: dict[str, list[_Float]] = {"P": [], "T": []}
+    chosen: dict[str, list[_Float]] = {"P": [], "T": []}
     for signal in clean.T:
         both = [_waves(side, beats, fs) for side in (signal, -signal)]
         for one in both:
@@ -219,13 +219,13 @@ def _p_and_t(clean: _Float, beats: _Int, qrs: _Float, fs: float) -> tuple[list[_
             # a t that begins in the QRS begins with its end
             t[:, 0] = np.maximum(t[:, 0], end + 1)
             t[~((t[:, 0] < t[:, 1]) & (t[:, 2] < following))] = np.nan
-        for wave, leads in found.items():
+        for wave, leads in chosen.items():
             up, down = (one[wave] for one in both)
             leads.append(down if _size(signal, down) > _size(signal, up) else up)
-    distance = [begin - p[:, 1] for p in found["P"]]
+    distance = [begin - p[:, 1] for p in chosen["P"]]
     if np.nanmedian([_spread(one) for one in distance]) > _MAX_PR_SPREAD_S * fs:
-        found["P"] = [np.full_like(p, np.nan) for p in found["P"]]
-    return found["P"], found["T"]
+        chosen["P"] = [np.full_like(p, np.nan) for p in chosen["P"]]
+    return chosen["P"], chosen["T"]
 
 
 def _size(signal: _Float, waves: _Float) -> float:

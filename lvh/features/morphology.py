@@ -1,4 +1,4 @@
-"""`morphology`: the measured inputs of `voltage`, and ST, times, areas and axes beside them."""
+"""`morphology`: the measured inputs of `voltage`, then ST, times, areas and axes."""
 
 import warnings
 from collections.abc import Iterable

@@ -71,7 +71,13 @@ def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
     names = tuple(lead.lower() for lead in leads)
     if len(set(names)) != len(names):
         raise InputError(f"features.leads: expected distinct leads. Received: {' '.join(names)}")
-    return dict(zip(names, cohort.lead_indices(names), strict=True))
+    unknown = [name for name in names if name not in cohort.leads]
+    if unknown:
+        raise InputError(
+            f"features.leads: expected some of {', '.join(cohort.leads)}. "
+            f"Received: {', '.join(unknown)}"
+        )
+    return {name: cohort.leads.index(name) for name in names}
 
 
 def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:

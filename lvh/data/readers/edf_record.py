@@ -37,10 +37,6 @@ def read(path: Path, options: ReadOptions) -> Recording:
 
     Sex and birthdate are those of EDF+'s patient field; the age is that on the date of the start.
 
-    Args:
-        path: Of the file.
-        options: Unit and sampling frequency, where it does not say them.
-
     Raises:
         InputError: It is no EDF, not whole, has gaps, or its leads differ in sampling frequency.
     """

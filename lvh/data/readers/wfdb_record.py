@@ -1,4 +1,4 @@
-"""One record in WFDB's format, with the fiducials that lie beside it.
+"""One record in WFDB's format, with the fiducials that lie next to it.
 
 The `wfdb` package reads every format but the commonest. It silently accepts wrong checksums and
 allocates what a header declares, so sizes are checked before it reads and checksums after.
@@ -27,22 +27,18 @@ from lvh.files import read_bytes
 
 _LUDB_UNITS_PER_MV = 1000.0
 _MAX_BYTES = 64 * 1024 * 1024
-_FIELD = r"(?:^|[,;]|\s\s)\s*<?{}>?:\s*{}\s*(?:$|[,;]|\s\s)"  # nothing else beside its value
+_FIELD = r"(?:^|[,;]|\s\s)\s*<?{}>?:\s*{}\s*(?:$|[,;]|\s\s)"  # nothing else next to its value
 _AGE = re.compile(_FIELD.format("age", r"(\d{1,3})(?:\s*(?:y|yrs?|years?))?"), re.IGNORECASE | re.A)
 _SEX = re.compile(_FIELD.format("sex", "(m|f|male|female)"), re.IGNORECASE)
 
 
 def read(path: Path, options: ReadOptions) -> Recording:
-    """Read a header and the files beside it.
+    """Read a header and the files next to it.
 
     Voltages are calibrated by the header, except in the 200 records of LUDB (known by their
     checksums), whose gain is each lead's own range: they have 1000 units a mV. The fiducials come
     from annotation files, one a lead, as LUDB has them; without all twelve there are none. Age and
     sex come from comments such as `Age: 60` that hold a whole number of years, or M or F.
-
-    Args:
-        path: Of the header, with or without `.hea`.
-        options: Unit and sampling frequency must not contradict the header.
 
     Raises:
         InputError: A file is missing or malformed, a lead missing, flat or not recorded, or a unit
