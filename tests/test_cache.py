@@ -1,6 +1,5 @@
 """The cache: what was stored comes back bit for bit, or is built again; nothing half-written."""
 
-import logging
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from lvh.data import cache
 from lvh.data.cache import load_or_build, load_or_build_signals
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault
@@ -203,37 +203,17 @@ def test_the_remains_of_a_killed_process_are_removed_by_the_next(folder):
     assert left_in(folder) == {"a"}
 
 
-def test_of_two_that_build_at_once_one_does(folder):
-    """The second begins while the first is building, and the first ends once it waits."""
-    amid, waits = threading.Event(), threading.Event()
-
-    class Listener(logging.Handler):
-        def emit(self, record):
-            if "waiting for another process" in record.getMessage():
-                waits.set()
-
-    class Slow(Builder):
-        def __call__(self, write=None):
-            arrays = super().__call__(write)
-            amid.set()
-            assert waits.wait(30)
-            return arrays
-
-    build, listener, logger = Slow(), Listener(), logging.getLogger("lvh.data.cache")
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(listener)
-    try:
-        threads = [threading.Thread(target=lambda: load(folder, build)) for _ in range(2)]
-        threads[0].start()
-        assert amid.wait(30)
-        threads[1].start()
-        for thread in threads:
-            thread.join()
-    finally:
-        logger.removeHandler(listener)
-        logger.setLevel(before)
-    assert build.calls == 1
+def test_what_another_process_has_built_meantime_is_not_built_again(folder, monkeypatch):
+    waits, build = threading.Event(), Builder()
+    monkeypatch.setattr(cache._log, "info", lambda *_: waits.set())
+    load(folder.with_name("b"), Builder())
+    thread = threading.Thread(target=load, args=(folder, build))
+    with cache.folder_lock(folder, ""):
+        thread.start()
+        assert waits.wait(30)
+        folder.with_name("b").rename(folder)
+    thread.join()
+    assert build.calls == 0
 
 
 def test_no_room_is_an_error_before_the_disk_is_filled(folder, tmp_path):
