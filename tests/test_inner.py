@@ -34,14 +34,6 @@ def test_single_records_are_split_as_scikit_learn_does(n_folds, state):
         assert own.tolist() == test.tolist()
 
 
-@pytest.mark.ludb
-def test_on_ludb_they_are_what_they_were_by_record(ludb):
-    train = np.arange(0, 200, 3)
-    found = folds(5, 7, ludb.subjects[train]).split(None, ludb.label[train])
-    expected = StratifiedKFold(5, shuffle=True, random_state=7).split(train, ludb.label[train])
-    assert [own.tolist() for _, own in found] == [own.tolist() for _, own in expected]
-
-
 @given(
     rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 1)), min_size=20, max_size=60),
     state=st.integers(0, 100),

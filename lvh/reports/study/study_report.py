@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lvh.evaluation.results import StudyResult, Trial
 from lvh.files import read_bytes
+from lvh.reports.figures import save_pictures
 from lvh.reports.page import PageTable, data_uri, write_csv, write_page
 from lvh.reports.study.leaderboard import (
     Comparison,
@@ -22,7 +23,7 @@ from lvh.reports.study.leaderboard import (
     unranked_trials,
     value_text,
 )
-from lvh.reports.study.study_figures import draw_all
+from lvh.reports.study.study_figures import pictures
 from lvh.reports.study.verdict import sentences
 from lvh.validation.metrics import NAMES
 
@@ -46,11 +47,10 @@ _MOST_ROWS = 50  # of the table on a terminal; the files have all
 def table(study: StudyResult) -> Table:
     """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
     rows, unranked = ranked_rows(study), unranked_trials(study)
-    legend = _legend(rows)
     made = Table(
         title=escape(_title(study)),
         title_justify="left",
-        caption=escape("\n".join(filter(None, (legend, study.note)))),
+        caption=escape("\n".join(filter(None, (_legend(rows), study.note)))),
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -74,13 +74,14 @@ def table(study: StudyResult) -> Table:
 
     for row in rows[:_MOST_ROWS]:
         add(row.trial, _cells(study, row), {"best": "bold", "worse": "dim"}.get(row.verdict))
-    _add_more(made, len(rows))
     made.add_section()
     for trial in unranked[:_MOST_ROWS]:
         known = {"folds": f"{len(trial.folds)}/{study.n_folds}", "verdict": trial.state}
         style = "red" if trial.state == "failed" else "dim"
         add(trial, [known.get(column, "") for column in columns], style)
-    _add_more(made, len(unranked))
+    more = max(0, len(rows) - _MOST_ROWS) + max(0, len(unranked) - _MOST_ROWS)
+    if more:
+        made.add_row("...", f"and {more} more", style="dim")
     return made
 
 
@@ -116,7 +117,7 @@ def write(study: StudyResult, folder: Path, explanations: Path | None = None) ->
         legend=_legend(rows),
         comparisons=_comparisons(study, rows),
         unranked=_unranked(study),
-        pictures=draw_all(study, folder),
+        pictures=save_pictures(pictures(study), folder),
         explanation=_explanation(study, explanations),
         objective=study.objectives[0].name,
     )
@@ -159,21 +160,20 @@ def _decimals(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3f}"
 
 
+def _chance(value: float) -> str:
+    return "< 0.001" if 0 < value < 0.001 else _decimals(value)
+
+
 def _values(study: StudyResult, trial: Trial, digits: int = 6) -> list[str]:
     return [value_text(trial.params.get(name), digits) for name in study.dimensions]
 
 
 def _terminal_dimensions(study: StudyResult) -> list[str]:
-    """Return a column for each dimension; one for all where they are too wide for a terminal."""
+    """Return a column a dimension; one for all where they are too wide."""
     names = list(short_names(study.dimensions).values())
     values = [_values(study, trial, 4) for trial in study.trials]
     widths = [max(map(len, column)) for column in zip(names, *values, strict=True)]
     return [_TOGETHER] if sum(widths) + 2 * (len(widths) - 1) > _ROOM else names
-
-
-def _add_more(made: Table, n_rows: int) -> None:
-    if n_rows > _MOST_ROWS:
-        made.add_row("...", f"and {n_rows - _MOST_ROWS} more", style="dim")
 
 
 def _write_leaderboard(study: StudyResult, rows: Sequence[Row], path: Path) -> None:
@@ -231,8 +231,8 @@ def _comparisons(study: StudyResult, rows: Sequence[Row]) -> PageTable:
     columns = ("trial", "configuration", "difference", "95 % from", "to", "folds", "p", "p (Holm)")
     lines, classes = [], []
     for one in [row.comparison for row in rows[1:] if row.comparison is not None]:
-        difference = map(_three, (one.difference, one.low, one.high))
-        chances = map(_three, (one.p, one.p_holm, one.worse, one.equivalent, one.better))
+        difference = map(_decimals, (one.difference, one.low, one.high))
+        chances = map(_chance, (one.p, one.p_holm, one.worse, one.equivalent, one.better))
         lines.append((one.number, names[one.number], *difference, one.n_folds, *chances))
         classes.append("worse" if one.verdict == "worse" else "")
     return PageTable(
@@ -257,11 +257,6 @@ def _unranked(study: StudyResult) -> PageTable:
         "none at all",
         text=(*range(1, 2 + len(dimensions)), 3 + len(dimensions)),
     )
-
-
-def _three(value: float) -> str:
-    """Return three decimals; an undefined number is not written, a tiny one not as 0."""
-    return "< 0.001" if 0 < value < 0.001 else _decimals(value)
 
 
 def _explanation(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
