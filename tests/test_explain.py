@@ -162,8 +162,8 @@ class TestInputs:
         changed = voltages.permuted(groups["lead_inputs", "v1"], order)
         measured = measure(cohort)
         at = {name: column for column, name in enumerate(voltages.names)}
-        s_v1 = measured.of(measured.s, "v1")[:, 0][order]
-        sokolow_lyon = s_v1 + measured.of(measured.r, "v5", "v6").max(axis=1)
+        s_v1 = measured.columns(measured.s, "v1")[:, 0][order]
+        sokolow_lyon = s_v1 + measured.columns(measured.r, "v5", "v6").max(axis=1)
         np.testing.assert_allclose(changed[:, at["sokolow_lyon"]], sokolow_lyon, rtol=1e-5)
         np.testing.assert_allclose(changed[:, at["v1_S"]], s_v1, rtol=1e-5)
         for name in ("cornell", "v5_R", "male", "age"):

@@ -51,7 +51,7 @@ def surveyed(cohort):
 
 
 def explored(cohort, source="synthetic"):
-    return Exploration(cohort, SOURCES[source].about, surveyed(cohort), CV)
+    return Exploration(cohort, SOURCES[source].metadata, surveyed(cohort), CV)
 
 
 def written(cohort, folder, source="synthetic"):

@@ -60,13 +60,8 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
 def _shared_predictions(study: StudyResult) -> Predictions | None:
     """Take the rows that all complete trials predict; None where their labels differ."""
     trials = [study.predictions[number] for number in sorted(one.number for one in study.complete)]
-    places = [
-        {
-            key: at
-            for at, key in enumerate(zip(one.record.tolist(), one.repeat.tolist(), strict=True))
-        }
-        for one in trials
-    ]
+    keys = [zip(one.record.tolist(), one.repeat.tolist(), strict=True) for one in trials]
+    places = [{key: at for at, key in enumerate(of_trial)} for of_trial in keys]
     rows = sorted(set.intersection(*map(set, places)))
     index = [np.array([place[row] for row in rows], dtype=np.intp) for place in places]
     labels = np.array([one.y_true[own] for one, own in zip(trials, index, strict=True)])
