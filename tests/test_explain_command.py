@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, head
-from kept_models import describe, kept, settings
+from final_models import describe, save_model, settings
 
 from lvh.cli.explain import main
 from lvh.config.command_line import CommandLine
@@ -20,7 +20,7 @@ from lvh.data.cohort import LEADS
 from lvh.explanations.importance import record_importance
 from lvh.explanations.wave_windows import beats_of
 from lvh.features import FORMS
-from lvh.inference import KeptModel, load
+from lvh.inference import FinalModel, load
 from lvh.runs.run import load_data, run_configuration
 from lvh.tracking import Tracker
 
@@ -191,7 +191,7 @@ class TestRecord:
             z = X[:, 2000:2500, 0].astype(np.float64).sum(axis=1) / 20
             return 1 / (1 + np.exp(-np.column_stack([z, z])))
 
-        model = KeptModel(describe(of, cohort, features), scores)
+        model = FinalModel(describe(of, cohort, features), scores)
         found = record_importance(model, one)
         assert found.shape == (5000, 12)
         read = [LEADS.index(lead) for lead in ("v1", "v5")]
@@ -203,7 +203,7 @@ class TestRecord:
 
     def test_of_a_model_on_beats_it_stands_on_every_beat(self, cohort, tmp_path):
         of = settings("resnet", "beat", "model.filters=[4]", "features.leads=[v5]")
-        kept(tmp_path / "m", of, head(cohort, 12), 1)
+        save_model(tmp_path / "m", of, head(cohort, 12), 1)
         one = head(cohort, 1)
         found = record_importance(load(tmp_path / "m"), one)
         lead = LEADS.index("v5")
@@ -217,7 +217,7 @@ class TestRecord:
 
     def test_of_a_model_on_measured_inputs_it_stands_on_the_waves(self, cohort, tmp_path):
         of = settings("logistic", "voltage")
-        features, y_score = kept(tmp_path / "m", of, cohort, 1)
+        features, y_score = save_model(tmp_path / "m", of, cohort, 1)
         model = load(tmp_path / "m")
         one = head(cohort, 1)
         found = record_importance(model, one)
@@ -226,7 +226,7 @@ class TestRecord:
         odds = np.log(y_score[0, 0] / (1 - y_score[0, 0]))
         row = features.X[:1].copy()
         row[:, features.names.index("avr_T")] = means[features.names.index("avr_T")]
-        p = model.scores(row)[0, 0]
+        p = model.member_scores(row)[0, 0]
         for _, waves in beats_of(one, 0, "avr"):
             for name, start, stop in waves:
                 values = found[start:stop, lead]

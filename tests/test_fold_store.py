@@ -96,15 +96,6 @@ def test_a_fold_is_scored_by_its_own_threshold_again(store):
     assert store.predictions([OTHER, KEY]).threshold.tolist() == [0.5] * 4 + [0.15] * 4
 
 
-def test_a_fold_that_was_kept_before_thresholds_were_chosen_has_the_fixed_one(store):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, KEY, kept)
-    content = json.loads(store.path(KEY).read_text().splitlines()[1])
-    del content["threshold"]
-    store.path(KEY).write_text(sealed(content))
-    assert store.load(KEY, kept.split).threshold == 0.5
-
-
 def test_an_undefined_score_is_kept_as_such(store):
     kept = fold([0.5])  # one class
     keep(store, KEY, kept)
@@ -177,51 +168,6 @@ def sealed(content) -> str:
     text = json.dumps(content)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return json.dumps({"sha256": digest}) + "\n" + text + "\n"
-
-
-@pytest.mark.parametrize("content", [None, [], 3, "text", {}, {"key": OTHER}, [KEY]])
-def test_content_of_another_kind_is_told(store, caplog, content):
-    store.path(KEY).parent.mkdir(parents=True)
-    store.path(KEY).write_text(sealed(content))
-    assert_damaged(store, caplog, fold([0.5] * 4))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"y_score": "text"},
-        {"y_score": None},
-        {"y_score": [0.5]},
-        {"y_true": [[1]]},
-        {"history": None},
-        {"history": {"loss": [0.5]}},
-    ],
-    ids=str,
-)
-def test_fields_of_another_kind_are_told(store, caplog, change):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, KEY, kept)
-    content = json.loads(store.path(KEY).read_text().splitlines()[1])
-    store.path(KEY).write_text(sealed({**content, **change}))
-    caplog.clear()
-    assert store.load(KEY, kept.split) is None
-    assert "damaged" in caplog.text
-
-
-def test_a_damaged_fold_is_replaced(store):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, KEY, kept)
-    store.path(KEY).write_text("damaged")
-    assert store.load(KEY, kept.split) is None
-    keep(store, KEY, kept)
-    np.testing.assert_array_equal(store.load(KEY, kept.split).y_score, kept.y_score)
-
-
-def test_nothing_else_is_left_beside_a_fold(store, tmp_path):
-    for key in (KEY, KEY, OTHER):
-        keep(store, key, fold([0.1, 0.2, 0.3, 0.4]))
-    found = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    assert found == sorted([store.path(KEY), store.path(OTHER)])
 
 
 def test_predictions_come_in_the_order_of_the_keys(store):

@@ -133,14 +133,6 @@ def test_a_subject_is_positive_if_any_of_its_records_is():
     assert [int(y[split.scored].sum()) for split in found] == [1] * 10
 
 
-def test_names_of_subjects_do_not_matter():
-    y = labels(30, 23)
-    expected = [split.scored.tolist() for split in splits(y, singles(53), REPORT)]
-
-    for names in (np.arange(53).astype(str), np.array([f"p{97 * n % 53}" for n in range(53)])):
-        assert [split.scored.tolist() for split in splits(y, names, REPORT)] == expected
-
-
 def test_a_training_part_of_one_class_is_refused_with_the_counts():
     """Two positives of six: some random state puts both into one scored fold."""
     y = np.array([1, 1, 0, 0, 0, 0])

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from final_models import settings
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from kept_models import settings
 from sklearn.model_selection import StratifiedKFold
 from sklearn.model_selection._split import BaseCrossValidator, BaseShuffleSplit
 

@@ -92,14 +92,6 @@ def test_the_printed_ap_of_the_report_is_from_thresholded_predictions():
     assert found.ap != found.ap_thresholded
 
 
-def test_nothing_predicted_positive():
-    """A score of exactly .5 is not above the threshold, as in Keras."""
-    found = score(np.array([1, 0, 0]), np.array([0.5, 0.2, 0.1]))
-
-    assert (found.precision, found.recall, found.f1, found.specificity) == (0, 0, 0, 1)
-    assert (found.ap, found.roc_auc) == (1, 1)
-
-
 @pytest.mark.parametrize("value", [0.0, 0.3, 0.5, 1.0])
 def test_equal_scores_rank_nothing(value):
     y_true = np.repeat([1, 0], [3, 5])

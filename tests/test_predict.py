@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from kept_models import kept, settings, write_record
+from final_models import save_model, settings, write_record
 
 from lvh.cli.predict import main
 
@@ -13,7 +13,7 @@ from lvh.cli.predict import main
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, cohort) -> Path:
     folder = tmp_path_factory.mktemp("voltage") / "m"
-    kept(folder, settings("logistic", "voltage"), cohort, 1)
+    save_model(folder, settings("logistic", "voltage"), cohort, 1)
     return folder
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import edit
+from final_models import write_record
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from kept_models import write_record
 
 from lvh.data import ptbxl
 from lvh.data.cohort import LEADS

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edfio import Edf, EdfAnnotation, EdfSignal, Patient, Recording
-from kept_models import write_record
+from final_models import write_record
 from scipy.signal import resample_poly
 
 from lvh.data.cohort import LEADS

@@ -18,7 +18,7 @@ from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.errors import EnvironmentFault
-from lvh.evaluation.results import Objective, OutOfFold
+from lvh.evaluation.results import OutOfFold
 from lvh.reports.study import sentences, table, write
 from lvh.reports.study.importance import importances
 from lvh.reports.study.leaderboard import (
@@ -30,6 +30,7 @@ from lvh.reports.study.leaderboard import (
 )
 from lvh.reports.study.study_figures import draw_heatmap, is_grid
 from lvh.reports.study.verdict import without_selection_bias
+from lvh.search.results import Objective
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
 from lvh.validation.metrics import NAMES, Interval
 

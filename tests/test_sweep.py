@@ -4,24 +4,14 @@ import csv
 import re
 import sqlite3
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Done, command
-from filelock import FileLock
-from lvh.search.description import Description
-from lvh.search.trials import create
-from servers import until
 
-from lvh.config.composition import settings_of
-from lvh.evaluation.results import Objective
 from lvh.runs.sweep import cores
-from lvh.runs.worker import work
-from lvh.search.space import Choice
-from lvh.search.storage import Storage
 
 FOLDS = 2
 SMALL = [
@@ -179,6 +169,15 @@ def test_racing_stops_what_cannot_win(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_setting_of_one_option_is_swept_only_under_that_option(tmp_path):
+    given = ("-m", "data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
+    done = command(*given, "model=svm,extra_trees", "model.C=0.1,1", cwd=tmp_path)
+    assert done.code == 0, done.err
+    points = {(row["model"], row["model.C"]) for row in leaderboard(tmp_path)}
+    assert points == {("svm", "0.1"), ("svm", "1"), ("extra_trees", "null")}
+
+
+@pytest.mark.slow
 def test_numbers_are_proposed_within_their_bounds_and_never_twice(tmp_path):
     done = command(
         *DNN,
@@ -261,6 +260,8 @@ def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_pat
         ([], "expected something to sweep"),
         (["seed=0,1", "search.workers=2"], "search.workers: needs a launcher"),
         (["seed=0,1", "search.storage=mysql://me:secret@h/d"], "search.storage: expected"),
+        (["seed=0,1", "search.storage='postgresql://me:secret@h:x/d'"], "search.storage: expected"),
+        (["seed=0,1", "search.sampler=cmaes"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
@@ -304,28 +305,3 @@ def test_what_leaks_is_on_no_leaderboard(tmp_path):
         cwd=tmp_path,
     )
     assert "nothing to train" in again.out
-
-
-def test_a_run_that_opens_after_its_training_is_kept_with_its_trial(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    overrides = ["data=synthetic", "data.records=42", "cv.folds=3", "features=voltage"]
-    database = tmp_path / "mlflow.db"
-
-    def composed(point):
-        typed = [*overrides, "model=logistic", f"tracking.uri=sqlite:///{database}", *point]
-        return settings_of(*typed), ""
-
-    storage = Storage(f"sqlite:///{tmp_path}/studies.db")
-    objectives, space = (Objective("ap"),), {"model.C": Choice(("0.1",))}
-    asked = Description("", "", objectives, space, "grid", 1, 0, 3, False, "none", 3)
-    study = create(storage, "s", asked, anew=False)
-    with ThreadPoolExecutor(1) as beside:
-        with FileLock(f"{database}.lock"):  # without it nobody opens a run
-            done = beside.submit(work, storage, "s", "me", composed, tmp_path / "sweep", "line")
-            until(lambda: study.untracked() or done.done(), "it is trained")
-            assert study.untracked() == [0]
-            assert study.runs() == {}
-        assert done.result().faults == ()
-    assert statuses(tmp_path) == {("configuration", "FINISHED"): 1, ("fold", "FINISHED"): 3}
-    assert list(study.runs()) == [0]
-    assert not study.untracked()

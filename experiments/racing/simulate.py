@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from lvh.racing import BURN_IN, LEVEL, Rule, beaten, race
 from scipy.special import stdtr, stdtrit
+
+from lvh.search.racing import BURN_IN, LEVEL, Rule, beaten, race
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -65,10 +65,6 @@ def check_search(search: SearchSettings) -> None:
             "search.objectives: expected one score of a fold where trials may be stopped. "
             f"Received: {', '.join(search.objectives)}"
         )
-    if search.sampler == "cmaes" and len(search.objectives) > 1:
-        raise InputError(
-            f"search.sampler: cmaes takes one objective. Received: {', '.join(search.objectives)}"
-        )
     _check_address("search.storage", search.storage)
 
 

@@ -44,7 +44,7 @@ from lvh.explanations.wave_windows import (
 from lvh.features import FORMS, FeatureSet
 from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements
-from lvh.inference import KeptModel
+from lvh.inference import FinalModel
 
 Positions = npt.NDArray[np.int64]
 Name = tuple[str, str]
@@ -214,7 +214,7 @@ def input_importance(
     return np.stack([original - of_group for of_group in changed], axis=1)
 
 
-def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
+def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
     """Return by how much each part of a record raises the log-odds of LVH.
 
     `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead: hundreds of
@@ -237,7 +237,7 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
     """
     if len(cohort.records) != 1:
         raise InputError(f"record: expected one. Received: {len(cohort.records)}")
-    cohort = model.scored(cohort).cohort  # with fiducials, if the model needs them
+    cohort = model.predict(cohort).cohort  # with fiducials, if the model needs them
     description = model.description
     form, settings = FORMS[description.features["name"]], description.feature_settings
     context = context_of(cohort, form.extract(cohort, settings), settings)
@@ -249,7 +249,7 @@ def record_importance(model: KeptModel, cohort: Cohort) -> Floats:
     records = ExplainedRecords(X, means, np.zeros(1, dtype=np.int64))
 
     def score(inputs: Signals) -> Floats:
-        return np.asarray(model.scores(inputs).mean(axis=1))
+        return np.asarray(model.member_scores(inputs).mean(axis=1))
 
     painted = np.full(cohort.signals.shape[1:], np.nan)
     if context.layout is None:

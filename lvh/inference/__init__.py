@@ -1,6 +1,15 @@
-"""A kept model: a folder of plain files that scores records, and nothing in it that could run."""
+"""The final model: fit to all records, save, load, predict, register in MLflow."""
 
-from lvh.inference.final_model import CARD, DESCRIPTION, KeptModel, Scored, check_alone, keep, load
+from lvh.inference.final_model import (
+    CARD,
+    DESCRIPTION,
+    FinalModel,
+    Predictions,
+    check_files,
+    load,
+    read_description,
+    save,
+)
 from lvh.inference.model_description import Calibration, Description, Estimate, Evidence
 
 __all__ = [
@@ -10,9 +19,10 @@ __all__ = [
     "Description",
     "Estimate",
     "Evidence",
-    "KeptModel",
-    "Scored",
-    "check_alone",
-    "keep",
+    "FinalModel",
+    "Predictions",
+    "check_files",
     "load",
+    "read_description",
+    "save",
 ]

@@ -139,7 +139,8 @@ def run_configuration(
         known = writer.known(folds) if settings.resume else {}
         record = _write_before(record, composed, data, folds)
         if previous is not None and len(known) == len(folds):
-            record = replace(record, tags=previous.tags)  # of the code that trained them
+            trained_by = {**record.tags, **previous.tags}  # the version of the code
+            record = replace(record, tags=trained_by)
         trainer = lru_cache(1)(partial(new_trainer, settings, data.features, data.cohort.fs))
         progress = ProgressReporter(
             settings, data.cohort, data.features, trainer, verbosity=verbosity, title=title
@@ -343,7 +344,7 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)
         lock.release()
 
 

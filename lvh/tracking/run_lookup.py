@@ -1,8 +1,7 @@
-"""What MLflow has: kept models, and the configurations of tracked runs."""
+"""Look up tracked runs in MLflow: their configuration, and what is added to them later."""
 
 import logging
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,21 +13,12 @@ from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_ur
 from lvh.tracking.environment import tell_mlflow
 
 tell_mlflow()
-import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 CONFIG = "config.yaml"
-LOADER = "lvh.serve"
-"""The module by which MLflow loads a kept model."""
-_MODEL_URI = re.compile(r"models:/[\w. -]+(@[\w.-]+|/[0-9]+)|runs:/[0-9a-f]{32}/[\w./-]+")
-
-
-def is_model_uri(text: str) -> bool:
-    """Return whether a text is an address in a registry, such as `models:/lvh@champion`."""
-    return _MODEL_URI.fullmatch(text) is not None
 
 
 @contextmanager
@@ -74,31 +64,6 @@ def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> No
         client.log_artifacts(run_id, str(folder), "explanation")
 
 
-@contextmanager
-def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Give the folder of a kept model from a registry, or from a run; nothing of it is run.
-
-    Raises:
-        InputError: There is no such model, or it is none of ours.
-        TrackingFault: The store cannot be reached.
-    """
-    with TemporaryDirectory() as folder:
-        with faults_told(settings, uri):
-            store = store_of(settings, to_read=True)
-            mlflow.set_tracking_uri(store)
-            mlflow.set_registry_uri(store)
-            found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-            flavor = _flavor(found)
-            if flavor.get("loader_module") != LOADER:
-                raise InputError(
-                    f"{uri}: expected a model that lvh.select has kept. Received: another"
-                )
-            kept = found / str(flavor.get("data", ""))
-            if not kept.resolve().is_relative_to(found.resolve()):
-                raise InputError(f"{uri}: expected a model inside its folder. Received: {kept}")
-        yield kept
-
-
 def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
     """Return the address of a store, which looking never makes."""
     database = embedded(settings)
@@ -107,15 +72,6 @@ def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
             raise InputError(f"--uri: expected a store of MLflow. Received: {database}, not there")
         check_embedded(database)
     return resolved_uri(settings)
-
-
-def _flavor(folder: Path) -> Mapping[str, object]:
-    """Return what MLflow's own file says of how a model is loaded; nothing if it says nothing."""
-    try:
-        flavor = mlflow.models.Model.load(str(folder)).flavors["python_function"]
-        return flavor if isinstance(flavor, dict) else {}
-    except Exception:  # of an altered file, whatever it makes MLflow do
-        return {}
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What must not happen whatever is typed, downloaded or named: code run, secrets told, files hit.
 
 The number in a test's name is that of its row in the table of faults; those of rows 41, 42 and 44
-(loading a model, predicting) are in test_kept_models.py, those of row 45 in test_serving.py.
+(loading a model, predicting) are in test_final_models.py, those of row 45 in test_serving.py.
 """
 
 import re

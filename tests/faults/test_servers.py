@@ -16,8 +16,6 @@ from beginnings import Command, assert_done_once_each, assert_one_tree, runs, st
 from mlflow import MlflowClient
 from servers import until
 
-from lvh.search.study_results import load
-
 RUN = ("data=synthetic", "data.records=42", "train.side_by_side=1", "train.epochs=3")
 SWEEP = ("-m", *RUN, "cv.folds=3", "model.units=[8,4,2]")
 RATES = "train.learning_rate=0.001,0.003,0.01,0.03"
@@ -121,65 +119,6 @@ def test_6_a_server_that_hangs_is_waited_for_a_few_seconds(mlflow, begin, tmp_pa
     assert second.ended() == 0, second.err
     assert second.folds() == []
     assert_one_tree(mlflow.address, 4, 4)
-
-
-SIX_PROCESSES = """
-import os, sys
-from lvh.validation.metrics import NAMES
-from lvh.search.description import Description
-from lvh.search.space import Choice
-from lvh.search.storage import Storage
-from lvh.search.trials import create
-from lvh.evaluation.results import FoldScore, Objective
-
-space = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
-given = Description("t", "", (Objective("ap"),), space, "grid", 12, 0, 1, False, "none", 3)
-
-def work():
-    study = create(Storage(sys.argv[1]), "s", given, anew=False)
-    while (claim := study.claim(str(os.getpid()))) is not None:
-        score = FoldScore(0, 0, dict.fromkeys(NAMES, 0.5), 1.0, 9, 3)
-        study.record_fold(claim.number, 0, score, "k")
-        study.complete(claim.number, [0.5], {})
-        study.set_tracked(claim.number)
-        os.write(1, f"{claim.number}\\n".encode())
-        claim.release()
-
-closed, opened = os.pipe()
-workers = []
-for _ in range(6):
-    workers.append(os.fork())
-    if not workers[-1]:
-        code = 1
-        try:
-            os.close(opened)
-            os.read(closed, 1)  # all begin when the parent lets go
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        os._exit(code)
-os.close(opened)
-sys.exit(sum(os.waitpid(worker, 0)[1] != 0 for worker in workers))
-"""
-
-
-def test_7_six_processes_at_once_on_a_fresh_file_train_each_point_once(tmp_path):
-    file = tmp_path / "studies.db"
-    done = subprocess.run(
-        [sys.executable, "-c", SIX_PROCESSES, f"sqlite:///{file}"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert sorted(map(int, done.stdout.split())) == list(range(12))
-    result = load(f"sqlite:///{file}", None, str(tmp_path / "folds"))
-    assert [one.state for one in result.trials] == ["complete"] * 12
-    assert len({tuple(one.params.values()) for one in result.trials}) == 12
-    assert not list((tmp_path / "studies.db-locks").iterdir())
 
 
 TRACKER = """

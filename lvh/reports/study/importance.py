@@ -4,8 +4,9 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
-from lvh.evaluation.results import Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
 from lvh.reports.study.leaderboard import value_text
+from lvh.search.results import StudyResult, Trial
 
 _MOST_CATEGORIES = 20  # each takes a column; beyond them they are numbered in their order
 _FEWEST = 4  # trials from which a share of variance says anything at all

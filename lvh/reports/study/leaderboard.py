@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.evaluation.results import FoldScore, Objective, Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
+from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.validation.comparison import (
     ROPE,
     corrected_interval,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lvh.evaluation.results import Plain, StudyResult, Trial
+from lvh.evaluation.results import Plain
 from lvh.reports.figures import (
     BLUE,
     DPI,
@@ -30,6 +30,7 @@ from lvh.reports.study.leaderboard import (
     unranked_trials,
     value_text,
 )
+from lvh.search.results import StudyResult, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,6 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lvh.evaluation.results import StudyResult, Trial
 from lvh.files import read_bytes
 from lvh.reports.figures import save_pictures
 from lvh.reports.page import PageTable, data_uri, write_csv, write_page
@@ -25,6 +24,7 @@ from lvh.reports.study.leaderboard import (
 )
 from lvh.reports.study.study_figures import pictures
 from lvh.reports.study.verdict import sentences
+from lvh.search.results import StudyResult, Trial
 from lvh.validation.metrics import NAMES
 
 EXPLANATIONS = Path("outputs/explanations")
@@ -261,7 +261,7 @@ def _unranked(study: StudyResult) -> PageTable:
 
 def _explanation(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
     """Return pictures that explain the best configuration as data URIs, with what they show."""
-    run = study.complete[0].run_id if study.complete else ""
+    run = study.complete[0].run_key if study.complete else ""
     if root is None or not run.isalnum():
         return []
     folder = root / run

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lvh.evaluation.results import StudyResult
 from lvh.reports.study.leaderboard import (
     Row,
     configuration_names,
@@ -14,6 +13,7 @@ from lvh.reports.study.leaderboard import (
     pareto,
     ranked_rows,
 )
+from lvh.search.results import StudyResult
 from lvh.validation.metrics import NAMES
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
