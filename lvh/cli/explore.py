@@ -29,7 +29,6 @@ sex alone are scored, tracking where the page is stored besides its folder; noth
 
 The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-_LINES = 10  # that say how far the measuring is
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -121,7 +120,7 @@ def _measured(cohort: "Cohort") -> "Survey":
 
     def on_block(done: int) -> None:
         nonlocal last
-        if done * _LINES // total > last * _LINES // total:
+        if done * 10 // total > last * 10 // total:
             say(f"measured: {done} of {total} records")
         last = done
 

@@ -153,7 +153,7 @@ def explain_run(
         split = result.split
         train, test = fill_missing(features.fill, features.X[split.train], features.X[split.scored])
         # signals need no means, nor do they fit into memory
-        means = np.zeros(0) if features.kind == "signal" else read(train).mean(axis=0)
+        means = np.zeros(0, np.float32) if features.kind == "signal" else read(train).mean(axis=0)
         found = fold_importance(
             lambda X: trainer.predict([X])[0],
             ExplainedRecords(read(test), means, split.scored),

@@ -215,7 +215,9 @@ def _draw_pulse(ax: "Axes", row: int, zero: float) -> None:
     _draw_line(ax, x, [zero, zero, top, top, zero, zero], f"pulse-{row}", "miter")
 
 
-def _draw_band(ax: "Axes", cell: Cell, x: Floats, y: Floats, share: Floats) -> None:
+def _draw_band(
+    ax: "Axes", cell: Cell, x: Floats, y: Floats, share: npt.NDArray[np.floating]
+) -> None:
     """Paint runs of samples of one level of importance behind the trace."""
     from matplotlib.collections import LineCollection
 

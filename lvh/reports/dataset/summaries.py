@@ -174,9 +174,9 @@ def ntp_by_label(cohort: Cohort, signals: SignalStatistics, waves: WaveStatistic
     places = product(enumerate(cohort.leads), enumerate(FIDUCIALS), LABELS)
     for (at, lead), (column, fiducial), one in places:
         values = scaled[label == one, at, column]
-        row = {"lead": lead, "fiducial": fiducial, "label": one}
-        row |= {"records": np.count_nonzero(~np.isnan(values))}
-        rows.append(row | _bounds("mean", mean_of(values, cohort.subjects[label == one])))
+        mean, n_records = mean_of(values, cohort.subjects[label == one]), sum(~np.isnan(values))
+        row = {"lead": lead, "fiducial": fiducial, "label": one, "records": n_records}
+        rows.append(row | _bounds("mean", mean))
     return pd.DataFrame(rows)
 
 
