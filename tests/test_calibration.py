@@ -86,14 +86,6 @@ class TestRecalibration:
 
         assert recalibration(y_true, y_score).slope == pytest.approx(model.coef_[0, 0], rel=1e-5)
 
-    @pytest.mark.parametrize("seed", range(5))
-    def test_intercept_moves_the_mean_score_to_the_prevalence(self, seed):
-        y_true, y_score = drawn(seed, intercept=0.8, slope=1.3)
-
-        moved = sigmoid(logits(y_score) + recalibration(y_true, y_score).intercept)
-
-        assert moved.mean() == pytest.approx(y_true.mean(), abs=1e-9)
-
     def test_certain_scores_that_err_one_way(self):
         """Nine of twenty lack what the score says: the intercept has to leave a flat place."""
         y_true = np.repeat([0, 1, 1], [10, 9, 1])
@@ -152,23 +144,6 @@ class TestLine:
 
         expected = optimum(y_true, sigmoid(logit), weights)
         assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
-
-    @pytest.mark.parametrize("n", [6, 100])
-    def test_scores_that_part_the_labels_have_a_line_too(self, n):
-        logit = np.random.default_rng(n).normal(0, 2, n)
-        y_true = (logit > 0.1).astype(int)
-
-        found = line(y_true, sigmoid(logit))
-
-        expected = optimum(y_true, sigmoid(logit), np.ones(n))
-        assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
-        assert found.slope > 0
-
-    def test_scores_that_are_all_the_same_keep_their_slope(self):
-        found = line(np.array([1, 1, 1, 0]), np.full(4, 0.3))
-
-        assert found.slope == 1
-        assert sigmoid(found.intercept + logits(0.3)) == pytest.approx(3.5 / 5)
 
     def test_a_weight_counts_as_so_many_records(self):
         y_true, y_score = drawn(0, 40)

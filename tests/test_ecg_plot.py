@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lvh.data.cohort import LEADS, Delineation
+from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 from lvh.reports.ecg_plot import Words, draw, picture_paths, save
 
@@ -169,25 +169,6 @@ def test_importance_is_painted_where_it_is_in_its_colour(tmp_path):
     plain = drawn(tmp_path, squares())
     assert not any(name.startswith("band-") for name in plain.paths)
     assert "toward LVH" not in {text for text, *_ in plain.texts}
-
-
-def test_importance_of_which_nothing_is_known_is_no_fault(tmp_path):
-    for nothing in (np.full((5000, 12), np.nan), np.zeros((5000, 12))):
-        of = drawn(tmp_path, squares(), importance=nothing)
-        assert not any(of.paths.get(f"band-{lead}") for lead in LEADS)
-
-
-def test_fiducials_are_marked_where_they_are(tmp_path):
-    symbols = np.frombuffer(b"(N)" * 12, np.uint8)
-    samples = np.tile(np.array([200, 250, 299], np.int32), 12)
-    one = Delineation(symbols, samples, np.arange(0, 37, 3), 12)
-    figure = draw(squares().astype(np.float32), 500.0, WORDS, delineation=one)
-    (ax,) = figure.axes
-    marks = [line for line in ax.lines if line.get_marker() in ("|", ".") and len(line.get_xdata())]
-    left = next(line for line in ax.lines if line.get_gid() == "trace-i").get_xdata()[0]
-    found = sorted({round(float(x) - left, 6) for line in marks for x in line.get_xdata()})
-    assert found == [10.0, 12.5, 14.95]
-    assert len(marks) == 8  # ticks and dots in each of the first column's leads, and the strip
 
 
 def test_words_are_shown_as_they_are(tmp_path):

@@ -93,13 +93,6 @@ class Page(HTMLParser):
 
 
 class TestIntervals:
-    def test_a_share_of_single_records_is_wilsons(self):
-        found = share_of(np.array([True] * 5 + [False] * 12), np.arange(17).astype(str))
-
-        expected = wilson_interval(5, 17)
-        assert found.estimate == pytest.approx(5 / 17)
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-
     def test_a_mean_has_students_interval(self):
         values = np.array([1.0, 2.0, 4.0, np.nan, 7.0])
 
@@ -215,15 +208,6 @@ class TestSurvey:
         assert rows.loc["ii", columns].tolist() == [0, 1, 1, 1]
         assert rows.loc["v6", columns].tolist() == [1, 1, 1, 0]
         assert (rows.no_qrs["any lead"], rows.no_qrs["all leads"]) == (2, 0)
-
-    def test_examples_are_the_first_of_each_label_of_different_subjects(self, cohort):
-        label, subjects = np.zeros(40, dtype=np.int64), cohort.subjects.copy()
-        label[[4, 6, 9, 11]] = 1
-        subjects[[4, 6]] = "same"
-
-        found = examples(replace(cohort, label=label, subjects=subjects))
-
-        assert [cohort.records.index(one.record) for one in found] == [4, 9, 0, 1]
 
 
 class TestFiles:
@@ -343,6 +327,7 @@ def done(tmp_path_factory):
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_it_prints_where_the_page_is(self, done):
         assert (done.code, done.err) == (0, "")
         page = done.cwd / done.out.splitlines()[-1].removeprefix("page: ")
@@ -350,6 +335,7 @@ class TestCommand:
         assert Page(page).sections == KEYS
         assert "measured: 16 of 16 records" in done.out
 
+    @pytest.mark.slow
     def test_it_is_tracked_with_all_files_and_is_no_configuration(self, done):
         (run,) = done.runs("tags.level = 'data'")
 

@@ -157,15 +157,6 @@ class TestSpecificity:
 
         assert chosen_threshold(y_true, y_score, specificity) == threshold
 
-    @pytest.mark.parametrize("n", [1, 7, 29, 40])
-    def test_rounding_asks_for_no_negative_more(self, n):
-        """The k-th of n negatives, for every k: k / n of them, not a rounding more."""
-        y_true, y_score = np.zeros(n, int), np.arange(n) / n
-
-        found = [chosen_threshold(y_true, y_score, k / n) for k in range(1, n + 1)]
-
-        assert found == y_score.tolist()
-
     @pytest.mark.parametrize("decimals", [1, 2, 15])
     @pytest.mark.parametrize("seed", range(3))
     def test_on_the_records_that_chose_it_recall_is_that_at_90(self, seed, decimals):
@@ -269,19 +260,3 @@ class TestIntervals:
 
         assert all(math.isnan(value) for value in astuple(found["roc_auc"]))
         assert found["recall"].low <= found["recall"].estimate <= found["recall"].high
-
-    def test_large_cohorts_give_the_same_in_parts(self):
-        """More predictions than fit at once are resampled in parts, with the same draws."""
-        y_true, y_score = predictions(2, n=50)
-        whole = bootstrap_intervals(y_true, y_score, names(50), resamples=100)
-        times = 1000  # 50000 predictions: 40 resamples at once
-
-        parts = bootstrap_intervals(
-            np.tile(y_true, times),
-            np.tile(y_score, times),
-            np.tile(names(50), times),
-            resamples=100,
-        )
-
-        for name in NAMES:
-            assert astuple(parts[name]) == pytest.approx(astuple(whole[name]), rel=1e-9)

@@ -42,15 +42,15 @@ def null(data: FeatureSet, n: int) -> list:
 
 def test_scores_under_shuffles_are_distributed_as_scikit_learns():
     data = features()
-    found = np.array([one["roc_auc"] for one in null(data, 100)])
+    found = np.array([one["roc_auc"] for one in null(data, 40)])
     model = make_pipeline(StandardScaler(), LogisticRegression())
     folds = KFold(5, shuffle=True, random_state=123)
     _, theirs, _ = permutation_test_score(
-        model, data.X, data.y, cv=folds, n_permutations=100, scoring="roc_auc", random_state=0
+        model, data.X, data.y, cv=folds, n_permutations=40, scoring="roc_auc", random_state=0
     )
-    # standard errors of 100 draws: of a mean .1 sd, of a deviation .07 sd
-    assert abs(found.mean() - theirs.mean()) < 0.4 * theirs.std()
-    assert found.std() == pytest.approx(theirs.std(), rel=0.3)
+    # standard errors of 40 draws: of a mean .16 sd, of a deviation .11 sd
+    assert abs(found.mean() - theirs.mean()) < 0.6 * theirs.std()
+    assert found.std() == pytest.approx(theirs.std(), rel=0.45)
 
 
 def test_p_is_that_of_the_formula():

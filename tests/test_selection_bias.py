@@ -78,11 +78,3 @@ def test_the_best_of_twelve_guesses_is_no_better_than_guessing():
     assert naive > no_skill + 0.045
     assert abs(corrected - no_skill) < 0.03
     assert naive - corrected > 0.03
-
-
-def test_one_positive_is_never_on_both_sides():
-    y_score = np.random.default_rng(0).random((2, 12))
-    y_true, subject = np.array([1] + [0] * 11), np.arange(12).astype(str)
-    given = Predictions(y_true, y_score, np.full((2, 12), 0.5), subject)
-
-    assert np.isnan(bias_corrected(given, "ap", maximize=True).estimate.estimate)
