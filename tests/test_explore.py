@@ -333,7 +333,6 @@ class TestCommand:
         page = done.cwd / done.out.splitlines()[-1].removeprefix("page: ")
         assert page == done.folder() / "explore.html"
         assert Page(page).sections == KEYS
-        assert "measured: 16 of 16 records" in done.out
 
     @pytest.mark.slow
     def test_it_is_tracked_with_all_files_and_is_no_configuration(self, done):

@@ -47,8 +47,6 @@ def write_report(
     n_folds = explanation.n_folds
     caption = f"{title}, {n_folds} fold{'s' if n_folds > 1 else ''}, out of fold"
     figures = {"importance": _draw_importance(explanation, caption)}
-    if explanation.overlap:
-        figures["agreement"] = _draw_overlap(explanation, caption)
     if explanation.saliency is not None:
         figures["saliency"] = _draw_saliency(explanation.saliency, caption)
     for name, figure in figures.items():
@@ -245,32 +243,4 @@ def _draw_importance(explanation: Explanation, title: str) -> "Figure":
         ax.set(title=f"{TABLES[kind]}{more}", xlabel="loss of ap, 95 % interval")
     for ax in panels[len(rows) :]:
         ax.set_axis_off()
-    return figure
-
-
-def _draw_overlap(explanation: Explanation, title: str) -> "Figure":
-    parts = list(dict.fromkeys(one.part for one in explanation.overlap))
-    figure = _figure(5.2 * len(parts) + 0.4, 3.8, title)
-    panels = figure.subplots(1, len(parts), squeeze=False)[0]
-    for ax, part in zip(panels, parts, strict=True):
-        rows = [one for one in explanation.overlap if one.part == part]
-        heights = range(len(rows))
-        shares, lows, highs = np.transpose([astuple(one.share) for one in rows])
-        ax.plot(shares, heights, "o", color=_COLORS[1], label="share, 95 % interval")
-        ax.hlines(heights, lows, highs, color=_COLORS[1])
-        for color, name, values in (
-            ("0.5", "if even over all that is read", [one.even for one in rows]),
-            (
-                _COLORS[0],
-                "if even over the leads, wave by wave",
-                [one.even_over_leads for one in rows],
-            ),
-        ):
-            estimates = [value.estimate for value in values]
-            ax.plot(estimates, heights, "|", color=color, markersize=12, label=name)
-        ax.set_yticks(heights, [one.criterion for one in rows])
-        ax.invert_yaxis()
-        ax.set(title=f"Importance of the {part}", xlabel="share where a criterion looks")
-        ax.set_xlim(0, None)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8)
     return figure

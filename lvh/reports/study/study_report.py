@@ -32,7 +32,6 @@ EXPLANATIONS = Path("outputs/explanations")
 _EXPLANATION_PICTURES = {
     "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
     "importance.png": "Loss of average precision without leads, waves and inputs",
-    "agreement.png": "Share of the importance that lies where clinical criteria look",
 }
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _NOT_TOLD_APART = (
@@ -47,10 +46,11 @@ _MOST_ROWS = 50  # of the table on a terminal; the files have all
 def table(study: StudyResult) -> Table:
     """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
     rows, unranked = ranked_rows(study), unranked_trials(study)
+    legend = _NOT_TOLD_APART if any(row.verdict == "not told apart" for row in rows) else ""
     made = Table(
         title=escape(_title(study)),
         title_justify="left",
-        caption=escape("\n".join(filter(None, (_legend(rows), study.note)))),
+        caption=escape("\n".join(filter(None, (legend, study.note)))),
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -114,7 +114,6 @@ def write(study: StudyResult, folder: Path, explanations: Path | None = None) ->
         note=study.note,
         sentences=sentences(study),
         leaderboard=_leaderboard(study, rows),
-        legend=_legend(rows),
         comparisons=_comparisons(study, rows),
         unranked=_unranked(study),
         pictures=save_pictures(pictures(study), folder),
@@ -127,10 +126,6 @@ def _title(study: StudyResult) -> str:
     objective = study.objectives[0]
     over = " over folds" if has_folds(objective) else ""
     return f"{len(study.complete)} configurations by mean {objective.name}{over}"
-
-
-def _legend(rows: Sequence[Row]) -> str:
-    return _NOT_TOLD_APART if any(row.verdict == "not told apart" for row in rows) else ""
 
 
 def _columns(study: StudyResult) -> list[str]:
@@ -253,8 +248,6 @@ def _unranked(study: StudyResult) -> PageTable:
     return PageTable(
         columns=["trial", "state", *dimensions, "folds done", "reason"],
         rows=lines,
-        caption="A score from some of the folds is no estimate of all of them; one that leaks is "
-        "none at all",
         text=(*range(1, 2 + len(dimensions)), 3 + len(dimensions)),
     )
 
