@@ -133,8 +133,7 @@ def explain_run(
     Raises:
         InputError: The windows of `options` do not fit the signal.
     """
-    features = data.features
-    context = context_of(data.cohort, features, settings.features)
+    features, context = data.features, context_of(data.cohort, data.features, settings.features)
     if context.layout is not None:
         context.cover(options)  # refused before training
     trainer = new_trainer(settings, features, data.cohort.fs)

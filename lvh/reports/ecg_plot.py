@@ -101,10 +101,8 @@ def draw(
 ) -> "Figure":
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
-    Rows of 2.5 s a lead, I aVR V1 V4, II aVL V2 V5, III aVF V3 V6, and 10 s of lead II below. A
-    longer record is shown to its first 10 s, a shorter one as `lvh.reports.ecg_layout.cells`
-    says. Each piece is drawn around its median, without a filter; what is beyond the grid is cut
-    off, and its lead named.
+    The first 10 s are laid out as `lvh.reports.ecg_layout.cells` says. Each piece is drawn around
+    its median, without a filter; what is beyond the grid is cut off, and its lead named.
 
     Args:
         signals: Shape (n_samples, 12), mV, in the order of `lvh.data.cohort.LEADS`.
@@ -120,31 +118,26 @@ def draw(
     """
     figure, ax = _new_page()
     _draw_grid(ax, _PINK if importance is None else _NEUTRAL)
-    pieces = [
-        (cell, signals[cell.first : cell.end, cell.column]) for cell in cells(len(signals), fs)
-    ]
-    traces = [(cell, mv.astype(np.float64) - np.median(mv)) for cell, mv in pieces]
+    traces = [(cell, _centred(signals, cell)) for cell in cells(len(signals), fs)]
     zero = baselines(traces)
-    unknown: list[int] = []
+    unknown = np.zeros(signals.shape[1], dtype=np.bool_)
     if importance is not None:
         importance = importance / (np.nanmax(np.abs(importance), initial=0) or 1)
-        unknown = np.flatnonzero(np.isnan(importance).all(axis=0)).tolist()
+        unknown = np.isnan(importance).all(axis=0)
     for cell, mv in traces:
-        x = cell.x(np.arange(cell.first, cell.end), fs)
-        y = zero[cell.row] + mv * MM_PER_MV
+        x, y = cell.x(np.arange(cell.first, cell.end), fs), zero[cell.row] + mv * MM_PER_MV
         if importance is not None:
             _draw_band(ax, cell, x, y, importance[cell.first : cell.end, cell.column])
         if delineation is not None:
             _draw_fiducials(ax, cell, fs, y, delineation)
         _draw_line(ax, x, y, f"trace-{cell.name}", "round")
         height = float(mv[x < cell.left + 8].max(initial=0)) * MM_PER_MV
-        _name_lead(ax, cell, height, zero[cell.row], _PALE if cell.column in unknown else _INK)
+        color = _PALE if unknown[cell.column] else _INK
+        _name_lead(ax, cell, height, zero=zero[cell.row], color=color)
     for row, y0 in enumerate(zero):
         _draw_pulse(ax, row, float(y0))
-    facts = _facts(len(signals), fs, traces, zero)
-    if unknown:
-        facts.append("nothing is known of the leads in grey")
-    _write(ax, words, ", ".join(facts))
+    grey = ["nothing is known of the leads in grey"] if unknown.any() else []
+    _write(ax, words, ", ".join(_facts(len(signals), fs, traces, zero) + grey))
     if importance is not None:
         _draw_legend(ax)
     return figure
@@ -184,6 +177,11 @@ def _new_page() -> "tuple[Figure, Axes]":
     ax.set(xlim=(0, PAGE[0]), ylim=(0, PAGE[1]))
     ax.set_axis_off()
     return figure, ax
+
+
+def _centred(signals: npt.NDArray[np.float32], cell: Cell) -> Floats:
+    mv = signals[cell.first : cell.end, cell.column].astype(np.float64)
+    return mv - np.median(mv)
 
 
 def _draw_grid(ax: "Axes", colors: tuple[str, str]) -> None:
@@ -271,7 +269,7 @@ def _draw_fiducials(ax: "Axes", cell: Cell, fs: float, y: Floats, of: Delineatio
         _cut_at_grid(ax, marks)
 
 
-def _name_lead(ax: "Axes", cell: Cell, height: float, zero: float, color: str) -> None:
+def _name_lead(ax: "Axes", cell: Cell, height: float, *, zero: float, color: str) -> None:
     """Write the lead's name above its trace, of that height, and mark where another one ended."""
     from matplotlib.patheffects import withStroke
 

@@ -33,8 +33,8 @@ def importances(study: StudyResult) -> dict[str, float]:
         for name in study.dimensions
         if len(rank := {value_text(one): at for at, one in enumerate(_levels(in_order, name))}) > 1
     }
-    constant = {name: 0.0 for name in study.dimensions if name not in ranks}
     shares = _fanova(trials, ranks) if len(ranks) > 1 else dict.fromkeys(ranks, 1.0)
+    constant = {name: 0.0 for name in study.dimensions if name not in ranks}
     return shares | constant if shares else {}
 
 
