@@ -293,7 +293,7 @@ EDGES = {
         [replace(make_trial(at, [at / 5, 0.4]), values=(at, 5 - at, 1.0)) for at in range(5)],
         ("ap", "width", "seconds"),
     ),
-    "many": of_params(300, lambda at: {"a": at / 7, "b": f"t{at}", "c": at % 3}),
+    "many": of_params(150, lambda at: {"a": at / 7, "b": f"t{at}", "c": at % 3}),
 }
 DRAWN = {"three dimensions": "scatter", "three objectives": "pareto", "all failed": "heatmap"}
 
@@ -400,7 +400,7 @@ class Reader(HTMLParser):
 class TestPage:
     @pytest.mark.parametrize(("run", "is_shown"), [("a" * 32, True), ("../aa", False)])
     def test_an_explanation_of_the_best_is_on_it(self, run, is_shown, tmp_path):
-        study = make_study([make_trial(0, [0.5, 0.6], run_id=run), make_trial(1, [0.1, 0.2])])
+        study = make_study([make_trial(0, [0.5, 0.6], run_key=run), make_trial(1, [0.1, 0.2])])
         for folder in ("root/" + "a" * 32, "aa"):
             (tmp_path / folder).mkdir(parents=True)
             (tmp_path / folder / "importance.png").write_bytes(b"of importance")
