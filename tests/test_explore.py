@@ -261,9 +261,7 @@ class TestPage:
         found = Page(page)
 
         assert found.sections == KEYS
-        assert (
-            len(found.pictures) == len(KEYS) + 1
-        )  # four examples; age and sex alone, and missing waves, are tables
+        assert len(found.pictures) == len(KEYS) + 1  # four examples, two tables
         assert all(alt for _, alt in found.pictures)
         embedded = {base64.b64decode(src.partition(",")[2]) for src, _ in found.pictures}
         assert embedded == {path.read_bytes() for path in page.parent.glob("*.png")}
