@@ -82,11 +82,8 @@ def _export(options: argparse.Namespace, tracking: TrackingSettings) -> tuple[Pa
         description = save(temporary, description, states)
     if len(states) < options.seeds:
         say("the model does not depend on the seed: it has one member")
-    ap = description.evidence.scores["model"]["ap"]
-    say(
-        f"saved in {folder}: mean ap {ap.mean:.3f} over folds; threshold "
-        f"{description.threshold:.3g}"
-    )
+    ap = description.scores["model"]["ap"]
+    say(f"saved in {folder}: mean ap {ap:.3f} over folds; threshold {description.threshold:.3g}")
     return folder, description
 
 

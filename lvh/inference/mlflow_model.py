@@ -71,7 +71,7 @@ class PyfuncModel:
                 raise InputError("; ".join(reasons))
         except InputError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        used = description.needs_delineation
+        used = description.form.needs_delineation
         fiducials = predictions.cohort.delineation.origin if used else "none"
         return [{**row, "fiducials": fiducials} for row in predictions.rows()]
 
@@ -95,7 +95,7 @@ def request_cohort(
         raise InputError("inputs.signal: expected finite numbers. Received: NaN or infinity")
     if not signal.size:
         raise InputError(f"inputs.signal: expected samples. Received: shape {signal.shape}")
-    if description.needs_delineation and n_records * n_samples > MAX_SAMPLES:
+    if description.form.needs_delineation and n_records * n_samples > MAX_SAMPLES:
         raise InputError(
             f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
             f"fiducials are detected. Received: {n_records} x {n_samples}"

@@ -126,7 +126,7 @@ def _show_table(predictions: Sequence[Prediction], description: Description) -> 
     n_detected = sum(one.fiducials not in ("annotated", "none") for one in predictions)
     if n_detected:
         end = ", for the criteria only"
-        if description.needs_delineation:
+        if description.form.needs_delineation:
             annotated = description.delineation == "annotated"
             end = "; the model was trained with annotated ones" if annotated else ""
         say(f"Fiducials of {n_detected} of {len(predictions)} were detected by {library()}{end}.")

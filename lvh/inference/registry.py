@@ -8,8 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from lvh.errors import InputError
 from lvh.inference.final_model import CARD
 from lvh.inference.mlflow_model import LOADER, check_mlmodel, signature
@@ -17,6 +15,7 @@ from lvh.inference.model_card import card
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, embedded
 from lvh.tracking.environment import tell_mlflow
+from lvh.validation.metrics import NAMES
 
 tell_mlflow()
 import mlflow
@@ -98,7 +97,12 @@ def register(
             tags=tags,
             description=text,
         ) as own:
-            data = _dataset(description)
+            data = Dataset(
+                name=description.data,
+                digest=description.fingerprint[:8],  # the UI has room for eight digits
+                source_type="lvh",
+                source=description.data,
+            )
             source = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
             client.log_inputs(own.info.run_id, datasets=[source])
             mlflow.log_params(params)
@@ -186,39 +190,25 @@ def _description(text: str, run: Run | None) -> str:
 
 
 def _params(description: Description) -> dict[str, Any]:
-    names = ("n_records", "n_positive", "epochs", "threshold", "threshold_origin")
+    settings = description.settings
+    names = ("n_records", "n_positive", "threshold", "threshold_origin", "n_candidates")
     return {
-        "model": description.model["name"],
-        "features": description.features["name"],
+        "model": settings.model.name,
+        "features": settings.features.name,
         "seeds": ",".join(map(str, description.seeds)),
-        **{name: getattr(description, name) for name in (*names, "n_candidates", "chosen_by")},
+        "epochs": settings.train.epochs if description.is_network else None,
+        **{name: getattr(description, name) for name in (*names, "chosen_by")},
     }
-
-
-def _dataset(description: Description) -> Dataset:
-    return Dataset(
-        name=description.data,
-        digest=description.fingerprint[:8],  # the UI has room for eight digits
-        source_type="lvh",
-        source=description.data,
-    )
 
 
 def _metrics(description: Description) -> dict[str, float]:
     """Return the cross-validated scores, by the names that a configuration's run uses."""
     intercept, slope = description.calibration.line
-    metrics: dict[str, float | None] = {
-        "calibration_intercept": intercept,
-        "calibration_slope": slope,
-    }
-    for row, scores in description.evidence.scores.items():
+    metrics = {"calibration_intercept": intercept, "calibration_slope": slope}
+    for row, scores in description.scores.items():
+        if row == "model":
+            metrics |= scores
+            continue
         baseline = row.replace(" + ", "_").replace(" ", "_")
-        for name, estimate in scores.items():
-            if row != "model":
-                metrics[f"baseline_{baseline}_{name}"] = estimate.mean
-                continue
-            metrics[name], metrics[f"std_{name}"] = estimate.mean, estimate.std
-            metrics[f"pooled_{name}"] = estimate.pooled
-            metrics[f"pooled_{name}_low"] = estimate.low
-            metrics[f"pooled_{name}_high"] = estimate.high
-    return {name: one for name, one in metrics.items() if one is not None and np.isfinite(one)}
+        metrics |= {f"baseline_{baseline}_{k}": v for k, v in scores.items() if k in NAMES}
+    return metrics
