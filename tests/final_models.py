@@ -1,10 +1,12 @@
 """Small final models that several tests save, and WFDB records that they predict."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
@@ -22,6 +24,19 @@ FEW = {
     "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
     "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
 }
+
+
+@pytest.fixture(scope="module")
+def own_store() -> Iterator[None]:
+    """MLflow keeps the address of a store in a variable, where the next test would find it."""
+    import mlflow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        patch.delenv("MLFLOW_TRACKING_URI")
+        yield
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
 
 
 def settings(model: str, features: str, *overrides: str) -> RunSettings:
@@ -95,8 +110,7 @@ def describe(
 def save_model(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Save a final model as `lvh export` does; return its features and expected scores."""
     features, scores, states = fit(of, cohort, n_members)
-    described = describe(of, cohort, features, n_members)
-    described = save(folder, described, states)
+    described = save(folder, describe(of, cohort, features, n_members), states)
     (folder / CARD).write_text(card(described))
     write_mlmodel(folder, described)
     return features, scores
