@@ -16,6 +16,7 @@ from servers import until
 
 from lvh.cli.export import main
 from lvh.config.composition import Composed, settings_of
+from lvh.data.readers.record import read
 from lvh.errors import InputError
 from lvh.inference import load, save
 from lvh.inference.model_card import card
@@ -32,13 +33,8 @@ NAMES = ("export", "select")  # the second is the former name
 
 
 def export(*arguments: str, cwd: Path, name: str = "export") -> Done:
-    done = subprocess.run(
-        [sys.executable, "-m", f"lvh.{name}", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [sys.executable, "-m", f"lvh.{name}", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
     return Done(done.returncode, done.stdout, done.stderr, cwd)
 
 
@@ -154,27 +150,17 @@ def test_the_best_of_a_sweep_becomes_the_champion(name, swept, tmp_path, data_se
     described = json.loads((tmp_path / "m" / "model.json").read_text())
     assert described["n_candidates"] == 3
     assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]
-    report = subprocess.run(
-        [sys.executable, "-m", "lvh.report"], cwd=swept, capture_output=True, text=True
-    )
-    assert f"(trial {number})" in re.search(r"^Best: .*$", report.stdout, re.M)[0]
+    report = export(cwd=swept, name="report")
+    assert f"(trial {number})" in re.search(r"^Best: .*$", report.out, re.M)[0]
     version = 1 + NAMES.index(name)
     assert f"registered as lvh, version {version}: models:/lvh@champion" in done.out
     assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
 
     path = next((data_set / "data").glob("*.hea"))
-    predicted = subprocess.run(
-        [sys.executable, "-m", "lvh.predict", str(path), "--json"],
-        cwd=swept,
-        capture_output=True,
-        text=True,
-    )
-    assert predicted.returncode == 0, predicted.stderr
-    (one,) = json.loads(predicted.stdout)
-    from lvh.data.readers.record import read
-
-    expected = load(tmp_path / "m").predict(read(path))
-    assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-12)
+    printed = export(str(path), "--json", cwd=swept, name="predict")
+    assert printed.code == 0, printed.err
+    expected = load(tmp_path / "m").predict(read(path)).y_score[0]
+    assert json.loads(printed.out)[0]["probability"] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.slow
