@@ -265,30 +265,13 @@ STRANGE = (
 )
 
 
-def places(node: object, at: tuple = ()) -> Iterator[tuple]:
-    """Yield the path to every value; of long lists to the first ones."""
-    yield at
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from places(value, (*at, key))
-    elif isinstance(node, list):
-        for number, value in enumerate(node[:3]):
-            yield from places(value, (*at, number))
-
-
-def with_value(node: dict, at: tuple, value: object, rng: random.Random) -> object:
-    """Copy a description with another value in one place, or without it."""
-    if not at:
-        return value
-    copy = json.loads(json.dumps(node))
-    held = copy
-    for key in at[:-1]:
-        held = held[key]
-    if isinstance(held, dict) and rng.random() < 0.2:
-        del held[at[-1]]
-    else:
-        held[at[-1]] = value
-    return copy
+def holders(node: object) -> Iterator[tuple[dict | list, object]]:
+    """Yield every value's container and key; of long lists the first values only."""
+    keys = node if isinstance(node, dict) else range(min(len(node), 3))
+    for key in keys:
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from holders(node[key])
 
 
 @pytest.mark.parametrize(("model", "n_cases"), [("forest", 300), ("network", 30)])
@@ -296,12 +279,16 @@ def test_any_changed_description_is_refused_in_a_line_or_predicts(
     model, n_cases, request, cohort, tmp_path
 ):
     folder = copied(request.getfixturevalue(model), tmp_path / "m")
-    described = json.loads((folder / "model.json").read_text())
+    text = (folder / "model.json").read_text()
     rng, messages = random.Random(0), []
-    ways = list(places(described))
     for _ in range(n_cases):
-        changed = with_value(described, rng.choice(ways), rng.choice(STRANGE), rng)
-        (folder / "model.json").write_text(json.dumps(changed))
+        described = json.loads(text)
+        holder, key = rng.choice([*holders(described)])
+        if isinstance(holder, dict) and rng.random() < 0.2:
+            del holder[key]
+        else:
+            holder[key] = rng.choice(STRANGE)
+        (folder / "model.json").write_text(json.dumps(described))
         try:
             predictions = load(folder).predict(cohort)
         except (InputError, EnvironmentFault) as error:  # torch is not installed everywhere

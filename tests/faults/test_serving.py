@@ -99,8 +99,8 @@ def with_sample(signal: list, value: object) -> dict:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda s: with_sample(s, math.nan), "inputs.signal: expected finite numbers"),
-        (lambda s: with_sample(s, 1e300), "inputs.signal: expected finite numbers"),
+        (lambda s: with_sample(s, math.nan), "expected finite samples"),
+        (lambda s: with_sample(s, 1e300), "expected finite samples"),
         (lambda s: with_sample(s, 3e38), "Is this another unit?"),
         (lambda s: with_sample(s, None), ""),
         (lambda s: {"signal": "/etc/passwd"}, "could not convert string to float"),
