@@ -26,7 +26,7 @@ FEW = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own_store() -> Iterator[None]:
     """MLflow keeps the address of a store in a variable, where the next test would find it."""
     import mlflow
