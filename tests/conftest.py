@@ -1,5 +1,7 @@
 """What several tests share: the cohorts, a cache of their own, and tiny data sets on disk."""
 
+import contextlib
+import io
 import os
 import shutil
 import signal
@@ -288,6 +290,19 @@ def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
         start_new_session=True,  # a terminal's group of processes, to signal as it does
         env={**variables, "COLUMNS": "100", **environment},
     )
+
+
+def in_process(*arguments: str) -> tuple[int, str, str]:
+    """Run `lvh run` in this process; return its exit code and what it printed."""
+    from lvh.cli.run import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["lvh", *arguments])
+        patch.delenv("HYDRA_FULL_ERROR", raising=False)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main()
+    return code, out.getvalue(), err.getvalue()
 
 
 def command(*arguments: str, cwd: Path, **environment: str) -> Done:

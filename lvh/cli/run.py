@@ -33,7 +33,7 @@ def main() -> int:
     return ended(_run, explained)
 
 
-def _run() -> None:
+def _run() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
     command, flags = read_arguments(sys.argv[1:])
     overrides = command.overrides
@@ -53,6 +53,9 @@ def _run() -> None:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
         if failures:
             raise failures[0]
+        return 0
+    except SystemExit as end:  # Hydra, which has printed that there is no such --package
+        return 2 if end.code else 0
     except Exception as error:
         raise explained(error, command) from error
 
