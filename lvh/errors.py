@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 def excerpt(value: object) -> str:
     """Return a value as a message shows it, cut short."""
-    text = repr(value)
+    text = masked(repr(value))  # before the cut: half an address hides no password
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

@@ -210,10 +210,10 @@ def test_a_recipe_may_list_any_values_of_yaml():
     assert CommandLine().with_recipe(params).overrides == (
         "model.units=[64,32,8],[8,8,8]",
         "train.patience=null,3",
-        "x=choice(true)",
+        "x=choice(True)",
     )
     for nothing in ({"a": 1}, []):
-        with pytest.raises(InputError, match="model.C"):
+        with pytest.raises(InputError, match=r"model\.C"):
             CommandLine().with_recipe({"model.C": nothing})
 
 

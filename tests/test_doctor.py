@@ -90,7 +90,10 @@ def test_it_takes_the_command_of_a_sweep(examine):
         ("model=vgg", "model=vgg: expected one of"),
         ("cv.folds=1", "cv.folds: expected"),
         ("tracking=http://me:secret@host", "tracking: expected an option"),
-        ("hydra.callbacks.a._target_=builtins.open", "hydra.callbacks.a._target_: expected"),
+        (
+            "hydra.callbacks.a._target_=builtins.open",
+            "any code that it names",
+        ),
     ],
 )
 def test_a_wrong_argument_is_a_fault_with_exit_code_2(examine, override, message):
@@ -167,9 +170,7 @@ def test_what_cannot_be_used_is_named_with_its_setting(examine, check, override,
     examine(*typed).assert_at_fault(check, *parts)
 
 
-@pytest.mark.parametrize(
-    ("check", "file"), [("tracking", "mlflow.db"), ("studies", "studies.db")]
-)
+@pytest.mark.parametrize(("check", "file"), [("tracking", "mlflow.db"), ("studies", "studies.db")])
 def test_a_database_that_is_damaged(examine, check, file):
     with closing(sqlite3.connect(file)) as database:
         database.executescript("create table a (b); insert into a values (zeroblob(50000));")

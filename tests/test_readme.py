@@ -38,7 +38,9 @@ def commands(*names: str) -> list[tuple[str, str]]:
         for line in LINES | CONF
         for name in names
     )
-    return sorted({(name, shlex.join(shlex.split(at[1], comments=True))) for name, at in found if at})
+    return sorted(
+        {(name, shlex.join(shlex.split(at[1], comments=True))) for name, at in found if at}
+    )
 
 
 @pytest.mark.parametrize(("name", "arguments"), commands(*RUN))

@@ -46,7 +46,7 @@ def test_code_in_an_override_does_not_run(tmp_path):
     callback = [f"+hydra.callbacks.a.{one}" for one in ("_target_=builtins.open", "file=evil")]
     done = command(*FAST, *callback, "+hydra.callbacks.a.mode=w", cwd=tmp_path)
     assert done.code == 2
-    assert re.fullmatch(r"lvh: \+hydra\.callbacks\.a\._target_: expected .+\n", done.err)
+    assert re.fullmatch(r"lvh: '\+hydra\.callbacks\.a\._target_=.+: expected .+\n", done.err)
     assert not list(tmp_path.iterdir())
 
 
@@ -55,7 +55,10 @@ def test_code_in_an_override_does_not_run(tmp_path):
     [
         ("http://me:secret@host:5000/x", "http://me:***@host:5000/x"),
         ("at postgresql://me:s:e/c@ret@host/db.", "at postgresql://me:***@host/db."),
-        ("postgresql://h/db?user=me&password=secret&x=1", "postgresql://h/db?user=me&password=***&x=1"),
+        (
+            "postgresql://h/db?user=me&password=secret&x=1",
+            "postgresql://h/db?user=me&password=***&x=1",
+        ),
         ("invalid dsn: host=h password=secret port=1", "invalid dsn: host=h password=*** port=1"),
         ("https://host/?access_token=secret", "https://host/?access_token=***"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
