@@ -299,7 +299,7 @@ def in_process(*arguments: str) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["lvh", *arguments])
-        patch.delenv("HYDRA_FULL_ERROR", raising=False)
+        patch.setenv("HYDRA_FULL_ERROR", "0")  # which the command changes
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main()
     return code, out.getvalue(), err.getvalue()

@@ -126,8 +126,9 @@ def test_missing_and_old_packages_are_named_with_what_to_install(examine, monkey
     ],
 )
 def test_the_backend_is_tried_in_a_process_of_its_own(
-    examine, tmp_path, monkeypatch, code, state, text
+    examine, tmp_path, tmp_path_factory, monkeypatch, code, state, text
 ):
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))  # of Keras
     if code is not None:
         (tmp_path / "broken/tensorflow").mkdir(parents=True)
         (tmp_path / "broken/tensorflow/__init__.py").write_text(code)

@@ -1,4 +1,4 @@
-"""Every command that README, site and configuration show is valid, and every link leads somewhere."""
+"""Every command that README, site and configuration show is valid; links lead somewhere."""
 
 import csv
 import importlib

@@ -89,13 +89,11 @@ class CommandLine:
         return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
 
     def at(self, point: Mapping[str, str]) -> "CommandLine":
-        """Return the command line of one point of a sweep: no other, and none of `-m`.
-
-        Each swept override is replaced where it stands. A swept override that the point has no
-        value for is left out.
+        """Return the command line of one point of a sweep, as it is typed without `-m`.
 
         Args:
-            point: Values as an override has them after `=`, by the name before it.
+            point: Values as an override has them after `=`, by the name before it. A swept
+                override that has no value here is left out.
         """
         overrides = []
         for text, override in zip(self.overrides, self.parsed(), strict=True):
@@ -107,9 +105,7 @@ class CommandLine:
         return replace(self, overrides=tuple(overrides))
 
     def with_recipe(self, params: Mapping[str, object]) -> "CommandLine":
-        """Return the command line with a recipe's overrides in front of those that were typed.
-
-        An override of a recipe that is typed too is left out.
+        """Put a recipe's overrides before those that were typed, but those that are typed too.
 
         Args:
             params: `hydra.sweeper.params` of the recipe: as Hydra's sweep grammar writes them, or

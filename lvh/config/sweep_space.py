@@ -112,7 +112,6 @@ def _swept(command: CommandLine) -> dict[str, Override]:
 
 
 def _one_by_one(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
-    """Compose every option of every swept group once, with the first of the other groups."""
     first = {name: texts[0] for name, texts in options.items()}
     points = [first]
     points += [first | {name: text} for name, texts in options.items() for text in texts[1:]]
@@ -120,7 +119,6 @@ def _one_by_one(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _
 
 
 def _all_together(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
-    """Compose every combination of options of the swept groups."""
     if math.prod(map(len, options.values())) > _MOST_COMBINATIONS:
         raise InputError(
             f"expected at most {_MOST_COMBINATIONS} combinations of {', '.join(options)} where a "
@@ -166,7 +164,6 @@ def _exists(config: DictConfig, field: str) -> bool:
 def _conditions(
     name: str, options: Mapping[str, Sequence[str]], having: Sequence[Mapping[str, str]]
 ) -> tuple[Condition, ...]:
-    """Return which options of which groups a setting needs, from all points that have it."""
     needed = {
         group: tuple(text for text in texts if any(point[group] == text for point in having))
         for group, texts in options.items()
@@ -216,7 +213,6 @@ def _first_text(override: Override) -> str:
 
 
 def _texts(override: Override) -> tuple[str, ...]:
-    """Return the values of a sweep that can be listed, as they stand after `=`."""
     value = override.value()
     if isinstance(value, RangeSweep):
         _check_range(override, value)
