@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
@@ -46,7 +47,7 @@ class Tracker:
             TrackingFault: An embedded store cannot be read or written.
         """
         self._settings = settings
-        self._waiting: dict[str, None] = {}
+        self._waiting: Counter[str] = Counter()
         self._faults: dict[str, str] = {}
         self._warned = self._closing = False
         self._starts = 0
@@ -101,6 +102,7 @@ class Tracker:
             if has_ended and lost and self._starts < _STARTS:
                 self._start()
                 for path in lost:
+                    self._waiting[path] = 1
                     self._send(path)
         n = len(self._waiting)
         if not n:
@@ -116,7 +118,7 @@ class Tracker:
         if self._worker is None:
             return
         name = str(path.absolute())
-        self._waiting[name] = None
+        self._waiting[name] += 1  # a sweep is sent again with what it came to
         self._faults.pop(name, None)
         self._send(name)
         self._take_answers()
@@ -166,7 +168,7 @@ class Tracker:
         if answer.fault:
             self._faults[answer.path] = masked(answer.fault)
         else:
-            self._waiting.pop(answer.path, None)
+            self._waiting -= Counter([answer.path])
             self._faults.pop(answer.path, None)
             self.page = answer.page
 
