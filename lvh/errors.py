@@ -72,7 +72,7 @@ class EnvironmentFault(LvhError):
     exit_code = 3
 
 
-def as_told(error: Exception) -> LvhError:
+def as_lvh_error(error: Exception) -> LvhError:
     """Return an error of ours as it is, and any other as a fault in one line."""
     if isinstance(error, LvhError):
         return error

@@ -58,7 +58,7 @@ def ludb_root() -> Path:
 
 @pytest.fixture(scope="session")
 def ptbxl_root(ludb_root: Path) -> Path:
-    """Folder of the sample of PTB-XL: as the setting says, or beside LUDB."""
+    """Folder of the sample of PTB-XL: as the setting says, or next to LUDB."""
     root = Path(os.environ.get("LVH_PTBXL_ROOT", ludb_root.parent / "ptbxl"))
     if not root.is_dir():
         pytest.skip("LVH_PTBXL_ROOT is not set: it names the folder of ptbxl_database.csv")

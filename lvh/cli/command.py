@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lvh.errors import EnvironmentFault, LvhError, as_told, masked, printable
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error, masked, printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,7 +23,9 @@ class Interrupted(BaseException):
         self.exit_code = 128 + number
 
 
-def ended(body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_told) -> int:
+def ended(
+    body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_lvh_error
+) -> int:
     """Run what a command does; an error ends it with one line, and a traceback on request.
 
     Args:

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lvh.config.command_line import CommandLine
 from lvh.config.groups import CHOICES, OTHERS, SETTINGS, known_fields
-from lvh.errors import InputError, LvhError, as_told, masked
+from lvh.errors import InputError, LvhError, as_lvh_error, masked
 
 _LONGEST = 200
 """Characters of an override that a message shows."""
@@ -56,7 +56,7 @@ def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
         return InputError(_first_line(error))
     if isinstance(error, ValueError) and _FROM_HYDRA.match(str(error)):
         return InputError(_first_line(error))
-    return as_told(error)
+    return as_lvh_error(error)
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
