@@ -10,7 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.errors import InputError, as_told
+from lvh.errors import InputError, as_lvh_error
 from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_record import load_run
@@ -110,7 +110,7 @@ def _settings(path: Path) -> RunSettings:
             raise InputError("expected no aliases, by which a short text becomes a huge one")
         config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except Exception as error:
-        raise InputError(f"{path}: expected a configuration: {as_told(error)}") from None
+        raise InputError(f"{path}: expected a configuration: {as_lvh_error(error)}") from None
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a configuration. Received: something else")
     return settings_from({str(key): value for key, value in config.items()})

@@ -16,7 +16,7 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.data.cohort import EXTERNAL, Cohort, join
-from lvh.errors import EnvironmentFault, InputError, as_told
+from lvh.errors import EnvironmentFault, InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
 from lvh.evaluation.permutation import NullStore, null_scores, p_values
@@ -164,7 +164,7 @@ def run_configuration(
             progress.stopped(stop.reason)
             return _end_record(record, writer, tracker, status="stopped", error=stop.reason)
         except Exception as error:
-            _end_record(record, writer, tracker, status="failed", error=str(as_told(error)))
+            _end_record(record, writer, tracker, status="failed", error=str(as_lvh_error(error)))
             raise
         run_dir.write_after(folder, data.features, result)
         cv_figures.draw_all(result, data.features.y, f"{record.name} on {record.data.name}", folder)

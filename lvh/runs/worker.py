@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, LvhError, as_told
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
@@ -82,7 +82,7 @@ class Worker:
                 only_retries=self.only_retries,
             )
         except Exception as error:  # Hydra would print it, with every override
-            return WorkerResult(training.trained, (str(as_told(error)),))
+            return WorkerResult(training.trained, (str(as_lvh_error(error)),))
         finally:
             if self.tracker is None:
                 training.tracker.close()  # what it could not record the command records
@@ -130,11 +130,11 @@ class _Training:
         except EnvironmentFault:
             raise
         except Exception as error:
-            say(f"FAILED {settings.name}: {as_told(error)}", style="red")
+            say(f"FAILED {settings.name}: {as_lvh_error(error)}", style="red")
             key = run_key(settings, data.cohort.fingerprint, data.splits)
             key += f"-{study.name}" if study.is_separate else ""
             scores = tuple(follower.scores)
-            return Outcome("failed", folds=scores, run_key=key, error=str(as_told(error)))
+            return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
         finally:
             self.trained += follower.trained
         values = _scores_of(record)
