@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
 from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import tell_mlflow
 
 tell_mlflow()
 from mlflow import MlflowClient

@@ -19,7 +19,7 @@ from lvh.evaluation.results import Plain
 from lvh.files import write_text
 
 _T = TypeVar("_T")
-RunStatus = Literal["complete", "leaking", "stopped", "failed"]
+RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class RunRecord:
         tags: What else is known of the run, by the names of MLflow's tags.
         data: What it was made from.
         status: `complete`; `leaking`, complete under a protocol that leaks; `stopped` early by a
-            sweep; `failed`.
+            sweep; `failed`; `killed` by a signal.
         fold_keys: Of the finished folds in the fold store, in the order in which they were run.
         error: Why it failed or was stopped, or empty.
         mean: Mean of each score over the folds; empty unless all folds are done.

@@ -83,11 +83,13 @@ class Tracker:
 
     def track(self, record: RunRecord) -> None:
         """Have a configuration recorded; its record has been saved."""
-        self._submit(record.path)
+        if self._worker is not None:
+            self._submit(record.path)
 
     def track_sweep(self, record: SweepRecord) -> None:
         """Have a sweep recorded, and each of its configurations that is not recorded yet."""
-        self._submit(record.path)
+        if self._worker is not None:
+            self._submit(record.path)
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded.
@@ -115,8 +117,6 @@ class Tracker:
         ]
 
     def _submit(self, path: Path) -> None:
-        if self._worker is None:
-            return
         name = str(path.absolute())
         self._waiting[name] += 1  # a sweep is sent again with what it came to
         self._faults.pop(name, None)
