@@ -210,7 +210,8 @@ class ProgressReporter(Callback):
     def _warn(self) -> None:
         if self._leakage:
             self._print(
-                f"NOT HONEST: {self._leakage}. Scored records decided these scores; they have no rank",
+                f"NOT HONEST: {self._leakage}. Scored records decided these scores; "
+                "they have no rank",
                 style="yellow",
             )
 

@@ -185,7 +185,7 @@ class MlflowStore:
         self._log(run.info.run_id, metrics, params, {})
         self._client.set_terminated(run.info.run_id, end_time=ended)
 
-    def _create(self, name: str, tags: Mapping[str, str], started: int | None = None) -> Run:
+    def _create(self, name: str, tags: dict[str, str], started: int | None = None) -> Run:
         """Create a run that counts as killed until all of it is written."""
         run = self._client.create_run(self._experiment_id, started, tags, name)
         self._client.set_terminated(run.info.run_id, "KILLED")
