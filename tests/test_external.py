@@ -1,11 +1,9 @@
 """Learned on one data set, scored on another: nobody is in both, and nothing leaks back."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import command
 
 from lvh.config.composition import settings_of
 from lvh.data import synthetic
@@ -83,18 +81,6 @@ def test_nothing_of_the_scored_records_reaches_what_scores_them():
     turned = baseline_summaries(replace(features, y=y), (split,), BASELINES)
     assert clean["age + sex"].pooled["ap"] != turned["age + sex"].pooled["ap"]  # scored anew
     assert clean["no skill"].mean.brier != turned["no skill"].mean.brier
-
-
-@pytest.mark.slow
-def test_a_sweep_over_what_is_scored_has_a_study_of_its_own(tmp_path):
-    given = ("-m", *TWO, "model=logistic", "features=voltage", "tracking=off")
-    studies = []
-    for seeds in ("7,8", "7,9"):
-        done = command(*given, f"external.seed={seeds}", cwd=tmp_path)
-        assert done.code == 0, done.err
-        studies.append(re.search(r"^study (\S+)", done.out, re.M)[1])
-    assert studies[0] != studies[1]
-    assert "1 folds trained now" in done.out  # that of seed 7 was known
 
 
 @pytest.mark.ludb

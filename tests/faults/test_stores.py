@@ -3,11 +3,8 @@
 The number in a test's name is that of its row in the table of faults.
 """
 
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -123,20 +120,3 @@ def test_11_folder_that_takes_nothing_is_told_before_training(tmp_path, argument
     done = command(*arguments, override.format("/proc/self"), cwd=tmp_path)
     assert_told(done, "/proc/self")
     assert not list(tmp_path.glob("outputs/folds/??/*.json"))
-
-
-def test_11_a_working_directory_that_was_deleted_is_named(tmp_path):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    script = "import os, sys; os.rmdir(os.getcwd()); from lvh.cli.run import main; sys.exit(main())"
-    arguments = [sys.executable, "-c", script, *FAST]
-    path = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(
-        arguments,
-        cwd=gone,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert_told(Done(done.returncode, done.stdout, done.stderr, gone), "working directory")
