@@ -347,7 +347,7 @@ def _track(
         root=str(store),
     )
     save(record)
-    tracker.track_sweep(record)
+    tracker.track(record)
 
 
 def _record(store: Path, trial: Trial) -> Path:

@@ -86,8 +86,6 @@ class Tracker:
         if self._worker is not None:
             self._submit(record.path)
 
-    track_sweep = track
-
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded.
 
