@@ -93,7 +93,7 @@ def test_every_point_is_a_configuration_below_one_sweep(serial):
 def test_the_page_is_kept_with_the_sweep(serial):
     (sweep,) = serial.runs("tags.level = 'sweep'")
     listed = {item.path for item in serial.client().list_artifacts(sweep.info.run_id)}
-    assert {"report.html", "report.png", "heatmap.png", "leaderboard.csv"} <= listed
+    assert {"report.html", "heatmap.png", "leaderboard.csv"} <= listed
     (page,) = serial.cwd.glob("outputs/*/*/report/report.html")
     assert str(page.relative_to(serial.cwd)) in serial.out
 

@@ -143,8 +143,8 @@ def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
     """Return the value of each criterion that can be measured, and whether it is met."""
-    from lvh.features.amplitudes import measure
     from lvh.features.criteria import CRITERIA
+    from lvh.features.voltage import measure
 
     if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
         return {}  # without age and sex there is no threshold

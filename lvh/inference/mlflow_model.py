@@ -113,7 +113,7 @@ def request_cohort(
         if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
             raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
         males = [sex == "male" for sex in sexes]
-    return unlabelled_cohort("request", signal, float(fs), ages, males)
+    return unlabelled_cohort("request", signal, fs=float(fs), age=ages, male=males)
 
 
 def signature(description: Description) -> "ModelSignature":

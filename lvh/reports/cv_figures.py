@@ -90,13 +90,14 @@ def draw_precision_recall(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show the curve of every fold, and that of all folds together."""
     from sklearn.metrics import precision_recall_curve
 
+    prevalence = float(y[result.scored].mean())
+    ax.axhline(prevalence, color=ORANGE, linestyle=":", label=f"no skill {prevalence:.2f}")
+    ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
+
     def curve(y_true: Labels, y_score: Floats) -> tuple[Floats, Floats]:
         precision, recall, _ = precision_recall_curve(y_true, y_score)
         return recall, precision
 
-    prevalence = float(y[result.scored].mean())
-    ax.axhline(prevalence, color=ORANGE, linestyle=":", label=f"no skill {prevalence:.2f}")
-    ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
     _draw_curves(ax, curve, result, y, area="ap", drawstyle="steps-post")
 
 
@@ -104,18 +105,14 @@ def draw_roc(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show the curve of every fold, and that of all folds together."""
     from sklearn.metrics import roc_curve
 
-    def curve(y_true: Labels, y_score: Floats) -> tuple[Floats, Floats]:
-        fpr, tpr, _ = roc_curve(y_true, y_score)
-        return fpr, tpr
-
     ax.plot([0, 1], [0, 1], color=ORANGE, linestyle=":", label="no skill 0.50")
     ax.set(title="ROC", xlabel="1 - specificity", ylabel="recall")
-    _draw_curves(ax, curve, result, y, area="roc_auc", drawstyle="default")
+    _draw_curves(ax, roc_curve, result, y, area="roc_auc", drawstyle="default")
 
 
 def _draw_curves(
     ax: "Axes",
-    curve: Callable[[Labels, Floats], tuple[Floats, Floats]],
+    curve: Callable[[Labels, Floats], tuple[Floats, ...]],
     result: CVResult,
     y: Labels,
     *,
@@ -129,11 +126,11 @@ def _draw_curves(
     for fold in result.folds:
         labels = y[fold.split.scored]
         if 0 < labels.mean() < 1:
-            x, height = curve(labels, fold.y_score)
+            x, height = curve(labels, fold.y_score)[:2]
             ax.plot(x, height, drawstyle=drawstyle, color=PALE, linewidth=0.7)
     interval = result.summary.pooled[area]
     label = f"pooled, {area} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    x, height = curve(y[result.scored], result.y_score)
+    x, height = curve(y[result.scored], result.y_score)[:2]
     ax.plot(x, height, drawstyle=drawstyle, color=BLUE, label=label)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
     ax.legend(fontsize=8, loc="lower right", reverse=True)

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,9 +63,8 @@ def progress() -> Progress:
 def say(*lines: str, style: str | None = None, on: Console | None = None) -> None:
     """Print lines as they are: nothing in them is markup."""
     shown_on = on or console()
-    for line in lines:
-        told = masked(line)
-        shown_on.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
+    for line in map(masked, lines):
+        shown_on.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 class ProgressReporter(Callback):
@@ -143,11 +143,20 @@ class ProgressReporter(Callback):
                 f"{known} of {self._n_folds} folds are done already, {left} "
                 "(resume=false starts again)"
             )
-        self._explain_threshold()
+        if settings.cv.threshold != "fixed":
+            by = "validation records" if settings.cv.validation else f"{INNER_FOLDS} more trainings"
+            self._print(
+                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
+                "training part; baselines too"
+            )
+        dropped = "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
+        tracking, where = settings.tracking, "nothing (tracking=off)"
+        if tracking.name != "off":
+            where = f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"
         self._print(
-            f"{self._cohort.name}: {len(features.records)} records, "
-            f"prevalence {features.y.mean():.3f}{_dropped(features)}",
-            f"tracked in {_where(settings)}",
+            f"{self._cohort.name}: {len(features.records)} records, prevalence "
+            f"{features.y.mean():.3f}{', without ' if dropped else ''}{dropped}",
+            f"tracked in {where}",
         )
         self._note()
 
@@ -197,15 +206,6 @@ class ProgressReporter(Callback):
                 f"{_pair(mean.accuracy, std.accuracy)}, {seconds:.1f} s"
             )
             self._warn()
-
-    def _explain_threshold(self) -> None:
-        cv = self._settings.cv
-        if cv.threshold != "fixed":
-            by = "validation records" if cv.validation else f"{INNER_FOLDS} more trainings"
-            self._print(
-                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
-                "training part; baselines too"
-            )
 
     def _warn(self) -> None:
         if self._leakage:
@@ -263,8 +263,8 @@ def _rows(result: CVResult) -> list[tuple[str, Sequence[FoldResult], Metrics]]:
     if len(result.folds) <= _FOLDS_SHOWN:
         return [(f"fold {fold.split.fold + 1}", [fold], fold.metrics) for fold in result.folds]
     rows: list[tuple[str, Sequence[FoldResult], Metrics]] = []
-    for repeat in sorted({fold.split.repeat for fold in result.folds}):
-        folds = [fold for fold in result.folds if fold.split.repeat == repeat]
+    for repeat, own in groupby(result.folds, key=lambda fold: fold.split.repeat):
+        folds = list(own)
         mean, _ = mean_and_std([fold.metrics for fold in folds])
         rows.append((f"repeat {repeat + 1}", folds, mean))
     return rows
@@ -289,12 +289,6 @@ def _shape(features: FeatureSet) -> str:
     return f"{n_tabular} + {' x '.join(map(str, signal))}"
 
 
-def _dropped(features: FeatureSet) -> str:
-    if not features.dropped:
-        return ""
-    return ", without " + "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
-
-
 def compare_hint(tracking: TrackingSettings, page: str) -> str:
     """Say how to see a run among the others in the MLflow UI.
 
@@ -307,10 +301,3 @@ def compare_hint(tracking: TrackingSettings, page: str) -> str:
     uri = shlex.quote(masked(resolved_uri(tracking)))
     store = f" --uri {uri}" if tracking.uri else ""
     return f"compare: python -m lvh.ui{store}, then http://127.0.0.1:5000/{page}"
-
-
-def _where(settings: RunSettings) -> str:
-    tracking = settings.tracking
-    if tracking.name == "off":
-        return "nothing (tracking=off)"
-    return f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"

@@ -349,7 +349,7 @@ def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, 
     digital = np.rint(slow * 10_000) / 10_000
     again = resample_poly(digital, 5, 1, axis=0, padtype="line").astype(np.float32)
     expected = load(on_signals).predict(
-        record.unlabelled_cohort("r", again[None], 500.0, [50.0], [True])
+        record.unlabelled_cohort("r", again[None], fs=500.0, age=[50.0], male=[True])
     )
     # float32 through a network
     assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
