@@ -33,7 +33,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
     """Run MLflow's command in this process; the server that it starts ends with this process."""
-    from lvh.tracking.environment import tell_mlflow
+    from lvh.tracking.address import tell_mlflow
 
     tell_mlflow()
     import mlflow.cli

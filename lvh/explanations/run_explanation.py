@@ -146,7 +146,7 @@ def explain_run(
         splits,
         trainer,
         seed=settings.seed,
-        on_epoch=lambda split, epoch: progress(len(folds), "training", epoch / epochs),
+        on_epoch=[lambda split, epoch: progress(len(folds), "training", epoch / epochs)],
         first_group=1,  # so that the trainer holds the model of this fold
     ):
         split = result.split

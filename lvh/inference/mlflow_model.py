@@ -23,7 +23,7 @@ from lvh.errors import InputError
 from lvh.files import read_bytes, written_whole
 from lvh.inference.final_model import MLMODEL, FinalModel, load
 from lvh.inference.model_description import Description
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import tell_mlflow
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

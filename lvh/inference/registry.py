@@ -14,7 +14,7 @@ from lvh.inference.mlflow_model import LOADER, check_mlmodel, signature
 from lvh.inference.model_card import card
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, embedded
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import tell_mlflow
 from lvh.validation.metrics import NAMES
 
 tell_mlflow()

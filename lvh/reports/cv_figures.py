@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.uint8]
 
 _SIZE = (13.0, 8.4)  # inches
 _DPI = 100
@@ -35,6 +34,7 @@ def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.image import imsave
 
     panels = {
         "scores": draw_scores,
@@ -54,19 +54,15 @@ def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
     figure.suptitle(title, y=0.985)
     canvas.draw()  # once: every panel's own file is cut from this picture
     pixels = np.asarray(canvas.buffer_rgba())
-    _save(pixels, folder / "summary.png")
+    pictures = {"summary": pixels}
     height, width = pixels.shape[0], pixels.shape[1] // 3
     top, middle = round(0.05 * height), round(0.525 * height)
     for at, name in enumerate(panels):
         rows = slice(top, middle) if at < 3 else slice(middle, height)
-        _save(pixels[rows, at % 3 * width : (at % 3 + 1) * width], folder / f"{name}.png")
-
-
-def _save(pixels: Pixels, path: Path) -> None:
-    from matplotlib.image import imsave
-
-    with written_whole(path) as temporary:
-        imsave(temporary, np.ascontiguousarray(pixels), format="png")
+        pictures[name] = pixels[rows, at % 3 * width : (at % 3 + 1) * width]
+    for name, picture in pictures.items():
+        with written_whole(folder / f"{name}.png") as temporary:
+            imsave(temporary, np.ascontiguousarray(picture), format="png")
 
 
 def draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:

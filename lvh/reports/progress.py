@@ -89,20 +89,22 @@ class ProgressReporter(Callback):
             trainer: Makes what is trained; called where a person sees its size.
             verbosity: `full` for a run of its own, `bar` for one of a sweep, `line` where others
                 run at the same time.
-            title: What its lines begin with.
+            title: What its lines begin with, the name of the run.
         """
-        self._name = f"{title}{settings.name}"
+        self._name = title
         self._console = console()
         self._settings, self._cohort, self._features = settings, cohort, features
         self._trainer, self._verbosity = trainer, verbosity
         self._n_folds = self._done = 0
         self._epochs: dict[tuple[int, int], int] = {}
-        self._n_epochs = settings.train.epochs if settings.is_network else 1
+        self._leakage = settings.cv.protocol.leakage
+        self._is_network = settings.is_network
+        self._n_epochs = settings.train.epochs if self._is_network else 1
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("epochs, left" if settings.is_network else "folds, left"),
+            TextColumn("epochs, left" if self._is_network else "folds, left"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -130,7 +132,7 @@ class ProgressReporter(Callback):
         settings, features = self._settings, self._features
         n_parameters = None if known else self._trainer().n_parameters
         parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-        epochs = f" x {self._n_epochs} epochs" if settings.is_network else ""
+        epochs = f" x {self._n_epochs} epochs" if self._is_network else ""
         inputs = f"{_shape(features)} inputs"
         self._print(f"{self._name}: {inputs}, {parameters}{self._n_folds} folds{epochs}")
         if self._verbosity != "full":
@@ -171,7 +173,7 @@ class ProgressReporter(Callback):
         completed = sum(self._epochs.values())
         self._bar.update(self._task, completed=completed, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
-            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
+            epochs = f"{len(fold.history.loss)} epochs, " if self._is_network else ""
             self._print(
                 f"fold {self._done} of {self._n_folds}: "
                 f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
@@ -206,10 +208,10 @@ class ProgressReporter(Callback):
             self._warn()
 
     def _warn(self) -> None:
-        leakage = self._settings.cv.protocol.leakage
-        if leakage:
+        if self._leakage:
             self._print(
-                f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank",
+                f"NOT HONEST: {self._leakage}. Scored records decided these scores; "
+                "they have no rank",
                 style="yellow",
             )
 
@@ -218,7 +220,8 @@ class ProgressReporter(Callback):
             self._print(self._cohort.note, style="yellow")
 
     def _print(self, *lines: str, style: str | None = None) -> None:
-        say(*lines, style=style, on=self._console)
+        for line in lines:  # nothing in them is markup; addresses are masked already
+            self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:

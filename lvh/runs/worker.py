@@ -140,7 +140,7 @@ class _Training:
         values = _scores_of(record)
         leaks = settings.cv.protocol.leakage
         return Outcome(
-            state=record.status,
+            state="stopped" if record.status == "killed" else record.status,
             values=tuple(values.get(one.name, math.nan) for one in plan.objectives),
             folds=tuple(follower.scores),
             fold_keys=record.fold_keys,
