@@ -10,9 +10,9 @@ from lvh.config.composition import settings_of as compose_settings
 from lvh.data import SOURCES
 from lvh.evaluation.cross_validation import Callback
 from lvh.features import FORMS
-from lvh.models import MODELS, trainers
+from lvh.models import trainers
 from lvh.models.backends import start
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.runs import run
 from lvh.runs.run import load_data, run_configuration
 from lvh.tracking import Tracker
@@ -62,34 +62,6 @@ def trained(settings, folder: Path) -> list:
         verbosity="line",
     )
     return kept.folds
-
-
-@pytest.mark.parametrize(
-    ("model", "same_shape", "another_shape"),
-    [
-        ("dnn", ["seed=1", "train.learning_rate=0.01", "model.l2=0.1"], "model.units=[8,4,2]"),
-        ("cnn", ["seed=1", "train.learning_rate=0.01"], "stride=50"),
-    ],
-)
-def test_a_shape_is_built_and_traced_once(
-    settings_of, tmp_path, monkeypatch, model, same_shape, another_shape
-):
-    builds = Counter()
-    architecture = MODELS[model]
-
-    def build(settings, shape):
-        builds[settings] += 1
-        return architecture.build(settings, shape)
-
-    # one function for all calls: programs are kept by the function that builds them
-    monkeypatch.setitem(MODELS, model, architecture._replace(build=build))
-    common = [f"model={model}", *(["stride=125", "model.filters=[4,4]"] if model == "cnn" else [])]
-    for number, change in enumerate(["seed=0", *same_shape]):
-        folds = trained(settings_of(*common, change), tmp_path / str(number))
-        assert len(folds) == 7
-    assert list(builds.values()) == [1]
-    trained(settings_of(*common, another_shape), tmp_path / "another")
-    assert list(builds.values()) == [1, 1]
 
 
 def test_records_inputs_and_baselines_are_made_once_for_all_configurations(

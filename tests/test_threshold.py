@@ -19,7 +19,7 @@ from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.permutation import null_scores
 from lvh.features import FeatureSet
 from lvh.models.classifiers import LogisticSettings, build_logistic
-from lvh.models.estimators import EstimatorTrainer
+from lvh.models.trainers import EstimatorTrainer
 from lvh.models.training import History
 from lvh.validation.metrics import bootstrap_intervals, score
 from lvh.validation.splits import CvSettings, splits
