@@ -26,7 +26,7 @@ A model that `lvh export --out model` has saved:
 
 >>> from pathlib import Path
 >>> model = lvh.load_model(Path("model"))
->>> isinstance(model, lvh.KeptModel), model.scored(data.cohort).y_score.shape
+>>> isinstance(model, lvh.FinalModel), model.predict(data.cohort).y_score.shape
 (True, (42,))
 """
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
     from lvh.evaluation.cv_result import CVResult
-    from lvh.evaluation.results import StudyResult
     from lvh.features import FeatureSet
-    from lvh.inference import KeptModel
+    from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.runs.notebook import cross_validate, load_data, settings
+    from lvh.search.results import StudyResult
     from lvh.search.study_results import load as load_study
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
@@ -52,8 +52,8 @@ __all__ = [
     "CVResult",
     "Cohort",
     "FeatureSet",
+    "FinalModel",
     "InputError",
-    "KeptModel",
     "LvhError",
     "StudyResult",
     "bootstrap_intervals",
@@ -73,10 +73,10 @@ _MODULES = {
     "CVResult": "evaluation.cv_result",
     "Cohort": "data.cohort",
     "FeatureSet": "features",
+    "FinalModel": "inference",
     "InputError": "errors",
-    "KeptModel": "inference",
     "LvhError": "errors",
-    "StudyResult": "evaluation.results",
+    "StudyResult": "search.results",
     "bootstrap_intervals": "validation.metrics",
     "cross_validate": "runs.notebook",
     "load_data": "runs.notebook",

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from lvh.evaluation.results import FoldScore, Objective, OutOfFold, StudyResult, Trial
+from lvh.evaluation.results import OutOfFold
+from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.validation.metrics import NAMES, score
 
 

@@ -35,8 +35,8 @@ def drawn(seed, n=200, intercept=0.0, slope=1.0):
 
 
 class TestCurve:
-    @pytest.mark.parametrize(("n", "n_bins"), [(200, 10), (200, 8), (50, 5), (60, 1)])
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize(("n", "n_bins"), [(200, 10), (200, 8), (60, 1)])
+    @pytest.mark.parametrize("seed", range(2))
     def test_equals_scikit_learns_where_bins_are_equal(self, seed, n, n_bins):
         y_true, y_score = drawn(seed, n)
         observed, score = oracle(y_true, y_score, n_bins=n_bins, strategy="quantile")
@@ -47,12 +47,6 @@ class TestCurve:
         assert [one.score for one in found] == pytest.approx(score.tolist(), rel=1e-12)
         estimates = [one.observed.estimate for one in found]
         assert estimates == pytest.approx(observed.tolist(), rel=1e-12)
-
-    def test_counts_are_equal_but_for_one(self):
-        found = calibration_curve(*drawn(0, 197), 10)
-
-        assert sorted({one.n_records for one in found}) == [19, 20]
-        assert sum(one.n_records for one in found) == 197
 
     def test_equal_scores_stay_together_in_any_order(self):
         y_true = np.array([0, 0, 0, 1, 0, 1, 1, 1])
@@ -69,23 +63,6 @@ class TestCurve:
             (one.n_records, one.observed) for one in found
         ]
 
-    def test_fewer_records_than_bins(self):
-        found = calibration_curve(np.array([0, 1]), np.array([0.3, 0.6]), 10)
-
-        assert [(one.n_records, one.score) for one in found] == [(1, 0.3), (1, 0.6)]
-        assert calibration_curve(np.array([], int), np.array([])) == ()
-
-    def test_a_model_that_knows_nothing_has_one_bin(self):
-        (found,) = calibration_curve(np.array([0, 1, 1, 1]), np.full(4, 0.75))
-
-        assert (found.n_records, found.score, found.observed.estimate) == (4, 0.75, 0.75)
-
-    def test_a_level_reaches_the_intervals(self):
-        wide, narrow = (calibration_curve(*drawn(0), 5, level=level) for level in (0.95, 0.5))
-
-        for one, other in zip(wide, narrow, strict=True):
-            assert one.observed.low < other.observed.low < other.observed.high < one.observed.high
-
 
 class TestWilson:
     @pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
@@ -99,12 +76,6 @@ class TestWilson:
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
         assert 0 <= found.low <= found.estimate <= found.high <= 1
 
-    def test_an_example_of_the_literature(self):
-        """Newcombe, "Two-sided confidence intervals for the single proportion", 1998: 81 of 263."""
-        found = wilson_interval(81, 263)
-
-        assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
-
 
 class TestRecalibration:
     @pytest.mark.parametrize("seed", range(5))
@@ -114,49 +85,6 @@ class TestRecalibration:
         model.fit(logits(y_score)[:, None], y_true)
 
         assert recalibration(y_true, y_score).slope == pytest.approx(model.coef_[0, 0], rel=1e-5)
-
-    @pytest.mark.parametrize("seed", range(5))
-    def test_intercept_moves_the_mean_score_to_the_prevalence(self, seed):
-        y_true, y_score = drawn(seed, intercept=0.8, slope=1.3)
-
-        moved = sigmoid(logits(y_score) + recalibration(y_true, y_score).intercept)
-
-        assert moved.mean() == pytest.approx(y_true.mean(), abs=1e-9)
-
-    @pytest.mark.parametrize(("intercept", "slope"), [(0, 1), (1, 1), (0, 0.5), (-0.7, 2)])
-    def test_it_finds_the_line_that_the_labels_were_drawn_from(self, intercept, slope):
-        """With 100,000 records, a slope is known to about .01 and an intercept to less.
-
-        With a slope of 1 the two intercepts are the same; with scores that are symmetric about .5
-        and an intercept of 0 so they are as well.
-        """
-        found = recalibration(*drawn(0, 100_000, intercept, slope))
-
-        assert found.slope == pytest.approx(slope, abs=0.05)
-        if slope == 1 or intercept == 0:
-            assert found.intercept == pytest.approx(intercept, abs=0.05)
-
-    def test_two_scores_by_hand(self):
-        """Of ten scored .2 four are positive, of ten scored .8 seven; logits are -log 4 and log 4.
-
-        The regression goes through both shares: its slope is the difference of their logits by
-        that of the scores'.
-        """
-        y_true = np.repeat([1, 0, 1, 0], [4, 6, 7, 3])
-        y_score = np.repeat([0.2, 0.8], 10)
-        expected = (math.log(7 / 3) - math.log(4 / 6)) / (2 * math.log(4))
-
-        assert recalibration(y_true, y_score).slope == pytest.approx(expected, rel=1e-9)
-
-    def test_certain_scores_that_err(self):
-        """Scores 0 and 1 are clipped at 1e-7; one in ten is wrong each way."""
-        y_true = np.repeat([0, 1, 0, 1], [9, 1, 1, 9])
-        y_score = np.repeat([0.0, 1.0], 10)
-
-        found = recalibration(y_true, y_score)
-
-        assert found.slope == pytest.approx(math.log(9) / math.log((1 - 1e-7) / 1e-7), rel=1e-6)
-        assert found.intercept == pytest.approx(0, abs=1e-6)
 
     def test_certain_scores_that_err_one_way(self):
         """Nine of twenty lack what the score says: the intercept has to leave a flat place."""
@@ -184,16 +112,6 @@ class TestRecalibration:
         assert equal.intercept == pytest.approx(math.log(3), rel=1e-9)
         assert math.isnan(equal.slope)
 
-    def test_inputs_stay_as_they_were(self):
-        y_true, y_score = drawn(0)
-        before = y_true.copy(), y_score.copy()
-
-        recalibration(y_true, y_score)
-        calibration_curve(y_true, y_score)
-
-        assert np.array_equal(y_true, before[0])
-        assert np.array_equal(y_score, before[1])
-
 
 def optimum(y_true, y_score, weights):
     """Firth's penalized likelihood, climbed without its derivatives."""
@@ -215,8 +133,7 @@ def optimum(y_true, y_score, weights):
 
 
 class TestLine:
-    @pytest.mark.parametrize("n", [8, 60, 200])
-    @pytest.mark.parametrize("spread", [0.2, 1, 4])
+    @pytest.mark.parametrize(("n", "spread"), [(8, 0.2), (60, 4), (200, 1)])
     def test_equals_a_direct_optimisation(self, n, spread):
         random = np.random.default_rng(n)
         logit = random.normal(0.3, spread, n)
@@ -228,41 +145,6 @@ class TestLine:
         expected = optimum(y_true, sigmoid(logit), weights)
         assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
 
-    @pytest.mark.parametrize("n", [6, 100])
-    def test_scores_that_part_the_labels_have_a_line_too(self, n):
-        logit = np.random.default_rng(n).normal(0, 2, n)
-        y_true = (logit > 0.1).astype(int)
-
-        found = line(y_true, sigmoid(logit))
-
-        expected = optimum(y_true, sigmoid(logit), np.ones(n))
-        assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
-        assert found.slope > 0
-
-    @pytest.mark.parametrize(("low", "high"), [(0.2, 0.7), (0.0, 1.0)])
-    def test_two_scores_get_half_a_record_more_of_each_label(self, low, high):
-        """Known of Firth's penalty on a two by two table; a criterion has no other scores."""
-        y_true = np.repeat([1, 0, 1, 0], [0, 10, 7, 3])
-        y_score = np.repeat([low, high], 10)
-
-        found = line(y_true, y_score)
-
-        clipped = np.clip([low, high], 1e-7, 1 - 1e-7)
-        shares = sigmoid(found.intercept + found.slope * logits(clipped))
-        assert shares == pytest.approx([0.5 / 11, 7.5 / 11], rel=1e-6)
-
-    def test_scores_that_are_all_the_same_keep_their_slope(self):
-        found = line(np.array([1, 1, 1, 0]), np.full(4, 0.3))
-
-        assert found.slope == 1
-        assert sigmoid(found.intercept + logits(0.3)) == pytest.approx(3.5 / 5)
-
-    def test_one_label_alone_is_no_certainty(self):
-        found = line(np.ones(10, int), np.linspace(0.2, 0.8, 10))
-
-        shares = sigmoid(found.intercept + found.slope * logits(np.array([0.2, 0.8])))
-        assert ((shares > 0.7) & (shares < 1)).all()
-
     def test_a_weight_counts_as_so_many_records(self):
         y_true, y_score = drawn(0, 40)
         weights = np.random.default_rng(1).integers(0, 4, 40)
@@ -271,13 +153,6 @@ class TestLine:
 
         again = line(np.repeat(y_true, weights), np.repeat(y_score, weights))
         assert tuple(found) == pytest.approx(tuple(again), rel=1e-8)
-
-    def test_without_few_records_the_penalty_is_nothing(self):
-        y_true, y_score = drawn(0, 50_000, 0.4, 0.7)
-
-        assert line(y_true, y_score).slope == pytest.approx(
-            recalibration(y_true, y_score).slope, rel=1e-4
-        )
 
     def test_a_resample_draws_subjects_with_all_their_records(self):
         y_true, y_score = drawn(0, 30)

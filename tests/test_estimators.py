@@ -22,8 +22,8 @@ from lvh.errors import InputError, LvhError
 from lvh.evaluation.cross_validation import cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet
-from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA
+from lvh.features.voltage import measure
 from lvh.models import MODELS, Estimator
 from lvh.models.criteria_rule import Judge, graded
 from lvh.models.trainers import EstimatorTrainer

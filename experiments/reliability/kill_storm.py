@@ -30,7 +30,13 @@ SWEEP = (
 N_TRIALS, N_FOLDS = 3, 3
 LONGEST = 600  # s; a command that takes longer hangs
 _MEASURED = ("seconds",)
-_ENDS = {".png": b"IEND\xaeB`\x82", ".csv": b"\n", ".html": b"</html>", ".yaml": b"\n"}
+_ENDS = {
+    ".png": b"IEND\xaeB`\x82",
+    ".csv": b"\n",
+    ".json": b"\n",
+    ".html": b"</html>",
+    ".yaml": b"\n",
+}
 
 
 @dataclass
@@ -226,7 +232,7 @@ def _check_end(place: Place, whole: Place, code: int, number: int) -> None:
 
 def _is_torn(path: Path) -> bool:
     content = path.read_bytes()
-    if path.suffix == ".json" and path.parent.parent.name == "folds":
+    if path.suffix == ".json" and path.parent.name == path.stem[:2]:
         first, _, text = content.partition(b"\n")
         digest = hashlib.sha256(text.removesuffix(b"\n")).hexdigest()
         return first != json.dumps({"sha256": digest}).encode()

@@ -10,7 +10,6 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -43,11 +42,9 @@ class LvhSweeper(Sweeper):
     ) -> None:
         """Take Hydra's context, as its interface asks."""
         self._typed = getattr(task_function, "overrides", None)
+        self._context = hydra_context
         self._config = copy.deepcopy(config)
         self._workers = _limit_workers(self._config)
-        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=self._config
-        )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search the space that the overrides span.
@@ -55,28 +52,30 @@ class LvhSweeper(Sweeper):
         Raises:
             LvhError: No point is valid, or some configuration failed.
         """
-        from lvh.config.composition import command_of, compose
+        from lvh.config.composition import command_of
         from lvh.config.sweep_space import space_of
         from lvh.errors import masked
         from lvh.files import write_text
+        from lvh.runs.sweep import Sweep, run_sweep
 
         command = command_of(self._config, self._typed or arguments)
         space = space_of(command)
-        from lvh.runs.sweep import Sweep, run_sweep
-
         folder = Path(self._config.hydra.sweep.dir)
         write_text(folder / "multirun.yaml", masked(OmegaConf.to_yaml(self._config)))
         is_local = "n_jobs" in self._config.hydra.launcher
+        run_sweep(Sweep(command, space, self._launch, self._workers, is_local, folder))
 
-        def composed(point: Any) -> Any:
-            found = compose(command.at(dict(one.split("=", 1) for one in point)))
-            return found.settings, found.yaml
+    def _launch(self, task: TaskFunction, n_processes: int) -> list[Any]:
+        """Start a task function in processes that the launcher makes.
 
-        run_sweep(Sweep(space, composed, self._launch, self._workers, is_local, folder))
-
-    def _launch(self, of_workers: list[list[str]]) -> list[Any]:
-        returns = self._launcher.launch(of_workers, initial_job_idx=0)
-        return [one.return_value for one in returns]
+        The task brings all that it needs; Hydra composes a configuration for it without any
+        override, which nobody reads.
+        """
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self._context, task_function=task, config=self._config
+        )
+        jobs: list[list[str]] = [[] for _ in range(n_processes)]
+        return [job.return_value for job in launcher.launch(jobs, initial_job_idx=0)]
 
 
 def _limit_workers(config: DictConfig) -> int | None:

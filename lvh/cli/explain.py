@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
     from lvh.runs.run import load_data
-    from lvh.search.outcome import store_of
+    from lvh.search.results import store_of
 
     tracking = TrackingSettings("mlflow", given.uri, given.experiment)
     chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)

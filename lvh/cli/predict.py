@@ -1,9 +1,9 @@
-"""`python -m lvh.predict`: what a kept model says of some records."""
+"""`lvh predict`: the predictions of a final model for some records."""
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,137 +14,129 @@ from lvh.cli.command import ended
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
+from lvh.data.readers import record
+from lvh.data.readers.leads import ReadOptions
 from lvh.errors import InputError, LvhError, printable
-from lvh.inference import Description, KeptModel, load
+from lvh.features.criteria import CRITERIA
+from lvh.features.voltage import measure
+from lvh.inference import FinalModel, load
 from lvh.inference.prediction import Prediction, show, words
 from lvh.reports.ecg_plot import draw, picture_paths, save
 from lvh.tracking import TrackingSettings
 
-_CHAMPION = "models:/lvh@champion"
-
 
 def main(arguments: list[str] | None = None) -> int:
-    """Score the records and return the exit code; one that is refused does not stop the others."""
-    given = _parser().parse_args(arguments)
-    return ended(lambda: _run(given))
+    """Predict the records and return the exit code; a refused record does not stop the others."""
+    options = _parser().parse_args(arguments)
+    return ended(lambda: _run(options))
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     codes = []
-    pictures = _pictures(given)
-    with located(given.model, given.uri) as folder:
+    pictures = _pictures(options)
+    with located(options.model, options.uri) as folder:
         model = load(folder)
     predictions = []
-    for path, picture in zip(given.record, pictures, strict=True):
+    for path, picture in zip(options.record, pictures, strict=True):
         try:
-            predictions.append(_predicted(model, path, given, picture))
+            predictions.append(_predict(model, path, options, picture))
         except LvhError as error:
             print(f"lvh: {printable(str(error))}", file=sys.stderr)
             codes.append(error.exit_code)
     if predictions:
-        show(predictions, model.description, given.form)
+        show(predictions, model.description, options.form)
     return max(codes, default=0)
 
 
 @contextmanager
 def located(model: str, uri: str | None) -> Iterator[Path]:
-    """Give the folder of a model: one that is here, or fetched from a registry."""
+    """Yield the folder of a model: a local one, or one that is fetched from a registry."""
     if ":/" not in model:
         yield Path(model)
         return
-    from lvh.tracking.run_lookup import fetched, is_model_uri
+    from lvh.inference.registry import fetch, is_model_uri
 
     if not is_model_uri(model):
         raise InputError(f"--model: expected a folder, or models:/NAME@ALIAS. Received: {model}")
-    with fetched(model, TrackingSettings("mlflow", uri, "lvh")) as folder:
+    with fetch(model, TrackingSettings("mlflow", uri, "lvh")) as folder:
         yield folder
 
 
-def _pictures(given: argparse.Namespace) -> list[Path | None]:
-    """Return where the picture of each record goes; None where none is asked for."""
-    if given.picture is None:
+def _pictures(options: argparse.Namespace) -> list[Path | None]:
+    """Return the path of each record's picture; None where none is asked for."""
+    if options.picture is None:
         for option in ("fiducials", "explain"):
-            if getattr(given, option):
+            if getattr(options, option):
                 raise InputError(f"--{option}: expected --picture, in which it is drawn")
-        return [None] * len(given.record)
-    from lvh.data.readers.record import record_name
+        return [None] * len(options.record)
+    names = [record.record_name(Path(path)) for path in options.record]
+    return [*picture_paths(options.picture, names)]
 
-    return [*picture_paths(given.picture, [record_name(Path(path)) for path in given.record])]
 
-
-def _predicted(
-    model: KeptModel, path: str, given: argparse.Namespace, picture: Path | None
+def _predict(
+    model: FinalModel, path: str, options: argparse.Namespace, picture: Path | None
 ) -> Prediction:
-    from lvh.data.readers import record
-    from lvh.data.readers.leads import ReadOptions
-    from lvh.explanations.importance import record_importance
-
-    male = None if given.sex is None else given.sex == "male"
-    fs = model.description.fs if given.resample else None
-    options = ReadOptions(given.unit, given.fs)
-    cohort = record.read(Path(path), age=given.age, male=male, fs=fs, options=options)
+    description = model.description
+    cohort = record.read(
+        Path(path),
+        age=options.age,
+        male=None if options.sex is None else options.sex == "male",
+        fs=description.fs if options.resample else None,
+        options=ReadOptions(options.unit, options.fs),
+    )
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
     try:
-        scored = model.scored(cohort)
+        predictions = model.predict(cohort)
     except InputError as error:
-        raise InputError(f"{error}{_hint(model.description, cohort)}") from None
-    members, cohort = scored.by_member[0], _measurable(scored.cohort, given.fiducials)
-    found = Prediction(
+        hint = ""
+        if cohort.fs != description.fs:
+            hint = ". --resample converts it"
+        elif description.needs_age_and_sex and not np.isfinite(cohort.age).all():
+            hint = ". --age and --sex give them"
+        raise InputError(f"{error}{hint}") from None
+    cohort = _with_waves(predictions.cohort, options.fiducials)
+    (numbers,) = predictions.rows()
+    prediction = Prediction(
         record=path,
-        probability=float(scored.y_score[0]),
-        member_low=float(members.min()),
-        member_high=float(members.max()),
-        calibrated=float(scored.calibrated[0]),
-        calibrated_low=float(scored.calibrated_low[0]),
-        calibrated_high=float(scored.calibrated_high[0]),
-        threshold=model.description.threshold,
-        positive=bool(scored.y_pred[0]),
+        numbers=numbers,
+        threshold=description.threshold,
         criteria=_criteria(cohort),
         fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
         male=bool(cohort.male[0]),
     )
     if picture is None:
-        return found
+        return prediction
+    from lvh.explanations.importance import record_importance
+
     figure = draw(
         cohort.signals[0],
         cohort.fs,
-        words(found, cohort, model.description),
-        importance=record_importance(model, cohort) if given.explain else None,
-        delineation=cohort.delineation if given.fiducials else None,
+        words(prediction, cohort, description),
+        importance=record_importance(model, cohort) if options.explain else None,
+        delineation=cohort.delineation if options.fiducials else None,
     )
     save(figure, picture)
-    return replace(found, picture=str(picture))
+    return replace(prediction, picture=str(picture))
 
 
-def _hint(of: Description, cohort: Cohort) -> str:
-    if cohort.fs != of.fs:
-        return ". --resample converts it"
-    if of.needs_age_and_sex and not np.isfinite(cohort.age).all():
-        return ". --age and --sex give them"
-    return ""
-
-
-def _measurable(cohort: Cohort, drawn: bool) -> Cohort:
-    """Find fiducials to be drawn or for the criteria, if the record has none by now."""
+def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
+    """Detect fiducials for the picture and the criteria, if the record has none yet."""
     needed = drawn or np.isfinite(cohort.age).all()
     if len(cohort.delineation.samples) or not needed:
         return cohort
     try:
         return replace(cohort, delineation=delineate(read(cohort.signals), cohort.fs))
-    except InputError:  # too long, or sampled too slowly: the model has its say nevertheless
+    except InputError:  # too long, or sampled too slowly; the prediction does not need them
         return cohort
 
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
-    """Return value and verdict of each criterion that can be measured."""
-    from lvh.features.amplitudes import measure
-    from lvh.features.criteria import CRITERIA
-
+    """Return the value of each criterion that can be measured, and whether it is met."""
     if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
-        return {}  # thresholds are those of men or of women
-    found = measure(cohort)
-    values = {name: one.value(found) for name, one in CRITERIA.items()}
+        return {}  # without age and sex there is no threshold
+    amplitudes = measure(cohort)
+    values = {name: criterion.value(amplitudes) for name, criterion in CRITERIA.items()}
     return {
         name: (float(value[0]), bool(CRITERIA[name].positive(value, cohort.male)[0]))
         for name, value in values.items()
@@ -154,59 +146,57 @@ def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lvh.predict",
-        description="Score records of twelve leads by a model that lvh.select has kept.",
+        prog="lvh predict",
+        description="Predict LVH in 12-lead records with a model that lvh export has saved.",
     )
-    parser.add_argument(
-        "record", nargs="+", help="path of a WFDB header, with or without .hea, a .csv or an .edf"
-    )
-    parser.add_argument(
-        "--model", default=_CHAMPION, help="folder, or address in MLflow (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
-        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
-    )
-    parser.add_argument(
-        "--resample", action="store_true", help="convert to the model's sampling frequency"
-    )
-    parser.add_argument("--age", type=_age, help="in years, where the file does not say it")
-    parser.add_argument("--sex", choices=("female", "male"), help="likewise")
-    parser.add_argument("--fs", type=_fs, help="sampling frequency in Hz, likewise")
-    parser.add_argument("--unit", choices=("mV", "uV", "V"), help="of voltages, likewise")
-    parser.add_argument(
+    add = parser.add_argument
+    add("record", nargs="+", help="WFDB header, with or without .hea, a .csv or an .edf")
+    add_model(parser)
+    add("--resample", action="store_true", help="convert to the model's sampling frequency")
+    add("--age", type=_between(0, 130), help="in years, if the file does not give it")
+    add("--sex", choices=("female", "male"), help="if the file does not give it")
+    add("--fs", type=_between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
+    add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
+    add(
         "--picture",
         metavar="PATH",
         help="draw the ECG on paper of 25 mm/s and 10 mm/mV: a new .pdf, .svg or .png, or a "
-        "folder in which each record has a PDF",
+        "folder that gets a PDF for each record",
     )
-    parser.add_argument(
-        "--explain",
-        action="store_true",
-        help="paint into the picture what speaks for LVH and against it, to the model",
-    )
-    parser.add_argument(
-        "--fiducials", action="store_true", help="mark onsets, peaks and offsets in the picture"
-    )
+    add("--explain", action="store_true", help="colour what raises and lowers the prediction")
+    add("--fiducials", action="store_true", help="mark onsets, peaks and offsets in the picture")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
     return parser
 
 
-def _age(text: str) -> float:
-    age = float(text)
-    if not 0 <= age <= 130:
-        raise argparse.ArgumentTypeError(f"expected 0 to 130 years. Received: {text}")
-    return age
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a model, as `located` takes it."""
+    parser.add_argument(
+        "--model",
+        default="models:/lvh@champion",
+        help="folder, or address in MLflow (default: %(default)s)",
+    )
+    add_uri(parser)
 
 
-def _fs(text: str) -> float:
-    fs = float(text)
-    if not 0 < fs <= 100_000:
-        raise argparse.ArgumentTypeError(f"expected 0 to 100000 Hz. Received: {text}")
-    return fs
+def add_uri(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a store of MLflow."""
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
+    )
+
+
+def _between(low: float, high: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        if not low <= float(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
+        return float(text)
+
+    return number
 
 
 if __name__ == "__main__":

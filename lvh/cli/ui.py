@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from lvh.cli.command import ended
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import tell_mlflow
 from lvh.tracking.view import view_page
 
 _LOOPBACK = "127.0.0.1"
@@ -65,8 +65,8 @@ def _page(uri: str, experiment: str) -> str:
     """Return the place of the experiment's view, or of the list of all experiments."""
     from mlflow import MlflowClient
 
-    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment)
-    return view_page(found.experiment_id) if found else "#/experiments?"
+    known = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment)
+    return view_page(known.experiment_id) if known else "#/experiments?"
 
 
 def _check_port(port: int) -> None:
@@ -77,8 +77,8 @@ def _check_port(port: int) -> None:
         try:
             probe.bind((_LOOPBACK, port))
         except OSError as error:
-            told = f"Received: {port} ({error.strerror})"
-            raise InputError(f"--port: expected one that is free. {told}") from None
+            message = f"Received: {port} ({error.strerror})"
+            raise InputError(f"--port: expected one that is free. {message}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

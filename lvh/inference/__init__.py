@@ -1,18 +1,27 @@
-"""A kept model: a folder of plain files that scores records, and nothing in it that could run."""
+"""The final model: fit to all records, save, load, predict, register in MLflow."""
 
-from lvh.inference.final_model import CARD, DESCRIPTION, KeptModel, Scored, check_alone, keep, load
-from lvh.inference.model_description import Calibration, Description, Estimate, Evidence
+from lvh.inference.final_model import (
+    CARD,
+    DESCRIPTION,
+    FinalModel,
+    Predictions,
+    check_files,
+    load,
+    read_description,
+    save,
+)
+from lvh.inference.model_description import Calibration, Description, Settings
 
 __all__ = [
     "CARD",
     "DESCRIPTION",
     "Calibration",
     "Description",
-    "Estimate",
-    "Evidence",
-    "KeptModel",
-    "Scored",
-    "check_alone",
-    "keep",
+    "FinalModel",
+    "Predictions",
+    "Settings",
+    "check_files",
     "load",
+    "read_description",
+    "save",
 ]

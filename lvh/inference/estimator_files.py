@@ -1,27 +1,26 @@
-"""Fitted scikit-learn classifiers as bytes of skops and back, let in part by part."""
+"""Fitted scikit-learn classifiers as `.skops` files, and their predictions."""
 
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import InputError
+from lvh.errors import InputError, printable
 from lvh.models import Classifier
 from lvh.validation.inner_splits import InnerFolds
 
-MAX_BYTES = 512 * 1024 * 1024
-"""Of a member, packed or not."""
+SUFFIX = ".skops"
 
 _PLAIN = {
     *("builtins.dict", "builtins.list", "builtins.str", "builtins.tuple"),
     *("numpy.float64", "numpy.int64", "numpy.uint64", "numpy.ndarray"),
     "numpy.random._generator.Generator",
 }
-_OURS = {
+_TRUSTED = {
     "sklearn._loss._loss.CyHalfBinomialLoss",
     "sklearn._loss.link.Interval",
     "sklearn._loss.link.LogitLink",
@@ -43,150 +42,122 @@ _OURS = {
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 }
-"""All that the classifiers of `lvh.models` consist of; nothing in it calls what it is given."""
+"""Types in the classifiers of `lvh.models`; none of them calls a function that a file names.
+
+skops trusts all of scikit-learn, also transformers that call any NumPy function.
+"""
 
 
-def dumped(model: Any) -> bytes:
-    """Return a fitted classifier as bytes, without the names of the subjects it learned from."""
+def dump(model: Any) -> bytes:
+    """Return a fitted classifier as bytes, without the names of its training subjects.
+
+    Raises:
+        InputError: It holds a type that is not in the list of trusted ones.
+    """
     from skops.io import dumps
 
     for part in _parts(model, set()):
         if isinstance(getattr(part, "cv", None), InnerFolds):
-            part.cv = part.cv.n_folds  # has done its work
+            part.cv = part.cv.n_folds  # only fitting needs the subjects
     data = cast(bytes, dumps(model))
-    _check_types(data)  # here, not when somebody wants to use it
+    _check_types(data)
     return data
 
 
-def loaded(data: bytes, n_inputs: int) -> Classifier:
-    """Return the classifier that `dumped` made bytes of.
+def load(data: bytes, n_inputs: int) -> Classifier:
+    """Read a classifier that `dump` wrote.
 
     Raises:
-        InputError: Anything else: it holds a type that ours do not consist of, or parts that do
-            not fit together, which scikit-learn's compiled code would follow anywhere.
+        InputError: The file holds another type, or parts that do not fit together.
     """
     from skops.io import loads
 
     try:
         _check_types(data)
-        model = loads(data, trusted=sorted(_OURS))
-        _check_parts(model, n_inputs)
+        model = loads(data, trusted=sorted(_TRUSTED))
+        _check_model(model, n_inputs)
     except InputError:
         raise
-    except Exception as error:  # of an altered file, whatever it makes skops do
-        told = " ".join(str(error).split())
-        told = "".join(letter for letter in told if letter.isprintable())
-        raise InputError(
-            f"expected a classifier of ours. Received: {type(error).__name__}: {told}"[:300]
-        ) from None
+    except Exception as error:  # an altered file makes skops raise anything
+        reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise InputError(f"expected a classifier of lvh. Received: {reason}"[:300]) from None
     return cast(Classifier, model)
 
 
+def member_scores(
+    models: Sequence[Classifier],
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]:
+    """Return a function from inputs to P(LVH) by each classifier, (n_records, n_members)."""
+
+    def predict(X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        try:
+            scores = [model.predict_proba(X.astype(np.float64))[:, 1] for model in models]
+        except Exception as error:  # parts of an altered file do not fit together
+            raise InputError(f"the model cannot predict: {type(error).__name__}") from None
+        return np.column_stack(scores)
+
+    return predict
+
+
 def _check_types(data: bytes) -> None:
+    """Refuse a file whose schema names a type that is not in the lists."""
+    types: set[str] = set()
+
+    def add_type(node: dict[str, Any]) -> None:
+        if "__class__" in node:
+            types.add(f"{node.get('__module__')}.{node['__class__']}")
+
     if not zipfile.is_zipfile(io.BytesIO(data)):
         raise InputError("expected an archive of skops. Received: another kind of file")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(one.file_size for one in archive.infolist()) > MAX_BYTES:
-            raise InputError(f"expected at most {MAX_BYTES} bytes when unpacked")
-        schema = json.loads(archive.read("schema.json"))
-    unknown = sorted(set(_types(schema)) - _PLAIN - _OURS)
+        json.loads(archive.read("schema.json"), object_hook=add_type)
+    unknown = ", ".join(sorted(types - _PLAIN - _TRUSTED))
     if unknown:
-        told = ", ".join(one if one.isprintable() else repr(one) for one in unknown)
-        raise InputError(f"expected a classifier of ours. Received: {told}"[:300])
-
-
-def _types(node: Any) -> Iterator[str]:
-    """Yield the type of every node of skops's schema."""
-    if isinstance(node, dict):
-        if "__class__" in node:
-            yield f"{node.get('__module__')}.{node['__class__']}"
-        for value in node.values():
-            yield from _types(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _types(value)
-
-
-def _check_parts(model: Any, n_inputs: int) -> None:
-    n_found = getattr(model, "n_features_in_", None)
-    if not hasattr(model, "predict_proba") or n_found != n_inputs:
-        raise InputError(
-            f"expected a classifier of {n_inputs} inputs. Received: {type(model).__name__} of "
-            f"{n_found if isinstance(n_found, int) else 'none'}"
-        )
-    for part in _parts(model, set()):
-        check = _CHECKS.get(type(part).__name__)
-        if check is not None:
-            check(part, n_inputs)
+        raise InputError(f"expected a classifier of lvh. Received: {printable(unknown)}"[:300])
 
 
 def _parts(part: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield a model and all that it consists of, each once."""
+    """Yield a model and every object inside it, each once."""
     if id(part) in seen or isinstance(part, str | int | float | type(None)):
         return
     seen.add(id(part))
     yield part
-    if isinstance(part, dict | list | tuple):
-        for one in part.values() if isinstance(part, dict) else part:
-            yield from _parts(one, seen)
+    if isinstance(part, dict):
+        inner: Any = part.values()
+    elif isinstance(part, list | tuple):
+        inner = part
     elif isinstance(part, np.ndarray):
-        for one in part.ravel() if part.dtype == object else ():
-            yield from _parts(one, seen)
-    elif hasattr(part, "__dict__"):
-        yield from _parts(vars(part), seen)
+        inner = part.ravel() if part.dtype == object else ()
+    else:
+        inner = vars(part).values() if hasattr(part, "__dict__") else ()
+    for one in inner:
+        yield from _parts(one, seen)
 
 
-def _check_tree(tree: Any, n_inputs: int) -> None:
-    inner = tree.children_left >= 0
-    _check_nodes(tree.children_left[inner], tree.children_right[inner], inner)
-    _check_features(tree.feature[inner], n_inputs)
+def _check_model(model: Any, n_inputs: int) -> None:
+    received = getattr(model, "n_features_in_", None)
+    if not hasattr(model, "predict_proba") or received != n_inputs:
+        raise InputError(
+            f"expected a classifier of {n_inputs} inputs. Received: {type(model).__name__} of "
+            f"{received if isinstance(received, int) else 'none'}"
+        )
+    for part in _parts(model, set()):
+        if hasattr(part, "support_vectors_") and not _fits(part, n_inputs):
+            raise InputError(
+                "expected a fitted classifier. Received: an SVC whose arrays do not fit together"
+            )
 
 
-def _check_predictor(predictor: Any, n_inputs: int) -> None:
-    nodes = predictor.nodes
-    inner = nodes["is_leaf"] == 0
-    left, right = (nodes[name][inner].astype(np.int64) for name in ("left", "right"))
-    _check_nodes(left, right, inner)
-    _check_features(nodes["feature_idx"][inner], n_inputs)
-    _check(not nodes["is_categorical"].any())
-
-
-def _check_machine(machine: Any, n_inputs: int) -> None:
-    """Check the arrays that libsvm is given by their address."""
-    if not hasattr(machine, "support_vectors_"):
-        return  # the pattern that others were fitted after; it scores nothing
-    vectors, counts = machine.support_vectors_, machine._n_support
-    n_vectors = len(machine.support_)
-    _check(vectors.shape == (n_vectors, n_inputs) and vectors.dtype == np.float64)
-    _check(counts.shape == (2,) and bool((counts >= 0).all()) and int(counts.sum()) == n_vectors)
-    for name in ("dual_coef_", "_dual_coef_"):
-        coefficients = getattr(machine, name)
-        _check(coefficients.shape == (1, n_vectors) and coefficients.dtype == np.float64)
-    for name in ("intercept_", "_intercept_"):
-        _check(getattr(machine, name).shape == (1,))
-    _check(machine._probA.size == machine._probB.size == 0)
-    _check(machine.classes_.tolist() == [0, 1] and not machine._sparse)
-    _check(machine.kernel == "rbf" and np.isfinite(machine._gamma))
-
-
-_CHECKS = {"Tree": _check_tree, "TreePredictor": _check_predictor, "SVC": _check_machine}
-
-
-def _check_nodes(
-    left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], inner: npt.NDArray[np.bool_]
-) -> None:
-    """Refuse children that are not behind their parents, as they are in every tree that grew."""
-    _check(len(inner) > 0)
-    at = np.flatnonzero(inner)
-    for children in (left, right):
-        if (children <= at).any() or (children >= len(inner)).any():
-            raise InputError("expected trees. Received: one whose nodes lead nowhere or back")
-
-
-def _check_features(features: npt.NDArray[np.int64], n_inputs: int) -> None:
-    _check(bool(((features >= 0) & (features < n_inputs)).all()))
-
-
-def _check(fits: bool) -> None:
-    if not fits:
-        raise InputError("expected a classifier that was fitted. Received: parts that do not fit")
+def _fits(machine: Any, n_inputs: int) -> bool:
+    """Compare the shapes of the arrays that libsvm reads without looking at their length."""
+    n_vectors, n_support = len(machine.support_), machine._n_support
+    arrays = (machine.support_vectors_, machine._dual_coef_, machine._intercept_)
+    return bool(
+        [one.shape for one in arrays] == [(n_vectors, n_inputs), (1, n_vectors), (1,)]
+        and all(one.dtype == np.float64 for one in arrays)
+        and (n_support >= 0).all()
+        and n_support.shape == (2,)
+        and n_support.sum() == n_vectors
+        and machine.classes_.tolist() == [0, 1]
+        and machine.kernel == "rbf"
+    )

@@ -1,9 +1,8 @@
-"""A folder with a description and what was learned, and the scores of records by it."""
+"""The final model: a folder of plain files with a description and weights, and its predictions."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,111 +13,142 @@ from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
-from lvh.inference.estimator_files import MAX_BYTES, loaded
-from lvh.inference.members import NETWORK, Scores, dumped, networks, of_classifiers, suffix
-from lvh.inference.model_description import MAX_SAMPLES, Description, parsed
+from lvh.inference import estimator_files, network_files
+from lvh.inference.model_description import Description, parse
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import NO_BACKEND
-from lvh.models.backends.weights import SUFFIX, exported
 
 DESCRIPTION = "model.json"
 CARD = "README.md"
+MLMODEL = "MLmodel"
 _MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
-_MAX_ALL_BYTES = 4 * MAX_BYTES  # of all members, packed
-_PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak, of each lead; microvolts and flat lines are out
+_MAX_MEMBER_BYTES = 512 * 1024 * 1024
+_PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak of each lead; not of microvolts, nor of a flat lead
+
+Floats = npt.NDArray[np.float64]
+MemberScores = Callable[[npt.NDArray[np.float32]], Floats]
+"""From inputs, shape (n_records, ...), to probabilities, shape (n_records, n_members)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Probabilities of some records.
+class Predictions:
+    """Predictions for the records of a cohort.
 
     Attributes:
-        records: Their names.
+        records: Names of the records.
         by_member: P(label = 1) by each member, shape (n_records, n_members).
-        y_score: Their mean, shape (n_records,).
-        y_pred: Whether it is above the model's threshold, shape (n_records,).
-        calibrated: What share of the records with such a score had the label, out of fold, shape
+        y_score: Mean over the members, shape (n_records,).
+        y_pred: Whether `y_score` is above the model's threshold, shape (n_records,).
+        calibrated: Share of the out-of-fold records with such a score that had the label, shape
             (n_records,).
-        calibrated_low: Lower end of its 95 % interval, shape (n_records,).
+        calibrated_low: Lower end of its 95 % interval.
         calibrated_high: Upper end.
-        dropped: Records that cannot be scored, each with the reason.
-        cohort: All of them, with the fiducials that were used.
+        dropped: Records without a prediction, each with the reason.
+        cohort: All records, with the fiducials that the features used.
     """
 
     records: tuple[str, ...]
-    by_member: npt.NDArray[np.float64]
-    y_score: npt.NDArray[np.float64]
+    by_member: Floats
+    y_score: Floats
     y_pred: npt.NDArray[np.bool_]
-    calibrated: npt.NDArray[np.float64]
-    calibrated_low: npt.NDArray[np.float64]
-    calibrated_high: npt.NDArray[np.float64]
+    calibrated: Floats
+    calibrated_low: Floats
+    calibrated_high: Floats
     dropped: tuple[tuple[str, str], ...]
     cohort: Cohort
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the numbers of each record as plain values, by the names that users see."""
+        columns: dict[str, npt.NDArray[Any]] = {
+            "probability": self.y_score,
+            "member_low": self.by_member.min(axis=1),
+            "member_high": self.by_member.max(axis=1),
+            "calibrated": self.calibrated,
+            "calibrated_low": self.calibrated_low,
+            "calibrated_high": self.calibrated_high,
+            "positive": self.y_pred,
+        }
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in values]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KeptModel:
-    """A model that was chosen, learned from all records, and can be used.
+class FinalModel:
+    """A model that was fitted to all records of a run.
 
     Attributes:
-        description: What it is.
-        scores: From inputs without a missing one to the probabilities of each member.
+        description: Everything about it except the weights.
+        member_scores: From inputs without a missing value to the probabilities of each member.
     """
 
     description: Description
-    scores: Scores
+    member_scores: MemberScores
 
-    def scored(self, cohort: Cohort) -> Scored:
-        """Score records, whose labels are of no account.
+    def predict(self, cohort: Cohort) -> Predictions:
+        """Predict the label of each record; labels of the cohort are not used.
 
         Raises:
-            InputError: They differ from what the model has learned from in sampling frequency,
-                leads, length or unit, or none can be scored.
+            InputError: The records differ from the training records in sampling frequency, leads,
+                length or unit, or no record has all that the features need.
         """
-        check(self.description, cohort)
-        cohort = with_fiducials(self.description, cohort)
-        features = FORMS[self.description.features["name"]].extract(
-            cohort, self.description.feature_settings
-        )
-        if features.input_shape != self.description.input_shape:
+        description = self.description
+        check(description, cohort)
+        cohort = with_fiducials(description, cohort)
+        features = description.form.extract(cohort, description.settings.features)
+        shape, trained = (" x ".join(map(str, one.input_shape)) for one in (features, description))
+        if shape != trained:
             raise InputError(
-                f"{cohort.name}: expected inputs of shape {_shape(self.description.input_shape)}, "
-                f"which the model has learned from. Received: {_shape(features.input_shape)}"
+                f"{cohort.name}: expected inputs of shape {trained}, as in training. "
+                f"Received: {shape}"
             )
-        if features.names != self.description.names:
-            raise InputError(f"{cohort.name}: expected the inputs that the model has learned from")
+        if features.names != description.names:
+            raise InputError(f"{cohort.name}: expected the same inputs as in training")
         X = read(features.X)
-        fill = self.description.fill
-        if fill:
+        if description.fill:
             values = np.zeros(X.shape[1], np.float32)
-            values[: len(fill)] = fill
+            values[: len(description.fill)] = description.fill
             X = np.where(np.isnan(X), values, X)
-        by_member = self.scores(X)
+        by_member = self.member_scores(X)
         if not np.isfinite(by_member).all():
-            raise InputError(f"{cohort.name}: the model comes to no number for it")
+            raise InputError(f"{cohort.name}: expected finite predictions. Received: NaN")
         y_score = by_member.mean(axis=1)
-        return Scored(
-            features.records,
-            by_member,
-            y_score,
-            y_score > self.description.threshold,
-            *self.description.calibration.of(y_score),
-            features.dropped,
-            cohort,
+        calibrated, low, high = description.calibration.predict(y_score)
+        return Predictions(
+            records=features.records,
+            by_member=by_member,
+            y_score=y_score,
+            y_pred=y_score > description.threshold,
+            calibrated=calibrated,
+            calibrated_low=low,
+            calibrated_high=high,
+            dropped=features.dropped,
+            cohort=cohort,
         )
+
+    def predict_proba(self, cohort: Cohort) -> Floats:
+        """Return the probabilities of both labels, shape (n_records, 2), as scikit-learn does.
+
+        Raises:
+            InputError: See `predict`; or a record has no prediction.
+        """
+        predictions = self.predict(cohort)
+        if predictions.dropped:
+            raise InputError(
+                "; ".join(f"record {name}: {why}" for name, why in predictions.dropped)
+            )
+        return np.column_stack([1 - predictions.y_score, predictions.y_score])
 
 
 def check(description: Description, cohort: Cohort) -> None:
-    """Refuse records that are not of the kind that a model has learned from.
+    """Refuse records that are not of the kind that a model was trained with.
 
     Raises:
-        InputError: Says in what they differ.
+        InputError: Names the difference.
     """
     if cohort.fs != description.fs:
         raise InputError(
-            f"{cohort.name}: expected {description.fs:g} Hz, which the model has learned from. "
+            f"{cohort.name}: expected {description.fs:g} Hz, as in training. "
             f"Received: {cohort.fs:g} Hz"
         )
     if cohort.leads != description.leads:
@@ -128,7 +158,7 @@ def check(description: Description, cohort: Cohort) -> None:
         )
     signals = read(cohort.signals)
     if not np.isfinite(signals).all():
-        raise InputError(f"{cohort.name}: expected finite samples. Received: some that are not")
+        raise InputError(f"{cohort.name}: expected finite samples. Received: NaN or infinity")
     low, high = _PLAUSIBLE_MV
     for record, spans in zip(cohort.records, np.ptp(signals, axis=1), strict=True):
         for lead, span in zip(cohort.leads, spans.tolist(), strict=True):
@@ -139,163 +169,148 @@ def check(description: Description, cohort: Cohort) -> None:
                 )
     if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
         raise InputError(
-            f"{cohort.name}: expected age and sex, which the model needs. Received: a record "
-            "without them"
+            f"{cohort.name}: expected age and sex, which are inputs of the model. Received: a "
+            "record without them"
         )
 
 
 def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
-    """Return records with the fiducials of each lead, if a model needs them.
+    """Return records with the fiducials of each lead, if the features need them.
 
-    Where it has learned from annotated ones, those of the records are taken if they have any; else
-    they are found, and for a model that has learned from found ones always.
+    A model that was trained with annotated fiducials takes any that the cohort has; one that was
+    trained with detected fiducials takes detected ones only.
 
     Raises:
-        InputError: There are none to find.
+        InputError: No fiducials can be detected.
     """
     waves = cohort.delineation
-    if not description.needs_delineation:
-        return cohort
-    if len(waves.samples) and waves.origin in (description.delineation, "found"):
+    takes = description.delineation in ("annotated", waves.origin)
+    if not description.form.needs_delineation or (len(waves.samples) and takes):
         return cohort
     try:
-        found = delineate(read(cohort.signals), cohort.fs)
+        detected = delineate(read(cohort.signals), cohort.fs)
     except InputError as error:
         raise InputError(f"{cohort.name}: {error}") from None
-    if not len(found.samples):
+    if not len(detected.samples):
         raise InputError(
-            f"{cohort.name}: features={description.features['name']} needs the fiducials of each "
-            "lead. Received: signals in which no heartbeats were found"
+            f"{cohort.name}: features={description.settings.features.name} needs the fiducials of "
+            "each lead. Received: signals in which no heartbeats were found"
         )
-    return replace(cohort, delineation=found)
+    return replace(cohort, delineation=detected)
 
 
-def keep(folder: Path, description: Description, taught: Sequence[Any]) -> Description:
-    """Write a model; `model.json` last, without which there is none.
-
-    Beside each network lies the same as a file for Keras, which `load` does not look at.
+def save(folder: Path, description: Description, states: Sequence[Any]) -> Description:
+    """Write a final model; `model.json` comes last and makes the folder valid.
 
     Args:
-        folder: Made if it is not there.
-        description: Whose `files` is filled in here.
-        taught: From `lvh.models.training.Trainer.state`, one a member.
+        folder: Created if it does not exist.
+        description: `files` is filled in here.
+        states: State of each member: a fitted classifier, or the values of a network's variables.
+
+    Returns:
+        The description as it was written.
 
     Raises:
         EnvironmentFault: The folder cannot be written.
+        InputError: A classifier holds a type that `load` would refuse.
     """
-    end = suffix(description.model["name"])
     files: dict[str, str] = {}
-    for number, one in enumerate(taught if end else (), start=1):
-        data = dumped(one)
-        name = f"member-{number}{end}"
+    for name, state in zip(_member_files(description), states, strict=False):
         with written_whole(folder / name) as temporary:
-            temporary.write_bytes(data)
-        files[name] = _digest(data)
-    if end == NETWORK:
-        model, of = MODELS[description.model["name"]], description
-        build = partial(model.build, of.model_settings, of.input_shape)  # type: ignore[arg-type]
-        for name, data in zip(files, exported(build, taught), strict=True):
-            with written_whole((folder / name).with_suffix(SUFFIX)) as temporary:
-                temporary.write_bytes(data)
-    whole = replace(description, files=files)
-    write_text(folder / DESCRIPTION, whole.dumped())
-    return whole
+            if description.is_network:
+                settings = description.settings.model
+                network_files.write(temporary, settings, description.input_shape, state)
+            else:
+                # nested selection holds the classifier that it selected
+                temporary.write_bytes(estimator_files.dump(getattr(state, "fitted", state)))
+            files[name] = _digest(temporary.read_bytes())
+    description = replace(description, files=files)
+    write_text(folder / DESCRIPTION, description.to_json())
+    return description
 
 
-def load(folder: Path) -> KeptModel:
-    """Read a model that `keep` wrote; what is read is data, and nothing of it is run.
+def load(folder: Path) -> FinalModel:
+    """Read a final model; its files are data, and nothing in them is run.
 
     Raises:
-        InputError: Anything else, or a file that is not what it was.
+        EnvironmentFault: The backend of its network is not installed.
+        InputError: The folder holds no final model, or an altered one.
     """
-    if not (folder / DESCRIPTION).is_file():
-        raise InputError(
-            f"{folder}: expected the folder of a model that lvh.select has kept, with "
-            f"{DESCRIPTION}. Received: {'a file' if folder.is_file() else 'none'}"
-        )
-    text = read_bytes(folder / DESCRIPTION, folder, _MAX_DESCRIPTION_BYTES)
+    description = read_description(folder)
     try:
-        description = parsed(text.decode("utf-8", errors="replace"))
-        return KeptModel(description, _scores(description, _files(folder, description)))
+        return FinalModel(description, _member_scores(folder, description))
     except InputError as error:
         if str(error).startswith(str(folder)):
             raise
         raise InputError(f"{folder / DESCRIPTION}: {error}") from None
 
 
-def check_alone(folder: Path, description: Description) -> None:
-    """Refuse a folder with more in it than a kept model, before all of it goes elsewhere.
+def read_description(folder: Path) -> Description:
+    """Read the description of a final model, and compare the digests of its files.
 
     Raises:
-        InputError: It has other files, or no card, or what `load` does not read leads out of it.
+        InputError: There is no description, it is not valid, or a file was altered.
     """
-    ours = [Path(name) for name in description.files if name.endswith(NETWORK)]
-    unread = {CARD, *(one.with_suffix(SUFFIX).name for one in ours)}
-    found = {one.name for one in folder.iterdir()}
-    others = sorted(found - {DESCRIPTION, *unread, *description.files})
+    if not (folder / DESCRIPTION).is_file():
+        raise InputError(
+            f"{folder}: expected the folder of a final model, with {DESCRIPTION}. "
+            f"Received: {'a file' if folder.is_file() else 'none'}"
+        )
+    text = read_bytes(folder / DESCRIPTION, folder, _MAX_DESCRIPTION_BYTES)
+    try:
+        description = parse(text.decode("utf-8", errors="replace"))
+        expected = _member_files(description)
+        if list(description.files) != expected:
+            raise InputError(f"files: expected {', '.join(expected) or 'none'}. Received: others")
+    except InputError as error:
+        raise InputError(f"{folder / DESCRIPTION}: {error}") from None
+    for name, digest in description.files.items():
+        if _digest(read_bytes(folder / name, folder, _MAX_MEMBER_BYTES)) != digest:
+            raise InputError(
+                f"{folder / name}: expected the file that was saved. Received: another"
+            )
+    return description
+
+
+def check_files(folder: Path, description: Description) -> None:
+    """Refuse a folder with other files than a final model's, since all of them get published.
+
+    Raises:
+        InputError: Another file is there, the card is missing, or a link leads out of the folder.
+    """
+    ours = {DESCRIPTION, CARD, MLMODEL, *description.files}
+    others = sorted({path.name for path in folder.iterdir()} - ours)
     if others:
         raise InputError(
-            f"{folder}: expected the files of a kept model and no others, for all of them are "
+            f"{folder}: expected the files of a final model only, since all of them are "
             f"registered. Received: {', '.join(others)!r:.80} too"
         )
-    read_bytes(folder / CARD, folder, _MAX_DESCRIPTION_BYTES)
-    for name in sorted(unread & found - {CARD}):
-        read_bytes(folder / name, folder, MAX_BYTES)
+    for name in (CARD, MLMODEL):
+        read_bytes(folder / name, folder, _MAX_DESCRIPTION_BYTES)
 
 
-def _files(folder: Path, description: Description) -> Mapping[str, bytes]:
-    end = suffix(description.model["name"])
-    n_files = len(description.seeds) if end else 0
-    expected = [f"member-{number}{end}" for number in range(1, n_files + 1)]
-    if list(description.files) != expected:
-        raise InputError(f"files: expected {', '.join(expected) or 'none'}. Received: others")
-    found: dict[str, bytes] = {}
-    for name in expected:
-        left = _MAX_ALL_BYTES - sum(map(len, found.values()))
-        found[name] = read_bytes(folder / name, folder, min(MAX_BYTES, left))
-    for name, data in found.items():
-        if _digest(data) != description.files[name]:
-            raise InputError(f"{folder / name}: expected the file that was kept. Received: another")
-    return found
+def _member_scores(folder: Path, description: Description) -> MemberScores:
+    settings, shape = description.settings, description.input_shape
+    model, paths = MODELS[settings.model.name], [folder / name for name in description.files]
+    if not isinstance(model, Estimator):
+        model.check(settings.model, shape)
+        if settings.backend == NO_BACKEND:
+            raise InputError("settings.backend: expected that of a network. Received: none")
+        return network_files.Networks(settings.model, shape, settings.backend, paths)
+    members = [estimator_files.load(path.read_bytes(), len(description.names)) for path in paths]
+    if not members:  # published criteria, which are not fitted
+        rule = model.build(settings.model, description.names, 0, np.zeros(0, dtype=np.str_))
+        members = [rule] * len(description.seeds)
+    return estimator_files.member_scores(members)
 
 
-def _scores(description: Description, files: Mapping[str, bytes]) -> Scores:
-    model, settings = MODELS[description.model["name"]], description.model_settings
-    shape, members = description.input_shape, list(files.values())
-    _check_shape(description)
-    if isinstance(model, Estimator):
-        if members:
-            return of_classifiers([loaded(data, len(description.names)) for data in members])
-        nobody = np.zeros(0, dtype=np.str_)
-        judge = model.build(settings, description.names, 0, nobody)  # has nothing to learn
-        return of_classifiers([judge] * len(description.seeds))
-    model.check(settings, shape)
-    if description.backend == NO_BACKEND:
-        raise InputError("backend: expected that of a network. Received: none")
-    return networks(settings, shape, description.backend, description.precision, members)
-
-
-def _check_shape(description: Description) -> None:
-    """Refuse a shape that the names do not bear out, before a network of that size is made."""
-    shape, n_names = description.input_shape, len(description.names)
-    kind = FORMS[description.features["name"]].kind
-    fits = {
-        "tabular": shape == (n_names,),
-        "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= MAX_SAMPLES,
-        "mixed": len(shape) == 3 and min(shape) > 0 and shape[0] + shape[1] * shape[2] == n_names,
-    }
-    n_filled = {"tabular": n_names, "signal": 0, "mixed": shape[0] if shape else 0}[kind]
-    if fits[kind] and len(description.fill) != n_filled:
-        raise InputError(f"fill: expected {n_filled} numbers. Received: {len(description.fill)}")
-    if not fits[kind]:
-        raise InputError(
-            f"input_shape: expected that of {n_names} {kind} inputs. Received: {_shape(shape)}"
-        )
+def _member_files(description: Description) -> list[str]:
+    """Return the names of the members' files; none for a model that is not fitted."""
+    if description.settings.model.name == "criteria":
+        return []
+    suffix = network_files.SUFFIX if description.is_network else estimator_files.SUFFIX
+    return [f"member-{number}{suffix}" for number in range(1, len(description.seeds) + 1)]
 
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

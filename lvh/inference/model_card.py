@@ -1,135 +1,108 @@
-"""The model card: what a person must know before using a kept model."""
+"""The model card: what a person must know before using a final model."""
 
-from lvh.inference.model_description import Description, Estimate
+from lvh.inference.model_description import Description
 
-_FIDUCIALS = {
-    "annotated": "learned from annotated ones; found, by neurokit2, where a record has none",
-    "found": "found by neurokit2, in what it learned from and in what it scores",
-}
 _SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
+_CARD = """\
+# {{ d.name }}
 
-_MEDIAN_EPOCHS = (
-    "",
-    "No record was left to stop these trainings: they have the median of the folds' epochs, which "
-    "learned from fewer records.",
-)
+Detects left ventricular hypertrophy in a 12-lead ECG, for research. **Not a medical device.**
 
+| | |
+|---|---|
+| training data | {{ d.data }}: {{ d.n_records }} records, {{ d.n_positive }} with LVH \
+({{ "%.1f" % (100 * d.n_positive / d.n_records) }}%){% if d.note %}; **{{ d.note }}**{% endif %} |
+| labels | {{ "generated with the signals" if "generated" in d.note else
+    "as the data set states them: read from these ECGs, not from imaging" }} |
+| model | {{ d.settings.model.name }}; members: {{ d.seeds | length }}
+{%- if d.seeds | length > 1 %}, whose probabilities are averaged (seeds {{ d.seeds | join(", ") }})
+{%- elif not d.is_network %}; it does not depend on the seed{% endif %}
+{%- if d.is_network %}, {{ d.settings.train.epochs }} epochs each ({{ d.epochs_origin }})
+{%- endif %} |
+{% if d.settings.train.precision != "float32" and d.is_network %}
+| precision | trained in {{ d.settings.train.precision }}; predictions use float32, so they differ \
+slightly from those of the folds |
+{% endif %}
+{% if selected %}
+| selected | {{ selected | join("; ") }} |
+{% endif %}
+| inputs | {{ d.settings.features.name }}, {{ d.input_shape | join(" x ") }}, from \
+{{ d.leads | join(" ") }} |
+| signals | in mV, at {{ "%g" % d.fs }} Hz |
+| needs | {{ needs | join(", ") or "nothing but the signals" }} |
+{% if d.form.needs_delineation %}
+| fiducials | {{ "annotated in training; detected by neurokit2 where a record has none"
+    if d.delineation == "annotated"
+    else "detected by neurokit2, in training and for predictions" }} |
+{% endif %}
+| threshold | {{ "%.4g" % d.threshold }}: {{ d.threshold_origin }} |
+| calibrated | log odds x {{ "%.3g" % slope }} {{ "-" if intercept < 0 else "+" }} \
+{{ "%.3g" % intercept | abs }}, from {{ d.calibration.n_records }} out-of-fold predictions
+{%- if repeats > 1 %}, each a mean over repeats{% endif %} |
 
-def card(of: Description) -> str:
-    """Return the card as Markdown."""
-    head = f"# {of.name}\n\nTells left ventricular hypertrophy from a 12-lead ECG, for research. "
-    head += "**Not a medical device.**\n"
-    return "\n".join([head, *_made(of), "", *_worth(of), "", *_limits(of), ""])
+Cross-validated scores of this procedure, {{ d.n_folds // repeats }} folds \
+({{ d.settings.cv.scheme }}{% if repeats > 1 %}, {{ repeats }} times{% endif %}): the mean over \
+folds, and the 95 % interval of all out-of-fold predictions together. The members in this folder \
+were fitted to all records, so no record is left to score them.
+{% if d.n_candidates > 1 %}
+**The model is the best of {{ d.n_candidates }} by {{ d.chosen_by }}, which flatters that score** \
+and related ones: the sweep's report has a corrected one.
+{% else %}
+If it was chosen among others by one of these scores, that score flatters it.
+{% endif %}
 
+| | {{ shown | join(" | ") }} |
+|---|{{ "---|" * shown | length }}
+{% for row, scores in d.scores.items() %}
+| {{ row }} |
+{%- for name in shown %} {% if name in scores %}{{ "%.3f" % scores[name] }}
+{%- if "pooled_" ~ name ~ "_low" in scores %} ({{ "%.3f" % scores["pooled_" ~ name ~ "_low"] }} to \
+{{ "%.3f" % scores["pooled_" ~ name ~ "_high"] }}){% endif %}
+{%- else %}not defined{% endif %} |{% endfor %}
 
-def _made(of: Description) -> list[str]:
-    share = of.n_positive / of.n_records
-    members = f"{len(of.seeds)}, whose probabilities are averaged (seeds "
-    members += f"{', '.join(map(str, of.seeds))})"
-    if len(of.seeds) == 1:
-        members = "1; other seeds make no other" if of.epochs is None else "1"
-    epochs = f", {of.epochs} epochs each ({of.epochs_origin})" if of.epochs is not None else ""
-    inputs = " x ".join(map(str, of.input_shape))
-    needs = [
-        *(["fiducials of each lead"] if of.needs_delineation else []),
-        *(["age and sex"] if of.needs_age_and_sex else []),
-    ]
-    intercept, slope = of.calibration.line
-    chosen = sorted({one for one in of.chosen if one})
-    return [
-        "| | |",
-        "|---|---|",
-        f"| learned from | {of.data}: {of.n_records} records, {of.n_positive} with LVH "
-        f"({share:.1%}){f'; **{of.note}**' if of.note else ''} |",
-        f"| labels | {_labels(of)} |",
-        f"| model | {of.model['name']}; members: {members}{epochs} |",
-        *([f"| chosen | {'; '.join(chosen)} |"] if chosen else []),
-        f"| inputs | {of.features['name']}, {inputs}, from {' '.join(of.leads)} |",
-        f"| signals | in mV, at {of.fs:g} Hz |",
-        f"| needs | {', '.join(needs) or 'nothing but the signals'} |",
-        *([f"| fiducials | {_FIDUCIALS[of.delineation]} |"] if of.needs_delineation else []),
-        f"| threshold | {of.threshold:.4g}: {of.threshold_origin} |",
-        f"| calibrated | log odds x {slope:.3g} {'-' if intercept < 0 else '+'} "
-        f"{abs(intercept):.3g}, by {_averaged(of)} |",
-    ]
+{% endfor %}
 
+**Limits.** All records come from one data set, whose share of LVH is not that of other places. A \
+label that was read from the ECG cannot say what an echocardiogram would. The range over members, \
+which a prediction shows, says how much the seed matters.
 
-def _averaged(of: Description) -> str:
-    repeats = of.calibration.repeats
-    each = f", each the mean of {repeats}" if repeats > 1 else ""
-    return f"{of.calibration.n_records} out-of-fold predictions{each}"
+The calibrated probability and its 95 % interval come from a logistic regression of the label on \
+the log odds of the out-of-fold predictions, with Firth's penalty, and from bootstrap resamples of \
+the subjects. The interval covers the small number of records; below a hundred it is somewhat too \
+narrow. It does not cover another hospital, another share of LVH, wrong labels, or the difference \
+between the average in this folder and the single models of the folds, which were trained with \
+fewer records.
 
+A threshold other than .5 was chosen for the models of the folds; the average of several seeds may \
+have another specificity.
+{% if "stopped early" in d.epochs_origin %}
+No record was left to stop the training early: it has the median of the epochs of the folds, which \
+were trained with fewer records.
+{% endif %}
 
-def _worth(of: Description) -> list[str]:
-    evidence = of.evidence
-    repeats = f", {evidence.repeats} times" if evidence.repeats > 1 else ""
-    n_folds = f"{evidence.folds} fold{'s' * (evidence.folds > 1)} ({evidence.scheme}{repeats})"
-    names = [name for name in _SHOWN if name in evidence.scores["model"]]
-    lines = [
-        f"What this way of making a model is worth, by {n_folds}: the mean over folds, and the "
-        "95 % interval of all out-of-fold predictions together. The members of this folder were "
-        "fitted to all records, of which none is left to score them, and are averaged. "
-        + _flattery(of),
-        "",
-        f"| | {' | '.join(names)} |",
-        f"|---|{'---|' * len(names)}",
-    ]
-    for name, scores in evidence.scores.items():
-        lines.append(f"| {name} | {' | '.join(_shown(scores.get(one)) for one in names)} |")
-    return lines
+Trained with {% for name, version in d.versions.items() %}{{ name }} {{ version }}\
+{{ "." if loop.last else ", " }}{% endfor %}
 
-
-def _labels(of: Description) -> str:
-    if "generated" in of.note:
-        return "generated with the signals"
-    return "as the data set states them: read from these very ECGs, not from imaging"
-
-
-def _flattery(of: Description) -> str:
-    if of.n_candidates > 1:
-        return (
-            f"**It is the best of {of.n_candidates} by {of.chosen_by}, which flatters that score** "
-            "and those that go with it: the sweep's report has a corrected one."
-        )
-    return "If it was chosen among others by this score, the score flatters it."
+"""
 
 
-def _shown(of: Estimate | None) -> str:
-    if of is None or of.mean is None:
-        return "not defined"
-    if of.low is None or of.high is None:
-        return f"{of.mean:.3f}"
-    return f"{of.mean:.3f} ({of.low:.3f} to {of.high:.3f})"
+def card(description: Description) -> str:
+    """Return the card as Markdown, in which values of the description are escaped."""
+    from jinja2 import Environment, StrictUndefined
 
-
-def _limits(of: Description) -> list[str]:
-    return [
-        "**Limits.** The records of one data set, with a share of LVH that is not that of any "
-        "other place. A label that was read from the ECG cannot say what an echocardiogram would. "
-        "The range over members, which a prediction shows, tells how much the seed matters.",
-        "",
-        "The calibrated share of LVH beside a probability, and its 95 % interval, come from a "
-        "logistic regression of the label on the log odds of the out-of-fold predictions, with "
-        "Firth's penalty, and from resamples of the subjects. The interval covers that these "
-        "records are few; of less than a hundred it is somewhat too narrow. It does not cover "
-        "another hospital, another share of LVH, labels that "
-        "are wrong, a bend that a straight line has not, or what the folds' models, trained on "
-        f"fewer records and {_single(of)}, have not in common with the average of this folder.",
-        "",
-        f"A threshold that is not .5 was chosen for {_thresholded(of)}; an average of several "
-        "seeds may keep more or fewer of the negatives.",
-        *(_MEDIAN_EPOCHS if "stopped early" in of.epochs_origin else ()),
-        "",
-        f"Made with {', '.join(f'{name} {version}' for name, version in of.versions.items())}.",
-    ]
-
-
-def _single(of: Description) -> str:
-    repeats = of.calibration.repeats
-    return f"averaged over {repeats} repeats" if repeats > 1 else "single ones, with one seed"
-
-
-def _thresholded(of: Description) -> str:
-    repeats = of.calibration.repeats
-    return f"averages over {repeats} repeats" if repeats > 1 else "single models"
+    templates = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    intercept, slope = description.calibration.line
+    needs = ["fiducials of each lead"] if description.form.needs_delineation else []
+    needs += ["age and sex"] if description.needs_age_and_sex else []
+    return templates.from_string(_CARD).render(
+        d=description,
+        intercept=intercept,
+        slope=slope,
+        repeats=description.calibration.repeats,
+        needs=needs,
+        selected=sorted({*description.chosen} - {""}),
+        shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
+    )

@@ -1,30 +1,34 @@
-"""What stands in the `model.json` of a kept model."""
+"""The description of a final model: the contents of its `model.json`, checked by pydantic."""
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
 from lvh.data.cohort import Origin
-from lvh.errors import InputError
-from lvh.features import FORMS
-from lvh.models import MODELS
-from lvh.models.backends import Name, Precision
+from lvh.errors import InputError, printable
+from lvh.features import FORMS, Form
+from lvh.models import MODELS, Estimator
+from lvh.models.backends import Name
+from lvh.models.training import TrainSettings
 from lvh.validation.bounds import Positive
 from lvh.validation.calibration import logit, sigmoid
+from lvh.validation.splits import CvSettings
 
-FORMAT: Literal[2] = 2
-"""Of the folder."""
+FORMAT: Literal[4] = 4
+"""Version of the folder's layout."""
 MAX_SAMPLES = 100_000
-"""Of a record: 20 times those of LUDB."""
+"""Longest record that a model may read: 20 times a record of LUDB."""
 _LARGEST = 3.4e38  # of float32
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():  # nothing that a terminal would obey
+    if not text.isprintable():  # control characters would reach the user's terminal
         raise ValueError("expected text that can be printed")
     return text
 
@@ -36,51 +40,43 @@ FiniteLine = tuple[Coefficient, Coefficient]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_printable)]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A score over folds.
-
-    Attributes:
-        mean: Over folds.
-        std: Sample standard deviation over folds.
-        pooled: Of all out-of-fold predictions together.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-    """
-
-    mean: float | None
-    std: float | None
-    pooled: float | None
-    low: float | None
-    high: float | None
+if TYPE_CHECKING:
+    FeatureSettings: TypeAlias = Any
+    ModelSettings: TypeAlias = Any
+else:
+    _named = Field(discriminator="name")
+    FeatureSettings = Annotated[reduce(or_, (form.settings for form in FORMS.values())), _named]
+    ModelSettings = Annotated[reduce(or_, (one.settings for one in MODELS.values())), _named]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a cross-validation says of the way in which the model was made.
+class Settings:
+    """Settings of the refitted run that decide the members; without paths and addresses.
 
     Attributes:
-        scheme: How records were split.
-        folds: Number of folds of a repeat.
-        repeats: Of them.
-        scores: Of the model and each baseline, by name of the score.
+        features: Settings of a form in `lvh.features.FORMS`.
+        model: Settings of a model in `lvh.models.MODELS`.
+        cv: How the records were split to score this procedure.
+        train: How a network was trained on all records; other models do not use it.
+        backend: Library below Keras, or `lvh.models.backends.NO_BACKEND`.
     """
 
-    scheme: Text
-    folds: int
-    repeats: int
-    scores: dict[Text, dict[Text, Estimate]]
+    features: FeatureSettings
+    model: ModelSettings
+    cv: CvSettings
+    train: TrainSettings
+    backend: Name | Literal["scikit-learn"]
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What share of the records with a score had LVH, out of fold.
+    """Logistic recalibration of the model's scores, by its out-of-fold predictions.
 
     Attributes:
-        line: By all records, see `lvh.validation.calibration.line`.
-        resamples: By resamples of the subjects; of these nothing else is kept.
-        n_records: That were scored out of fold.
-        repeats: Scores of each that were averaged first.
+        line: Intercept and slope from all records, see `lvh.validation.calibration.line`.
+        resamples: Intercept and slope from each bootstrap resample of the subjects.
+        n_records: Number of records with an out-of-fold prediction.
+        repeats: Number of predictions of each record that were averaged.
     """
 
     line: FiniteLine
@@ -88,68 +84,64 @@ class Calibration:
     n_records: Annotated[int, Strict(), Field(ge=1)]
     repeats: Annotated[int, Strict(), Field(ge=1)]
 
-    def of(self, y_score: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the share by each score, and the ends of its 95 % interval, each shape (n,)."""
+    def predict(self, y_score: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return calibrated probabilities and the ends of their 95 % interval, each shape (n,)."""
         lines = np.array([self.line, *self.resamples])
-        shares = sigmoid(lines[:, :1] + lines[:, 1:] * logit(y_score))
-        low, high = np.quantile(shares[1:], [0.025, 0.975], axis=0)
-        # an interval of few records may lie beside what all of them say: then it is made to hold it
-        return shares[0], np.minimum(low, shares[0]), np.maximum(high, shares[0])
+        probabilities = sigmoid(lines[:, :1] + lines[:, 1:] * logit(y_score))
+        low, high = np.quantile(probabilities[1:], [0.025, 0.975], axis=0)
+        # with few records the interval may miss the estimate: widen it
+        estimate = probabilities[0]
+        return estimate, np.minimum(low, estimate), np.maximum(high, estimate)
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Everything about a kept model but what it has learned.
+    """Everything about a final model except its weights.
 
     Attributes:
-        format: Of the folder.
-        name: Of the run it was chosen from.
-        data: Name of the data set that it has learned from.
-        fingerprint: Of that cohort.
-        note: What a reader must know about it, or empty.
-        n_records: That it has learned from.
-        n_positive: Of these.
-        features: Settings of the feature form.
-        model: Settings of the model.
-        backend: Library below Keras, or `lvh.models.backends.NO_BACKEND`.
-        precision: In which its layers compute.
-        fs: Sampling frequency of its records, Hz.
-        leads: Of a record, lower case.
-        names: Of the inputs.
-        input_shape: Of one record, see `lvh.features.FeatureSet`.
-        fill: What a missing input gets, as the training records had it; empty for signals.
-        calibration: Of the probabilities.
-        threshold: Above which a probability is predicted positive, as it is, not calibrated.
-        threshold_origin: Where it comes from.
-        seeds: One a member; their probabilities are averaged.
-        epochs: Of the training; None where there are none.
-        epochs_origin: Where their number comes from; empty where there are none.
-        chosen: What each member chose among, if it chose.
-        evidence: From the cross-validation.
-        n_samples: Of a record that it has learned from.
-        chosen_run: Identity of its run in a tracking store; empty if it was named by its folder.
-        run_key: By which a store knows that run too.
-        study: Of the sweep that it is the best of; empty if a person chose.
-        n_candidates: Configurations that it was chosen from by a score, which flatters it then.
-        chosen_by: That score; empty if a person chose.
-        versions: Of what trained it.
-        files: SHA-256 of each other file of the folder.
-        delineation: Whose fiducials it has learned from, if it needs any.
+        format: Version of the folder's layout.
+        name: Name of the run that was refitted.
+        settings: Settings of that run.
+        data: Name of the training data set.
+        fingerprint: Fingerprint of that cohort.
+        note: Warning about that data set, or empty.
+        n_records: Number of training records.
+        n_positive: Number of them with LVH.
+        fs: Sampling frequency of the training records, Hz.
+        leads: Leads of a record, lower case.
+        delineation: Origin of the fiducials that the model was trained with.
+        names: Names of the inputs.
+        input_shape: Shape of one record's input, see `lvh.features.FeatureSet`.
+        fill: Value that replaces a missing input, one for each tabular input; empty for signals.
+        calibration: Recalibration of the probabilities.
+        threshold: A record is positive if its probability, not recalibrated, is above it.
+        threshold_origin: How the threshold was chosen.
+        seeds: Seed of each member; the members' probabilities are averaged.
+        epochs_origin: How the number of epochs was chosen; empty for models without epochs.
+        chosen: Candidate that each member selected; empty texts if it selects nothing.
+        n_folds: Number of folds, over all repeats, that scored the procedure.
+        scores: By row (`model`, and each baseline) and name (`ap`, `std_ap`, `pooled_ap`,
+            `pooled_ap_low`, ...); a score that is not defined is left out.
+        chosen_run: MLflow identity of the refitted run; empty if it was named by its folder.
+        run_key: Cache key of that run, by which a tracking store also finds it.
+        study: Sweep of which that run was the best; empty if a person chose the run.
+        n_candidates: Number of configurations of that sweep: the choice flatters the score.
+        chosen_by: Score of that choice; empty if a person chose the run.
+        versions: Versions of the packages that trained the model.
+        files: SHA-256 of each member's file.
     """
 
-    format: Literal[2]
+    format: Literal[4]
     name: Text
+    settings: Settings
     data: Text
     fingerprint: Text
     note: Text
     n_records: Annotated[int, Strict(), Field(ge=1)]
     n_positive: int
-    features: dict[str, Any]
-    model: dict[str, Any]
-    backend: Name | Literal["scikit-learn"]
-    precision: Precision
     fs: Positive
     leads: tuple[Text, ...]
+    delineation: Origin
     names: tuple[Text, ...]
     input_shape: tuple[int, ...]
     fill: tuple[Annotated[float, Field(gt=-_LARGEST, lt=_LARGEST)], ...]
@@ -157,11 +149,10 @@ class Description:
     threshold: Annotated[float, Field(ge=0, le=1)]
     threshold_origin: Text
     seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)]
-    epochs: int | None
     epochs_origin: Text
     chosen: tuple[Text, ...]
-    evidence: Evidence
-    n_samples: Annotated[int, Strict(), Field(ge=1, le=MAX_SAMPLES)]
+    n_folds: int
+    scores: dict[Text, dict[Text, float]]
     chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
     run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
     study: Text
@@ -169,69 +160,84 @@ class Description:
     chosen_by: Text
     versions: dict[Text, Text]
     files: dict[Text, Text]
-    delineation: Origin = "annotated"  # older descriptions do not say it, for there was no other
 
     @property
-    def feature_settings(self) -> Any:
-        """Settings of the form, checked."""
-        return _checked(FORMS[self.features["name"]].settings, self.features)
+    def form(self) -> Form:
+        """The feature form."""
+        return FORMS[self.settings.features.name]
 
     @property
-    def model_settings(self) -> Any:
-        """Settings of the model, checked."""
-        return _checked(MODELS[self.model["name"]].settings, self.model)
-
-    @property
-    def needs_delineation(self) -> bool:
-        """Whether records need fiducials."""
-        return FORMS[self.features["name"]].needs_delineation
+    def is_network(self) -> bool:
+        """Whether Keras predicts."""
+        return not isinstance(MODELS[self.settings.model.name], Estimator)
 
     @property
     def needs_age_and_sex(self) -> bool:
         """Whether age and sex are among the inputs."""
         return "male" in self.names
 
-    def dumped(self) -> str:
-        """Return it as JSON, a line a field."""
-        fields = asdict(self).items()
-        lines = [f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in fields]
+    def to_json(self) -> str:
+        """Return JSON with one field a line."""
+        items = asdict(self).items()
+        lines = [f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in items]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-_FORMAT = TypeAdapter(Description)
+_ADAPTER = TypeAdapter(Description)
 
 
-def _refused(constant: str) -> None:
+def parse(text: str) -> Description:
+    """Read the text of a `model.json`.
+
+    Raises:
+        InputError: It is no valid description, or has the format of another version.
+    """
+    try:
+        values = json.loads(text, parse_constant=_refuse_constant)
+        received = values.get("format") if isinstance(values, dict) else None
+        if type(received) is int and received < FORMAT:
+            raise InputError(
+                f"format: expected {FORMAT}. Received: {received}, of an earlier version of lvh: "
+                "refit the model with `lvh export RUN`"
+            )
+        description = _ADAPTER.validate_python(values)
+        description.scores["model"]
+        _check_fields(asdict(description), values, "settings")
+        _check_input_shape(description)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "model"
+        raise InputError(printable(f"{place}: {first['msg']}")[:300]) from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"not the description of a model ({type(error).__name__})") from None
+    return description
+
+
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
-def _checked(of: Any, settings: dict[str, Any]) -> Any:
-    return TypeAdapter(of).validate_python(settings)
+def _check_fields(parsed: dict[str, Any], values: dict[str, Any], name: str) -> None:
+    """Refuse settings with other fields: a default of today need not be that of the training."""
+    if parsed[name].keys() != values[name].keys():
+        raise InputError(f"{name}: expected the fields {', '.join(parsed[name])}. Received: others")
+    for inner, value in parsed[name].items():
+        if isinstance(value, dict):
+            _check_fields(parsed[name], values[name], inner)
 
 
-def parsed(text: str) -> Description:
-    """Read what `dumped` wrote.
-
-    Raises:
-        InputError: Anything else.
-    """
-    try:
-        held = json.loads(text, parse_constant=_refused)
-        if isinstance(held, dict) and held.get("format") in range(1, FORMAT):
-            raise InputError(
-                f"format: expected {FORMAT}. Received: {held['format']}, of an earlier version of "
-                "lvh. Keep the model again: python -m lvh.select RUN"
-            )
-        found = _FORMAT.validate_python(held)
-        found.evidence.scores["model"]
-        found.feature_settings  # noqa: B018
-        found.model_settings  # noqa: B018
-    except InputError:
-        raise
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "settings"
-        raise InputError(f"{place}: {first['msg']}") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"not the description of a model ({type(error).__name__})") from None
-    return found
+def _check_input_shape(description: Description) -> None:
+    """Refuse a shape that does not agree with the names of the inputs."""
+    shape, n_names, kind = description.input_shape, len(description.names), description.form.kind
+    fits = {
+        "tabular": shape == (n_names,),
+        "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= MAX_SAMPLES,
+        "mixed": len(shape) == 3 and min(shape) > 0 and shape[0] + shape[1] * shape[2] == n_names,
+    }
+    if not fits[kind]:
+        raise InputError(
+            f"input_shape: expected the shape of {n_names} {kind} inputs. Received: {shape}"
+        )
+    n_filled = {"tabular": n_names, "signal": 0, "mixed": shape[0]}[kind]
+    if len(description.fill) != n_filled:
+        raise InputError(f"fill: expected {n_filled} numbers. Received: {len(description.fill)}")

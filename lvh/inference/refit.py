@@ -1,9 +1,9 @@
-"""A run's way of learning once more, on all records: the model that is kept."""
+"""Fit the model of a cross-validated run to all records, and describe it by its folds."""
 
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict, astuple, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,182 +11,189 @@ import numpy as np
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, summarize
-from lvh.features import fill_missing
-from lvh.inference import Calibration, Description, Estimate, Evidence
-from lvh.inference.model_description import FORMAT
+from lvh.evaluation.cv_result import CVResult, Summary, summarize
+from lvh.features import FeatureSet, fill_missing
+from lvh.inference.model_description import FORMAT, Calibration, Description, Settings
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
-from lvh.search.records import store_of, stores
-from lvh.tracking import run_dir as artifacts
+from lvh.search.results import store_of, stores
+from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.calibration import bootstrap_lines, line
-from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import NAMES, Floats, Labels, chosen_threshold
-from lvh.validation.splits import Indices
 
-_MEDIAN = "median of the epochs that the folds kept, each of which stopped early"
+_MEDIAN = "median over the folds, which were stopped early"
 
 OnEpoch = Callable[[int, int], None]
-"""Takes which member it is, from 0, and how many of its epochs are done."""
+"""Takes the number of a member, from 0, and how many of its epochs are done."""
 
 
-def cross_validated(settings: RunSettings, prepared: ExperimentData, study: str = "") -> CVResult:
-    """Return what the run came to, from its kept folds.
+def cross_validated(settings: RunSettings, data: ExperimentData, study: str = "") -> CVResult:
+    """Return the result of a finished run, from its folds in the store.
 
     Args:
-        settings: Of the run.
-        prepared: From `lvh.runs.run.load_data`.
-        study: Whose folds they are, if it was begun anew they are its own; empty where that is
-            not known: then any that are there are its.
+        settings: Settings of the run.
+        data: Records, features and splits of the run.
+        study: Sweep that the run belongs to; empty where that is not known.
 
     Raises:
-        InputError: It is not finished, was made by other code, or under a protocol that leaks.
+        InputError: A fold is missing, or the protocol of the run leaks.
     """
     if settings.cv.protocol.leaks:
         raise InputError(
-            "RUN: expected an honest protocol, whose scores say what the model is worth. "
-            f"Received: {settings.cv.protocol.leakage}"
+            "RUN: expected an honest protocol, so that the scores of the folds hold for the "
+            f"model. Received: {settings.cv.protocol.leakage}"
         )
     if settings.external is not None:
         raise InputError(
-            "RUN: expected a run on one data set. Received: one with external="
-            f"{settings.external.name}, which is for scoring alone"
+            "RUN: expected a run on one data set. Received: a run with external="
+            f"{settings.external.name}, whose records are test records only"
         )
+    splits = data.splits
+    keys = [fold_key(settings, data.cohort.fingerprint, one, splits) for one in splits]
     places = [store_of(study, settings.store)] if study else stores(settings.store)
-    data, splits = prepared.cohort.fingerprint, prepared.splits
-    keys = [fold_key(settings, data, one, splits) for one in splits]
-    most = max(map(FoldStore, places), key=lambda store: store.count_of(keys))
-    found = [most.load(key, one) for key, one in zip(keys, splits, strict=True)]
-    known = [one for one in found if one is not None]
+    store = max(map(FoldStore, places), key=lambda one: one.count_of(keys))
+    folds = [store.load(key, split) for key, split in zip(keys, splits, strict=True)]
+    known = [fold for fold in folds if fold is not None]
     if len(known) < len(splits):
         raise InputError(
-            f"RUN: expected a finished run of this code on this data, with {len(splits)} folds in "
-            f"{settings.store}. Received: {len(known)}. Run it again from here, then choose it"
+            f"RUN: expected a finished run of this version on this data, with {len(splits)} folds "
+            f"in {settings.store}. Received: {len(known)}. Run it again in this directory first"
         )
-    return summarize(prepared.features, known, baselines_of(prepared, settings.cv.threshold))
+    return summarize(data.features, known, baselines_of(data, settings.cv.threshold))
 
 
 def refit(
     settings: RunSettings,
-    prepared: ExperimentData,
+    data: ExperimentData,
     result: CVResult,
     n_members: int,
     on_epoch: OnEpoch = lambda member, epoch: None,
 ) -> tuple[Description, list[Any]]:
-    """Learn from all records, as each fold's model learned from its training records.
+    """Fit to all records, as each fold's model was fitted to its training records.
 
-    No record is left to stop a training: where validation records did, it has as many epochs as
-    the folds kept in the median. A threshold that was chosen in each fold is chosen here by the
-    out-of-fold predictions, which no model made of records that it had learned from.
+    No record is left to stop a training early: the number of epochs is then the median of the
+    folds' epochs. A threshold that was chosen in each fold is chosen here by the out-of-fold
+    predictions, which come from models that were not trained with the predicted record.
 
     Args:
-        settings: Of the run.
-        prepared: From `lvh.runs.run.load_data`.
+        settings: Settings of the run.
+        data: Records, features and splits of the run.
         result: From `cross_validated`.
-        n_members: Models, each with the next seed.
-        on_epoch: Follows the training.
+        n_members: Number of models, each with the next seed.
+        on_epoch: Called after every epoch.
 
     Returns:
-        The description, and what each member learned; for `lvh.inference.keep`.
+        The description, and the state of each member, for `lvh.inference.save`. A model without
+        randomness has one member.
     """
-    epochs_origin = _MEDIAN if settings.train.patience is not None else "as in the folds"
-    settings = replace(settings, train=_train(settings, result.folds))
-    features = prepared.features
-    (X,) = fill_missing(features.fill, features.X)
-    seeds = tuple(settings.seed + at for at in range(n_members))
-    nothing = X[:0]
-    lessons = [
-        FitJob(
-            X=X,
-            y=features.y,
-            subjects=features.subjects,
-            X_validation=nothing,
-            y_validation=features.y[:0],
-            seed=np.random.SeedSequence(seed),
-        )
-        for seed in seeds
-    ]
-    own = new_trainer(settings, features, prepared.cohort.fs)
-    taught: list[Any] = []
-    chosen: list[str] = []
-    scores: list[Any] = []
-    while len(taught) < n_members:
-        first = len(taught)
-        n = own.max_parallel([len(one.y) for one in lessons[first:]])
-        group = lessons[first : first + n]
-        histories = own.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
-        taught += own.state()
-        chosen += [one.chosen for one in histories]
-        scores += own.predict([X] * len(group))
-    if all(np.array_equal(one, scores[0]) for one in scores):  # nothing in it is random
-        taught, chosen, seeds = taught[:1], chosen[:1], seeds[:1]
-    at, y_score, repeats = _out_of_fold(result)
-    threshold, origin = _threshold(settings, features.y[at], y_score, repeats)
-    cohort = prepared.cohort
+    epochs_origin = "as in the folds"
+    if settings.train.patience is not None:
+        epochs = round(statistics.median(fold.history.kept_epoch for fold in result.folds))
+        settings = replace(settings, train=replace(settings.train, patience=None, epochs=epochs))
+        epochs_origin = _MEDIAN
+    seeds = tuple(settings.seed + number for number in range(n_members))
+    states, chosen = _fit(settings, data, seeds, on_epoch)
+    cohort, features = data.cohort, data.features
+    indices, inverse, counts = np.unique(result.scored, return_inverse=True, return_counts=True)
+    y_score = np.bincount(inverse, weights=result.y_score) / counts
+    y, subjects = features.y[indices], features.subjects[indices]
+    repeats = result.folds[-1].split.repeat + 1
+    own = line(y, y_score)
+    threshold, threshold_origin = _threshold(settings, y, y_score, repeats)
     description = Description(
         format=FORMAT,
         name=settings.name,
+        settings=Settings(
+            features=settings.features,
+            model=settings.model,
+            cv=settings.cv,
+            train=settings.train,
+            backend=cast(Any, settings.backend),
+        ),
         data=cohort.name,
         fingerprint=cohort.fingerprint,
         note=cohort.note,
         n_records=len(features.y),
         n_positive=int(features.y.sum()),
-        features=asdict(settings.features),
-        model=asdict(settings.model),
-        backend=cast(Any, settings.backend),
-        precision=settings.train.precision,
         fs=cohort.fs,
         leads=cohort.leads,
+        delineation=cohort.delineation.origin,
         names=features.names,
         input_shape=features.input_shape,
-        fill=_fill(prepared),
-        calibration=_calibration(features.y[at], y_score, features.subjects[at], repeats),
+        fill=_fill(features),
+        calibration=Calibration(
+            line=(own.intercept, own.slope),
+            resamples=tuple(
+                (round(one.intercept, 6), round(one.slope, 6))
+                for one in bootstrap_lines(y, y_score, subjects)
+            ),
+            n_records=len(y),
+            repeats=repeats,
+        ),
         threshold=threshold,
-        threshold_origin=origin,
-        seeds=seeds,
-        epochs=settings.train.epochs if settings.is_network else None,
+        threshold_origin=threshold_origin,
+        seeds=seeds[: len(states)],
         epochs_origin=epochs_origin if settings.is_network else "",
         chosen=tuple(chosen),
-        evidence=_evidence(settings, result),
-        n_samples=cohort.signals.shape[1],
+        n_folds=len(result.folds),
+        scores={
+            row: _scores(summary)
+            for row, summary in {"model": result.summary, **result.baselines}.items()
+        },
         chosen_run="",
-        run_key=run_key(settings, cohort.fingerprint, prepared.splits),
+        run_key=run_key(settings, cohort.fingerprint, data.splits),
         study="",
         n_candidates=1,
         chosen_by="",
-        versions=artifacts.versions(settings.backend, threads(settings)),
+        versions=run_dir.versions(settings.backend, threads(settings)),
         files={},
-        delineation=cohort.delineation.origin,
     )
-    return description, taught
+    return description, states
 
 
-def _train(settings: RunSettings, folds: tuple[FoldResult, ...]) -> Any:
-    train = settings.train
-    if train.patience is None:
-        return train
-    kept = [fold.history.kept_epoch for fold in folds]
-    return replace(train, patience=None, epochs=round(statistics.median(kept)))
+def _fit(
+    settings: RunSettings, data: ExperimentData, seeds: tuple[int, ...], on_epoch: OnEpoch
+) -> tuple[list[Any], list[str]]:
+    """Return the state of each member, and the candidate that it selected; one if all are equal."""
+    features = data.features
+    (X,) = fill_missing(features.fill, features.X)
+    jobs = [
+        FitJob(
+            X=X,
+            y=features.y,
+            subjects=features.subjects,
+            X_validation=X[:0],
+            y_validation=features.y[:0],
+            seed=np.random.SeedSequence(seed),
+        )
+        for seed in seeds
+    ]
+    trainer = new_trainer(settings, features, data.cohort.fs)
+    states: list[Any] = []
+    chosen: list[str] = []
+    scores: list[Any] = []
+    while len(states) < len(seeds):
+        first = len(states)
+        n_parallel = trainer.max_parallel([len(one.y) for one in jobs[first:]])
+        group = jobs[first : first + n_parallel]
+        histories = trainer.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
+        states += trainer.state()
+        chosen += [history.chosen for history in histories]
+        scores += trainer.predict([X] * len(group))
+    if all(np.array_equal(one, scores[0]) for one in scores):
+        return states[:1], chosen[:1]
+    return states, chosen
 
 
-def _fill(prepared: ExperimentData) -> tuple[float, ...]:
-    """Return what `filled` puts in place of a missing value of each input that may miss one."""
-    features = prepared.features
+def _fill(features: FeatureSet) -> tuple[float, ...]:
+    """Return the value that replaces a missing one, for each tabular input."""
     if features.kind == "signal":
         return ()
     missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
     _, values = fill_missing(features.fill, features.X, missing)
-    n_tabular = features.input_shape[0]
-    return tuple(read(values)[0, :n_tabular].tolist())
-
-
-def _out_of_fold(result: CVResult) -> tuple[Indices, Floats, int]:
-    """Return the scored records, the mean score of each, and of how many repeats it is."""
-    at, which, counts = np.unique(result.scored, return_inverse=True, return_counts=True)
-    means = np.bincount(which, weights=result.y_score) / counts
-    return at, means, result.folds[-1].split.repeat + 1
+    return tuple(read(values)[0, : features.input_shape[0]].tolist())
 
 
 def _threshold(
@@ -194,34 +201,20 @@ def _threshold(
 ) -> tuple[float, str]:
     if settings.cv.threshold == "fixed":
         return 0.5, "fixed"
-    found = chosen_threshold(y, y_score)
-    if not 0 <= found <= 1:
-        raise InputError("cv.threshold: expected negatives out of fold to choose it by")
+    threshold = chosen_threshold(y, y_score)
+    if not 0 <= threshold <= 1:
+        raise InputError("cv.threshold: expected out-of-fold predictions of records without LVH")
     averaged = f", each the mean of {repeats}" if repeats > 1 else ""
-    return found, f"90 % specificity on the out-of-fold predictions{averaged}"
+    return threshold, f"90 % specificity on the out-of-fold predictions{averaged}"
 
 
-def _calibration(y: Labels, y_score: Floats, subjects: Subjects, repeats: int) -> Calibration:
-    whole = line(y, y_score)
-    resamples = bootstrap_lines(y, y_score, subjects)
-    rounded = tuple((round(one.intercept, 6), round(one.slope, 6)) for one in resamples)
-    return Calibration((whole.intercept, whole.slope), rounded, len(y), repeats)
-
-
-def _evidence(settings: RunSettings, result: CVResult) -> Evidence:
-    scores = {
-        of: {name: _estimate(summary, name) for name in NAMES}
-        for of, summary in {"model": result.summary, **result.baselines}.items()
-    }
-    last = result.folds[-1].split
-    repeats = last.repeat + 1
-    return Evidence(settings.cv.scheme, len(result.folds) // repeats, repeats, scores)
-
-
-def _estimate(summary: Summary, name: str) -> Estimate:
-    values = (
-        getattr(summary.mean, name),
-        getattr(summary.std, name),
-        *astuple(summary.pooled[name]),
-    )
-    return Estimate(*(float(one) if math.isfinite(one) else None for one in values))
+def _scores(summary: Summary) -> dict[str, float]:
+    """Return the scores over folds by the names that MLflow shows, without undefined ones."""
+    scores: dict[str, float] = {}
+    for name in NAMES:
+        pooled = summary.pooled[name]
+        scores[name] = getattr(summary.mean, name)
+        scores[f"std_{name}"] = getattr(summary.std, name)
+        ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
+        scores |= zip(ends, (pooled.estimate, pooled.low, pooled.high), strict=True)
+    return {name: float(score) for name, score in scores.items() if math.isfinite(score)}

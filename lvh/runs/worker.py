@@ -1,216 +1,208 @@
-"""One process of a sweep: takes a trial, trains it, takes the next."""
+"""One process of a sweep: it takes a trial, trains it, takes the next."""
 
+import math
+import os
+import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lvh.config.run_settings import RunSettings
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import Composed, compose
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, LvhError, TrackingFault, as_told
-from lvh.evaluation.results import FoldScore, Verdict
-from lvh.reports.progress import Shown, say
-from lvh.runs.evaluate import Place, Prepared, evaluate, prepare
-from lvh.search.space import overrides
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
+from lvh.evaluation.cross_validation import Callback, StopCrossValidation
+from lvh.evaluation.cv_result import FoldResult
+from lvh.reports.progress import Verbosity, say
+from lvh.runs.cache_key import run_key
+from lvh.runs.run import ExperimentData, load_data, run_configuration
+from lvh.search.results import FoldScore, Outcome, State
 from lvh.search.storage import Storage
-from lvh.search.trials import Claim, Study
-from lvh.tracking import RunKey, TrackingSettings, ask_again, tracked_run
-from lvh.tracking.fold_store import FoldStore
-
-if TYPE_CHECKING:
-    from lvh.evaluation.cv_result import CVResult, FoldResult
-
-Compose = Callable[[Sequence[str]], tuple[RunSettings, str]]
-"""From a point's overrides to checked settings and the configuration as YAML."""
-
-_POLL = 1.0  # s
+from lvh.search.study import OpenTrial, Study
+from lvh.tracking.address import TrackingSettings
+from lvh.tracking.run_record import RunRecord, SweepLink
+from lvh.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkerResult:
     """What one process of a sweep has done.
 
     Attributes:
         trained: Folds that it trained.
-        faults: What kept it from going on, or from tracking.
+        faults: What kept it from going on.
     """
 
-    trained: int
-    faults: tuple[str, ...]
+    trained: int = 0
+    faults: tuple[str, ...] = ()
 
 
-def work(
-    storage: Storage, study: str, owner: str, compose: Compose, folder: Path, shown: Shown
-) -> Work:
-    """Train trials of a study until none is left to train.
+@dataclass(frozen=True)
+class Worker:
+    """The task function that a launcher starts, in this process or in another one.
 
-    Args:
-        storage: That holds the study.
+    Attributes:
+        storage: Address of the database of the study.
         study: Its name.
-        owner: Command that this process belongs to.
-        compose: Makes settings of a point.
+        command: Command line of the sweep.
         folder: Of the sweep's files; each trial has a folder in it.
-        shown: How much of each configuration a person sees.
+        store: Folder of the finished folds.
+        tracking: Where the runs are tracked.
+        verbosity: How much of each configuration a person sees.
+        threads: Of a training, where processes share the cores; None for those of the settings.
+        main_process: Process of the command; its children end with it.
+        only_retries: Train what was interrupted, and no new point.
+        tracker: Of the command, for a worker in its process; it cannot be sent to another one.
     """
-    worker = _Worker(Study(storage, study), compose, folder, shown)
-    while True:
-        claim = worker.study.claim(owner, frozenset(worker.left))
-        if claim is not None:
-            try:
-                worker.train(claim)
-            except EnvironmentFault as fault:  # it would meet every other trial too
-                worker.faults.append(str(fault))
-                break
-            finally:
-                claim.release()
-        elif worker.study.at_work():
-            time.sleep(_POLL)  # whoever is last takes over what a process leaves that dies
-        elif not worker.tracks_again():
-            break
-    faults = [*worker.faults, *worker.untracked.values()]
-    return Work(worker.trained, tuple(dict.fromkeys(faults)))
+
+    storage: str
+    study: str
+    command: CommandLine
+    folder: Path
+    store: Path
+    tracking: TrackingSettings
+    verbosity: Verbosity
+    threads: int | None
+    main_process: int
+    only_retries: bool = False
+    tracker: Tracker | None = field(default=None, compare=False)
+
+    def __call__(self, config: DictConfig) -> WorkerResult:
+        """Train trials of the study until none is left; Hydra's own configuration is not used."""
+        if os.getppid() == self.main_process:
+            _end_with(self.main_process)
+        training = _Training(self, self.tracker or Tracker(self.tracking))
+        try:
+            study = Study(Storage(self.storage), self.study)
+            study.optimize(
+                lambda trial: training.train(trial, study),
+                worker=int(HydraConfig.get().job.num),
+                only_retries=self.only_retries,
+            )
+        except Exception as error:  # Hydra would print it, with every override
+            return WorkerResult(training.trained, (str(as_lvh_error(error)),))
+        finally:
+            if self.tracker is None:
+                training.tracker.close()  # what it could not record the command records
+        return WorkerResult(training.trained)
 
 
 @dataclass
-class _Worker:
-    study: Study
-    compose: Compose
-    folder: Path
-    shown: Shown
+class _Training:
+    worker: Worker
+    tracker: Tracker
     trained: int = 0
-    faults: list[str] = field(default_factory=list)
-    left: set[int] = field(default_factory=set)
-    """Trials that this process can do no more for."""
-    untracked: dict[int, str] = field(default_factory=dict)
-    """Those of them that are done but could not be tracked, and why."""
-    has_tracked_again: bool = False
 
-    def train(self, claim: Claim) -> None:
-        """Train a trial as far as it may go; its failure is its own."""
-        point = overrides(self.study.description.space, claim.params)
-        settings: RunSettings | None = None
+    def train(self, trial: OpenTrial, study: Study) -> Outcome:
+        """Train one trial; its failure is its own.
+
+        Raises:
+            EnvironmentFault: It would meet every other trial too.
+        """
+        worker, plan = self.worker, study.plan
         try:
-            settings, config = self.compose(point)
-            prepared = prepare(settings)
+            composed = self._composed(plan.space.texts(trial.point))
+            data = load_data(composed.settings)
         except EnvironmentFault:
             raise
         except LvhError as error:
-            self.left.add(claim.number)
-            self.study.refuse(claim.number, str(error))
-            if settings is not None:
-                record_failure(settings.tracking, self.study.name, claim, error)
-            return
-        # a study that was begun anew has folds of its own; within it they are always resumed
-        store = self.study.store(settings.store)
-        if claim.is_finished and not FoldStore(store).has(self.study.fold_keys(claim.number)):
-            self.left.add(claim.number)  # only where its folds are can it be tracked
-            return
-        settings = replace(settings, resume=True, store=str(store))
-        title = f"trial {claim.number} of {self.study.n_trials}: "
-        place = Place(self.folder / str(claim.number), config, self.shown, title)
+            # a point that a person listed has failed; one that a sampler proposed was a bad one
+            state: State = "failed" if plan.sampler == "grid" else "stopped"
+            return Outcome(state, error=str(error))
+        settings = composed.settings
+        follower = _Follower(trial, data, plan.objectives[0].name)
+        link = SweepLink(study.name, trial.number, separate=study.is_separate)
         try:
-            self._evaluate(claim, settings, prepared, place)
+            record = run_configuration(
+                composed,
+                data,
+                worker.folder / str(trial.number),
+                tracker=self.tracker,
+                callbacks=[follower],
+                order=[data.splits[at] for at in plan.fold_order(len(data.splits))],
+                check_after=plan.check_after,
+                verbosity=worker.verbosity,
+                title=f"trial {trial.number} of {plan.total}: ",
+                sweep=link,
+            )
         except EnvironmentFault:
             raise
         except Exception as error:
-            self.left.add(claim.number)
-            self.study.fail(claim.number, str(as_told(error)))
-            say(f"FAILED {settings.name}: {as_told(error)}", style="red")
-
-    def tracks_again(self) -> bool:
-        """Give what could not be tracked a second chance, and no third: the store may be back."""
-        if self.has_tracked_again or not self.untracked:
-            return False
-        self.has_tracked_again = True
-        self.left -= self.untracked.keys()
-        ask_again()
-        return True
-
-    def _evaluate(
-        self, claim: Claim, settings: RunSettings, prepared: Prepared, place: Place
-    ) -> None:
-        """Train a trial; if it cannot be tracked, without that."""
-        order = self.study.description.order(len(prepared.splits))
-        splits = [prepared.splits[at] for at in order]
-        records = prepared.features.records
-        leakage = settings.cv.protocol.leakage
-        following = _Following(self, claim, records, leakage)
-        try:
-            if evaluate(settings, prepared, place, following, splits) != "pause":
-                self.study.set_tracked(claim.number)
-                self.untracked.pop(claim.number, None)
-        except TrackingFault as fault:
-            self.untracked[claim.number] = str(fault)
-            self.left.add(claim.number)
-            if not (following.concluded or claim.is_finished):
-                untracked = replace(settings, tracking=replace(settings.tracking, name="off"))
-                following = _Following(self, claim, records, leakage)
-                evaluate(untracked, prepared, place, following, splits)
-
-
-@dataclass
-class _Following:
-    """Keeps in the study how a trial goes."""
-
-    worker: _Worker
-    claim: Claim
-    records: tuple[str, ...]
-    leakage: str
-    done: int = 0
-    run_id: str = ""
-    concluded: bool = False
-
-    def on_open(self, run_id: str) -> None:
-        if run_id != self.run_id:
-            self.run_id = run_id
-            self.worker.study.set_run(self.claim.number, run_id)
-
-    def verdict(self, done: "Sequence[FoldResult]") -> Verdict:
-        return self.worker.study.verdict(self.claim.number, len(done), self.claim.until)
-
-    def ahead(self, n_done: int) -> int:
-        return self.worker.study.ahead(n_done)
-
-    def on_fold(self, fold: "FoldResult", key: str, known: bool) -> None:
-        self.worker.trained += not known
-        score = FoldScore(
-            repeat=fold.split.repeat,
-            fold=fold.split.fold,
-            metrics=asdict(fold.metrics),
-            seconds=fold.seconds,
-            n_train=len(fold.split.train),
-            n_scored=len(fold.split.scored),
-            scored=fingerprint(fold.split.scored, self.records),
+            say(f"FAILED {settings.name}: {as_lvh_error(error)}", style="red")
+            key = run_key(settings, data.cohort.fingerprint, data.splits)
+            key += f"-{study.name}" if study.is_separate else ""
+            scores = tuple(follower.scores)
+            return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
+        finally:
+            self.trained += follower.trained
+        values = _scores_of(record)
+        leaks = settings.cv.protocol.leakage
+        return Outcome(
+            state="stopped" if record.status == "killed" else record.status,
+            values=tuple(values.get(one.name, math.nan) for one in plan.objectives),
+            folds=tuple(follower.scores),
+            fold_keys=record.fold_keys,
+            baselines=record.baselines,
+            run_key=record.path.stem,
+            error=f"not honest: {leaks}" if record.status == "leaking" else record.error,
         )
-        self.worker.study.record_fold(self.claim.number, self.done, score, key)
-        self.done += 1
 
-    def on_result(self, result: "CVResult") -> None:
-        if self.leakage:
-            self.worker.study.set_apart(self.claim.number, self.leakage)
-            self.concluded = True
-            return
-        known = asdict(result.summary.mean)
-        known["seconds"] = sum(fold.seconds for fold in result.folds)
-        known |= {f"std_{name}": value for name, value in asdict(result.summary.std).items()}
-        known |= {f"pooled_{name}": one.estimate for name, one in result.summary.pooled.items()}
-        values = [known[one.name] for one in self.worker.study.description.objectives]
-        baselines = {name: asdict(one.mean) for name, one in result.baselines.items()}
-        self.worker.study.complete(self.claim.number, values, baselines)
-        self.concluded = True
-
-    def on_stop(self) -> str:
-        self.concluded = True
-        return self.worker.study.stop(self.claim.number)
+    def _composed(self, point: dict[str, str]) -> Composed:
+        worker = self.worker
+        composed = compose(worker.command.at(point))
+        settings = composed.settings
+        train = replace(settings.train, threads=worker.threads or settings.train.threads)
+        # a study that was begun again has folds of its own; within it they are always resumed
+        changed = replace(settings, train=train, resume=True, store=str(worker.store))
+        return replace(composed, settings=changed)
 
 
-def record_failure(tracking: TrackingSettings, study: str, claim: Claim, error: LvhError) -> None:
-    """Track a configuration that failed before it could start."""
-    name = " ".join(f"{key}={value}" for key, value in claim.params.items())
-    key = RunKey(f"{study}-{claim.number}")
-    try:
-        with tracked_run(tracking, "configuration", name, claim.params, {}, key):
-            raise error
-    except LvhError:
-        return
+class _Follower(Callback):
+    """Tells the study how a trial goes, and stops the trial if the study says so."""
+
+    def __init__(self, trial: OpenTrial, data: ExperimentData, objective: str) -> None:
+        """Take the trial, its data, and the score that ranks."""
+        self._trial, self._objective = trial, objective
+        self._records = data.features.records
+        self.scores: list[FoldScore] = []
+        self.trained = 0
+        trial.set_records(fingerprint(self._records))
+
+    def on_fold(self, fold: FoldResult, known: bool) -> None:
+        """Report a fold."""
+        self.trained += not known
+        metrics = asdict(fold.metrics)
+        self.scores.append(
+            FoldScore(
+                repeat=fold.split.repeat,
+                fold=fold.split.fold,
+                metrics=metrics,
+                seconds=fold.seconds,
+                n_train=len(fold.split.train),
+                n_scored=len(fold.split.scored),
+                scored=fingerprint(fold.split.scored, self._records),
+            )
+        )
+        if reason := self._trial.report(metrics.get(self._objective, math.nan)):
+            raise StopCrossValidation(reason)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that has started it is gone, however that one ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _scores_of(record: RunRecord) -> dict[str, float]:
+    """Return what a sweep may rank a configuration by."""
+    scores = {**record.mean, "seconds": record.seconds}
+    scores |= {f"std_{name}": value for name, value in record.std.items()}
+    return scores | {f"pooled_{name}": value for name, (value, _, _) in record.pooled.items()}

@@ -1,24 +1,20 @@
-"""What a study is asked, kept in the study itself for whoever works on it or reads it."""
+"""What a study is asked; the study keeps it for all who work on it or read it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from lvh.evaluation.results import Objective
-from lvh.search.space import Choice, Dimension, Integers, Reals, Space, is_listed, size
+from lvh.search.results import Objective
+from lvh.search.space import Space
 
-_KINDS: dict[str, type[Choice] | type[Integers] | type[Reals]] = {
-    "choice": Choice,
-    "integers": Integers,
-    "reals": Reals,
-}
+SamplerName = Literal["grid", "tpe", "random"]
+PrunerName = Literal["none", "wilcoxon", "median", "percentile"]
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class StudyPlan:
     """What a study is asked.
 
     Attributes:
@@ -26,12 +22,12 @@ class Description:
         note: What a reader must know about the cohort, or empty.
         objectives: The first one ranks.
         space: What is searched.
-        sampler: `grid`, `tpe`, `cmaes` or `random`.
+        sampler: How points are chosen.
         n_trials: How many trials there are to be in the end.
         seed: Of proposals and fold order.
         n_folds: Of a complete trial.
         race: Whether trials race over folds.
-        pruner: Name of Optuna's pruner, or `none`.
+        pruner: Optuna's rule that stops trials.
         burn_in: Folds that every trial gets.
     """
 
@@ -39,69 +35,59 @@ class Description:
     note: str
     objectives: tuple[Objective, ...]
     space: Space
-    sampler: Literal["grid", "tpe", "cmaes", "random"]
+    sampler: SamplerName
     n_trials: int
     seed: int
     n_folds: int
     race: bool
-    pruner: Literal["none", "wilcoxon", "median", "percentile"]
+    pruner: PrunerName
     burn_in: int
 
     @property
-    def stops(self) -> bool:
+    def total(self) -> int:
+        """How many trials there are to be: no more than there are points."""
+        return int(min(self.n_trials, self.space.size))
+
+    @property
+    def may_stop(self) -> bool:
         """Whether a trial may end before its last fold."""
         return self.race or self.pruner != "none"
 
     @property
-    def in_rounds(self) -> bool:
-        """Whether all trials run a fold before one of them runs the next.
+    def check_after(self) -> int | None:
+        """Folds after which a trial may be stopped for the first time; None for never."""
+        return self.burn_in if self.may_stop else None
 
-        A grid can, since its points are known beforehand; a sampler learns from trials that
-        have ended.
-        """
-        return self.race and self.sampler == "grid"
-
-    def order(self, n_folds: int) -> list[int]:
+    def fold_order(self, n_folds: int) -> list[int]:
         """Return the order in which folds are run: the same for all trials.
 
         Shuffled where trials may stop, so that the first folds stand for all of them.
         """
-        if not self.stops:
+        if not self.may_stop:
             return list(range(n_folds))
-        return [int(at) for at in np.random.default_rng(self.seed).permutation(n_folds)]
+        return [int(fold) for fold in np.random.default_rng(self.seed).permutation(n_folds)]
 
     def dump(self) -> str:
         """Return all of it as JSON."""
-        content = asdict(self)
+        content = {name: getattr(self, name) for name in self.__slots__}
         content["objectives"] = [objective.name for objective in self.objectives]
-        content["space"] = [[name, *_dumped(one)] for name, one in self.space.items()]
+        content["space"] = self.space.dump()
         return json.dumps(content)
 
     @classmethod
-    def load(cls, text: str) -> "Description":
+    def load(cls, text: str) -> "StudyPlan":
         """Return what `dump` has written."""
         content: dict[str, Any] = json.loads(text)
         content["objectives"] = tuple(Objective(name) for name in content["objectives"])
-        content["space"] = {name: _loaded(kind, fields) for name, kind, fields in content["space"]}
+        content["space"] = Space.load(content["space"])
         return cls(**content)
 
 
-def chosen_sampler(
-    wanted: Literal["auto", "grid", "tpe", "cmaes", "random"], space: Space, n_trials: int | None
-) -> Literal["grid", "tpe", "cmaes", "random"]:
+def sampler_for(
+    wanted: Literal["auto", "grid", "tpe", "random"], space: Space, n_trials: int | None
+) -> SamplerName:
     """Return the sampler that `auto` means for a space; any other name means itself."""
     if wanted != "auto":
         return wanted
-    all_fit = is_listed(space) if n_trials is None else size(space) <= n_trials
+    all_fit = space.is_listed if n_trials is None else space.size <= n_trials
     return "grid" if all_fit else "tpe"
-
-
-def _dumped(dimension: Dimension) -> Sequence[Any]:
-    kind = next(name for name, of in _KINDS.items() if isinstance(dimension, of))
-    return kind, asdict(dimension)
-
-
-def _loaded(kind: str, fields: dict[str, Any]) -> Dimension:
-    if kind == "choice":
-        return Choice(tuple(fields["texts"]))
-    return _KINDS[kind](**fields)

@@ -1,53 +1,58 @@
 """Which trials end before their last fold."""
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, PercentilePruner, WilcoxonPruner
 from optuna.trial import FrozenTrial, TrialState
 
-from lvh.search.description import Description
+from lvh.search.plan import StudyPlan
 from lvh.search.racing import beaten
-from lvh.search.records import folds_of
 
-_RACING = (TrialState.RUNNING, TrialState.COMPLETE)
+RECORDS = "records"
+"""Attribute of a trial: digest of the records that its folds score, in their order."""
 
 
-def is_beaten(number: int, trials: Sequence[FrozenTrial], description: Description) -> bool:
-    """Return whether a trial that races is credibly worse than the leader.
+class RacingPruner(BasePruner):
+    """Stops a trial that is credibly worse than the leader on the folds both have run.
 
-    Args:
-        number: Of the trial.
-        trials: Of its study; those that were stopped or failed, or scored on other
-            records, neither lead nor count.
-        description: Of the study.
+    Trials that were stopped or failed, or were scored on other records, neither lead nor count.
     """
-    mine = [fold.scored for one in trials if one.number == number for fold in folds_of(one)]
-    racing = [
-        one
-        for one in trials
-        if one.state in _RACING
-        and all(fold.scored == scored for fold, scored in zip(folds_of(one), mine, strict=False))
-    ]
-    objective = description.objectives[0]
-    scores = np.full((len(racing), description.n_folds), np.nan)
-    for row, trial in enumerate(racing):
-        values = [fold.metrics[objective.name] for fold in folds_of(trial)]
-        scores[row, : len(values)] = values
-    lost = beaten(scores, maximize=objective.maximize, burn_in=description.burn_in)
-    return bool(lost[[one.number for one in racing].index(number)])
+
+    def __init__(self, n_folds: int, burn_in: int) -> None:
+        """Take how many folds a complete trial has, and how many every trial gets."""
+        self._n_folds = n_folds
+        self._burn_in = burn_in
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Return whether a trial, whose reported values are scores of folds, is to be stopped."""
+        racing = [
+            one
+            for one in study.get_trials(deepcopy=False)
+            if one.number != trial.number
+            and one.state in (TrialState.RUNNING, TrialState.COMPLETE)
+            and one.user_attrs.get(RECORDS) == trial.user_attrs.get(RECORDS)
+        ]
+        scores = np.full((len(racing) + 1, self._n_folds), np.nan)
+        for row, one in enumerate([trial, *racing]):
+            for step, value in one.intermediate_values.items():
+                scores[row, step] = value
+        maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
+        return bool(beaten(scores, maximize=maximize, burn_in=self._burn_in)[0])
 
 
-def pruner(description: Description) -> optuna.pruners.BasePruner:
-    """Return Optuna's rule that a study stops trials by."""
-    burn_in = description.burn_in
-    if description.pruner == "wilcoxon":
+def make_pruner(plan: StudyPlan) -> BasePruner:
+    """Return the rule that a study stops trials by."""
+    burn_in = plan.burn_in
+    if plan.race:
+        return RacingPruner(plan.n_folds, burn_in)
+    if plan.pruner == "wilcoxon":
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            return optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=burn_in)
-    if description.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=burn_in - 1)
-    if description.pruner == "percentile":
-        return optuna.pruners.PercentilePruner(25.0, n_startup_trials=3, n_warmup_steps=burn_in - 1)
-    return optuna.pruners.NopPruner()
+            return WilcoxonPruner(p_threshold=0.1, n_startup_steps=burn_in)
+    if plan.pruner == "median":
+        return MedianPruner(n_startup_trials=3, n_warmup_steps=burn_in - 1)
+    if plan.pruner == "percentile":
+        return PercentilePruner(25.0, n_startup_trials=3, n_warmup_steps=burn_in - 1)
+    return NopPruner()

@@ -177,7 +177,7 @@ class Space:
         values = [dimension.values() or () for dimension in self.dimensions.values()]
         seen = set()
         for combination in itertools.product(*values):
-            point = self._present(dict(zip(self.dimensions, combination, strict=True)))
+            point = self.present(dict(zip(self.dimensions, combination, strict=True)))
             if not self.is_conditional:
                 yield point
             elif (key := tuple(point.items())) not in seen:
@@ -207,7 +207,7 @@ class Space:
             yield from self.points()
             return
         for share in (0.0, 1.0, 0.5, 0.25, 0.75):
-            yield self._present({name: one.at(share) for name, one in self.dimensions.items()})
+            yield self.present({name: one.at(share) for name, one in self.dimensions.items()})
 
     def suggest(self, trial: Trial) -> Point:
         """Let the sampler of a study choose the point of a trial."""
@@ -260,7 +260,7 @@ class Space:
             for one in self.conditions.get(name, ())
         )
 
-    def _present(self, point: Point) -> Point:
+    def present(self, point: Point) -> Point:
         """Leave out what is not there, and what depends on that."""
         while absent := [name for name in point if not self._holds(name, point)]:
             point = {name: value for name, value in point.items() if name not in absent}

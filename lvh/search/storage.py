@@ -1,43 +1,45 @@
-"""The database of the studies, and who may do what in it at one moment.
-
-Optuna's heartbeats do not work with ask and tell. Here whoever trains a trial holds a lock that
-the operating system, or PostgreSQL, frees when its process ends, however it ends: a trial that
-runs and that nobody holds was interrupted, at once and without a timeout.
-"""
+"""The database of the studies: its address, its schema, and what goes wrong in it."""
 
 import sqlite3
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.files import write_fault
-from lvh.tracking.sqlite import opened, tables
+from lvh.search.attempts import Retry
+from lvh.tracking.address import opened, tables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-FAULTS = (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError)
-"""What a database raises when it cannot be reached, read or written."""
-
-DESCRIPTION = "lvh"
-"""Attribute by which a study is one of ours."""
+PLAN = "lvh"
+"""Attribute of a study of ours: its plan."""
 WHEN = "when"
 """Attribute that says when a study was last worked on, in seconds since 1970."""
 
+HEARTBEAT, GRACE = 10, 90
+"""Seconds between two signs of life of a trial, and after the last of them until it is retried."""
+
 _EMBEDDED = "studies.db"
-_WAIT = 120  # s; a study's lock is held for milliseconds, or while a schema is made
-_EXCLUSIVE = -1
-_KEEP_ALIVE: dict[str, Any] = {  # s; a machine that loses its power or network lets go
+_WAIT = 120  # s; another process holds an SQLite file for milliseconds
+_ATTEMPTS = 50  # to make a schema while other processes make the same one
+_FAULTS = (SQLAlchemyError, StorageInternalError, OSError)
+_KEEP_ALIVE: dict[str, Any] = {  # s; so that a machine that loses its power or network is noticed
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -45,35 +47,46 @@ _KEEP_ALIVE: dict[str, Any] = {  # s; a machine that loses its power or network 
 }
 
 
-class Storage:
-    """A database of studies with its locks."""
+class _Database(RDBStorage):
+    """Optuna's storage, whose signs of life survive a database that is away for a moment."""
 
-    def __init__(self, url: str | None, *, to_read: bool = False) -> None:
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Try it; the next sign of life follows, and the trial itself reports what is wrong."""
+        with suppress(*_FAULTS):
+            super().record_heartbeat(trial_id)
+
+
+class Storage:
+    """A database of studies."""
+
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        to_read: bool = False,
+        heartbeat: int = HEARTBEAT,
+        grace: int = GRACE,
+    ) -> None:
         """Open the database; make its schema if it is new.
 
         Args:
             url: Of a PostgreSQL or SQLite database; None for `studies.db` in the working
                 directory.
             to_read: Whether the database must be there already.
+            heartbeat: Seconds between two signs of life of a trial.
+            grace: Seconds after the last of them until the trial counts as interrupted.
 
         Raises:
             InputError: Another kind of address, or a file that is not there.
             EnvironmentFault: The database cannot be reached.
         """
-        self.url = _url(url)
-        file = Path(self.url.database or "")
-        if to_read and self.url.drivername == "sqlite" and not file.is_file():
-            raise InputError(f"search.storage: expected a database of studies. Received: {file}")
-        if self.url.drivername == "sqlite" and file.is_file():
-            _check_studies(file, to_read)
-        self._locks = _locks(self.url)
-        with self.exclusive():
-            connect = _KEEP_ALIVE if self.url.drivername.startswith("postgresql") else {}
-            if not connect:
-                connect = {"timeout": _WAIT}
-            address = self.url.render_as_string(hide_password=False)
+        self._url = _url(url)
+        file = embedded(url)
+        if file is not None:
+            _check_file(file, to_read)
+        with self.faults():
             try:
-                self.optuna = RDBStorage(address, engine_kwargs={"connect_args": connect})
+                self.optuna = _made(self._url, heartbeat, grace)
             except RuntimeError as error:  # another version of Optuna made it
                 reason = str(error).partition(" Please")[0]
                 raise EnvironmentFault(
@@ -81,96 +94,31 @@ class Storage:
                 ) from None
 
     @property
+    def address(self) -> str:
+        """Complete address, with its password: for other processes, never for a person."""
+        return self._url.render_as_string(hide_password=False)
+
+    @property
     def shown(self) -> str:
         """Address without its password."""
-        return _shown(self.url)
+        return masked(self._url.render_as_string(hide_password=True))
 
     def studies(self) -> list[str]:
         """Return the names of our studies, the latest last."""
-        summaries = optuna.get_all_study_summaries(self.optuna, include_best_trial=False)
-        ours = [one for one in summaries if DESCRIPTION in one.user_attrs]
+        with self.faults():
+            known = self.optuna.get_all_studies()
+        ours = [one for one in known if PLAN in one.user_attrs]
         return [one.study_name for one in sorted(ours, key=lambda one: one.user_attrs[WHEN])]
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Let nobody else change a study meanwhile.
-
-        Raises:
-            EnvironmentFault: The database fails.
-        """
-        with faults_told(self.url), self._locks.exclusive():
-            yield
-
-    def hold(self, study: str, trial: int) -> Callable[[], None] | None:
-        """Hold a trial until the returned function is called; None if another process does."""
-        with faults_told(self.url):
-            return self._locks.hold(study, trial)
-
-
-class _FileLocks:
-    """Locks beside an SQLite file."""
-
-    def __init__(self, url: URL) -> None:
-        self._path = Path(url.database or "").absolute()
-        self._folder = self._path.with_name(f"{self._path.name}-locks")
-        fault = write_fault(self._path.parent)
-        if fault:
-            raise EnvironmentFault(
-                "search.storage: expected a folder that can be written. "
-                f"Received: {self._path.parent} ({fault})"
-            )
-
-    def exclusive(self) -> AbstractContextManager[Any]:
-        return FileLock(f"{self._path}.lock", timeout=_WAIT)
-
-    def hold(self, study: str, trial: int) -> Callable[[], None] | None:
-        self._folder.mkdir(exist_ok=True)
-        path = self._folder / f"{study}-{trial}"
-        lock = FileLock(path, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            return None
-
-        def release() -> None:
-            path.unlink(missing_ok=True)
-            lock.release()
-
-        return release
-
-
-class _AdvisoryLocks:
-    """Locks in PostgreSQL that a session holds: it ends with its process or its machine."""
-
-    def __init__(self, url: URL) -> None:
-        engine = create_engine(
-            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_KEEP_ALIVE
-        )
-        with faults_told(url):
-            self._session: Connection = engine.connect()
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        self._call("pg_advisory_lock", "lvh", _EXCLUSIVE)
+    def faults(self) -> Iterator[None]:
+        """Turn what goes wrong in the database into one fault of the environment."""
         try:
             yield
-        finally:
-            self._call("pg_advisory_unlock", "lvh", _EXCLUSIVE)
-
-    def hold(self, study: str, trial: int) -> Callable[[], None] | None:
-        if not self._call("pg_try_advisory_lock", study, trial):
-            return None
-
-        def release() -> None:
-            with suppress(SQLAlchemyError):  # a session that is gone holds nothing
-                self._call("pg_advisory_unlock", study, trial)
-
-        return release
-
-    def _call(self, function: str, name: str, number: int) -> Any:
-        of_name = zlib.crc32(name.encode()) - 2**31  # what fits into PostgreSQL's int
-        statement = text(f"select {function}(:name, :number)")
-        return self._session.execute(statement, {"name": of_name, "number": number}).scalar()
+        except _FAULTS as error:
+            cause = getattr(error, "orig", None) or error.__cause__ or error
+            reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
+            raise EnvironmentFault(f"search.storage: cannot use {self.shown}: {reason}") from None
 
 
 def embedded(given: str | None) -> Path | None:
@@ -183,53 +131,83 @@ def embedded(given: str | None) -> Path | None:
     return Path(url.database or "") if url.drivername == "sqlite" else None
 
 
-@contextmanager
-def faults_told(url: URL) -> Iterator[None]:
-    """Turn what goes wrong in the database into one fault of the environment."""
-    try:
-        yield
-    except (*FAULTS, Timeout) as error:
-        if isinstance(error, EnvironmentFault):
-            raise
-        cause = getattr(error, "orig", None) or error.__cause__ or error
-        reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
-        raise EnvironmentFault(f"search.storage: cannot use {_shown(url)}: {reason}") from None
+def _made(url: URL, heartbeat: int, grace: int) -> RDBStorage:
+    """Open the database, making what of its schema is missing."""
+    is_file = url.drivername == "sqlite"
+    arguments: dict[str, Any] = {"timeout": _WAIT} if is_file else _KEEP_ALIVE
+    address = url.render_as_string(hide_password=False)
+    for attempt in range(_ATTEMPTS):
+        try:
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                made = _Database(
+                    address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+                    engine_kwargs={"connect_args": arguments, "pool_pre_ping": not is_file},
+                    heartbeat_interval=heartbeat,
+                    grace_period=grace,
+                    heartbeat_stale_trial_callback=Retry(),
+                )
+            if is_file:
+                _lock_before_reading(made.engine)
+            return made
+        except (IntegrityError, OperationalError, ProgrammingError) as error:
+            if attempt == _ATTEMPTS - 1 or not _is_made_twice(error):
+                raise
+    raise AssertionError("unreachable")
 
 
-def _shown(url: URL) -> str:
-    return masked(url.render_as_string(hide_password=True))
+def _lock_before_reading(engine: Engine) -> None:
+    """Let nobody write between what a transaction reads and what it writes because of that.
+
+    Optuna asks for this by SELECT FOR UPDATE, which SQLite does not know: two processes would
+    take the same trial from the queue. Only a transaction that begins IMMEDIATE is alone.
+    """
+    engine.dispose()
+    event.listen(engine, "connect", lambda made, _: setattr(made, "isolation_level", None))
+    event.listen(engine, "begin", lambda made: made.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
-def _locks(url: URL) -> _FileLocks | _AdvisoryLocks:
-    return _FileLocks(url) if url.drivername == "sqlite" else _AdvisoryLocks(url)
+def _is_made_twice(error: SQLAlchemyError) -> bool:
+    """Return whether another process has made the same table or row at the same moment."""
+    return isinstance(error, IntegrityError) or "already exists" in str(error)
 
 
-def _url(given: str | None) -> URL:
-    try:
-        default = URL.create("sqlite", database=str(Path.cwd() / _EMBEDDED))
-        url = default if given is None else make_url(given)
-    except ArgumentError:
-        raise _unusable(given) from None
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
-        return url.set(database=str(Path(url.database or "").absolute()))
-    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
-        return url.set(drivername="postgresql+psycopg")
-    raise _unusable(given)
-
-
-def _check_studies(file: Path, to_read: bool) -> None:
-    """Refuse the database of another program before a table is made in it."""
+def _check_file(file: Path, to_read: bool) -> None:
+    """Refuse a file that cannot be used, before a table is made in it."""
+    if not file.is_file():
+        if to_read:
+            raise InputError(f"search.storage: expected a database of studies. Received: {file}")
+        fault = write_fault(file.parent)
+        if fault:
+            raise EnvironmentFault(
+                f"search.storage: expected a folder that can be written. Received: {file.parent} "
+                f"({fault})"
+            )
+        return
     try:
         # not to read only: what a killed process has left half done is taken back here
         with opened(file, to_read=False, wait=_WAIT) as database:
             found = tables(database)
     except sqlite3.Error as error:
         raise EnvironmentFault(f"search.storage: cannot use {file}: {error}") from None
-    if "studies" not in found and (found or to_read):
+    optunas = {"studies", "version_info", "study_directions"}  # one of them is made first
+    if not found & optunas and (found or to_read):
         raise InputError(
             f"search.storage: expected a database of studies. Received: {file}, which has "
             f"{'other' if found else 'no'} tables"
         )
+
+
+def _url(given: str | None) -> URL:
+    try:
+        default = URL.create("sqlite", database=str(Path.cwd() / _EMBEDDED))
+        url = default if given is None else make_url(given)
+    except (ArgumentError, ValueError):  # a bad port, or a bracket
+        raise _unusable(given) from None
+    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
+        return url.set(database=str(Path(url.database or "").absolute()))
+    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    raise _unusable(given)
 
 
 def _unusable(given: str | None) -> InputError:

@@ -1,54 +1,110 @@
-"""A study and its trials: who trains what next, what is known, what is finished."""
+"""A study: which trial a process trains next, and what becomes of those that are interrupted."""
 
-import sys
+import copy
+import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna import TrialPruned
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from lvh.errors import EnvironmentFault, InputError
-from lvh.evaluation.results import FoldScore, Plain, Verdict
-from lvh.search.description import Description
-from lvh.search.records import LEAKAGE, fold_keys, folds_of, store_of
-from lvh.search.samplers import NewPoints
-from lvh.search.space import size
-from lvh.search.stopping import is_beaten, pruner
-from lvh.search.storage import DESCRIPTION, WHEN, Storage
+from lvh.errors import InputError
+from lvh.evaluation.results import Plain
+from lvh.search.attempts import (
+    OUTCOME,
+    OWNER,
+    Retry,
+    by_point,
+    counting,
+    first,
+    is_dead,
+    is_further,
+    is_given_up,
+    is_void,
+    place,
+    this_process,
+)
+from lvh.search.plan import StudyPlan
+from lvh.search.pruners import RECORDS, make_pruner
+from lvh.search.results import Outcome, is_separate
+from lvh.search.samplers import Sampler
+from lvh.search.storage import PLAN, WHEN, Storage
 
-_UNTRACKED = "untracked"
-_RUN = "run_id"
-_DEATHS = 3
-"""Times that a trial may take its process with it before it counts as failed.
-
-Whoever trains beside it dies with it and is blamed too, so for the last of these times it is alone.
-"""
+_POLL = 1.0  # s, between two looks at what other processes train
+_PROPOSALS = 5
+"""Proposals of points that the study has already, before one that it does not have is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A trial that this process may train, and nobody else until it is released.
+class OpenTrial:
+    """A trial that this process trains."""
 
-    Attributes:
-        number: Of the trial.
-        params: Its point.
-        until: Folds that may be done when it is to make room for others.
-        is_finished: Whether only its tracking is left to do.
-        release: To be called once it has been left, however it was.
-    """
+    def __init__(self, storage: Storage, plan: StudyPlan, trial: optuna.Trial, number: int) -> None:
+        """Take Optuna's trial, whose point has been chosen."""
+        self.number = number
+        self._storage = storage
+        self._plan = plan
+        self._trial = trial
+        self._scores: list[float] = []
 
-    number: int
-    params: Mapping[str, Plain]
-    until: int
-    is_finished: bool
-    release: Callable[[], None]
+    @property
+    def point(self) -> Mapping[str, Plain]:
+        """Its values by the name of the override."""
+        return self._trial.params
+
+    def set_records(self, digest: str) -> None:
+        """Say which records its folds score: only trials with the same ones are compared."""
+        with self._storage.faults():
+            self._trial.set_user_attr(RECORDS, digest)
+
+    def report(self, score: float) -> str:
+        """Take the first objective of the next fold; return why no further fold is trained.
+
+        Args:
+            score: Of the fold; NaN where it is not defined.
+
+        Returns:
+            Empty if the trial goes on.
+
+        Raises:
+            EnvironmentFault: The database fails.
+        """
+        self._scores.append(score)
+        plan, step = self._plan, len(self._scores) - 1
+        # racing and Wilcoxon's test compare fold by fold; the other rules compare running means
+        by_fold = plan.race or plan.pruner == "wilcoxon"
+        value = score if by_fold else float(np.mean(self._scores))
+        with self._storage.faults():
+            if len(plan.objectives) == 1:
+                self._trial.report(value, step)
+            else:  # Optuna takes no reports of several objectives; the count shows the progress
+                self._trial.storage.set_trial_intermediate_value(self._trial._trial_id, step, score)
+            done = len(self._scores)
+            stops = plan.may_stop and plan.burn_in <= done < plan.n_folds
+            if stops and self._trial.should_prune():
+                rule = "racing" if plan.race else f"the {plan.pruner} pruner"
+                return f"stopped by {rule} after {done} of {plan.n_folds} folds"
+        return ""
+
+
+Train = Callable[[OpenTrial], Outcome]
+"""Trains a trial; it raises only what concerns all trials, such as a full disk."""
+
+
+@dataclass
+class _PutBack(BaseException):
+    """The process ends, or cannot go on; its trial waits for the next attempt."""
+
+    cause: BaseException
+
+
+class _Failed(Exception):
+    """A trial came to nothing; its outcome says why."""
 
 
 class Study:
@@ -62,377 +118,256 @@ class Study:
             EnvironmentFault: The storage fails.
         """
         self.name = name
-        self._storage = storage
-        with storage.exclusive():
-            try:
+        self.storage = storage
+        self._watched: set[int] = set()
+        try:
+            with storage.faults():
                 self._study = optuna.load_study(study_name=name, storage=storage.optuna)
-                self.description = Description.load(self._study.user_attrs[DESCRIPTION])
-            except KeyError:
-                known = ", ".join(storage.studies()) or "none"
-                raise InputError(
-                    f"study: expected one of {storage.shown}: {known}. Received: {name}"
-                ) from None
-            except (TypeError, ValueError):
-                raise InputError(
-                    f"study: {name} was made by another version of lvh, which can read it"
-                ) from None
-        self._id = self._study._study_id
-        self._study.pruner = pruner(self.description)
-
-    def claim(self, owner: str, skip: frozenset[int] = frozenset()) -> Claim | None:
-        """Choose a trial to train and hold it.
-
-        Interrupted trials come first, then new points; trials that race take turns.
-
-        Args:
-            owner: Command that the process belongs to.
-            skip: Trials that this process leaves to others.
-
-        Returns:
-            None if there is nothing to train now.
-        """
-        with self._storage.exclusive():
-            if suspects := self._suspects():
-                busy = {number for number in self._owned(owner) if not self._free(number)}
-                if busy & suspects:
-                    return None
-                skip |= suspects if busy else set()
-            for number in self._waiting(skip):
-                claim = self._held(number, owner)
-                if claim is not None:
-                    return claim
-            if self._n_left() > 0:
-                claim = self._held(self._asked(), owner)
-                if claim is not None:
-                    return claim
-            for number in self._in_turn(skip):
-                claim = self._held(number, owner)
-                if claim is not None:
-                    return claim
-            return None
-
-    def store(self, root: str) -> Path:
-        """Return the folder of its folds."""
-        return store_of(self.name, root)
+                self.plan = StudyPlan.load(self._study.user_attrs[PLAN])
+        except KeyError:
+            known = ", ".join(storage.studies()) or "none"
+            raise InputError(
+                f"study: expected one of {storage.shown}: {known}. Received: {name}"
+            ) from None
+        except (TypeError, ValueError):
+            raise InputError(
+                f"study: {name} was made by another version of lvh, which can read it"
+            ) from None
+        self._study.pruner = make_pruner(self.plan)
+        self._sampler = Sampler(self.plan)
 
     @property
-    def n_trials(self) -> int:
-        """How many trials there are to be in the end."""
-        return int(min(self.description.n_trials, size(self.description.space)))
+    def is_separate(self) -> bool:
+        """Whether it was begun again beside another one; it has folds of its own."""
+        return is_separate(self.name)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials as Optuna has them, by number."""
+        with self.storage.faults():
+            return self._study.get_trials(deepcopy=False)
+
+    def configurations(self) -> dict[int, FrozenTrial]:
+        """Return the trial that counts for each point, by the place of the point."""
+        counted = [counting(attempts) for attempts in by_point(self.trials()).values()]
+        has_point = [one for one in counted if one.params or not one.state.is_finished()]
+        return dict(enumerate(one for one in has_point if not is_void(one)))
+
+    def is_done(self, trial: FrozenTrial) -> bool:
+        """Return whether a trial from `configurations` needs no further training."""
+        return trial.state.is_finished() and (OUTCOME in trial.user_attrs or is_given_up(trial))
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train, here or elsewhere."""
-        with self._storage.exclusive():
-            open_ = [one for one in self._trials() if one.state == TrialState.RUNNING]
-            return not open_ and self._n_left() <= 0
+        trials = self.trials()
+        return (
+            self._n_new(trials) <= 0
+            and all(one.state.is_finished() for one in trials)
+            and not self._owed(trials)
+        )
 
-    def at_work(self, owner: str | None = None) -> list[int]:
-        """Return the numbers of the open trials that a living process holds.
-
-        Args:
-            owner: Count only those of one command.
-        """
-        with self._storage.exclusive():
-            return [
-                one.number
-                for one in self._open()
-                if owner in (None, one.user_attrs.get("owner")) and not self._free(one.number)
-            ]
-
-    def untracked(self) -> list[int]:
-        """Return the numbers of the trials that are finished but not tracked."""
-        with self._storage.exclusive():
-            return self._untracked()
-
-    def runs(self) -> dict[int, str]:
-        """Return the identities of the tracked runs, by the numbers of their trials."""
-        with self._storage.exclusive():
-            late = self._study.user_attrs
-            return {one.number: run for one in self._trials() if (run := _run(one, late))}
-
-    def free_open(self) -> list[int]:
-        """Return the numbers of the open trials that no living process holds."""
-        with self._storage.exclusive():
-            return [one.number for one in self._open() if self._free(one.number)]
-
-    def fold_keys(self, number: int) -> list[str]:
-        """Return the keys of a trial's folds in the store."""
-        with self._storage.exclusive():
-            return fold_keys(self._frozen(number))
-
-    def set_run(self, number: int, run_id: str) -> None:
-        """Keep the identity of a trial's tracked run; of a finished one, unless it is known.
-
-        Nobody waits for the store, so a trial may be finished before its run is open. Optuna
-        changes nothing of it then, and the study keeps it.
-        """
-        self._set(number, _RUN, run_id)
-        with self._storage.exclusive():
-            if not _run(self._frozen(number), self._study.user_attrs):
-                self._study.set_user_attr(f"{_RUN} {number}", run_id)
-
-    def record_fold(self, number: int, at: int, score: FoldScore, key: str) -> None:
-        """Keep one fold's scores, once.
+    def optimize(self, train: Train, *, worker: int = 0, only_retries: bool = False) -> None:
+        """Train trials until none is left, then wait for those of other processes.
 
         Args:
-            number: Of the trial.
-            at: Which of its folds, in the order of running, from 0.
-            score: Of the fold.
-            key: Of the fold in the store.
+            train: Called with each trial that this process gets.
+            worker: Number of this process among those that start together: each draws proposals
+                of its own.
+            only_retries: Train what was interrupted, and no new point.
+
+        Raises:
+            EnvironmentFault: The database fails, or `train` has raised it.
         """
-        self._set(number, f"fold {at}", {**asdict(score), "key": key})
-        objective = self.description.objectives[0].name
-        if objective not in score.metrics:
-            return
-        with self._storage.exclusive():
-            trial = self._frozen(number)
-            if trial.state != TrialState.RUNNING:
+        while True:
+            self.take_back()
+            trials = self.trials()
+            states = {one.state for one in trials}
+            if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
+                if len(trials) >= _PROPOSALS and all(map(is_void, trials[-_PROPOSALS:])):
+                    self._enqueue_unseen(trials)
+                self._study.sampler = self._sampler.at(worker, len(trials))
+                self._train_next(train)
+            elif not only_retries and TrialState.RUNNING in states:
+                time.sleep(_POLL)  # its process may die, and then this one trains the rest
+            else:
                 return
-            values = [fold.metrics[objective] for fold in folds_of(trial)]
-            # Wilcoxon's test compares fold by fold; the other rules compare running means
-            raw = self.description.pruner == "wilcoxon"
-            value = values[-1] if raw else float(np.mean(values))
-            self._storage.optuna.set_trial_intermediate_value(trial._trial_id, at, value)
 
-    def verdict(self, number: int, n_done: int, until: int) -> Verdict:
-        """Say whether a trial runs another fold.
+    def take_back(self) -> int:
+        """Put trials whose process died into the queue, and return how many there were.
 
-        Args:
-            number: Of the trial.
-            n_done: Folds it has done.
-            until: Folds after which it makes room for others.
+        Optuna does so after the grace period; for a process of this machine it is known at once.
         """
-        description = self.description
-        with self._storage.exclusive():
-            trial = self._frozen(number)
-            if trial.state in (TrialState.PRUNED, TrialState.FAIL):
-                return "stop"
-            if not description.stops or n_done < description.burn_in:
-                return "go on"
-            if description.race:
-                if description.in_rounds and n_done >= until:
-                    return "pause"  # judged when its turn comes, beside all that have burnt in
-                lost = is_beaten(number, self._trials(), description)
-                return "stop" if lost else "go on"
-            return "stop" if self._study.pruner.prune(self._study, trial) else "go on"
+        with self.storage.faults():
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                optuna.storages.fail_stale_trials(self._study)
+            trials = self.trials()
+            if any([self._fail_if_dead(one) for one in trials]):
+                trials = self.trials()
+            owed = self._owed(trials)
+            for trial in owed:
+                self._retry(trial)
+        return len(owed)
 
-    def ahead(self, n_done: int) -> int:
-        """Return how many folds a trial may run before it is judged, after some are done."""
-        description = self.description
-        return max(description.burn_in - n_done, 1) if description.stops else sys.maxsize
-
-    def complete(
-        self, number: int, values: Sequence[float], baselines: Mapping[str, Mapping[str, float]]
-    ) -> None:
-        """Finish a trial; it counts as untracked until `set_tracked`."""
-        undefined = [
-            objective.name
-            for objective, value in zip(self.description.objectives, values, strict=True)
-            if not np.isfinite(value)
-        ]
-        if undefined:
-            self.fail(number, f"{' and '.join(undefined)}: not defined on these folds")
-            return
-        self._set(number, "baselines", baselines)
-        self._finish(number, TrialState.COMPLETE, values)
-
-    def set_apart(self, number: int, leakage: str) -> None:
-        """Finish a trial that came to something under a protocol that leaks.
-
-        To Optuna it is pruned: never the best, and no sampler prefers it to an honest one.
-        """
-        self._set(number, LEAKAGE, leakage)
-        self._set(number, "error", f"not honest: {leakage}")
-        self._finish(number, TrialState.PRUNED)
-
-    def stop(self, number: int) -> str:
-        """Finish a trial before its last fold, and return why."""
-        by = "racing" if self.description.race else f"the {self.description.pruner} pruner"
-        with self._storage.exclusive():
-            n_done = len(folds_of(self._frozen(number)))
-        reason = f"stopped by {by} after {n_done} of {self.description.n_folds} folds"
-        self._set(number, "error", reason)
-        self._finish(number, TrialState.PRUNED)
-        return reason
-
-    def fail(self, number: int, error: str) -> None:
-        """Finish a trial that came to nothing."""
-        self._set(number, "error", error)
-        self._finish(number, TrialState.FAIL, tracked=True)
-
-    def refuse(self, number: int, error: str) -> None:
-        """Finish a trial whose settings do not fit together.
-
-        A point that a person listed has failed; one that a sampler proposed was a bad one.
-        """
-        self._set(number, "error", error)
-        listed = self.description.sampler == "grid"
-        state = TrialState.FAIL if listed else TrialState.PRUNED
-        self._finish(number, state, tracked=True)
-
-    def set_tracked(self, number: int) -> None:
-        """Take note that all of a finished trial is in the tracking store."""
-        with self._storage.exclusive():
-            left = [one for one in self._untracked() if one != number]
-            self._study.set_user_attr(_UNTRACKED, left)
-
-    def count_deaths(self, owner: str) -> dict[int, str]:
-        """Blame the open trials of processes that died; fail those blamed too often.
-
-        Args:
-            owner: Command whose processes died.
-
-        Returns:
-            Why trials failed by it, by number.
-        """
-        with self._storage.exclusive():
-            died = [number for number in self._owned(owner) if self._free(number)]
-        failed = {}
-        for number in died:
-            self._set(number, "owner", None)  # a death counts once, and not while it waits
-            deaths = _deaths(self._frozen(number)) + 1
-            self._set(number, "deaths", deaths)
-            if deaths >= _DEATHS:
-                failed[number] = f"its process died {deaths} times: killed, or out of memory?"
-                self.fail(number, failed[number])
-        return failed
-
-    def trials(self) -> list[FrozenTrial]:
-        """Return the trials that have a point, as Optuna has them."""
-        with self._storage.exclusive():
-            return self._trials()
-
-    def _trials(self) -> list[FrozenTrial]:
-        space = self.description.space.keys()
-        return [one for one in self._study.get_trials() if one.params.keys() == space]
-
-    def _open(self) -> list[FrozenTrial]:
-        return [one for one in self._trials() if one.state == TrialState.RUNNING]
-
-    def _owned(self, owner: str) -> list[int]:
-        """Return the open trials that a process of one command holds, or held when it died."""
-        return [one.number for one in self._open() if one.user_attrs.get("owner") == owner]
-
-    def _suspects(self) -> set[int]:
-        """Return the open trials that have one chance left."""
-        return {one.number for one in self._open() if _deaths(one) == _DEATHS - 1}
-
-    def _untracked(self) -> list[int]:
-        return cast(list[int], self._study.user_attrs.get(_UNTRACKED, []))
-
-    def _n_left(self) -> int:
-        """Return how many new points there are to be."""
-        return self.n_trials - len(self._trials())
-
-    def _waiting(self, skip: frozenset[int]) -> list[int]:
-        """Return what comes before a new point: what is left of trials that do not take turns."""
-        least = self.description.burn_in if self.description.in_rounds else np.inf
-        interrupted = [one.number for one in self._open() if len(folds_of(one)) < least]
-        return [number for number in [*interrupted, *self._untracked()] if number not in skip]
-
-    def _in_turn(self, skip: frozenset[int]) -> list[int]:
-        """Return the trials of a race, fewest folds first."""
-        waiting = sorted(self._open(), key=lambda one: len(folds_of(one)))
-        return [one.number for one in waiting if one.number not in skip]
-
-    def _asked(self) -> int:
-        """Make a trial with a new point."""
-        for one in self._study.get_trials(states=(TrialState.RUNNING,)):
-            if one.params.keys() != self.description.space.keys():  # who asked for it died
-                self._study.tell(one.number, state=TrialState.FAIL)
-        space, n_trials = self.description.space, len(self._trials())
-        seed = np.random.SeedSequence([self.description.seed, n_trials]).generate_state(1)[0]
-        self._study.sampler = NewPoints(self.description.sampler, space, int(seed))
-        distributions = {name: one.distribution() for name, one in space.items()}
-        return self._study.ask(fixed_distributions=distributions).number
-
-    def _held(self, number: int, owner: str) -> Claim | None:
-        free = self._storage.hold(self.name, number)
-        if free is None:
-            return None
-
-        def release() -> None:
-            with suppress(EnvironmentFault):  # who could tell it has been told
-                self._set(number, "owner", None)  # so not to be blamed for what dies later
-            free()
-
-        trial = self._frozen(number)
-        n_done = len(folds_of(trial))
-        if trial.state == TrialState.RUNNING:
-            self._storage.optuna.set_trial_user_attr(trial._trial_id, "owner", owner)
-        until = max(self.description.burn_in, n_done + 1)
-        return Claim(number, trial.params, until, trial.state.is_finished(), release)
-
-    def _free(self, number: int) -> bool:
-        release = self._storage.hold(self.name, number)
-        if release is None:
+    def _fail_if_dead(self, trial: FrozenTrial) -> bool:
+        """End a trial whose process is known to have died; return whether it is."""
+        if trial.state != TrialState.RUNNING:
             return False
-        release()
+        owner = trial.user_attrs.get(OWNER)
+        if owner is None and trial.number not in self._watched:
+            # killed in its first moment, it has no sign of life that could grow old
+            self._watched.add(trial.number)
+            self.storage.optuna.record_heartbeat(trial._trial_id)
+        if owner is None or not is_dead(owner):
+            return False
+        with suppress(ValueError, UpdateFinishedTrialError):  # another process was faster
+            self._study.tell(trial.number, state=TrialState.FAIL)
         return True
 
-    def _frozen(self, number: int) -> FrozenTrial:
-        trial_id = self._storage.optuna.get_trial_id_from_study_id_trial_number(self._id, number)
-        return self._storage.optuna.get_trial(trial_id)
+    def _train_next(self, train: Train) -> None:
+        """Train the next trial."""
+        begun: optuna.Trial | None = None
 
-    def _set(self, number: int, name: str, value: Any) -> None:
-        """Keep something with a trial, unless it is finished."""
-        with self._storage.exclusive():
-            trial = self._frozen(number)
-            if trial.state == TrialState.RUNNING and trial.user_attrs.get(name) != value:
-                self._storage.optuna.set_trial_user_attr(trial._trial_id, name, value)
+        def objective(trial: optuna.Trial) -> list[float]:
+            nonlocal begun
+            begun = trial
+            trial.set_user_attr(OWNER, this_process())
+            trials = self._study.get_trials(deepcopy=False)
+            number = self._number(trial.number, trials)
+            if number is None:
+                raise TrialPruned("there are enough, or another process trains it")
+            self.plan.space.suggest(trial)
+            if self._is_repeated(trial, trials):
+                raise TrialPruned("another trial has this point")
+            open_trial = OpenTrial(self.storage, self.plan, trial, number)
+            try:
+                outcome = self._defined(train(open_trial))
+            except BaseException as error:
+                self._put_back(trial)
+                raise _PutBack(error) from None
+            trial.set_user_attr(OUTCOME, outcome.dump())
+            if outcome.state == "failed":
+                raise _Failed(outcome.error)
+            if outcome.state != "complete":
+                raise TrialPruned(outcome.error)
+            return list(outcome.values)
 
-    def _finish(
-        self,
-        number: int,
-        state: TrialState,
-        values: Sequence[float] | None = None,
-        *,
-        tracked: bool = False,
-    ) -> None:
-        """Tell the study; a trial that another process has finished meanwhile stays so."""
-        with self._storage.exclusive():
-            if self._frozen(number).state.is_finished():
-                return
-            if not tracked:
-                self._study.set_user_attr(_UNTRACKED, sorted({*self._untracked(), number}))
-            told = None if values is None else [float(value) for value in values]
-            self._study.tell(number, told, state=state)
+        try:
+            with self.storage.faults():
+                self._study.optimize(objective, n_trials=1, catch=(_Failed,))
+        except _PutBack as put_back:
+            raise put_back.cause from None
+        except (ValueError, AssertionError, UpdateFinishedTrialError):
+            if not self._is_finished(begun):
+                raise
+            # taken for dead, it was given to another process: what this one has is not asked for
+
+    def _is_finished(self, trial: optuna.Trial | None) -> bool:
+        return trial is not None and self.trials()[trial.number].state.is_finished()
+
+    def _number(self, number: int, trials: list[FrozenTrial]) -> int | None:
+        """Return the place of a trial among the configurations; None if it is one too many."""
+        start = first(trials[number])
+        for one in trials:
+            # two processes have put the same trial into the queue
+            is_other = first(one) == start and one.number != number
+            if is_other and (OUTCOME in one.user_attrs or one.state == TrialState.RUNNING):
+                return None
+        if self._is_grid:
+            start = place(number, trials)
+        else:
+            start = sum(_is_new(one) for one in trials[:start])
+        return start if start < self.plan.total else None
+
+    def _is_repeated(self, trial: optuna.Trial, trials: list[FrozenTrial]) -> bool:
+        if self._is_grid:
+            return False
+        before = trials[: first(trials[trial.number])]
+        return any(one.params == trial.params and _is_new(one) for one in before)
+
+    def _put_back(self, trial: optuna.Trial) -> None:
+        """End a trial, and put the next attempt into the queue."""
+        with suppress(Exception):  # the reason why is what is to be reported
+            self._study.tell(trial, state=TrialState.FAIL)
+            self._retry(self.trials()[trial.number], is_death=False)
+
+    def _retry(self, trial: FrozenTrial, *, is_death: bool = True) -> None:
+        Retry()(self._study, copy.deepcopy(trial), is_death=is_death)
+
+    def _defined(self, outcome: Outcome) -> Outcome:
+        """Return an outcome; a failure if one of its objectives is not a number."""
+        undefined = [
+            objective.name
+            for objective, value in zip(self.plan.objectives, outcome.values, strict=False)
+            if not math.isfinite(value)
+        ]
+        if outcome.state != "complete" or not undefined:
+            return outcome
+        reason = f"{' and '.join(undefined)}: not defined on these folds"
+        return replace(outcome, state="failed", values=(), error=reason)
+
+    @property
+    def _is_grid(self) -> bool:
+        return self.plan.sampler == "grid"
+
+    def _n_new(self, trials: list[FrozenTrial]) -> int:
+        """Return how many new points there are to be."""
+        begun = sum(not is_further(one) if self._is_grid else _is_new(one) for one in trials)
+        return self.plan.total - begun
+
+    def _owed(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Return the trials that need a further attempt that nobody has put into the queue."""
+        ended = [counting(attempts) for attempts in by_point(trials).values()]
+        return [
+            one
+            for one in ended
+            if one.state.is_finished()
+            and OUTCOME not in one.user_attrs
+            and (
+                # a grid that has been extended: this trial was one too many before
+                (self._is_grid and place(one.number, trials) < self.plan.total)
+                if is_void(one)
+                else not is_given_up(one)
+            )
+        ]
+
+    def _enqueue_unseen(self, trials: list[FrozenTrial]) -> None:
+        """Put a point that the study does not have into the queue, for a sampler repeats itself."""
+        if self.plan.space.size == math.inf:
+            return
+        seen = {frozenset(one.params.items()) for one in trials if _is_new(one)}
+        points = self.plan.space.points()
+        unseen = next((one for one in points if frozenset(one.items()) not in seen), None)
+        if unseen is not None:
+            with self.storage.faults():
+                self._study.enqueue_trial(unseen)
 
 
-def _run(trial: FrozenTrial, late: Mapping[str, str]) -> str:
-    """Return the identity of a trial's tracked run; empty where none is known."""
-    return str(trial.user_attrs.get(_RUN) or late.get(f"{_RUN} {trial.number}", ""))
+def _is_new(trial: FrozenTrial) -> bool:
+    return not is_further(trial) and not is_void(trial)
 
 
-def _deaths(trial: FrozenTrial) -> int:
-    return int(trial.user_attrs.get("deaths", 0))
-
-
-def create(storage: Storage, name: str, description: Description, *, anew: bool) -> Study:
+def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
     """Make a study, or take up the one that is there.
 
     Args:
         storage: That holds it.
         name: Its identity.
-        description: What it is asked; `n_trials` and the sampler may change later.
-        anew: Make another one beside those of the same identity.
+        plan: What it is asked; the number of trials and the sampler may change later.
+        again: Make another one beside those of the same identity.
     """
-    with storage.exclusive():
-        known = [one for one in storage.studies() if one == name or one.startswith(f"{name}.")]
-        number = len(known) + 1 if anew or not known else len(known)
-        name = name if number == 1 else f"{name}.{number}"
+    known = [one for one in storage.studies() if one == name or one.startswith(f"{name}.")]
+    number = len(known) + 1 if again or not known else len(known)
+    name = name if number == 1 else f"{name}.{number}"
+    with storage.faults():
         study = optuna.create_study(
             study_name=name,
             storage=storage.optuna,
-            directions=[
-                "maximize" if one.maximize else "minimize" for one in description.objectives
-            ],
+            directions=["maximize" if one.maximize else "minimize" for one in plan.objectives],
             load_if_exists=True,
         )
         study.set_user_attr(WHEN, time.time())
-        study.set_user_attr(DESCRIPTION, description.dump())
-        if len(description.objectives) > 1:
+        study.set_user_attr(PLAN, plan.dump())
+        if len(plan.objectives) > 1:
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                study.set_metric_names([one.name for one in description.objectives])
+                study.set_metric_names([one.name for one in plan.objectives])
     return Study(storage, name)

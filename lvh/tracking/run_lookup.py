@@ -1,8 +1,7 @@
-"""What MLflow has: kept models, and the configurations of tracked runs."""
+"""Look up tracked runs in MLflow: their configuration, and what is added to them later."""
 
 import logging
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,25 +9,21 @@ from tempfile import TemporaryDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
-from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import (
+    TrackingSettings,
+    check_embedded,
+    embedded,
+    resolved_uri,
+    tell_mlflow,
+)
 
 tell_mlflow()
-import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 CONFIG = "config.yaml"
-LOADER = "lvh.serve"
-"""The module by which MLflow loads a kept model."""
-_MODEL_URI = re.compile(r"models:/[\w. -]+(@[\w.-]+|/[0-9]+)|runs:/[0-9a-f]{32}/[\w./-]+")
-
-
-def is_model_uri(text: str) -> bool:
-    """Return whether a text is an address in a registry, such as `models:/lvh@champion`."""
-    return _MODEL_URI.fullmatch(text) is not None
 
 
 @contextmanager
@@ -47,7 +42,7 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
 
 
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
-    """Return the latest run that `lvh.tracking.RunKey` knows by a text; None if there is none.
+    """Return the latest run with a key; None if there is none.
 
     Raises:
         InputError: There is no such store.
@@ -58,8 +53,8 @@ def run_with_key(key: str, settings: TrackingSettings) -> str | None:
         experiment = client.get_experiment_by_name(settings.experiment)
         if experiment is None:
             return None
-        found = client.search_runs([experiment.experiment_id], f"tags.key = '{key}'", max_results=1)
-        return str(found[0].info.run_id) if found else None
+        runs = client.search_runs([experiment.experiment_id], f"tags.key = '{key}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else None
 
 
 def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
@@ -74,31 +69,6 @@ def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> No
         client.log_artifacts(run_id, str(folder), "explanation")
 
 
-@contextmanager
-def fetched(uri: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Give the folder of a kept model from a registry, or from a run; nothing of it is run.
-
-    Raises:
-        InputError: There is no such model, or it is none of ours.
-        TrackingFault: The store cannot be reached.
-    """
-    with TemporaryDirectory() as folder:
-        with faults_told(settings, uri):
-            store = store_of(settings, to_read=True)
-            mlflow.set_tracking_uri(store)
-            mlflow.set_registry_uri(store)
-            found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-            flavor = _flavor(found)
-            if flavor.get("loader_module") != LOADER:
-                raise InputError(
-                    f"{uri}: expected a model that lvh.select has kept. Received: another"
-                )
-            kept = found / str(flavor.get("data", ""))
-            if not kept.resolve().is_relative_to(found.resolve()):
-                raise InputError(f"{uri}: expected a model inside its folder. Received: {kept}")
-        yield kept
-
-
 def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
     """Return the address of a store, which looking never makes."""
     database = embedded(settings)
@@ -107,15 +77,6 @@ def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
             raise InputError(f"--uri: expected a store of MLflow. Received: {database}, not there")
         check_embedded(database)
     return resolved_uri(settings)
-
-
-def _flavor(folder: Path) -> Mapping[str, object]:
-    """Return what MLflow's own file says of how a model is loaded; nothing if it says nothing."""
-    try:
-        flavor = mlflow.models.Model.load(str(folder)).flavors["python_function"]
-        return flavor if isinstance(flavor, dict) else {}
-    except Exception:  # of an altered file, whatever it makes MLflow do
-        return {}
 
 
 @contextmanager
@@ -128,20 +89,18 @@ def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
-        raise
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise InputError(f"{what}: not in {resolved_uri(settings)}: {_line(error)}") from None
-        raise _fault(settings, error) from None
+        raise TrackingFault(_cannot_use(settings, error)) from None
     except (SQLAlchemyError, OSError, ImportError) as error:
-        raise _fault(settings, error) from None
+        raise TrackingFault(_cannot_use(settings, error)) from None
 
 
-def _fault(settings: TrackingSettings, error: Exception) -> TrackingFault:
-    return TrackingFault(f"tracking: cannot use {resolved_uri(settings)}: {_line(error)}")
+def _cannot_use(settings: TrackingSettings, error: Exception) -> str:
+    return f"tracking: cannot use {resolved_uri(settings)}: {_line(error)}"
 
 
 def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]

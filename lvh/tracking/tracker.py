@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
@@ -46,7 +47,7 @@ class Tracker:
             TrackingFault: An embedded store cannot be read or written.
         """
         self._settings = settings
-        self._waiting: dict[str, None] = {}
+        self._waiting: Counter[str] = Counter()
         self._faults: dict[str, str] = {}
         self._warned = self._closing = False
         self._starts = 0
@@ -80,13 +81,10 @@ class Tracker:
         for fault in faults:
             _log.warning("%s", fault)
 
-    def track(self, record: RunRecord) -> None:
-        """Have a configuration recorded; its record has been saved."""
-        self._submit(record.path)
-
-    def track_sweep(self, record: SweepRecord) -> None:
-        """Have a sweep recorded, and each of its configurations that is not recorded yet."""
-        self._submit(record.path)
+    def track(self, record: RunRecord | SweepRecord) -> None:
+        """Have a saved record tracked; of a sweep, also its configurations."""
+        if self._worker is not None:
+            self._submit(record.path)
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded.
@@ -101,6 +99,7 @@ class Tracker:
             if has_ended and lost and self._starts < _STARTS:
                 self._start()
                 for path in lost:
+                    self._waiting[path] = 1
                     self._send(path)
         n = len(self._waiting)
         if not n:
@@ -113,10 +112,8 @@ class Tracker:
         ]
 
     def _submit(self, path: Path) -> None:
-        if self._worker is None:
-            return
         name = str(path.absolute())
-        self._waiting[name] = None
+        self._waiting[name] += 1  # a sweep is sent again with what it came to
         self._faults.pop(name, None)
         self._send(name)
         self._take_answers()
@@ -166,16 +163,12 @@ class Tracker:
         if answer.fault:
             self._faults[answer.path] = masked(answer.fault)
         else:
-            self._waiting.pop(answer.path, None)
+            self._waiting -= Counter([answer.path])
             self._faults.pop(answer.path, None)
             self.page = answer.page
 
     def _finish(self, worker: subprocess.Popen[str]) -> bool:
-        """Let the worker write what is waiting, as long as the store takes it.
-
-        Returns:
-            Whether the worker has ended by itself.
-        """
+        """Let the worker write what is waiting; return whether it has ended by itself."""
         assert worker.stdin is not None
         assert worker.stdout is not None
         self._take_answers()

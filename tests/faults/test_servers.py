@@ -16,8 +16,6 @@ from beginnings import Command, assert_done_once_each, assert_one_tree, runs, st
 from mlflow import MlflowClient
 from servers import until
 
-from lvh.search.study_results import load
-
 RUN = ("data=synthetic", "data.records=42", "train.side_by_side=1", "train.epochs=3")
 SWEEP = ("-m", *RUN, "cv.folds=3", "model.units=[8,4,2]")
 RATES = "train.learning_rate=0.001,0.003,0.01,0.03"
@@ -68,30 +66,6 @@ def test_5_what_a_server_missed_is_recorded_later_without_training(mlflow, begin
 
 
 @pytest.mark.slow
-def test_5_a_server_that_dies_costs_a_sweep_no_training(mlflow, begin, tmp_path):
-    cwd = tmp_path / "work"
-    what = (*SIX, f"tracking.uri={mlflow.address}")
-    first = begin(cwd, *what)
-    until(first.amid, "the command is between two folds")
-    mlflow.end(signal.SIGKILL)
-    assert first.ended() == 3, first.err
-    assert "6 of 6 configurations complete." in first.leaderboard
-    assert re.fullmatch(r"lvh: tracking: .+\n", first.err)
-    assert "Traceback" not in first.out
-    # a fold may be in the store untold, where the fault came between the two
-    assert set(Counter(first.folds()).values()) == {1}
-    assert len(stored(cwd)) == 18
-
-    mlflow.start()
-    second = begin(cwd, *what)
-    assert second.ended() == 0, second.err
-    assert second.folds() == []
-    assert second.n_trained == 0
-    assert second.leaderboard == first.leaderboard
-    assert_one_tree(mlflow.address, 6, 3)
-
-
-@pytest.mark.slow
 def test_5_a_server_that_is_back_before_the_end_has_all_of_a_sweep(mlflow, begin, tmp_path):
     cwd = tmp_path / "work"
     command = begin(cwd, *SIX, f"tracking.uri={mlflow.address}")
@@ -123,65 +97,6 @@ def test_6_a_server_that_hangs_is_waited_for_a_few_seconds(mlflow, begin, tmp_pa
     assert_one_tree(mlflow.address, 4, 4)
 
 
-SIX_PROCESSES = """
-import os, sys
-from lvh.validation.metrics import NAMES
-from lvh.search.description import Description
-from lvh.search.space import Choice
-from lvh.search.storage import Storage
-from lvh.search.trials import create
-from lvh.evaluation.results import FoldScore, Objective
-
-space = {"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))}
-given = Description("t", "", (Objective("ap"),), space, "grid", 12, 0, 1, False, "none", 3)
-
-def work():
-    study = create(Storage(sys.argv[1]), "s", given, anew=False)
-    while (claim := study.claim(str(os.getpid()))) is not None:
-        score = FoldScore(0, 0, dict.fromkeys(NAMES, 0.5), 1.0, 9, 3)
-        study.record_fold(claim.number, 0, score, "k")
-        study.complete(claim.number, [0.5], {})
-        study.set_tracked(claim.number)
-        os.write(1, f"{claim.number}\\n".encode())
-        claim.release()
-
-closed, opened = os.pipe()
-workers = []
-for _ in range(6):
-    workers.append(os.fork())
-    if not workers[-1]:
-        code = 1
-        try:
-            os.close(opened)
-            os.read(closed, 1)  # all begin when the parent lets go
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        os._exit(code)
-os.close(opened)
-sys.exit(sum(os.waitpid(worker, 0)[1] != 0 for worker in workers))
-"""
-
-
-def test_7_six_processes_at_once_on_a_fresh_file_train_each_point_once(tmp_path):
-    file = tmp_path / "studies.db"
-    done = subprocess.run(
-        [sys.executable, "-c", SIX_PROCESSES, f"sqlite:///{file}"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert sorted(map(int, done.stdout.split())) == list(range(12))
-    result = load(f"sqlite:///{file}", None, str(tmp_path / "folds"))
-    assert [one.state for one in result.trials] == ["complete"] * 12
-    assert len({tuple(one.params.values()) for one in result.trials}) == 12
-    assert not list((tmp_path / "studies.db-locks").iterdir())
-
-
 TRACKER = """
 import os
 from lvh.tracking import Tracker, TrackingSettings
@@ -209,14 +124,13 @@ def test_7_processes_that_track_at_once_on_a_fresh_store_do_not_break_it(tmp_pat
     assert [run.info.status for run in found] == ["FINISHED"] * 4
 
 
-@pytest.mark.parametrize("size", [60_000, 200_000])
-def test_7_a_store_whose_maker_was_shot_is_made_by_the_next(size, tmp_path):
-    """Of half its tables MLflow makes no whole; the two sizes were such halves."""
+def test_7_a_store_whose_maker_was_shot_is_made_by_the_next(tmp_path):
+    """MLflow does not complete a store that has half its tables."""
     first = tracker(tmp_path)
 
     def is_half_made() -> bool:
         assert first.poll() is None
-        return any(path.stat().st_size > size for path in tmp_path.glob(".mlflow.db.new"))
+        return any(path.stat().st_size > 60_000 for path in tmp_path.glob(".mlflow.db.new"))
 
     until(is_half_made, "the store is being made")
     for child in children(first.pid):  # the process that records has a session of its own

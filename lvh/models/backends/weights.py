@@ -1,8 +1,6 @@
 """The variables of Keras models as NumPy arrays: initial ones by a seed, and trained ones."""
 
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +11,6 @@ if TYPE_CHECKING:
 
 Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
-
-SUFFIX = ".keras"
 
 
 def values_of(variables: Iterable[Any]) -> Weights:
@@ -62,35 +58,3 @@ def built_l2(model: "keras.Model") -> float:
     """Return the weight penalty that a model was built with; 0 for none."""
     penalties = (getattr(layer, "kernel_regularizer", None) for layer in model.layers)
     return float(next((one.l2 for one in penalties if one is not None), 0.0))
-
-
-def exported(build: "Callable[[], keras.Model]", networks: Iterable[Weights]) -> Iterator[bytes]:
-    """Yield each network as a file that `keras.saving.load_model` reads in safe mode.
-
-    It needs no layer of this package.
-
-    Args:
-        build: Makes a model; a `build` of `lvh.models` with its arguments.
-        networks: The weights of each.
-    """
-    import keras
-
-    fast = build()
-    plain = keras.models.clone_model(fast, clone_function=_keras_layer)
-    for values in networks:
-        assign(fast.variables, values)
-        plain.set_weights(fast.get_weights())
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"network{SUFFIX}"
-            plain.save(path)
-            yield path.read_bytes()
-
-
-def _keras_layer(layer: Any) -> Any:
-    """Return Keras's own layer for a fast one of ours, which computes the same."""
-    import keras
-
-    if not isinstance(layer, keras.Layer):
-        return layer
-    kind: Any = next(one for one in type(layer).__mro__ if one.__module__.startswith("keras."))
-    return kind.from_config(layer.get_config())

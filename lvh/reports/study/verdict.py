@@ -2,11 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from lvh.evaluation.results import OutOfFold, StudyResult
 from lvh.reports.study.leaderboard import (
     Row,
     configuration_names,
@@ -14,6 +13,7 @@ from lvh.reports.study.leaderboard import (
     pareto,
     ranked_rows,
 )
+from lvh.search.results import StudyResult
 from lvh.validation.metrics import NAMES
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
@@ -60,7 +60,8 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
 def _shared_predictions(study: StudyResult) -> Predictions | None:
     """Take the rows that all complete trials predict; None where their labels differ."""
     trials = [study.predictions[number] for number in sorted(one.number for one in study.complete)]
-    places = [{row: at for at, row in enumerate(_keys(one))} for one in trials]
+    keys = [zip(one.record.tolist(), one.repeat.tolist(), strict=True) for one in trials]
+    places = [{key: at for at, key in enumerate(of_trial)} for of_trial in keys]
     rows = sorted(set.intersection(*map(set, places)))
     index = [np.array([place[row] for row in rows], dtype=np.intp) for place in places]
     labels = np.array([one.y_true[own] for one, own in zip(trials, index, strict=True)])
@@ -72,11 +73,6 @@ def _shared_predictions(study: StudyResult) -> Predictions | None:
         threshold=np.array([one.threshold[own] for one, own in zip(trials, index, strict=True)]),
         subject=trials[0].subject[index[0]],
     )
-
-
-def _keys(one: OutOfFold) -> Iterator[tuple[str, int]]:
-    """Return what names each row: its record and repeat."""
-    return zip(one.record.tolist(), one.repeat.tolist(), strict=True)
 
 
 def _best(study: StudyResult, best: Row) -> list[str]:

@@ -1,16 +1,20 @@
-"""Small models that several tests keep, and records in WFDB's format that they score."""
+"""Small final models that several tests save, and WFDB records that they predict."""
 
 import warnings
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
-from lvh.features import FORMS, fill_missing
-from lvh.inference import Calibration, Description, Evidence, keep
+from lvh.features import FORMS, FeatureSet, fill_missing
+from lvh.inference import CARD, Calibration, Description, Settings, save
+from lvh.inference.mlflow_model import write_mlmodel
+from lvh.inference.model_card import card
 from lvh.models import MODELS
 from lvh.models.training import FitJob
 
@@ -22,49 +26,68 @@ FEW = {
 }
 
 
+@pytest.fixture
+def own_store() -> Iterator[None]:
+    """MLflow keeps the address of a store in a variable, where the next test would find it."""
+    import mlflow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        patch.delenv("MLFLOW_TRACKING_URI")
+        yield
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+
+
 def settings(model: str, features: str, *overrides: str) -> RunSettings:
     typed = [f"model={model}", f"features={features}", "data=synthetic", "train.epochs=2"]
     typed += [*FEW.get(model, []), *overrides]
     return settings_of(*typed)
 
 
-def taught(of: RunSettings, cohort: Cohort, n_members: int = 2):
-    """Learn from all records; return the features, the learner's scores and what to keep."""
-    from lvh.runs.run import new_trainer as learner
+def fit(of: RunSettings, cohort: Cohort, n_members: int = 2):
+    """Fit to all records; return the features, the trainer's scores and the members' states."""
+    from lvh.runs.run import new_trainer
 
     features = FORMS[of.features.name].extract(cohort, of.features)
     (X,) = fill_missing(features.fill, features.X)
-    own = learner(of, features, cohort.fs)
-    scores, parts = [], []
+    trainer = new_trainer(of, features, cohort.fs)
+    scores, states = [], []
     for seed in range(n_members):
-        none = X[:0]
-        given = (X, features.y, features.subjects, none, features.y[:0])
-        own.fit([FitJob(*given, np.random.SeedSequence(seed))], lambda at, epoch: None)
-        scores.append(own.predict([X])[0])
-        parts.append(own.state()[0])
-    return features, np.column_stack(scores), parts
+        job = FitJob(
+            X=X,
+            y=features.y,
+            subjects=features.subjects,
+            X_validation=X[:0],
+            y_validation=features.y[:0],
+            seed=np.random.SeedSequence(seed),
+        )
+        trainer.fit([job], lambda at, epoch: None)
+        scores.append(trainer.predict([X])[0])
+        states += trainer.state()
+    return features, np.column_stack(scores), states
 
 
-def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **changed):
-    fill = ()
+def describe(
+    of: RunSettings, cohort: Cohort, features: FeatureSet, n_members: int = 2, **changed: Any
+) -> Description:
+    fill: tuple[float, ...] = ()
     if features.kind != "signal":
         missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
-        fill = tuple(fill_missing(features.fill, features.X, missing)[1][0].tolist())
-        fill = fill[: features.input_shape[0]]
+        filled = fill_missing(features.fill, features.X, missing)[1][0]
+        fill = tuple(filled[: features.input_shape[0]].tolist())
     given = {
-        "format": 2,
+        "format": 4,
         "name": of.name,
+        "settings": Settings(of.features, of.model, of.cv, of.train, of.backend),
         "data": cohort.name,
         "fingerprint": cohort.fingerprint,
         "note": cohort.note,
         "n_records": len(features.y),
         "n_positive": int(features.y.sum()),
-        "features": asdict(of.features),
-        "model": asdict(of.model),
-        "backend": of.backend,
-        "precision": of.train.precision,
         "fs": cohort.fs,
         "leads": cohort.leads,
+        "delineation": cohort.delineation.origin,
         "names": features.names,
         "input_shape": features.input_shape,
         "fill": fill,
@@ -72,26 +95,24 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "threshold": 0.5,
         "threshold_origin": "fixed",
         "seeds": tuple(range(n_members)),
-        "epochs": 2,
         "epochs_origin": "as in the folds",
-        "nested_selection": (),
-        "evidence": Evidence("kfold", 3, 1, {"model": {}}),
-        "n_samples": cohort.signals.shape[1],
-        "chosen_run": "",
-        "run_key": "",
-        "study": "",
+        "chosen": (),
+        "n_folds": 3,
+        "scores": {"model": {}},
+        **dict.fromkeys(("chosen_run", "run_key", "study", "chosen_by"), ""),
         "n_candidates": 1,
-        "chosen_by": "",
         "versions": {},
         "files": {},
     }
     return Description(**{**given, **changed})
 
 
-def kept(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2):
-    """Keep a model; return its features and the scores that it has to come to."""
-    features, scores, parts = taught(of, cohort, n_members)
-    keep(folder, describe(of, cohort, features, n_members), parts)
+def save_model(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2):
+    """Save a final model as `lvh export` does; return its features and expected scores."""
+    features, scores, states = fit(of, cohort, n_members)
+    described = save(folder, describe(of, cohort, features, n_members), states)
+    (folder / CARD).write_text(card(described))
+    write_mlmodel(folder, described)
     return features, scores
 
 

@@ -1,0 +1,158 @@
+"""Measure what a process pays for the next trial of a study, beside seven others.
+
+python experiments/speed/claims.py
+
+A claim is all that the study does for a trial but its training: looking for interrupted ones,
+asking, choosing a point, writing the outcome. Studies have 50, 500 or 2,000 finished trials of
+seven folds; PostgreSQL is left out where it is not installed. Seconds are medians over processes
+and claims, and CPU seconds of the process: those of a database server are not among them.
+"""
+
+import argparse
+import csv
+import itertools
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import optuna
+from optuna.trial import create_trial
+
+from lvh.search.attempts import OUTCOME
+from lvh.search.plan import StudyPlan
+from lvh.search.results import FoldScore, Objective, Outcome
+from lvh.search.space import Choice, Space
+from lvh.search.storage import Storage
+from lvh.search.study import OpenTrial, Study, open_study
+from lvh.validation.metrics import NAMES
+
+NAME, WORKERS, CLAIMS = "claims", 8, 4
+SPACE = Space(
+    {
+        "seed": Choice(tuple(map(str, range(100)))),
+        "train.learning_rate": Choice(
+            tuple(f"{rate:.4f}" for rate in np.linspace(0.001, 0.03, 30))
+        ),
+    }
+)
+FOLDS = tuple(
+    FoldScore(0, fold, dict.fromkeys(NAMES, 1 / 3), 1.0, 171, 29, "0" * 16) for fold in range(7)
+)
+SAMPLERS = ("grid", "tpe")
+OUTCOME_OF_ALL = Outcome("complete", (0.5,), FOLDS, ("0" * 64,) * 7, {"age": {"ap": 0.3}}, "0" * 64)
+
+
+def planned(storage: Storage, sampler: str) -> Study:
+    """Make the study, or take it up with another sampler."""
+    plan = StudyPlan(
+        title="claims",
+        note="",
+        objectives=(Objective("ap"),),
+        space=SPACE,
+        sampler=sampler,
+        n_trials=3000,
+        seed=0,
+        n_folds=7,
+        race=False,
+        pruner="none",
+        burn_in=3,
+    )
+    return open_study(storage, NAME, plan, again=False)
+
+
+def fill(study: Study, n_finished: int) -> None:
+    """Add trials that are finished."""
+    distributions = {
+        name: optuna.distributions.CategoricalDistribution(dimension.values() or ())
+        for name, dimension in SPACE.dimensions.items()
+    }
+    study._study.add_trials(
+        [
+            create_trial(
+                params=SPACE.at(number),
+                distributions=distributions,
+                value=0.5,
+                user_attrs={OUTCOME: OUTCOME_OF_ALL.dump()},
+                intermediate_values=dict.fromkeys(range(7), 0.5),
+            )
+            for number in range(len(study.trials()), n_finished)
+        ]
+    )
+
+
+def claims(address: str, worker: int, together: Barrier) -> list[list[float]]:
+    """Claim trials and return the CPU seconds and the wall seconds of each, first one first."""
+    study = Study(Storage(address), NAME)
+    laps: list[tuple[float, float]] = []
+
+    def train(trial: OpenTrial) -> Outcome:
+        laps.append((time.process_time(), time.perf_counter()))
+        if len(laps) > CLAIMS + 1:
+            study.plan = replace(study.plan, n_trials=0)  # this process takes no further one
+        return OUTCOME_OF_ALL
+
+    together.wait()
+    laps.append((time.process_time(), time.perf_counter()))
+    study.optimize(train, worker=worker)
+    return np.diff(np.array(laps), axis=0).tolist()
+
+
+@contextmanager
+def storages() -> Iterator[dict[str, str]]:
+    """Give the addresses of empty databases."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+    from servers import Postgres, postgres_programs
+
+    with tempfile.TemporaryDirectory() as folder:
+        addresses = {"sqlite": f"sqlite:///{folder}/studies.db"}
+        programs = postgres_programs()
+        if programs is None:
+            yield addresses
+            return
+        server = Postgres(programs)
+        try:
+            server.start()
+            yield {**addresses, "postgresql": server.new_database()}
+        finally:
+            server.remove()
+
+
+def main() -> None:
+    """Do it, and write a row for every kind of storage, sampler and size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[50, 500, 2000])
+    given = parser.parse_args()
+    header = ("storage", "sampler", "finished", "first_cpu_s", "cpu_s", "wall_s")
+    context = multiprocessing.get_context("spawn")
+    with (
+        storages() as addresses,
+        context.Manager() as manager,
+        context.Pool(WORKERS) as pool,
+        Path(__file__).with_name("claims.csv").open("w", newline="") as opened,
+    ):
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(header)
+        for (kind, address), size in itertools.product(addresses.items(), given.sizes):
+            fill(planned(Storage(address), "grid"), size)
+            for sampler in SAMPLERS:
+                planned(Storage(address), sampler)
+                together = manager.Barrier(WORKERS)
+                work = [(address, one, together) for one in range(WORKERS)]
+                laps = np.array(pool.starmap(claims, work, chunksize=1))
+                first, later = laps[:, 0, 0], laps[:, 1:]
+                medians = [np.median(first), *np.median(later, axis=(0, 1))]
+                row = (kind, sampler, size, *(f"{one:.3f}" for one in medians))
+                writer.writerow(row)
+                opened.flush()
+                print(*row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

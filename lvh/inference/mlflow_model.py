@@ -1,0 +1,160 @@
+"""The final model as MLflow's `pyfunc`: what a request holds, and the answer to it.
+
+A request to `mlflow models serve` is
+`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
+model that needs them also takes `"age": [years, ...]` and `"sex": ["female", ...]`. Fiducials are
+detected in the signals. The answer is `{"predictions": [{"probability": ..., ...}, ...]}`.
+"""
+
+import math
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml  # type: ignore[import-untyped]
+
+from lvh.data.cohort import Cohort
+from lvh.data.delineation import MAX_SAMPLES
+from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
+from lvh.errors import InputError
+from lvh.files import read_bytes, written_whole
+from lvh.inference.final_model import MLMODEL, FinalModel, load
+from lvh.inference.model_description import Description
+from lvh.tracking.address import tell_mlflow
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+tell_mlflow()
+
+LOADER = __name__
+"""Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
+_FORMER_LOADER = "lvh.serve"
+_MAX_MLMODEL_BYTES = 1024 * 1024
+
+
+class PyfuncModel:
+    """A final model that answers requests, one after another."""
+
+    def __init__(self, model: FinalModel) -> None:
+        """Take the model."""
+        self._model = model
+        self._lock = threading.Lock()  # the members share one network
+
+    def predict(
+        self, model_input: Mapping[str, Any], params: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Predict the records of a request.
+
+        Args:
+            model_input: `signal`, and `age` and `sex` if the model needs them.
+            params: `fs` in Hz; by default that of the training records.
+
+        Returns:
+            One for each record: the fields of `lvh.inference.Predictions.rows`, and `fiducials`.
+
+        Raises:
+            MlflowException: The request is not valid; a server answers 400 with the message.
+        """
+        from mlflow.exceptions import MlflowException
+
+        description = self._model.description
+        try:
+            cohort = request_cohort(description, model_input, params or {})
+            with self._lock:
+                predictions = self._model.predict(cohort)
+            if predictions.dropped:
+                reasons = (f"record {name}: {why}" for name, why in predictions.dropped)
+                raise InputError("; ".join(reasons))
+        except InputError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
+        used = description.form.needs_delineation
+        fiducials = predictions.cohort.delineation.origin if used else "none"
+        return [{**row, "fiducials": fiducials} for row in predictions.rows()]
+
+
+def _load_pyfunc(path: str) -> PyfuncModel:
+    return PyfuncModel(load(Path(path)))
+
+
+def request_cohort(
+    description: Description, inputs: Mapping[str, Any], params: Mapping[str, Any]
+) -> Cohort:
+    """Return the records of a request whose fields have the types and axes of `signature`.
+
+    Raises:
+        InputError: A value is out of range, or the fields have different numbers of records.
+    """
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
+        signal = np.asarray(inputs["signal"], np.float32)
+    n_records, n_samples, _ = signal.shape
+    if not signal.size:
+        raise InputError(f"inputs.signal: expected samples. Received: shape {signal.shape}")
+    if description.form.needs_delineation and n_records * n_samples > MAX_SAMPLES:
+        raise InputError(
+            f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
+            f"fiducials are detected. Received: {n_records} x {n_samples}"
+        )
+    fs = float(params.get("fs", description.fs))
+    ages, males = [math.nan] * n_records, [False] * n_records
+    if description.needs_age_and_sex:
+        ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
+        if len(ages) != n_records or not all(0 <= age <= MAX_AGE for age in ages):
+            raise InputError(
+                f"inputs.age: expected {n_records} numbers of 0 to {MAX_AGE:g} years, one a record"
+            )
+        if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
+            raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
+        males = [sex == "male" for sex in sexes]
+    return unlabelled_cohort("request", signal, fs=fs, age=ages, male=males)
+
+
+def signature(description: Description) -> "ModelSignature":
+    """Return names, types and shapes of a request's fields, -1 where any size will do."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    inputs = [TensorSpec(np.dtype("float64"), (-1, -1, len(description.leads)), "signal")]
+    if description.needs_age_and_sex:
+        inputs.append(TensorSpec(np.dtype("float64"), (-1,), "age"))
+        inputs.append(TensorSpec(np.dtype("str"), (-1,), "sex"))
+    fs = ParamSpec("fs", DataType.double, description.fs)
+    return ModelSignature(inputs=Schema(inputs), params=ParamSchema([fs]))  # type: ignore[arg-type]
+
+
+def write_mlmodel(folder: Path, description: Description) -> None:
+    """Write the file by which MLflow loads the folder of a final model."""
+    from mlflow.models import Model
+
+    model = Model(signature=signature(description))
+    model.add_flavor("python_function", loader_module=LOADER, python_version=python_version())
+    with written_whole(folder / MLMODEL) as temporary:
+        model.save(temporary)
+
+
+def check_mlmodel(folder: Path) -> Path:
+    """Return the folder of the final model inside one that MLflow would load with our code only.
+
+    Raises:
+        InputError: MLflow would load it otherwise: by another module, or code of the folder.
+    """
+    try:
+        text = read_bytes(folder / MLMODEL, folder, _MAX_MLMODEL_BYTES)
+        flavor = yaml.safe_load(text)["flavors"]["python_function"]
+        loader, code, data = (flavor.get(name) for name in ("loader_module", "code", "data"))
+    except (InputError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError):
+        loader = code = data = None
+    if loader == _FORMER_LOADER:
+        raise InputError(
+            f"{folder}: expected a model of this version of lvh. Received: one of an earlier "
+            "version: refit it with `lvh export RUN`"
+        )
+    if loader != LOADER or code is not None:
+        raise InputError(f"{folder}: expected a final model of lvh. Received: another model")
+    inner = folder / str(data or "")
+    if not inner.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{folder}: expected a model inside the folder. Received: {inner}")
+    return inner

@@ -1,0 +1,173 @@
+"""What a sweep came to: its trials, their folds, and what was asked of them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lvh.evaluation.results import OutOfFold, Plain
+
+State = Literal["complete", "leaking", "stopped", "failed", "open"]
+
+_DOWN = ("loss", "brier", "seconds")
+"""What is better when it is lower."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A score that a sweep ranks by.
+
+    Attributes:
+        name: One of `lvh.validation.metrics.NAMES`, its mean over folds; with `pooled_` before
+            it, its value over all folds together; with `std_`, its deviation between folds; or
+            `seconds`, of all folds.
+    """
+
+    name: str
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more is better."""
+        return not self.name.startswith("std_") and self.name.removeprefix("pooled_") not in _DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class FoldScore:
+    """One fold of one trial.
+
+    Attributes:
+        repeat: Which repetition, from 0.
+        fold: Which fold of it, from 0.
+        metrics: By the names in `lvh.validation.metrics.NAMES`.
+        seconds: Wall time of training and scoring.
+        n_train: Records that the model learned from.
+        n_scored: Records that it was scored on.
+        scored: Digest of their names; only folds with equal ones are paired.
+    """
+
+    repeat: int
+    fold: int
+    metrics: Mapping[str, float]
+    seconds: float
+    n_train: int
+    n_scored: int
+    scored: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the training of one configuration came to; its study keeps it, written once.
+
+    Attributes:
+        state: `complete`, `leaking`, `stopped` or `failed`.
+        values: Of the objectives, if it is complete.
+        folds: Those that are done, in the order in which they were.
+        fold_keys: Of these folds in the fold store.
+        baselines: Mean of each score of each baseline, by baseline and score.
+        run_key: Of its run, or empty.
+        error: Why it failed or was stopped, or what leaks; or empty.
+    """
+
+    state: State
+    values: tuple[float, ...] = ()
+    folds: tuple[FoldScore, ...] = ()
+    fold_keys: tuple[str, ...] = ()
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    run_key: str = ""
+    error: str = ""
+
+    def dump(self) -> dict[str, Any]:
+        """Return it in plain containers."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, content: Mapping[str, Any]) -> "Outcome":
+        """Return what `dump` has written."""
+        folds = tuple(FoldScore(**one) for one in content["folds"])
+        others = {name: tuple(content[name]) for name in ("values", "fold_keys")}
+        return cls(**{**content, **others, "folds": folds})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration of a sweep.
+
+    Attributes:
+        number: From 0, in the order of their proposal.
+        params: Its place in the space, by the name of the override; a dimension that its
+            configuration does not have is missing.
+        state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`
+            early by racing or a pruner, so never on a leaderboard; `failed`; or `open`, which is
+            being trained or was interrupted.
+        values: Of the objectives; empty unless complete.
+        folds: Those that are done, in the order in which they were.
+        baselines: Mean of each score of each baseline on the same folds, by baseline and
+            score; empty unless complete.
+        error: Why it failed or was stopped, or what leaks; or empty.
+        run_key: Of its run, in the folder of results and in the tracking store, or empty.
+    """
+
+    number: int
+    params: Mapping[str, Plain]
+    state: State
+    values: tuple[float, ...]
+    folds: tuple[FoldScore, ...]
+    baselines: Mapping[str, Mapping[str, float]]
+    error: str = ""
+    run_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """A sweep, finished or not.
+
+    Attributes:
+        name: Its identity in the storage.
+        title: What a person reads: what was swept, on what.
+        note: What a reader of any of its results must know about the cohort, or empty.
+        objectives: The first one ranks.
+        dimensions: Names of what was swept, in the order typed.
+        n_folds: Of a complete trial.
+        trials: In the order of their proposal.
+        predictions: Out of fold, of the complete trials whose predictions are at hand, by
+            number.
+    """
+
+    name: str
+    title: str
+    note: str
+    objectives: tuple[Objective, ...]
+    dimensions: tuple[str, ...]
+    n_folds: int
+    trials: tuple[Trial, ...]
+    predictions: Mapping[int, OutOfFold]
+
+    @property
+    def complete(self) -> tuple[Trial, ...]:
+        """Complete trials, best by the first objective first; an undefined score last."""
+        sign = -1.0 if self.objectives[0].maximize else 1.0
+        done = [trial for trial in self.trials if trial.state == "complete"]
+
+        def rank(trial: Trial) -> tuple[bool, float]:
+            undefined = bool(np.isnan(trial.values[0]))
+            return undefined, 0.0 if undefined else sign * trial.values[0]
+
+        return tuple(sorted(done, key=rank))
+
+
+def is_separate(study: str) -> bool:
+    """Return whether a study was begun again by `resume=false`, beside one of the same name."""
+    return "." in study
+
+
+def store_of(study: str, root: str) -> Path:
+    """Return the folder of a study's folds: that of all, unless the study was begun again."""
+    return Path(root) / study if is_separate(study) else Path(root)
+
+
+def stores(root: str) -> list[Path]:
+    """Return the folders that may have a run's folds: that of all, then the separate ones."""
+    found = [one for one in Path(root).glob("*.*") if one.is_dir()]
+    return [Path(root), *sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)]

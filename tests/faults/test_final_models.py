@@ -1,0 +1,428 @@
+"""Models and records that are refused: code in files, altered files, other kinds of records."""
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from final_models import (
+    own_store,  # noqa: F401
+    save_model,
+    settings,
+    write_record,
+)
+from scipy.signal import resample_poly
+
+from lvh.cli.predict import main
+from lvh.data.cohort import LEADS
+from lvh.data.readers import record
+from lvh.errors import EnvironmentFault, InputError
+from lvh.inference import check_files, load
+from lvh.inference.mlflow_model import check_mlmodel
+
+
+class Touches:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+pytestmark = pytest.mark.usefixtures("own_store")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("network") / "m"
+    save_model(folder, settings("dnn", "ntp"), cohort)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_signals(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("signals") / "m"
+    save_model(folder, settings("cnn", "raw", "stride=125"), cohort, 1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def forest(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("forest") / "m"
+    save_model(folder, settings("extra_trees", "voltage"), cohort, 1)
+    return folder
+
+
+def copied(folder: Path, to: Path) -> Path:
+    return Path(shutil.copytree(folder, to))
+
+
+def replace_member(folder: Path, name: str, data: bytes) -> None:
+    """Replace a file and its digest, as an attacker would."""
+    (folder / name).write_bytes(data)
+    described = json.loads((folder / "model.json").read_text())
+    described["files"][name] = hashlib.sha256(data).hexdigest()
+    (folder / "model.json").write_text(json.dumps(described))
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(InputError) as refused:
+        load(folder)
+    assert len(str(refused.value).splitlines()) == 1
+    assert str(refused.value).isprintable()
+    assert str(folder) in str(refused.value)
+    return str(refused.value)
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("layer", ["Lambda", "Dense"])
+def test_a_network_takes_weights_of_its_shape_only_and_no_architecture(layer, network, tmp_path):
+    """A Lambda layer would run code, and a path could lead out of the folder."""
+    import keras
+
+    layers = {"Lambda": keras.layers.Lambda(lambda x: x * 2), "Dense": keras.layers.Dense(2)}
+    other = keras.Sequential([keras.Input((3,)), layers[layer]])
+    other.save(tmp_path / "one.keras")
+    with zipfile.ZipFile(tmp_path / "one.keras", "a") as archive:
+        archive.writestr("../../escaped", b"x")
+    folder = copied(network, tmp_path / "m")
+    replace_member(folder, "member-1.keras", (tmp_path / "one.keras").read_bytes())
+    assert "expected the weights of this network" in refusal(folder)
+    assert not list(tmp_path.parent.rglob("escaped"))
+
+
+def test_a_pickle_is_refused_wherever_it_stands(network, forest, tmp_path, capsys):
+    trap = tmp_path / "ran"
+    data = pickle.dumps(Touches(trap))
+    (tmp_path / "model.pkl").write_bytes(data)
+    assert main(["any", "--model", str(tmp_path / "model.pkl")]) == 2
+    assert "Received: a file" in capsys.readouterr().err
+    for name, folder in (("member-1.keras", network), ("member-1.skops", forest)):
+        altered = copied(folder, tmp_path / name)
+        replace_member(altered, name, data)
+        assert "expected" in refusal(altered)
+    assert not trap.exists()
+
+
+def test_a_classifier_has_only_types_of_our_list(forest, tmp_path):
+    from sklearn.preprocessing import FunctionTransformer
+    from skops.io import dumps
+
+    folder = copied(forest, tmp_path / "m")
+    for function in (os.system, np.exp):  # skops itself trusts the second
+        replace_member(folder, "member-1.skops", dumps(FunctionTransformer(function)))
+        assert "FunctionTransformer" in refusal(folder)
+    replace_member(folder, "member-1.skops", dumps(np.arange(3)))
+    assert "expected a classifier" in refusal(folder)
+
+
+def test_support_vectors_that_do_not_fit_are_refused(cohort, tmp_path):
+    """Libsvm would read beyond its arrays."""
+    from skops.io import dumps, get_untrusted_types, loads
+
+    save_model(tmp_path / "m", settings("svm", "voltage"), cohort, 1)
+    data = (tmp_path / "m" / "member-1.skops").read_bytes()
+    assert b"inner_splits" not in data  # nor the names of the training subjects
+    for name, change in {
+        "_n_support": lambda one: one + np.array([10**8, -(10**8)], one.dtype),
+        "_dual_coef_": lambda one: one[:, :3],
+        "support_vectors_": lambda one: one[:, :3].copy(),
+        "classes_": lambda one: np.array([0, 1, 2]),
+    }.items():
+        model = loads(data, trusted=get_untrusted_types(data=data))
+        machine = model.calibrated_classifiers_[0].estimator[-1]
+        setattr(machine, name, change(getattr(machine, name)))
+        replace_member(tmp_path / "m", "member-1.skops", dumps(model))
+        assert "do not fit together" in refusal(tmp_path / "m")
+
+
+def test_an_altered_or_linked_member_is_refused(network, tmp_path):
+    folder = copied(network, tmp_path / "m")
+    data = bytearray((folder / "member-2.keras").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "member-2.keras").write_bytes(data)
+    assert f"{folder / 'member-2.keras'}: expected the file that was saved" in refusal(folder)
+    (folder / "member-2.keras").unlink()
+    os.symlink("/etc/passwd", folder / "member-2.keras")
+    assert "a link to outside" in refusal(folder)
+
+
+def test_mlflow_would_run_no_code_of_a_folder(forest, tmp_path):
+    folder = copied(forest, tmp_path / "m")
+    assert check_mlmodel(folder) == folder
+    text = (folder / "MLmodel").read_text()
+    for old, new in (
+        ("loader_module: lvh.inference.mlflow_model", "loader_module: os"),
+        ("  python_function:\n", "  python_function:\n    code: code\n"),
+        ("  python_function:\n", "  python_function:\n    data: ../..\n"),
+        ("flavors:", "flavours:"),
+    ):
+        assert old in text
+        (folder / "MLmodel").write_text(text.replace(old, new))
+        with pytest.raises(InputError):
+            check_mlmodel(folder)
+    (folder / "MLmodel").write_text(
+        text.replace("loader_module: lvh.inference.mlflow_model", "loader_module: lvh.serve")
+    )
+    with pytest.raises(InputError, match="of an earlier version: refit it with `lvh export RUN`"):
+        check_mlmodel(folder)
+
+
+def test_only_the_files_of_a_model_are_registered(forest, tmp_path):
+    folder = copied(forest, tmp_path / "m")
+    described = load(folder).description
+    check_files(folder, described)
+    (folder / "notes").mkdir()
+    with pytest.raises(InputError, match=r"Received: 'notes' too"):
+        check_files(folder, described)
+    (folder / "notes").rmdir()
+    (folder / "README.md").unlink()
+    os.symlink("/etc/passwd", folder / "README.md")
+    with pytest.raises(InputError, match="a link to outside"):
+        check_files(folder, described)
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow advises against pickles too
+def test_a_pickle_in_the_registry_is_no_model_of_ours(tmp_path, capsys, monkeypatch):
+    import mlflow
+    from sklearn.linear_model import LogisticRegression
+
+    trap, uri = tmp_path / "ran", f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+
+    class Trapped(LogisticRegression):
+        def __reduce__(self):
+            return Path.touch, (trap,)
+
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            Trapped(),
+            name="model",
+            registered_model_name="lvh",
+            serialization_format="pickle",
+            pip_requirements=[],
+        )
+    assert main(["any", "--model", "models:/lvh/1", "--uri", uri]) == 2
+    assert "models:/lvh/1: expected a final model of lvh" in capsys.readouterr().err
+    assert not trap.exists()
+
+
+def test_looking_for_a_model_makes_no_store(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["any"]) == 2
+    assert "expected a store of MLflow" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+# ---- descriptions
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (["files"], {"../member-1.keras": "0"}, "files: expected member-1.keras, member-2.keras"),
+        (["settings", "model"], {"name": "lambda"}, "settings.model"),
+        (["settings", "model", "_target_"], "os.system", "model: expected the fields"),
+        (["settings", "features", "name"], "../ntp", "settings.features"),
+        (["settings", "backend"], "os", "settings.backend"),
+        (["format"], 5, "format"),
+        (["format"], 3, "Received: 3, of an earlier version of lvh: refit the model with"),
+        (["input_shape"], [10**9], "input_shape: expected the shape of 117 tabular inputs"),
+        (["threshold"], "__import__('os')", "threshold"),
+        (["run_key"], "' or ''='", "run_key"),
+        (["chosen_run"], "../x", "chosen_run"),
+        (["calibration"], {"line": [0, 1e30], "resamples": []}, "calibration.line"),
+    ],
+)
+def test_a_description_chooses_from_what_is_known(path, value, reason, network, tmp_path):
+    folder = copied(network, tmp_path / "m")
+    described = json.loads((folder / "model.json").read_text())
+    parent = described
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    (folder / "model.json").write_text(json.dumps(described))
+    assert reason in refusal(folder)
+
+
+STRANGE = (
+    *(None, True, 0, -1, 2, 10**30, 1e300, float("nan"), float("-inf"), "", "x", "../x", "\x1b[2J"),
+    *("/etc/passwd", "torch", "scikit-learn", "bfloat16", [], {}, [1], ["a"], [[]]),
+    {"name": "svm"},
+)
+
+
+def holders(node: object) -> Iterator[tuple[dict | list, object]]:
+    """Yield every value's container and key; of long lists the first values only."""
+    keys = node if isinstance(node, dict) else range(min(len(node), 3))
+    for key in keys:
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from holders(node[key])
+
+
+@pytest.mark.parametrize(("model", "n_cases"), [("forest", 300), ("network", 30)])
+def test_any_changed_description_is_refused_in_a_line_or_predicts(
+    model, n_cases, request, cohort, tmp_path
+):
+    folder = copied(request.getfixturevalue(model), tmp_path / "m")
+    text = (folder / "model.json").read_text()
+    rng, messages = random.Random(0), []
+    for _ in range(n_cases):
+        described = json.loads(text)
+        holder, key = rng.choice([*holders(described)])
+        if isinstance(holder, dict) and rng.random() < 0.2:
+            del holder[key]
+        else:
+            holder[key] = rng.choice(STRANGE)
+        (folder / "model.json").write_text(json.dumps(described))
+        try:
+            predictions = load(folder).predict(cohort)
+        except (InputError, EnvironmentFault) as error:  # torch is not installed everywhere
+            messages.append(str(error))
+        else:
+            assert ((predictions.y_score >= 0) & (predictions.y_score <= 1)).all()
+    assert len(messages) > n_cases / 2
+    assert all(len(one) < 1000 and one.isprintable() for one in messages)
+
+
+# ---- records
+
+
+def outcome(model: Path, path: Path, capsys) -> str:
+    assert main([str(path), "--model", str(model)]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, len(printed.err.splitlines())) == ("", 1)
+    assert str(path) in printed.err
+    return printed.err
+
+
+def predicted(model: Path, *paths: Path, capsys, more: tuple[str, ...] = ()) -> list[dict]:
+    assert main([*map(str, paths), "--model", str(model), "--json", *more]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, tmp_path, capsys):
+    slow = resample_poly(cohort.signals[0].astype(np.float64), 1, 5, axis=0, padtype="line")
+    path = write_record(tmp_path, cohort, fs=100, signal=slow, gain=10_000)
+    message = outcome(on_signals, path, capsys)
+    assert "expected 500 Hz" in message
+    assert "Received: 100 Hz. --resample converts it" in message
+    (one,) = predicted(on_signals, path, capsys=capsys, more=("--resample",))
+    digital = np.rint(slow * 10_000) / 10_000
+    again = resample_poly(digital, 5, 1, axis=0, padtype="line").astype(np.float32)
+    expected = load(on_signals).predict(
+        record.unlabelled_cohort("r", again[None], fs=500.0, age=[50.0], male=[True])
+    )
+    # float32 through a network
+    assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
+
+
+def test_fiducials_are_resampled_with_the_signals(data_set, cohort):
+    path = data_set / "data" / cohort.records[0]
+    whole, slow = record.read(path), record.read(path, fs=250)
+    assert (slow.fs, slow.signals.shape) == (250.0, (1, whole.signals.shape[1] // 2, 12))
+    for lead in range(12):
+        symbols, samples = whole.delineation.lead(0, lead)
+        assert slow.delineation.lead(0, lead)[0] == symbols
+        assert np.abs(slow.delineation.lead(0, lead)[1] - samples / 2).max() <= 0.5
+
+
+def test_leads_go_by_name_and_units_are_converted(on_signals, cohort, tmp_path, capsys):
+    whole = write_record(tmp_path, cohort, name="whole", comments=("Age: 60", "Sex: F"))
+    turned = write_record(tmp_path, cohort, name="turned", leads=LEADS[::-1])
+    micro = write_record(
+        tmp_path, cohort, name="micro", units="uV", gain=1.0, signal=cohort.signals[0] * 1000
+    )
+    one, other, third = predicted(on_signals, whole, turned, micro, capsys=capsys)
+    assert one["probability"] == other["probability"]
+    assert one["probability"] == pytest.approx(third["probability"], abs=1e-6)
+    # criteria have thresholds by age and sex
+    assert one["fiducials"] == "found"
+    assert {"sokolow_lyon", "cornell_met"} <= one.keys()
+    assert (other["fiducials"], "sokolow_lyon" in other) == ("none", False)
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ({"leads": LEADS[:11]}, "expected the leads i ii iii"),
+        ({"units": "mmHg"}, "expected mV, uV or V. Received: 'mmhg'"),
+        ({"scale": 1000, "gain": 10.0}, "Is this another unit?"),
+        ({"n_samples": 4000}, "expected inputs of shape 5000 x 4"),
+    ],
+)
+def test_a_record_of_another_kind_is_refused(written, reason, on_signals, cohort, tmp_path, capsys):
+    written = dict(written)
+    signal = cohort.signals[0, : written.pop("n_samples", 5000)] * written.pop("scale", 1)
+    path = write_record(tmp_path, cohort, signal=signal, **written)
+    assert reason in outcome(on_signals, path, capsys)
+
+
+def test_signals_without_heartbeats_are_refused_where_fiducials_are_inputs(
+    network, cohort, tmp_path, capsys
+):
+    slow = np.sin(np.arange(5000)[:, None] / 2000 + np.arange(12)).astype(np.float32)
+    path = write_record(tmp_path, cohort, signal=slow, comments=("Age: 60", "Sex: F"))
+    assert "signals in which no heartbeats were found" in outcome(network, path, capsys)
+
+
+def test_fiducials_are_detected_where_a_record_has_none(
+    network, cohort, data_set, tmp_path, capsys
+):
+    """A model that was trained with detected fiducials takes no annotated ones."""
+    annotated = data_set / "data" / cohort.records[0]
+    bare = tmp_path / annotated.name
+    for path in (annotated.with_suffix(suffix) for suffix in (".hea", ".dat")):
+        shutil.copy(path, tmp_path)
+    with_files, without = predicted(network, annotated, bare, capsys=capsys)
+    assert (with_files["fiducials"], without["fiducials"]) == ("annotated", "found")
+    assert with_files["sokolow_lyon"] == pytest.approx(without["sokolow_lyon"], abs=0.2)
+
+    other = copied(network, tmp_path / "found")
+    text = (other / "model.json").read_text()
+    assert text.count('"delineation": "annotated"') == 1
+    changed = text.replace('"delineation": "annotated"', '"delineation": "found"')
+    (other / "model.json").write_text(changed)
+    both = predicted(other, annotated, bare, capsys=capsys)
+    assert [one["fiducials"] for one in both] == ["found", "found"]
+    assert {one["probability"] for one in both} == {without["probability"]}
+
+    assert main([str(bare), "--model", str(network)]) == 0
+    assert "Fiducials of 1 of 1 were detected" in " ".join(capsys.readouterr().out.split())
+
+
+def test_age_and_sex_are_asked_for_where_they_are_inputs(network, cohort, data_set, capsys):
+    path = data_set / "data" / cohort.records[0]
+    (own,) = predicted(network, path, capsys=capsys)
+    header = path.with_suffix(".hea")
+    lines = header.read_text().splitlines(keepends=True)
+    header.write_text("".join(line for line in lines if "<sex>" not in line))
+    assert "--age and --sex give them" in outcome(network, path, capsys)
+    sex = "male" if cohort.male[0] else "female"
+    typed = ("--age", f"{cohort.age[0]:.0f}", "--sex", sex)
+    (given,) = predicted(network, path, capsys=capsys, more=typed)
+    assert given["probability"] == own["probability"]
+
+
+def test_names_are_no_markup(network, data_set, cohort, capsys):
+    odd = data_set / "data" / "[red]x["
+    odd.mkdir()
+    for path in (data_set / "data").glob(f"{cohort.records[0]}.*"):
+        (odd / path.name).write_bytes(path.read_bytes())
+    alike = [str(folder / cohort.records[0]) for folder in (odd, odd.parent)]
+    assert main([*alike, "--model", str(network)]) == 0  # whole paths, for their ends are equal
+    assert "[red]x[" in capsys.readouterr().out.replace("\n", "").replace(" ", "")

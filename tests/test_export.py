@@ -1,0 +1,239 @@
+"""`lvh export`: a finished run's model, fitted to all records, and the scores of its folds."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Done, command
+from final_models import own_store  # noqa: F401
+from servers import until
+
+from lvh.cli.export import main
+from lvh.config.composition import Composed, settings_of
+from lvh.data.readers.record import read
+from lvh.errors import InputError
+from lvh.inference import load, save
+from lvh.inference.model_card import card
+from lvh.inference.refit import cross_validated, refit
+from lvh.runs.run import load_data, run_configuration
+from lvh.tracking import Tracker, TrackingSettings
+from lvh.validation.calibration import line
+from lvh.validation.metrics import chosen_threshold
+
+SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
+LOGISTIC = ("model=logistic", "features=voltage")
+pytestmark = pytest.mark.usefixtures("own_store")
+NAMES = ("export", "select")  # the second is the former name
+
+
+def export(*arguments: str, cwd: Path, name: str = "export") -> Done:
+    command = [sys.executable, "-m", f"lvh.{name}", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    return Done(done.returncode, done.stdout, done.stderr, cwd)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Cross-validate in this process; return the settings and the data."""
+
+    def train(*overrides: str):
+        typed = [*SMALL, *overrides, f"store={tmp_path}/folds"]
+        settings = settings_of(*typed)
+        data, tracker = load_data(settings), Tracker(TrackingSettings("off"))
+        composed = Composed(settings, "")
+        run_configuration(composed, data, tmp_path / "run", tracker=tracker, verbosity="line")
+        return settings, data
+
+    return train
+
+
+def test_it_is_fitted_to_all_records(trained, tmp_path):
+    settings, data = trained(*LOGISTIC)
+    description, states = refit(settings, data, cross_validated(settings, data), 2)
+    features = data.features
+    assert description.n_records == len(features.y) == 42
+    assert description.n_positive == features.y.sum()
+    assert description.seeds == (0,)  # others make no difference
+    save(tmp_path / "m", description, states)
+    predictions = load(tmp_path / "m").predict(data.cohort)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X = features.X.astype(np.float64)
+    own = make_pipeline(StandardScaler(), LogisticRegression(C=settings.model.C, max_iter=10_000))
+    expected = own.fit(X, features.y).predict_proba(X)[:, 1]
+    # two solvers of one convex problem
+    np.testing.assert_allclose(predictions.y_score, expected, atol=1e-3)
+
+
+def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(trained, tmp_path):
+    settings, data = trained(*LOGISTIC, "cv.repeats=2", "cv.threshold=specificity_90")
+    result = cross_validated(settings, data)
+    description, states = refit(settings, data, result, 1)
+    assert description.n_folds == 6
+    assert set(description.scores) == {"model", *result.baselines}
+    scores = description.scores["model"]
+    assert scores["ap"] == result.summary.mean.ap
+    assert scores["pooled_ap"] == result.summary.pooled["ap"].estimate
+    assert scores["pooled_ap_low"] < scores["pooled_ap"] < scores["pooled_ap_high"]
+
+    order = np.argsort(result.scored, kind="stable")
+    means = result.y_score[order].reshape(-1, 2).mean(axis=1)
+    expected = chosen_threshold(data.features.y, means)
+    assert description.threshold == pytest.approx(expected, abs=1e-12)
+    assert description.threshold_origin.endswith("out-of-fold predictions, each the mean of 2")
+
+    calibration = description.calibration
+    assert calibration.line == pytest.approx(tuple(line(data.features.y, means)), rel=1e-6)
+    assert (calibration.n_records, calibration.repeats) == (42, 2)
+    _, low, high = calibration.predict(np.array([0.5]))
+    assert 0.1 < (high - low)[0] < 0.9  # of 42 records
+    save(tmp_path / "m", description, states)
+    assert load(tmp_path / "m").description.calibration == calibration
+    text = (tmp_path / "m" / "model.json").read_text()
+    assert "subject" not in text  # nobody is named
+    assert str(tmp_path) not in text  # nor a folder of the person who trained it
+
+
+def test_early_stopping_gives_the_median_of_the_folds_epochs(trained):
+    settings, data = trained("train=early_stopping", "train.epochs=12", "train.patience=2")
+    result = cross_validated(settings, data)
+    kept = sorted(fold.history.kept_epoch for fold in result.folds)
+    counted: dict[int, int] = {}
+    description, _ = refit(settings, data, result, 2, counted.__setitem__)
+    assert description.settings.train.epochs == kept[1]
+    assert "median over the folds" in card(description)
+    assert counted == {0: kept[1], 1: kept[1]}
+
+
+def test_seeds_make_other_networks_and_the_same_seed_the_same(trained):
+    settings, data = trained("train.epochs=2")
+    result = cross_validated(settings, data)
+    _, (one, other) = refit(settings, data, result, 2)
+    _, (again,) = refit(settings, data, result, 1)
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_an_unfinished_or_leaking_run_is_refused(trained):
+    settings, data = trained("train.epochs=2")
+    longer = replace(settings, train=replace(settings.train, epochs=3))
+    with pytest.raises(InputError, match=r"expected a finished run .* with 3 folds .* Received: 0"):
+        cross_validated(longer, data)
+    leaking = replace(settings, cv=replace(settings.cv, weights="carried", allow_leakage=True))
+    with pytest.raises(InputError, match="expected an honest protocol"):
+        cross_validated(leaking, data)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> Path:
+    """Three configurations, tracked."""
+    cwd = tmp_path_factory.mktemp("swept")
+    done = command("-m", *SMALL[:3], *LOGISTIC, "model.C=0.001,0.1,1", cwd=cwd)
+    assert done.code == 0, done.err
+    return cwd
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_best_of_a_sweep_becomes_the_champion(name, swept, tmp_path, data_set):
+    done = export("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept, name=name)
+    assert done.code == 0, done.err
+    number = int(re.search(r"^best of 3 of study \S+ by ap: trial (\d)$", done.out, re.M)[1])
+    described = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert described["n_candidates"] == 3
+    assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]
+    report = export(cwd=swept, name="report")
+    assert f"(trial {number})" in re.search(r"^Best: .*$", report.out, re.M)[0]
+    version = 1 + NAMES.index(name)
+    assert f"registered as lvh, version {version}: models:/lvh@champion" in done.out
+    assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
+
+    path = next((data_set / "data").glob("*.hea"))
+    printed = export(str(path), "--json", cwd=swept, name="predict")
+    assert printed.code == 0, printed.err
+    expected = load(tmp_path / "m").predict(read(path)).y_score[0]
+    assert json.loads(printed.out)[0]["probability"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_begun_again_is_found_with_its_own_folds(swept, tmp_path):
+    again = command("-m", *SMALL[:3], *LOGISTIC, "model.C=0.001,0.1,1", "resume=false", cwd=swept)
+    assert again.code == 0, again.err
+    done = export("--no-register", "--seeds", "1", "--out", str(tmp_path / "m"), cwd=swept)
+    assert done.code == 0, done.err
+    assert re.search(r"^best of 3 of study \S+\.2 by ap: trial", done.out, re.M)
+
+
+@pytest.mark.slow
+def test_a_run_is_named_by_its_folder_or_its_identity_and_registered_later(swept, tmp_path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{swept}/mlflow.db")
+    experiment = client.get_experiment_by_name("lvh").experiment_id
+    run, *_ = client.search_runs(
+        [experiment], "tags.level = 'configuration' and params.`model.C` = '0.001'"
+    )
+    folder = next((swept / "outputs").glob("2*/*/0"))
+    for which, out in ((run.info.run_id, "by-id"), (str(folder), "by-folder")):
+        out = str(tmp_path / out)
+        done = export(which, "--no-register", "--seeds", "1", "--out", out, cwd=swept)
+        assert done.code == 0, done.err
+        described = json.loads((Path(out) / "model.json").read_text())
+        assert (described["settings"]["model"]["C"], described["n_candidates"]) == (0.001, 1)
+        assert "registered" not in done.out
+    done = export(out, "--name", "later", cwd=swept)
+    assert done.code == 0, done.err
+    assert done.out.endswith("registered as later, version 1: models:/later@champion\n")
+    done = export(out, "--no-register", cwd=swept)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "a final model, which can only be registered" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["absent"], "RUN: expected the folder of a run"),
+        (["0" * 32], "not in sqlite"),
+        (["--study", "absent"], "study: expected one of"),
+        (["--seeds", "0"], "--seeds: expected 1 to 100. Received: 0"),
+        (["--alias", "latest", "--out", "new"], "--alias: expected"),
+        (["--name", "a/b", "--out", "new"], "--name: expected"),
+        (["--out", "outputs"], "--out: expected a folder that is not there yet"),
+    ],
+)
+def test_a_bad_choice_is_refused_in_a_line(arguments, reason, swept, monkeypatch, capsys):
+    monkeypatch.chdir(swept)
+    assert main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert len(printed.splitlines()) == 1
+    assert not (swept / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_export_leaves_no_folder(number, code, tmp_path):
+    done = command(*SMALL[:2], "train.epochs=300", "cv.folds=2", "tracking=off", cwd=tmp_path)
+    assert done.code == 0, done.err
+    arguments = [str(done.folder()), "--no-register", "--seeds", "100", "--out", "saved/m"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lvh.export", *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: list(tmp_path.glob("saved/.m-*")), "it has begun")
+    process.send_signal(number)
+    _, printed = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert printed.splitlines()[-1] == f"lvh: interrupted by {number.name}"
+    assert not list((tmp_path / "saved").iterdir())

@@ -1,0 +1,453 @@
+"""A study: each point once, none lost with the process that trained it, the bad ones stopped."""
+
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from lvh.errors import EnvironmentFault, InputError
+from lvh.search.attempts import MAX_RETRIES, this_process
+from lvh.search.plan import StudyPlan
+from lvh.search.results import FoldScore, Objective, Outcome, StudyResult
+from lvh.search.space import Choice, Condition, Integers, Reals, Space
+from lvh.search.storage import Storage
+from lvh.search.study import OpenTrial, Study, open_study
+from lvh.search.study_results import load, result_of
+from lvh.validation.metrics import NAMES
+
+GRID = Space({"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))})
+LINE = Space({"x": Choice(tuple("012345"))})
+CONDITIONAL = Space(
+    {"C": Choice(("1", "3")), "model": Choice(("trees", "svm")), "seed": Choice(("0", "1"))},
+    {"C": (Condition("model", ("svm",)),)},
+)
+MIXED = Space(
+    {
+        "kernel": Choice(("250", "400", "500")),
+        "units": Integers(4, 64, log=True),
+        "lr": Reals(1e-4, 1e-1, log=True),
+        "depth": Integers(1, 3),
+    }
+)
+N_FOLDS = 7
+
+
+def planned(space=LINE, objectives=("ap",), **changes) -> StudyPlan:
+    plan = StudyPlan(
+        title="a sweep",
+        note="",
+        objectives=tuple(Objective(name) for name in objectives),
+        space=space,
+        sampler="grid",
+        n_trials=int(min(space.size, 50)),
+        seed=0,
+        n_folds=N_FOLDS,
+        race=False,
+        pruner="none",
+        burn_in=3,
+    )
+    return replace(plan, **changes)
+
+
+def scored(value: float, fold: int = 0) -> FoldScore:
+    return FoldScore(0, fold, dict.fromkeys(NAMES, value), 1.5, 30, 6)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_waiting_for_the_disk():
+    def hurry(connection, record):
+        connection.execute("pragma synchronous = off")
+
+    event.listen(Engine, "connect", hurry)
+    yield
+    event.remove(Engine, "connect", hurry)
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("schema")
+    Storage(f"sqlite:///{folder}/studies.db")
+    return folder / "studies.db"
+
+
+@pytest.fixture
+def address(tmp_path, schema) -> str:
+    return f"sqlite:///{shutil.copyfile(schema, tmp_path / 'studies.db')}"
+
+
+@pytest.fixture
+def storage(address) -> Storage:
+    return Storage(address)
+
+
+Value = Callable[[dict, int], float]
+
+
+def trained(value: Value, n_folds: int = N_FOLDS) -> Callable[[OpenTrial], Outcome]:
+    """Return what trains as `lvh.runs.worker` does, with known scores in place of a training."""
+
+    def train(trial: OpenTrial) -> Outcome:
+        scores = []
+        for fold in range(n_folds):
+            scores.append(scored(value(trial.point, fold), fold))
+            if reason := trial.report(scores[-1].metrics["ap"]):
+                return Outcome("stopped", folds=tuple(scores), error=reason)
+        mean = sum(one.metrics["ap"] for one in scores) / n_folds
+        return Outcome("complete", (mean,), tuple(scores), run_key=f"run {trial.number}")
+
+    return train
+
+
+def worth(point: dict, fold: int = 0) -> float:
+    """Return a score that depends on all of a point."""
+    return sum(math.sin(1 + at + float(value)) for at, value in enumerate(point.values()))
+
+
+half = trained(lambda point, fold: 0.5, n_folds=1)
+
+
+def result(study: Study) -> StudyResult:
+    return result_of(study, "nowhere")
+
+
+def points(study: Study) -> list[dict]:
+    return [dict(trial.params) for trial in result(study).trials]
+
+
+def states(study: Study) -> list[str]:
+    return [trial.state for trial in result(study).trials]
+
+
+def distinct(found: list[dict]) -> int:
+    return len({tuple(sorted(point.items())) for point in found})
+
+
+# What is trained
+
+
+@pytest.mark.parametrize("space", [GRID, LINE, CONDITIONAL], ids=["grid", "line", "conditional"])
+def test_a_grid_takes_each_point_once_in_the_order_typed(storage, space):
+    study = open_study(storage, "s", planned(space), again=False)
+    study.optimize(half)
+    assert points(study) == list(space.points())
+    assert study.finished
+    study.optimize(pytest.fail)
+
+
+@pytest.mark.parametrize("space", [GRID, CONDITIONAL], ids=["grid", "conditional"])
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_no_sampler_repeats_a_point_of_a_small_space(storage, space, sampler):
+    study = open_study(storage, "s", planned(space, sampler=sampler, n_trials=50), again=False)
+    study.optimize(half)
+    assert distinct(points(study)) == len(points(study)) == space.size
+    assert distinct([*points(study), *space.points()]) == space.size
+    assert study.finished
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_an_interrupted_search_proposes_what_an_undisturbed_one_does(storage, sampler):
+    plan = planned(MIXED, sampler=sampler, n_trials=16)
+    whole = open_study(storage, "whole", plan, again=False)
+    whole.optimize(trained(worth, 1))
+    open_study(storage, "cut", replace(plan, n_trials=5), again=False).optimize(trained(worth, 1))
+    cut = open_study(storage, "cut", plan, again=False)
+    cut.optimize(trained(worth, 1))
+    assert points(cut) == points(whole)
+    assert distinct(points(whole)) == 16
+
+
+def test_more_trials_continue_a_study_and_fewer_end_it(storage):
+    study = open_study(storage, "s", planned(GRID, n_trials=5), again=False)
+    study.optimize(half)
+    assert len(points(study)) == 5
+    open_study(storage, "s", planned(GRID, n_trials=3), again=False).optimize(pytest.fail)
+    more = open_study(storage, "s", planned(GRID, n_trials=50), again=False)
+    more.optimize(half)
+    assert points(more) == list(GRID.points())
+
+
+def test_a_study_begun_again_stands_beside_the_first(storage):
+    open_study(storage, "s", planned(), again=False).optimize(half)
+    second = open_study(storage, "s", planned(), again=True)
+    assert (second.name, second.is_separate, points(second)) == ("s.2", True, [])
+    assert open_study(storage, "s", planned(), again=False).name == "s.2"
+    assert open_study(storage, "s", planned(), again=True).name == "s.3"
+    assert open_study(storage, "sx", planned(), again=False).name == "sx"
+    assert storage.studies() == ["s", "s.2", "s.3", "sx"]
+    assert len(points(Study(storage, "s"))) == 6
+
+
+def test_a_study_that_is_not_there_is_refused_with_those_that_are(storage):
+    open_study(storage, "s", planned(), again=False)
+    optuna.create_study(study_name="not ours", storage=storage.optuna)
+    for name in ("t", "not ours"):
+        with pytest.raises(InputError, match=rf"expected one of .*: s\. Received: {name}"):
+            Study(storage, name)
+
+
+# What becomes of a trial
+
+
+def test_a_result_has_all_that_was_recorded(storage, address):
+    complete = Outcome(
+        "complete",
+        (0.1 + 0.2, 1e-300),
+        (scored(0.1 + 0.2, 4), scored(math.nan, 0)),
+        fold_keys=("a", "b"),
+        baselines={"no skill": {"ap": math.nan}},
+        run_key="run",
+    )
+    outcomes = iter([complete, Outcome("failed", error="out of memory")])
+
+    def train(trial: OpenTrial) -> Outcome:
+        try:
+            return next(outcomes)
+        except StopIteration:
+            raise EnvironmentFault("the disk is full") from None
+
+    study = open_study(storage, "s", planned(objectives=("ap", "loss")), again=False)
+    with pytest.raises(EnvironmentFault, match="the disk is full"):
+        study.optimize(train)
+    read = load(address, None, "nowhere")
+    assert (read.name, read.title, read.dimensions) == ("s", "a sweep", ("x",))
+    first, second, third = read.trials
+    assert (first.values, first.run_key) == ((0.1 + 0.2, 1e-300), "run")
+    assert first.folds[0] == scored(0.1 + 0.2, 4)
+    assert math.isnan(first.folds[1].metrics["ap"])
+    assert math.isnan(first.baselines["no skill"]["ap"])
+    assert (second.state, second.error) == ("failed", "out of memory")
+    assert third.state == "open"
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_an_undefined_objective_is_a_failure_with_a_reason(storage, value):
+    plan = planned(objectives=("ap", "seconds"), n_trials=1)
+    study = open_study(storage, "s", plan, again=False)
+    study.optimize(lambda trial: Outcome("complete", (value, 3.0)))
+    (trial,) = result(study).trials
+    assert (trial.state, trial.values) == ("failed", ())
+    assert trial.error == "ap: not defined on these folds"
+
+
+def test_what_leaks_or_was_stopped_is_neither_complete_nor_the_best(storage):
+    outcomes = iter(
+        [
+            Outcome("complete", (0.6,)),
+            Outcome("leaking", (0.99,), error="not honest: carried weights"),
+            Outcome("stopped", (0.98,)),
+            Outcome("complete", (0.7,)),
+        ]
+    )
+    study = open_study(storage, "s", planned(n_trials=4), again=False)
+    study.optimize(lambda trial: next(outcomes))
+    assert states(study) == ["complete", "leaking", "stopped", "complete"]
+    assert [one.number for one in result(study).complete] == [3, 0]
+    kept = optuna.load_study(study_name="s", storage=storage.optuna)
+    assert kept.best_trial.number == 3
+
+
+def noise(at: float) -> float:
+    return math.sin(12.9898 * at) / 100
+
+
+LEVELS = {0: 0.7, 1: 0.75, 2: 0.8, 3: 0.1, 4: 0.95, 5: 0.2}
+
+
+def level(point: dict, fold: int) -> float:
+    return LEVELS[point["x"]] + noise(7 * point["x"] + fold)
+
+
+@pytest.mark.parametrize("rule", ["race", "wilcoxon", "median", "percentile"])
+def test_a_clearly_bad_trial_is_stopped_after_the_burn_in_and_the_best_is_not(storage, rule):
+    change = {"race": True} if rule == "race" else {"pruner": rule}
+    study = open_study(storage, "s", planned(**change), again=False)
+    study.optimize(trained(level))
+    trials = result(study).trials
+    assert [trials[at].state for at in (3, 4, 5)] == ["stopped", "complete", "stopped"]
+    for trial in (trials[3], trials[5]):
+        assert 3 <= len(trial.folds) < N_FOLDS
+        assert f"after {len(trial.folds)} of 7 folds" in trial.error
+        assert not trial.values
+    assert study.finished
+
+
+def test_equals_are_never_stopped_and_other_records_never_compared(storage):
+    equal = open_study(storage, "equal", planned(race=True), again=False)
+    equal.optimize(trained(lambda point, fold: 0.5))
+    assert set(states(equal)) == {"complete"}
+
+    def train(trial: OpenTrial) -> Outcome:
+        trial.set_records(f"records of {trial.point['x']}")
+        return trained(level)(trial)
+
+    other = open_study(storage, "other", planned(race=True), again=False)
+    other.optimize(train)
+    assert set(states(other)) == {"complete"}
+
+
+# Many processes, killed ones too
+
+
+def _work(address: str, kill_at: tuple[int, int] | None, log: Path) -> None:
+    """Train in a process of its own, which kills itself at a fold of a trial."""
+
+    def train(trial: OpenTrial) -> Outcome:
+        for fold in range(3):
+            if kill_at == (trial.number, fold):
+                os.kill(os.getpid(), signal.SIGKILL)
+            trial.report(0.5)
+        with log.open("a") as file:
+            file.write(f"{trial.number} {dict(trial.point)}\n")
+        return Outcome("complete", (0.5,))
+
+    Study(Storage(address), "s").optimize(train)
+
+
+def _open_and_work(address: str, log: Path) -> None:
+    open_study(Storage(address), "s", planned(GRID), again=False)
+    _work(address, None, log)
+
+
+def spawn(target: Callable, *arguments: object) -> multiprocessing.Process:
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+@pytest.mark.slow
+def test_processes_that_start_at_once_share_a_fresh_database(tmp_path):
+    address, log = f"sqlite:///{tmp_path}/studies.db", tmp_path / "log"
+    processes = [spawn(_open_and_work, address, log) for _ in range(6)]
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 6
+    study = Study(Storage(address), "s")
+    assert points(study) == list(GRID.points())
+    assert len(log.read_text().splitlines()) == len(study.trials()) == 12
+
+
+def test_a_trial_whose_process_was_killed_is_taken_up_at_once(storage, address, tmp_path):
+    study = open_study(storage, "s", planned(n_trials=3), again=False)
+    process = spawn(_work, address, (1, 2), tmp_path / "log")
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert states(study) == ["complete", "open"]
+    assert not study.finished
+    seen = []
+    study.optimize(lambda trial: seen.append(trial.number) or Outcome("complete", (0.5,)))
+    assert seen == [1, 2]
+    assert points(study) == [{"x": 0}, {"x": 1}, {"x": 2}]
+
+
+class Killed(BaseException):
+    """Ends the work as a kill does: nothing is told to the study."""
+
+
+@pytest.fixture
+def die(storage, monkeypatch) -> Callable[[int], None]:
+    """Train until a fold of the next trial, and leave what a killed process leaves."""
+
+    def train_until(fold: int) -> None:
+        def train(trial: OpenTrial) -> Outcome:
+            for _ in range(fold):
+                trial.report(0.5)
+            raise Killed
+
+        study = Study(storage, "s")
+        with monkeypatch.context() as patch:
+            patch.setattr("lvh.search.study.this_process", lambda: f"{this_process()}0")
+            patch.setattr(Study, "_put_back", lambda study, trial: None)
+            with pytest.raises(Killed):
+                study.optimize(train)
+
+    return train_until
+
+
+def test_a_trial_that_kills_its_process_each_time_fails_and_no_other(storage, die):
+    study = open_study(storage, "s", planned(n_trials=2), again=False)
+    for _ in range(MAX_RETRIES + 1):
+        die(1)
+    study.optimize(half)
+    assert states(study) == ["failed", "complete"]
+    assert "its process died 4 times" in result(study).trials[0].error
+    assert study.finished
+
+
+def test_a_trial_that_makes_progress_is_never_given_up(storage, die):
+    study = open_study(storage, "s", planned(n_trials=1), again=False)
+    for fold in (0, 0, 1, 1, 1, 2, 2, 2, 3):
+        die(fold)
+    study.optimize(half)
+    assert states(study) == ["complete"]
+
+
+def test_a_process_of_another_machine_is_given_up_after_the_grace_period(storage, tmp_path):
+    study = open_study(storage, "s", planned(n_trials=1), again=False)
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trial = optuna.load_study(study_name="s", storage=storage.optuna).ask()
+    trial.set_user_attr("owner", "another-machine 4026531836 77-1234")
+    storage.optuna.record_heartbeat(trial._trial_id)
+    assert study.take_back() == 0
+    with closing(sqlite3.connect(tmp_path / "studies.db")) as database:
+        database.execute("update trial_heartbeats set heartbeat = '2020-01-01 00:00:00'")
+        database.commit()
+    # its signs of life end with those of any other process that works on the study
+    Study(Storage(f"sqlite:///{tmp_path}/studies.db"), "s").optimize(half)
+    assert states(study) == ["complete"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, EnvironmentFault])
+def test_a_process_that_is_ended_puts_its_trial_back(storage, error):
+    study = open_study(storage, "s", planned(n_trials=2), again=False)
+
+    def train(trial: OpenTrial) -> Outcome:
+        trial.report(0.5)
+        raise error
+
+    for _ in range(MAX_RETRIES + 3):  # however often: to be interrupted is no death
+        with pytest.raises(error):
+            study.optimize(train)
+    assert [one.state.name for one in study.trials()][-1] == "WAITING"
+    study.optimize(half)
+    assert (points(study), states(study)) == ([{"x": 0}, {"x": 1}], ["complete"] * 2)
+
+
+def test_what_a_process_delivers_that_was_taken_for_dead_changes_nothing(storage, address):
+    study = open_study(storage, "s", planned(n_trials=1), again=False)
+
+    def train(trial: OpenTrial) -> Outcome:
+        kept = optuna.load_study(study_name="s", storage=storage.optuna)
+        kept.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        Study(Storage(address), "s").optimize(lambda trial: Outcome("complete", (0.7,)))
+        return Outcome("complete", (0.1,))
+
+    study.optimize(train)
+    assert [one.values for one in result(study).trials] == [(0.7,)]
+
+
+def test_a_trial_that_was_put_into_the_queue_twice_is_trained_once(storage):
+    study = open_study(storage, "s", planned(n_trials=2), again=False)
+
+    def interrupted(trial: OpenTrial) -> Outcome:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study.optimize(interrupted)
+    _, waiting = study.trials()
+    optuna.load_study(study_name="s", storage=storage.optuna).add_trial(waiting)
+    assert [one.state.name for one in study.trials()] == ["FAIL", "WAITING", "WAITING"]
+    seen = []
+    study.optimize(lambda trial: seen.append(trial.number) or Outcome("complete", (0.5,)))
+    assert seen == [0, 1]
+    assert points(study) == [{"x": 0}, {"x": 1}]
