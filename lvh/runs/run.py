@@ -23,7 +23,7 @@ from lvh.evaluation.permutation import NullStore, null_scores, p_values
 from lvh.features import FORMS, FeatureSet
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
