@@ -43,7 +43,7 @@ services-test: $(ENV) ## sweeps on a real PostgreSQL and MLflow server; needs De
 	  { echo "make: PostgreSQL's initdb and postgres expected (Debian: apt install postgresql)" >&2; exit 3; }
 	LVH_NEED_SERVICES=1 $(BIN)/python -m pytest -m services $(ARGS)
 
-screenshots: $(ENV) ## make docs/images/ui/ anew, by the test of the MLflow UI in a browser
+screenshots: $(ENV) ## make docs/images/ui/ again, by the test of the MLflow UI in a browser
 	LVH_SCREENSHOTS=docs/images/ui $(BIN)/python -m pytest -m slow tests/test_ui_in_browser.py $(ARGS)
 
 lint: $(ENV) ## check style and types
@@ -71,7 +71,7 @@ docs-serve: $(ENV) ## show the site while you write it, at http://127.0.0.1:PORT
 wheel: $(ENV) ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
-lock: $(ENV) ## solve requirements.lock anew, for Python 3.11 to 3.13; without torch and its gigabytes
+lock: $(ENV) ## solve requirements.lock again, for Python 3.11 to 3.13; without torch and its gigabytes
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra jax --extra postgresql --extra slurm --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 
 clean: ## remove what commands here have made, except results

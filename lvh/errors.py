@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 def excerpt(value: object) -> str:
     """Return a value as a message shows it, cut short."""
-    text = repr(value)
+    text = masked(repr(value))  # before the cut: half an address hides no password
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
@@ -72,7 +72,7 @@ class EnvironmentFault(LvhError):
     exit_code = 3
 
 
-def as_told(error: Exception) -> LvhError:
+def as_lvh_error(error: Exception) -> LvhError:
     """Return an error of ours as it is, and any other as a fault in one line."""
     if isinstance(error, LvhError):
         return error

@@ -62,16 +62,16 @@ class Command:
 
     def folds(self) -> list[tuple[str, int]]:
         """Return the folds that it says to have trained, by configuration and number."""
-        told, waiting, configuration = [], [], ""
+        trained, waiting, configuration = [], [], ""
         for line in self.out.splitlines():
             if fold := _FOLD.match(line):
                 waiting.append(int(fold[1]))
             elif begun := _BEGUN.match(line):
                 configuration = begun[1]
             elif done := _CONCLUDED.match(line):  # one that is taken up again is not announced
-                told += [(done[1], number) for number in waiting]
+                trained += [(done[1], number) for number in waiting]
                 waiting = []
-        return told + [(configuration, number) for number in waiting]
+        return trained + [(configuration, number) for number in waiting]
 
     def concluded(self) -> list[str]:
         """Return the configurations that it says to have done."""

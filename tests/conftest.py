@@ -1,5 +1,7 @@
 """What several tests share: the cohorts, a cache of their own, and tiny data sets on disk."""
 
+import contextlib
+import io
 import os
 import shutil
 import signal
@@ -56,7 +58,7 @@ def ludb_root() -> Path:
 
 @pytest.fixture(scope="session")
 def ptbxl_root(ludb_root: Path) -> Path:
-    """Folder of the sample of PTB-XL: as the setting says, or beside LUDB."""
+    """Folder of the sample of PTB-XL: as the setting says, or next to LUDB."""
     root = Path(os.environ.get("LVH_PTBXL_ROOT", ludb_root.parent / "ptbxl"))
     if not root.is_dir():
         pytest.skip("LVH_PTBXL_ROOT is not set: it names the folder of ptbxl_database.csv")
@@ -288,6 +290,19 @@ def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
         start_new_session=True,  # a terminal's group of processes, to signal as it does
         env={**variables, "COLUMNS": "100", **environment},
     )
+
+
+def in_process(*arguments: str) -> tuple[int, str, str]:
+    """Run `lvh run` in this process; return its exit code and what it printed."""
+    from lvh.cli.run import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["lvh", *arguments])
+        patch.setenv("HYDRA_FULL_ERROR", "0")  # which the command changes
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main()
+    return code, out.getvalue(), err.getvalue()
 
 
 def command(*arguments: str, cwd: Path, **environment: str) -> Done:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lvh.data.cohort import Cohort
+from lvh.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs/examples"
@@ -77,7 +78,7 @@ def arrays(tmp_path_factory, cohort: Cohort) -> Path:
 
 def run(extended: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(extended), "COLUMNS": "100"},
         capture_output=True,
@@ -89,7 +90,7 @@ def run(extended: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProce
 def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
     chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
     rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
-    done = run(extended, tmp_path, "lvh.run", *chosen, *rest)
+    done = run(extended, tmp_path, "-m", "lvh.run", *chosen, *rest)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "run/predictions.csv").read_text().splitlines()[1:]
     rows = [line.split(",") for line in lines]
@@ -99,8 +100,6 @@ def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohor
     }
     fold_of = {row[2]: row[1] for row in rows}
     assert fold_of["r0"] == fold_of["r1"]  # of one subject
-    assert (extended / "lvh/data/arrays.py").exists()
-    assert not (ROOT / "lvh/data/arrays.py").exists()
 
 
 def commands(page: str) -> list[Sequence[str]]:
@@ -123,56 +122,46 @@ def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
         for example in KINDS.values()
         for one in commands(example.page)
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(given)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(extended)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run(extended, tmp_path, "-c", code, json.dumps(given))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(given)
 
 
+def missing_file(root: Path) -> None:
+    (root / "r3.npy").unlink()
+
+
+def other_numbers(root: Path) -> None:
+    np.save(root / "r3.npy", np.zeros((5, 12)))
+
+
+def huge(root: Path) -> None:
+    """Promise more in a header than any memory holds."""
+    with (root / "r3.npy").open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (10**13, 12)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def outside(root: Path) -> None:
+    path = root / "records.csv"
+    path.write_text(path.read_text().replace("r3,", "../r3,", 1))
+
+
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
-        (lambda root: (root / "records.csv").unlink(), "records.csv: expected a file"),
-        (lambda root: (root / "r3.npy").unlink(), "r3.npy: expected a file"),
-        (lambda root: np.save(root / "r3.npy", np.zeros((5, 12))), "r3.npy: expected float32"),
-        (
-            lambda root: np.save(root / "r3.npy", np.zeros((5, 12), np.float32)),
-            "r3.npy: expected 5000 samples",
-        ),
-        (lambda root: huge(root / "r3.npy"), "as many as there are"),
-        (lambda root: (root / "r3.npy").write_bytes(b"no array"), "expected an array of NumPy"),
-        (lambda root: edited(root, "r3,", "../r3,"), "line 5: record: expected"),
-        (lambda root: edited(root, "r3,", "r2,"), "records, each once"),
-        (lambda root: edited(root, "sex", "gender"), "line 2: sex: expected male|female"),
+        (missing_file, "r3.npy: expected a file"),
+        (other_numbers, "r3.npy: expected float32"),
+        (huge, "as many as there are"),
+        (outside, "line 5: record: expected"),
     ],
 )
-def test_the_source_refuses_what_it_cannot_use(spoil, told, arrays, tmp_path, monkeypatch):
-    from lvh.errors import InputError
-
+def test_the_source_refuses_what_it_cannot_use(spoil, message, arrays, tmp_path, monkeypatch):
     root = shutil.copytree(arrays, tmp_path / "arrays")
     spoil(root)
     monkeypatch.syspath_prepend(str(EXAMPLES / "source"))
     import arrays as source
 
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError, match=re.escape(message)) as refused:
         source.load(source.ArraysSettings("arrays", str(root), 500.0))
-    assert told in str(refused.value)
     assert str(root) in str(refused.value)
-
-
-def huge(path: Path) -> None:
-    """Promise more in a header than any memory holds."""
-    with path.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (10**13, 12)}
-        np.lib.format.write_array_header_1_0(file, header)
-
-
-def edited(root: Path, old: str, new: str) -> None:
-    path = root / "records.csv"
-    path.write_text(path.read_text().replace(old, new, 1))

@@ -34,7 +34,7 @@ def store(tmp_path_factory) -> Path:
     return folder
 
 
-def told(capsys, *arguments: str) -> tuple[int, str]:
+def refusal(capsys, *arguments: str) -> tuple[int, str]:
     """Return the exit code and the one line of an error."""
     code = main(list(arguments))
     (line,) = capsys.readouterr().err.splitlines()
@@ -42,7 +42,7 @@ def told(capsys, *arguments: str) -> tuple[int, str]:
 
 
 def test_a_store_that_is_not_there_is_not_made(capsys, tmp_path):
-    code, line = told(capsys)
+    code, line = refusal(capsys)
     assert code == 2
     assert "expected a store of MLflow, which lvh run makes" in line
     assert f"Received: {tmp_path}/mlflow.db, not there" in line
@@ -53,7 +53,7 @@ def test_a_database_of_others_is_left_alone(capsys, tmp_path):
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         database.execute("create table mine (a)")
     before = (tmp_path / "mlflow.db").read_bytes()
-    code, line = told(capsys)
+    code, line = refusal(capsys)
     assert code == 2
     assert "expected a database of MLflow" in line
     assert (tmp_path / "mlflow.db").read_bytes() == before
@@ -63,10 +63,10 @@ def test_a_port_is_checked_before_anything_is_started(capsys, store, monkeypatch
     monkeypatch.chdir(store)
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         port = listening.getsockname()[1]
-        code, line = told(capsys, "--port", str(port))
+        code, line = refusal(capsys, "--port", str(port))
     assert code == 2
     assert f"--port: expected one that is free. Received: {port} (Address already in use)" in line
-    code, line = told(capsys, "--port", "70000")
+    code, line = refusal(capsys, "--port", "70000")
     assert (code, line) == (2, "lvh: --port: expected 1 to 65535. Received: 70000")
 
 

@@ -125,7 +125,7 @@ def shown(swept):
 
 @pytest.fixture(scope="module")
 def ui(shown, tmp_path_factory):
-    """Open the experiments in a browser, as whoever trains models sets MLflow up once."""
+    """Open the experiments in a browser, set up for the training of models."""
     folder = tmp_path_factory.mktemp("browser")
     screenshots = Path(os.environ.get("LVH_SCREENSHOTS", folder)).resolve()
     screenshots.mkdir(parents=True, exist_ok=True)
@@ -289,7 +289,7 @@ def test_the_page_of_a_sweep_shows_its_report(ui, stored):
 def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     best = by_ap(stored)[0]
     ui.open("/models")
-    ui.click("button", "Try it now")  # MLflow tells everybody once of its registry
+    ui.click("button", "Try it now")  # a notice of MLflow on its registry
     ui.click("a[href$='#/models/lvh']")
     ui.says("@ champion")
     ui.click("a[href$='#/models/lvh/versions/1']")

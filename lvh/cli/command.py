@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lvh.errors import EnvironmentFault, LvhError, as_told, masked, printable
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error, masked, printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,8 +23,10 @@ class Interrupted(BaseException):
         self.exit_code = 128 + number
 
 
-def ended(body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_told) -> int:
-    """Run what a command does; what goes wrong is told in a line, and where if that is asked for.
+def ended(
+    body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_lvh_error
+) -> int:
+    """Run what a command does; an error ends it with one line, and a traceback on request.
 
     Args:
         body: Returns nothing, or an exit code.
@@ -35,17 +37,17 @@ def ended(body: Callable[[], object], explained: Callable[[Exception], LvhError]
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with _heeded_signals():
+        with _signals_raised():
             _check_directory()
             code = body()
             return code if isinstance(code, int) else 0
     except Interrupted as interruption:
-        return _told(str(interruption), interruption.exit_code)
+        return _print_error(str(interruption), interruption.exit_code)
     except Exception as error:
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
-        told = explained(error)
-        return _told(str(told), told.exit_code)
+        shown = explained(error)
+        return _print_error(str(shown), shown.exit_code)
 
 
 def _check_directory() -> None:
@@ -59,17 +61,17 @@ def _check_directory() -> None:
 
 
 @contextmanager
-def _heeded_signals() -> Iterator[None]:
+def _signals_raised() -> Iterator[None]:
     """Raise Interrupted for the first signal; leave those behind it alone."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # where Python lets nobody ask for signals
+        yield  # Python handles signals in the main thread only
         return
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     restores = True
     try:
         yield
     except Interrupted:
-        restores = False  # further ones stay ignored: at the exit there is still to be recorded
+        restores = False  # further signals stay ignored: the exit still writes records
         raise
     finally:
         for number, handler in before.items() if restores else ():
@@ -82,6 +84,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted(number)
 
 
-def _told(message: str, exit_code: int) -> int:
+def _print_error(message: str, exit_code: int) -> int:
     print(f"lvh: {printable(masked(message))}", file=sys.stderr)
     return exit_code

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from lvh.errors import as_told, masked
+from lvh.errors import as_lvh_error, masked
 from lvh.files import made_in, write_fault
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ fault of the arguments or their data, else 3.
 
 
 class Finding(NamedTuple):
-    """The result of a check: its state, what was found and what to do, and an exit code."""
+    """The result of a check: its state, what the check shows and what to do, and an exit code."""
 
     state: Literal["ok", "warning", "fault"]
     text: str
@@ -82,8 +82,8 @@ def _findings(arguments: list[str]) -> Iterator[tuple[str, Finding]]:
 
 
 def _fault_of(error: Exception) -> Finding:
-    told = as_told(error)
-    return Finding("fault", str(told), 2 if told.exit_code == 2 else 3)
+    fault = as_lvh_error(error)
+    return Finding("fault", str(fault), 2 if fault.exit_code == 2 else 3)
 
 
 def _settings(arguments: list[str]) -> "RunSettings":
@@ -98,8 +98,8 @@ def _settings(arguments: list[str]) -> "RunSettings":
 
 def _python() -> Iterator[Finding]:
     fits = (3, 11) <= sys.version_info[:2] < (3, 14)  # as in pyproject.toml
-    found = f"{platform.python_version()} on {platform.platform()}"
-    yield Finding("ok" if fits else "fault", f"{found}. Expected: 3.11 to 3.13")
+    version = f"{platform.python_version()} on {platform.platform()}"
+    yield Finding("ok" if fits else "fault", f"{version}. Expected: 3.11 to 3.13")
 
 
 def _packages() -> Iterator[Finding]:
@@ -118,8 +118,8 @@ def _packages() -> Iterator[Finding]:
             continue
         versions.append(f"{required.name} {version}")
         if not required.specifier.contains(version, prereleases=True):
-            told = f"expected {expected}. Received: {version}. pip install '{expected}'"
-            yield Finding("fault" if needed else "warning", told)
+            message = f"expected {expected}. Received: {version}. pip install '{expected}'"
+            yield Finding("fault" if needed else "warning", message)
     yield Finding("ok", ", ".join(versions))
 
 
@@ -147,8 +147,8 @@ def _backend(settings: "RunSettings") -> Iterator[Finding]:
         yield Finding("ok", f"{name} {version} computes on {device}; {cores} processor cores")
     else:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        told = f"{name} ended with exit code {done.returncode}: {reason}"
-        yield Finding("fault", f"{told}. pip install --force-reinstall {name}, or another backend=")
+        remedy = f"pip install --force-reinstall {name}, or another backend="
+        yield Finding("fault", f"{name} ended with exit code {done.returncode}: {reason}. {remedy}")
 
 
 def _data(settings: "RunSettings") -> Iterator[Finding]:
@@ -195,13 +195,13 @@ def _tracking(settings: "RunSettings") -> Iterator[Finding]:
     body, auth = {"max_results": 1}, (user, password) if user and password else None
     try:
         answer = requests.post(address, json=body, timeout=_PATIENCE, auth=auth)
-        told = f"answers with status {answer.status_code}" if not answer.ok else ""
+        message = f"answers with status {answer.status_code}" if not answer.ok else ""
         if answer.status_code in (401, 403):
-            told += ". Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            message += ". Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     except (requests.RequestException, ValueError) as error:
-        told = f"does not answer: {type(error).__name__}"
-    remedy = f"{uri} {told}. Start an MLflow server there, or tracking=off"
-    yield Finding("fault", remedy) if told else Finding("ok", f"{uri} answers")
+        message = f"does not answer: {type(error).__name__}"
+    remedy = f"{uri} {message}. Start an MLflow server there, or tracking=off"
+    yield Finding("fault", remedy) if message else Finding("ok", f"{uri} answers")
 
 
 def _studies(settings: "RunSettings") -> Iterator[Finding]:

@@ -78,8 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _unknown(name: str) -> int:
     close = difflib.get_close_matches(name, [*COMMANDS, *_ALIASES], n=1)
     hint = f"Did you mean {close[0]}? " if close else ""
-    told = f"expected a command, one of {', '.join(COMMANDS)}. {hint}Received: {name[:120]!r}"
-    print(f"lvh: {told}", file=sys.stderr)
+    message = f"expected a command, one of {', '.join(COMMANDS)}. {hint}Received: {name[:120]!r}"
+    print(f"lvh: {message}", file=sys.stderr)
     return 2
 
 

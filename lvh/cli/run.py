@@ -1,8 +1,12 @@
 """The entry `python -m lvh.run`: one configuration, or with -m a sweep."""
 
+import io
 import logging
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 import hydra
@@ -33,7 +37,7 @@ def main() -> int:
     return ended(_run, explained)
 
 
-def _run() -> None:
+def _run() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
     command, flags = read_arguments(sys.argv[1:])
     overrides = command.overrides
@@ -50,9 +54,14 @@ def _run() -> None:
         if any(flag in _MULTIRUN for flag in flags):
             overrides = _of_every_point(command)
         sys.argv[1:] = [*overrides, *flags]
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
+        start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
+        with _numbers_in_order() if {"-h", "--help"} & set(flags) else nullcontext():
+            start(task)()
         if failures:
             raise failures[0]
+        return 0
+    except SystemExit as end:  # Hydra, which has printed that there is no such --package
+        return 2 if end.code else 0
     except Exception as error:
         raise explained(error, command) from error
 
@@ -95,6 +104,25 @@ def _of_every_point(command: CommandLine) -> tuple[str, ...]:
             and ("." in override.key_or_group or isinstance(override.value(), dict))
         )
     )
+
+
+@contextmanager
+def _numbers_in_order() -> Iterator[None]:
+    """Sort options that are numbers in the help, where Hydra sorts them as words: 10, 125, 5."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        print(
+            re.sub(
+                r"^(\w+: )(\d+(?:, \d+)+)$",
+                lambda line: line[1] + ", ".join(sorted(line[2].split(", "), key=int)),
+                printed.getvalue(),
+                flags=re.MULTILINE,
+            ),
+            end="",
+        )
 
 
 def _log_masked() -> None:

@@ -65,8 +65,8 @@ def _page(uri: str, experiment: str) -> str:
     """Return the place of the experiment's view, or of the list of all experiments."""
     from mlflow import MlflowClient
 
-    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment)
-    return view_page(found.experiment_id) if found else "#/experiments?"
+    known = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment)
+    return view_page(known.experiment_id) if known else "#/experiments?"
 
 
 def _check_port(port: int) -> None:
@@ -77,8 +77,8 @@ def _check_port(port: int) -> None:
         try:
             probe.bind((_LOOPBACK, port))
         except OSError as error:
-            told = f"Received: {port} ({error.strerror})"
-            raise InputError(f"--port: expected one that is free. {told}") from None
+            message = f"Received: {port} ({error.strerror})"
+            raise InputError(f"--port: expected one that is free. {message}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

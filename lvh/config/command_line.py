@@ -1,4 +1,4 @@
-"""What a person types after `python -m lvh.run`: checked, and told to Hydra as Hydra needs it."""
+"""A command line, checked and written as Hydra needs it."""
 
 import os
 import re
@@ -18,24 +18,27 @@ from lvh.models import MODEL_ALIASES
 
 _GROUP = re.compile(
     r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
-    r"(?:@[^=]*)?=(.*)",
+    r"(?:@[^=]*)?=([^{].*)?",
     re.DOTALL,
 )
-_CODE = re.compile(
-    r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*",
-    re.DOTALL,
-)
-"""What names code for Hydra to run: everything that runs here comes from our own registries."""
-_SWEEPER = re.compile(r"[+~]*hydra/sweeper=(?!lvh$)(.*)", re.DOTALL)
+_REFUSED = {
+    r"[+~]*(?:[=@].*)?": "expected GROUP=OPTION or FIELD=VALUE",
+    r"[^=]{201}.*": "expected the name of a group or of a field",
+    r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
+        "expected a setting or an option, not one by which Hydra would run any code that it names"
+    ),
+    r"[+~]*hydra/sweeper=(?!lvh$).*": (
+        "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler chooses"
+    ),
+    r".*[\d_]{4300}.*": "expected numbers of fewer than 4300 digits",
+}
+"""Overrides that Hydra would take or fail at in its own way, and what the message says."""
+_NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
 _NOT_A_WORD = re.compile(
     r"(?<![\w'\".+-])(?:[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)|null|true|false)(?![\w'\".])",
     re.IGNORECASE,
 )
 _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
-_NAMELESS = re.compile("[+~]*(?:[=@].*)?", re.DOTALL)
-_HUGE = re.compile(r"[\d_]{4300}")  # Python reads no longer numbers
-_NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
-_LONGEST_NAME = 200  # of a field; a file system has no longer names
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,13 @@ class CommandLine:
     config_path: str | None = None
 
     def __post_init__(self) -> None:
-        """Check and quote the overrides.
+        """Check the overrides, and quote the numbers that choose an option of a group.
 
         Raises:
-            InputError: See `quoted`.
+            InputError: An override without a name, a huge one, one that names code, another
+                sweeper, or a list of options, of which Hydra would silently use the last.
         """
-        object.__setattr__(self, "overrides", tuple(quoted(self.overrides)))
+        object.__setattr__(self, "overrides", tuple(map(_checked, self.overrides)))
 
     @property
     def loader(self) -> ConfigLoaderImpl:
@@ -85,13 +89,11 @@ class CommandLine:
         return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
 
     def at(self, point: Mapping[str, str]) -> "CommandLine":
-        """Return the command line of one point of a sweep: no other, and none of `-m`.
-
-        Each swept override is replaced where it stands. A swept override that the point has no
-        value for is left out.
+        """Return the command line of one point of a sweep, as it is typed without `-m`.
 
         Args:
-            point: Values as an override has them after `=`, by the name before it.
+            point: Values as an override has them after `=`, by the name before it. A swept
+                override that has no value here is left out.
         """
         overrides = []
         for text, override in zip(self.overrides, self.parsed(), strict=True):
@@ -103,9 +105,7 @@ class CommandLine:
         return replace(self, overrides=tuple(overrides))
 
     def with_recipe(self, params: Mapping[str, object]) -> "CommandLine":
-        """Return the command line with a recipe's overrides in front of those that were typed.
-
-        An override of a recipe that is typed too is left out.
+        """Put a recipe's overrides before those that were typed, but those that are typed too.
 
         Args:
             params: `hydra.sweeper.params` of the recipe: as Hydra's sweep grammar writes them, or
@@ -134,28 +134,15 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     return override.key_or_group, override.package, any(isinstance(one, dict) for one in values)
 
 
-def quoted(arguments: Sequence[str]) -> list[str]:
-    """Quote numbers, null, true and false where an argument chooses an option of a group.
-
-    Hydra reads `stride=10` as a number and then refuses it as the name of an option; what a
-    user means is the option "10".
-
-    Raises:
-        InputError: No name or a huge argument, what names code, another sweeper, or a list, of
-            which Hydra would silently use the last.
-    """
-    return [_quoted(argument) for argument in arguments]
-
-
 def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
-    """Tell overrides from Hydra's flags, which may stand anywhere.
+    """Separate overrides and Hydra's flags, which may stand anywhere.
 
     Returns:
-        The command line, and the flags that Hydra is to be given behind its overrides.
+        The command line, and the flags.
 
     Raises:
-        InputError: A flag that Hydra does not have or that needs a value, or one that reads a
-            file which could hold code; what `quoted` refuses.
+        InputError: A flag that Hydra does not have, that needs a value or that reads a pickle; or
+            an override that `CommandLine` refuses.
     """
 
     def refuse(message: str) -> None:
@@ -178,26 +165,12 @@ def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
     return command, flags
 
 
-def _quoted(argument: str) -> str:
-    if _NAMELESS.fullmatch(argument):
-        raise InputError(f"{argument!r}: expected GROUP=OPTION or FIELD=VALUE")
-    if len(argument.partition("=")[0]) > _LONGEST_NAME:
-        raise InputError(f"{excerpt(argument)}: expected the name of a group or of a field")
-    if _CODE.fullmatch(argument):
-        name = excerpt(argument.partition("=")[0])[1:-1]  # as it prints, without quotes
-        raise InputError(
-            f"{name}: expected a setting or an option. Received: one by which Hydra would run any "
-            "code that it names"
-        )
-    if sweeper := _SWEEPER.fullmatch(argument):
-        raise InputError(
-            "hydra/sweeper: lvh has a sweeper of its own, which uses Optuna; search.sampler "
-            f"chooses how. Leave this out. Received: {excerpt(sweeper[1])}"
-        )
-    if _HUGE.search(argument):
-        raise InputError(f"{excerpt(argument)}: expected numbers of fewer than 4300 digits")
+def _checked(argument: str) -> str:
+    for pattern, expected in _REFUSED.items():
+        if re.fullmatch(pattern, argument, re.DOTALL):
+            raise InputError(f"{excerpt(argument)}: {expected}")
     match = _GROUP.fullmatch(argument)
-    if match is None or match[2].startswith("{"):
+    if match is None or not match[2]:
         return argument
     group, options = match.groups()
     if options.startswith("["):
@@ -209,34 +182,22 @@ def _quoted(argument: str) -> str:
         raise InputError(
             f"{group}: expected an option, as --help lists them. Received: {excerpt(options)}"
         )
-    options = _NOT_A_WORD.sub(lambda found: f"'{found[0]}'", options)
+    # Hydra reads stride=10 as a number, which it refuses as the name of an option
+    options = _NOT_A_WORD.sub(lambda word: f"'{word[0]}'", options)
     if group == "model":
-        options = _ALIAS.sub(lambda found: MODEL_ALIASES[found[0]], options)
+        options = _ALIAS.sub(lambda alias: MODEL_ALIASES[alias[0]], options)
     return argument[: match.start(2)] + options
 
 
 def _param(name: str, value: object) -> str:
-    """Write an entry of `hydra.sweeper.params` as an override."""
-    if isinstance(value, Mapping):
+    """Write an entry of `hydra.sweeper.params` as an override; a text is one already."""
+    if isinstance(value, Mapping) or value == []:
         raise InputError(
             f"hydra.sweeper.params.{name}: expected values to sweep, such as 0.1,1 or [0.1, 1]. "
-            f"Received: {excerpt(dict(value))}"
+            f"Received: {excerpt(value)}"
         )
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if not value:
-            raise InputError(f"hydra.sweeper.params.{name}: expected one value or more")
-        texts = [_text(one) for one in value]
-        is_one = len(texts) == 1 and texts != ["null"]  # which choice() does not take
-        return f"{name}=choice({texts[0]})" if is_one else f"{name}={','.join(texts)}"
-    return f"{name}={_text(value)}"
-
-
-def _text(value: object) -> str:
-    """Write a value of YAML as an override has it; a text is in Hydra's grammar already."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{','.join(_text(one) for one in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_text(one)}' for key, one in value.items())}}}"
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(value, list):
+        return f"{name}={value}"
+    texts = [Override._get_value_element_as_str(one) for one in value]
+    is_one = len(texts) == 1 and texts != ["null"]  # which choice() does not take
+    return f"{name}=choice({texts[0]})" if is_one else f"{name}={','.join(texts)}"

@@ -1,7 +1,6 @@
 """One composition a configuration: from a command line to checked settings, by Hydra."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -97,18 +96,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
         OmegaConfBaseException: An interpolation that does not resolve.
     """
     groups = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    with _hydra_config(config):
-        return cast(dict[str, Any], OmegaConf.to_container(groups, resolve=True))
-
-
-@contextmanager
-def _hydra_config(config: DictConfig) -> Iterator[None]:
-    """Let `${hydra:...}` mean this configuration; Hydra itself holds one for a whole process."""
     holder = HydraConfig.instance()
     before = holder.cfg
-    if "hydra" in config:
+    if "hydra" in config:  # ${hydra:...} means this configuration, not that of the process
         holder.set_config(config)
     try:
-        yield
+        return cast(dict[str, Any], OmegaConf.to_container(groups, resolve=True))
     finally:
         holder.cfg = before

@@ -18,16 +18,9 @@ if TYPE_CHECKING:
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
 """Fields of the convolution and the groups that set them."""
 
-_PATH_CHARACTERS, _NAME_BYTES = 4096, 255
-"""What a file system allows."""
-
 
 def check(settings: "RunSettings") -> None:
-    """Refuse settings that do not go together.
-
-    Raises:
-        InputError: Names the fields, what was expected and what was received.
-    """
+    """Refuse settings that do not go together."""
     check_train(settings.train, settings.cv.validation, settings.is_network)
     check_protocol(settings.cv)
     _check_external(settings)
@@ -37,54 +30,50 @@ def check(settings: "RunSettings") -> None:
 
 
 def check_search(search: SearchSettings) -> None:
-    """Refuse objectives and ways to search that do not go together.
-
-    Raises:
-        InputError: Names the fields, what was expected and what was received.
-    """
-    plain_names = (*NAMES, "seconds")
-    others = [f"{prefix}_{name}" for prefix in ("pooled", "std") for name in NAMES]
+    """Refuse objectives and ways to search that do not go together."""
+    received = ", ".join(search.objectives)
+    known = {
+        "seconds",
+        *(f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES),
+    }
     for name in search.objectives:
-        if name not in (*plain_names, *others):
+        if name not in known:
             raise InputError(
-                f"search.objectives: expected some of {', '.join(plain_names)}; or pooled_ or std_ "
-                f"and a score. Received: {excerpt(name)}"
+                f"search.objectives: expected some of {', '.join(NAMES)}, seconds; or pooled_ or "
+                f"std_ and a score. Received: {excerpt(name)}"
             )
     if len(set(search.objectives)) < len(search.objectives):
-        raise InputError(
-            f"search.objectives: expected different ones. Received: {', '.join(search.objectives)}"
-        )
+        raise InputError(f"search.objectives: expected different ones. Received: {received}")
     if search.race and search.pruner != "none":
         raise InputError(
             "search.race and search.pruner: expected one of them. "
             f"Received: race=true, pruner={search.pruner}"
         )
-    stops = search.race or search.pruner != "none"
-    if stops and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
+    if _may_stop(search) and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
         raise InputError(
             "search.objectives: expected one score of a fold where trials may be stopped. "
-            f"Received: {', '.join(search.objectives)}"
+            f"Received: {received}"
         )
-    _check_address("search.storage", search.storage)
-
-
-def _check_address(field: str, address: str | None) -> None:
     try:
-        _ = urlsplit(address or "").port
+        _ = urlsplit(search.storage or "").port
     except ValueError as error:
         raise InputError(
-            f"{field}: expected an address such as postgresql://user@host:5432/name ({error}). "
-            f"Received: {excerpt(address)}"
+            f"search.storage: expected an address such as postgresql://user@host:5432/name "
+            f"({error}). Received: {excerpt(search.storage)}"
         ) from None
+
+
+def _may_stop(search: SearchSettings) -> bool:
+    return search.race or search.pruner != "none"
 
 
 def _check_store(store: str) -> None:
     """Refuse a folder that no file system can have, before anything is trained."""
     longest = max(len(part.encode(errors="replace")) for part in store.split("/"))
-    if len(store) > _PATH_CHARACTERS or longest > _NAME_BYTES or "\0" in store:
+    if len(store) > 4096 or longest > 255 or "\0" in store:
         raise InputError(
-            f"store: expected a folder whose name has at most {_NAME_BYTES} bytes, and its path "
-            f"{_PATH_CHARACTERS} characters. Received: {excerpt(store)}"
+            "store: expected a folder whose name has at most 255 bytes, and its path 4096 "
+            f"characters. Received: {excerpt(store)}"
         )
 
 
@@ -124,34 +113,31 @@ def _check_external(settings: "RunSettings") -> None:
             "cv and external: expected both cv=external and external=ludb, ptbxl or synthetic, or "
             f"neither. Received: cv.scheme={cv.scheme}, external={received}"
         )
-    # the same records, whatever their delineation
-    if external is not None and _of_records(external) == _of_records(settings.data):
+    if external is None:
+        return
+    same = {"delineation": "found"}  # the same records, whatever their delineation
+    if replace(external, **same) == replace(settings.data, **same):
         raise InputError(
             f"external: expected other records than those of data. Received: {external.name} twice"
         )
-    if external is not None and cv.repeats > 1:
+    if cv.repeats > 1:
         raise InputError(
             "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
             f"models. Received: {cv.repeats}"
         )
 
 
-def _of_records(source: Any) -> Any:
-    return replace(source, delineation="found")
-
-
 def _check_leaks(settings: "RunSettings") -> None:
-    search = settings.search
-    if settings.cv.protocol.leaks and not settings.is_network:
+    protocol = settings.cv.protocol
+    if protocol.leaks and not settings.is_network:
         raise InputError(
             "cv.weights and cv.epoch: a model that is fitted in one go has no weights to carry and "
-            f"no epochs to choose from. Received: {settings.cv.protocol.leakage}, "
-            f"model={settings.model.name}"
+            f"no epochs to choose from. Received: {protocol.leakage}, model={settings.model.name}"
         )
-    if settings.cv.protocol.leaks and (search.race or search.pruner != "none"):
+    if protocol.leaks and _may_stop(settings.search):
         raise InputError(
             "search.race and search.pruner: expected neither under a protocol that leaks, whose "
-            f"trials have no rank. Received: {settings.cv.protocol.leakage}"
+            f"trials have no rank. Received: {protocol.leakage}"
         )
 
 

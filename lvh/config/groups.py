@@ -50,7 +50,7 @@ _OTHER_FEATURES = {"resnet": "beat"}
 
 
 def conf_dir() -> Path:
-    """Return the folder of the configuration: inside an installed package, or beside it."""
+    """Return the folder of the configuration: inside an installed package, or next to it."""
     package = Path(lvh.__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"

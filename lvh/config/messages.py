@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lvh.config.command_line import CommandLine
 from lvh.config.groups import CHOICES, OTHERS, SETTINGS, known_fields
-from lvh.errors import InputError, LvhError, as_told, masked
+from lvh.errors import InputError, LvhError, as_lvh_error, masked
 
 _LONGEST = 200
 """Characters of an override that a message shows."""
@@ -56,7 +56,7 @@ def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
         return InputError(_first_line(error))
     if isinstance(error, ValueError) and _FROM_HYDRA.match(str(error)):
         return InputError(_first_line(error))
-    return as_told(error)
+    return as_lvh_error(error)
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
@@ -108,26 +108,21 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
     group, _, field = key.rpartition(".")
     node = _node(group, key, command) if group else None
     if node is None:
-        below = [name for name in known_fields() if group and name.startswith(f"{group}.")]
-        groups = [name for name in known_fields() if "." not in name]
-        expected = f". Expected one of {', '.join(below or groups)}"
-        return f"{key}: no such setting{suggestion(key, known_fields()) or expected}"
-    option, names = node.get("name"), [str(name) for name in node]
-    having = [
-        option
-        for option, settings in CHOICES.get(group, {}).items()
-        if field in {known.name for known in fields(settings)}
-    ]
+        groups = ", ".join(name for name in known_fields() if "." not in name)
+        hint = suggestion(key, known_fields()) or f". Expected one of {groups}"
+        return f"{key}: no such setting{hint}"
+    names = [str(name) for name in node]
+    expected = ", ".join(f"{group}.{name}" for name in names)
+    options = CHOICES.get(group, {}).items()
+    having = [name for name, of in options if field in {known.name for known in fields(of)}]
     if having:
         verb = "has" if len(having) == 1 else "have"
         return (
-            f"{key}: {group}={option} has no such setting; {' and '.join(having)} {verb}. "
-            f"Expected one of {', '.join(names)}"
+            f"{key}: {group}={node.get('name')} has no such setting; {' and '.join(having)} "
+            f"{verb}. Expected one of {expected}"
         )
-    close = difflib.get_close_matches(field, names, n=1)
-    if close:
+    if close := difflib.get_close_matches(field, names, n=1):
         return f"{key}: no such setting; did you mean {group}.{close[0]}?"
-    expected = ", ".join(f"{group}.{name}" for name in names)
     return f"{key}: no such setting. Expected one of {expected}"
 
 

@@ -126,19 +126,18 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         is_absent = group == "external" and node is None
         if group not in ungrouped and not is_absent and not isinstance(node, dict):
             raise InputError(f"{group}: expected an option. Received: {excerpt(node)}")
-    config["model"] = model = _renamed(config["model"])
-    features = config["features"]
+    model = config["model"]
+    if isinstance(name := model.get("name"), str):
+        config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
     types = {group: _chosen(group, config[group]) for group in CHOICES if config[group] is not None}
     consistency.check_convolution(model)
-    consistency.check_features(model["name"], features["name"])
+    consistency.check_features(model["name"], config["features"]["name"])
     values = asdict(_parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
-    for group, settings in types.items():
+    for group, settings in {**types, **SETTINGS}.items():
         values[group] = _parsed(group, config[group], settings)
     if isinstance(MODELS[model["name"]], Estimator):
         values["backend"] = NO_BACKEND
-    for group, settings in SETTINGS.items():
-        values[group] = _parsed(group, config[group], settings)
     consistency.check_search(values["search"])
     run_settings = RunSettings(**values)
     consistency.check(run_settings)
@@ -146,24 +145,13 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
 
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
-    """Check the part of a configuration that says how a sweep searches.
-
-    Raises:
-        InputError: Names the field, what was expected and what was received.
-    """
+    """Check the part of a configuration that says how a sweep searches."""
     search = _parsed("search", config["search"], SearchSettings)
     consistency.check_search(search)
     return search
 
 
-def _renamed(model: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a model under its present name."""
-    name = model.get("name")
-    return {**model, "name": MODEL_ALIASES.get(name, name)} if isinstance(name, str) else model
-
-
 def _chosen(group: str, node: dict[str, Any]) -> type:
-    """Return the settings that the option of a group has."""
     name = node.get("name")
     if not isinstance(name, str) or name not in CHOICES[group]:
         raise InputError(
@@ -191,14 +179,12 @@ def _adapter(of: type) -> TypeAdapter[Any]:
 
 def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> None:
     prefix = f"{group}." if group else ""
-    for key, value in node.items():
+    for key in node:
         if key not in known:
             raise InputError(
                 f"{prefix}{key}: no such setting"
                 f"{suggestion(str(key), known)}. Expected one of {', '.join(known)}"
             )
-        if value == "???":
+    for key in known:
+        if node.get(key, "???") == "???":
             raise InputError(f"{prefix}{key}: expected a value. Received: none")
-    missing = [key for key in known if key not in node]
-    if missing:
-        raise InputError(f"{prefix}{missing[0]}: expected a value. Received: none")

@@ -1,8 +1,8 @@
 """Hydra's sweep grammar as a space: one dimension for each swept override, and its conditions."""
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
@@ -38,7 +38,13 @@ def space_of(command: CommandLine) -> Space:
             sweep itself, or a setting that no option has.
     """
     try:
-        return _space_of(command)
+        swept = _swept(command)
+        choices = {
+            name: Choice(_texts(override))
+            for name, override in swept.items()
+            if command.loader.get_group_options(override.key_or_group) and not target(override)[2]
+        }
+        return _space_of(command, swept, choices)
     except Exception as error:
         raise explained(error, command) from None
 
@@ -53,13 +59,13 @@ def one_point(command: CommandLine) -> CommandLine:
     return command.at(space.texts(next(space.probes())))
 
 
-def _space_of(command: CommandLine) -> Space:
-    swept = _swept(command)
-    choices = {
-        name: Choice(_texts(override))
-        for name, override in swept.items()
-        if _is_group(override, command)
-    }
+_Combinations = list[tuple[dict[str, str], DictConfig]]
+"""Options of swept groups, by group, and what Hydra composes with them."""
+
+
+def _space_of(
+    command: CommandLine, swept: Mapping[str, Override], choices: Mapping[str, Choice]
+) -> Space:
     options = {
         name: choice.texts
         for name, choice in choices.items()
@@ -105,17 +111,7 @@ def _swept(command: CommandLine) -> dict[str, Override]:
     return swept
 
 
-def _is_group(override: Override, command: CommandLine) -> bool:
-    options = command.loader.get_group_options(override.key_or_group)
-    return bool(options) and not target(override)[2]
-
-
-_Combinations = list[tuple[dict[str, str], DictConfig]]
-"""Options of swept groups, by group, and what Hydra composes with them."""
-
-
 def _one_by_one(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
-    """Compose every option of every swept group once, beside the first of the other groups."""
     first = {name: texts[0] for name, texts in options.items()}
     points = [first]
     points += [first | {name: text} for name, texts in options.items() for text in texts[1:]]
@@ -123,15 +119,12 @@ def _one_by_one(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _
 
 
 def _all_together(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
-    """Compose every combination of options of the swept groups."""
-    if math.prod(len(texts) for texts in options.values()) > _MOST_COMBINATIONS:
+    if math.prod(map(len, options.values())) > _MOST_COMBINATIONS:
         raise InputError(
             f"expected at most {_MOST_COMBINATIONS} combinations of {', '.join(options)} where a "
             "swept setting exists for some of them only"
         )
-    points = [
-        dict(zip(options, texts, strict=True)) for texts in itertools.product(*options.values())
-    ]
+    points = [dict(zip(options, texts, strict=True)) for texts in product(*options.values())]
     return [(point, _composed(command, point)) for point in points]
 
 
@@ -171,7 +164,6 @@ def _exists(config: DictConfig, field: str) -> bool:
 def _conditions(
     name: str, options: Mapping[str, Sequence[str]], having: Sequence[Mapping[str, str]]
 ) -> tuple[Condition, ...]:
-    """Return which options of which groups a setting needs, from all points that have it."""
     needed = {
         group: tuple(text for text in texts if any(point[group] == text for point in having))
         for group, texts in options.items()
@@ -221,7 +213,6 @@ def _first_text(override: Override) -> str:
 
 
 def _texts(override: Override) -> tuple[str, ...]:
-    """Return the values of a sweep that can be listed, as they stand after `=`."""
     value = override.value()
     if isinstance(value, RangeSweep):
         _check_range(override, value)

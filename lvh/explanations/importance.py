@@ -41,7 +41,7 @@ from lvh.explanations.wave_windows import (
     signal_layout,
     wave_parts,
 )
-from lvh.features import FORMS, FeatureSet
+from lvh.features import FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
 from lvh.inference import FinalModel
@@ -239,7 +239,7 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
         raise InputError(f"record: expected one. Received: {len(cohort.records)}")
     cohort = model.predict(cohort).cohort  # with fiducials, if the model needs them
     description = model.description
-    form, settings = FORMS[description.features["name"]], description.feature_settings
+    form, settings = description.form, description.settings.features
     context = context_of(cohort, form.extract(cohort, settings), settings)
     X = read(context.features.X)
     means = np.zeros(X.shape[-1], np.float32)

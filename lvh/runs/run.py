@@ -16,7 +16,7 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.data.cohort import EXTERNAL, Cohort, join
-from lvh.errors import EnvironmentFault, InputError, as_told
+from lvh.errors import EnvironmentFault, InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
 from lvh.evaluation.permutation import NullStore, null_scores, p_values
@@ -269,7 +269,7 @@ class _RunWriter(Callback):
         except StopCrossValidation as stop:
             self._end(tracker, "stopped", stop.reason)
         except Exception as error:
-            self._end(tracker, "failed", str(as_told(error)))
+            self._end(tracker, "failed", str(as_lvh_error(error)))
             raise
         except BaseException as signal:
             self._end(tracker, "killed", str(signal) or "interrupted")

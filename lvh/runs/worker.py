@@ -2,6 +2,8 @@
 
 import math
 import os
+import threading
+import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -11,12 +13,11 @@ from omegaconf import DictConfig
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, LvhError, as_told
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
-from lvh.runs.parent_process import follow
 from lvh.runs.run import ExperimentData, load_data, run_configuration
 from lvh.search.results import FoldScore, Outcome, State
 from lvh.search.storage import Storage
@@ -72,7 +73,7 @@ class Worker:
     def __call__(self, config: DictConfig) -> WorkerResult:
         """Train trials of the study until none is left; Hydra's own configuration is not used."""
         if os.getppid() == self.main_process:
-            follow(self.main_process)
+            _end_with(self.main_process)
         training = _Training(self, self.tracker or Tracker(self.tracking))
         try:
             study = Study(Storage(self.storage), self.study)
@@ -82,7 +83,7 @@ class Worker:
                 only_retries=self.only_retries,
             )
         except Exception as error:  # Hydra would print it, with every override
-            return WorkerResult(training.trained, (str(as_told(error)),))
+            return WorkerResult(training.trained, (str(as_lvh_error(error)),))
         finally:
             if self.tracker is None:
                 training.tracker.close()  # what it could not record the command records
@@ -130,11 +131,11 @@ class _Training:
         except EnvironmentFault:
             raise
         except Exception as error:
-            say(f"FAILED {settings.name}: {as_told(error)}", style="red")
+            say(f"FAILED {settings.name}: {as_lvh_error(error)}", style="red")
             key = run_key(settings, data.cohort.fingerprint, data.splits)
             key += f"-{study.name}" if study.is_separate else ""
             scores = tuple(follower.scores)
-            return Outcome("failed", folds=scores, run_key=key, error=str(as_told(error)))
+            return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
         finally:
             self.trained += follower.trained
         values = _scores_of(record)
@@ -187,6 +188,17 @@ class _Follower(Callback):
         )
         if reason := self._trial.report(metrics.get(self._objective, math.nan)):
             raise StopCrossValidation(reason)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that has started it is gone, however that one ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _scores_of(record: RunRecord) -> dict[str, float]:

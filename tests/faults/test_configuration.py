@@ -1,4 +1,4 @@
-"""What may be typed: it gives checked settings, or one line that says what is wrong, and 2."""
+"""A wrong command line ends with one line that names the field, and 2, before anything is read."""
 
 import copy
 import shlex
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import command
+from conftest import command, in_process
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -16,172 +16,134 @@ from lvh.config.composition import plain, settings_of
 from lvh.config.messages import in_quotes
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError
-from lvh.models.cnn import CnnSettings
-from lvh.models.cnn import check as check_cnn
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments/reliability"
-DIGITS = "9" * 5000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _composing():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("LVH_LUDB_ROOT", raising=False)
-        yield
-
-
-def outcome(*overrides: str) -> RunSettings | InputError:
-    """Compose as a run does; any error but bad input gets through."""
-    try:
-        return settings_of(*overrides)
-    except InputError as error:
-        return error
-
-
-WRONG = {
-    "unknown model": (["model=vgg"], ["model=vgg", "boosting, cnn, criteria, dnn"]),
-    "unknown stride": (
-        ["model=cnn", "stride=7"],
-        ["stride=7", "5, 10, 50, 125", "model.strides=7"],
-    ),
-    "unknown group": (["modle=cnn"], ["modle", "did you mean model?"]),
-    "unknown group of nothing": (["qqqqqq=3"], ["qqqqqq", "data, external, features, model"]),
-    "unknown field": (["train.epoch=3"], ["train.epoch", "did you mean train.epochs?"]),
-    "field of this model": (["model=cnn", "model.kernl=3"], ["did you mean model.kernel_size?"]),
-    "nothing close": (["model.zzzz=3"], ["model.zzzz", "model.units, model.l2"]),
-    "field of another model": (
-        ["model.C=1"],
-        ["model.C: model=dnn has no", "logistic and svm have"],
-    ),
-    "field of other features": (["features.leads=all"], ["features=ntp has no", "raw"]),
-    "added field": (["+model.widht=3"], ["model.widht", "units, l2"]),
-    "added to augment": (["model=cnn", "+train.augment.hum=1"], ["train.augment.hum"]),
-    "direction": (["search.direction=minimize"], ["search.direction", "search.objectives"]),
-    "unknown backend": (["backend=theano"], ["backend", "'tensorflow', 'jax' or 'torch'"]),
-    "option of the wrong kind": (["data=0.0"], ["data=0.0", "ludb, ptbxl, synthetic"]),
-    "no option": (["data=null"], ["data=null", "ludb, ptbxl, synthetic"]),
-    "deleted option": (["~data=1"], ["data=1"]),
-    "deleted group": (["~train"], ["train"]),
-    "option a path": (["model=../config"], ["model: expected an option", "'../config'"]),
-    "option an interpolation": (["data=${f:1}"], ["data: expected an option", "${f:1}"]),
-    "option without end": ([f"data={'a' * 400}"], ["data: expected an option"]),
-    "options a list": (["model=[svm,dnn]"], ["model: expected one option", "-m model=svm,dnn"]),
-    "name a list": (["model.name=[1]"], ["model.name: expected one of", "[1]"]),
-    "name a dictionary": (["data.name={a:1}"], ["data.name: expected one of ludb"]),
-    "nothing": ([""], ["'': expected GROUP=OPTION"]),
-    "no name": (["=1"], ["'=1': expected GROUP=OPTION"]),
-    "name without end": ([f"{'k' * 1000}=1"], ["'kkkk", "the name of a group or of a field"]),
-    "control characters": (["data.root=\x1b[2J"], [r"'data.root=\x1b[2J': expected"]),
-    "lines": (["'\n'=1"], [r"'\n'", "expected GROUP=OPTION"]),
-    "an unfinished list": (["x=["], ["x=[", "expected GROUP=OPTION or FIELD=VALUE"]),
-    "a sweep of options": (["model=cnn", "stride=10,50"], ["stride=10,50", "add -m"]),
-    "an equals sign": (["data.root=/a=b"], ["""'data.root="/a=b"'"""]),
-    "a letter": (["data.root=/donn\xe9es"], ["""'data.root="/donn\xe9es"'"""]),
-    "parentheses": (["data.root=/x (1)"], ["""'data.root="/x (1)"'"""]),
-    "a comma": (["data.root=/a,b"], ["add -m", """'data.root="/a,b"'"""]),
-    "a dollar": (["data.root=/${y}"], ["data.root", "'y' not found", """'data.root="/\\${y}"'"""]),
-    "environment": (["data.root=${oc.env:NOT_SET_ANYWHERE}"], ["data.root", "NOT_SET_ANYWHERE"]),
-    "epochs 0": (["train.epochs=0"], ["train.epochs", "greater than or equal to 1"]),
-    "epochs true": (["train.epochs=true"], ["train.epochs", "integer", "True"]),
-    "epochs a text": (["train.epochs=many"], ["train.epochs", "integer", "'many'"]),
-    "epochs of many digits": ([f"train.epochs={DIGITS}"], ["train.epochs=9", "4300 digits"]),
-    "epochs without end": (["train.epochs=1000000000000"], ["train.epochs", "to 1000000"]),
-    "learning rate nan": (["train.learning_rate=nan"], ["train.learning_rate", "nan"]),
-    "no seed": (["seed=null"], ["seed", "None"]),
-    "a text without end": ([f"seed={'x' * 5000}"], ["seed: expected a valid integer", "..."]),
-    "a choice of words": (
-        ["features.missing_p=median"],
-        ["features.missing_p", "'mean' or 'zero'"],
-    ),
-    "too few units": (["model.units=[64,32]"], ["model.units", "[64, 32]"]),
-    "units beyond memory": (["model.units=[99999,8,4]"], ["model.units", "equal to 10000"]),
-    "layers without end": (
-        ["model=cnn", f"model.filters={[1] * 101}".replace(" ", "")],
-        ["model.filters", "at most 100"],
-    ),
-    "leads a text": (
-        ["model=cnn", "features.leads=v1"],
-        ["features.leads", "all, or a list", "'v1'"],
-    ),
-    "a store no disk has": ([f"store={'k/' * 50_000}"], ["store: expected", "4096 characters"]),
-    "a name no disk has": ([f"store={'k' * 300}"], ["store: expected", "255 bytes"]),
-    "a port": (["search.storage='postgresql://u@h:99999/x'"], ["search.storage", "Port out of"]),
-    "a bracket": (["search.storage='postgresql://[::1/x'"], ["search.storage", "IPv6"]),
-    "another sweeper": (["hydra/sweeper=basic"], ["hydra/sweeper: lvh", "'basic'"]),
-    "Optuna's sweeper": (["hydra/sweeper=optuna"], ["hydra/sweeper: lvh", "search.sampler"]),
-    "_target_": (["data._target_=builtins.open"], ["data._target_"]),
-    "added _target_": (["+data._target_=builtins.open"], ["data._target_"]),
-    "_target_ in a dictionary": (
-        ["+train.augment={_target_:builtins.open}"],
-        ["train.augment", "any code"],
-    ),
-    "_target_ for a model": (["model={_target_:builtins.open}"], ["model"]),
+LEAKING = "cv.weights=carried cv.allow_leakage=true"
+REFUSED = {  # arguments as a shell takes them: parts of the line
+    "model=vgg": ["model=vgg: expected one of boosting, cnn, criteria, dnn"],
+    "model=cnn stride=7": ["stride=7: expected one of 5, 10, 50, 125", "model.strides=7"],
+    "modle=cnn": ["modle", "did you mean model?"],
+    "qqqqqq=3": ["qqqqqq: no such", "data, external, features, model"],
+    "train.epoch=3": ["train.epoch", "did you mean train.epochs?"],
+    "model=cnn model.kernl=3": ["model.kernl", "did you mean model.kernel_size?"],
+    "model.zzzz=3": ["model.zzzz", "model.units, model.l2"],
+    "model.C=1": ["model.C: model=dnn has no", "logistic and svm have"],
+    "+model.widht=3": ["model.widht", "units, l2"],
+    "model=cnn +train.augment.hum=1": ["train.augment.hum"],
+    "search.direction=minimize": ["search.direction", "search.objectives"],
+    "backend=theano": ["backend", "'tensorflow', 'jax' or 'torch'"],
+    "data=0.0": ["data=0.0", "ludb, ptbxl, synthetic"],
+    "data=null": ["data=null", "ludb, ptbxl, synthetic"],
+    "~train": ["train"],
+    "model=../config": ["model: expected an option", "'../config'"],
+    "'data=${f:1}'": ["data: expected an option", "${f:1}"],
+    f"data={'a' * 400}": ["data: expected an option"],
+    "'model=[svm,dnn]'": ["model: expected one option", "-m model=svm,dnn"],
+    "'model.name=[1]'": ["model.name: expected one of", "[1]"],
+    "''": ["'': expected GROUP=OPTION"],
+    "=1": ["'=1': expected GROUP=OPTION"],
+    f"{'k' * 1000}=1": ["'kkkk", "the name of a group or of a field"],
+    "'data.root=\x1b[2J'": [r"'data.root=\x1b[2J': expected"],
+    "'data.root=a=b'": ["needs quotes: 'data.root=\"a=b\"'"],
+    "'data.root=a(b'": ["needs quotes: 'data.root=\"a(b\"'"],
+    "data.root=a,b": ["several values are a sweep: add -m", "'data.root=\"a,b\"'"],
+    "'data.root=${x}'": ["data.root", r"needs quotes: 'data.root=\"\${x}\"'".replace(r"\"", '"')],
+    "model=svm,dnn": ["model=svm,dnn: several options are a sweep: add -m"],
+    f"seed={'9' * 5000}": ["4300 digits"],
+    "seed=-1": ["seed: expected", "-1"],
+    "train.epochs=ten": ["train.epochs: expected", "'ten'"],
+    "features.missing_p=median": ["features.missing_p", "'mean' or 'zero'"],
+    "'model.units=[64,32]'": ["model.units", "[64, 32]"],
+    "model=cnn features.leads=v1": ["features.leads", "all, or a list", "'v1'"],
+    f"store={'k/' * 50_000}": ["store: expected", "4096 characters"],
+    f"store={'k' * 300}": ["store: expected", "255 bytes"],
+    "search.storage=postgresql://u@h:99999/x": ["search.storage", "Port out of"],
+    "'search.storage=\"postgresql://[::1/x\"'": ["search.storage", "IPv6"],
+    "hydra/sweeper=basic": ["hydra/sweeper=basic': lvh"],
+    "-m hydra/sweeper=optuna seed=1,2": ["hydra/sweeper=optuna': lvh", "search.sampler"],
+    f"model=svm {LEAKING}": ["fitted in one go", "svm"],
+    "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],
+    "model=cnn train.augment.noise=0.1": ["train.augment", "features.scaling=none"],
+    "train.patience=5": ["train.patience", "cv.validation"],
+    "model=svm features=raw": ["model=svm", "features=raw", "features=ntp or voltage"],
+    "model=criteria features=ntp": ["model=criteria needs voltage", "features=voltage"],
+    "kernel=250 stride=5": ["kernel and stride", "model=dnn has no convolution"],
+    "model=resnet kernel=250": ["kernel: model=resnet has a kernel", "model=cnn"],
+    "cv.weights=carried": ["cv.weights: carried leaks", "cv.allow_leakage=true"],
+    f"{LEAKING} cv.threshold=specificity_90": ["cv.threshold: expected fixed", "carried weights"],
+    f"{LEAKING} search.race=true": ["search.race", "carried weights"],
+    "'search.objectives=[ap,speed]'": ["search.objectives", "'speed'", "seconds"],
+    "'search.objectives=[ap,ap]'": ["search.objectives", "different ones"],
+    "'search.objectives=[ap,seconds]' search.race=true": ["search.objectives: expected"],
+    "cv=external": ["cv and external", "external=none"],
+    "experiment=kernel_sweep": ["experiment: this is the recipe of a sweep. Add -m"],
+    "-m experiment=classical_baselines,report_dnn": ["experiment=classical_baselines", "recipe"],
+    "-m data=0.0,nan": ["data=0.0: expected one of ludb, ptbxl, synthetic"],
+    "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],
+    "-m 'model.l2=range(1,1e12)'": ["model.l2", "at most 100000 values"],
+    "-m 'model.l2=interval(2,1)'": ["model.l2", "low < high", "interval(2,1)"],
+    "-m 'model.l2=tag(log,interval(0,1))'": ["model.l2", "0 < low < high"],
+    "-m model.zzz=1,2": ["model.zzz: no such setting", "model.units"],
+    "-m model=svm,vgg": ["model=vgg: expected one of", "svm"],
+    "-m model=cnn stride=5,7": ["stride=7: expected one of 5, 10, 50, 125"],
+    "-m model=svm,trees model.C=3": ["model.C: model=extra_trees has no", "model.C=choice(3)"],
+    "-m model=svm 'model.C=glob(*)'": ["model.C=glob(*)", "one value or more"],
+    "seed=1 --resolve": ["The --resolve flag can only be used"],
+    "-m seed=1,2 --cfg job": ["Only one of --run, --multirun, --cfg"],
+    "--nonsense": ["unrecognized arguments: --nonsense"],
+    "--experimental-rerun job.pickle": ["a pickle may hold code"],
+    "--config-dir nowhere": ["nowhere"],
 }
 
 
-@pytest.mark.parametrize(("overrides", "parts"), WRONG.values(), ids=WRONG)
-def test_a_wrong_override_is_named_in_one_line(overrides, parts):
-    told = outcome(*overrides)
-
-    assert isinstance(told, InputError)
-    assert told.exit_code == 2
-    assert str(told).isprintable()
-    assert len(str(told)) < 500
-    for part in parts:
-        assert part in str(told)
+@pytest.fixture(scope="module", autouse=True)
+def _composing(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LVH_LUDB_ROOT", raising=False)
+        patch.chdir(tmp_path_factory.mktemp("empty"))
+        yield
 
 
-def test_numbers_in_a_dictionary_stay_numbers():
-    found = outcome("train={epochs:3}")
-
-    assert isinstance(found, RunSettings)
-    assert found.train.epochs == 3
-
-
-@pytest.mark.parametrize(
-    ("kernel", "stride", "said"),
-    [(5001, 1, "model.kernel_size"), (250, 1000, "model.strides"), (10**30, 1, "kernel_size")],
-)
-def test_what_leaves_nothing_of_a_signal_is_refused(kernel, stride, said):
-    with pytest.raises(InputError, match=said):
-        check_cnn(CnnSettings("cnn", kernel, stride, filters=(8,) * 5), (5000, 4))
+@pytest.mark.parametrize(("typed", "parts"), REFUSED.items(), ids=lambda value: str(value)[:50])
+def test_a_wrong_command_line_is_refused_in_one_line(typed, parts):
+    code, _, err = in_process(*shlex.split(typed))
+    (line,) = err.splitlines()
+    assert code == 2
+    assert line.startswith("lvh: ")
+    assert line.isprintable()
+    assert len(line) < 500
+    assert all(part in line for part in parts), line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ([f"seed={DIGITS}"], "4300 digits"),
-        (["data.root=\udcff", "model=../config"], "lvh: model: expected an option"),
-        (["-m", "data=0.0,nan"], "lvh: data=0.0: expected one of ludb, ptbxl, synthetic"),
-        (["-m", "model=svm", "model.C=range(1,10,0)"], "lvh: model.C: expected range"),
-        (["-m", "experiment=classical_baselines,report_dnn"], "this is the recipe of a sweep"),
-        (["experiment=kernel_sweep"], "this is the recipe of a sweep. Add -m"),
-        (["seed=1", "--resolve"], "lvh: The --resolve flag can only be used"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
-        (["--experimental-rerun", "job.pickle"], "a pickle may hold code"),
-        (["--config-dir", "nowhere"], "nowhere' not found"),
-    ],
-)
-def test_the_command_ends_with_a_line_and_2(arguments, said, tmp_path):
-    done = command(*arguments, cwd=tmp_path)
-
-    assert done.code == 2
-    assert said in done.err
-    assert len(done.err.splitlines()) == 1
+def test_bytes_that_are_no_text_are_refused_as_any_others(tmp_path):
+    done = command("data.root=\udcff", "model=../config", cwd=tmp_path)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "lvh: model: expected an option" in done.err
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
 @examples(max_examples=50, deadline=None)
-def test_the_quoted_form_that_is_shown_gives_the_text(text):
+def test_the_quoted_form_of_a_message_gives_the_text(text):
     (typed,) = shlex.split(in_quotes(f"tracking.experiment={text}"))
     assert settings_of(typed).tracking.experiment == text
 
 
-def told_rightly(found: RunSettings | InputError, names: list[str]) -> bool:
-    if isinstance(found, RunSettings):
-        return True
-    told = str(found)
-    return told.isprintable() and any(name in told for name in names if name)
+def settings_or_refusal(compose, *arguments) -> RunSettings | InputError:
+    """Compose; any error other than bad input is raised."""
+    try:
+        settings = compose(*arguments)
+        settings.params()
+    except InputError as error:
+        return error
+    return settings
+
+
+def names_one_of(outcome: RunSettings | InputError, names: list[str]) -> bool:
+    """Whether the configuration is good, or its refusal is printable and names what is wrong."""
+    message = str(outcome)
+    return isinstance(outcome, RunSettings) or (
+        message.isprintable() and any(name in message for name in names if name)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -200,20 +162,13 @@ def commands():
 @examples(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_overrides_give_settings_or_a_line(commands, data):
     typed = data.draw(commands)
-
-    names = [name for one in typed for name in (one.lstrip("+~").split("=")[0].split(".")[0],)]
+    names = [override.lstrip("+~").split("=")[0].split(".")[0] for override in typed]
     quotes = [repr(part)[1:-1] for one in typed for part in (one[:60], one.split("=")[-1][:60])]
-    assert told_rightly(outcome(*typed), [*names, *quotes, *(one.split("@")[0] for one in names)])
+    outcome = settings_or_refusal(settings_of, *typed)
+    assert names_one_of(outcome, [*names, *quotes, *(name.split("@")[0] for name in names)])
 
 
-CHOICES = (
-    [],
-    ["model=cnn"],
-    ["model=resnet"],
-    ["model=nested_selection"],
-    ["model=svm"],
-    ["data=synthetic"],
-)
+CHOICES = ["", "model=cnn", "model=resnet", "model=nested_selection", "model=svm", "data=synthetic"]
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -235,22 +190,22 @@ ANYTHING = st.recursive(
 
 @pytest.fixture(scope="module")
 def composed():
-    return [plain(CommandLine(choice).load()) for choice in CHOICES]
+    return [plain(CommandLine(tuple(choice.split())).load()) for choice in CHOICES]
 
 
-def places(node, path=()):
+def paths(node, path=()):
     """Every group and field of a configuration."""
     for key, value in node.items():
         yield (*path, key)
         if isinstance(value, dict):
-            yield from places(value, (*path, key))
+            yield from paths(value, (*path, key))
 
 
 @given(data=st.data())
-@examples(max_examples=500, suppress_health_check=list(HealthCheck))
-def test_anything_in_the_place_of_a_field_gives_settings_or_a_line(composed, data):
+@examples(max_examples=300, suppress_health_check=list(HealthCheck))
+def test_any_value_of_a_field_gives_settings_or_a_line(composed, data):
     config = copy.deepcopy(data.draw(st.sampled_from(composed)))
-    *groups, field = path = data.draw(st.sampled_from(list(places(config))))
+    *groups, field = path = data.draw(st.sampled_from(list(paths(config))))
     node = config
     for group in groups:
         node = node[group]
@@ -258,10 +213,5 @@ def test_anything_in_the_place_of_a_field_gives_settings_or_a_line(composed, dat
         node[field] = data.draw(ANYTHING)
     else:
         del node[field]
-
-    try:
-        found = settings_from(config)
-        found.params()
-    except InputError as refusal:
-        found = refusal
-    assert told_rightly(found, [path[0]])
+    outcome = settings_or_refusal(settings_from, config)
+    assert names_one_of(outcome, [path[0]])

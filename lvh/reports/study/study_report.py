@@ -85,14 +85,14 @@ def table(study: StudyResult) -> Table:
     return made
 
 
-def write(study: StudyResult, folder: Path, explanations: Path | None = None) -> Path:
+def write(study: StudyResult, folder: Path, explanation: Path | None = None) -> Path:
     """Write the report of a sweep.
 
     Args:
         study: Finished or not.
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv`, the
             pictures and `report.html` in it are replaced.
-        explanations: Folder in which an explanation of the best configuration may lie.
+        explanation: Folder in which an explanation of the best configuration may lie.
 
     Returns:
         The page, which needs none of the other files.
@@ -117,7 +117,7 @@ def write(study: StudyResult, folder: Path, explanations: Path | None = None) ->
         comparisons=_comparisons(study, rows),
         unranked=_unranked(study),
         pictures=save_pictures(pictures(study), folder),
-        explanation=_explanation(study, explanations),
+        explanation=_pictures(explanation),
         objective=study.objectives[0].name,
     )
 
@@ -252,12 +252,10 @@ def _unranked(study: StudyResult) -> PageTable:
     )
 
 
-def _explanation(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
+def _pictures(folder: Path | None) -> list[tuple[str, str]]:
     """Return pictures that explain the best configuration as data URIs, with what they show."""
-    run = study.complete[0].run_key if study.complete else ""
-    if root is None or not run.isalnum():
+    if folder is None:
         return []
-    folder = root / run
     return [
         (data_uri(read_bytes(folder / name, folder, _MAX_PICTURE_BYTES)), shows)
         for name, shows in _EXPLANATION_PICTURES.items()
