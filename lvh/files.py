@@ -12,7 +12,7 @@ from lvh.errors import EnvironmentFault, InputError
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there once the body has succeeded.
+    """Give a temporary path next to `path`; move it there once the body has succeeded.
 
     A reader, or a process that starts after a crash, sees the old file or the new one,
     never a part: the content reaches the disk before the rename does.
@@ -47,7 +47,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder beside `folder`, which takes its name once the body has succeeded.
+    """Give a folder next to `folder`, which takes its name once the body has succeeded.
 
     Raises:
         InputError: There is such a folder already.
@@ -57,8 +57,8 @@ def made_whole(folder: Path) -> Iterator[Path]:
         raise InputError(f"expected a folder that is not there yet. Received: {folder}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-            temporary = Path(beside) / folder.name
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as parent:
+            temporary = Path(parent) / folder.name
             temporary.mkdir()
             yield temporary
             temporary.rename(folder)

@@ -1,16 +1,18 @@
 """Small final models that several tests save, and WFDB records that they predict."""
 
 import warnings
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
-from lvh.features import FORMS, fill_missing
-from lvh.inference import CARD, Calibration, Description, Evidence, save
+from lvh.features import FORMS, FeatureSet, fill_missing
+from lvh.inference import CARD, Calibration, Description, Settings, save
 from lvh.inference.mlflow_model import write_mlmodel
 from lvh.inference.model_card import card
 from lvh.models import MODELS
@@ -22,6 +24,19 @@ FEW = {
     "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,svm C:1 gamma:null]"],
     "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
 }
+
+
+@pytest.fixture
+def own_store() -> Iterator[None]:
+    """MLflow keeps the address of a store in a variable, where the next test would find it."""
+    import mlflow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        patch.delenv("MLFLOW_TRACKING_URI")
+        yield
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
 
 
 def settings(model: str, features: str, *overrides: str) -> RunSettings:
@@ -53,25 +68,26 @@ def fit(of: RunSettings, cohort: Cohort, n_members: int = 2):
     return features, np.column_stack(scores), states
 
 
-def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **changed):
-    fill = ()
+def describe(
+    of: RunSettings, cohort: Cohort, features: FeatureSet, n_members: int = 2, **changed: Any
+) -> Description:
+    fill: tuple[float, ...] = ()
     if features.kind != "signal":
         missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
-        fill = tuple(fill_missing(features.fill, features.X, missing)[1][0].tolist())
-        fill = fill[: features.input_shape[0]]
+        filled = fill_missing(features.fill, features.X, missing)[1][0]
+        fill = tuple(filled[: features.input_shape[0]].tolist())
     given = {
-        "format": 3,
+        "format": 4,
         "name": of.name,
+        "settings": Settings(of.features, of.model, of.cv, of.train, of.backend),
         "data": cohort.name,
         "fingerprint": cohort.fingerprint,
         "note": cohort.note,
         "n_records": len(features.y),
         "n_positive": int(features.y.sum()),
-        "features": asdict(of.features),
-        "model": asdict(of.model),
-        "backend": of.backend,
         "fs": cohort.fs,
         "leads": cohort.leads,
+        "delineation": cohort.delineation.origin,
         "names": features.names,
         "input_shape": features.input_shape,
         "fill": fill,
@@ -79,18 +95,14 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
         "threshold": 0.5,
         "threshold_origin": "fixed",
         "seeds": tuple(range(n_members)),
-        "epochs": 2,
         "epochs_origin": "as in the folds",
         "chosen": (),
-        "evidence": Evidence("kfold", 3, 1, {"model": {}}),
-        "chosen_run": "",
-        "run_key": "",
-        "study": "",
+        "n_folds": 3,
+        "scores": {"model": {}},
+        **dict.fromkeys(("chosen_run", "run_key", "study", "chosen_by"), ""),
         "n_candidates": 1,
-        "chosen_by": "",
         "versions": {},
         "files": {},
-        "delineation": cohort.delineation.origin,
     }
     return Description(**{**given, **changed})
 
@@ -98,8 +110,7 @@ def describe(of: RunSettings, cohort: Cohort, features, n_members: int = 2, **ch
 def save_model(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Save a final model as `lvh export` does; return its features and expected scores."""
     features, scores, states = fit(of, cohort, n_members)
-    described = describe(of, cohort, features, n_members)
-    described = save(folder, described, states)
+    described = save(folder, describe(of, cohort, features, n_members), states)
     (folder / CARD).write_text(card(described))
     write_mlmodel(folder, described)
     return features, scores

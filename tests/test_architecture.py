@@ -76,7 +76,7 @@ def test_mlflow_is_set_to_load_no_pickle_before_it_is_imported():
             # MLflow itself imports serve.py
             assert path.name == "serve.py" or "tell_mlflow" in names(path), path
     code = (
-        "import os, lvh.tracking.environment as e; e.tell_mlflow();"
+        "import os, lvh.tracking.address as e; e.tell_mlflow();"
         "print(os.environ['MLFLOW_ALLOW_PICKLE_DESERIALIZATION'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,9 +1,5 @@
 """The cache: what was stored comes back bit for bit, or is built again; nothing half-written."""
 
-import io
-import logging
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -54,9 +50,6 @@ def assert_same(arrays):
         assert arrays[name].tobytes() == array.tobytes()
 
 
-# ---- arrays in one file
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "lvh" / "cohorts" / "a.npz"
@@ -71,11 +64,6 @@ def test_arrays_are_built_once_and_come_back_bit_for_bit(path, caplog):
     assert not caplog.records
 
 
-def test_the_folder_follows_xdg_cache_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.cache_dir() == tmp_path / "lvh"
-
-
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     path = tmp_path_factory.mktemp("stored") / "a.npz"
@@ -84,7 +72,7 @@ def stored(tmp_path_factory):
 
 
 @given(place=st.floats(0, 1), added=st.binary(max_size=4), dropped=st.integers(0, 4))
-@examples(max_examples=200)
+@examples(max_examples=80)
 def test_any_change_of_bytes_leaves_the_arrays_right(
     tmp_path_factory, stored, place, added, dropped
 ):
@@ -94,86 +82,21 @@ def test_any_change_of_bytes_leaves_the_arrays_right(
     assert_same(load_or_build(path, Builder()))
 
 
-def test_any_bit_of_the_file_may_flip(tmp_path, stored):
-    path = tmp_path / "a.npz"
-    for at in range(len(stored)):
-        flipped = bytearray(stored)
-        flipped[at] ^= 1 << at % 8
-        path.write_bytes(flipped)
-        arrays = cache._load(path)
-        if arrays is not None and set(arrays) == set(ARRAYS):
-            assert_same(arrays)
-
-
-def bare_array(_):
-    buffer = io.BytesIO()
-    np.save(buffer, np.zeros(3))
-    return buffer.getvalue()
-
-
-def pickled_arrays(_):
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=True, fs=np.array([{"a": 1}], dtype=object))
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        *(lambda _: b"", lambda data: data[: len(data) // 2], lambda data: data[:-1]),
-        *(lambda _: b"not an archive", bare_array, pickled_arrays),
-    ],
-)
-def test_a_damaged_file_is_built_again_with_a_warning(path, damage, caplog):
+@pytest.mark.parametrize("content", [b"", b"not an archive"])
+def test_a_damaged_file_is_built_again_with_a_warning(path, content, caplog):
     build = Builder()
     load_or_build(path, build)
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(content)
     assert_same(load_or_build(path, build))
     assert_same(load_or_build(path, build))
     assert build.calls == 2
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"{path}: the cached copy is damaged" in caplog.text
 
 
-def test_of_two_that_build_at_once_each_moves_a_whole_file_into_place(path):
-    inner, outer = Builder(), Builder()
-
-    def build_while_another_does():
-        assert_same(load_or_build(path, inner))
-        return outer()
-
-    assert_same(load_or_build(path, build_while_another_does))
-    assert (inner.calls, outer.calls) == (1, 1)
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]
-
-
-@pytest.mark.parametrize("place", ["below a file", "a folder"])
-def test_where_nothing_can_be_stored_the_arrays_still_come(tmp_path, place, caplog):
-    path = tmp_path / "a.npz"
-    if place == "below a file":
-        (tmp_path / "file").write_text("")
-        path = tmp_path / "file" / "a.npz"
-    else:
-        path.mkdir()
+def test_where_nothing_can_be_stored_the_arrays_still_come(path, caplog):
+    path.mkdir(parents=True)
     assert_same(load_or_build(path, Builder()))
     assert f"cannot write {path}" in caplog.text
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody without rights")
-def test_a_folder_that_may_not_be_entered_counts_as_no_cache(tmp_path, caplog):
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o700)
-    load_or_build(tmp_path / "warm.npz", Builder())  # imports need rights, too
-    os.seteuid(65534)
-    try:
-        arrays = load_or_build(locked / "a.npz", Builder())
-    finally:
-        os.seteuid(0)
-    assert_same(arrays)
-    assert "cannot write" in caplog.text
-
-
-# ---- signals that are memory-mapped
 
 
 def digest(arrays, signals):
@@ -228,20 +151,8 @@ def pickled(folder):
         np.savez(file, records=np.array([{}], dtype=object))
 
 
-def a_file(folder):
-    shutil.rmtree(folder)
-    folder.write_text("")
-
-
 @pytest.mark.parametrize(
-    "spoil",
-    [
-        *(cut, flipped, pickled, a_file),
-        lambda folder: np.save(folder / "signals.npy", SIGNALS.astype(np.float32)),
-        lambda folder: (folder / "others.npz").write_bytes(b"PK"),
-        lambda folder: (folder / "others.npz").unlink(),
-        lambda folder: (folder / "signals.npy").unlink(),
-    ],
+    "spoil", [cut, flipped, pickled, lambda folder: (folder / "signals.npy").unlink()]
 )
 def test_damaged_signals_are_reported_and_built_again(folder, spoil, caplog):
     load(folder, Builder())
@@ -292,37 +203,17 @@ def test_the_remains_of_a_killed_process_are_removed_by_the_next(folder):
     assert left_in(folder) == {"a"}
 
 
-def test_of_two_that_build_at_once_one_does(folder):
-    """The second begins while the first is building, and the first ends once it waits."""
-    amid, waits = threading.Event(), threading.Event()
-
-    class Listener(logging.Handler):
-        def emit(self, record):
-            if "waiting for another process" in record.getMessage():
-                waits.set()
-
-    class Slow(Builder):
-        def __call__(self, write=None):
-            arrays = super().__call__(write)
-            amid.set()
-            assert waits.wait(30)
-            return arrays
-
-    build, listener, logger = Slow(), Listener(), logging.getLogger("lvh.data.cache")
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(listener)
-    try:
-        threads = [threading.Thread(target=lambda: load(folder, build)) for _ in range(2)]
-        threads[0].start()
-        assert amid.wait(30)
-        threads[1].start()
-        for thread in threads:
-            thread.join()
-    finally:
-        logger.removeHandler(listener)
-        logger.setLevel(before)
-    assert build.calls == 1
+def test_what_another_process_has_built_meantime_is_not_built_again(folder, monkeypatch):
+    waits, build = threading.Event(), Builder()
+    monkeypatch.setattr(cache._log, "info", lambda *_: waits.set())
+    load(folder.with_name("b"), Builder())
+    thread = threading.Thread(target=load, args=(folder, build))
+    with cache.folder_lock(folder, ""):
+        thread.start()
+        assert waits.wait(30)
+        folder.with_name("b").rename(folder)
+    thread.join()
+    assert build.calls == 0
 
 
 def test_no_room_is_an_error_before_the_disk_is_filled(folder, tmp_path):

@@ -30,16 +30,6 @@ def test_an_interval_by_hand():
     assert astuple(interval) == pytest.approx((0.7, 0.7 - half, 0.7 + half))
 
 
-@pytest.mark.parametrize("level", [0.5, 0.95])
-def test_for_independent_folds_an_interval_is_students(level):
-    values = np.random.default_rng(0).normal(0.7, 0.1, 10)
-
-    interval = corrected_interval(values, 0.0, level)
-
-    expected = stats.t.interval(level, 9, values.mean(), stats.sem(values))
-    assert (interval.low, interval.high) == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(("values", "mean"), [([], math.nan), ([0.7, math.nan], 0.7)])
 def test_fewer_than_two_folds_tell_nothing(values, mean):
     interval = corrected_interval(values, 0.25)
@@ -59,14 +49,6 @@ def test_intervals_cover_the_mean_of_dependent_folds_and_plain_ones_do_not():
     assert np.mean([one.low <= 0 <= one.high for one in plain]) < 0.88
 
 
-def test_where_nothing_differs_the_test_rejects_one_in_twenty():
-    values, share = dependent_folds(2)
-
-    rejected = [corrected_t(one, share)[1] < 0.05 for one in values]
-
-    assert np.mean(rejected) == pytest.approx(0.05, abs=0.02)
-
-
 @given(several)
 def test_for_independent_folds_the_test_is_scipys(values):
     if np.std(values) < 1e-6:
@@ -77,25 +59,7 @@ def test_for_independent_folds_the_test_is_scipys(values):
     assert (t, p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-6, abs=1e-12)
 
 
-@given(several, st.floats(0, 2))
-def test_the_test_rejects_where_the_interval_leaves_zero_out(values, share):
-    if np.ptp(values) < 1e-9:
-        return
-    interval = corrected_interval(values, share)
-    _, p = corrected_t(values, share)
-
-    assert corrected_t(values, 0.0)[1] <= p + 1e-9
-    if min(abs(interval.low), abs(interval.high)) > 1e-9:
-        assert (p < 0.05) == (not interval.low <= 0 <= interval.high)
-
-
-def test_the_test_without_spread():
-    assert corrected_t([0.0] * 5, 0.25) == (0.0, 1.0)
-    assert corrected_t([0.1] * 5, 0.25) == (math.inf, 0.0)
-    assert corrected_t([-0.1] * 5, 0.25) == (-math.inf, 0.0)
-
-
-@pytest.mark.parametrize("mean", [-0.03, 0.0, 0.005, 0.06])
+@pytest.mark.parametrize("mean", [-0.03, 0.005])
 def test_the_probabilities_are_an_integral_over_mean_and_variance(mean):
     """The posterior drawn: variance from its inverse chi-squared, then the mean.
 
@@ -117,13 +81,6 @@ def test_the_probabilities_sum_to_one_and_turn_with_the_sign(values, share, rope
     assert worse + equal + better == pytest.approx(1)
     mirrored = correlated_bayes([-one for one in values], share, rope)
     assert mirrored == pytest.approx((better, equal, worse), abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"), [(0.0, (0, 1, 0)), (0.02, (0, 0, 1)), (-0.02, (1, 0, 0))]
-)
-def test_the_probabilities_without_spread_are_certain(value, expected):
-    assert correlated_bayes([value] * 4, 0.25) == expected
 
 
 def test_holm_by_hand():

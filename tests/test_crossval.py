@@ -11,7 +11,6 @@ from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.errors import LvhError
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
@@ -102,26 +101,6 @@ def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
         np.testing.assert_array_equal(X_validation[:, 0], data.X[fold.split.validation, 0])
 
 
-def test_the_learner_is_told_the_subjects_of_its_training_records():
-    data = replace(features(), subjects=np.array([f"s{at // 4}{at % 2}" for at in range(42)]))
-    learner = Recorder()
-    result = run(learner, data, cv(validation=0.2))
-    expected = [data.subjects[fold.split.train].tolist() for fold in result.folds]
-    assert learner.subjects == expected
-
-
-def test_missing_values_are_filled_by_the_training_records_alone():
-    data = features()
-    learner = Recorder()
-    result = run(learner, data, cv(validation=0.2))
-    for fold, (X, _, X_validation, _, _) in zip(result.folds, learner.fits, strict=True):
-        mean = np.nanmean(data.X[fold.split.train, 2].astype(float))
-        for part, of in ((X, fold.split.train), (X_validation, fold.split.validation)):
-            gaps = np.isnan(data.X[of, 2])
-            np.testing.assert_allclose(part[gaps, 2], mean, rtol=1e-6)  # float32
-    assert any(np.isnan(data.X[fold.split.scored, 2]).any() for fold in result.folds)
-
-
 def test_a_planted_leak_has_no_way_in():
     """Wild values and flipped labels in a scored fold change nothing that trains on others."""
     data = features()
@@ -167,15 +146,6 @@ def test_no_skill_has_no_skill_pooled_either():
     assert summary.pooled["roc_auc"].estimate == 0.5
     assert (summary.pooled["roc_auc"].low, summary.pooled["roc_auc"].high) == (0.5, 0.5)
     assert summary.pooled["ap"].estimate == pytest.approx(21 / 43)
-
-
-def test_scores_that_are_not_finite_are_an_error():
-    class Broken(Recorder):
-        def predict(self, parts):
-            return [np.full(len(X), np.nan) for X in parts]
-
-    with pytest.raises(LvhError, match=r"fold 1: expected finite scores.*learning_rate"):
-        run(Broken(), features(), cv())
 
 
 def test_seeds_come_from_seed_repeat_and_fold():
@@ -253,28 +223,6 @@ def test_a_callback_may_stop_the_run_after_some_folds_that_were_trained_at_once(
     assert events.seen[-1] == ("fold", 4, False)
 
 
-def test_nothing_is_built_where_every_fold_is_known_and_setup_is_counted_apart():
-    data = features()
-    folds = splits(data.y, data.subjects, cv())
-
-    class Slow(SideBySide):
-        setup_seconds = 0.0
-
-        def fit(self, jobs, on_epoch):
-            self.setup_seconds += 700.0
-            return super().fit(jobs, on_epoch)
-
-    result = run(Slow(), data, cv())
-    assert [fold.setup_seconds for fold in result.folds] == [100.0] * 7
-    assert all(fold.seconds < -90 for fold in result.folds)  # these 700 s have not passed
-
-    def refused():
-        raise AssertionError
-
-    known = {fold.split.number: fold for fold in result.folds}
-    assert len(cross_validate(data, folds, refused, seed=0, known=known).folds) == 7
-
-
 def test_baselines_are_scikit_learns_on_the_same_folds():
     data = features(84)
     result = run(Recorder(), data, cv())
@@ -293,47 +241,6 @@ def test_baselines_are_scikit_learns_on_the_same_folds():
     assert result.baselines["age + sex"].mean.ap == pytest.approx(np.mean(aps))
     assert result.baselines["no skill"].mean.accuracy == pytest.approx(np.mean(majorities))
     assert result.baselines["no skill"].mean.roc_auc == pytest.approx(0.5)
-
-
-def test_the_honest_protocol_goes_on_from_nothing_and_chooses_nothing():
-    learner = Recorder()
-    run(learner, features(), cv())
-    assert learner.protocols == [(False, False)] * 7
-
-
-def test_carried_folds_go_on_within_a_repeat():
-    data, learner = features(), Recorder()
-    result = run(learner, data, cv(weights="carried", repeats=2, scheme="stratified"))
-    assert learner.protocols == [(at % 7 > 0, False) for at in range(14)]
-    first, second = (fold.split for fold in result.folds[:2])
-    assert set(second.scored) <= set(first.train)  # the leak: what fold 2 scores taught fold 1
-
-
-def test_carried_folds_are_trained_in_their_own_order():
-    data = features()
-    folds = splits(data.y, data.subjects, cv(weights="carried", repeats=2))
-    carried = {"seed": 0, "protocol": Protocol("carried")}
-    for order, told in (
-        (folds[1:], "fold 0 to be trained before 1"),
-        ((*folds[:2], folds[3]), "2"),
-    ):
-        with pytest.raises(ValueError, match=f"expected fold {told[:1]}|{told}"):
-            cross_validate(data, order, Recorder, **carried)
-    first = cross_validate(data, folds[:7], Recorder, **carried)
-    learner = Recorder()
-    known = {fold.split.number: fold for fold in first.folds}
-    cross_validate(data, folds, lambda: learner, known=known, **carried)
-    assert len(learner.fits) == 7
-
-
-def test_the_best_epoch_on_the_scored_fold_is_chosen_by_its_records():
-    data, learner = features(), Recorder()
-    result = run(learner, data, cv(epoch="best_on_scored"))
-    assert learner.protocols == [(False, True)] * 7
-    for fold, (_, y, X_validation, y_validation, _) in zip(result.folds, learner.fits, strict=True):
-        np.testing.assert_array_equal(y, data.y[fold.split.train])
-        np.testing.assert_array_equal(y_validation, data.y[fold.split.scored])
-        np.testing.assert_array_equal(X_validation[:, 0], data.X[fold.split.scored, 0])
 
 
 @pytest.fixture(scope="module")
@@ -373,20 +280,6 @@ def test_planted_leaks_show_on_labels_that_nothing_can_tell(leaks):
     later = np.mean([f.metrics.accuracy for one in leaks["carried"] for f in one.folds[1:]])
     assert later > 0.8
     assert later > first + 0.2
-
-
-def test_a_leak_leaves_the_first_fold_and_the_trainings_as_they_are(leaks):
-    """Carried weights begin as fresh ones; a chosen epoch is one of the same training's."""
-    for honest, carried, best in zip(*leaks.values(), strict=True):
-        assert carried.folds[0].history == honest.folds[0].history
-        np.testing.assert_array_equal(carried.folds[0].y_score, honest.folds[0].y_score)
-        assert carried.folds[1].history.loss != honest.folds[1].history.loss
-        for fold, chosen in zip(honest.folds, best.folds, strict=True):
-            assert chosen.history.loss == fold.history.loss
-            accuracies = chosen.history.validation_accuracy
-            assert chosen.history.kept_epoch == int(np.argmax(accuracies)) + 1
-            assert chosen.metrics.accuracy == pytest.approx(max(accuracies))
-            assert chosen.metrics.accuracy >= fold.metrics.accuracy
 
 
 @pytest.mark.ludb

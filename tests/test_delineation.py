@@ -1,24 +1,17 @@
 """Fiducials that are found: against known ones, and where there is nothing to find."""
 
-import os
 import re
-import subprocess
-import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import head
 
 from lvh.data import delineation, synthetic
-from lvh.data import fiducials as found_module
 from lvh.data.cohort import LEADS, Cohort, Delineation
-from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record
-from lvh.data.fiducials import with_fiducials
+from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
 from lvh.errors import InputError
-from lvh.features import FORMS
 
-N_RECORDS = 6
+N_RECORDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +89,7 @@ def test_waves_are_ordered_and_inside(few, found):
     assert len(found.offsets) == N_RECORDS * len(LEADS) + 1
 
 
-def test_each_form_takes_them(few, found):
-    cohort = replace(few, delineation=found)
-    made = {
-        "ntp": {"missing_p": "mean", "malformed": "drop", "scaling": "none"},
-        "voltage": {"missing": "mean"},
-    }
-    for name, fields in made.items():
-        features = FORMS[name].extract(cohort, FORMS[name].settings(name, **fields))
-        assert len(features.records) == N_RECORDS
-
-
-@pytest.mark.parametrize("spoil", [0.0, 3.25, np.nan, np.inf], ids=str)
+@pytest.mark.parametrize("spoil", [0.0, np.nan], ids=str)
 def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
     signal = few.signals[0].copy()
     signal[:, 4] = 0 if not np.isfinite(spoil) else spoil
@@ -119,26 +101,17 @@ def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
     assert one.lead(0, 0)[0].count("N") >= 5
 
 
-@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
-def test_noise_and_absurd_voltages_end_in_well_formed_waves(size):
-    rng = np.random.default_rng(0)
-    for signal in (
-        rng.normal(0, size, (5000, 12)),
-        np.sign(np.sin(np.arange(5000)[:, None] / 40 + np.arange(12))) * size,
-        np.cumsum(rng.normal(0, size, (5000, 12)), axis=0),
-    ):
-        well_formed(delineate(signal[None].astype(np.float32), 500.0), 5000)
-
-
-@pytest.mark.parametrize("fs", [0.0, 50.0, 99.9, 1000.1, 1e9, float("nan")])
-def test_a_sampling_frequency_that_is_not_read_is_told(fs, few):
+@pytest.mark.parametrize("fs", [0.0, 99.9, 1000.1, float("nan")])
+def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
     with pytest.raises(InputError, match=r"found at 100 to 1000 Hz\. Received: "):
         delineate_record(few.signals[0], fs)
-
-
-def test_a_record_that_would_take_minutes_is_told():
     with pytest.raises(InputError, match=rf"at most {MAX_SAMPLES} samples\. Received: 100001"):
         delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
+
+
+def test_noise_ends_in_well_formed_waves():
+    signal = np.random.default_rng(0).normal(0, 1e3, (5000, 12)).astype(np.float32)
+    well_formed(delineate(signal[None], 500.0), 5000)
 
 
 @pytest.fixture
@@ -162,33 +135,15 @@ class TestCohort:
 
     def test_they_are_found_once(self, few, own_cache, monkeypatch):
         one = with_fiducials(head(few, 2))
-        monkeypatch.setattr(found_module, "delineate_record", not_again)
+        monkeypatch.setattr(delineation, "delineate_record", not_again)
         again = with_fiducials(head(few, 2))
         assert again.fingerprint == one.fingerprint
         assert len(list(own_cache.iterdir())) == 1
 
-    @pytest.mark.parametrize("what", ["library", "code", "records"])
-    def test_they_are_found_anew_where_anything_is_other(self, what, few, own_cache, monkeypatch):
-        with_fiducials(head(few, 1))
-        other = head(few, 1)
-        if what == "library":
-            version = delineation.importlib.metadata.version
-            monkeypatch.setattr(
-                delineation.importlib.metadata,
-                "version",
-                lambda name: "9.9" if name == "neurokit2" else version(name),
-            )
-        elif what == "code":
-            monkeypatch.setattr(found_module, "VERSION", 99)
-        else:
-            other = replace(other, fingerprint="other")
-        monkeypatch.setattr(found_module, "delineate_record", not_again)
-        with pytest.raises(AssertionError, match="found again"):
-            with_fiducials(other)
-
+    @pytest.mark.slow
     def test_several_processes_find_what_one_does(self, own_cache, monkeypatch):
         given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
-        monkeypatch.setattr(found_module.os, "sched_getaffinity", lambda _: {0, 1})
+        monkeypatch.setattr(delineation.os, "sched_getaffinity", lambda _: {0, 1})
         together = synthetic.load(given)
         alone = delineate(together.signals, together.fs)
         np.testing.assert_array_equal(together.delineation.samples, alone.samples)
@@ -197,6 +152,7 @@ class TestCohort:
 
 
 @pytest.mark.ludb
+@pytest.mark.slow
 def test_they_agree_with_those_of_cardiologists(ludb):
     """On five records of LUDB; experiments/delineation has all."""
     near, n, close = 0, 0, []
@@ -210,20 +166,3 @@ def test_they_agree_with_those_of_cardiologists(ludb):
     assert near / n > 0.98
     ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
     assert (ms <= [20, 6, 24]).all()
-
-
-@pytest.mark.slow
-def test_a_worker_of_a_sweep_finds_them_too(tmp_path):
-    """Of points that cannot be listed beforehand, whose fiducials nobody has found yet."""
-    command = [
-        *(sys.executable, "-m", "lvh.run", "-m", "data=synthetic", "data.records=24"),
-        *("data.delineation=found", "data.noise=interval(0.01,0.05)", "features=voltage"),
-        *("model=logistic", "cv.folds=3", "search.n_trials=2", "hydra/launcher=joblib"),
-        *("hydra.launcher.n_jobs=2", "tracking=off"),
-    ]
-    kept = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "cache/lvh/delineations").glob("*.npz"))) >= 2

@@ -37,7 +37,7 @@ def test_limb_leads_obey_einthoven_and_goldberger_to_the_last_bit():
 @pytest.mark.parametrize("fibrillating", [False, True])
 def test_waves_follow_each_other_without_overlap(severity, fibrillating):
     cycle = [N, T] if fibrillating else [P, N, T]
-    for seed in range(20):
+    for seed in range(5):
         waves = draw(seed, severity, fibrillating)[1]
 
         assert waves.kinds.tolist() == cycle * (len(waves.kinds) // len(cycle))
@@ -50,7 +50,7 @@ def test_waves_follow_each_other_without_overlap(severity, fibrillating):
 @pytest.mark.parametrize("severity", SEVERITIES)
 @pytest.mark.parametrize("fibrillating", [False, True])
 def test_peaks_are_the_largest_deflections_of_the_clean_lead(severity, fibrillating):
-    for seed in range(6):
+    for seed in range(2):
         signal, waves = draw(seed, severity, fibrillating)
         size = np.abs(signal)
         for onset, peaks, offset in zip(waves.onsets, waves.peaks, waves.offsets, strict=True):
@@ -60,19 +60,6 @@ def test_peaks_are_the_largest_deflections_of_the_clean_lead(severity, fibrillat
             # The generator looks at one beat; the tails of its neighbours may add 1 microvolt.
             assert (at_peak >= size[onset + 1 : offset].max(axis=0) - 0.001).all()
             assert size[onset:offset].max() > 0.02
-
-
-@pytest.mark.usefixtures("clean")
-def test_signal_is_flat_before_qrs_where_the_atria_fibrillate():
-    before_qrs = {True: [], False: []}
-    for fibrillating, largest in before_qrs.items():
-        for seed in range(20):
-            signal, waves = draw(seed, fibrillating=fibrillating)
-            t, n = waves.offsets[waves.kinds == T][1], waves.onsets[waves.kinds == N][2]
-            largest.append(np.abs(signal[t:n, LEADS.index("ii")]).max())
-
-    # At its offset t has fallen to 4 % of its height.
-    assert max(before_qrs[True]) < 0.05 < np.median(before_qrs[False])
 
 
 def test_noise_is_as_large_as_asked():

@@ -7,12 +7,9 @@ import pytest
 
 from lvh.config.composition import Composed
 from lvh.config.composition import settings_of as compose_settings
-from lvh.data import SOURCES
 from lvh.evaluation.cross_validation import Callback
-from lvh.features import FORMS
 from lvh.models import MODELS, trainers
 from lvh.models.backends import start
-from lvh.models.baselines import BASELINES
 from lvh.runs import run
 from lvh.runs.run import load_data, run_configuration
 from lvh.tracking import Tracker
@@ -90,30 +87,3 @@ def test_a_shape_is_built_and_traced_once(
     assert list(builds.values()) == [1]
     trained(settings_of(*common, another_shape), tmp_path / "another")
     assert list(builds.values()) == [1, 1]
-
-
-def test_records_inputs_and_baselines_are_made_once_for_all_configurations(
-    settings_of, tmp_path, monkeypatch
-):
-    done = Counter()
-    source, form = SOURCES["synthetic"], FORMS["ntp"]
-    extract = counted_as(done, "extract", form.extract)
-    load = counted_as(done, "load", source.load)
-    monkeypatch.setitem(SOURCES, "synthetic", source._replace(load=load))
-    monkeypatch.setitem(FORMS, "ntp", form._replace(extract=extract))
-    monkeypatch.setitem(BASELINES, "age + sex", counted_as(done, "fit", BASELINES["age + sex"]))
-    for seed in range(3):
-        trained(settings_of(f"seed={seed}"), tmp_path / str(seed))
-    assert done == {"load": 1, "extract": 1, "fit": 7}
-    load_data(settings_of("features.missing_p=zero"))
-    assert done == {"load": 1, "extract": 2, "fit": 7}
-    load_data(settings_of("data.records=35"))
-    assert done == {"load": 2, "extract": 3, "fit": 7}
-
-
-def counted_as(done: Counter, name: str, original):
-    def counted(*args):
-        done[name] += 1
-        return original(*args)
-
-    return counted

@@ -265,7 +265,7 @@ class TestCriteria:
 
 def assert_says_what_positive_says(name, cohort):
     """The criteria as they are measured, without a feature form, a fold or a filled value."""
-    from lvh.features.amplitudes import measure
+    from lvh.features.voltage import measure
 
     given = settings("criteria", f"model.criterion={name}")
     data = FORMS["voltage"].extract(cohort, given.features)

@@ -1,11 +1,9 @@
 """Learned on one data set, scored on another: nobody is in both, and nothing leaks back."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import command
 
 from lvh.config.composition import settings_of
 from lvh.data import synthetic
@@ -15,7 +13,7 @@ from lvh.evaluation.cv_result import baseline_summaries
 from lvh.evaluation.fold_training import train_folds
 from lvh.models.baselines import BASELINES
 from lvh.runs.run import load_data, new_trainer
-from lvh.validation.splits import CvSettings, external_split
+from lvh.validation.splits import external_split
 
 
 def settings(*overrides: str):
@@ -48,30 +46,6 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
     assert f"prevalence {other.prevalence:.3f}" in both.note
     assert both.fingerprint not in (cohort.fingerprint, other.fingerprint)
     assert join(other, cohort).fingerprint != both.fingerprint
-
-
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        ({"fs": 100.0}, "expected 500.0 Hz"),
-        ({"leads": ("ii", "i")}, "leads"),
-        ({"signals": np.zeros((30, 4000, 12), np.float32)}, "expected 5000 samples"),
-    ],
-)
-def test_sources_of_another_kind_are_refused(changed, told, cohort, other):
-    with pytest.raises(InputError, match=told):
-        join(cohort, replace(other, **changed))
-
-
-def test_all_of_one_is_learned_from_and_all_of_the_other_scored():
-    prepared = load_data(settings(*TWO, *OTHER))
-    (split,) = prepared.splits
-    records = np.array(prepared.features.records)
-    assert not any(name.startswith(EXTERNAL) for name in records[split.train])
-    assert all(name.startswith(EXTERNAL) for name in records[split.scored])
-    assert len(split.train) + len(split.scored) == len(records)
-    assert len(split.validation) == 0
-    assert len(split.scored) == 50
 
 
 def test_validation_records_are_the_learned_source_s_and_subjects_stay_whole():
@@ -107,75 +81,6 @@ def test_nothing_of_the_scored_records_reaches_what_scores_them():
     turned = baseline_summaries(replace(features, y=y), (split,), BASELINES)
     assert clean["age + sex"].pooled["ap"] != turned["age + sex"].pooled["ap"]  # scored anew
     assert clean["no skill"].mean.brier != turned["no skill"].mean.brier
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (("cv=external",), "Received: cv.scheme=external, external=none"),
-        (("external=synthetic",), "Received: cv.scheme=kfold, external=synthetic"),
-        (
-            ("cv=external", "data=synthetic", "external=synthetic"),
-            "other records than those of data",
-        ),
-        ((*TWO, *OTHER, "cv.repeats=2"), "cv.repeats: expected 1 with cv=external"),
-        ((*TWO, *OTHER, "external.nonsense=2"), "nonsense"),
-        ((*TWO, "external.records=-1"), "external.records"),
-        (
-            (*TWO, *OTHER, "cv.weights=carried", "cv.allow_leakage=true"),
-            "cv.weights: expected fresh",
-        ),
-    ],
-)
-def test_what_does_not_fit_together_is_refused(given, told):
-    with pytest.raises(Exception, match=told):
-        settings(*given)
-
-
-def test_one_class_in_either_part_is_refused(cohort):
-    cv = CvSettings("external", 7, 1, 0, 0.2, 0.0)
-    y, subjects = np.array([0, 1, 0, 1, 0, 0]), np.arange(6).astype(str)
-    with pytest.raises(
-        InputError, match=r"external: expected both classes. Received: 2 records, 0"
-    ):
-        external_split(y, subjects, 4, cv)
-    with pytest.raises(InputError, match=r"data: expected both classes. Received: 1 records, 0"):
-        external_split(y, subjects, 1, cv)
-    for n_own in (0, 6):
-        with pytest.raises(InputError, match="expected usable records of both sources"):
-            external_split(y, subjects, n_own, cv)
-
-
-def test_trials_on_different_records_are_not_compared_fold_by_fold(tmp_path, monkeypatch):
-    done = command("-m", *TWO, "external.seed=7,8", "search.race=true", cwd=tmp_path)
-    assert done.code == 2
-    assert "cannot be used where folds or data are swept" in done.err
-
-
-@pytest.mark.slow
-def test_a_sweep_over_what_is_scored_has_a_study_of_its_own(tmp_path):
-    given = ("-m", *TWO, "model=logistic", "features=voltage", "tracking=off")
-    studies = []
-    for seeds in ("7,8", "7,9"):
-        done = command(*given, f"external.seed={seeds}", cwd=tmp_path)
-        assert done.code == 0, done.err
-        studies.append(re.search(r"^study (\S+)", done.out, re.M)[1])
-    assert studies[0] != studies[1]
-    assert "1 folds trained now" in done.out  # that of seed 7 was known
-
-
-def test_it_has_its_own_name_params_and_folds():
-    of = settings(*TWO, *OTHER)
-    assert of.name == "dnn-ntp-on-synthetic"
-    params = of.params()
-    assert (params["data"], params["external"], params["external.seed"]) == (
-        "synthetic",
-        "synthetic",
-        7,
-    )
-    alone = settings("data=synthetic")
-    assert alone.external is None
-    assert "external" not in alone.params()
 
 
 @pytest.mark.ludb

@@ -1,9 +1,7 @@
 """Finished folds on disk: the same bits, or none at all."""
 
-import hashlib
-import json
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,22 +94,6 @@ def test_a_fold_is_scored_by_its_own_threshold_again(store):
     assert store.predictions([OTHER, KEY]).threshold.tolist() == [0.5] * 4 + [0.15] * 4
 
 
-def test_an_undefined_score_is_kept_as_such(store):
-    kept = fold([0.5])  # one class
-    keep(store, KEY, kept)
-    again = store.load(KEY, kept.split)
-    assert np.isnan(again.metrics.roc_auc)
-    np.testing.assert_equal(asdict(again.metrics), asdict(kept.metrics))
-
-
-def test_what_was_never_kept_is_absent_without_a_word(store, caplog):
-    assert store.load(KEY, fold([0.5] * 4).split) is None
-    assert store.predictions([KEY]) is None
-    assert store.predictions([]) is None
-    assert not caplog.records
-    assert not store.path(KEY).parent.parent.exists()
-
-
 def assert_damaged(store: FoldStore, caplog, kept: FoldResult) -> None:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
@@ -122,52 +104,17 @@ def assert_damaged(store: FoldStore, caplog, kept: FoldResult) -> None:
     assert store.predictions([KEY]) is None
 
 
-@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
-def test_no_flipped_byte_goes_unseen(store, caplog, flip):
+def test_no_flipped_byte_goes_unseen(store, caplog):
     kept = fold(np.linspace(0.1, 0.9, 6))
     keep(store, KEY, kept)
     whole = store.path(KEY).read_bytes()
     places = range(0, len(whole), 7)
     assert len(places) > 50
     for at in places:
-        store.path(KEY).write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+        store.path(KEY).write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
         assert_damaged(store, caplog, kept)
     store.path(KEY).write_bytes(whole)
     assert store.load(KEY, kept.split) is not None
-
-
-def test_a_part_of_a_file_is_no_fold(store, caplog):
-    kept = fold(np.linspace(0.1, 0.9, 6))
-    keep(store, KEY, kept)
-    whole = store.path(KEY).read_bytes()
-    for length in (0, 1, 10, 78, 79, 80, 81, len(whole) // 2, len(whole) - 2):
-        store.path(KEY).write_bytes(whole[:length])
-        assert_damaged(store, caplog, kept)
-    for content in (
-        b"\n\n",
-        b"null\nnull",
-        b"[1]\n[]",
-        b'"sha256"\n{}',
-        b"{}\n{}",
-        b"1\n",
-        b"\xff",
-    ):
-        store.path(KEY).write_bytes(content)
-        assert_damaged(store, caplog, kept)
-
-
-def test_a_file_of_another_fold_is_told(store, caplog):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, OTHER, kept)
-    store.path(KEY).parent.mkdir()
-    store.path(KEY).write_bytes(store.path(OTHER).read_bytes())
-    assert_damaged(store, caplog, kept)
-
-
-def sealed(content) -> str:
-    text = json.dumps(content)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return json.dumps({"sha256": digest}) + "\n" + text + "\n"
 
 
 def test_predictions_come_in_the_order_of_the_keys(store):
@@ -182,15 +129,6 @@ def test_predictions_come_in_the_order_of_the_keys(store):
     assert found.repeat.tolist() == [0, 0, 1, 1, 1]
     assert (found.repeat.dtype, found.y_true.dtype) == (np.int64, np.int64)
     assert store.predictions([OTHER, "ef" * 32]) is None
-
-
-def test_a_file_in_place_of_the_folder_is_told(store, tmp_path, caplog):
-    (tmp_path / "folds").write_text("mine")
-    with pytest.raises(EnvironmentFault, match="cannot write") as caught:
-        keep(store, KEY, fold([0.1, 0.2, 0.3, 0.4]))
-    assert caught.value.exit_code == 3
-    assert (tmp_path / "folds").read_text() == "mine"
-    assert_damaged(store, caplog, fold([0.5] * 4))
 
 
 def test_a_full_disk_is_told_and_leaves_the_old_fold(store, monkeypatch):

@@ -5,7 +5,6 @@ import pytest
 from final_models import settings
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sklearn.model_selection import StratifiedKFold
 from sklearn.model_selection._split import BaseCrossValidator, BaseShuffleSplit
 
 from lvh.errors import InputError
@@ -18,28 +17,6 @@ LEARNING = [name for name, of in MODELS.items() if isinstance(of, Estimator) and
 
 def folds(n_folds: int, state: int, subjects: np.ndarray) -> InnerFolds:
     return InnerFolds(n_folds, state, subjects, field="model.folds", remedy="Choose fewer")
-
-
-@pytest.mark.parametrize("n_folds", [2, 5])
-@pytest.mark.parametrize("state", [0, 2**32 - 1])
-def test_single_records_are_split_as_scikit_learn_does(n_folds, state):
-    y = np.random.default_rng(0).permutation(np.repeat([1, 0], [30, 23]))
-    subjects = np.array([f"s{53 - at}" for at in range(53)])
-
-    found = list(folds(n_folds, state, subjects).split(None, y))
-
-    expected = StratifiedKFold(n_folds, shuffle=True, random_state=state).split(y, y)
-    for (others, own), (train, test) in zip(found, expected, strict=True):
-        assert others.tolist() == train.tolist()
-        assert own.tolist() == test.tolist()
-
-
-@pytest.mark.ludb
-def test_on_ludb_they_are_what_they_were_by_record(ludb):
-    train = np.arange(0, 200, 3)
-    found = folds(5, 7, ludb.subjects[train]).split(None, ludb.label[train])
-    expected = StratifiedKFold(5, shuffle=True, random_state=7).split(train, ludb.label[train])
-    assert [own.tolist() for _, own in found] == [own.tolist() for _, own in expected]
 
 
 @given(

@@ -1,8 +1,6 @@
 """LUDB: what is known of the published data, and what a damaged copy of it gives."""
 
 import re
-import shutil
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,11 +9,10 @@ from conftest import (
     load_ludb,
     read_dat,
     write_data_set,
-    write_signals,
 )
 
 from lvh.data import ludb as ludb_source
-from lvh.data.cohort import LEADS, Delineation
+from lvh.data.cohort import LEADS
 from lvh.errors import InputError
 
 HEADER = "data/1.hea"
@@ -28,19 +25,6 @@ def own_cache(tmp_path, monkeypatch):
     """Start each test without a cached cohort."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
     return tmp_path / "own-cache" / "lvh" / "cohorts"
-
-
-def contents(cohort):
-    """Every field of a cohort as bytes and plain values."""
-    found = {}
-    for owner in (cohort, cohort.delineation):
-        for field in fields(owner):
-            value = getattr(owner, field.name)
-            if isinstance(value, np.ndarray):
-                found[field.name] = (value.dtype.str, value.shape, value.tobytes())
-            elif not isinstance(value, Delineation):
-                found[field.name] = value
-    return found
 
 
 @pytest.mark.ludb
@@ -84,21 +68,6 @@ class TestPublishedData:
         assert ludb.note == ""
         assert ludb.fingerprint == ludb_source.FINGERPRINT
 
-    def test_a_changed_copy_is_named_by_its_folder_and_noted(self, ludb, ludb_root, tmp_path):
-        copy = tmp_path / "copy"
-        shutil.copytree(ludb_root, copy, copy_function=shutil.copyfile)
-        (copy / "data").chmod(0o755)
-        header = copy / "data/200.hea"
-        header.write_text(re.sub(r"(<age>: *)\d+", r"\g<1>17", header.read_text()))
-
-        changed = load_ludb(copy)
-
-        assert changed.name == f"LUDB in {copy}"
-        assert "differs from LUDB 1.0.1" in changed.note
-        assert changed.fingerprint != ludb.fingerprint
-        assert changed.age.tolist() == [*ludb.age[:199].tolist(), 17]
-        assert np.array_equal(changed.signals, ludb.signals)
-
 
 class TestSmallCopy:
     """Three generated records, written as LUDB is written."""
@@ -122,36 +91,18 @@ class TestSmallCopy:
                 assert symbols == expected_symbols
                 assert samples.tolist() == expected_samples.tolist()
 
-    def test_the_header_gain_does_not_scale_the_signals(self, data_set):
-        expected = load_ludb(data_set)
-        header = data_set / HEADER
-        header.write_text(re.sub(r"16 \d+\(-?\d+\)/mV", "16 123.5(99)/mV", header.read_text()))
-
-        assert np.array_equal(load_ludb(data_set).signals, expected.signals)
-
-    @pytest.mark.parametrize(
-        "order",
-        [LEADS[::-1], tuple(lead.upper() for lead in LEADS), ("V6", *LEADS[:11])],
-        ids=["reversed", "capitals", "rotated"],
-    )
-    def test_leads_are_mapped_by_name(self, tmp_path, cohort, data_set, order):
-        other = write_data_set(tmp_path / "other", cohort, 3, order)
-        stored = read_dat(other / HEADER)
-        assert (order[0].lower() == "i") == np.array_equal(stored, read_dat(data_set / HEADER))
-
-        expected, found = contents(load_ludb(data_set)), contents(load_ludb(other))
-
-        assert {name for name in found if found[name] != expected[name]} == {"name"}
+    def test_leads_are_mapped_by_name(self, tmp_path, cohort, data_set):
+        other = write_data_set(tmp_path / "other", cohort, 3, ("V6", *LEADS[:11]))
+        assert not np.array_equal(read_dat(other / HEADER), read_dat(data_set / HEADER))
+        assert load_ludb(other).fingerprint == load_ludb(data_set).fingerprint
 
     @pytest.mark.parametrize(
         ("line", "label"),
         [
             ("#Left ventricular hypertrophy.", 1),
-            ("#  Left ventricular hypertrophy", 1),
             ("#Right ventricular hypertrophy.", 0),
             ("#Left ventricular overload.", 0),
             ("#No signs of Left ventricular hypertrophy.", 0),
-            ("", 0),
         ],
     )
     def test_the_label_is_one_diagnosis_and_no_other(self, data_set, line, label):
@@ -173,15 +124,6 @@ class TestCache:
         assert after.fingerprint != before.fingerprint
         assert len(list(own_cache.iterdir())) == 2
 
-    def test_a_damaged_cache_is_read_again_and_equal(self, data_set, own_cache, caplog):
-        first = contents(load_ludb(data_set))
-        [stored] = own_cache.iterdir()
-        content = bytearray(stored.read_bytes())
-        content[len(content) // 2] ^= 1
-        stored.write_bytes(content)
-        assert contents(load_ludb(data_set)) == first
-        assert str(stored) in caplog.text
-
     def test_refused_data_are_not_cached(self, data_set, own_cache):
         (data_set / "data/3.v6").write_bytes(b"")
 
@@ -189,55 +131,3 @@ class TestCache:
             load_ludb(data_set)
 
         assert not own_cache.exists()
-
-
-def other_rate(root):
-    edit(root / "data/2.hea", "2 12 500 5000", "2 12 250 5000")
-
-
-def other_length(root):
-    path = root / "data/2.hea"
-    edit(path, "2 12 500 5000", "2 12 500 2500")
-    write_signals(path, read_dat(path)[:2500])
-
-
-RECORD_FAULTS = {
-    "duplicate lead": (
-        lambda root: edit(root / HEADER, " v6\n", " v5\n"),
-        HEADER,
-        "expected distinct leads",
-    ),
-    "other lead": (
-        lambda root: edit(root / HEADER, " v6\n", " v7\n"),
-        HEADER,
-        "expected the leads i ii iii",
-    ),
-    "other rate": (other_rate, "data/2.hea", "expected 5000 samples at 500 Hz, as in 1"),
-    "other length": (other_length, "data/2.hea", "Received: 2500 at 500 Hz"),
-    "dangling link": (
-        lambda root: (root / "data/9.hea").symlink_to("nowhere"),
-        "data/9.hea",
-        "cannot be read",
-    ),
-}
-
-
-@pytest.mark.parametrize(("fault", "guilty", "said"), RECORD_FAULTS.values(), ids=RECORD_FAULTS)
-def test_a_faulty_record_is_refused_by_name(data_set, fault, guilty, said):
-    fault(data_set)
-
-    assert_refused(data_set, guilty, said)
-
-
-def assert_refused(root, guilty, said):
-    with pytest.raises(InputError, match=re.escape(said)) as refusal:
-        load_ludb(root)
-    assert f"{root / guilty}: " in str(refusal.value)
-    assert refusal.value.exit_code == 2
-    assert str(refusal.value).count("\n") <= 1
-
-
-def test_the_root_may_start_at_home(data_set, monkeypatch):
-    monkeypatch.setenv("HOME", str(data_set.parent))
-
-    assert load_ludb("~/set").records == ("1", "2", "3")

@@ -7,7 +7,7 @@ import pytest
 from conftest import head, with_waves
 
 from lvh.data.cohort import LEADS
-from lvh.features import morphology, voltage
+from lvh.features import morphology
 from lvh.features.morphology import MorphologySettings
 
 MEAN = MorphologySettings("morphology", missing="mean")
@@ -41,17 +41,6 @@ def drawn(cohort, qrs, t, st=0.0, symbols="(p)(N)(t)"):
 def inputs(cohort):
     features = morphology.extract(cohort, MEAN)
     return dict(zip(features.names, features.X[0].astype(float).tolist(), strict=True))
-
-
-def test_the_first_inputs_are_those_of_voltage(cohort):
-    found = morphology.extract(cohort, MEAN)
-    of_voltage = voltage.extract(cohort, voltage.VoltageSettings("voltage", "mean"))
-
-    assert found.X.shape == (40, 105)
-    assert len(set(found.names)) == 105
-    assert found.names[:71] == of_voltage.names
-    assert np.array_equal(found.X[:, :71], of_voltage.X, equal_nan=True)
-    assert found.fill == "mean"
 
 
 def test_times_of_drawn_waves(cohort):

@@ -1,7 +1,6 @@
 """The permutation test: shuffled labels, everything else as it is."""
 
 import csv
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,15 +42,15 @@ def null(data: FeatureSet, n: int) -> list:
 
 def test_scores_under_shuffles_are_distributed_as_scikit_learns():
     data = features()
-    found = np.array([one["roc_auc"] for one in null(data, 100)])
+    found = np.array([one["roc_auc"] for one in null(data, 40)])
     model = make_pipeline(StandardScaler(), LogisticRegression())
     folds = KFold(5, shuffle=True, random_state=123)
     _, theirs, _ = permutation_test_score(
-        model, data.X, data.y, cv=folds, n_permutations=100, scoring="roc_auc", random_state=0
+        model, data.X, data.y, cv=folds, n_permutations=40, scoring="roc_auc", random_state=0
     )
-    # standard errors of 100 draws: of a mean .1 sd, of a deviation .07 sd
-    assert abs(found.mean() - theirs.mean()) < 0.4 * theirs.std()
-    assert found.std() == pytest.approx(theirs.std(), rel=0.3)
+    # standard errors of 40 draws: of a mean .16 sd, of a deviation .11 sd
+    assert abs(found.mean() - theirs.mean()) < 0.6 * theirs.std()
+    assert found.std() == pytest.approx(theirs.std(), rel=0.45)
 
 
 def test_p_is_that_of_the_formula():
@@ -106,12 +105,3 @@ def test_a_test_by_command_goes_on_where_it_was(tmp_path):
     assert "3 of 6 shuffles" in more.out
     assert "0 of 6 shuffles" not in more.out
     assert run("anew", 3, "resume=false")[1] == rows
-
-
-def test_labels_that_mean_something_are_told_from_those_that_do_not():
-    data = features(effect=1.0)
-    strong = null(data, 19)
-    folds = splits(data.y, data.subjects, CvSettings("kfold", 5, 1, 123, 0.2, 0.0))
-    assert len(folds) == 5
-    assert max(one["roc_auc"] for one in strong) < 0.8  # the shuffle took the effect away
-    assert null(replace(data, X=data.X), 19) == strong

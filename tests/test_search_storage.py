@@ -27,12 +27,6 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_the_default_is_in_the_working_directory(here):
-    storage = Storage(None)
-    assert str(here / "studies.db") in storage.shown
-    assert (here / "studies.db").is_file()
-
-
 def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_path_factory):
     (here / "deep").mkdir()
     storage = Storage("sqlite:///deep/mine.db")
@@ -43,7 +37,7 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_pat
     assert [path.name for path in (here / "deep").iterdir()] == ["mine.db"]
 
 
-@pytest.mark.parametrize("name", ["with space", "50% é", "a#b", "a@b:c", "{a}{", "why?"])
+@pytest.mark.parametrize("name", ["50% é", "a@b:c#d", "{a}{ why?"])
 def test_a_folder_may_have_any_name(tmp_path, monkeypatch, name):
     folder = tmp_path / name
     folder.mkdir()
@@ -56,13 +50,9 @@ def test_a_folder_may_have_any_name(tmp_path, monkeypatch, name):
     "address",
     [
         "mysql://ann:sesame@host/db",
-        "postgresql+psycopg2://ann:sesame@host/db",
         "sqlite://",
-        "sqlite:///",
         "sqlite:///:memory:",
         "nonsense",
-        "studies.db",
-        "http://ann:sesame@host/",
         "postgresql://ann:sesame@host:port/db",
         "postgresql://ann:sesame@[::1/db",
     ],
@@ -75,15 +65,9 @@ def test_another_kind_of_address_is_refused(here, address):
     assert not list(here.iterdir())
 
 
-def test_a_missing_folder_is_told_in_one_line(tmp_path):
-    told = fault(f"sqlite:///{tmp_path}/none/studies.db")
-    assert str(tmp_path / "none") in told
+def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
+    assert str(tmp_path / "none") in fault(f"sqlite:///{tmp_path}/none/studies.db")
     assert not (tmp_path / "none").exists()
-
-
-def test_a_folder_in_place_of_the_file_is_told(tmp_path):
-    (tmp_path / "studies.db").mkdir()
-    assert str(tmp_path / "studies.db") in fault(f"sqlite:///{tmp_path}/studies.db")
 
 
 def test_a_database_of_another_optuna_is_told(tmp_path):
@@ -114,12 +98,6 @@ def test_reading_what_is_not_there_makes_nothing(here):
     with pytest.raises(InputError, match=r"studies\.db"):
         load(None, None, here / "folds")
     assert not list(here.iterdir())
-
-
-def test_an_empty_database_has_no_study(here):
-    Storage(None)
-    with pytest.raises(InputError, match="study: there is none in"):
-        load(None, None, here / "folds")
 
 
 def test_a_server_that_does_not_answer_is_told_without_its_password(here):

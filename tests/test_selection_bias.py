@@ -4,7 +4,7 @@ from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss
 
 from lvh.validation.selection_bias import Predictions, bias_corrected
 
@@ -35,14 +35,9 @@ def by_loop(given, resamples, seed, scorer, sign):
     return out
 
 
-@pytest.mark.parametrize("n_subjects", [60, 20])
 @pytest.mark.parametrize(
-    ("metric", "scorer", "sign"),
-    [
-        ("ap", average_precision_score, 1),
-        ("roc_auc", roc_auc_score, 1),
-        ("brier", brier_score_loss, -1),
-    ],
+    ("metric", "scorer", "sign", "n_subjects"),
+    [("ap", average_precision_score, 1, 60), ("brier", brier_score_loss, -1, 20)],
 )
 def test_is_a_slow_loop(metric, scorer, sign, n_subjects):
     given = guesses([0.5, 0.7, 0.6], n=60, n_subjects=n_subjects)
@@ -66,15 +61,15 @@ def test_each_prediction_has_the_threshold_of_its_fold():
     assert found == bias_corrected(given, "accuracy", maximize=True, resamples=50)
 
 
-@pytest.mark.parametrize(("metric", "no_skill"), [("roc_auc", 0.5), ("ap", 0.4)])
-def test_the_best_of_twelve_guesses_is_no_better_than_guessing(metric, no_skill):
+def test_the_best_of_twelve_guesses_is_no_better_than_guessing():
     """Twenty sweeps without skill: chosen and reported on the same records they have some.
 
     The best of twelve has an AUC of about .5 + 1.63 * .041; a mean over twenty sweeps is
     known to about .01.
     """
+    no_skill = 0.5
     found = [
-        bias_corrected(guesses([0.0] * 12, seed=seed), metric, maximize=True, resamples=100)
+        bias_corrected(guesses([0.0] * 12, seed=seed), "roc_auc", maximize=True, resamples=100)
         for seed in range(20)
     ]
 
@@ -83,28 +78,3 @@ def test_the_best_of_twelve_guesses_is_no_better_than_guessing(metric, no_skill)
     assert naive > no_skill + 0.045
     assert abs(corrected - no_skill) < 0.03
     assert naive - corrected > 0.03
-
-
-def test_a_planted_winner_keeps_its_score():
-    found = bias_corrected(guesses([0.0] * 5 + [2.5]), "ap", maximize=True, resamples=200)
-
-    assert found.estimate.estimate == pytest.approx(found.naive, abs=0.02)
-    assert found.estimate.low < found.naive < found.estimate.high
-
-
-def test_a_cohort_in_blocks_gives_the_same(monkeypatch):
-    given = guesses([0.5, 0.7], n=60)
-    whole = bias_corrected(given, "ap", maximize=True, resamples=50)
-    monkeypatch.setattr("lvh.validation.selection_bias._CELLS_AT_ONCE", 60 * 7)
-
-    parts = bias_corrected(given, "ap", maximize=True, resamples=50)
-    assert astuple(parts.estimate) == pytest.approx(astuple(whole.estimate), rel=1e-12)
-    assert bias_corrected(given, "ap", maximize=True, resamples=50, seed=1) != whole
-
-
-def test_one_positive_is_never_on_both_sides():
-    y_score = np.random.default_rng(0).random((2, 12))
-    y_true, subject = np.array([1] + [0] * 11), np.arange(12).astype(str)
-    given = Predictions(y_true, y_score, np.full((2, 12), 0.5), subject)
-
-    assert np.isnan(bias_corrected(given, "ap", maximize=True).estimate.estimate)

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from conftest import Done, command
 
-from lvh.runs.sweep import cores
-
 FOLDS = 2
 SMALL = [
     "-m",
@@ -93,7 +91,7 @@ def test_every_point_is_a_configuration_below_one_sweep(serial):
 def test_the_page_is_kept_with_the_sweep(serial):
     (sweep,) = serial.runs("tags.level = 'sweep'")
     listed = {item.path for item in serial.client().list_artifacts(sweep.info.run_id)}
-    assert {"report.html", "report.png", "heatmap.png", "leaderboard.csv"} <= listed
+    assert {"report.html", "heatmap.png", "leaderboard.csv"} <= listed
     (page,) = serial.cwd.glob("outputs/*/*/report/report.html")
     assert str(page.relative_to(serial.cwd)) in serial.out
 
@@ -123,12 +121,6 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(parallel):
     assert all("model.kernel_size: expected at most" in run.data.tags["error"] for run in failed)
     (sweep,) = parallel.runs("tags.level = 'sweep'")
     assert {run.data.tags["mlflow.parentRunId"] for run in finished + failed} == {sweep.info.run_id}
-
-
-@pytest.mark.slow
-def test_parallel_runs_share_the_cores(parallel):
-    threads = {run.data.params["train.threads"] for run in parallel.runs("params.kernel = '250'")}
-    assert threads == {"1"}  # joblib's launcher starts one process a core
 
 
 @pytest.mark.slow
@@ -248,18 +240,13 @@ def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_pat
     [
         (["model=cnn", "stride=5,7"], "stride=7: expected one of 5, 10, 50, 125"),
         (["train.epochs=interval(5,1)"], "train.epochs: expected interval(low, high)"),
-        (["train.learning_rate=tag(log,interval(0,1))"], "0 < low < high"),
-        (["seed=0,1", "search.sampler=best"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
         (["seed=0,1", "search.objectives=[auc]"], "search.objectives: expected some of accuracy"),
         (["seed=0,1", "search.race=true", "search.pruner=median"], "expected one of them"),
-        (["train.l2=interval(0,1)"], "train.l2: no such setting"),
         (["train.learning_rate=interval(0.1,1)", "search.sampler=grid"], "cannot be listed"),
         (["++cv.folds=2,3", "search.race=true"], "folds or data are swept"),
         (["search.seed=1,2"], "search.seed: expected something that makes a difference"),
-        (["model=cnn", "kernel=250,400", "model.kernel_size=320"], "kernel: expected something"),
         ([], "expected something to sweep"),
         (["seed=0,1", "search.workers=2"], "search.workers: needs a launcher"),
-        (["seed=0,1", "search.storage=mysql://me:secret@h/d"], "search.storage: expected"),
         (["seed=0,1", "search.storage='postgresql://me:secret@h:x/d'"], "search.storage: expected"),
         (["seed=0,1", "search.sampler=cmaes"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
     ],
@@ -271,16 +258,6 @@ def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
     assert "secret" not in done.err
     assert len(done.err.splitlines()) <= 2
     assert not (tmp_path / "mlflow.db").exists()
-
-
-def test_workers_are_never_more_than_cores(tmp_path):
-    from omegaconf import OmegaConf
-
-    from hydra_plugins.lvh_sweeper.sweeper import _limit_workers
-
-    for wanted, expected in ((1, 1), (64, cores()), (-1, cores())):
-        config = OmegaConf.create({"hydra": {"launcher": {"n_jobs": wanted}}})
-        assert _limit_workers(config) == config.hydra.launcher.n_jobs == min(expected, cores())
 
 
 @pytest.mark.slow
@@ -299,9 +276,3 @@ def test_what_leaks_is_on_no_leaderboard(tmp_path):
     assert "epoch=last" in done.out[done.out.index("Best: ") :].splitlines()[0]
     assert done.out.count("NOT HONEST") == 2
     assert statuses(tmp_path)["leaking configuration", "FINISHED"] == 2
-    again = command(
-        *(*DNN, "train.epochs=30", "seed=0,1", "cv.epoch=last,best_on_scored"),
-        "cv.allow_leakage=true",
-        cwd=tmp_path,
-    )
-    assert "nothing to train" in again.out

@@ -1,7 +1,6 @@
 """`voltage`: waves drawn by hand, a slow second implementation, and what LUDB gives."""
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,53 +9,28 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data.cohort import LEADS
 from lvh.errors import InputError
-from lvh.features.amplitudes import measure, qrs_waves
 from lvh.features.criteria import CRITERIA
-from lvh.features.voltage import WAVES, VoltageSettings, extract
+from lvh.features.voltage import WAVES, VoltageSettings, extract, measure, qrs_waves
 
 MEAN = VoltageSettings("voltage", missing="mean")
 BASELINE = 0.25
 """Of every drawn lead, mV; like the waves a multiple of 1/64, so that float32 is exact."""
 
 
-class Beat(NamedTuple):
-    """Heights in mV, one sample each, at 10, 20, 30 and 130 samples from the onset of QRS."""
-
-    q: float = 0.0
-    r: float = 1.0
-    s: float = 0.0
-    t: float = 0.25
-    qrs: int = 40
-
-
-def drawn(cohort, leads=None, symbols="(N)(t)"):
-    """One record of beats a second apart; `leads` says which differ from one plain beat."""
-    one = head(cohort, 1)
+def drawn(cohort):
+    """One record of one beat: R of 1 mV and T of 0.25 mV in every lead."""
     signal = np.full((5000, 12), BASELINE, dtype=np.float32)
-    waves = {}
-    for lead, name in enumerate(LEADS):
-        samples = []
-        beats = (leads or {}).get(name, [Beat()])
-        for number, beat in enumerate(beats):
-            onset = 100 + 500 * number
-            for at, height in ((10, -beat.q), (20, beat.r), (30, -beat.s), (130, beat.t)):
-                signal[onset + at, lead] += height
-            samples += [onset, onset + 20, onset + beat.qrs, onset + 100, onset + 130, onset + 150]
-        waves[0, lead] = (symbols * len(beats), samples)
-    return with_waves(replace(one, signals=signal[None]), waves)
+    signal[120] += 1
+    signal[230] += 0.25
+    waves = {(0, lead): ("(N)(t)", [100, 120, 140, 200, 230, 250]) for lead in range(12)}
+    return with_waves(replace(head(cohort, 1), signals=signal[None]), waves)
 
 
 def inputs(cohort):
     """Inputs of the first record by name."""
     features = extract(cohort, MEAN)
     return dict(zip(features.names, features.X[0].tolist(), strict=True))
-
-
-def of_lead(cohort, lead):
-    found = inputs(cohort)
-    return [found[f"{lead}_{wave}"] for wave in WAVES]
 
 
 def slow_waves(qrs):
@@ -111,59 +85,38 @@ def test_columns_and_their_names(cohort):
     assert extract(cohort, VoltageSettings("voltage", "zero")).fill == "zero"
 
 
-class TestDrawn:
-    def test_one_beat(self, cohort):
-        one = drawn(cohort, {"v2": [Beat(q=0.125, r=1.5, s=0.75, t=-0.25, qrs=45)]})
+def test_the_end_of_p_gives_points(cohort):
+    one = drawn(cohort)
+    expected = inputs(one)["romhilt_estes"]
+    signals = one.signals.copy()
+    signals[0, 1000:1020, 6] += 0.25
+    signals[0, 1020:1045, 6] -= 0.125
+    symbols, samples = one.delineation.lead(0, 6)
+    waves = {(0, 6): (symbols + "(p)", [*samples, 1000, 1010, 1060])}
+    with_p = with_waves(replace(one, signals=signals), waves)
+    of = measure(with_p)
 
-        assert of_lead(one, "v2") == [0.125, 1.5, 0.75, -0.25, np.float32(0.09)]
-        assert of_lead(one, "v1") == [0, 1, 0, 0.25, np.float32(0.08)]
-
-    def test_the_level_of_the_signal_does_not_matter(self, cohort):
-        one = drawn(cohort, {"i": [Beat(q=0.25, r=1, s=0.5)]})
-        expected = inputs(one)
-
-        # A level for each beat: the baseline is that at its onset.
-        steps = np.arange(5000)[:, None] // 500 * np.float32(0.5)
-        assert inputs(replace(one, signals=one.signals + steps)) == expected
-
-    def test_the_end_of_p_gives_points(self, cohort):
-        one = drawn(cohort)
-        expected = inputs(one)["romhilt_estes"]
-        signals = one.signals.copy()
-        signals[0, 1000:1020, 6] += 0.25
-        signals[0, 1020:1045, 6] -= 0.125
-        symbols, samples = one.delineation.lead(0, 6)
-        waves = {(0, 6): (symbols + "(p)", [*samples, 1000, 1010, 1060])}
-        with_p = with_waves(replace(one, signals=signals), waves)
-        of = measure(with_p)
-
-        # The level at the onset of P is a tenth of its 0.25 mV too high: 1 of 10 samples.
-        assert of.p_depth.tolist() == [pytest.approx(0.15)]
-        assert of.p_time.tolist() == [0.082]
-        assert inputs(with_p)["romhilt_estes"] == expected + 3
-        assert np.isnan(measure(one).p_depth).all()
+    # The level at the onset of P is a tenth of its 0.25 mV too high: 1 of 10 samples.
+    assert of.p_depth.tolist() == [pytest.approx(0.15)]
+    assert of.p_time.tolist() == [0.082]
+    assert inputs(with_p)["romhilt_estes"] == expected + 3
+    assert np.isnan(measure(one).p_depth).all()
 
 
 @pytest.mark.parametrize(
     ("qrs", "expected"),
     [
         ([0, -0.25, 2, -0.5, 0], (0.25, 2, 0.5, 2)),
-        ([0, 2, 0], (0, 2, 0, 1)),
         ([0, 0.5, -2, 0], (0, 0.5, 2, 1)),
         # QS: its depth is that of Q and that of S
         ([0, -1, -2, -0.5], (2, 0, 2, 0)),
         # no R rises to a twentieth of the range, as from noise at the onset
         ([0, 0.1, -2, 0], (2, 0.1, 2, 1)),
-        ([0, 0.1, -0.5, 2, 0], (0.5, 2, 0, 3)),
-        ([0, 0.2, -2, 0], (0, 0.2, 2, 1)),
         # rSR': S lies before the highest point
         ([0, 0.5, -1.5, 2, 0], (0, 2, 1.5, 3)),
         # Qr, of avr
         ([0, -1.5, 0.5, 0], (1.5, 0.5, 0, 2)),
         ([0, -0.5, 1, -0.25, 0.5, -0.75, 0], (0.5, 1, 0.75, 2)),
-        ([0.5, 1, 0.5], (0, 1, 0, 1)),
-        ([-0.5, -1, -0.5], (1, 0, 1, 0)),
-        ([0, 0, 0], (0, 0, 0, 0)),
         ([0.0], (0, 0, 0, 0)),
     ],
 )
@@ -172,42 +125,16 @@ def test_complexes_by_hand(qrs, expected):
     assert slow_waves([float(value) for value in qrs]) == expected[:3]
 
 
-class TestMissing:
-    @pytest.mark.parametrize(
-        ("symbols", "missing"),
-        [
-            ("(N)t)", "T"),
-            ("(N)(p)(t)", "T"),
-            ("(N)", "T"),
-            ("N)(t)", "QRST"),
-            ("((N(t)", "QRST"),
-            ("(t)(p)", "QRST"),
-            ("", "QRST"),
-        ],
-    )
-    def test_what_a_lead_lacks_is_missing_there_and_where_it_is_needed(
-        self, cohort, symbols, missing
-    ):
-        one = with_waves(drawn(cohort), {(0, 7): (symbols, 100 + 10 * np.arange(len(symbols)))})
-        found = {name for name, value in inputs(one).items() if np.isnan(value)}
+def test_a_record_without_any_complex_is_dropped_with_the_reason(cohort):
+    nothing = with_waves(cohort, {(3, lead): ("(p)", [1, 2, 3]) for lead in range(12)})
 
-        of_v2 = {f"v2_{wave}" for wave in missing} | ({"v2_QRS"} if "R" in missing else set())
-        needing = {
-            *("qrs_duration", "sokolow_lyon_product", "cornell_product"),
-            *("peguero_lo_presti", "romhilt_estes"),
-        }
-        assert found == (of_v2 | needing if "R" in missing else of_v2)
+    features = extract(nothing, MEAN)
 
-    def test_a_record_without_any_complex_is_dropped_with_the_reason(self, cohort):
-        nothing = with_waves(cohort, {(3, lead): ("(p)", [1, 2, 3]) for lead in range(12)})
-
-        features = extract(nothing, MEAN)
-
-        assert features.dropped == (("4", "no complete (N) in any lead"),)
-        kept = [record for record in range(40) if record != 3]
-        assert np.array_equal(features.X, extract(cohort, MEAN).X[kept])
-        with pytest.raises(InputError, match=r"expected usable records\. Received: none"):
-            extract(with_waves(head(cohort, 1), {(0, lead): ("", []) for lead in range(12)}), MEAN)
+    assert features.dropped == (("4", "no complete (N) in any lead"),)
+    kept = [record for record in range(40) if record != 3]
+    assert np.array_equal(features.X, extract(cohort, MEAN).X[kept])
+    with pytest.raises(InputError, match=r"expected usable records\. Received: none"):
+        extract(with_waves(head(cohort, 1), {(0, lead): ("", []) for lead in range(12)}), MEAN)
 
 
 @given(scale=st.floats(0.1, 10))
@@ -232,10 +159,6 @@ def test_voltages_scale_with_the_signal(cohort, scale):
 
 
 def test_equals_the_slow_way(cohort):
-    assert_equals_the_slow_way(cohort)
-
-
-def assert_equals_the_slow_way(cohort):
     features = extract(cohort, MEAN)
     found = features.X[:, 2:62].reshape(-1, 12, 5)
     expected = [

@@ -20,8 +20,8 @@ from lvh.data.cohort import Cohort
 from lvh.evaluation.cv_result import Summary, baseline_summaries, summarize
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS, FeatureSet
-from lvh.features.amplitudes import measure
 from lvh.features.criteria import CRITERIA, Measurements
+from lvh.features.voltage import measure
 from lvh.files import write_text
 from lvh.models.baselines import BASELINES
 from lvh.runs.run import load_data, new_trainer

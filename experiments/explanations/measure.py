@@ -44,7 +44,7 @@ RUNS = {
     "resnet": Run(
         "residual network on beats, 30 epochs",
         ("model=resnet", "train.epochs=30", "cv.folds=4"),
-        ("saliency", "agreement"),
+        ("saliency",),
     ),
     "cnn": Run(
         "convolutional network, 12 epochs",

@@ -10,7 +10,6 @@ from lvh.errors import InputError
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
     from lvh.data.cohort import Cohort
-    from lvh.reports.dataset.survey import Survey
 
 _HELP = """\
 Show what a source holds before anything is trained: class balance, age and sex by label, what
@@ -29,7 +28,6 @@ sex alone are scored, tracking where the page is stored besides its folder; noth
 
 The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-_LINES = 10  # that say how far the measuring is
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,7 +73,8 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data.cohort import fingerprint
     from lvh.reports.dataset.dataset_report import write
     from lvh.reports.dataset.sections import Exploration
-    from lvh.reports.progress import say
+    from lvh.reports.dataset.survey import survey
+    from lvh.reports.progress import progress, say
     from lvh.tracking import Tracker, resolved_uri
     from lvh.tracking.run_record import DataRecord, RunRecord, save
 
@@ -89,7 +88,10 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         say(cohort.note, style="yellow")
     params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
     with Tracker(tracking) as tracker:
-        exploration = Exploration(cohort, source.metadata, _measured(cohort), settings.cv)
+        with progress() as bar:
+            task = bar.add_task("measured", total=len(cohort.records))
+            measured = survey(cohort, lambda done: bar.update(task, completed=done))
+        exploration = Exploration(cohort, source.metadata, measured, settings.cv)
         page = write(exploration, folder, lambda title: say(f"drawn: {title}"))
         record = RunRecord(
             key=fingerprint(cohort.fingerprint, str(folder.absolute())),
@@ -110,22 +112,6 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
             save(record)
             tracker.track(record)
         say(f"page: {page}")  # seen even if the store fails now
-
-
-def _measured(cohort: "Cohort") -> "Survey":
-    """Measure all records, and print about ten times how far that is."""
-    from lvh.reports.dataset.survey import survey
-    from lvh.reports.progress import say
-
-    total, last = len(cohort.records), 0
-
-    def on_block(done: int) -> None:
-        nonlocal last
-        if done * _LINES // total > last * _LINES // total:
-            say(f"measured: {done} of {total} records")
-        last = done
-
-    return survey(cohort, on_block)
 
 
 def _check_folder(folder: Path) -> None:

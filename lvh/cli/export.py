@@ -1,13 +1,13 @@
 """`lvh export`: fit the best of a sweep, or any run, to all records, and register the model."""
 
 import argparse
-import os
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from lvh.cli.command import ended
+from lvh.cli.predict import add_uri
 from lvh.errors import InputError, TrackingFault
 from lvh.inference import CARD, DESCRIPTION, Description, check_files, load, save
 from lvh.reports.progress import progress, say
@@ -40,8 +40,18 @@ def _run(options: argparse.Namespace) -> None:
         check_files(folder, description)
     else:
         folder, description = _export(options, tracking)
-    if options.register:
-        _register(folder, description, options, tracking)
+    if not options.register:
+        return
+    from lvh.inference.registry import register
+
+    try:
+        version = register(folder, description, tracking, name=options.name, alias=options.alias)
+    except TrackingFault as fault:
+        raise TrackingFault(
+            f"{fault}\nThe model is saved. To register it: lvh export {shlex.quote(str(folder))}"
+        ) from None
+    uri = f"models:/{options.name}@{options.alias}"
+    say(f"registered as {options.name}, version {version}: {uri}")
 
 
 def _export(options: argparse.Namespace, tracking: TrackingSettings) -> tuple[Path, Description]:
@@ -82,30 +92,9 @@ def _export(options: argparse.Namespace, tracking: TrackingSettings) -> tuple[Pa
         description = save(temporary, description, states)
     if len(states) < options.seeds:
         say("the model does not depend on the seed: it has one member")
-    ap = description.evidence.scores["model"]["ap"]
-    say(
-        f"saved in {folder}: mean ap {ap.mean:.3f} over folds; threshold "
-        f"{description.threshold:.3g}"
-    )
+    ap = description.scores["model"]["ap"]
+    say(f"saved in {folder}: mean ap {ap:.3f} over folds; threshold {description.threshold:.3g}")
     return folder, description
-
-
-def _register(
-    folder: Path,
-    description: Description,
-    options: argparse.Namespace,
-    tracking: TrackingSettings,
-) -> None:
-    from lvh.inference.registry import register
-
-    try:
-        version = register(folder, description, tracking, name=options.name, alias=options.alias)
-    except TrackingFault as fault:
-        raise TrackingFault(
-            f"{fault}\nThe model is saved. To register it: lvh export {shlex.quote(str(folder))}"
-        ) from None
-    uri = f"models:/{options.name}@{options.alias}"
-    say(f"registered as {options.name}, version {version}: {uri}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,11 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds", type=int, default=5, help="models that are averaged (default: %(default)s)"
     )
     parser.add_argument("--out", help="folder of the model (default: outputs/models/NAME-KEY)")
-    parser.add_argument(
-        "--uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
-        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
-    )
+    add_uri(parser)
     parser.add_argument(
         "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
     )

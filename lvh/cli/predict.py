@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +14,15 @@ from lvh.cli.command import ended
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
+from lvh.data.readers import record
+from lvh.data.readers.leads import ReadOptions
 from lvh.errors import InputError, LvhError, printable
-from lvh.inference import Description, FinalModel, load
+from lvh.features.criteria import CRITERIA
+from lvh.features.voltage import measure
+from lvh.inference import FinalModel, load
 from lvh.inference.prediction import Prediction, show, words
 from lvh.reports.ecg_plot import draw, picture_paths, save
 from lvh.tracking import TrackingSettings
-
-MODEL_HELP = "folder, or address in MLflow (default: %(default)s)"
-URI_HELP = "as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,25 +69,38 @@ def _pictures(options: argparse.Namespace) -> list[Path | None]:
             if getattr(options, option):
                 raise InputError(f"--{option}: expected --picture, in which it is drawn")
         return [None] * len(options.record)
-    from lvh.data.readers.record import record_name
-
-    return [*picture_paths(options.picture, [record_name(Path(path)) for path in options.record])]
+    names = [record.record_name(Path(path)) for path in options.record]
+    return [*picture_paths(options.picture, names)]
 
 
 def _predict(
     model: FinalModel, path: str, options: argparse.Namespace, picture: Path | None
 ) -> Prediction:
-    cohort = _read(model.description, path, options)
+    description = model.description
+    cohort = record.read(
+        Path(path),
+        age=options.age,
+        male=None if options.sex is None else options.sex == "male",
+        fs=description.fs if options.resample else None,
+        options=ReadOptions(options.unit, options.fs),
+    )
+    if cohort.note:
+        print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
     try:
         predictions = model.predict(cohort)
     except InputError as error:
-        raise InputError(f"{error}{_hint(model.description, cohort)}") from None
+        hint = ""
+        if cohort.fs != description.fs:
+            hint = ". --resample converts it"
+        elif description.needs_age_and_sex and not np.isfinite(cohort.age).all():
+            hint = ". --age and --sex give them"
+        raise InputError(f"{error}{hint}") from None
     cohort = _with_waves(predictions.cohort, options.fiducials)
     (numbers,) = predictions.rows()
     prediction = Prediction(
         record=path,
         numbers=numbers,
-        threshold=model.description.threshold,
+        threshold=description.threshold,
         criteria=_criteria(cohort),
         fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
         male=bool(cohort.male[0]),
@@ -98,36 +112,12 @@ def _predict(
     figure = draw(
         cohort.signals[0],
         cohort.fs,
-        words(prediction, cohort, model.description),
+        words(prediction, cohort, description),
         importance=record_importance(model, cohort) if options.explain else None,
         delineation=cohort.delineation if options.fiducials else None,
     )
     save(figure, picture)
     return replace(prediction, picture=str(picture))
-
-
-def _read(description: Description, path: str, options: argparse.Namespace) -> Cohort:
-    from lvh.data.readers import record
-    from lvh.data.readers.leads import ReadOptions
-
-    cohort = record.read(
-        Path(path),
-        age=options.age,
-        male=None if options.sex is None else options.sex == "male",
-        fs=description.fs if options.resample else None,
-        options=ReadOptions(options.unit, options.fs),
-    )
-    if cohort.note:
-        print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
-    return cohort
-
-
-def _hint(description: Description, cohort: Cohort) -> str:
-    if cohort.fs != description.fs:
-        return ". --resample converts it"
-    if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
-        return ". --age and --sex give them"
-    return ""
 
 
 def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
@@ -143,9 +133,6 @@ def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
 
 def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
     """Return the value of each criterion that can be measured, and whether it is met."""
-    from lvh.features.amplitudes import measure
-    from lvh.features.criteria import CRITERIA
-
     if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
         return {}  # without age and sex there is no threshold
     amplitudes = measure(cohort)
@@ -162,56 +149,54 @@ def _parser() -> argparse.ArgumentParser:
         prog="lvh predict",
         description="Predict LVH in 12-lead records with a model that lvh export has saved.",
     )
-    parser.add_argument(
-        "record", nargs="+", help="path of a WFDB header, with or without .hea, a .csv or an .edf"
-    )
-    parser.add_argument("--model", default="models:/lvh@champion", help=MODEL_HELP)
-    parser.add_argument(
-        "--uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None, help=URI_HELP
-    )
-    parser.add_argument(
-        "--resample", action="store_true", help="convert to the model's sampling frequency"
-    )
-    parser.add_argument("--age", type=_age, help="in years, where the file does not say it")
-    parser.add_argument("--sex", choices=("female", "male"), help="where the file does not say it")
-    parser.add_argument(
-        "--fs", type=_fs, help="sampling frequency in Hz, where the file does not say it"
-    )
-    parser.add_argument(
-        "--unit", choices=("mV", "uV", "V"), help="unit of voltages, where the file does not say it"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("record", nargs="+", help="WFDB header, with or without .hea, a .csv or an .edf")
+    add_model(parser)
+    add("--resample", action="store_true", help="convert to the model's sampling frequency")
+    add("--age", type=_between(0, 130), help="in years, if the file does not give it")
+    add("--sex", choices=("female", "male"), help="if the file does not give it")
+    add("--fs", type=_between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
+    add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
+    add(
         "--picture",
         metavar="PATH",
         help="draw the ECG on paper of 25 mm/s and 10 mm/mV: a new .pdf, .svg or .png, or a "
         "folder that gets a PDF for each record",
     )
-    parser.add_argument(
-        "--explain",
-        action="store_true",
-        help="colour the picture by what raises and lowers the prediction",
-    )
-    parser.add_argument(
-        "--fiducials", action="store_true", help="mark onsets, peaks and offsets in the picture"
-    )
+    add("--explain", action="store_true", help="colour what raises and lowers the prediction")
+    add("--fiducials", action="store_true", help="mark onsets, peaks and offsets in the picture")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
     return parser
 
 
-def _age(text: str) -> float:
-    age = float(text)
-    if not 0 <= age <= 130:
-        raise argparse.ArgumentTypeError(f"expected 0 to 130 years. Received: {text}")
-    return age
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a model, as `located` takes it."""
+    parser.add_argument(
+        "--model",
+        default="models:/lvh@champion",
+        help="folder, or address in MLflow (default: %(default)s)",
+    )
+    add_uri(parser)
 
 
-def _fs(text: str) -> float:
-    fs = float(text)
-    if not 0 < fs <= 100_000:
-        raise argparse.ArgumentTypeError(f"expected 0 to 100000 Hz. Received: {text}")
-    return fs
+def add_uri(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a store of MLflow."""
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
+    )
+
+
+def _between(low: float, high: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        if not low <= float(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
+        return float(text)
+
+    return number
 
 
 if __name__ == "__main__":

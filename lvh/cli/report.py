@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lvh.cli.command import ended
 from lvh.reports.progress import console, say
-from lvh.reports.study import EXPLANATIONS, sentences, table, write
+from lvh.reports.study import sentences, table, write
+from lvh.runs.lookup import best_folder
 from lvh.search.storage import Storage
 from lvh.search.study_results import load
 
@@ -23,7 +24,8 @@ def _report(given: argparse.Namespace) -> None:
         return
     result = load(given.storage, given.study, given.store)
     folder = Path(given.out or f"outputs/report-{result.name}")
-    page = write(result, folder, EXPLANATIONS)
+    run = best_folder(result, given.store)
+    page = write(result, folder, run and run / "explanation")
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}")

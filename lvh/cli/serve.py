@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lvh.cli.command import ended
-from lvh.cli.predict import MODEL_HELP, URI_HELP, located
+from lvh.cli.predict import add_model, located
 from lvh.errors import EnvironmentFault, InputError
 from lvh.inference import read_description
 from lvh.reports.progress import say
@@ -33,7 +33,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
     """Run MLflow's command in this process; the server that it starts ends with this process."""
-    from lvh.tracking.environment import tell_mlflow
+    from lvh.tracking.address import tell_mlflow
 
     tell_mlflow()
     import mlflow.cli
@@ -55,10 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lvh serve", description="Answer HTTP requests with a final model, by MLflow."
     )
-    parser.add_argument("--model", default="models:/lvh@champion", help=MODEL_HELP)
-    parser.add_argument(
-        "--uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None, help=URI_HELP
-    )
+    add_model(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
     )

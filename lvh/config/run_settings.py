@@ -16,6 +16,7 @@ from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
+from lvh.tracking.run_names import configuration_name
 from lvh.validation.splits import CvSettings
 
 _T = TypeVar("_T")
@@ -57,14 +58,19 @@ class RunSettings:
     @property
     def name(self) -> str:
         """A short name that tells runs of one sweep apart at a glance."""
-        convolution = [
-            f"{short[0]}{getattr(self.model, field)}"
+        convolution = {
+            short: getattr(self.model, field)
             for field, short in consistency.SHORT_NAMES.items()
             if hasattr(self.model, field)
-        ]
-        others = [self.cv.protocol.name] if self.cv.protocol.leaks else []
-        others += [f"on-{self.external.name}"] if self.external is not None else []
-        return "-".join([*convolution, self.model.name, self.features.name, *others])
+        }
+        protocol = self.cv.protocol
+        return configuration_name(
+            self.model.name,
+            self.features.name,
+            convolution=convolution,
+            protocol=protocol.name if protocol.leaks else "",
+            external=self.external.name if self.external is not None else "",
+        )
 
     @property
     def is_network(self) -> bool:

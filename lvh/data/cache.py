@@ -56,7 +56,7 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
 
 @contextmanager
 def folder_lock(folder: Path, message: str) -> Iterator[None]:
-    """Hold the lock that lies beside a folder; log a message if another process holds it."""
+    """Hold the lock next to a folder; log a message if another process holds it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
@@ -72,7 +72,7 @@ def folder_lock(folder: Path, message: str) -> Iterator[None]:
 
 @contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`, whose lock the caller holds.
+    """Give a temporary folder next to `folder`, whose lock the caller holds.
 
     It is removed at the end, and so is what a killed process left.
     """
@@ -88,9 +88,8 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
 def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
     """Return the arrays stored at `path`, or build and store them.
 
-    A file that is torn or altered (its CRC-32 tells) is built again with a warning. Where the
-    cache cannot be written the arrays are still returned, with a warning. Of two processes that
-    build at once, the last to finish wins: each moves a whole file into place.
+    A damaged file (by its CRC-32) is built again with a warning. Where the cache cannot be
+    written the arrays are still returned, with a warning.
 
     Args:
         path: Archive file; its name must change with everything the arrays depend on.
@@ -116,7 +115,7 @@ def load_or_build_signals(
     build: Callable[[WriteSignals], Arrays],
     digest: Callable[[Arrays, LazyArray], str],
 ) -> tuple[Arrays, LazyArray, str]:
-    """Return stored signals, memory-mapped, with the arrays beside them; or build both.
+    """Return stored signals, memory-mapped, with the other arrays; or build both.
 
     Args:
         folder: Its name must change with everything the signals depend on.
@@ -173,27 +172,21 @@ def _write_signals(
         if file.tell() != size:
             raise ValueError(f"expected {size} bytes of signals. Received: {file.tell()}")
         os.fsync(file.fileno())
-    others = {
-        **arrays,
-        "digest": np.array(digest(arrays, _map(path))),
-        "state": np.array(_state(path)),
-    }
+    more = {"digest": np.array(digest(arrays, _map(path))), "state": np.array(_state(path))}
     with (folder / _OTHERS).open("wb") as file:
-        np.savez(file, allow_pickle=False, **others)
+        np.savez(file, allow_pickle=False, **arrays, **more)
         os.fsync(file.fileno())
 
 
 def _load_signals(folder: Path) -> tuple[Arrays, LazyArray, str] | None:
     """Return None where there is nothing, or not what was written."""
-    arrays = _load(folder / _OTHERS)
+    others = _load(folder / _OTHERS)
     try:
-        if arrays is None or arrays["state"].tolist() != _state(folder / _SIGNALS):
+        if others is None or others.pop("state").tolist() != _state(folder / _SIGNALS):
             return None
-        signals = _map(folder / _SIGNALS)
+        return others, _map(folder / _SIGNALS), str(others.pop("digest"))
     except (OSError, ValueError, KeyError):
         return None
-    others = {name: array for name, array in arrays.items() if name not in ("digest", "state")}
-    return others, signals, str(arrays["digest"])
 
 
 def _map(path: Path) -> LazyArray:

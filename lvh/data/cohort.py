@@ -21,7 +21,6 @@ LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v
 Origin = Literal["annotated", "found"]
 """Who delineated the waves: people (or the generator), or `lvh.data.delineation`."""
 
-
 LeadWaves = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
 """Symbols (ASCII codes) and sample indices of one lead, in order of time."""
 
@@ -91,7 +90,7 @@ class Cohort:
         age: Shape (n_records,), float64, years.
         label: Shape (n_records,), int64; 1 where left ventricular hypertrophy was diagnosed.
         fingerprint: SHA-256 over the content above; changes with any bit of it.
-        note: A caveat that belongs beside every result of this cohort, or empty.
+        note: A caveat that belongs to every result of this cohort, or empty.
     """
 
     name: str
@@ -111,20 +110,6 @@ class Cohort:
     def prevalence(self) -> float:
         """Share of records with the label."""
         return float(self.label.mean())
-
-    def lead_indices(self, leads: tuple[str, ...]) -> list[int]:
-        """Map lead names to positions.
-
-        Raises:
-            InputError: A name that this cohort does not have.
-        """
-        unknown = [lead for lead in leads if lead not in self.leads]
-        if unknown:
-            raise InputError(
-                f"features.leads: expected some of {', '.join(self.leads)}. "
-                f"Received: {', '.join(unknown)}"
-            )
-        return [self.leads.index(lead) for lead in leads]
 
 
 @dataclass(frozen=True, slots=True)

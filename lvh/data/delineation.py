@@ -7,15 +7,27 @@ and these durations, and its agreement with cardiologists: experiments/delineati
 """
 
 import importlib.metadata
+import os
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from itertools import repeat
+from multiprocessing import current_process, get_context, parent_process
+from signal import SIG_IGN, SIGINT
+from signal import signal as set_handler
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
 
-from lvh.data.cohort import Delineation, LeadWaves
-from lvh.errors import InputError
+from lvh.data.cache import Arrays, cache_dir, load_or_build
+from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
+from lvh.data.lazy_array import read
+from lvh.errors import EnvironmentFault, InputError
 
 VERSION = 1
 """Of this method; raise it when a change of code changes fiducials."""
@@ -38,8 +50,35 @@ _MAX_RR_S = 3.0  # on average; slower is a drift that rings in the library's fil
 _MAX_PR_SPREAD_S = 0.02  # of true p waves; in atrial fibrillation it is larger
 _MARGIN_S = 4.0  # added at both ends, for the library fails where a wave is at sample 0
 
+_CONTENT = ("symbols", "samples", "offsets")
+_BLOCK = 64  # records that are read at once
+_MIN_PARALLEL = 8  # records; fewer are done before another process has started
+
 _Float = npt.NDArray[np.float64]
 _Int = npt.NDArray[np.int64]
+
+
+def with_fiducials(cohort: Cohort) -> Cohort:
+    """Return a cohort whose delineation is the one that `delineate` finds.
+
+    It is cached under a name that changes with the records, with the version of the method and
+    with its library. All cores take part; a terminal shows the progress.
+
+    Raises:
+        InputError: The records are too long, or of a sampling frequency that is not read.
+        EnvironmentFault: A process that took part was killed.
+    """
+    key = fingerprint(cohort.fingerprint, VERSION, library())[:16]
+    path = cache_dir() / "delineations" / f"{key}.npz"
+    arrays = load_or_build(path, lambda: _delineate(cohort))
+    symbols, samples, offsets = content = [arrays[name] for name in _CONTENT]
+    delineation = Delineation(symbols, samples, offsets, len(cohort.leads), "found")
+    return replace(
+        cohort,
+        delineation=delineation,
+        fingerprint=fingerprint(cohort.fingerprint, delineation.origin, *content),
+        note="; ".join(filter(None, [cohort.note, f"fiducials found by {library()}"])),
+    )
 
 
 def delineate(signals: npt.NDArray[np.float32], fs: float) -> Delineation:
@@ -76,7 +115,8 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWav
         return [_NOTHING] * raw.shape[1]
     usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
     clean = np.zeros_like(raw)
-    with _quiet():
+    # a missing wave says what the library's many warnings say
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         for lead in np.flatnonzero(usable):
             clean[:, lead] = _clean(raw[:, lead], fs)
         magnitude = np.sqrt(np.square(clean).sum(axis=1))
@@ -97,22 +137,14 @@ def library() -> str:
 _NOTHING: LeadWaves = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's many warnings, of what is told by a missing wave, from the reader."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _clean(lead: _Float, fs: float) -> _Float:
     import neurokit2  # type: ignore[import-untyped]  # takes seconds
 
     try:
-        found = np.asarray(neurokit2.ecg_clean(lead, sampling_rate=fs), dtype=np.float64)
+        clean = np.asarray(neurokit2.ecg_clean(lead, sampling_rate=fs), dtype=np.float64)
     except Exception:  # whatever it makes of a lead that is too short for its filters
         return np.zeros_like(lead)
-    return np.nan_to_num(found)
+    return np.nan_to_num(clean)
 
 
 def _detect_beats(magnitude: _Float, fs: float) -> _Int:
@@ -120,13 +152,13 @@ def _detect_beats(magnitude: _Float, fs: float) -> _Int:
     import neurokit2
 
     try:
-        found = neurokit2.ecg_findpeaks(magnitude, sampling_rate=fs, method=_DETECTOR)
+        peaks = neurokit2.ecg_findpeaks(magnitude, sampling_rate=fs, method=_DETECTOR)
     except Exception:  # of a magnitude that is too short
         return np.zeros(0, dtype=np.int64)
     reach, apart = round(_HALF_QRS_S * fs), round(_REFRACTORY_S * fs)
     loud = max(_MIN_CONTRAST * np.median(magnitude), _MIN_MV)
     kept: list[int] = []
-    for near in np.asarray(found["ECG_R_Peaks"], dtype=np.int64).tolist():
+    for near in np.asarray(peaks["ECG_R_Peaks"], dtype=np.int64).tolist():
         start = max(near - reach, 0)
         peak = start + int(magnitude[start : near + reach + 1].argmax())
         if magnitude[peak] < loud:
@@ -154,14 +186,14 @@ def _waves(signal: _Float, beats: _Int, fs: float) -> dict[str, _Float]:
     padded = np.pad(signal, margin, mode="edge")
     limits = {"max_r_basepoint_interval": QRS_REACH_MS}
     try:
-        _, found = neurokit2.ecg_delineate(
+        _, points = neurokit2.ecg_delineate(
             padded, beats + margin, sampling_rate=fs, method=METHOD, **limits
         )
         columns = {
-            wave: np.array([found[f"ECG_{wave}_{of}"] for of in ("Onsets", "Peaks", "Offsets")])
+            wave: np.array([points[f"ECG_{wave}_{of}"] for of in ("Onsets", "Peaks", "Offsets")])
             for wave in "PT"
         }
-        bounds = [np.array(found[f"ECG_R_{of}"]) for of in ("Onsets", "Offsets")]
+        bounds = [np.array(points[f"ECG_R_{of}"]) for of in ("Onsets", "Offsets")]
         columns["R"] = np.array([bounds[0], beats + margin, bounds[1]])
     except Exception:  # the library raises a dozen kinds where it finds its way no more
         return dict.fromkeys("PRT", nothing)
@@ -178,7 +210,7 @@ def _p_and_t(clean: _Float, beats: _Int, qrs: _Float, fs: float) -> tuple[list[_
     begin, end = qrs[:, 0], qrs[:, 2]
     following = np.append(begin[1:], np.inf)
     preceding = np.append(-np.inf, end[:-1])
-    found: dict[str, list[_Float]] = {"P": [], "T": []}
+    chosen: dict[str, list[_Float]] = {"P": [], "T": []}
     for signal in clean.T:
         both = [_waves(side, beats, fs) for side in (signal, -signal)]
         for one in both:
@@ -187,13 +219,13 @@ def _p_and_t(clean: _Float, beats: _Int, qrs: _Float, fs: float) -> tuple[list[_
             # a t that begins in the QRS begins with its end
             t[:, 0] = np.maximum(t[:, 0], end + 1)
             t[~((t[:, 0] < t[:, 1]) & (t[:, 2] < following))] = np.nan
-        for wave, leads in found.items():
+        for wave, leads in chosen.items():
             up, down = (one[wave] for one in both)
             leads.append(down if _size(signal, down) > _size(signal, up) else up)
-    distance = [begin - p[:, 1] for p in found["P"]]
+    distance = [begin - p[:, 1] for p in chosen["P"]]
     if np.nanmedian([_spread(one) for one in distance]) > _MAX_PR_SPREAD_S * fs:
-        found["P"] = [np.full_like(p, np.nan) for p in found["P"]]
-    return found["P"], found["T"]
+        chosen["P"] = [np.full_like(p, np.nan) for p in chosen["P"]]
+    return chosen["P"], chosen["T"]
 
 
 def _size(signal: _Float, waves: _Float) -> float:
@@ -232,3 +264,54 @@ def _lead(signal: _Float, qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
             samples += [onset, peak, offset]
             last = offset
     return np.frombuffer(text.encode(), dtype=np.uint8), np.array(samples, dtype=np.int32)
+
+
+def _delineate(cohort: Cohort) -> Arrays:
+    n_records = len(cohort.records)
+    try:
+        records = track(
+            _each_record(cohort),
+            f"fiducials of {cohort.name}",
+            total=n_records,
+            console=Console(stderr=True),
+            transient=True,
+        )
+        leads = [lead for record in records for lead in record]
+    except BrokenProcessPool:
+        raise EnvironmentFault(
+            f"{cohort.name}: a process that was finding fiducials ended: killed for memory, "
+            "perhaps; or it could not start, as below a script without __name__ == '__main__'"
+        ) from None
+    delineation = Delineation.from_leads(leads, len(cohort.leads), "found")
+    return {name: getattr(delineation, name) for name in _CONTENT}
+
+
+def _each_record(cohort: Cohort) -> Iterator[list[LeadWaves]]:
+    """Yield the waves of each record's leads, in order."""
+    n_records, n_processes = len(cohort.records), len(os.sched_getaffinity(0))
+    # a process of a sweep starts no others: its cores are in use
+    if n_records < _MIN_PARALLEL or n_processes < 2 or current_process().name != "MainProcess":
+        for at in range(n_records):
+            yield delineate_record(cohort.signals[at], cohort.fs)
+        return
+    # spawned: a fork of TensorFlow's threads may hang
+    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _end_with_parent)
+    try:
+        for start in range(0, n_records, _BLOCK):
+            signals = read(cohort.signals[start : start + _BLOCK])
+            yield from pool.map(delineate_record, signals, repeat(cohort.fs))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Make a worker ignore Ctrl-C, which its parent handles, and exit when the parent is gone."""
+    set_handler(SIGINT, SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -113,11 +113,7 @@ def draw_recording(
 
 
 def _draw_beat(rng: np.random.Generator, heart: Heart, rr_mean: float) -> tuple[_Float, Waves]:
-    """Draw voltage, axis and intervals of a beat, then its five groups of Gaussians.
-
-    Returns:
-        The noise-free signal, shape (_BEFORE + _AFTER, 8), mV; and its waves, counted from R.
-    """
+    """Draw a beat: noise-free, shape (_BEFORE + _AFTER, 8), mV; and its waves, counted from R."""
     severity = heart.severity
     bounded = min(severity, 2.5)  # voltage may grow with any effect; times and angles may not
     strain = min(bounded * rng.gamma(1.5, 0.5), 2.0)
@@ -169,10 +165,8 @@ def _draw_beat(rng: np.random.Generator, heart: Heart, rr_mean: float) -> tuple[
 def _rotation(rng: np.random.Generator, scale: float, turn: float = 0.0) -> _Float:
     """Draw a turn of row vectors X, Y, Z: frontal plane first, then horizontal plane.
 
-    Args:
-        rng: The record's stream.
-        scale: Standard deviation in degrees; in the horizontal plane half of it.
-        turn: Added to the frontal angle, in degrees; negative is towards the left arm.
+    `scale` is the standard deviation in degrees, in the horizontal plane half of it; `turn` is
+    added to the frontal angle, in degrees; negative is towards the left arm.
     """
     a, b = np.radians([rng.normal(turn, scale), rng.normal(0, scale / 2)])
     frontal = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]])

@@ -5,12 +5,13 @@ import logging
 import re
 import shutil
 import struct
-import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import track
 
 from lvh.data.cache import folder_lock, temporary_folder
 from lvh.errors import EnvironmentFault, InputError
@@ -18,7 +19,7 @@ from lvh.errors import EnvironmentFault, InputError
 _SUMS = "SHA256SUMS.txt"
 _TIMEOUT = 30.0  # seconds a server may stay silent
 _MAX_MEMBERS = 200_000
-_MAX_PATH_BYTES = 255
+_CHUNK_BYTES = 1024 * 1024
 # all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
 _BROKEN_ZIP = (
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -67,11 +68,17 @@ def fetch(archive: Archive, into: Path) -> Path:
     if into.is_dir():
         return into
     if into.exists():
-        raise _bad(into, "a folder or nothing yet", "a file")
+        raise InputError(f"{into}: expected a folder or nothing yet. Received: a file")
     try:
         with folder_lock(into, f"{archive.title}: waiting for another process that is fetching it"):
             if not into.is_dir():
-                _check_room(archive, into.parent)
+                free = shutil.disk_usage(into.parent).free
+                if free < archive.needed_bytes:
+                    raise EnvironmentFault(
+                        f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
+                        f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
+                        "XDG_CACHE_HOME names the folder of another disk"
+                    )
                 with temporary_folder(into) as temporary:
                     _fetch(archive, temporary).rename(into)
     except OSError as error:
@@ -82,136 +89,64 @@ def fetch(archive: Archive, into: Path) -> Path:
     return into
 
 
-def verify(root: Path, sums_sha256: str | None) -> None:
-    """Check SHA256SUMS.txt against the pin and every file it lists.
-
-    Raises:
-        InputError: A file is missing, differs, or is a link that leaves `root`.
-        EnvironmentFault: A file cannot be read.
-    """
-    try:
-        _verify(root, sums_sha256, str(root))
-    except OSError as error:
-        raise EnvironmentFault(
-            f"{error.filename or root}: expected a readable file. "
-            f"Received: {error.strerror or error}"
-        ) from error
-
-
 def _fetch(archive: Archive, folder: Path) -> Path:
     """Download, unpack and verify an archive; return the folder at its top."""
-    from pooch import Unzip, get_logger
-
-    get_logger().setLevel("WARNING")  # it prints one line a file otherwise
     packed, unpacked = folder / "archive.zip", folder / "unpacked"
     _log.info("%s: downloading %s%s", archive.title, archive.url, archive.warning)
     _download(archive, packed)
     try:
         with zipfile.ZipFile(packed) as source:
             members = source.infolist()
-        _check_members(archive, members)
-        Unzip(extract_dir=str(unpacked))(str(packed), "download", None)
+            size = sum(member.file_size for member in members)
+            if size > archive.max_bytes or len(members) > _MAX_MEMBERS:
+                raise _bad(
+                    archive,
+                    f"at most {archive.max_bytes:,} bytes unpacked, in {_MAX_MEMBERS:,} members",
+                    f"{size:,} in {len(members):,}",
+                )
+            # makes no links, leaves no folder, writes no more bytes than a member declares
+            source.extractall(unpacked)
     except _BROKEN_ZIP as error:
-        raise _bad(archive.url, "a whole zip archive", str(error)[:120]) from error
+        raise _bad(archive, "a whole zip archive", str(error)[:120]) from error
     packed.unlink()
-    root = unpacked / archive.top
-    listed = _verify(root, archive.sums_sha256, archive.url)
-    files = {one.filename.removeprefix(f"{archive.top}/") for one in members if not one.is_dir()}
-    unlisted = sorted(files - listed - {_SUMS})
-    if unlisted:
-        raise _bad(archive.url, f"only files that {_SUMS} lists", unlisted[0])
-    return root
-
-
-def _check_members(archive: Archive, members: list[zipfile.ZipInfo]) -> None:
-    """Refuse an archive, before anything is unpacked, that is a bomb or leaves its folder.
-
-    zipfile itself neither makes links nor writes more bytes than a member declares.
-    """
-    if len(members) > _MAX_MEMBERS:
-        raise _bad(archive.url, f"at most {_MAX_MEMBERS:,} members", f"{len(members):,}")
-    size = sum(member.file_size for member in members)
-    if size > archive.max_bytes:
-        raise _bad(archive.url, f"at most {archive.max_bytes:,} bytes unpacked", f"{size:,}")
-    names = [member.orig_filename for member in members]  # filename ends at a NUL
-    for member, name in zip(members, names, strict=True):
-        fault = path_fault(name.removesuffix("/"))
-        if not name.startswith(f"{archive.top}/"):
-            fault = fault or "a path outside that folder"
-        elif (member.external_attr >> 28) not in (0, 4, 8):
-            fault = fault or "a link or special file"
-        if fault:
-            where = f"{archive.url}: member {name[:_MAX_PATH_BYTES]!r}"
-            raise _bad(where, f"a plain file or folder under {archive.top}/", fault)
-    if len(set(names)) < len(names):
-        raise _bad(archive.url, "members of different names", "a name that occurs twice")
-
-
-def path_fault(path: str) -> str:
-    """Say why a path from outside is not plain and relative, or return an empty text."""
-    if any(char in "\\:" or not char.isprintable() for char in path):
-        return "a backslash, colon or unprintable character in the path"
-    if path.startswith("/"):
-        return "an absolute path"
-    if any(not part or part[-1] in ". " for part in path.split("/")):
-        return "a part of the path that is empty, '.' or '..' or ends in a dot or blank"
-    if len(path.encode()) > _MAX_PATH_BYTES:
-        return f"a path of more than {_MAX_PATH_BYTES} bytes"
-    return ""
-
-
-def _check_room(archive: Archive, folder: Path) -> None:
-    """Refuse before a long download, not after it, where the disk has no room."""
-    free = shutil.disk_usage(folder).free
-    if free < archive.needed_bytes:
-        raise EnvironmentFault(
-            f"{folder}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk for "
-            f"{archive.title} and its archive. Received: {free / 1e9:.1f} GB. XDG_CACHE_HOME names "
-            "the folder of another disk"
-        )
-
-
-class _LimitedFile:
-    """A file that does not grow beyond a limit, so that no server can fill the disk."""
-
-    def __init__(self, file: IO[bytes], archive: Archive) -> None:
-        self.file = file
-        self.archive = archive
-        self.flush = file.flush
-
-    def write(self, chunk: bytes) -> int:
-        if self.file.tell() + len(chunk) > self.archive.max_bytes:
-            raise _bad(self.archive.url, f"at most {self.archive.max_bytes:,} bytes", "more")
-        return self.file.write(chunk)
+    expected = {f"{archive.top}/{path}" for path in _verify(archive, unpacked / archive.top)}
+    names = [member.orig_filename for member in members if not member.is_dir()]
+    unlisted = sorted(set(names) - expected)
+    if unlisted or len(set(names)) < len(names):
+        received = repr(unlisted[0][:120]) if unlisted else "one of them twice"
+        raise _bad(archive, f"only files that {_SUMS} lists", received)
+    return unpacked / archive.top
 
 
 def _download(archive: Archive, to: Path) -> None:
-    # slow to import, and most runs never download
-    import requests
-    import urllib3
-    from pooch import HTTPDownloader
+    import requests  # slow to import, and most runs never download
 
-    responses: list[requests.Response] = []
-
-    def keep(response: requests.Response, **_: Any) -> None:
-        responses.append(response)
-
-    download = HTTPDownloader(
-        progressbar=sys.stderr.isatty(), timeout=_TIMEOUT, hooks={"response": keep}
-    )
+    console = Console(stderr=True)
     try:
-        with open(to, "wb") as file:
-            download(archive.url, _LimitedFile(file, archive), None)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        with (
+            requests.get(archive.url, stream=True, timeout=_TIMEOUT) as response,
+            to.open("wb") as file,
+        ):
+            response.raise_for_status()
+            size = int(response.headers.get("Content-Length", 0))
+            for chunk in track(
+                response.iter_content(_CHUNK_BYTES),
+                f"downloading {archive.title}",
+                total=max(size // _CHUNK_BYTES, 1),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            ):
+                if file.tell() + len(chunk) > archive.max_bytes:
+                    raise _bad(archive, f"at most {archive.max_bytes:,} bytes", "more")
+                file.write(chunk)
+    except (requests.RequestException, ValueError) as error:
         raise EnvironmentFault(
             f"{archive.title}: cannot fetch {archive.url} ({_reason(error)}).\n"
             "By hand: download and unpack it, then give its folder by data.root=FOLDER or "
             f"by the environment variable {archive.variable}.\n"
             "Without any download: data=synthetic."
         ) from error
-    finally:
-        for response in responses:  # pooch leaves the connection of a failed download open
-            response.close()
 
 
 def _reason(error: BaseException) -> str:
@@ -227,37 +162,35 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(text).split())[:120]
 
 
-def _verify(root: Path, sums_sha256: str | None, name: str) -> set[str]:
-    """Check everything under `root`, called `name` in messages; return the paths listed."""
+def _verify(archive: Archive, root: Path) -> set[str]:
+    """Check the list of SHA-256 sums and every file it names; return the paths of all of them."""
     root = root.resolve()
-    _check_file(root, _SUMS, sums_sha256, name)
-    listed = set()
+    _check_file(archive, root, _SUMS, archive.sums_sha256)
+    paths = {_SUMS}
     text = (root / _SUMS).read_text("utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
         match = re.fullmatch(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)", line)  # as `find .` names
-        if match is None or path_fault(match[2]):
-            where = f"{name}: {_SUMS}, line {number}"
-            raise _bad(where, "a SHA-256 and a plain relative path", repr(line[:120]))
-        _check_file(root, match[2], match[1], name)
-        listed.add(match[2])
-    return listed
+        if match is None:
+            where = f"{_SUMS}, line {number}: a SHA-256 and a relative path"
+            raise _bad(archive, where, repr(line[:120]))
+        _check_file(archive, root, match[2], match[1])
+        paths.add(match[2])
+    return paths
 
 
-def _check_file(root: Path, path: str, sha256: str | None, name: str) -> None:
+def _check_file(archive: Archive, root: Path, path: str, sha256: str | None) -> None:
     """Check that a file is there, inside `root`, with this SHA-256 or, if None, with any."""
-    file = root / path
-    if not file.is_file():
-        raise _bad(f"{name}: {path}", "a file", "none")
-    if not file.resolve().is_relative_to(root):
-        raise _bad(f"{name}: {path}", "a file inside the folder", "a link")
+    file = (root / path).resolve()
+    if not (file.is_relative_to(root) and file.is_file()):
+        raise _bad(archive, f"a file {path!r}", "none")
     if sha256 is None:
         return
-    with open(file, "rb") as data:
+    with file.open("rb") as data:
         actual = hashlib.file_digest(data, "sha256").hexdigest()
     if actual != sha256.lower():
-        expected = f"a SHA-256 that starts with {sha256[:12].lower()}"
-        raise _bad(f"{name}: {path}", expected, actual[:12])
+        expected = f"a SHA-256 of {path!r} that starts with {sha256[:12].lower()}"
+        raise _bad(archive, expected, actual[:12])
 
 
-def _bad(where: str | Path, expected: str, received: str) -> InputError:
-    return InputError(f"{where}: expected {expected}. Received: {received}")
+def _bad(archive: Archive, expected: str, received: str) -> InputError:
+    return InputError(f"{archive.url}: expected {expected}. Received: {received}")

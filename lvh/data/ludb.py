@@ -11,8 +11,8 @@ import numpy as np
 
 from lvh.data.cache import Arrays, cache_dir, folder_state, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
+from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
-from lvh.data.fiducials import with_fiducials
 from lvh.data.readers import wfdb
 from lvh.errors import InputError
 from lvh.files import read_bytes

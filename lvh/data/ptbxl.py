@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
 
 from lvh.data.cache import (
     Arrays,
@@ -30,8 +32,8 @@ from lvh.data.cache import (
     load_or_build_signals,
 )
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
+from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
-from lvh.data.fiducials import with_fiducials
 from lvh.data.lazy_array import Inputs, LazyArray
 from lvh.data.readers import wfdb
 from lvh.errors import InputError
@@ -82,9 +84,7 @@ _COLUMNS = {
 """Columns of the table that are read, with the pattern of their values."""
 _STATEMENT = re.compile(r"'([^'\\]+)': [0-9.]+")
 _LABEL = "LVH"
-_HIDDEN_AGE = 300.0
-"""Stands in the table for every age above 89 years."""
-_ABOVE_89 = 90.0
+_ABOVE_89 = 90.0  # years
 _CONTENT = ("records", "subjects", "male", "age", "label", "flaws", "fs")
 _CALIBRATION = ("gains", "baselines")
 
@@ -134,20 +134,22 @@ def load(settings: PtbxlSettings) -> Cohort:
         InputError: A file is missing or malformed, or a record flawed where that fails the run.
         EnvironmentFault: The data set has to be downloaded, or its signals cached, and cannot be.
     """
-    root = root_of(settings)
+    if settings.root:
+        root = Path(os.path.expanduser(settings.root))
+    else:
+        root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ptbxl-1.0.3")
     table = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
     rows = _rows(root / TABLE, table, "filename_hr" if settings.fs == 500 else "filename_lr")
     path = cache_dir() / "cohorts" / f"ptbxl-{settings.fs}-{_state(root, table, rows)}"
     header = wfdb.read_header(root / f"{rows[0].path}.hea", root)
     wfdb.checked_size(header)
     shape = (len(rows), header.n_samples, len(LEADS))
+    build = partial(_parse, root, rows, settings.fs)
     digital: Inputs
     if 4 * math.prod(shape) > LOADED_BYTES:
-        build = partial(_parse_with_progress, root, rows, settings.fs)
         arrays, digital, digest = load_or_build_signals(path, shape, build, _digest)
     else:
-        archive = path.with_name(f"{path.name}.npz")
-        arrays = load_or_build(archive, lambda: _parse_all(root, rows, settings.fs))
+        arrays = load_or_build(path.with_name(f"{path.name}.npz"), lambda: _with_signals(build))
         digital = arrays["digital"]
         digest = _digest(arrays, digital)
     used = arrays["flaws"] == ""
@@ -163,18 +165,6 @@ def load(settings: PtbxlSettings) -> Cohort:
         _log.warning("%s: %s", root / TABLE, note)
     cohort = _cohort(arrays, digital, used, digest, note)
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
-
-
-def root_of(settings: PtbxlSettings) -> Path:
-    """Return the folder of the data set, which is downloaded if the settings name none."""
-    if settings.root:
-        return Path(os.path.expanduser(settings.root))
-    return fetch(replace(ARCHIVE, url=settings.url), downloaded())
-
-
-def downloaded() -> Path:
-    """Return where the data set is if it was downloaded."""
-    return cache_dir() / "ptbxl-1.0.3"
 
 
 def _cohort(
@@ -235,21 +225,20 @@ def _rows(path: Path, table: bytes, file_column: str) -> list[_Row]:
                     f"{path}: record {number}: {column}: expected text that matches "
                     f"{_COLUMNS[column]}. Received: {wfdb.quoted(line[column] or 'nothing')}"
                 )
-    rows = [_row(line, file_column) for line in lines]
+    rows = [
+        _Row(
+            path=line[file_column],
+            patient=line["patient_id"].removesuffix(".0"),
+            male=line["sex"] == "0" if line["sex"] else None,
+            # the table has 300 for every age above 89
+            age=_ABOVE_89 if line["age"] in ("300", "300.0") else float(line["age"] or "nan"),
+            has_lvh=_LABEL in _STATEMENT.findall(line["scp_codes"]),
+        )
+        for line in lines
+    ]
     if len({row.path for row in rows}) != len(rows):
         raise InputError(f"{path}: expected distinct records in {file_column}")
     return rows
-
-
-def _row(line: dict[str, str], file_column: str) -> _Row:
-    age = float(line["age"] or "nan")
-    return _Row(
-        path=line[file_column],
-        patient=line["patient_id"].removesuffix(".0"),
-        male=line["sex"] == "0" if line["sex"] else None,
-        age=_ABOVE_89 if age == _HIDDEN_AGE else age,
-        has_lvh=_LABEL in _STATEMENT.findall(line["scp_codes"]),
-    )
 
 
 def _state(root: Path, table: bytes, rows: Sequence[_Row]) -> str:
@@ -260,28 +249,20 @@ def _state(root: Path, table: bytes, rows: Sequence[_Row]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _parse_all(root: Path, rows: Sequence[_Row], fs: int) -> Arrays:
-    """Read everything into memory."""
+def _with_signals(build: Callable[[WriteSignals], Arrays]) -> Arrays:
     digital: list[npt.NDArray[np.int16]] = []
-    return {**_parse(root, rows, fs, digital.append), "digital": np.stack(digital)}
+    return {**build(digital.append), "digital": np.stack(digital)}
 
 
-def _parse_with_progress(root: Path, rows: Sequence[_Row], fs: int, write: WriteSignals) -> Arrays:
-    from rich.console import Console
-    from rich.progress import track
-
+def _parse(root: Path, rows: Sequence[_Row], fs: int, write: WriteSignals) -> Arrays:
+    """Read all records; the signals of each, leads in order, go to `write`."""
     _log.info("PTB-XL: reading %d records, once, into %s", len(rows), cache_dir())
     console = Console(stderr=True)
-    hidden = not console.is_terminal
-    progress = track(rows, "reading records", console=console, transient=True, disable=hidden)
-    return _parse(root, progress, fs, write)
-
-
-def _parse(root: Path, rows: Iterable[_Row], fs: int, write: WriteSignals) -> Arrays:
-    """Read all records; the signals of each, leads in order, go to `write`."""
     n_samples = 0
-    used, names, gains, baselines, flaws = [], [], [], [], []
-    for row in rows:
+    names, gains, baselines, flaws = [], [], [], []
+    for row in track(
+        rows, "reading", console=console, transient=True, disable=not console.is_terminal
+    ):
         header = wfdb.read_header(root / f"{row.path}.hea", root)
         n_samples = n_samples or header.n_samples
         if (header.fs, header.n_samples) != (fs, n_samples):
@@ -292,31 +273,22 @@ def _parse(root: Path, rows: Iterable[_Row], fs: int, write: WriteSignals) -> Ar
         digital, order = wfdb.read_twelve_leads(header, root)
         write(digital)
         baseline, gain = header.calibration(order)
-        used.append(row)
         names.append(header.path.stem)
         gains.append(gain)
         baselines.append(baseline)
-        flaws.append(_flaw(row, digital))
+        unknown = "no sex" if row.male is None else "no age" if math.isnan(row.age) else ""
+        flaws.append(unknown or wfdb.signal_fault(digital))
     return {
         "records": np.array(names),
-        "subjects": np.array([row.patient for row in used]),
+        "subjects": np.array([row.patient for row in rows]),
         "fs": np.array(float(fs)),
         "gains": np.array(gains, dtype=np.float32),
         "baselines": np.array(baselines, dtype=np.float32),
-        "male": np.array([bool(row.male) for row in used]),
-        "age": np.array([row.age for row in used]),
-        "label": np.array([row.has_lvh for row in used], dtype=np.int64),
+        "male": np.array([bool(row.male) for row in rows]),
+        "age": np.array([row.age for row in rows]),
+        "label": np.array([row.has_lvh for row in rows], dtype=np.int64),
         "flaws": np.array(flaws),
     }
-
-
-def _flaw(row: _Row, digital: npt.NDArray[np.int16]) -> str:
-    """Say why a record cannot be used; empty if it can."""
-    if row.male is None:
-        return "no sex"
-    if math.isnan(row.age):
-        return "no age"
-    return wfdb.signal_fault(digital)
 
 
 def _digest(arrays: Arrays, digital: Inputs) -> str:

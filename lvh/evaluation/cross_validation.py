@@ -87,10 +87,11 @@ def cross_validate(
     for callback in callbacks:
         callback.on_start(splits, n_known)
 
-    def on_epoch(split: Split, epoch: int) -> None:
-        for callback in callbacks:
-            callback.on_epoch(split, epoch)
-
+    follow_epochs = [
+        callback.on_epoch
+        for callback in callbacks
+        if type(callback).on_epoch is not Callback.on_epoch
+    ]
     for is_known, group in groupby(splits, key=lambda split: split.number in known):
         folds: Iterable[FoldResult]
         if is_known:
@@ -103,7 +104,7 @@ def cross_validate(
                 seed=seed,
                 protocol=protocol,
                 threshold=threshold,
-                on_epoch=on_epoch,
+                on_epoch=follow_epochs,
                 first_group=None if check_after is None else max(check_after - len(done), 1),
             )
         for fold in folds:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,9 @@ class CVResult:
         null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
             permutation test.
         p_values: Of the scores in it, by name.
+        scored: Positions of the scored records, fold after fold.
+        y_score: Out-of-fold scores in the order of `scored`.
+        y_pred: Out-of-fold predictions in the order of `scored`, each by its fold's threshold.
     """
 
     folds: tuple[FoldResult, ...]
@@ -91,20 +95,15 @@ class CVResult:
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def scored(self) -> Indices:
-        """Positions of the scored records, fold after fold."""
-        return np.concatenate([fold.split.scored for fold in self.folds])
+    scored: Indices = field(init=False, repr=False, compare=False)
+    y_score: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
+    y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
 
-    @property
-    def y_score(self) -> npt.NDArray[np.float64]:
-        """Out-of-fold scores in the order of `scored`."""
-        return np.concatenate([fold.y_score for fold in self.folds])
-
-    @property
-    def y_pred(self) -> npt.NDArray[np.bool_]:
-        """Out-of-fold predictions in the order of `scored`, each by its fold's threshold."""
-        return np.concatenate([fold.y_pred for fold in self.folds])
+    def __post_init__(self) -> None:
+        """Put the folds one behind the other."""
+        for name in ("scored", "y_score", "y_pred"):
+            source = attrgetter("split.scored" if name == "scored" else name)
+            object.__setattr__(self, name, np.concatenate(list(map(source, self.folds))))
 
 
 def summarize(
@@ -169,17 +168,13 @@ def _summary(
     thresholds: list[float],
 ) -> Summary:
     y = features.y
-    mean, std = mean_and_std(
-        [
-            score(y[split.scored], y_score, threshold)
-            for split, y_score, threshold in zip(splits, y_scores, thresholds, strict=True)
-        ]
-    )
+    labels = [y[split.scored] for split in splits]
     scored = np.concatenate([split.scored for split in splits])
-    subjects = features.subjects[scored]
-    of_records = np.repeat(thresholds, [len(split.scored) for split in splits])
-    pooled = bootstrap_intervals(y[scored], np.concatenate(y_scores), subjects, of_records)
-    if all(np.ptp(y_score) == 0 for y_score in y_scores):
+    of_records = np.repeat(thresholds, list(map(len, labels)))
+    subjects, y_score = features.subjects[scored], np.concatenate(y_scores)
+    mean, std = mean_and_std(list(map(score, labels, y_scores, thresholds)))
+    pooled = bootstrap_intervals(y[scored], y_score, subjects, of_records)
+    if max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
         constant = bootstrap_intervals(y[scored], np.zeros(len(scored)), subjects)

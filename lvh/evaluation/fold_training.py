@@ -27,7 +27,7 @@ def train_folds(
     seed: int,
     protocol: Protocol = HONEST,
     threshold: Threshold = "fixed",
-    on_epoch: OnEpoch = lambda split, epoch: None,
+    on_epoch: Sequence[OnEpoch] = (),
     first_group: int | None = None,
 ) -> Iterator[FoldResult]:
     """Train and score folds in their order, side by side as far as the trainer can.
@@ -43,7 +43,7 @@ def train_folds(
         seed: Of the models.
         protocol: Where it carries weights, the folds of a repeat come in their own order.
         threshold: See `lvh.validation.splits.CvSettings`; `fixed` where weights are carried.
-        on_epoch: Follows the training. The epochs of models that only choose a threshold count
+        on_epoch: Follow the training. The epochs of models that only choose a threshold count
             as epoch 0.
         first_group: How many folds may be trained before the caller has seen the first; after
             these, folds are trained one by one. None: as many as the trainer can.
@@ -51,7 +51,8 @@ def train_folds(
     done, limit = 0, first_group
     while done < len(splits):
         rest = splits[done : None if limit is None else done + limit]
-        group = rest[: 1 if protocol.weights == "carried" else trainer.max_parallel(_sizes(rest))]
+        is_alone = protocol.weights == "carried" or len(rest) == 1
+        group = rest[: 1 if is_alone else trainer.max_parallel(_sizes(rest))]
         if protocol.weights == "carried":
             _check_follows(splits[done - 1] if done else None, group[0])
         yield from _train(
@@ -76,11 +77,19 @@ def _train(
     seed: int,
     protocol: Protocol,
     threshold: Threshold,
-    on_epoch: OnEpoch,
+    on_epoch: Sequence[OnEpoch],
 ) -> list[FoldResult]:
     """Train and score a group of folds side by side."""
-    started, setup_before = time.perf_counter(), trainer.setup_seconds
+    started = time.perf_counter()
     y, validates = features.y, len(splits[0].validation) > 0
+    prepared = [_job(features, split, _seed(seed, split), protocol) for split in splits]
+    jobs, test_inputs = [job for job, _ in prepared], [scored for _, scored in prepared]
+
+    def report(at: int, epoch: int) -> None:
+        for call in on_epoch:
+            call(splits[at], epoch)
+
+    setup_before = trainer.setup_seconds
     thresholds = [THRESHOLD] * len(splits)
     if threshold != "fixed" and not validates:
         # before the folds' own trainings: after these the trainer scores with the folds' models
@@ -88,19 +97,18 @@ def _train(
             _inner_threshold(features, split, trainer, seed=seed, on_epoch=on_epoch)
             for split in splits
         ]
-    prepared = [_job(features, split, _seed(seed, split), protocol) for split in splits]
-    jobs = [job for job, _ in prepared]
-    histories = trainer.fit(jobs, lambda at, epoch: on_epoch(splits[at], epoch))
-    y_scores = trainer.predict([scored for _, scored in prepared])
+    histories = trainer.fit(jobs, report)
+    y_scores = trainer.predict(test_inputs)
+    chooses = threshold != "fixed" and validates
+    of_validation = trainer.predict([job.X_validation for job in jobs]) if chooses else []
+    setup = trainer.setup_seconds - setup_before
     for split, y_score in zip(splits, y_scores, strict=True):
         _check_finite(split, y_score)
-    if threshold != "fixed" and validates:
-        of_validation = trainer.predict([job.X_validation for job in jobs])
+    if chooses:
         thresholds = [
             choose(held_out(split, y, features.subjects), y, [y_score])
             for split, y_score in zip(splits, of_validation, strict=True)
         ]
-    setup = trainer.setup_seconds - setup_before
     seconds = time.perf_counter() - started - setup
     return [
         FoldResult(
@@ -119,7 +127,7 @@ def _train(
 
 
 def _inner_threshold(
-    features: FeatureSet, split: Split, trainer: Trainer, *, seed: int, on_epoch: OnEpoch
+    features: FeatureSet, split: Split, trainer: Trainer, *, seed: int, on_epoch: Sequence[OnEpoch]
 ) -> float:
     """Choose a threshold by folds inside the training part of a fold."""
     parts = held_out(split, features.y, features.subjects)
@@ -127,11 +135,16 @@ def _inner_threshold(
         _job(features, part, _seed(seed, split, number), HONEST)
         for number, part in enumerate(parts, start=1)
     ]
+
+    def report(at: int, epoch: int) -> None:
+        for call in on_epoch:
+            call(split, 0)
+
     y_scores: list[npt.NDArray[np.float64]] = []
     while len(y_scores) < len(prepared):
         rest = prepared[len(y_scores) :]
         group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
-        trainer.fit([job for job, _ in group], lambda at, epoch: on_epoch(split, 0))
+        trainer.fit([job for job, _ in group], report)
         y_scores += trainer.predict([scored for _, scored in group])
     for part, y_score in zip(parts, y_scores, strict=True):
         _check_finite(part, y_score)
@@ -142,12 +155,11 @@ def _job(
     features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol
 ) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
-    train, validation, scored = fill_missing(
-        features.fill,
-        features.X[split.train],
-        features.X[split.validation],
-        features.X[split.scored],
-    )
+    X = features.X
+    parts: tuple[Inputs, ...] = (X[split.train], X[split.validation], X[split.scored])
+    if features.kind != "signal":  # a signal lacks no value
+        parts = fill_missing(features.fill, *parts)
+    train, validation, scored = parts
     chooses_epoch = protocol.epoch == "best_on_scored"
     job = FitJob(
         X=train,

@@ -1,7 +1,5 @@
 """The folder of an explanation: tables, pictures, and a page of text that says what they mean."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from lvh.explanations.importance import Options
 from lvh.explanations.run_explanation import Explanation, Saliency
 from lvh.files import write_text, written_whole
+from lvh.reports.page import write_csv
 from lvh.validation.metrics import Interval
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ TABLES = {
 }
 """Kinds of importance in the order of the report, with their titles."""
 
+_Table = tuple[Sequence[str], Sequence[Sequence[object]]]  # header and rows
 _IN_TEXT, _IN_PICTURE = 5, 20  # rows of a kind
 _COLORS = ("#b5651d", "#1f4e79")  # of records without the label, and with
 _LABELS = ("not LVH", "LVH")
@@ -44,50 +44,53 @@ def write_report(
         note: What a reader must know of the data, or empty.
         options: How closely the models were asked.
     """
-    _write_csv(
-        folder / "importance.csv",
-        ("kind", "name", *_bounds("ap_drop"), *_bounds("roc_auc_drop")),
-        (
-            (one.kind, one.name, *astuple(one.ap), *astuple(one.roc_auc))
-            for one in explanation.importance
-        ),
-    )
-    of_both = {"model": explanation.scores, "age + sex": explanation.baseline}
-    _write_csv(
-        folder / "scores.csv",
-        ("of", "metric", "pooled", "low", "high"),
-        (
-            (of, metric, *astuple(interval))
-            for of, scores in of_both.items()
-            for metric, interval in scores.items()
-        ),
-    )
     n_folds = explanation.n_folds
     caption = f"{title}, {n_folds} fold{'s' if n_folds > 1 else ''}, out of fold"
-    _save(_draw_importance(explanation, caption), folder / "importance.png")
-    if explanation.overlap:
-        shares = (name for share in ("share", "even", "even_over_leads") for name in _bounds(share))
-        _write_csv(
-            folder / "agreement.csv",
-            ("part", "criterion", *shares),
-            (
-                (
-                    *(one.part, one.criterion, *astuple(one.share), *astuple(one.even)),
-                    *astuple(one.even_over_leads),
-                )
-                for one in explanation.overlap
-            ),
-        )
-        _save(_draw_overlap(explanation, caption), folder / "agreement.png")
+    figures = {"importance": _draw_importance(explanation, caption)}
     if explanation.saliency is not None:
-        _write_csv(
-            folder / "saliency.csv",
-            ("label", "lead", "seconds", "importance", "beat"),
-            _over_time(explanation.saliency),
-        )
-        _save(_draw_saliency(explanation.saliency, caption), folder / "saliency.png")
+        figures["saliency"] = _draw_saliency(explanation.saliency, caption)
+    for name, figure in figures.items():
+        with written_whole(folder / f"{name}.png") as file:
+            figure.savefig(file, format="png", metadata={"Software": None})
+    for name, (header, rows) in _tables(explanation).items():
+        write_csv(folder / f"{name}.csv", header, rows)
     paragraphs = [*_results(explanation, title, note), *_meaning(explanation, options)]
     write_text(folder / "README.md", "\n\n".join(paragraphs) + "\n")
+
+
+def _tables(explanation: Explanation) -> dict[str, _Table]:
+    """Return header and rows of each table, by the name of its file."""
+    importance = [
+        (one.kind, one.name, *astuple(one.ap), *astuple(one.roc_auc))
+        for one in explanation.importance
+    ]
+    scores = [
+        (of, metric, *astuple(interval))
+        for of, own in (("model", explanation.scores), ("age + sex", explanation.baseline))
+        for metric, interval in own.items()
+    ]
+    tables: dict[str, _Table] = {
+        "importance": (("kind", "name", *_bounds("ap_drop"), *_bounds("roc_auc_drop")), importance),
+        "scores": (("of", "metric", "pooled", "low", "high"), scores),
+    }
+    if explanation.overlap:
+        shares = [name for share in ("share", "even", "even_over_leads") for name in _bounds(share)]
+        overlap = [
+            [one.part, one.criterion]
+            + [value for of in (one.share, one.even, one.even_over_leads) for value in astuple(of)]
+            for one in explanation.overlap
+        ]
+        tables["agreement"] = (("part", "criterion", *shares), overlap)
+    if (saliency := explanation.saliency) is not None:
+        values = np.stack([saliency.importance, saliency.beats], axis=-1)
+        over_time = [
+            (label, lead, f"{seconds:g}", *(f"{one:.6g}" for one in values[label, at, column]))
+            for label in (0, 1)
+            for column, lead in enumerate(saliency.leads)
+            for at, seconds in enumerate(saliency.times)
+        ]
+        tables["saliency"] = (("label", "lead", "seconds", "importance", "beat"), over_time)
+    return tables
 
 
 def comparison(explanation: Explanation) -> str:
@@ -180,31 +183,12 @@ def _bounds(name: str) -> tuple[str, str, str]:
     return name, f"{name}_low", f"{name}_high"
 
 
-def _over_time(saliency: Saliency) -> Iterable[Sequence[object]]:
-    for label in (0, 1):
-        for column, lead in enumerate(saliency.leads):
-            for at, seconds in enumerate(saliency.times):
-                values = (saliency.importance[label, at, column], saliency.beats[label, at, column])
-                yield label, lead, f"{seconds:g}", *(f"{value:.6g}" for value in values)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())
-
-
 def _figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     figure.suptitle(title, fontsize="medium", wrap=True)
     return figure
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def _draw_saliency(saliency: Saliency, title: str) -> "Figure":
@@ -259,32 +243,4 @@ def _draw_importance(explanation: Explanation, title: str) -> "Figure":
         ax.set(title=f"{TABLES[kind]}{more}", xlabel="loss of ap, 95 % interval")
     for ax in panels[len(rows) :]:
         ax.set_axis_off()
-    return figure
-
-
-def _draw_overlap(explanation: Explanation, title: str) -> "Figure":
-    parts = list(dict.fromkeys(one.part for one in explanation.overlap))
-    figure = _figure(5.2 * len(parts) + 0.4, 3.8, title)
-    panels = figure.subplots(1, len(parts), squeeze=False)[0]
-    for ax, part in zip(panels, parts, strict=True):
-        rows = [one for one in explanation.overlap if one.part == part]
-        heights = range(len(rows))
-        shares, lows, highs = np.transpose([astuple(one.share) for one in rows])
-        ax.plot(shares, heights, "o", color=_COLORS[1], label="share, 95 % interval")
-        ax.hlines(heights, lows, highs, color=_COLORS[1])
-        for color, name, values in (
-            ("0.5", "if even over all that is read", [one.even for one in rows]),
-            (
-                _COLORS[0],
-                "if even over the leads, wave by wave",
-                [one.even_over_leads for one in rows],
-            ),
-        ):
-            estimates = [value.estimate for value in values]
-            ax.plot(estimates, heights, "|", color=color, markersize=12, label=name)
-        ax.set_yticks(heights, [one.criterion for one in rows])
-        ax.invert_yaxis()
-        ax.set(title=f"Importance of the {part}", xlabel="share where a criterion looks")
-        ax.set_xlim(0, None)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8)
     return figure

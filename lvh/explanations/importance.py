@@ -41,9 +41,9 @@ from lvh.explanations.wave_windows import (
     signal_layout,
     wave_parts,
 )
-from lvh.features import FORMS, FeatureSet
-from lvh.features.amplitudes import measure
+from lvh.features import FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
+from lvh.features.voltage import measure
 from lvh.inference import FinalModel
 
 Positions = npt.NDArray[np.int64]
@@ -71,13 +71,9 @@ class Options(NamedTuple):
 class Context:
     """What is known of the records, the same for all folds.
 
-    Attributes:
-        cohort: Their source.
-        features: What models read.
-        positions: Of each of the features' records in the cohort, shape (n_records,).
-        layout: Of the signal among the features; None where there is none.
-        measured: Waves of the cohort; None where no record has fiducials.
-        deepest: Lead with the deepest S of each record of the cohort.
+    `positions` are those of the features' records in the cohort; `layout` is that of the signal
+    among the features, or None; `measured` is None where no record has fiducials; `deepest` is the
+    lead with the deepest S of each record of the cohort.
     """
 
     cohort: Cohort
@@ -128,11 +124,10 @@ class FoldImportance:
     Attributes:
         y_score: Scores of the records as they are, shape (n_records,).
         changed: Scores without something, each of shape (n_repeats, n_records).
-        over_time: Importance of the windows of every lead, log-odds, around the QRS peaks of a
-            record, shape (n_records, n_times, n_leads); None where no beat is known.
+        over_time: Log-odds of the windows of every lead around the QRS peaks, shape (n_records,
+            n_times, n_leads); None where no beat is known.
         beats: The mean beat that the model reads, same shape.
-        shares: What `lvh.explanations.overlap.share` returns, shape (n_records, 3), by the part
-            of what the model reads (`waveform` or `inputs`) and the criterion.
+        shares: From `overlap.share`, shape (n_records, 3), by `waveform` or `inputs` and criterion.
     """
 
     y_score: Floats
@@ -148,13 +143,7 @@ def default_stride(form: str) -> float:
 
 
 def context_of(cohort: Cohort, features: FeatureSet, settings: Any) -> Context:
-    """Look up what all folds share.
-
-    Args:
-        cohort: Of the run.
-        features: Extracted from it.
-        settings: Of the feature form.
-    """
+    """Look up what all folds share, of features that a form with `settings` extracted."""
     position = {name: at for at, name in enumerate(cohort.records)}
     shape = features.signal_shape or features.input_shape
     measured = measure(cohort) if len(cohort.delineation.samples) else None
@@ -200,41 +189,16 @@ def fold_importance(
         of_inputs = _share_of_inputs(score_table, table, records, context)
         found.shares |= {(INPUTS, name): share for name, share in of_inputs.items()}
     if context.layout is not None:
-        signals, score_signals = _signals(score, records.X, context)
-        for column, lead in enumerate(context.layout.leads):
-            whole = Part(column, 0, context.layout.n_samples)
-            found.changed["lead", lead] = score_signals(bridged(signals, [whole]))[None]
-        if context.measured is not None:  # without fiducials it is unknown where a beat is
-            cover = context.cover(options)
-            over_time = spread(
-                occluded(score_signals, signals, cover, progress), cover, signals.shape[1]
-            )
-            own = context.positions[records.positions]
-            parts = [wave_parts(context.cohort, record, context.layout) for record in own]
-            for wave in WAVES:
-                pairs = zip(signals, parts, strict=True)
-                without = np.stack([bridged(signal, of[wave]) for signal, of in pairs])
-                found.changed["wave", wave] = score_signals(without)[None]
-            found.over_time, found.beats = (
-                np.stack(
-                    [
-                        around_beats(context.cohort, record, context.layout, of_record)
-                        for record, of_record in zip(own, values, strict=True)
-                    ]
-                )
-                for values in (over_time, signals)
-            )
-            at, known_places = place_maps(parts, context.layout)
-            deepest = context.deepest_of(records.positions)
-            of_signal = shares(over_time, at, known_places, deepest)
-            found.shares |= {(WAVEFORM, name): share for name, share in of_signal.items()}
+        _ask_about_signal(
+            found, score, records=records, context=context, options=options, progress=progress
+        )
     return found
 
 
 def input_importance(
     score: Score, table: InputTable, means: Signals, groups: Sequence[Group]
 ) -> Floats:
-    """Return how much the log-odds fall when some inputs get the mean record's values.
+    """Return how much the log-odds fall when inputs get the mean record's values.
 
     Args:
         score: Of tabular inputs.
@@ -253,18 +217,11 @@ def input_importance(
 def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
     """Return by how much each part of a record raises the log-odds of LVH.
 
-    The feature form of the model decides how it is asked:
-
-    - `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead. This
-      needs hundreds of scores a lead: seconds to a minute.
-    - `beat`: the same in the average beat, every 20 ms; its importance is drawn on every beat.
-    - `ntp`, `voltage`, `morphology`: what is measured in a wave of a lead, for QRS its Q, R, S and
-      duration, gets the mean values of the training records; the criteria that are computed of
-      them follow. The change is drawn on that wave of every beat.
-    - `fusion`: as `beat`; the importance of its measured inputs is not drawn.
-
-    Age and sex have no place in the signal. The numbers are changes of what the model says, one
-    at a time: they do not add up to its log-odds, and name no cause.
+    `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead: hundreds of
+    scores a lead, seconds to a minute. `beat`, `fusion`: the same in the average beat, every
+    20 ms, drawn on every beat. Measured inputs alone: those of a wave of a lead (for QRS its Q, R,
+    S and duration) get the mean of the training records, the criteria follow, and the change is
+    drawn on that wave of every beat. The changes do not add up to the log-odds, and name no cause.
 
     Args:
         model: From `lvh.inference.load`.
@@ -282,7 +239,7 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
         raise InputError(f"record: expected one. Received: {len(cohort.records)}")
     cohort = model.predict(cohort).cohort  # with fiducials, if the model needs them
     description = model.description
-    form, settings = FORMS[description.features["name"]], description.feature_settings
+    form, settings = description.form, description.settings.features
     context = context_of(cohort, form.extract(cohort, settings), settings)
     X = read(context.features.X)
     means = np.zeros(X.shape[-1], np.float32)
@@ -309,6 +266,55 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
     return painted
 
 
+def _ask_about_signal(
+    found: FoldImportance,
+    score: Score,
+    *,
+    records: ExplainedRecords,
+    context: Context,
+    options: Options,
+    progress: Progress,
+) -> None:
+    """Take leads, windows and waves from the signals of records."""
+    cohort, layout = context.cohort, context.layout
+    if layout is None:
+        return
+    signals, score_signals = _signals(score, records.X, context)
+    for column, lead in enumerate(layout.leads):
+        whole = Part(column, 0, layout.n_samples)
+        found.changed["lead", lead] = score_signals(bridged(signals, [whole]))[None]
+    if context.measured is None:  # without fiducials it is unknown where a beat is
+        return
+    cover = context.cover(options)
+    over_time = spread(occluded(score_signals, signals, cover, progress), cover, signals.shape[1])
+    own = context.positions[records.positions]
+    parts = [wave_parts(cohort, record, layout) for record in own]
+    for wave in WAVES:
+        pairs = zip(signals, parts, strict=True)
+        without = np.stack([bridged(signal, of[wave]) for signal, of in pairs])
+        found.changed["wave", wave] = score_signals(without)[None]
+
+    def per_beat(values: npt.NDArray[np.floating]) -> Floats:
+        pairs = zip(own, values, strict=True)
+        return np.stack([around_beats(cohort, record, layout, of) for record, of in pairs])
+
+    found.over_time, found.beats = per_beat(over_time), per_beat(signals)
+    at, known_places = place_maps(parts, layout)
+    of_signal = shares(over_time, at, known_places, context.deepest_of(records.positions))
+    found.shares |= {(WAVEFORM, name): share for name, share in of_signal.items()}
+
+
+def _beside(score: Score, others: Signals, *, first: bool) -> Score:
+    """Score changed inputs of records beside their other inputs, which stay as they are."""
+
+    def scored(changed: Signals) -> Floats:
+        rows = changed.reshape(len(changed), -1)
+        same = np.tile(others, (len(rows) // len(others), 1))
+        return score(np.concatenate([same, rows] if first else [rows, same], axis=1))
+
+    return scored
+
+
 def _table(score: Score, records: ExplainedRecords, context: Context) -> tuple[InputTable, Score]:
     """Return the tabular inputs, and what scores changed ones with the same signals."""
     n, features = context.n_tabular, context.features
@@ -317,25 +323,16 @@ def _table(score: Score, records: ExplainedRecords, context: Context) -> tuple[I
         measured = measurements_of(context.measured, context.positions[records.positions])
     known = ~np.isnan(read(features.X[records.positions])[:, :n])
     table = InputTable(names, records.X[:, :n], known=known, measured=measured)
-    tail = records.X[:, n:]
-
-    def score_table(rows: Signals) -> Floats:
-        return score(np.concatenate([rows, np.tile(tail, (len(rows) // len(tail), 1))], axis=1))
-
-    return table, score_table if tail.shape[1] else score
+    signals = records.X[:, n:]
+    return table, _beside(score, signals, first=False) if signals.shape[1] else score
 
 
 def _signals(score: Score, X: Signals, context: Context) -> tuple[Signals, Score]:
     """Return the signals among inputs, and what scores changed ones with the same other inputs."""
     if not (n := context.n_tabular):
         return X, score
-    head = X[:, :n]
-
-    def score_signals(signals: Signals) -> Floats:
-        flat = signals.reshape(len(signals), -1)
-        return score(np.concatenate([np.tile(head, (len(flat) // len(head), 1)), flat], axis=1))
-
-    return X[:, n:].reshape(-1, *context.features.signal_shape), score_signals
+    signals = X[:, n:].reshape(-1, *context.features.signal_shape)
+    return signals, _beside(score, X[:, :n], first=True)
 
 
 def _scores(score: Score, tables: Sequence[Signals]) -> list[Floats]:

@@ -65,24 +65,25 @@ def groups_of(names: Sequence[str]) -> list[Group]:
     Args:
         names: Of the tabular inputs.
     """
-    places = [(column, place_of(name)) for column, name in enumerate(names)]
     leads: dict[str, list[int]] = {}
     waves: dict[str, list[int]] = {}
-    for column, place in places:
-        if place is not None:
+    without_place = []
+    for column, name in enumerate(names):
+        if (place := place_of(name)) is None:
+            without_place.append(column)
+        else:
             leads.setdefault(place.lead, []).append(column)
             waves.setdefault(place.wave, []).append(column)
     age = [column for column, name in enumerate(names) if name.partition("_")[0] == "age"]
     sex = [column for column, name in enumerate(names) if name == "male"]
     derived = [column for column, name in enumerate(names) if name in _DERIVED]
-    without_place = [column for column, place in places if place is None]
     others = {
         "age": age,
         "sex": sex,
         AGE_AND_SEX: age + sex,
         "criteria": derived,
         "intervals, axes and areas": sorted({*without_place} - {*age, *sex, *derived}),
-        "all of the ECG": [column for column, _ in places if column not in age + sex],
+        "all of the ECG": [column for column in range(len(names)) if column not in age + sex],
     }
     kinds: dict[Kind, dict[str, list[int]]] = {
         "input": {name: [column] for column, name in enumerate(names)},
@@ -102,8 +103,7 @@ def segment_groups(names: Sequence[str]) -> dict[tuple[str, str], Group]:
     """Return the inputs that are measured in each part of a beat, by lead and part."""
     columns: dict[tuple[str, str], list[int]] = {}
     for column, name in enumerate(names):
-        place = place_of(name)
-        if place is not None:
+        if (place := place_of(name)) is not None:
             columns.setdefault((place.lead, place.segment), []).append(column)
     return {part: Group("lead_inputs", " ".join(part), tuple(own)) for part, own in columns.items()}
 
@@ -119,14 +119,13 @@ class InputTable:
         known: npt.NDArray[np.bool_],
         measured: Measurements | None,
     ) -> None:
-        """Take what is changed.
+        """Take the rows of records, none of whose inputs is missing.
 
         Args:
             names: Of the inputs.
-            rows: Without a missing value, shape (n_records, n_inputs).
+            rows: Shape (n_records, n_inputs).
             known: Whether a value was there before it was filled, same shape.
-            measured: Of these records, from which the criteria among the inputs are computed;
-                None where no criterion is among them.
+            measured: Of these records, if criteria are among the inputs, which follow them.
         """
         self.names, self.rows, self._known, self._measured = names, rows, known, measured
 

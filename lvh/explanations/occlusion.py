@@ -78,9 +78,15 @@ def bridged(signals: Signals, parts: Iterable[Part]) -> Signals:
         signals: Shape (..., n_samples, n_leads).
         parts: The same in each of them.
     """
-    copies = signals.copy()
-    for part in parts:
-        _bridge(copies, signals, part)
+    copies, n_samples = signals.copy(), signals.shape[-2]
+    for column, start, stop in parts:
+        if start == 0 and stop == n_samples:
+            copies[..., column] = np.median(signals[..., column], axis=-1, keepdims=True)
+            continue
+        left = signals[..., start - 1 if start > 0 else stop, column]
+        right = signals[..., stop if stop < n_samples else start - 1, column]
+        way = np.arange(1, stop - start + 1, dtype=np.float32) / (stop - start + 1)
+        copies[..., start:stop, column] = left[..., None] + way * (right - left)[..., None]
     return copies
 
 
@@ -105,48 +111,24 @@ def occluded(
     n_records, _, n_leads = signals.shape
     original = log_odds(score(signals))
     parts = [
-        (window, Part(column, int(start), int(stop)))
+        Part(column, int(start), int(stop))
         for column in range(n_leads)
-        for window, (start, stop) in enumerate(zip(*cover, strict=True))
+        for start, stop in zip(*cover, strict=True)
     ]
-    importance = np.empty((n_records, len(cover.starts), n_leads))
+    importance: list[Floats] = []  # of a part, shape (n_records,)
     batch_size = max(1, _BATCH_BYTES // signals.nbytes)
     for first in range(0, len(parts), batch_size):
         batch = parts[first : first + batch_size]
-        changed = np.stack([bridged(signals, [part]) for _, part in batch])
-        scores = log_odds(score(changed.reshape(-1, *signals.shape[1:])))
-        for scores_of_part, (window, part) in zip(
-            scores.reshape(len(batch), -1), batch, strict=True
-        ):
-            importance[:, window, part.column] = original - scores_of_part
-        progress(first + len(batch), len(parts))
-    return importance
+        changed = np.concatenate([bridged(signals, [part]) for part in batch])
+        importance.extend(original - log_odds(score(changed)).reshape(len(batch), -1))
+        progress(len(importance), len(parts))
+    by_lead = np.reshape(importance, (n_leads, len(cover.starts), n_records))
+    return np.ascontiguousarray(by_lead.transpose(2, 1, 0))
 
 
 def spread(values: Floats, cover: Windows, n_samples: int) -> Floats:
-    """Give each sample the mean of the windows that cover it.
-
-    Args:
-        values: Of each window, shape (n_records, n_windows, n_leads).
-        cover: The windows.
-        n_samples: Length of the signal.
-
-    Returns:
-        Shape (n_records, n_samples, n_leads).
-    """
+    """Give each sample the mean of its windows: from (n_records, n_windows, n_leads) values."""
     samples = np.arange(n_samples)[:, None]
     covers = ((cover.starts <= samples) & (samples < cover.stops)).astype(np.float64)
     covers /= covers.sum(axis=1, keepdims=True)
     return np.asarray(np.einsum("sw,rwl->rsl", covers, values, optimize=True))
-
-
-def _bridge(target: Signals, source: Signals, part: Part) -> None:
-    column, start, stop = part
-    n_samples = source.shape[-2]
-    if start == 0 and stop == n_samples:
-        target[..., column] = np.median(source[..., column], axis=-1, keepdims=True)
-        return
-    left = source[..., start - 1 if start > 0 else stop, column]
-    right = source[..., stop if stop < n_samples else start - 1, column]
-    way = np.arange(1, stop - start + 1, dtype=np.float32) / (stop - start + 1)
-    target[..., start:stop, column] = left[..., None] + way * (right - left)[..., None]

@@ -29,11 +29,9 @@ look nearly everywhere, and are left out.
 
 
 def places(criterion: str, deepest: str | None) -> set[Place]:
-    """Return where a criterion looks, with R and S told apart and joined to QRS.
+    """Return where one of `LOOKED_AT` looks in a record with its deepest S in a lead, or in none.
 
-    Args:
-        criterion: One of `LOOKED_AT`.
-        deepest: The lead with the deepest S of this record; None where no S is measured.
+    R and S are given as themselves and as QRS.
     """
     if criterion == ANY:
         return set().union(*(places(name, deepest) for name in _PLACES))
@@ -77,17 +75,15 @@ def share(
 ) -> tuple[float, float, float]:
     """Return how much of a record's importance lies inside, and how much would by chance.
 
-    A signal is flat but for its waves, so most importance lies in QRS for any criterion. The
-    third number tells whether it lies in the leads of the criterion.
-
     Args:
         importance: Of each place that the model reads, any shape; its sign does not matter.
         inside: Whether the criterion looks there, same shape.
         wave: A number for each wave, same shape.
 
     Returns:
-        Shares of 1: what lies inside; what would lie inside if importance were even; and what
-        would if the importance of each wave were even over the leads. NaN without any importance.
+        Shares of 1: what lies inside; what would if importance were even; and what would if that
+        of each wave were even over the leads, since most lies in QRS for any criterion. NaN without
+        any importance.
     """
     size = np.abs(importance)
     total = float(size.sum())

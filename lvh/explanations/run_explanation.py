@@ -19,7 +19,7 @@ from lvh.explanations.importance import (
     context_of,
     fold_importance,
 )
-from lvh.explanations.occlusion import Floats, Signals
+from lvh.explanations.occlusion import Floats
 from lvh.explanations.wave_windows import beat_times
 from lvh.features import fill_missing
 from lvh.models.baselines import BASELINES
@@ -38,14 +38,12 @@ _TAIL = 0.025  # of a 95 % interval
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """What the pooled scores lose without something.
+    """What the pooled scores lose without something: average precision, and area under the curve.
 
     Attributes:
         kind: `lead` or `wave`, which was taken from the signals; `input`, or `lead_inputs`,
             `wave_inputs` or `group` of inputs, which were permuted.
         name: Of the lead, wave, input or group.
-        ap: Loss of average precision.
-        roc_auc: Loss of the area under the ROC curve.
     """
 
     kind: str
@@ -56,14 +54,10 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much of the importance lies where a criterion looks.
+    """How much of the importance of a part, `waveform` or `inputs`, lies where a criterion looks.
 
-    Attributes:
-        part: `waveform` or `inputs`.
-        criterion: See `lvh.explanations.overlap`.
-        share: Mean over records, of 1.
-        even: The share if importance were even over all that the model reads.
-        even_over_leads: The share if the importance of each wave were even over the leads.
+    `share` is the mean over records, of 1; it would be `even` if importance were even over all that
+    the model reads, `even_over_leads` if that of each wave were even over the leads.
     """
 
     part: str
@@ -77,12 +71,8 @@ class Overlap:
 class Saliency:
     """The mean over the records of each label, around the QRS peaks.
 
-    Attributes:
-        times: s from the peak, shape (n_times,).
-        leads: Names.
-        importance: Log-odds, shape (2, n_times, n_leads), of records without the label and with.
-        beats: What the model reads, same shape.
-        n_records: Without the label and with.
+    `times` are s from the peak; `importance` (log-odds) and `beats`, which the model reads, have
+    shape (2, n_times, n_leads): of the `n_records` without the label, and of those with it.
     """
 
     times: Floats
@@ -143,44 +133,37 @@ def explain_run(
     Raises:
         InputError: The windows of `options` do not fit the signal.
     """
-    features = data.features
-    context = context_of(data.cohort, features, settings.features)
+    features, context = data.features, context_of(data.cohort, data.features, settings.features)
     if context.layout is not None:
         context.cover(options)  # refused before training
     trainer = new_trainer(settings, features, data.cohort.fs)
     epochs = settings.train.epochs if settings.is_network else 1
     results: list[FoldResult] = []
     folds: list[FoldImportance] = []
-
-    def score(X: Signals) -> Floats:
-        return trainer.predict([X])[0]
-
     # no threshold is chosen again: it decides no score
     for result in train_folds(
         features,
         splits,
         trainer,
         seed=settings.seed,
-        on_epoch=lambda split, epoch: progress(len(folds), "training", epoch / epochs),
+        on_epoch=[lambda split, epoch: progress(len(folds), "training", epoch / epochs)],
         first_group=1,  # so that the trainer holds the model of this fold
     ):
         split = result.split
         train, test = fill_missing(features.fill, features.X[split.train], features.X[split.scored])
-        tabular = features.kind != "signal"  # signals need no means, nor do they fit into memory
-        means = read(train).mean(axis=0) if tabular else np.zeros(0, np.float32)
-        folds.append(
-            fold_importance(
-                score,
-                ExplainedRecords(read(test), means, split.scored),
-                context,
-                options,
-                seed=(0, split.repeat, split.fold),
-                progress=lambda done, of: progress(len(folds), "explaining", done / of),
-            )
+        # signals need no means, nor do they fit into memory
+        means = np.zeros(0, np.float32) if features.kind == "signal" else read(train).mean(axis=0)
+        found = fold_importance(
+            lambda X: trainer.predict([X])[0],
+            ExplainedRecords(read(test), means, split.scored),
+            context,
+            options,
+            seed=(0, split.repeat, split.fold),
+            progress=lambda done, of: progress(len(folds), "explaining", done / of),
         )
+        folds.append(found)
         results.append(result)
-    stored = _differences(settings, data, results)
-    return summarize(context, results, folds, stored)
+    return summarize(context, results, folds, _differences(settings, data, results))
 
 
 def summarize(
@@ -231,14 +214,7 @@ class Resamples:
     def __init__(
         self, y: Labels, y_score: Floats, subjects: npt.NDArray[np.str_], *, resamples: int = 1000
     ) -> None:
-        """Draw.
-
-        Args:
-            y: Labels, shape (n,).
-            y_score: Scores by the model, shape (n,).
-            subjects: Of each prediction, shape (n,); all of a subject's stay together.
-            resamples: Number of draws.
-        """
+        """Draw subjects, each with all its predictions; labels and scores have shape (n,)."""
         distinct, member = np.unique(subjects, return_inverse=True)
         draws = np.random.default_rng(0).multinomial(
             len(distinct), np.full(len(distinct), 1 / len(distinct)), size=resamples
@@ -249,13 +225,7 @@ class Resamples:
         self._scores = self._ranking(y_score)
 
     def importance(self, kind: str, name: str, changed: Floats) -> Importance:
-        """Compare the model's scores with those without something, on each draw.
-
-        Args:
-            kind: Of what was taken away.
-            name: Likewise.
-            changed: Scores without it, shape (n_repeats, n); repeats are averaged.
-        """
+        """Compare with the scores without something, shape (n_repeats, n), on each draw."""
         without = np.mean([self._ranking(repeat) for repeat in changed], axis=0)
         ap, roc_auc = (_interval(loss) for loss in self._scores - without)
         return Importance(kind, name, ap, roc_auc)
@@ -296,14 +266,14 @@ def _differences(
 
 
 def _saliency(context: Context, folds: Sequence[FoldImportance], y: Labels) -> Saliency | None:
-    importance = [fold.over_time for fold in folds if fold.over_time is not None]
+    over_time = [fold.over_time for fold in folds if fold.over_time is not None]
     beats = [fold.beats for fold in folds if fold.beats is not None]
-    if context.layout is None or not importance:
+    if context.layout is None or not over_time:
         return None
     return Saliency(
         times=beat_times(context.layout, context.cohort.fs),
         leads=context.layout.leads,
-        importance=_mean_by_label(np.concatenate(importance), y),
+        importance=_mean_by_label(np.concatenate(over_time), y),
         beats=_mean_by_label(np.concatenate(beats), y),
         n_records=(int((y == 0).sum()), int((y == 1).sum())),
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.explanations.occlusion import Part
-from lvh.features.wave_patterns import find_pattern
+from lvh.features.base import find_pattern
 
 WAVES = ("P", "PR", "QRS", "ST", "T")
 """The parts of a beat; `PR` and `ST` are the segments between two waves."""
@@ -25,13 +25,7 @@ class Wave(NamedTuple):
 
 
 class SignalLayout(NamedTuple):
-    """A signal as a feature form lays it out.
-
-    Attributes:
-        leads: Names along its last axis.
-        n_samples: Its length.
-        before: Samples of an average beat before its QRS peak; None for a recording.
-    """
+    """A signal as a form lays it out; `before` is that of an average beat's QRS peak, or None."""
 
     leads: tuple[str, ...]
     n_samples: int
@@ -39,13 +33,7 @@ class SignalLayout(NamedTuple):
 
 
 def signal_layout(settings: Any, shape: Sequence[int], fs: float) -> SignalLayout:
-    """Return how a form lays a signal out.
-
-    Args:
-        settings: Of `raw`, `beat` or `fusion`.
-        shape: Of one record's signal: n_samples, n_leads.
-        fs: Of the records, Hz.
-    """
+    """Return how `raw`, `beat` or `fusion` lays out a signal of shape (n_samples, n_leads)."""
     before = round(settings.before * fs) if hasattr(settings, "before") else None
     return SignalLayout(tuple(lead.lower() for lead in settings.leads), shape[0], before)
 
@@ -84,17 +72,17 @@ def wave_parts(cohort: Cohort, record: int, layout: SignalLayout) -> dict[str, l
     for column, lead in enumerate(layout.leads):
         beats = beats_of(cohort, record, lead)
         for name in WAVES:
+            offset = 0 if layout.before is None else 1
             spans = [
-                (wave.start, wave.stop, peak)
+                (wave.start - offset * peak, wave.stop - offset * peak)
                 for peak, waves in beats
                 for wave in waves
                 if wave.name == name
             ]
             if layout.before is not None and spans:
-                relative = [(start - peak, stop - peak) for start, stop, peak in spans]
-                first, end = (round(float(at)) for at in np.median(relative, axis=0))
-                spans = [(first + layout.before, end + layout.before, 0)]
-            for start, stop, _ in spans:
+                first, end = (round(float(at)) for at in np.median(spans, axis=0))
+                spans = [(first + layout.before, end + layout.before)]
+            for start, stop in spans:
                 part = Part(column, max(start, 0), min(stop, layout.n_samples))
                 if part.stop > part.start:
                     parts[name].append(part)
@@ -127,13 +115,7 @@ def place_maps(
 def around_beats(
     cohort: Cohort, record: int, layout: SignalLayout, values: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
-    """Average the values of a record's samples over its beats, aligned at their QRS peaks.
-
-    Args:
-        cohort: That has the record.
-        record: Its position.
-        layout: Of the signal.
-        values: Of its samples, shape (n_samples, n_leads).
+    """Average a record's values, shape (n_samples, n_leads), over its beats, peak on peak.
 
     Returns:
         Shape (len(beat_times(layout, fs)), n_leads); an average beat is aligned already. NaN in a

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from lvh.data.cohort import Cohort
 from lvh.features import beat, fusion, morphology, ntp, raw, voltage
-from lvh.features.base import FeatureSet, Kind, fill_missing
+from lvh.features.base import FeatureSet, Kind
+from lvh.features.imputation import fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "fill_missing"]
 

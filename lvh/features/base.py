@@ -1,6 +1,7 @@
 """The feature set: the output of every feature form and the input of every model."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import Inputs, LazyArray, read
+from lvh.data.lazy_array import Inputs, LazyArray
 from lvh.errors import InputError
+from lvh.features.imputation import Fill
 
 Kind = Literal["tabular", "signal", "mixed"]
-Fill = Literal["mean", "zero"]
+Malformed = Literal["drop", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class FeatureSet:
         records: Record names, in the cohort's order.
         subjects: Subject of each record, shape (n_records,).
         age_and_sex: Age in years and 1 for male, shape (n_records, 2), for the baseline.
-        fill: How missing values are filled, by `fill_missing`.
+        fill: How missing values are filled, by `lvh.features.imputation.fill_missing`.
         dropped: Names of the records that could not be used, each with the reason.
         signal_shape: Shape (n_samples, n_leads) of the signal in a row of `mixed` inputs; empty
             for the other kinds.
@@ -96,26 +98,40 @@ def feature_set(
     )
 
 
-def fill_missing(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
-    """Replace missing values, from the training records alone.
+def find_pattern(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
+    """Return the positions in `symbols` at which `pattern` starts; matches do not overlap."""
+    starts = [match.start() for match in re.finditer(re.escape(pattern), symbols)]
+    return np.array(starts, dtype=np.int64)
+
+
+def incomplete_records(
+    cohort: Cohort,
+    leads: tuple[str, ...],
+    lacking: npt.NDArray[np.bool_],
+    pattern: str,
+    malformed: Malformed,
+) -> dict[int, str]:
+    """Return the positions of the records that lack a pattern, each with the reason.
 
     Args:
-        fill: `mean`, the input's mean over the training records that have it (zero where
-            none has it), or `zero`.
-        train: Inputs of the training records.
-        *others: Inputs of records that must not influence the filling.
+        cohort: Where the records come from.
+        leads: Names along the last axis of `lacking`.
+        lacking: Whether a record lacks it in a lead, shape (n_records, n_leads).
+        pattern: Which every lead must have, for the message.
+        malformed: Whether such records are dropped or fail the run.
 
-    Returns:
-        `train` and `others` without NaN; the same arrays where nothing is missing, as in signals,
-        which alone may be lazy.
+    Raises:
+        InputError: There is such a record, and it fails the run.
     """
-    if isinstance(train, LazyArray):
-        return (train, *others)
-    parts = (train, *(read(one) for one in others))
-    if not any(np.isnan(part).any() for part in parts):
-        return parts
-    known = ~np.isnan(train)
-    totals = np.where(known, train, 0).sum(axis=0, dtype=np.float64)
-    means = totals / np.maximum(known.sum(axis=0), 1)
-    values = (means if fill == "mean" else np.zeros_like(means)).astype(np.float32)
-    return tuple(np.where(np.isnan(part), values, part) for part in parts)
+    reasons = {
+        int(record): f"no complete {pattern} in "
+        + " ".join(lead for lead, lacks in zip(leads, lacking[record], strict=True) if lacks)
+        for record in np.flatnonzero(lacking.any(axis=1))
+    }
+    if reasons and malformed == "fail":
+        listed = "; ".join(f"{cohort.records[i]}: {reason}" for i, reason in reasons.items())
+        raise InputError(
+            f"features.malformed=fail: expected a complete {pattern} in every lead. "
+            f"Received: {listed}"
+        )
+    return reasons

@@ -9,10 +9,14 @@ from pydantic import Field, Strict
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features.base import FeatureSet, feature_set
-from lvh.features.lead_choice import Leads, positions
-from lvh.features.scaling import Scaling, scale
-from lvh.features.wave_patterns import Malformed, find_pattern, incomplete_records
+from lvh.features.base import (
+    FeatureSet,
+    Malformed,
+    feature_set,
+    find_pattern,
+    incomplete_records,
+)
+from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -93,13 +97,10 @@ def average_beats(
 def _complete_beats(
     cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Cut the beats of one lead out, each less its own isoelectric level.
+    """Cut the beats of one lead out, each less its own isoelectric level, in mV.
 
     A beat is complete if its `(N)` is unbroken and its window lies inside the recording. The
     level is the median of the 20 ms in front of the QRS onset.
-
-    Returns:
-        In mV, shape (n_beats, n_samples).
     """
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)

@@ -76,22 +76,22 @@ class Criterion:
         title: Its name in reports.
         formula: As clinicians write it.
         source: The publication that proposed it.
-        unit: Of its value and thresholds.
         men: Threshold for men.
         women: Threshold for women.
-        reached: Whether a value equal to the threshold is positive.
         value: Computes it, shape (n_records,); NaN where a wave it needs is missing.
+        unit: Of its value and thresholds.
+        reached: Whether a value equal to the threshold is positive.
     """
 
     name: str
     title: str
     formula: str
     source: str
-    unit: str
     men: float
     women: float
-    reached: bool
     value: Callable[[Measurements], Floats]
+    unit: str = "mV"
+    reached: bool = True
 
     def bound(self, male: bool) -> str:
         """Write the threshold as it is met: `>= 3.5`."""
@@ -175,10 +175,8 @@ _ALL = (
         title="Sokolow-Lyon",
         formula="S_V1 + the larger of R_V5 and R_V6",
         source="Sokolow and Lyon, Am Heart J 37, 1949",
-        unit="mV",
         men=3.5,
         women=3.5,
-        reached=True,
         value=_sokolow_lyon,
     ),
     Criterion(
@@ -189,7 +187,6 @@ _ALL = (
         unit="mV s",
         men=0.371,
         women=0.371,
-        reached=True,
         value=lambda waves: _sokolow_lyon(waves) * waves.qrs_duration,
     ),
     Criterion(
@@ -197,7 +194,6 @@ _ALL = (
         title="Cornell",
         formula="R_aVL + S_V3",
         source="Casale et al., J Am Coll Cardiol 6, 1985, and Circulation 75, 1987",
-        unit="mV",
         men=2.8,
         women=2.0,
         reached=False,
@@ -212,7 +208,6 @@ _ALL = (
         unit="mV s",
         men=0.244,
         women=0.244,
-        reached=True,
         value=lambda waves: (
             (_cornell(waves) + np.where(waves.male, 0, _CORNELL_WOMEN)) * waves.qrs_duration
         ),
@@ -222,10 +217,8 @@ _ALL = (
         title="Gubner-Ungerleider",
         formula="R_I + S_III",
         source="Gubner and Ungerleider, Arch Intern Med 72, 1943",
-        unit="mV",
         men=2.5,
         women=2.5,
-        reached=True,
         value=lambda waves: np.asarray(
             waves.columns(waves.r, "i")[:, 0] + waves.columns(waves.s, "iii")[:, 0]
         ),
@@ -235,7 +228,6 @@ _ALL = (
         title="R in aVL",
         formula="R_aVL",
         source="Sokolow and Lyon, Am Heart J 37, 1949",
-        unit="mV",
         men=1.1,
         women=1.1,
         reached=False,
@@ -246,10 +238,8 @@ _ALL = (
         title="Peguero-Lo Presti",
         formula="deepest S of any lead + S_V4",
         source="Peguero et al., J Am Coll Cardiol 69, 2017",
-        unit="mV",
         men=2.8,
         women=2.3,
-        reached=True,
         value=lambda waves: np.asarray(waves.s.max(axis=1) + waves.columns(waves.s, "v4")[:, 0]),
     ),
     Criterion(
@@ -260,7 +250,6 @@ _ALL = (
         unit="points",
         men=5,
         women=5,
-        reached=True,
         value=lambda waves: np.asarray(romhilt_estes_points(waves).sum(axis=1)),
     ),
 )

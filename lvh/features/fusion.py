@@ -8,12 +8,11 @@ import numpy as np
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import read
 from lvh.features import beat, voltage
-from lvh.features.base import FeatureSet, Fill
+from lvh.features.base import FeatureSet, Malformed
 from lvh.features.beat import Average, BeatSettings, Seconds
-from lvh.features.lead_choice import Leads
-from lvh.features.scaling import Scaling
+from lvh.features.imputation import Fill
+from lvh.features.raw import Leads, Scaling
 from lvh.features.voltage import VoltageSettings
-from lvh.features.wave_patterns import Malformed
 
 
 @dataclass(frozen=True, slots=True)

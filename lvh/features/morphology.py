@@ -1,4 +1,4 @@
-"""`morphology`: the measured inputs of `voltage`, and ST, times, areas and axes beside them."""
+"""`morphology`: the measured inputs of `voltage`, then ST, times, areas and axes."""
 
 import warnings
 from collections.abc import Iterable
@@ -8,11 +8,17 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import Floats, Samples, level, measure
-from lvh.features.base import FeatureSet, Fill, feature_set
+from lvh.features.base import FeatureSet, feature_set, find_pattern
 from lvh.features.criteria import qrs_axis
-from lvh.features.voltage import records_without_qrs, voltage_inputs
-from lvh.features.wave_patterns import find_pattern
+from lvh.features.imputation import Fill
+from lvh.features.voltage import (
+    Floats,
+    Samples,
+    level,
+    measure,
+    records_without_qrs,
+    voltage_inputs,
+)
 
 _AFTER_J_S = 0.06
 _KORS_LEADS = ("i", "ii", "v1", "v2", "v3", "v4", "v5", "v6")
@@ -89,9 +95,8 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
 def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
     """Return ST levels, intervals and areas, each a median over the beats of a lead.
 
-    Returns:
-        ST of shape (n_records, n_leads), mV; `_TIMES` of shape (n_records, 4), s, as medians over
-        leads; areas of QRS and T of shape (n_records, n_leads, 2), mV s.
+    ST is of shape (n_records, n_leads), mV; `_TIMES` of shape (n_records, 4), s, medians over
+    leads; areas of QRS and T of shape (n_records, n_leads, 2), mV s.
     """
     shape = (len(cohort.records), len(cohort.leads))
     st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
@@ -135,16 +140,7 @@ def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
 def _area(
     signal: Floats, symbols: str, samples: Samples, fs: float, pattern: str, wave: int
 ) -> float:
-    """Return the area of one wave above the level at the onset of QRS, mV s.
-
-    Args:
-        signal: Of the lead, mV.
-        symbols: Of its annotations.
-        samples: Of its annotations.
-        fs: Hz.
-        pattern: Begins with `(N)`, whose onset has the level.
-        wave: Position of the wave in the pattern.
-    """
+    """Return the area of a pattern's wave above the level at the onset of its `(N)`, mV s."""
     return _median(
         float(np.sum(signal[samples[start + wave] : samples[start + wave + 2] + 1] - base)) / fs
         for start in find_pattern(symbols, pattern)

@@ -8,9 +8,15 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import Inputs
-from lvh.features.base import FeatureSet, Fill, feature_set
-from lvh.features.scaling import Scaling, scale
-from lvh.features.wave_patterns import Malformed, find_pattern, incomplete_records
+from lvh.features.base import (
+    FeatureSet,
+    Malformed,
+    feature_set,
+    find_pattern,
+    incomplete_records,
+)
+from lvh.features.imputation import Fill
+from lvh.features.raw import Scaling, scale
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
 _BEAT = "(N)(t)(p)"
@@ -27,7 +33,7 @@ class NtpSettings:
             over the training fold or zero.
         malformed: Records with a lead that has no complete `(N)(t)` are dropped, or fail
             the run.
-        scaling: See `lvh.features.scaling.scale`.
+        scaling: See `lvh.features.raw.scale`.
     """
 
     name: Literal["ntp"] = "ntp"

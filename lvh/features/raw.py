@@ -1,13 +1,33 @@
-"""`raw`: the waveforms themselves."""
+"""`raw`: the waveforms themselves; the choice of leads and the scaling that waveforms share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import LazyArray
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from lvh.data.cohort import LEADS, Cohort
+from lvh.data.lazy_array import Inputs, LazyArray
+from lvh.errors import InputError
 from lvh.features.base import FeatureSet, feature_set
-from lvh.features.lead_choice import Leads, positions
-from lvh.features.scaling import Scaling, scale
+
+Floats = npt.NDArray[np.float32]
+Scaling = Literal["minmax", "none"]
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, str):
+        if value != "all":
+            raise PydanticCustomError("leads", "Input should be all, or a list such as [v1,v5]")
+        return LEADS
+    return value
+
+
+Leads = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+"""Names of leads, in the order of the inputs; `all` means the twelve standard ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +36,7 @@ class RawSettings:
 
     Attributes:
         leads: Which leads, in this order; `all` for the twelve.
-        scaling: See `lvh.features.scaling.scale`.
+        scaling: Each record and lead on its own, see `scale`.
     """
 
     name: Literal["raw"] = "raw"
@@ -40,3 +60,53 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
         signals = signals[:, :, columns]
     X = scale(signals, settings.scaling, cohort.records)
     return feature_set(cohort, "signal", X, tuple(leads))
+
+
+def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
+    """Return the position in the cohort of each lead, by its lower-case name, in their order.
+
+    Raises:
+        InputError: An unknown or repeated lead.
+    """
+    names = tuple(lead.lower() for lead in leads)
+    if len(set(names)) != len(names):
+        raise InputError(f"features.leads: expected distinct leads. Received: {' '.join(names)}")
+    unknown = [name for name in names if name not in cohort.leads]
+    if unknown:
+        raise InputError(
+            f"features.leads: expected some of {', '.join(cohort.leads)}. "
+            f"Received: {', '.join(unknown)}"
+        )
+    return {name: cohort.leads.index(name) for name in names}
+
+
+def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
+    """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
+
+    Args:
+        signals: In mV; lazy ones are scaled when they are read.
+        scaling: `minmax` maps each lead of each record to [0, 1], as the 2021 study does, and
+            loses its amplitude; `none` keeps mV and removes the baseline (the median).
+        records: Names, for the message.
+
+    Raises:
+        InputError: A lead is flat and so has no range.
+    """
+    if not isinstance(signals, LazyArray):
+        return _scale_array(signals, scaling, records)
+
+    return signals.map(lambda values, at: _scale_array(values, scaling, [records[i] for i in at]))
+
+
+def _scale_array(signals: Floats, scaling: Scaling, records: Sequence[str]) -> Floats:
+    if scaling == "none":
+        return signals - np.median(signals, axis=1, keepdims=True)
+    low = signals.min(axis=1, keepdims=True)
+    span = signals.max(axis=1, keepdims=True) - low
+    if not (span > 0).all():
+        flat = [records[i] for i in np.unique(np.nonzero(~(span > 0))[0])]
+        raise InputError(
+            f"features.scaling: minmax needs a range in every lead. "
+            f"Received: a flat lead in record {', '.join(flat[:5])}"
+        )
+    return np.asarray((signals - low) / span)

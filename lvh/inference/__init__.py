@@ -10,17 +10,16 @@ from lvh.inference.final_model import (
     read_description,
     save,
 )
-from lvh.inference.model_description import Calibration, Description, Estimate, Evidence
+from lvh.inference.model_description import Calibration, Description, Settings
 
 __all__ = [
     "CARD",
     "DESCRIPTION",
     "Calibration",
     "Description",
-    "Estimate",
-    "Evidence",
     "FinalModel",
     "Predictions",
+    "Settings",
     "check_files",
     "load",
     "read_description",

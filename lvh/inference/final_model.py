@@ -13,7 +13,6 @@ from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.features import FORMS
 from lvh.files import read_bytes, write_text, written_whole
 from lvh.inference import estimator_files, network_files
 from lvh.inference.model_description import Description, parse
@@ -96,12 +95,12 @@ class FinalModel:
         description = self.description
         check(description, cohort)
         cohort = with_fiducials(description, cohort)
-        form = FORMS[description.features["name"]]
-        features = form.extract(cohort, description.feature_settings)
-        if features.input_shape != description.input_shape:
+        features = description.form.extract(cohort, description.settings.features)
+        shape, trained = (" x ".join(map(str, one.input_shape)) for one in (features, description))
+        if shape != trained:
             raise InputError(
-                f"{cohort.name}: expected inputs of shape {_shape(description.input_shape)}, as in "
-                f"training. Received: {_shape(features.input_shape)}"
+                f"{cohort.name}: expected inputs of shape {trained}, as in training. "
+                f"Received: {shape}"
             )
         if features.names != description.names:
             raise InputError(f"{cohort.name}: expected the same inputs as in training")
@@ -186,7 +185,7 @@ def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
     """
     waves = cohort.delineation
     takes = description.delineation in ("annotated", waves.origin)
-    if not description.needs_delineation or (len(waves.samples) and takes):
+    if not description.form.needs_delineation or (len(waves.samples) and takes):
         return cohort
     try:
         detected = delineate(read(cohort.signals), cohort.fs)
@@ -194,8 +193,8 @@ def with_fiducials(description: Description, cohort: Cohort) -> Cohort:
         raise InputError(f"{cohort.name}: {error}") from None
     if not len(detected.samples):
         raise InputError(
-            f"{cohort.name}: features={description.features['name']} needs the fiducials of each "
-            "lead. Received: signals in which no heartbeats were found"
+            f"{cohort.name}: features={description.settings.features.name} needs the fiducials of "
+            "each lead. Received: signals in which no heartbeats were found"
         )
     return replace(cohort, delineation=detected)
 
@@ -218,10 +217,9 @@ def save(folder: Path, description: Description, states: Sequence[Any]) -> Descr
     files: dict[str, str] = {}
     for name, state in zip(_member_files(description), states, strict=False):
         with written_whole(folder / name) as temporary:
-            if name.endswith(network_files.SUFFIX):
-                network_files.write(
-                    temporary, description.model_settings, description.input_shape, state
-                )
+            if description.is_network:
+                settings = description.settings.model
+                network_files.write(temporary, settings, description.input_shape, state)
             else:
                 # nested selection holds the classifier that it selected
                 temporary.write_bytes(estimator_files.dump(getattr(state, "fitted", state)))
@@ -292,38 +290,27 @@ def check_files(folder: Path, description: Description) -> None:
 
 
 def _member_scores(folder: Path, description: Description) -> MemberScores:
-    model, settings = MODELS[description.model["name"]], description.model_settings
-    n_inputs = len(description.names)
+    settings, shape = description.settings, description.input_shape
+    model, paths = MODELS[settings.model.name], [folder / name for name in description.files]
     if not isinstance(model, Estimator):
-        model.check(settings, description.input_shape)
-        if description.backend == NO_BACKEND:
-            raise InputError("backend: expected that of a network. Received: none")
-        networks = network_files.Networks(settings, description.input_shape, description.backend)
-        for name in description.files:
-            networks.add(folder / name)
-        return networks
-    members = [
-        estimator_files.load((folder / name).read_bytes(), n_inputs) for name in description.files
-    ]
+        model.check(settings.model, shape)
+        if settings.backend == NO_BACKEND:
+            raise InputError("settings.backend: expected that of a network. Received: none")
+        return network_files.Networks(settings.model, shape, settings.backend, paths)
+    members = [estimator_files.load(path.read_bytes(), len(description.names)) for path in paths]
     if not members:  # published criteria, which are not fitted
-        no_subjects = np.zeros(0, dtype=np.str_)
-        rule = model.build(settings, description.names, 0, no_subjects)
+        rule = model.build(settings.model, description.names, 0, np.zeros(0, dtype=np.str_))
         members = [rule] * len(description.seeds)
     return estimator_files.member_scores(members)
 
 
 def _member_files(description: Description) -> list[str]:
     """Return the names of the members' files; none for a model that is not fitted."""
-    if description.model["name"] == "criteria":
+    if description.settings.model.name == "criteria":
         return []
-    is_network = not isinstance(MODELS[description.model["name"]], Estimator)
-    suffix = network_files.SUFFIX if is_network else estimator_files.SUFFIX
+    suffix = network_files.SUFFIX if description.is_network else estimator_files.SUFFIX
     return [f"member-{number}{suffix}" for number in range(1, len(description.seeds) + 1)]
 
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

@@ -23,7 +23,7 @@ from lvh.errors import InputError
 from lvh.files import read_bytes, written_whole
 from lvh.inference.final_model import MLMODEL, FinalModel, load
 from lvh.inference.model_description import Description
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import tell_mlflow
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -71,7 +71,7 @@ class PyfuncModel:
                 raise InputError("; ".join(reasons))
         except InputError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        used = description.needs_delineation
+        used = description.form.needs_delineation
         fiducials = predictions.cohort.delineation.origin if used else "none"
         return [{**row, "fiducials": fiducials} for row in predictions.rows()]
 
@@ -91,18 +91,14 @@ def request_cohort(
     with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
         signal = np.asarray(inputs["signal"], np.float32)
     n_records, n_samples, _ = signal.shape
-    if not np.isfinite(signal).all():
-        raise InputError("inputs.signal: expected finite numbers. Received: NaN or infinity")
     if not signal.size:
         raise InputError(f"inputs.signal: expected samples. Received: shape {signal.shape}")
-    if description.needs_delineation and n_records * n_samples > MAX_SAMPLES:
+    if description.form.needs_delineation and n_records * n_samples > MAX_SAMPLES:
         raise InputError(
             f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
             f"fiducials are detected. Received: {n_records} x {n_samples}"
         )
-    fs = params.get("fs", description.fs)
-    if not 0 < fs <= 100_000:
-        raise InputError(f"params.fs: expected a frequency in Hz. Received: {fs:g}")
+    fs = float(params.get("fs", description.fs))
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
@@ -113,7 +109,7 @@ def request_cohort(
         if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
             raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
         males = [sex == "male" for sex in sexes]
-    return unlabelled_cohort("request", signal, float(fs), ages, males)
+    return unlabelled_cohort("request", signal, fs=fs, age=ages, male=males)
 
 
 def signature(description: Description) -> "ModelSignature":

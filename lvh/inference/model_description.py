@@ -1,22 +1,26 @@
 """The description of a final model: the contents of its `model.json`, checked by pydantic."""
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Literal
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
 from lvh.data.cohort import Origin
-from lvh.errors import InputError
-from lvh.features import FORMS
-from lvh.models import MODELS
+from lvh.errors import InputError, printable
+from lvh.features import FORMS, Form
+from lvh.models import MODELS, Estimator
 from lvh.models.backends import Name
+from lvh.models.training import TrainSettings
 from lvh.validation.bounds import Positive
 from lvh.validation.calibration import logit, sigmoid
+from lvh.validation.splits import CvSettings
 
-FORMAT: Literal[3] = 3
+FORMAT: Literal[4] = 4
 """Version of the folder's layout."""
 MAX_SAMPLES = 100_000
 """Longest record that a model may read: 20 times a record of LUDB."""
@@ -36,40 +40,32 @@ FiniteLine = tuple[Coefficient, Coefficient]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_printable)]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A score over folds; None where it is not defined.
-
-    Attributes:
-        mean: Mean over folds.
-        std: Sample standard deviation over folds.
-        pooled: Score of all out-of-fold predictions together.
-        low: Lower end of the 95 % interval of `pooled`.
-        high: Upper end.
-    """
-
-    mean: float | None
-    std: float | None
-    pooled: float | None
-    low: float | None
-    high: float | None
+if TYPE_CHECKING:
+    FeatureSettings: TypeAlias = Any
+    ModelSettings: TypeAlias = Any
+else:
+    _named = Field(discriminator="name")
+    FeatureSettings = Annotated[reduce(or_, (form.settings for form in FORMS.values())), _named]
+    ModelSettings = Annotated[reduce(or_, (one.settings for one in MODELS.values())), _named]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Cross-validated scores of the procedure that made the model.
+class Settings:
+    """Settings of the refitted run that decide the members; without paths and addresses.
 
     Attributes:
-        scheme: How records were split, `cv.scheme`.
-        folds: Number of folds of one repeat.
-        repeats: Number of repeats.
-        scores: By row (`model`, and each baseline) and name of the score.
+        features: Settings of a form in `lvh.features.FORMS`.
+        model: Settings of a model in `lvh.models.MODELS`.
+        cv: How the records were split to score this procedure.
+        train: How a network was trained on all records; other models do not use it.
+        backend: Library below Keras, or `lvh.models.backends.NO_BACKEND`.
     """
 
-    scheme: Text
-    folds: int
-    repeats: int
-    scores: dict[Text, dict[Text, Estimate]]
+    features: FeatureSettings
+    model: ModelSettings
+    cv: CvSettings
+    train: TrainSettings
+    backend: Name | Literal["scikit-learn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +101,15 @@ class Description:
     Attributes:
         format: Version of the folder's layout.
         name: Name of the run that was refitted.
+        settings: Settings of that run.
         data: Name of the training data set.
         fingerprint: Fingerprint of that cohort.
         note: Warning about that data set, or empty.
         n_records: Number of training records.
         n_positive: Number of them with LVH.
-        features: Settings of the feature form.
-        model: Settings of the model.
-        backend: Library below Keras, or `lvh.models.backends.NO_BACKEND`. Predictions use float32.
         fs: Sampling frequency of the training records, Hz.
         leads: Leads of a record, lower case.
+        delineation: Origin of the fiducials that the model was trained with.
         names: Names of the inputs.
         input_shape: Shape of one record's input, see `lvh.features.FeatureSet`.
         fill: Value that replaces a missing input, one for each tabular input; empty for signals.
@@ -122,10 +117,11 @@ class Description:
         threshold: A record is positive if its probability, not recalibrated, is above it.
         threshold_origin: How the threshold was chosen.
         seeds: Seed of each member; the members' probabilities are averaged.
-        epochs: Number of training epochs; None for models without epochs.
-        epochs_origin: How that number was chosen; empty for models without epochs.
+        epochs_origin: How the number of epochs was chosen; empty for models without epochs.
         chosen: Candidate that each member selected; empty texts if it selects nothing.
-        evidence: Cross-validated scores.
+        n_folds: Number of folds, over all repeats, that scored the procedure.
+        scores: By row (`model`, and each baseline) and name (`ap`, `std_ap`, `pooled_ap`,
+            `pooled_ap_low`, ...); a score that is not defined is left out.
         chosen_run: MLflow identity of the refitted run; empty if it was named by its folder.
         run_key: Cache key of that run, by which a tracking store also finds it.
         study: Sweep of which that run was the best; empty if a person chose the run.
@@ -133,21 +129,19 @@ class Description:
         chosen_by: Score of that choice; empty if a person chose the run.
         versions: Versions of the packages that trained the model.
         files: SHA-256 of each member's file.
-        delineation: Origin of the fiducials that the model was trained with.
     """
 
-    format: Literal[3]
+    format: Literal[4]
     name: Text
+    settings: Settings
     data: Text
     fingerprint: Text
     note: Text
     n_records: Annotated[int, Strict(), Field(ge=1)]
     n_positive: int
-    features: dict[str, Any]
-    model: dict[str, Any]
-    backend: Name | Literal["scikit-learn"]
     fs: Positive
     leads: tuple[Text, ...]
+    delineation: Origin
     names: tuple[Text, ...]
     input_shape: tuple[int, ...]
     fill: tuple[Annotated[float, Field(gt=-_LARGEST, lt=_LARGEST)], ...]
@@ -155,10 +149,10 @@ class Description:
     threshold: Annotated[float, Field(ge=0, le=1)]
     threshold_origin: Text
     seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)]
-    epochs: int | None
     epochs_origin: Text
     chosen: tuple[Text, ...]
-    evidence: Evidence
+    n_folds: int
+    scores: dict[Text, dict[Text, float]]
     chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
     run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
     study: Text
@@ -166,22 +160,16 @@ class Description:
     chosen_by: Text
     versions: dict[Text, Text]
     files: dict[Text, Text]
-    delineation: Origin
 
     @property
-    def feature_settings(self) -> Any:
-        """Checked settings of the feature form."""
-        return _checked(FORMS[self.features["name"]].settings, self.features)
+    def form(self) -> Form:
+        """The feature form."""
+        return FORMS[self.settings.features.name]
 
     @property
-    def model_settings(self) -> Any:
-        """Checked settings of the model."""
-        return _checked(MODELS[self.model["name"]].settings, self.model)
-
-    @property
-    def needs_delineation(self) -> bool:
-        """Whether the features need fiducials."""
-        return FORMS[self.features["name"]].needs_delineation
+    def is_network(self) -> bool:
+        """Whether Keras predicts."""
+        return not isinstance(MODELS[self.settings.model.name], Estimator)
 
     @property
     def needs_age_and_sex(self) -> bool:
@@ -205,44 +193,42 @@ def parse(text: str) -> Description:
         InputError: It is no valid description, or has the format of another version.
     """
     try:
-        held = json.loads(text, parse_constant=_refuse_constant)
-        received = held.get("format") if isinstance(held, dict) else None
+        values = json.loads(text, parse_constant=_refuse_constant)
+        received = values.get("format") if isinstance(values, dict) else None
         if type(received) is int and received < FORMAT:
             raise InputError(
                 f"format: expected {FORMAT}. Received: {received}, of an earlier version of lvh: "
                 "refit the model with `lvh export RUN`"
             )
-        description = _ADAPTER.validate_python(held)
-        description.evidence.scores["model"]
-        description.feature_settings  # noqa: B018
-        description.model_settings  # noqa: B018
+        description = _ADAPTER.validate_python(values)
+        description.scores["model"]
+        _check_fields(asdict(description), values, "settings")
         _check_input_shape(description)
-    except InputError:
-        raise
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "settings"
-        raise InputError(f"{place}: {first['msg']}") from None
+        place = ".".join(map(str, first["loc"])) or "model"
+        raise InputError(printable(f"{place}: {first['msg']}")[:300]) from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
     return description
-
-
-def _checked(settings: Any, values: dict[str, Any]) -> Any:
-    names = {field.name for field in fields(settings)}
-    if set(values) != names:  # a default of today need not be that of the training
-        raise ValueError(f"expected {', '.join(sorted(names))}")
-    return TypeAdapter(settings).validate_python(values)
 
 
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
+def _check_fields(parsed: dict[str, Any], values: dict[str, Any], name: str) -> None:
+    """Refuse settings with other fields: a default of today need not be that of the training."""
+    if parsed[name].keys() != values[name].keys():
+        raise InputError(f"{name}: expected the fields {', '.join(parsed[name])}. Received: others")
+    for inner, value in parsed[name].items():
+        if isinstance(value, dict):
+            _check_fields(parsed[name], values[name], inner)
+
+
 def _check_input_shape(description: Description) -> None:
     """Refuse a shape that does not agree with the names of the inputs."""
-    shape, n_names = description.input_shape, len(description.names)
-    kind = FORMS[description.features["name"]].kind
+    shape, n_names, kind = description.input_shape, len(description.names), description.form.kind
     fits = {
         "tabular": shape == (n_names,),
         "signal": len(shape) == 2 and shape[-1] == n_names and 0 < shape[0] <= MAX_SAMPLES,

@@ -44,53 +44,43 @@ def write(
 
 
 class Networks:
-    """The members of a final model: one network, and the weights of each member."""
+    """The members of a final model: one network, which predicts with the weights of each."""
 
-    def __init__(self, settings: Any, input_shape: tuple[int, ...], backend: str) -> None:
-        """Build the network.
-
-        Args:
-            settings: Settings of the model.
-            input_shape: Shape of one record's input.
-            backend: Library below Keras.
+    def __init__(
+        self, settings: Any, input_shape: tuple[int, ...], backend: str, paths: Sequence[Path]
+    ) -> None:
+        """Build the network, and read the weights of each member.
 
         Raises:
             EnvironmentFault: The backend is not installed.
-            InputError: The process already uses another backend.
+            InputError: The process already uses another backend, or a file does not hold the
+                weights of this network.
         """
         check_installed(backend)
         start(backend, None, cores())
         self._network = _build(settings, input_shape)
         self._weights: list[list[npt.NDArray[Any]]] = []
-
-    def add(self, path: Path) -> None:
-        """Read the weights of another member.
-
-        Raises:
-            InputError: The file does not hold the weights of this network.
-        """
-        try:
-            self._network.load_weights(path)
-        except Exception as error:  # an altered file makes HDF5 and Keras raise anything
-            raise InputError(
-                f"expected the weights of this network. Received: {type(error).__name__} when "
-                "Keras reads them"
-            ) from None
-        self._weights.append(self._network.get_weights())
+        for path in paths:
+            try:
+                self._network.load_weights(path)
+            except Exception as error:  # an altered file makes HDF5 and Keras raise anything
+                raise InputError(
+                    f"expected the weights of this network. Received: {type(error).__name__} when "
+                    "Keras reads them"
+                ) from None
+            self._weights.append(self._network.get_weights())
 
     def __call__(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return P(LVH) of each record by each member, shape (n_records, n_members)."""
-        return np.column_stack([self._predict(weights, X) for weights in self._weights])
-
-    def _predict(
-        self, weights: list[npt.NDArray[Any]], X: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float64]:
         from keras import ops
 
-        self._network.set_weights(weights)
+        scores = []
         batches = [X[at : at + _BATCH] for at in range(0, len(X), _BATCH)]
-        outputs = [ops.convert_to_numpy(self._network(one, training=False)) for one in batches]
-        return np.concatenate(outputs)[:, 0].astype(np.float64)
+        for weights in self._weights:
+            self._network.set_weights(weights)
+            outputs = [ops.convert_to_numpy(self._network(one, training=False)) for one in batches]
+            scores.append(np.concatenate(outputs)[:, 0].astype(np.float64))
+        return np.column_stack(scores)
 
 
 def _build(settings: Any, input_shape: tuple[int, ...]) -> "keras.Model":

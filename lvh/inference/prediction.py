@@ -1,8 +1,8 @@
 """The prediction of one record for people and programs: table, JSON, CSV, words on the ECG."""
 
 import csv
-import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +44,9 @@ class Prediction:
 
     def row(self) -> dict[str, object]:
         """Return plain values, for JSON and CSV."""
-        row: dict[str, object] = {"record": self.record, **self.numbers}
-        row["threshold"] = self.threshold
-        row["positive"] = row.pop("positive")  # after the threshold
+        numbers = dict(self.numbers)
+        positive = numbers.pop("positive")
+        row = {"record": self.record, **numbers, "threshold": self.threshold, "positive": positive}
         row["fiducials"] = self.fiducials
         for name, (value, is_met) in self.criteria.items():
             row |= {name: value, f"{name}_met": is_met}
@@ -60,8 +60,9 @@ class Prediction:
     @property
     def calibrated(self) -> str:
         """Calibrated probability with its interval."""
-        low, high = self.numbers["calibrated_low"], self.numbers["calibrated_high"]
-        return f"{self.numbers['calibrated']:.2f} ({low:.2f} to {high:.2f})"
+        return "{calibrated:.2f} ({calibrated_low:.2f} to {calibrated_high:.2f})".format(
+            **self.numbers
+        )
 
     @property
     def met(self) -> list[str]:
@@ -80,12 +81,10 @@ def show(predictions: Sequence[Prediction], description: Description, form: str 
     if form == "json":
         print(json.dumps(rows, indent=2))
     elif form == "csv":
-        text = io.StringIO()
-        header = list(dict.fromkeys(name for row in rows for name in row))
-        writer = csv.DictWriter(text, header, lineterminator="\n")
+        header = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(sys.stdout, header, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        print(text.getvalue(), end="")
     else:
         _show_table(predictions, description)
 
@@ -100,18 +99,21 @@ def _show_table(predictions: Sequence[Prediction], description: Description) -> 
     if len(set(names)) < len(names):
         names = [one.record for one in predictions]
     for name, one in zip(names, predictions, strict=True):
-        numbers = one.numbers
         table.add_row(
             escape(name),
-            f"{numbers['probability']:.3f}",
-            f"{numbers['member_low']:.3f} to {numbers['member_high']:.3f}",
+            "{probability:.3f}".format(**one.numbers),
+            "{member_low:.3f} to {member_high:.3f}".format(**one.numbers),
             one.calibrated,
             one.label,
             f"{len(one.met)} of {len(one.criteria)}" if one.criteria else "not measured",
         )
     console().print(table)
     if len(predictions) == 1 and predictions[0].criteria:
-        console().print(_criteria_table(predictions[0]))
+        (one,) = predictions
+        table = Table("criterion", "value", "met", box=SIMPLE_HEAD)
+        for name, (_, is_met) in one.criteria.items():
+            table.add_row(CRITERIA[name].title, one.measured(name), "yes" if is_met else "no")
+        console().print(table)
     pictures = [one.picture for one in predictions if one.picture is not None]
     if pictures:
         say(f"drawn: {', '.join(pictures)}")
@@ -126,17 +128,10 @@ def _show_table(predictions: Sequence[Prediction], description: Description) -> 
     n_detected = sum(one.fiducials not in ("annotated", "none") for one in predictions)
     if n_detected:
         end = ", for the criteria only"
-        if description.needs_delineation:
+        if description.form.needs_delineation:
             annotated = description.delineation == "annotated"
             end = "; the model was trained with annotated ones" if annotated else ""
         say(f"Fiducials of {n_detected} of {len(predictions)} were detected by {library()}{end}.")
-
-
-def _criteria_table(prediction: Prediction) -> Table:
-    table = Table("criterion", "value", "met", box=SIMPLE_HEAD)
-    for name, (_, is_met) in prediction.criteria.items():
-        table.add_row(CRITERIA[name].title, prediction.measured(name), "yes" if is_met else "no")
-    return table
 
 
 def words(prediction: Prediction, cohort: Cohort, description: Description) -> Words:

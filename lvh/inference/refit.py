@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from lvh.config.run_settings import RunSettings
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, summarize
-from lvh.features import fill_missing
-from lvh.inference.model_description import FORMAT, Calibration, Description, Estimate, Evidence
+from lvh.evaluation.cv_result import CVResult, Summary, summarize
+from lvh.features import FeatureSet, fill_missing
+from lvh.inference.model_description import FORMAT, Calibration, Description, Settings
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
@@ -21,11 +21,9 @@ from lvh.search.results import store_of, stores
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.calibration import bootstrap_lines, line
-from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import NAMES, Floats, Labels, chosen_threshold
-from lvh.validation.splits import Indices
 
-_MEDIAN = "median of the folds' epochs, which were stopped early"
+_MEDIAN = "median over the folds, which were stopped early"
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of a member, from 0, and how many of its epochs are done."""
@@ -90,38 +88,60 @@ def refit(
         The description, and the state of each member, for `lvh.inference.save`. A model without
         randomness has one member.
     """
-    epochs_origin = "as in the folds" if settings.train.patience is None else _MEDIAN
-    settings = replace(settings, train=_train_settings(settings, result.folds))
+    epochs_origin = "as in the folds"
+    if settings.train.patience is not None:
+        epochs = round(statistics.median(fold.history.kept_epoch for fold in result.folds))
+        settings = replace(settings, train=replace(settings.train, patience=None, epochs=epochs))
+        epochs_origin = _MEDIAN
     seeds = tuple(settings.seed + number for number in range(n_members))
     states, chosen = _fit(settings, data, seeds, on_epoch)
-    indices, y_score, repeats = _out_of_fold(result)
     cohort, features = data.cohort, data.features
+    indices, inverse, counts = np.unique(result.scored, return_inverse=True, return_counts=True)
+    y_score = np.bincount(inverse, weights=result.y_score) / counts
     y, subjects = features.y[indices], features.subjects[indices]
+    repeats = result.folds[-1].split.repeat + 1
+    own = line(y, y_score)
     threshold, threshold_origin = _threshold(settings, y, y_score, repeats)
     description = Description(
         format=FORMAT,
         name=settings.name,
+        settings=Settings(
+            features=settings.features,
+            model=settings.model,
+            cv=settings.cv,
+            train=settings.train,
+            backend=cast(Any, settings.backend),
+        ),
         data=cohort.name,
         fingerprint=cohort.fingerprint,
         note=cohort.note,
         n_records=len(features.y),
         n_positive=int(features.y.sum()),
-        features=asdict(settings.features),
-        model=asdict(settings.model),
-        backend=cast(Any, settings.backend),
         fs=cohort.fs,
         leads=cohort.leads,
+        delineation=cohort.delineation.origin,
         names=features.names,
         input_shape=features.input_shape,
-        fill=_fill(data),
-        calibration=_calibration(y, y_score, subjects, repeats),
+        fill=_fill(features),
+        calibration=Calibration(
+            line=(own.intercept, own.slope),
+            resamples=tuple(
+                (round(one.intercept, 6), round(one.slope, 6))
+                for one in bootstrap_lines(y, y_score, subjects)
+            ),
+            n_records=len(y),
+            repeats=repeats,
+        ),
         threshold=threshold,
         threshold_origin=threshold_origin,
         seeds=seeds[: len(states)],
-        epochs=settings.train.epochs if settings.is_network else None,
         epochs_origin=epochs_origin if settings.is_network else "",
         chosen=tuple(chosen),
-        evidence=_evidence(settings, result),
+        n_folds=len(result.folds),
+        scores={
+            row: _scores(summary)
+            for row, summary in {"model": result.summary, **result.baselines}.items()
+        },
         chosen_run="",
         run_key=run_key(settings, cohort.fingerprint, data.splits),
         study="",
@@ -129,7 +149,6 @@ def refit(
         chosen_by="",
         versions=run_dir.versions(settings.backend, threads(settings)),
         files={},
-        delineation=cohort.delineation.origin,
     )
     return description, states
 
@@ -168,30 +187,13 @@ def _fit(
     return states, chosen
 
 
-def _train_settings(settings: RunSettings, folds: tuple[FoldResult, ...]) -> Any:
-    train = settings.train
-    if train.patience is None:
-        return train
-    kept = [fold.history.kept_epoch for fold in folds]
-    return replace(train, patience=None, epochs=round(statistics.median(kept)))
-
-
-def _fill(data: ExperimentData) -> tuple[float, ...]:
+def _fill(features: FeatureSet) -> tuple[float, ...]:
     """Return the value that replaces a missing one, for each tabular input."""
-    features = data.features
     if features.kind == "signal":
         return ()
     missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
     _, values = fill_missing(features.fill, features.X, missing)
-    n_tabular = features.input_shape[0]
-    return tuple(read(values)[0, :n_tabular].tolist())
-
-
-def _out_of_fold(result: CVResult) -> tuple[Indices, Floats, int]:
-    """Return the test records, the mean score of each, and the number of repeats."""
-    indices, which, counts = np.unique(result.scored, return_inverse=True, return_counts=True)
-    means = np.bincount(which, weights=result.y_score) / counts
-    return indices, means, result.folds[-1].split.repeat + 1
+    return tuple(read(values)[0, : features.input_shape[0]].tolist())
 
 
 def _threshold(
@@ -206,40 +208,13 @@ def _threshold(
     return threshold, f"90 % specificity on the out-of-fold predictions{averaged}"
 
 
-def _calibration(y: Labels, y_score: Floats, subjects: Subjects, repeats: int) -> Calibration:
-    own = line(y, y_score)
-    resamples = bootstrap_lines(y, y_score, subjects)
-    return Calibration(
-        line=(own.intercept, own.slope),
-        resamples=tuple((round(one.intercept, 6), round(one.slope, 6)) for one in resamples),
-        n_records=len(y),
-        repeats=repeats,
-    )
-
-
-def _evidence(settings: RunSettings, result: CVResult) -> Evidence:
-    repeats = result.folds[-1].split.repeat + 1
-    return Evidence(
-        scheme=settings.cv.scheme,
-        folds=len(result.folds) // repeats,
-        repeats=repeats,
-        scores={
-            row: {name: _estimate(summary, name) for name in NAMES}
-            for row, summary in {"model": result.summary, **result.baselines}.items()
-        },
-    )
-
-
-def _estimate(summary: Summary, name: str) -> Estimate:
-    pooled = summary.pooled[name]
-    return Estimate(
-        mean=_finite(getattr(summary.mean, name)),
-        std=_finite(getattr(summary.std, name)),
-        pooled=_finite(pooled.estimate),
-        low=_finite(pooled.low),
-        high=_finite(pooled.high),
-    )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _scores(summary: Summary) -> dict[str, float]:
+    """Return the scores over folds by the names that MLflow shows, without undefined ones."""
+    scores: dict[str, float] = {}
+    for name in NAMES:
+        pooled = summary.pooled[name]
+        scores[name] = getattr(summary.mean, name)
+        scores[f"std_{name}"] = getattr(summary.std, name)
+        ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
+        scores |= zip(ends, (pooled.estimate, pooled.low, pooled.high), strict=True)
+    return {name: float(score) for name, score in scores.items() if math.isfinite(score)}

@@ -8,15 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from lvh.errors import InputError
 from lvh.inference.final_model import CARD
 from lvh.inference.mlflow_model import LOADER, check_mlmodel, signature
 from lvh.inference.model_card import card
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, embedded
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import tell_mlflow
+from lvh.validation.metrics import NAMES
 
 tell_mlflow()
 import mlflow
@@ -75,14 +74,7 @@ def register(
     """
     with faults_told(settings, name):
         _use(settings, to_read=False)
-        found = mlflow.get_experiment_by_name(settings.experiment)
-        if found is None:
-            database = embedded(settings)
-            location = None if database is None else (database.parent / "mlartifacts").as_uri()
-            experiment = str(mlflow.create_experiment(settings.experiment, location))
-        else:
-            experiment = str(found.experiment_id)
-        client = MlflowClient()
+        client, experiment = MlflowClient(), _experiment_id(settings)
         run = _refitted_run(client, experiment, description)
         text = _description(card(description), run)
         origin = {
@@ -90,37 +82,16 @@ def register(
             "study": description.study,
             "fingerprint": description.fingerprint,
         }
-        params = {key: str(one)[:6000] for key, one in {**origin, **_params(description)}.items()}
         tags = {"level": "model", "mlflow.source.name": "lvh export", **origin}
         with mlflow.start_run(
             experiment_id=experiment,
             run_name=f"model {description.name}",
             tags=tags,
             description=text,
-        ) as own:
-            data = _dataset(description)
-            source = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
-            client.log_inputs(own.info.run_id, datasets=[source])
-            mlflow.log_params(params)
-            mlflow.log_artifact(str(folder / CARD))
-            with warnings.catch_warnings(action="ignore", category=UserWarning):
-                logged: Any = mlflow.pyfunc.log_model(
-                    name="model",
-                    loader_module=LOADER,
-                    data_path=str(folder),
-                    signature=signature(description),
-                    pip_requirements=[
-                        f"{package}=={description.versions[package]}"
-                        for package in _RUNTIME
-                        if package in description.versions
-                    ],
-                    registered_model_name=name,
-                    params=params,
-                    tags=origin,
-                )
-            mlflow.log_metrics(_metrics(description), model_id=logged.model_id, dataset=data)
-            if run is not None:  # its page then shows the model
-                client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        ):
+            logged = _log(client, folder, description=description, origin=origin, name=name)
+        if run is not None:  # its page then shows the model
+            client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         version = str(logged.registered_model_version)
         client.update_model_version(name, version, description=text)
         if not client.get_registered_model(name).description:
@@ -159,6 +130,53 @@ def _use(settings: TrackingSettings, *, to_read: bool) -> None:
     mlflow.set_registry_uri(store)
 
 
+def _experiment_id(settings: TrackingSettings) -> str:
+    """Return the experiment, which is made where it does not exist yet."""
+    experiment = mlflow.get_experiment_by_name(settings.experiment)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    database = embedded(settings)
+    location = None if database is None else (database.parent / "mlartifacts").as_uri()
+    return str(mlflow.create_experiment(settings.experiment, location))
+
+
+def _log(
+    client: MlflowClient,
+    folder: Path,
+    *,
+    description: Description,
+    origin: dict[str, str],
+    name: str,
+) -> Any:
+    """Log data, settings, model and scores to the active run; return the logged model."""
+    run: Any = mlflow.active_run()
+    data = Dataset(
+        name=description.data,
+        digest=description.fingerprint[:8],  # the UI has room for eight digits
+        source_type="lvh",
+        source=description.data,
+    )
+    source = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
+    client.log_inputs(run.info.run_id, datasets=[source])
+    params = {key: str(one)[:6000] for key, one in {**origin, **_params(description)}.items()}
+    mlflow.log_params(params)
+    mlflow.log_artifact(str(folder / CARD))
+    versions = description.versions
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        logged: Any = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module=LOADER,
+            data_path=str(folder),
+            signature=signature(description),
+            pip_requirements=[f"{one}=={versions[one]}" for one in _RUNTIME if one in versions],
+            registered_model_name=name,
+            params=params,
+            tags=origin,
+        )
+    mlflow.log_metrics(_metrics(description), model_id=logged.model_id, dataset=data)
+    return logged
+
+
 def _refitted_run(client: MlflowClient, experiment: str, description: Description) -> Run | None:
     """Return the tracked run that was refitted; None where this store does not have it."""
     if description.chosen_run:
@@ -186,39 +204,25 @@ def _description(text: str, run: Run | None) -> str:
 
 
 def _params(description: Description) -> dict[str, Any]:
-    names = ("n_records", "n_positive", "epochs", "threshold", "threshold_origin")
+    settings = description.settings
+    names = ("n_records", "n_positive", "threshold", "threshold_origin", "n_candidates")
     return {
-        "model": description.model["name"],
-        "features": description.features["name"],
+        "model": settings.model.name,
+        "features": settings.features.name,
         "seeds": ",".join(map(str, description.seeds)),
-        **{name: getattr(description, name) for name in (*names, "n_candidates", "chosen_by")},
+        "epochs": settings.train.epochs if description.is_network else None,
+        **{name: getattr(description, name) for name in (*names, "chosen_by")},
     }
-
-
-def _dataset(description: Description) -> Dataset:
-    return Dataset(
-        name=description.data,
-        digest=description.fingerprint[:8],  # the UI has room for eight digits
-        source_type="lvh",
-        source=description.data,
-    )
 
 
 def _metrics(description: Description) -> dict[str, float]:
     """Return the cross-validated scores, by the names that a configuration's run uses."""
     intercept, slope = description.calibration.line
-    metrics: dict[str, float | None] = {
-        "calibration_intercept": intercept,
-        "calibration_slope": slope,
-    }
-    for row, scores in description.evidence.scores.items():
+    metrics = {"calibration_intercept": intercept, "calibration_slope": slope}
+    for row, scores in description.scores.items():
+        if row == "model":
+            metrics |= scores
+            continue
         baseline = row.replace(" + ", "_").replace(" ", "_")
-        for name, estimate in scores.items():
-            if row != "model":
-                metrics[f"baseline_{baseline}_{name}"] = estimate.mean
-                continue
-            metrics[name], metrics[f"std_{name}"] = estimate.mean, estimate.std
-            metrics[f"pooled_{name}"] = estimate.pooled
-            metrics[f"pooled_{name}_low"] = estimate.low
-            metrics[f"pooled_{name}_high"] = estimate.high
-    return {name: one for name, one in metrics.items() if one is not None and np.isfinite(one)}
+        metrics |= {f"baseline_{baseline}_{k}": v for k, v in scores.items() if k in NAMES}
+    return metrics

@@ -46,6 +46,7 @@ class KerasTrainer:
         self._fs = fs
         self._spent_before = setup_seconds - program.setup_seconds
         self._n_jobs = 0
+        self._augments = settings.augment.is_on
 
     @property
     def n_parameters(self) -> int:
@@ -81,7 +82,7 @@ class KerasTrainer:
         draws = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
         logs = [_Log(settings, job.keep_most_accurate) for job in jobs]
         validates = any(len(job.y_validation) for job in jobs)
-        in_parts = settings.augment.is_on or any(isinstance(job.X, LazyArray) for job in jobs)
+        in_parts = self._augments or any(isinstance(job.X, LazyArray) for job in jobs)
         data = None if in_parts else program.place([(read(job.X), job.y) for job in jobs])
         n_records = np.array([len(job.y) for job in jobs], np.float32)[:, None, None]
         done, at_once = 0, 1
@@ -115,7 +116,12 @@ class KerasTrainer:
 
         starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
         lazy = any(isinstance(part, LazyArray) for part in inputs)
-        batches = prefetch(starts, batch) if lazy else map(batch, starts)
+        if lazy:
+            batches = prefetch(starts, batch)
+        else:
+            arrays = list(map(read, inputs))
+            ends = [slice(start, start + _PREDICTION_BATCH) for start in starts]
+            batches = iter([[array[rows] for array in arrays] for rows in ends])
         chunks = [self._program.scores(one) for one in batches]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
 
@@ -145,7 +151,7 @@ class KerasTrainer:
             for job, order, own in zip(jobs, orders, draws, strict=True):
                 rows = order[start : start + n_at_once]
                 X = read(job.X[rows])
-                if settings.augment.is_on:
+                if self._augments:
                     X = augmented(X, settings.augment, self._fs, own)
                 found.append((X, job.y[rows]))
             return found

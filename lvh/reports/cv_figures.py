@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.uint8]
 
 _SIZE = (13.0, 8.4)  # inches
 _DPI = 100
@@ -35,6 +34,7 @@ def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.image import imsave
 
     panels = {
         "scores": draw_scores,
@@ -54,19 +54,15 @@ def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
     figure.suptitle(title, y=0.985)
     canvas.draw()  # once: every panel's own file is cut from this picture
     pixels = np.asarray(canvas.buffer_rgba())
-    _save(pixels, folder / "summary.png")
+    pictures = {"summary": pixels}
     height, width = pixels.shape[0], pixels.shape[1] // 3
     top, middle = round(0.05 * height), round(0.525 * height)
     for at, name in enumerate(panels):
         rows = slice(top, middle) if at < 3 else slice(middle, height)
-        _save(pixels[rows, at % 3 * width : (at % 3 + 1) * width], folder / f"{name}.png")
-
-
-def _save(pixels: Pixels, path: Path) -> None:
-    from matplotlib.image import imsave
-
-    with written_whole(path) as temporary:
-        imsave(temporary, np.ascontiguousarray(pixels), format="png")
+        pictures[name] = pixels[rows, at % 3 * width : (at % 3 + 1) * width]
+    for name, picture in pictures.items():
+        with written_whole(folder / f"{name}.png") as temporary:
+            imsave(temporary, np.ascontiguousarray(picture), format="png")
 
 
 def draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:
@@ -94,13 +90,14 @@ def draw_precision_recall(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show the curve of every fold, and that of all folds together."""
     from sklearn.metrics import precision_recall_curve
 
+    prevalence = float(y[result.scored].mean())
+    ax.axhline(prevalence, color=ORANGE, linestyle=":", label=f"no skill {prevalence:.2f}")
+    ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
+
     def curve(y_true: Labels, y_score: Floats) -> tuple[Floats, Floats]:
         precision, recall, _ = precision_recall_curve(y_true, y_score)
         return recall, precision
 
-    prevalence = float(y[result.scored].mean())
-    ax.axhline(prevalence, color=ORANGE, linestyle=":", label=f"no skill {prevalence:.2f}")
-    ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
     _draw_curves(ax, curve, result, y, area="ap", drawstyle="steps-post")
 
 
@@ -108,18 +105,14 @@ def draw_roc(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show the curve of every fold, and that of all folds together."""
     from sklearn.metrics import roc_curve
 
-    def curve(y_true: Labels, y_score: Floats) -> tuple[Floats, Floats]:
-        fpr, tpr, _ = roc_curve(y_true, y_score)
-        return fpr, tpr
-
     ax.plot([0, 1], [0, 1], color=ORANGE, linestyle=":", label="no skill 0.50")
     ax.set(title="ROC", xlabel="1 - specificity", ylabel="recall")
-    _draw_curves(ax, curve, result, y, area="roc_auc", drawstyle="default")
+    _draw_curves(ax, roc_curve, result, y, area="roc_auc", drawstyle="default")
 
 
 def _draw_curves(
     ax: "Axes",
-    curve: Callable[[Labels, Floats], tuple[Floats, Floats]],
+    curve: Callable[[Labels, Floats], tuple[Floats, ...]],
     result: CVResult,
     y: Labels,
     *,
@@ -133,11 +126,11 @@ def _draw_curves(
     for fold in result.folds:
         labels = y[fold.split.scored]
         if 0 < labels.mean() < 1:
-            x, height = curve(labels, fold.y_score)
+            x, height = curve(labels, fold.y_score)[:2]
             ax.plot(x, height, drawstyle=drawstyle, color=PALE, linewidth=0.7)
     interval = result.summary.pooled[area]
     label = f"pooled, {area} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    x, height = curve(y[result.scored], result.y_score)
+    x, height = curve(y[result.scored], result.y_score)[:2]
     ax.plot(x, height, drawstyle=drawstyle, color=BLUE, label=label)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
     ax.legend(fontsize=8, loc="lower right", reverse=True)

@@ -19,21 +19,15 @@ RHYTHM = "ii"
 COLUMN_S = 2.5  # a lead
 STRIP_S = 10.0  # the rhythm strip
 
-_N_ROWS = len(ROWS) + 1
-_SPIKE_S = 0.006  # what is beyond a height for a shorter time takes no room: pacing, artifacts
-_MARGIN = 3.0  # between the traces of two rows
+_SPIKES = 0.002  # of the samples of a cell, at either end
+_MARGIN = 12.0  # mm between the traces of two rows
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A piece of one lead on the page.
+    """A piece of one lead on the page: samples `first` to `end` (exclusive), from `left` on.
 
-    Attributes:
-        lead: Lower case.
-        row: From the top; the rhythm strip is the last.
-        left: Where its first sample lies.
-        first: Index of that sample.
-        end: Index after its last one.
+    Rows count from the top; the rhythm strip is the last.
     """
 
     lead: str
@@ -74,42 +68,21 @@ def cells(n_samples: int, fs: float) -> list[Cell]:
     return [*placed, strip]
 
 
-def baselines(traces: list[tuple[Cell, Floats]], fs: float) -> Floats:
+def baselines(traces: list[tuple[Cell, Floats]]) -> Floats:
     """Return where 0 mV of each row lies, shape (4,), on lines of the grid.
 
-    Rows are evenly spaced unless two would overlap where there is room elsewhere. Where there is
-    none, those overlap that need most.
+    The height of the grid is shared in proportion to what the traces need: rows of equal voltages
+    are evenly spaced, and high voltages get more room.
 
     Args:
         traces: Each with its voltages in mV.
-        fs: Hz.
     """
-    n_spike = max(1, round(_SPIKE_S * fs))
-    top, bottom = np.zeros((2, _N_ROWS, len(ROWS[0])))
+    top, bottom = np.zeros((2, len(ROWS) + 1))
     for cell, mv in traces:
-        at = ((cell.x(np.arange(cell.first, cell.end), fs) - TRACE_LEFT) / MM_PER_S) // COLUMN_S
-        for column in range(len(ROWS[0])):
-            own = np.sort(mv[at == column]) * MM_PER_MV
-            if len(own) > n_spike:
-                top[cell.row, column] = own[-n_spike]
-                bottom[cell.row, column] = -own[n_spike - 1]
-    between = (bottom[:-1] + top[1:]).max(axis=1)  # of the same column
-    needed = np.array([top[0].max(), *between, bottom[-1].max()]) + _MARGIN
-    return np.asarray(GRID[1] + GRID[3] - np.rint(np.cumsum(_gaps(needed))[:-1]))
-
-
-def _gaps(needed: Floats) -> Floats:
-    """Return the gaps from the upper edge over each row's baseline to the lower edge.
-
-    Either every gap is at least what is needed and as even as that allows, or, where there is too
-    little height, the widest gaps are cut to one width.
-    """
-    from scipy.optimize import brentq  # type: ignore[import-untyped]
-
-    height = GRID[3]
-    even = np.array([0.5, *[1.0] * (_N_ROWS - 1), 0.5]) * height / _N_ROWS
-    if needed.sum() >= height:
-        width = brentq(lambda width: np.minimum(needed, width).sum() - height, 0, needed.max())
-        return np.asarray(np.minimum(needed, width))
-    share = brentq(lambda share: np.maximum(needed, share * even).sum() - height, 0, 1)
-    return np.asarray(np.maximum(needed, share * even))
+        # what is beyond a height for a few ms takes no room: pacing, artifacts
+        low, high = np.quantile(mv, [_SPIKES, 1 - _SPIKES]) * MM_PER_MV
+        top[cell.row] = max(top[cell.row], high)
+        bottom[cell.row] = max(bottom[cell.row], -low)
+    needed = np.array([top[0], *(bottom[:-1] + top[1:]), bottom[-1]]) + _MARGIN
+    gaps = GRID[3] * needed / needed.sum()
+    return np.asarray(GRID[1] + GRID[3] - np.rint(np.cumsum(gaps)[:-1]))

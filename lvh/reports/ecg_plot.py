@@ -1,7 +1,6 @@
 """A 12-lead ECG on paper, 25 mm/s and 10 mm/mV, with what speaks for its score and against it."""
 
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -44,18 +43,11 @@ _LEVELS = 5  # of a colour
 _BAND = 2.4  # mm, width of a coloured band
 _MOST_IN_TITLE, _MOST_IN_LINE = 84, 160  # letters
 _MOST_LINES = 5
-_PULSE_S, _PULSE_MV = 0.2, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The text on the page; all of it is shown as it is, nothing is markup.
-
-    Attributes:
-        title: Who and what, in large letters.
-        lines: Below it, five at most; long ones take more than one.
-        foot: At the lower right.
-    """
+    """The text on the page, none of it markup: a title, five lines at most below it, a foot."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -84,19 +76,16 @@ def picture_paths(given: str, names: Sequence[str]) -> list[Path]:
         if len(names) == 1:
             expected = f"a file that ends in {', '.join(_SUFFIXES)}, or {expected}"
         raise InputError(f"--picture: expected {expected}. Received: {given!r:.200}")
-    twice = [one for one, count in Counter(paths).items() if count > 1]
-    if twice:
-        raise InputError(
-            f"--picture: expected records of distinct names. Received: two for {str(twice[0])!r}"
-        )
+    if len(set(paths)) < len(paths):
+        raise InputError(f"--picture: expected records of distinct names. Received: {names!r:.200}")
     folder = paths[0].parent
     if not folder.is_dir():
         raise InputError(f"--picture: expected a folder that is there. Received: {str(folder)!r}")
-    existing = [one for one in paths if one.exists() or one.is_symlink()]
-    if existing:
-        raise InputError(
-            f"--picture: expected a file that is not there yet. Received: {str(existing[0])!r}"
-        )
+    for one in paths:
+        if one.exists() or one.is_symlink():
+            raise InputError(
+                f"--picture: expected a file that is not there yet. Received: {str(one)!r}"
+            )
     if fault := write_fault(folder):
         raise EnvironmentFault(f"--picture: cannot write into {folder}: {fault}")
     return paths
@@ -112,10 +101,8 @@ def draw(
 ) -> "Figure":
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
-    Rows of 2.5 s a lead, I aVR V1 V4, II aVL V2 V5, III aVF V3 V6, and 10 s of lead II below. A
-    longer record is shown to its first 10 s, a shorter one as `lvh.reports.ecg_layout.cells`
-    says. Each piece is drawn around its median, without a filter; what is beyond the grid is cut
-    off, and its lead named.
+    The first 10 s are laid out as `lvh.reports.ecg_layout.cells` says. Each piece is drawn around
+    its median, without a filter; what is beyond the grid is cut off, and its lead named.
 
     Args:
         signals: Shape (n_samples, 12), mV, in the order of `lvh.data.cohort.LEADS`.
@@ -132,26 +119,26 @@ def draw(
     figure, ax = _new_page()
     _draw_grid(ax, _PINK if importance is None else _NEUTRAL)
     traces = [(cell, _centred(signals, cell)) for cell in cells(len(signals), fs)]
-    zero = baselines(traces, fs)
-    shares = None if importance is None else _share_of_largest(importance)
-    unknown = [] if shares is None else np.flatnonzero(np.isnan(shares).all(axis=0)).tolist()
+    zero = baselines(traces)
+    unknown = np.zeros(signals.shape[1], dtype=np.bool_)
+    if importance is not None:
+        importance = importance / (np.nanmax(np.abs(importance), initial=0) or 1)
+        unknown = np.isnan(importance).all(axis=0)
     for cell, mv in traces:
-        x = cell.x(np.arange(cell.first, cell.end), fs)
-        y = zero[cell.row] + mv * MM_PER_MV
-        if shares is not None:
-            _draw_band(ax, cell, x, y, shares[cell.first : cell.end, cell.column])
+        x, y = cell.x(np.arange(cell.first, cell.end), fs), zero[cell.row] + mv * MM_PER_MV
+        if importance is not None:
+            _draw_band(ax, cell, x, y, importance[cell.first : cell.end, cell.column])
         if delineation is not None:
             _draw_fiducials(ax, cell, fs, y, delineation)
         _draw_line(ax, x, y, f"trace-{cell.name}", "round")
         height = float(mv[x < cell.left + 8].max(initial=0)) * MM_PER_MV
-        _name_lead(ax, cell, height, zero[cell.row], _PALE if cell.column in unknown else _INK)
+        color = _PALE if unknown[cell.column] else _INK
+        _name_lead(ax, cell, height, zero=zero[cell.row], color=color)
     for row, y0 in enumerate(zero):
         _draw_pulse(ax, row, float(y0))
-    facts = _facts(len(signals), fs, traces, zero)
-    if unknown:
-        facts.append("nothing is known of the leads in grey")
-    _write(ax, words, ", ".join(facts))
-    if shares is not None:
+    grey = ["nothing is known of the leads in grey"] if unknown.any() else []
+    _write(ax, words, ", ".join(_facts(len(signals), fs, traces, zero) + grey))
+    if importance is not None:
         _draw_legend(ax)
     return figure
 
@@ -197,13 +184,6 @@ def _centred(signals: npt.NDArray[np.float32], cell: Cell) -> Floats:
     return mv - np.median(mv)
 
 
-def _share_of_largest(importance: npt.NDArray[np.floating]) -> Floats:
-    """Return the share of the largest absolute value, NaN where nothing is known."""
-    largest = np.nanmax(np.abs(importance), initial=0)
-    shares = np.asarray(importance, dtype=np.float64)
-    return shares / largest if largest > 0 else shares
-
-
 def _draw_grid(ax: "Axes", colors: tuple[str, str]) -> None:
     from matplotlib.collections import LineCollection
 
@@ -228,12 +208,14 @@ def _draw_line(ax: "Axes", x: npt.ArrayLike, y: npt.ArrayLike, name: str, joint:
 def _draw_pulse(ax: "Axes", row: int, zero: float) -> None:
     """Draw 1 mV for 200 ms on lines of the grid."""
     left = GRID[0] + 5
-    right, top = left + _PULSE_S * MM_PER_S, zero + _PULSE_MV * MM_PER_MV
+    right, top = left + 0.2 * MM_PER_S, zero + MM_PER_MV
     x = [left - 2, left, left, right, right, right + 2]
     _draw_line(ax, x, [zero, zero, top, top, zero, zero], f"pulse-{row}", "miter")
 
 
-def _draw_band(ax: "Axes", cell: Cell, x: Floats, y: Floats, share: Floats) -> None:
+def _draw_band(
+    ax: "Axes", cell: Cell, x: Floats, y: Floats, share: npt.NDArray[np.floating]
+) -> None:
     """Paint runs of samples of one level of importance behind the trace."""
     from matplotlib.collections import LineCollection
 
@@ -268,8 +250,7 @@ def _draw_legend(ax: "Axes") -> None:
     from matplotlib.patches import Rectangle
 
     middle, y, width = PAGE[0] / 2, 8.2, 4.0
-    levels = [*range(-_LEVELS, 0), *range(1, _LEVELS + 1)]
-    for at, level in enumerate(levels):
+    for at, level in enumerate([*range(-_LEVELS, 0), *range(1, _LEVELS + 1)]):
         x = middle + (at - _LEVELS) * width
         ax.add_patch(Rectangle((x, y), width, 2.2, color=_shade(level), linewidth=0))
     side = _LEVELS * width + 1.5
@@ -288,16 +269,8 @@ def _draw_fiducials(ax: "Axes", cell: Cell, fs: float, y: Floats, of: Delineatio
         _cut_at_grid(ax, marks)
 
 
-def _name_lead(ax: "Axes", cell: Cell, height: float, zero: float, color: str) -> None:
-    """Write the lead's name above the start of its trace, and mark where another one ended.
-
-    Args:
-        ax: Of the page.
-        cell: That is named.
-        height: Of the trace above `zero` near its start, mm.
-        zero: Where 0 mV lies, mm.
-        color: Of the name.
-    """
+def _name_lead(ax: "Axes", cell: Cell, height: float, *, zero: float, color: str) -> None:
+    """Write the lead's name above its trace, of that height, and mark where another one ended."""
     from matplotlib.patheffects import withStroke
 
     y = min(zero + min(max(5.0, height + 1.5), 18.0), GRID[1] + GRID[3] - 3.5)
@@ -321,13 +294,10 @@ def _facts(n_samples: int, fs: float, traces: list[tuple[Cell, Floats]], zero: F
         starts = [f"{cell.first / fs:.3g}" for cell, _ in traces[: len(ROWS[0])]]
         facts.append(f"columns from {', '.join(starts)} s")
     low, high = GRID[1], GRID[1] + GRID[3]
-    cut: dict[str, None] = {}
-    for cell, mv in traces:
-        y = zero[cell.row] + mv * MM_PER_MV
-        if y.max() > high or y.min() < low:
-            cut[clinical(cell.lead)] = None
+    heights = [(cell, zero[cell.row] + mv * MM_PER_MV) for cell, mv in traces]
+    cut = [clinical(cell.lead) for cell, y in heights if y.max() > high or y.min() < low]
     if cut:
-        facts.append(f"beyond the paper: {', '.join(cut)}")
+        facts.append(f"beyond the paper: {', '.join(dict.fromkeys(cut))}")
     return facts
 
 

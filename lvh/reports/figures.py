@@ -1,8 +1,7 @@
 """The look that pictures share, and how they become files."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +19,7 @@ DPI = 120
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture to be drawn.
-
-    Attributes:
-        name: Of its file, without the ending.
-        alt: What it shows, for a reader who cannot see it.
-        draw: Draws it.
-    """
+    """A picture to be drawn: its file name without suffix, what it shows in words, its drawing."""
 
     name: str
     alt: str
@@ -39,39 +32,19 @@ def save_pictures(pictures: Iterable[Picture], folder: Path) -> list[tuple[str, 
     Raises:
         EnvironmentFault: The folder cannot be written.
     """
-    saved = []
-    for picture in pictures:
-        path = folder / f"{picture.name}.png"
-        with plain_text():
-            save_figure(picture.draw(), path)
-        saved.append((data_uri(path.read_bytes()), picture.alt))
-    return saved
-
-
-def save_figure(figure: "Figure", path: Path, *, fit: bool = True) -> None:
-    """Save a figure as a PNG file, whole or not at all.
-
-    Args:
-        figure: What is saved.
-        path: Of the file.
-        fit: Whether the picture grows or shrinks to what is drawn, labels included.
-    """
-    with written_whole(path) as temporary, plain_text():
-        box = "tight" if fit else None
-        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches=box, pad_inches=0.12)
-
-
-@contextmanager
-def plain_text() -> Iterator[None]:
-    """Draw names as they are: a dollar sign begins no formula.
-
-    A letter that the font lacks is drawn as a box, which a reader sees without a warning.
-    """
     import matplotlib
 
+    saved = []
+    # names are drawn as they are: a dollar sign begins no formula, and a letter that the font
+    # lacks is a box
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
-        yield
+        for picture in pictures:
+            path, figure = folder / f"{picture.name}.png", picture.draw()
+            with written_whole(path) as file:
+                figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.12)
+            saved.append((data_uri(path.read_bytes()), picture.alt))
+    return saved
 
 
 def new_axes(title: str, width: float, height: float) -> "tuple[Figure, Axes]":

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from lvh.files import write_text
 
-_TEMPLATES = Path(__file__).parent
-
 
 @dataclass(frozen=True, slots=True)
 class PageTable:
@@ -46,7 +44,7 @@ def write_page(path: Path, template: str, **content: object) -> Path:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

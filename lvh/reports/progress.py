@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,9 +63,8 @@ def progress() -> Progress:
 def say(*lines: str, style: str | None = None, on: Console | None = None) -> None:
     """Print lines as they are: nothing in them is markup."""
     shown_on = on or console()
-    for line in lines:
-        told = masked(line)
-        shown_on.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
+    for line in map(masked, lines):
+        shown_on.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 class ProgressReporter(Callback):
@@ -89,20 +89,22 @@ class ProgressReporter(Callback):
             trainer: Makes what is trained; called where a person sees its size.
             verbosity: `full` for a run of its own, `bar` for one of a sweep, `line` where others
                 run at the same time.
-            title: What its lines begin with.
+            title: What its lines begin with, the name of the run.
         """
-        self._name = f"{title}{settings.name}"
+        self._name = title
         self._console = console()
         self._settings, self._cohort, self._features = settings, cohort, features
         self._trainer, self._verbosity = trainer, verbosity
         self._n_folds = self._done = 0
         self._epochs: dict[tuple[int, int], int] = {}
-        self._n_epochs = settings.train.epochs if settings.is_network else 1
+        self._leakage = settings.cv.protocol.leakage
+        self._is_network = settings.is_network
+        self._n_epochs = settings.train.epochs if self._is_network else 1
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("epochs, left" if settings.is_network else "folds, left"),
+            TextColumn("epochs, left" if self._is_network else "folds, left"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -130,7 +132,7 @@ class ProgressReporter(Callback):
         settings, features = self._settings, self._features
         n_parameters = None if known else self._trainer().n_parameters
         parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-        epochs = f" x {self._n_epochs} epochs" if settings.is_network else ""
+        epochs = f" x {self._n_epochs} epochs" if self._is_network else ""
         inputs = f"{_shape(features)} inputs"
         self._print(f"{self._name}: {inputs}, {parameters}{self._n_folds} folds{epochs}")
         if self._verbosity != "full":
@@ -141,11 +143,20 @@ class ProgressReporter(Callback):
                 f"{known} of {self._n_folds} folds are done already, {left} "
                 "(resume=false starts again)"
             )
-        self._explain_threshold()
+        if settings.cv.threshold != "fixed":
+            by = "validation records" if settings.cv.validation else f"{INNER_FOLDS} more trainings"
+            self._print(
+                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
+                "training part; baselines too"
+            )
+        dropped = "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
+        tracking, where = settings.tracking, "nothing (tracking=off)"
+        if tracking.name != "off":
+            where = f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"
         self._print(
-            f"{self._cohort.name}: {len(features.records)} records, "
-            f"prevalence {features.y.mean():.3f}{_dropped(features)}",
-            f"tracked in {_where(settings)}",
+            f"{self._cohort.name}: {len(features.records)} records, prevalence "
+            f"{features.y.mean():.3f}{', without ' if dropped else ''}{dropped}",
+            f"tracked in {where}",
         )
         self._note()
 
@@ -162,7 +173,7 @@ class ProgressReporter(Callback):
         completed = sum(self._epochs.values())
         self._bar.update(self._task, completed=completed, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
-            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
+            epochs = f"{len(fold.history.loss)} epochs, " if self._is_network else ""
             self._print(
                 f"fold {self._done} of {self._n_folds}: "
                 f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
@@ -196,20 +207,11 @@ class ProgressReporter(Callback):
             )
             self._warn()
 
-    def _explain_threshold(self) -> None:
-        cv = self._settings.cv
-        if cv.threshold != "fixed":
-            by = "validation records" if cv.validation else f"{INNER_FOLDS} more trainings"
-            self._print(
-                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
-                "training part; baselines too"
-            )
-
     def _warn(self) -> None:
-        leakage = self._settings.cv.protocol.leakage
-        if leakage:
+        if self._leakage:
             self._print(
-                f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank",
+                f"NOT HONEST: {self._leakage}. Scored records decided these scores; "
+                "they have no rank",
                 style="yellow",
             )
 
@@ -218,7 +220,8 @@ class ProgressReporter(Callback):
             self._print(self._cohort.note, style="yellow")
 
     def _print(self, *lines: str, style: str | None = None) -> None:
-        say(*lines, style=style, on=self._console)
+        for line in lines:  # nothing in them is markup; addresses are masked already
+            self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
@@ -260,8 +263,8 @@ def _rows(result: CVResult) -> list[tuple[str, Sequence[FoldResult], Metrics]]:
     if len(result.folds) <= _FOLDS_SHOWN:
         return [(f"fold {fold.split.fold + 1}", [fold], fold.metrics) for fold in result.folds]
     rows: list[tuple[str, Sequence[FoldResult], Metrics]] = []
-    for repeat in sorted({fold.split.repeat for fold in result.folds}):
-        folds = [fold for fold in result.folds if fold.split.repeat == repeat]
+    for repeat, own in groupby(result.folds, key=lambda fold: fold.split.repeat):
+        folds = list(own)
         mean, _ = mean_and_std([fold.metrics for fold in folds])
         rows.append((f"repeat {repeat + 1}", folds, mean))
     return rows
@@ -286,12 +289,6 @@ def _shape(features: FeatureSet) -> str:
     return f"{n_tabular} + {' x '.join(map(str, signal))}"
 
 
-def _dropped(features: FeatureSet) -> str:
-    if not features.dropped:
-        return ""
-    return ", without " + "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
-
-
 def compare_hint(tracking: TrackingSettings, page: str) -> str:
     """Say how to see a run among the others in the MLflow UI.
 
@@ -304,10 +301,3 @@ def compare_hint(tracking: TrackingSettings, page: str) -> str:
     uri = shlex.quote(masked(resolved_uri(tracking)))
     store = f" --uri {uri}" if tracking.uri else ""
     return f"compare: python -m lvh.ui{store}, then http://127.0.0.1:5000/{page}"
-
-
-def _where(settings: RunSettings) -> str:
-    tracking = settings.tracking
-    if tracking.name == "off":
-        return "nothing (tracking=off)"
-    return f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"

@@ -6,7 +6,6 @@ from typing import Any
 
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
-from lvh.models.training import TrainSettings
 from lvh.validation.splits import Protocol, Split, before
 
 RESULTS_VERSION = 2
@@ -28,22 +27,27 @@ def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Spl
         split: Which records have which part.
         among: All folds; where weights are carried, the folds before it decide it too.
     """
-    return _key(deciding(settings), settings.cv.protocol, data, split=split, among=among)
+    return fingerprint(*_parts(deciding(settings), data, split, among))
 
 
 def fold_keys(
-    settings: RunSettings, data: str, splits: Sequence[Split]
+    decisions: Mapping[str, Any], data: str, splits: Sequence[Split]
 ) -> dict[tuple[int, int], str]:
-    """Return the keys of all folds of a cross-validation, by repeat and fold."""
-    decisions, protocol = deciding(settings), settings.cv.protocol
-    return {
-        split.number: _key(decisions, protocol, data, split=split, among=splits) for split in splits
-    }
+    """Return the keys of all folds of a cross-validation, by repeat and fold.
+
+    Args:
+        decisions: From `deciding`.
+        data: Fingerprint of the cohort.
+        splits: All folds.
+    """
+    parts = {split.number: _parts(decisions, data, split, splits) for split in splits}
+    return {number: fingerprint(*values) for number, values in parts.items()}
 
 
 def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
     """Return the key of a whole cross-validation: that of all its folds, and of its test."""
-    return run_key_of(fold_keys(settings, data, splits).values(), settings.cv.permutations)
+    keys = fold_keys(deciding(settings), data, splits).values()
+    return run_key_of(keys, settings.cv.permutations)
 
 
 def run_key_of(keys: Iterable[str], permutations: int) -> str:
@@ -51,40 +55,25 @@ def run_key_of(keys: Iterable[str], permutations: int) -> str:
     return fingerprint(list(keys), *((permutations,) if permutations else ()))
 
 
-def _key(
-    decisions: Mapping[str, Any],
-    protocol: Protocol,
-    data: str,
-    *,
-    split: Split,
-    among: Sequence[Split],
-) -> str:
+def _parts(
+    decisions: Mapping[str, Any], data: str, split: Split, among: Sequence[Split]
+) -> list[Any]:
+    protocol = Protocol(**decisions["protocol"])
     carried = before(split, among, protocol) if protocol.weights == "carried" else ()
-    return fingerprint(
-        RESULTS_VERSION,
-        data,
-        decisions,
-        split.number,
-        split.train,
-        split.validation,
-        split.scored,
-        *(part for one in carried for part in (one.train, one.validation, one.scored)),
-    )
+    own = [split.train, split.validation, split.scored]
+    others = [part for one in carried for part in (one.train, one.validation, one.scored)]
+    return [RESULTS_VERSION, data, decisions, split.number, *own, *others]
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
     """Return the settings that decide what a fold comes to, apart from data and split."""
     groups = {"features": settings.features, "model": settings.model}
     if settings.is_network:
-        groups["train"] = _deciding(settings.train)
+        # threads, and on a GPU the folds that are trained at once, may change the last digits of
+        # a fold; a run that continues with fewer is still the same run
+        groups["train"] = replace(settings.train, threads=None, side_by_side=None)
     alone = {"seed": settings.seed, "backend": settings.backend}
     if settings.cv.threshold != "fixed":
         alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol
     return {name: asdict(group) for name, group in groups.items()} | alone
-
-
-def _deciding(train: TrainSettings) -> TrainSettings:
-    # threads, and on a GPU the folds that are trained at once, may change the last digits of a
-    # fold; a run that continues with fewer is still the same run
-    return replace(train, threads=None, side_by_side=None)

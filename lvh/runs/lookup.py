@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
@@ -14,6 +14,9 @@ from lvh.errors import InputError, as_lvh_error
 from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_record import load_run
+
+if TYPE_CHECKING:
+    from lvh.search.results import StudyResult
 
 _CONFIG = "config.yaml"
 _STORE = "outputs/folds"
@@ -46,25 +49,37 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
     Raises:
         InputError: There is no such sweep, or the record of its best configuration is elsewhere.
     """
-    from lvh.search.results import store_of
     from lvh.search.study_results import load
 
     result = load(storage, study, _STORE)
     ranked = result.complete
     if not ranked:
         raise InputError(f"RUN: study {result.name} has no complete configuration yet")
-    best = ranked[0]
-    record = store_of(result.name, _STORE) / "runs" / f"{best.run_key}.json"
-    folder = load_run(record).folder if record.is_file() else ""
-    if not folder:
+    best, folder = ranked[0], best_folder(result, _STORE)
+    if folder is None:
         raise InputError(
             f"RUN: the best trial of study {result.name}, number {best.number}, has no record in "
-            f"{record.parent}. Give the folder of its run"
+            f"{_STORE}. Give the folder of its run"
         )
     n_candidates = sum(one.state in ("complete", "stopped") for one in result.trials)
     score = result.objectives[0].name
     say(f"best of {n_candidates} of study {result.name} by {score}: trial {best.number}")
-    return Chosen(folder, result.name, n_candidates, score)
+    return Chosen(str(folder), result.name, n_candidates, score)
+
+
+def best_folder(result: "StudyResult", store: str) -> Path | None:
+    """Return the folder of the best run of a sweep; None if its record is elsewhere.
+
+    Args:
+        result: Of the sweep.
+        store: Folder of the finished folds.
+    """
+    from lvh.search.results import store_of
+
+    run = result.complete[0].run_key if result.complete else ""
+    record = store_of(result.name, store) / "runs" / f"{run}.json"
+    folder = load_run(record).folder if run and record.is_file() else ""
+    return Path(folder) if folder else None
 
 
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:

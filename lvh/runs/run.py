@@ -2,7 +2,7 @@
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import lru_cache, partial
@@ -45,8 +45,6 @@ _SLOW = (
 )
 """Modules that take seconds to import, and that every result needs."""
 _LOADED = 4  # combinations of data, features and splits that stay in memory
-Keys = Mapping[tuple[int, int], str]
-"""Keys of folds, by repeat and fold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,8 +119,7 @@ def run_configuration(
         check_after: See `lvh.evaluation.cross_validation.cross_validate`.
         verbosity: How much of it a person sees.
         title: What its lines on the screen begin with.
-        sweep: Its place in a sweep; None for a run of its own, of which only one may be trained
-            at a time.
+        sweep: Its place in a sweep; None for a run of its own, which one process trains at a time.
 
     Returns:
         The record, with status `stopped` if a callback stopped it.
@@ -132,169 +129,170 @@ def run_configuration(
         LvhError: A training failed; the record of the failure has been written.
     """
     settings, folds = composed.settings, data.splits if order is None else order
-    keys = fold_keys(settings, data.cohort.fingerprint, data.splits)
-    writer = _FoldWriter(settings, keys, data.features)
-    record, previous = _begin_record(settings, data, folder, keys=keys, sweep=sweep)
-    with _locked(settings, record.key) if sweep is None else nullcontext():
-        known = writer.known(folds) if settings.resume else {}
-        record = _write_before(record, composed, data, folds)
-        if previous is not None and len(known) == len(folds):
-            trained_by = {**record.tags, **previous.tags}  # the version of the code
-            record = replace(record, tags=trained_by)
+    writer = _RunWriter(composed, data, folder, sweep)
+    with _locked(settings, writer.record.key) if sweep is None else nullcontext():
+        known = writer.start(folds)
         trainer = lru_cache(1)(partial(new_trainer, settings, data.features, data.cohort.fs))
+        name = f"{title}{writer.record.name}"
         progress = ProgressReporter(
-            settings, data.cohort, data.features, trainer, verbosity=verbosity, title=title
+            settings, data.cohort, data.features, trainer, verbosity=verbosity, title=name
         )
+        run = partial(_cross_validate, settings, data, folds, known=known, check_after=check_after)
         try:
             with progress:
-                result = cross_validate(
-                    data.features,
-                    folds,
-                    trainer,
-                    seed=settings.seed,
-                    known=known,
-                    callbacks=[writer, progress, *callbacks],
-                    protocol=settings.cv.protocol,
-                    threshold=settings.cv.threshold,
-                    check_after=check_after,
-                    baselines=partial(baselines_of, data, settings.cv.threshold),
-                )
-                result = _test(result, settings, data, keys, trainer, progress)
+                result = run(trainer=trainer, callbacks=[writer, progress, *callbacks])
+                result = _test(result, settings, data, trainer=trainer, progress=progress)
+            writer.write_result(result)
         except StopCrossValidation as stop:
             progress.stopped(stop.reason)
-            return _end_record(record, writer, tracker, status="stopped", error=stop.reason)
+            return writer.end(tracker, "stopped", stop.reason)
         except Exception as error:
-            _end_record(record, writer, tracker, status="failed", error=str(as_lvh_error(error)))
+            writer.end(tracker, "failed", str(as_lvh_error(error)))
             raise
-        run_dir.write_after(folder, data.features, result)
-        cv_figures.draw_all(result, data.features.y, f"{record.name} on {record.data.name}", folder)
-        status: RunStatus = "leaking" if settings.cv.protocol.leaks else "complete"
-        record = _end_record(_scored(record, result), writer, tracker, status=status)
+        except BaseException as signal:
+            writer.end(tracker, "killed", str(signal) or "interrupted")
+            raise
+        record = writer.end(tracker, "leaking" if "leakage" in writer.record.tags else "complete")
     progress.show(result, folder)
     return record
 
 
-class _FoldWriter(Callback):
-    """Writes each fold into the fold store, and knows which are there."""
+def _cross_validate(
+    settings: RunSettings, data: ExperimentData, folds: Sequence[Split], **given: Any
+) -> CVResult:
+    return cross_validate(
+        data.features,
+        folds,
+        seed=settings.seed,
+        protocol=settings.cv.protocol,
+        threshold=settings.cv.threshold,
+        baselines=partial(baselines_of, data, settings.cv.threshold),
+        **given,
+    )
 
-    def __init__(self, settings: RunSettings, keys: Keys, features: FeatureSet) -> None:
-        """Check that folds can be stored.
+
+class _RunWriter(Callback):
+    """Writes what is left of a run: its folds, the files of its folder, and its record."""
+
+    def __init__(
+        self, composed: Composed, data: ExperimentData, folder: Path, sweep: SweepLink | None
+    ) -> None:
+        """Check that folds can be stored, and begin the record.
 
         Raises:
             InputError: The settings name no folder.
             EnvironmentFault: It cannot be written.
         """
-        self._store, self._keys, self._features = FoldStore(Path(settings.store)), keys, features
-        self._protocol, self._settings = settings.cv.protocol, deciding(settings)
+        settings = composed.settings
+        self._store = FoldStore(Path(settings.store))
         self._store.check()
-        self.fold_keys: list[str] = []
-        """Of the folds that are done, in the order in which they were run."""
-        self.seconds = self.setup_seconds = 0.0
+        self._composed, self._data, self._folder = composed, data, folder
+        self._decisions = deciding(settings)
+        self._keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
+        self._fold_keys: list[str] = []
+        self._seconds = self._setup_seconds = 0.0
+        self._previous: RunRecord | None = None
+        self.record = self._begin(settings, sweep)
 
-    def known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
-        """Return the folds that an earlier process has stored."""
+    def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
+        """Return what is known of the run before its training."""
+        data, cohort, protocol = self._data, self._data.cohort, settings.cv.protocol
+        leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
+        tags = {"note": cohort.note, "protocol": protocol.name, **leakage}
+        n = len(data.features.records)
+        record = RunRecord(
+            key=run_key_of(self._keys.values(), settings.cv.permutations),
+            name=settings.name,
+            params=settings.params(),
+            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n),
+            status="failed",
+            tags=tags,
+            folder=str(self._folder),
+            sweep=sweep,
+            attempt=sweep.study if sweep is not None and sweep.separate else "",
+            root=settings.store,
+        )
+        if record.path.exists():
+            if not settings.resume:
+                return replace(record, attempt=uuid4().hex[:8])
+            with suppress(InputError):  # a damaged record is replaced
+                self._previous = load_run(record.path)
+                return replace(record, sweep=sweep or self._previous.sweep)
+        return record
+
+    def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
+        """Write what is known before the training; return the folds that are stored already."""
+        settings, data = self._composed.settings, self._data
+        known = self._known(splits) if settings.resume else {}
+        versions = run_dir.versions(settings.backend, threads(settings))
+        run_dir.write_before(self._folder, self._composed.yaml, versions, data.features, splits)
+        tags = {**self.record.tags, "git_commit": versions["git_commit"]}
+        if self._previous is not None and len(known) == len(splits):
+            tags |= self._previous.tags  # the version of the code that trained it
+        self.record = replace(self.record, tags=tags)
+        return known
+
+    def _known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         loaded = (self._store.load(self._keys[split.number], split) for split in splits)
         known = {fold.split.number: fold for fold in loaded if fold is not None}
-        if self._protocol.weights == "fresh":
+        if self._composed.settings.cv.weights == "fresh":
             return known
         # weights are not stored: a repeat of which a fold is missing begins at its first fold
         incomplete = {split.repeat for split in splits if split.number not in known}
         return {number: fold for number, fold in known.items() if number[0] not in incomplete}
 
-    def on_epoch(self, split: Split, epoch: int) -> None:
-        """Use the time in which the processor waits for no Python."""
-        _import_ahead()
+    def on_start(self, splits: Sequence[Split], known: int) -> None:
+        """Import what the result needs while the networks are trained."""
+        if known < len(splits):
+            _import_ahead()
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
         key = self._keys[fold.split.number]
         if not known:
-            self._store.save(key, self._features, fold, self._settings)
-        self.fold_keys.append(key)
-        self.seconds += fold.seconds
-        self.setup_seconds += fold.setup_seconds
+            self._store.save(key, self._data.features, fold, self._decisions)
+        self._fold_keys.append(key)
+        self._seconds += fold.seconds
+        self._setup_seconds += fold.setup_seconds
 
+    def write_result(self, result: CVResult) -> None:
+        """Write the files of a finished run, and add its scores to the record."""
+        features, record, summary = self._data.features, self.record, result.summary
+        run_dir.write_after(self._folder, features, result)
+        title = f"{record.name} on {record.data.name}"
+        cv_figures.draw_all(result, features.y, title, self._folder)
+        self.record = replace(
+            record,
+            mean=asdict(summary.mean),
+            std=asdict(summary.std),
+            pooled={name: astuple(interval) for name, interval in summary.pooled.items()},
+            baselines={name: asdict(one.mean) for name, one in result.baselines.items()},
+            p_values=dict(result.p_values),
+        )
 
-def _begin_record(
-    settings: RunSettings,
-    data: ExperimentData,
-    folder: Path,
-    *,
-    keys: Keys,
-    sweep: SweepLink | None,
-) -> tuple[RunRecord, RunRecord | None]:
-    """Return what is known of a run before its training, and the record of an earlier one."""
-    cohort, protocol = data.cohort, settings.cv.protocol
-    tags = {"note": cohort.note, "protocol": protocol.name}
-    if protocol.leaks:
-        tags["leakage"] = protocol.leakage
-    record = RunRecord(
-        key=run_key_of(keys.values(), settings.cv.permutations),
-        name=settings.name,
-        params=settings.params(),
-        data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, len(data.features.records)),
-        status="failed",
-        tags=tags,
-        folder=str(folder),
-        sweep=sweep,
-        attempt=sweep.study if sweep is not None and sweep.separate else "",
-        root=settings.store,
-    )
-    if not record.path.exists():
-        return record, None
-    if not settings.resume:
-        return replace(record, attempt=uuid4().hex[:8]), None
-    with suppress(InputError):  # a damaged record is replaced
-        previous = load_run(record.path)
-        return replace(record, sweep=sweep or previous.sweep), previous
-    return record, None
-
-
-def _write_before(
-    record: RunRecord, composed: Composed, data: ExperimentData, folds: Sequence[Split]
-) -> RunRecord:
-    """Write what is known before the training, and add the version of the code to the record."""
-    settings = composed.settings
-    versions = run_dir.versions(settings.backend, threads(settings))
-    run_dir.write_before(Path(record.folder), composed.yaml, versions, data.features, folds)
-    return replace(record, tags={**record.tags, "git_commit": versions["git_commit"]})
-
-
-def _scored(record: RunRecord, result: CVResult) -> RunRecord:
-    """Add the scores of all folds to a record."""
-    summary = result.summary
-    return replace(
-        record,
-        mean=asdict(summary.mean),
-        std=asdict(summary.std),
-        pooled={name: astuple(interval) for name, interval in summary.pooled.items()},
-        baselines={name: asdict(one.mean) for name, one in result.baselines.items()},
-        p_values=dict(result.p_values),
-    )
-
-
-def _end_record(
-    record: RunRecord, writer: _FoldWriter, tracker: Tracker, *, status: RunStatus, error: str = ""
-) -> RunRecord:
-    """Write the record of a run that has ended, and have it tracked."""
-    ended = replace(
-        record,
-        status=status,
-        error=error,
-        fold_keys=tuple(writer.fold_keys),
-        seconds=writer.seconds,
-        setup_seconds=writer.setup_seconds,
-    )
-    save(ended)
-    tracker.track(ended)
-    return ended
+    def end(self, tracker: Tracker, status: RunStatus, error: str = "") -> RunRecord:
+        """Write the record of the run, which has ended, and have it tracked."""
+        previous = self._previous
+        if status == "killed" and previous is not None and previous.mean:
+            return previous  # it was complete before
+        self.record = replace(
+            self.record,
+            status=status,
+            error=error,
+            fold_keys=tuple(self._fold_keys),
+            seconds=self._seconds,
+            setup_seconds=self._setup_seconds,
+        )
+        save(self.record)
+        tracker.track(self.record)
+        return self.record
 
 
 def _test(
     result: CVResult,
     settings: RunSettings,
     data: ExperimentData,
-    keys: Keys,
+    *,
     trainer: Callable[[], Trainer],
     progress: ProgressReporter,
 ) -> CVResult:
@@ -302,6 +300,7 @@ def _test(
     wanted = settings.cv.permutations
     if not wanted:
         return result
+    keys = fold_keys(deciding(settings), data.cohort.fingerprint, data.splits)
     key = run_key_of(keys.values(), permutations=0)  # more shuffles extend fewer
     store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
     null = store.load()[:wanted] if settings.resume else []

@@ -26,6 +26,7 @@ from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import Study, open_study
 from lvh.search.study_results import result_of
+from lvh.tracking.run_names import sweep_name
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
 from lvh.tracking.tracker import Tracker
 
@@ -338,7 +339,7 @@ def _track(
     runs = [_record(store, trial) for trial in trials if trial.run_key]
     record = SweepRecord(
         study=study.name,
-        title=study.plan.title.partition(" on ")[0],  # the data stand in the runs
+        title=sweep_name(study.plan.title),
         sentences=tuple(sentences(result)) if result is not None else (),
         runs=tuple(str(path) for path in runs if path.exists()),
         complete=result is not None and study.finished,
@@ -346,7 +347,7 @@ def _track(
         root=str(store),
     )
     save(record)
-    tracker.track_sweep(record)
+    tracker.track(record)
 
 
 def _record(store: Path, trial: Trial) -> Path:

@@ -2,6 +2,8 @@
 
 import math
 import os
+import threading
+import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +18,6 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
-from lvh.runs.parent_process import follow
 from lvh.runs.run import ExperimentData, load_data, run_configuration
 from lvh.search.results import FoldScore, Outcome, State
 from lvh.search.storage import Storage
@@ -72,7 +73,7 @@ class Worker:
     def __call__(self, config: DictConfig) -> WorkerResult:
         """Train trials of the study until none is left; Hydra's own configuration is not used."""
         if os.getppid() == self.main_process:
-            follow(self.main_process)
+            _end_with(self.main_process)
         training = _Training(self, self.tracker or Tracker(self.tracking))
         try:
             study = Study(Storage(self.storage), self.study)
@@ -140,7 +141,7 @@ class _Training:
         values = _scores_of(record)
         leaks = settings.cv.protocol.leakage
         return Outcome(
-            state=record.status,
+            state="stopped" if record.status == "killed" else record.status,
             values=tuple(values.get(one.name, math.nan) for one in plan.objectives),
             folds=tuple(follower.scores),
             fold_keys=record.fold_keys,
@@ -187,6 +188,17 @@ class _Follower(Callback):
         )
         if reason := self._trial.report(metrics.get(self._objective, math.nan)):
             raise StopCrossValidation(reason)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that has started it is gone, however that one ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _scores_of(record: RunRecord) -> dict[str, float]:

@@ -12,12 +12,10 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RetryHeartbeatStaleTrialCallback
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 OUTCOME = "outcome"
 """Attribute of a trial that has come to its end; see `lvh.search.results.Outcome`."""
-VOID = "void"
-"""Attribute of a trial that is no configuration: one too many, or another's point."""
 OWNER = "owner"
 """Attribute that says which process trains a trial."""
 FOLDS = "folds"
@@ -38,6 +36,11 @@ def first(trial: FrozenTrial) -> int:
 def is_further(trial: FrozenTrial) -> bool:
     """Return whether a trial is a further attempt."""
     return _FIRST in trial.system_attrs
+
+
+def is_void(trial: FrozenTrial) -> bool:
+    """Return whether a trial is no configuration: one too many, or another trial's point."""
+    return trial.state == TrialState.PRUNED and OUTCOME not in trial.user_attrs
 
 
 def place(number: int, trials: Sequence[FrozenTrial]) -> int:
@@ -65,7 +68,7 @@ def counting(attempts: Sequence[FrozenTrial]) -> FrozenTrial:
         if OUTCOME in trial.user_attrs:
             return trial
     unfinished = [one for one in attempts if not one.state.is_finished()]
-    real = [one for one in attempts if VOID not in one.user_attrs]
+    real = [one for one in attempts if not is_void(one)]
     return (unfinished or real or list(attempts))[-1]
 
 

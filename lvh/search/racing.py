@@ -1,8 +1,5 @@
 """Racing over folds: stop the trials that the folds still to come will hardly put first."""
 
-from dataclasses import dataclass
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,28 +12,6 @@ BURN_IN = 3
 """Folds that every trial runs; experiments/racing says what fewer and more cost."""
 LEVEL = 0.05
 """Of one look at a race. Over the many looks of 35 folds, between equals, it adds up to .1."""
-
-
-class Rule(Protocol):
-    """Decides which trials of a race are beaten; `beaten` is one."""
-
-    def __call__(self, scores: Floats, *, maximize: bool, burn_in: int, level: float) -> Flags:
-        """Return a flag for each row of scores."""
-
-
-@dataclass(frozen=True, slots=True)
-class Race:
-    """A race that was run on a table of known scores.
-
-    Attributes:
-        winner: Row of the trial that leads at the end.
-        folds_run: Folds that each trial ran, shape (n_trials,), int64.
-        stopped: Whether it was stopped before the last fold, shape (n_trials,).
-    """
-
-    winner: int
-    folds_run: npt.NDArray[np.int64]
-    stopped: Flags
 
 
 def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL) -> Flags:
@@ -95,44 +70,6 @@ def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL
     unfinished = done[rows].sum(axis=1) < n
     result[rows] = unfinished & (behind > critical * width) & (behind > 0)
     return result
-
-
-def race(
-    table: Floats,
-    *,
-    maximize: bool,
-    burn_in: int = BURN_IN,
-    level: float = LEVEL,
-    rule: Rule = beaten,
-) -> Race:
-    """Run a race on scores that are all known: all burn in, then survivors fold by fold.
-
-    Args:
-        table: Shape (n_trials, n_folds), columns in the order in which folds are run.
-        maximize: Whether higher scores are better.
-        burn_in: Folds that every trial runs.
-        level: See `beaten`.
-        rule: Decides who stops.
-
-    Raises:
-        InputError: Fewer folds than `burn_in`, and as `beaten` does.
-    """
-    n_trials, n_folds = table.shape
-    _check(burn_in, level)
-    if burn_in > n_folds:
-        raise InputError(f"burn_in: expected at most the {n_folds} folds. Received: {burn_in}")
-    folds_run = np.full(n_trials, n_folds, dtype=np.int64)
-    racing = np.arange(n_trials)
-    for at in range(burn_in, n_folds):
-        if len(racing) == 1:
-            break
-        known = np.where(np.arange(n_folds) < at, table[racing], np.nan)
-        out = rule(known, maximize=maximize, burn_in=burn_in, level=level)
-        folds_run[racing[out]] = at
-        racing = racing[~out]
-    values = table[racing] if maximize else -table[racing]
-    effects, _, _ = _two_way(values, np.isfinite(values))
-    return Race(int(racing[np.argmax(effects)]), folds_run, folds_run < n_folds)
 
 
 def _check(burn_in: int, level: float) -> None:

@@ -51,22 +51,33 @@ class PlacedGridSampler(BaseSampler):
         return self._point[1][name]
 
 
-def make_sampler(plan: StudyPlan, *draw: int) -> BaseSampler:
-    """Return what proposes the next point.
+class Sampler:
+    """What proposes the points of a study."""
 
-    It is made for every trial from a seed of its own, so that a study that was interrupted goes
-    on with the same proposals as one that was not.
+    def __init__(self, plan: StudyPlan) -> None:
+        """Make Optuna's sampler, which remembers what it has seen of a study."""
+        self._seed = plan.seed
+        self._sampler: BaseSampler
+        if plan.sampler == "grid":
+            self._sampler = PlacedGridSampler(plan.space)
+        elif plan.sampler == "random":
+            self._sampler = RandomSampler(seed=0)
+        else:
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                self._sampler = TPESampler(
+                    seed=0, multivariate=True, group=plan.space.is_conditional, constant_liar=True
+                )
 
-    Args:
-        plan: Of the study.
-        draw: What the seed depends on besides that of the study.
-    """
-    if plan.sampler == "grid":
-        return PlacedGridSampler(plan.space)
-    seed = int(np.random.SeedSequence([plan.seed, *draw]).generate_state(1)[0])
-    if plan.sampler == "random":
-        return RandomSampler(seed=seed)
-    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return TPESampler(
-            seed=seed, multivariate=True, group=plan.space.is_conditional, constant_liar=True
-        )
+    def at(self, *draw: int) -> BaseSampler:
+        """Return the sampler with a seed for one trial.
+
+        So a study that was interrupted goes on with the same proposals as one that was not.
+
+        Args:
+            draw: What the seed depends on besides that of the study.
+        """
+        seed = int(np.random.SeedSequence([self._seed, *draw]).generate_state(1)[0])
+        for sampler in (self._sampler, getattr(self._sampler, "_random_sampler", None)):
+            if isinstance(sampler, RandomSampler | TPESampler):
+                sampler._rng.rng.seed(seed)
+        return self._sampler

@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.files import write_fault
 from lvh.search.attempts import Retry
-from lvh.tracking.sqlite import opened, tables
+from lvh.tracking.address import opened, tables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

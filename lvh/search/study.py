@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import numpy as np
 import optuna
@@ -20,7 +19,6 @@ from lvh.evaluation.results import Plain
 from lvh.search.attempts import (
     OUTCOME,
     OWNER,
-    VOID,
     Retry,
     by_point,
     counting,
@@ -28,13 +26,14 @@ from lvh.search.attempts import (
     is_dead,
     is_further,
     is_given_up,
+    is_void,
     place,
     this_process,
 )
 from lvh.search.plan import StudyPlan
 from lvh.search.pruners import RECORDS, make_pruner
 from lvh.search.results import Outcome, is_separate
-from lvh.search.samplers import make_sampler
+from lvh.search.samplers import Sampler
 from lvh.search.storage import PLAN, WHEN, Storage
 
 _POLL = 1.0  # s, between two looks at what other processes train
@@ -135,6 +134,7 @@ class Study:
                 f"study: {name} was made by another version of lvh, which can read it"
             ) from None
         self._study.pruner = make_pruner(self.plan)
+        self._sampler = Sampler(self.plan)
 
     @property
     def is_separate(self) -> bool:
@@ -149,14 +149,12 @@ class Study:
     def configurations(self) -> dict[int, FrozenTrial]:
         """Return the trial that counts for each point, by the place of the point."""
         counted = [counting(attempts) for attempts in by_point(self.trials()).values()]
-        real = [one for one in counted if VOID not in one.user_attrs and _has_point(one)]
-        return dict(enumerate(real))
+        has_point = [one for one in counted if one.params or not one.state.is_finished()]
+        return dict(enumerate(one for one in has_point if not is_void(one)))
 
     def is_done(self, trial: FrozenTrial) -> bool:
         """Return whether a trial from `configurations` needs no further training."""
-        return trial.state.is_finished() and (
-            OUTCOME in trial.user_attrs or is_given_up(trial) or VOID in trial.user_attrs
-        )
+        return trial.state.is_finished() and (OUTCOME in trial.user_attrs or is_given_up(trial))
 
     @property
     def finished(self) -> bool:
@@ -165,7 +163,7 @@ class Study:
         return (
             self._n_new(trials) <= 0
             and all(one.state.is_finished() for one in trials)
-            and not any(self._is_owed(attempts) for attempts in by_point(trials).values())
+            and not self._owed(trials)
         )
 
     def optimize(self, train: Train, *, worker: int = 0, only_retries: bool = False) -> None:
@@ -180,19 +178,16 @@ class Study:
         Raises:
             EnvironmentFault: The database fails, or `train` has raised it.
         """
-        repeated = 0
         while True:
             self.take_back()
             trials = self.trials()
-            waiting = any(one.state == TrialState.WAITING for one in trials)
-            if waiting or (not only_retries and self._n_new(trials) > 0):
-                self._study.sampler = make_sampler(self.plan, worker, len(trials))
-                was_repeated = self._train_next(train)
-                repeated = repeated + 1 if was_repeated else 0
-                if repeated >= _PROPOSALS:
-                    self._enqueue_unseen()
-                    repeated = 0
-            elif not only_retries and any(one.state == TrialState.RUNNING for one in trials):
+            states = {one.state for one in trials}
+            if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
+                if len(trials) >= _PROPOSALS and all(map(is_void, trials[-_PROPOSALS:])):
+                    self._enqueue_unseen(trials)
+                self._study.sampler = self._sampler.at(worker, len(trials))
+                self._train_next(train)
+            elif not only_retries and TrialState.RUNNING in states:
                 time.sleep(_POLL)  # its process may die, and then this one trains the rest
             else:
                 return
@@ -205,12 +200,12 @@ class Study:
         with self.storage.faults():
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 optuna.storages.fail_stale_trials(self._study)
-            trials = self._study.get_trials(deepcopy=False)
+            trials = self.trials()
             if any([self._fail_if_dead(one) for one in trials]):
-                trials = self._study.get_trials(deepcopy=False)
-            owed = [one for one in by_point(trials).values() if self._is_owed(one)]
-            for attempts in owed:
-                self._retry(counting(attempts))
+                trials = self.trials()
+            owed = self._owed(trials)
+            for trial in owed:
+                self._retry(trial)
         return len(owed)
 
     def _fail_if_dead(self, trial: FrozenTrial) -> bool:
@@ -228,21 +223,21 @@ class Study:
             self._study.tell(trial.number, state=TrialState.FAIL)
         return True
 
-    def _train_next(self, train: Train) -> bool:
-        """Train the next trial; return whether its point was another trial's already."""
-        repeated, begun = False, None
+    def _train_next(self, train: Train) -> None:
+        """Train the next trial."""
+        begun: optuna.Trial | None = None
 
         def objective(trial: optuna.Trial) -> list[float]:
-            nonlocal repeated, begun
+            nonlocal begun
             begun = trial
             trial.set_user_attr(OWNER, this_process())
-            number = self._number(trial)
+            trials = self._study.get_trials(deepcopy=False)
+            number = self._number(trial.number, trials)
             if number is None:
-                self._void(trial)
+                raise TrialPruned("there are enough, or another process trains it")
             self.plan.space.suggest(trial)
-            if self._is_repeated(trial):
-                repeated = True
-                self._void(trial)
+            if self._is_repeated(trial, trials):
+                raise TrialPruned("another trial has this point")
             open_trial = OpenTrial(self.storage, self.plan, trial, number)
             try:
                 outcome = self._defined(train(open_trial))
@@ -265,51 +260,38 @@ class Study:
             if not self._is_finished(begun):
                 raise
             # taken for dead, it was given to another process: what this one has is not asked for
-        return repeated
 
     def _is_finished(self, trial: optuna.Trial | None) -> bool:
-        trials = self._study.get_trials(deepcopy=False)
-        return trial is not None and trials[trial.number].state.is_finished()
+        return trial is not None and self.trials()[trial.number].state.is_finished()
 
-    def _number(self, trial: optuna.Trial) -> int | None:
+    def _number(self, number: int, trials: list[FrozenTrial]) -> int | None:
         """Return the place of a trial among the configurations; None if it is one too many."""
-        trials = self._study.get_trials(deepcopy=False)
-        me = trials[trial.number]
-        others = [
-            one
-            for one in trials
-            if first(one) == first(me) and one.number != me.number and VOID not in one.user_attrs
-        ]
-        if any(OUTCOME in one.user_attrs or one.state == TrialState.RUNNING for one in others):
-            return None  # two processes have put the same trial into the queue
-        if self.plan.sampler == "grid":
-            number = place(me.number, trials)
+        start = first(trials[number])
+        for one in trials:
+            # two processes have put the same trial into the queue
+            is_other = first(one) == start and one.number != number
+            if is_other and (OUTCOME in one.user_attrs or one.state == TrialState.RUNNING):
+                return None
+        if self._is_grid:
+            start = place(number, trials)
         else:
-            number = sum(_is_new(one) for one in trials[: first(me)])
-        return number if number < self.plan.total else None
+            start = sum(_is_new(one) for one in trials[:start])
+        return start if start < self.plan.total else None
 
-    def _is_repeated(self, trial: optuna.Trial) -> bool:
-        if self.plan.sampler == "grid":
+    def _is_repeated(self, trial: optuna.Trial, trials: list[FrozenTrial]) -> bool:
+        if self._is_grid:
             return False
-        trials = self._study.get_trials(deepcopy=False)
-        me = first(trials[trial.number])
-        return any(one.params == trial.params and _is_new(one) for one in trials[:me])
-
-    def _void(self, trial: optuna.Trial) -> NoReturn:
-        trial.set_user_attr(VOID, True)
-        raise TrialPruned("no configuration of its own")
+        before = trials[: first(trials[trial.number])]
+        return any(one.params == trial.params and _is_new(one) for one in before)
 
     def _put_back(self, trial: optuna.Trial) -> None:
         """End a trial, and put the next attempt into the queue."""
         with suppress(Exception):  # the reason why is what is to be reported
             self._study.tell(trial, state=TrialState.FAIL)
-            frozen = self._study.get_trials(deepcopy=False)[trial.number]
-            self._retry(frozen, is_death=False)
+            self._retry(self.trials()[trial.number], is_death=False)
 
     def _retry(self, trial: FrozenTrial, *, is_death: bool = True) -> None:
-        callback = self.storage.optuna.get_heartbeat_stale_trial_callback()
-        assert isinstance(callback, Retry)
-        callback(self._study, copy.deepcopy(trial), is_death=is_death)
+        Retry()(self._study, copy.deepcopy(trial), is_death=is_death)
 
     def _defined(self, outcome: Outcome) -> Outcome:
         """Return an outcome; a failure if one of its objectives is not a number."""
@@ -323,40 +305,45 @@ class Study:
         reason = f"{' and '.join(undefined)}: not defined on these folds"
         return replace(outcome, state="failed", values=(), error=reason)
 
+    @property
+    def _is_grid(self) -> bool:
+        return self.plan.sampler == "grid"
+
     def _n_new(self, trials: list[FrozenTrial]) -> int:
         """Return how many new points there are to be."""
-        grid = self.plan.sampler == "grid"
-        begun = sum(not is_further(one) if grid else _is_new(one) for one in trials)
+        begun = sum(not is_further(one) if self._is_grid else _is_new(one) for one in trials)
         return self.plan.total - begun
 
-    def _is_owed(self, attempts: list[FrozenTrial]) -> bool:
-        """Return whether a point needs a further attempt that nobody has put into the queue."""
-        trial = counting(attempts)
-        if not trial.state.is_finished() or OUTCOME in trial.user_attrs:
-            return False
-        if VOID in trial.user_attrs:  # one too many then; the study has been extended
-            trials = self._study.get_trials(deepcopy=False)
-            grid = self.plan.sampler == "grid"
-            return grid and place(trial.number, trials) < self.plan.total
-        return trial.state == TrialState.FAIL and not is_given_up(trial)
+    def _owed(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Return the trials that need a further attempt that nobody has put into the queue."""
+        ended = [counting(attempts) for attempts in by_point(trials).values()]
+        return [
+            one
+            for one in ended
+            if one.state.is_finished()
+            and OUTCOME not in one.user_attrs
+            and (
+                # a grid that has been extended: this trial was one too many before
+                (self._is_grid and place(one.number, trials) < self.plan.total)
+                if is_void(one)
+                else not is_given_up(one)
+            )
+        ]
 
-    def _enqueue_unseen(self) -> None:
+    def _enqueue_unseen(self, trials: list[FrozenTrial]) -> None:
         """Put a point that the study does not have into the queue, for a sampler repeats itself."""
         if self.plan.space.size == math.inf:
             return
-        with self.storage.faults():
-            seen = [one.params for one in self._study.get_trials(deepcopy=False) if _is_new(one)]
-            unseen = next((one for one in self.plan.space.points() if one not in seen), None)
-            if unseen is not None:
+        seen = {frozenset(one.params.items()) for one in trials if _is_new(one)}
+        points = self.plan.space.points()
+        unseen = next((one for one in points if frozenset(one.items()) not in seen), None)
+        if unseen is not None:
+            with self.storage.faults():
                 self._study.enqueue_trial(unseen)
 
 
 def _is_new(trial: FrozenTrial) -> bool:
-    return not is_further(trial) and VOID not in trial.user_attrs
-
-
-def _has_point(trial: FrozenTrial) -> bool:
-    return bool(trial.params) or not trial.state.is_finished()
+    return not is_further(trial) and not is_void(trial)
 
 
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:

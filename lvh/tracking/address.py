@@ -1,18 +1,31 @@
-"""Where a tracking store is, and whether it can be used; without importing MLflow."""
+"""Where a tracking store is and whether it can be used, and what must be set before MLflow."""
 
+import os
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
 from lvh.errors import InputError, TrackingFault
 from lvh.files import write_fault
-from lvh.tracking.sqlite import opened, tables
 
 _SQLITE = "sqlite:///"
+_VARIABLES = {
+    # a pickled model runs code when it is loaded
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # a server that is down or hangs is reported after seconds, not minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,12 @@ class TrackingSettings:
     name: Literal["mlflow", "off"] = "mlflow"
     uri: str | None = None
     experiment: Annotated[str, Field(min_length=1)] = "lvh"
+
+
+def tell_mlflow() -> None:
+    """Set the variables that MLflow reads when it is imported, unless the user has set them."""
+    for name, value in _VARIABLES.items():
+        os.environ.setdefault(name, value)
 
 
 def resolved_uri(settings: TrackingSettings) -> str:
@@ -90,3 +109,27 @@ def check_embedded(database: Path) -> None:
             f"tracking.uri: expected a database of MLflow. Received: {database}, which has other "
             "tables"
         )
+
+
+@contextmanager
+def opened(file: Path, *, to_read: bool, wait: float = 5) -> Iterator[sqlite3.Connection]:
+    """Open an SQLite file that exists, before a library makes tables in it.
+
+    Args:
+        file: Never made.
+        to_read: Do not change a byte of it. A file that a killed process has left in the middle
+            of a write cannot be read then.
+        wait: For another process that holds it, s.
+
+    Raises:
+        sqlite3.Error: It is no database, a damaged one, or held by another process.
+    """
+    address = f"file:{quote(str(file.absolute()))}?mode={'ro' if to_read else 'rw'}"
+    with closing(sqlite3.connect(address, uri=True, timeout=wait)) as database:
+        yield database
+
+
+def tables(database: sqlite3.Connection) -> set[str]:
+    """Return the names of the tables."""
+    rows = database.execute("select name from sqlite_master where type = 'table'")
+    return {str(row[0]) for row in rows}

@@ -1,20 +1,21 @@
 """Write records to MLflow: a sweep is a run, its configurations are runs below it, then folds.
 
 Each configuration carries all its parameters and mean scores itself, since the UI's filters and
-plots see a run alone. Everything is written so that a second time changes nothing.
+plots see a run alone. Writing a record a second time changes nothing. A run counts as KILLED until
+all of it is written, so a killed process leaves none RUNNING.
 """
 
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import tell_mlflow
 
 tell_mlflow()
 from filelock import FileLock
@@ -29,11 +30,13 @@ from lvh.tracking.address import (
     artifact_root,
     check_embedded,
     embedded,
+    opened,
     resolved_uri,
+    tables,
 )
 from lvh.tracking.fold_store import FoldStore, StoredFold
-from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
-from lvh.tracking.sqlite import opened, tables
+from lvh.tracking.run_names import fold_name
+from lvh.tracking.run_record import DataRecord, RunRecord, SweepRecord, load_run, load_sweep
 from lvh.tracking.view import view_page, view_tags
 from lvh.validation.metrics import NAMES
 
@@ -42,6 +45,10 @@ _PARENT = "mlflow.parentRunId"
 _NOTE = "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
+_STATUS = {"complete": "FINISHED", "leaking": "FINISHED", "stopped": "FINISHED"} | {
+    "failed": "FAILED",
+    "killed": "KILLED",
+}
 _UNFINISHED = "This sweep is not finished. The same command continues it."
 _ARTIFACTS = (
     ("experiments", "artifact_location"),
@@ -60,16 +67,18 @@ class MlflowStore:
     """An experiment in a store of MLflow."""
 
     def __init__(self, settings: TrackingSettings) -> None:
-        """Open the store, and find or make the experiment.
+        """Open the store, find or make the experiment, and close what killed processes left open.
 
         Raises:
             TrackingFault: The experiment is in MLflow's trash.
         """
-        open_embedded(settings)
+        _open_embedded(settings)
         self._client = MlflowClient(tracking_uri=resolved_uri(settings))
         self._experiment_id = self._experiment(settings)
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self._experiment_id)
+        for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
+            self._client.set_terminated(run.info.run_id, "KILLED")
 
     def sync(self, path: Path) -> None:
         """Write a record, unless all of it is there.
@@ -89,127 +98,113 @@ class MlflowStore:
         for file in map(Path, record.runs):
             run = load_run(file)
             belongs = run.sweep is not None and run.sweep.study == record.study
-            shown = below.get(file.stem)
-            if belongs and not (shown and _is_whole(shown, run.digest)):
+            tracked = below.get(file.stem)
+            if belongs and not (tracked and _is_whole(tracked, run)):
                 self._sync_run(run)
         self._client.update_run(run_id, name=record.title)
         self._client.set_tag(run_id, _NOTE, "\n\n".join(record.sentences) or _UNFINISHED)
-        if record.folder and Path(record.folder).is_dir():
-            self._client.log_artifacts(run_id, record.folder)
-        self._client.set_tag(run_id, _RECORD, record.digest)
-        self._client.set_terminated(run_id, "FINISHED" if record.complete else "KILLED")
+        self._end(run_id, record, "FINISHED" if record.complete else "KILLED")
 
     def _sync_run(self, record: RunRecord) -> None:
         leakage = record.tags.get("leakage", "")
         parent = None if record.sweep is None else self._sweep_run(record.sweep.study)
         key = record.path.stem
-        run = self._found(key)
         tags = {**record.tags, **_place(record.level, parent, leakage), "key": key}
+        run = self._find(key)
         if run is None:
             tags.setdefault("mlflow.source.name", "lvh.run")
-            run = self._client.create_run(
-                self._experiment_id,
-                start_time=_now() - round(1000 * (record.seconds + record.setup_seconds)),
-                run_name=record.name,
-                tags=tags,
-            )
+            started = _now() - round(1000 * (record.seconds + record.setup_seconds))
+            run = self._create(record.name, tags, started)
         elif parent is not None and run.data.tags.get(_PARENT) != parent:
             self._client.set_tag(run.info.run_id, _PARENT, parent)
         run_id = run.info.run_id
-        store = FoldStore(Path(record.root))
-        folds = [fold for key in record.fold_keys if (fold := store.read(key)) is not None]
-        missing = self._missing(run_id, folds) if folds else []
-        if not missing and _is_whole(run, record.digest):
+        missing = self._missing_folds(run_id, record)
+        if not missing and _is_whole(run, record):
             return
         for fold in missing:
             self._create_fold(run_id, record.name, fold, leakage)
         tags |= {"error": record.error} if record.status == "failed" else {}
-        tags |= {"incomplete": record.error} if record.status == "stopped" else {}
+        tags |= {"incomplete": record.error} if record.status in ("stopped", "killed") else {}
         tags |= {_NOTE: _description(record, leakage)} if record.mean else {}
-        params = {one: value for one, value in record.params.items() if one not in run.data.params}
+        params = {
+            name: value for name, value in record.params.items() if name not in run.data.params
+        }
         self._log(run_id, _metrics(_scores(record)), params, tags)
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
         if not (run.inputs and run.inputs.dataset_inputs):
-            self._log_data(run_id, record)
+            context = "exploration" if record.level == "data" else "cross-validation"
+            inputs = [_data_input(record.data, context)]
+            try:
+                self._client.log_inputs(run_id, datasets=inputs)
+            except MlflowException:  # another process has just recorded the same data set
+                self._client.log_inputs(run_id, datasets=inputs)
+        self._end(run_id, record, _STATUS[record.status])
+
+    def _end(self, run_id: str, record: RunRecord | SweepRecord, status: str) -> None:
         if record.folder and Path(record.folder).is_dir():
             self._client.log_artifacts(run_id, record.folder)
         self._client.set_tag(run_id, _RECORD, record.digest)
-        status = "FAILED" if record.status == "failed" else "FINISHED"
         self._client.set_terminated(run_id, status)
 
-    def _missing(self, run_id: str, folds: Iterable[StoredFold]) -> list[StoredFold]:
-        """Return the folds that have no run yet; remove runs that a killed process left open."""
-        shown = set()
-        for run in self._below(run_id):
+    def _missing_folds(self, run_id: str, record: RunRecord) -> list[StoredFold]:
+        """Return the folds that have no run yet; remove runs of which only a part is written."""
+        store, tracked = FoldStore(Path(record.root)), set()
+        for run in self._below(run_id) if record.fold_keys else ():
             if run.info.status == "FINISHED":
-                shown.add((run.data.params["repeat"], run.data.params["fold"]))
+                tracked.add((run.data.params["repeat"], run.data.params["fold"]))
             else:
-                self._client.set_terminated(run.info.run_id, "KILLED")
                 self._client.delete_run(run.info.run_id)
-        return [fold for fold in folds if (str(fold.repeat + 1), str(fold.fold + 1)) not in shown]
+        folds = [fold for key in record.fold_keys if (fold := store.read(key)) is not None]
+        return [fold for fold in folds if (str(fold.repeat + 1), str(fold.fold + 1)) not in tracked]
 
     def _create_fold(self, parent: str, name: str, fold: StoredFold, leakage: str) -> None:
-        repeat, number, ended = fold.repeat + 1, fold.fold + 1, _now()
-        run = self._client.create_run(
-            self._experiment_id,
-            start_time=ended - int(fold.seconds * 1000),
-            run_name=f"{name} fold {number}" + (f" of repeat {repeat}" if repeat > 1 else ""),
-            tags=_place("fold", parent, leakage),
-        )
-        history = fold.history
-        metrics = _metrics(
-            {
-                **asdict(fold.metrics),
-                "seconds": fold.seconds,
-                "setup_seconds": fold.setup_seconds,
-                "kept_epoch": history.kept_epoch,
-                "threshold": fold.threshold,
-            }
-        )
+        repeat, number, history, ended = fold.repeat + 1, fold.fold + 1, fold.history, _now()
+        tags = _place("fold", parent, leakage)
+        started = ended - int(fold.seconds * 1000)
+        run = self._create(fold_name(name, repeat, number), tags, started)
+        values = {
+            **asdict(fold.metrics),
+            "seconds": fold.seconds,
+            "setup_seconds": fold.setup_seconds,
+            "kept_epoch": history.kept_epoch,
+            "threshold": fold.threshold,
+        }
         curves = {
             "train_loss": history.loss,
             "train_accuracy": history.accuracy,
             "validation_loss": history.validation_loss,
             "validation_accuracy": history.validation_accuracy,
         }
-        for curve, values in curves.items():
-            for epoch, value in enumerate(values, start=1):
+        metrics = _metrics(values)
+        for curve, points in curves.items():
+            for epoch, value in enumerate(points, start=1):
                 metrics += _metrics({curve: value}, step=epoch)
-        chosen = {"chosen": history.chosen} if history.chosen else {}
-        params: dict[str, Plain] = {"repeat": repeat, "fold": number, **chosen}
+        params: dict[str, Plain] = {"repeat": repeat, "fold": number}
+        params |= {"chosen": history.chosen} if history.chosen else {}
         self._log(run.info.run_id, metrics, params, {})
         self._client.set_terminated(run.info.run_id, end_time=ended)
 
-    def _log_data(self, run_id: str, record: RunRecord) -> None:
-        context = "exploration" if record.level == "data" else "cross-validation"
-        data = record.data
-        inputs = [as_input(data_set(data.name, data.fingerprint, data.note, data.n), context)]
-        try:
-            self._client.log_inputs(run_id, datasets=inputs)
-        except MlflowException:  # another process has just recorded the same data set
-            self._client.log_inputs(run_id, datasets=inputs)
+    def _create(self, name: str, tags: dict[str, str], started: int | None = None) -> Run:
+        """Create a run that counts as killed until all of it is written."""
+        run = self._client.create_run(self._experiment_id, started, tags, name)
+        self._client.set_terminated(run.info.run_id, "KILLED")
+        return run
 
     def _sweep_run(self, study: str) -> str:
-        """Return the run of a sweep; it is made at need, and counts as ended before its time.
-
-        So it is never left open, whatever becomes of the process. Of several that were made at
-        once, by several processes, the first one stays.
-        """
+        """Find or make the run of a sweep; of several made at once the first one stays."""
         if study not in self._sweeps:
-            run = self._found(study)
+            run = self._find(study)
             if run is None:
                 tags = {**_place("sweep", None, ""), "key": study, _NOTE: _UNFINISHED}
-                tags["mlflow.source.name"] = "lvh.run"
-                made = self._client.create_run(self._experiment_id, run_name=study, tags=tags)
-                self._client.set_terminated(made.info.run_id, "KILLED")
-                run = self._found(study) or made
+                made = self._create(study, {**tags, "mlflow.source.name": "lvh.run"})
+                run = self._find(study) or made
                 if run.info.run_id != made.info.run_id:
                     self._client.delete_run(made.info.run_id)
             self._sweeps[study] = run.info.run_id
         return self._sweeps[study]
 
-    def _found(self, key: str) -> Run | None:
+    def _find(self, key: str) -> Run | None:
         """Return the first run with a key; one that was deleted by hand is restored."""
         runs = self._search(f"tags.key = '{key}'", ViewType.ALL)
         runs.sort(key=lambda run: (run.info.lifecycle_stage, run.info.start_time, run.info.run_id))
@@ -220,13 +215,15 @@ class MlflowStore:
         return runs[0]
 
     def _below(self, run_id: str) -> list[Run]:
-        return self._search(f"tags.`{_PARENT}` = '{run_id}'", ViewType.ACTIVE_ONLY)
+        return self._search(f"tags.`{_PARENT}` = '{run_id}'")
 
-    def _search(self, wanted: str, view: int) -> list[Run]:
+    def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
         runs: list[Run] = []
         token = None
         while True:
-            page = self._client.search_runs([self._experiment_id], wanted, view, page_token=token)
+            page = self._client.search_runs(
+                [self._experiment_id], condition, view, page_token=token
+            )
             runs += page
             token = page.token
             if not token:
@@ -240,7 +237,10 @@ class MlflowStore:
         tags: Mapping[str, str],
     ) -> None:
         """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
-        entries = [Param(name, _text(value)) for name, value in params.items()]
+        entries = [
+            Param(name, "null" if value is None else str(value)[:6000])
+            for name, value in params.items()
+        ]
         marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
         while entries or metrics or marks:
             self._client.log_batch(
@@ -273,12 +273,8 @@ class MlflowStore:
         return experiment_id
 
 
-def open_embedded(settings: TrackingSettings) -> None:
-    """Make an embedded store at need, and let its artifacts follow it where it was moved.
-
-    Raises:
-        TrackingFault: It cannot be read or written.
-    """
+def _open_embedded(settings: TrackingSettings) -> None:
+    """Make an embedded store at need, and let its artifacts follow it where it was moved."""
     database = embedded(settings)
     if database is None:
         return
@@ -301,13 +297,13 @@ def _move_artifacts(database: Path) -> None:
         known = tables(connection)
         if "experiments" not in known:
             return
-        found = connection.execute(
+        rows = connection.execute(
             "select distinct artifact_location from experiments "
             "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
             (here,),
         )
         came_along = (database.parent / "mlartifacts").is_dir()
-        for (before,) in found.fetchall():
+        for (before,) in rows.fetchall():
             # without the folder of artifacts, those of earlier runs are still where they were
             for table, column in _ARTIFACTS if came_along else _ARTIFACTS[:1]:
                 if table in known:
@@ -318,32 +314,30 @@ def _move_artifacts(database: Path) -> None:
                     )
 
 
-def data_set(name: str, fingerprint: str, note: str, n_used: int) -> Dataset:
-    """Describe a data set as MLflow's."""
-    profile = json.dumps({"records_used": n_used, "fingerprint": fingerprint, "note": note})
+def _data_input(data: DataRecord, context: str) -> DatasetInput:
+    profile = {"records_used": data.n, "fingerprint": data.fingerprint, "note": data.note}
     # eight digits are what the UI has room for; the whole digest is in the profile
-    return Dataset(name, fingerprint[:8], source_type="lvh", source=name, profile=profile)
+    dataset = Dataset(
+        name=data.name,
+        digest=data.fingerprint[:8],
+        source_type="lvh",
+        source=data.name,
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
-def as_input(data: Dataset, context: str) -> DatasetInput:
-    """Make a data set a run's input."""
-    return DatasetInput(data, [InputTag("mlflow.data.context", context)])
-
-
-def _is_whole(run: Run, digest: str) -> bool:
-    """Say whether a run shows a record, all of it."""
-    ended = run.info.status in ("FINISHED", "FAILED")
-    return ended and run.data.tags.get(_RECORD) == digest
+def _is_whole(run: Run, record: RunRecord) -> bool:
+    """Return whether a run in the store shows a record, all of it."""
+    is_current = run.data.tags.get(_RECORD) == record.digest
+    return is_current and run.info.status == _STATUS[record.status]
 
 
 def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
     """Return the tags that give a run its place; leaking runs have levels of their own."""
     tags = {"level": f"leaking {level}" if leakage else level}
-    if leakage:
-        tags["leakage"] = leakage
-    if parent is not None:
-        tags[_PARENT] = parent
-    return tags
+    tags |= {"leakage": leakage} if leakage else {}
+    return tags if parent is None else {**tags, _PARENT: parent}
 
 
 def _scores(record: RunRecord) -> dict[str, float]:
@@ -365,8 +359,7 @@ def _scores(record: RunRecord) -> dict[str, float]:
             values[f"baseline_{prefix}_{name}"] = means[name]
     values |= {f"p_{name}": p for name, p in record.p_values.items()}
     values |= {"seconds": record.seconds, "setup_seconds": record.setup_seconds}
-    values["folds_done"] = len(record.fold_keys)
-    return values
+    return values | {"folds_done": len(record.fold_keys)}
 
 
 def _description(record: RunRecord, leakage: str) -> str:
@@ -391,7 +384,3 @@ def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
 
 def _now() -> int:
     return int(time.time() * 1000)  # ms since 1970, as MLflow counts
-
-
-def _text(value: Plain) -> str:
-    return "null" if value is None else str(value)[:6000]

@@ -8,6 +8,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
+from itertools import zip_longest
 from pathlib import Path
 
 import lvh
@@ -15,7 +16,6 @@ from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.backends import distributions
-from lvh.models.training import History
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import Split
 
@@ -71,8 +71,6 @@ def write_before(
         features: Names the records.
         splits: As they will be trained.
     """
-    write_text(folder / "config.yaml", config)
-    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
     parts = ("train", "validation", "scored")
     rows = (
         (split.repeat + 1, split.fold + 1, features.records[i], features.subjects[i], part)
@@ -80,87 +78,76 @@ def write_before(
         for part in parts
         for i in getattr(split, part)
     )
-    _write_csv(folder / "splits.csv", ("repeat", "fold", "record", "subject", "part"), rows)
+    table = _csv(("repeat", "fold", "record", "subject", "part"), rows)
+    write_text(folder / "config.yaml", config)
+    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
+    write_text(folder / "splits.csv", table)
 
 
 def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
     """Write what came out: predictions, scores by fold and over folds, and histories."""
-    _write_csv(
-        folder / "predictions.csv",
-        ("repeat", "fold", "record", "subject", "y_true", "y_score", "y_pred"),
-        (
+    folds, losses = result.folds, ("loss", "accuracy", "validation_loss", "validation_accuracy")
+    tables = {
+        "predictions.csv": _csv(
+            ("repeat", "fold", "record", "subject", "y_true", "y_score", "y_pred"),
             (
-                fold.split.repeat + 1,
-                fold.split.fold + 1,
-                features.records[i],
-                features.subjects[i],
-                features.y[i],
-                repr(float(y_score)),
-                int(y_pred),
-            )
-            for fold in result.folds
-            for i, y_score, y_pred in zip(fold.split.scored, fold.y_score, fold.y_pred, strict=True)
+                (
+                    *(fold.split.repeat + 1, fold.split.fold + 1),
+                    *(features.records[i], features.subjects[i], features.y[i]),
+                    *(repr(float(y_score)), int(y_score > fold.threshold)),
+                )
+                for fold in folds
+                for i, y_score in zip(fold.split.scored, fold.y_score, strict=True)
+            ),
         ),
-    )
-    _write_csv(
-        folder / "folds.csv",
-        ("repeat", "fold", *NAMES, "threshold", "epochs", "kept_epoch", "seconds", "chosen"),
-        (
+        "folds.csv": _csv(
+            ("repeat", "fold", *NAMES, "threshold", "epochs", "kept_epoch", "seconds", "chosen"),
             (
-                fold.split.repeat + 1,
-                fold.split.fold + 1,
-                *astuple(fold.metrics),
-                fold.threshold,
-                len(fold.history.loss),
-                fold.history.kept_epoch,
-                f"{fold.seconds:.3f}",
-                fold.history.chosen,
-            )
-            for fold in result.folds
+                (
+                    *(fold.split.repeat + 1, fold.split.fold + 1),
+                    *astuple(fold.metrics),
+                    *(fold.threshold, len(fold.history.loss), fold.history.kept_epoch),
+                    *(f"{fold.seconds:.3f}", fold.history.chosen),
+                )
+                for fold in folds
+            ),
         ),
-    )
-    _write_csv(
-        folder / "scores.csv",
-        ("of", "metric", "mean", "std", "pooled", "low", "high"),
-        (
-            (of, name, getattr(one.mean, name), getattr(one.std, name), *astuple(one.pooled[name]))
-            for of, one in {"model": result.summary, **result.baselines}.items()
-            for name in NAMES
+        "scores.csv": _csv(
+            ("of", "metric", "mean", "std", "pooled", "low", "high"),
+            (
+                (
+                    *(of, name, getattr(one.mean, name), getattr(one.std, name)),
+                    *astuple(one.pooled[name]),
+                )
+                for of, one in {"model": result.summary, **result.baselines}.items()
+                for name in NAMES
+            ),
         ),
-    )
-    _write_csv(
-        folder / "history.csv",
-        ("repeat", "fold", "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"),
-        (
-            (fold.split.repeat + 1, fold.split.fold + 1, epoch + 1, *_epoch(fold.history, epoch))
-            for fold in result.folds
-            for epoch in range(len(fold.history.loss))
+        "history.csv": _csv(
+            ("repeat", "fold", "epoch", *losses),
+            (
+                (fold.split.repeat + 1, fold.split.fold + 1, epoch, *values)
+                for fold in folds
+                for epoch, values in enumerate(
+                    zip_longest(*(getattr(fold.history, name) for name in losses)), start=1
+                )
+            ),
         ),
-    )
+    }
     if result.null:
         names = tuple(result.p_values)
-        rows = (
-            (number, *(one[name] for name in names)) for number, one in enumerate(result.null, 1)
-        )
-        _write_csv(folder / "null.csv", ("shuffle", *names), rows)
+        rows = ((number, *map(one.get, names)) for number, one in enumerate(result.null, 1))
+        tables["null.csv"] = _csv(("shuffle", *names), rows)
+    for name, text in tables.items():
+        write_text(folder / name, text)
 
 
-def _epoch(history: History, epoch: int) -> tuple[float | None, ...]:
-    columns = (
-        history.loss,
-        history.accuracy,
-        history.validation_loss,
-        history.validation_accuracy,
-    )
-    return tuple(column[epoch] if column else None for column in columns)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def _git(folder: Path, *arguments: str) -> str:

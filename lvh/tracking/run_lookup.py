@@ -9,8 +9,13 @@ from tempfile import TemporaryDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
-from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
-from lvh.tracking.environment import tell_mlflow
+from lvh.tracking.address import (
+    TrackingSettings,
+    check_embedded,
+    embedded,
+    resolved_uri,
+    tell_mlflow,
+)
 
 tell_mlflow()
 from mlflow import MlflowClient
@@ -37,7 +42,7 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
 
 
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
-    """Return the latest run that `lvh.tracking.RunKey` knows by a text; None if there is none.
+    """Return the latest run with a key; None if there is none.
 
     Raises:
         InputError: There is no such store.
@@ -48,8 +53,8 @@ def run_with_key(key: str, settings: TrackingSettings) -> str | None:
         experiment = client.get_experiment_by_name(settings.experiment)
         if experiment is None:
             return None
-        found = client.search_runs([experiment.experiment_id], f"tags.key = '{key}'", max_results=1)
-        return str(found[0].info.run_id) if found else None
+        runs = client.search_runs([experiment.experiment_id], f"tags.key = '{key}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else None
 
 
 def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
@@ -84,20 +89,18 @@ def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
-        raise
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise InputError(f"{what}: not in {resolved_uri(settings)}: {_line(error)}") from None
-        raise _fault(settings, error) from None
+        raise TrackingFault(_cannot_use(settings, error)) from None
     except (SQLAlchemyError, OSError, ImportError) as error:
-        raise _fault(settings, error) from None
+        raise TrackingFault(_cannot_use(settings, error)) from None
 
 
-def _fault(settings: TrackingSettings, error: Exception) -> TrackingFault:
-    return TrackingFault(f"tracking: cannot use {resolved_uri(settings)}: {_line(error)}")
+def _cannot_use(settings: TrackingSettings, error: Exception) -> str:
+    return f"tracking: cannot use {resolved_uri(settings)}: {_line(error)}"
 
 
 def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]

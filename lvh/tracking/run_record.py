@@ -19,7 +19,7 @@ from lvh.evaluation.results import Plain
 from lvh.files import write_text
 
 _T = TypeVar("_T")
-RunStatus = Literal["complete", "leaking", "stopped", "failed"]
+RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class RunRecord:
         tags: What else is known of the run, by the names of MLflow's tags.
         data: What it was made from.
         status: `complete`; `leaking`, complete under a protocol that leaks; `stopped` early by a
-            sweep; `failed`.
+            sweep; `failed`; `killed` by a signal.
         fold_keys: Of the finished folds in the fold store, in the order in which they were run.
         error: Why it failed or was stopped, or empty.
         mean: Mean of each score over the folds; empty unless all folds are done.
@@ -179,7 +179,7 @@ def load_run(path: Path) -> RunRecord:
         InputError: It is missing or damaged.
     """
     record = _read(path, _RUN)
-    return replace(record, root=str(_root(path)), folder=_absolute(record.folder, path))
+    return replace(record, root=str(path.parent.parent), folder=_absolute(record.folder, path))
 
 
 def load_sweep(path: Path) -> SweepRecord:
@@ -191,7 +191,7 @@ def load_sweep(path: Path) -> SweepRecord:
     record = _read(path, _SWEEP)
     return replace(
         record,
-        root=str(_root(path)),
+        root=str(path.parent.parent),
         folder=_absolute(record.folder, path),
         runs=tuple(_absolute(run, path) for run in record.runs),
     )
@@ -204,13 +204,8 @@ def records_of(root: Path) -> Iterator[Path]:
             yield from sorted(folder.glob(f"{kind}/[!.]*.json"))
 
 
-def _root(path: Path) -> Path:
-    """Return the fold store that a record's file lies in."""
-    return path.parent.parent
-
-
 def _absolute(relative: str, path: Path) -> str:
-    return os.path.normpath(_root(path) / relative) if relative else ""
+    return os.path.normpath(path.parent.parent / relative) if relative else ""
 
 
 def _read(path: Path, record: TypeAdapter[_T]) -> _T:

@@ -81,13 +81,10 @@ class Tracker:
         for fault in faults:
             _log.warning("%s", fault)
 
-    def track(self, record: RunRecord) -> None:
-        """Have a configuration recorded; its record has been saved."""
-        self._submit(record.path)
-
-    def track_sweep(self, record: SweepRecord) -> None:
-        """Have a sweep recorded, and each of its configurations that is not recorded yet."""
-        self._submit(record.path)
+    def track(self, record: RunRecord | SweepRecord) -> None:
+        """Have a saved record tracked; of a sweep, also its configurations."""
+        if self._worker is not None:
+            self._submit(record.path)
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded.
@@ -115,8 +112,6 @@ class Tracker:
         ]
 
     def _submit(self, path: Path) -> None:
-        if self._worker is None:
-            return
         name = str(path.absolute())
         self._waiting[name] += 1  # a sweep is sent again with what it came to
         self._faults.pop(name, None)
@@ -173,11 +168,7 @@ class Tracker:
             self.page = answer.page
 
     def _finish(self, worker: subprocess.Popen[str]) -> bool:
-        """Let the worker write what is waiting, as long as the store takes it.
-
-        Returns:
-            Whether the worker has ended by itself.
-        """
+        """Let the worker write what is waiting; return whether it has ended by itself."""
         assert worker.stdin is not None
         assert worker.stdout is not None
         self._take_answers()

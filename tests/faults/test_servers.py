@@ -66,30 +66,6 @@ def test_5_what_a_server_missed_is_recorded_later_without_training(mlflow, begin
 
 
 @pytest.mark.slow
-def test_5_a_server_that_dies_costs_a_sweep_no_training(mlflow, begin, tmp_path):
-    cwd = tmp_path / "work"
-    what = (*SIX, f"tracking.uri={mlflow.address}")
-    first = begin(cwd, *what)
-    until(first.amid, "the command is between two folds")
-    mlflow.end(signal.SIGKILL)
-    assert first.ended() == 3, first.err
-    assert "6 of 6 configurations complete." in first.leaderboard
-    assert re.fullmatch(r"lvh: tracking: .+\n", first.err)
-    assert "Traceback" not in first.out
-    # a fold may be in the store untold, where the fault came between the two
-    assert set(Counter(first.folds()).values()) == {1}
-    assert len(stored(cwd)) == 18
-
-    mlflow.start()
-    second = begin(cwd, *what)
-    assert second.ended() == 0, second.err
-    assert second.folds() == []
-    assert second.n_trained == 0
-    assert second.leaderboard == first.leaderboard
-    assert_one_tree(mlflow.address, 6, 3)
-
-
-@pytest.mark.slow
 def test_5_a_server_that_is_back_before_the_end_has_all_of_a_sweep(mlflow, begin, tmp_path):
     cwd = tmp_path / "work"
     command = begin(cwd, *SIX, f"tracking.uri={mlflow.address}")
@@ -148,14 +124,13 @@ def test_7_processes_that_track_at_once_on_a_fresh_store_do_not_break_it(tmp_pat
     assert [run.info.status for run in found] == ["FINISHED"] * 4
 
 
-@pytest.mark.parametrize("size", [60_000, 200_000])
-def test_7_a_store_whose_maker_was_shot_is_made_by_the_next(size, tmp_path):
-    """Of half its tables MLflow makes no whole; the two sizes were such halves."""
+def test_7_a_store_whose_maker_was_shot_is_made_by_the_next(tmp_path):
+    """MLflow does not complete a store that has half its tables."""
     first = tracker(tmp_path)
 
     def is_half_made() -> bool:
         assert first.poll() is None
-        return any(path.stat().st_size > size for path in tmp_path.glob(".mlflow.db.new"))
+        return any(path.stat().st_size > 60_000 for path in tmp_path.glob(".mlflow.db.new"))
 
     until(is_half_made, "the store is being made")
     for child in children(first.pid):  # the process that records has a session of its own

@@ -3,11 +3,8 @@
 The number in a test's name is that of its row in the table of faults.
 """
 
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -33,16 +30,6 @@ def assert_told(done: Done, *parts: str, code: int = 3) -> None:
     for part in parts:
         assert part in done.err
     assert "fold 1" not in done.out
-
-
-def test_09_torn_journal_of_studies_is_taken_back(tmp_path):
-    """SQLite's, which a killed process leaves; whoever only reads cannot take it back."""
-    file = tmp_path / "studies.db"
-    Storage(f"sqlite:///{file}")
-    kill_amid(file)
-    assert Storage(f"sqlite:///{file}", to_read=True).studies() == []
-    assert "half" not in tables(file)
-    assert not Path(f"{file}-journal").exists()
 
 
 @pytest.mark.slow
@@ -112,12 +99,6 @@ def test_09_database_of_another_program_gets_no_tables_of_mlflow(tmp_path):
     assert file.read_bytes() == before
 
 
-def test_11_output_folder_that_cannot_be_made(tmp_path):
-    (tmp_path / "outputs").write_text("mine")
-    assert_told(command(*SWEEP, cwd=tmp_path), "outputs", "Not a directory")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
-
-
 NOWHERE = {
     "folds": ((*FAST, "resume=false"), "store={}/folds"),
     "folds of a sweep": (SWEEP, "store={}/folds"),
@@ -139,40 +120,3 @@ def test_11_folder_that_takes_nothing_is_told_before_training(tmp_path, argument
     done = command(*arguments, override.format("/proc/self"), cwd=tmp_path)
     assert_told(done, "/proc/self")
     assert not list(tmp_path.glob("outputs/folds/??/*.json"))
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root; /proc is above")
-@pytest.mark.parametrize("override", ["store={}/folds", "tracking.uri=sqlite:///{}/mlflow.db"])
-def test_11_folder_without_the_right_to_write_is_told_before_training(tmp_path, override):
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
-    assert_told(command(*FAST, override.format(locked), cwd=tmp_path), str(locked))
-
-
-@pytest.mark.parametrize("store", ["x" * 100_000, "x/" * 50_000])
-def test_11_a_store_that_no_disk_can_have_is_refused_before_training(tmp_path, store):
-    assert_told(command(*FAST, f"store={store}", cwd=tmp_path), "store: expected", code=2)
-
-
-def test_11_a_working_directory_that_was_deleted_is_named(tmp_path):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    script = "import os, sys; os.rmdir(os.getcwd()); from lvh.cli.run import main; sys.exit(main())"
-    arguments = [sys.executable, "-c", script, *FAST]
-    path = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(
-        arguments,
-        cwd=gone,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert_told(Done(done.returncode, done.stdout, done.stderr, gone), "working directory")
-
-
-def test_11_file_in_place_of_the_folder_of_studies(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(EnvironmentFault, match=re.escape(str(tmp_path / "file"))):
-        Storage(f"sqlite:///{tmp_path}/file/studies.db")
-    assert (tmp_path / "file").read_text() == "mine"

@@ -39,10 +39,6 @@ def read(path: Path, options: ReadOptions) -> Recording:
     `time` in s, or in ms as `time (ms)`, unless the user states the sampling frequency. Decimal
     commas are read where something else separates the columns.
 
-    Args:
-        path: Of the file.
-        options: Unit and sampling frequency, where the file does not say them.
-
     Raises:
         InputError: It is no such table, or larger than 32 MiB.
     """
@@ -132,10 +128,11 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
         raise InputError(f"{path}: expected times that rise. Received: others")
     times = times * _SECONDS[unit.lower()]
     step = (times[-1] - times[0]) / (len(times) - 1)
-    if step > _MAX_STEP_S and not unit and options.fs:  # ms, or numbers of samples
-        scales = (scale for scale in (1e-3, 1 / options.fs) if _is_one(scale * step * options.fs))
-        scale = next(scales, 1.0)
-        times, step = times * scale, step * scale
+    if step > _MAX_STEP_S and not unit and options.fs:
+        for scale in (1e-3, 1 / options.fs):  # ms, or numbers of samples
+            if math.isclose(scale * step * options.fs, 1, rel_tol=1e-3):
+                times, step = times * scale, step * scale
+                break
     if step > _MAX_STEP_S:
         raise InputError(
             f"{path}: expected the time in s. Received: steps of {step:g}. The header names "
@@ -153,7 +150,3 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
     whole = max(1, round(fs))  # times that were rounded fit a range of frequencies
     off = np.abs(times - times[0] - np.arange(len(times)) / whole)
     return float(whole if off.max() <= _MAX_JITTER / whole else fs)
-
-
-def _is_one(value: float) -> bool:
-    return math.isclose(value, 1, rel_tol=1e-3)

@@ -3,7 +3,6 @@
 import math
 import re
 import warnings
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +37,6 @@ def read(path: Path, options: ReadOptions) -> Recording:
 
     Sex and birthdate are those of EDF+'s patient field; the age is that on the date of the start.
 
-    Args:
-        path: Of the file.
-        options: Unit and sampling frequency, where it does not say them.
-
     Raises:
         InputError: It is no EDF, not whole, has gaps, or its leads differ in sampling frequency.
     """
@@ -55,12 +50,13 @@ def read(path: Path, options: ReadOptions) -> Recording:
             f"{', '.join(f'{fs:g}' for fs in frequencies)} Hz"
         )
     columns = [_mv(path, name, lead, options) for name, lead in zip(LEADS, leads, strict=True)]
+    age, male = _age_and_sex(edf)
     return Recording(
         path=path,
         signals=check_signals(path, np.column_stack(columns)),
         fs=sampling_frequency(path, frequencies[0], options),
-        age=_age(edf),
-        male={"M": True, "F": False}.get(_patient(edf, "sex").upper()),
+        age=age,
+        male=male,
         left_out=others,
     )
 
@@ -121,25 +117,18 @@ def _mv(
     return signal.data * factor
 
 
-def _patient(edf: "Edf", field: str) -> str:
-    """Return a part of the patient field, or nothing where it is not as EDF+ has it."""
-    match = _PATIENT.fullmatch(edf.local_patient_identification)
-    return match[field] if match else ""
-
-
-def _age(edf: "Edf") -> float:
-    """Return whole years, or NaN where one of the two dates is hidden, missing or malformed.
+def _age_and_sex(edf: "Edf") -> tuple[float, bool | None]:
+    """Return whole years, NaN if unknown, and whether the patient is male, None if unknown.
 
     The date of the start is EDF+'s own: EDF's has two digits for the year, and edfio's `startdate`
     searches the annotations, which a hostile file can make endless.
     """
-    if "-" not in _patient(edf, "born"):
-        return math.nan
+    match = _PATIENT.fullmatch(edf.local_patient_identification)
+    if match is None:
+        return math.nan, None
+    male = {"M": True, "F": False}.get(match["sex"].upper())
     try:
-        return float(_years(edf.patient.birthdate, edf.recording.startdate))
-    except ValueError:
-        return math.nan
-
-
-def _years(born: date, now: date) -> int:
-    return now.year - born.year - ((now.month, now.day) < (born.month, born.day))
+        born, now = edf.patient.birthdate, edf.recording.startdate
+    except ValueError:  # one of the two is hidden or malformed
+        return math.nan, male
+    return float(now.year - born.year - ((now.month, now.day) < (born.month, born.day))), male

@@ -60,11 +60,7 @@ class Recording:
 
 
 def lead_columns(path: Path, names: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
-    """Find the twelve leads among the names of signals.
-
-    Args:
-        path: Of the file, for messages.
-        names: As the file spells them: `V1`, `ECG aVR`, `EKG V1-Ref`, `MDC_ECG_LEAD_II`.
+    """Find the twelve leads among names such as `V1`, `ECG aVR`, `EKG V1-Ref`, `MDC_ECG_LEAD_II`.
 
     Returns:
         The position of each lead in the order of `lvh.data.cohort.LEADS`, and the names of all
@@ -97,13 +93,7 @@ def lead_columns(path: Path, names: Sequence[str]) -> tuple[list[int], tuple[str
 
 
 def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) -> float:
-    """Return the factor that converts a lead's voltages to mV.
-
-    Args:
-        path: Of the file, for messages.
-        lead: Of the voltages, for messages.
-        unit: As the file says; empty where it says none.
-        options: The unit where the file says none.
+    """Return the factor that converts a lead's voltages to mV; a file may say no `unit`.
 
     Raises:
         InputError: No unit, none of voltage, or another than the user states.
@@ -123,12 +113,7 @@ def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) 
 
 
 def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> float:
-    """Return the sampling frequency in Hz.
-
-    Args:
-        path: Of the file, for messages.
-        fs: As the file says; None where it does not.
-        options: The frequency where the file does not say it.
+    """Return the sampling frequency in Hz; a file may not say its `fs`.
 
     Raises:
         InputError: None is known, it is out of range, or another than the user states.

@@ -64,15 +64,16 @@ def read(
     if ratio != 1:
         signals, delineation = _resample(signals, delineation, ratio)
     left_out = ", ".join(map(quoted, recording.left_out))
-    return unlabelled_cohort(
+    cohort = unlabelled_cohort(
         str(path.with_name(record_name(path))),
         signals[None],
-        fs or recording.fs,
-        [known_age],
-        [bool(known_male)],
-        delineation,
-        note=f"left out, for they are none of the twelve leads: {left_out}" if left_out else "",
+        fs=fs or recording.fs,
+        age=[known_age],
+        male=[bool(known_male)],
+        delineation=delineation,
     )
+    note = f"left out, for they are none of the twelve leads: {left_out}" if left_out else ""
+    return replace(cohort, note=note)
 
 
 def record_name(path: Path) -> str:
@@ -83,11 +84,11 @@ def record_name(path: Path) -> str:
 def unlabelled_cohort(
     name: str,
     signals: npt.NDArray[np.float32],
+    *,
     fs: float,
     age: list[float],
     male: list[bool],
     delineation: Delineation | None = None,
-    note: str = "",
 ) -> Cohort:
     """Make a cohort of records without labels.
 
@@ -98,7 +99,6 @@ def unlabelled_cohort(
         age: In years; NaN where it is not known.
         male: One a record.
         delineation: Fiducials; None for none.
-        note: See `Cohort`.
     """
     n = len(signals)
     records = (Path(name).name,) if n == 1 else tuple(str(number) for number in range(1, n + 1))
@@ -114,7 +114,6 @@ def unlabelled_cohort(
         age=np.array(age, dtype=np.float64),
         label=np.zeros(n, dtype=np.int64),
         fingerprint=fingerprint(signals, fs),
-        note=note,
     )
 
 

@@ -1,14 +1,12 @@
-"""One record in WFDB's format, with the fiducials that lie beside it.
+"""One record in WFDB's format, with the fiducials that lie next to it.
 
 The `wfdb` package reads every format but the commonest. It silently accepts wrong checksums and
 allocates what a header declares, so sizes are checked before it reads and checksums after.
 """
 
 import hashlib
-import math
 import re
 import warnings
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -29,28 +27,18 @@ from lvh.files import read_bytes
 
 _LUDB_UNITS_PER_MV = 1000.0
 _MAX_BYTES = 64 * 1024 * 1024
-_BITS = {  # per sample
-    **{"8": 8.0, "80": 8.0, "16": 16.0, "61": 16.0, "160": 16.0, "24": 24.0, "32": 32.0},
-    **{"212": 12.0, "310": 32 / 3, "311": 32 / 3},
-}
-_PADDING = {"212": 1, "310": 4, "311": 4}  # bytes: their samples share bytes
-_COMPRESSED = ("508", "516", "524")
-_FIELD = r"(?:^|[,;]|\s\s)\s*<?{}>?:\s*{}\s*(?:$|[,;]|\s\s)"  # nothing else beside its value
+_FIELD = r"(?:^|[,;]|\s\s)\s*<?{}>?:\s*{}\s*(?:$|[,;]|\s\s)"  # nothing else next to its value
 _AGE = re.compile(_FIELD.format("age", r"(\d{1,3})(?:\s*(?:y|yrs?|years?))?"), re.IGNORECASE | re.A)
 _SEX = re.compile(_FIELD.format("sex", "(m|f|male|female)"), re.IGNORECASE)
 
 
 def read(path: Path, options: ReadOptions) -> Recording:
-    """Read a header and the files beside it.
+    """Read a header and the files next to it.
 
     Voltages are calibrated by the header, except in the 200 records of LUDB (known by their
     checksums), whose gain is each lead's own range: they have 1000 units a mV. The fiducials come
     from annotation files, one a lead, as LUDB has them; without all twelve there are none. Age and
     sex come from comments such as `Age: 60` that hold a whole number of years, or M or F.
-
-    Args:
-        path: Of the header, with or without `.hea`.
-        options: Unit and sampling frequency must not contradict the header.
 
     Raises:
         InputError: A file is missing or malformed, a lead missing, flat or not recorded, or a unit
@@ -129,28 +117,15 @@ def _digital(header: wfdb.Header) -> tuple[npt.NDArray[np.integer], npt.NDArray[
 
 
 def _check_sizes(header: wfdb.Header) -> None:
-    """Refuse signal files of another size than the header declares, before they are read."""
+    """Refuse, before anything is read, what would fill the memory or lies elsewhere."""
     if header.n_samples * len(header.signals) * 2 > _MAX_BYTES:
         raise InputError(
             f"{header.path}: expected at most {_MAX_BYTES} bytes of signals. "
             f"Received: {header.n_samples} samples of {len(header.signals)} signals"
         )
     root = header.path.parent
-    for (file, storage), group in groupby(header.signals, lambda one: (one.file, one.format)):
-        signals = list(group)
-        path = root / file
-        if storage in _COMPRESSED:
-            read_bytes(path, root, _MAX_BYTES)  # size, links and kind of file
-            continue
-        if storage not in _BITS:
-            known = ", ".join((*_BITS, *_COMPRESSED))
-            raise InputError(f"{header.path}: expected format {known}. Received: {storage}")
-        n_bits = header.n_samples * len(signals) * _BITS[storage]
-        low = signals[0].offset + math.ceil(n_bits / 8 - 1e-6)
-        high = low + _PADDING.get(storage, 0)
-        size = len(read_bytes(path, root, _MAX_BYTES))
-        if not low <= size <= high:
-            raise InputError(f"{path}: expected {low} bytes. Received: {size}")
+    for file in {signal.file for signal in header.signals}:
+        read_bytes(root / file, root, _MAX_BYTES)
 
 
 def _delineation(path: Path, n_samples: int) -> Delineation | None:

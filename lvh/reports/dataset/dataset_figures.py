@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.features.base import find_pattern
 from lvh.features.criteria import CRITERIA
 from lvh.features.ntp import FIDUCIALS
-from lvh.features.wave_patterns import find_pattern
 from lvh.reports.dataset.examples import Example
-from lvh.reports.dataset.summaries import LABELS, SCORES, SEXES, WAVES
+from lvh.reports.dataset.summaries import LABELS, SEXES, WAVES
 from lvh.reports.dataset.survey import Floats, SignalStatistics
 from lvh.reports.figures import BLUE, DPI, GREY, INK, ORANGE, clipped
 
@@ -25,15 +25,6 @@ _GRID = "#e6e6e6"
 _WIDTH = 8.4  # inches
 _MOST_LINES = 400  # in a panel; of more records some share a line
 _JITTER = 0.28
-_MISSING = {
-    "without_p": "no p peak",
-    "no_p": "no (p)",
-    "no_qrs": "no (N)",
-    "no_t": "no (t)",
-    "no_qrs_t": "no (N)(t)",
-    "no_beat": "no (N)(t)(p)",
-    "irregular": "irregular",
-}
 
 
 def draw_balance(rows: "pd.DataFrame") -> "Figure":
@@ -69,23 +60,6 @@ def draw_ages(rows: "pd.DataFrame") -> "Figure":
         ax.set_xlabel("decade of age", fontsize=8)
         _name(ax, f"{sex} ({of_sex.records.sum()} records)")
     _label_legend(figure)
-    return figure
-
-
-def draw_baselines(rows: "pd.DataFrame") -> "Figure":
-    """Draw the scores of baselines that know nothing, or age and sex alone."""
-    figure, axes = _panels("What age and sex alone score", 1, len(SCORES), 1.0)
-    names = list(rows.baseline.unique())
-    for ax, score in zip(axes, SCORES, strict=True):
-        for row in rows[rows.score == score].itertuples():
-            at, colour = names.index(row.baseline), GREY if row.baseline == names[0] else INK
-            ax.hlines(at, row.low, row.high, color=colour, linewidth=2.2)
-            ax.plot(row.pooled, at, "D", color=colour, markersize=5)
-            ax.text(row.pooled, at - 0.2, f"{row.pooled:.3f}", ha="center", fontsize=7.5)
-        ax.set_yticks(range(len(names)), names if ax is axes[0] else [""] * len(names))
-        ax.set(ylim=(len(names) - 0.5, -0.7), xlim=(0, 1))
-        ax.grid(axis="x", color=_GRID, linewidth=0.6)
-        _name(ax, score)
     return figure
 
 
@@ -236,21 +210,6 @@ def draw_criteria(
         ax.set_ylim(len(groups) - 0.5, -0.5)
         ax.grid(visible=False, axis="y")
         _name(ax, f"{name}, {criterion.unit}")
-    return figure
-
-
-def draw_missing(rows: "pd.DataFrame") -> "Figure":
-    """Write in how many records each lead lacks what, the more the darker."""
-    figure, (ax,) = _panels("Records in which a lead lacks something", 1, 1, 3.6)
-    counts = rows[list(_MISSING)].to_numpy()
-    ax.imshow(counts, cmap="Blues", aspect="auto", vmin=0, vmax=max(1, counts.max() * 1.2))
-    for (down, across), count in np.ndenumerate(counts):
-        color = "w" if count > counts.max() * 0.65 else INK
-        ax.text(across, down, str(count), ha="center", va="center", fontsize=8, color=color)
-    ax.set_xticks(range(len(_MISSING)), list(_MISSING.values()))
-    ax.set_yticks(range(len(rows)), rows.lead)
-    ax.axhline(len(rows) - 2.5, color=INK, linewidth=0.8)
-    ax.grid(visible=False)
     return figure
 
 

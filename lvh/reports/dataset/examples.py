@@ -14,16 +14,10 @@ _N_OF_A_LABEL = 2
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A part of one record.
+    """A part of one record, from sample `start` on.
 
-    Attributes:
-        record: Its name.
-        about: Sex, age and label, in words.
-        leads: Names along the second axis of `signals`.
-        fs: Sampling frequency, Hz.
-        start: Sample of the record at which the part begins.
-        signals: Shape (n_samples, n_leads), mV.
-        fiducials: Symbols, as text, and samples of the record, for each lead; all of the part.
+    `about` says sex, age and label in words; `fs` is in Hz; `signals` has shape (n_samples,
+    n_leads), mV; `fiducials` are symbols, as text, and samples of the record, for each lead.
     """
 
     record: str

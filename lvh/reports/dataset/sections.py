@@ -10,8 +10,8 @@ import pandas as pd
 
 from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError
+from lvh.features.base import incomplete_records
 from lvh.features.criteria import CRITERIA
-from lvh.features.wave_patterns import incomplete_records
 from lvh.reports.dataset import dataset_figures as figures
 from lvh.reports.dataset import summaries
 from lvh.reports.dataset.examples import SECONDS, examples
@@ -32,13 +32,8 @@ _WAVE_SECTIONS = {
 class Section:
     """One question about the data, with its answer.
 
-    Attributes:
-        key: Of its place on the page.
-        title: Of it.
-        paragraphs: Its words.
-        pictures: In the order of reading.
-        tables: What the pictures draw, and more, by the name of the file.
-        points: A list below the paragraphs.
+    `key` names its place on the page; `tables` are what the pictures draw, and more, by the name
+    of the file; `points` are a list below the paragraphs.
     """
 
     key: str
@@ -51,13 +46,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """All that the sections are made of.
+    """What the sections are made of: a cohort, its source, all measurements, the baselines' folds.
 
-    Attributes:
-        cohort: Its signals are read once more, for the examples.
-        about: Facts about its source.
-        survey: All measurements.
-        cv: Folds of the baselines.
+    The signals of the cohort are read once more, for the examples.
     """
 
     cohort: Cohort
@@ -169,22 +160,20 @@ def _alone(of: Exploration) -> Section:
     accuracy, ap = scores.loc[("age + sex", "accuracy")], scores.loc[("age + sex", "ap")]
     folds = f", {cv.folds} folds" if cv.scheme != "holdout" else ""
     repeats = f", {cv.repeats} times" if cv.repeats > 1 else ""
-    alt = "Accuracy, average precision and ROC AUC of the baselines, with 95 % intervals"
     return Section(
         key,
         title,
         [
             "A logistic regression on age and sex, which sees no ECG, by the project's own folds "
             f"(cv.scheme={cv.scheme}{folds}{repeats}) on all records: accuracy "
-            f"{accuracy['mean']:.3f} and ap {ap['mean']:.3f} as means over folds; pooled, as "
-            f"drawn, ap {ap.pooled:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, where no "
+            f"{accuracy['mean']:.3f} and ap {ap['mean']:.3f} as means over folds; pooled "
+            f"ap {ap.pooled:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, where no "
             f"skill has {scores.loc[('no skill', 'ap')].pooled:.3f}. "
             "A model of the ECG that does not beat it has learned little from the ECG.",
             "Bootstrap intervals over subjects; they do not contain what other folds would change. "
             "A feature form that cannot use every record scores its baselines on those it can.",
         ],
-        [Picture("alone", alt, partial(figures.draw_baselines, rows))],
-        {"alone": rows},
+        tables={"alone": rows},
     )
 
 
@@ -293,7 +282,6 @@ def _missing(of: Exploration, waves: WaveStatistics) -> Section:
         "leads_irregular": waves.irregular.sum(axis=1),
     }
     without_p = np.logical_and.reduce(waves.without_p, axis=1, keepdims=True)
-    alt = "How many records lack a wave in each lead, in any lead, and in all leads"
     return Section(
         "missing",
         _WAVE_SECTIONS["missing"],
@@ -306,8 +294,7 @@ def _missing(of: Exploration, waves: WaveStatistics) -> Section:
             "( is an onset, ) an offset, N p t the peaks: (N)(t)(p) is a beat from its QRS to the "
             "next p, in an unbroken run.",
         ],
-        [Picture("missing", alt, partial(figures.draw_missing, rows))],
-        {"missing": rows, "missing_by_record": _by_record(cohort, columns)},
+        tables={"missing": rows, "missing_by_record": _by_record(cohort, columns)},
     )
 
 

@@ -4,6 +4,7 @@ A subject counts once: intervals are as wide as if every subject had one record.
 """
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,11 @@ _DECADE = 10
 
 
 def share_of(positive: Bools, subjects: npt.NDArray[np.str_]) -> Interval:
-    """Return the share of records that are positive, with Wilson's interval.
+    """Return the share of records that are positive, with Wilson's interval; NaN without any.
 
     Args:
         positive: Shape (n,).
         subjects: Subject of each record, shape (n,).
-
-    Returns:
-        NaN for all three where there is no record.
     """
     if not positive.size:
         return Interval(np.nan, np.nan, np.nan)
@@ -49,14 +47,11 @@ def share_of(positive: Bools, subjects: npt.NDArray[np.str_]) -> Interval:
 
 
 def mean_of(values: Floats, subjects: npt.NDArray[np.str_]) -> Interval:
-    """Return the mean over subjects of their own means, with Student's interval.
+    """Return the mean over subjects of their own means, with Student's interval; NaN if undefined.
 
     Args:
         values: Shape (n,), NaN where there is none.
         subjects: Subject of each value, shape (n,).
-
-    Returns:
-        NaN where it is not defined: the interval of fewer than two subjects, all three of none.
     """
     known = ~np.isnan(values)
     _, member, counts = np.unique(subjects[known], return_inverse=True, return_counts=True)
@@ -145,15 +140,10 @@ def recording(cohort: Cohort, signals: SignalStatistics) -> pd.DataFrame:
 def quantiles(cohort: Cohort, measures: Mapping[str, Floats]) -> pd.DataFrame:
     """Return quantiles of measures of shape (n_records, n_leads) by lead and label."""
     label, rows = label_of(cohort), []
-    for name, values in measures.items():
-        for at, lead in enumerate(cohort.leads):
-            for one in LABELS:
-                known = values[label == one, at]
-                known = known[~np.isnan(known)]
-                shares = list(_QUANTILES.values())
-                of_label = np.quantile(known, shares) if known.size else [np.nan] * len(shares)
-                row = {"measure": name, "lead": lead, "label": one, "records": len(known)}
-                rows.append(row | dict(zip(_QUANTILES, of_label, strict=True)))
+    for name, (at, lead), one in product(measures, enumerate(cohort.leads), LABELS):
+        known = pd.Series(measures[name][label == one, at]).dropna()
+        row = {"measure": name, "lead": lead, "label": one, "records": len(known)}
+        rows.append(row | {key: known.quantile(share) for key, share in _QUANTILES.items()})
     return pd.DataFrame(rows)
 
 
@@ -181,14 +171,12 @@ def scaled_fiducials(signals: SignalStatistics, waves: WaveStatistics) -> Floats
 def ntp_by_label(cohort: Cohort, signals: SignalStatistics, waves: WaveStatistics) -> pd.DataFrame:
     """Average the scaled signal at each fiducial of each lead over the subjects of a label."""
     scaled, label, rows = scaled_fiducials(signals, waves), label_of(cohort), []
-    for at, lead in enumerate(cohort.leads):
-        for column, fiducial in enumerate(FIDUCIALS):
-            for one in LABELS:
-                values = scaled[label == one, at, column]
-                mean = mean_of(values, cohort.subjects[label == one])
-                row = {"lead": lead, "fiducial": fiducial, "label": one}
-                n_records = np.count_nonzero(~np.isnan(values))
-                rows.append({**row, "records": n_records, **_bounds("mean", mean)})
+    places = product(enumerate(cohort.leads), enumerate(FIDUCIALS), LABELS)
+    for (at, lead), (column, fiducial), one in places:
+        values = scaled[label == one, at, column]
+        mean, n_records = mean_of(values, cohort.subjects[label == one]), sum(~np.isnan(values))
+        row = {"lead": lead, "fiducial": fiducial, "label": one, "records": n_records}
+        rows.append(row | _bounds("mean", mean))
     return pd.DataFrame(rows)
 
 

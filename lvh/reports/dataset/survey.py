@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.features.amplitudes import measure
+from lvh.features.base import find_pattern
 from lvh.features.criteria import Measurements
 from lvh.features.ntp import fiducial_means
-from lvh.features.wave_patterns import find_pattern
+from lvh.features.voltage import measure
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -195,15 +195,13 @@ def _wave_statistics(part: Cohort) -> WaveStatistics:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Put the arrays of several results behind one another, field by field."""
+    """Concatenate the arrays of several results, field by field."""
     first = parts[0]
     if isinstance(first, np.ndarray):
         return np.concatenate(parts)
     if isinstance(first, dict):
         return {key: _joined([one[key] for one in parts]) for key in first}
     if is_dataclass(first) and not isinstance(first, type):
-        names = [field.name for field in fields(first)]
-        return replace(
-            first, **{name: _joined([getattr(one, name) for one in parts]) for name in names}
-        )
+        own = {one.name: [getattr(part, one.name) for part in parts] for one in fields(first)}
+        return replace(first, **{name: _joined(values) for name, values in own.items()})
     return first  # the same in all: names of leads

@@ -31,16 +31,16 @@ def importances(study: StudyResult) -> dict[str, float]:
     ranks = {
         name: rank
         for name in study.dimensions
-        if len(rank := _ranks([trial.params.get(name) for trial in in_order])) > 1
+        if len(rank := {value_text(one): at for at, one in enumerate(_levels(in_order, name))}) > 1
     }
-    constant = {name: 0.0 for name in study.dimensions if name not in ranks}
     shares = _fanova(trials, ranks) if len(ranks) > 1 else dict.fromkeys(ranks, 1.0)
+    constant = {name: 0.0 for name in study.dimensions if name not in ranks}
     return shares | constant if shares else {}
 
 
 def levels(study: StudyResult, dimension: str) -> list[Plain]:
     """Return the distinct values of a dimension: numbers in order, others as they were tried."""
-    return _levels([trial.params.get(dimension) for trial in study.trials])
+    return _levels(study.trials, dimension)
 
 
 def is_numeric(values: Sequence[Plain]) -> bool:
@@ -51,23 +51,17 @@ def is_numeric(values: Sequence[Plain]) -> bool:
     )
 
 
-def _levels(values: Sequence[Plain]) -> list[Plain]:
+def _levels(trials: Sequence[Trial], dimension: str) -> list[Plain]:
+    values = [trial.params.get(dimension) for trial in trials]
     distinct = list({value_text(value): value for value in values}.values())
     return sorted(distinct, key=lambda one: float(str(one))) if is_numeric(distinct) else distinct
 
 
-def _ranks(values: Sequence[Plain]) -> dict[str, int]:
-    return {value_text(value): rank for rank, value in enumerate(_levels(values))}
-
-
 def _fanova(trials: Sequence[Trial], ranks: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
     import optuna
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        IntDistribution,
-    )
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from optuna.trial import create_trial
 
     distributions: dict[str, BaseDistribution] = {
         name: IntDistribution(0, len(rank) - 1)
@@ -83,17 +77,13 @@ def _fanova(trials: Sequence[Trial], ranks: Mapping[str, Mapping[str, int]]) -> 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            memory = optuna.create_study(direction="maximize")
+            study = optuna.create_study(direction="maximize")
             for trial in trials:
-                params = {
-                    name: rank[value_text(trial.params.get(name))] for name, rank in ranks.items()
-                }
-                memory.add_trial(
-                    optuna.trial.create_trial(
-                        params=params, distributions=distributions, value=trial.values[0]
-                    )
+                point = {name: of[value_text(trial.params.get(name))] for name, of in ranks.items()}
+                study.add_trial(
+                    create_trial(params=point, distributions=distributions, value=trial.values[0])
                 )
             evaluator = FanovaImportanceEvaluator(n_trees=n_trees, seed=0)
-            return dict(get_param_importances(memory, evaluator=evaluator))
+            return dict(get_param_importances(study, evaluator=evaluator))
     finally:
         optuna.logging.set_verbosity(verbosity)

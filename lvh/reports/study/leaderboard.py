@@ -3,10 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from lvh.evaluation.results import Plain
 from lvh.search.results import FoldScore, Objective, StudyResult, Trial
@@ -19,6 +20,7 @@ from lvh.validation.comparison import (
 )
 from lvh.validation.metrics import NAMES, Interval
 
+Floats = npt.NDArray[np.float64]
 Verdict = Literal["best", "worse", "not told apart", "not comparable"]
 
 ALPHA = 0.05
@@ -29,20 +31,10 @@ _UNRANKED = ("leaking", "stopped", "failed", "open")
 class Comparison:
     """One configuration against the best on the folds that both have.
 
-    Attributes:
-        number: Of the trial.
-        difference: Its mean minus that of the best, in units of the objective.
-        low: Lower end of the corrected 95 % interval of the difference.
-        high: Upper end.
-        n_folds: In which both have a score.
-        t: Corrected; NaN for the best itself and where fewer than two folds are shared.
-        p: Two-sided.
-        p_holm: The same, corrected for the number of pairs among all complete trials.
-        worse: Probability that it is worse than the best by more than the region of
-            practical equivalence.
-        equivalent: Probability that the two differ by less.
-        better: Probability that it is better by more.
-        verdict: `worse` where `p_holm` is below .05.
+    `t` and `p` are corrected for shared training records, `p_holm` for the number of pairs among
+    all complete trials too; `worse`, `equivalent` and `better` are probabilities, for a region of
+    practical equivalence. `verdict` is `worse` where `p_holm` is below .05. The best itself, and a
+    trial that shares fewer than two folds with it, has NaN.
     """
 
     number: int
@@ -63,16 +55,9 @@ class Comparison:
 class Row:
     """One complete configuration.
 
-    Attributes:
-        rank: From 1, by the first objective.
-        trial: The configuration and its folds.
-        mean: Of the first objective over folds; its value where folds have none.
-        std: Sample standard deviation over folds, NaN for fewer than two.
-        interval: Corrected 95 % interval of the mean, cut at the ends of the scale.
-        n_folds: In which the first objective is defined.
-        accuracy: Mean over folds.
-        seconds: Of all folds.
-        comparison: With the best, or None.
+    `mean`, `std` and the corrected 95 % `interval`, cut at the ends of the scale, are of the first
+    objective over the `n_folds` that define it; where folds have none, `mean` is the trial's value.
+    `seconds` is the sum over folds.
     """
 
     rank: int
@@ -118,12 +103,17 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
     best, nan = complete[0], math.nan
     n_folds = sum(not math.isnan(value) for value in fold_values(best, objective).values())
     first = Comparison(best.number, 0.0, nan, nan, n_folds, nan, nan, nan, nan, nan, nan, "best")
-    others = [_compare(trial, best, objective) for trial in complete[1:]]
+    pairs = [_differences(trial, best, objective) for trial in complete[1:]]
     # the best was chosen among all by these folds, so every pair counts, not only those with it
-    pairs_each = len(complete) / 2
-    corrected = holm([float(np.minimum(1.0, one.p * pairs_each)) for one in others])
+    n_pairs_each = len(complete) / 2
+    p_values = [corrected_t(*pair)[1] for pair in pairs]
+    corrected = holm([float(np.minimum(1.0, p * n_pairs_each)) for p in p_values])
+    rope = ROPE
+    if objective.name == "seconds":  # seconds have no scale: a share of what the best takes
+        rope *= float(np.mean(list(fold_values(best, objective).values())))
     return first, *(
-        _judge(one, p_holm, objective) for one, p_holm in zip(others, corrected, strict=True)
+        _comparison(trial.number, *pair, p_holm=p_holm, rope=rope, maximize=objective.maximize)
+        for trial, pair, p_holm in zip(complete[1:], pairs, corrected, strict=True)
     )
 
 
@@ -202,8 +192,7 @@ def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison |
     if objective.name in NAMES and objective.name != "loss":  # no score is beyond its scale
         low, high = np.clip([interval.low, interval.high], 0.0, 1.0).tolist()
         interval = Interval(interval.estimate, low, high)
-    accuracy = np.array([fold.metrics.get("accuracy", math.nan) for fold in trial.folds])
-    accuracy = accuracy[~np.isnan(accuracy)]
+    accuracy = [fold.metrics.get("accuracy", math.nan) for fold in trial.folds]
     return Row(
         rank=rank,
         trial=trial,
@@ -211,50 +200,46 @@ def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison |
         std=float(defined.std(ddof=1)) if defined.size > 1 else math.nan,
         interval=interval,
         n_folds=defined.size,
-        accuracy=float(accuracy.mean()) if accuracy.size else math.nan,
+        accuracy=float(np.mean(accuracy)) if accuracy else math.nan,
         seconds=sum(fold.seconds for fold in trial.folds),
         comparison=comparison,
     )
 
 
-def _compare(trial: Trial, best: Trial, objective: Objective) -> Comparison:
-    """Compare a trial with the best, before the number of comparisons is allowed for."""
+def _differences(trial: Trial, best: Trial, objective: Objective) -> tuple[Floats, float]:
+    """Return the differences in the folds that both have, and their share of test records."""
     values, best_values = fold_values(trial, objective), fold_values(best, objective)
     scored = {(fold.repeat, fold.fold): fold.scored for fold in trial.folds}
     shared = [fold for fold in best.folds if scored.get((fold.repeat, fold.fold)) == fold.scored]
     keys = [(fold.repeat, fold.fold) for fold in shared]
     differences = np.array([values[key] - best_values[key] for key in keys], dtype=np.float64)
-    differences = differences[~np.isnan(differences)]
-    share = _share_scored(shared)
-    rope = ROPE
-    if objective.name == "seconds":  # seconds have no scale: a share of what the best takes
-        rope *= float(np.mean(list(best_values.values())))
+    return differences[~np.isnan(differences)], _share_scored(shared)
+
+
+def _comparison(
+    number: int, differences: Floats, share: float, *, p_holm: float, rope: float, maximize: bool
+) -> Comparison:
     interval = corrected_interval(differences, share)
     t, p = corrected_t(differences, share)
-    gains = differences if objective.maximize else -differences
-    worse, equivalent, better = correlated_bayes(gains, share, rope)
+    worse, equivalent, better = correlated_bayes(
+        differences if maximize else -differences, share, rope
+    )
+    is_behind = interval.estimate != 0 and (interval.estimate < 0) == maximize
+    verdict: Verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
     return Comparison(
-        number=trial.number,
+        number=number,
         difference=interval.estimate,
         low=interval.low,
         high=interval.high,
         n_folds=len(differences),
         t=t,
         p=p,
-        p_holm=math.nan,
+        p_holm=p_holm,
         worse=worse,
         equivalent=equivalent,
         better=better,
-        verdict="not comparable",
+        verdict="not comparable" if math.isnan(p_holm) else verdict,
     )
-
-
-def _judge(comparison: Comparison, p_holm: float, objective: Objective) -> Comparison:
-    if math.isnan(p_holm):
-        return comparison
-    behind = (comparison.difference < 0) == objective.maximize and comparison.difference != 0
-    verdict: Verdict = "worse" if p_holm < ALPHA and behind else "not told apart"
-    return replace(comparison, p_holm=p_holm, verdict=verdict)
 
 
 def _share_scored(folds: Sequence[FoldScore]) -> float:

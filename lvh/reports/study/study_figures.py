@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +17,6 @@ from lvh.reports.figures import (
     Picture,
     clipped,
     new_axes,
-    plain_text,
-    save_figure,
-    save_pictures,
 )
 from lvh.reports.study.importance import importances, is_numeric, levels
 from lvh.reports.study.leaderboard import (
@@ -31,6 +27,7 @@ from lvh.reports.study.leaderboard import (
     pareto,
     ranked_rows,
     short_names,
+    unranked_trials,
     value_text,
 )
 from lvh.search.results import StudyResult, Trial
@@ -47,24 +44,6 @@ _MOST_NUMBERED = 12  # points of a Pareto front
 _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
 
-def draw_all(study: StudyResult, folder: Path) -> list[tuple[str, str]]:
-    """Draw every picture that the sweep has something for, and all of them in `report.png`.
-
-    Args:
-        study: What is shown.
-        folder: Where the files go.
-
-    Returns:
-        The pictures as data URIs, each with what it shows, in the order of reading.
-    """
-    pictures = list(_pictures(study))
-    saved = save_pictures(pictures, folder)
-    files = [folder / f"{picture.name}.png" for picture in pictures]
-    with plain_text():
-        save_figure(_overview(study, files), folder / "report.png", fit=False)
-    return saved
-
-
 def is_grid(study: StudyResult) -> bool:
     """Return whether a heat map shows the sweep: two dimensions, few values, most pairs tried."""
     if len(study.dimensions) != 2:
@@ -74,7 +53,8 @@ def is_grid(study: StudyResult) -> bool:
     return 0 < max(sizes) <= _MOST_LEVELS and 2 * len(tried) >= sizes[0] * sizes[1]
 
 
-def _pictures(study: StudyResult) -> Iterator[Picture]:
+def pictures(study: StudyResult) -> Iterator[Picture]:
+    """Yield every picture that the sweep has something for, in the order of reading."""
     first = study.objectives[0].name
     rows = [row for row in ranked_rows(study) if not math.isnan(row.mean)]
     names, shares = short_names(study.dimensions), importances(study)
@@ -106,17 +86,19 @@ def draw_heatmap(study: StudyResult) -> "Figure":
     from matplotlib.patches import Rectangle
 
     down, across = study.dimensions
-    ys, xs = levels(study, down), levels(study, across)
+    ys, xs = (list(map(value_text, levels(study, name))) for name in (down, across))
     width = len(xs) * min(1.15, max(0.76, 5.4 / len(xs)))
     height = len(ys) * min(0.75, max(0.44, 3.6 / len(ys)))
     figure, ax = new_axes(f"Mean {study.objectives[0].name} and its 95 % interval", width, height)
-    rows = {row.trial.number: row for row in ranked_rows(study)}
-    trials = _best_trials(study, rows)
-    values = np.full((len(ys), len(xs)), math.nan)
-    for y, x in np.ndindex(values.shape):
-        trial = trials.get((value_text(ys[y]), value_text(xs[x])))
-        if trial is None:
+    ranked, values = ranked_rows(study), np.full((len(ys), len(xs)), math.nan)
+    shown: set[tuple[int, int]] = set()
+    rows = {row.trial.number: row for row in ranked}
+    for trial in (*(row.trial for row in ranked), *unranked_trials(study)):
+        y = ys.index(value_text(trial.params.get(down)))
+        x = xs.index(value_text(trial.params.get(across)))
+        if (y, x) in shown:
             continue
+        shown.add((y, x))
         row = rows.get(trial.number)
         ax.text(x, y, _cell_text(study, trial, row), ha="center", va="center", fontsize=7)
         if row is not None:
@@ -130,29 +112,14 @@ def draw_heatmap(study: StudyResult) -> "Figure":
     # the light part of the colours, on which black is readable everywhere
     ax.imshow(values, cmap="Blues", vmin=low - 0.05 * span, vmax=high + 0.8 * span, aspect="auto")
     ax.set_facecolor("#f1f1f1")  # of a pair without a mean
-    texts = [clipped(value_text(value), 22) for value in xs]
+    texts = [clipped(text, 22) for text in xs]
     is_wide = max(map(len, texts)) * 0.085 > width / len(xs)
     ax.set_xticks(range(len(xs)), texts, fontsize=9, rotation=90 if is_wide else 0)
-    ax.set_yticks(range(len(ys)), [clipped(value_text(value), 22) for value in ys], fontsize=9)
+    ax.set_yticks(range(len(ys)), [clipped(text, 22) for text in ys], fontsize=9)
     ax.tick_params(length=0)
     names = short_names(study.dimensions)
     ax.set(xlabel=clipped(names[across], 40), ylabel=clipped(names[down], 40))
     return figure
-
-
-def _best_trials(study: StudyResult, rows: Mapping[int, Row]) -> dict[tuple[str, str], Trial]:
-    """Return the trial that each tried pair of values shows."""
-    order = {"leaking": 1, "stopped": 2, "failed": 3, "open": 4}
-
-    def rank(trial: Trial) -> tuple[int, int]:
-        row = rows.get(trial.number)
-        return order.get(trial.state, 0), trial.number if row is None else row.rank
-
-    trials: dict[tuple[str, str], Trial] = {}
-    for trial in sorted(study.trials, key=rank):
-        down, across = (value_text(trial.params.get(name)) for name in study.dimensions)
-        trials.setdefault((down, across), trial)
-    return trials
 
 
 def _cell_text(study: StudyResult, trial: Trial, row: Row | None) -> str:
@@ -261,28 +228,4 @@ def _draw_pareto(study: StudyResult) -> "Figure":
     ax.set_ylabel(f"{up.name} ({sides[up.maximize]})", fontsize=9)
     ax.grid(color="#e6e6e6", linewidth=0.6)
     ax.legend(fontsize=8)
-    return figure
-
-
-def _overview(study: StudyResult, files: Sequence[Path]) -> "Figure":
-    """Set pictures in two columns below the title of the sweep, pixel by pixel."""
-    from matplotlib.figure import Figure
-    from matplotlib.image import imread
-
-    images = [imread(path) for path in files]
-    columns = [images[0::2], images[1::2]]
-    widths = [max((image.shape[1] for image in column), default=0) for column in columns]
-    height = max(sum(image.shape[0] for image in column) for column in columns)
-    size = (max(sum(widths) / DPI, 8.0), height / DPI + 0.7)
-    figure = Figure(figsize=size, dpi=DPI)
-    for left, column in zip((0, widths[0]), columns, strict=True):
-        bottom = height
-        for image in column:
-            bottom -= image.shape[0]
-            figure.figimage(image, left, bottom)
-    count = f"{len(study.complete)} of {len(study.trials)} configurations complete"
-    note = clipped("; ".join(filter(None, (count, study.note))), 130)
-    top, left = 1 - 0.12 / size[1], 0.1 / size[0]
-    figure.text(left, top, clipped(study.title, 90), fontsize=13, fontweight="bold", va="top")
-    figure.text(left, top - 0.3 / size[1], note, fontsize=9, va="top", color="#555555")
     return figure

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lvh.files import read_bytes
+from lvh.reports.figures import save_pictures
 from lvh.reports.page import PageTable, data_uri, write_csv, write_page
 from lvh.reports.study.leaderboard import (
     Comparison,
@@ -21,7 +22,7 @@ from lvh.reports.study.leaderboard import (
     unranked_trials,
     value_text,
 )
-from lvh.reports.study.study_figures import draw_all
+from lvh.reports.study.study_figures import pictures
 from lvh.reports.study.verdict import sentences
 from lvh.search.results import StudyResult, Trial
 from lvh.validation.metrics import NAMES
@@ -31,7 +32,6 @@ EXPLANATIONS = Path("outputs/explanations")
 _EXPLANATION_PICTURES = {
     "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
     "importance.png": "Loss of average precision without leads, waves and inputs",
-    "agreement.png": "Share of the importance that lies where clinical criteria look",
 }
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _NOT_TOLD_APART = (
@@ -46,7 +46,7 @@ _MOST_ROWS = 50  # of the table on a terminal; the files have all
 def table(study: StudyResult) -> Table:
     """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
     rows, unranked = ranked_rows(study), unranked_trials(study)
-    legend = _legend(rows)
+    legend = _NOT_TOLD_APART if any(row.verdict == "not told apart" for row in rows) else ""
     made = Table(
         title=escape(_title(study)),
         title_justify="left",
@@ -74,24 +74,25 @@ def table(study: StudyResult) -> Table:
 
     for row in rows[:_MOST_ROWS]:
         add(row.trial, _cells(study, row), {"best": "bold", "worse": "dim"}.get(row.verdict))
-    _add_more(made, len(rows))
     made.add_section()
     for trial in unranked[:_MOST_ROWS]:
         known = {"folds": f"{len(trial.folds)}/{study.n_folds}", "verdict": trial.state}
         style = "red" if trial.state == "failed" else "dim"
         add(trial, [known.get(column, "") for column in columns], style)
-    _add_more(made, len(unranked))
+    more = max(0, len(rows) - _MOST_ROWS) + max(0, len(unranked) - _MOST_ROWS)
+    if more:
+        made.add_row("...", f"and {more} more", style="dim")
     return made
 
 
-def write(study: StudyResult, folder: Path, explanations: Path | None = None) -> Path:
+def write(study: StudyResult, folder: Path, explanation: Path | None = None) -> Path:
     """Write the report of a sweep.
 
     Args:
         study: Finished or not.
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv`, the
             pictures and `report.html` in it are replaced.
-        explanations: Folder in which an explanation of the best configuration may lie.
+        explanation: Folder in which an explanation of the best configuration may lie.
 
     Returns:
         The page, which needs none of the other files.
@@ -113,11 +114,10 @@ def write(study: StudyResult, folder: Path, explanations: Path | None = None) ->
         note=study.note,
         sentences=sentences(study),
         leaderboard=_leaderboard(study, rows),
-        legend=_legend(rows),
         comparisons=_comparisons(study, rows),
         unranked=_unranked(study),
-        pictures=draw_all(study, folder),
-        explanation=_explanation(study, explanations),
+        pictures=save_pictures(pictures(study), folder),
+        explanation=_pictures(explanation),
         objective=study.objectives[0].name,
     )
 
@@ -126,10 +126,6 @@ def _title(study: StudyResult) -> str:
     objective = study.objectives[0]
     over = " over folds" if has_folds(objective) else ""
     return f"{len(study.complete)} configurations by mean {objective.name}{over}"
-
-
-def _legend(rows: Sequence[Row]) -> str:
-    return _NOT_TOLD_APART if any(row.verdict == "not told apart" for row in rows) else ""
 
 
 def _columns(study: StudyResult) -> list[str]:
@@ -159,21 +155,20 @@ def _decimals(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3f}"
 
 
+def _chance(value: float) -> str:
+    return "< 0.001" if 0 < value < 0.001 else _decimals(value)
+
+
 def _values(study: StudyResult, trial: Trial, digits: int = 6) -> list[str]:
     return [value_text(trial.params.get(name), digits) for name in study.dimensions]
 
 
 def _terminal_dimensions(study: StudyResult) -> list[str]:
-    """Return a column for each dimension; one for all where they are too wide for a terminal."""
+    """Return a column a dimension; one for all where they are too wide."""
     names = list(short_names(study.dimensions).values())
     values = [_values(study, trial, 4) for trial in study.trials]
     widths = [max(map(len, column)) for column in zip(names, *values, strict=True)]
     return [_TOGETHER] if sum(widths) + 2 * (len(widths) - 1) > _ROOM else names
-
-
-def _add_more(made: Table, n_rows: int) -> None:
-    if n_rows > _MOST_ROWS:
-        made.add_row("...", f"and {n_rows - _MOST_ROWS} more", style="dim")
 
 
 def _write_leaderboard(study: StudyResult, rows: Sequence[Row], path: Path) -> None:
@@ -231,8 +226,8 @@ def _comparisons(study: StudyResult, rows: Sequence[Row]) -> PageTable:
     columns = ("trial", "configuration", "difference", "95 % from", "to", "folds", "p", "p (Holm)")
     lines, classes = [], []
     for one in [row.comparison for row in rows[1:] if row.comparison is not None]:
-        difference = map(_three, (one.difference, one.low, one.high))
-        chances = map(_three, (one.p, one.p_holm, one.worse, one.equivalent, one.better))
+        difference = map(_decimals, (one.difference, one.low, one.high))
+        chances = map(_chance, (one.p, one.p_holm, one.worse, one.equivalent, one.better))
         lines.append((one.number, names[one.number], *difference, one.n_folds, *chances))
         classes.append("worse" if one.verdict == "worse" else "")
     return PageTable(
@@ -253,23 +248,14 @@ def _unranked(study: StudyResult) -> PageTable:
     return PageTable(
         columns=["trial", "state", *dimensions, "folds done", "reason"],
         rows=lines,
-        caption="A score from some of the folds is no estimate of all of them; one that leaks is "
-        "none at all",
         text=(*range(1, 2 + len(dimensions)), 3 + len(dimensions)),
     )
 
 
-def _three(value: float) -> str:
-    """Return three decimals; an undefined number is not written, a tiny one not as 0."""
-    return "< 0.001" if 0 < value < 0.001 else _decimals(value)
-
-
-def _explanation(study: StudyResult, root: Path | None) -> list[tuple[str, str]]:
+def _pictures(folder: Path | None) -> list[tuple[str, str]]:
     """Return pictures that explain the best configuration as data URIs, with what they show."""
-    run = study.complete[0].run_key if study.complete else ""
-    if root is None or not run.isalnum():
+    if folder is None:
         return []
-    folder = root / run
     return [
         (data_uri(read_bytes(folder / name, folder, _MAX_PICTURE_BYTES)), shows)
         for name, shows in _EXPLANATION_PICTURES.items()

@@ -2,11 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from lvh.evaluation.results import OutOfFold
 from lvh.reports.study.leaderboard import (
     Row,
     configuration_names,
@@ -61,7 +60,8 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
 def _shared_predictions(study: StudyResult) -> Predictions | None:
     """Take the rows that all complete trials predict; None where their labels differ."""
     trials = [study.predictions[number] for number in sorted(one.number for one in study.complete)]
-    places = [{row: at for at, row in enumerate(_keys(one))} for one in trials]
+    keys = [zip(one.record.tolist(), one.repeat.tolist(), strict=True) for one in trials]
+    places = [{key: at for at, key in enumerate(of_trial)} for of_trial in keys]
     rows = sorted(set.intersection(*map(set, places)))
     index = [np.array([place[row] for row in rows], dtype=np.intp) for place in places]
     labels = np.array([one.y_true[own] for one, own in zip(trials, index, strict=True)])
@@ -73,11 +73,6 @@ def _shared_predictions(study: StudyResult) -> Predictions | None:
         threshold=np.array([one.threshold[own] for one, own in zip(trials, index, strict=True)]),
         subject=trials[0].subject[index[0]],
     )
-
-
-def _keys(one: OutOfFold) -> Iterator[tuple[str, int]]:
-    """Return what names each row: its record and repeat."""
-    return zip(one.record.tolist(), one.repeat.tolist(), strict=True)
 
 
 def _best(study: StudyResult, best: Row) -> list[str]:

@@ -1,0 +1,34 @@
+"""Filling of missing values, such as the inputs of p waves that a record does not have."""
+
+from typing import Literal
+
+import numpy as np
+
+from lvh.data.lazy_array import Inputs, LazyArray, read
+
+Fill = Literal["mean", "zero"]
+
+
+def fill_missing(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
+    """Replace missing values, from the training records alone.
+
+    Args:
+        fill: `mean`, the input's mean over the training records that have it (zero where
+            none has it), or `zero`.
+        train: Inputs of the training records.
+        *others: Inputs of records that must not influence the filling.
+
+    Returns:
+        `train` and `others` without NaN; the same arrays where nothing is missing, as in signals,
+        which alone may be lazy.
+    """
+    if isinstance(train, LazyArray):
+        return (train, *others)
+    parts = (train, *(read(one) for one in others))
+    if not any(np.isnan(part).any() for part in parts):
+        return parts
+    known = ~np.isnan(train)
+    totals = np.where(known, train, 0).sum(axis=0, dtype=np.float64)
+    means = totals / np.maximum(known.sum(axis=0), 1)
+    values = (means if fill == "mean" else np.zeros_like(means)).astype(np.float32)
+    return tuple(np.where(np.isnan(part), values, part) for part in parts)
