@@ -75,11 +75,12 @@ def test_mlflow_is_set_to_load_no_pickle_before_it_is_imported():
         if any(name.split(".")[0] == "mlflow" for name in names(path)):
             # MLflow itself imports serve.py
             assert path.name == "serve.py" or "tell_mlflow" in names(path), path
-    done = python(
+    code = (
         "import os, lvh.tracking.address as e; e.tell_mlflow();"
         "print(os.environ['MLFLOW_ALLOW_PICKLE_DESERIALIZATION'])"
     )
-    assert done == "false"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "false\n"
 
 
 @pytest.mark.parametrize("how", LIGHT)
@@ -90,8 +91,3 @@ def test_what_needs_no_training_loads_no_heavy_library(how):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not loaded & heavy
-
-
-def python(code: str) -> str:
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.rstrip()

@@ -190,14 +190,15 @@ def _checked(argument: str) -> str:
 
 
 def _param(name: str, value: object) -> str:
-    """Write an entry of `hydra.sweeper.params` as an override; a text is one already."""
+    """Write an entry of `hydra.sweeper.params` as an override; a text is in its grammar already."""
     if isinstance(value, Mapping) or value == []:
         raise InputError(
             f"hydra.sweeper.params.{name}: expected values to sweep, such as 0.1,1 or [0.1, 1]. "
             f"Received: {excerpt(value)}"
         )
+    values = value if isinstance(value, list) else [value]
+    texts = [v if isinstance(v, str) else Override._get_value_element_as_str(v) for v in values]
     if not isinstance(value, list):
-        return f"{name}={value}"
-    texts = [Override._get_value_element_as_str(one) for one in value]
+        return f"{name}={texts[0]}"
     is_one = len(texts) == 1 and texts != ["null"]  # which choice() does not take
     return f"{name}=choice({texts[0]})" if is_one else f"{name}={','.join(texts)}"
