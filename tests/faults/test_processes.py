@@ -280,10 +280,10 @@ def trainers(cwd: Path) -> dict[int, int]:
 
 def worker_of_the_first(cwd: Path) -> int | None:
     """Return the process of the first point, which is the first of the trials that try it."""
-    if not (cwd / "studies.db").exists():
+    alive = trainers(cwd)
+    if not alive:  # the command may be making the database: to open it here would make it, too
         return None
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{cwd}/studies.db")
-    alive = trainers(cwd)
     tried = [one.number for one in study.trials if first(one) == 0 and one.number in alive]
     return alive[tried[0]] if tried else None
 
