@@ -11,7 +11,7 @@ from lvh.data.cohort import EXTERNAL, join
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.evaluation.fold_training import train_folds
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.runs.run import load_data, new_trainer
 from lvh.validation.splits import external_split
 

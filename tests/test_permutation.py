@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from lvh.evaluation.permutation import SCORES, NullStore, null_scores, p_values, shuffled
 from lvh.features import FeatureSet
 from lvh.models.classifiers import LogisticSettings, build_logistic
-from lvh.models.estimators import EstimatorTrainer
+from lvh.models.trainers import EstimatorTrainer
 from lvh.validation.metrics import score
 from lvh.validation.splits import CvSettings, splits
 

@@ -1,4 +1,4 @@
-"""Training: Keras's own results, repeatable to the bit, folds beside each other; on any backend."""
+"""Training: Keras's own results, repeatable to the bit, folds side by side; on any backend."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from conftest import BACKEND
 
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, LvhError
+from lvh.models import MODELS
 from lvh.models.augment import AugmentSettings
 from lvh.models.backends import Program, cores, new_program, start
 from lvh.models.cnn import CnnSettings
@@ -130,13 +131,18 @@ def test_agrees_with_keras_fit(name):
 
 
 def test_learns():
-    X, y = problem(300)
+    """The best classifier is right in 1 - arctan(.5) / pi = .852 of new records.
+
+    Five seeds gave .837 to .851 on TensorFlow, where the share in 2000 records has the standard
+    error .008. With 300 training records, as before, seeds on either side of .8 were found.
+    """
+    X, y = problem(1000)
     trainer = dnn(epochs=40)
     history = fit(trainer, X, y)
     assert len(history.loss) == len(history.accuracy) == history.kept_epoch == 40
     assert history.loss[-1] < 0.6 * history.loss[0]
-    X_new, y_new = problem(300, seed=9)
-    assert ((predict(trainer, X_new) > 0.5) == y_new).mean() > 0.75  # chance is .5 +- .03
+    X_new, y_new = problem(2000, seed=9)
+    assert ((predict(trainer, X_new) > 0.5) == y_new).mean() > 0.81
 
 
 @pytest.mark.parametrize(("make", "data"), [(dnn, problem), (cnn, signals)])
@@ -293,6 +299,27 @@ def test_fewer_trainings_than_the_stack_holds_use_it_too():
     assert history.loss == pytest.approx(fit(dnn(), *problem(75, 1), seed=1).loss, rel=1e-5)
 
 
+def test_configurations_of_a_shape_share_one_network(monkeypatch):
+    """Building and tracing costs more than the training of a dense network."""
+    built, entry = [], MODELS["dnn"]
+    build = lambda settings, shape: built.append(settings) or entry.build(settings, shape)  # noqa: E731
+    monkeypatch.setitem(MODELS, "dnn", entry._replace(build=build))
+    for model, rate in (
+        (DNN, 0.1),
+        (replace(DNN, l2=0.5), 0.2),
+        (replace(DNN, units=(9, 4, 2)), 1),
+    ):
+        make_trainer(
+            model,
+            TrainSettings(learning_rate=rate),
+            backend=BACKEND,
+            input_shape=(12,),
+            names=(),
+            fs=500.0,
+        )
+    assert [settings.units for settings in built] == [DNN.units, (9, 4, 2)]
+
+
 @tensorflow_only
 def test_only_dense_trainings_with_as_many_steps_go_side_by_side():
     assert dnn().max_parallel([65, 96, 80, 64, 70]) == 3
@@ -300,15 +327,6 @@ def test_only_dense_trainings_with_as_many_steps_go_side_by_side():
     assert dnn().max_parallel([80] * 100) == 16
     assert dnn(side_by_side=2).max_parallel([80] * 3) == 2
     assert cnn().max_parallel([80] * 3) == 1
-
-
-def test_every_epoch_of_every_training_is_reported():
-    trainer = dnn(epochs=2)
-    n = trainer.max_parallel([75] * 3)
-    jobs = [fit_job(*problem(75, seed), seed) for seed in range(n)]
-    seen: list[tuple[int, int]] = []
-    trainer.fit(jobs, lambda at, epoch: seen.append((at, epoch)))
-    assert sorted(seen) == [(at, epoch) for at in range(n) for epoch in (1, 2)]
 
 
 def test_lazy_records_train_what_those_in_memory_do(monkeypatch):
@@ -339,22 +357,3 @@ def test_training_records_alone_are_changed_and_otherwise_in_every_epoch():
     assert abs(np.corrcoef(changes[0].ravel(), changes[1].ravel())[0, 1]) < 0.03
     assert first.loss != fit(plain, X, y, validation=signals(9, seed=2)).loss
     assert fit(noisy, X, y, validation=signals(9, seed=2)) == first
-
-
-def test_building_and_tracing_is_told_apart_from_training():
-    X, y = problem()
-
-    def trainer(seed: int) -> KerasTrainer:
-        own = make_trainer(
-            replace(DNN, units=(15, 8, 4)),
-            TrainSettings(epochs=2),
-            backend=BACKEND,
-            input_shape=(12,),
-            names=(),
-            fs=500.0,
-        )
-        fit(own, X, y, seed=seed)
-        return own
-
-    first, second = trainer(0), trainer(1)
-    assert first.setup_seconds > 20 * second.setup_seconds >= 0

@@ -1,17 +1,12 @@
 """The network of two branches: a model of two inputs written by hand, and what each half tells."""
 
-from dataclasses import replace
-
 import keras
 import numpy as np
 import pytest
 from conftest import BACKEND
 from keras import layers
 
-from lvh.errors import InputError
-from lvh.models import MODELS
 from lvh.models.backends import cores, new_program, start
-from lvh.models.backends.weights import built_l2
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.training import FitJob, TrainSettings
 from lvh.models.two_branch import TwoBranchSettings, build
@@ -86,36 +81,6 @@ def test_is_a_model_of_two_inputs_written_by_hand():
     assert found.shape == (20, 1)
     assert np.ptp(found) > 0.03
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # float32
-
-
-def test_parameters_by_hand():
-    """A convolution has no bias; a normalization has four numbers a channel."""
-    beats = (7 * 3 * 8 + 4 * 8) + 2 * (7 * 8 * 8 + 4 * 8) + (8 * 8 + 4 * 8)
-    measured = 4 * 5 + (5 * 6 + 6)
-
-    assert build(SETTINGS, SHAPE).count_params() == beats + measured + (8 + 6) + 1
-
-
-def test_settings_reach_the_layers():
-    model = build(replace(SETTINGS, dropout=0.2, bn_momentum=0.7, l2=0.05), SHAPE)
-
-    rates = [one.rate for one in model.layers if isinstance(one, layers.Dropout)]
-    momenta = {m.momentum for m in model.layers if isinstance(m, layers.BatchNormalization)}
-    assert rates == [0.2, 0.2]
-    assert momenta == {0.7}
-    assert built_l2(model) == pytest.approx(0.05)
-
-
-@pytest.mark.parametrize(
-    ("n_samples", "changes", "said"),
-    [
-        (6, {}, r"model\.kernel: expected at most the 6 samples .* Received: 7"),
-        (350, {"filters": (4,) * 5}, r"model\.filters: .* 5 stages, which leave 6 of 350"),
-    ],
-)
-def test_beats_that_are_too_short_are_refused(n_samples, changes, said):
-    with pytest.raises(InputError, match=f"^{said}"):
-        MODELS["two_branch"].check(replace(SETTINGS, **changes), (71, n_samples, 12))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
 from lvh.files import write_text
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.runs.run import load_data, new_trainer
 from lvh.validation.splits import Split, splits
 

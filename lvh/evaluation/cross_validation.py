@@ -7,7 +7,7 @@ from itertools import groupby
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 

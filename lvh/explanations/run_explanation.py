@@ -22,7 +22,7 @@ from lvh.explanations.importance import (
 from lvh.explanations.occlusion import Floats
 from lvh.explanations.wave_windows import beat_times
 from lvh.features import fill_missing
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.runs.cache_key import fold_key
 from lvh.runs.run import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore

@@ -56,7 +56,7 @@ def augmented(
 ) -> Batch:
     """Change a batch in all ways that the settings ask for.
 
-    What is measured, moved and enlarged, comes before what is added to it.
+    What is measured is moved and enlarged before anything is added to it.
 
     Args:
         X: Signals in mV, shape (n_records, n_samples, n_leads); left as they are.
@@ -64,73 +64,43 @@ def augmented(
         fs: Sampling frequency in Hz.
         generator: Decides everything; what is off draws nothing from it.
     """
-    X = shifted(X, settings.shift, fs, generator)
-    X = with_amplitude_jitter(X, settings.amplitude, generator)
-    X = with_wander(X, settings.wander, settings.wander_frequency, fs, generator)
-    return with_noise(X, settings.noise, generator)
+    most = round(settings.shift * fs)
+    if most:
+        X = _shifted(X, most, generator)
+    if settings.amplitude:
+        low, high = 1 - settings.amplitude, 1 + settings.amplitude
+        X = X * generator.uniform(low, high, (len(X), 1, 1)).astype(np.float32)
+    if settings.wander:
+        X = X + _wander(X.shape, settings.wander, settings.wander_frequency / fs, generator)
+    if settings.noise:
+        noise = generator.standard_normal(X.shape, dtype=np.float32)
+        X = X + np.float32(settings.noise) * noise
+    return X
 
 
-def with_noise(X: Batch, noise: float, generator: np.random.Generator) -> Batch:
-    """Add white noise of a standard deviation in mV, to every sample and lead on its own."""
-    if not noise:
-        return X
-    return X + np.float32(noise) * generator.standard_normal(X.shape, dtype=np.float32)
+def _shifted(X: Batch, most: int, generator: np.random.Generator) -> Batch:
+    """Move each record, all its leads together, by up to `most` samples to either side.
 
-
-def with_wander(
-    X: Batch, wander: float, frequency: float, fs: float, generator: np.random.Generator
-) -> Batch:
-    """Add a few slow sinusoids to each record, with amplitudes of each lead's own.
-
-    Args:
-        X: Signals in mV, shape (n_records, n_samples, n_leads).
-        wander: Standard deviation of what is added to a sample, over records, in mV.
-        frequency: Of the sinusoids at most, in Hz; they are drawn evenly from 0 on.
-        fs: Sampling frequency in Hz.
-        generator: Decides frequencies, phases and amplitudes.
+    The first or last sample fills what is not known: what came before or after the record.
     """
-    if not wander:
-        return X
-    n_records, n_samples, n_leads = X.shape
-    cycles = generator.uniform(0, frequency / fs, (n_records, 1, _SINUSOIDS))
-    phases = generator.uniform(0, 2 * np.pi, (n_records, 1, _SINUSOIDS))
-    # a sinusoid of a random phase has the variance 1/2
-    size = wander * np.sqrt(2 / _SINUSOIDS)
-    amplitudes = generator.normal(0, size, (n_records, _SINUSOIDS, n_leads))
-    waves = np.sin(2 * np.pi * cycles * np.arange(n_samples)[:, None] + phases)
-    return X + (waves @ amplitudes).astype(np.float32)
-
-
-def shifted(X: Batch, shift: float, fs: float, generator: np.random.Generator) -> Batch:
-    """Move each record in time, all its leads together, by whole samples.
-
-    Where the record has moved away its first or last sample stands still: what came before or
-    after is not known.
-
-    Args:
-        X: Signals, shape (n_records, n_samples, n_leads).
-        shift: Seconds to either side at most; every number of samples is equally likely.
-        fs: Sampling frequency in Hz.
-        generator: Decides by how much.
-    """
-    most = round(shift * fs)
-    if not most:
-        return X
     n_records, n_samples, _ = X.shape
     steps = generator.integers(-most, most, (n_records, 1), endpoint=True)
     source = np.clip(np.arange(n_samples) - steps, 0, n_samples - 1)
     return np.take_along_axis(X, source[:, :, None], axis=1)
 
 
-def with_amplitude_jitter(X: Batch, amplitude: float, generator: np.random.Generator) -> Batch:
-    """Multiply each record, all its leads alike, by a factor around 1.
+def _wander(
+    shape: tuple[int, ...], deviation: float, frequency: float, generator: np.random.Generator
+) -> Batch:
+    """Return slow sinusoids up to a frequency (cycles a sample), of other amplitudes in each lead.
 
-    Args:
-        X: Signals, shape (n_records, n_samples, n_leads).
-        amplitude: The factor is drawn evenly from 1 - amplitude to 1 + amplitude.
-        generator: Decides it.
+    Their standard deviation, over records, is `deviation` at every sample.
     """
-    if not amplitude:
-        return X
-    factors = generator.uniform(1 - amplitude, 1 + amplitude, (len(X), 1, 1))
-    return X * factors.astype(np.float32)
+    n_records, n_samples, n_leads = shape
+    cycles = generator.uniform(0, frequency, (n_records, 1, _SINUSOIDS))
+    phases = generator.uniform(0, 2 * np.pi, (n_records, 1, _SINUSOIDS))
+    # a sinusoid of a random phase has the variance 1/2
+    size = deviation * np.sqrt(2 / _SINUSOIDS)
+    amplitudes = generator.normal(0, size, (n_records, _SINUSOIDS, n_leads))
+    waves = np.sin(2 * np.pi * cycles * np.arange(n_samples)[:, None] + phases)
+    return (waves @ amplitudes).astype(np.float32)

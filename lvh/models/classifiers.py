@@ -1,12 +1,19 @@
-"""Classifiers of scikit-learn on tabular inputs, by their settings."""
+"""Classifiers of scikit-learn on tabular inputs, by their settings, and baselines for a score."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, Strict
 
 from lvh.validation.bounds import Count, NotNegative, Part, Positive
 from lvh.validation.inner_splits import InnerFolds, Subjects
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Baseline = Callable[[Floats, Labels, Floats], Floats]
 
 _ITERATIONS = 10_000  # of a logistic regression; a weak penalty needs more than scikit-learn's 100
 _CALIBRATION_FOLDS = 5
@@ -57,14 +64,8 @@ def build_svm(
     """Build the classifier, whose margins become probabilities as in Platt (1999).
 
     A sigmoid is fitted to the margins of training records that a machine of the other
-    training records gives, in five stratified folds. These keep subjects whole: a machine
-    is surer of subjects that it knows than of those to come.
-
-    Args:
-        settings: See `SvmSettings`.
-        names: Of the inputs; not used.
-        random_state: Of these folds.
-        subjects: Of the training records.
+    training records gives, in five stratified folds that the random state draws. These keep
+    subjects whole: a machine is surer of subjects that it knows than of new ones.
     """
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.pipeline import make_pipeline
@@ -152,3 +153,31 @@ def build_extra_trees(
         max_features=settings.max_features or "sqrt",
         random_state=random_state,
     )
+
+
+def no_skill(X: Floats, y: Labels, X_scored: Floats) -> Floats:
+    """Give every record the prevalence of the training records."""
+    from sklearn.dummy import DummyClassifier
+
+    model = DummyClassifier(strategy="prior").fit(X, y)
+    return np.asarray(model.predict_proba(X_scored)[:, 1])
+
+
+def age_and_sex(X: Floats, y: Labels, X_scored: Floats) -> Floats:
+    """Score by a logistic regression on age and sex, standardized on the training records.
+
+    Args:
+        X: Age in years and 1 for male, shape (n_records, 2), of the training records.
+        y: Their labels.
+        X_scored: The same two columns of the records to score.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    return np.asarray(model.predict_proba(X_scored)[:, 1])
+
+
+BASELINES: dict[str, Baseline] = {"no skill": no_skill, "age + sex": age_and_sex}
+"""What a score has to beat: knowing nothing, and knowing age and sex alone."""

@@ -68,10 +68,7 @@ class Judge:
 def graded(criterion: Criterion, values: npt.NDArray[np.float32], male: Bools) -> Floats:
     """Map values to (0, 1), in their order and above .5 exactly where they are positive.
 
-    Args:
-        criterion: Whose values they are.
-        values: Shape (n_records,).
-        male: Shape (n_records,); each sex is measured by its own threshold.
+    Both arrays have the shape (n_records,); each sex is measured by its own threshold.
     """
     threshold = np.where(male, criterion.men, criterion.women)
     scores = 1 / (1 + np.exp(1 - values / threshold))

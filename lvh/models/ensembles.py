@@ -5,7 +5,7 @@ fold, so a cross-validation of it is nested: its outer folds estimate what the w
 is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -34,7 +34,8 @@ Indices = npt.NDArray[np.int64]
 MODEL_ALIASES = {"average": "voting", "chosen": "nested_selection", "trees": "extra_trees"}
 """Former names of models, which command lines and lists of candidates may still use."""
 
-_KNOWN = {
+_Build = Callable[[Any, tuple[str, ...], int, Subjects], Any]
+_KNOWN: dict[str, tuple[Any, _Build]] = {
     "boosting": (BoostingSettings, build_boosting),
     "logistic": (LogisticSettings, build_logistic),
     "svm": (SvmSettings, build_svm),
@@ -44,17 +45,11 @@ _WORDS = {"null": None, "true": True, "false": False}
 
 
 class Candidate(NamedTuple):
-    """One of those to choose from.
-
-    Attributes:
-        text: As it was typed.
-        settings: Of its model.
-        build: Makes its classifier.
-    """
+    """A model with its settings, and the text that names them."""
 
     text: str
     settings: Any
-    build: Any
+    build: _Build
 
 
 def parse_candidates(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
@@ -67,13 +62,13 @@ def parse_candidates(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
     Raises:
         InputError: One is no model with all its settings, or stands there twice.
     """
-    read: list[Candidate] = []
+    candidates: list[Candidate] = []
     for text in texts:
-        one = _parsed(field, text)
-        if any(one.settings == other.settings for other in read):
+        candidate = _parsed(field, text)
+        if any(candidate.settings == other.settings for other in candidates):
             raise InputError(f"{field}: expected different ones. Received: {text!r} twice")
-        read.append(one)
-    return tuple(read)
+        candidates.append(candidate)
+    return tuple(candidates)
 
 
 def _parsed(field: str, text: str) -> Candidate:
@@ -83,7 +78,7 @@ def _parsed(field: str, text: str) -> Candidate:
         raise InputError(
             f"{field}: expected one of {', '.join(_KNOWN)}, and its settings. Received: {text!r}"
         )
-    settings, build_ = _KNOWN[name]
+    settings, build = _KNOWN[name]
     pairs = dict(pair.split(":", 1) for pair in given if ":" in pair)
     expected = [one.name for one in fields(settings) if one.name != "name"]
     if sorted(pairs) != sorted(expected) or len(pairs) < len(given):
@@ -91,14 +86,13 @@ def _parsed(field: str, text: str) -> Candidate:
         raise InputError(f"{field}: expected {name} {wanted}. Received: {text!r}")
     values = {key: _value(value) for key, value in pairs.items()}
     try:
-        return Candidate(
-            text, TypeAdapter(settings).validate_python({"name": name, **values}), build_
-        )
+        checked = TypeAdapter(settings).validate_python({"name": name, **values})
     except ValidationError as error:
         first = error.errors()[0]
         expectation = first["msg"].replace("Input should be", "expected")
         place = f"{name} {first['loc'][-1]}"
         raise InputError(f"{field}: {place}: {expectation}. Received: {text!r}") from None
+    return Candidate(text, checked, build)
 
 
 def _value(text: str) -> object:
@@ -128,31 +122,20 @@ class VotingSettings:
     )
 
     def __post_init__(self) -> None:
-        """Read the members.
-
-        Raises:
-            InputError: One is no model with all its settings, or stands there twice.
-        """
+        """Refuse what `parse_candidates` refuses."""
         parse_candidates("model.members", self.members)
 
 
 def build_voting(
     settings: VotingSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> Any:
-    """Build what learns as each member does, and averages their probabilities.
-
-    Args:
-        settings: See `VotingSettings`.
-        names: Of the inputs.
-        random_state: Of every member.
-        subjects: Of the training records.
-    """
+    """Build the mean of the members' probabilities; each member has the same random state."""
     from sklearn.ensemble import VotingClassifier
 
-    given = (names, random_state, subjects)
+    candidates = parse_candidates("model.members", settings.members)
     members = [
-        (f"{at} {one.text}", one.build(one.settings, *given))
-        for at, one in enumerate(parse_candidates("model.members", settings.members), start=1)
+        (f"{at} {one.text}", one.build(one.settings, names, random_state, subjects))
+        for at, one in enumerate(candidates, start=1)
     ]
     return VotingClassifier(members, voting="soft")
 
@@ -185,30 +168,23 @@ class NestedSelectionSettings:
     choose_by: Literal["ap", "roc_auc", "accuracy"] = "ap"
 
     def __post_init__(self) -> None:
-        """Read the candidates.
-
-        Raises:
-            InputError: One is no model with all its settings, or stands there twice.
-        """
+        """Refuse what `parse_candidates` refuses."""
         parse_candidates("model.candidates", self.candidates)
 
 
 @dataclass(slots=True)
 class NestedSelection:
-    """Compares candidates on folds of the records it learns from, and fits the best to all.
+    """Compares candidates on folds of the training records, and fits the best to all of them.
 
-    These folds keep subjects whole: else the choice would favour what knows subjects again.
-    Missing values were filled from all training records, before the folds were drawn, which does
-    not touch the estimate: its records have no part in the choice.
+    These folds keep subjects whole: else the choice would favour what recognizes subjects. Missing
+    values were filled from all training records before the folds were drawn, which does not touch
+    the estimate: its records have no part in the choice.
 
     Attributes:
-        candidates: To choose from.
-        settings: How.
-        names: Of the inputs.
         random_state: Of the folds, and of every candidate.
-        subjects: Of the records that it learns from.
-        chosen: The one that was fitted; empty before.
-        fitted: Its model; None before.
+        subjects: Of the training records.
+        chosen: The text of the candidate that was fitted; empty before.
+        fitted: Its classifier; None before.
     """
 
     candidates: tuple[Candidate, ...]
@@ -223,7 +199,9 @@ class NestedSelection:
         """Choose, and fit the chosen one to all records."""
         settings = self.settings
         folds = InnerFolds(
-            *(settings.folds, self.random_state, self.subjects),
+            settings.folds,
+            self.random_state,
+            self.subjects,
             field="model.folds",
             remedy="Choose fewer",
         )
@@ -239,16 +217,16 @@ class NestedSelection:
         return np.asarray(self.fitted.predict_proba(X))
 
     def _mean(self, candidate: Candidate, X: Floats, y: Labels, splits: list[Any]) -> Metrics:
-        found = []
+        scores = []
         for train, scored in splits:
             model = self._fitted(candidate, X, y, train)
-            found.append(score(y[scored], model.predict_proba(X[scored])[:, 1]))
-        mean, _ = mean_and_std(found)
-        return mean
+            scores.append(score(y[scored], model.predict_proba(X[scored])[:, 1]))
+        return mean_and_std(scores)[0]
 
     def _fitted(self, candidate: Candidate, X: Floats, y: Labels, train: Indices) -> Any:
-        given = (candidate.settings, self.names, self.random_state, self.subjects[train])
-        return candidate.build(*given).fit(X[train], y[train])
+        subjects = self.subjects[train]
+        model = candidate.build(candidate.settings, self.names, self.random_state, subjects)
+        return model.fit(X[train], y[train])
 
 
 def build_nested_selection(

@@ -119,14 +119,8 @@ def _convolve(inputs: Any, kernel: Any) -> Any:
 def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[Any]:
     """Multiply every window of `values`, four steps apart, by each row of a matrix.
 
-    Args:
-        values: Shape (n_records, n_steps, n_channels).
-        matrix: Its rows are as long as a window.
-        n_before: Zeros in front of `values`; what the last window lacks is zero as well.
-        n_outputs: Four a window, fewer in the last.
-
-    Returns:
-        For every row, shape (n_records, 1, n_windows, n_channels).
+    `n_before` zeros precede `values`, of shape (n_records, n_steps, n_channels); zeros fill up the
+    last window. The result of a row has the shape (n_records, 1, n_windows, n_channels).
     """
     import tensorflow as tf
 

@@ -94,12 +94,7 @@ def build(settings: ResnetSettings, input_shape: tuple[int, ...]) -> "keras.Mode
 
 
 def pooled(settings: ResnetSettings, inputs: Any) -> Any:
-    """Return the mean over time of what the last stage gives, shape (n_records, n_filters).
-
-    Args:
-        settings: Of the network.
-        inputs: Shape (n_records, n_samples, n_leads).
-    """
+    """Return the mean over time of the last stage's outputs, shape (n_records, n_filters)."""
     from keras import layers
 
     steps = layers.ReLU()(_convolved(settings, inputs, settings.filters[0], strides=2))
@@ -110,14 +105,7 @@ def pooled(settings: ResnetSettings, inputs: Any) -> Any:
 
 
 def _residual(settings: ResnetSettings, inputs: Any, filters: int, strides: int) -> Any:
-    """Add two convolutions to a shortcut; where the shape changes, the shortcut is one of width 1.
-
-    Args:
-        settings: Of the network.
-        inputs: Shape (n_records, n_steps, n_channels).
-        filters: Channels of the outputs.
-        strides: Steps by which the first convolution moves.
-    """
+    """Add two convolutions to a shortcut, itself a convolution where the shape changes."""
     from keras import layers
 
     from lvh.models.fast_layers import Dropout

@@ -1,36 +1,33 @@
-"""From settings to a trainer: the backend is started, and programs are shared, at need."""
+"""From settings to a trainer: of a network, on the backend that it starts, or of a classifier."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from lvh.models import MODELS, Estimator
+import numpy as np
+import numpy.typing as npt
+
+from lvh.data.lazy_array import Inputs, read
+from lvh.errors import LvhError
+from lvh.models import MODELS, Classifier, Estimator
 from lvh.models.backends import NO_BACKEND, Program, cores, new_program, start, threads_of
-from lvh.models.estimators import EstimatorTrainer
-from lvh.models.training import Trainer, TrainSettings
+from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, evaluated
+from lvh.validation.inner_splits import Subjects
+
+Floats = npt.NDArray[np.float64]
 
 _PROGRAMS = 16  # for trials that take turns
 
 
 def automatic_threads(model: str) -> int:
-    """Return how many threads a process has where no number was asked for.
-
-    Steps on tabular inputs are too small to share: handing the parts to threads takes longer than
-    they do.
-    """
+    """Return the number of threads by default; steps on tabular inputs are too small to share."""
     return 1 if MODELS[model].inputs == "tabular" else cores()
 
 
 def threads(model: str, train: TrainSettings, backend: str) -> int:
-    """Return how many threads the trainings of this process have.
-
-    Args:
-        model: Name in `lvh.models.MODELS`.
-        train: Says how many are asked for.
-        backend: Name, or `NO_BACKEND`.
-    """
+    """Return how many threads the trainings of this process have."""
     automatic = automatic_threads(model)
     if backend == NO_BACKEND:
         return train.threads or automatic
@@ -85,3 +82,69 @@ def _program(
 ) -> Program:
     """Build a model; every fold, and every configuration of its shape, shares it."""
     return new_program(lambda: build(model, input_shape), batch_size, precision, side_by_side)
+
+
+class EstimatorTrainer:
+    """Fits a new classifier to every job; its one epoch is the whole fit."""
+
+    n_parameters = None
+    """Not known before a fit."""
+
+    def __init__(self, build: Callable[[int, Subjects], Classifier], threads: int) -> None:
+        """Take what makes a classifier from a random state and the training records' subjects."""
+        self._build, self._threads = build, threads
+        self._fitted: list[Classifier] = []
+        self.setup_seconds = 0.0
+
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return 1: nothing is gained by several at once."""
+        return 1
+
+    def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
+        """Fit a classifier to each job.
+
+        Raises:
+            LvhError: A classifier refuses its training records, such as too few of them.
+        """
+        self._fitted = [self._fit(job) for job in jobs]
+        histories = []
+        for at, (job, model) in enumerate(zip(jobs, self._fitted, strict=True)):
+            histories.append(self._history(job, model))
+            on_epoch(at, 1)
+        return histories
+
+    def predict(self, inputs: Sequence[Inputs]) -> list[Floats]:
+        """Return P(label = 1), shape (n_records,), by the classifier of each job."""
+        return [self._scores(model, X) for model, X in zip(self._fitted, inputs, strict=True)]
+
+    def state(self) -> list[Classifier]:
+        """Return the classifier of each job."""
+        return list(self._fitted)
+
+    def _fit(self, job: FitJob) -> Classifier:
+        started = time.perf_counter()
+        from threadpoolctl import threadpool_limits
+
+        model = self._build(int(job.seed.generate_state(1)[0]), job.subjects)  # imports, at first
+        self.setup_seconds += time.perf_counter() - started
+        try:
+            with threadpool_limits(self._threads):
+                model.fit(read(job.X).astype(np.float64), job.y)
+        except ValueError as error:
+            raise LvhError(f"the model refuses the training records of a fold: {error}") from error
+        return model
+
+    def _scores(self, model: Classifier, X: Inputs) -> Floats:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(self._threads):
+            return np.asarray(model.predict_proba(read(X).astype(np.float64))[:, 1], np.float64)
+
+    def _history(self, job: FitJob, model: Classifier) -> History:
+        loss, accuracy = evaluated(job.y, self._scores(model, job.X))
+        chosen = str(getattr(model, "chosen", ""))
+        if not len(job.y_validation):
+            return History((loss,), (accuracy,), (), (), 1, chosen)
+        y_score = self._scores(model, job.X_validation)
+        validation_loss, validation_accuracy = evaluated(job.y_validation, y_score)
+        return History((loss,), (accuracy,), (validation_loss,), (validation_accuracy,), 1, chosen)

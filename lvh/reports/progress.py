@@ -185,12 +185,11 @@ class ProgressReporter(Callback):
         if self._verbosity != "line" and done * 10 // wanted > (done - 1) * 10 // wanted:
             self._print(f"{done} of {wanted} shuffles of the labels are scored")
 
-    def stopped(self, reason: str) -> None:
-        """Say why there is no result."""
-        self._print(f"{self._name}: {reason}")
-
-    def show(self, result: CVResult, folder: Path) -> None:
-        """Show what came out, in full or in a line."""
+    def show(self, result: CVResult | None, folder: Path, reason: str = "") -> None:
+        """Show what came out, in full or in a line; or the reason why there is no result."""
+        if result is None:
+            self._print(f"{self._name}: {reason}")
+            return
         mean, std, name = result.summary.mean, result.summary.std, self._name
         if self._verbosity == "full":
             self._warn()

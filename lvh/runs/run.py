@@ -23,7 +23,7 @@ from lvh.evaluation.permutation import NullStore, null_scores, p_values
 from lvh.features import FORMS, FeatureSet
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
@@ -125,36 +125,25 @@ def run_configuration(
         The record, with status `stopped` if a callback stopped it.
 
     Raises:
-        EnvironmentFault: Nothing can be written.
-        LvhError: A training failed; the record of the failure has been written.
+        LvhError: Nothing can be written, or a training failed; of that there is a record.
     """
     settings, folds = composed.settings, data.splits if order is None else order
     writer = _RunWriter(composed, data, folder, sweep)
+    title += writer.record.name
     with _locked(settings, writer.record.key) if sweep is None else nullcontext():
         known = writer.start(folds)
         trainer = lru_cache(1)(partial(new_trainer, settings, data.features, data.cohort.fs))
-        name = f"{title}{writer.record.name}"
         progress = ProgressReporter(
-            settings, data.cohort, data.features, trainer, verbosity=verbosity, title=name
+            settings, data.cohort, data.features, trainer, verbosity=verbosity, title=title
         )
         run = partial(_cross_validate, settings, data, folds, known=known, check_after=check_after)
-        try:
+        with writer.recorded(tracker):
             with progress:
                 result = run(trainer=trainer, callbacks=[writer, progress, *callbacks])
                 result = _test(result, settings, data, trainer=trainer, progress=progress)
             writer.write_result(result)
-        except StopCrossValidation as stop:
-            progress.stopped(stop.reason)
-            return writer.end(tracker, "stopped", stop.reason)
-        except Exception as error:
-            writer.end(tracker, "failed", str(as_lvh_error(error)))
-            raise
-        except BaseException as signal:
-            writer.end(tracker, "killed", str(signal) or "interrupted")
-            raise
-        record = writer.end(tracker, "leaking" if "leakage" in writer.record.tags else "complete")
-    progress.show(result, folder)
-    return record
+    progress.show(writer.result, folder, writer.record.error)
+    return writer.record
 
 
 def _cross_validate(
@@ -192,6 +181,7 @@ class _RunWriter(Callback):
         self._fold_keys: list[str] = []
         self._seconds = self._setup_seconds = 0.0
         self._previous: RunRecord | None = None
+        self.result: CVResult | None = None
         self.record = self._begin(settings, sweep)
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
@@ -258,6 +248,7 @@ class _RunWriter(Callback):
     def write_result(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.summary
+        self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
         cv_figures.draw_all(result, features.y, title, self._folder)
@@ -270,11 +261,25 @@ class _RunWriter(Callback):
             p_values=dict(result.p_values),
         )
 
-    def end(self, tracker: Tracker, status: RunStatus, error: str = "") -> RunRecord:
-        """Write the record of the run, which has ended, and have it tracked."""
-        previous = self._previous
-        if status == "killed" and previous is not None and previous.mean:
-            return previous  # it was complete before
+    @contextmanager
+    def recorded(self, tracker: Tracker) -> Iterator[None]:
+        """Write the record however the run ends; it goes on after a callback has stopped it."""
+        try:
+            yield
+        except StopCrossValidation as stop:
+            self._end(tracker, "stopped", stop.reason)
+        except Exception as error:
+            self._end(tracker, "failed", str(as_lvh_error(error)))
+            raise
+        except BaseException as signal:
+            self._end(tracker, "killed", str(signal) or "interrupted")
+            raise
+        else:
+            self._end(tracker, "leaking" if "leakage" in self.record.tags else "complete")
+
+    def _end(self, tracker: Tracker, status: RunStatus, error: str = "") -> None:
+        if status == "killed" and self._previous is not None and self._previous.mean:
+            return  # it was complete before
         self.record = replace(
             self.record,
             status=status,
@@ -285,7 +290,6 @@ class _RunWriter(Callback):
         )
         save(self.record)
         tracker.track(self.record)
-        return self.record
 
 
 def _test(
@@ -392,10 +396,5 @@ def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summar
 @lru_cache(maxsize=1)
 def _import_ahead() -> None:
     """Begin, once in a process, to import what every result needs beside the training."""
-
-    def load() -> None:
-        with suppress(ImportError):  # raised again where it is used
-            for name in _SLOW:
-                importlib.import_module(name)
-
-    threading.Thread(target=load).start()  # no daemon: an import cannot be cut at the exit
+    # no daemon: an import cannot be cut at the exit
+    threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW]).start()

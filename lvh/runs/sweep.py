@@ -185,7 +185,7 @@ def _decisions(sweep: Sweep, point: Point, settings: RunSettings) -> list[object
     decisions: list[object] = [_decision(settings)]
     for name, dimension in sweep.space.dimensions.items():
         is_group = isinstance(dimension, Choice) and "." not in name
-        values = (dimension.values() or ()) if is_group else (dimension.at(0.0), dimension.at(1.0))
+        values = (dimension.values() or ()) if is_group else dimension.ends()
         start = point if name in point else _point_with(sweep.space, name)
         found, data = [], []
         for value in dict.fromkeys(values):

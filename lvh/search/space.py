@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,10 +33,9 @@ class Choice:
         """Let the sampler of a study choose a value."""
         return trial.suggest_categorical(name, self.values())
 
-    def at(self, share: float) -> Plain:
-        """Return the value at a share of the way from the first to the last."""
-        values = self.values()
-        return values[round(share * (len(values) - 1))]
+    def ends(self) -> tuple[Plain, Plain]:
+        """Return the first and the last value."""
+        return self.values()[0], self.values()[-1]
 
     def text(self, value: Plain) -> str:
         """Return a value as it was typed."""
@@ -61,9 +60,9 @@ class Integers:
     log: bool = False
     listed: bool = False
 
-    def values(self) -> tuple[Plain, ...]:
+    def values(self) -> Sequence[Plain]:
         """Return all."""
-        return tuple(range(self.low, self.high + 1, self.step))
+        return range(self.low, self.high + 1, self.step)
 
     def suggest(self, trial: Trial, name: str) -> Plain:
         """Let the sampler of a study choose a value."""
@@ -73,11 +72,9 @@ class Integers:
         """Return a value as an override has it."""
         return str(value)
 
-    def at(self, share: float) -> int:
-        """Return the value at a share of the way from low to high."""
-        value = _between(self.low - 0.5, self.high + 0.5, share, log=self.log and self.low > 0)
-        nearest = self.low + round((value - self.low) / self.step) * self.step
-        return min(max(nearest, self.low), self.high)
+    def ends(self) -> tuple[Plain, Plain]:
+        """Return the lowest and the highest value."""
+        return self.low, self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +103,9 @@ class Reals:
         """Return a value as an override has it."""
         return repr(value)
 
-    def at(self, share: float) -> float:
-        """Return the value at a share of the way from low to high."""
-        value = _between(self.low, self.high, share, log=self.log)
-        return min(max(value, self.low), self.high)  # rounding may lead past an end
+    def ends(self) -> tuple[Plain, Plain]:
+        """Return the lowest and the highest value."""
+        return self.low, self.high
 
 
 Dimension = Choice | Integers | Reals
@@ -156,10 +152,7 @@ class Space:
     @property
     def is_listed(self) -> bool:
         """Whether a person listed every value, so that they mean all to be tried."""
-        return all(
-            isinstance(one, Choice) or (isinstance(one, Integers) and one.listed)
-            for one in self.dimensions.values()
-        )
+        return all(_is_listed(one) for one in self.dimensions.values())
 
     @cached_property
     def size(self) -> float:
@@ -202,12 +195,13 @@ class Space:
         return {name: point[name] for name in self.names}
 
     def probes(self) -> Iterator[Point]:
-        """Yield points to look at first: all, or the ends and the middle of an endless space."""
-        if self.size < math.inf:
-            yield from self.points()
-            return
-        for share in (0.0, 1.0, 0.5, 0.25, 0.75):
-            yield self.present({name: one.at(share) for name, one in self.dimensions.items()})
+        """Yield points to look at first: all that are listed, and of intervals the ends."""
+        values = [
+            (one.values() if _is_listed(one) else None) or one.ends()
+            for one in self.dimensions.values()
+        ]
+        for combination in itertools.product(*values):
+            yield self.present(dict(zip(self.dimensions, combination, strict=True)))
 
     def suggest(self, trial: Trial) -> Point:
         """Let the sampler of a study choose the point of a trial."""
@@ -267,14 +261,14 @@ class Space:
         return point
 
 
+def _is_listed(dimension: Dimension) -> bool:
+    return isinstance(dimension, Choice) or (isinstance(dimension, Integers) and dimension.listed)
+
+
 def _dimension(kind: str, fields: dict[str, Any]) -> Dimension:
     if kind == "Choice":
         return Choice(tuple(fields["texts"]))
     return Integers(**fields) if kind == "Integers" else Reals(**fields)
-
-
-def _between(low: float, high: float, share: float, *, log: bool) -> float:
-    return low * (high / low) ** share if log else low + share * (high - low)
 
 
 def _plain(text: str) -> Plain:

@@ -37,6 +37,7 @@ from lvh.search.samplers import Sampler
 from lvh.search.storage import PLAN, WHEN, Storage
 
 _POLL = 1.0  # s, between two looks at what other processes train
+_LISTED = 1_000_000  # points of a space that are listed to find one that no trial has
 _PROPOSALS = 5
 """Proposals of points that the study has already, before one that it does not have is taken."""
 
@@ -332,7 +333,7 @@ class Study:
 
     def _enqueue_unseen(self, trials: list[FrozenTrial]) -> None:
         """Put a point that the study does not have into the queue, for a sampler repeats itself."""
-        if self.plan.space.size == math.inf:
+        if self.plan.space.size > _LISTED:
             return
         seen = {frozenset(one.params.items()) for one in trials if _is_new(one)}
         points = self.plan.space.points()

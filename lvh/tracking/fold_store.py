@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,17 +87,14 @@ class FoldStore:
         """
         try:
             self._root.mkdir(parents=True, exist_ok=True)
+            fault = write_fault(self._root)
         except (OSError, ValueError) as error:
-            number = getattr(error, "errno", None)
-            if number in (errno.ENAMETOOLONG, None):
+            if getattr(error, "errno", None) in (errno.ENAMETOOLONG, None):
                 raise InputError(
                     f"store: expected the path of a folder. Received: {str(self._root)[:80]!r} "
                     f"({len(str(self._root))} characters)"
                 ) from None
-            raise EnvironmentFault(
-                f"store: cannot write {self._root}: {os.strerror(number)}"
-            ) from None
-        fault = write_fault(self._root)
+            fault = str(getattr(error, "strerror", error))
         if fault:
             raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
 

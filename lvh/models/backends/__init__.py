@@ -3,6 +3,7 @@
 A process has one backend, with one number of threads: both are fixed when the library starts.
 """
 
+import gc
 import importlib.util
 import os
 import tempfile
@@ -157,9 +158,14 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
-    with _native_stderr_held():
-        found = BACKENDS[name].start(wanted)
-        import keras
+    gc.disable()  # what a library makes stays: to look through it for garbage takes a second
+    try:
+        with _native_stderr_held():
+            found = BACKENDS[name].start(wanted)
+            import keras
+    finally:
+        gc.freeze()
+        gc.enable()
     if keras.backend.backend() != name:
         _refuse("backend", name, keras.backend.backend())
     if threads not in (None, found):

@@ -27,7 +27,7 @@ class FitProgram:
 
     @property
     def n_parameters(self) -> int:
-        """Number of parameters, trainable or not."""
+        """Number of parameters."""
         return int(sum(value.size for value in self._blank if value.dtype == np.float32))
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
@@ -35,7 +35,7 @@ class FitProgram:
         return 1
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Begin a training: draw weights by the seed, and make the optimizer anew."""
+        """Begin a training: draw weights by the seed, and clear the optimizer."""
         (seed,) = seeds
         self._compile(self._built_l2 if l2 is None else l2)
         for variable in self._model.optimizer.variables:

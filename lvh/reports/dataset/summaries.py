@@ -16,7 +16,7 @@ from lvh.evaluation.cv_result import baseline_summaries
 from lvh.features.base import feature_set
 from lvh.features.criteria import CRITERIA
 from lvh.features.ntp import FIDUCIALS
-from lvh.models.baselines import BASELINES
+from lvh.models.classifiers import BASELINES
 from lvh.reports.dataset.survey import Bools, Floats, SignalStatistics, WaveStatistics
 from lvh.validation.calibration import wilson_interval
 from lvh.validation.comparison import corrected_interval
