@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
@@ -189,7 +190,7 @@ def _checked(argument: str) -> str:
     return argument[: match.start(2)] + options
 
 
-def _param(name: str, value: object) -> str:
+def _param(name: str, value: Any) -> str:
     """Write an entry of `hydra.sweeper.params` as an override; a text is in its grammar already."""
     if isinstance(value, Mapping) or value == []:
         raise InputError(
