@@ -9,9 +9,9 @@ from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.validation.metrics import NAMES, score
 
 
-def make_fold(at, metrics, seconds=1.0, n_train=80, n_scored=20, n_folds=5):
+def make_fold(at, metrics, seconds=1.0, n_train=80, n_test=20, n_folds=5):
     known = dict.fromkeys(NAMES, 0.5) | metrics
-    return FoldScore(at // n_folds, at % n_folds, known, seconds, n_train, n_scored)
+    return FoldScore(at // n_folds, at % n_folds, known, seconds, n_train, n_test)
 
 
 def make_trial(number, values, state="complete", params=None, objective="ap", **fields):

@@ -1,4 +1,4 @@
-"""Cross-validation: the scored fold decides nothing."""
+"""Cross-validation: the test fold decides nothing."""
 
 from dataclasses import dataclass, field, replace
 
@@ -92,9 +92,9 @@ def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
     data = features()
     learner = Recorder()
     result = run(learner, data, cv(validation=0.2))
-    assert sorted(result.scored) == list(range(42))
+    assert sorted(result.test) == list(range(42))
     for fold, (X, y, X_validation, _, _) in zip(result.folds, learner.fits, strict=True):
-        parts = [fold.split.train, fold.split.validation, fold.split.scored]
+        parts = [fold.split.train, fold.split.validation, fold.split.test]
         assert sorted(np.concatenate(parts)) == list(range(42))
         np.testing.assert_array_equal(y, data.y[fold.split.train])
         np.testing.assert_array_equal(X[:, 0], data.X[fold.split.train, 0])
@@ -102,13 +102,13 @@ def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
 
 
 def test_a_planted_leak_has_no_way_in():
-    """Wild values and flipped labels in a scored fold change nothing that trains on others."""
+    """Wild values and flipped labels in a test fold change nothing that trains on others."""
     data = features()
     before = Recorder()
     first = run(before, data, cv(validation=0.2))
-    scored = first.folds[2].split.scored
+    test = first.folds[2].split.test
     X, y = data.X.copy(), data.y.copy()
-    X[scored], y[scored] = 50.0, 1 - y[scored]
+    X[test], y[test] = 50.0, 1 - y[test]
     poisoned = Recorder()
     second = run(poisoned, replace(data, X=X, y=y), cv(validation=0.2))
     for a, b in zip(before.fits[2], poisoned.fits[2], strict=True):
@@ -132,9 +132,9 @@ def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either(name):
     learner = KerasTrainer(program, TrainSettings(3, 32, 1e-3, None, True, None, None, "float32"))
     first, again = run(learner, data, cv()), run(learner, data, cv())
     np.testing.assert_array_equal(again.y_score, first.y_score)
-    scored = first.folds[2].split.scored
+    test = first.folds[2].split.test
     X, y = data.X.copy(), data.y.copy()
-    X[scored], y[scored] = 50.0, 1 - y[scored]
+    X[test], y[test] = 50.0, 1 - y[test]
     poisoned = run(learner, replace(data, X=X, y=y), cv())
     assert poisoned.folds[2].history == first.folds[2].history
     assert poisoned.folds[1].history != first.folds[1].history  # the poison was there
@@ -229,13 +229,13 @@ def test_baselines_are_scikit_learns_on_the_same_folds():
     logistic = make_pipeline(StandardScaler(), LogisticRegression())
     accuracies, aps, majorities = [], [], []
     for fold in result.folds:
-        train, scored = fold.split.train, fold.split.scored
+        train, test = fold.split.train, fold.split.test
         logistic.fit(data.age_and_sex[train], data.y[train])
-        y_score = logistic.predict_proba(data.age_and_sex[scored])[:, 1]
-        accuracies.append(accuracy_score(data.y[scored], y_score > 0.5))
-        aps.append(average_precision_score(data.y[scored], y_score))
+        y_score = logistic.predict_proba(data.age_and_sex[test])[:, 1]
+        accuracies.append(accuracy_score(data.y[test], y_score > 0.5))
+        aps.append(average_precision_score(data.y[test], y_score))
         dummy = DummyClassifier().fit(data.age_and_sex[train], data.y[train])
-        majorities.append(dummy.score(data.age_and_sex[scored], data.y[scored]))
+        majorities.append(dummy.score(data.age_and_sex[test], data.y[test]))
     assert result.baselines["age + sex"].mean.accuracy == pytest.approx(np.mean(accuracies))
     assert result.baselines["age + sex"].std.accuracy == pytest.approx(np.std(accuracies, ddof=1))
     assert result.baselines["age + sex"].mean.ap == pytest.approx(np.mean(aps))

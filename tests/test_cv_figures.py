@@ -20,7 +20,7 @@ def test_every_picture_is_drawn_even_of_a_fold_with_one_label(losses, tmp_path):
     parts = np.split(np.arange(30), 3)
     folds = tuple(
         SimpleNamespace(
-            split=SimpleNamespace(scored=part),
+            split=SimpleNamespace(test=part),
             y_score=y_score[part],
             y_pred=y_score[part] > 0.5,
             threshold=0.5,

@@ -57,10 +57,10 @@ def run(own, data: FeatureSet, folds: CvSettings = FOLDS, seed: int = 0) -> CVRe
     return cross_validate(data, found, lambda: own, seed=seed, baselines=dict)
 
 
-def with_scored(data: FeatureSet, scored, value: float) -> FeatureSet:
+def with_scored(data: FeatureSet, test, value: float) -> FeatureSet:
     """Plant wild values and flipped labels in some records."""
     X, y = data.X.copy(), data.y.copy()
-    X[scored], y[scored] = value, 1 - y[scored]
+    X[test], y[test] = value, 1 - y[test]
     return replace(data, X=X, y=y)
 
 
@@ -92,14 +92,14 @@ def by_hand(name: str, random_state: int):
 def test_agrees_with_scikit_learn_by_hand(name, voltage):
     result = run(learner(name, voltage), voltage)
     for fold in result.folds:
-        X, scored = filled_by_hand(voltage, fold.split)
+        X, test = filled_by_hand(voltage, fold.split)
         model, standardized = by_hand(name, state(0, fold.split))
         if standardized:
             scaler = StandardScaler().fit(X)
-            X, scored = scaler.transform(X), scaler.transform(scored)
+            X, test = scaler.transform(X), scaler.transform(test)
         y = voltage.y[fold.split.train]
         model.fit(X, y)
-        np.testing.assert_array_equal(fold.y_score, model.predict_proba(scored)[:, 1])
+        np.testing.assert_array_equal(fold.y_score, model.predict_proba(test)[:, 1])
         (loss,), (accuracy,) = fold.history.loss, fold.history.accuracy
         learned = np.clip(model.predict_proba(X)[:, 1], 1e-7, 1 - 1e-7)
         assert loss == pytest.approx(log_loss(y, learned))
@@ -111,7 +111,7 @@ def test_the_machine_is_calibrated_by_training_records_that_it_has_not_seen(volt
     """The scaler too is fitted anew in each of the five folds."""
     result = run(learner("svm", voltage), voltage)
     for fold in result.folds:
-        X, scored = filled_by_hand(voltage, fold.split)
+        X, test = filled_by_hand(voltage, fold.split)
         y = voltage.y[fold.split.train]
         folds = StratifiedKFold(5, shuffle=True, random_state=state(0, fold.split))
         margins = np.empty(len(y))
@@ -121,7 +121,7 @@ def test_the_machine_is_calibrated_by_training_records_that_it_has_not_seen(volt
             margins[own] = machine.decision_function(scaler.transform(X[own]))
         scaler = StandardScaler().fit(X)
         machine = SVC().fit(scaler.transform(X), y)
-        margin = machine.decision_function(scaler.transform(scored))
+        margin = machine.decision_function(scaler.transform(test))
         assert (np.argsort(fold.y_score) == np.argsort(margin)).all()
         # the optimizers stop a little apart
         np.testing.assert_allclose(fold.y_score, platt(margins, y, margin), atol=2e-3)
@@ -141,9 +141,9 @@ def platt(margins: np.ndarray, y: np.ndarray, margin: np.ndarray) -> np.ndarray:
 
 
 def filled_by_hand(data: FeatureSet, split) -> tuple[np.ndarray, np.ndarray]:
-    X, scored = data.X[split.train], data.X[split.scored]
+    X, test = data.X[split.train], data.X[split.test]
     mean = np.nan_to_num(np.nanmean(X.astype(np.float64), axis=0)).astype(np.float32)
-    parts = (np.where(np.isnan(part), mean, part) for part in (X, scored))
+    parts = (np.where(np.isnan(part), mean, part) for part in (X, test))
     return tuple(part.astype(np.float64) for part in parts)
 
 
@@ -159,14 +159,14 @@ def test_repeats_to_the_bit_whatever_it_has_learned_before(name, voltage):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_planted_leak_has_no_way_in(name, voltage):
-    """Wild values and flipped labels in a scored fold change nothing that trains on others."""
+    """Wild values and flipped labels in a test fold change nothing that trains on others."""
     first = run(learner(name, voltage), voltage)
-    scored = first.folds[1].split.scored
-    poisoned = run(learner(name, voltage), with_scored(voltage, scored, 50.0))
+    test = first.folds[1].split.test
+    poisoned = run(learner(name, voltage), with_scored(voltage, test, 50.0))
     assert poisoned.folds[1].history == first.folds[1].history
     assert poisoned.folds[0].history != first.folds[0].history  # the poison was there
-    # nor do the other scored records know of one beside them
-    half = scored[: len(scored) // 2]
+    # nor do the other test records know of one beside them
+    half = test[: len(test) // 2]
     beside = run(learner(name, voltage), with_scored(voltage, half, 50.0))
     np.testing.assert_array_equal(
         beside.folds[1].y_score[len(half) :], first.folds[1].y_score[len(half) :]
@@ -250,7 +250,7 @@ class TestCriteria:
             one.positive(one.value(measured).astype(np.float32), cohort.male) for one in chosen
         ]
         rows = [cohort.records.index(record) for record in data.records]
-        expected = np.any(verdicts, axis=0)[rows][result.scored]
+        expected = np.any(verdicts, axis=0)[rows][result.test]
         np.testing.assert_array_equal(result.y_score > THRESHOLD, expected)
 
 

@@ -194,19 +194,19 @@ def out_of_fold(cohort, settings):
     n = len(features.y)
     results, folds = [], []
     for fold in range(2):
-        scored = np.arange(fold, n, 2)
-        train = np.setdiff1d(np.arange(n), scored)
+        test = np.arange(fold, n, 2)
+        train = np.setdiff1d(np.arange(n), test)
         flat = features.X.reshape(n, -1).astype(np.float64)
         model = LogisticRegression(C=0.1, max_iter=2000).fit(flat[train], features.y[train])
 
         def score(X, model=model):
             return model.predict_proba(X.reshape(len(X), -1).astype(np.float64))[:, 1]
 
-        records = ExplainedRecords(features.X[scored], features.X[train].mean(axis=0), scored)
+        records = ExplainedRecords(features.X[test], features.X[train].mean(axis=0), test)
         folds.append(fold_importance(score, records, context, OPTIONS, seed=(0, fold)))
-        y_score = score(features.X[scored])
-        split = Split(0, fold, train, train[:0], scored)
-        metrics = scored_by(features.y[scored], y_score)
+        y_score = score(features.X[test])
+        split = Split(0, fold, train, train[:0], test)
+        metrics = scored_by(features.y[test], y_score)
         results.append(FoldResult(split, y_score, metrics, History((0.0,), (0.0,), (), (), 1), 0.0))
     return summarize(context, results, folds)
 

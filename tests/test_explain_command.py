@@ -83,9 +83,9 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     for of in ("model", "age + sex"):
         for bound in ("pooled", "low", "high"):
             assert scores[of, "ap"][bound] == kept[of, "ap"][bound]
-    n_scored = len(read(run / "predictions.csv"))
+    n_test = len(read(run / "predictions.csv"))
     text = (folder / "README.md").read_text()
-    assert f"{n_scored} test records of 3 folds" in text
+    assert f"{n_test} test records of 3 folds" in text
     assert "**synthetic cohort" in text  # what a reader must know of the data
     assert {row["part"] for row in read(folder / "agreement.csv")} == {"inputs"}
 

@@ -231,11 +231,11 @@ class TestFiles:
     def test_age_and_sex_alone_by_scikit_learn(self, cohort, tables):
         X, y = np.column_stack([cohort.age, cohort.male]), cohort.label
         accuracy, ap = [], []
-        for train, scored in KFold(7, shuffle=True, random_state=123).split(X):
+        for train, test in KFold(7, shuffle=True, random_state=123).split(X):
             model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X[train], y[train])
-            y_score = model.predict_proba(X[scored])[:, 1]
-            accuracy.append(((y_score > 0.5) == y[scored]).mean())
-            ap.append(average_precision_score(y[scored], y_score))
+            y_score = model.predict_proba(X[test])[:, 1]
+            accuracy.append(((y_score > 0.5) == y[test]).mean())
+            ap.append(average_precision_score(y[test], y_score))
 
         rows = tables["alone"].set_index(["baseline", "score"])
         shown = rows["mean"][[("age + sex", "accuracy"), ("age + sex", "ap")]].tolist()

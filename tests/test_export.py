@@ -84,7 +84,7 @@ def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(tr
     assert scores["pooled_ap"] == result.summary.pooled["ap"].estimate
     assert scores["pooled_ap_low"] < scores["pooled_ap"] < scores["pooled_ap_high"]
 
-    order = np.argsort(result.scored, kind="stable")
+    order = np.argsort(result.test, kind="stable")
     means = result.y_score[order].reshape(-1, 2).mean(axis=1)
     expected = chosen_threshold(data.features.y, means)
     assert description.threshold == pytest.approx(expected, abs=1e-12)

@@ -53,7 +53,7 @@ def test_validation_records_are_the_learned_source_s_and_subjects_stay_whole():
     subjects = np.array([*np.repeat(np.arange(15).astype(str), 2), *"abcdefghij"])
     cv = replace(settings(*TWO, *OTHER).cv, validation=0.2)
     split = external_split(y, subjects, 30, cv)
-    assert set(split.scored) == set(range(30, 40))
+    assert set(split.test) == set(range(30, 40))
     assert len(split.validation) == 6
     assert set(split.train) | set(split.validation) == set(range(30))
     assert not set(subjects[split.train]) & set(subjects[split.validation])
@@ -65,14 +65,14 @@ def test_nothing_of_the_scored_records_reaches_what_scores_them():
     prepared = load_data(of)
     features, (split,) = prepared.features, prepared.splits
     X, y = features.X.copy(), features.y.copy()
-    planted, others = split.scored[::5], np.setdiff1d(split.scored, split.scored[::5])
+    planted, others = split.test[::5], np.setdiff1d(split.test, split.test[::5])
     X[planted], y[planted] = 1e6, 1 - y[planted]
     X[others[0], 5] = np.nan  # filled by what the training records have
     spoilt = replace(features, X=X, y=y)
 
     def scores(data):
         (fold,) = train_folds(data, (split,), new_trainer(of, data, 500.0), seed=0)
-        return dict(zip(split.scored.tolist(), fold.y_score.tolist(), strict=True))
+        return dict(zip(split.test.tolist(), fold.y_score.tolist(), strict=True))
 
     one, two = scores(features), scores(spoilt)
     assert all(one[at] == two[at] for at in others[1:].tolist())
@@ -93,10 +93,10 @@ def test_from_ludb_to_ptb_xl(ludb_root, ptbxl_root):
     (split,) = prepared.splits
     y = prepared.features.y
     assert (len(split.train), y[split.train].sum()) == (200, 108)
-    assert (len(split.scored), y[split.scored].sum()) == (142, 33)
+    assert (len(split.test), y[split.test].sum()) == (142, 33)
     subjects = prepared.features.subjects
-    assert len(set(subjects[split.scored])) == 138
-    assert not set(subjects[split.train]) & set(subjects[split.scored])
+    assert len(set(subjects[split.test])) == 138
+    assert not set(subjects[split.train]) & set(subjects[split.test])
     assert "learned from LUDB 1.0.1 (200 records, prevalence 0.540)" in prepared.cohort.note
     assert "142 records, prevalence 0.232" in prepared.cohort.note
     with pytest.raises(InputError, match=r"has none\. external\.delineation=found finds one; or"):

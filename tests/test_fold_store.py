@@ -35,12 +35,12 @@ def features() -> FeatureSet:
 
 def fold(y_score, at: int = 0, repeat: int = 0, history: History | None = None) -> FoldResult:
     y_score = np.asarray(y_score, dtype=np.float64)
-    scored = (np.arange(len(y_score)) + at) % N
-    split = Split(repeat, at, np.setdiff1d(np.arange(N), scored), np.array([], np.int64), scored)
+    test = (np.arange(len(y_score)) + at) % N
+    split = Split(repeat, at, np.setdiff1d(np.arange(N), test), np.array([], np.int64), test)
     return FoldResult(
         split,
         y_score,
-        score(features().y[scored], y_score),
+        score(features().y[test], y_score),
         history or History((0.7, 0.1 + 0.2), (0.5, 1.0), (), (), 2),
         1.25,
     )

@@ -30,12 +30,12 @@ def labels(positive, negative, seed=0):
 def test_folds_of_ludb_are_those_of_the_report(ludb):
     found = splits(ludb.label, ludb.subjects, REPORT)
 
-    assert [len(split.scored) for split in found] == [29, 29, 29, 29, 28, 28, 28]
-    assert [int(ludb.label[split.scored].sum()) for split in found] == [17, 17, 15, 17, 14, 14, 14]
+    assert [len(split.test) for split in found] == [29, 29, 29, 29, 28, 28, 28]
+    assert [int(ludb.label[split.test].sum()) for split in found] == [17, 17, 15, 17, 14, 14, 14]
     expected = KFold(7, shuffle=True, random_state=123).split(np.zeros(200))
-    for split, (train, scored) in zip(found, expected, strict=True):
+    for split, (train, test) in zip(found, expected, strict=True):
         assert split.train.tolist() == train.tolist()
-        assert split.scored.tolist() == scored.tolist()
+        assert split.test.tolist() == test.tolist()
         assert split.validation.size == 0
 
 
@@ -50,7 +50,7 @@ def test_single_records_are_split_as_scikit_learn_does(scheme, oracle, folds, st
     expected = list(oracle(folds, shuffle=True, random_state=state).split(y, y))
     assert [(split.repeat, split.fold) for split in found] == [(0, fold) for fold in range(folds)]
     assert [split.train.tolist() for split in found] == [train.tolist() for train, _ in expected]
-    assert [split.scored.tolist() for split in found] == [test.tolist() for _, test in expected]
+    assert [split.test.tolist() for split in found] == [test.tolist() for _, test in expected]
 
 
 def test_repeats_differ_and_the_first_is_the_plain_scheme():
@@ -62,11 +62,11 @@ def test_repeats_differ_and_the_first_is_the_plain_scheme():
     assert [(split.repeat, split.fold) for split in found] == [
         (repeat, fold) for repeat in range(3) for fold in range(7)
     ]
-    scored = [[split.scored.tolist() for split in found if split.repeat == n] for n in range(3)]
-    assert scored[0] == [split.scored.tolist() for split in plain]
-    assert scored[0] != scored[1] != scored[2] != scored[0]
+    test = [[split.test.tolist() for split in found if split.repeat == n] for n in range(3)]
+    assert test[0] == [split.test.tolist() for split in plain]
+    assert test[0] != test[1] != test[2] != test[0]
     next_state = splits(y, singles(53), replace(REPORT, random_state=124))
-    assert scored[1] == [split.scored.tolist() for split in next_state]
+    assert test[1] == [split.test.tolist() for split in next_state]
 
 
 @pytest.mark.parametrize("n", [53, 200])
@@ -76,13 +76,13 @@ def test_holdout_is_train_test_split_twice(n):
 
     [split] = splits(y, singles(n), settings)
 
-    learned, scored = train_test_split(np.arange(n), test_size=0.2, random_state=123)
+    learned, test = train_test_split(np.arange(n), test_size=0.2, random_state=123)
     train, validation = train_test_split(learned, test_size=0.2, random_state=123)
-    assert split.scored.tolist() == sorted(scored)
+    assert split.test.tolist() == sorted(test)
     assert split.validation.tolist() == sorted(validation)
     assert split.train.tolist() == sorted(train)
     if n == 200:
-        assert (len(train), len(validation), len(scored)) == (128, 32, 40)
+        assert (len(train), len(validation), len(test)) == (128, 32, 40)
 
 
 def test_validation_is_taken_from_the_training_part_only():
@@ -92,7 +92,7 @@ def test_validation_is_taken_from_the_training_part_only():
     found = splits(y, singles(53), replace(REPORT, validation=0.25))
 
     for before, split in zip(plain, found, strict=True):
-        assert split.scored.tolist() == before.scored.tolist()
+        assert split.test.tolist() == before.test.tolist()
         assert sorted([*split.train, *split.validation]) == before.train.tolist()
         # As scikit-learn rounds: up, of what is set aside.
         assert len(split.validation) == np.ceil(0.25 * len(before.train))
@@ -116,11 +116,11 @@ def test_no_subject_is_in_two_parts(owners, scheme, validation):
         return  # a training part of one class
 
     for split in found:
-        parts = [set(names[part]) for part in (split.train, split.validation, split.scored)]
+        parts = [set(names[part]) for part in (split.train, split.validation, split.test)]
         assert sum(map(len, parts)) == len(set(names))
         assert set.union(*parts) == set(names)
     if scheme != "holdout":
-        assert sorted(np.concatenate([one.scored for one in found])) == list(range(len(y)))
+        assert sorted(np.concatenate([one.test for one in found])) == list(range(len(y)))
 
 
 def test_a_subject_is_positive_if_any_of_its_records_is():
@@ -130,11 +130,11 @@ def test_a_subject_is_positive_if_any_of_its_records_is():
 
     found = splits(y, names, replace(REPORT, scheme="stratified", folds=10))
 
-    assert [int(y[split.scored].sum()) for split in found] == [1] * 10
+    assert [int(y[split.test].sum()) for split in found] == [1] * 10
 
 
 def test_a_training_part_of_one_class_is_refused_with_the_counts():
-    """Two positives of six: some random state puts both into one scored fold."""
+    """Two positives of six: some random state puts both into one test fold."""
     y = np.array([1, 1, 0, 0, 0, 0])
     settings = replace(REPORT, folds=2)
     refusals = []

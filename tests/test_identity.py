@@ -66,8 +66,8 @@ def test_every_part_of_a_split_changes_the_key(dnn):
         replace(SPLIT, train=SPLIT.train[::-1]),
         replace(SPLIT, train=SPLIT.train[1:]),
         replace(SPLIT, validation=SPLIT.validation[:0]),
-        replace(SPLIT, scored=SPLIT.scored[:-1]),
-        replace(SPLIT, scored=SPLIT.scored + 1),
+        replace(SPLIT, test=SPLIT.test[:-1]),
+        replace(SPLIT, test=SPLIT.test + 1),
         # the same records on the other side of a border
         replace(SPLIT, train=np.arange(11), validation=np.arange(11, 12)),
     ]

@@ -33,7 +33,7 @@ def test_it_comes_to_what_the_command_comes_to(chosen, tmp_path):
     assert done.code == 0, done.err
     with (tmp_path / "run/predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    names = [data.features.records[at] for at in result.scored]
+    names = [data.features.records[at] for at in result.test]
     assert [row["record"] for row in rows] == names
     assert [float(row["y_score"]) for row in rows] == result.y_score.tolist()
     assert [bool(int(row["y_pred"])) for row in rows] == result.y_pred.tolist()

@@ -192,8 +192,8 @@ def test_scale_and_offset_of_a_lead_do_not_matter(cohort, scale, offset):
 
 def test_missing_values_are_filled_from_the_training_records_alone(cohort):
     train = np.array([[1, np.nan, np.nan], [3, 5, np.nan], [np.nan, 7, np.nan]], np.float32)
-    scored = np.array([[np.nan, np.nan, np.nan], [8, 9, 4]], np.float32)
-    filled = fill_missing("mean", train, scored)
+    test = np.array([[np.nan, np.nan, np.nan], [8, 9, 4]], np.float32)
+    filled = fill_missing("mean", train, test)
     assert filled[0].tolist() == [[1, 6, 0], [3, 5, 0], [2, 7, 0]]
     assert filled[1].tolist() == [[2, 6, 0], [8, 9, 4]]
 

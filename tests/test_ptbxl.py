@@ -108,7 +108,7 @@ class TestSample:
         assert len(found) == 14
         for split in found:
             parts = [
-                set(cohort.subjects[part]) for part in (split.train, split.validation, split.scored)
+                set(cohort.subjects[part]) for part in (split.train, split.validation, split.test)
             ]
             assert sum(map(len, parts)) == len(set.union(*parts)) == 138
 

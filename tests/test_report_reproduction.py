@@ -176,7 +176,7 @@ def test_the_front_page_says_what_the_file_holds():
     from table import chosen
 
     rows = read(RESULTS)
-    told = " ".join((FOLDER.parent.parent / "README.md").read_text().split())
+    told = " ".join((FOLDER.parent.parent / "docs/tour.md").read_text().split())
     both, printed = PROTOCOLS[-1], EXPERIMENTS["cnn_k250_s125"].printed
     dense = statistics.median(row.mean for row in chosen(rows, "dnn", both, "ludb", 100))
     (leaking,) = chosen(rows, "cnn_k250_s125", both, "ludb", 200)

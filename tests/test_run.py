@@ -60,7 +60,7 @@ def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):
     assert json.loads((folder / "versions.json").read_text())["lvh"]
     parts = rows(folder / "splits.csv")
     predictions = rows(folder / "predictions.csv")
-    scored = {(row["fold"], row["record"]) for row in parts if row["part"] == "scored"}
+    scored = {(row["fold"], row["record"]) for row in parts if row["part"] == "test"}
     assert scored == {(row["fold"], row["record"]) for row in predictions}
     assert len(parts) == 3 * 42
     for row in rows(folder / "folds.csv"):
@@ -184,7 +184,7 @@ def leaking(tmp_path_factory) -> Done:
 
 def test_a_leak_is_told_before_and_after_the_table_and_tagged(leaking):
     assert leaking.code == 0, leaking.err
-    told = "NOT HONEST: carried weights, best epoch on the scored fold. "
+    told = "NOT HONEST: carried weights, best epoch on the test fold. "
     before, table_shown, after = leaking.out.split(told)
     assert "age + sex" in table_shown
     assert "roc_auc" not in before + after
@@ -192,7 +192,7 @@ def test_a_leak_is_told_before_and_after_the_table_and_tagged(leaking):
     assert not leaking.runs("tags.level = 'configuration'")
     assert not leaking.runs("tags.level = 'fold'")
     (run,) = leaking.runs("tags.level = 'leaking configuration'")
-    assert run.data.tags["leakage"] == "carried weights, best epoch on the scored fold"
+    assert run.data.tags["leakage"] == "carried weights, best epoch on the test fold"
     assert run.data.tags["protocol"] == "carried-best_on_scored"
     assert run.info.status == "FINISHED"
 

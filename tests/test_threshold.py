@@ -85,11 +85,11 @@ def test_inner_folds_are_of_the_training_part_and_keep_subjects_whole(a_subject)
     for split in splits(data.y, data.subjects, cv()):
         parts = held_out(split, data.y, data.subjects)
         assert len(parts) == 5
-        scored = np.concatenate([part.scored for part in parts])
-        assert sorted(scored) == split.train.tolist()
+        test = np.concatenate([part.test for part in parts])
+        assert sorted(test) == split.train.tolist()
         for part in parts:
-            assert sorted([*part.train, *part.scored]) == split.train.tolist()
-            assert not set(data.subjects[part.train]) & set(data.subjects[part.scored])
+            assert sorted([*part.train, *part.test]) == split.train.tolist()
+            assert not set(data.subjects[part.train]) & set(data.subjects[part.test])
 
 
 def test_where_there_are_validation_records_they_choose():
@@ -99,8 +99,8 @@ def test_where_there_are_validation_records_they_choose():
     assert len(learner.fits) == 1  # all folds at once, and no training more
     for fold in result.folds:
         (part,) = held_out(fold.split, data.y, data.subjects)
-        assert part.scored.tolist() == fold.split.validation.tolist()
-        negative = part.scored[data.y[part.scored] == 0]
+        assert part.test.tolist() == fold.split.validation.tolist()
+        negative = part.test[data.y[part.test] == 0]
         shares = 1 / (1 + np.exp(-data.X[negative, 0].astype(float)))
         expected = np.sort(shares)[int(np.ceil(0.9 * len(negative))) - 1]
         assert fold.threshold == pytest.approx(expected, rel=1e-12)
@@ -133,12 +133,12 @@ def test_a_model_that_knows_its_records_by_heart_keeps_its_specificity():
 
 @pytest.mark.parametrize(("learner", "validation"), [(Memory, 0.0), (logistic, 0.25)])
 def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
-    """Wild values and flipped labels in a scored fold move those of the others alone."""
+    """Wild values and flipped labels in a test fold move those of the others alone."""
     data, settings = features(), cv(validation=validation)
     first = run(learner(), data, settings)
-    scored = first.folds[2].split.scored
+    test = first.folds[2].split.test
     X, y = data.X.copy(), data.y.copy()
-    X[scored], y[scored] = X[scored] + 3, 1 - y[scored]
+    X[test], y[test] = X[test] + 3, 1 - y[test]
     folds = [fold.split for fold in first.folds]  # they are drawn by label
 
     def thresholds(of: FeatureSet) -> list[float]:

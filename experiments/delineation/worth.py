@@ -136,7 +136,7 @@ def _moved(split: Split, n: int, learned: str, on: str) -> Split:
     return replace(
         split,
         train=split.train + n * (learned == "found"),
-        scored=split.scored + n * (on == "found"),
+        test=split.test + n * (on == "found"),
     )
 
 

@@ -147,15 +147,15 @@ def fold_row(configuration: Configuration, split: Split) -> tuple[str, ...]:
     """Train and score one fold; a training that diverges has no scores."""
     features = configuration.features
     started = time.perf_counter()
-    parts = (split.train, split.validation, split.scored)
-    train, validation, scored = fill_missing(features.fill, *(features.X[part] for part in parts))
+    parts = (split.train, split.validation, split.test)
+    train, validation, test = fill_missing(features.fill, *(features.X[part] for part in parts))
     seed = np.random.SeedSequence([SEED, split.repeat, split.fold])
     try:
         y, subjects = features.y, features.subjects[split.train]
         lesson = FitJob(train, y[split.train], subjects, validation, y[split.validation], seed)
         configuration.learner.fit([lesson], ignore)
-        (y_score,) = configuration.learner.predict([scored])
-        metrics = score(y[split.scored], y_score)
+        (y_score,) = configuration.learner.predict([test])
+        metrics = score(y[split.test], y_score)
         values = [getattr(metrics, name) for name in SCORES]
     except LvhError:
         values = [np.nan] * len(SCORES)

@@ -117,7 +117,7 @@ def configured(key: Key) -> RunSettings:
     overrides = [*EXPERIMENTS[key.experiment].overrides, *COHORTS[key.cohort]]
     overrides += [*LEAKS[key.protocol], f"seed={key.seed}", f"train.epochs={key.epochs}"]
     overrides += ["cv.allow_leakage=true"]
-    if "best_on_scored" in key.protocol:  # scored records take the place of validation records
+    if "best_on_scored" in key.protocol:  # test records take the place of validation records
         overrides += ["cv.validation=0", "train.patience=null"]
     return settings_of(*overrides)
 

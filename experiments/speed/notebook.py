@@ -88,7 +88,7 @@ def cross_validation(asked: argparse.Namespace, data: dict[str, Any]) -> dict[st
     for fold in range(asked.folds):
         started = time.perf_counter()
         X = data[f"X_{fold}" if f"X_{fold}" in data else "X"]
-        train, scored = data[f"train_{fold}"], data[f"scored_{fold}"]
+        train, test = data[f"train_{fold}"], data[f"scored_{fold}"]
         if asked.model == "dnn":
             model = dnn(X.shape[1])
         else:
@@ -97,8 +97,8 @@ def cross_validation(asked: argparse.Namespace, data: dict[str, Any]) -> dict[st
         model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
         clock = Clock()
         model.fit(X[train], y[train], epochs=asked.epochs, verbose=1, callbacks=[clock])
-        y_score = model.predict(X[scored])[:, 0]
-        correct.append(float(np.mean((y_score > 0.5) == y[scored])))
+        y_score = model.predict(X[test])[:, 0]
+        correct.append(float(np.mean((y_score > 0.5) == y[test])))
         epochs = [at - started for at in clock.times]
         folds.append({"seconds": time.perf_counter() - started, "epochs": epochs})
     return {

@@ -129,7 +129,7 @@ def write(prepared: ExperimentData, path: Path) -> None:
     if not has_missing:
         arrays["X"] = features.X
     for fold, split in enumerate(prepared.splits):
-        arrays[f"train_{fold}"], arrays[f"scored_{fold}"] = split.train, split.scored
+        arrays[f"train_{fold}"], arrays[f"scored_{fold}"] = split.train, split.test
         if has_missing:
             train = features.X[split.train]
             _, arrays[f"X_{fold}"] = fill_missing(features.fill, train, features.X)

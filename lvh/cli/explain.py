@@ -114,7 +114,7 @@ def _show(explanation: "Explanation", note: str) -> None:
     say(
         comparison(explanation),
         f"pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}], age + sex "
-        f"{baseline.estimate:.3f}, on {explanation.n_scored} test records",
+        f"{baseline.estimate:.3f}, on {explanation.n_test} test records",
     )
     table = Table(box=SIMPLE_HEAD, title="what the scores lose without it", title_justify="left")
     for name in ("", "without"):

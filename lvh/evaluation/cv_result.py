@@ -33,7 +33,7 @@ class FoldResult:
 
     Attributes:
         split: Which records had which part.
-        y_score: Scores of `split.scored`, in its order, shape (n_scored,).
+        y_score: Scores of `split.test`, in its order, shape (n_test,).
         metrics: Of those scores.
         history: Of the training.
         seconds: Wall time of training and scoring, without `setup_seconds`; an equal part of it
@@ -53,7 +53,7 @@ class FoldResult:
 
     @property
     def y_pred(self) -> npt.NDArray[np.bool_]:
-        """Predictions of `split.scored`, in its order."""
+        """Predictions of `split.test`, in its order."""
         return self.y_score > self.threshold
 
 
@@ -84,9 +84,9 @@ class CVResult:
         null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
             permutation test.
         p_values: Of the scores in it, by name.
-        scored: Positions of the scored records, fold after fold.
-        y_score: Out-of-fold scores in the order of `scored`.
-        y_pred: Out-of-fold predictions in the order of `scored`, each by its fold's threshold.
+        test: Positions of the test records, fold after fold.
+        y_score: Out-of-fold scores in the order of `test`.
+        y_pred: Out-of-fold predictions in the order of `test`, each by its fold's threshold.
     """
 
     folds: tuple[FoldResult, ...]
@@ -95,14 +95,14 @@ class CVResult:
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
 
-    scored: Indices = field(init=False, repr=False, compare=False)
+    test: Indices = field(init=False, repr=False, compare=False)
     y_score: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
     y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Put the folds one behind the other."""
-        for name in ("scored", "y_score", "y_pred"):
-            source = attrgetter("split.scored" if name == "scored" else name)
+        for name in ("test", "y_score", "y_pred"):
+            source = attrgetter("split.test" if name == "test" else name)
             object.__setattr__(self, name, np.concatenate(list(map(source, self.folds))))
 
 
@@ -157,7 +157,7 @@ def _baseline_scores(
     features: FeatureSet, splits: Sequence[Split], baseline: Baseline
 ) -> list[npt.NDArray[np.float64]]:
     X, y = features.age_and_sex, features.y
-    return [baseline(X[split.train], y[split.train], X[split.scored]) for split in splits]
+    return [baseline(X[split.train], y[split.train], X[split.test]) for split in splits]
 
 
 def _summary(
@@ -168,15 +168,15 @@ def _summary(
     thresholds: list[float],
 ) -> Summary:
     y = features.y
-    labels = [y[split.scored] for split in splits]
-    scored = np.concatenate([split.scored for split in splits])
+    labels = [y[split.test] for split in splits]
+    test = np.concatenate([split.test for split in splits])
     of_records = np.repeat(thresholds, list(map(len, labels)))
-    subjects, y_score = features.subjects[scored], np.concatenate(y_scores)
+    subjects, y_score = features.subjects[test], np.concatenate(y_scores)
     mean, std = mean_and_std(list(map(score, labels, y_scores, thresholds)))
-    pooled = bootstrap_intervals(y[scored], y_score, subjects, of_records)
+    pooled = bootstrap_intervals(y[test], y_score, subjects, of_records)
     if max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
-        constant = bootstrap_intervals(y[scored], np.zeros(len(scored)), subjects)
+        constant = bootstrap_intervals(y[test], np.zeros(len(test)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
     return Summary(mean, std, pooled)

@@ -32,7 +32,7 @@ def train_folds(
 ) -> Iterator[FoldResult]:
     """Train and score folds in their order, side by side as far as the trainer can.
 
-    The scored records of a fold decide nothing in it: missing values are filled, the model is
+    The test records of a fold decide nothing in it: missing values are filled, the model is
     trained and, where asked, stopped without them. Under another protocol than the honest one
     they decide what the protocol says; missing values are still filled without them.
 
@@ -83,7 +83,7 @@ def _train(
     started = time.perf_counter()
     y, validates = features.y, len(splits[0].validation) > 0
     prepared = [_job(features, split, _seed(seed, split), protocol) for split in splits]
-    jobs, test_inputs = [job for job, _ in prepared], [scored for _, scored in prepared]
+    jobs, test_inputs = [job for job, _ in prepared], [test for _, test in prepared]
 
     def report(at: int, epoch: int) -> None:
         for call in on_epoch:
@@ -114,7 +114,7 @@ def _train(
         FoldResult(
             split=split,
             y_score=y_score,
-            metrics=score(y[split.scored], y_score, own_threshold),
+            metrics=score(y[split.test], y_score, own_threshold),
             history=history,
             seconds=seconds / len(splits),
             threshold=own_threshold,
@@ -145,7 +145,7 @@ def _inner_threshold(
         rest = prepared[len(y_scores) :]
         group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
         trainer.fit([job for job, _ in group], report)
-        y_scores += trainer.predict([scored for _, scored in group])
+        y_scores += trainer.predict([test for _, test in group])
     for part, y_score in zip(parts, y_scores, strict=True):
         _check_finite(part, y_score)
     return choose(parts, features.y, y_scores)
@@ -156,22 +156,22 @@ def _job(
 ) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
     X = features.X
-    parts: tuple[Inputs, ...] = (X[split.train], X[split.validation], X[split.scored])
+    parts: tuple[Inputs, ...] = (X[split.train], X[split.validation], X[split.test])
     if features.kind != "signal":  # a signal lacks no value
         parts = fill_missing(features.fill, *parts)
-    train, validation, scored = parts
+    train, validation, test = parts
     chooses_epoch = protocol.epoch == "best_on_scored"
     job = FitJob(
         X=train,
         y=features.y[split.train],
         subjects=features.subjects[split.train],
-        X_validation=scored if chooses_epoch else validation,
-        y_validation=features.y[split.scored if chooses_epoch else split.validation],
+        X_validation=test if chooses_epoch else validation,
+        y_validation=features.y[split.test if chooses_epoch else split.validation],
         seed=seed,
         warm_start=protocol.weights == "carried" and split.fold > 0,
         keep_most_accurate=chooses_epoch,
     )
-    return job, scored
+    return job, test
 
 
 def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:

@@ -12,7 +12,7 @@ Verdict = Literal["go on", "pause", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """Predictions of one trial, one row for each scored record and repeat.
+    """Predictions of one trial, one row for each test record and repeat.
 
     Attributes:
         record: Names, shape (n_rows,), str.

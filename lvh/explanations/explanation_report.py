@@ -108,7 +108,7 @@ def _results(explanation: Explanation, title: str, note: str) -> list[str]:
     ap, baseline = explanation.scores["ap"], explanation.baseline["ap"]
     paragraphs = [
         f"# What {title} looks at",
-        f"Out of fold: {explanation.n_scored} test records of {explanation.n_folds} folds, each "
+        f"Out of fold: {explanation.n_test} test records of {explanation.n_folds} folds, each "
         "scored by the model of its fold, which has not learned from it. "
         f"{comparison(explanation)}",
         f"**How good it is**: pooled ap {_shown(ap)}, age + sex {baseline.estimate:.3f}. An "

@@ -90,7 +90,7 @@ class Explanation:
         n_folds: Folds that were explained.
         n_stored: Folds whose scores were in the fold store, to compare with.
         difference: Largest difference of a probability from the stored one.
-        n_scored: Test records of these folds; a record of several repeats counts several times.
+        n_test: Test records of these folds; a record of several repeats counts several times.
         scores: Pooled, of the model.
         baseline: Pooled, of age and sex on these folds.
         importance: Of everything that was taken away or permuted.
@@ -101,7 +101,7 @@ class Explanation:
     n_folds: int
     n_stored: int
     difference: float
-    n_scored: int
+    n_test: int
     scores: Mapping[str, Interval]
     baseline: Mapping[str, Interval]
     importance: tuple[Importance, ...]
@@ -150,12 +150,12 @@ def explain_run(
         first_group=1,  # so that the trainer holds the model of this fold
     ):
         split = result.split
-        train, test = fill_missing(features.fill, features.X[split.train], features.X[split.scored])
+        train, test = fill_missing(features.fill, features.X[split.train], features.X[split.test])
         # signals need no means, nor do they fit into memory
         means = np.zeros(0, np.float32) if features.kind == "signal" else read(train).mean(axis=0)
         found = fold_importance(
             lambda X: trainer.predict([X])[0],
-            ExplainedRecords(read(test), means, split.scored),
+            ExplainedRecords(read(test), means, split.test),
             context,
             options,
             seed=(0, split.repeat, split.fold),
@@ -181,8 +181,8 @@ def summarize(
         differences: Of the scores of folds from those that are stored.
     """
     features = context.features
-    scored = np.concatenate([result.split.scored for result in results])
-    y, subjects = features.y[scored], features.subjects[scored]
+    test = np.concatenate([result.split.test for result in results])
+    y, subjects = features.y[test], features.subjects[test]
     y_score = np.concatenate([fold.y_score for fold in folds])
     resamples = Resamples(y, y_score, subjects)
     overlap = []
@@ -194,7 +194,7 @@ def summarize(
         n_folds=len(results),
         n_stored=len(differences),
         difference=max(differences, default=0.0),
-        n_scored=len(scored),
+        n_test=len(test),
         scores=bootstrap_intervals(y, y_score, subjects),
         baseline=baseline_summaries(features, tuple(result.split for result in results), BASELINES)[
             "age + sex"

@@ -96,7 +96,7 @@ def refit(
     seeds = tuple(settings.seed + number for number in range(n_members))
     states, chosen = _fit(settings, data, seeds, on_epoch)
     cohort, features = data.cohort, data.features
-    indices, inverse, counts = np.unique(result.scored, return_inverse=True, return_counts=True)
+    indices, inverse, counts = np.unique(result.test, return_inverse=True, return_counts=True)
     y_score = np.bincount(inverse, weights=result.y_score) / counts
     y, subjects = features.y[indices], features.subjects[indices]
     repeats = result.folds[-1].split.repeat + 1

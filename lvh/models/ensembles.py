@@ -218,9 +218,9 @@ class NestedSelection:
 
     def _mean(self, candidate: Candidate, X: Floats, y: Labels, splits: list[Any]) -> Metrics:
         scores = []
-        for train, scored in splits:
+        for train, test in splits:
             model = self._fitted(candidate, X, y, train)
-            scores.append(score(y[scored], model.predict_proba(X[scored])[:, 1]))
+            scores.append(score(y[test], model.predict_proba(X[test])[:, 1]))
         return mean_and_std(scores)[0]
 
     def _fitted(self, candidate: Candidate, X: Floats, y: Labels, train: Indices) -> Any:

@@ -28,7 +28,7 @@ class TrainSettings:
         batch_size: Records a step.
         learning_rate: Of Adam.
         patience: Stop after so many epochs without a lower validation loss; None trains all
-            epochs. Needs `cv.validation` above 0: the scored fold never stops a training.
+            epochs. Needs `cv.validation` above 0: the test fold never stops a training.
         restore_best: With patience, use the weights of the lowest validation loss.
         threads: Processor threads; None for one on tabular inputs, and all cores, shared among
             parallel runs, on signals.

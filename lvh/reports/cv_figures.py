@@ -90,7 +90,7 @@ def draw_precision_recall(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show the curve of every fold, and that of all folds together."""
     from sklearn.metrics import precision_recall_curve
 
-    prevalence = float(y[result.scored].mean())
+    prevalence = float(y[result.test].mean())
     ax.axhline(prevalence, color=ORANGE, linestyle=":", label=f"no skill {prevalence:.2f}")
     ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
 
@@ -124,13 +124,13 @@ def _draw_curves(
     Not by scikit-learn displays: each of their calls makes a legend, a fifth of all the time.
     """
     for fold in result.folds:
-        labels = y[fold.split.scored]
+        labels = y[fold.split.test]
         if 0 < labels.mean() < 1:
             x, height = curve(labels, fold.y_score)[:2]
             ax.plot(x, height, drawstyle=drawstyle, color=PALE, linewidth=0.7)
     interval = result.summary.pooled[area]
     label = f"pooled, {area} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    x, height = curve(y[result.scored], result.y_score)[:2]
+    x, height = curve(y[result.test], result.y_score)[:2]
     ax.plot(x, height, drawstyle=drawstyle, color=BLUE, label=label)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
     ax.legend(fontsize=8, loc="lower right", reverse=True)
@@ -165,7 +165,7 @@ def draw_confusion_matrix(ax: "Axes", result: CVResult, y: Labels) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay
 
     ConfusionMatrixDisplay.from_predictions(
-        y[result.scored],
+        y[result.test],
         result.y_pred,
         labels=[0, 1],
         display_labels=["not LVH", "LVH"],
@@ -184,7 +184,7 @@ def draw_calibration(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show the observed share by score, and below it where the scores of each label lie."""
     from sklearn.calibration import CalibrationDisplay
 
-    y_true, y_score = y[result.scored], result.y_score
+    y_true, y_score = y[result.test], result.y_score
     bins, line = calibration_curve(y_true, y_score), recalibration(y_true, y_score)
     score, share, low, high = np.transpose(
         [(one.score, one.observed.estimate, one.observed.low, one.observed.high) for one in bins]

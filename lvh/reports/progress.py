@@ -231,15 +231,15 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
     for name in ("scored", *(["threshold"] if shows_threshold else []), *shown):
         table.add_column(name, justify="right")
 
-    def add(label: str, n_scored: object, cells: list[str], above: str = "", **look: Any) -> None:
-        table.add_row(label, str(n_scored), *([above] if shows_threshold else []), *cells, **look)
+    def add(label: str, n_test: object, cells: list[str], above: str = "", **look: Any) -> None:
+        table.add_row(label, str(n_test), *([above] if shows_threshold else []), *cells, **look)
 
     def cells(metrics: Metrics) -> list[str]:
         return [_number(getattr(metrics, name)) for name in shown]
 
     for label, folds, metrics in _rows(result):
-        n_scored = sum(len(fold.split.scored) for fold in folds)
-        add(label, n_scored, cells(metrics), _number(_mean_threshold(folds)))
+        n_test = sum(len(fold.split.test) for fold in folds)
+        add(label, n_test, cells(metrics), _number(_mean_threshold(folds)))
     table.add_section()
     summary = result.summary
     add("mean", "", cells(summary.mean), _number(_mean_threshold(result.folds)), style="bold")
@@ -247,7 +247,7 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
     table.add_section()
     for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
         of_all = [_number(getattr(summary.pooled[name], bound)) for name in shown]
-        add(label, len(result.scored) if bound == "estimate" else "", of_all)
+        add(label, len(result.test) if bound == "estimate" else "", of_all)
     if result.null:
         found = (result.p_values.get(name) for name in shown)
         add("p, shuffled", len(result.null), ["" if p is None else _number(p) for p in found])

@@ -60,8 +60,8 @@ def _parts(
 ) -> list[Any]:
     protocol = Protocol(**decisions["protocol"])
     carried = before(split, among, protocol) if protocol.weights == "carried" else ()
-    own = [split.train, split.validation, split.scored]
-    others = [part for one in carried for part in (one.train, one.validation, one.scored)]
+    own = [split.train, split.validation, split.test]
+    others = [part for one in carried for part in (one.train, one.validation, one.test)]
     return [RESULTS_VERSION, data, decisions, split.number, *own, *others]
 
 

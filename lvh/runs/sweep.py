@@ -163,7 +163,7 @@ def _study_name(
     search = settings.search
     digest = fingerprint(
         _fingerprints(sweep, data),
-        [(split.train.tolist(), split.scored.tolist()) for split in data.splits],
+        [(split.train.tolist(), split.test.tolist()) for split in data.splits],
         _decisions(sweep, point, settings),
         (search.objectives, search.race, search.pruner, search.burn_in, search.seed),
         plan.sampler == "grid",  # it gives the points in their order

@@ -182,8 +182,8 @@ class _Follower(Callback):
                 metrics=metrics,
                 seconds=fold.seconds,
                 n_train=len(fold.split.train),
-                n_scored=len(fold.split.scored),
-                scored=fingerprint(fold.split.scored, self._records),
+                n_test=len(fold.split.test),
+                test=fingerprint(fold.split.test, self._records),
             )
         )
         if reason := self._trial.report(metrics.get(self._objective, math.nan)):

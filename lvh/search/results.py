@@ -43,8 +43,8 @@ class FoldScore:
         metrics: By the names in `lvh.validation.metrics.NAMES`.
         seconds: Wall time of training and scoring.
         n_train: Records that the model learned from.
-        n_scored: Records that it was scored on.
-        scored: Digest of their names; only folds with equal ones are paired.
+        n_test: Records that it was scored on.
+        test: Digest of their names; only folds with equal ones are paired.
     """
 
     repeat: int
@@ -52,8 +52,8 @@ class FoldScore:
     metrics: Mapping[str, float]
     seconds: float
     n_train: int
-    n_scored: int
-    scored: str = ""
+    n_test: int
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)

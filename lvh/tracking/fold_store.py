@@ -33,7 +33,7 @@ class StoredFold:
         settings: For a person who reads the file; the key contains them already.
         repeat: Which repetition, from 0.
         fold: Which fold of it, from 0.
-        record: Names of the scored records.
+        record: Names of the test records.
         subject: Their subjects.
         y_true: Their labels.
         y_score: Their scores.
@@ -118,15 +118,15 @@ class FoldStore:
         Raises:
             EnvironmentFault: The folder cannot be written or the disk is full.
         """
-        scored = fold.split.scored
+        test = fold.split.test
         stored = StoredFold(
             key=key,
             settings=dict(settings),
             repeat=fold.split.repeat,
             fold=fold.split.fold,
-            record=tuple(features.records[i] for i in scored),
-            subject=tuple(features.subjects[scored].tolist()),
-            y_true=tuple(features.y[scored].tolist()),
+            record=tuple(features.records[i] for i in test),
+            subject=tuple(features.subjects[test].tolist()),
+            y_true=tuple(features.y[test].tolist()),
             y_score=tuple(fold.y_score.tolist()),
             history=fold.history,
             seconds=fold.seconds,
@@ -157,7 +157,7 @@ class FoldStore:
         stored = self.read(key)
         if stored is None:
             return None
-        if len(stored.y_score) != len(split.scored):
+        if len(stored.y_score) != len(split.test):
             self._warn_damaged(key)
             return None
         return FoldResult(

@@ -71,7 +71,7 @@ def write_before(
         features: Names the records.
         splits: As they will be trained.
     """
-    parts = ("train", "validation", "scored")
+    parts = ("train", "validation", "test")
     rows = (
         (split.repeat + 1, split.fold + 1, features.records[i], features.subjects[i], part)
         for split in splits
@@ -97,7 +97,7 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
                     *(repr(float(y_score)), int(y_score > fold.threshold)),
                 )
                 for fold in folds
-                for i, y_score in zip(fold.split.scored, fold.y_score, strict=True)
+                for i, y_score in zip(fold.split.test, fold.y_score, strict=True)
             ),
         ),
         "folds.csv": _csv(

@@ -29,7 +29,7 @@ class Protocol:
             trained on what all folds but the first score.
         epoch: `last`: the weights after the training are used, or those that records apart from
             the scored ones chose (`cv.validation`). `best_on_scored`: the weights of the epoch
-            with the highest accuracy on the scored records, the first of equals, as Keras's
+            with the highest accuracy on the test records, the first of equals, as Keras's
             `ModelCheckpoint(monitor="val_accuracy", save_best_only=True)` on them keeps.
             With carried weights the next fold goes on from there; the optimizer from where it is.
     """
@@ -39,9 +39,9 @@ class Protocol:
 
     @property
     def leaks(self) -> tuple[str, ...]:
-        """How scored records decide what they are scored by; none where it is honest."""
+        """How test records decide what they are scored by; none where it is honest."""
         carried = ("carried weights",) if self.weights == "carried" else ()
-        best = ("best epoch on the scored fold",) if self.epoch == "best_on_scored" else ()
+        best = ("best epoch on the test fold",) if self.epoch == "best_on_scored" else ()
         return carried + best
 
     @property
@@ -108,14 +108,14 @@ class Split:
         fold: Which fold of it, from 0.
         train: Records the model learns from.
         validation: Records that only stop its training; often empty.
-        scored: Records it is scored on.
+        test: Records it is scored on.
     """
 
     repeat: int
     fold: int
     train: Indices
     validation: Indices
-    scored: Indices
+    test: Indices
 
     number = property(
         attrgetter("repeat", "fold"),
@@ -144,7 +144,7 @@ def splits(
     >>> import numpy as np
     >>> y, subjects = np.tile([0, 1], 6), np.arange(12).astype(str)
     >>> folds = lvh.splits(y, subjects, lvh.settings("cv.folds=3").cv)
-    >>> sorted(np.concatenate([fold.scored for fold in folds]).tolist()) == list(range(12))
+    >>> sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(12))
     True
     """
     subject_of, positive = by_subject(y, subjects)
@@ -258,7 +258,7 @@ def check_protocol(settings: CvSettings) -> None:
         )
     if protocol.epoch == "best_on_scored" and settings.validation > 0:
         raise InputError(
-            "cv.epoch: best_on_scored chooses by the scored records, in place of validation "
+            "cv.epoch: best_on_scored chooses by the test records, in place of validation "
             "records: expected cv.validation=0 and train.patience=null. "
             f"Received: cv.validation={settings.validation:g}"
         )

@@ -25,7 +25,7 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
     model and seed.
 
     Args:
-        split: The fold; its scored records have no part in any that are returned.
+        split: The fold; its test records have no part in any that are returned.
         y: Labels, shape (n_all_records,).
         subjects: Subject of each record, shape (n_all_records,).
 
@@ -34,7 +34,7 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
     """
     if len(split.validation):
         _check_negatives(split, y)
-        return (replace(split, scored=split.validation),)
+        return (replace(split, test=split.validation),)
     state = int(np.random.SeedSequence([split.repeat, split.fold]).generate_state(1)[0])
     folds = InnerFolds(
         *(INNER_FOLDS, state, subjects[split.train]),
@@ -42,7 +42,7 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
         remedy="Set cv.validation above 0, or cv.threshold=fixed",
     )
     return tuple(
-        replace(split, train=split.train[others], scored=split.train[own])
+        replace(split, train=split.train[others], test=split.train[own])
         for others, own in folds.split(None, y[split.train])
     )
 
@@ -55,8 +55,8 @@ def choose(parts: Sequence[Split], y: Indices, y_scores: Sequence[Floats]) -> fl
         y: Labels, shape (n_all_records,).
         y_scores: Of what each of them scores.
     """
-    scored = np.concatenate([part.scored for part in parts])
-    return chosen_threshold(y[scored], np.concatenate(y_scores))
+    test = np.concatenate([part.test for part in parts])
+    return chosen_threshold(y[test], np.concatenate(y_scores))
 
 
 def _check_negatives(split: Split, y: Indices) -> None:

@@ -164,6 +164,7 @@ def test_any_overrides_give_settings_or_a_line(commands, data):
     typed = data.draw(commands)
     names = [override.lstrip("+~").split("=")[0].split(".")[0] for override in typed]
     quotes = [repr(part)[1:-1] for one in typed for part in (one[:60], one.split("=")[-1][:60])]
+    quotes += [repr(one) for one in typed if not one]
     outcome = settings_or_refusal(settings_of, *typed)
     assert names_one_of(outcome, [*names, *quotes, *(name.split("@")[0] for name in names)])
 

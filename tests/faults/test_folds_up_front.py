@@ -90,18 +90,18 @@ def test_33_no_subject_is_in_two_parts(subjects, order, scheme, folds, repeats, 
         reject()
 
     for split in found:
-        parts = [split.train, split.validation, split.scored]
+        parts = [split.train, split.validation, split.test]
         assert sorted(np.concatenate(parts)) == list(range(len(y)))
         owners = [set(names[part]) for part in parts]
         assert sum(map(len, owners)) == len(set(names))
         assert all((np.diff(part) > 0).all() for part in parts)
         assert set(y[split.train]) == {0, 1}
-        assert len(split.scored) > 0
+        assert len(split.test) > 0
         assert (len(split.validation) > 0) == (validation > 0)
     if scheme == "holdout":
         assert len(found) == repeats
     else:
         for repeat in range(repeats):
-            scored = [split.scored for split in found if split.repeat == repeat]
-            assert len(scored) == folds
-            assert sorted(np.concatenate(scored)) == list(range(len(y)))
+            test = [split.test for split in found if split.repeat == repeat]
+            assert len(test) == folds
+            assert sorted(np.concatenate(test)) == list(range(len(y)))

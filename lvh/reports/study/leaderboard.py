@@ -209,8 +209,8 @@ def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison |
 def _differences(trial: Trial, best: Trial, objective: Objective) -> tuple[Floats, float]:
     """Return the differences in the folds that both have, and their share of test records."""
     values, best_values = fold_values(trial, objective), fold_values(best, objective)
-    scored = {(fold.repeat, fold.fold): fold.scored for fold in trial.folds}
-    shared = [fold for fold in best.folds if scored.get((fold.repeat, fold.fold)) == fold.scored]
+    scored = {(fold.repeat, fold.fold): fold.test for fold in trial.folds}
+    shared = [fold for fold in best.folds if scored.get((fold.repeat, fold.fold)) == fold.test]
     keys = [(fold.repeat, fold.fold) for fold in shared]
     differences = np.array([values[key] - best_values[key] for key in keys], dtype=np.float64)
     return differences[~np.isnan(differences)], _share_scored(shared)
@@ -243,7 +243,7 @@ def _comparison(
 
 
 def _share_scored(folds: Sequence[FoldScore]) -> float:
-    """Return the mean over folds of scored records per training record; NaN without folds."""
+    """Return the mean over folds of test records per training record; NaN without folds."""
     if not folds:
         return math.nan
-    return float(np.mean([fold.n_scored / fold.n_train for fold in folds]))
+    return float(np.mean([fold.n_test / fold.n_train for fold in folds]))

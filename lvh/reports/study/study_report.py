@@ -196,12 +196,12 @@ def _write_leaderboard(study: StudyResult, rows: Sequence[Row], path: Path) -> N
 
 
 def _write_folds(study: StudyResult, path: Path) -> None:
-    header = ("trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_scored")
+    header = ("trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test")
     lines = []
     for trial in study.trials:
         for fold in trial.folds:
             scores = [fold.metrics.get(name, math.nan) for name in NAMES]
-            end = (f"{fold.seconds:.3f}", fold.n_train, fold.n_scored)
+            end = (f"{fold.seconds:.3f}", fold.n_train, fold.n_test)
             lines.append((trial.number, trial.state, fold.repeat + 1, fold.fold + 1, *scores, *end))
     write_csv(path, header, lines)
 
