@@ -133,5 +133,7 @@ def test_the_pages_hold_the_very_files_of_the_examples(site):
 def test_links_between_readme_and_site_hold_in_the_repository_too():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text()):
-            generated = re.search(r"(^|/)(contributing|notebook)\.md$|^(\.\./)?experiments/", target)
+            generated = re.search(
+                r"(^|/)(contributing|notebook)\.md$|^(\.\./)?experiments/", target
+            )
             assert generated or (page.parent / target).exists(), (page, target)

@@ -40,7 +40,7 @@ class FoldResult:
             where folds were trained side by side.
         threshold: Above which a score is predicted positive.
         setup_seconds: Wall time of imports, of building the model and of tracing it; an equal
-            part of it, likewise.
+            part of it in the same way.
     """
 
     split: Split

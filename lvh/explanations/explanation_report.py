@@ -146,7 +146,8 @@ def _meaning(explanation: Explanation, options: Options) -> list[str]:
         sentences.append(
             "A lead is put at its median; a wave is bridged by a straight line in every annotated "
             f"beat and lead; windows of {options.window * 1000:g} ms, every "
-            f"{options.stride * 1000:g} ms, likewise. Importance over time is the change of the "
+            f"{options.stride * 1000:g} ms, in the same way. Importance over time is the change of "
+            "the "
             "log-odds of LVH, positive where a window speaks for it."
         )
     if explanation.of("input"):

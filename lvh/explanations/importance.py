@@ -56,7 +56,7 @@ WINDOW = 0.08
 """Default length of an occlusion, s: about as long as a QRS."""
 
 _STRIDE, _STRIDE_OF_RECORDINGS = 0.02, 0.04  # s; a recording has many times the windows of a beat
-_TABLES_AT_ONCE = 50  # each may have a signal beside it
+_TABLES_AT_ONCE = 50  # each may come with a signal
 
 
 class Options(NamedTuple):
@@ -305,7 +305,7 @@ def _ask_about_signal(
 
 
 def _beside(score: Score, others: Signals, *, first: bool) -> Score:
-    """Score changed inputs of records beside their other inputs, which stay as they are."""
+    """Score changed inputs of records; their other inputs stay as they are."""
 
     def scored(changed: Signals) -> Floats:
         rows = changed.reshape(len(changed), -1)

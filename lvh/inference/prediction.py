@@ -135,7 +135,7 @@ def _show_table(predictions: Sequence[Prediction], description: Description) -> 
 
 
 def words(prediction: Prediction, cohort: Cohort, description: Description) -> Words:
-    """Return the text beside the ECG of a record."""
+    """Return the text next to the ECG of a record."""
     age, sex = cohort.age[0], "male" if prediction.male else "female"
     who = f"{age:.0f} years, {sex}" if age == age else "age or sex unknown"
     met = [f"{CRITERIA[name].title} {prediction.measured(name)}" for name in prediction.met]

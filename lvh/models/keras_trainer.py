@@ -224,7 +224,7 @@ class _Log:
         if settings.patience is None:
             return False
         self.has_stopped = self.n_epochs - self._best >= settings.patience
-        # networks beside this one train on, and its own weights change with theirs
+        # the other networks of its stack train on, and its own weights change with theirs
         return is_best if settings.restore_best else self.has_stopped
 
     def history(self) -> History:

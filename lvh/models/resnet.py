@@ -1,6 +1,6 @@
 """`resnet`: a small residual convolutional network on waveforms.
 
-Blocks of two convolutions beside a shortcut (He et al., "Deep Residual Learning for Image
+Blocks of two convolutions with a shortcut (He et al., "Deep Residual Learning for Image
 Recognition", 2016), in one dimension over the leads as channels (Wang, Yan and Oates, "Time Series
 Classification from Scratch with Deep Neural Networks", 2017).
 """

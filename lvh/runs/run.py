@@ -395,6 +395,6 @@ def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summar
 
 @lru_cache(maxsize=1)
 def _import_ahead() -> None:
-    """Begin, once in a process, to import what every result needs beside the training."""
+    """Begin, once in a process, to import what every result needs while the training runs."""
     # no daemon: an import cannot be cut at the exit
     threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW]).start()

@@ -67,7 +67,7 @@ class Sweep:
 
 
 def run_sweep(sweep: Sweep) -> None:
-    """Train what is left of a study, alone or beside other commands, and show what it came to.
+    """Train what is left of a study, alone or with other commands, and show the result.
 
     Raises:
         InputError: Not one point is valid, or the backend is swept.
@@ -102,8 +102,8 @@ def run_sweep(sweep: Sweep) -> None:
         say(compare_hint(settings.tracking, tracker.page))
     faults = dict.fromkeys([*(fault for one in done for fault in one.faults), *unrecorded])
     if faults:
-        told = "; ".join(fault.rstrip(".") for fault in faults)
-        raise EnvironmentFault(f"{told}. The same command continues where this one ended")
+        message = "; ".join(fault.rstrip(".") for fault in faults)
+        raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")

@@ -81,7 +81,7 @@ def is_given_up(trial: FrozenTrial) -> bool:
 class Retry:
     """Optuna's retry of a trial whose process was killed.
 
-    Whoever kills a sweep again and again does not mean its trials to fail: an attempt that has
+    A user who kills a sweep again and again does not want its trials to fail: an attempt that has
     done more folds than those before it starts the count of deaths from zero.
     """
 

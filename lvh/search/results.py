@@ -158,7 +158,7 @@ class StudyResult:
 
 
 def is_separate(study: str) -> bool:
-    """Return whether a study was begun again by `resume=false`, beside one of the same name."""
+    """Return whether a study was begun again by `resume=false`, next to one of the same name."""
     return "." in study
 
 

@@ -139,7 +139,7 @@ class Study:
 
     @property
     def is_separate(self) -> bool:
-        """Whether it was begun again beside another one; it has folds of its own."""
+        """Whether it was begun again next to another one; it has folds of its own."""
         return is_separate(self.name)
 
     def trials(self) -> list[FrozenTrial]:
@@ -354,7 +354,7 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
         storage: That holds it.
         name: Its identity.
         plan: What it is asked; the number of trials and the sampler may change later.
-        again: Make another one beside those of the same identity.
+        again: Make another one next to those of the same identity.
     """
     known = [one for one in storage.studies() if one == name or one.startswith(f"{name}.")]
     number = len(known) + 1 if again or not known else len(known)

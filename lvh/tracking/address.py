@@ -64,7 +64,7 @@ def embedded(settings: TrackingSettings) -> Path | None:
 
 
 def artifact_root(database: Path) -> str:
-    """Return where the artifacts of an embedded store are, as a URI: beside its database."""
+    """Return where the artifacts of an embedded store are, as a URI: next to its database."""
     return (database.parent / "mlartifacts").as_uri()
 
 

@@ -39,8 +39,8 @@ class StoredFold:
         y_score: Their scores.
         history: Of the training.
         seconds: See `FoldResult`.
-        threshold: Likewise.
-        setup_seconds: Likewise.
+        threshold: As in `FoldResult`.
+        setup_seconds: As in `FoldResult`.
     """
 
     key: str

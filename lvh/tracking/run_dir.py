@@ -35,7 +35,7 @@ def git_commit() -> str:
 
 
 def versions(backend: str, threads: int) -> dict[str, str]:
-    """Return what may influence a result, to its last bit, beside the settings.
+    """Return what may influence a result, to its last bit, apart from the settings.
 
     Args:
         backend: That trains.

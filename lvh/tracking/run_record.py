@@ -1,6 +1,6 @@
 """Records of finished configurations and sweeps, from which a tracking store is written.
 
-A record is a small JSON file beside the folds. Together with them it holds everything that MLflow
+A record is a small JSON file next to the folds. Together with them it holds everything that MLflow
 shows, so that a store can be brought up to date at any time, without training.
 """
 
@@ -70,9 +70,9 @@ class RunRecord:
         fold_keys: Of the finished folds in the fold store, in the order in which they were run.
         error: Why it failed or was stopped, or empty.
         mean: Mean of each score over the folds; empty unless all folds are done.
-        std: Sample standard deviation of each score over the folds, likewise.
-        pooled: Score of all folds together and its 95 % interval, likewise.
-        baselines: Mean of each score of each baseline on the same folds, likewise.
+        std: Sample standard deviation of each score over the folds, by name.
+        pooled: Score of all folds together and its 95 % interval, by name.
+        baselines: Mean of each score of each baseline on the same folds, by name.
         p_values: Of a permutation test, by score.
         seconds: Of all folds, without `setup_seconds`.
         setup_seconds: Of imports, building and tracing.

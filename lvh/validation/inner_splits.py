@@ -39,9 +39,9 @@ class InnerFolds:
         """Return, for each fold, the positions of the records outside and inside of it.
 
         Args:
-            X: Of no account.
+            X: Not used.
             y: Labels, shape (n_records,).
-            groups: Of no account; the subjects are known.
+            groups: Not used; the subjects are known.
 
         Raises:
             InputError: Fewer subjects of either class than folds.

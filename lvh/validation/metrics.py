@@ -115,7 +115,7 @@ def bootstrap_intervals(
         y_true: Labels, shape (n,).
         y_score: Scores, shape (n,).
         subjects: Subject of each prediction, shape (n,).
-        threshold: As in `score`; it is not chosen anew in a resample.
+        threshold: As in `score`; it is not chosen again in a resample.
         level: Coverage.
         resamples: Number of resamples.
         seed: Of the resampling.

@@ -73,7 +73,7 @@ class CvSettings:
         validation: Share of the training subjects set aside to stop the training early and
             to draw its validation curve; 0 for none. They are never scored.
         weights: See `Protocol`.
-        epoch: Likewise.
+        epoch: As `weights`.
         allow_leakage: Train under a protocol that leaks; its result never has a rank.
         permutations: Shuffles of the labels that a result is tested against; 0 for no test.
         threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`, in

@@ -1,4 +1,4 @@
-"""`arrays`: a table of records and, beside it, a NumPy array a record, in mV."""
+"""`arrays`: a table of records and a NumPy file for each record, in mV."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from lvh.files import read_bytes
 from lvh.validation.bounds import Positive
 
 ABOUT = SourceMetadata(
-    citation="Whoever gave you the table: say who, and when.",
+    citation="The source of the table, with its date.",
     licence="what its owner allows",
     labels="Say who says which record has it, and how.",
 )
