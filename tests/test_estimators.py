@@ -254,7 +254,7 @@ class TestCriteria:
         np.testing.assert_array_equal(result.y_score > THRESHOLD, expected)
 
 
-@pytest.mark.parametrize("name", ["svm", "criteria"])
+@pytest.mark.parametrize("name", ["svm"])
 def test_a_run_writes_its_folds_without_importing_keras(name, tmp_path):
     """Nor a library below it; that is what makes the start quick."""
     arguments = [*SMALL, f"model={name}", "tracking=off", f"hydra.run.dir={tmp_path / 'run'}"]

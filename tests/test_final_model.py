@@ -53,6 +53,7 @@ def test_a_saved_model_predicts_what_its_members_predicted(model, cohort, tmp_pa
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["dnn", "two_branch"])
 def test_keras_alone_reads_a_network(model, cohort, tmp_path):
     features, scores = save_model(tmp_path, settings(model, FORM_OF[model]), cohort)

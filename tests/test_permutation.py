@@ -40,6 +40,7 @@ def null(data: FeatureSet, n: int) -> list:
     return [null_scores(data, folds, trainer, seed=0, number=number) for number in range(n)]
 
 
+@pytest.mark.slow
 def test_scores_under_shuffles_are_distributed_as_scikit_learns():
     data = features()
     found = np.array([one["roc_auc"] for one in null(data, 40)])

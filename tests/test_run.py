@@ -119,7 +119,9 @@ def test_a_run_that_is_shot_goes_on_where_it_was(dnn, tmp_path):
     assert {fold.info.status for fold in folds} == {"FINISHED"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_is_recorded_as_killed_and_then_finished(tmp_path, number):
     process = start(*SLOW, cwd=tmp_path)
     while not (line := process.stdout.readline()).startswith("fold 1 of 3"):

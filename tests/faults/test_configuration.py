@@ -122,7 +122,7 @@ def test_bytes_that_are_no_text_are_refused_as_any_others(tmp_path):
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
-@examples(max_examples=50, deadline=None)
+@examples(max_examples=15, deadline=None)
 def test_the_quoted_form_of_a_message_gives_the_text(text):
     (typed,) = shlex.split(in_quotes(f"tracking.experiment={text}"))
     assert settings_of(typed).tracking.experiment == text
@@ -159,7 +159,7 @@ def commands():
 @pytest.mark.filterwarnings("ignore::UserWarning")  # what ${oc.deprecated:...} is for
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(data=st.data())
-@examples(max_examples=60, suppress_health_check=list(HealthCheck))
+@examples(max_examples=30, suppress_health_check=list(HealthCheck))
 def test_any_overrides_give_settings_or_a_line(commands, data):
     typed = data.draw(commands)
     names = [override.lstrip("+~").split("=")[0].split(".")[0] for override in typed]
