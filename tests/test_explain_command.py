@@ -156,7 +156,7 @@ def test_the_best_of_a_sweep_is_explained_tracked_and_on_its_page(tmp_path):
     assert list(tmp_path.glob("outputs/20*/**/explanation/README.md"))
     lvh("report", "--out", "after")
     before, after = ((tmp_path / one / "report.html").read_text() for one in ("before", "after"))
-    assert after.count("<img") == before.count("<img") + 2
+    assert after.count("<img") == before.count("<img") + 1
     # by its folder it is found in the store too
     configurations = (tmp_path / "outputs").glob("20*/**/config.yaml")
     (folder,) = {one.parent for one in configurations if "C: 0.01" in one.read_text()}

@@ -137,12 +137,12 @@ def test_other_folds_are_another_study(serial, tmp_path):
 
 @pytest.mark.slow
 def test_racing_stops_what_cannot_win(tmp_path):
-    """The hopeless learning rate gets its first folds and no more."""
+    """The hopeless learning rate, which comes last, gets its first folds and no more."""
     done = command(
         *DNN,
         "cv.folds=6",
         "train.epochs=30",
-        "train.learning_rate=1e-9,1e-3,3e-3",
+        "train.learning_rate=1e-3,3e-3,1e-9",
         "search.race=true",
         cwd=tmp_path,
     )

@@ -294,7 +294,7 @@ def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     ui.says("@ champion")
     ui.click("a[href$='#/models/lvh/versions/1']")
     ui.says("Not a medical device.")
-    ui.says("It is the best of 12 by ap, which flatters that score")
+    ui.says("The model is the best of 12 by ap, which flatters that score")
     ui.shoot("model")
     ui.click("a", f"model {best}")
     ui.find("h1, h2, h3", f"model {best}")

@@ -158,6 +158,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow where it is
     gc.disable()  # what a library makes stays: to look through it for garbage takes a second
     try:
         with _native_stderr_held():
@@ -206,7 +207,6 @@ def new_program(
 
 
 def _start_tensorflow(threads: int) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
     threading = tf.config.threading
