@@ -158,12 +158,15 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow where it is
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     gc.disable()  # what a library makes stays: to look through it for garbage takes a second
     try:
         with _native_stderr_held():
             found = BACKENDS[name].start(wanted)
             import keras
+
+            with suppress(ImportError):
+                import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
     finally:
         gc.freeze()
         gc.enable()
