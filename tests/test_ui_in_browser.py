@@ -300,5 +300,5 @@ def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     ui.find("h1, h2, h3", f"model {best}")
     ui.says(stored[best].data)
     ui.open("/models/lvh/versions/1")
-    ui.click("a", "The run that it was chosen from, with its folds and pictures")
+    ui.click("a", "The cross-validated run, with its folds and figures")
     ui.find("h1, h2, h3", best)
