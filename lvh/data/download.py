@@ -22,8 +22,12 @@ _MAX_MEMBERS = 200_000
 _CHUNK_BYTES = 1024 * 1024
 # all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
 _BROKEN_ZIP = (
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-    *(EOFError, RuntimeError, ValueError, NotImplementedError),
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    RuntimeError,  # NotImplementedError is one
+    ValueError,
 )
 
 _log = logging.getLogger(__name__)
