@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
-from lvh.models.backends import new_program, start
+from lvh.models.backends import start
+from lvh.models.backends.program import new_program
 from lvh.models.dnn import DnnSettings, build
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.training import History, TrainSettings

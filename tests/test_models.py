@@ -7,7 +7,7 @@ from keras import layers
 
 from lvh.errors import InputError
 from lvh.models import MODELS, resnet
-from lvh.models.backends.weights import built_l2, initial_weights, values_of
+from lvh.models.backends.program import built_l2, initial_weights
 from lvh.models.cnn import CnnSettings, build, output_lengths
 from lvh.models.dnn import DnnSettings
 from lvh.models.resnet import ResnetSettings

@@ -11,7 +11,8 @@ from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, LvhError
 from lvh.models import MODELS
 from lvh.models.augment import AugmentSettings
-from lvh.models.backends import Program, cores, new_program, start
+from lvh.models.backends import cores, start
+from lvh.models.backends.program import Program, new_program
 from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings

@@ -6,7 +6,8 @@ import pytest
 from conftest import BACKEND
 from keras import layers
 
-from lvh.models.backends import cores, new_program, start
+from lvh.models.backends import cores, start
+from lvh.models.backends.program import new_program
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.training import FitJob, TrainSettings
 from lvh.models.two_branch import TwoBranchSettings, build

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.backends import Floats, Labels, Program
+from lvh.models.backends.program import Floats, Labels, Program
 from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, evaluated
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution

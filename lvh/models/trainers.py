@@ -12,7 +12,8 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
 from lvh.models import MODELS, Classifier, Estimator
-from lvh.models.backends import NO_BACKEND, Program, cores, new_program, start, threads_of
+from lvh.models.backends import NO_BACKEND, cores, start, threads_of
+from lvh.models.backends.program import Program, new_program
 from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, evaluated
 from lvh.validation.inner_splits import Subjects
 

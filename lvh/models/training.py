@@ -11,7 +11,8 @@ from pydantic import Strict
 from lvh.data.lazy_array import Inputs
 from lvh.errors import InputError
 from lvh.models.augment import AugmentSettings
-from lvh.models.backends import Labels, Precision
+from lvh.models.backends import Precision
+from lvh.models.backends.program import Labels
 from lvh.validation.bounds import Count, Positive, Processes
 from lvh.validation.metrics import THRESHOLD, binary_cross_entropy
 

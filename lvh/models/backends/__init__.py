@@ -28,58 +28,6 @@ NO_BACKEND = "scikit-learn"
 """Stands for the backend where Keras has no part in a model."""
 
 
-class Program(Protocol):
-    """A Keras model with what trains and scores it, built once for all folds.
-
-    It serves all settings that do not change the computation: learning rate, penalty, epochs,
-    seed. It may hold several networks side by side. What goes in and out are NumPy arrays, one a
-    network.
-    """
-
-    setup_seconds: float
-    """Spent so far on building, tracing and compiling, after the program was made."""
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of parameters of one network, trainable or not."""
-
-    def max_parallel(self, sizes: Sequence[int]) -> int:
-        """Return how many of the next trainings, on so many records each, it holds at once."""
-
-    def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Draw weights by a seed a network, and clear the optimizer.
-
-        Args:
-            seeds: Of weights and dropout, one a network.
-            l2: Weight penalty; None for that of the build.
-        """
-
-    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
-        """Put inputs of shape (n_records, ...) and labels, one pair a network, where it trains."""
-
-    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs.
-
-        Args:
-            data: From `place`.
-            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
-            learning_rate: Of Adam.
-
-        Returns:
-            Sums of losses (with penalties) and right answers in training mode, shape
-            (n_networks, n_epochs, n_parts, 2), where the parts of an epoch make all its records.
-        """
-
-    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
-        """Return P(label = 1) in inference mode, shape (n_records,), of each network's records."""
-
-    def values(self, at: int) -> list[npt.NDArray[Any]]:
-        """Return copies of all variables of one network."""
-
-    def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
-        """Give one network what `values` returned."""
-
-
 class Backend(NamedTuple):
     """A library below Keras.
 
@@ -175,38 +123,6 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     if threads not in (None, found):
         _refuse("train.threads", threads, found)
     _started = _Started(name, found)
-
-
-def new_program(
-    build: "Callable[[], keras.Model]",
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None = None,
-) -> Program:
-    """Build a model, and what trains and scores it, on the backend that was started.
-
-    Args:
-        build: Returns a new model with one sigmoid output.
-        batch_size: Records a step.
-        precision: In which its layers compute. Weights, output and loss are float32 in any case.
-        side_by_side: Networks that it trains at once, at most; None for what pays.
-    """
-    from keras import backend, config
-
-    policy = config.dtype_policy()
-    try:
-        config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-        model = build()
-    finally:
-        config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if backend.backend() == "tensorflow":
-        from lvh.models.backends.graph import GraphProgram
-
-        return GraphProgram(model, batch_size, side_by_side)
-    from lvh.models.backends.keras_fit import FitProgram
-
-    return FitProgram(model, batch_size)
 
 
 def _start_tensorflow(threads: int) -> int:
