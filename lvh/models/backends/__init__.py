@@ -133,8 +133,11 @@ def _start_tensorflow(threads: int) -> int:
         # one operation after another: handing small ones around takes longer than they do
         threading.set_inter_op_parallelism_threads(1)
         threading.set_intra_op_parallelism_threads(threads)
-        for device in tf.config.list_physical_devices("GPU"):
+        gpus = tf.config.list_physical_devices("GPU")
+        for device in gpus:
             tf.config.experimental.set_memory_growth(device, True)  # others may share it
+        if not gpus:  # on a processor the passes over a graph take longer than they save
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tf.config.experimental.enable_op_determinism()
     tf.get_logger().setLevel("ERROR")  # every model of a sweep is traced, which is no fault
     tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
