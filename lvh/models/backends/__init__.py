@@ -1,4 +1,4 @@
-"""Backends: the libraries below Keras, and the programs that train and score a model on them.
+"""Backends: the libraries below Keras.
 
 A process has one backend, with one number of threads: both are fixed when the library starts.
 """
@@ -7,45 +7,19 @@ import gc
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal
 
 from lvh.errors import EnvironmentFault, InputError
 
-if TYPE_CHECKING:
-    import keras
-
 Name = Literal["tensorflow", "jax", "torch"]
 Precision = Literal["float32", "bfloat16"]
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
 
 NO_BACKEND = "scikit-learn"
 """Stands for the backend where Keras has no part in a model."""
 
-
-class Backend(NamedTuple):
-    """A library below Keras.
-
-    Attributes:
-        distributions: The packages whose versions decide what it computes.
-        start: Imports it with so many threads; returns how many it has.
-    """
-
-    distributions: tuple[str, ...]
-    start: Callable[[int], int]
-
-
-class _Started(NamedTuple):
-    name: str
-    threads: int
-
-
-_started: _Started | None = None
+_started: tuple[str, int] | None = None  # name and threads
 
 
 def cores() -> int:
@@ -57,7 +31,7 @@ def distributions(name: str) -> tuple[str, ...]:
     """Return the packages whose versions decide what a backend, or `NO_BACKEND`, computes."""
     if name == NO_BACKEND:
         return ("scipy",)
-    return (*BACKENDS[name].distributions, "keras")
+    return (*(("jax", "jaxlib") if name == "jax" else (name,)), "keras")
 
 
 def check_installed(name: str) -> None:
@@ -83,23 +57,16 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
     """
     if _started is None:
         return threads or automatic
-    if name != _started.name:
-        _refuse("backend", name, _started.name)
-    if threads not in (None, _started.threads):
-        _refuse("train.threads", threads, _started.threads)
-    return _started.threads
+    _check_same("backend", name, _started[0])
+    if threads is not None:
+        _check_same("train.threads", threads, _started[1])
+    return _started[1]
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
     """Import a backend, repeatable to the bit and without its chatter; once in a process.
 
-    Args:
-        name: Of the backend; the environment's KERAS_BACKEND does not count.
-        threads: See `threads_of`.
-        automatic: See `threads_of`.
-
-    Raises:
-        InputError: This process started with another backend, or another number than asked for.
+    See `threads_of`; the environment's KERAS_BACKEND does not count.
     """
     global _started
     wanted = threads_of(name, threads, automatic)
@@ -110,7 +77,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     gc.disable()  # what a library makes stays: to look through it for garbage takes a second
     try:
         with _native_stderr_held():
-            found = BACKENDS[name].start(wanted)
+            found = BACKENDS[name](wanted)
             import keras
 
             with suppress(ImportError):
@@ -118,11 +85,17 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     finally:
         gc.freeze()
         gc.enable()
-    if keras.backend.backend() != name:
-        _refuse("backend", name, keras.backend.backend())
-    if threads not in (None, found):
-        _refuse("train.threads", threads, found)
-    _started = _Started(name, found)
+    _check_same("backend", name, keras.backend.backend())
+    if threads is not None:
+        _check_same("train.threads", threads, found)
+    _started = name, found
+
+
+def _check_same(field: str, value: object, first: object) -> None:
+    if value != first:
+        raise InputError(
+            f"{field}: expected one for all runs of a process. Received: {value} after {first}"
+        )
 
 
 def _start_tensorflow(threads: int) -> int:
@@ -169,17 +142,8 @@ def _start_torch(threads: int) -> int:
     return int(torch.get_num_threads())
 
 
-BACKENDS = {
-    "tensorflow": Backend(("tensorflow",), _start_tensorflow),
-    "jax": Backend(("jax", "jaxlib"), _start_jax),
-    "torch": Backend(("torch",), _start_torch),
-}
-
-
-def _refuse(field: str, value: object, first: object) -> None:
-    raise InputError(
-        f"{field}: expected one for all runs of a process. Received: {value} after {first}"
-    )
+BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
+"""What imports each with so many threads, and returns how many it has."""
 
 
 @contextmanager

@@ -16,7 +16,14 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
-from lvh.models.backends.program import Floats, Labels, Weights, built_l2, initial_weights, penalized
+from lvh.models.backends.program import (
+    Floats,
+    Labels,
+    Weights,
+    built_l2,
+    initial_weights,
+    penalized,
+)
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
 _MOST_STACKED = 16  # their weights and moments stay in the cache
@@ -31,7 +38,7 @@ class GraphProgram:
         self._is_stack = _is_dense(model)
         self._most = (side_by_side or _MOST_STACKED) if self._is_stack else 1
         self._blank = [np.array(variable) for variable in model.variables]
-        self._networks: _Stack | _Single | None = None
+        self._networks: Any = None  # traced for so many as the first training has
         self._l2 = 0.0
         self.n_parameters = int(model.count_params())
         self.setup_seconds = 0.0
@@ -82,15 +89,14 @@ class GraphProgram:
 
     def values(self, at: int) -> Weights:
         """Return copies of all variables of one network."""
-        return self._networks.values(at)
+        found: Weights = self._networks.values(at)
+        return found
 
     def assign(self, at: int, values: Weights) -> None:
         """Give one network what `values` returned."""
         self._networks.assign(at, values)
 
-    def _steps(
-        self, sizes: Sequence[int], orders: Sequence[Labels]
-    ) -> tuple[npt.NDArray[np.int32], Floats]:
+    def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
         """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
 
         Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network that no
@@ -98,72 +104,79 @@ class GraphProgram:
         """
         n_epochs, n_networks = len(orders[0]), self._networks.n
         n_steps = -(-max(sizes) // self._batch_size)
-        rows = np.zeros((n_epochs, n_networks, n_steps * self._batch_size), np.int32)
+        rows = np.zeros((n_epochs, n_networks, n_steps * self._batch_size), np.int64)
         is_record = np.zeros(rows.shape, np.float32)
         first = 0
         for at, (size, order) in enumerate(zip(sizes, orders, strict=True)):
             rows[:, at:, :size] = (order + first)[:, None]
             is_record[:, at:] = np.arange(rows.shape[2]) < size
             first += size
-        cut = (n_epochs, n_networks, n_steps, self._batch_size)
-        steps = [one.reshape(cut).transpose(0, 2, 1, 3) for one in (rows, is_record)]
-        rows, is_record = (one.reshape(-1, n_networks, self._batch_size) for one in steps)
-        return rows, is_record
+
+        def by_step(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            cut = values.reshape(n_epochs, n_networks, n_steps, self._batch_size)
+            return cut.transpose(0, 2, 1, 3).reshape(-1, n_networks, self._batch_size)
+
+        return by_step(rows), by_step(is_record)
 
     def _trace(self, n_networks: int) -> None:
-        """Trace training and scoring; the numbers of records and of steps are left open."""
-        make = _Stack if self._is_stack else _Single
-        networks = self._networks = make(self._model, n_networks)
-        optimizer = self._optimizer = _Adam(networks.trained)
-        n, shape, batch_size = networks.n, self._model.input_shape[1:], self._batch_size
-
-        def step(X: Any, labels: Any, shares: Any, rate: Any, l2: Any) -> tuple[Any, Any]:
-            with tf.GradientTape() as tape:
-                scores, squares = networks.forward(X, shares)
-                of_right_label = tf.abs(1.0 - labels - scores)
-                log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
-                losses = l2 * squares - tf.matmul(shares, log[..., None])[:, 0, 0]
-                loss = tf.reduce_sum(losses)
-            optimizer.apply(tape.gradient(loss, networks.trained), rate)
-            return losses, scores
-
-        # written with while_loop: to convert Python's `for` takes longer than tracing all else
-        @tf.function(
-            autograph=False,
-            input_signature=[
-                tf.TensorSpec([None, *shape], tf.float32),
-                tf.TensorSpec([None], tf.float32),
-                tf.TensorSpec([None, n, batch_size], tf.int32),
-                tf.TensorSpec([None, n, 1, batch_size], tf.float32),
-                tf.TensorSpec([], tf.float32),
-                tf.TensorSpec([], tf.float32),
-            ],
-        )
-        def train(X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
-            def body(at: Any, losses: Any, scores: Any) -> Any:
-                own = rows[at]
-                loss, score = step(tf.gather(X, own), tf.gather(y, own), shares[at], rate, l2)
-                return at + 1, losses.write(at, loss), scores.write(at, score)
-
-            n_steps = tf.shape(rows)[0]
-            logs = [
-                tf.TensorArray(tf.float32, n_steps, element_shape=one)
-                for one in ([n], [n, batch_size])
-            ]
-            _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
-            return losses.stack(), scores.stack()
-
-        self._train = train
+        networks = (_Stack if self._is_stack else _Single)(self._model, n_networks)
+        shape = (None, *self._model.input_shape[1:])
+        self._networks, self._optimizer = networks, _Adam(networks.trained)
+        self._train = _training(networks, self._optimizer, shape, self._batch_size)
         self._score = tf.function(
             networks.scores,
             autograph=False,
-            input_signature=[tf.TensorSpec([n, None, *shape], tf.float32)],
+            input_signature=[tf.TensorSpec([networks.n, *shape], tf.float32)],
         )
-        # an empty run optimizes the graph, so that the first training costs as much as the next
-        nothing = np.zeros((0, n, batch_size), np.int32)
-        record = np.zeros((1, *shape), np.float32)
-        train(record, record.ravel()[:1], nothing, nothing[:, :, None].astype(np.float32), 0.0, 0.0)
-        self._score.get_concrete_function()
+        # an empty run, so that the first training costs as much as the next
+        record = np.zeros((1, *shape[1:]), np.float32)
+        rows = np.zeros((0, networks.n, self._batch_size), np.int64)
+        self._train(
+            record, np.zeros(1, np.float32), rows, rows[:, :, None] * np.float32(1), 0.0, 0.0
+        )
+        self._score(np.stack([record] * networks.n))
+
+
+def _training(
+    networks: "_Single | _Stack", optimizer: "_Adam", shape: tuple[int | None, ...], batch_size: int
+) -> Any:
+    """Trace the training; the numbers of records and of steps are left open."""
+
+    def step(X: Any, labels: Any, shares: Any, rate: Any, l2: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            scores, squares = networks.forward(X, shares)
+            of_right_label = tf.abs(1.0 - labels - scores)
+            log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
+            losses = l2 * squares - tf.matmul(shares, log[..., None])[:, 0, 0]
+            loss = tf.reduce_sum(losses)
+        optimizer.apply(tape.gradient(loss, networks.trained), rate)
+        return losses, scores
+
+    # written with while_loop: to convert Python's `for` takes longer than tracing all else
+    @tf.function(
+        autograph=False,
+        input_signature=[
+            tf.TensorSpec(shape, tf.float32),
+            tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([None, networks.n, batch_size], tf.int64),
+            tf.TensorSpec([None, networks.n, 1, batch_size], tf.float32),
+            tf.TensorSpec([], tf.float32),
+            tf.TensorSpec([], tf.float32),
+        ],
+    )
+    def train(X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
+        def body(at: Any, losses: Any, scores: Any) -> Any:
+            own = rows[at]
+            loss, score = step(tf.gather(X, own), tf.gather(y, own), shares[at], rate, l2)
+            return at + 1, losses.write(at, loss), scores.write(at, score)
+
+        n_steps = tf.shape(rows)[0]
+        shapes = [networks.n], [networks.n, batch_size]
+        logs = [tf.TensorArray(tf.float32, n_steps, element_shape=one) for one in shapes]
+        _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
+        return losses.stack(), scores.stack()
+
+    return train
 
 
 class _Single:
@@ -230,7 +243,7 @@ class _Stack:
 
     def values(self, at: int) -> Weights:
         """Return the variables of one network, in the order of its model."""
-        parts = {}
+        parts: dict[int, Floats] = {}
         for group, flat in zip(self._groups, self._flat, strict=True):
             ends = np.cumsum([np.prod(one.shape) for one in group])[:-1]
             parts |= zip(map(id, group), np.split(flat.numpy()[at], ends), strict=True)
@@ -266,7 +279,9 @@ class _Stack:
         """Yield the variables of all networks, a vector as a row."""
         shapes = [(1, *one.shape)[-2:] for one in self._groups[number]]
         parts = tf.split(self._flat[number], [a * b for a, b in shapes], axis=1)
-        return (tf.reshape(part, (self.n, *shape)) for part, shape in zip(parts, shapes, strict=True))
+        return (
+            tf.reshape(part, (self.n, *shape)) for part, shape in zip(parts, shapes, strict=True)
+        )
 
 
 class _Adam:
@@ -310,6 +325,8 @@ def _is_dense(model: keras.Model) -> bool:
     n_weights = {layers.Dense: 2, layers.BatchNormalization: 4}
     return isinstance(model, keras.Sequential) and all(
         layer.compute_dtype == "float32"
-        and any(isinstance(layer, kind) and len(layer.weights) == n for kind, n in n_weights.items())
+        and any(
+            isinstance(layer, kind) and len(layer.weights) == n for kind, n in n_weights.items()
+        )
         for layer in model.layers
     )

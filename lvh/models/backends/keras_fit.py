@@ -7,7 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from lvh.models.backends.program import Floats, Labels, Weights, built_l2, initial_weights, penalized
+from lvh.models.backends.program import (
+    Floats,
+    Labels,
+    Weights,
+    built_l2,
+    initial_weights,
+    penalized,
+)
 
 
 class FitProgram:
