@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,8 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.backends.program import Floats, Labels, Program
-from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, evaluated
+from lvh.models.backends.program import Floats, Labels, Program, Weights
+from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, loss_and_accuracy
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
@@ -40,18 +39,11 @@ class KerasTrainer:
             fs: Sampling frequency of signals that are augmented, Hz.
             setup_seconds: Spent on the program before.
         """
-        self._program = program
-        self._settings = settings
-        self._l2 = l2
-        self._fs = fs
+        self._program, self._settings = program, settings
+        self._l2, self._fs = l2, fs
         self._spent_before = setup_seconds - program.setup_seconds
         self._n_jobs = 0
-        self._augments = settings.augment.is_on
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of parameters of a network, trainable or not."""
-        return self._program.n_parameters
+        self.n_parameters = program.n_parameters
 
     @property
     def setup_seconds(self) -> float:
@@ -74,17 +66,16 @@ class KerasTrainer:
         """
         settings, program = self._settings, self._program
         seeds = [_children(job.seed) for job in jobs]
-        if not any(job.warm_start for job in jobs):
+        if not jobs[0].warm_start:
             program.reset([of_weights for of_weights, _, _ in seeds], self._l2)
         self._n_jobs = len(jobs)
         # Keras's `fit` under a seed would show the same batches in every epoch
         orders = [np.random.default_rng(of_order) for _, of_order, _ in seeds]
         draws = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
-        logs = [_Log(settings, job.keep_most_accurate) for job in jobs]
-        validates = any(len(job.y_validation) for job in jobs)
-        in_parts = self._augments or any(isinstance(job.X, LazyArray) for job in jobs)
+        logs = [_Log(settings, job) for job in jobs]
+        in_parts = settings.augment.is_on or any(isinstance(job.X, LazyArray) for job in jobs)
+        one_by_one = in_parts or any(log.validates for log in logs)
         data = None if in_parts else program.place([(read(job.X), job.y) for job in jobs])
-        n_records = np.array([len(job.y) for job in jobs], np.float32)[:, None, None]
         done, at_once = 0, 1
         while done < settings.epochs and not all(log.has_stopped for log in logs):
             started = time.perf_counter()
@@ -98,9 +89,8 @@ class KerasTrainer:
             else:
                 sums = program.train(data, shown, settings.learning_rate)
             done += n_epochs
-            self._log(logs, sums.sum(axis=2) / n_records, jobs, on_epoch)
-            if not (validates or in_parts):
-                # nothing is looked at between epochs: run as many as a person waits for
+            self._log(logs, sums.sum(axis=2), on_epoch)
+            if not one_by_one:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
         for at, log in enumerate(logs):
@@ -115,17 +105,12 @@ class KerasTrainer:
             return [read(part[start : start + _PREDICTION_BATCH]) for part in inputs]
 
         starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
-        lazy = any(isinstance(part, LazyArray) for part in inputs)
-        if lazy:
-            batches = prefetch(starts, batch)
-        else:
-            arrays = list(map(read, inputs))
-            ends = [slice(start, start + _PREDICTION_BATCH) for start in starts]
-            batches = iter([[array[rows] for array in arrays] for rows in ends])
+        is_lazy = any(isinstance(part, LazyArray) for part in inputs)
+        batches = prefetch(starts, batch) if is_lazy else map(batch, starts)
         chunks = [self._program.scores(one) for one in batches]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
 
-    def state(self) -> list[list[npt.NDArray[Any]]]:
+    def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
         return [self._program.values(at) for at in range(self._n_jobs)]
 
@@ -135,23 +120,18 @@ class KerasTrainer:
         orders: Sequence[Labels],
         draws: Sequence[np.random.Generator],
     ) -> Floats:
-        """Train an epoch on records that are read or changed; the next ones while it trains.
-
-        Args:
-            jobs: With equally many steps.
-            orders: Of the records of each, shape (n_records,).
-            draws: That change the records of each.
-        """
-        settings, batch_size = self._settings, self._settings.batch_size
-        of_batch = 4 * batch_size * sum(math.prod(job.X.shape[1:]) for job in jobs)
-        n_at_once = batch_size * max(1, _PART_BYTES // of_batch)
+        """Train an epoch on records that are read or changed; the next ones while it trains."""
+        settings = self._settings
+        of_record = 4 * sum(math.prod(job.X.shape[1:]) for job in jobs)
+        n_batches = max(1, _PART_BYTES // (settings.batch_size * of_record))
+        n_at_once = settings.batch_size * n_batches
 
         def part(start: int) -> list[tuple[Floats, Labels]]:
             found = []
             for job, order, own in zip(jobs, orders, draws, strict=True):
                 rows = order[start : start + n_at_once]
                 X = read(job.X[rows])
-                if self._augments:
+                if settings.augment.is_on:
                     X = augmented(X, settings.augment, self._fs, own)
                 found.append((X, job.y[rows]))
             return found
@@ -164,76 +144,68 @@ class KerasTrainer:
 
         return np.concatenate(list(sums()), axis=2)
 
-    def _log(
-        self, logs: "Sequence[_Log]", epochs: Floats, jobs: Sequence[FitJob], on_epoch: OnEpoch
-    ) -> None:
+    def _log(self, logs: "Sequence[_Log]", sums: Floats, on_epoch: OnEpoch) -> None:
         """Log some epochs, shape (n_jobs, n_epochs, 2); of several, none has validation records."""
-        validations: list[tuple[float, float] | None] = [None] * len(jobs)
-        if any(len(job.y_validation) for job in jobs):
-            y_scores = self.predict([job.X_validation for job in jobs])
-            validations = [
-                evaluated(job.y_validation, y_score) if len(y_score) else None
-                for job, y_score in zip(jobs, y_scores, strict=True)
-            ]
-        for epoch in range(epochs.shape[1]):
+        y_scores: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(logs)
+        if any(log.validates for log in logs):
+            y_scores = self.predict([log.job.X_validation for log in logs])
+        for epoch in range(sums.shape[1]):
             for at, log in enumerate(logs):
                 if not log.has_stopped:
-                    loss, accuracy = epochs[at, epoch].tolist()
-                    if log.add(loss, accuracy, validations[at]):
+                    if log.add(sums[at, epoch], y_scores[at]):
                         log.weights = self._program.values(at)
-                    on_epoch(at, log.n_epochs)
+                    on_epoch(at, len(log.epochs))
 
 
 class _Log:
     """The epochs of one training, which of them is best, and when to stop."""
 
-    def __init__(self, settings: TrainSettings, keep_most_accurate: bool) -> None:
-        self._settings, self._keep_most_accurate = settings, keep_most_accurate
-        self._epochs: list[tuple[float, float]] = []
+    def __init__(self, settings: TrainSettings, job: FitJob) -> None:
+        self.job, self._settings = job, settings
+        self.validates = len(job.y_validation) > 0
+        self.epochs: list[tuple[float, float]] = []
         self._validations: list[tuple[float, float]] = []
         self._best, self._best_value = 0, math.inf
         self.has_stopped = False
-        self.weights: list[npt.NDArray[Any]] | None = None
+        self.weights: Weights | None = None
 
-    @property
-    def n_epochs(self) -> int:
-        return len(self._epochs)
-
-    def add(self, loss: float, accuracy: float, validation: tuple[float, float] | None) -> bool:
-        """Take an epoch; return whether its weights are to be held.
+    def add(self, sums: Floats, y_score: npt.NDArray[np.float64]) -> bool:
+        """Take an epoch and the scores of the validation records; return whether it is to be kept.
 
         Raises:
             LvhError: The loss is not finite.
         """
-        settings = self._settings
-        self._epochs.append((loss, accuracy))
+        job, settings = self.job, self._settings
+        loss, accuracy = (sums / np.float32(len(job.y))).tolist()
+        self.epochs.append((loss, accuracy))
         if not math.isfinite(loss):
             raise LvhError(
-                f"the loss became {loss} in epoch {self.n_epochs}. "
+                f"the loss became {loss} in epoch {len(self.epochs)}. "
                 f"A lower train.learning_rate than {settings.learning_rate:g} may help"
             )
-        if validation is None:
+        if not self.validates:
             return False
+        validation = loss_and_accuracy(job.y_validation, y_score)
         self._validations.append(validation)
-        value = -validation[1] if self._keep_most_accurate else validation[0]
+        value = -validation[1] if job.keep_most_accurate else validation[0]
         is_best = value < self._best_value
         if is_best:
-            self._best, self._best_value = self.n_epochs, value
-        if self._keep_most_accurate:
+            self._best, self._best_value = len(self.epochs), value
+        if job.keep_most_accurate:
             return is_best
         if settings.patience is None:
             return False
-        self.has_stopped = self.n_epochs - self._best >= settings.patience
+        self.has_stopped = len(self.epochs) - self._best >= settings.patience
         # the other networks of its stack train on, and its own weights change with theirs
         return is_best if settings.restore_best else self.has_stopped
 
     def history(self) -> History:
         """Return what happened."""
-        restores = self._settings.restore_best or self._keep_most_accurate
-        kept = self._best if self.weights is not None and restores else self.n_epochs
-        loss, accuracy = zip(*self._epochs, strict=True)
+        restores = self._settings.restore_best or self.job.keep_most_accurate
+        kept = self._best if self.weights is not None and restores else len(self.epochs)
+        loss, accuracy = zip(*self.epochs, strict=True)
         validation_loss, validation_accuracy = (
-            zip(*self._validations, strict=True) if self._validations else ((), ())
+            zip(*self._validations, strict=True) if self.validates else ((), ())
         )
         return History(loss, accuracy, validation_loss, validation_accuracy, kept)
 

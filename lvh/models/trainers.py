@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
 from lvh.models import MODELS, Classifier, Estimator
 from lvh.models.backends import NO_BACKEND, cores, start, threads_of
 from lvh.models.backends.program import Program, new_program
-from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, evaluated
+from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, loss_and_accuracy
 from lvh.validation.inner_splits import Subjects
 
 Floats = npt.NDArray[np.float64]
@@ -124,8 +125,6 @@ class EstimatorTrainer:
 
     def _fit(self, job: FitJob) -> Classifier:
         started = time.perf_counter()
-        from threadpoolctl import threadpool_limits
-
         model = self._build(int(job.seed.generate_state(1)[0]), job.subjects)  # imports, at first
         self.setup_seconds += time.perf_counter() - started
         try:
@@ -136,16 +135,20 @@ class EstimatorTrainer:
         return model
 
     def _scores(self, model: Classifier, X: Inputs) -> Floats:
-        from threadpoolctl import threadpool_limits
-
         with threadpool_limits(self._threads):
             return np.asarray(model.predict_proba(read(X).astype(np.float64))[:, 1], np.float64)
 
     def _history(self, job: FitJob, model: Classifier) -> History:
-        loss, accuracy = evaluated(job.y, self._scores(model, job.X))
-        chosen = str(getattr(model, "chosen", ""))
-        if not len(job.y_validation):
-            return History((loss,), (accuracy,), (), (), 1, chosen)
-        y_score = self._scores(model, job.X_validation)
-        validation_loss, validation_accuracy = evaluated(job.y_validation, y_score)
-        return History((loss,), (accuracy,), (validation_loss,), (validation_accuracy,), 1, chosen)
+        loss, accuracy = loss_and_accuracy(job.y, self._scores(model, job.X))
+        validation: list[tuple[float, ...]] = [(), ()]
+        if len(job.y_validation):
+            y_score = self._scores(model, job.X_validation)
+            validation = [(one,) for one in loss_and_accuracy(job.y_validation, y_score)]
+        return History(
+            loss=(loss,),
+            accuracy=(accuracy,),
+            validation_loss=validation[0],
+            validation_accuracy=validation[1],
+            kept_epoch=1,
+            chosen=str(getattr(model, "chosen", "")),
+        )

@@ -122,28 +122,25 @@ class Trainer(Protocol):
         """Return what each job fitted: the variables of a network, or a classifier."""
 
 
-def evaluated(y: Labels, y_score: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return loss and accuracy of scores, shape (n_records,)."""
+def loss_and_accuracy(y: Labels, y_score: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean cross-entropy and the accuracy at .5 of scores, shape (n_records,)."""
     return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
 
 
 def check_train(settings: TrainSettings, validation: float, has_epochs: bool) -> None:
-    """Refuse early stopping where nothing can be stopped, or no records say when.
-
-    Args:
-        settings: Of the training.
-        validation: Share of the training subjects that is set aside for it.
-        has_epochs: Whether the model learns in epochs.
+    """Refuse early stopping where nothing can be stopped, or no validation records say when.
 
     Raises:
         InputError: `patience` is set, but no validation records or no epochs are.
     """
-    if settings.patience is not None and not has_epochs:
+    if settings.patience is None:
+        return
+    if not has_epochs:
         raise InputError(
             "train.patience: this model is fitted in one go, there is nothing to stop early. "
             f"Choose train=fixed, or model=dnn. Received: patience={settings.patience}"
         )
-    if settings.patience is not None and validation == 0:
+    if validation == 0:
         raise InputError(
             "train.patience: needs validation records to stop on, cv.validation above 0 (for "
             f"example cv.validation=0.2). Received: patience={settings.patience}, cv.validation=0"

@@ -1,7 +1,7 @@
 """Programs: what trains and scores a Keras model, built once for all folds."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,29 +15,41 @@ Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
 
 
-class Program(Protocol):
-    """A Keras model with what trains and scores it; it may hold several networks side by side.
+class Program:
+    """A Keras model with what trains and scores it.
 
     It serves all settings that do not change the computation: learning rate, penalty, epochs,
-    seed. Lists that go in and out have one part a network.
+    seed. It may hold several networks side by side; lists that go in and out have a part for each.
+
+    Attributes:
+        n_parameters: Of one network, trainable or not.
+        setup_seconds: Spent so far on tracing and compiling.
     """
 
-    n_parameters: int
-    """Of one network, trainable or not."""
-    setup_seconds: float
-    """Spent so far on building, tracing and compiling, after the program was made."""
+    def __init__(self, model: "keras.Model", batch_size: int) -> None:
+        """Take a new model with one sigmoid output, and the records a step."""
+        self._model, self._batch_size = model, batch_size
+        self._variables = list(model.variables)  # compiled, a model has others behind them
+        self._blank = Program.values(self, 0)
+        self._penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
+        self._built_l2 = float(self._penalized[0].kernel_regularizer.l2) if self._penalized else 0.0
+        self.n_parameters = int(model.count_params())
+        self.setup_seconds = 0.0
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next trainings, on so many records each, it holds at once."""
+        return 1
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Draw weights by a seed a network, clear the optimizer, and set the weight penalty.
 
-        None stands for the penalty of the build.
+        A penalty of None is that of the build.
         """
+        raise NotImplementedError
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
         """Put inputs of shape (n_records, ...) and labels where it trains."""
+        raise NotImplementedError
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs.
@@ -51,15 +63,39 @@ class Program(Protocol):
             Sums of losses (with penalties) and right answers in training mode, shape
             (n_networks, n_epochs, n_parts, 2), where the parts of an epoch make all its records.
         """
+        raise NotImplementedError
 
     def scores(self, parts: Sequence[Floats]) -> list[Floats]:
         """Return P(label = 1) in inference mode, shape (n_records,), of each network's records."""
+        raise NotImplementedError
 
     def values(self, at: int) -> Weights:
         """Return copies of all variables of one network."""
+        from keras.ops import convert_to_numpy
+
+        # copied: a converted variable may share memory with one that changes in place
+        return [np.array(convert_to_numpy(variable.value)) for variable in self._variables]
 
     def assign(self, at: int, values: Weights) -> None:
         """Give one network what `values` returned."""
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+
+    def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
+        """Draw the weights that a new network begins with; each layer has draws of its own."""
+        values = list(self._blank)
+        number_of = {id(variable): number for number, variable in enumerate(self._variables)}
+        draws = iter(seed.generate_state(2 * len(self._model.layers)))
+        for layer in self._model.layers:
+            of_kernel, of_dropout = int(next(draws)), next(draws)
+            if initializer := getattr(layer, "kernel_initializer", None):
+                config = {**initializer.get_config(), "seed": of_kernel}
+                kernel = type(initializer).from_config(config)(layer.kernel.shape)
+                values[number_of[id(layer.kernel)]] = np.array(kernel)
+            if generator := getattr(layer, "seed_generator", None):
+                number = number_of[id(generator.state)]
+                values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
+        return values
 
 
 def new_program(
@@ -85,44 +121,13 @@ def new_program(
     finally:
         config.set_dtype_policy(policy)
     model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if backend.backend() == "tensorflow":
-        from lvh.models.backends.graph import GraphProgram
+    if backend.backend() != "tensorflow":
+        from lvh.models.backends.keras_fit import FitProgram
 
-        return GraphProgram(model, batch_size, side_by_side)
-    from lvh.models.backends.keras_fit import FitProgram
+        return FitProgram(model, batch_size)
+    from lvh.models.backends.graph import GraphProgram
+    from lvh.models.backends.stack import StackProgram, is_dense
 
-    return FitProgram(model, batch_size)
-
-
-def initial_weights(model: "keras.Model", blank: Weights, seed: np.random.SeedSequence) -> Weights:
-    """Draw the weights that a new network begins with; the model stays as it is.
-
-    Args:
-        model: Whose layers have the initializers. No layer is a model itself.
-        blank: What its variables held when it was built; kernels, and the seeds of dropout, are
-            replaced.
-        seed: Decides all draws; each layer has draws of its own.
-    """
-    values = list(blank)
-    number_of = {id(variable): number for number, variable in enumerate(model.variables)}
-    draws = iter(seed.generate_state(2 * len(model.layers)))
-    for layer in model.layers:
-        of_kernel, of_dropout = int(next(draws)), next(draws)
-        if (initializer := getattr(layer, "kernel_initializer", None)) is not None:
-            config = {**initializer.get_config(), "seed": of_kernel}
-            kernel = type(initializer).from_config(config)(layer.kernel.shape)
-            values[number_of[id(layer.kernel)]] = np.array(kernel)
-        if getattr(layer, "seed_generator", None) is not None:
-            number = number_of[id(layer.seed_generator.state)]
-            values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
-    return values
-
-
-def penalized(model: "keras.Model") -> list[Any]:
-    """Return the layers whose kernel has a penalty."""
-    return [one for one in model.layers if getattr(one, "kernel_regularizer", None) is not None]
-
-
-def built_l2(model: "keras.Model") -> float:
-    """Return the weight penalty that a model was built with; 0 for none."""
-    return float(next((layer.kernel_regularizer.l2 for layer in penalized(model)), 0.0))
+    if is_dense(model):
+        return StackProgram(model, batch_size, side_by_side)
+    return GraphProgram(model, batch_size)
