@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, Strict
 
 from lvh.validation.bounds import Count, NotNegative, Part, Positive
 from lvh.validation.inner_splits import InnerFolds, Subjects
+from lvh.validation.metrics import Floats, Labels
 
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 Baseline = Callable[[Floats, Labels, Floats], Floats]
 
 _ITERATIONS = 10_000  # of a logistic regression; a weak penalty needs more than scikit-learn's 100

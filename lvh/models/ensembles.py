@@ -10,16 +10,12 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from lvh.errors import InputError
 from lvh.models import classifiers
 from lvh.validation.inner_splits import InnerFolds, Subjects
-from lvh.validation.metrics import mean_and_std, score
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
+from lvh.validation.metrics import Floats, Labels, mean_and_std, score
 
 MODEL_ALIASES = {"average": "voting", "chosen": "nested_selection", "trees": "extra_trees"}
 """Former names of models, which command lines and lists of candidates may still use."""

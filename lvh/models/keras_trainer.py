@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,12 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.backends.program import Floats, Labels, Program, Weights
+from lvh.models.backends.program import Floats, Labels, Weights
 from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, loss_and_accuracy
+
+if TYPE_CHECKING:
+    from lvh.models.backends.graph import GraphProgram
+    from lvh.models.backends.keras_fit import FitProgram
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
@@ -23,7 +28,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: Program,
+        program: "GraphProgram | FitProgram",
         settings: TrainSettings,
         *,
         l2: float | None = None,
@@ -34,9 +39,9 @@ class KerasTrainer:
 
         Args:
             program: May be shared; every training draws new weights.
-            settings: How it is trained; its batch size is that of the program.
+            settings: Their batch size is that of the program.
             l2: Weight penalty of the layers that have one; None for that of the build.
-            fs: Sampling frequency of signals that are augmented, Hz.
+            fs: Of signals that are augmented, Hz.
             setup_seconds: Spent on the program before.
         """
         self._program, self._settings = program, settings

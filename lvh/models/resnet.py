@@ -42,39 +42,29 @@ class ResnetSettings:
     bn_momentum: Share = 0.9
 
 
-def output_lengths(settings: ResnetSettings, n_samples: int) -> list[int]:
-    """Return the number of steps behind the stem and each stage.
+def check(settings: ResnetSettings, input_shape: tuple[int, ...]) -> None:
+    """Raise InputError unless inputs of this shape are long enough, and the first stage is wide.
 
     Padding keeps any input long enough to compute, but a kernel that is longer than what it moves
     over sees zeros for the most part.
-
-    Raises:
-        InputError: The kernel is longer than the signal, or than what the last stage leaves.
     """
+    n_samples, n_stages = input_shape[0], len(settings.filters)
     if settings.kernel > n_samples:
         raise InputError(
             f"model.kernel: expected at most the {n_samples} samples of a record. "
             f"Received: {settings.kernel}"
         )
-    lengths = [n_samples]
-    for _ in ("stem", *settings.filters):
-        lengths.append(-(-lengths[-1] // 2))
-    if lengths[-1] < settings.kernel:
+    left = -(-n_samples // 2 ** (1 + n_stages))  # the stem and every stage halve it
+    if left < settings.kernel:
         raise InputError(
             f"model.filters: expected so few stages that the last leaves a kernel its "
-            f"{settings.kernel} steps. Received: {len(settings.filters)} stages, which leave "
-            f"{lengths[-1]} of {n_samples} samples"
+            f"{settings.kernel} steps. Received: {n_stages} stages, which leave "
+            f"{left} of {n_samples} samples"
         )
-    return lengths[1:]
-
-
-def check(settings: ResnetSettings, input_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless inputs of this shape are long enough, and the first stage is wide."""
-    output_lengths(settings, input_shape[0])
-    if input_shape[0] > _LONG and settings.filters[0] < _FEWEST:
+    if n_samples > _LONG and settings.filters[0] < _FEWEST:
         raise InputError(
             f"model.filters: expected {_FEWEST} or more in the first stage, on inputs of "
-            f"{input_shape[0]} samples. Received: {settings.filters[0]}"
+            f"{n_samples} samples. Received: {settings.filters[0]}"
         )
 
 

@@ -49,8 +49,9 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
     Args:
         name: Of the backend.
-        threads: The number that was asked for; None for `automatic`.
-        automatic: Number of a process that has not started, where none was asked for.
+        threads: The number that was asked for; None for `automatic` in a process that has not
+            started.
+        automatic: Used in its place.
 
     Raises:
         InputError: This process started with another backend, or another number than asked for.
@@ -123,13 +124,8 @@ def _start_jax(threads: int) -> int:
     os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     import jax
 
-    reserved = os.environ.get("NPROC")
-    os.environ["NPROC"] = str(threads)  # read by XLA alone, and only here
+    os.environ["NPROC"] = str(threads)  # XLA asks for it
     jax.devices()
-    if reserved is None:
-        del os.environ["NPROC"]
-    else:
-        os.environ["NPROC"] = reserved
     return threads
 
 
@@ -149,11 +145,7 @@ BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_
 @contextmanager
 def _native_stderr_held() -> Iterator[None]:
     """Keep what native code writes to file descriptor 2; show it only if the body fails."""
-    try:
-        original = os.dup(2)
-    except OSError:  # the parent process closed it
-        yield
-        return
+    original = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:

@@ -21,8 +21,15 @@ class GraphProgram(Program):
 
     n_networks = 0
 
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next trainings, on so many records each, it holds at once."""
+        return 1
+
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Begin trainings."""
+        """Draw weights by a seed a network, and clear the optimizer.
+
+        A weight penalty of None is that of the build.
+        """
         if self.n_networks < len(seeds):
             started = time.perf_counter()
             self.n_networks = len(seeds)
@@ -35,12 +42,22 @@ class GraphProgram(Program):
         self._l2 = self._built_l2 if l2 is None else l2
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Any, Labels, list[int]]:
-        """Make a tensor of the records of all trainings, one below the other."""
+        """Put inputs and labels of all trainings, one below the other, where it trains."""
         X = tf.constant(np.concatenate([X for X, _ in parts]) if len(parts) > 1 else parts[0][0])
         return X, np.concatenate([y for _, y in parts]), [len(y) for _, y in parts]
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs in one call."""
+        """Train some epochs.
+
+        Args:
+            data: From `place`.
+            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
+            learning_rate: Of Adam.
+
+        Returns:
+            Sums of losses (with penalties) and right answers in training mode, shape
+            (n_networks, n_epochs, n_steps, 2).
+        """
         X, y, sizes = data
         rows, is_record = self._steps(sizes, orders)
         n_records = is_record.sum(axis=2)
@@ -127,10 +144,8 @@ class GraphProgram(Program):
                 return at + 1, losses.write(at, loss), scores.write(at, score)
 
             n_steps = tf.shape(rows)[0]
-            logs = [
-                tf.TensorArray(tf.float32, n_steps, element_shape=one)
-                for one in ([n], [n, batch_size])
-            ]
+            shapes = [n], [n, batch_size]
+            logs = [tf.TensorArray(tf.float32, n_steps, element_shape=one) for one in shapes]
             _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
             return losses.stack(), scores.stack()
 
@@ -140,11 +155,9 @@ class GraphProgram(Program):
         self._trained = [variable.value for variable in self._model.trainable_variables]
 
     def _forward(self, X: Any, shares: Any) -> tuple[Any, Any]:
-        """Return scores in training mode, and for each network what a penalty is counted by.
+        """Return scores in training mode, and the sums of squares of what has a penalty.
 
-        Args:
-            X: Shape (n_networks, batch_size, ...).
-            shares: Of each row in a mean, shape (n_networks, 1, batch_size).
+        Shares, of each row in a mean, have the shape (n_networks, 1, batch_size).
         """
         # no layer knows of rows without a record
         n_records = tf.math.count_nonzero(shares, dtype=tf.int32)

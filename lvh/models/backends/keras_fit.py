@@ -16,6 +16,10 @@ class FitProgram(Program):
     _l2 = -1.0
     _warm_sizes: frozenset[int] = frozenset()
 
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return 1."""
+        return 1
+
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Begin a training."""
         (seed,) = seeds
@@ -37,7 +41,7 @@ class FitProgram(Program):
         return parts[0]
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs. What Keras logs are means: an epoch is one part."""
+        """Train some epochs. What Keras logs are means: an epoch is one step."""
         X, y = data
         self._warm_up(X, y)
         self._model.optimizer.learning_rate.assign(learning_rate)

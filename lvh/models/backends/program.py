@@ -1,6 +1,6 @@
 """Programs: what trains and scores a Keras model, built once for all folds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +9,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import keras
 
+    from lvh.models.backends.graph import GraphProgram
+    from lvh.models.backends.keras_fit import FitProgram
+
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Weights = list[npt.NDArray[Any]]
@@ -16,14 +19,9 @@ Weights = list[npt.NDArray[Any]]
 
 
 class Program:
-    """A Keras model with what trains and scores it.
+    """A Keras model with what trains and scores it, for all folds and settings of its shape.
 
-    It serves all settings that do not change the computation: learning rate, penalty, epochs,
-    seed. It may hold several networks side by side; lists that go in and out have a part for each.
-
-    Attributes:
-        n_parameters: Of one network, trainable or not.
-        setup_seconds: Spent so far on tracing and compiling.
+    It may hold several networks side by side; lists that go in and out have a part for each.
     """
 
     def __init__(self, model: "keras.Model", batch_size: int) -> None:
@@ -35,39 +33,6 @@ class Program:
         self._built_l2 = float(self._penalized[0].kernel_regularizer.l2) if self._penalized else 0.0
         self.n_parameters = int(model.count_params())
         self.setup_seconds = 0.0
-
-    def max_parallel(self, sizes: Sequence[int]) -> int:
-        """Return how many of the next trainings, on so many records each, it holds at once."""
-        return 1
-
-    def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Draw weights by a seed a network, clear the optimizer, and set the weight penalty.
-
-        A penalty of None is that of the build.
-        """
-        raise NotImplementedError
-
-    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
-        """Put inputs of shape (n_records, ...) and labels where it trains."""
-        raise NotImplementedError
-
-    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs.
-
-        Args:
-            data: From `place`.
-            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
-            learning_rate: Of Adam.
-
-        Returns:
-            Sums of losses (with penalties) and right answers in training mode, shape
-            (n_networks, n_epochs, n_parts, 2), where the parts of an epoch make all its records.
-        """
-        raise NotImplementedError
-
-    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
-        """Return P(label = 1) in inference mode, shape (n_records,), of each network's records."""
-        raise NotImplementedError
 
     def values(self, at: int) -> Weights:
         """Return copies of all variables of one network."""
@@ -103,14 +68,12 @@ def new_program(
     batch_size: int,
     precision: str,
     side_by_side: int | None = None,
-) -> Program:
+) -> "GraphProgram | FitProgram":
     """Build a model, and what trains and scores it, on the backend that was started.
 
     Args:
         build: Returns a new model with one sigmoid output.
-        batch_size: Records a step.
-        precision: In which its layers compute. Weights, output and loss are float32 in any case.
-        side_by_side: Networks that it trains at once, at most; None for what pays.
+        batch_size: See `lvh.models.training.TrainSettings`, also for the others.
     """
     from keras import backend, config
 
