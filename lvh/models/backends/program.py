@@ -69,11 +69,9 @@ def new_program(
     precision: str,
     side_by_side: int | None = None,
 ) -> "GraphProgram | FitProgram":
-    """Build a model, and what trains and scores it, on the backend that was started.
+    """Build a model with one sigmoid output, and what trains it on the backend that was started.
 
-    Args:
-        build: Returns a new model with one sigmoid output.
-        batch_size: See `lvh.models.training.TrainSettings`, also for the others.
+    What the others say is in `lvh.models.training.TrainSettings`.
     """
     from keras import backend, config
 
