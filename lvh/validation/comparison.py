@@ -27,12 +27,9 @@ def corrected_interval(
     """Return the mean over folds with Student's interval for dependent folds.
 
     Args:
-        values: One value for each fold; NaN does not count.
+        values: One value for each fold; NaN does not count. Fewer than two have NaN bounds.
         test_share: Scored records divided by training records, n_test / n_train.
         level: Coverage.
-
-    Returns:
-        The mean and its bounds; the bounds are NaN for fewer than two values.
     """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
@@ -47,10 +44,9 @@ def corrected_interval(
 def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tuple[float, float]:
     """Test whether paired differences have mean 0, for dependent folds.
 
-    Without any spread there is no t. If all differences are 0, nothing speaks against equality
-    (p = 1). If all are the same and not 0, t grows without bound as the spread goes to 0, and p
-    is its limit, 0: that happens where a rule moves every fold by the same amount, and then the
-    difference is certain on these folds.
+    Without any spread there is no t. If all differences are 0, p = 1. If all are the same and not
+    0, p is its limit, 0: a rule moves every fold by the same amount, and the difference is certain
+    on these folds.
 
     Args:
         differences: One for each fold that both configurations have; NaN does not count.

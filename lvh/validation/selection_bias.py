@@ -63,7 +63,7 @@ def bias_corrected(
         predictions: Of at least two subjects.
         metric: One of `lvh.validation.metrics.NAMES`.
         maximize: Whether a higher score is better.
-        resamples: Number of resamples of the subjects.
+        resamples: Of the subjects.
         seed: Of the resampling.
     """
     distinct, member = np.unique(predictions.subject, return_inverse=True)
@@ -90,11 +90,7 @@ def _out_of_bag(
 ) -> Floats:
     """Choose a configuration in each bag and score it out of the bag, shape (n_bags,).
 
-    Args:
-        predictions: Of all configurations.
-        metric: What to choose by.
-        maximize: Whether a higher score is better.
-        counts: How often each row is in each bag, shape (n_bags, n_rows).
+    Counts are how often each row is in each bag, shape (n_bags, n_rows).
     """
     in_bag = _ranking(_scores(predictions, metric, counts.astype(np.float64)), maximize)
     chosen = np.where(np.isfinite(in_bag).any(axis=0), in_bag.argmax(axis=0), -1)
