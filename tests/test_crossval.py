@@ -18,9 +18,8 @@ from lvh.models.backends import start
 from lvh.models.backends.program import new_program
 from lvh.models.dnn import DnnSettings, build
 from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import History, TrainSettings
-from lvh.models.two_branch import TwoBranchSettings
-from lvh.models.two_branch import build as build_two_branch
 from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
 
 

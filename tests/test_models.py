@@ -10,8 +10,7 @@ from lvh.models import MODELS, resnet
 from lvh.models.backends.program import Program
 from lvh.models.cnn import CnnSettings, build
 from lvh.models.dnn import DnnSettings
-from lvh.models.resnet import ResnetSettings
-from lvh.models.two_branch import TwoBranchSettings
+from lvh.models.resnet import ResnetSettings, TwoBranchSettings
 
 FILTERS = (256, 512, 512, 128, 64)
 REPORT_COUNTS = [256256, 1024, 655872, 2048, 1311232, 2048, 327808, 512, 41024, 256, 65]

@@ -17,9 +17,8 @@ from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
 from lvh.models.keras_trainer import KerasTrainer, _children
+from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import FitJob, TrainSettings, check_train
-from lvh.models.two_branch import TwoBranchSettings
-from lvh.models.two_branch import build as build_two_branch
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 DNN = DnnSettings(units=(16, 8, 4), l2=0.01, bn_momentum=0.9)

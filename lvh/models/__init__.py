@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet, two_branch
+from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet
 from lvh.models.ensembles import MODEL_ALIASES
 from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import Floats, Labels
@@ -59,7 +59,7 @@ MODELS: dict[str, Architecture | Estimator] = {
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
     "svm": Estimator(classifiers.SvmSettings, classifiers.build_svm),
     "two_branch": Architecture(
-        two_branch.TwoBranchSettings, two_branch.build, two_branch.check, "mixed"
+        resnet.TwoBranchSettings, resnet.build_two_branch, resnet.check_two_branch, "mixed"
     ),
     "voting": Estimator(ensembles.VotingSettings, ensembles.build_voting),
 }

@@ -22,11 +22,7 @@ _JUST_ABOVE = np.nextafter(THRESHOLD, 1)
 
 @dataclass(frozen=True, slots=True)
 class CriteriaSettings:
-    """Settings of the judgement.
-
-    Attributes:
-        criterion: A name in `lvh.features.criteria.CRITERIA`, or `any`: positive where one is.
-    """
+    """Settings: a name in `lvh.features.criteria.CRITERIA`, or `any`: positive where one is."""
 
     name: Literal["criteria"] = "criteria"
     criterion: Name = "cornell"
@@ -37,10 +33,7 @@ class Judge:
     """Scores records by criteria, above .5 exactly where `Criterion.positive` says yes.
 
     The scores rank records and are no probabilities: do not compare their loss or Brier score.
-
-    Attributes:
-        criteria: The one to judge by, or all.
-        names: Of the inputs: `male` and the values of the criteria.
+    The inputs are `male` and the values of the criteria, by `names`.
     """
 
     criteria: tuple[Criterion, ...]

@@ -156,10 +156,12 @@ class KerasTrainer:
             y_scores = self.predict([log.job.X_validation for log in logs])
         for epoch in range(sums.shape[1]):
             for at, log in enumerate(logs):
-                if not log.has_stopped:
-                    if log.add(sums[at, epoch], y_scores[at]):
-                        log.weights = self._program.values(at)
-                    on_epoch(at, len(log.epochs))
+                if log.has_stopped:
+                    continue
+                log.add(sums[at, epoch], y_scores[at])
+                if log.keeps_weights:
+                    log.weights = self._program.values(at)
+                on_epoch(at, len(log.epochs))
 
 
 class _Log:
@@ -171,11 +173,11 @@ class _Log:
         self.epochs: list[tuple[float, float]] = []
         self._validations: list[tuple[float, float]] = []
         self._best, self._best_value = 0, math.inf
-        self.has_stopped = False
+        self.has_stopped = self.keeps_weights = False
         self.weights: Weights | None = None
 
-    def add(self, sums: Floats, y_score: npt.NDArray[np.float64]) -> bool:
-        """Take an epoch and the scores of the validation records; return whether it is to be kept.
+    def add(self, sums: Floats, y_score: npt.NDArray[np.float64]) -> None:
+        """Take an epoch, and its scores of the validation records.
 
         Raises:
             LvhError: The loss is not finite.
@@ -189,30 +191,27 @@ class _Log:
                 f"A lower train.learning_rate than {settings.learning_rate:g} may help"
             )
         if not self.validates:
-            return False
-        validation = loss_and_accuracy(job.y_validation, y_score)
-        self._validations.append(validation)
-        value = -validation[1] if job.keep_most_accurate else validation[0]
+            return
+        self._validations.append(loss_and_accuracy(job.y_validation, y_score))
+        validation_loss, validation_accuracy = self._validations[-1]
+        value = -validation_accuracy if job.keep_most_accurate else validation_loss
         is_best = value < self._best_value
         if is_best:
             self._best, self._best_value = len(self.epochs), value
         if job.keep_most_accurate:
-            return is_best
-        if settings.patience is None:
-            return False
-        self.has_stopped = len(self.epochs) - self._best >= settings.patience
-        # the other networks of its stack train on, and its own weights change with theirs
-        return is_best if settings.restore_best else self.has_stopped
+            self.keeps_weights = is_best
+        elif settings.patience is not None:
+            self.has_stopped = len(self.epochs) - self._best >= settings.patience
+            # the other networks of its stack train on, and its own weights change with theirs
+            self.keeps_weights = is_best if settings.restore_best else self.has_stopped
 
     def history(self) -> History:
         """Return what happened."""
         restores = self._settings.restore_best or self.job.keep_most_accurate
         kept = self._best if self.weights is not None and restores else len(self.epochs)
         loss, accuracy = zip(*self.epochs, strict=True)
-        validation_loss, validation_accuracy = (
-            zip(*self._validations, strict=True) if self.validates else ((), ())
-        )
-        return History(loss, accuracy, validation_loss, validation_accuracy, kept)
+        validation = tuple(zip(*self._validations, strict=True)) or ((), ())
+        return History(loss, accuracy, validation[0], validation[1], kept)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:

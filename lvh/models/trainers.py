@@ -51,7 +51,7 @@ def make_trainer(
         backend: Name, or `NO_BACKEND`.
         input_shape: Of one record.
         names: Of tabular inputs.
-        fs: Sampling frequency of the records, Hz.
+        fs: Of the records, Hz.
     """
     entry = MODELS[model.name]
     if isinstance(entry, Estimator):
@@ -88,12 +88,11 @@ class EstimatorTrainer:
     """Fits a new classifier to every job, one by one; its one epoch is the whole fit."""
 
     n_parameters = None
+    setup_seconds = 0.0
 
     def __init__(self, build: Callable[[int, Subjects], Classifier], threads: int) -> None:
         """Take what makes a classifier from a random state and the training records' subjects."""
         self._build, self._threads = build, threads
-        self._fitted: list[Classifier] = []
-        self.setup_seconds = 0.0
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return 1."""

@@ -125,14 +125,12 @@ def loss_and_accuracy(y: Labels, y_score: Floats) -> tuple[float, float]:
 
 def check_train(settings: TrainSettings, validation: float, has_epochs: bool) -> None:
     """Raise InputError where `patience` is set, but no epochs or no validation records are."""
-    if settings.patience is None:
-        return
-    if not has_epochs:
+    if settings.patience is not None and not has_epochs:
         raise InputError(
             "train.patience: this model is fitted in one go, there is nothing to stop early. "
             f"Choose train=fixed, or model=dnn. Received: patience={settings.patience}"
         )
-    if validation == 0:
+    if settings.patience is not None and validation == 0:
         raise InputError(
             "train.patience: needs validation records to stop on, cv.validation above 0 (for "
             f"example cv.validation=0.2). Received: patience={settings.patience}, cv.validation=0"
