@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lvh.validation.metrics import EPSILON, Floats, Interval, Labels
+from lvh.validation.metrics import EPSILON, Floats, Interval, Labels, resampled
 
 _STEPS = 100  # of Newton's method; some ten are enough
 _TOLERANCE = 1e-10
@@ -21,13 +21,7 @@ _LEAST_SPREAD = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Records of about the same score.
-
-    Attributes:
-        n_records: How many there are.
-        score: Their mean score.
-        observed: Share of them with the label, with its Wilson interval.
-    """
+    """Records of about the same score: their mean, and the share with the label."""
 
     n_records: int
     score: float
@@ -158,10 +152,11 @@ def bootstrap_lines(
     Percentiles of what they say are its interval, which of few subjects is too narrow: how often
     it holds the truth, a slow test of this module prints.
     """
-    distinct, member = np.unique(subjects, return_inverse=True)
-    share = np.full(len(distinct), 1 / len(distinct))
-    draws = np.random.default_rng(seed).multinomial(len(distinct), share, size=resamples)
-    return tuple(line(y_true, y_score, draw[member].astype(np.float64)) for draw in draws)
+    return tuple(
+        line(y_true, y_score, weights)
+        for block in resampled(subjects, resamples, seed)
+        for weights in block
+    )
 
 
 def logit(probability: Floats) -> Floats:

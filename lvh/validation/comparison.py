@@ -10,11 +10,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from lvh.validation.metrics import Interval
-
-Floats = npt.NDArray[np.float64]
+from lvh.validation.metrics import Floats, Interval
 
 ROPE = 0.01
 """Half-width of the region in which two scores are equal for every practical purpose."""
@@ -73,17 +70,13 @@ def correlated_bayes(
     """Return the probabilities that a configuration is worse, equivalent and better.
 
     The posterior of the mean gain is Student's t with n - 1 degrees of freedom around the mean,
-    scaled as in `corrected_t`. Sources: Corani and Benavoli, A Bayesian approach for comparing
-    cross-validated algorithms on multiple data sets, Machine Learning 100 (2015); Benavoli,
-    Corani, Demsar and Zaffalon, Time for a change, JMLR 18 (2017).
+    scaled as in `corrected_t`. Sources: Corani and Benavoli, Machine Learning 100 (2015);
+    Benavoli, Corani, Demsar and Zaffalon, Time for a change, JMLR 18 (2017).
 
     Args:
         gains: Paired differences, positive where the configuration is better; NaN does not count.
         test_share: Scored records divided by training records.
         rope: Half-width of the region of practical equivalence, in units of the gains.
-
-    Returns:
-        Three probabilities with sum 1; NaN for fewer than two gains.
     """
     from scipy.special import stdtr
 

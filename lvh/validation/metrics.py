@@ -1,6 +1,7 @@
 """Scores of predictions, and intervals on them."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 
 import numpy as np
@@ -28,9 +29,8 @@ class Metrics:
         ap: Average precision from the scores: sum over thresholds of (R_n - R_n-1) P_n.
         ap_thresholded: The same from the predictions 0 and 1, as the report has it.
         roc_auc: Area under the receiver operating characteristic.
-        recall_at_90: Highest sensitivity of the thresholds with a specificity of 90 % or more. Like
-            the area under the curve it describes a ranking: which threshold that is, these very
-            records tell. What one that was chosen beforehand is worth is `recall`, mostly lower.
+        recall_at_90: Highest sensitivity of the thresholds with a specificity of 90 % or more on
+            these very records. `recall` by a threshold chosen beforehand is mostly lower.
         brier: Mean squared difference of score and label.
         loss: Mean binary cross-entropy, in nats.
     """
@@ -122,16 +122,10 @@ def bootstrap_intervals(
     >>> roc_auc.low < roc_auc.estimate < roc_auc.high
     True
     """
-    distinct, member = np.unique(subjects, return_inverse=True)
-    generator = np.random.default_rng(seed)
-    shares = np.full(len(distinct), 1 / len(distinct))
-    rows_at_once = max(1, 2_000_000 // len(y_true))  # bounds memory on large cohorts
-    parts = []
-    for at in range(0, resamples, rows_at_once):
-        n_rows = min(rows_at_once, resamples - at)
-        draws = generator.multinomial(len(distinct), shares, size=n_rows)
-        weights = draws[:, member].astype(np.float64)
-        parts.append(weighted_scores(y_true, y_score, weights, threshold))
+    parts = [
+        weighted_scores(y_true, y_score, weights, threshold)
+        for weights in resampled(subjects, resamples, seed)
+    ]
     tail = (1 - level) / 2
     estimates = astuple(score(y_true, y_score, threshold))
     intervals = {}
@@ -143,16 +137,25 @@ def bootstrap_intervals(
     return intervals
 
 
+def resampled(subjects: npt.NDArray[np.str_], resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each record counts in resamples of subjects, shape (n_resamples, n).
+
+    They come in blocks, so that large cohorts fit into memory.
+    """
+    distinct, member = np.unique(subjects, return_inverse=True)
+    generator = np.random.default_rng(seed)
+    shares = np.full(len(distinct), 1 / len(distinct))
+    at_once = max(1, 2_000_000 // len(member))
+    for start in range(0, resamples, at_once):
+        n_rows = min(at_once, resamples - start)
+        draws = generator.multinomial(len(distinct), shares, size=n_rows)
+        yield draws[:, member].astype(np.float64)
+
+
 def weighted_scores(
     y_true: Labels, y_score: Floats, weights: Floats, threshold: float | Floats = THRESHOLD
 ) -> list[Floats]:
-    """Score predictions under several weightings at once, as a bootstrap needs them.
-
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Probabilities of 1, shape (n,).
-        weights: How often each prediction counts, shape (n_weightings, n).
-        threshold: As in `score`.
+    """Score predictions under several weightings at once, shape (n_weightings, n).
 
     Returns:
         One array of shape (n_weightings,) for each name in `NAMES`, in that order.

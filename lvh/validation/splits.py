@@ -24,13 +24,10 @@ class Protocol:
 
     Attributes:
         weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
-            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again; it was
-            trained on what all folds but the first score.
-        epoch: `last`: the weights after the training are used, or those that records apart from
-            the scored ones chose (`cv.validation`). `best_on_scored`: the weights of the epoch
-            with the highest accuracy on the test records, the first of equals, as Keras's
-            `ModelCheckpoint(monitor="val_accuracy", save_best_only=True)` on them keeps.
-            With carried weights the next fold goes on from there; the optimizer from where it is.
+            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again.
+        epoch: `last`: the weights after the training, or those that `cv.validation` chose.
+            `best_on_scored`: the weights of the epoch with the highest accuracy on the test
+            records, the first of equals; with carried weights the next fold goes on from there.
     """
 
     weights: Weights = "fresh"
@@ -100,14 +97,9 @@ class CvSettings:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One fold: positions of records that are disjoint in record and in subject.
+    """One fold: positions of records; no subject is in two parts. Numbers count from 0.
 
-    Attributes:
-        repeat: Which repetition, from 0.
-        fold: Which fold of it, from 0.
-        train: Records the model learns from.
-        validation: Records that only stop its training; often empty.
-        test: Records it is scored on.
+    Validation records only stop the training, or choose a threshold.
     """
 
     repeat: int
@@ -137,8 +129,7 @@ def splits(
         settings: See `CvSettings`.
 
     Raises:
-        InputError: One class only, in all or in the training part of a fold, fewer
-            subjects (of either class) than folds, or a share that leaves none to train on.
+        InputError: Too few subjects or classes, or a share that leaves none to train on.
 
     >>> import numpy as np
     >>> y, subjects = np.tile([0, 1], 6), np.arange(12).astype(str)
@@ -174,13 +165,7 @@ def splits(
 def external_split(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
 ) -> Split:
-    """Learn from the first records and score the others, which are of another source.
-
-    Args:
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,); none is in both parts.
-        n_own: How many are learned from.
-        settings: Of which validation and its draw count.
+    """Learn from the first `n_own` records and score the others, which are of another source.
 
     Raises:
         InputError: One class only, in either part.
@@ -200,11 +185,9 @@ def external_split(
 
 
 def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
-    """Number subjects in the order of their first record.
+    """Return the number of each record's subject, and 1 for each with a positive record.
 
-    Returns:
-        The number of each record's subject, shape (n_records,), and 1 for each subject of whom
-        any record is positive, shape (n_subjects,).
+    Subjects are numbered in the order of their first record.
     """
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # of a subject, by its first record
@@ -259,13 +242,7 @@ def check_protocol(settings: CvSettings) -> None:
 
 
 def stratified(positive: Indices, n_folds: int, state: int) -> Indices:
-    """Return the fold of each subject, of equal prevalence as scikit-learn's `StratifiedKFold`.
-
-    Args:
-        positive: 1 or 0 for each subject, shape (n_subjects,).
-        n_folds: How many.
-        state: Of the draw.
-    """
+    """Return the fold of each subject, of equal prevalence as scikit-learn's `StratifiedKFold`."""
     random, folds = np.random.RandomState(state), np.empty(len(positive), np.int64)
     first = positive == positive[0]
     turns = np.arange(len(positive)) % n_folds
