@@ -21,10 +21,6 @@ def cnn_settings(kernel_size: int = 250, strides: int = 5, **changes) -> CnnSett
     return CnnSettings("cnn", kernel_size, strides, **values)
 
 
-def dnn_settings() -> DnnSettings:
-    return DnnSettings("dnn", (64, 32, 8), 0.001, 0.99)
-
-
 def resnet_settings(**changes) -> ResnetSettings:
     values = {"filters": (6, 8), "blocks": 1, "kernel": 7, "dropout": 0.3, "bn_momentum": 0.9}
     return ResnetSettings("resnet", **{**values, **changes})
@@ -81,21 +77,6 @@ def test_cnn_is_the_same_function_as_two_dimensional_convolutions():
     np.testing.assert_allclose(pooled[0], pooled[1], rtol=1e-4, atol=1e-5)
     y = [keras.ops.convert_to_numpy(scores) for scores in (one(X), two(X[..., None]))]
     np.testing.assert_allclose(*y, atol=1e-5)
-
-
-def test_dnn_has_the_reports_layers():
-    model = MODELS["dnn"].build(dnn_settings(), (117,))
-    assert [layer.count_params() for layer in model.layers] == [
-        117 * 64 + 64,
-        4 * 64,
-        64 * 32 + 32,
-        4 * 32,
-        32 * 8 + 8,
-        9,
-    ]
-    penalized = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None)]
-    assert [layer.units for layer in penalized] == [32]
-    assert float(penalized[0].kernel_regularizer.l2) == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize(

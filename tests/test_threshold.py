@@ -79,19 +79,6 @@ def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVRes
     return cross_validate(data, folds, lambda: learner, seed=seed, threshold=settings.threshold)
 
 
-@pytest.mark.parametrize("a_subject", [1, 3])
-def test_inner_folds_are_of_the_training_part_and_keep_subjects_whole(a_subject):
-    data = features(a_subject=a_subject)
-    for split in splits(data.y, data.subjects, cv()):
-        parts = held_out(split, data.y, data.subjects)
-        assert len(parts) == 5
-        test = np.concatenate([part.test for part in parts])
-        assert sorted(test) == split.train.tolist()
-        for part in parts:
-            assert sorted([*part.train, *part.test]) == split.train.tolist()
-            assert not set(data.subjects[part.train]) & set(data.subjects[part.test])
-
-
 def test_where_there_are_validation_records_they_choose():
     data = features()
     learner = Memory()
