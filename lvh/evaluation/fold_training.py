@@ -174,7 +174,7 @@ def _job(
 
 
 def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
-    """Return the seed of a fold's model, or of one inside its training part, numbered from 1."""
+    """Return the seed of a fold's model, or of one inside its training part, from 1."""
     return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
 
 
