@@ -1,14 +1,15 @@
 """A study: each point once, none lost with the process that trained it, the bad ones stopped."""
 
+import json
 import math
 import multiprocessing
 import os
 import shutil
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -17,12 +18,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from lvh.errors import EnvironmentFault, InputError
-from lvh.search.attempts import MAX_RETRIES, this_process
+from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
-from lvh.search.results import FoldScore, Objective, Outcome, StudyResult
-from lvh.search.space import Choice, Condition, Integers, Reals, Space
-from lvh.search.storage import Storage
-from lvh.search.study import OpenTrial, Study, open_study
+from lvh.search.results import FoldScore, Outcome, StudyResult
+from lvh.search.space import Choice, Condition, Numbers, Space
+from lvh.search.storage import OWNER, Storage, process_name
+from lvh.search.study import MAX_RETRIES, OpenTrial, Study, open_study
 from lvh.search.study_results import load, result_of
 from lvh.validation.metrics import NAMES
 
@@ -35,29 +36,17 @@ CONDITIONAL = Space(
 MIXED = Space(
     {
         "kernel": Choice(("250", "400", "500")),
-        "units": Integers(4, 64, log=True),
-        "lr": Reals(1e-4, 1e-1, log=True),
-        "depth": Integers(1, 3),
+        "units": Numbers(4, 64, 1, log=True),
+        "lr": Numbers(1e-4, 1e-1, log=True),
+        "depth": Numbers(1, 3, 1),
     }
 )
 N_FOLDS = 7
 
 
-def planned(space=LINE, objectives=("ap",), **changes) -> StudyPlan:
-    plan = StudyPlan(
-        title="a sweep",
-        note="",
-        objectives=tuple(Objective(name) for name in objectives),
-        space=space,
-        sampler="grid",
-        n_trials=int(min(space.size, 50)),
-        seed=0,
-        n_folds=N_FOLDS,
-        race=False,
-        pruner="none",
-        burn_in=3,
-    )
-    return replace(plan, **changes)
+def planned(space=LINE, **search) -> StudyPlan:
+    chosen = {"sampler": "grid", "n_trials": int(min(space.size, 50)), **search}
+    return StudyPlan(space, SearchSettings(**chosen), title="a sweep", note="", n_folds=N_FOLDS)
 
 
 def scored(value: float, fold: int = 0) -> FoldScore:
@@ -160,7 +149,8 @@ def test_an_interrupted_search_proposes_what_an_undisturbed_one_does(storage, sa
     plan = planned(MIXED, sampler=sampler, n_trials=16)
     whole = open_study(storage, "whole", plan, again=False)
     whole.optimize(trained(worth, 1))
-    open_study(storage, "cut", replace(plan, n_trials=5), again=False).optimize(trained(worth, 1))
+    first = planned(MIXED, sampler=sampler, n_trials=5)
+    open_study(storage, "cut", first, again=False).optimize(trained(worth, 1))
     cut = open_study(storage, "cut", plan, again=False)
     cut.optimize(trained(worth, 1))
     assert points(cut) == points(whole)
@@ -351,7 +341,7 @@ def test_a_trial_whose_process_was_killed_is_taken_up_at_once(storage, address, 
 
 
 class Killed(BaseException):
-    """Ends the work as a kill does: nothing is told to the study."""
+    """Ends the work as a kill does: the study hears nothing of it."""
 
 
 @pytest.fixture
@@ -365,9 +355,10 @@ def die(storage, monkeypatch) -> Callable[[int], None]:
             raise Killed
 
         study = Study(storage, "s")
+        study.take_back()
         with monkeypatch.context() as patch:
-            patch.setattr("lvh.search.study.this_process", lambda: f"{this_process()}0")
-            patch.setattr(Study, "_put_back", lambda study, trial: None)
+            patch.setattr("lvh.search.study.process_name", lambda pid: f"{process_name(pid)}0")
+            patch.setattr(Study, "_put_back", lambda study, trial, is_death: False)
             with pytest.raises(Killed):
                 study.optimize(train)
 
@@ -396,7 +387,7 @@ def test_a_process_of_another_machine_is_given_up_after_the_grace_period(storage
     study = open_study(storage, "s", planned(n_trials=1), again=False)
     with pytest.warns(UserWarning, match="Heartbeat"):
         trial = optuna.load_study(study_name="s", storage=storage.optuna).ask()
-    trial.set_user_attr("owner", "another-machine 4026531836 77-1234")
+    trial.set_user_attr("owner", "another-machine-4026531836 77 1234")
     storage.optuna.record_heartbeat(trial._trial_id)
     assert study.take_back() == 0
     with closing(sqlite3.connect(tmp_path / "studies.db")) as database:
@@ -418,17 +409,19 @@ def test_a_process_that_is_ended_puts_its_trial_back(storage, error):
     for _ in range(MAX_RETRIES + 3):  # however often: to be interrupted is no death
         with pytest.raises(error):
             study.optimize(train)
-    assert [one.state.name for one in study.trials()][-1] == "WAITING"
+    assert [one.state.name for one in study.trials()] == ["WAITING"]
     study.optimize(half)
     assert (points(study), states(study)) == ([{"x": 0}, {"x": 1}], ["complete"] * 2)
 
 
-def test_what_a_process_delivers_that_was_taken_for_dead_changes_nothing(storage, address):
+def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
     study = open_study(storage, "s", planned(n_trials=1), again=False)
 
     def train(trial: OpenTrial) -> Outcome:
-        kept = optuna.load_study(study_name="s", storage=storage.optuna)
-        kept.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        (running,) = study.trials()
+        taken = running._trial_id, json.dumps(running.user_attrs[OWNER])
+        assert storage.optuna.put_back(*taken)
+        assert not storage.optuna.put_back(*taken)  # by a third one, which looked at the same time
         Study(Storage(address), "s").optimize(lambda trial: Outcome("complete", (0.7,)))
         return Outcome("complete", (0.1,))
 
@@ -436,18 +429,22 @@ def test_what_a_process_delivers_that_was_taken_for_dead_changes_nothing(storage
     assert [one.values for one in result(study).trials] == [(0.7,)]
 
 
-def test_a_trial_that_was_put_into_the_queue_twice_is_trained_once(storage):
-    study = open_study(storage, "s", planned(n_trials=2), again=False)
-
-    def interrupted(trial: OpenTrial) -> Outcome:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        study.optimize(interrupted)
-    _, waiting = study.trials()
-    optuna.load_study(study_name="s", storage=storage.optuna).add_trial(waiting)
-    assert [one.state.name for one in study.trials()] == ["FAIL", "WAITING", "WAITING"]
+def test_a_worker_waits_for_the_last_trial_and_takes_it_up_when_its_process_dies(storage, address):
+    """It does not leave while another one holds the last trial, which may die with it."""
+    study = open_study(storage, "s", planned(n_trials=1), again=False)
     seen = []
-    study.optimize(lambda trial: seen.append(trial.number) or Outcome("complete", (0.5,)))
-    assert seen == [0, 1]
-    assert points(study) == [{"x": 0}, {"x": 1}]
+
+    def hold(trial: OpenTrial) -> Outcome:
+        other = threading.Thread(
+            target=lambda: Study(Storage(address), "s").optimize(
+                lambda trial: seen.append(trial.number) or Outcome("complete", (0.5,))
+            )
+        )
+        other.start()
+        trial._trial.set_user_attr(OWNER, f"{process_name(os.getpid())}0")  # it has died
+        other.join()
+        return Outcome("complete", (0.1,))
+
+    study.optimize(hold)
+    assert seen == [0]
+    assert [one.values for one in result(study).trials] == [(0.5,)]

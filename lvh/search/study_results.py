@@ -1,14 +1,14 @@
 """From a study in a database to what it came to."""
 
+from dataclasses import fields
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
-from lvh.search.attempts import MAX_RETRIES, OUTCOME, is_given_up
-from lvh.search.results import Outcome, State, StudyResult, Trial
+from lvh.search.results import Outcome, StudyResult, Trial
 from lvh.search.storage import Storage
-from lvh.search.study import Study
+from lvh.search.study import MAX_RETRIES, OUTCOME, Study
 from lvh.tracking.fold_store import FoldStore
 
 
@@ -20,12 +20,9 @@ def result_of(study: Study, store_root: str | Path) -> StudyResult:
         store_root: Folder of the finished folds; predictions that are elsewhere are left out.
     """
     plan, store = study.plan, FoldStore(Path(store_root))
-    outcomes = {number: _outcome(one) for number, one in study.configurations().items()}
-    found = {
-        number: store.predictions(list(outcome.fold_keys))
-        for number, (_, outcome) in outcomes.items()
-        if outcome.state == "complete"
-    }
+    trials = [_trial(*one) for one in study.configurations().items()]
+    keys = {one.number: list(one.fold_keys) for one in trials if one.state == "complete"}
+    found = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
     return StudyResult(
         name=study.name,
         title=plan.title,
@@ -33,7 +30,7 @@ def result_of(study: Study, store_root: str | Path) -> StudyResult:
         objectives=plan.objectives,
         dimensions=plan.space.names,
         n_folds=plan.n_folds,
-        trials=tuple(_trial(number, *one) for number, one in outcomes.items()),
+        trials=tuple(trials),
         predictions={number: one for number, one in found.items() if one is not None},
     )
 
@@ -57,27 +54,12 @@ def load(storage: str | None, name: str | None, store_root: str | Path) -> Study
     return result_of(Study(opened, name or known[-1]), store_root)
 
 
-def _outcome(one: FrozenTrial) -> tuple[FrozenTrial, Outcome]:
-    """Return a trial with its outcome; one that was begun has none yet."""
-    if OUTCOME in one.user_attrs:
-        return one, Outcome.load(one.user_attrs[OUTCOME])
-    state: State = "open"
-    error = ""
-    if one.state == TrialState.FAIL and is_given_up(one):
-        state = "failed"
-        error = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
-    return one, Outcome(state, error=error)
-
-
-def _trial(number: int, one: FrozenTrial, outcome: Outcome) -> Trial:
-    complete = outcome.state == "complete"
-    return Trial(
-        number=number,
-        params=one.params,
-        state=outcome.state,
-        values=outcome.values if complete else (),
-        folds=outcome.folds,
-        baselines=outcome.baselines if complete else {},
-        error=outcome.error,
-        run_key=outcome.run_key,
-    )
+def _trial(number: int, trial: FrozenTrial) -> Trial:
+    outcome = Outcome("open")
+    if trial.state.is_finished() and OUTCOME in trial.user_attrs:
+        outcome = Outcome.load(trial.user_attrs[OUTCOME])
+    elif trial.state == TrialState.FAIL:
+        deaths = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
+        outcome = Outcome("failed", error=deaths)
+    values = {one.name: getattr(outcome, one.name) for one in fields(outcome)}
+    return Trial(**values, number=number, params=trial.params)
