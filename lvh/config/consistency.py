@@ -2,7 +2,6 @@
 
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
@@ -26,7 +25,6 @@ def check(settings: "RunSettings") -> None:
     _check_external(settings)
     _check_leaks(settings)
     _check_augment(settings)
-    _check_store(settings.store)
 
 
 def check_search(search: SearchSettings) -> None:
@@ -49,31 +47,10 @@ def check_search(search: SearchSettings) -> None:
             "search.race and search.pruner: expected one of them. "
             f"Received: race=true, pruner={search.pruner}"
         )
-    if _may_stop(search) and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
+    if search.may_stop and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
         raise InputError(
             "search.objectives: expected one score of a fold where trials may be stopped. "
             f"Received: {received}"
-        )
-    try:
-        _ = urlsplit(search.storage or "").port
-    except ValueError as error:
-        raise InputError(
-            f"search.storage: expected an address such as postgresql://user@host:5432/name "
-            f"({error}). Received: {excerpt(search.storage)}"
-        ) from None
-
-
-def _may_stop(search: SearchSettings) -> bool:
-    return search.race or search.pruner != "none"
-
-
-def _check_store(store: str) -> None:
-    """Refuse a folder that no file system can have, before anything is trained."""
-    longest = max(len(part.encode(errors="replace")) for part in store.split("/"))
-    if len(store) > 4096 or longest > 255 or "\0" in store:
-        raise InputError(
-            "store: expected a folder whose name has at most 255 bytes, and its path 4096 "
-            f"characters. Received: {excerpt(store)}"
         )
 
 
@@ -134,7 +111,7 @@ def _check_leaks(settings: "RunSettings") -> None:
             "cv.weights and cv.epoch: a model that is fitted in one go has no weights to carry and "
             f"no epochs to choose from. Received: {protocol.leakage}, model={settings.model.name}"
         )
-    if protocol.leaks and _may_stop(settings.search):
+    if protocol.leaks and settings.search.may_stop:
         raise InputError(
             "search.race and search.pruner: expected neither under a protocol that leaks, whose "
             f"trials have no rank. Received: {protocol.leakage}"

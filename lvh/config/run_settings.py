@@ -111,10 +111,7 @@ class _Ungrouped:
 
 
 def settings_from(config: dict[str, Any]) -> RunSettings:
-    """Check a composed configuration, field by field and across groups.
-
-    Args:
-        config: Plain containers, resolved, one entry a group.
+    """Check a composed configuration, resolved, field by field and across groups.
 
     Raises:
         InputError: Names the field, what was expected and what was received.

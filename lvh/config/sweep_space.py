@@ -1,7 +1,7 @@
 """Hydra's sweep grammar as a space: one dimension for each swept override, and its conditions."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -12,7 +12,7 @@ from lvh.config.composition import recipe_params
 from lvh.config.consistency import SHORT_NAMES
 from lvh.config.messages import explained
 from lvh.errors import InputError, excerpt
-from lvh.search.space import Choice, Condition, Dimension, Integers, Reals, Space
+from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 
 _MOST_VALUES = 100_000
 """Of one dimension."""
@@ -38,23 +38,13 @@ def space_of(command: CommandLine) -> Space:
             sweep itself, or a setting that no option has.
     """
     try:
-        swept = _swept(command)
-        choices = {
-            name: Choice(_texts(override))
-            for name, override in swept.items()
-            if command.loader.get_group_options(override.key_or_group) and not target(override)[2]
-        }
-        return _space_of(command, swept, choices)
+        return _space_of(command)
     except Exception as error:
         raise explained(error, command) from None
 
 
 def one_point(command: CommandLine) -> CommandLine:
-    """Return one point of a sweep, for what does not depend on the others.
-
-    Raises:
-        InputError: See `space_of`.
-    """
+    """Return one point of a sweep, for what does not depend on the others."""
     space = space_of(command)
     return command.at(space.texts(next(space.probes())))
 
@@ -63,23 +53,24 @@ _Combinations = list[tuple[dict[str, str], DictConfig]]
 """Options of swept groups, by group, and what Hydra composes with them."""
 
 
-def _space_of(
-    command: CommandLine, swept: Mapping[str, Override], choices: Mapping[str, Choice]
-) -> Space:
+def _space_of(command: CommandLine) -> Space:
+    swept = _swept(command)
+    choices = {
+        name: Choice(_texts(override))
+        for name, override in swept.items()
+        if command.loader.get_group_options(override.key_or_group) and not target(override)[2]
+    }
     options = {
         name: choice.texts
         for name, choice in choices.items()
         if swept[name].key_or_group not in _FIELDS
     }
-    combinations = _one_by_one(command, options)
-    _check_recipes(command, combinations)
     fields = {
         name: _FIELDS.get(override.key_or_group, override.key_or_group)
         for name, override in swept.items()
         if name not in options and not override.is_add() and not override.is_force_add()
     }
-    if not all(_exists(config, field) for _, config in combinations for field in fields.values()):
-        combinations = _all_together(command, options)
+    combinations = _combined(command, options, fields.values())
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
     for name, override in swept.items():
@@ -111,14 +102,17 @@ def _swept(command: CommandLine) -> dict[str, Override]:
     return swept
 
 
-def _one_by_one(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
+def _combined(
+    command: CommandLine, options: Mapping[str, Sequence[str]], fields: Collection[str]
+) -> _Combinations:
+    """Compose every option once; all combinations where a field exists under some options only."""
     first = {name: texts[0] for name, texts in options.items()}
     points = [first]
     points += [first | {name: text} for name, texts in options.items() for text in texts[1:]]
-    return [(point, _composed(command, point)) for point in points]
-
-
-def _all_together(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
+    combinations = [(point, _composed(command, point)) for point in points]
+    _check_recipes(command, combinations)
+    if all(_exists(config, field) for _, config in combinations for field in fields):
+        return combinations
     if math.prod(map(len, options.values())) > _MOST_COMBINATIONS:
         raise InputError(
             f"expected at most {_MOST_COMBINATIONS} combinations of {', '.join(options)} where a "
@@ -184,27 +178,26 @@ def _dimension(override: Override, config: DictConfig) -> Dimension:
     value = override.value()
     if isinstance(value, IntervalSweep):
         return _interval(override, value, OmegaConf.select(config, override.key_or_group))
+    texts = _texts(override)
     if isinstance(value, RangeSweep) and not value.shuffle:
-        _check_range(override, value)
         listed = value.range()
-        if isinstance(listed, range) and len(listed) and listed.step > 0:
-            return Integers(listed[0], listed[-1], listed.step, listed=True)
-    return Choice(_texts(override))
+        if isinstance(listed, range) and listed.step > 0:
+            return Numbers(listed[0], listed[-1], listed.step, is_listed=True)
+    return Choice(texts)
 
 
 def _interval(override: Override, interval: IntervalSweep, now: object) -> Dimension:
     low, high = float(interval.start or 0), float(interval.end or 0)
     log = "log" in interval.tags
     if not low < high < math.inf or low == -math.inf or (log and low <= 0):
-        what = "0 < low < high" if log else "low < high"
         raise InputError(
-            f"{override.key_or_group}: expected interval(low, high) with {what}. "
-            f"Received: {override.input_line}"
+            f"{override.key_or_group}: expected interval(low, high) with "
+            f"{'0 < ' if log else ''}low < high. Received: {override.input_line}"
         )
     is_whole = low.is_integer() and high.is_integer()
     if is_whole and (now is None or (isinstance(now, int) and not isinstance(now, bool))):
-        return Integers(int(low), int(high), log=log)
-    return Reals(low, high, log)
+        return Numbers(int(low), int(high), 1, log=log)
+    return Numbers(low, high, log=log)
 
 
 def _first_text(override: Override) -> str:
@@ -215,17 +208,14 @@ def _first_text(override: Override) -> str:
 def _texts(override: Override) -> tuple[str, ...]:
     value = override.value()
     if isinstance(value, RangeSweep):
-        _check_range(override, value)
+        start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
+        if not (step and math.isfinite(step) and abs(stop - start) / abs(step) <= _MOST_VALUES):
+            raise InputError(
+                f"{override.key_or_group}: expected range(start, stop, step) with a step other "
+                f"than 0 and at most {_MOST_VALUES} values. "
+                f"Received: {excerpt(override.input_line)}"
+            )
     texts = tuple(dict.fromkeys(override.sweep_string_iterator()))
     if not texts:
         raise InputError(f"{override.input_line}: expected one value or more")
     return texts
-
-
-def _check_range(override: Override, value: RangeSweep) -> None:
-    start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
-    if not (step and math.isfinite(step) and abs(stop - start) / abs(step) <= _MOST_VALUES):
-        raise InputError(
-            f"{override.key_or_group}: expected range(start, stop, step) with a step other than 0 "
-            f"and at most {_MOST_VALUES} values. Received: {excerpt(override.input_line)}"
-        )
