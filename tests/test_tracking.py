@@ -302,12 +302,14 @@ def test_a_store_that_cannot_be_written_is_refused_before_a_training(settings):
         Tracker(replace(settings, uri="sqlite:////proc/none/mlflow.db"))
 
 
-def test_a_worker_that_was_killed_is_replaced(settings, record):
+def test_a_worker_that_was_killed_is_told_and_its_records_are_written_later(settings, record):
     tracker = Tracker(settings)
     os.kill(tracker._worker.pid, signal.SIGKILL)
     tracker._worker.wait()
     tracker.track(record)
-    assert tracker.close() == []
+    (fault,) = tracker.close()
+    assert "1 record is not in the store" in fault
+    tracked(settings, record)
     assert levels(settings) == {"configuration": 1, "fold": 4}
 
 

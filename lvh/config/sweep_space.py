@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
 from lvh.config.composition import recipe_params
-from lvh.config.consistency import SHORT_NAMES
+from lvh.config.run_settings import SHORT_NAMES
 from lvh.config.messages import explained
 from lvh.errors import InputError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space

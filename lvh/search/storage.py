@@ -214,8 +214,7 @@ def _check_file(file: Path, to_read: bool) -> None:
     """Refuse a file of another program, before a table is made in it."""
     found: set[str] = set()
     if file.is_file():
-        # not to read only: what a killed process has left half done is taken back here
-        with opened(file, to_read=False, wait=_WAIT) as database:
+        with opened(file, _WAIT) as database:
             found = tables(database)
     optunas = {"studies", "version_info", "study_directions"}  # one of them is made first
     if not found & optunas and (found or to_read):

@@ -27,7 +27,6 @@ from lvh.errors import TrackingFault
 from lvh.evaluation.results import Plain
 from lvh.tracking.address import (
     TrackingSettings,
-    artifact_root,
     check_embedded,
     embedded,
     opened,
@@ -35,9 +34,8 @@ from lvh.tracking.address import (
     tables,
 )
 from lvh.tracking.fold_store import FoldStore, StoredFold
-from lvh.tracking.run_names import fold_name
+from lvh.tracking.run_names import fold_name, view_page, view_tags
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepRecord, load_run, load_sweep
-from lvh.tracking.view import view_page, view_tags
 from lvh.validation.metrics import NAMES
 
 _LOCK_SECONDS = 120
@@ -72,9 +70,10 @@ class MlflowStore:
         Raises:
             TrackingFault: The experiment is in MLflow's trash.
         """
-        _open_embedded(settings)
+        if (database := embedded(settings)) is not None:
+            _open_embedded(database)
         self._client = MlflowClient(tracking_uri=resolved_uri(settings))
-        self._experiment_id = self._experiment(settings)
+        self._experiment_id = self._experiment(settings.experiment, database)
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self._experiment_id)
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
@@ -98,17 +97,15 @@ class MlflowStore:
         for file in map(Path, record.runs):
             run = load_run(file)
             belongs = run.sweep is not None and run.sweep.study == record.study
-            tracked = below.get(file.stem)
-            if belongs and not (tracked and _is_whole(tracked, run)):
+            if belongs and not _is_whole(below.get(file.stem), run):
                 self._sync_run(run)
         self._client.update_run(run_id, name=record.title)
         self._client.set_tag(run_id, _NOTE, "\n\n".join(record.sentences) or _UNFINISHED)
-        self._end(run_id, record, "FINISHED" if record.complete else "KILLED")
+        self._end(run_id, record.folder, "FINISHED" if record.complete else "KILLED")
 
     def _sync_run(self, record: RunRecord) -> None:
-        leakage = record.tags.get("leakage", "")
+        leakage, key = record.tags.get("leakage", ""), record.path.stem
         parent = None if record.sweep is None else self._sweep_run(record.sweep.study)
-        key = record.path.stem
         tags = {**record.tags, **_place(record.level, parent, leakage), "key": key}
         run = self._find(key)
         if run is None:
@@ -126,25 +123,19 @@ class MlflowStore:
         tags |= {"error": record.error} if record.status == "failed" else {}
         tags |= {"incomplete": record.error} if record.status in ("stopped", "killed") else {}
         tags |= {_NOTE: _description(record, leakage)} if record.mean else {}
-        params = {
-            name: value for name, value in record.params.items() if name not in run.data.params
-        }
-        self._log(run_id, _metrics(_scores(record)), params, tags)
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
+        known = run.data.params
+        params = {name: value for name, value in record.params.items() if name not in known}
+        self._log(run_id, _metrics(_scores(record)), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
-            context = "exploration" if record.level == "data" else "cross-validation"
-            inputs = [_data_input(record.data, context)]
-            try:
-                self._client.log_inputs(run_id, datasets=inputs)
-            except MlflowException:  # another process has just recorded the same data set
-                self._client.log_inputs(run_id, datasets=inputs)
-        self._end(run_id, record, _STATUS[record.status])
+            self._log_data(run_id, record)
+        self._end(run_id, record.folder, _STATUS[record.status], record.digest)
 
-    def _end(self, run_id: str, record: RunRecord | SweepRecord, status: str) -> None:
-        if record.folder and Path(record.folder).is_dir():
-            self._client.log_artifacts(run_id, record.folder)
-        self._client.set_tag(run_id, _RECORD, record.digest)
+    def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
+        if folder and Path(folder).is_dir():
+            self._client.log_artifacts(run_id, folder)
+        self._client.set_tag(run_id, _RECORD, digest)
         self._client.set_terminated(run_id, status)
 
     def _missing_folds(self, run_id: str, record: RunRecord) -> list[StoredFold]:
@@ -230,11 +221,7 @@ class MlflowStore:
                 return runs
 
     def _log(
-        self,
-        run_id: str,
-        metrics: list[Metric],
-        params: Mapping[str, Plain],
-        tags: Mapping[str, str],
+        self, run_id: str, metrics: list[Metric], params: Mapping[str, Plain], tags: dict[str, str]
     ) -> None:
         """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
         entries = [
@@ -248,12 +235,29 @@ class MlflowStore:
             )
             entries, metrics, marks = entries[100:], metrics[800:], marks[100:]
 
-    def _experiment(self, settings: TrackingSettings) -> str:
+    def _log_data(self, run_id: str, record: RunRecord) -> None:
+        data = record.data
+        profile = {"records_used": data.n, "fingerprint": data.fingerprint, "note": data.note}
+        # eight digits are what the UI has room for; the whole digest is in the profile
+        dataset = Dataset(
+            name=data.name,
+            digest=data.fingerprint[:8],
+            source_type="lvh",
+            source=data.name,
+            profile=json.dumps(profile),
+        )
+        context = "exploration" if record.level == "data" else "cross-validation"
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
+        try:
+            self._client.log_inputs(run_id, datasets=inputs)
+        except MlflowException:  # another process has just recorded the same data set
+            self._client.log_inputs(run_id, datasets=inputs)
+
+    def _experiment(self, name: str, database: Path | None) -> str:
         """Find or make the experiment, and give it its view."""
-        name, database = settings.experiment, embedded(settings)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else artifact_root(database)
+            location = None if database is None else _artifact_root(database)
             try:
                 return str(self._client.create_experiment(name, location, view_tags({})))
             except MlflowException:  # another process was faster
@@ -273,11 +277,13 @@ class MlflowStore:
         return experiment_id
 
 
-def _open_embedded(settings: TrackingSettings) -> None:
+def _artifact_root(database: Path) -> str:
+    """Return where the artifacts of an embedded store are, as a URI: next to its database."""
+    return (database.parent / "mlartifacts").as_uri()
+
+
+def _open_embedded(database: Path) -> None:
     """Make an embedded store at need, and let its artifacts follow it where it was moved."""
-    database = embedded(settings)
-    if database is None:
-        return
     check_embedded(database)
     # several processes that make one schema at once break it
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
@@ -292,45 +298,31 @@ def _open_embedded(settings: TrackingSettings) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    here = artifact_root(database)
-    with opened(database, to_read=False) as connection, connection:
-        known = tables(connection)
-        if "experiments" not in known:
-            return
+    here = _artifact_root(database)
+    with opened(database) as connection, connection:
         rows = connection.execute(
             "select distinct artifact_location from experiments "
             "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
             (here,),
         )
+        known = tables(connection)
         came_along = (database.parent / "mlartifacts").is_dir()
         for (before,) in rows.fetchall():
             # without the folder of artifacts, those of earlier runs are still where they were
             for table, column in _ARTIFACTS if came_along else _ARTIFACTS[:1]:
                 if table in known:
                     connection.execute(
-                        f"update {table} set {column} = ? || substr({column}, ?) "
-                        f"where {column} = ? or substr({column}, 1, ?) = ?",
-                        (here, len(before) + 1, before, len(before) + 1, f"{before}/"),
+                        f"update {table} set {column} = replace({column}, ?, ?) "
+                        f"where {column} = ? or {column} like ? || '/%'",
+                        (before, here, before, before),
                     )
 
 
-def _data_input(data: DataRecord, context: str) -> DatasetInput:
-    profile = {"records_used": data.n, "fingerprint": data.fingerprint, "note": data.note}
-    # eight digits are what the UI has room for; the whole digest is in the profile
-    dataset = Dataset(
-        name=data.name,
-        digest=data.fingerprint[:8],
-        source_type="lvh",
-        source=data.name,
-        profile=json.dumps(profile),
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
-
-
-def _is_whole(run: Run, record: RunRecord) -> bool:
+def _is_whole(run: Run | None, record: RunRecord) -> bool:
     """Return whether a run in the store shows a record, all of it."""
-    is_current = run.data.tags.get(_RECORD) == record.digest
-    return is_current and run.info.status == _STATUS[record.status]
+    if run is None or run.data.tags.get(_RECORD) != record.digest:
+        return False
+    return bool(run.info.status == _STATUS[record.status])
 
 
 def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:

@@ -23,31 +23,19 @@ from mlflow.exceptions import MlflowException
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
-CONFIG = "config.yaml"
-
 
 @contextmanager
 def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Give the configuration of a tracked run as a file.
-
-    Raises:
-        InputError: There is no such run, or it has none.
-        TrackingFault: The store cannot be reached.
-    """
+    """Give the configuration of a tracked run as a file."""
     with TemporaryDirectory() as folder:
         with faults_told(settings, f"run {run_id}"):
             client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
-            path = Path(client.download_artifacts(run_id, CONFIG, folder))
+            path = Path(client.download_artifacts(run_id, "config.yaml", folder))
         yield path
 
 
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
-    """Return the latest run with a key; None if there is none.
-
-    Raises:
-        InputError: There is no such store.
-        TrackingFault: It cannot be reached.
-    """
+    """Return the latest run with a key; None if there is none."""
     with faults_told(settings, settings.experiment):
         client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
         experiment = client.get_experiment_by_name(settings.experiment)
@@ -58,12 +46,7 @@ def run_with_key(key: str, settings: TrackingSettings) -> str | None:
 
 
 def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
-    """Record every file of an explanation as an artifact of the run that it explains.
-
-    Raises:
-        InputError: There is no such run.
-        TrackingFault: The store cannot be reached or written.
-    """
+    """Record every file of an explanation as an artifact of the run that it explains."""
     with faults_told(settings, f"run {run_id}"):
         client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
         client.log_artifacts(run_id, str(folder), "explanation")
@@ -92,13 +75,12 @@ def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise InputError(f"{what}: not in {resolved_uri(settings)}: {_line(error)}") from None
-        raise TrackingFault(_cannot_use(settings, error)) from None
+        reason: Exception = error
     except (SQLAlchemyError, OSError, ImportError) as error:
-        raise TrackingFault(_cannot_use(settings, error)) from None
-
-
-def _cannot_use(settings: TrackingSettings, error: Exception) -> str:
-    return f"tracking: cannot use {resolved_uri(settings)}: {_line(error)}"
+        reason = error
+    else:
+        return
+    raise TrackingFault(f"tracking: cannot use {resolved_uri(settings)}: {_line(reason)}")
 
 
 def _line(error: Exception) -> str:

@@ -16,8 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from lvh.errors import LvhError, TrackingFault, masked
 from lvh.tracking.address import TrackingSettings, check_embedded, embedded, resolved_uri
@@ -26,10 +25,8 @@ from lvh.tracking.run_record import RunRecord, SweepRecord
 if TYPE_CHECKING:
     from lvh.tracking.mlflow_store import MlflowStore
 
-_WORKER = "from lvh.tracking.tracker import serve; serve()"
 _SILENCE = 60.0  # s without an answer, after which the worker is given up
 _FAULTY = 5.0  # s spent on faults, after the last training, after which the store is given up
-_STARTS = 2  # of the worker; one that was killed is replaced once
 _log = logging.getLogger(__name__)
 
 
@@ -46,30 +43,34 @@ class Tracker:
             InputError: The settings name no store of MLflow.
             TrackingFault: An embedded store cannot be read or written.
         """
-        self._settings = settings
         self._waiting: Counter[str] = Counter()
         self._faults: dict[str, str] = {}
-        self._warned = self._closing = False
-        self._starts = 0
+        self._answer = threading.Condition()
         self._worker: subprocess.Popen[str] | None = None
         self.page = ""
         """Place of the experiment in MLflow's UI, once something is recorded."""
-        if settings.name == "mlflow":
-            database = embedded(settings)
-            if database is not None:
-                check_embedded(database)
-            self._start()
+        if settings.name == "off":
+            return
+        if (database := embedded(settings)) is not None:
+            check_embedded(database)
+        self._worker = subprocess.Popen(
+            [sys.executable, "-c", "from lvh.tracking.tracker import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for this process
+        )
+        # not in the command line, which other users can read, for an address has a password
+        self._send(asdict(settings))
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> Self:
         """Return the tracker."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Close it; raise what was not recorded, unless something worse has happened.
 
         Raises:
@@ -84,23 +85,28 @@ class Tracker:
     def track(self, record: RunRecord | SweepRecord) -> None:
         """Have a saved record tracked; of a sweep, also its configurations."""
         if self._worker is not None:
-            self._submit(record.path)
+            name = str(record.path.absolute())
+            with self._answer:
+                self._waiting[name] += 1  # a sweep is sent again with what it came to
+                self._faults.pop(name, None)
+            self._send(name)
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded.
 
         A store that is down or hangs costs a few seconds at most.
         """
-        self._closing = True
-        while self._worker is not None:
-            has_ended = self._finish(self._worker)
+        if self._worker is not None:
+            assert self._worker.stdin is not None
+            with suppress(OSError):
+                self._worker.stdin.close()
+            self._wait()
+            self._worker.kill()  # what has been answered is whole
+            self._worker.wait()
+            self._listener.join()
+            assert self._worker.stdout is not None
+            self._worker.stdout.close()
             self._worker = None
-            lost = [path for path in self._waiting if path not in self._faults]
-            if has_ended and lost and self._starts < _STARTS:
-                self._start()
-                for path in lost:
-                    self._waiting[path] = 1
-                    self._send(path)
         n = len(self._waiting)
         if not n:
             return []
@@ -111,93 +117,41 @@ class Tracker:
             f"python -m lvh.track, records them without training"
         ]
 
-    def _submit(self, path: Path) -> None:
-        name = str(path.absolute())
-        self._waiting[name] += 1  # a sweep is sent again with what it came to
-        self._faults.pop(name, None)
-        self._send(name)
-        self._take_answers()
-
     def _send(self, message: object) -> None:
         assert self._worker is not None
         assert self._worker.stdin is not None
-        with suppress(OSError):  # a lost worker is replaced by `close`
+        with suppress(OSError):  # it was killed: `close` says what is not recorded
             self._worker.stdin.write(json.dumps(message) + "\n")
             self._worker.stdin.flush()
 
-    def _start(self) -> None:
-        """Start the worker in a session of its own: Ctrl-C is for this process."""
-        self._starts += 1
-        self._answers: queue.Queue[_Answer | None] = queue.Queue()
-        self._worker = subprocess.Popen(
-            [sys.executable, "-c", _WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        # not in the command line, which other users can read, for an address has a password
-        self._send(asdict(self._settings))
-        threading.Thread(target=self._listen, args=(self._worker,), daemon=True).start()
+    def _listen(self) -> None:
+        assert self._worker is not None
+        assert self._worker.stdout is not None
+        for line in self._worker.stdout:
+            path, fault, page = json.loads(line)
+            with self._answer:
+                if not fault:
+                    self._waiting -= Counter([path])
+                    self._faults.pop(path, None)
+                    self.page = page
+                elif not self._faults and self._worker.stdin and not self._worker.stdin.closed:
+                    _log.warning("tracking: %s. The training goes on", masked(fault))
+                if fault:
+                    self._faults[path] = masked(fault)
+                self._answer.notify()
+        with self._answer:
+            self._answer.notify()
 
-    def _listen(self, worker: subprocess.Popen[str]) -> None:
-        answers = self._answers
-        assert worker.stdout is not None
-        with suppress(ValueError):  # the pipe is closed
-            for line in worker.stdout:
-                answer = _Answer(*json.loads(line))
-                answers.put(answer)
-                if answer.fault and not self._warned and not self._closing:
-                    self._warned = True
-                    _log.warning("tracking: %s. The training goes on", masked(answer.fault))
-        answers.put(None)
-
-    def _take_answers(self) -> None:
-        with suppress(queue.Empty):
-            while (answer := self._answers.get_nowait()) is not None:
-                self._take(answer)
-            self._answers.put(None)  # the worker has ended: `_finish` has to know
-
-    def _take(self, answer: "_Answer") -> None:
-        if answer.fault:
-            self._faults[answer.path] = masked(answer.fault)
-        else:
-            self._waiting -= Counter([answer.path])
-            self._faults.pop(answer.path, None)
-            self.page = answer.page
-
-    def _finish(self, worker: subprocess.Popen[str]) -> bool:
-        """Let the worker write what is waiting; return whether it has ended by itself."""
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        self._take_answers()
-        with suppress(OSError):
-            worker.stdin.close()
-        faulty, asked, has_ended = 0.0, time.monotonic(), False
-        while self._waiting and faulty < _FAULTY:
-            try:
-                answer = self._answers.get(timeout=_SILENCE)
-            except queue.Empty:
-                break
-            if answer is None:
-                has_ended = True
-                break
-            self._take(answer)
-            now = time.monotonic()
-            faulty, asked = faulty + (now - asked if answer.fault else 0.0), now
-        worker.kill()  # what has been answered is whole
-        worker.wait()
-        worker.stdout.close()
-        return has_ended
-
-
-class _Answer(NamedTuple):
-    """What became of a record: `fault` is empty if it is in the store."""
-
-    path: str
-    fault: str
-    page: str
+    def _wait(self) -> None:
+        """Wait for the worker's answers."""
+        faulty = 0.0
+        with self._answer:
+            while self._waiting and self._listener.is_alive() and faulty < _FAULTY:
+                asked, n_before = time.monotonic(), self._waiting.total()
+                if not self._answer.wait(_SILENCE):
+                    return
+                if self._waiting.total() == n_before:
+                    faulty += time.monotonic() - asked
 
 
 def serve() -> None:
@@ -215,15 +169,17 @@ def serve() -> None:
         paths.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    writer, failed = RecordWriter(settings), []
+    writer = RecordWriter(settings)
+
+    def answer(path: str) -> bool:
+        fault = writer.write(path)
+        print(json.dumps((path, fault, writer.page)), flush=True)
+        return bool(fault)
+
     with suppress(BrokenPipeError):  # nobody listens any more
-        for path in chain([""], iter(paths.get, None)):
-            fault = writer.write(path)
-            print(json.dumps(_Answer(path, fault, writer.page)), flush=True)
-            if path and fault:
-                failed.append(path)
+        failed = [path for path in chain([""], iter(paths.get, None)) if answer(path) and path]
         for path in failed:  # the store may be back
-            print(json.dumps(_Answer(path, writer.write(path), writer.page)), flush=True)
+            answer(path)
 
 
 class RecordWriter:
