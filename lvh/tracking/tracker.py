@@ -7,14 +7,13 @@ either. What cannot be written stays on the disk as a record, and is written lat
 import json
 import logging
 import queue
+import select
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -25,9 +24,8 @@ from lvh.tracking.run_record import RunRecord, SweepRecord
 if TYPE_CHECKING:
     from lvh.tracking.mlflow_store import MlflowStore
 
-_SILENCE = 60.0  # s without an answer, after which the worker is given up
+_SILENCE = 60.0  # s without a sign of the worker, after which it is given up
 _FAULTY = 5.0  # s spent on faults, after the last training, after which the store is given up
-_log = logging.getLogger(__name__)
 
 
 class Tracker:
@@ -43,28 +41,24 @@ class Tracker:
             InputError: The settings name no store of MLflow.
             TrackingFault: An embedded store cannot be read or written.
         """
-        self._waiting: Counter[str] = Counter()
-        self._faults: dict[str, str] = {}
-        self._answer = threading.Condition()
-        self._worker: subprocess.Popen[str] | None = None
+        self._sent: dict[str, str] = {}
+        self._worker: subprocess.Popen[bytes] | None = None
         self.page = ""
-        """Place of the experiment in MLflow's UI, once something is recorded."""
+        """Place of the experiment in MLflow's UI, once all is recorded."""
         if settings.name == "off":
             return
         if (database := embedded(settings)) is not None:
             check_embedded(database)
         self._worker = subprocess.Popen(
             [sys.executable, "-c", "from lvh.tracking.tracker import serve; serve()"],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
             start_new_session=True,  # Ctrl-C is for this process
         )
         # not in the command line, which other users can read, for an address has a password
         self._send(asdict(settings))
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
 
     def __enter__(self) -> Self:
         """Return the tracker."""
@@ -80,37 +74,39 @@ class Tracker:
         if faults and kind is None:
             raise TrackingFault("; ".join(faults))
         for fault in faults:
-            _log.warning("%s", fault)
+            logging.getLogger(__name__).warning("%s", fault)
 
     def track(self, record: RunRecord | SweepRecord) -> None:
         """Have a saved record tracked; of a sweep, also its configurations."""
         if self._worker is not None:
-            name = str(record.path.absolute())
-            with self._answer:
-                self._waiting[name] += 1  # a sweep is sent again with what it came to
-                self._faults.pop(name, None)
-            self._send(name)
+            path = str(record.path.absolute())
+            self._sent[path] = "the process that records does not answer"
+            self._send(path)
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded.
 
         A store that is down or hangs costs a few seconds at most.
         """
-        if self._worker is not None:
-            assert self._worker.stdin is not None
-            with suppress(OSError):
-                self._worker.stdin.close()
-            self._wait()
-            self._worker.kill()  # what has been answered is whole
-            self._worker.wait()
-            self._listener.join()
-            assert self._worker.stdout is not None
-            self._worker.stdout.close()
-            self._worker = None
-        n = len(self._waiting)
-        if not n:
+        faults, worker = self._sent, self._worker
+        if worker is None:
             return []
-        reason = next(iter(self._faults.values()), "the process that records does not answer")
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.close()
+        while select.select([worker.stdout], [], [], _SILENCE)[0]:
+            line = worker.stdout.readline()
+            if not line:
+                break
+            if line.strip():
+                faults, self.page = json.loads(line)
+        worker.kill()  # what it has reported is whole
+        worker.wait()
+        worker.stdout.close()
+        self._worker = None
+        if not faults:
+            return []
+        n, reason = len(faults), next(iter(faults.values()))
         return [
             f"tracking: {n} {'record is' if n == 1 else 'records are'} not in the store: "
             f"{reason.rstrip('.')}. The results are on the disk: the same command, or "
@@ -121,65 +117,48 @@ class Tracker:
         assert self._worker is not None
         assert self._worker.stdin is not None
         with suppress(OSError):  # it was killed: `close` says what is not recorded
-            self._worker.stdin.write(json.dumps(message) + "\n")
-            self._worker.stdin.flush()
-
-    def _listen(self) -> None:
-        assert self._worker is not None
-        assert self._worker.stdout is not None
-        for line in self._worker.stdout:
-            path, fault, page = json.loads(line)
-            with self._answer:
-                if not fault:
-                    self._waiting -= Counter([path])
-                    self._faults.pop(path, None)
-                    self.page = page
-                elif not self._faults and self._worker.stdin and not self._worker.stdin.closed:
-                    _log.warning("tracking: %s. The training goes on", masked(fault))
-                if fault:
-                    self._faults[path] = masked(fault)
-                self._answer.notify()
-        with self._answer:
-            self._answer.notify()
-
-    def _wait(self) -> None:
-        """Wait for the worker's answers."""
-        faulty = 0.0
-        with self._answer:
-            while self._waiting and self._listener.is_alive() and faulty < _FAULTY:
-                asked, n_before = time.monotonic(), self._waiting.total()
-                if not self._answer.wait(_SILENCE):
-                    return
-                if self._waiting.total() == n_before:
-                    faulty += time.monotonic() - asked
+            self._worker.stdin.write(json.dumps(message).encode() + b"\n")
 
 
 def serve() -> None:
     """Be the worker: open the store, then write the records whose paths come on standard input.
 
-    It ends when its input does, at the latest with the process that has started it. Whatever is
-    begun then is written to its end, so that no record is left in halves.
+    When the input ends, at the latest with the process that has started it, what was not written
+    is tried once more. Each sign of life is then an empty line, and the last line is the report.
     """
     settings = TrackingSettings(**json.loads(sys.stdin.readline()))
     paths: queue.Queue[str | None] = queue.Queue()
+    no_more = threading.Event()
 
     def read() -> None:  # at once, so that no pipe is ever full
         for line in sys.stdin:
             paths.put(json.loads(line))
+        no_more.set()
         paths.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    writer = RecordWriter(settings)
+    writer, faults = RecordWriter(settings), dict[str, str]()
+    faulty, fault = 0.0, ""
 
-    def answer(path: str) -> bool:
-        fault = writer.write(path)
-        print(json.dumps((path, fault, writer.page)), flush=True)
-        return bool(fault)
+    def write(path: str) -> None:
+        nonlocal faulty, fault
+        began = time.monotonic()
+        if faulty < _FAULTY:
+            fault = writer.write(path)
+        faults.pop(path, None)
+        if fault and path:
+            faults[path] = fault
+        if no_more.is_set():
+            faulty += time.monotonic() - began if fault else 0.0
+            print(flush=True)
 
     with suppress(BrokenPipeError):  # nobody listens any more
-        failed = [path for path in chain([""], iter(paths.get, None)) if answer(path) and path]
-        for path in failed:  # the store may be back
-            answer(path)
+        write("")
+        while (path := paths.get()) is not None:
+            write(path)
+        for path in list(faults):  # the store may be back
+            write(path)
+        print(json.dumps((faults, writer.page)), flush=True)
 
 
 class RecordWriter:
