@@ -10,7 +10,7 @@ import pytest
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
-from lvh.search.study_results import load
+from lvh.search.study import load
 
 
 def fault(*arguments, of=EnvironmentFault, **options) -> str:

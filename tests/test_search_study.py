@@ -23,8 +23,7 @@ from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome, StudyResult
 from lvh.search.space import Choice, Condition, Numbers, Space
 from lvh.search.storage import OWNER, Storage, process_name
-from lvh.search.study import MAX_RETRIES, OpenTrial, Study, open_study
-from lvh.search.study_results import load, result_of
+from lvh.search.study import MAX_RETRIES, OpenTrial, Study, load, open_study, result_of
 from lvh.validation.metrics import NAMES
 
 GRID = Space({"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))})
@@ -170,7 +169,7 @@ def test_more_trials_continue_a_study_and_fewer_end_it(storage):
 def test_a_study_begun_again_stands_beside_the_first(storage):
     open_study(storage, "s", planned(), again=False).optimize(half)
     second = open_study(storage, "s", planned(), again=True)
-    assert (second.name, second.is_separate, points(second)) == ("s.2", True, [])
+    assert (second.name, points(second)) == ("s.2", [])
     assert open_study(storage, "s", planned(), again=False).name == "s.2"
     assert open_study(storage, "s", planned(), again=True).name == "s.3"
     assert open_study(storage, "sx", planned(), again=False).name == "sx"

@@ -46,12 +46,7 @@ _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
 class CommandLine:
     """A command line as Hydra takes it; any process can compose it.
 
-    Attributes:
-        overrides: As typed, those of Hydra's own configuration too; options that are numbers are
-            put in quotes, former names of models are replaced by the present ones.
-        config_name: File that the configuration starts from, without `.yaml`.
-        config_dir: Folder with further files, before those of the package.
-        config_path: Folder in the place of the package's.
+    Options that are numbers are put in quotes; former names of models are replaced.
     """
 
     overrides: tuple[str, ...] = ()
@@ -96,12 +91,7 @@ class CommandLine:
         return replace(self, overrides=tuple(overrides))
 
     def with_recipe(self, params: Mapping[str, object]) -> "CommandLine":
-        """Put a recipe's overrides before those that were typed, but those that are typed too.
-
-        Args:
-            params: `hydra.sweeper.params` of the recipe: as Hydra's sweep grammar writes them, or
-                lists of values.
-        """
+        """Put a recipe's overrides before those that were typed, but those that are typed too."""
         recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
         typed = {target(override) for override in self.parsed()}
         kept = [
@@ -123,12 +113,7 @@ def target(override: Override) -> tuple[str, str | None, bool]:
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
-    """Return the command line, and Hydra's flags, which may stand anywhere.
-
-    Raises:
-        InputError: A flag that Hydra does not have, that needs a value or that reads a pickle; or
-            an override that `CommandLine` refuses.
-    """
+    """Return the command line, and Hydra's flags, which may stand anywhere."""
 
     def refuse(message: str) -> None:
         raise InputError(f"{message}. Expected flags as --hydra-help lists them")

@@ -35,11 +35,7 @@ def compose(command: CommandLine) -> Composed:
 
 
 def settings_of(*overrides: str) -> RunSettings:
-    """Return the settings that `python -m lvh.run OVERRIDES` would have.
-
-    Args:
-        *overrides: Such as `data=synthetic` or `model.C=3`.
-    """
+    """Return the settings that `python -m lvh.run OVERRIDES` would have."""
     return compose(CommandLine(overrides)).settings
 
 
@@ -50,12 +46,7 @@ def composed_from(config: DictConfig) -> Composed:
 
 
 def command_of(config: DictConfig, arguments: Sequence[str]) -> CommandLine:
-    """Return the command line that Hydra composed, with the sweep of its recipe.
-
-    Args:
-        config: With Hydra's own node `hydra`.
-        arguments: Overrides as typed, without those of Hydra's own configuration.
-    """
+    """Return the command line that Hydra composed, with the sweep of its recipe."""
     folders = {source.provider: source.path for source in config.hydra.runtime.config_sources}
     path = folders.get("main", str(conf_dir()))
     command = CommandLine(

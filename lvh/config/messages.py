@@ -36,12 +36,7 @@ _ELSEWHERE = {
 
 
 def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
-    """Turn any error into one that a user may see, with its exit code.
-
-    Args:
-        error: Of composing or of running.
-        command: What was composed.
-    """
+    """Turn any error into one that a user may see, with its exit code."""
     if isinstance(error, MissingConfigException):
         return InputError(_missing(error))
     if isinstance(error, OverrideParseException):

@@ -114,11 +114,7 @@ class _Ungrouped:
 
 
 def settings_from(config: dict[str, Any]) -> RunSettings:
-    """Check a composed configuration, resolved, field by field and across groups.
-
-    Raises:
-        InputError: Names the field, what was expected and what was received.
-    """
+    """Check a composed configuration, resolved, field by field and across groups."""
     config = {"external": None, **config}
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
     ungrouped = [field.name for field in fields(_Ungrouped)]

@@ -36,11 +36,6 @@ def fold_keys(
 
     A key does not contain how many folds or repeats there are: a fold is the same in a longer
     cross-validation.
-
-    Args:
-        decisions: From `deciding`.
-        data: Fingerprint of the cohort.
-        splits: All folds; where weights are carried, those before a fold decide it too.
     """
     return {split.number: _key(decisions, data, split, splits) for split in splits}
 

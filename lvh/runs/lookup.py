@@ -12,7 +12,7 @@ from lvh.errors import InputError, as_lvh_error
 from lvh.files import read_bytes
 from lvh.reports.progress import say
 from lvh.search.results import StudyResult, store_of
-from lvh.search.study_results import load
+from lvh.search.study import load
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_record import load_run
 
@@ -34,11 +34,7 @@ class Chosen(NamedTuple):
 
 
 def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
-    """Return the best configuration of a sweep, by its name; of None the latest.
-
-    Raises:
-        InputError: There is no such sweep, or the record of its best configuration is elsewhere.
-    """
+    """Return the best configuration of a sweep, by its name; of None the latest."""
     result = load(storage, study, _STORE)
     ranked = result.complete
     if not ranked:
@@ -64,12 +60,7 @@ def best_folder(result: StudyResult, store: str) -> Path | None:
 
 
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
-    """Return the settings of a run, by its folder or its identity.
-
-    Raises:
-        InputError: There is no such run, or it has no configuration of this code.
-        TrackingFault: The store cannot be reached.
-    """
+    """Return the settings of a run, by its folder or its identity."""
     if is_run_id(run):
         from lvh.tracking.run_lookup import config_of
 

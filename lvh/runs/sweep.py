@@ -25,8 +25,7 @@ from lvh.search.plan import StudyPlan, decided
 from lvh.search.results import StudyResult, Trial, store_of
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
-from lvh.search.study import Study, open_study
-from lvh.search.study_results import result_of
+from lvh.search.study import Study, open_study, result_of
 from lvh.tracking.run_names import sweep_name
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
 from lvh.tracking.tracker import Tracker
@@ -64,14 +63,7 @@ class Sweep:
 
 
 def run_sweep(sweep: Sweep) -> None:
-    """Train what is left of a study, alone or with other commands, and show the result.
-
-    Raises:
-        InputError: Not one point is valid, or a setting is swept that changes no run.
-        LvhError: Some configuration failed; the table has been shown.
-        EnvironmentFault: Something could not be trained, written or tracked; the table has been
-            shown.
-    """
+    """Train what is left of a study, alone or with other commands, and show the result."""
     _check(sweep.space)
     point, settings, data = _first_valid(sweep)
     plan = _plan(sweep, settings, data)

@@ -20,7 +20,7 @@ from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
 from lvh.runs.run import ExperimentData, load_data, run_configuration
-from lvh.search.results import FoldScore, Outcome
+from lvh.search.results import FoldScore, Outcome, is_separate
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
@@ -111,14 +111,14 @@ class Worker:
                 check_after=plan.search.burn_in if plan.search.may_stop else None,
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}: ",
-                sweep=SweepLink(study.name, trial.number, separate=study.is_separate),
+                sweep=SweepLink(study.name, trial.number, separate=is_separate(study.name)),
             )
         except EnvironmentFault:
             raise
         except Exception as error:
             say(f"FAILED {composed.settings.name}: {as_lvh_error(error)}", style="red")
             key = run_key(composed.settings, data.cohort.fingerprint, data.splits)
-            key += f"-{study.name}" if study.is_separate else ""
+            key += f"-{study.name}" if is_separate(study.name) else ""
             scores = tuple(follower.scores)
             return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
         return _outcome(record, study, follower.scores)

@@ -70,9 +70,6 @@ def decided(search: SearchSettings, space: Space) -> SearchSettings:
     """Return settings with the sampler that `auto` means for a space, and its number of trials.
 
     What only the process that searches needs, such as an address with a password, is left out.
-
-    Raises:
-        InputError: A grid of real numbers.
     """
     sampler = search.sampler
     if sampler == "auto":
@@ -93,10 +90,6 @@ def make_sampler(plan: StudyPlan, *draw: int) -> BaseSampler:
     """Return the sampler of a study, with a seed for one trial.
 
     So a study that was interrupted goes on with the same proposals as one that was not.
-
-    Args:
-        plan: Of the study.
-        draw: What the seed depends on besides that of the study.
     """
     seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
     if plan.search.sampler != "tpe":

@@ -119,15 +119,9 @@ def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL
 
 
 def _two_way(values: Floats, done: Flags) -> tuple[Floats, float, int]:
-    """Fit effects of trials and folds by least squares.
+    """Return the effect of each trial by least squares, residual variance, degrees of freedom.
 
-    Args:
-        values: Shape (n_trials, n_folds).
-        done: Where values are known, same shape.
-
-    Returns:
-        Effect of each trial (-inf where nothing is known), residual variance (0 where there
-        is none but rounding) and its degrees of freedom.
+    The effect is -inf where nothing is known, the variance 0 where there is none but rounding.
     """
     used = done.any(axis=0)
     values, done = values[:, used], done[:, used]

@@ -35,17 +35,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class FoldScore:
-    """One fold of one trial.
-
-    Attributes:
-        repeat: Which repetition, from 0.
-        fold: Which fold of it, from 0.
-        metrics: By the names in `lvh.validation.metrics.NAMES`.
-        seconds: Wall time of training and scoring.
-        n_train: Records that the model learned from.
-        n_test: Records that it was scored on.
-        test: Digest of their names; only folds with equal ones are paired.
-    """
+    """One fold of one trial; only folds with an equal `test`, a digest of records, are paired."""
 
     repeat: int
     fold: int
@@ -95,13 +85,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial(Outcome):
-    """One configuration of a sweep, and its outcome.
-
-    Attributes:
-        number: From 0, in the order of their proposal.
-        params: Its place in the space, by the name of the override; a dimension that its
-            configuration does not have is missing.
-    """
+    """One configuration of a sweep, in the order of proposal: its point, and its outcome."""
 
     number: int
     params: Mapping[str, Plain]
@@ -109,19 +93,7 @@ class Trial(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """A sweep, finished or not.
-
-    Attributes:
-        name: Its identity in the storage.
-        title: What a person reads: what was swept, on what.
-        note: What a reader of any of its results must know about the cohort, or empty.
-        objectives: The first one ranks.
-        dimensions: Names of what was swept, in the order typed.
-        n_folds: Of a complete trial.
-        trials: In the order of their proposal.
-        predictions: Out of fold, of the complete trials whose predictions are at hand, by
-            number.
-    """
+    """A sweep, finished or not; `predictions`, by trial, are those at hand of complete trials."""
 
     name: str
     title: str

@@ -94,12 +94,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Space:
-    """Dimensions by the name of the override, in the order typed.
-
-    Attributes:
-        dimensions: What is searched.
-        conditions: Of the dimensions that not every point has; all of them must hold.
-    """
+    """Dimensions by the name of the override, in the order typed."""
 
     dimensions: Mapping[str, Dimension]
     conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)

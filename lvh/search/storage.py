@@ -62,12 +62,7 @@ class Database(RDBStorage):
     """
 
     def put_back(self, trial_id: int, owner: str) -> bool:
-        """Let another process take up a trial, unless one has done so already.
-
-        Args:
-            trial_id: Of the trial.
-            owner: Attribute of the process that had it, as JSON.
-        """
+        """Let another process take up a trial, unless one has done so already."""
         with self.engine.begin() as connection:
             given = {"trial": trial_id, "owner": owner}
             if not connection.execute(text(_PUT_BACK), given).rowcount:

@@ -9,23 +9,25 @@ import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna import TrialPruned
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.search.plan import StudyPlan, grid_sampler, make_sampler
 from lvh.search.racing import RECORDS, make_pruner
-from lvh.search.results import Outcome, is_separate
-from lvh.search.storage import OWNER, PLAN, WHEN, Storage, is_dead, process_name
+from lvh.search.results import Outcome, StudyResult, Trial
+from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
+from lvh.tracking.fold_store import FoldStore
 
 OUTCOME = "outcome"
 """Attribute of a trial that has come to its end; see `lvh.search.results.Outcome`."""
@@ -67,12 +69,6 @@ class OpenTrial:
 
         Args:
             score: Of the fold; NaN where it is not defined.
-
-        Returns:
-            Empty if the trial goes on.
-
-        Raises:
-            EnvironmentFault: The database fails.
         """
         self._scores.append(score)
         search, done = self._study.plan.search, len(self._scores)
@@ -112,15 +108,9 @@ class Study:
     """A study in a storage."""
 
     def __init__(self, storage: Storage, name: str) -> None:
-        """Open a study.
-
-        Raises:
-            InputError: The storage has no such study, or it is not one of ours.
-            EnvironmentFault: The storage fails.
-        """
+        """Open a study."""
         self.name = name
         self.storage = storage
-        self._seen_alive: set[int] = set()
         try:
             with storage.faults():
                 self._study = optuna.load_study(study_name=name, storage=storage.optuna)
@@ -135,11 +125,6 @@ class Study:
                 f"study: {name} was made by another version of lvh, which can read it"
             ) from None
         self._study.pruner = make_pruner(self.plan)
-
-    @property
-    def is_separate(self) -> bool:
-        """Whether it was begun again next to another one; it has folds of its own."""
-        return is_separate(self.name)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials as Optuna has them, by number."""
@@ -169,9 +154,6 @@ class Study:
             worker: Number of this process among those that start together: each draws proposals
                 of its own.
             only_retries: Train what was interrupted, and no new point.
-
-        Raises:
-            EnvironmentFault: The database fails, or `train` has raised it.
         """
         while True:
             self.take_back()
@@ -190,19 +172,10 @@ class Study:
 
         For a process of this machine that is known at once, for others after the grace period.
         """
-        running = [one for one in self.trials() if one.state == TrialState.RUNNING]
         with self.storage.faults():
-            for trial in running:
-                if OWNER not in trial.user_attrs and trial.number not in self._seen_alive:
-                    # killed in its first moment, it has no sign of life that could grow old
-                    self._seen_alive.add(trial.number)
-                    self.storage.optuna.record_heartbeat(trial._trial_id)
             stale = self.storage.optuna.stale(self._study._study_id)
-            dead = [
-                one
-                for one in running
-                if one._trial_id in stale or is_dead(one.user_attrs.get(OWNER, ""))
-            ]
+            running = [one for one in self.trials() if one.state == TrialState.RUNNING]
+            dead = [one for one in running if one._trial_id in stale or _is_dead(one)]
             return sum([self._put_back(one, is_death=True) for one in dead])
 
     def _put_back(self, trial: FrozenTrial, *, is_death: bool) -> bool:
@@ -252,11 +225,7 @@ class Study:
             raise (error.cause if isinstance(error, _PutBack) else error) from None
 
     def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
-        """Train a trial, and write down what it came to.
-
-        Raises:
-            TrialPruned: It is void.
-        """
+        """Train a trial, and write down what it came to."""
         trial.set_user_attr(OWNER, process_name(os.getpid()))
         trials = self._study.get_trials(deepcopy=False)
         number = _count(trials[: trial.number])
@@ -295,19 +264,19 @@ class Study:
             self._study.enqueue_trial(unseen[generator.integers(len(unseen))])
 
 
+def _is_dead(trial: FrozenTrial) -> bool:
+    owner = trial.user_attrs.get(OWNER)
+    if owner is None and trial.datetime_start:  # without a sign of life that could grow old
+        return (datetime.now() - trial.datetime_start).total_seconds() > GRACE
+    return is_dead(owner or "")
+
+
 def _count(trials: list[FrozenTrial]) -> int:
     return sum(not is_void(one) for one in trials)
 
 
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
-    """Make a study, or take up the one that is there.
-
-    Args:
-        storage: That holds it.
-        name: Its identity.
-        plan: What it is asked; the number of trials and the sampler may change later.
-        again: Make another one next to those of the same identity.
-    """
+    """Make a study, or take up the one that is there."""
     known = [one for one in storage.studies() if one == name or one.startswith(f"{name}.")]
     number = len(known) + 1 if again or not known else len(known)
     name = name if number == 1 else f"{name}.{number}"
@@ -320,7 +289,48 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
         )
         study.set_user_attr(WHEN, time.time())
         study.set_user_attr(PLAN, plan.dump())
-        if len(plan.objectives) > 1:
-            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                study.set_metric_names([one.name for one in plan.objectives])
     return Study(storage, name)
+
+
+def result_of(study: Study, store_root: str | Path) -> StudyResult:
+    """Return what a study came to, so far; predictions that are not in the store are left out."""
+    plan, store = study.plan, FoldStore(Path(store_root))
+    trials = [_trial(*one) for one in study.configurations().items()]
+    keys = {one.number: list(one.fold_keys) for one in trials if one.state == "complete"}
+    found = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
+    return StudyResult(
+        name=study.name,
+        title=plan.title,
+        note=plan.note,
+        objectives=plan.objectives,
+        dimensions=plan.space.names,
+        n_folds=plan.n_folds,
+        trials=tuple(trials),
+        predictions={number: one for number, one in found.items() if one is not None},
+    )
+
+
+def _trial(number: int, trial: FrozenTrial) -> Trial:
+    outcome = Outcome("open")
+    if trial.state.is_finished() and OUTCOME in trial.user_attrs:
+        outcome = Outcome.load(trial.user_attrs[OUTCOME])
+    elif trial.state == TrialState.FAIL:
+        deaths = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
+        outcome = Outcome("failed", error=deaths)
+    values = {one.name: getattr(outcome, one.name) for one in fields(outcome)}
+    return Trial(**values, number=number, params=trial.params)
+
+
+def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:
+    """Return a study of a database.
+
+    Args:
+        storage: Address; None for the default one.
+        name: Of the study; None for the latest.
+        store_root: Folder of the finished folds.
+    """
+    opened = Storage(storage, to_read=True)
+    known = opened.studies()
+    if not known:
+        raise InputError(f"study: there is none in {opened.shown}")
+    return result_of(Study(opened, name or known[-1]), store_root)

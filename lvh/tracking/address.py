@@ -62,12 +62,7 @@ def embedded(settings: TrackingSettings) -> Path | None:
 
 
 def check_embedded(database: Path) -> None:
-    """Find out before a training, not after it, that an embedded store cannot be used.
-
-    Raises:
-        InputError: The path is no address, or the database belongs to another program.
-        TrackingFault: The database cannot be read or written.
-    """
+    """Find out before a training, not after it, that an embedded store cannot be used."""
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):
         raise InputError(
             "tracking.uri: expected a file whose path has no ?, # or % and two digits, which mean "
@@ -96,15 +91,7 @@ def check_embedded(database: Path) -> None:
 
 @contextmanager
 def opened(file: Path, wait: float = 5) -> Iterator[sqlite3.Connection]:
-    """Open an SQLite file that exists, before a library makes tables in it.
-
-    Args:
-        file: Never made; what a killed process has left half done in it is taken back.
-        wait: For another process that holds it, s.
-
-    Raises:
-        sqlite3.Error: It is no database, a damaged one, or held by another process.
-    """
+    """Open an SQLite file that exists, before a library makes tables in it."""
     address = f"file:{quote(str(file.absolute()))}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, timeout=wait)) as database:
         yield database

@@ -68,12 +68,7 @@ class FoldStore:
         return self._root / key[:2] / f"{key}.json"
 
     def check(self) -> None:
-        """Find out before a training, not after it, that no fold could be written.
-
-        Raises:
-            InputError: No file system takes such a name.
-            EnvironmentFault: The folder cannot be made or written.
-        """
+        """Find out before a training, not after it, that no fold could be written."""
         if max(len(part) for part in self._root.parts) > 255 or len(str(self._root)) > 4096:
             raise InputError(
                 "store: expected a folder whose name has at most 255 characters, and its path "
@@ -90,11 +85,7 @@ class FoldStore:
     def save(
         self, key: str, features: FeatureSet, fold: FoldResult, settings: Mapping[str, Any]
     ) -> None:
-        """Write a fold; its features name the records.
-
-        Raises:
-            EnvironmentFault: The folder cannot be written or the disk is full.
-        """
+        """Write a fold; its features name the records."""
         test = fold.split.test
         stored = StoredFold(
             key=key,

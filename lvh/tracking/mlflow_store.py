@@ -35,7 +35,7 @@ from lvh.tracking.address import (
 )
 from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import fold_name, view_page, view_tags
-from lvh.tracking.run_record import DataRecord, RunRecord, SweepRecord, load_run, load_sweep
+from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
 from lvh.validation.metrics import NAMES
 
 _LOCK_SECONDS = 120
@@ -65,11 +65,7 @@ class MlflowStore:
     """An experiment in a store of MLflow."""
 
     def __init__(self, settings: TrackingSettings) -> None:
-        """Open the store, find or make the experiment, and close what killed processes left open.
-
-        Raises:
-            TrackingFault: The experiment is in MLflow's trash.
-        """
+        """Open the store and the experiment; close what killed processes left open."""
         if (database := embedded(settings)) is not None:
             _open_embedded(database)
         self._client = MlflowClient(tracking_uri=resolved_uri(settings))
@@ -80,11 +76,7 @@ class MlflowStore:
             self._client.set_terminated(run.info.run_id, "KILLED")
 
     def sync(self, path: Path) -> None:
-        """Write a record, unless all of it is there.
-
-        Raises:
-            InputError: The record is damaged.
-        """
+        """Write a record, unless all of it is there."""
         with FileLock(path.with_name(f".{path.stem}.lock"), timeout=_LOCK_SECONDS):
             if path.parent.name == "sweeps":
                 self._sync_sweep(load_sweep(path))

@@ -64,12 +64,7 @@ def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
 
 @contextmanager
 def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
-    """Turn what goes wrong in a store into an error that names it.
-
-    Raises:
-        InputError: It has no such thing as `what`.
-        TrackingFault: It cannot be reached, read or written.
-    """
+    """Turn what goes wrong in a store into an error that names it."""
     try:
         yield
     except MlflowException as error:

@@ -71,11 +71,7 @@ def view_page(experiment_id: str) -> str:
 
 
 def view_tags(known: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that give an experiment its view, and a description unless it has one.
-
-    Args:
-        known: Tags that the experiment has; its view may be that of an earlier version.
-    """
+    """Return the tags that give an experiment its view, and a description unless it has one."""
     tags = {} if known.get(_NOTE) else {_NOTE: _ABOUT}
     state = json.dumps(json.loads(Path(__file__).with_name("view.json").read_text()))
     if json.dumps(state) not in known.get(_TAG, ""):

@@ -109,17 +109,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:
-    """A sweep, finished or not.
-
-    Attributes:
-        study: Name of the study.
-        title: What was swept.
-        sentences: What it came to, for a person.
-        runs: Files of its configurations' records.
-        complete: Whether nothing is left to train.
-        folder: Of its report; empty if there is none.
-        root: Fold store that the record lies in; not a part of the file.
-    """
+    """A sweep, finished or not."""
 
     study: str
     title: str
@@ -143,9 +133,6 @@ def save(record: RunRecord | SweepRecord) -> None:
     """Write a record into its fold store, and a run's also into its own folder.
 
     Paths in the file are relative to the store, so that a folder that was moved is found.
-
-    Raises:
-        EnvironmentFault: It cannot be written.
     """
     content = asdict(record)
     del content["root"]
@@ -159,11 +146,7 @@ def save(record: RunRecord | SweepRecord) -> None:
 
 
 def load_run(path: Path) -> RunRecord:
-    """Read the record of a configuration.
-
-    Raises:
-        InputError: It is missing or damaged.
-    """
+    """Read the record of a configuration."""
     return _read(path, _RUN)
 
 

@@ -35,12 +35,7 @@ class Tracker:
     """
 
     def __init__(self, settings: TrackingSettings) -> None:
-        """Check what can be checked without MLflow, and start the worker.
-
-        Raises:
-            InputError: The settings name no store of MLflow.
-            TrackingFault: An embedded store cannot be read or written.
-        """
+        """Check what can be checked without MLflow, and start the worker."""
         self._sent: dict[str, str] = {}
         self._worker: subprocess.Popen[bytes] | None = None
         self.page = ""
@@ -65,11 +60,7 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Close it; raise what was not recorded, unless something worse has happened.
-
-        Raises:
-            TrackingFault: Not everything is recorded.
-        """
+        """Close it; raise what was not recorded, unless something worse has happened."""
         faults = self.close()
         if faults and kind is None:
             raise TrackingFault("; ".join(faults))
@@ -175,11 +166,7 @@ class RecordWriter:
         return "" if self._store is None else self._store.page
 
     def write(self, path: str) -> str:
-        """Write a record, unless all of it is there; return what went wrong, or nothing.
-
-        Args:
-            path: File of the record; empty to open the store only.
-        """
+        """Write a record, unless all of it is there; return what went wrong, or nothing."""
         try:
             if self._store is None:
                 from lvh.tracking.mlflow_store import MlflowStore
