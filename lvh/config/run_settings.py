@@ -1,7 +1,9 @@
 """The settings of one run: typed, checked and frozen."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
@@ -126,24 +128,24 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
     types = {group: _chosen(group, config[group]) for group in CHOICES if config[group] is not None}
-    _check_convolution(model)
-    _check_features(model["name"], config["features"]["name"])
+    _refuse(_misplaced(model, config["features"]["name"]))
     values = asdict(_parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
         values[group] = _parsed(group, config[group], settings)
     if isinstance(MODELS[model["name"]], Estimator):
         values["backend"] = NO_BACKEND
-    _check_search(values["search"])
     run_settings = RunSettings(**values)
-    _check(run_settings)
+    check_train(run_settings.train, run_settings.cv.validation, run_settings.is_network)
+    check_protocol(run_settings.cv)
+    _refuse(_search_conflicts(run_settings.search), _conflicts(run_settings))
     return run_settings
 
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
     """Check the part of a configuration that says how a sweep searches."""
     search = _parsed("search", config["search"], SearchSettings)
-    _check_search(search)
+    _refuse(_search_conflicts(search))
     return search
 
 
@@ -186,117 +188,89 @@ def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> Non
             raise InputError(f"{prefix}{key}: expected a value. Received: none")
 
 
-def _check(settings: RunSettings) -> None:
-    """Refuse settings that do not go together."""
-    check_train(settings.train, settings.cv.validation, settings.is_network)
-    check_protocol(settings.cv)
-    _check_external(settings)
-    _check_leaks(settings)
-    _check_augment(settings)
+def _refuse(*conflicts: Iterator[str]) -> None:
+    for conflict in chain(*conflicts):
+        raise InputError(conflict)
 
 
-def _check_search(search: SearchSettings) -> None:
-    """Refuse objectives and ways to search that do not go together."""
+def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
+    """Yield what a model cannot take: a kernel without a convolution, features of another kind."""
+    name = model["name"]
+    chosen = MODELS[name]
+    known = {field.name for field in fields(chosen.settings)}
+    given = [short for key, short in SHORT_NAMES.items() if key in model and key not in known]
+    if given:
+        tabular = chosen.inputs == "tabular"
+        has = "no convolution" if tabular else "a kernel and strides of its own"
+        yield f"{' and '.join(given)}: model={name} has {has}. Add model=cnn, or leave them out"
+    only = chosen.form if isinstance(chosen, Estimator) else None
+    fitting = [
+        form for form, of in FORMS.items() if of.kind == chosen.inputs and only in (None, form)
+    ]
+    if features not in fitting:
+        yield (
+            f"model={name} needs {only or chosen.inputs} inputs, features={features} gives "
+            f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
+        )
+
+
+def _search_conflicts(search: SearchSettings) -> Iterator[str]:
     received = ", ".join(search.objectives)
-    known = {
-        "seconds",
-        *(f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES),
-    }
-    for name in search.objectives:
-        if name not in known:
-            raise InputError(
-                f"search.objectives: expected some of {', '.join(NAMES)}, seconds; or pooled_ or "
-                f"std_ and a score. Received: {excerpt(name)}"
-            )
+    prefixed = {f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES}
+    for name in set(search.objectives) - {"seconds", *prefixed}:
+        yield (
+            f"search.objectives: expected some of {', '.join(NAMES)}, seconds; or pooled_ or "
+            f"std_ and a score. Received: {excerpt(name)}"
+        )
     if len(set(search.objectives)) < len(search.objectives):
-        raise InputError(f"search.objectives: expected different ones. Received: {received}")
+        yield f"search.objectives: expected different ones. Received: {received}"
     if search.race and search.pruner != "none":
-        raise InputError(
+        yield (
             "search.race and search.pruner: expected one of them. "
             f"Received: race=true, pruner={search.pruner}"
         )
     if search.may_stop and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
-        raise InputError(
+        yield (
             "search.objectives: expected one score of a fold where trials may be stopped. "
             f"Received: {received}"
         )
 
 
-def _check_convolution(model: dict[str, Any]) -> None:
-    """Refuse kernel and stride where they decide nothing, before they are trained many times."""
-    name = model["name"]
-    known = {field.name for field in fields(MODELS[name].settings)}
-    given = [key for key in SHORT_NAMES if key in model and key not in known]
-    if given:
-        tabular = MODELS[name].inputs == "tabular"
-        has = "no convolution" if tabular else "a kernel and strides of its own"
-        raise InputError(
-            f"{' and '.join(SHORT_NAMES[key] for key in given)}: model={name} has {has}. "
-            "Add model=cnn, or leave them out"
-        )
-
-
-def _check_features(model: str, features: str) -> None:
-    """Refuse features that a model cannot take, before what it sets in those it takes."""
-    chosen = MODELS[model]
-    only = chosen.form if isinstance(chosen, Estimator) else None
-    fitting = [
-        name for name, form in FORMS.items() if form.kind == chosen.inputs and only in (None, name)
-    ]
-    if features not in fitting:
-        raise InputError(
-            f"model={model} needs {only or chosen.inputs} inputs, features={features} gives "
-            f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
-        )
-
-
-def _check_external(settings: RunSettings) -> None:
-    cv, external = settings.cv, settings.external
+def _conflicts(settings: RunSettings) -> Iterator[str]:
+    cv, data, external = settings.cv, settings.data, settings.external
+    model, protocol, augment = settings.model.name, cv.protocol, settings.train.augment
     if (cv.scheme == "external") != (external is not None):
-        received = "none" if external is None else external.name
-        raise InputError(
+        yield (
             "cv and external: expected both cv=external and external=ludb, ptbxl or synthetic, or "
-            f"neither. Received: cv.scheme={cv.scheme}, external={received}"
+            f"neither. Received: cv.scheme={cv.scheme}, "
+            f"external={'none' if external is None else external.name}"
         )
-    if external is None:
-        return
     same = {"delineation": "found"}  # the same records, whatever their delineation
-    if replace(external, **same) == replace(settings.data, **same):
-        raise InputError(
-            f"external: expected other records than those of data. Received: {external.name} twice"
-        )
-    if cv.repeats > 1:
-        raise InputError(
+    if external is not None and replace(external, **same) == replace(data, **same):
+        yield f"external: expected other records than those of data. Received: {data.name} twice"
+    if external is not None and cv.repeats > 1:
+        yield (
             "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
             f"models. Received: {cv.repeats}"
         )
-
-
-def _check_leaks(settings: RunSettings) -> None:
-    protocol = settings.cv.protocol
     if protocol.leaks and not settings.is_network:
-        raise InputError(
+        yield (
             "cv.weights and cv.epoch: a model that is fitted in one go has no weights to carry and "
-            f"no epochs to choose from. Received: {protocol.leakage}, model={settings.model.name}"
+            f"no epochs to choose from. Received: {protocol.leakage}, model={model}"
         )
     if protocol.leaks and settings.search.may_stop:
-        raise InputError(
+        yield (
             "search.race and search.pruner: expected neither under a protocol that leaks, whose "
             f"trials have no rank. Received: {protocol.leakage}"
         )
-
-
-def _check_augment(settings: RunSettings) -> None:
-    augment = settings.train.augment
-    if not augment.is_on:
-        return
-    if FORMS[settings.features.name].kind != "signal" or not settings.is_network:
-        raise InputError(
+    is_signal = FORMS[settings.features.name].kind == "signal" and settings.is_network
+    if augment.is_on and not is_signal:
+        yield (
             "train.augment: changes signals, for a network that learns from nothing else. "
-            f"Expected model=cnn or model=resnet. Received: model={settings.model.name}"
+            f"Expected model=cnn or model=resnet. Received: model={model}"
         )
-    if augment.is_in_mv and settings.features.scaling != "none":
-        raise InputError(
+    if augment.is_on and augment.is_in_mv and settings.features.scaling != "none":
+        yield (
             "train.augment: noise, wander and amplitude are of signals in mV. Expected "
             f"features.scaling=none. Received: {settings.features.scaling}"
         )
