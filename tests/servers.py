@@ -1,6 +1,5 @@
 """Real servers for the tests beside it: each on a free port of 127.0.0.1, ended by its own id."""
 
-import json
 import os
 import pwd
 import secrets
@@ -44,10 +43,6 @@ def free_port() -> int:
 def get(address: str) -> str:
     with closing(urlopen(address, timeout=10)) as answer:
         return answer.read().decode()
-
-
-def get_json(address: str) -> Any:
-    return json.loads(get(address))
 
 
 class Server(ABC):
@@ -219,19 +214,6 @@ class Mlflow(HttpServer):
     def _as_whom(self) -> dict[str, Any]:
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         return {"cwd": self._folder, "env": {**os.environ, **quiet}}
-
-
-class Dashboard(HttpServer):
-    """optuna-dashboard on a storage."""
-
-    def __init__(self, storage: str, log: Path) -> None:
-        super().__init__(log)
-        self._storage = storage
-
-    def _command(self) -> list[str]:
-        program = str(Path(sys.executable).with_name("optuna-dashboard"))
-        where = ["--host", "127.0.0.1", "--port", str(self.port), "--server", "wsgiref"]
-        return [program, self._storage, *where]
 
 
 def postgres_programs() -> Path | None:

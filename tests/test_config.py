@@ -93,15 +93,3 @@ def test_params_tell_configurations_apart_by_plain_names():
     assert params["train.augment.shift"] == 0.01
     assert not [name for name in params if name.startswith("tracking")]  # may hold a password
     assert all(value is None or isinstance(value, (str, int, float)) for value in params.values())
-
-
-def test_a_model_that_keras_does_not_train_has_no_epochs_and_no_backend():
-    svm = settings("model=svm", "backend=jax")
-    assert not svm.is_network
-    assert svm.backend == svm.params()["backend"] == "scikit-learn"
-    assert not [name for name in svm.params() if name.startswith("train.")]
-    assert settings("model=dnn", "backend=jax").backend == "jax"
-
-
-def test_numbers_in_a_dictionary_stay_numbers():
-    assert settings("train={epochs:3}").train.epochs == 3

@@ -1,7 +1,6 @@
 """Finished folds on disk: the same bits, or none at all."""
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,19 +78,6 @@ def test_a_fold_comes_back_to_the_bit(tmp_path_factory, y_score, losses, validat
     assert repr(again.history) == repr(kept.history)
     assert again.seconds == kept.seconds
     assert again.split is kept.split
-
-
-def test_a_fold_is_scored_by_its_own_threshold_again(store):
-    plain = fold([0.1, 0.2, 0.3, 0.4])
-    metrics = score(np.array([0, 1, 0, 1]), plain.y_score, 0.15)
-    kept = replace(plain, metrics=metrics, threshold=0.15)
-    assert metrics != plain.metrics
-    keep(store, KEY, kept)
-    keep(store, OTHER, plain)
-    again = store.load(KEY, kept.split)
-    assert (again.metrics, again.threshold) == (metrics, 0.15)
-    assert again.y_pred.tolist() == [False, True, True, True]
-    assert store.predictions([OTHER, KEY]).threshold.tolist() == [0.5] * 4 + [0.15] * 4
 
 
 def assert_damaged(store: FoldStore, caplog, kept: FoldResult) -> None:

@@ -78,12 +78,6 @@ def test_a_number_is_a_number_and_goes_back_as_typed(text, value):
     assert space.texts(point) == {"x": text}
 
 
-@pytest.mark.parametrize("texts", [("1", "1.0"), ("'1'", "1"), ("0", "-0")])
-def test_a_value_typed_in_two_ways_is_one_point(texts):
-    space = Space({"x": Choice(texts)})
-    assert space.size == len(list(space.points())) == 1
-
-
 def test_real_numbers_cannot_be_listed_and_whole_numbers_have_an_end():
     with_reals = Space({**GRID.dimensions, "r": Reals(0, 1)})
     assert with_reals.size == math.inf

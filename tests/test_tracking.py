@@ -15,7 +15,6 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from lvh.cli.track import main as track
-from lvh.errors import InputError, TrackingFault
 from lvh.evaluation.cross_validation import cross_validate
 from lvh.features import FORMS
 from lvh.features.ntp import NtpSettings
@@ -27,7 +26,6 @@ from lvh.tracking.run_record import (
     RunRecord,
     SweepLink,
     SweepRecord,
-    load_run,
     load_sweep,
     save,
 )
@@ -127,24 +125,6 @@ def levels(settings: TrackingSettings) -> Counter:
     every = found.search_runs([experiment.experiment_id])
     assert all(run.info.status == "FINISHED" for run in every)
     return Counter(run.data.tags["level"] for run in every)
-
-
-def test_a_record_comes_back_as_it_was_and_follows_its_folder(record, tmp_path):
-    assert load_run(record.path) == record
-    sweep = SweepRecord("a", "A", ("Done.",), (str(record.path),), root=record.root)
-    save(sweep)
-    assert load_sweep(sweep.path) == sweep
-    moved = tmp_path / "moved"
-    moved.mkdir()
-    for name in ("folds", "files"):
-        (tmp_path / name).rename(moved / name)
-    found = load_run(moved / "folds" / "runs" / record.path.name)
-    assert Path(found.folder) == moved / "files"
-    assert found.digest == record.digest
-    record_file = moved / "folds" / "runs" / record.path.name
-    record_file.write_text("[{")
-    with pytest.raises(InputError, match="Received: damaged"):
-        load_run(record_file)
 
 
 def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, record, cohort):
@@ -297,11 +277,6 @@ def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record)
     tracked(replace(settings, experiment="other"), record)
 
 
-def test_a_store_that_cannot_be_written_is_refused_before_a_training(settings):
-    with pytest.raises(TrackingFault, match=r"tracking\.uri.*tracking=off"):
-        Tracker(replace(settings, uri="sqlite:////proc/none/mlflow.db"))
-
-
 def test_a_worker_that_was_killed_is_told_and_its_records_are_written_later(settings, record):
     tracker = Tracker(settings)
     os.kill(tracker._worker.pid, signal.SIGKILL)
@@ -328,18 +303,3 @@ def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, m
     again = command(*FAST, cwd=tmp_path)
     assert "nothing to train" in again.out
     assert levels(TrackingSettings()) == {"configuration": 1, "fold": 3}
-
-
-@pytest.mark.parametrize(
-    ("given", "code", "told"),
-    [
-        (["tracking=off"], 2, "expected a store of MLflow"),
-        (["store=nowhere"], 2, "expected finished runs in nowhere/runs"),
-        (["tracking.nonsense=1"], 2, "nonsense"),
-    ],
-)
-def test_what_cannot_be_tracked_is_refused(given, code, told, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert track(given) == code
-    assert told in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import command, in_process
+from conftest import in_process
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -109,12 +109,6 @@ def test_a_wrong_command_line_is_refused_in_one_line(typed, parts):
     assert line.isprintable()
     assert len(line) < 500
     assert all(part in line for part in parts), line
-
-
-def test_bytes_that_are_no_text_are_refused_as_any_others(tmp_path):
-    done = command("data.root=\udcff", "model=../config", cwd=tmp_path)
-    assert (done.code, len(done.err.splitlines())) == (2, 1)
-    assert "lvh: model: expected an option" in done.err
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
