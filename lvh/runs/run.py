@@ -201,28 +201,26 @@ class _Run(Callback):
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
         """Return what is known of the run before its training."""
-        data, cohort, protocol = self._data, self._data.cohort, settings.cv.protocol
+        cohort, protocol = self._data.cohort, settings.cv.protocol
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
-        tags = {"note": cohort.note, "protocol": protocol.name, **leakage}
-        n = len(data.features.records)
+        n = len(self._data.features.records)
         record = RunRecord(
             key=run_key_of(self._keys.values(), settings.cv.permutations),
             name=settings.name,
             params=settings.params(),
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n),
             status="failed",
-            tags=tags,
+            tags={"note": cohort.note, "protocol": protocol.name, **leakage},
             folder=str(self._folder),
             sweep=sweep,
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
         )
-        if record.path.exists():
-            if not settings.resume:
-                return replace(record, attempt=uuid4().hex[:8])
-            with suppress(InputError):  # a damaged record is replaced
-                self._previous = load_run(record.path)
-                return replace(record, sweep=sweep or self._previous.sweep)
+        if record.path.exists() and not settings.resume:
+            return replace(record, attempt=uuid4().hex[:8])
+        with suppress(InputError):  # a damaged record is replaced
+            self._previous = load_run(record.path)
+            return replace(record, sweep=sweep or self._previous.sweep)
         return record
 
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:

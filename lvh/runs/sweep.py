@@ -39,22 +39,13 @@ _RELAUNCHES = 30
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a person asked for.
+    """What a person asked for; `launch` starts a task as often as a number says."""
 
-    Attributes:
-        command: As typed, with the sweep of its recipe.
-        space: What it sweeps.
-        launch: Starts a task function as often as a number says, and returns their results.
-        workers: How many run at once in processes of their own; None for this process.
-        is_local: Whether these share the cores of this machine.
-        folder: Of the sweep's files.
-    """
-
-    command: CommandLine
+    command: CommandLine  # with the sweep of its recipe
     space: Space
     launch: Callable[[Worker, int], list[WorkerResult]]
-    workers: int | None
-    is_local: bool
+    workers: int | None  # processes at once; None for this process
+    is_local: bool  # whether they share the cores of this machine
     folder: Path
 
     def settings_at(self, point: Mapping[str, Plain]) -> RunSettings:
@@ -271,40 +262,34 @@ def _track(
 ) -> None:
     """Record the sweep, and those of its runs that are not in the tracking store yet."""
     trials = (result or result_of(study, store)).trials
-    for trial in trials:
-        if trial.state == "failed" and not _record(store, trial).exists():
-            _track_failure(trial, study, tracker, store)
-    record = SweepRecord(
+    files = [store / "runs" / f"{trial.run_key or trial.number}.json" for trial in trials]
+    failures = [
+        RunRecord(  # before its training, or with its process
+            key=fingerprint(study.name, trial.number),
+            name=_point(trial),
+            params=trial.params,
+            data=DataRecord("", "", study.plan.note, 0),
+            status="failed",
+            error=trial.error,
+            sweep=SweepLink(study.name, trial.number),
+            root=str(store),
+        )
+        for trial, file in zip(trials, files, strict=True)
+        if trial.state == "failed" and not file.exists()
+    ]
+    sweep = SweepRecord(
         study=study.name,
         title=sweep_name(study.plan.title),
         sentences=tuple(sentences(result)) if result is not None else (),
-        runs=tuple(str(path) for path in (_record(store, one) for one in trials) if path.exists()),
+        runs=tuple(str(file) for file in files if file.exists()),
         complete=result is not None and study.finished,
         folder=str(folder or ""),
         root=str(store),
     )
-    save(record)
-    tracker.track(record)
-
-
-def _track_failure(trial: Trial, study: Study, tracker: Tracker, store: Path) -> None:
-    """Record a configuration that failed before its training, or with its process."""
-    record = RunRecord(
-        key=fingerprint(study.name, trial.number),
-        name=_point(trial),
-        params=trial.params,
-        data=DataRecord("", "", study.plan.note, 0),
-        status="failed",
-        error=trial.error,
-        sweep=SweepLink(study.name, trial.number),
-        root=str(store),
-    )
-    save(record)
-    tracker.track(record)
-
-
-def _record(store: Path, trial: Trial) -> Path:
-    return store / "runs" / f"{trial.run_key or 'none'}.json"
+    records: list[RunRecord | SweepRecord] = [*failures, sweep]
+    for record in records:
+        save(record)
+        tracker.track(record)
 
 
 def _point(trial: Trial) -> str:

@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,18 +40,8 @@ class WorkerResult:
 class Worker:
     """The task function that a launcher starts, in this process or in another one.
 
-    Attributes:
-        storage: Address of the database of the study.
-        study: Its name.
-        command: Command line of the sweep.
-        folder: Of the sweep's files; each trial has a folder in it.
-        store: Folder of the finished folds.
-        tracking: Where the runs are tracked.
-        verbosity: How much of each configuration a person sees.
-        threads: Of a training, where processes share the cores; None for those of the settings.
-        main_process: Process of the command; its children end with it.
-        only_retries: Train what was interrupted, and no new point.
-        tracker: Of the command, for a worker in its process; it cannot be sent to another one.
+    It gets the study and its storage by name and address, the command line of the sweep, the
+    folders of its files and of finished folds, and where runs are tracked.
     """
 
     storage: str
@@ -61,10 +51,10 @@ class Worker:
     store: Path
     tracking: TrackingSettings
     verbosity: Verbosity
-    threads: int | None
-    main_process: int
-    only_retries: bool = False
-    tracker: Tracker | None = field(default=None, compare=False)
+    threads: int | None  # None for those of the settings
+    main_process: int  # its children end with it
+    only_retries: bool = False  # train what was interrupted, and no new point
+    tracker: Tracker | None = None  # of the command, for a worker in its process
 
     def __call__(self, config: DictConfig) -> WorkerResult:
         """Train trials of the study until none is left; Hydra's own configuration is not used."""

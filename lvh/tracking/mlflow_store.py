@@ -25,14 +25,8 @@ from mlflow.exceptions import MlflowException
 
 from lvh.errors import TrackingFault
 from lvh.evaluation.results import Plain
-from lvh.tracking.address import (
-    TrackingSettings,
-    check_embedded,
-    embedded,
-    opened,
-    resolved_uri,
-    tables,
-)
+from lvh.tracking import address
+from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import fold_name, view_page, view_tags
 from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
@@ -43,12 +37,12 @@ _PARENT = "mlflow.parentRunId"
 _NOTE = "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
-_STATUS = {"complete": "FINISHED", "leaking": "FINISHED", "stopped": "FINISHED"} | {
-    "failed": "FAILED",
-    "killed": "KILLED",
-}
+_STATUS = {"failed": "FAILED", "killed": "KILLED"}
+"""Of a run by that of its record; all others are FINISHED."""
 _UNFINISHED = "This sweep is not finished. The same command continues it."
-_ARTIFACTS = (
+_ARTIFACTS = "mlartifacts"
+"""Folder of the artifacts of an embedded store, next to its database."""
+_PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -68,7 +62,7 @@ class MlflowStore:
         """Open the store and the experiment; close what killed processes left open."""
         if (database := embedded(settings)) is not None:
             _open_embedded(database)
-        self._client = MlflowClient(tracking_uri=resolved_uri(settings))
+        self._client = MlflowClient(tracking_uri=address.resolved_uri(settings))
         self._experiment_id = self._experiment(settings.experiment, database)
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self._experiment_id)
@@ -122,7 +116,7 @@ class MlflowStore:
         self._log(run_id, _metrics(_scores(record)), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
-        self._end(run_id, record.folder, _STATUS[record.status], record.digest)
+        self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
 
     def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
         if folder and Path(folder).is_dir():
@@ -146,26 +140,15 @@ class MlflowStore:
         tags = _place("fold", parent, leakage)
         started = ended - int(fold.seconds * 1000)
         run = self._create(fold_name(name, repeat, number), tags, started)
-        values = {
-            **asdict(fold.metrics),
-            "seconds": fold.seconds,
-            "setup_seconds": fold.setup_seconds,
-            "kept_epoch": history.kept_epoch,
-            "threshold": fold.threshold,
-        }
-        curves = {
-            "train_loss": history.loss,
-            "train_accuracy": history.accuracy,
-            "validation_loss": history.validation_loss,
-            "validation_accuracy": history.validation_accuracy,
-        }
-        metrics = _metrics(values)
-        for curve, points in curves.items():
-            for epoch, value in enumerate(points, start=1):
+        values = {"kept_epoch": history.kept_epoch, "threshold": fold.threshold}
+        values |= {"seconds": fold.seconds, "setup_seconds": fold.setup_seconds}
+        metrics = _metrics(asdict(fold.metrics) | values)
+        for name in ("loss", "accuracy", "validation_loss", "validation_accuracy"):
+            curve = name if name.startswith("validation") else f"train_{name}"
+            for epoch, value in enumerate(getattr(history, name), start=1):
                 metrics += _metrics({curve: value}, step=epoch)
-        params: dict[str, Plain] = {"repeat": repeat, "fold": number}
-        params |= {"chosen": history.chosen} if history.chosen else {}
-        self._log(run.info.run_id, metrics, params, {})
+        chosen = {"chosen": history.chosen} if history.chosen else {}
+        self._log(run.info.run_id, metrics, {"repeat": repeat, "fold": number, **chosen}, {})
         self._client.set_terminated(run.info.run_id, end_time=ended)
 
     def _create(self, name: str, tags: dict[str, str], started: int | None = None) -> Run:
@@ -204,9 +187,8 @@ class MlflowStore:
         runs: list[Run] = []
         token = None
         while True:
-            page = self._client.search_runs(
-                [self._experiment_id], condition, view, page_token=token
-            )
+            experiments = [self._experiment_id]
+            page = self._client.search_runs(experiments, condition, view, page_token=token)
             runs += page
             token = page.token
             if not token:
@@ -249,7 +231,7 @@ class MlflowStore:
         """Find or make the experiment, and give it its view."""
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else _artifact_root(database)
+            location = None if database is None else (database.parent / _ARTIFACTS).as_uri()
             try:
                 return str(self._client.create_experiment(name, location, view_tags({})))
             except MlflowException:  # another process was faster
@@ -269,14 +251,9 @@ class MlflowStore:
         return experiment_id
 
 
-def _artifact_root(database: Path) -> str:
-    """Return where the artifacts of an embedded store are, as a URI: next to its database."""
-    return (database.parent / "mlartifacts").as_uri()
-
-
 def _open_embedded(database: Path) -> None:
     """Make an embedded store at need, and let its artifacts follow it where it was moved."""
-    check_embedded(database)
+    address.check_embedded(database)
     # several processes that make one schema at once break it
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
         unfinished = database.with_name(f".{database.name}.new")
@@ -290,18 +267,18 @@ def _open_embedded(database: Path) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    here = _artifact_root(database)
-    with opened(database) as connection, connection:
+    folder = database.parent / _ARTIFACTS
+    here = folder.as_uri()
+    with address.opened(database) as connection, connection:
         rows = connection.execute(
             "select distinct artifact_location from experiments "
             "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
             (here,),
         )
-        known = tables(connection)
-        came_along = (database.parent / "mlartifacts").is_dir()
+        known = address.tables(connection)
         for (before,) in rows.fetchall():
             # without the folder of artifacts, those of earlier runs are still where they were
-            for table, column in _ARTIFACTS if came_along else _ARTIFACTS[:1]:
+            for table, column in _PLACES if folder.is_dir() else _PLACES[:1]:
                 if table in known:
                     connection.execute(
                         f"update {table} set {column} = replace({column}, ?, ?) "
@@ -314,7 +291,7 @@ def _is_whole(run: Run | None, record: RunRecord) -> bool:
     """Return whether a run in the store shows a record, all of it."""
     if run is None or run.data.tags.get(_RECORD) != record.digest:
         return False
-    return bool(run.info.status == _STATUS[record.status])
+    return bool(run.info.status == _STATUS.get(record.status, "FINISHED"))
 
 
 def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
@@ -325,11 +302,7 @@ def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
 
 
 def _scores(record: RunRecord) -> dict[str, float]:
-    """Return the metrics of a configuration.
-
-    Means have the plain names, and no other name sorts between the first of them: the UI shows
-    the first few only.
-    """
+    """Return the metrics of a configuration: first in the UI, by their names, are the means."""
     if record.level == "data":
         return {}
     values: dict[str, float] = {}

@@ -9,15 +9,10 @@ from tempfile import TemporaryDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
-from lvh.tracking.address import (
-    TrackingSettings,
-    check_embedded,
-    embedded,
-    resolved_uri,
-    tell_mlflow,
-)
+from lvh.tracking import address
+from lvh.tracking.address import TrackingSettings, resolved_uri
 
-tell_mlflow()
+address.tell_mlflow()
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -54,11 +49,10 @@ def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> No
 
 def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
     """Return the address of a store, which looking never makes."""
-    database = embedded(settings)
-    if database is not None:
+    if (database := address.embedded(settings)) is not None:
         if to_read and not database.is_file():
             raise InputError(f"--uri: expected a store of MLflow. Received: {database}, not there")
-        check_embedded(database)
+        address.check_embedded(database)
     return resolved_uri(settings)
 
 
@@ -67,17 +61,9 @@ def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
     """Turn what goes wrong in a store into an error that names it."""
     try:
         yield
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise InputError(f"{what}: not in {resolved_uri(settings)}: {_line(error)}") from None
-        reason: Exception = error
-    except (SQLAlchemyError, OSError, ImportError) as error:
-        reason = error
-    else:
-        return
-    raise TrackingFault(f"tracking: cannot use {resolved_uri(settings)}: {_line(reason)}")
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        code, reason = getattr(error, "error_code", ""), str(error).strip().partition("\n")[0]
+        place = f"{resolved_uri(settings)}: {reason[:300]}"
+        if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise InputError(f"{what}: not in {place}") from None
+        raise TrackingFault(f"tracking: cannot use {place}") from None

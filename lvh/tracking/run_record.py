@@ -52,20 +52,12 @@ class RunRecord:
 
     Attributes:
         key: From `lvh.runs.cache_key.run_key`.
-        name: Short, for a person.
-        params: Settings by name.
         tags: What else is known of the run, by the names of MLflow's tags.
-        data: What it was made from.
-        status: How it ended.
-        fold_keys: Of the finished folds in the fold store, in the order in which they were run.
-        error: Why it failed or was stopped, or empty.
-        mean: Mean of each score over the folds; empty unless all folds are done.
-        std: Sample standard deviation of each score over the folds, by name.
+        fold_keys: Of the finished folds, in the order in which they were run.
+        mean: Of each score over the folds; empty, like all other scores, unless all are done.
         pooled: Score of all folds together and its 95 % interval, by name.
-        baselines: Mean of each score of each baseline on the same folds, by name.
-        p_values: Of a permutation test, by score.
-        seconds: Of all folds, without `setup_seconds`.
-        setup_seconds: Of imports, building and tracing.
+        baselines: Means of each baseline on the same folds, by name.
+        seconds: Of all folds, without `setup_seconds` of imports, building and tracing.
         folder: Of the run's files; empty if there are none.
         sweep: Its place in the newest sweep that has it.
         attempt: Tells runs apart that were trained again on purpose; empty for the first.
