@@ -205,20 +205,6 @@ def test_the_grammar_of_sweeps_spans_a_space(typed, dimensions, conditions):
     assert (space.dimensions, space.conditions) == (dimensions, conditions)
 
 
-def test_a_recipe_may_list_any_values_of_yaml():
-    params = {"model.units": [[64, 32, 8], "[8,8,8]"], "train.patience": [None, 3], "x": [True]}
-    params["y"] = None
-    assert CommandLine().with_recipe(params).overrides == (
-        "model.units=[64,32,8],[8,8,8]",
-        "train.patience=null,3",
-        "x=choice(True)",
-        "y=null",
-    )
-    for nothing in ({"a": 1}, []):
-        with pytest.raises(InputError, match=r"model\.C"):
-            CommandLine().with_recipe({"model.C": nothing})
-
-
 def test_flags_may_stand_anywhere():
     command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cn", "mine", "seed=1"])
     assert command == CommandLine(("model=cnn", "stride=10,50", "seed=1"), config_name="mine")

@@ -6,7 +6,6 @@ import pytest
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import settings_of as settings
-from lvh.config.groups import conf_dir
 from lvh.data.cohort import LEADS
 from lvh.models import MODELS
 
@@ -30,12 +29,6 @@ def test_every_option_composes(group, option):
         other = "synthetic" if option != "synthetic" else "ludb"
         typed += [f"data={other}", "cv=external", *(["external=ptbxl"] if group == "cv" else [])]
     assert settings(*typed, f"{group}={option}").params()["model"] in MODELS
-
-
-def test_every_file_shows_the_command_that_uses_it():
-    for path in conf_dir().rglob("*.yaml"):
-        comment = [line for line in path.read_text().splitlines() if line.startswith("# ")]
-        assert any("python -m lvh.run" in line for line in comment), path
 
 
 def test_the_defaults_are_those_of_the_2021_study():

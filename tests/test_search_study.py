@@ -261,20 +261,6 @@ def test_a_clearly_bad_trial_is_stopped_after_the_burn_in_and_the_best_is_not(st
     assert study.finished
 
 
-def test_equals_are_never_stopped_and_other_records_never_compared(storage):
-    equal = open_study(storage, "equal", planned(race=True), again=False)
-    equal.optimize(trained(lambda point, fold: 0.5))
-    assert set(states(equal)) == {"complete"}
-
-    def train(trial: OpenTrial) -> Outcome:
-        trial.set_records(f"records of {trial.point['x']}")
-        return trained(level)(trial)
-
-    other = open_study(storage, "other", planned(race=True), again=False)
-    other.optimize(train)
-    assert set(states(other)) == {"complete"}
-
-
 # Killed processes
 
 

@@ -158,21 +158,3 @@ def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
     assert "secret" not in done.err
     assert len(done.err.splitlines()) <= 2
     assert not (tmp_path / "mlflow.db").exists()
-
-
-@pytest.mark.slow
-def test_what_leaks_is_on_no_leaderboard(tmp_path):
-    done = command(
-        *(*DNN, "train.epochs=30", "seed=0,1", "cv.epoch=last,best_on_scored"),
-        "cv.allow_leakage=true",
-        cwd=tmp_path,
-    )
-    assert done.code == 0, done.err
-    rows = leaderboard(tmp_path)
-    assert [row["state"] for row in rows] == ["complete"] * 2 + ["leaking"] * 2
-    assert {row["cv.epoch"] for row in rows[:2]} == {"last"}
-    assert all(row["rank"] == row["mean"] == "" for row in rows[2:])
-    assert "Best: seed=" in done.out
-    assert "epoch=last" in done.out[done.out.index("Best: ") :].splitlines()[0]
-    assert done.out.count("NOT HONEST") == 2
-    assert statuses(tmp_path)["leaking configuration", "FINISHED"] == 2

@@ -5,14 +5,13 @@ import os
 import shutil
 import signal
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import command
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
 
 from lvh.cli.track import main as track
 from lvh.evaluation.cross_validation import cross_validate
@@ -21,14 +20,7 @@ from lvh.features.ntp import NtpSettings
 from lvh.models.training import History
 from lvh.tracking import Tracker, TrackingSettings, resolved_uri
 from lvh.tracking.fold_store import FoldStore
-from lvh.tracking.run_record import (
-    DataRecord,
-    RunRecord,
-    SweepLink,
-    SweepRecord,
-    load_sweep,
-    save,
-)
+from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, load_sweep, save
 from lvh.tracking.tracker import RecordWriter
 from lvh.validation.splits import CvSettings, splits
 
@@ -77,7 +69,6 @@ def record(tmp_path, cohort) -> RunRecord:
         store.save(key, data, replace(fold, seconds=12.0), {})
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "scores.csv").write_text("ap\n")
-    names = result.summary.mean.__slots__
     made = RunRecord(
         key="ab" * 32,
         name="one",
@@ -86,15 +77,10 @@ def record(tmp_path, cohort) -> RunRecord:
         status="complete",
         tags={"note": "no patients"},
         fold_keys=keys,
-        mean={name: getattr(result.summary.mean, name) for name in names},
-        std={name: getattr(result.summary.std, name) for name in names},
-        pooled={
-            name: (one.estimate, one.low, one.high) for name, one in result.summary.pooled.items()
-        },
-        baselines={
-            name: {score: getattr(one.mean, score) for score in names}
-            for name, one in result.baselines.items()
-        },
+        mean=asdict(result.summary.mean),
+        std=asdict(result.summary.std),
+        pooled={name: astuple(one) for name, one in result.summary.pooled.items()},
+        baselines={name: asdict(one.mean) for name, one in result.baselines.items()},
         seconds=48.0,
         folder=str(tmp_path / "files"),
         root=str(tmp_path / "folds"),
@@ -113,16 +99,15 @@ def client(settings: TrackingSettings) -> MlflowClient:
     return MlflowClient(tracking_uri=resolved_uri(settings))
 
 
-def runs(settings: TrackingSettings, level: str, view: int = ViewType.ACTIVE_ONLY) -> list:
-    found = client(settings)
-    experiment = found.get_experiment_by_name(settings.experiment)
-    return found.search_runs([experiment.experiment_id], f"tags.level = '{level}'", view)
-
-
-def levels(settings: TrackingSettings) -> Counter:
+def runs(settings: TrackingSettings, *levels: str) -> list:
     found = client(settings)
     experiment = found.get_experiment_by_name(settings.experiment)
     every = found.search_runs([experiment.experiment_id])
+    return [run for run in every if run.data.tags["level"] in levels or not levels]
+
+
+def levels(settings: TrackingSettings) -> Counter:
+    every = runs(settings)
     assert all(run.info.status == "FINISHED" for run in every)
     return Counter(run.data.tags["level"] for run in every)
 
@@ -141,12 +126,8 @@ def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, r
     assert (top.info.run_name, top.data.tags["mlflow.note.content"]) == ("kernel", "Done.")
     assert run.data.tags["mlflow.parentRunId"] == top.info.run_id
     assert {fold.data.tags["mlflow.parentRunId"] for fold in folds} == {run.info.run_id}
-    assert sorted(fold.info.run_name for fold in folds) == [
-        "one fold 1",
-        "one fold 1 of repeat 2",
-        "one fold 2",
-        "one fold 2 of repeat 2",
-    ]
+    names = {f"one fold {fold}{repeat}" for fold in (1, 2) for repeat in ("", " of repeat 2")}
+    assert {fold.info.run_name for fold in folds} == names
     assert run.data.params == {"kernel": "250", "x": "null"}
     assert run.data.metrics["folds_done"] == 4
     assert run.data.metrics["ap"] == record.mean["ap"]
@@ -178,10 +159,7 @@ def test_what_was_deleted_by_hand_is_made_whole(settings, record):
 def test_what_a_killed_worker_left_open_is_closed_and_then_finished(settings, record):
     """Opening the store closes what is RUNNING; the record finishes it."""
     tracked(settings, record)
-    runs_before, store = (
-        [*runs(settings, "configuration"), *runs(settings, "fold")],
-        client(settings),
-    )
+    runs_before, store = runs(settings, "configuration", "fold"), client(settings)
     for run in runs_before[:2]:
         store.update_run(run.info.run_id, status="RUNNING")
     assert RecordWriter(settings).write("") == ""
@@ -205,9 +183,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_nothing_running(
         patched.setattr("lvh.tracking.mlflow_store.MlflowClient", KilledInFolds)
         with pytest.raises(KeyboardInterrupt):
             RecordWriter(settings).write(str(record.path))
-    experiment = client(settings).get_experiment_by_name(settings.experiment).experiment_id
-    left = client(settings).search_runs([experiment])
-    assert [run.info.status for run in left] == ["KILLED", "KILLED"]
+    assert [run.info.status for run in runs(settings)] == ["KILLED", "KILLED"]
     tracked(settings, record)
     assert levels(settings) == {"configuration": 1, "fold": 4}
 

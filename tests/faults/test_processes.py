@@ -26,7 +26,6 @@ SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side
 RATES = "train.learning_rate=0.001,0.003,0.01"
 SWEEP = ("-m", *SMALL, "cv.folds=5", "train.epochs=1500", RATES)
 RUN = (*SMALL, "cv.folds=3", "train.epochs=3")
-CLASSICAL = ("data=synthetic", "data.records=42", "model=logistic", "cv.folds=3")
 
 
 def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
@@ -80,28 +79,6 @@ def test_a_sweep_shot_in_fold_4_of_trial_3_goes_on_there(whole, tmp_path):
 
 
 RATE = "train.learning_rate"
-
-
-@pytest.mark.slow
-def test_a_parallel_sweep_whose_main_process_is_shot_leaves_no_process(begin, tmp_path):
-    """Its workers would train on unseen, for hours, beside those of the next command."""
-    cwd = tmp_path / "work"
-    sweep = begin(cwd, *ENDLESS, "hydra/launcher=joblib")
-    until(lambda: trainers(cwd), "a trial is trained")
-    sweep.process.kill()
-    until(lambda: not trainers(cwd), "nobody trains any more")
-    until(lambda: not members(sweep.process.pid), "no process is left")
-
-
-def members(session: int) -> list[int]:
-    """Return the living processes that a command has started, and theirs."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            state, _, _, of = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-            if int(of) == session and state != "Z":
-                found.append(int(folder.name))
-    return found
 
 
 @pytest.fixture
@@ -170,9 +147,6 @@ def test_a_sweep_that_is_interrupted_leaves_nothing_open_and_goes_on(number, who
     assert shown_folds(done.out) == 15 - before
     assert leaderboard(tmp_path) == leaderboard(whole.cwd, 0)
     assert_one_tree(store_of(tmp_path), 3, 5)
-
-
-ENDLESS = ("-m", *SMALL, "cv.folds=3", "train.epochs=100000", "seed=0,1,2")
 
 
 def configurations(cwd: Path) -> list:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Done, command, kill_amid
+from conftest import Done, command
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
@@ -30,19 +30,6 @@ def assert_told(done: Done, *parts: str, code: int = 3) -> None:
     for part in parts:
         assert part in done.err
     assert "fold 1" not in done.out
-
-
-@pytest.mark.slow
-def test_09_torn_journals_cost_a_finished_sweep_nothing(tmp_path):
-    first = command(*SWEEP, cwd=tmp_path)
-    assert first.code == 0, first.err
-    for name in ("studies.db", "mlflow.db"):
-        kill_amid(tmp_path / name)
-    again = command(*SWEEP, cwd=tmp_path)
-    assert again.code == 0, again.err
-    assert "nothing to train" in again.out
-    for name in ("studies.db", "mlflow.db"):
-        assert "half" not in tables(tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [b"not a database " * 100, b"SQLite format 3\0" + b"x" * 4000])

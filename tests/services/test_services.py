@@ -94,19 +94,6 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
             assert secret not in str(run.to_dictionary())
 
 
-def test_a_machine_that_dies_leaves_its_trial_to_another(postgres, begin, tmp_path):
-    storage = postgres.new_database()
-    what = (*SIX, f"search.storage={storage}", "tracking=off")
-    victim = begin(tmp_path / "first", *what)
-    until(victim.amid, "the command to be killed is between two folds")
-    victim.kill()
-    other = begin(tmp_path / "second", *what)
-    assert other.ended() == 0, other.err
-    assert_done_once_each(storage, victim.study, 6)
-    # the trial is trained from its start, since its folds went with the machine
-    assert other.n_trained == 18 - 3 * len(victim.concluded())
-
-
 def test_submitit_starts_the_processes(begin, tmp_path):
     need("hydra_plugins.hydra_submitit_launcher", "hydra-submitit-launcher")
     cwd = tmp_path / "work"
