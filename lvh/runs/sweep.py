@@ -133,7 +133,7 @@ def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentDat
     """
     search = plan.search
     digest = fingerprint(
-        _fingerprints(sweep, data),
+        data.cohort.fingerprint,
         [(split.train.tolist(), split.test.tolist()) for split in data.splits],
         _decisions(sweep, point),
         (search.objectives, search.race, search.pruner, search.burn_in, search.seed),
@@ -145,43 +145,32 @@ def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentDat
 
 
 def _decisions(sweep: Sweep, point: Point) -> list[str]:
-    """Return what decides a run at a point, and at each option of a group.
+    """Return what decides a run at a point, and at each option of a group and each cohort.
 
-    What an option says is in a file, which may change while its name stays.
+    What an option says is in a file, which may change while its name stays; so may records.
     """
     points = [point]
     for name, dimension in sweep.space.dimensions.items():
-        if isinstance(dimension, Choice) and "." not in name:
+        is_group = isinstance(dimension, Choice) and "." not in name
+        if is_group or _group(name) in _RECORDS:
             start = point
             if name not in point:  # it exists under other options
                 start = next(probe for probe in sweep.space.probes() if name in probe)
-            points += [sweep.space.present({**start, name: value}) for value in dimension.values()]
+            values = islice(dimension.values() or dimension.ends(), _TRIED)
+            points += [sweep.space.present({**start, name: value}) for value in values]
     return [_decision(sweep, one) for one in points]
 
 
 def _decision(sweep: Sweep, point: Point) -> str:
     try:
         settings = sweep.settings_at(point)
+        is_swept = any(_group(name) in _RECORDS for name in sweep.space.names)
+        data = load_data(settings).cohort.fingerprint if is_swept else ""
     except InputError:  # does not go with the rest of this point; maybe with another's
         return "refused"
     # to allow leakage changes no run; what leaks stands in the protocol
     cv = replace(settings.cv, allow_leakage=False)
-    return repr([deciding(settings), asdict(cv), RESULTS_VERSION])
-
-
-def _fingerprints(sweep: Sweep, data: ExperimentData) -> list[str]:
-    """Return the fingerprint of every cohort that is swept."""
-    fingerprints = [data.cohort.fingerprint]
-    swept = [name for name in sweep.space.names if _group(name) in _RECORDS]
-    if not swept or sweep.space.size == float("inf"):
-        return fingerprints
-    points = islice(sweep.space.points(), _TRIED)
-    for point in {tuple(map(point.get, swept)): point for point in points}.values():
-        try:
-            fingerprints.append(load_data(sweep.settings_at(point)).cohort.fingerprint)
-        except InputError:
-            continue  # refused when its turn comes
-    return fingerprints
+    return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 
 
 def _announce(study: Study, workers: int | None) -> None:

@@ -50,7 +50,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "'search.objectives=[ap,seconds]' search.race=true": ["search.objectives: expected"],
     "cv=external": ["cv and external", "external=none"],
     "experiment=kernel_sweep": ["experiment: this is the recipe of a sweep. Add -m"],
-    "-m experiment=classical_baselines,report_dnn": ["experiment=classical_baselines", "recipe"],
+    "-m experiment=classical_baselines,report_dnn": ["experiment: one is the recipe of a sweep"],
     "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],
     "-m 'model.l2=interval(2,1)'": ["model.l2", "low < high", "interval(2,1)"],
     "-m model.zzz=1,2": ["model.zzz: no such setting", "units"],
