@@ -12,7 +12,7 @@ from lvh.cli.command import ended
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.address import tell_mlflow
-from lvh.tracking.view import view_page
+from lvh.tracking.run_names import view_page
 
 _LOOPBACK = "127.0.0.1"
 
