@@ -246,10 +246,9 @@ class _Run(Callback):
         incomplete = {split.repeat for split in splits if split.number not in known}
         return {number: fold for number, fold in known.items() if number[0] not in incomplete}
 
-    def on_start(self, splits: Sequence[Split], known: int) -> None:
-        """Import what the result needs while the networks are trained."""
-        if known < len(splits):
-            _import_ahead()
+    def on_epoch(self, split: Split, epoch: int) -> None:
+        """Import what the result needs while the training goes on: tracing would wait for it."""
+        _import_ahead()
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
