@@ -1,15 +1,17 @@
 """Arrays of many records that are read, and transformed, only when they are needed."""
 
+import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import InputError
+from lvh.errors import EnvironmentFault, InputError
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -114,6 +116,24 @@ Inputs = Floats | LazyArray
 def read(records: Inputs) -> Floats:
     """Return records as an array; an array is returned as it is."""
     return records.read() if isinstance(records, LazyArray) else records
+
+
+def mapped(path: Path) -> LazyArray:
+    """Map a `.npy` file into memory; pages that were read are given back."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapping: mmap.mmap = array.base
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(
+            f"{path}: cannot be read: {error}. Delete it to make it again"
+        ) from None
+
+    def load(positions: Positions) -> Array:
+        records = np.asarray(array[positions])  # a copy
+        mapping.madvise(mmap.MADV_DONTNEED)  # they would count as this process's memory
+        return records
+
+    return LazyArray(np.arange(len(array)), array.shape[1:], array.dtype, load)
 
 
 def concatenate(first: Inputs, second: Inputs) -> Inputs:

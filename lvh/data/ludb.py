@@ -14,7 +14,7 @@ from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, 
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
 from lvh.data.readers import wfdb
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
 ARCHIVE = Archive(
@@ -119,67 +119,60 @@ def _record_names(root: Path) -> tuple[str, ...]:
         raise InputError(
             f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
         ) from None
-    names = []
-    for line in text.decode("utf-8", errors="replace").split():
-        match = _RECORD_NAME.fullmatch(line)
-        if match is None:
-            raise InputError(
-                f"{listing}: expected names such as data/1. Received: {wfdb.quoted(line)}"
-            )
-        names.append(match[1])
-    if not names or len(set(names)) != len(names):
+    lines = text.decode("utf-8", errors="replace").split()
+    bad = [line for line in lines if not _RECORD_NAME.fullmatch(line)]
+    if bad or not lines or len(set(lines)) != len(lines):
         raise InputError(
-            f"{listing}: expected distinct record names. Received: {len(names)} names, "
-            f"{len(set(names))} distinct"
+            f"{listing}: expected distinct names such as data/1. "
+            f"Received: {excerpt(bad[0]) if bad else f'{len(lines)} names'}"
         )
-    return tuple(names)
+    return tuple(line.removeprefix("data/") for line in lines)
 
 
-def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
-    headers = [wfdb.read_header(root / "data" / f"{name}.hea", root) for name in records]
-    fs, n_samples = headers[0].fs, headers[0].n_samples
-    digital = []
-    for header in headers:
-        if (header.fs, header.n_samples) != (fs, n_samples):
+def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
+    records = [wfdb.read_record(root / "data" / f"{name}.hea", root) for name in names]
+    fs, n_samples = records[0].fs, len(records[0].digital)
+    for record in records:
+        if (record.fs, len(record.digital)) != (fs, n_samples):
             raise InputError(
-                f"{header.path}: expected {n_samples} samples at {fs:g} Hz, as in {records[0]}. "
-                f"Received: {header.n_samples} at {header.fs:g} Hz"
+                f"{record.path}: expected {n_samples} samples at {fs:g} Hz, as in {names[0]}. "
+                f"Received: {len(record.digital)} at {record.fs:g} Hz"
             )
-        values, _ = wfdb.read_twelve_leads(header, root)
-        if fault := wfdb.signal_fault(values):
-            raise InputError(f"{header.path}: {fault}")
-        digital.append(values)
+        mv = record.digital / np.float32(_UNITS_PER_MV)
+        if fault := wfdb.signal_fault(record.digital, mv):
+            raise InputError(f"{record.path}: {fault}")
     waves = Delineation.from_leads(
         [
             wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
-            for name in records
+            for name in names
             for lead in LEADS
         ]
     )
     return {
-        "records": np.array(records),
+        "records": np.array(names),
         "fs": np.array(fs),
-        "digital": np.stack(digital),
+        "digital": np.stack([record.digital for record in records]),
         "symbols": waves.symbols,
         "samples": waves.samples,
         "offsets": waves.offsets,
-        "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
-        "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
-        "label": np.array([_DIAGNOSIS in _diagnoses(header) for header in headers], dtype=np.int64),
+        "male": np.array([_comment(record, "sex", "[MF]") == "M" for record in records]),
+        "age": np.array([float(_comment(record, "age", "1?[0-9]{1,2}")) for record in records]),
+        "label": np.array([_has_lvh(record) for record in records], dtype=np.int64),
     }
 
 
-def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
+def _comment(record: wfdb.Record, field: str, pattern: str) -> str:
     start = f"<{field}>:"
-    values = [one.removeprefix(start).strip() for one in header.comments if one.startswith(start)]
+    values = [one.removeprefix(start).strip() for one in record.comments if one.startswith(start)]
     if len(values) != 1 or not re.fullmatch(pattern, values[0]):
-        expected = f"`#<{field}>: ...` matching {pattern}" if pattern else f"`#<{field}>:`"
-        received = wfdb.quoted(", ".join(values)) if values else "none"
-        raise InputError(f"{header.path}: expected one comment {expected}. Received: {received}")
+        raise InputError(
+            f"{record.path}: expected one comment `#<{field}>: {pattern}`. "
+            f"Received: {excerpt(', '.join(values))}"
+        )
     return values[0]
 
 
-def _diagnoses(header: wfdb.Header) -> set[str]:
-    _comment(header, "diagnoses", "")
-    lines = [line.rstrip(".") for line in header.comments]
-    return set(lines[lines.index("<diagnoses>:") + 1 :])
+def _has_lvh(record: wfdb.Record) -> bool:
+    _comment(record, "diagnoses", "")
+    diagnoses = record.comments[record.comments.index("<diagnoses>:") + 1 :]
+    return _DIAGNOSIS in {line.rstrip(".") for line in diagnoses}

@@ -1,142 +1,170 @@
-"""One record in WFDB's format, with the fiducials that lie next to it.
+"""One record in WFDB's formats, by the `wfdb` package, with the fiducials that lie next to it.
 
-The `wfdb` package reads every format but the commonest. It silently accepts wrong checksums and
-allocates what a header declares, so sizes are checked before it reads and checksums after.
+The package takes in silence what gives wrong voltages: a gain of 0, half a number, a wrong
+checksum, a unit that is not ASCII. So its reading of the header is compared with the text.
 """
 
 import hashlib
 import re
-import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Delineation
-from lvh.data.readers import wfdb
 from lvh.data.readers.leads import (
     ReadOptions,
     Recording,
-    check_signals,
-    lead_columns,
-    millivolts_per_unit,
-    sampling_frequency,
+    Signal,
+    find_leads,
+    parse_age,
+    parse_sex,
 )
-from lvh.errors import InputError
+from lvh.data.readers.wfdb import read_annotations
+from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
 _LUDB_UNITS_PER_MV = 1000.0
-_MAX_BYTES = 64 * 1024 * 1024
-_FIELD = r"(?:^|[,;]|\s\s)\s*<?{}>?:\s*{}\s*(?:$|[,;]|\s\s)"  # nothing else next to its value
-_AGE = re.compile(_FIELD.format("age", r"(\d{1,3})(?:\s*(?:y|yrs?|years?))?"), re.IGNORECASE | re.A)
-_SEX = re.compile(_FIELD.format("sex", "(m|f|male|female)"), re.IGNORECASE)
+_MAX_HEADER_BYTES = 1024 * 1024
+_MAX_VALUES = 16 * 1024 * 1024  # samples of all signals that are read at once
+_CALIBRATION = re.compile(
+    r"(?P<gain>[0-9.]+(?:e[+-]?[0-9]+)?)(?:\((?P<baseline>-?[0-9]+)\))?(?:/(?P<unit>\S+))?", re.I
+)
+_FIELD = re.compile(  # a field of its own in a comment line: `Maternal age: 30` is none
+    r"(?:^|[,;]|\s\s|\s(?=<))\s*<?(age|sex|gender)>?\s*:\s*(.*?)\s*(?=$|[,;]|\s\s|\s<)", re.I
+)
 
 
 def read(path: Path, options: ReadOptions) -> Recording:
-    """Read a header and the files next to it.
+    """Read a header and the files next to it; of a long record, the part that is asked for.
 
     Voltages are calibrated by the header, except in the 200 records of LUDB (known by their
-    checksums), whose gain is each lead's own range: they have 1000 units a mV. The fiducials come
-    from annotation files, one a lead, as LUDB has them; without all twelve there are none. Age and
-    sex come from comments such as `Age: 60` that hold a whole number of years, or M or F.
-
-    Raises:
-        InputError: A file is missing or malformed, a lead missing, flat or not recorded, or a unit
-            is no voltage.
+    checksums), whose gain is each lead's own range: they have 1000 units a mV. Fiducials come
+    from annotation files, one a lead, as LUDB has them; without all twelve there are none.
     """
-    name = path.name.removesuffix(".hea")
-    if not name or name.startswith("."):
-        raise InputError(f"{path}: expected the path of a header")
-    root = path.parent
-    if name == path.name and path.is_file() and not (root / f"{name}.hea").is_file():
-        raise InputError(f"{path}: expected a header (.hea), .csv, .tsv or .edf. Received: another")
-    header = wfdb.read_header(root / f"{name}.hea", root)
-    order, others = lead_columns(header.path, header.leads)
-    sex = _comment(header, _SEX)
+    from wfdb import rdheader, rdrecord  # takes a second
+
+    base = path.with_name(path.name.removesuffix(".hea"))
+    header_path = base.with_name(f"{base.name}.hea")
+    if base == path and path.is_file() and not header_path.is_file():
+        raise InputError(f"{path}: expected a header (.hea), or a format of docs/formats.md")
+    text = read_bytes(header_path, path.parent, _MAX_HEADER_BYTES).decode("latin-1")
+    header = rdheader(str(base))
+    if getattr(header, "n_seg", None):
+        raise InputError(
+            f"{header_path}: expected one segment. Received: {header.n_seg}; "
+            "read the header of one of them"
+        )
+    fs, units = _checked(header_path, text, header)
+    start, stop = _part(header_path, header, fs, options)
+    record = rdrecord(str(base), sampfrom=start, sampto=stop, physical=False, smooth_frames=False)
+    if (start, stop) == (0, header.sig_len):
+        _check_sums(header_path, record)
+    if _is_ludb(header_path, header):
+        columns = [digital / _LUDB_UNITS_PER_MV for digital in record.e_d_signal]
+        units = ["mV"] * len(columns)
+    else:
+        columns = record.dac(expanded=True)  # NaN where a sample is invalid
+    age, male = _age_and_sex(header.comments)
     return Recording(
-        path=header.path,
-        signals=_signals(header, order, options),
-        fs=sampling_frequency(header.path, header.fs, options),
-        age=float(_comment(header, _AGE) or "nan"),
-        male=sex[0].lower() == "m" if sex else None,
-        delineation=_delineation(root / name, header.n_samples),
-        left_out=others,
+        [
+            Signal(name or "", column, unit, fs and fs * (rate or 1))
+            for name, column, unit, rate in zip(
+                header.sig_name, columns, units, header.samps_per_frame, strict=True
+            )
+        ],
+        age,
+        male,
+        _delineation(base, header.sig_len),
+        is_part=True,
     )
 
 
-def _signals(
-    header: wfdb.Header, order: list[int], options: ReadOptions
-) -> npt.NDArray[np.float32]:
-    """Return the twelve leads in mV, shape (n_samples, 12)."""
-    if wfdb.is_format_16(header):
-        digital: npt.NDArray[np.integer] = wfdb.read_signals(header, header.path.parent)
-        is_valid = digital != wfdb.INVALID_SAMPLE
-    else:
-        digital, is_valid = _digital(header)
-    for lead, at in zip(LEADS, order, strict=True):
-        if not is_valid[:, at].all():
+def _checked(path: Path, text: str, header: Any) -> tuple[float | None, list[str]]:
+    """Return sampling frequency and units as the text has them; refuse what the package guesses."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    fields, *signals = [line for line in lines if not line[0].startswith("#")]
+    fs = float(fields[2].partition("/")[0]) if len(fields) > 2 else None
+    if fs not in (None, header.fs) or len(signals) != header.n_sig or not signals:
+        raise InputError(
+            f"{path}: expected a sampling frequency, and a line for each signal. Received: "
+            f"{excerpt(' '.join(fields))} and {len(signals)} lines"
+        )
+    units = []
+    for line, gain, baseline, skew in zip(
+        signals, header.adc_gain, header.baseline, header.skew, strict=True
+    ):
+        match = _CALIBRATION.fullmatch(line[2]) if len(line) > 2 else None
+        declared = float(match["gain"]) if match else 0.0
+        if match is None or declared != gain or int(match["baseline"] or baseline) != baseline:
             raise InputError(
-                f"{header.path}: lead {lead}: expected a signal. Received: invalid samples"
+                f"{path}: expected a gain above 0 in ADC units per mV, as in `1000(0)/mV`. "
+                f"Received: {excerpt(' '.join(line))}"
             )
-    if _is_ludb(header, order):
-        return check_signals(header.path, digital[:, order] / np.float32(_LUDB_UNITS_PER_MV))
-    factors = [
-        millivolts_per_unit(header.path, lead, header.signals[at].unit, options)
-        for lead, at in zip(LEADS, order, strict=True)
-    ]
-    baselines, gains = header.calibration(order)
-    return check_signals(header.path, (digital[:, order] - baselines) / gains * factors)
+        if skew:
+            raise InputError(f"{path}: expected signals without skew. Received: {skew} samples")
+        units.append(match["unit"] or "mV")  # WFDB's default
+    return fs, units
 
 
-def _is_ludb(header: wfdb.Header, order: list[int]) -> bool:
+def _part(
+    path: Path, header: Any, fs: float | None, options: ReadOptions
+) -> tuple[int, int | None]:
+    """Return first and last sample to read; refuse what would fill the memory."""
+    for file in set(header.file_name):
+        if not (path.parent / file).is_file():
+            raise InputError(f"{path.parent / file}: expected a file. Received: nothing there")
+    frequency = fs or options.fs or 1.0
+    start, stop = round(options.start * frequency), header.sig_len
+    if options.seconds is not None:
+        end = start + round(options.seconds * frequency)
+        stop = end if stop is None else min(end, stop)
+    n_values = (
+        (header.n_sig * (stop - start))
+        if stop
+        else sum((path.parent / file).stat().st_size for file in set(header.file_name))
+    )
+    if not 0 < n_values <= _MAX_VALUES:
+        raise InputError(
+            f"{path}: expected 1 to {_MAX_VALUES} samples of all signals; --start and --seconds "
+            f"choose a part. Received: {n_values}"
+        )
+    return start, stop
+
+
+def _check_sums(path: Path, record: Any) -> None:
+    for name, expected, values in zip(
+        record.sig_name, record.checksum, record.e_d_signal, strict=True
+    ):
+        total = int(values.sum(dtype=np.int64))
+        if expected is not None and (total - expected) % 2**16:
+            raise InputError(
+                f"{path}: lead {excerpt(name)}: expected checksum {expected}. "
+                f"Received: {total % 2**16}"
+            )
+
+
+def _is_ludb(path: Path, header: Any) -> bool:
     """Return whether the samples are those of a record of LUDB 1.0.1, by their checksums."""
-    sums = repr([header.signals[at].checksum for at in order])
+    places = find_leads(path, [name or "" for name in header.sig_name])
+    sums = repr([header.checksum[places[lead]] for lead in LEADS if lead in places])
     known = Path(__file__).with_name("ludb_checksums.txt").read_text().split()
     return hashlib.sha256(sums.encode()).hexdigest()[:8] in known
 
 
-def _digital(header: wfdb.Header) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.bool_]]:
-    """Read any format; return ADC values and which are valid, both (n_samples, n_signals)."""
-    _check_sizes(header)
-    with warnings.catch_warnings(action="ignore"):  # of pandas, about how wfdb calls it
-        from wfdb import rdrecord  # takes a second
-
-        try:
-            record = rdrecord(str(header.path.with_suffix("")), physical=False)
-            digital, is_valid = record.d_signal, ~np.isnan(record.dac())
-        except Exception as error:  # it raises a dozen kinds for a malformed file
-            reason = wfdb.quoted(str(error) or type(error).__name__)
-            raise InputError(f"{header.path}: expected a WFDB record. Received: {reason}") from None
-    if digital.shape != (header.n_samples, len(header.signals)):
-        raise InputError(
-            f"{header.path}: expected {header.n_samples} samples of {len(header.signals)} signals. "
-            f"Received: {digital.shape}"
-        )
-    wfdb.check_sums(header, digital)
-    return digital, is_valid
+def _age_and_sex(comments: list[str]) -> tuple[float, bool | None]:
+    """Parse both from comments that say them once, and as a whole."""
+    said: dict[str, set[str]] = {"age": set(), "sex": set()}
+    for name, value in (pair for line in comments for pair in _FIELD.findall(line.strip())):
+        said["age" if name.lower() == "age" else "sex"].add(value.lower())
+    age, sex = (values.pop() if len(values) == 1 else "" for values in said.values())
+    return parse_age(age), parse_sex(sex)
 
 
-def _check_sizes(header: wfdb.Header) -> None:
-    """Refuse, before anything is read, what would fill the memory or lies elsewhere."""
-    if header.n_samples * len(header.signals) * 2 > _MAX_BYTES:
-        raise InputError(
-            f"{header.path}: expected at most {_MAX_BYTES} bytes of signals. "
-            f"Received: {header.n_samples} samples of {len(header.signals)} signals"
-        )
-    root = header.path.parent
-    for file in {signal.file for signal in header.signals}:
-        read_bytes(root / file, root, _MAX_BYTES)
-
-
-def _delineation(path: Path, n_samples: int) -> Delineation | None:
-    files = [path.with_name(f"{path.name}.{lead}") for lead in LEADS]
+def _delineation(base: Path, n_samples: int) -> Delineation | None:
+    files = [base.with_name(f"{base.name}.{lead}") for lead in LEADS]
     if not all(file.is_file() for file in files):
         return None
     return Delineation.from_leads(
-        [wfdb.read_annotations(file, path.parent, n_samples) for file in files]
+        [read_annotations(file, base.parent, n_samples) for file in files]
     )
-
-
-def _comment(header: wfdb.Header, pattern: re.Pattern[str]) -> str:
-    matches = filter(None, map(pattern.search, header.comments))
-    return next((match[1] for match in matches), "")
