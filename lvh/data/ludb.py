@@ -73,10 +73,7 @@ class LudbSettings:
 
 
 def load(settings: LudbSettings) -> Cohort:
-    """Return the 200 records of LUDB.
-
-    Signals are taken from the ADC values, 1000 units a mV. The gain in the headers is each
-    lead's own range, not a calibration: it would scale every lead to a range of 1.
+    """Return the 200 records of LUDB, their ADC values as 1000 units a mV.
 
     Raises:
         InputError: A file is missing or malformed.
@@ -130,49 +127,51 @@ def _record_names(root: Path) -> tuple[str, ...]:
 
 
 def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
-    records = [wfdb.read_record(root / "data" / f"{name}.hea", root) for name in names]
-    fs, n_samples = records[0].fs, len(records[0].digital)
-    for record in records:
-        if (record.fs, len(record.digital)) != (fs, n_samples):
+    headers, digital = [], []
+    for name in names:
+        header, values = wfdb.read_record(root / "data" / f"{name}.hea", root)
+        headers.append(header)
+        digital.append(values)
+        first = headers[0]
+        if (header.fs, header.n_samples) != (first.fs, first.n_samples):
             raise InputError(
-                f"{record.path}: expected {n_samples} samples at {fs:g} Hz, as in {names[0]}. "
-                f"Received: {len(record.digital)} at {record.fs:g} Hz"
+                f"{header.path}: expected {first.n_samples} samples at {first.fs} Hz, as in "
+                f"{names[0]}. Received: {header.n_samples} at {header.fs} Hz"
             )
-        mv = record.digital / np.float32(_UNITS_PER_MV)
-        if fault := wfdb.signal_fault(record.digital, mv):
-            raise InputError(f"{record.path}: {fault}")
+        if fault := wfdb.signal_fault(values, values / np.float32(_UNITS_PER_MV)):
+            raise InputError(f"{header.path}: {fault}")
     waves = Delineation.from_leads(
         [
-            wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
+            wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, len(digital[0]))
             for name in names
             for lead in LEADS
         ]
     )
     return {
         "records": np.array(names),
-        "fs": np.array(fs),
-        "digital": np.stack([record.digital for record in records]),
+        "fs": np.array(headers[0].fs),
+        "digital": np.stack(digital),
         "symbols": waves.symbols,
         "samples": waves.samples,
         "offsets": waves.offsets,
-        "male": np.array([_comment(record, "sex", "[MF]") == "M" for record in records]),
-        "age": np.array([float(_comment(record, "age", "1?[0-9]{1,2}")) for record in records]),
-        "label": np.array([_has_lvh(record) for record in records], dtype=np.int64),
+        "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
+        "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
+        "label": np.array([_has_lvh(header) for header in headers], dtype=np.int64),
     }
 
 
-def _comment(record: wfdb.Record, field: str, pattern: str) -> str:
+def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
     start = f"<{field}>:"
-    values = [one.removeprefix(start).strip() for one in record.comments if one.startswith(start)]
+    values = [one.removeprefix(start).strip() for one in header.comments if one.startswith(start)]
     if len(values) != 1 or not re.fullmatch(pattern, values[0]):
         raise InputError(
-            f"{record.path}: expected one comment `#<{field}>: {pattern}`. "
+            f"{header.path}: expected one comment `#<{field}>: {pattern}`. "
             f"Received: {excerpt(', '.join(values))}"
         )
     return values[0]
 
 
-def _has_lvh(record: wfdb.Record) -> bool:
-    _comment(record, "diagnoses", "")
-    diagnoses = record.comments[record.comments.index("<diagnoses>:") + 1 :]
+def _has_lvh(header: wfdb.Header) -> bool:
+    _comment(header, "diagnoses", "")
+    diagnoses = header.comments[header.comments.index("<diagnoses>:") + 1 :]
     return _DIAGNOSIS in {line.rstrip(".") for line in diagnoses}

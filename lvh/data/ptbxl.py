@@ -13,7 +13,6 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -128,16 +127,12 @@ def load(settings: PtbxlSettings) -> Cohort:
     else:
         root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ptbxl-1.0.3")
     data = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
-    file_column = "filename_hr" if settings.fs == 500 else "filename_lr"
-    table = _table(root / TABLE, data, file_column)
-    files = table[file_column].tolist()
-    state = hashlib.sha256(repr(_FORMAT).encode() + data)
-    for folder in sorted({file.rpartition("/")[0] for file in files}):
+    table = _table(root / TABLE, data, "filename_hr" if settings.fs == 500 else "filename_lr")
+    state = hashlib.sha256(repr((_FORMAT, settings.fs)).encode() + data)
+    for folder in sorted(set(table["file"].str.rpartition("/")[0])):
         state.update(repr((folder, folder_state(root / folder))).encode())
-    path = cache_dir() / "cohorts" / f"ptbxl-{settings.fs}-{state.hexdigest()[:16]}.npz"
-    first = wfdb.read_record(root / f"{files[0]}.hea", root)
-    shape = (len(files), *first.digital.shape)
-    arrays, digital = _load(path, shape, partial(_parse, root, table, files, settings.fs))
+    path = cache_dir() / "cohorts" / f"ptbxl-{state.hexdigest()[:16]}.npz"
+    arrays, digital = _load(path, root, table=table, fs=settings.fs)
     used = arrays["flaws"] == ""
     n_flawed = int(np.count_nonzero(~used))
     note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
@@ -153,32 +148,23 @@ def load(settings: PtbxlSettings) -> Cohort:
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
-def _load(
-    path: Path,
-    shape: tuple[int, ...],
-    parse: Callable[[Callable[[npt.NDArray[np.int16]], object]], Arrays],
-) -> tuple[Arrays, Inputs]:
+def _load(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:
     """Return the arrays of all records and their ADC values, from the cache or parsed."""
+    _, first = wfdb.read_record(root / f"{table['file'][0]}.hea", root)
+    shape = (len(table), *first.shape)
+    signals = path.with_suffix(".npy")
 
     def build() -> Arrays:
-        digital: list[npt.NDArray[np.int16]] = []
-        arrays = {**parse(digital.append), "digital": np.stack(digital)}
-        return arrays | {"digest": np.array(_digest(arrays, arrays["digital"]))}
-
-    def build_large() -> Arrays:
+        _log.info("PTB-XL: reading %d records, once, into %s", len(table), path.parent)
         with signals_written(signals, shape) as write:
-            arrays = parse(write)
+            arrays = _parse(root, table, fs=fs, n_samples=shape[1], write=write)
         return {**arrays, "digest": np.array(_digest(arrays, mapped(signals)))}
 
-    if 4 * math.prod(shape) <= LOADED_BYTES:
-        arrays = load_or_build(path, build)
-        return arrays, arrays["digital"]
-    signals = path.with_name(f"{path.stem}-signals.npy")
-    path = path.with_name(f"{path.stem}-mapped.npz")
     with folder_lock(path, f"{path}: waiting for another process that is making it"):
         if not signals.is_file():
             path.unlink(missing_ok=True)
-        return load_or_build(path, build_large), mapped(signals)
+        arrays, digital = load_or_build(path, build), mapped(signals)
+    return arrays, digital if 4 * math.prod(shape) > LOADED_BYTES else digital.read()
 
 
 def _cohort(arrays: Arrays, digital: Inputs, used: npt.NDArray[np.bool_], note: str) -> Cohort:
@@ -246,20 +232,20 @@ def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
             )
     if table.empty or table[file_column].duplicated().any():
         raise InputError(f"{path}: expected distinct records. Received: {len(table)} rows")
-    return table
+    return table.rename(columns={file_column: "file"})
 
 
 def _parse(
     root: Path,
     table: "pd.DataFrame",
-    files: list[str],
+    *,
     fs: int,
+    n_samples: int,
     write: Callable[[npt.NDArray[np.int16]], object],
 ) -> Arrays:
     """Read all records; the signals of each go to `write`."""
-    _log.info("PTB-XL: reading %d records, once, into %s", len(files), cache_dir())
+    files = table["file"].tolist()
     console = Console(stderr=True)
-    n_samples = 0
     gains, baselines, flaws = [], [], []
     for file, age, sex in zip(
         track(files, "reading", console=console, transient=True, disable=not console.is_terminal),
@@ -267,27 +253,26 @@ def _parse(
         table["sex"],
         strict=True,
     ):
-        record = wfdb.read_record(root / f"{file}.hea", root)
-        n_samples = n_samples or len(record.digital)
-        if (record.fs, len(record.digital)) != (fs, n_samples):
+        header, digital = wfdb.read_record(root / f"{file}.hea", root)
+        if (header.fs, len(digital)) != (fs, n_samples):
             raise InputError(
-                f"{record.path}: expected {n_samples} samples at {fs} Hz. "
-                f"Received: {len(record.digital)} at {record.fs:g} Hz"
+                f"{header.path}: expected {n_samples} samples at {fs} Hz. "
+                f"Received: {len(digital)} at {header.fs} Hz"
             )
-        write(record.digital)
-        gains.append(record.gains)
-        baselines.append(record.baselines)
+        write(digital)
+        gains.append([signal.gain for signal in header.signals])
+        baselines.append([signal.baseline for signal in header.signals])
         unknown = "no sex" if not sex else "no age" if not age else ""
-        mv = (record.digital - record.baselines) / record.gains
-        flaws.append(unknown or wfdb.signal_fault(record.digital, mv))
+        mv = (digital - np.float32(baselines[-1])) / np.float32(gains[-1])
+        flaws.append(unknown or wfdb.signal_fault(digital, mv))
     # the table has 300 for every age above 89
     ages = [_ABOVE_89 if age in ("300", "300.0") else float(age or "nan") for age in table["age"]]
     return {
         "records": np.array([file.rpartition("/")[2] for file in files]),
         "subjects": np.array(table["patient_id"].str.removesuffix(".0").tolist()),
         "fs": np.array(float(fs)),
-        "gains": np.array(gains),
-        "baselines": np.array(baselines),
+        "gains": np.array(gains, dtype=np.float32),
+        "baselines": np.array(baselines, dtype=np.float32),
         "male": np.array(table["sex"] == "0"),
         "age": np.array(ages),
         "label": np.array(table["scp_codes"].str.contains(_LABEL, regex=False), dtype=np.int64),
