@@ -71,11 +71,7 @@ class LazyArray:
         return record
 
     def __array__(self, *arguments: object, **named: object) -> Array:
-        """Refuse an implicit conversion, which could fill the memory.
-
-        Raises:
-            InputError: Always.
-        """
+        """Refuse an implicit conversion, which could fill the memory."""
         raise InputError(
             "data: expected fewer records for this command, which takes all of them into memory. "
             f"Received: {len(self)} records of shape {self.record_shape}"
@@ -95,7 +91,7 @@ class LazyArray:
         function: Callable[[Array, Positions], Floats],
         record_shape: tuple[int, ...] | None = None,
     ) -> "LazyArray":
-        """Return an array whose records are passed through a function when they are read.
+        """Return an array whose records pass through a function when they are read.
 
         Args:
             function: Takes some records, and their positions in this array.
@@ -105,8 +101,7 @@ class LazyArray:
         def load(positions: Positions) -> Array:
             return function(self.load(self.positions[positions]), positions)
 
-        shape = self.record_shape if record_shape is None else record_shape
-        return LazyArray(np.arange(len(self)), shape, np.dtype(np.float32), load)
+        return _floats(len(self), record_shape or self.record_shape, load)
 
 
 Inputs = Floats | LazyArray
@@ -122,11 +117,9 @@ def mapped(path: Path) -> LazyArray:
     """Map a `.npy` file into memory; pages that were read are given back."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        mapping: mmap.mmap = array.base
     except (OSError, ValueError) as error:
-        raise EnvironmentFault(
-            f"{path}: cannot be read: {error}. Delete it to make it again"
-        ) from None
+        raise EnvironmentFault(f"{path}: damaged: {error}. Delete it to make it again") from None
+    mapping: mmap.mmap = array.base
 
     def load(positions: Positions) -> Array:
         records = np.asarray(array[positions])  # a copy
@@ -149,17 +142,15 @@ def concatenate(first: Inputs, second: Inputs) -> Inputs:
         records[~is_first] = read(second[positions[~is_first] - n_first])
         return records
 
-    positions = np.arange(n_first + len(second))
-    return LazyArray(positions, tuple(first.shape[1:]), np.dtype(np.float32), load)
+    return _floats(n_first + len(second), first.shape[1:], load)
+
+
+def _floats(n: int, record_shape: tuple[int, ...], load: Callable[[Positions], Array]) -> LazyArray:
+    return LazyArray(np.arange(n), record_shape, np.dtype(np.float32), load)
 
 
 def prefetch(items: Iterable[_In], function: Callable[[_In], _Out]) -> Iterator[_Out]:
-    """Yield a function's result of each item, in order; a second thread computes ahead.
-
-    Args:
-        items: At most a few are taken before their turn.
-        function: That thread alone calls it, once an item and in order.
-    """
+    """Yield a function's result of each item, in order; a second thread computes a few ahead."""
     pending: deque[Future[_Out]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for item in items:
