@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import platformdirs
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import written_whole
@@ -37,20 +37,10 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
     return sorted((name, state.st_size, state.st_mtime_ns) for name, state in states)
 
 
-@contextmanager
-def folder_lock(folder: Path, message: str) -> Iterator[None]:
-    """Hold the lock next to a folder or file; log a message if another process holds it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.info("%s", message)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def lock_of(path: Path) -> FileLock:
+    """Return the lock next to a folder or file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.parent / f".{path.name}.lock")
 
 
 @contextmanager
@@ -81,7 +71,7 @@ def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
     if os.path.exists(path):  # False, not an error, where the folder may not be entered
         try:
             # opened here: np.load leaves a torn file open
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with path.open("rb") as stored, np.load(stored, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         except Exception:  # NumPy, zipfile and zlib raise a dozen kinds for a damaged file
             _log.warning("%s: the cached copy is damaged; reading the data set again", path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from lvh.data.cache import folder_lock, temporary_folder
+from lvh.data.cache import lock_of, temporary_folder
 from lvh.errors import EnvironmentFault, InputError, excerpt
 
 _SUMS = "SHA256SUMS.txt"
@@ -28,28 +28,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A zip archive in PhysioNet's layout.
+    """A zip archive in PhysioNet's layout."""
 
-    Attributes:
-        title: Name for messages, such as "LUDB 1.0.1".
-        url: Address of the zip.
-        top: The one folder at the top of the archive.
-        sums_sha256: SHA-256 of its SHA256SUMS.txt, pinned; None where it is not known: then that
-            list detects what was damaged on the way, but not what somebody has replaced.
-        max_bytes: A download, or unpacked content, beyond this is refused.
-        variable: Environment variable that names its folder, where it is on the disk already.
-        warning: What a user should know before the download, or empty.
-        needed_bytes: Disk that it takes while it is unpacked; 0 where that is little.
-    """
-
-    title: str
+    title: str  # for messages, such as "LUDB 1.0.1"
     url: str
-    top: str
+    top: str  # the one folder at its top
+    # of its SHA256SUMS.txt, pinned; where it is not known (None), that list detects what was
+    # damaged on the way, but not what somebody has replaced
     sums_sha256: str | None
-    max_bytes: int
-    variable: str = "LVH_LUDB_ROOT"
-    warning: str = ""
-    needed_bytes: int = 0
+    max_bytes: int  # of the download and of its content
+    variable: str = "LVH_LUDB_ROOT"  # names its folder, where it is on the disk already
+    warning: str = ""  # what a user should know before the download
+    needed_bytes: int = 0  # disk that it takes while it is unpacked
 
 
 def fetch(archive: Archive, into: Path) -> Path:
@@ -65,17 +55,16 @@ def fetch(archive: Archive, into: Path) -> Path:
     if into.is_dir():
         return into
     try:
-        with folder_lock(into, f"{archive.title}: waiting for another process that is fetching it"):
-            if not into.is_dir():
-                free = shutil.disk_usage(into.parent).free
-                if free < archive.needed_bytes:
-                    raise EnvironmentFault(
-                        f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
-                        f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
-                        "XDG_CACHE_HOME names the folder of another disk"
-                    )
-                with temporary_folder(into) as temporary:
-                    _fetch(archive, temporary).rename(into)
+        with lock_of(into), temporary_folder(into) as temporary:
+            free = shutil.disk_usage(temporary).free
+            if free < archive.needed_bytes and not into.is_dir():
+                raise EnvironmentFault(
+                    f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
+                    f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
+                    "XDG_CACHE_HOME names the folder of another disk"
+                )
+            if not into.is_dir():  # another process may have fetched it
+                _fetch(archive, temporary).rename(into)
     except OSError as error:
         raise EnvironmentFault(
             f"{into.parent}: expected a writable folder with room for {archive.title}. "

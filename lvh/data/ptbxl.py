@@ -24,9 +24,9 @@ from rich.progress import track
 from lvh.data.cache import (
     Arrays,
     cache_dir,
-    folder_lock,
     folder_state,
     load_or_build,
+    lock_of,
     signals_written,
 )
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
@@ -160,7 +160,7 @@ def _load(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Ar
             arrays = _parse(root, table, fs=fs, n_samples=shape[1], write=write)
         return {**arrays, "digest": np.array(_digest(arrays, mapped(signals)))}
 
-    with folder_lock(path, f"{path}: waiting for another process that is making it"):
+    with lock_of(path):  # another process may be making it
         if not signals.is_file():
             path.unlink(missing_ok=True)
         arrays, digital = load_or_build(path, build), mapped(signals)
@@ -179,9 +179,9 @@ def _cohort(arrays: Arrays, digital: Inputs, used: npt.NDArray[np.bool_], note: 
         subjects=arrays["subjects"],
         leads=LEADS,
         fs=fs,
-        signals=digital.map(lambda values, at: _millivolts(values, baselines[at], gains[at]))
+        signals=digital.map(lambda values, at: wfdb.millivolts(values, baselines[at], gains[at]))
         if isinstance(digital, LazyArray)
-        else _millivolts(digital, baselines, gains),
+        else wfdb.millivolts(digital, baselines, gains),
         delineation=Delineation.empty(len(records)),
         male=arrays["male"],
         age=arrays["age"],
@@ -189,17 +189,6 @@ def _cohort(arrays: Arrays, digital: Inputs, used: npt.NDArray[np.bool_], note: 
         fingerprint=digest,
         note=note,
     )
-
-
-def _millivolts(
-    digital: npt.NDArray[np.integer | np.floating],
-    baselines: npt.NDArray[np.float32],
-    gains: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float32]:
-    signals = digital.astype(np.float32)
-    signals -= baselines[:, None]
-    signals /= gains[:, None]
-    return signals
 
 
 def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
@@ -260,19 +249,18 @@ def _parse(
                 f"Received: {len(digital)} at {header.fs} Hz"
             )
         write(digital)
-        gains.append([signal.gain for signal in header.signals])
-        baselines.append([signal.baseline for signal in header.signals])
+        gains.append(np.array([signal.gain for signal in header.signals], np.float32))
+        baselines.append(np.array([signal.baseline for signal in header.signals], np.float32))
         unknown = "no sex" if not sex else "no age" if not age else ""
-        mv = (digital - np.float32(baselines[-1])) / np.float32(gains[-1])
-        flaws.append(unknown or wfdb.signal_fault(digital, mv))
+        flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
     # the table has 300 for every age above 89
     ages = [_ABOVE_89 if age in ("300", "300.0") else float(age or "nan") for age in table["age"]]
     return {
         "records": np.array([file.rpartition("/")[2] for file in files]),
         "subjects": np.array(table["patient_id"].str.removesuffix(".0").tolist()),
         "fs": np.array(float(fs)),
-        "gains": np.array(gains, dtype=np.float32),
-        "baselines": np.array(baselines, dtype=np.float32),
+        "gains": np.array(gains),
+        "baselines": np.array(baselines),
         "male": np.array(table["sex"] == "0"),
         "age": np.array(ages),
         "label": np.array(table["scp_codes"].str.contains(_LABEL, regex=False), dtype=np.int64),

@@ -16,7 +16,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     """Read the first group of original signals: the rhythm, not a median beat."""
     from pydicom import dcmread
     from pydicom.filebase import DicomBytesIO
-    from pydicom.waveforms import multiplex_array
+    from pydicom.waveforms.numpy_handler import multiplex_array
 
     dataset = dcmread(DicomBytesIO(read_bytes(path, path.parent, _MAX_BYTES)))
     groups = dataset.get("WaveformSequence", ())

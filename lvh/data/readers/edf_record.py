@@ -13,7 +13,7 @@ from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
 if TYPE_CHECKING:
-    from edfio import Edf, EdfSignal
+    from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
 _MAX_BYTES = 64 * 1024 * 1024  # ten seconds of twelve leads at 500 Hz have 120 kB
 _PATIENT = re.compile(r"\S+ (?P<sex>[MFX]) (?P<born>\d{2}-[A-Z]{3}-\d{4}|X) \S+( .*)?", re.I)
@@ -40,7 +40,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     return Recording(signals, age, male)
 
 
-def _signal(path: Path, signal: "EdfSignal") -> Signal:
+def _signal(path: Path, signal: "EdfSignal | BdfSignal") -> Signal:
     if lead_name(signal.label) is None:
         return Signal(signal.label, np.empty(0))
     (lowest, highest), (least, most) = signal.digital_range, signal.physical_range
@@ -59,7 +59,7 @@ def _signal(path: Path, signal: "EdfSignal") -> Signal:
     return Signal(signal.label, signal.data, signal.physical_dimension, fs)
 
 
-def _age_and_sex(edf: "Edf") -> tuple[float, bool | None]:
+def _age_and_sex(edf: "Edf | Bdf") -> tuple[float, bool | None]:
     match = _PATIENT.fullmatch(edf.local_patient_identification)
     if match is None:
         return math.nan, None

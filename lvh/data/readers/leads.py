@@ -35,21 +35,13 @@ _LIMB_MV, _LIMB_SHARE = 0.03, 0.1  # how far limb leads may be from their laws: 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a user states of a file that may not say it itself; the file must not contradict it.
+    """What a user states of a file that may not say it itself; the file must not contradict it."""
 
-    Attributes:
-        unit: Of its voltages: mV, uV or V.
-        fs: Its sampling frequency, Hz.
-        leads: Of the columns of an array, which has no names.
-        start: Where to begin to read, in s.
-        seconds: How much to read; None for all.
-    """
-
-    unit: str | None = None
-    fs: float | None = None
-    leads: tuple[str, ...] = ()
-    start: float = 0.0
-    seconds: float | None = None
+    unit: str | None = None  # of its voltages: mV, uV or V
+    fs: float | None = None  # Hz
+    leads: tuple[str, ...] = ()  # of the columns of an array, which has no names
+    start: float = 0.0  # where to begin to read, s
+    seconds: float | None = None  # how much to read; None for all
 
     @property
     def is_part(self) -> bool:
@@ -59,38 +51,23 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal of a file.
-
-    Attributes:
-        name: As the file has it.
-        values: Shape (n_samples,), in its unit.
-        unit: Of the values; empty where the file does not say it.
-        fs: Hz; None where the file does not say it.
-    """
+    """One signal of a file, as the file names it."""
 
     name: str
-    values: npt.NDArray[np.floating]
-    unit: str = ""
-    fs: float | None = None
+    values: npt.NDArray[np.floating]  # shape (n_samples,), in its unit
+    unit: str = ""  # empty where the file does not say it
+    fs: float | None = None  # Hz; None where the file does not say it
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one file says.
+    """What one file says; None, or NaN, is what it does not say."""
 
-    Attributes:
-        signals: All of them; those that are no lead may lack their values.
-        age: In years; NaN where the file does not say it.
-        male: None where the file does not say it.
-        delineation: Fiducials of the twelve leads; None where there are none.
-        is_part: Whether the signals are the part that was asked for, and not all.
-    """
-
-    signals: Sequence[Signal]
-    age: float = math.nan
+    signals: Sequence[Signal]  # those that are no lead may lack their values
+    age: float = math.nan  # years
     male: bool | None = None
     delineation: Delineation | None = None
-    is_part: bool = False
+    is_part: bool = False  # only the part that was asked for is read
 
 
 def lead_name(name: str) -> str | None:
@@ -100,11 +77,7 @@ def lead_name(name: str) -> str | None:
 
 
 def find_leads(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """Return the position of each lead; those of `DERIVED` may be missing together.
-
-    Raises:
-        InputError: A lead is missing or occurs twice.
-    """
+    """Return the position of each lead; those of `DERIVED` may be missing together."""
     places: dict[str, int] = {}
     for at, name in enumerate(names):
         lead = lead_name(name)
@@ -123,11 +96,7 @@ def find_leads(path: Path, names: Sequence[str]) -> dict[str, int]:
 
 
 def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) -> float:
-    """Return the factor that converts a lead's voltages to mV; a file may say no `unit`.
-
-    Raises:
-        InputError: No unit, none of voltage, or another than the user states.
-    """
+    """Return the factor that converts a lead's voltages to mV; a file may say no `unit`."""
     name = unit.strip().lower().replace("\N{GREEK SMALL LETTER MU}", "µ").removesuffix("s")
     if not name and options.unit is None:
         raise InputError(f"{path}: expected the unit of its voltages. --unit says it: mV, uV or V")
@@ -143,11 +112,7 @@ def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) 
 
 
 def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> float:
-    """Return the sampling frequency in Hz; a file may not say its `fs`.
-
-    Raises:
-        InputError: None is known, it is out of range, or another than the user states.
-    """
+    """Return the sampling frequency in Hz; a file may not say its `fs`."""
     own = options.fs if fs is None else fs
     if own is None:
         raise InputError(f"{path}: expected its sampling frequency. --fs says it, in Hz")
@@ -181,6 +146,20 @@ def age_on(day: str, born: str) -> float:
         return math.nan
     years = now.year - then.year - ((now.month, now.day) < (then.month, then.day))
     return float(years) if years >= 0 else math.nan
+
+
+def signal_fault(mv: npt.NDArray[np.floating]) -> str:
+    """Say what is wrong with twelve leads, shape (n_samples, 12), mV; empty if nothing is."""
+    for lead, values in zip(LEADS, mv.T, strict=True):
+        is_finite = np.isfinite(values).all()
+        if not is_finite or not len(values) or np.ptp(values) == 0:
+            received = "a flat line" if is_finite else "samples that are no finite number"
+            return f"lead {lead}: expected a signal. Received: {received}"
+    try:
+        check_limb_leads(mv, LEADS)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> None:

@@ -16,10 +16,10 @@ from lvh.data.readers.leads import (
     DERIVED,
     ReadOptions,
     Recording,
-    check_limb_leads,
     find_leads,
     millivolts_per_unit,
     sampling_frequency,
+    signal_fault,
 )
 from lvh.errors import EnvironmentFault, InputError, LvhError, excerpt
 
@@ -78,19 +78,16 @@ def read(
     known_male = recording.male if male is None else male
     if known_male is None:
         known_age = math.nan  # half of what a model needs is not enough for it
-    delineation = None if options.is_part else recording.delineation
-    ratio = _ratio(path, len(signals), own_fs, fs)
-    if ratio != 1:
-        signals, delineation = _resample(signals, delineation, ratio)
     cohort = unlabelled_cohort(
         str(path.with_name(record_name(path))),
         signals[None],
-        fs=fs or own_fs,
+        fs=own_fs,
         age=[known_age],
         male=[bool(known_male)],
-        delineation=delineation,
+        delineation=None if options.is_part else recording.delineation,
     )
-    return replace(cohort, note=note)
+    cohort = replace(cohort, note=note)
+    return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
 def record_name(path: Path) -> str:
@@ -109,13 +106,7 @@ def unlabelled_cohort(
 ) -> Cohort:
     """Make a cohort of records without labels, which are numbered.
 
-    Args:
-        name: Of the cohort.
-        signals: Shape (n_records, n_samples, 12), in mV, in the order of `lvh.data.cohort.LEADS`.
-        fs: Hz.
-        age: In years; NaN where it is not known.
-        male: One a record.
-        delineation: Fiducials; None for none.
+    Signals have the shape (n_records, n_samples, 12), mV; an age that is not known is NaN.
     """
     n = len(signals)
     records = (Path(name).name,) if n == 1 else tuple(str(number) for number in range(1, n + 1))
@@ -164,7 +155,7 @@ def _twelve_leads(
     if len(frequencies) > 1 or len(lengths) > 1:
         raise InputError(
             f"{path}: expected leads of one sampling frequency and length. Received: "
-            f"{', '.join(f'{fs:g}' for fs in sorted(frequencies))} Hz, {sorted(lengths)} samples"
+            f"{sorted(map(str, frequencies))} Hz, {sorted(lengths)} samples"
         )
     fs = sampling_frequency(path, frequencies.pop(), options)
     columns = {
@@ -184,51 +175,36 @@ def _twelve_leads(
     if options.is_part and not recording.is_part:
         stop = None if options.seconds is None else options.start + options.seconds
         mv = mv[round(options.start * fs) : None if stop is None else round(stop * fs)]
-    return _checked(path, mv), fs, "; ".join(notes)
-
-
-def _checked(path: Path, mv: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return signals as float32, or refuse flat or invalid leads and limb leads of no body."""
     with np.errstate(over="ignore"):
-        signals = mv.astype(np.float32)
-    for lead, values in zip(LEADS, signals.T, strict=True):
-        is_finite = np.isfinite(values).all()
-        if not is_finite or not len(values) or np.ptp(values) == 0:
-            received = "a flat line" if is_finite else "samples that are no finite number"
-            raise InputError(f"{path}: lead {lead}: expected a signal. Received: {received}")
-    try:
-        check_limb_leads(signals, LEADS)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    return signals
+        mv = mv.astype(np.float32)
+    if fault := signal_fault(mv):
+        raise InputError(f"{path}: {fault}")
+    return mv, fs, "; ".join(notes)
 
 
-def _ratio(path: Path, n_samples: int, own: float, fs: float | None) -> Fraction:
-    if fs is None or fs == own:
-        return Fraction(1)
-    ratio = Fraction(fs / own).limit_denominator(_MAX_RATIO)
-    if abs(float(ratio) * own / fs - 1) > 1e-6 or ratio.numerator > _MAX_RATIO:
-        raise InputError(
-            f"{path}: expected a sampling frequency that {fs:g} Hz is a fraction of. "
-            f"Received: {own:g} Hz"
-        )
-    if n_samples * ratio > _MAX_SAMPLES:
-        raise InputError(
-            f"{path}: expected at most {_MAX_SAMPLES} samples at {fs:g} Hz; --start and --seconds "
-            f"choose a part. Received: {n_samples} at {own:g} Hz"
-        )
-    return ratio
-
-
-def _resample(
-    signals: npt.NDArray[np.float32], delineation: Delineation | None, ratio: Fraction
-) -> tuple[npt.NDArray[np.float32], Delineation | None]:
+def _resample(cohort: Cohort, fs: float) -> Cohort:
+    """Convert a record to another sampling frequency."""
     from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
+    ratio = Fraction(fs / cohort.fs).limit_denominator(_MAX_RATIO)
+    n_samples = cohort.signals.shape[1]
+    is_exact = math.isclose(float(ratio) * cohort.fs, fs, rel_tol=1e-6)
+    if not is_exact or ratio.numerator > _MAX_RATIO or n_samples * ratio > _MAX_SAMPLES:
+        raise InputError(
+            f"{cohort.name}: expected at most {_MAX_SAMPLES} samples at {fs:g} Hz, a fraction of "
+            f"its own; --start and --seconds choose a part. Received: {n_samples} at "
+            f"{cohort.fs:g} Hz"
+        )
     # its ends would be filtered against zero: a baseline far from there would ring
-    resampled = resample_poly(signals, ratio.numerator, ratio.denominator, axis=0, padtype="line")
-    if delineation is not None:
-        samples = np.rint(delineation.samples * float(ratio)).astype(np.int32)
-        samples = np.clip(samples, 0, len(resampled) - 1)
-        delineation = replace(delineation, samples=samples)
-    return resampled.astype(np.float32), delineation
+    signals = resample_poly(
+        cohort.signals, ratio.numerator, ratio.denominator, axis=1, padtype="line"
+    )
+    waves = cohort.delineation
+    samples = np.rint(waves.samples * float(ratio)).astype(np.int32)
+    return replace(
+        cohort,
+        fs=fs,
+        signals=signals.astype(np.float32),
+        fingerprint=fingerprint(signals, fs),
+        delineation=replace(waves, samples=np.minimum(samples, signals.shape[1] - 1)),
+    )

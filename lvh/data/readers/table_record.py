@@ -182,7 +182,7 @@ def _numbers(path: Path, name: str, column: "pd.Series[Any]") -> npt.NDArray[np.
             f"{path}: row {at + 1}, column {excerpt(name)}: expected a number. "
             f"Received: {excerpt(column.iloc[at])}"
         )
-    return numbers.to_numpy(dtype=np.float64)
+    return np.asarray(numbers, dtype=np.float64)
 
 
 def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOptions) -> float:
@@ -191,27 +191,24 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
         raise InputError(f"{path}: expected the time in s or ms. Received: {excerpt(unit)}")
     if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
         raise InputError(f"{path}: expected times that rise. Received: others")
-    times = times * _SECONDS.get(unit, 1.0)
     step = (times[-1] - times[0]) / (len(times) - 1)
-    if step > _MAX_STEP_S and not unit and options.fs:
-        for scale in (1e-3, 1 / options.fs):  # ms, or numbers of samples
-            if math.isclose(scale * step * options.fs, 1, rel_tol=1e-3):
-                times, step = times * scale, step * scale
-                break
-    if step > _MAX_STEP_S and not unit:
+    scale = _SECONDS.get(unit, 1.0)
+    if not unit and options.fs:  # s, ms, or numbers of samples
+        scales = (scale, 1e-3, 1 / options.fs)
+        fitting = (one for one in scales if math.isclose(one * step * options.fs, 1, rel_tol=1e-3))
+        scale = next(fitting, scale)
+    elif not unit and step > _MAX_STEP_S:
         raise InputError(
-            f"{path}: expected the time in s. Received: steps of {step:g}. The header names "
-            "another unit, as in `time (ms)`; or --fs says the sampling frequency in Hz"
+            f"{path}: expected the time in s. Received: steps of {step:g}. --fs says the sampling "
+            "frequency in Hz; or the header names another unit, as in `time (ms)`"
         )
-    steps = np.diff(times)
-    jitter = np.abs(steps - step)
+    jitter = np.abs(np.diff(times) - step)
     if jitter.max() > _MAX_JITTER * step:
-        at = int(jitter.argmax())
         raise InputError(
-            f"{path}: row {at + 2}: expected evenly spaced times. "
-            f"Received: a step of {steps[at]:.3g} s, not {step:.3g} s"
+            f"{path}: row {jitter.argmax() + 2}: expected evenly spaced times. "
+            f"Received: a step that differs by {jitter.max() / step:.0%}"
         )
-    fs = 1 / step
+    fs = 1 / (step * scale)
     whole = max(1, round(fs))  # times that were rounded fit a range of frequencies
-    off = np.abs(times - times[0] - np.arange(len(times)) / whole)
+    off = np.abs((times - times[0]) * scale - np.arange(len(times)) / whole)
     return float(whole if off.max() <= _MAX_JITTER / whole else fs)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS
-from lvh.data.readers.leads import check_limb_leads
+from lvh.data.lazy_array import Floats
+from lvh.data.readers.leads import signal_fault
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
@@ -151,19 +152,19 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     return replace(header, signals=tuple(header.signals[at] for at in order)), digital[:, order]
 
 
-def signal_fault(digital: npt.NDArray[np.int16], mv: npt.NDArray[np.float32]) -> str:
-    """Say what is wrong with signals, both of shape (n_samples, 12); empty if nothing is."""
-    for what, leads in (
-        ("invalid samples (-32768)", (digital == _INVALID_SAMPLE).any(axis=0)),
-        ("a flat line", np.ptp(digital, axis=0) == 0),
-    ):
-        if leads.any():
-            return f"lead {LEADS[int(leads.argmax())]}: expected a signal. Received: {what}"
-    try:
-        check_limb_leads(mv, LEADS)
-    except InputError as error:
-        return str(error)
-    return ""
+def millivolts(digital: npt.NDArray[np.int16], baselines: Floats, gains: Floats) -> Floats:
+    """Return ADC values, shape (..., n_samples, n_leads), in mV; gains are (..., n_leads)."""
+    mv = digital.astype(np.float32)
+    mv -= baselines[..., None, :]
+    mv /= gains[..., None, :]
+    return mv
+
+
+def digital_fault(digital: npt.NDArray[np.int16], baselines: Floats, gains: Floats) -> str:
+    """Say what is wrong with a record's ADC values; empty if nothing is."""
+    mv = millivolts(digital, baselines, gains)
+    mv[digital == _INVALID_SAMPLE] = np.nan
+    return signal_fault(mv)
 
 
 def read_annotations(
