@@ -49,6 +49,7 @@ _FORMAT = 2  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
+_ZEROS = np.zeros(12, dtype=np.float32)
 _GAINS = np.full(12, 1000, dtype=np.float32)  # ADC units a mV
 _CONTENT = ("records", "fs", "digital", "symbols", "samples", "offsets", "male", "age", "label")
 
@@ -95,7 +96,7 @@ def load(settings: LudbSettings) -> Cohort:
         subjects=np.array(records),  # one record a subject
         leads=LEADS,
         fs=float(arrays["fs"]),
-        signals=arrays["digital"] / _GAINS,
+        signals=wfdb.millivolts(arrays["digital"], _ZEROS, _GAINS),
         delineation=Delineation(
             arrays["symbols"], arrays["samples"], arrays["offsets"], len(LEADS)
         ),
@@ -138,7 +139,7 @@ def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
                 f"{header.path}: expected {first.n_samples} samples at {first.fs} Hz, as in "
                 f"{names[0]}. Received: {header.n_samples} at {header.fs} Hz"
             )
-        if fault := wfdb.digital_fault(values, np.zeros(12, np.float32), _GAINS):
+        if fault := wfdb.digital_fault(values, _ZEROS, _GAINS):
             raise InputError(f"{header.path}: {fault}")
     waves = Delineation.from_leads(
         [

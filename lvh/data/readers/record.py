@@ -127,6 +127,11 @@ def unlabelled_cohort(
 
 def _recording(path: Path, options: ReadOptions) -> Recording:
     """Read a file; whatever its library raises becomes one line."""
+    if path.suffix.lower() == ".scp":
+        raise InputError(
+            f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
+            "save2gdf -f=EDF FILE.scp FILE.edf"
+        )
     title, reader = _READERS.get(path.suffix.lower(), _WFDB)
     try:
         with warnings.catch_warnings(action="ignore"):

@@ -152,7 +152,9 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     return replace(header, signals=tuple(header.signals[at] for at in order)), digital[:, order]
 
 
-def millivolts(digital: npt.NDArray[np.int16], baselines: Floats, gains: Floats) -> Floats:
+def millivolts(
+    digital: npt.NDArray[np.integer | np.floating], baselines: Floats, gains: Floats
+) -> Floats:
     """Return ADC values, shape (..., n_samples, n_leads), in mV; gains are (..., n_leads)."""
     mv = digital.astype(np.float32)
     mv -= baselines[..., None, :]
