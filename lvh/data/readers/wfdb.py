@@ -20,6 +20,7 @@ from lvh.files import read_bytes
 _MAX_TEXT_BYTES = 256 * 1024  # a real header has about 700 bytes
 _MAX_ANNOTATION_BYTES = 16 * 1024  # a real lead has about 100 bytes
 _MAX_SIGNAL_BYTES = 4 * 1024 * 1024  # a real record has 120 kB; a sparse file costs no disk
+_MAX_FS = 100_000  # Hz
 # of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
 _NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
 _RECORD_LINE = re.compile(
@@ -28,11 +29,12 @@ _RECORD_LINE = re.compile(
     re.IGNORECASE,
 )
 _SIGNAL_LINE = re.compile(
-    r"(?P<file>~?[A-Z0-9_-]+(?:\.[A-Z0-9_]+)?) (?P<format>[0-9]+)(?:x(?P<rate>[1-9][0-9]?))?(?::0)?"
-    rf"(?:\+(?P<offset>[0-9]+))? (?P<gain>{_NUMBER})(?:\((?P<baseline>-?[0-9]{{1,10}})\))?"
-    r"(?:/(?P<unit>\S+))?(?: -?[0-9]+(?: (?P<zero>-?[0-9]{1,10})(?: -?[0-9]+"
+    r"(?P<file>~?[A-Z0-9_-]{1,200}(?:\.[A-Z0-9_]{1,20})?)"
+    r" (?P<storage>[0-9]+(?:x(?P<rate>[1-9][0-9]?))?(?::0)?(?:\+[0-9]+)?)"
+    rf" (?P<gain>{_NUMBER})(?:\((?P<baseline>-?[0-9]{{1,10}})\))?(?:/(?P<unit>\S+))?"
+    r"(?: -?[0-9]+(?: (?P<zero>-?[0-9]{1,10})(?: -?[0-9]+"
     r"(?: (?P<checksum>-?[0-9]{1,10})(?: -?[0-9]+(?: (?P<name>.+))?)?)?)?)?)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _INVALID_SAMPLE = -32768
 _SYMBOLS = {39: "(", 40: ")", 1: "N", 24: "p", 27: "t"}
@@ -44,7 +46,7 @@ class SignalLine:
     """What a header says of one signal; WFDB's default unit is mV."""
 
     file: str
-    format: str
+    storage: str  # format, samples a frame, offset, such as 16x1+24
     rate: int  # samples a frame
     gain: float  # ADC units a unit
     baseline: int  # ADC value of 0
@@ -58,6 +60,7 @@ class Header:
     """The content of a `.hea` file; what is None is not there."""
 
     path: Path
+    name: str
     fs: float | None  # Hz
     n_samples: int | None
     signals: tuple[SignalLine, ...]
@@ -81,6 +84,7 @@ def read_header(path: Path, root: Path) -> Header:
         )
     return Header(
         path=path,
+        name=match["name"],
         fs=float(match["fs"]) if match["fs"] else None,
         n_samples=int(match["samples"]) if match["samples"] else None,
         signals=tuple(_signal(path, line) for line in others),
@@ -98,7 +102,7 @@ def _signal(path: Path, line: str) -> SignalLine:
         )
     return SignalLine(
         file=match["file"],
-        format=match["format"],
+        storage=match["storage"],
         rate=int(match["rate"] or 1),
         gain=float(match["gain"]),
         baseline=int(match["baseline"] or match["zero"] or 0),
@@ -133,17 +137,19 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     """
     header = read_header(path, root)
     names = [signal.name.lower() for signal in header.signals]
-    storage = {(signal.file, signal.format, signal.unit) for signal in header.signals}
+    storage = {(signal.file, signal.storage, signal.unit) for signal in header.signals}
     n_bytes = 2 * (header.n_samples or 0) * len(LEADS)
     if (
         sorted(names) != sorted(LEADS)
         or [one[1:] for one in storage] != [("16", "mV")]
-        or not (header.fs and 0 < n_bytes <= _MAX_SIGNAL_BYTES)
+        or not (0 < (header.fs or 0) <= _MAX_FS and 0 < n_bytes <= _MAX_SIGNAL_BYTES)
+        or header.name != path.stem  # a copy would bring a subject twice
     ):
         raise InputError(
-            f"{path}: expected the leads {' '.join(LEADS)} in mV, in one file in format 16 of at "
-            f"most {_MAX_SIGNAL_BYTES} bytes. Received: {excerpt(' '.join(names))}; "
-            f"{excerpt(sorted(storage))}, {n_bytes} bytes"
+            f"{path}: expected record {path.stem}, the leads {' '.join(LEADS)} in mV, in one file "
+            f"in format 16 of at most {_MAX_SIGNAL_BYTES} bytes, at 1 to {_MAX_FS} Hz. Received: "
+            f"{excerpt(header.name)}, {excerpt(' '.join(names))}, {excerpt(sorted(storage))}, "
+            f"{n_bytes} bytes, {header.fs} Hz"
         )
     data = read_bytes(path.parent / storage.pop()[0], root, n_bytes, exact=True)
     digital = np.frombuffer(data, dtype="<i2").reshape(-1, len(LEADS))
