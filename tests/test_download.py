@@ -209,7 +209,9 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(site, into, tmp_path, body,
 @pytest.mark.parametrize("line", [b"RECORDS\n", b"0" * 64 + b" ../../evil\n"])
 def test_malformed_sums_that_are_not_pinned_are_refused(site, into, line):
     site.serve(zipped(members_of(FILES, line)))
-    with pytest.raises(InputError, match=r"a SHA-256 and a relative path|a file '.*/\.\./\.\./evil'"):
+    with pytest.raises(
+        InputError, match=r"a SHA-256 and a relative path|a file '.*/\.\./\.\./evil'"
+    ):
         fetch(site.archive(sums_sha256=None), into)
     assert files_under(into.parent) == set()
 

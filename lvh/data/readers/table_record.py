@@ -127,7 +127,7 @@ def _header(path: Path, lines: list[str]) -> tuple[int, str]:
         for separator in _SEPARATORS
         if line.count(separator) >= _FEWEST_LEADS - 1 and len(line) <= _HEADER_LENGTH
     ]
-    n_leads, row, separator = max(rows, default=(0, 0, ","))
+    n_leads, row, separator = max(rows, key=lambda one: one[:2], default=(0, 0, ","))
     if n_leads < _FEWEST_LEADS:
         raise InputError(
             f"{path}: expected a row of names, i to v6, separated by commas, semicolons, tabs, "

@@ -1,12 +1,14 @@
 """One record in any of WFDB's formats, by the `wfdb` package, with the fiducials next to it.
 
 The package takes in silence what gives wrong voltages: a gain of 0, half a number, a wrong
-checksum, a unit that is not ASCII. So the header is read here, and must agree.
+checksum, a unit that is not ASCII. So `lvh.data.readers.wfdb` reads the header.
 """
 
 import hashlib
 import re
 from pathlib import Path
+
+import numpy as np
 
 from lvh.data.cohort import LEADS, Delineation
 from lvh.data.readers.leads import ReadOptions, Recording, Signal, lead_name, parse_age, parse_sex
@@ -36,27 +38,25 @@ def read(path: Path, options: ReadOptions) -> Recording:
     header = read_header(header_path, path.parent)
     start, stop = _part(header, options)
     record = rdrecord(str(base), sampfrom=start, sampto=stop, physical=False, smooth_frames=False)
-    digital, columns = record.e_d_signal, record.dac(expanded=True)  # NaN where invalid
     if (start, stop) == (0, header.n_samples):
-        check_sums(header, digital)
-    signals = header.signals
-    units = [signal.unit for signal in signals]
-    if _is_ludb(header):
-        columns, units = [values / _LUDB_UNITS_PER_MV for values in digital], ["mV"] * len(signals)
-    elif any(
-        (signal.gain, signal.baseline) != (gain, baseline)
-        for signal, gain, baseline in zip(signals, record.adc_gain, record.baseline, strict=True)
+        check_sums(header, record.e_d_signal)
+    is_ludb = _is_ludb(header)
+    signals = []
+    for line, digital, physical in zip(
+        header.signals, record.e_d_signal, record.dac(expanded=True), strict=True
     ):
-        raise InputError(f"{header_path}: expected gains such as 1000(0)/mV. Received: others")
+        values = (digital - line.baseline) / line.gain
+        if is_ludb:
+            values = digital / _LUDB_UNITS_PER_MV
+        values[np.isnan(physical)] = np.nan  # invalid samples
+        unit = "mV" if is_ludb else line.unit
+        signals.append(Signal(line.name, values, unit, header.fs and header.fs * line.rate))
     age, male = _age_and_sex(header.comments)
     return Recording(
-        [
-            Signal(signal.name, values, unit, header.fs and header.fs * signal.rate)
-            for signal, values, unit in zip(signals, columns, units, strict=True)
-        ],
+        signals,
         age,
         male,
-        None if options.is_part else _delineation(base, len(columns[0])),
+        None if options.is_part else _delineation(base, len(signals[0].values)),
         is_part=True,
     )
 
