@@ -91,6 +91,12 @@ class TestSmallCopy:
                 assert symbols == expected_symbols
                 assert samples.tolist() == expected_samples.tolist()
 
+    def test_the_gain_of_its_headers_is_no_calibration(self, data_set):
+        before = load_ludb(data_set).fingerprint
+        header = data_set / HEADER
+        header.write_text(header.read_text().replace("1000(0)/mV", "1716(6)/mV"))
+        assert load_ludb(data_set).fingerprint == before
+
     def test_leads_are_mapped_by_name(self, tmp_path, cohort, data_set):
         other = write_data_set(tmp_path / "other", cohort, 3, ("V6", *LEADS[:11]))
         assert not np.array_equal(read_dat(other / HEADER), read_dat(data_set / HEADER))

@@ -102,7 +102,7 @@ def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) 
     if not name and options.unit is None:
         raise InputError(f"{path}: expected the unit of its voltages. --unit says it: mV, uV or V")
     if name and name not in _MV:
-        raise InputError(f"{path}: lead {lead}: expected mV, uV or V. Received: {excerpt(unit)}")
+        raise InputError(f"{path}: lead {lead}: expected mV, uV or V. Received: {excerpt(name)}")
     factor = _MV[name or str(options.unit).lower()]
     if options.unit is not None and factor != _MV[options.unit.lower()]:
         raise InputError(
@@ -189,8 +189,9 @@ def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> 
         noise = min(4 * _white_noise(difference), _MAX_NOISE_MV)
         if size > tolerance + noise:
             raise InputError(
-                f"limb leads: expected {law} within {tolerance + noise:.2g} mV. Received: a difference "
-                f"of {size:.2g} mV. Are the leads in this order, and recorded at the same time?"
+                f"limb leads: expected {law} within {tolerance + noise:.2g} mV. "
+                f"Received: a difference of {size:.2g} mV. Are the leads in this order, and "
+                "recorded at the same time?"
             )
 
 
