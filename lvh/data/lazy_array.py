@@ -29,19 +29,12 @@ class LazyArray:
     """An array of many records that need not fit into memory.
 
     Selecting records returns another such object and reads nothing; `read` returns the array.
-
-    Attributes:
-        positions: The selected records, as positions that `load` takes, shape (n_records,).
-        record_shape: Shape of one record's part.
-        dtype: Of the array.
-        load: Takes positions and returns those records, shape (n, *record_shape), as a new array.
-            A record does not depend on the others; one thread at a time calls it.
     """
 
-    positions: Positions
+    positions: Positions  # of the selected records, shape (n_records,)
     record_shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    load: Callable[[Positions], Array]
+    load: Callable[[Positions], Array]  # returns some records as a new array; in one thread
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -93,9 +86,7 @@ class LazyArray:
     ) -> "LazyArray":
         """Return an array whose records pass through a function when they are read.
 
-        Args:
-            function: Takes some records, and their positions in this array.
-            record_shape: Of what it returns, where it differs.
+        It takes some records, and their positions in this array.
         """
 
         def load(positions: Positions) -> Array:

@@ -61,8 +61,7 @@ class LudbSettings:
     Attributes:
         root: Folder that holds RECORDS and data/; None for the user's cache, into which the
             archive is downloaded at need.
-        url: Where the archive is downloaded from; a mirror is as good, since every file is
-            checked against the pinned checksums.
+        url: Of the archive; of a mirror too, for every file is checked by its pinned checksum.
         delineation: `annotated`: the cardiologists' fiducials; `found`: those that
             `lvh.data.delineation` finds.
     """
@@ -118,11 +117,10 @@ def _record_names(root: Path) -> tuple[str, ...]:
             f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
         ) from None
     lines = text.decode("utf-8", errors="replace").split()
-    bad = [line for line in lines if not _RECORD_NAME.fullmatch(line)]
-    if bad or not lines or len(set(lines)) != len(lines):
+    is_named = all(map(_RECORD_NAME.fullmatch, lines))
+    if not (lines and is_named and len(set(lines)) == len(lines)):
         raise InputError(
-            f"{listing}: expected distinct names such as data/1. "
-            f"Received: {excerpt(bad[0]) if bad else f'{len(lines)} names'}"
+            f"{listing}: expected distinct names such as data/1. Received: {excerpt(lines)}"
         )
     return tuple(line.removeprefix("data/") for line in lines)
 

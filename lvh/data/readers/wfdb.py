@@ -130,10 +130,6 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     Returns:
         The header, its leads in the order of `lvh.data.cohort.LEADS`, and the ADC values in that
         order, shape (n_samples, 12).
-
-    Raises:
-        InputError: A file is missing, malformed, other than LUDB and PTB-XL have it, or of another
-            size or checksum than the header says.
     """
     header = read_header(path, root)
     names = [signal.name.lower() for signal in header.signals]
@@ -181,12 +177,7 @@ def read_annotations(
     """Read one lead's delineation (MIT annotation format).
 
     Returns:
-        ASCII codes of the symbols `( ) N p t` and their sample indices, both of shape
-        (n_annotations,), in order of time.
-
-    Raises:
-        InputError: The file is missing, cut short, holds another kind of annotation, or a
-            sample outside the record.
+        ASCII codes of the symbols `( ) N p t` and their sample indices, in order of time.
     """
     data = read_bytes(path, root, _MAX_ANNOTATION_BYTES)
     if len(data) < 2 or len(data) % 2 or data[-2:] != b"\0\0":
