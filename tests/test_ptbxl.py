@@ -15,7 +15,6 @@ from lvh.data import ptbxl
 from lvh.data.cohort import LEADS
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
-from lvh.validation.splits import CvSettings, splits
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1
@@ -102,17 +101,6 @@ class TestSample:
             assert tuple(lead.lower() for lead in record.sig_name) == cohort.leads
             # half a unit in the last of the digits that float32 has for 6 mV
             np.testing.assert_allclose(cohort.signals[at], record.p_signal, rtol=0, atol=3e-7)
-
-    def test_no_patient_is_in_two_folds(self, ptbxl_root):
-        cohort = loaded(ptbxl_root)
-        cv = CvSettings("stratified", 7, 2, 0, 0.2, 0.15)
-        found = splits(cohort.label, cohort.subjects, cv)
-        assert len(found) == 14
-        for split in found:
-            parts = [
-                set(cohort.subjects[part]) for part in (split.train, split.validation, split.test)
-            ]
-            assert sum(map(len, parts)) == len(set.union(*parts)) == 138
 
 
 def test_a_record_is_what_table_and_header_say(root):
