@@ -73,13 +73,12 @@ def test_any_change_of_bytes_leaves_the_arrays_right(
     assert_same(load_or_build(path, Builder()))
 
 
-@pytest.mark.parametrize("content", [b"", b"not an archive"])
-def test_a_damaged_file_is_built_again_with_a_warning(path, content, caplog):
+def test_a_damaged_file_is_built_again_with_a_warning(path, caplog):
     build = Builder()
     load_or_build(path, build)
-    path.write_bytes(content)
-    assert_same(load_or_build(path, build))
-    assert_same(load_or_build(path, build))
+    path.write_bytes(b"not an archive")
+    for _ in range(2):
+        assert_same(load_or_build(path, build))
     assert build.calls == 2
     assert f"{path}: the cached copy is damaged" in caplog.text
 

