@@ -200,7 +200,7 @@ class TestMapped:
 
     def test_a_refused_record_leaves_nothing_behind(self, root, tmp_path):
         header_of(root, 5).with_suffix(".dat").write_bytes(b"x" * 119_999)
-        with pytest.raises(InputError, match="00005_hr.dat: expected 120000 bytes"):
+        with pytest.raises(InputError, match=r"00005_hr\.dat: expected 120000 bytes"):
             loaded(root)
         cached = (tmp_path / "own-cache" / "lvh" / "cohorts").glob("*")
         assert [one.name for one in cached if not one.name.endswith(".lock")] == []

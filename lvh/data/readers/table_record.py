@@ -38,25 +38,22 @@ def read_table(path: Path, options: ReadOptions) -> Recording:
     """
     lines = _decode(read_bytes(path, path.parent, _MAX_BYTES)).splitlines()
     row, separator = _header(path, lines)
-    cells = _cells(lines[row], separator)
-    matches = [_NAME_AND_UNIT.fullmatch(cell) for cell in cells]
-    names = [m[1].strip() if m else cell for m, cell in zip(matches, cells, strict=True)]
-    units = [m[2].strip() if m else "" for m in matches]
-    more = _cells(lines[row + 1], separator) if row + 1 < len(lines) else []
-    if len(more) == len(names) and not any(re.search(r"\d", cell) for cell in more):
-        row, units = row + 1, more
-    frame = _frame(path, "\n".join(lines[row + 1 :]), separator, len(names))
-    fs = None
-    signals = []
-    for at, (name, unit) in enumerate(zip(names, units, strict=True)):
+    columns = [_name_and_unit(cell) for cell in _cells(lines[row], separator)]
+    units = _cells(lines[row + 1], separator) if row + 1 < len(lines) else []
+    if len(units) == len(columns) and not any(re.search(r"\d", unit) for unit in units):
+        columns = [(name, unit) for (name, _), unit in zip(columns, units, strict=True)]
+        row += 1
+    frame = _frame(path, "\n".join(lines[row + 1 :]), separator, len(columns))
+    fs, signals = None, []
+    for at, (name, unit) in enumerate(columns):
         time = _TIME.fullmatch(name)
-        if time and fs is None:
+        if time and fs is None and not (options.fs and frame[at].dtype.kind not in "if"):
             unit = (unit or time["unit"] or "").lower()
             fs = _fs(path, _numbers(path, name, frame[at]), unit, options)
         else:
             values = _numbers(path, name, frame[at]) if lead_name(name) else np.empty(0)
-            signals.append(Signal(name, values, unit))
-    return Recording([Signal(one.name, one.values, one.unit, fs) for one in signals])
+            signals.append((name, values, unit))
+    return Recording([Signal(*signal, fs=fs) for signal in signals])
 
 
 def read_array(path: Path, options: ReadOptions) -> Recording:
@@ -122,10 +119,11 @@ def _decode(data: bytes) -> str:
 def _header(path: Path, lines: list[str]) -> tuple[int, str]:
     """Return the row that names most leads, and the separator of its columns."""
     rows = [
-        (sum(_is_lead(cell) for cell in _cells(line, separator)), -row, separator)
+        (sum(lead_name(_name_and_unit(one)[0]) is not None for one in cells), -row, separator)
         for row, line in enumerate(lines[:_HEADER_LINES])
         for separator in _SEPARATORS
         if line.count(separator) >= _FEWEST_LEADS - 1 and len(line) <= _HEADER_LENGTH
+        for cells in [_cells(line, separator)]
     ]
     n_leads, row, separator = max(rows, key=lambda one: one[:2], default=(0, 0, ","))
     if n_leads < _FEWEST_LEADS:
@@ -143,9 +141,9 @@ def _cells(line: str, separator: str) -> list[str]:
     return [cell.strip(" '") for cell in cells]
 
 
-def _is_lead(cell: str) -> bool:
+def _name_and_unit(cell: str) -> tuple[str, str]:
     match = _NAME_AND_UNIT.fullmatch(cell)
-    return lead_name(match[1] if match else cell) is not None
+    return (match[1].strip(), match[2].strip()) if match else (cell, "")
 
 
 def _frame(path: Path, body: str, separator: str, n_columns: int) -> "pd.DataFrame":
