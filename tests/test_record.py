@@ -132,6 +132,7 @@ def test_of_a_long_record_a_part_is_read(cohort, tmp_path):
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "expected"),
         (lambda path: path.write_bytes(b""), "expected"),
         (lambda path: path.unlink(), "expected a file"),
+        (lambda path: linked_to_outside(path), "expected a file in the same folder"),
         (lambda path: change_header(path, r"1000\.0", "0"), "a gain above 0"),
         (lambda path: change_header(path, r"1000\.0", "1,000"), "a gain above 0"),
         (lambda path: change_header(path, r"/mV", "/mmHg"), "expected mV, uV or V"),
@@ -150,6 +151,12 @@ def test_what_the_wfdb_package_takes_silently_is_refused(cohort, tmp_path, stora
     fault(tmp_path / "r.dat")
     with pytest.raises(InputError, match=message):
         record.read(path)
+
+
+def linked_to_outside(path: Path) -> None:
+    outside = path.parent.parent / f"{path.parent.name}-outside"
+    path.rename(outside)
+    path.symlink_to(outside)
 
 
 def change_header(path: Path, pattern: str, new: str) -> None:

@@ -164,7 +164,7 @@ def signal_fault(mv: npt.NDArray[np.floating]) -> str:
 
 
 def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> None:
-    """Check that limb leads obey Einthoven and Goldberger, as those of one body do.
+    """Raise InputError unless limb leads obey Einthoven and Goldberger, as those of one body do.
 
     The 99th percentile of each difference counts, without its offset: a burst in one lead is
     noise, and another order of leads shows in every beat. White noise is allowed for.
@@ -172,9 +172,6 @@ def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> 
     Args:
         signal: Shape (n_samples, n_leads), mV.
         leads: Name of each column; lower or upper case.
-
-    Raises:
-        InputError: A lead differs from what i and ii give: it is another lead, or not simultaneous.
     """
     columns = {lead.lower(): column for lead, column in zip(leads, signal.T, strict=True)}
     i, ii, iii, avr, avl, avf = (columns[lead].astype(np.float64) for lead in LEADS[:6])

@@ -58,8 +58,8 @@ def read(
 
     Args:
         path: Of the file; of WFDB the header, with or without `.hea`.
-        age: In years; None for what the file says, NaN where it does not.
-        male: None for what the file says; False where it does not say it, and then `age` is NaN.
+        age: In years; None for what the file says. Unless age and sex are known, it is NaN.
+        male: None for what the file says.
         fs: Sampling frequency to convert to, Hz, by a polyphase filter; None leaves it.
         options: What the file does not say, and the part to read.
 

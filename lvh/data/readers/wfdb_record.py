@@ -63,10 +63,11 @@ def read(path: Path, options: ReadOptions) -> Recording:
 
 def _part(header: Header, options: ReadOptions) -> tuple[int, int | None]:
     """Return first and last sample to read; refuse what would fill the memory."""
-    files = {header.path.parent / signal.file for signal in header.signals}
+    root = header.path.parent
+    files = {root / signal.file for signal in header.signals}
     for file in files:
-        if not file.is_file():
-            raise InputError(f"{file}: expected a file. Received: nothing there")
+        if not (file.is_file() and file.resolve().is_relative_to(root.resolve())):
+            raise InputError(f"{file}: expected a file in the same folder. Received: no such file")
     fs = header.fs or options.fs or 1.0
     start, stop = round(options.start * fs), header.n_samples
     if options.seconds is not None:
