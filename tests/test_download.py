@@ -58,7 +58,7 @@ class Site:
     answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
 
     def archive(self, **changes: object) -> Archive:
-        return replace(Archive("Tiny 1.0", self.url, TOP, PIN, 1_000_000), **changes)
+        return replace(Archive("Tiny 1.0", self.url, TOP, PIN), **changes)
 
     def serve(self, body: bytes, status: int = 200, promise: int | None = None) -> None:
         def answer(request: BaseHTTPRequestHandler) -> None:
@@ -154,24 +154,22 @@ BAD_ARCHIVES = {
     "absolute": (with_extra("/tmp/lvh-evil"), "tmp/lvh-evil"),
     "escape sequence": (with_extra(f"{TOP}/\x1b[2J"), r"\x1b[2J"),
     "symlink": (with_extra(special(f"{TOP}/evil", stat.S_IFLNK | 0o777), b"/etc"), "evil"),
-    "bomb": (with_extra(f"{TOP}/evil", bytes(2_000_000)), "1,000,000 bytes"),
     "half": (GOOD[: len(GOOD) // 2], "zip archive"),
     "checksum": (GOOD.replace(FILES["RECORDS"], b"1\n3\n"), "zip archive"),
     "unlisted": (with_extra(f"{TOP}/extra"), f"lists. Received: '{TOP}/extra'"),
     "missing": (
         zipped([m for m in members_of(FILES) if m[0] != f"{TOP}/data/1.dat"]),
-        "a file 'tiny-1.0/data/1.dat'",
+        "'tiny-1.0/data/1.dat' with",
     ),
     "wrong content": (
         zipped(members_of({**FILES, "data/1.dat": b"!"})),
-        "of 'tiny-1.0/data/1.dat'",
+        "'tiny-1.0/data/1.dat' with",
     ),
     "wrong pin": (
         zipped(members_of(FILES, SUMS + SUMS.splitlines(keepends=True)[0])),
-        f"the SHA-256 {PIN}",
+        f"SHA-256 {PIN}",
     ),
     "web page": (b"<html>Sign in to this network</html>", "zip archive"),
-    "long download": (bytes(1_000_001), "at most 1,000,000 bytes"),
 }
 
 
@@ -189,9 +187,7 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(site, into, tmp_path, body,
 @pytest.mark.parametrize("line", [b"RECORDS\n", b"0" * 64 + b" ../../evil\n"])
 def test_malformed_sums_that_are_not_pinned_are_refused(site, into, line):
     site.serve(zipped(members_of(FILES, line)))
-    with pytest.raises(
-        InputError, match=r"a SHA-256 and a relative path|a file '.*/\.\./\.\./evil'"
-    ):
+    with pytest.raises(InputError, match=r"a SHA-256 and a relative path|/\.\./\.\./evil'"):
         fetch(site.archive(sums_sha256=None), into)
     assert files_under(into.parent) == set()
 

@@ -1,17 +1,14 @@
 """Download a published archive and unpack it safely: all of it, verified, or nothing."""
 
-import hashlib
 import logging
 import re
 import shutil
 import struct
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import track
 
 from lvh.data.cache import lock_of, temporary_folder
 from lvh.errors import EnvironmentFault, InputError, excerpt
@@ -36,7 +33,6 @@ class Archive:
     # of its SHA256SUMS.txt, pinned; where it is not known (None), that list detects what was
     # damaged on the way, but not what somebody has replaced
     sums_sha256: str | None
-    max_bytes: int  # of the download and of its content
     variable: str = "LVH_LUDB_ROOT"  # names its folder, where it is on the disk already
     warning: str = ""  # what a user should know before the download
     needed_bytes: int = 0  # disk that it takes while it is unpacked
@@ -75,59 +71,42 @@ def fetch(archive: Archive, into: Path) -> Path:
 
 def _fetch(archive: Archive, folder: Path) -> Path:
     """Download, unpack and verify an archive; return the folder at its top."""
-    packed, unpacked = folder / "archive.zip", folder / "unpacked"
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
     _log.info("%s: downloading %s%s", archive.title, archive.url, archive.warning)
-    _download(archive, packed)
+    downloader = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(), chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT
+    )
     try:
-        with zipfile.ZipFile(packed) as source:
-            size = sum(member.file_size for member in source.infolist())
-            if size <= archive.max_bytes:
-                # makes no links, leaves no folder, writes no more bytes than a member declares
-                source.extractall(unpacked)
-    except _BROKEN_ZIP as error:
-        raise _bad(archive, "a whole zip archive", excerpt(str(error))) from error
-    if size > archive.max_bytes:
-        raise _bad(archive, f"at most {archive.max_bytes:,} bytes unpacked", f"{size:,}")
-    packed.unlink()
-    _verify(archive, unpacked)
-    return unpacked / archive.top
-
-
-def _download(archive: Archive, to: Path) -> None:
-    import requests  # slow to import, and most runs never download
-
-    console = Console(stderr=True)
-    try:
-        with (
-            requests.get(archive.url, stream=True, timeout=_TIMEOUT) as response,
-            to.open("wb") as file,
-        ):
-            response.raise_for_status()
-            size = int(response.headers.get("Content-Length", 0))
-            for chunk in track(
-                response.iter_content(_CHUNK_BYTES),
-                f"downloading {archive.title}",
-                total=max(size // _CHUNK_BYTES, 1),
-                console=console,
-                transient=True,
-                disable=not console.is_terminal,
-            ):
-                if file.tell() + len(chunk) > archive.max_bytes:
-                    raise _bad(archive, f"at most {archive.max_bytes:,} bytes", "more")
-                file.write(chunk)
-    except (requests.RequestException, ValueError) as error:
+        # makes no links, leaves no folder, writes no more bytes than a member declares
+        files = pooch.retrieve(
+            archive.url,
+            known_hash=None,  # each file has its own
+            fname="archive.zip",
+            path=folder,
+            processor=pooch.Unzip(extract_dir="unpacked"),
+            downloader=downloader,
+        )
+    except requests.RequestException as error:
         raise EnvironmentFault(
             f"{archive.title}: cannot fetch {archive.url} ({error}).\n"
             "By hand: download and unpack it, then give its folder by data.root=FOLDER or "
             f"by the environment variable {archive.variable}.\n"
             "Without any download: data=synthetic."
         ) from error
+    except _BROKEN_ZIP as error:
+        raise _bad(archive, "a whole zip archive", excerpt(str(error))) from error
+    unpacked = folder / "unpacked"
+    _verify(archive, {Path(file).relative_to(unpacked).as_posix(): Path(file) for file in files})
+    return unpacked / archive.top
 
 
-def _verify(archive: Archive, unpacked: Path) -> None:
+def _verify(archive: Archive, files: dict[str, Path]) -> None:
     """Check the list of SHA-256 sums, and that it lists every file, each with its sum."""
-    paths = [path for path in unpacked.rglob("*") if path.is_file()]
-    files = {path.relative_to(unpacked).as_posix(): path for path in paths}
+    import pooch
+
     listing = f"{archive.top}/{_SUMS}"
     expected = {listing: archive.sums_sha256}
     text = files[listing].read_text("utf-8", errors="replace") if listing in files else ""
@@ -137,12 +116,9 @@ def _verify(archive: Archive, unpacked: Path) -> None:
             raise _bad(archive, f"{_SUMS}: a SHA-256 and a relative path a line", excerpt(line))
         expected[f"{archive.top}/{match[2]}"] = match[1].lower()
     for name, sha256 in expected.items():
-        if name not in files:
-            raise _bad(archive, f"a file {excerpt(name)}", "none")
-        with files[name].open("rb") as data:
-            actual = hashlib.file_digest(data, "sha256").hexdigest()
-        if sha256 not in (None, actual):
-            raise _bad(archive, f"the SHA-256 {sha256} of {excerpt(name)}", actual)
+        actual = pooch.file_hash(str(files[name])) if name in files else "no such file"
+        if sha256 not in (None, actual) or name not in files:
+            raise _bad(archive, f"{excerpt(name)} with the SHA-256 {sha256}", actual)
     unlisted = sorted(set(files) - set(expected))
     if unlisted:
         raise _bad(archive, f"only files that {_SUMS} lists", excerpt(unlisted[0]))

@@ -25,7 +25,6 @@ ARCHIVE = Archive(
     ),
     top="lobachevsky-university-electrocardiography-database-1.0.1",
     sums_sha256="cccef1f3529519db8f26a333c97a6872a7d0e3e5c64a1448b76b161fd87fb75f",
-    max_bytes=200_000_000,
 )
 FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
 """Fingerprint of the cohort in LUDB 1.0.1."""

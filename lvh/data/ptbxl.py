@@ -48,7 +48,6 @@ ARCHIVE = Archive(
     ),
     top="ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3",
     sums_sha256=None,  # not known here: nobody has fetched the archive to write this
-    max_bytes=4_000_000_000,
     variable="LVH_PTBXL_ROOT",
     warning=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
     needed_bytes=6_000_000_000,
