@@ -82,7 +82,13 @@ def _predict(
         age=options.age,
         male=None if options.sex is None else options.sex == "male",
         fs=description.fs if options.resample else None,
-        options=ReadOptions(options.unit, options.fs),
+        options=ReadOptions(
+            unit=options.unit,
+            fs=options.fs,
+            leads=options.leads,
+            start=options.start,
+            seconds=options.seconds,
+        ),
     )
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
@@ -150,13 +156,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Predict LVH in 12-lead records with a model that lvh export has saved.",
     )
     add = parser.add_argument
-    add("record", nargs="+", help="WFDB header, with or without .hea, a .csv or an .edf")
+    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML or .npy")
     add_model(parser)
     add("--resample", action="store_true", help="convert to the model's sampling frequency")
     add("--age", type=_between(0, 130), help="in years, if the file does not give it")
     add("--sex", choices=("female", "male"), help="if the file does not give it")
     add("--fs", type=_between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
     add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
+    add("--leads", type=_names, default=(), help="of an array, in order: i,ii,iii,avr,...")
+    add("--start", type=_between(0, 1e7), default=0.0, help="first second to read")
+    add("--seconds", type=_between(1e-3, 1e7), help="how many seconds to read (default: all)")
     add(
         "--picture",
         metavar="PATH",
@@ -188,6 +197,10 @@ def add_uri(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("MLFLOW_TRACKING_URI") or None,
         help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _between(low: float, high: float) -> Callable[[str], float]:
