@@ -162,13 +162,13 @@ class TestLudb:
     @pytest.mark.parametrize(
         ("name", "true_positive", "positive", "true_negative", "negative"),
         [
-            ("sokolow_lyon", 13, 108, 80, 92),
-            ("sokolow_lyon_product", 16, 108, 79, 91),
-            ("cornell", 11, 108, 83, 92),
-            ("cornell_product", 29, 108, 75, 91),
+            ("sokolow_lyon", 15, 108, 80, 92),
+            ("sokolow_lyon_product", 19, 108, 77, 91),
+            ("cornell", 11, 108, 80, 92),
+            ("cornell_product", 30, 108, 70, 91),
             ("gubner_ungerleider", 5, 108, 89, 91),
             ("r_in_avl", 10, 108, 88, 92),
-            ("peguero_lo_presti", 18, 108, 66, 91),
+            ("peguero_lo_presti", 18, 108, 61, 91),
             ("romhilt_estes", 15, 108, 82, 91),
         ],
     )
