@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import with_waves
 
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import Cohort
 from lvh.errors import InputError
 from lvh.features import FeatureSet, beat, voltage
 from lvh.features.beat import BeatSettings
@@ -15,7 +15,7 @@ from lvh.features.fusion import FusionSettings, extract
 from lvh.features.imputation import fill_missing
 from lvh.features.voltage import VoltageSettings
 
-DEFAULT = FusionSettings("fusion", "mean", LEADS, 0.25, 0.45, "median", "none", "drop")
+DEFAULT = FusionSettings()
 N_MEASURED = 71
 
 

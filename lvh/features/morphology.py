@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.base import FeatureSet, feature_set, find_pattern
+from lvh.features.base import FeatureSet, find_pattern
 from lvh.features.criteria import qrs_axis
 from lvh.features.imputation import Fill
 from lvh.features.voltage import (
@@ -16,9 +16,8 @@ from lvh.features.voltage import (
     each_lead,
     level,
     measure,
+    measured_inputs,
     over_beats,
-    records_without_qrs,
-    voltage_inputs,
 )
 
 _AFTER_J_S = 0.06
@@ -61,36 +60,18 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
         InputError: No record is left.
     """
     waves = measure(cohort)
-    names, inputs = voltage_inputs(cohort, waves)
     st, times, areas = _measured(cohort)
     axis = np.radians(qrs_axis(waves))
-    X = np.column_stack(
-        [
-            inputs,
-            np.stack([st, waves.r_time], axis=2).reshape(len(st), -1),
-            times,
-            waves.p_depth * waves.p_time,
-            np.sin(axis),
-            np.cos(axis),
-            *_spatial(cohort, areas),
-        ]
-    )
-    more = (
-        *(f"{lead}_{what}" for lead in cohort.leads for what in ("ST", "R_time")),
-        *_TIMES,
-        "v1_p_terminal_force",
-        "qrs_axis_sin",
-        "qrs_axis_cos",
-        *_SPATIAL,
-    )
-    return feature_set(
-        cohort,
-        "tabular",
-        X.astype(np.float32),
-        (*names, *more),
-        fill=settings.missing,
-        dropped=records_without_qrs(waves),
-    )
+    more = {
+        f"{lead}_{name}": values[:, at]
+        for at, lead in enumerate(cohort.leads)
+        for name, values in (("ST", st), ("R_time", waves.r_time))
+    }
+    more |= dict(zip(_TIMES, times.T, strict=True))
+    more["v1_p_terminal_force"] = waves.p_depth * waves.p_time
+    more |= {"qrs_axis_sin": np.sin(axis), "qrs_axis_cos": np.cos(axis)}
+    more |= dict(zip(_SPATIAL, _spatial(cohort, areas), strict=True))
+    return measured_inputs(cohort, waves, more, settings.missing)
 
 
 def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:

@@ -83,17 +83,10 @@ def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
-    """Average signals at the fiducials of each lead's complete beats.
+    """Average signals at the `FIDUCIALS` of each lead's beats: shape (n_records, n_leads, 9).
 
     A beat is an unbroken run `(N)(t)(p)`. A lead that has none, for it has no p waves, is
     averaged over its `(N)(t)` and gets NaN for p; one that has neither gets NaN throughout.
-
-    Args:
-        cohort: Its delineation is used.
-        signals: Shape (n_records, n_samples, n_leads).
-
-    Returns:
-        Shape (n_records, n_leads, 9), in the order of `FIDUCIALS`.
     """
     means = np.full((len(cohort.records), len(cohort.leads), len(FIDUCIALS)), np.nan)
     for record in range(len(cohort.records)):

@@ -81,11 +81,11 @@ def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
 
 
 def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
-    """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
+    """Scale signals in mV, shape (n_records, n_samples, n_leads), along their samples.
 
     Args:
-        signals: In mV; lazy ones are scaled when they are read.
-        scaling: `minmax` maps each lead of each record to [0, 1], as the 2021 study does, and
+        signals: Lazy ones are scaled when they are read.
+        scaling: `minmax` maps each lead of each record to [0, 1], as the original study does, and
             loses its amplitude; `none` keeps mV and removes the baseline (the median).
         records: Names, for the message.
 
@@ -94,7 +94,6 @@ def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     """
     if not isinstance(signals, LazyArray):
         return _scale_array(signals, scaling, records)
-
     return signals.map(lambda values, at: _scale_array(values, scaling, [records[i] for i in at]))
 
 

@@ -1,6 +1,6 @@
 """`voltage`: amplitudes in mV, durations in s, and the clinical criteria."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,44 +47,32 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     Raises:
         InputError: No record is left.
     """
-    waves = measure(cohort)
-    names, X = voltage_inputs(cohort, waves)
+    return measured_inputs(cohort, measure(cohort), {}, settings.missing)
+
+
+def measured_inputs(
+    cohort: Cohort, waves: Measurements, more: Mapping[str, Floats], fill: Fill
+) -> FeatureSet:
+    """Return the inputs of `voltage`, and `more` by name, each of shape (n_records,)."""
+    values = np.stack([waves.q, waves.r, waves.s, waves.t, waves.qrs], axis=2)
+    of_leads = [f"{lead}_{wave}" for lead in cohort.leads for wave in WAVES]
+    columns = {
+        "male": cohort.male,
+        "age": cohort.age / 100,
+        **dict(zip(of_leads, values.reshape(len(values), -1).T, strict=True)),
+        "qrs_duration": waves.qrs_duration,
+        **{name: criterion.value(waves) for name, criterion in CRITERIA.items()},
+        **more,
+    }
+    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1)).tolist()
     return feature_set(
         cohort,
         "tabular",
-        X.astype(np.float32),
-        names,
-        fill=settings.missing,
-        dropped=records_without_qrs(waves),
+        np.column_stack([*columns.values()]).astype(np.float32),
+        tuple(columns),
+        fill=fill,
+        dropped=dict.fromkeys(without, "no complete (N) in any lead"),
     )
-
-
-def voltage_inputs(cohort: Cohort, waves: Measurements) -> tuple[tuple[str, ...], Floats]:
-    """Return the names of the inputs, and all of them, shape (n_records, n_inputs)."""
-    amplitudes = np.stack([waves.q, waves.r, waves.s, waves.t, waves.qrs], axis=2)
-    X = np.column_stack(
-        [
-            cohort.male,
-            cohort.age / 100,
-            amplitudes.reshape(len(amplitudes), -1),
-            waves.qrs_duration,
-            *(criterion.value(waves) for criterion in CRITERIA.values()),
-        ]
-    )
-    names = (
-        "male",
-        "age",
-        *(f"{lead}_{wave}" for lead in cohort.leads for wave in WAVES),
-        "qrs_duration",
-        *CRITERIA,
-    )
-    return names, X
-
-
-def records_without_qrs(waves: Measurements) -> dict[int, str]:
-    """Return the positions of records that cannot be used, each with the reason."""
-    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1))
-    return {int(record): "no complete (N) in any lead" for record in without}
 
 
 def measure(cohort: Cohort) -> Measurements:
