@@ -104,9 +104,19 @@ def test_a_tall_t_wave_is_no_heartbeat(t_wave):
 
 
 def test_a_qrs_that_no_adult_has_is_not_believed():
-    signal = drawn((0.0, 0.003, 1.0), T)
+    signal = drawn((0.0, 0.005, 1.0), T)
     assert all(b"N" not in symbols.tobytes() for symbols, _ in delineate_record(signal, FS))
     assert is_doubtful(signal, FS)
+
+
+def test_spikes_of_a_pacemaker_are_no_qrs_and_are_in_doubt():
+    signal = drawn(*RSR, T)
+    expected = delineate(signal[None], FS)
+    for beat in np.arange(0.5, 9.6, 0.9):
+        signal[round((beat - 0.04) * FS)] += 3
+    assert is_doubtful(signal, FS)
+    off = errors(waves(expected, 0, 0, "N"), waves(delineate(signal[None], FS), 0, 0, "N"))
+    assert np.nanmax(np.abs(off[:, [0, 2]])) <= 3
 
 
 def test_p_is_found_where_the_atria_beat_and_nowhere_else(cohort):

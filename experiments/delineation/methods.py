@@ -4,9 +4,9 @@
     python experiments/delineation/methods.py
 
 `lvh` is `lvh.data.delineation.delineate`. `version 1` is its former way to bound QRS, by the
-prominence of the magnitude of all leads. `prominence` and `dwt` are NeuroKit2's methods as they are,
-one lead at a time, upright, from the heartbeats of lvh. `ecgdeli`, one lead at a time too, is a port
-of ECGdeli (Pilia et al., SoftwareX 13, 2021); install it first.
+prominence of the magnitude of all leads. `prominence` and `dwt` are NeuroKit2's methods as they
+are, one lead at a time, upright, from the heartbeats of lvh. `ecgdeli`, one lead at a time too, is
+a port of ECGdeli (Pilia et al., SoftwareX 13, 2021); install it first.
 """
 
 import ast
@@ -60,9 +60,11 @@ def by_method(
         for symbols, samples in delineation.delineate_record(signal, fs)
     ]
     raw = signal.astype(float)
-    clean = delineation._clean(raw, fs)
+    without_spikes, _ = delineation._usable(signal, fs)
+    clean = delineation._clean(without_spikes, fs)
     magnitude = np.linalg.norm(clean, axis=1)
-    beats = delineation._detect_beats(delineation._velocity(raw, fs), magnitude, fs)
+    velocity = delineation._velocity(without_spikes, fs)
+    beats = delineation._detect_beats(velocity, magnitude, fs)
     former = _neurokit(magnitude, beats, fs, "prominence", max_r_basepoint_interval=130)
     found = {ALL: own, "version 1 on 150": [{"N": former["N"]}] * len(LEADS)}
     if is_compared:

@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from rich.console import Console
 from rich.progress import track
-from scipy.ndimage import uniform_filter1d  # type: ignore[import-untyped]
+from scipy.ndimage import median_filter, uniform_filter1d  # type: ignore[import-untyped]
 from scipy.signal import (  # type: ignore[import-untyped]
     butter,
     find_peaks,
@@ -43,6 +43,7 @@ FS_RANGE = (100.0, 1000.0)
 BLOCK = 64
 """Records whose fiducials are kept in one file as soon as they are found."""
 
+_SPIKE_S, _SPIKE_MV = 0.014, 0.5  # a pacemaker's spike lasts less than half of it
 _SMOOTH_S = 0.03  # of the slope of a lead
 _BEAT_S = 0.08  # over which the velocity of a heartbeat is averaged
 _BEAT_SHARE = 0.4  # of the velocity of a usual heartbeat; a T wave has less
@@ -139,7 +140,7 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWav
         )
     if len(signal) < fs:
         return [_NOTHING] * signal.shape[1]
-    raw, usable = _usable(signal)
+    raw, usable = _usable(signal, fs)
     clean, velocity = _clean(raw, fs), _velocity(raw, fs)
     beats = _detect_beats(velocity, np.linalg.norm(clean, axis=1), fs)
     qrs = _qrs(velocity, beats, fs)
@@ -147,22 +148,25 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWav
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         p, t = _p_and_t(clean, beats, qrs, fs)
     return [
-        _lead(raw[:, at], qrs, p[at], t[at]) if usable[at] else _NOTHING
-        for at in range(raw.shape[1])
+        _lead(signal[:, at], qrs, p[at], t[at]) if usable[at] else _NOTHING
+        for at in range(signal.shape[1])
     ]
 
 
 def is_doubtful(signal: npt.NDArray[np.float32], fs: float) -> bool:
     """Return whether the bounds of QRS of one record, shape (n_samples, n_leads), are in doubt.
 
-    They are where a lower and a higher threshold give other durations, or where most complexes
-    are none that an adult heart makes.
+    They are where a lower and a higher threshold give other durations, where most complexes are
+    none that an adult heart makes, and where a pacemaker's spikes are in them.
     """
     if len(signal) < fs:
         return True
-    raw, _ = _usable(signal)
+    raw, usable = _usable(signal, fs)
     velocity = _velocity(raw, fs)
     beats = _detect_beats(velocity, np.linalg.norm(_clean(raw, fs), axis=1), fs)
+    spikes = np.abs(signal[:, usable] - raw[:, usable]).max(axis=1, initial=0)
+    before, after = (round(reach * fs) for reach in _REACH_S)
+    highest = [spikes[max(at - before, 0) : at + after].max() for at in beats.tolist()]
     durations = []
     for share in (_BOUND_SHARE / 2, _BOUND_SHARE * 2):
         bounds = _qrs(velocity, beats, fs, share)
@@ -170,7 +174,7 @@ def is_doubtful(signal: npt.NDArray[np.float32], fs: float) -> bool:
         if len(known) <= len(beats) / 2:
             return True
         durations.append(np.median(known[:, 2] - known[:, 0]) / fs)
-    return bool(durations[0] - durations[1] > _DOUBT_S)
+    return bool(durations[0] - durations[1] > _DOUBT_S or np.median(highest) > _SPIKE_MV)
 
 
 def library() -> str:
@@ -197,11 +201,11 @@ def _find(block: Inputs, fs: float) -> Arrays:
     return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
 
 
-def _usable(signal: npt.NDArray[np.float32]) -> tuple[_Float, npt.NDArray[np.bool_]]:
-    """Return the signal with zeros in leads that say nothing, and which leads say something."""
+def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDArray[np.bool_]]:
+    """Return the signal without spikes, and which leads say something; the others are 0."""
     raw = signal.astype(np.float64)
     usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
-    return np.where(usable, raw, 0), usable
+    return median_filter(np.where(usable, raw, 0), (round(_SPIKE_S * fs) | 1, 1)), usable
 
 
 def _clean(raw: _Float, fs: float) -> _Float:
@@ -326,7 +330,7 @@ def _size(signal: _Float, waves: _Float) -> float:
     return float(np.median(sizes)) if len(sizes) else 0.0
 
 
-def _lead(signal: _Float, qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
+def _lead(signal: npt.NDArray[np.float32], qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
     """Put the waves of one lead in order.
 
     The peak of N is the highest sample between onset and offset, which is the one that the
