@@ -81,16 +81,3 @@ def test_without_a_wave_its_inputs_are_missing(cohort):
     missing = {name for name, value in found.items() if np.isnan(value)}
 
     assert missing == {"pr", "p_duration", "v1_p_terminal_force"}
-
-
-@pytest.mark.ludb
-def test_ludb_lacks_p_in_24_records(ludb):
-    found = morphology.extract(ludb, MEAN)
-    missing = dict(zip(found.names, np.isnan(found.X).sum(axis=0).tolist(), strict=True))
-
-    assert found.X.shape == (200, 105)
-    for name in ("pr", "p_duration", "v1_p_terminal_force"):
-        assert missing[name] == 24
-    assert missing["rr"] == 0
-    heart_rate = 60 / found.X[:, found.names.index("rr")]
-    assert 30 < heart_rate.min() < heart_rate.max() < 200

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lvh.errors import InputError
 from lvh.features.criteria import CRITERIA
-from lvh.features.voltage import WAVES, VoltageSettings, extract, measure, qrs_waves
+from lvh.features.voltage import VoltageSettings, extract, measure, qrs_waves
 
 MEAN = VoltageSettings("voltage", missing="mean")
 SHAPES = ("", "Q", "QR", "QRS", "R", "RS", "RSR", "RSRS", "QRSR")
@@ -200,23 +200,3 @@ class TestLudb:
         for name, record, expected in (("cornell", "116", 3.75), ("sokolow_lyon", "20", 4.08)):
             value = CRITERIA[name].value(waves)[ludb.records.index(record)]
             assert value == pytest.approx(expected, abs=0.03)
-
-    def test_every_record_is_kept_and_what_is_missing(self, ludb):
-        features = extract(ludb, MEAN)
-        missing = np.isnan(features.X)
-
-        assert features.dropped == ()
-        assert {
-            features.records[record]: sorted(np.array(features.names)[missing[record]])
-            for record in np.flatnonzero(missing.any(axis=1))
-        } == {
-            "38": ["v1_T"],
-            "104": sorted(
-                [
-                    *(f"{lead}_{wave}" for lead in ("ii", "iii", "avr", "avf") for wave in WAVES),
-                    *("qrs_duration", "sokolow_lyon_product", "cornell_product"),
-                    *("gubner_ungerleider", "peguero_lo_presti", "romhilt_estes"),
-                ]
-            ),
-            "112": ["v1_T", "v2_T"],
-        }

@@ -8,6 +8,7 @@ below, and the agreement with cardiologists: experiments/delineation.
 import importlib.metadata
 import os
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from multiprocessing import current_process
@@ -16,7 +17,6 @@ from textwrap import shorten
 import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import BrokenProcessPool
 from rich.console import Console
 from rich.progress import track
 from scipy.ndimage import median_filter, uniform_filter1d  # type: ignore[import-untyped]
@@ -34,8 +34,6 @@ from lvh.errors import EnvironmentFault, InputError
 
 VERSION = 2
 """Of this method; raise it when a change of code changes fiducials."""
-METHOD = "prominence"
-"""Of `neurokit2.ecg_delineate`: Emrich et al. 2024, doi:10.23919/EUSIPCO63174.2024.10715353."""
 MAX_SAMPLES = 100_000
 """Of a record, 200 s at 500 Hz: some seconds of work."""
 FS_RANGE = (100.0, 1000.0)
@@ -110,12 +108,9 @@ def with_fiducials(cohort: Cohort) -> Cohort:
 
 
 def delineate(signals: Inputs, fs: float) -> Delineation:
-    """Find the waves of each lead of each record.
+    """Find the waves of each lead of each record, shape (n_records, n_samples, n_leads), mV.
 
-    Args:
-        signals: Shape (n_records, n_samples, n_leads), mV. A lead that is flat, or has samples
-            that are not finite, gets no waves.
-        fs: Hz.
+    A lead that is flat, or has samples that are not finite, gets no waves.
 
     Raises:
         InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
@@ -186,9 +181,8 @@ def _find(block: Inputs, fs: float) -> Arrays:
     """Return the waves of a block of records, and which of them are in doubt."""
     signals = read(block)
     n_jobs = len(os.sched_getaffinity(0))
-    # a process of a sweep starts no others, for its cores are in use; few records need none
     if len(signals) < _MIN_PARALLEL or current_process().name != "MainProcess":
-        n_jobs = 1
+        n_jobs = 1  # in a process of a sweep the other cores are in use
     try:
         records = Parallel(n_jobs)(delayed(delineate_record)(signal, fs) for signal in signals)
     except BrokenProcessPool:
@@ -284,7 +278,7 @@ def _waves(lead: _Float, beats: _Int, fs: float) -> tuple[_Float, _Float]:
             np.pad(lead, margin, mode="edge"),
             beats + margin,
             sampling_rate=fs,
-            method=METHOD,
+            method="prominence",  # Emrich et al. 2024, doi:10.23919/EUSIPCO63174.2024.10715353
             max_r_basepoint_interval=130,
         )
         for row, wave in enumerate("PT"):

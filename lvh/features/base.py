@@ -70,10 +70,10 @@ def feature_set(
 
     Args:
         cohort: Where the records come from.
-        kind: See, as all below, `FeatureSet`.
+        kind: See, as `names` and `fill`, `FeatureSet`.
         X: Inputs of every record of the cohort, in its order.
-        names: Names along the last axis of X.
-        fill: How missing values are filled.
+        names: Along the last axis of X.
+        fill: Of missing values.
         dropped: Positions of records that cannot be used, each with the reason.
 
     Raises:
@@ -113,12 +113,8 @@ def incomplete_records(
 ) -> dict[int, str]:
     """Return the positions of the records that lack a pattern in some lead, each with the reason.
 
-    Args:
-        cohort: Where the records come from.
-        leads: Names along the last axis of `lacking`.
-        lacking: Shape (n_records, n_leads).
-        pattern: For the message.
-        malformed: Whether such records are dropped or fail the run, with an InputError.
+    `lacking` is of shape (n_records, n_leads). Such records are dropped, or fail the run with an
+    InputError.
     """
     reasons = {
         int(record): f"no complete {pattern} in "

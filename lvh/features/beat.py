@@ -9,19 +9,12 @@ from pydantic import Field, Strict
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features.base import (
-    FeatureSet,
-    Malformed,
-    feature_set,
-    find_pattern,
-    incomplete_records,
-)
+from lvh.features.base import FeatureSet, Malformed, feature_set, find_pattern, incomplete_records
 from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=3600, allow_inf_nan=False)]
 
-_QRS = "(N)"
 _ISOELECTRIC = 0.02  # s in front of the QRS onset: the end of the PR segment, where there is one
 
 
@@ -78,13 +71,10 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
 def _complete_beats(
     cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Cut the beats of one lead out that lie inside the recording, each less its own level, in mV.
-
-    The level is the median of the 20 ms in front of the QRS onset.
-    """
+    """Cut out the beats of one lead inside the recording, each less its isoelectric level, in mV."""
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
-    starts = find_pattern(symbols, _QRS)
+    starts = find_pattern(symbols, "(N)")
     onsets, peaks = samples[starts], samples[starts + 1]
     segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
     inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))

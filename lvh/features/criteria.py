@@ -58,8 +58,7 @@ class Measurements:
     def qrs_duration(self) -> Floats:
         """Duration of QRS in the lead where it is widest, shape (n_records,), s.
 
-        The criteria are older than simultaneous leads: from the earliest onset to the latest
-        offset of all leads are longer times than they were made for.
+        The criteria are older than simultaneous leads, and than a duration over all of them.
         """
         return np.asarray(self.qrs.max(axis=1))
 

@@ -69,13 +69,10 @@ def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
         InputError: An unknown or repeated lead.
     """
     names = tuple(lead.lower() for lead in leads)
-    if len(set(names)) != len(names):
-        raise InputError(f"features.leads: expected distinct leads. Received: {' '.join(names)}")
-    unknown = [name for name in names if name not in cohort.leads]
-    if unknown:
+    if len(set(names) & set(cohort.leads)) != len(names):
         raise InputError(
-            f"features.leads: expected some of {', '.join(cohort.leads)}. "
-            f"Received: {', '.join(unknown)}"
+            f"features.leads: expected some of {', '.join(cohort.leads)}, each once. "
+            f"Received: {', '.join(names)}"
         )
     return {name: cohort.leads.index(name) for name in names}
 

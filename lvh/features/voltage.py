@@ -82,9 +82,7 @@ def measure(cohort: Cohort) -> Measurements:
     `(N)(t)`, P in v1 from every `(p)`. A lead that has none of them gets NaN.
 
     The baseline of QRS and T is the level at the onset of QRS, as the CSE Working Party
-    recommends (Eur Heart J 6, 1985): so close by, it follows a wandering signal, and unlike
-    the segment before P it is there without a P wave too. Here it is the mean of the 0.02 s
-    that end at the onset.
+    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end at the onset.
     """
     waves = np.full((len(cohort.records), len(cohort.leads), 6), np.nan)
     p_end = np.full((len(cohort.records), 2), np.nan)
