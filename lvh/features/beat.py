@@ -71,7 +71,7 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
 def _complete_beats(
     cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Cut out the beats of one lead inside the recording, each less its isoelectric level, in mV."""
+    """Cut out the beats of a lead inside the recording, each less its isoelectric level, in mV."""
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
     starts = find_pattern(symbols, "(N)")
