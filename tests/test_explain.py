@@ -266,9 +266,7 @@ class TestKnownAnswers:
         assert low < 0.5 < high
 
     def test_both_parts_of_mixed_inputs_are_told_apart(self, cohort):
-        settings = FusionSettings(
-            "fusion", "mean", ("v5", "v1"), 0.25, 0.45, "median", "none", "drop"
-        )
+        settings = FusionSettings(leads=("v5", "v1"))
         features = FORMS["fusion"].extract(cohort, settings)
         X = np.nan_to_num(features.X[:10])
         column = features.names.index("avl_R")

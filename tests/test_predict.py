@@ -27,6 +27,7 @@ def test_a_page_says_what_is_said_of_its_record(model, data_set, cohort, tmp_pat
     assert main([*asked, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["picture"] == str(picture)
+    assert told["doubtful"] is False
     shown = words(picture)
     sex = "male" if cohort.male[0] else "female"
     assert f"Record {cohort.records[0]}, {cohort.age[0]:.0f} years, {sex}" in shown

@@ -12,7 +12,7 @@ import numpy as np
 
 from lvh.cli.command import ended
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineate
+from lvh.data.delineation import delineate, is_doubtful
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
@@ -102,13 +102,15 @@ def _predict(
             hint = ". --age and --sex give them"
         raise InputError(f"{error}{hint}") from None
     cohort = _with_waves(predictions.cohort, options.fiducials)
+    fiducials = cohort.delineation.origin if len(cohort.delineation.samples) else "none"
     (numbers,) = predictions.rows()
     prediction = Prediction(
         record=path,
         numbers=numbers,
         threshold=description.threshold,
         criteria=_criteria(cohort),
-        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
+        fiducials=fiducials,
+        doubtful=fiducials == "found" and is_doubtful(read(cohort.signals)[0], cohort.fs),
         male=bool(cohort.male[0]),
     )
     if picture is None:

@@ -30,6 +30,7 @@ class Prediction:
         threshold: Threshold of the model.
         criteria: Value of each clinical criterion that could be measured, and whether it is met.
         fiducials: Origin of the fiducials, or `none`.
+        doubtful: Whether the bounds of QRS were found, and are in doubt.
         male: Sex, which decides the thresholds of the criteria.
         picture: Path of the figure; None where none was drawn.
     """
@@ -39,6 +40,7 @@ class Prediction:
     threshold: float
     criteria: dict[str, tuple[float, bool]]
     fiducials: str
+    doubtful: bool
     male: bool
     picture: str | None = None
 
@@ -47,7 +49,7 @@ class Prediction:
         numbers = dict(self.numbers)
         positive = numbers.pop("positive")
         row = {"record": self.record, **numbers, "threshold": self.threshold, "positive": positive}
-        row["fiducials"] = self.fiducials
+        row |= {"fiducials": self.fiducials, "doubtful": self.doubtful}
         for name, (value, is_met) in self.criteria.items():
             row |= {name: value, f"{name}_met": is_met}
         return row if self.picture is None else {**row, "picture": self.picture}
@@ -132,6 +134,9 @@ def _show_table(predictions: Sequence[Prediction], description: Description) -> 
             annotated = description.delineation == "annotated"
             end = "; the model was trained with annotated ones" if annotated else ""
         say(f"Fiducials of {n_detected} of {len(predictions)} were detected by {library()}{end}.")
+    doubtful = ", ".join(one.record for one in predictions if one.doubtful)
+    if doubtful:
+        say(f"The bounds of QRS, and what is measured in it, are in doubt in {doubtful}.")
 
 
 def words(prediction: Prediction, cohort: Cohort, description: Description) -> Words:
