@@ -20,6 +20,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _MAX_FS = 100_000  # Hz
+_LIMB_MV, _LIMB_SHARE = 0.03, 0.1  # how far limb leads may be from their laws: mV, of a lead
 _FS_TOLERANCE = 1e-4  # relative; the times of ten seconds, written in ms, are no more exact
 
 
@@ -147,3 +148,44 @@ def check_signals(path: Path, mv: npt.NDArray[np.floating]) -> npt.NDArray[np.fl
             received = "a flat line" if is_finite else "samples that are no finite number"
             raise InputError(f"{path}: lead {lead}: expected a signal. Received: {received}")
     return signals
+
+
+def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> None:
+    """Check that limb leads obey Einthoven and Goldberger, as those of one body do.
+
+    The 99th percentile of each difference counts, without its offset: a burst in one lead is
+    noise, and another order of leads shows in every beat. White noise is allowed for.
+
+    Args:
+        signal: Shape (n_samples, n_leads), mV.
+        leads: Name of each column; lower or upper case.
+
+    Raises:
+        InputError: A lead differs from what i and ii give: it is another lead, or not simultaneous.
+    """
+    columns = {lead.lower(): column for lead, column in zip(leads, signal.T, strict=True)}
+    i, ii, iii, avr, avl, avf = (columns[lead].astype(np.float64) for lead in LEADS[:6])
+    tolerance = max(_LIMB_MV, _LIMB_SHARE * max(_large(lead) for lead in (i, ii, iii)))
+    for law, difference in (
+        ("iii = ii - i", iii - (ii - i)),
+        ("avr = -(i + ii) / 2", avr + (i + ii) / 2),
+        ("avl = i - ii / 2", avl - (i - ii / 2)),
+        ("avf = ii - i / 2", avf - (ii - i / 2)),
+    ):
+        size = _large(difference)
+        if size > tolerance and size > tolerance + 4 * _white_noise(difference):
+            raise InputError(
+                f"limb leads: expected {law} within {tolerance:.2g} mV. Received: a difference of "
+                f"{size:.2g} mV. Are the leads in this order, and recorded at the same time?"
+            )
+
+
+def _large(signal: npt.NDArray[np.float64]) -> float:
+    return float(np.percentile(np.abs(signal - np.median(signal)), 99))
+
+
+def _white_noise(signal: npt.NDArray[np.float64]) -> float:
+    """Estimate its standard deviation by second differences, in which beats are rare."""
+    if len(signal) < 3:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(np.diff(signal, 2))) / math.sqrt(6))
