@@ -32,8 +32,8 @@ _MEANING = """\
 if its interval holds 0, these records do not show that it matters. A lead of a signal is put at its
 median; a wave is bridged by a straight line in every beat, as are windows of {window:g} ms, every
 {stride:g} ms. Importance over time is the change of the log-odds of LVH, positive where a window
-speaks for it. Inputs are permuted among the test records of the fold, {repeats} times; the criteria,
-which are computed of them, follow.
+speaks for it. Inputs are permuted among the test records of the fold, {repeats} times; the
+criteria, which are computed of them, follow.
 
 **What it does not mean.** It shows what the scores of these models depend on: no cause, and no
 finding in a patient. A changed record is one that no heart makes, of which a model may say

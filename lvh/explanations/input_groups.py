@@ -7,7 +7,7 @@ all leads contribute, do not follow: they are changed as a group of their own.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -155,7 +155,7 @@ class InputTable:
         """Return the measurements that inputs stand for; what is no input stays as measured."""
         assert self._measured is not None
         at = {name: column for column, name in enumerate(self.names)}
-        fields = {
+        fields: dict[str, Any] = {
             field: rows[:, [at[f"{lead}_{wave}"] for lead in LEADS]].astype(np.float64)
             for field, wave in _MEASURED.items()
         }

@@ -15,9 +15,9 @@ from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
 from lvh.errors import EnvironmentFault, InputError
 from lvh.features import FeatureSet
-from lvh.files import read_bytes, write_text, written_whole
+from lvh.files import read_bytes, write_text
 from lvh.inference.member_files import MemberScores, member_names, read_members, write_member
-from lvh.inference.model_description import Description, parse
+from lvh.inference.model_description import Description, card, parse
 from lvh.inference.training_records import TrainingRecords, read_training_records
 
 DESCRIPTION = "model.json"
@@ -52,12 +52,12 @@ class Predictions:
     @property
     def y_score(self) -> Floats:
         """P(label = 1) of each record, shape (n_records,)."""
-        return self.table["probability"].to_numpy()
+        return np.asarray(self.table["probability"])
 
     @property
     def y_pred(self) -> npt.NDArray[np.bool_]:
         """Whether it is above the model's threshold, shape (n_records,)."""
-        return self.table["positive"].to_numpy()
+        return np.asarray(self.table["positive"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,34 +122,14 @@ class FinalModel:
         table.index = pd.Index(features.records, name="record")
         return Predictions(table, by_member, features.dropped, cohort)
 
-    def predict_proba(self, cohort: Cohort) -> Floats:
-        """Return the probabilities of both labels, shape (n_records, 2), as scikit-learn does.
-
-        Raises:
-            InputError: See `predict`; or a record has no prediction.
-        """
-        y_score = complete(self.predict(cohort)).y_score
-        return np.column_stack([1 - y_score, y_score])
-
-
-def complete(predictions: Predictions) -> Predictions:
-    """Refuse records without a prediction.
-
-    Raises:
-        InputError: Names them, each with the reason.
-    """
-    if predictions.dropped:
-        raise InputError("; ".join(f"record {name}: {why}" for name, why in predictions.dropped))
-    return predictions
-
 
 def save(
     folder: Path, description: Description, states: Sequence[Any], training: TrainingRecords
 ) -> Description:
-    """Write a final model; `model.json` comes last and makes the folder valid.
+    """Write the files of a final model, and its card.
 
     Args:
-        folder: Created if it does not exist.
+        folder: Where to.
         description: `files` is filled in here.
         states: State of each member: a fitted classifier, or the values of a network's variables.
         training: The records that the members were fitted on.
@@ -158,18 +138,16 @@ def save(
         The description as it was written.
 
     Raises:
-        EnvironmentFault: The folder cannot be written.
         InputError: A classifier holds a type that `load` would refuse.
     """
-    files: dict[str, str] = {}
-    with written_whole(folder / TRAINING) as temporary:
-        training.write(temporary)
-        files[TRAINING] = _digest(temporary.read_bytes())
-    for name, state in zip(member_names(description), states, strict=False):
-        with written_whole(folder / name) as temporary:
-            write_member(temporary, description, state)
-            files[name] = _digest(temporary.read_bytes())
+    folder.mkdir(parents=True, exist_ok=True)
+    names = member_names(description)
+    training.write(folder / TRAINING)
+    for name, state in zip(names, states, strict=False):
+        write_member(folder / name, description, state)
+    files = {name: _digest((folder / name).read_bytes()) for name in (TRAINING, *names)}
     description = replace(description, files=files)
+    write_text(folder / CARD, card(description))
     write_text(folder / DESCRIPTION, description.to_json())
     return description
 

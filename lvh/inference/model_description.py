@@ -4,13 +4,14 @@ import json
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
 
-from lvh.data.cohort import Origin
+from lvh.data.cohort import LEADS, Origin
 from lvh.errors import InputError, printable
 from lvh.features import FORMS, Form
 from lvh.models import MODELS, Estimator
@@ -20,6 +21,8 @@ from lvh.validation.splits import CvSettings
 
 FORMAT: Literal[5] = 5
 """Version of the folder's layout."""
+
+_SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
 Floats = npt.NDArray[np.float64]
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]  # no commands to a terminal
@@ -92,6 +95,8 @@ class Description:
         calibration: Recalibration of the probabilities.
         threshold: A record is positive if its probability, not recalibrated, is above it.
         seeds: Seed of each member; the members' probabilities are averaged.
+        chosen: Candidate that each member selected; empty texts if it selects nothing.
+        n_folds: Number of folds, over all repeats, that scored the procedure.
         scores: By row (`model`, and each baseline) and name (`ap`, `std_ap`, `pooled_ap`,
             `pooled_ap_low`, ...); a score that is not defined is left out.
         chosen_run: MLflow identity of the refitted run; empty if it was named by its folder.
@@ -118,6 +123,8 @@ class Description:
     calibration: Calibration
     threshold: Annotated[float, Field(ge=0, le=1)]
     seeds: tuple[int, ...]
+    chosen: tuple[Text, ...]
+    n_folds: int
     scores: dict[Text, dict[Text, float]]
     chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
     run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
@@ -177,3 +184,29 @@ def parse(text: str) -> Description:
     if json.loads(description.to_json()) != values:
         raise InputError("expected the fields and values that this version of lvh writes")
     return description
+
+
+def card(description: Description) -> str:
+    """Return the model card as Markdown: what a person must know before using a final model."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    intercept, slope = description.calibration.line
+    needs = ["fiducials of each lead"] if description.form.needs_delineation else []
+    needs += ["age and sex"] if description.needs_age_and_sex else []
+    return templates.get_template("model_card.md.jinja").render(
+        d=description,
+        leads=LEADS,
+        intercept=intercept,
+        slope=slope,
+        repeats=description.calibration.repeats,
+        needs=needs,
+        selected=sorted({*description.chosen} - {""}),
+        shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
+    )

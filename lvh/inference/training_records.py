@@ -106,10 +106,8 @@ def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
     fill = np.zeros(0, np.float32)
     if n_tabular:
         _, filled = fill_missing(features.fill, features.X, missing)
-        fill = np.asarray(filled[0, :n_tabular])
-    made = TrainingRecords(
-        np.array(names), values, fill, _hashes(cohort, features), np.array(1.0)
-    )
+        fill = np.asarray(filled)[0, :n_tabular]
+    made = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
     distances, _ = made._neighbours.kneighbors(n_neighbors=1)  # of the others, not of itself
     reach = np.quantile(distances, _MOST)
     return replace(made, reach=np.array(reach if reach > 0 else 1.0))
