@@ -15,6 +15,7 @@ from lvh.data.cohort import LEADS, Origin
 from lvh.errors import InputError, printable
 from lvh.features import FORMS, Form
 from lvh.models import MODELS, Estimator
+from lvh.models.backends import Name
 from lvh.models.training import TrainSettings
 from lvh.validation.calibration import logit, sigmoid
 from lvh.validation.splits import CvSettings
@@ -46,7 +47,7 @@ class Settings:
     model: ModelSettings
     cv: CvSettings
     train: TrainSettings
-    backend: Text
+    backend: Name | Literal["scikit-learn"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -103,7 +103,11 @@ def refit(
         format=FORMAT,
         name=settings.name,
         settings=Settings(
-            settings.features, settings.model, settings.cv, train=train, backend=settings.backend
+            features=settings.features,
+            model=settings.model,
+            cv=settings.cv,
+            train=train,
+            backend=cast(Any, settings.backend),
         ),
         data=cohort.name,
         fingerprint=cohort.fingerprint,

@@ -32,8 +32,9 @@ class TrainingRecords:
         names: Names of the values.
         values: Inputs of each record, NaN where missing, shape (n_records, n_values).
         fill: Values that replace missing tabular inputs, shape (n_tabular,).
-        hashes: Hash of the signals of each record, shape (n_records,).
-        reach: Distance within which 95 % of these records have another one, in standard deviations.
+        hashes: Hash of each lead of each record, shape (n_records, n_leads).
+        reach: Distance within which 95 % of these records have another one; a sum over the values,
+            in standard deviations.
     """
 
     names: npt.NDArray[np.str_]
@@ -73,11 +74,15 @@ class TrainingRecords:
         distances, _ = self._neighbours.kneighbors(self._standardized(values), n_neighbors=1)
         return pd.DataFrame(
             {
-                "fitted_on": np.isin(_hashes(cohort, features), self.hashes),
+                "fitted_on": [self._holds(leads) for leads in _hashes(cohort, features)],
                 "distance": distances[:, 0] / float(self.reach),
                 "outside": outside,
             }
         )
+
+    def _holds(self, leads: npt.NDArray[np.uint64]) -> bool:
+        """Whether half of the leads are those of one record; rounding may change the others."""
+        return bool((self.hashes == leads).mean(axis=1).max() >= 0.5)
 
     def _standardized(self, values: Rows) -> Floats:
         return np.nan_to_num((values - self._mean) / self._std)  # a missing value is average
@@ -95,7 +100,7 @@ class TrainingRecords:
     def _neighbours(self) -> Any:
         from sklearn.neighbors import NearestNeighbors
 
-        return NearestNeighbors().fit(self._standardized(self.values))
+        return NearestNeighbors(metric="manhattan").fit(self._standardized(self.values))
 
 
 def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
@@ -136,12 +141,12 @@ def _values(features: FeatureSet) -> tuple[list[str], Rows]:
 
 
 def _hashes(cohort: Cohort, features: FeatureSet) -> npt.NDArray[np.uint64]:
-    """Hash the signals of records in whole microvolts, which no reader or unit changes."""
+    """Hash the leads of records in whole microvolts, which no reader or unit changes."""
     used = set(features.records)
     hashes = []
     for at, record in enumerate(cohort.records):
         if record in used:
             microvolts = np.rint(np.asarray(cohort.signals[at], np.float64) * 1000).astype("<i4")
-            digest = hashlib.sha256(microvolts.tobytes()).digest()
-            hashes.append(int.from_bytes(digest[:8], "little"))
+            digests = [hashlib.sha256(lead.tobytes()).digest() for lead in microvolts.T]
+            hashes.append([int.from_bytes(digest[:8], "little") for digest in digests])
     return np.array(hashes, dtype=np.uint64)
