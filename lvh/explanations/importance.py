@@ -85,7 +85,8 @@ class ExplainedRecords:
         own = context.positions[positions]
         self._score = score
         self.positions = own
-        self.signals = X[:, n:].reshape(-1, *context.features.signal_shape) if n else X
+        shape = context.features.signal_shape
+        self.signals = X[:, n:].reshape(-1, *shape) if shape else X[:, n:]
         measured, has_criteria = context.measured, any(name in CRITERIA for name in context.names)
         self.table = InputTable(
             context.names,

@@ -146,7 +146,7 @@ def _hashes(cohort: Cohort, features: FeatureSet) -> npt.NDArray[np.uint64]:
     hashes = []
     for at, record in enumerate(cohort.records):
         if record in used:
-            microvolts = np.rint(np.asarray(cohort.signals[at], np.float64) * 1000).astype("<i4")
-            digests = [hashlib.sha256(lead.tobytes()).digest() for lead in microvolts.T]
+            signal = np.rint(np.asarray(cohort.signals[at], np.float64) * 1000)
+            digests = [hashlib.sha256(lead.tobytes()).digest() for lead in signal.astype("<i4").T]
             hashes.append([int.from_bytes(digest[:8], "little") for digest in digests])
     return np.array(hashes, dtype=np.uint64)
