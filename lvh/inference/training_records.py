@@ -9,7 +9,6 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,7 @@ class TrainingRecords:
     @property
     def means(self) -> Rows:
         """Mean of each tabular input, shape (n_tabular,)."""
-        return self._mean[: len(self.fill)].astype(np.float32)
+        return self._mean_and_std[0][: len(self.fill)].astype(np.float32)
 
     def compare(self, cohort: Cohort, features: FeatureSet) -> pd.DataFrame:
         """Say how records relate to these.
@@ -62,8 +61,7 @@ class TrainingRecords:
             of them have 1 or less; and `outside`, the inputs outside of their range.
         """
         _, values = _values(features)
-        known = np.ma.masked_invalid(self.values)
-        low, high = known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)
+        low, high = self._range
         outside = [
             "; ".join(
                 f"{self.names[at]} {row[at]:.3g} ({low[at]:.3g} to {high[at]:.3g})"
@@ -71,40 +69,41 @@ class TrainingRecords:
             )
             for row in values
         ]
-        distances, _ = self._neighbours.kneighbors(self._standardized(values), n_neighbors=1)
-        return pd.DataFrame(
-            {
-                "fitted_on": [self._holds(leads) for leads in _hashes(cohort, features)],
-                "distance": distances[:, 0] / float(self.reach),
-                "outside": outside,
-            }
-        )
+        distances = [
+            float(np.abs(self._standardized - row).sum(axis=1).min() / self.reach)
+            for row in self._standardize(values)
+        ]
+        fitted_on = [self._holds(leads) for leads in _hashes(cohort, features)]
+        return pd.DataFrame({"fitted_on": fitted_on, "distance": distances, "outside": outside})
 
     def _holds(self, leads: npt.NDArray[np.uint64]) -> bool:
         """Whether half of the leads are those of one record; rounding may change the others."""
         return bool((self.hashes == leads).mean(axis=1).max() >= 0.5)
 
-    def _standardized(self, values: Rows) -> Floats:
-        return np.nan_to_num((values - self._mean) / self._std)  # a missing value is average
+    @cached_property
+    def _range(self) -> tuple[Floats, Floats]:
+        known = np.ma.masked_invalid(self.values)
+        return known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)
 
     @cached_property
-    def _mean(self) -> Floats:
-        return np.asarray(np.ma.masked_invalid(self.values).mean(axis=0, dtype=float).filled(0))
+    def _mean_and_std(self) -> tuple[Floats, Floats]:
+        known = np.ma.masked_invalid(self.values.astype(np.float64))
+        mean, std = known.mean(axis=0).filled(0), known.std(axis=0).filled(0)
+        return mean, np.where(std > 0, std, 1.0)
 
     @cached_property
-    def _std(self) -> Floats:
-        std = np.ma.masked_invalid(self.values).std(axis=0, dtype=float).filled(0)
-        return np.where(std > 0, std, 1.0)
+    def _standardized(self) -> Floats:
+        return self._standardize(self.values)
 
-    @cached_property
-    def _neighbours(self) -> Any:
-        from sklearn.neighbors import NearestNeighbors
-
-        return NearestNeighbors(metric="manhattan").fit(self._standardized(self.values))
+    def _standardize(self, values: Rows) -> Floats:
+        mean, std = self._mean_and_std
+        return np.asarray(np.nan_to_num((values - mean) / std))  # a missing value is average
 
 
 def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
     """Return what is kept of the records that a model is fitted on."""
+    from sklearn.neighbors import NearestNeighbors
+
     names, values = _values(features)
     missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
     n_tabular = 0 if features.kind == "signal" else features.input_shape[0]
@@ -113,7 +112,8 @@ def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
         _, filled = fill_missing(features.fill, features.X, missing)
         fill = np.asarray(filled)[0, :n_tabular]
     made = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
-    distances, _ = made._neighbours.kneighbors(n_neighbors=1)  # of the others, not of itself
+    neighbours = NearestNeighbors(metric="manhattan").fit(made._standardized)
+    distances, _ = neighbours.kneighbors(n_neighbors=1)  # of the others, not of itself
     reach = np.quantile(distances, _MOST)
     return replace(made, reach=np.array(reach if reach > 0 else 1.0))
 
