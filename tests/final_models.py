@@ -91,7 +91,6 @@ def describe(
         chosen=(),
         n_folds=3,
         scores={"model": {}},
-        chosen_run="",
         run_key="",
         study="",
         n_candidates=1,

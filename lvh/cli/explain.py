@@ -35,6 +35,7 @@ def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
     from lvh.explanations.importance import Options
     from lvh.explanations.record_importance import WINDOW, default_stride
+    from lvh.runs.cache_key import run_key
     from lvh.runs.run import load_data
     from lvh.search.results import store_of
 
@@ -60,7 +61,11 @@ def _run(given: argparse.Namespace) -> None:
     write_report(explanation, folder, title=title, note=data.cohort.note, options=options)
     _show(explanation, data.cohort.note)
     say(f"files: {folder}")
-    _track(chosen.run, settings, data, folder=folder, tracking=tracking)
+    if not is_run_id(chosen.run):
+        tracking = settings.tracking
+    if tracking.name != "off":
+        key = run_key(settings, data.cohort.fingerprint, data.splits)
+        _track(chosen.run, key, folder, tracking)
     if chosen.study and not given.out:
         say(f"lvh report {chosen.study} shows it, too")
 
@@ -104,29 +109,15 @@ def _show(explanation: "Explanation", note: str) -> None:
         say(note, style="yellow")
 
 
-def _track(
-    run: str,
-    settings: RunSettings,
-    data: "ExperimentData",
-    *,
-    folder: Path,
-    tracking: TrackingSettings,
-) -> None:
+def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None:
     """Log the folder to the run that was explained, where that is tracked."""
-    from lvh.runs.cache_key import run_key
     from lvh.tracking.run_lookup import log_explanation, run_with_key
 
-    known: str | None = run
-    if not is_run_id(run):
-        if settings.tracking.name == "off":
-            return
-        tracking = settings.tracking
-        key = run_key(settings, data.cohort.fingerprint, data.splits)
-        try:
-            known = run_with_key(key, tracking)
-        except InputError as error:  # the store of another directory
-            say(f"not tracked: {error}")
-            return
+    try:
+        known = run if is_run_id(run) else run_with_key(key, tracking)
+    except InputError as error:  # the store of another directory
+        say(f"not tracked: {error}")
+        return
     if known is None:
         say("not tracked: expected this run, made by this code, in the store of its settings")
         return

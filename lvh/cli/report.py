@@ -37,10 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("study", nargs="?", help="name of the study (default: the latest)")
     parser.add_argument("--list", action="store_true", help="list the studies and end")
-    add = parser.add_argument
-    add("--storage", help="as search.storage of the sweep (default: studies.db in this directory)")
-    add("--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)")
-    add("--out", help="folder of the page (default: outputs/report-STUDY)")
+    parser.add_argument(
+        "--storage", help="as search.storage of the sweep (default: studies.db in this directory)"
+    )
+    parser.add_argument(
+        "--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)"
+    )
+    parser.add_argument("--out", help="folder of the page (default: outputs/report-STUDY)")
     return parser
 
 

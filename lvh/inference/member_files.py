@@ -1,12 +1,9 @@
 """The members of a final model as files: `.skops` for classifiers, `.keras` for networks.
 
-Both are data, and nothing in them is run. Classifiers may consist of listed types only. Any Keras
-reads a `.keras` file in safe mode without this package; this package takes only the weights from
-it, and builds the architecture itself.
+Both are data, and nothing in them is run. Any Keras reads a `.keras` file in safe mode without this
+package, which takes only the weights from it and builds the architecture itself.
 """
 
-import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,35 +24,14 @@ MemberScores = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
 """From inputs, shape (n_records, ...), to probabilities, shape (n_records, n_members)."""
 
 _BATCH = 32  # limits the memory of the widest convolution's output
-_TRUSTED = {
-    *("builtins.dict", "builtins.list", "builtins.str", "builtins.tuple"),
-    *("numpy.float64", "numpy.int64", "numpy.uint64", "numpy.ndarray"),
-    "numpy.random._generator.Generator",
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn.calibration.CalibratedClassifierCV",
+_TRUSTED = [
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
-    "sklearn.ensemble._forest.ExtraTreesClassifier",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.ensemble._voting.VotingClassifier",
-    "sklearn.linear_model._logistic.LogisticRegression",
-    "sklearn.pipeline.Pipeline",
-    "sklearn.preprocessing._data.StandardScaler",
-    "sklearn.preprocessing._label.LabelEncoder",
-    "sklearn.svm._classes.SVC",
-    "sklearn.tree._classes.ExtraTreeClassifier",
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
-}
-"""Types in the classifiers of `lvh.models`; none of them calls a function that a file names.
-
-skops trusts all of scikit-learn, also transformers that call any NumPy function.
-"""
+]
+"""Parts of the classifiers of `lvh.models`; skops trusts scikit-learn's estimators by itself."""
 
 
 def member_names(description: Description) -> list[str]:
@@ -80,7 +56,7 @@ def write_member(path: Path, description: Description, state: Any) -> None:
     classifier = getattr(state, "fitted", state)  # nested selection holds what it selected
     _forget_subjects(classifier, set())
     dump(classifier, path)
-    _check_types(path)
+    _read_classifier(path)
 
 
 def read_members(description: Description, paths: Sequence[Path]) -> MemberScores:
@@ -109,31 +85,13 @@ def _read_classifier(path: Path) -> Classifier:
     from skops.io import load
 
     try:
-        _check_types(path)
-        model: Classifier = load(path, trusted=sorted(_TRUSTED))
-    except InputError:
-        raise
+        model: Classifier = load(path, trusted=_TRUSTED)
     except Exception as error:  # an altered file makes skops raise anything
-        raise InputError(
-            f"{path.name}: expected a classifier of lvh. Received: {type(error).__name__}"
-        ) from None
+        reason = printable(" ".join(str(error).split()))[:200]
+        raise InputError(f"{path.name}: expected a classifier. Received: {reason}") from None
     if not hasattr(model, "predict_proba"):
-        raise InputError(f"{path.name}: expected a classifier of lvh. Received: another object")
+        raise InputError(f"{path.name}: expected a classifier. Received: another object")
     return model
-
-
-def _check_types(path: Path) -> None:
-    """Refuse a file whose schema names a type that is not in the list."""
-    types: set[str] = set()
-
-    def add_type(node: dict[str, Any]) -> None:
-        if "__class__" in node:
-            types.add(f"{node.get('__module__')}.{node['__class__']}")
-
-    with zipfile.ZipFile(path) as archive:
-        json.loads(archive.read("schema.json"), object_hook=add_type)
-    if unknown := ", ".join(sorted(types - _TRUSTED)):
-        raise InputError(f"expected a classifier of lvh. Received: {printable(unknown)}"[:300])
 
 
 def _forget_subjects(part: Any, seen: set[int]) -> None:

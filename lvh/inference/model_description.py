@@ -100,8 +100,7 @@ class Description:
         n_folds: Number of folds, over all repeats, that scored the procedure.
         scores: By row (`model`, and each baseline) and name (`ap`, `std_ap`, `pooled_ap`,
             `pooled_ap_low`, ...); a score that is not defined is left out.
-        chosen_run: MLflow identity of the refitted run; empty if it was named by its folder.
-        run_key: Cache key of that run, by which a tracking store also finds it.
+        run_key: Cache key of that run, by which a tracking store finds it.
         study: Sweep of which that run was the best; empty if a person chose the run.
         n_candidates: Number of configurations of that sweep: the choice flatters the score.
         chosen_by: Score of that choice; empty if a person chose the run.
@@ -127,7 +126,6 @@ class Description:
     chosen: tuple[Text, ...]
     n_folds: int
     scores: dict[Text, dict[Text, float]]
-    chosen_run: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
     run_key: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]
     study: Text
     n_candidates: int

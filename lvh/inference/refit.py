@@ -15,7 +15,7 @@ from lvh.features import fill_missing
 from lvh.inference.model_description import FORMAT, Calibration, Description, Settings
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
-from lvh.runs.lookup import Chosen, is_run_id
+from lvh.runs.lookup import Chosen
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
 from lvh.search.results import store_of, stores
 from lvh.tracking import run_dir
@@ -124,7 +124,6 @@ def refit(
         chosen=tuple(selected),
         n_folds=len(result.folds),
         scores={row: _scores(summary) for row, summary in rows.items()},
-        chosen_run=chosen.run if is_run_id(chosen.run) else "",
         run_key=run_key(settings, cohort.fingerprint, data.splits),
         study=chosen.study,
         n_candidates=chosen.n_candidates,

@@ -19,7 +19,6 @@ tell_mlflow()
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, LoggedModelOutput, Run
-from mlflow.exceptions import MlflowException
 
 from lvh.tracking.run_lookup import faults_told, store_of
 
@@ -45,7 +44,7 @@ def register(
         run = _refitted_run(client, experiment, description)
         text = _cut((folder / CARD).read_text())
         origin = {
-            "chosen_run": run.info.run_id if run else description.chosen_run,
+            "chosen_run": run.info.run_id if run else "",
             "study": description.study,
             "fingerprint": description.fingerprint,
         }
@@ -131,14 +130,7 @@ def _log(folder: Path, description: Description, origin: dict[str, str], name: s
 
 
 def _refitted_run(client: MlflowClient, experiment: str, description: Description) -> Run | None:
-    """Return the tracked run that was refitted; None where this store does not have it."""
-    if description.chosen_run:
-        try:
-            return client.get_run(description.chosen_run)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
+    """Return the tracked run that was refitted; None where this experiment does not have it."""
     wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
     runs = client.search_runs([experiment], wanted, max_results=1)
     return runs[0] if runs else None

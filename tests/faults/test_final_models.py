@@ -113,14 +113,14 @@ def test_a_pickle_is_refused_wherever_it_stands(network, forest, tmp_path, capsy
     assert not trap.exists()
 
 
-def test_a_classifier_has_only_types_of_our_list(forest, tmp_path):
+def test_a_classifier_names_no_function(forest, tmp_path):
     from sklearn.preprocessing import FunctionTransformer
     from skops.io import dumps
 
     folder = copied(forest, tmp_path / "m")
-    for function in (os.system, np.exp):  # skops itself trusts the second
+    for function in (os.system, np.load, np.exp):  # skops itself trusts the last
         replace_member(folder, "member-1.skops", dumps(FunctionTransformer(function)))
-        assert "FunctionTransformer" in refusal(folder)
+        assert "expected a classifier" in refusal(folder)
     replace_member(folder, "member-1.skops", dumps(np.arange(3)))
     assert "expected a classifier" in refusal(folder)
 
@@ -189,7 +189,6 @@ def test_looking_for_a_model_makes_no_store(tmp_path, capsys, monkeypatch):
         (["threshold"], "__import__('os')", "threshold"),
         (["threshold"], float("nan"), "threshold"),
         (["run_key"], "' or ''='", "run_key"),
-        (["chosen_run"], "../x", "chosen_run"),
         (["name"], "\x1b[2J", "name"),
     ],
 )
