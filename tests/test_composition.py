@@ -80,6 +80,7 @@ FIXED = (
     *("features=voltage", "features=raw", "stride=50", "train={epochs:9}", "train.epochs=7"),
     *("features.leads=[v1,v2]", "model.C=3", "model={C:5}", "~external", "data=synthetic"),
     *("+train.augment.noise=0", "tracking=off", "store='a=b, ü (c)'", "hydra.job.name=x"),
+    *("+hydra.job.env_set.LVH_DRAWN=1", "hydra.verbose=false"),
 )
 SWEPT = {
     "model": ("svm", "trees", "cnn", "logistic"),

@@ -80,7 +80,7 @@ def test_weighted_scores_are_scikit_learns(seed):
 
 
 def test_the_printed_ap_of_the_report_is_from_thresholded_predictions():
-    """Precision .75, recall .882 (15 of 17), prevalence 17 of 29: the report prints .7307302."""
+    """Precision .75, recall .882 (15 of 17), prevalence 17 of 29: the study prints .7307302."""
     y_true = np.repeat([1, 0], [17, 12])
     y_score = np.concatenate([np.linspace(0.6, 0.9, 15), [0.2, 0.1], np.full(5, 0.7), np.zeros(7)])
 

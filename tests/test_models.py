@@ -1,4 +1,4 @@
-"""The report's models layer by layer, and the residual one."""
+"""The original study's models layer by layer, and the residual one."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ def resnet_settings(**changes) -> ResnetSettings:
 
 
 def report_cnn(kernel_size: int, strides: int, filters: tuple[int, ...]) -> keras.Model:
-    """Build the network as the report did: 2-D convolutions over (samples, leads, 1)."""
+    """Build the network as the original study did: 2-D convolutions over (samples, leads, 1)."""
     model = keras.Sequential([keras.Input((5000, 4, 1))])
     for block, width in enumerate(filters):
         if block == 0:

@@ -1,4 +1,4 @@
-"""`ntp`: against a slow second implementation, the report's figures, and by hand."""
+"""`ntp`: against a slow second implementation, the original study's figures, and by hand."""
 
 import re
 from dataclasses import replace

@@ -49,7 +49,7 @@ TRAIN = TrainSettings(
 )
 CNN_REPEATS = 3
 CNN_EPOCHS = 15
-CNN_FILTERS = (16, 32, 32)  # the report has five layers of 64 to 512: too slow for this
+CNN_FILTERS = (16, 32, 32)  # the original study has five layers of 64 to 512: too slow for this
 SEED = 0
 
 DNN_GRID = {

@@ -1,4 +1,4 @@
-"""Run the report's experiments under named protocols, honest and leaking.
+"""Run the original study's experiments under named protocols, honest and leaking.
 
     export LVH_LUDB_ROOT=FOLDER
     python experiments/report_reproduction/reproduce.py --only dnn dnn_bn_0.9 --epochs 60 100 200
