@@ -77,7 +77,13 @@ def _predict(
         age=options.age,
         male=None if options.sex is None else options.sex == "male",
         fs=description.fs if options.resample else None,
-        options=ReadOptions(options.unit, options.fs),
+        options=ReadOptions(
+            unit=options.unit,
+            fs=options.fs,
+            leads=options.leads,
+            start=options.start,
+            seconds=options.seconds,
+        ),
     )
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
@@ -239,13 +245,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Predict LVH in 12-lead records with a model that lvh export has saved.",
     )
     add = parser.add_argument
-    add("record", nargs="+", help="WFDB header, with or without .hea, a .csv or an .edf")
+    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML or .npy")
     add_model(parser)
     add("--resample", action="store_true", help="convert to the model's sampling frequency")
     add("--age", type=between(0, 130), help="in years, if the file does not give it")
     add("--sex", choices=("female", "male"), help="if the file does not give it")
     add("--fs", type=between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
     add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
+    add("--leads", type=_names, default=(), help="of an array, in order: i,ii,iii,avr,...")
+    add("--start", type=between(0, 1e7), default=0.0, help="first second to read")
+    add("--seconds", type=between(1e-3, 1e7), help="how many seconds to read (default: all)")
     add(
         "--picture",
         metavar="PATH",
@@ -258,6 +267,10 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
     return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 if __name__ == "__main__":
