@@ -29,6 +29,7 @@ def test_a_page_says_what_is_said_of_its_record(model, cohort, tmp_path, capsys)
     (said,) = json.loads(capsys.readouterr().out)
     assert said["picture"] == str(picture)
     assert said["fitted_on"] is True
+    assert isinstance(said["doubtful"], bool)
     shown = words(picture)
     assert "Record r, 61 years, male" in shown
     assert f"P(LVH) {said['probability']:.3f}, {said['member_low']:.3f} to" in shown

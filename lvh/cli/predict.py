@@ -15,7 +15,7 @@ from rich.table import Table
 
 from lvh.cli.command import add_model, between, ended, located, print_error
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineate, library
+from lvh.data.delineation import delineate, is_doubtful, library
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
@@ -99,7 +99,9 @@ def _predict(
     cohort = _with_waves(predictions.cohort, options.fiducials)
     (said,) = predictions.table.to_dict("records")
     row: Row = {"record": path, **said, "threshold": description.threshold}
-    row["fiducials"] = cohort.delineation.origin if len(cohort.delineation.samples) else "none"
+    fiducials = cohort.delineation.origin if len(cohort.delineation.samples) else "none"
+    doubtful = fiducials == "found" and is_doubtful(read(cohort.signals)[0], cohort.fs)
+    row |= {"fiducials": fiducials, "doubtful": doubtful}
     row |= _criteria(cohort)
     if picture is not None:
         from lvh.explanations.record_importance import record_importance
@@ -218,6 +220,8 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
             annotated = description.delineation == "annotated"
             end = "; the model was trained with annotated ones" if annotated else ""
         say(f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}{end}.")
+    if doubtful := ", ".join(row["record"] for row in rows if row["doubtful"]):
+        say(f"The bounds of QRS, and what is measured in it, are in doubt in {doubtful}.")
 
 
 def _words(row: Row, cohort: Cohort, description: Description) -> Words:
