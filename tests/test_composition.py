@@ -215,6 +215,13 @@ def test_flags_may_stand_anywhere():
     assert (code, "nope" in err) == (2, True)
 
 
+def test_help_lists_options():
+    code, out, _ = in_process("--help")
+    assert code == 0
+    assert "\nstride: " in out
+    assert "\nmodel: boosting, cnn, criteria, dnn, " in out
+
+
 def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     monkeypatch.setenv("LVH_LUDB_ROOT", "here")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")
