@@ -123,28 +123,6 @@ class TestResnet:
         with pytest.raises(InputError, match=message):
             MODELS["resnet"].check(resnet_settings(filters=(12, 8)), (5000, 4))
 
-    def test_a_block_is_its_branch_and_its_shortcut(self):
-        """With every convolution of the branches zero, the shortcuts alone remain."""
-        model = resnet.build(resnet_settings(), (64, 2))
-        branches = [one for one in model.layers if getattr(one, "kernel_size", 0) == (7,)][1:]
-        shortcuts = [one for one in model.layers if getattr(one, "kernel_size", 0) == (1,)]
-        assert (len(branches), len(shortcuts)) == (4, 2)
-        for one in branches:
-            one.kernel.assign(np.zeros(tuple(one.kernel.shape), np.float32))
-        X = np.random.default_rng(0).normal(size=(3, 64, 2)).astype(np.float32)
-        stem = keras.Model(model.input, model.layers[3].output)
-        assert isinstance(model.layers[3], layers.ReLU)
-
-        steps = keras.ops.convert_to_numpy(stem(X))
-        for one in shortcuts:  # of stride 2, then a normalization that has seen nothing yet
-            kernel = keras.ops.convert_to_numpy(one.kernel)[0]
-            steps = np.maximum(steps[:, ::2] @ kernel / np.sqrt(1 + 1e-3), 0)
-        pooled = keras.Model(model.input, model.layers[-2].output)
-
-        found = keras.ops.convert_to_numpy(pooled(X))
-        assert np.ptp(found) > 0.01
-        np.testing.assert_allclose(found, steps.mean(axis=1), rtol=1e-4, atol=1e-5)
-
     def test_a_seed_draws_every_kernel_and_every_dropout(self):
         """All of them are the model's own layers, where they are looked for."""
         model = resnet.build(resnet_settings(blocks=2), (350, 12))

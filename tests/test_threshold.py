@@ -138,13 +138,6 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     assert [at for at in range(4) if poisoned[at] == clean[at]] == [2]  # the poison was there
 
 
-def test_baselines_have_theirs_chosen_too():
-    result = run(logistic(), features(400), cv())
-    no_skill, age_and_sex = (result.baselines[name] for name in ("no skill", "age + sex"))
-    assert (no_skill.mean.recall, no_skill.mean.specificity) == (0, 1)
-    assert age_and_sex.pooled["specificity"].estimate == pytest.approx(0.9, abs=0.08)
-
-
 SMALL = ("data=synthetic", "data.records=60", "features=voltage", "cv.folds=3")
 
 
