@@ -67,6 +67,18 @@ class Delineation:
         )
 
     @classmethod
+    def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
+        """Append the records of each part; the origin is that of the first."""
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.symbols for part in parts]),
+            np.concatenate([part.samples for part in parts]),
+            np.cumsum([0, *lengths], dtype=np.int64),
+            parts[0].n_leads,
+            parts[0].origin,
+        )
+
+    @classmethod
     def empty(cls, n_records: int) -> "Delineation":
         """Return the delineation of records of twelve leads that have no fiducials."""
         nothing = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
@@ -138,7 +150,6 @@ def join(own: Cohort, external: Cohort) -> Cohort:
                 f"external: expected {expected} {quantity}, as {own.name} has. "
                 f"Received: {received}, of {external.name}"
             )
-    waves, more = own.delineation, external.delineation
     parts = [
         f"learned from {own.name} ({len(own.records)} records, prevalence {own.prevalence:.3f})",
         f"scored on {external.name} ({len(external.records)} records, "
@@ -151,13 +162,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         leads=own.leads,
         fs=own.fs,
         signals=concatenate(own.signals, external.signals),
-        delineation=Delineation(
-            np.concatenate([waves.symbols, more.symbols]),
-            np.concatenate([waves.samples, more.samples]),
-            np.concatenate([waves.offsets, waves.offsets[-1] + more.offsets[1:]]),
-            waves.n_leads,
-            waves.origin,  # of the training records
-        ),
+        delineation=Delineation.join([own.delineation, external.delineation]),
         male=np.concatenate([own.male, external.male]),
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
