@@ -50,7 +50,7 @@ def test_the_tests_of_models_and_training_pass_on_another_backend(backend, tmp_p
         cwd=TESTS.parent,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
 
