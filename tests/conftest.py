@@ -305,20 +305,3 @@ def command(*arguments: str, cwd: Path, **environment: str) -> Done:
     process = start(*arguments, cwd=cwd, **environment)
     out, err = process.communicate(timeout=300)
     return Done(process.returncode, out, err, cwd)
-
-
-_KILLED_AMID = """
-import os, signal, sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.execute("pragma cache_size = 1")
-database.execute("begin immediate")
-database.execute("create table half (done)")
-database.executemany("insert into half values (?)", [("x" * 3000,)] * 300)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def kill_amid(database: Path) -> None:
-    """Kill a process in the middle of a transaction on an SQLite file: its journal stays."""
-    subprocess.run([sys.executable, "-c", _KILLED_AMID, str(database)], check=False)
-    assert Path(f"{database}-journal").stat().st_size > 0

@@ -11,7 +11,7 @@ from lvh.cli.command import add_tracking, between, ended, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking import check_embedded, embedded, resolved_uri
 from lvh.tracking.address import tell_mlflow
-from lvh.tracking.view import view_page
+from lvh.tracking.run_names import view_page
 
 _LOOPBACK = "127.0.0.1"
 

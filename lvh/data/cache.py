@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import platformdirs
 from filelock import FileLock
 
 from lvh.errors import EnvironmentFault, InputError
-from lvh.files import written_whole
+from lvh.files import write_fault, written_whole
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +38,15 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def lock_of(path: Path) -> FileLock:
-    """Return the lock next to a folder or file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Return the lock next to a folder or file.
+
+    Raises:
+        EnvironmentFault: Nothing can be written there.
+    """
+    with suppress(OSError):  # what is wrong is said below
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if fault := write_fault(path.parent):
+        raise EnvironmentFault(f"{path.parent}: expected a folder to write to. Received: {fault}")
     return FileLock(path.parent / f".{path.name}.lock")
 
 

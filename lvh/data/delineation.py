@@ -16,7 +16,6 @@ from textwrap import shorten
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
 from scipy.ndimage import median_filter, uniform_filter1d  # type: ignore[import-untyped]
@@ -179,6 +178,8 @@ def library() -> str:
 
 def _find(block: Inputs, fs: float) -> Arrays:
     """Return the waves of a block of records, and which of them are in doubt."""
+    from sklearn.utils.parallel import Parallel, delayed  # takes a second
+
     signals = read(block)
     n_jobs = len(os.sched_getaffinity(0))
     if len(signals) < _MIN_PARALLEL or current_process().name != "MainProcess":

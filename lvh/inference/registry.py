@@ -12,7 +12,7 @@ from lvh.inference.final_model import CARD, DESCRIPTION
 from lvh.inference.mlflow_model import LOADER, signature
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, embedded
-from lvh.tracking.address import artifact_root, tell_mlflow
+from lvh.tracking.address import tell_mlflow
 from lvh.validation.metrics import NAMES
 
 tell_mlflow()
@@ -95,7 +95,7 @@ def _experiment_id(settings: TrackingSettings) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     database = embedded(settings)
-    location = None if database is None else artifact_root(database)
+    location = None if database is None else (database.parent / "mlartifacts").as_uri()
     return str(mlflow.create_experiment(settings.experiment, location))
 
 
