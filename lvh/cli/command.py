@@ -29,14 +29,11 @@ class Interrupted(BaseException):
 def ended(
     body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_lvh_error
 ) -> int:
-    """Run what a command does; an error ends it with one line, and a traceback on request.
+    """Run what a command does, and return its exit code; an error ends it with one line.
 
     Args:
         body: Returns nothing, or an exit code.
         explained: Makes an error with an exit code of any other.
-
-    Returns:
-        The exit code of the process.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:

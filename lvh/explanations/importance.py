@@ -73,14 +73,7 @@ class ExplainedRecords:
     """Records that a model is asked about: tabular inputs, signals, or both in one row."""
 
     def __init__(self, score: Score, X: Signals, *, positions: Positions, context: Context) -> None:
-        """Take what is asked.
-
-        Args:
-            score: By the model, of inputs without a missing value.
-            X: Such inputs of the records.
-            positions: Of the records in the features.
-            context: What is known of them.
-        """
+        """Take the model's score, and the inputs and positions of records in the features."""
         n = len(context.names)
         own = context.positions[positions]
         self._score = score
@@ -134,12 +127,7 @@ def fold_importance(
 ) -> FoldImportance:
     """Ask a model about its test records, each time with something taken away or permuted.
 
-    Args:
-        records: The test records, and the score of the model.
-        context: What is known of them.
-        options: How closely to look.
-        seed: Of the permutations.
-        progress: Called during the occlusion, which takes longest.
+    Permutations depend on the seed; `progress` follows the occlusion, which takes longest.
     """
     made = FoldImportance(records.score())
     if context.names:

@@ -32,12 +32,8 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
     S and duration) get the mean of the training records, the criteria follow, and the change is
     drawn on that wave of every beat. The changes do not add up to the log-odds, and name no cause.
 
-    Args:
-        model: From `lvh.inference.load`.
-        cohort: With one record, which the model can score.
-
     Returns:
-        Shape (n_samples, 12), in the order of the cohort's leads; positive where a part speaks
+        For the only record of the cohort, shape (n_samples, n_leads); positive where a part speaks
         for LVH. NaN where the model does not read, or where the importance is unknown.
 
     Raises:
