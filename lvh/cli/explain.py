@@ -33,8 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
-    from lvh.explanations.importance import Options
-    from lvh.explanations.record_importance import WINDOW, default_stride
+    from lvh.explanations.importance import WINDOW, Options, default_stride
     from lvh.runs.cache_key import run_key
     from lvh.runs.run import load_data
     from lvh.search.results import store_of

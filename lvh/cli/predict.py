@@ -104,7 +104,7 @@ def _predict(
     row |= {"fiducials": fiducials, "doubtful": doubtful}
     row |= _criteria(cohort)
     if picture is not None:
-        from lvh.explanations.record_importance import record_importance
+        from lvh.explanations.importance import record_importance
 
         figure = draw(
             cohort.signals[0],
