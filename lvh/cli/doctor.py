@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from lvh.cli.command import ended, overrides_of
+from lvh.cli.command import hydra_command
 from lvh.errors import as_lvh_error, masked
 from lvh.files import made_in, write_fault
 
@@ -47,12 +47,6 @@ class Finding(NamedTuple):
 
 def _finding(check: str, fault: str, otherwise: str, exit_code: int = 3) -> Finding:
     return Finding(check, "fault" if fault else "ok", fault or otherwise, exit_code)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print a line a finding and return the exit code."""
-    given = overrides_of(arguments, _HELP)
-    return 0 if given is None else ended(lambda: _examine(given))
 
 
 def _examine(arguments: list[str]) -> int:
@@ -173,6 +167,8 @@ def _folders(settings: "RunSettings") -> Iterator[Finding]:
         text = f"{free:,} MiB are free in {folder}; a run needs some ten, LUDB 200"
         yield Finding("folders", state, text)
 
+
+main = hydra_command(_HELP, _examine)
 
 if __name__ == "__main__":
     sys.exit(main())
