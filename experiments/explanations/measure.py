@@ -131,8 +131,8 @@ def losses(results: Sequence[dict[str, str]], scores: Sequence[dict[str, str]]) 
                 row for row in results if row["run"] == name and KINDS.get(row["kind"]) == column
             ]
             rows.sort(key=lambda row: -float(row["ap_drop"]))
-            told = [f"{row['name']} {interval(row, 'ap_drop', 'ap_drop_')}" for row in rows[:3]]
-            cells.append("; ".join(told) or "none")
+            largest = [f"{row['name']} {interval(row, 'ap_drop', 'ap_drop_')}" for row in rows[:3]]
+            cells.append("; ".join(largest) or "none")
         made.append(f"| {' | '.join([one.what, *cells])} |")
     return made
 
