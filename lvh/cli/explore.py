@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvh.cli.command import ended, overrides_of
+from lvh.cli.command import hydra_command
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
 
@@ -29,12 +29,6 @@ sex alone are scored, tracking where the page is stored besides its folder; noth
 
 The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Make the page and return the exit code."""
-    given = overrides_of(arguments, _HELP)
-    return 0 if given is None else ended(lambda: _explore(*_settings(given)))
 
 
 def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
@@ -119,6 +113,8 @@ def _check_folder(folder: Path) -> None:
     if fault := write_fault(made_in(folder.absolute())):
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
 
+
+main = hydra_command(_HELP, lambda given: _explore(*_settings(given)))
 
 if __name__ == "__main__":
     sys.exit(main())
