@@ -6,33 +6,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lvh.reports.study.leaderboard import (
-    Row,
-    configuration_names,
-    has_folds,
-    pareto,
-    ranked_rows,
-)
+from lvh.reports.leaderboard import Row, configuration_names, has_folds, pareto, ranked_rows
 from lvh.search.results import StudyResult
 from lvh.validation.metrics import NAMES
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _LISTED = 6  # configurations that a sentence names
 _TEST = "paired t-test corrected for shared training records, Holm over all pairs, 5 %"
+_STATES = {
+    "leaking": "scored by records that leaked into the training",
+    "stopped": "stopped early",
+    "failed": "failed",
+    "open": "still open",
+}
 
 
 def sentences(study: StudyResult) -> list[str]:
     """Say what the sweep found: the best, what equals it, baselines, selection bias, counts."""
     rows = ranked_rows(study)
     if not rows:
-        return ["No configuration is complete, so none can be called the best.", *_counts(study)]
+        return ["No configuration is complete, so none can be called the best.", _counts(study)]
     return [
-        *_best(study, rows[0]),
+        _best(study, rows[0]),
         *_equals(study, rows),
         *_baselines(study, rows[0]),
         *_selection_bias(study),
         *_trade_off(study, rows),
-        *_counts(study),
+        _counts(study),
     ]
 
 
@@ -75,25 +75,25 @@ def _shared_predictions(study: StudyResult) -> Predictions | None:
     )
 
 
-def _best(study: StudyResult, best: Row) -> list[str]:
-    name = study.objectives[0].name
+def _best(study: StudyResult, best: Row) -> str:
+    name, configuration = study.objectives[0].name, _listed(study, [best])
     if math.isnan(best.trial.values[0]):
-        return [f"No configuration has a defined {name}."]
-    configuration = _listed(study, [best])
+        return f"No configuration has a defined {name}."
+    start = f"Best: {configuration}" if len(study.trials) > 1 else study.title
     if not has_folds(study.objectives[0]):
-        return [f"Best: {configuration}, {name} {best.mean:.3f}."]
+        return f"{start}, {name} {best.mean:.3f}."
     plural = "s" if best.n_folds != 1 else ""
-    text = f"Best: {configuration}, mean {name} {best.mean:.3f} over {best.n_folds} fold{plural}"
+    text = f"{start}, mean {name} {best.mean:.3f} over {best.n_folds} fold{plural}"
     if not math.isnan(best.interval.low):
         text += f", 95 % interval {best.interval.low:.3f} to {best.interval.high:.3f}"
-    return [f"{text}."]
+    return f"{text}."
 
 
 def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
-    if len(rows) < 2 or rows[0].comparison is None:
+    if len(rows) < 2 or rows[0].verdict != "best":
         return []
     equal = [row for row in rows if row.verdict == "not told apart"]
-    unknown = [row for row in rows[1:] if row.verdict == "not comparable"]
+    unknown = [row for row in rows if row.verdict == "not comparable"]
     texts = []
     if equal:
         texts.append(f"These folds cannot tell it apart from {_listed(study, equal)} ({_TEST}).")
@@ -115,12 +115,12 @@ def _baselines(study: StudyResult, best: Row) -> list[str]:
     }
     if not known:
         return []
-    listed = _joined([f"{name} {value:.3f}" for name, value in known.items()])
+    listed = " and ".join(f"{name} {value:.3f}" for name, value in known.items())
     texts = [f"Baselines on the same folds, mean {objective.name}: {listed}."]
     sign = 1 if objective.maximize else -1
     unbeaten = [name for name, value in known.items() if sign * (best.mean - value) <= 0]
     if unbeaten:
-        texts.append(f"The best configuration does not score better than {_joined(unbeaten)}.")
+        texts.append(f"The best configuration does not score better than {' and '.join(unbeaten)}.")
     return texts
 
 
@@ -150,35 +150,24 @@ def _trade_off(study: StudyResult, rows: Sequence[Row]) -> list[str]:
     on_front = [row for row in rows if row.trial.number in front]
     if not on_front:
         return []
-    names = _joined([objective.name for objective in study.objectives])
+    names = " and ".join(objective.name for objective in study.objectives)
     return [f"No other configuration beats these in {names} at once: {_listed(study, on_front)}."]
 
 
-def _counts(study: StudyResult) -> list[str]:
+def _counts(study: StudyResult) -> str:
     count = Counter[str](trial.state for trial in study.trials)
     n = len(study.trials)
     text = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
-    words = {
-        "leaking": "scored by records that leaked into the training",
-        "stopped": "stopped early",
-        "failed": "failed",
-        "open": "still open",
-    }
-    parts = [f"{count[state]} {word}" for state, word in words.items() if count[state]]
-    return [f"{text}; {_joined(parts)}, which are not ranked." if parts else f"{text}."]
+    parts = [f"{count[state]} {words}" for state, words in _STATES.items() if count[state]]
+    if not parts:
+        return f"{text}."
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return f"{text}; {listed}, which are not ranked."
 
 
 def _listed(study: StudyResult, rows: Sequence[Row]) -> str:
     names = configuration_names(study)
-    listed = [
-        f"{names[row.trial.number]} (trial {row.trial.number})"
-        if study.dimensions
-        else names[row.trial.number]
-        for row in rows[:_LISTED]
-    ]
+    number = " (trial {})" if study.dimensions else ""
+    listed = [names[row.trial.number] + number.format(row.trial.number) for row in rows[:_LISTED]]
     more = [f"and {len(rows) - _LISTED} more"] if len(rows) > _LISTED else []
     return "; ".join(listed + more)
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

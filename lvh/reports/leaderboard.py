@@ -24,7 +24,6 @@ Floats = npt.NDArray[np.float64]
 Verdict = Literal["best", "worse", "not told apart", "not comparable"]
 
 ALPHA = 0.05
-_UNRANKED = ("leaking", "stopped", "failed", "open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,17 @@ class Comparison:
     """
 
     number: int
-    difference: float
-    low: float
-    high: float
-    n_folds: int
-    t: float
-    p: float
-    p_holm: float
-    worse: float
-    equivalent: float
-    better: float
-    verdict: Verdict
+    difference: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n_folds: int = 0
+    t: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
+    worse: float = math.nan
+    equivalent: float = math.nan
+    better: float = math.nan
+    verdict: Verdict = "not comparable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,12 @@ class Row:
     n_folds: int
     accuracy: float
     seconds: float
-    comparison: Comparison | None
+    comparison: Comparison
 
     @property
     def verdict(self) -> Verdict:
         """Result of the comparison."""
-        return "not comparable" if self.comparison is None else self.comparison.verdict
+        return self.comparison.verdict
 
 
 def ranked_rows(study: StudyResult) -> tuple[Row, ...]:
@@ -87,7 +86,8 @@ def ranked_rows(study: StudyResult) -> tuple[Row, ...]:
 
 def unranked_trials(study: StudyResult) -> tuple[Trial, ...]:
     """Return trials without a rank: leaking ones, then stopped, then failed, then open ones."""
-    return tuple(trial for state in _UNRANKED for trial in study.trials if trial.state == state)
+    states = ("leaking", "stopped", "failed", "open")
+    return tuple(trial for state in states for trial in study.trials if trial.state == state)
 
 
 def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
@@ -100,9 +100,9 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
     objective, complete = study.objectives[0], study.complete
     if not complete or not has_folds(objective) or math.isnan(complete[0].values[0]):
         return ()
-    best, nan = complete[0], math.nan
+    best = complete[0]
     n_folds = sum(not math.isnan(value) for value in fold_values(best, objective).values())
-    first = Comparison(best.number, 0.0, nan, nan, n_folds, nan, nan, nan, nan, nan, nan, "best")
+    first = Comparison(best.number, 0.0, n_folds=n_folds, verdict="best")
     pairs = [_differences(trial, best, objective) for trial in complete[1:]]
     # the best was chosen among all by these folds, so every pair counts, not only those with it
     n_pairs_each = len(complete) / 2
@@ -178,7 +178,9 @@ def configuration_names(study: StudyResult) -> dict[int, str]:
     ]
     return {
         trial.number: ", ".join(
-            f"{names[key]}={value_text(trial.params.get(key), 4)}" for key in varying
+            f"{names[key]}={value_text(trial.params[key], 4)}"
+            for key in varying
+            if key in trial.params
         )
         or f"trial {trial.number}"
         for trial in study.trials
@@ -188,7 +190,7 @@ def configuration_names(study: StudyResult) -> dict[int, str]:
 def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison | None) -> Row:
     values = np.array(list(fold_values(trial, objective).values()), dtype=np.float64)
     defined = values[~np.isnan(values)]
-    interval = corrected_interval(defined, _share_scored(trial.folds))
+    interval = corrected_interval(defined, _test_share(trial.folds))
     if objective.name in NAMES and objective.name != "loss":  # no score is beyond its scale
         low, high = np.clip([interval.low, interval.high], 0.0, 1.0).tolist()
         interval = Interval(interval.estimate, low, high)
@@ -202,18 +204,18 @@ def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison |
         n_folds=defined.size,
         accuracy=float(np.mean(accuracy)) if accuracy else math.nan,
         seconds=sum(fold.seconds for fold in trial.folds),
-        comparison=comparison,
+        comparison=comparison or Comparison(trial.number),
     )
 
 
 def _differences(trial: Trial, best: Trial, objective: Objective) -> tuple[Floats, float]:
     """Return the differences in the folds that both have, and their share of test records."""
     values, best_values = fold_values(trial, objective), fold_values(best, objective)
-    scored = {(fold.repeat, fold.fold): fold.test for fold in trial.folds}
-    shared = [fold for fold in best.folds if scored.get((fold.repeat, fold.fold)) == fold.test]
+    tested = {(fold.repeat, fold.fold): fold.test for fold in trial.folds}
+    shared = [fold for fold in best.folds if tested.get((fold.repeat, fold.fold)) == fold.test]
     keys = [(fold.repeat, fold.fold) for fold in shared]
     differences = np.array([values[key] - best_values[key] for key in keys], dtype=np.float64)
-    return differences[~np.isnan(differences)], _share_scored(shared)
+    return differences[~np.isnan(differences)], _test_share(shared)
 
 
 def _comparison(
@@ -221,9 +223,8 @@ def _comparison(
 ) -> Comparison:
     interval = corrected_interval(differences, share)
     t, p = corrected_t(differences, share)
-    worse, equivalent, better = correlated_bayes(
-        differences if maximize else -differences, share, rope
-    )
+    gains = differences if maximize else -differences
+    worse, equivalent, better = correlated_bayes(gains, share, rope)
     is_behind = interval.estimate != 0 and (interval.estimate < 0) == maximize
     verdict: Verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
     return Comparison(
@@ -242,7 +243,7 @@ def _comparison(
     )
 
 
-def _share_scored(folds: Sequence[FoldScore]) -> float:
+def _test_share(folds: Sequence[FoldScore]) -> float:
     """Return the mean over folds of test records per training record; NaN without folds."""
     if not folds:
         return math.nan

@@ -1,0 +1,391 @@
+"""The page of a data set, before any model: its tables and figures; templates hold the words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lvh.data.cohort import Cohort, SourceMetadata
+from lvh.errors import InputError
+from lvh.evaluation.cv_result import baseline_summaries
+from lvh.features.base import feature_set, incomplete_records
+from lvh.features.criteria import CRITERIA
+from lvh.features.ntp import FIDUCIALS
+from lvh.models.classifiers import BASELINES
+from lvh.reports import ecg_plot
+from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table
+from lvh.reports.survey import (
+    CLIPPED,
+    LABELS,
+    SEXES,
+    SLOW,
+    Survey,
+    ages,
+    bounds,
+    class_balance,
+    label_of,
+    mean_of,
+    missing_waves,
+    part_of,
+    quantiles,
+    scaled_fiducials,
+    sex_of,
+    share_of,
+    spread,
+)
+from lvh.validation.metrics import bootstrap_intervals
+from lvh.validation.splits import CvSettings, splits
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Tables = dict[str, pd.DataFrame]
+
+PAGE = "explore.html"
+_UNFIT = 0.1  # mV; limb leads that fit one another differ by rounding, and by noise of their own
+_N_EXAMPLES = 2  # of a label
+_N_WORST = 12
+_SCORES = ("accuracy", "ap", "roc_auc")
+"""Of a baseline, that are shown."""
+_COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
+
+
+def write(
+    cohort: Cohort, about: SourceMetadata, *, measured: Survey, cv: CvSettings, folder: Path
+) -> Path:
+    """Write the report of a data set.
+
+    Args:
+        cohort: Its signals are read once more, for the examples.
+        about: Origin of the source.
+        measured: From `lvh.reports.survey.survey`.
+        cv: Folds of the baselines.
+        folder: Made if it is not there; what it has of the same names is replaced.
+
+    Returns:
+        The page, which needs none of the other files.
+
+    Raises:
+        EnvironmentFault: The folder cannot be written.
+    """
+    tables = {"balance": class_balance(cohort), "ages": ages(cohort)}
+    fault = ""
+    try:
+        tables["alone"] = _age_and_sex_alone(cohort, cv)
+    except InputError as error:
+        fault = str(error)
+    tables |= _signal_tables(cohort, measured) | _wave_tables(cohort, measured)
+    facts = _facts(cohort, about, measured)
+    source = pd.DataFrame(facts.items(), columns=["what", "value"])
+    for name, table in {"source": source, **tables}.items():
+        write_table(folder / f"{name}.csv", table, "%.6g")
+    return write_page(
+        folder / PAGE,
+        "dataset.html",
+        figures=_figures(tables),
+        title=cohort.name,
+        about="The data, before any model",
+        note=cohort.note,
+        facts=facts,
+        voltage=about.voltage,
+        cohort=cohort,
+        medians=pd.Series(cohort.age).groupby(label_of(cohort)).median(),
+        cv=cv,
+        alone_fault=fault,
+        tables=tables,
+        criteria=CRITERIA,
+        records=_marked(cohort, measured),
+        largest=[1000 * getattr(measured.signals, one).max() for one in ("einthoven", "goldberger")],
+        limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * _UNFIT},
+        worst=tables["quality_by_record"].iloc[:, :7].nlargest(_N_WORST, _WORST),
+        examples=_examples(cohort, folder),
+    )
+
+
+_WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "noise_uv"]
+
+
+def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:
+    """Say what the source is."""
+    counts = pd.Series(cohort.subjects).value_counts().value_counts().sort_index()
+    n_samples = cohort.signals.shape[1]
+    n_lvh = int(cohort.label.sum())
+    return {
+        "source": cohort.name,
+        "records": str(len(cohort.records)),
+        "subjects": str(counts.sum()),
+        "subjects with": ", ".join(f"{n} record{'s' * (n > 1)}: {k}" for n, k in counts.items()),
+        "with LVH": f"{n_lvh} ({100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%)",
+        "sampling frequency": f"{cohort.fs:g} Hz",
+        "duration": f"{n_samples / cohort.fs:g} s, {n_samples} samples",
+        "leads": " ".join(cohort.leads),
+        "labels": about.labels,
+        "left out": _left_out(cohort, measured),
+        "licence": about.licence,
+        "citation": about.citation,
+        "fingerprint": cohort.fingerprint,
+    }
+
+
+def _left_out(cohort: Cohort, measured: Survey) -> str:
+    texts = [cohort.note] if "left out" in cohort.note else ["nothing by the source"]
+    if measured.waves is not None:
+        lacking = measured.waves.missing["no_qrs_t"]
+        reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
+        names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
+        texts.append(f"by features=ntp: {', '.join(names) or 'nothing'}")
+    return "; ".join(texts)
+
+
+def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
+    """Return the names of the records that have what a sentence counts."""
+    signals, waves = measured.signals, measured.waves
+    unfit = np.maximum(signals.einthoven, signals.goldberger) > _UNFIT
+    marked = {
+        "flat": signals.flat.any(axis=1),
+        "clipped": signals.clipped.any(axis=1),
+        "unfit": unfit,
+        "copies": pd.Series(signals.digest).duplicated(keep=False).to_numpy(),
+    }
+    if waves is not None:
+        marked["without_p"] = waves.missing["without_p"].all(axis=1)
+        marked |= {name: waves.missing[name].any(axis=1) for name in ("irregular", "no_qrs_t")}
+    return {name: np.array(cohort.records)[own].tolist() for name, own in marked.items()}
+
+
+def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
+    """Cross-validate the baselines, which know nothing or age and sex, on all records.
+
+    Raises:
+        InputError: There are too few records, or labels, for these folds.
+    """
+    nothing = np.zeros((len(cohort.records), 0), dtype=np.float32)
+    features = feature_set(cohort, "tabular", nothing, ())
+    folds = splits(features.y, features.subjects, cv)
+    summaries = baseline_summaries(features, folds, BASELINES, cv.threshold)
+    return pd.DataFrame(
+        {
+            "baseline": name,
+            "score": score,
+            "mean": getattr(summary.mean, score),
+            "std": getattr(summary.std, score),
+            **bounds("pooled", summary.pooled[score]),
+        }
+        for name, summary in summaries.items()
+        for score in _SCORES
+    )
+
+
+def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
+    signals = measured.signals
+    parts = {"min": signals.low, "mean": signals.mean, "max": signals.high}
+    uv = {"noise": signals.noise * 1000, "wander": signals.wander * 1000}
+    recording = []
+    for name, values in uv.items():
+        # an area above .5 says that records with LVH have more of it: a shortcut for a model
+        _, rank = np.unique(np.median(values, axis=1), return_inverse=True)
+        scores = rank / max(int(rank.max()), 1)
+        intervals = bootstrap_intervals(cohort.label, scores, cohort.subjects)
+        recording.append({"measure": name, **bounds("roc_auc", intervals["roc_auc"])})
+    copies = pd.Series(signals.digest).groupby(signals.digest).transform("size") - 1
+    quality = {
+        "einthoven_uv": signals.einthoven * 1000,
+        "goldberger_uv": signals.goldberger * 1000,
+        "flat_leads": signals.flat.sum(axis=1),
+        "clipped_leads": signals.clipped.sum(axis=1),
+        "copies": copies,
+        "noise_uv": uv["noise"].max(axis=1),
+        **_by_lead(cohort, {f"{name}_uv": values for name, values in uv.items()}),
+    }
+    ranges = {"lvh": cohort.label, **_by_lead(cohort, parts)}
+    return {
+        "ranges": pd.DataFrame({"record": cohort.records, **ranges}),
+        "range_quantiles": quantiles(cohort, parts),
+        "quality": quantiles(cohort, uv),
+        "recording": pd.DataFrame(recording),
+        "quality_by_record": pd.DataFrame({"record": cohort.records, **quality}),
+    }
+
+
+def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
+    """Return the tables that need fiducials; none for a source without."""
+    waves = measured.waves
+    if waves is None:
+        return {}
+    of_leads = waves.waves
+    voltages = {"R": of_leads.r, "S": of_leads.s, "T": of_leads.t, "QRS": of_leads.qrs * 1000}
+    values = {name: one.value(of_leads) for name, one in CRITERIA.items()}
+    known = {"male": cohort.male, "lvh": cohort.label, **values}
+    lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in waves.missing.items()}
+    return {
+        "ntp": _ntp_by_label(cohort, scaled_fiducials(measured.signals, waves)),
+        "voltages": quantiles(cohort, voltages),
+        "criteria": _criteria_scores(cohort, values),
+        "criteria_quantiles": _criteria_quantiles(cohort, values),
+        "criteria_values": pd.DataFrame({"record": cohort.records, **known}),
+        "missing": missing_waves(cohort, waves),
+        "missing_by_record": pd.DataFrame({"record": cohort.records, **lacking}),
+    }
+
+
+def _ntp_by_label(cohort: Cohort, scaled: npt.NDArray[np.float64]) -> pd.DataFrame:
+    """Average the scaled signal at each fiducial of each lead over the subjects of a label."""
+    rows = []
+    for at, lead in enumerate(cohort.leads):
+        for column, fiducial in enumerate(FIDUCIALS):
+            for label in LABELS:
+                own = label_of(cohort) == label
+                values = scaled[own, at, column]
+                row = {"lead": lead, "fiducial": fiducial, "label": label}
+                row["records"] = int((~np.isnan(values)).sum())
+                rows.append(row | bounds("mean", mean_of(values, cohort.subjects[own])))
+    return pd.DataFrame(rows)
+
+
+def _criteria_quantiles(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
+    sex, label = sex_of(cohort), label_of(cohort)
+    return pd.DataFrame(
+        {"measure": name, "lead": a, "label": b, **spread(own[(sex == a) & (label == b)])}
+        for name, own in values.items()
+        for a in SEXES
+        for b in LABELS
+    )
+
+
+def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
+    """Score each criterion, in all and in either sex; a record without its value is negative."""
+    sex, has_label, rows = sex_of(cohort), cohort.label == 1, []
+    for name, of_records in values.items():
+        criterion = CRITERIA[name]
+        # in the type of the inputs, so that a value at the threshold is what it is for a model
+        positive = criterion.positive(of_records.astype(np.float32), cohort.male)
+        for group, limits in (
+            ("all", (criterion.men, criterion.women)),
+            ("men", (criterion.men,)),
+            ("women", (criterion.women,)),
+        ):
+            inside = (sex == group) | (group == "all")
+            limit = " / ".join(f"{one:g}" for one in dict.fromkeys(limits))
+            sick, healthy = inside & has_label, inside & ~has_label
+            sensitivity = share_of(positive[sick], cohort.subjects[sick])
+            specificity = share_of(~positive[healthy], cohort.subjects[healthy])
+            sign = "at least" if criterion.reached else "above"
+            rows.append(
+                {
+                    "criterion": name,
+                    "sex": group,
+                    "threshold": f"{sign} {limit} {criterion.unit}",
+                    "missing": int(np.isnan(of_records[inside]).sum()),
+                    "positive": int(positive[inside].sum()),
+                    **bounds("sensitivity", sensitivity, "sensitivity_"),
+                    **bounds("specificity", specificity, "specificity_"),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _by_lead(cohort: Cohort, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Split arrays of shape (n_records, n_leads) into columns, lead by lead: `v1_min`."""
+    return {
+        f"{lead}_{name}": part[:, at]
+        for at, lead in enumerate(cohort.leads)
+        for name, part in parts.items()
+    }
+
+
+def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
+    """Draw the first records of each label, each of another subject; return data URIs and words."""
+    pictures = []
+    for label in (1, 0):
+        own = np.flatnonzero(cohort.label == label)
+        _, first = np.unique(cohort.subjects[own], return_index=True)
+        for at in own[np.sort(first)[:_N_EXAMPLES]].tolist():
+            part = part_of(cohort, at, at + 1)
+            sex = "man" if cohort.male[at] else "woman"
+            words = f"{sex}, {cohort.age[at]:.0f} years, {LABELS[1 - label]}"
+            title = f"Record {cohort.records[at]}: {words}"
+            figure = ecg_plot.draw(
+                part.signals[0], cohort.fs, ecg_plot.Words(title), delineation=part.delineation
+            )
+            path = folder / f"example_{len(pictures) + 1}.svg"
+            ecg_plot.save(figure, path)
+            pictures.append((data_uri(path.read_bytes(), "svg+xml"), title))
+    return pictures
+
+
+def _figures(tables: Tables) -> "dict[str, Figure]":
+    from plotly import express
+
+    look = {"template": "none", "color_discrete_map": _COLOURS}
+    share = tables["balance"][tables["balance"].group.isin(["all", "sex", "decade"])]
+    share = share.assign(up=share.high - share.share, down=share.share - share.low)
+    balance = express.scatter(
+        share, x="value", y="share", error_y="up", error_y_minus="down", hover_data=["records", "lvh"]
+    )
+    balance.update_xaxes(type="category", title=None)
+    balance.update_yaxes(range=[-0.02, 1.05], tickformat=".0%")
+    figures = {
+        "balance": balance,
+        "ages": express.bar(
+            tables["ages"], x="decade", y="records", color="label", facet_col="sex", **look
+        ).update_layout(barmode="group"),
+        "ranges": _boxes(tables["range_quantiles"], "mV"),
+        "quality": _boxes(tables["quality"], "µV"),
+    }
+    if "ntp" in tables:
+        means = tables["ntp"]
+        means = means.assign(up=means.high - means["mean"], down=means["mean"] - means.low)
+        drawn = express.line(
+            means,
+            x="fiducial",
+            y="mean",
+            color="label",
+            facet_col="lead",
+            facet_col_wrap=4,
+            error_y="up",
+            error_y_minus="down",
+            markers=True,
+            height=700,
+            **look,
+        )
+        figures["ntp"] = drawn.update_yaxes(title=None).update_xaxes(title=None, tickangle=90)
+        units = {"QRS": "ms", **{name: one.unit for name, one in CRITERIA.items()}}
+        figures["voltages"] = _boxes(tables["voltages"], "mV", units)
+        figures["criteria"] = _boxes(tables["criteria_quantiles"], "mV", units, columns=2)
+    for figure in figures.values():
+        figure.for_each_annotation(lambda one: one.update(text=one.text.partition("=")[2] or one.text))
+    return figures
+
+
+def _boxes(
+    rows: pd.DataFrame, unit: str, units: Mapping[str, str] | None = None, columns: int = 1
+) -> "Figure":
+    """Draw median, quartiles and the middle 90 % of each lead and label, a panel a measure."""
+    from plotly.subplots import make_subplots
+
+    measures = list(rows.measure.unique())
+    titles = [f"{name}, {(units or {}).get(name, unit)}" for name in measures]
+    n_rows = -(-len(measures) // columns)
+    figure = make_subplots(n_rows, columns, subplot_titles=titles, vertical_spacing=0.3 / n_rows)
+    for at, name in enumerate(measures):
+        for label, colour in _COLOURS.items():
+            own = rows[(rows.measure == name) & (rows.label == label)]
+            figure.add_box(
+                x=own.lead,
+                q1=own.q25,
+                median=own["median"],
+                q3=own.q75,
+                lowerfence=own.q05,
+                upperfence=own.q95,
+                name=label,
+                legendgroup=label,
+                offsetgroup=label,
+                showlegend=at == 0,
+                marker_color=colour,
+                row=at // columns + 1,
+                col=at % columns + 1,
+            )
+    return figure.update_layout(boxmode="group", height=120 + 210 * n_rows)
