@@ -7,7 +7,7 @@ from pathlib import Path
 from lvh.cli.command import ended
 from lvh.errors import InputError
 from lvh.reports.progress import console, say
-from lvh.reports.study_report import table, write, write_report
+from lvh.reports.study_report import table, write
 from lvh.reports.verdict import sentences
 from lvh.search.storage import Storage
 from lvh.search.study_results import load, study_of_runs
@@ -29,7 +29,7 @@ def _report(given: argparse.Namespace) -> None:
             raise InputError(f"STUDY: expected folders of runs alone. Received: {given.study}")
         result, run_folders = study_of_runs(folders)
         folder = Path(given.out) if given.out else folders[0] / "report"
-        page = write_report(result, folder, run_folders)
+        page = write(result, folder, run_folders=run_folders)
     elif len(given.study) > 1:
         raise InputError(f"STUDY: expected one name, or folders of runs. Received: {given.study}")
     else:

@@ -3,25 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.evaluation.results import Plain
 from lvh.search.results import FoldScore, Objective, StudyResult, Trial
-from lvh.validation.comparison import (
-    ROPE,
-    corrected_interval,
-    corrected_t,
-    correlated_bayes,
-    holm,
-)
+from lvh.validation import comparison as statistics
 from lvh.validation.metrics import NAMES, Interval
-
-Floats = npt.NDArray[np.float64]
-Verdict = Literal["best", "worse", "not told apart", "not comparable"]
 
 ALPHA = 0.05
 
@@ -47,7 +37,7 @@ class Comparison:
     worse: float = math.nan
     equivalent: float = math.nan
     better: float = math.nan
-    verdict: Verdict = "not comparable"
+    verdict: Literal["best", "worse", "not told apart", "not comparable"] = "not comparable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +60,7 @@ class Row:
     comparison: Comparison
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> str:
         """Result of the comparison."""
         return self.comparison.verdict
 
@@ -100,20 +90,46 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
     objective, complete = study.objectives[0], study.complete
     if not complete or not has_folds(objective) or math.isnan(complete[0].values[0]):
         return ()
-    best = complete[0]
-    n_folds = sum(not math.isnan(value) for value in fold_values(best, objective).values())
-    first = Comparison(best.number, 0.0, n_folds=n_folds, verdict="best")
-    pairs = [_differences(trial, best, objective) for trial in complete[1:]]
+    best, *others = complete
+    n_folds = int(np.isfinite(list(fold_values(best, objective).values())).sum())
+    pairs = [_compare(trial, best, objective) for trial in others]
     # the best was chosen among all by these folds, so every pair counts, not only those with it
     n_pairs_each = len(complete) / 2
-    p_values = [corrected_t(*pair)[1] for pair in pairs]
-    corrected = holm([float(np.minimum(1.0, p * n_pairs_each)) for p in p_values])
-    rope = ROPE
+    corrected = statistics.holm([float(np.minimum(1.0, one.p * n_pairs_each)) for one in pairs])
+    compared = [Comparison(best.number, 0.0, n_folds=n_folds, verdict="best")]
+    for pair, p_holm in zip(pairs, corrected, strict=True):
+        is_behind = pair.difference != 0 and (pair.difference < 0) == objective.maximize
+        verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
+        known = "not comparable" if math.isnan(p_holm) else verdict
+        compared.append(replace(pair, p_holm=p_holm, verdict=known))
+    return tuple(compared)
+
+
+def _compare(trial: Trial, best: Trial, objective: Objective) -> Comparison:
+    values, best_values = fold_values(trial, objective), fold_values(best, objective)
+    tested = {(fold.repeat, fold.fold): fold.test for fold in trial.folds}
+    shared = [fold for fold in best.folds if tested.get((fold.repeat, fold.fold)) == fold.test]
+    keys = [(fold.repeat, fold.fold) for fold in shared]
+    differences = np.array([values[key] - best_values[key] for key in keys], dtype=np.float64)
+    differences = differences[~np.isnan(differences)]
+    share, rope = _test_share(shared), statistics.ROPE
     if objective.name == "seconds":  # seconds have no scale: a share of what the best takes
-        rope *= float(np.mean(list(fold_values(best, objective).values())))
-    return first, *(
-        _comparison(trial.number, *pair, p_holm=p_holm, rope=rope, maximize=objective.maximize)
-        for trial, pair, p_holm in zip(complete[1:], pairs, corrected, strict=True)
+        rope *= float(np.mean(list(best_values.values())))
+    interval = statistics.corrected_interval(differences, share)
+    t, p = statistics.corrected_t(differences, share)
+    gains = differences if objective.maximize else -differences
+    worse, equivalent, better = statistics.correlated_bayes(gains, share, rope)
+    return Comparison(
+        number=trial.number,
+        difference=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        n_folds=len(differences),
+        t=t,
+        p=p,
+        worse=worse,
+        equivalent=equivalent,
+        better=better,
     )
 
 
@@ -141,9 +157,9 @@ def has_folds(objective: Objective) -> bool:
 def fold_values(trial: Trial, objective: Objective) -> dict[tuple[int, int], float]:
     """Return a trial's value in each fold, by repeat and fold; NaN where it is undefined."""
     return {
-        (fold.repeat, fold.fold): fold.seconds
-        if objective.name == "seconds"
-        else fold.metrics.get(objective.name, math.nan)
+        (fold.repeat, fold.fold): {**fold.metrics, "seconds": fold.seconds}.get(
+            objective.name, math.nan
+        )
         for fold in trial.folds
     }
 
@@ -157,29 +173,18 @@ def short_names(dimensions: Sequence[str]) -> dict[str, str]:
 
 def value_text(value: Plain, digits: int = 6) -> str:
     """Return a value as a user types it in an override, a float rounded to some digits."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def configuration_names(study: StudyResult) -> dict[int, str]:
-    """Return what tells each trial from the others, such as `units=8, rate=0.01`, by number.
-
-    A dimension that has one value in all of several trials is left out.
-    """
+    """Return what tells each trial from the others, such as `units=8, rate=0.01`, by number."""
     names = short_names(study.dimensions)
-    varying = [
-        key
-        for key in study.dimensions
-        if len(study.trials) == 1
-        or len({value_text(trial.params.get(key)) for trial in study.trials}) > 1
-    ]
     return {
         trial.number: ", ".join(
             f"{names[key]}={value_text(trial.params[key], 4)}"
-            for key in varying
+            for key in study.dimensions
             if key in trial.params
         )
         or f"trial {trial.number}"
@@ -190,7 +195,7 @@ def configuration_names(study: StudyResult) -> dict[int, str]:
 def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison | None) -> Row:
     values = np.array(list(fold_values(trial, objective).values()), dtype=np.float64)
     defined = values[~np.isnan(values)]
-    interval = corrected_interval(defined, _test_share(trial.folds))
+    interval = statistics.corrected_interval(defined, _test_share(trial.folds))
     if objective.name in NAMES and objective.name != "loss":  # no score is beyond its scale
         low, high = np.clip([interval.low, interval.high], 0.0, 1.0).tolist()
         interval = Interval(interval.estimate, low, high)
@@ -208,43 +213,6 @@ def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison |
     )
 
 
-def _differences(trial: Trial, best: Trial, objective: Objective) -> tuple[Floats, float]:
-    """Return the differences in the folds that both have, and their share of test records."""
-    values, best_values = fold_values(trial, objective), fold_values(best, objective)
-    tested = {(fold.repeat, fold.fold): fold.test for fold in trial.folds}
-    shared = [fold for fold in best.folds if tested.get((fold.repeat, fold.fold)) == fold.test]
-    keys = [(fold.repeat, fold.fold) for fold in shared]
-    differences = np.array([values[key] - best_values[key] for key in keys], dtype=np.float64)
-    return differences[~np.isnan(differences)], _test_share(shared)
-
-
-def _comparison(
-    number: int, differences: Floats, share: float, *, p_holm: float, rope: float, maximize: bool
-) -> Comparison:
-    interval = corrected_interval(differences, share)
-    t, p = corrected_t(differences, share)
-    gains = differences if maximize else -differences
-    worse, equivalent, better = correlated_bayes(gains, share, rope)
-    is_behind = interval.estimate != 0 and (interval.estimate < 0) == maximize
-    verdict: Verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
-    return Comparison(
-        number=number,
-        difference=interval.estimate,
-        low=interval.low,
-        high=interval.high,
-        n_folds=len(differences),
-        t=t,
-        p=p,
-        p_holm=p_holm,
-        worse=worse,
-        equivalent=equivalent,
-        better=better,
-        verdict="not comparable" if math.isnan(p_holm) else verdict,
-    )
-
-
 def _test_share(folds: Sequence[FoldScore]) -> float:
     """Return the mean over folds of test records per training record; NaN without folds."""
-    if not folds:
-        return math.nan
-    return float(np.mean([fold.n_test / fold.n_train for fold in folds]))
+    return float(np.mean([fold.n_test / fold.n_train for fold in folds])) if folds else math.nan

@@ -4,10 +4,12 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from statistics import mean
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -22,7 +24,7 @@ from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
 from lvh.tracking import TrackingSettings, resolved_uri
-from lvh.validation.metrics import SPECIFICITY, Metrics, mean_and_std
+from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
 
@@ -91,20 +93,17 @@ class ProgressReporter(Callback):
                 run at the same time.
             title: What its lines begin with, the name of the run.
         """
-        self._name = title
-        self._console = console()
+        self._name, self._console, self._verbosity = title, console(), verbosity
         self._settings, self._cohort, self._features = settings, cohort, features
-        self._trainer, self._verbosity = trainer, verbosity
+        self._trainer = trainer
         self._n_folds = self._done = 0
         self._epochs: dict[tuple[int, int], int] = {}
-        self._leakage = settings.cv.protocol.leakage
-        self._is_network = settings.is_network
-        self._n_epochs = settings.train.epochs if self._is_network else 1
+        self._n_epochs = settings.train.epochs if settings.is_network else 1
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("epochs, left" if self._is_network else "folds, left"),
+            TextColumn("epochs, left" if settings.is_network else "folds, left"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -125,18 +124,17 @@ class ProgressReporter(Callback):
         total = self._n_folds * self._n_epochs
         self._task = self._bar.add_task(f"fold 1 of {self._n_folds}", total=total)
         if self._verbosity == "full" or (self._verbosity == "bar" and not known):
+            n_parameters = None if known else self._trainer().n_parameters
+            parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
+            epochs = f" x {self._n_epochs} epochs" if self._settings.is_network else ""
+            inputs = f"{_shape(self._features)} inputs"
+            self._print(f"{self._name}: {inputs}, {parameters}{self._n_folds} folds{epochs}")
+        if self._verbosity == "full":
             self._announce(known)
         self._bar.start()
 
     def _announce(self, known: int) -> None:
         settings, features = self._settings, self._features
-        n_parameters = None if known else self._trainer().n_parameters
-        parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-        epochs = f" x {self._n_epochs} epochs" if self._is_network else ""
-        inputs = f"{_shape(features)} inputs"
-        self._print(f"{self._name}: {inputs}, {parameters}{self._n_folds} folds{epochs}")
-        if self._verbosity != "full":
-            return
         if known:
             left = "nothing to train" if known == self._n_folds else "the others are trained"
             self._print(
@@ -152,13 +150,13 @@ class ProgressReporter(Callback):
         dropped = "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
         tracking, where = settings.tracking, "nothing (tracking=off)"
         if tracking.name != "off":
-            where = f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"
+            where = f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
         self._print(
             f"{self._cohort.name}: {len(features.records)} records, prevalence "
             f"{features.y.mean():.3f}{', without ' if dropped else ''}{dropped}",
             f"tracked in {where}",
         )
-        self._note()
+        self._warn(self._cohort.note)
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""
@@ -173,7 +171,7 @@ class ProgressReporter(Callback):
         completed = sum(self._epochs.values())
         self._bar.update(self._task, completed=completed, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
-            epochs = f"{len(fold.history.loss)} epochs, " if self._is_network else ""
+            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
             self._print(
                 f"fold {self._done} of {self._n_folds}: "
                 f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
@@ -190,37 +188,31 @@ class ProgressReporter(Callback):
         if result is None:
             self._print(f"{self._name}: {reason}")
             return
-        mean, std, name = result.summary.mean, result.summary.std, self._name
+        leakage = self._settings.cv.protocol.leakage
+        dishonest = leakage and (
+            f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank"
+        )
         if self._verbosity == "full":
-            self._warn()
+            self._warn(dishonest)
             chosen = self._settings.cv.threshold != "fixed"
-            self._console.print(result_table(result, f"{name} on {self._cohort.name}", chosen))
-            self._warn()
-            self._note()
+            title = f"{self._name} on {self._cohort.name}"
+            self._console.print(result_table(result, title, chosen))
+            self._warn(dishonest, self._cohort.note)
             self._print(f"files: {folder}")
         else:
+            mean, std = result.summary.mean, result.summary.std
             seconds = sum(fold.seconds for fold in result.folds)
             self._print(
-                f"{name}: ap {_pair(mean.ap, std.ap)}, accuracy "
+                f"{self._name}: ap {_pair(mean.ap, std.ap)}, accuracy "
                 f"{_pair(mean.accuracy, std.accuracy)}, {seconds:.1f} s"
             )
-            self._warn()
+            self._warn(dishonest)
 
-    def _warn(self) -> None:
-        if self._leakage:
-            self._print(
-                f"NOT HONEST: {self._leakage}. Scored records decided these scores; "
-                "they have no rank",
-                style="yellow",
-            )
+    def _warn(self, *lines: str) -> None:
+        say(*filter(None, lines), style="yellow", on=self._console)
 
-    def _note(self) -> None:
-        if self._cohort.note:
-            self._print(self._cohort.note, style="yellow")
-
-    def _print(self, *lines: str, style: str | None = None) -> None:
-        for line in lines:  # nothing in them is markup; addresses are masked already
-            self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+    def _print(self, *lines: str) -> None:
+        say(*lines, on=self._console)
 
 
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
@@ -231,54 +223,44 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
     for name in ("scored", *(["threshold"] if shows_threshold else []), *shown):
         table.add_column(name, justify="right")
 
-    def add(label: str, n_test: object, cells: list[str], above: str = "", **look: Any) -> None:
-        table.add_row(label, str(n_test), *([above] if shows_threshold else []), *cells, **look)
+    def add(
+        label: str, n_test: object, scores: Mapping[str, float], folds: Sequence[FoldResult] = ()
+    ) -> None:
+        cells = [f"{scores[name]:.3f}" if name in scores else "" for name in shown]
+        if shows_threshold:
+            cells.insert(0, f"{mean([fold.threshold for fold in folds]):.3f}" if folds else "")
+        style = {"mean": "bold", **dict.fromkeys(result.baselines, "dim")}.get(label)
+        table.add_row(label, str(n_test), *cells, style=style)
 
-    def cells(metrics: Metrics) -> list[str]:
-        return [_number(getattr(metrics, name)) for name in shown]
-
-    for label, folds, metrics in _rows(result):
-        n_test = sum(len(fold.split.test) for fold in folds)
-        add(label, n_test, cells(metrics), _number(_mean_threshold(folds)))
+    for label, folds in _groups(result):
+        scores, _ = mean_and_std([fold.metrics for fold in folds])
+        add(label, sum(len(fold.split.test) for fold in folds), asdict(scores), folds)
     table.add_section()
     summary = result.summary
-    add("mean", "", cells(summary.mean), _number(_mean_threshold(result.folds)), style="bold")
-    add("std", "", cells(summary.std))
+    add("mean", "", asdict(summary.mean), result.folds)
+    add("std", "", asdict(summary.std))
     table.add_section()
     for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
-        of_all = [_number(getattr(summary.pooled[name], bound)) for name in shown]
+        of_all = {name: getattr(interval, bound) for name, interval in summary.pooled.items()}
         add(label, len(result.test) if bound == "estimate" else "", of_all)
     if result.null:
-        found = (result.p_values.get(name) for name in shown)
-        add("p, shuffled", len(result.null), ["" if p is None else _number(p) for p in found])
+        add("p, shuffled", len(result.null), result.p_values)
     table.add_section()
     for name, baseline in result.baselines.items():
-        add(name, "", cells(baseline.mean), style="dim")
+        add(name, "", asdict(baseline.mean))
     return table
 
 
-def _rows(result: CVResult) -> list[tuple[str, Sequence[FoldResult], Metrics]]:
-    """Return a row a fold; a row a repeat where there are many folds."""
+def _groups(result: CVResult) -> list[tuple[str, Sequence[FoldResult]]]:
+    """Return each fold on its own; the folds of each repeat where there are many."""
     if len(result.folds) <= _FOLDS_SHOWN:
-        return [(f"fold {fold.split.fold + 1}", [fold], fold.metrics) for fold in result.folds]
-    rows: list[tuple[str, Sequence[FoldResult], Metrics]] = []
-    for repeat, own in groupby(result.folds, key=lambda fold: fold.split.repeat):
-        folds = list(own)
-        mean, _ = mean_and_std([fold.metrics for fold in folds])
-        rows.append((f"repeat {repeat + 1}", folds, mean))
-    return rows
-
-
-def _mean_threshold(folds: Sequence[FoldResult]) -> float:
-    return sum(fold.threshold for fold in folds) / len(folds)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}"
+        return [(f"fold {fold.split.fold + 1}", [fold]) for fold in result.folds]
+    repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
+    return [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]
 
 
 def _pair(mean: float, std: float) -> str:
-    return _number(mean) if math.isnan(std) else f"{mean:.3f} +- {std:.3f}"
+    return f"{mean:.3f}" if math.isnan(std) else f"{mean:.3f} +- {std:.3f}"
 
 
 def _shape(features: FeatureSet) -> str:

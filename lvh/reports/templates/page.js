@@ -13,7 +13,7 @@ function layoutOf(plot) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 50, r: 20, t: 40, b: 50, ...plot.layout.margin },
-    legend: { orientation: "h", y: -0.2, yanchor: "top", ...plot.layout.legend },
+    legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom" },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink") },
     hoverlabel: { align: "left" },
   };
