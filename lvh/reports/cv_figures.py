@@ -1,8 +1,7 @@
 """Pictures of a cross-validation, as PNG files for its folder and for MLflow."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +9,12 @@ import numpy.typing as npt
 from lvh.evaluation.cv_result import CVResult
 from lvh.files import written_whole
 from lvh.reports.page import BLUE, ORANGE
-from lvh.validation.calibration import calibration_curve, recalibration
+from lvh.validation.calibration import recalibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _PALE = "#9db7d1"
 _SIZE = (13.0, 8.4)  # inches
@@ -83,48 +81,28 @@ def _draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:
 
 
 def _draw_precision_recall(ax: "Axes", result: CVResult, y: Labels) -> None:
-    from sklearn.metrics import precision_recall_curve
+    from sklearn.metrics import PrecisionRecallDisplay
 
-    def curve(y_true: Labels, y_score: Floats) -> tuple[Floats, Floats]:
-        precision, recall, _ = precision_recall_curve(y_true, y_score)
-        return recall, precision
-
-    prevalence = float(y[result.test].mean())
-    ax.axhline(prevalence, color=ORANGE, linestyle=":", label=f"no skill {prevalence:.2f}")
+    name = _with_interval(result, "ap")
+    PrecisionRecallDisplay.from_predictions(
+        y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
+    )
     ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
-    _draw_curves(ax, curve, result, y, area="ap", drawstyle="steps-post")
 
 
 def _draw_roc(ax: "Axes", result: CVResult, y: Labels) -> None:
-    from sklearn.metrics import roc_curve
+    from sklearn.metrics import RocCurveDisplay
 
-    ax.plot([0, 1], [0, 1], color=ORANGE, linestyle=":", label="no skill 0.50")
+    name = _with_interval(result, "roc_auc")
+    RocCurveDisplay.from_predictions(
+        y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
+    )
     ax.set(title="ROC", xlabel="1 - specificity", ylabel="recall")
-    _draw_curves(ax, roc_curve, result, y, area="roc_auc", drawstyle="default")
 
 
-def _draw_curves(
-    ax: "Axes",
-    curve: Callable[[Labels, Floats], tuple[Floats, ...]],
-    result: CVResult,
-    y: Labels,
-    *,
-    area: str,
-    drawstyle: Any,
-) -> None:
-    """Draw a curve for each fold that has both labels, and the pooled one with its area."""
-    # not by scikit-learn displays: each of their calls makes a legend, a fifth of all the time
-    for fold in result.folds:
-        labels = y[fold.split.test]
-        if 0 < labels.mean() < 1:
-            x, height = curve(labels, fold.y_score)[:2]
-            ax.plot(x, height, drawstyle=drawstyle, color=_PALE, linewidth=0.7)
-    interval = result.summary.pooled[area]
-    label = f"pooled, {area} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    x, height = curve(y[result.test], result.y_score)[:2]
-    ax.plot(x, height, drawstyle=drawstyle, color=BLUE, label=label)
-    ax.set(xlim=(0, 1), ylim=(0, 1.02))
-    ax.legend(fontsize=8, loc="lower right", reverse=True)
+def _with_interval(result: CVResult, score: str) -> str:
+    interval = result.summary.pooled[score]
+    return f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def _draw_learning_curves(ax: "Axes", result: CVResult, y: Labels) -> None:
@@ -154,24 +132,16 @@ def _draw_confusion_matrix(ax: "Axes", result: CVResult, y: Labels) -> None:
         colorbar=False,
         ax=ax,
     )
-    thresholds = [fold.threshold for fold in result.folds]
-    bounds = dict.fromkeys((min(thresholds), max(thresholds)))  # one where they are equal
-    title = f"Out of fold, threshold {' to '.join(f'{one:.3g}' for one in bounds)}"
-    ax.set(title=title, xlabel="predicted", ylabel="label")
-    ax.tick_params(axis="y", labelrotation=90)
+    ax.set(title="Out of fold", xlabel="predicted", ylabel="label")
 
 
 def _draw_calibration(ax: "Axes", result: CVResult, y: Labels) -> None:
     from sklearn.calibration import CalibrationDisplay
 
     y_true, y_score = y[result.test], result.y_score
-    bins, line = calibration_curve(y_true, y_score), recalibration(y_true, y_score)
-    score, share, low, high = np.transpose(
-        [(one.score, one.observed.estimate, one.observed.low, one.observed.high) for one in bins]
-    )
-    ax.vlines(score, low, high, color=_PALE, linewidth=2, label="95 % interval of a bin")
+    line = recalibration(y_true, y_score)
     name = f"intercept {line.intercept:.2f}, slope {line.slope:.2f}"
-    CalibrationDisplay(share, score, y_score).plot(ax=ax, name=name, color=BLUE, markersize=4)
+    CalibrationDisplay.from_predictions(
+        y_true, y_score, n_bins=10, strategy="quantile", name=name, ax=ax
+    )
     ax.set(title="Calibration, out of fold", xlabel="P(LVH)", ylabel="share with LVH")
-    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    ax.legend(fontsize=7, loc="lower right")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from lvh.data.cohort import Cohort, SourceMetadata
@@ -13,28 +12,23 @@ from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.features.base import feature_set, incomplete_records
 from lvh.features.criteria import CRITERIA
-from lvh.features.ntp import FIDUCIALS
 from lvh.models.classifiers import BASELINES
 from lvh.reports import ecg_plot
 from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table
 from lvh.reports.survey import (
     CLIPPED,
     LABELS,
-    SEXES,
     SLOW,
     Survey,
     ages,
     bounds,
     class_balance,
     label_of,
-    mean_of,
     missing_waves,
     part_of,
     quantiles,
-    scaled_fiducials,
     sex_of,
     share_of,
-    spread,
 )
 from lvh.validation.metrics import bootstrap_intervals
 from lvh.validation.splits import CvSettings, splits
@@ -98,7 +92,7 @@ def write(
         tables=tables,
         criteria=CRITERIA,
         records=_marked(cohort, measured),
-        largest=[1000 * getattr(measured.signals, one).max() for one in ("einthoven", "goldberger")],
+        largest=[1000 * getattr(measured, one).max() for one in ("einthoven", "goldberger")],
         limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * _UNFIT},
         worst=tables["quality_by_record"].iloc[:, :7].nlargest(_N_WORST, _WORST),
         examples=_examples(cohort, folder),
@@ -132,8 +126,8 @@ def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str,
 
 def _left_out(cohort: Cohort, measured: Survey) -> str:
     texts = [cohort.note] if "left out" in cohort.note else ["nothing by the source"]
-    if measured.waves is not None:
-        lacking = measured.waves.missing["no_qrs_t"]
+    if measured.missing:
+        lacking = measured.missing["no_qrs_t"]
         reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
         names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
         texts.append(f"by features=ntp: {', '.join(names) or 'nothing'}")
@@ -142,17 +136,15 @@ def _left_out(cohort: Cohort, measured: Survey) -> str:
 
 def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
     """Return the names of the records that have what a sentence counts."""
-    signals, waves = measured.signals, measured.waves
-    unfit = np.maximum(signals.einthoven, signals.goldberger) > _UNFIT
     marked = {
-        "flat": signals.flat.any(axis=1),
-        "clipped": signals.clipped.any(axis=1),
-        "unfit": unfit,
-        "copies": pd.Series(signals.digest).duplicated(keep=False).to_numpy(),
+        "flat": measured.flat.any(axis=1),
+        "clipped": measured.clipped.any(axis=1),
+        "unfit": np.maximum(measured.einthoven, measured.goldberger) > _UNFIT,
+        "copies": pd.Series(measured.digest).duplicated(keep=False).to_numpy(),
     }
-    if waves is not None:
-        marked["without_p"] = waves.missing["without_p"].all(axis=1)
-        marked |= {name: waves.missing[name].any(axis=1) for name in ("irregular", "no_qrs_t")}
+    if measured.missing:
+        marked["without_p"] = measured.missing["without_p"].all(axis=1)
+        marked |= {name: measured.missing[name].any(axis=1) for name in ("irregular", "no_qrs_t")}
     return {name: np.array(cohort.records)[own].tolist() for name, own in marked.items()}
 
 
@@ -180,9 +172,8 @@ def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
 
 
 def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
-    signals = measured.signals
-    parts = {"min": signals.low, "mean": signals.mean, "max": signals.high}
-    uv = {"noise": signals.noise * 1000, "wander": signals.wander * 1000}
+    parts = {"min": measured.low, "mean": measured.mean, "max": measured.high}
+    uv = {"noise": measured.noise * 1000, "wander": measured.wander * 1000}
     recording = []
     for name, values in uv.items():
         # an area above .5 says that records with LVH have more of it: a shortcut for a model
@@ -190,12 +181,12 @@ def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
         scores = rank / max(int(rank.max()), 1)
         intervals = bootstrap_intervals(cohort.label, scores, cohort.subjects)
         recording.append({"measure": name, **bounds("roc_auc", intervals["roc_auc"])})
-    copies = pd.Series(signals.digest).groupby(signals.digest).transform("size") - 1
+    copies = pd.Series(measured.digest).groupby(measured.digest).transform("size") - 1
     quality = {
-        "einthoven_uv": signals.einthoven * 1000,
-        "goldberger_uv": signals.goldberger * 1000,
-        "flat_leads": signals.flat.sum(axis=1),
-        "clipped_leads": signals.clipped.sum(axis=1),
+        "einthoven_uv": measured.einthoven * 1000,
+        "goldberger_uv": measured.goldberger * 1000,
+        "flat_leads": measured.flat.sum(axis=1),
+        "clipped_leads": measured.clipped.sum(axis=1),
         "copies": copies,
         "noise_uv": uv["noise"].max(axis=1),
         **_by_lead(cohort, {f"{name}_uv": values for name, values in uv.items()}),
@@ -215,44 +206,17 @@ def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
     waves = measured.waves
     if waves is None:
         return {}
-    of_leads = waves.waves
-    voltages = {"R": of_leads.r, "S": of_leads.s, "T": of_leads.t, "QRS": of_leads.qrs * 1000}
-    values = {name: one.value(of_leads) for name, one in CRITERIA.items()}
+    voltages = {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs * 1000}
+    values = {name: one.value(waves) for name, one in CRITERIA.items()}
     known = {"male": cohort.male, "lvh": cohort.label, **values}
-    lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in waves.missing.items()}
+    lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in measured.missing.items()}
     return {
-        "ntp": _ntp_by_label(cohort, scaled_fiducials(measured.signals, waves)),
         "voltages": quantiles(cohort, voltages),
         "criteria": _criteria_scores(cohort, values),
-        "criteria_quantiles": _criteria_quantiles(cohort, values),
         "criteria_values": pd.DataFrame({"record": cohort.records, **known}),
-        "missing": missing_waves(cohort, waves),
+        "missing": missing_waves(cohort, measured),
         "missing_by_record": pd.DataFrame({"record": cohort.records, **lacking}),
     }
-
-
-def _ntp_by_label(cohort: Cohort, scaled: npt.NDArray[np.float64]) -> pd.DataFrame:
-    """Average the scaled signal at each fiducial of each lead over the subjects of a label."""
-    rows = []
-    for at, lead in enumerate(cohort.leads):
-        for column, fiducial in enumerate(FIDUCIALS):
-            for label in LABELS:
-                own = label_of(cohort) == label
-                values = scaled[own, at, column]
-                row = {"lead": lead, "fiducial": fiducial, "label": label}
-                row["records"] = int((~np.isnan(values)).sum())
-                rows.append(row | bounds("mean", mean_of(values, cohort.subjects[own])))
-    return pd.DataFrame(rows)
-
-
-def _criteria_quantiles(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
-    sex, label = sex_of(cohort), label_of(cohort)
-    return pd.DataFrame(
-        {"measure": name, "lead": a, "label": b, **spread(own[(sex == a) & (label == b)])}
-        for name, own in values.items()
-        for a in SEXES
-        for b in LABELS
-    )
 
 
 def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
@@ -323,7 +287,12 @@ def _figures(tables: Tables) -> "dict[str, Figure]":
     share = tables["balance"][tables["balance"].group.isin(["all", "sex", "decade"])]
     share = share.assign(up=share.high - share.share, down=share.share - share.low)
     balance = express.scatter(
-        share, x="value", y="share", error_y="up", error_y_minus="down", hover_data=["records", "lvh"]
+        share,
+        x="value",
+        y="share",
+        error_y="up",
+        error_y_minus="down",
+        hover_data=["records", "lvh"],
     )
     balance.update_xaxes(type="category", title=None)
     balance.update_yaxes(range=[-0.02, 1.05], tickformat=".0%")
@@ -335,42 +304,23 @@ def _figures(tables: Tables) -> "dict[str, Figure]":
         "ranges": _boxes(tables["range_quantiles"], "mV"),
         "quality": _boxes(tables["quality"], "µV"),
     }
-    if "ntp" in tables:
-        means = tables["ntp"]
-        means = means.assign(up=means.high - means["mean"], down=means["mean"] - means.low)
-        drawn = express.line(
-            means,
-            x="fiducial",
-            y="mean",
-            color="label",
-            facet_col="lead",
-            facet_col_wrap=4,
-            error_y="up",
-            error_y_minus="down",
-            markers=True,
-            height=700,
-            **look,
-        )
-        figures["ntp"] = drawn.update_yaxes(title=None).update_xaxes(title=None, tickangle=90)
-        units = {"QRS": "ms", **{name: one.unit for name, one in CRITERIA.items()}}
-        figures["voltages"] = _boxes(tables["voltages"], "mV", units)
-        figures["criteria"] = _boxes(tables["criteria_quantiles"], "mV", units, columns=2)
+    if "voltages" in tables:
+        figures["voltages"] = _boxes(tables["voltages"], "mV")
     for figure in figures.values():
-        figure.for_each_annotation(lambda one: one.update(text=one.text.partition("=")[2] or one.text))
+        figure.for_each_annotation(
+            lambda one: one.update(text=one.text.partition("=")[2] or one.text)
+        )
     return figures
 
 
-def _boxes(
-    rows: pd.DataFrame, unit: str, units: Mapping[str, str] | None = None, columns: int = 1
-) -> "Figure":
+def _boxes(rows: pd.DataFrame, unit: str) -> "Figure":
     """Draw median, quartiles and the middle 90 % of each lead and label, a panel a measure."""
     from plotly.subplots import make_subplots
 
     measures = list(rows.measure.unique())
-    titles = [f"{name}, {(units or {}).get(name, unit)}" for name in measures]
-    n_rows = -(-len(measures) // columns)
-    figure = make_subplots(n_rows, columns, subplot_titles=titles, vertical_spacing=0.3 / n_rows)
-    for at, name in enumerate(measures):
+    titles = [f"{name}, {'ms' if name == 'QRS' else unit}" for name in measures]
+    figure = make_subplots(len(measures), 1, subplot_titles=titles)
+    for row, name in enumerate(measures, start=1):
         for label, colour in _COLOURS.items():
             own = rows[(rows.measure == name) & (rows.label == label)]
             figure.add_box(
@@ -383,9 +333,9 @@ def _boxes(
                 name=label,
                 legendgroup=label,
                 offsetgroup=label,
-                showlegend=at == 0,
+                showlegend=row == 1,
                 marker_color=colour,
-                row=at // columns + 1,
-                col=at % columns + 1,
+                row=row,
+                col=1,
             )
-    return figure.update_layout(boxmode="group", height=120 + 210 * n_rows)
+    return figure.update_layout(boxmode="group", height=120 + 210 * len(measures))

@@ -153,7 +153,7 @@ def _draw_differences(study: StudyResult, rows: Sequence[Row]) -> "Figure":
         y=[_label(study, one.number) for one in pairs],
         mode="markers",
         marker={"color": [ORANGE if one.verdict == "worse" else BLUE for one in pairs], "size": 9},
-        error_x=_errors(differences, [(one.low, one.high) for one in pairs]),
+        error_x={"color": BLUE, **_errors(differences, [(one.low, one.high) for one in pairs])},
         text=[
             f"{one.verdict}, p (Holm) {one.p_holm:.3g}, P(worse) {one.worse:.2f}" for one in pairs
         ],
@@ -198,7 +198,9 @@ def _draw_curves(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]"
             figure = figures.setdefault(key, Figure()).update_layout(**layout)
             figure.add_scatter(visible=at < _SHOWN_CURVES, **trace, **curve)
     for key in {"roc", "calibration"} & figures.keys():
-        figures[key].add_shape(type="line", x0=0, x1=1, y0=0, y1=1, line_color=GREY, line_dash="dot")
+        figures[key].add_shape(
+            type="line", x0=0, x1=1, y0=0, y1=1, line_color=GREY, line_dash="dot"
+        )
     return figures
 
 

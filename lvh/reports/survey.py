@@ -4,8 +4,8 @@ A subject counts once: intervals are as wide as if every subject had one record.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import product
 from typing import Any
@@ -17,10 +17,8 @@ import pandas as pd
 from lvh.data.cohort import Cohort
 from lvh.features.base import find_pattern
 from lvh.features.criteria import Measurements
-from lvh.features.ntp import fiducial_means
 from lvh.features.voltage import measure
 from lvh.validation.calibration import wilson_interval
-from lvh.validation.comparison import corrected_interval
 from lvh.validation.metrics import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -50,7 +48,7 @@ _DECADE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class SignalStatistics:
+class Survey:
     """Measurements of every lead of every record, shape (n_records, n_leads) if not said.
 
     Attributes:
@@ -64,6 +62,10 @@ class SignalStatistics:
         einthoven: Largest absolute value of i + iii - ii, shape (n_records,), mV.
         goldberger: Largest absolute value of avr + (i + ii) / 2, shape (n_records,), mV.
         digest: Hash of the samples, shape (n_records,); equal ones are copies of a recording.
+        missing: Leads that lack each of `RUNS`, a p wave (`without_p`), or regularity
+            (`irregular`: a peak that lacks onset or offset, or the like); empty for a source
+            without delineation, as `waves` is None.
+        waves: Amplitudes and durations of the delineated waves.
     """
 
     low: Floats
@@ -76,54 +78,31 @@ class SignalStatistics:
     einthoven: Floats
     goldberger: Floats
     digest: Texts
+    missing: Mapping[str, Bools]
+    waves: Measurements | None
 
 
-@dataclass(frozen=True, slots=True)
-class WaveStatistics:
-    """Measurements of the delineated waves.
-
-    Attributes:
-        fiducials: Mean signal at the nine fiducials, shape (n_records, n_leads, 9), mV; see
-            `lvh.features.ntp.fiducial_means`.
-        waves: Amplitudes and durations.
-        missing: Leads that lack each of `RUNS`, a p wave (`without_p`), or regularity
-            (`irregular`: a peak that lacks onset or offset, or the like), shape
-            (n_records, n_leads).
-    """
-
-    fiducials: Floats
-    waves: Measurements
-    missing: dict[str, Bools]
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """All measurements; `waves` is None for a source without delineation."""
-
-    signals: SignalStatistics
-    waves: WaveStatistics | None
-
-
-def survey(cohort: Cohort, on_block: Callable[[int], None]) -> Survey:
+def survey(cohort: Cohort, on_block: Callable[[int], None] = lambda n_done: None) -> Survey:
     """Measure all records, some at a time: the signals are never in memory twice.
 
     Args:
         cohort: Of which `signals` is only asked for single records.
         on_block: Gets the number of records that are done.
     """
-    signals, waves = [], []
-    for part in blocks(cohort):
-        signals.append(signal_statistics(part))
+    signals, missing, waves = [], [], []
+    for start in range(0, len(cohort.records), _BLOCK):
+        part = part_of(cohort, start, start + _BLOCK)
+        signals.append(_measure_signals(part))
         if len(cohort.delineation.samples):
-            waves.append(_wave_statistics(part))
-        on_block(sum(len(one.low) for one in signals))
-    return Survey(_joined(signals), _joined(waves) if waves else None)
+            missing.append(_find_missing(part))
+            waves.append({**asdict(measure(part)), "leads": np.zeros(0)})
+        on_block(start + len(part.records))
+    measured = Measurements(**{**_stacked(waves), "leads": cohort.leads}) if waves else None
+    return Survey(**_stacked(signals), missing=_stacked(missing), waves=measured)
 
 
-def blocks(cohort: Cohort, n_records: int = _BLOCK) -> Iterator[Cohort]:
-    """Yield consecutive parts of a cohort, each with signals of its own in memory."""
-    for start in range(0, len(cohort.records), n_records):
-        yield part_of(cohort, start, start + n_records)
+def _stacked(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: np.concatenate([one[name] for one in parts]) for name in (parts or [{}])[0]}
 
 
 def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
@@ -144,31 +123,30 @@ def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
     )
 
 
-def signal_statistics(cohort: Cohort) -> SignalStatistics:
+def _measure_signals(part: Cohort) -> dict[str, Any]:
     """Measure every lead; a few times the memory of the signals is needed.
 
     The noise is estimated robustly, by the median of the absolute second differences
     (pseudo-residuals, after Gasser, Sroka and Jennen-Steinmetz, Biometrika 73, 1986): QRS hardly
     counts, and what is correlated from sample to sample, such as the mains, counts too little.
     """
-    signals = np.asarray(cohort.signals, dtype=np.float64)
+    signals = np.asarray(part.signals, dtype=np.float64)
     low, high = signals.min(axis=1), signals.max(axis=1)
     differences = np.abs(np.diff(signals, n=2, axis=1))
-    leads = [cohort.leads.index(lead) for lead in ("i", "ii", "iii", "avr")]
-    i, ii, iii, avr = (signals[:, :, lead] for lead in leads)
+    i, ii, iii, avr = (signals[:, :, part.leads.index(lead)] for lead in ("i", "ii", "iii", "avr"))
     flat = low == high
-    return SignalStatistics(
-        low=low,
-        mean=signals.mean(axis=1),
-        high=high,
-        noise=np.median(differences, axis=1) / (_NORMAL * np.sqrt(6)),
-        wander=_wander(signals, cohort.fs),
-        flat=flat,
-        clipped=~flat & _clipped(signals, low, high, cohort.fs),
-        einthoven=np.abs(i + iii - ii).max(axis=1),
-        goldberger=np.abs(avr + 0.5 * i + 0.5 * ii).max(axis=1),
-        digest=np.array([sha256(record.tobytes()).hexdigest()[:16] for record in signals]),
-    )
+    return {
+        "low": low,
+        "mean": signals.mean(axis=1),
+        "high": high,
+        "noise": np.median(differences, axis=1) / (_NORMAL * np.sqrt(6)),
+        "wander": _wander(signals, part.fs),
+        "flat": flat,
+        "clipped": ~flat & _clipped(signals, low, high, part.fs),
+        "einthoven": np.abs(i + iii - ii).max(axis=1),
+        "goldberger": np.abs(avr + 0.5 * i + 0.5 * ii).max(axis=1),
+        "digest": np.array([sha256(record.tobytes()).hexdigest()[:16] for record in signals]),
+    }
 
 
 def _wander(signals: Floats, fs: float) -> Floats:
@@ -190,32 +168,17 @@ def _clipped(signals: Floats, low: Floats, high: Floats, fs: float) -> Bools:
     return clipped
 
 
-def _wave_statistics(part: Cohort) -> WaveStatistics:
+def _find_missing(part: Cohort) -> dict[str, Bools]:
     shape = (len(part.records), len(part.leads))
     symbols = [part.delineation.lead(record, lead)[0] for record, lead in np.ndindex(shape)]
     lacking = {
         "without_p": ["p" not in one for one in symbols],
-        **{name: [not find_pattern(one, run).size for one in symbols] for name, run in RUNS.items()},
+        **{
+            name: [not find_pattern(one, run).size for one in symbols] for name, run in RUNS.items()
+        },
         "irregular": [_REGULAR.fullmatch(one) is None for one in symbols],
     }
-    return WaveStatistics(
-        fiducials=fiducial_means(part, part.signals),
-        waves=measure(part),
-        missing={name: np.reshape(leads, shape) for name, leads in lacking.items()},
-    )
-
-
-def _joined(parts: list[Any]) -> Any:
-    """Concatenate the arrays of several results, field by field."""
-    first = parts[0]
-    if isinstance(first, np.ndarray):
-        return np.concatenate(parts)
-    if isinstance(first, dict):
-        return {key: _joined([one[key] for one in parts]) for key in first}
-    if isinstance(first, tuple):
-        return first  # the same in all: names of leads
-    own = {one.name: _joined([getattr(part, one.name) for part in parts]) for one in fields(first)}
-    return replace(first, **own)
+    return {name: np.reshape(leads, shape) for name, leads in lacking.items()}
 
 
 def share_of(positive: Bools, subjects: Texts) -> Interval:
@@ -224,18 +187,6 @@ def share_of(positive: Bools, subjects: Texts) -> Interval:
         return Interval(np.nan, np.nan, np.nan)
     n_subjects = len(np.unique(subjects))
     return wilson_interval(float(positive.mean()) * n_subjects, n_subjects)
-
-
-def mean_of(values: Floats, subjects: Texts) -> Interval:
-    """Return the mean over subjects of their own means, with Student's interval; NaN if undefined.
-
-    Args:
-        values: Shape (n,), NaN where there is none.
-        subjects: Subject of each value, shape (n,).
-    """
-    known = ~np.isnan(values)
-    _, member, counts = np.unique(subjects[known], return_inverse=True, return_counts=True)
-    return corrected_interval(np.bincount(member, values[known]) / counts, test_share=0.0)
 
 
 def sex_of(cohort: Cohort) -> Texts:
@@ -293,35 +244,16 @@ def quantiles(cohort: Cohort, measures: Mapping[str, Floats]) -> pd.DataFrame:
     """Return quantiles of measures of shape (n_records, n_leads) by lead and label."""
     label, rows = label_of(cohort), []
     for name, (at, lead), one in product(measures, enumerate(cohort.leads), LABELS):
-        rows.append({"measure": name, "lead": lead, "label": one})
-        rows[-1] |= spread(measures[name][label == one, at])
+        known = pd.Series(measures[name][label == one, at]).dropna()
+        row = {"measure": name, "lead": lead, "label": one, "records": len(known)}
+        rows.append(row | {key: known.quantile(share) for key, share in _QUANTILES.items()})
     return pd.DataFrame(rows)
 
 
-def spread(values: Floats) -> dict[str, float]:
-    """Return how many values are known, and their quantiles, as columns."""
-    known = pd.Series(values).dropna()
-    return {"records": len(known), **known.quantile(list(_QUANTILES.values())).set_axis(_QUANTILES)}
-
-
-def scaled_fiducials(signals: SignalStatistics, waves: WaveStatistics) -> Floats:
-    """Scale the means at fiducials as `ntp` does: each lead from its minimum 0 to its maximum 1.
-
-    Scaling is linear, so means may be scaled instead of signals. Flat leads have none.
-
-    Returns:
-        Shape (n_records, n_leads, 9).
-    """
-    low, span = signals.low[:, :, None], (signals.high - signals.low)[:, :, None]
-    scaled = np.full(waves.fiducials.shape, np.nan)
-    np.divide(waves.fiducials - low, span, out=scaled, where=span > 0)
-    return scaled
-
-
-def missing_waves(cohort: Cohort, waves: WaveStatistics) -> pd.DataFrame:
+def missing_waves(cohort: Cohort, measured: Survey) -> pd.DataFrame:
     """Count records in which a lead, any lead, or all leads lack a wave or are irregular."""
     counts = {
         name: [*part.sum(axis=0), part.any(axis=1).sum(), part.all(axis=1).sum()]
-        for name, part in waves.missing.items()
+        for name, part in measured.missing.items()
     }
     return pd.DataFrame({"lead": [*cohort.leads, "any lead", "all leads"], **counts})
