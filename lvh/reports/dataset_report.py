@@ -18,9 +18,9 @@ from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table
 from lvh.reports.survey import (
     CLIPPED,
     LABELS,
+    SEXES,
     SLOW,
     Survey,
-    ages,
     bounds,
     class_balance,
     label_of,
@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 Tables = dict[str, pd.DataFrame]
 
 PAGE = "explore.html"
-_UNFIT = 0.1  # mV; limb leads that fit one another differ by rounding, and by noise of their own
+UNFIT = 0.1  # mV; limb leads that fit one another differ by rounding, and by noise of their own
 _N_EXAMPLES = 2  # of a label
 _N_WORST = 12
+_WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_uv", "noise_uv"]
+"""What the worst records have most of, in this order."""
 _SCORES = ("accuracy", "ap", "roc_auc")
 """Of a baseline, that are shown."""
 _COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
@@ -65,7 +67,7 @@ def write(
     Raises:
         EnvironmentFault: The folder cannot be written.
     """
-    tables = {"balance": class_balance(cohort), "ages": ages(cohort)}
+    tables = {"balance": class_balance(cohort)}
     fault = ""
     try:
         tables["alone"] = _age_and_sex_alone(cohort, cv)
@@ -92,14 +94,10 @@ def write(
         tables=tables,
         criteria=CRITERIA,
         records=_marked(cohort, measured),
-        largest=[1000 * getattr(measured, one).max() for one in ("einthoven", "goldberger")],
-        limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * _UNFIT},
-        worst=tables["quality_by_record"].iloc[:, :7].nlargest(_N_WORST, _WORST),
+        limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT},
+        worst=tables["quality_by_record"].nlargest(_N_WORST, _WORST)[["record", *_WORST]],
         examples=_examples(cohort, folder),
     )
-
-
-_WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "noise_uv"]
 
 
 def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:
@@ -139,7 +137,7 @@ def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
     marked = {
         "flat": measured.flat.any(axis=1),
         "clipped": measured.clipped.any(axis=1),
-        "unfit": np.maximum(measured.einthoven, measured.goldberger) > _UNFIT,
+        "unfit": np.maximum(measured.einthoven, measured.goldberger) > UNFIT,
         "copies": pd.Series(measured.digest).duplicated(keep=False).to_numpy(),
     }
     if measured.missing:
@@ -175,7 +173,7 @@ def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
     parts = {"min": measured.low, "mean": measured.mean, "max": measured.high}
     uv = {"noise": measured.noise * 1000, "wander": measured.wander * 1000}
     recording = []
-    for name, values in uv.items():
+    for name, values in (("noise", measured.noise), ("wander", measured.wander)):
         # an area above .5 says that records with LVH have more of it: a shortcut for a model
         _, rank = np.unique(np.median(values, axis=1), return_inverse=True)
         scores = rank / max(int(rank.max()), 1)
@@ -222,32 +220,22 @@ def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
 def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
     """Score each criterion, in all and in either sex; a record without its value is negative."""
     sex, has_label, rows = sex_of(cohort), cohort.label == 1, []
-    for name, of_records in values.items():
-        criterion = CRITERIA[name]
+    for name, one in CRITERIA.items():
         # in the type of the inputs, so that a value at the threshold is what it is for a model
-        positive = criterion.positive(of_records.astype(np.float32), cohort.male)
-        for group, limits in (
-            ("all", (criterion.men, criterion.women)),
-            ("men", (criterion.men,)),
-            ("women", (criterion.women,)),
-        ):
+        positive = one.positive(values[name].astype(np.float32), cohort.male)
+        both = " / ".join(f"{limit:g}" for limit in dict.fromkeys((one.men, one.women)))
+        limits = {"all": both, "men": f"{one.men:g}", "women": f"{one.women:g}"}
+        for group, limit in limits.items():
             inside = (sex == group) | (group == "all")
-            limit = " / ".join(f"{one:g}" for one in dict.fromkeys(limits))
             sick, healthy = inside & has_label, inside & ~has_label
+            row = {"criterion": name, "sex": group}
+            row["threshold"] = f"{'at least' if one.reached else 'above'} {limit} {one.unit}"
+            row["missing"] = int(np.isnan(values[name][inside]).sum())
+            row["positive"] = int(positive[inside].sum())
             sensitivity = share_of(positive[sick], cohort.subjects[sick])
             specificity = share_of(~positive[healthy], cohort.subjects[healthy])
-            sign = "at least" if criterion.reached else "above"
-            rows.append(
-                {
-                    "criterion": name,
-                    "sex": group,
-                    "threshold": f"{sign} {limit} {criterion.unit}",
-                    "missing": int(np.isnan(of_records[inside]).sum()),
-                    "positive": int(positive[inside].sum()),
-                    **bounds("sensitivity", sensitivity, "sensitivity_"),
-                    **bounds("specificity", specificity, "specificity_"),
-                }
-            )
+            row |= bounds("sensitivity", sensitivity, "sensitivity_")
+            rows.append(row | bounds("specificity", specificity, "specificity_"))
     return pd.DataFrame(rows)
 
 
@@ -283,33 +271,25 @@ def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
 def _figures(tables: Tables) -> "dict[str, Figure]":
     from plotly import express
 
-    look = {"template": "none", "color_discrete_map": _COLOURS}
-    share = tables["balance"][tables["balance"].group.isin(["all", "sex", "decade"])]
-    share = share.assign(up=share.high - share.share, down=share.share - share.low)
-    balance = express.scatter(
-        share,
-        x="value",
-        y="share",
-        error_y="up",
-        error_y_minus="down",
-        hover_data=["records", "lvh"],
-    )
-    balance.update_xaxes(type="category", title=None)
-    balance.update_yaxes(range=[-0.02, 1.05], tickformat=".0%")
+    balance = tables["balance"]
+    balance = balance.assign(up=balance.high - balance.share, down=balance.share - balance.low)
+    whole = balance[balance.group.isin(["all", "sex", "decade"])]
+    bars = {"error_y": "up", "error_y_minus": "down", "hover_data": ["records", "lvh"]}
+    shares = express.scatter(whole, x="value", y="share", template="none", **bars)
+    shares.update_xaxes(type="category", title=None)
+    counts = balance[balance.group.isin(SEXES)]
+    counts = counts.assign(**{LABELS[0]: counts.lvh, LABELS[1]: counts.records - counts.lvh})
+    look = {"template": "none", "color_discrete_map": _COLOURS, "barmode": "group"}
+    drawn = express.bar(counts, x="value", y=[*LABELS], facet_col="group", **look)
+    drawn.update_layout(legend_title=None, yaxis_title="records")
     figures = {
-        "balance": balance,
-        "ages": express.bar(
-            tables["ages"], x="decade", y="records", color="label", facet_col="sex", **look
-        ).update_layout(barmode="group"),
+        "balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%"),
+        "ages": drawn.update_xaxes(title="decade of age"),
         "ranges": _boxes(tables["range_quantiles"], "mV"),
         "quality": _boxes(tables["quality"], "µV"),
     }
     if "voltages" in tables:
         figures["voltages"] = _boxes(tables["voltages"], "mV")
-    for figure in figures.values():
-        figure.for_each_annotation(
-            lambda one: one.update(text=one.text.partition("=")[2] or one.text)
-        )
     return figures
 
 

@@ -44,7 +44,6 @@ _NORMAL = 0.6744897501960817  # median of the absolute value of a standard norma
 _BLOCK = 64  # records at once: 15 MB of signals in LUDB's shape, some ten times that on the way
 _REGULAR = re.compile(r"(?:\([Npt]\))*")
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
-_DECADE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,7 @@ def bounds(name: str, interval: Interval, prefix: str = "") -> dict[str, Any]:
 
 def class_balance(cohort: Cohort) -> pd.DataFrame:
     """Count the label in all records, by sex, by decade of age, and by both."""
-    sex, decade = sex_of(cohort), _decade_of(cohort)
+    sex, decade = sex_of(cohort), (cohort.age // 10 * 10).astype(np.int64)
     decades = np.unique(decade).tolist()
     groups = [("all", "all", np.ones(len(sex), dtype=np.bool_))]
     groups += [("sex", one, sex == one) for one in SEXES]
@@ -223,21 +222,6 @@ def class_balance(cohort: Cohort) -> pd.DataFrame:
         }
         for group, value, inside in groups
     )
-
-
-def ages(cohort: Cohort) -> pd.DataFrame:
-    """Count records by sex, label and decade of age, from the first decade to the last."""
-    decade = _decade_of(cohort)
-    decades = range(int(decade.min()), int(decade.max()) + 1, _DECADE)
-    records = pd.DataFrame({"sex": sex_of(cohort), "label": label_of(cohort), "decade": decade})
-    groups = pd.MultiIndex.from_product([SEXES, LABELS, decades], names=records.columns)
-    counts = records.value_counts(sort=False).reindex(groups, fill_value=0)
-    return counts.rename("records").reset_index()
-
-
-def _decade_of(cohort: Cohort) -> npt.NDArray[np.int64]:
-    """Return the decade of age of each record: 50 from 50 to below 60."""
-    return (cohort.age // _DECADE * _DECADE).astype(np.int64)
 
 
 def quantiles(cohort: Cohort, measures: Mapping[str, Floats]) -> pd.DataFrame:

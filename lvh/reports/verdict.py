@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from lvh.reports.leaderboard import Row, configuration_names, has_folds, pareto, ranked_rows
 from lvh.search.results import StudyResult
@@ -39,40 +40,34 @@ def sentences(study: StudyResult) -> list[str]:
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     """Return the score of the best without the bias of its choice, or why there is none."""
     objective, complete = study.objectives[0], study.complete
+    missing = sum(trial.number not in study.predictions for trial in complete)
     if objective.name not in NAMES:
         return f"{objective.name} is not a score of predictions"
     if len(complete) < 2:
         return "it needs at least two complete configurations to choose from"
-    missing = sum(trial.number not in study.predictions for trial in complete)
     if missing:
         return f"predictions are missing of {missing} of {len(complete)} configurations"
-    shared = _shared_predictions(study)
-    if shared is None:
-        return "the configurations have different labels for the same record"
-    if len(np.unique(shared.subject)) < 2:
-        return "the configurations share predictions of fewer than two subjects"
-    corrected = bias_corrected(shared, objective.name, maximize=objective.maximize)
-    if math.isnan(corrected.estimate.estimate):
-        return "it was defined in no resample"
-    return corrected
-
-
-def _shared_predictions(study: StudyResult) -> Predictions | None:
-    """Take the rows that all complete trials predict; None where their labels differ."""
-    trials = [study.predictions[number] for number in sorted(one.number for one in study.complete)]
-    keys = [zip(one.record.tolist(), one.repeat.tolist(), strict=True) for one in trials]
-    places = [{key: at for at, key in enumerate(of_trial)} for of_trial in keys]
-    rows = sorted(set.intersection(*map(set, places)))
-    index = [np.array([place[row] for row in rows], dtype=np.intp) for place in places]
-    labels = np.array([one.y_true[own] for one, own in zip(trials, index, strict=True)])
+    names, key = ("subject", "y_true", "y_score", "threshold"), ["record", "repeat"]
+    frames = {
+        number: pd.DataFrame({name: getattr(one, name) for name in (*key, *names)}).set_index(key)
+        for number, one in sorted(study.predictions.items())
+    }
+    shared = pd.concat(frames, axis=1, join="inner").sort_index().swaplevel(axis=1)
+    labels = shared["y_true"].to_numpy().T
     if (labels != labels[0]).any():
-        return None
-    return Predictions(
+        return "the configurations have different labels for the same record"
+    subject = shared["subject"].iloc[:, 0].to_numpy(str)
+    if len(np.unique(subject)) < 2:
+        return "the configurations share predictions of fewer than two subjects"
+    shown = Predictions(
         y_true=labels[0],
-        y_score=np.array([one.y_score[own] for one, own in zip(trials, index, strict=True)]),
-        threshold=np.array([one.threshold[own] for one, own in zip(trials, index, strict=True)]),
-        subject=trials[0].subject[index[0]],
+        y_score=shared["y_score"].to_numpy().T,
+        threshold=shared["threshold"].to_numpy().T,
+        subject=subject,
     )
+    corrected = bias_corrected(shown, objective.name, maximize=objective.maximize)
+    undefined = math.isnan(corrected.estimate.estimate)
+    return "it was defined in no resample" if undefined else corrected
 
 
 def _best(study: StudyResult, best: Row) -> str:
@@ -82,8 +77,8 @@ def _best(study: StudyResult, best: Row) -> str:
     start = f"Best: {configuration}" if len(study.trials) > 1 else study.title
     if not has_folds(study.objectives[0]):
         return f"{start}, {name} {best.mean:.3f}."
-    plural = "s" if best.n_folds != 1 else ""
-    text = f"{start}, mean {name} {best.mean:.3f} over {best.n_folds} fold{plural}"
+    folds = f"{best.n_folds} fold{'s' if best.n_folds != 1 else ''}"
+    text = f"{start}, mean {name} {best.mean:.3f} over {folds}"
     if not math.isnan(best.interval.low):
         text += f", 95 % interval {best.interval.low:.3f} to {best.interval.high:.3f}"
     return f"{text}."
@@ -108,11 +103,8 @@ def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
 
 def _baselines(study: StudyResult, best: Row) -> list[str]:
     objective = study.objectives[0]
-    known = {
-        name: scores[objective.name]
-        for name, scores in best.trial.baselines.items()
-        if not math.isnan(scores.get(objective.name, math.nan))
-    }
+    scores = {name: one.get(objective.name) for name, one in best.trial.baselines.items()}
+    known = {name: one for name, one in scores.items() if one is not None and not math.isnan(one)}
     if not known:
         return []
     listed = " and ".join(f"{name} {value:.3f}" for name, value in known.items())
