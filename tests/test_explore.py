@@ -14,6 +14,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import _OURS, Done, with_waves
+from lvh.reports.dataset.dataset_report import write
+from lvh.reports.dataset.examples import examples
+from lvh.reports.dataset.sections import Exploration, sections
+from lvh.reports.dataset.summaries import (
+    class_balance,
+    mean_of,
+    missing_waves,
+    scaled_fiducials,
+    share_of,
+)
+from lvh.reports.dataset.survey import blocks, signal_statistics, survey
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
@@ -27,17 +38,6 @@ from lvh.data.cohort import Delineation
 from lvh.features import ntp
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
-from lvh.reports.dataset.dataset_report import write
-from lvh.reports.dataset.examples import examples
-from lvh.reports.dataset.sections import Exploration, sections
-from lvh.reports.dataset.summaries import (
-    class_balance,
-    mean_of,
-    missing_waves,
-    scaled_fiducials,
-    share_of,
-)
-from lvh.reports.dataset.survey import blocks, signal_statistics, survey
 from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
 

@@ -90,9 +90,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         with progress() as bar:
             task = bar.add_task("measured", total=len(cohort.records))
             measured = survey(cohort, lambda done: bar.update(task, completed=done))
-        page = write(
-            cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder
-        )
+        page = write(cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder)
         record = RunRecord(
             key=fingerprint(cohort.fingerprint, str(folder.absolute())),
             name=f"explore {cohort.name}",

@@ -58,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)"
     )
-    parser.add_argument("--out", help="folder of the page (default: outputs/report-STUDY, or report in that of the first run)")
+    parser.add_argument(
+        "--out",
+        help="folder of the page (default: outputs/report-STUDY, or report in that of the first run)",
+    )
     return parser
 
 

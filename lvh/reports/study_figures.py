@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from plotly.graph_objects import Figure
 
-_MOST_LEVELS = 20  # of a dimension of a heat map
+_MOST_LEVELS = 20  # of a dimension of a heat map, or of names in a random forest
 _MOST_ROWS = 15  # configurations whose folds are drawn
 _SHOWN_CURVES = 3  # configurations whose curves are shown at first; as many as colours have some
 _MOST_POINTS = 250  # of a curve
@@ -265,16 +265,18 @@ def importances(study: StudyResult) -> dict[str, float]:
     efficient approach for assessing hyperparameter importance, ICML (2014).
 
     Returns:
-        Shares with sum 1, most important first. Empty with fewer than four complete trials, or
-        if nothing varies.
+        Shares with sum 1, most important first. Empty with fewer than four complete trials, if
+        nothing varies, or where a dimension has too many names for the forest.
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    copy = _as_optuna(study)
+    copy, levels = _as_optuna(study), [_levels(study, name) for name in study.dimensions]
+    if any(len(one) > _MOST_LEVELS and not _is_numeric(one) for one in levels):
+        return {}
     if len(copy.trials) < _FEWEST or len({trial.values[0] for trial in copy.trials}) < 2:
         return {}
-    # a tree costs the square of its leaves; many trials need fewer trees for the same noise
-    evaluator = FanovaImportanceEvaluator(n_trees=64 if len(copy.trials) <= 100 else 16, seed=0)
+    # the cost of a tree grows with the square of its leaves
+    evaluator = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
     with _quiet():
         return dict(
             get_param_importances(copy, evaluator=evaluator, target=lambda trial: trial.values[0])

@@ -107,9 +107,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
             raise InputError(f"{folder}: expected a finished run, with predictions.csv")
     keys = dict.fromkeys(key for one in records for key in one.params)
     absent = object()
-    differing = [
-        key for key in keys if len({one.params.get(key, absent) for one in records}) > 1
-    ]
+    differing = [key for key in keys if len({one.params.get(key, absent) for one in records}) > 1]
     trials = tuple(
         _trial_of_run(number, folder, record, differing)
         for number, (folder, record) in enumerate(zip(folders, records, strict=True))
@@ -170,7 +168,5 @@ def _predictions(folder: Path) -> OutOfFold:
         y_true=rows.y_true.to_numpy(),
         y_score=rows.y_score.to_numpy(),
         threshold=rows.threshold.to_numpy(),
-        losses=tuple(
-            (tuple(own.loss), tuple(own.validation_loss.dropna())) for _, own in epochs
-        ),
+        losses=tuple((tuple(own.loss), tuple(own.validation_loss.dropna())) for _, own in epochs),
     )

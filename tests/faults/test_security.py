@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Done, command, in_process, write_data_set
+from lvh.reports.study import write
 from studies import make_study, make_trial
 
 from lvh.errors import InputError, masked
-from lvh.reports.study import write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = "<script>alert(1)</script>"
