@@ -122,8 +122,8 @@ def draw(
 ) -> "Figure":
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
-    Three rows of four leads show the first 10 s, above a rhythm strip. Each piece is drawn around its
-    median, without a filter; what is beyond the grid is cut off, and its lead named.
+    The first 10 s, four leads a row, above a rhythm strip. Each piece is drawn around its median,
+    without a filter; what is beyond the grid is cut off, and its lead named.
 
     Args:
         signals: Shape (n_samples, 12), mV, in the order of `lvh.data.cohort.LEADS`.

@@ -4,7 +4,7 @@ import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lvh.files import read_bytes
 from lvh.reports.leaderboard import (
+    Comparison,
     Row,
     configuration_names,
     has_folds,
@@ -104,7 +105,8 @@ def write(
     links = {number: (os.path.relpath(run, folder), _command(run)) for number, run in runs.items()}
     write_table(folder / "leaderboard.csv", _leaderboard(study, rows))
     write_table(folder / "folds.csv", _folds(study))
-    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows])
+    names = [field.name for field in fields(Comparison)]
+    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
     write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
     verdict, *others = sentences(study)
     return write_page(

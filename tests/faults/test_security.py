@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Done, command, in_process, write_data_set
-from lvh.reports.study import write
+from lvh.reports.study_report import write
 from studies import make_study, make_trial
 
 from lvh.errors import InputError, masked
