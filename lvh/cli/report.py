@@ -9,8 +9,9 @@ from lvh.errors import InputError
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import table, write
 from lvh.reports.verdict import sentences
+from lvh.search.run_folders import study_of_runs
 from lvh.search.storage import Storage
-from lvh.search.study_results import load, study_of_runs
+from lvh.search.study import load
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        help="folder of the page (default: outputs/report-STUDY, or report in that of the first run)",
+        help="folder of the page (default: outputs/report-STUDY, or report in the first run)",
     )
     return parser
 

@@ -1,92 +1,16 @@
-"""From a study in a database, or from folders of runs, to what it came to."""
+"""Runs side by side, from their folders, as a study of which they are the trials."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
 
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation.results import OutOfFold
-from lvh.search.attempts import MAX_RETRIES, OUTCOME, is_given_up
-from lvh.search.results import FoldScore, Objective, Outcome, State, StudyResult, Trial
-from lvh.search.storage import Storage
-from lvh.search.study import Study
-from lvh.tracking.fold_store import FoldStore
+from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.tracking.run_record import RunRecord, load_run
 from lvh.validation.metrics import NAMES
-
-
-def result_of(study: Study, store_root: str | Path) -> StudyResult:
-    """Return what a study came to, so far.
-
-    Args:
-        study: Finished or not.
-        store_root: Folder of the finished folds; predictions that are elsewhere are left out.
-    """
-    plan, store = study.plan, FoldStore(Path(store_root))
-    outcomes = {number: _outcome(one) for number, one in study.configurations().items()}
-    found = {
-        number: store.predictions(list(outcome.fold_keys))
-        for number, (_, outcome) in outcomes.items()
-        if outcome.state == "complete"
-    }
-    return StudyResult(
-        name=study.name,
-        title=plan.title,
-        note=plan.note,
-        objectives=plan.objectives,
-        dimensions=plan.space.names,
-        n_folds=plan.n_folds,
-        trials=tuple(_trial(number, *one) for number, one in outcomes.items()),
-        predictions={number: one for number, one in found.items() if one is not None},
-    )
-
-
-def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:
-    """Return a study of a database.
-
-    Args:
-        storage: Address; None for the default one.
-        name: Of the study; None for the latest.
-        store_root: Folder of the finished folds.
-
-    Raises:
-        InputError: There is no such study.
-        EnvironmentFault: The database cannot be read.
-    """
-    opened = Storage(storage, to_read=True)
-    known = opened.studies()
-    if not known:
-        raise InputError(f"study: there is none in {opened.shown}")
-    return result_of(Study(opened, name or known[-1]), store_root)
-
-
-def _outcome(one: FrozenTrial) -> tuple[FrozenTrial, Outcome]:
-    """Return a trial with its outcome; one that was begun has none yet."""
-    if OUTCOME in one.user_attrs:
-        return one, Outcome.load(one.user_attrs[OUTCOME])
-    state: State = "open"
-    error = ""
-    if one.state == TrialState.FAIL and is_given_up(one):
-        state = "failed"
-        error = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
-    return one, Outcome(state, error=error)
-
-
-def _trial(number: int, one: FrozenTrial, outcome: Outcome) -> Trial:
-    complete = outcome.state == "complete"
-    return Trial(
-        number=number,
-        params=one.params,
-        state=outcome.state,
-        values=outcome.values if complete else (),
-        folds=outcome.folds,
-        baselines=outcome.baselines if complete else {},
-        error=outcome.error,
-        run_key=outcome.run_key,
-    )
 
 
 def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
@@ -109,7 +33,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     absent = object()
     differing = [key for key in keys if len({one.params.get(key, absent) for one in records}) > 1]
     trials = tuple(
-        _trial_of_run(number, folder, record, differing)
+        _trial(number, folder, record, differing)
         for number, (folder, record) in enumerate(zip(folders, records, strict=True))
     )
     names = dict.fromkeys(f"{one.name} on {one.data.name}" for one in records)
@@ -126,7 +50,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     return study, dict(enumerate(folders))
 
 
-def _trial_of_run(number: int, folder: Path, record: RunRecord, names: Sequence[str]) -> Trial:
+def _trial(number: int, folder: Path, record: RunRecord, names: Sequence[str]) -> Trial:
     folds, splits = pd.read_csv(folder / "folds.csv"), pd.read_csv(folder / "splits.csv", dtype=str)
     scores = []
     for row in folds.to_dict("records"):
