@@ -23,7 +23,7 @@ from lvh.cli import report
 from lvh.errors import EnvironmentFault
 from lvh.evaluation.results import OutOfFold
 from lvh.reports.leaderboard import compare_with_best, pareto, ranked_rows
-from lvh.reports.study_figures import importances, is_grid
+from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
 from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.search.results import Objective
@@ -168,36 +168,19 @@ class TestSelectionBias:
             assert reason in without_selection_bias(one)
 
 
-def space(function, n=24):
-    generator = np.random.default_rng(0)
-    trials = []
-    for number in range(n):
-        params = {
-            "model.units": int(generator.choice([8, 16, 64])),
-            "train.rate": float(10 ** generator.uniform(-4, -1)),
-            "model.activation": str(generator.choice(["relu", "tanh"])),
-        }
-        trials.append(make_trial(number, [function(params)] * 5, params=params))
-    return make_study(trials)
+def test_what_moves_the_score_has_all_of_the_importance(tmp_path):
+    generator, trials = np.random.default_rng(0), []
+    for number in range(24):
+        rate = float(10 ** generator.uniform(-4, -1))
+        params = {"model.units": int(generator.choice([8, 16, 64])), "train.rate": rate}
+        params["model.activation"] = str(generator.choice(["relu", "tanh"]))
+        trials.append(make_trial(number, [math.log10(rate)] * 5, params=params))
 
+    (bars,) = Page(write(make_study(trials), tmp_path)).figures["importance"]["data"]
 
-class TestImportances:
-    def test_what_moves_the_score_has_all_of_it(self, capfd):
-        import optuna
-
-        before = optuna.logging.get_verbosity()
-        of_number = importances(space(lambda params: math.log10(params["train.rate"])))
-        of_text = importances(space(lambda params: float(params["model.activation"] == "tanh")))
-
-        assert next(iter(of_number)) == "train.rate"
-        assert min(of_number["train.rate"], of_text["model.activation"]) > 0.9
-        assert sum(of_number.values()) == pytest.approx(1)
-        assert capfd.readouterr() == ("", "")
-        assert optuna.logging.get_verbosity() == before
-
-    @pytest.mark.parametrize("study", [space(lambda _: 0.5), space(lambda p: p["train.rate"], n=3)])
-    def test_nothing_to_explain(self, study):
-        assert importances(study) == {}
+    shares = dict(zip(bars["y"], decoded(bars["x"]), strict=True))
+    assert shares["train.rate"] > 0.9
+    assert sum(shares.values()) == pytest.approx(1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12))

@@ -7,7 +7,7 @@ from pathlib import Path
 from lvh.cli.command import ended
 from lvh.errors import InputError
 from lvh.reports.progress import console, say
-from lvh.reports.study_report import table, write
+from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
 from lvh.search.run_folders import study_of_runs
 from lvh.search.storage import Storage
@@ -28,15 +28,15 @@ def _report(given: argparse.Namespace) -> None:
     if folders:
         if len(folders) < len(given.study):
             raise InputError(f"STUDY: expected folders of runs alone. Received: {given.study}")
-        result, run_folders = study_of_runs(folders)
+        result, runs = study_of_runs(folders)
         folder = Path(given.out) if given.out else folders[0] / "report"
-        page = write(result, folder, run_folders=run_folders)
+        page = write(result, folder, runs)
     elif len(given.study) > 1:
         raise InputError(f"STUDY: expected one name, or folders of runs. Received: {given.study}")
     else:
         result = load(given.storage, next(iter(given.study), None), given.store)
         folder = Path(given.out or f"outputs/report-{result.name}")
-        page = write(result, folder, given.store)
+        page = write(result, folder, run_folders(result, given.store))
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}")

@@ -228,7 +228,7 @@ def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
         for group, limit in limits.items():
             inside = (sex == group) | (group == "all")
             sick, healthy = inside & has_label, inside & ~has_label
-            row = {"criterion": name, "sex": group}
+            row: dict[str, Any] = {"criterion": name, "sex": group}
             row["threshold"] = f"{'at least' if one.reached else 'above'} {limit} {one.unit}"
             row["missing"] = int(np.isnan(values[name][inside]).sum())
             row["positive"] = int(positive[inside].sum())
@@ -250,7 +250,7 @@ def _by_lead(cohort: Cohort, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
     """Draw the first records of each label, each of another subject; return data URIs and words."""
-    pictures = []
+    pictures: list[tuple[str, str]] = []
     for label in (1, 0):
         own = np.flatnonzero(cohort.label == label)
         _, first = np.unique(cohort.subjects[own], return_index=True)

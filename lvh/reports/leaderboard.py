@@ -13,6 +13,8 @@ from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.validation import comparison as statistics
 from lvh.validation.metrics import NAMES, Interval
 
+Verdict = Literal["best", "worse", "not told apart", "not comparable"]
+
 ALPHA = 0.05
 
 
@@ -37,7 +39,7 @@ class Comparison:
     worse: float = math.nan
     equivalent: float = math.nan
     better: float = math.nan
-    verdict: Literal["best", "worse", "not told apart", "not comparable"] = "not comparable"
+    verdict: Verdict = "not comparable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,10 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
     compared = [Comparison(best.number, 0.0, n_folds=n_folds, verdict="best")]
     for pair, p_holm in zip(pairs, corrected, strict=True):
         is_behind = pair.difference != 0 and (pair.difference < 0) == objective.maximize
-        verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
-        known = "not comparable" if math.isnan(p_holm) else verdict
-        compared.append(replace(pair, p_holm=p_holm, verdict=known))
+        verdict: Verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
+        if math.isnan(p_holm):
+            verdict = "not comparable"
+        compared.append(replace(pair, p_holm=p_holm, verdict=verdict))
     return tuple(compared)
 
 

@@ -75,9 +75,7 @@ def _table(frame: "pd.DataFrame") -> str:
     import pandas as pd
 
     with pd.option_context("display.max_colwidth", None):
-        return frame.to_html(
-            index=False, border=0, na_rep="", justify="left", float_format="{:.3f}".format
-        )
+        return str(frame.to_html(index=False, border=0, na_rep="", float_format="{:.3f}".format))
 
 
 def _json(figure: Any) -> str:

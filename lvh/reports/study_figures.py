@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +106,7 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
     figure.update_yaxes(tickvals=list(range(len(ys))), ticktext=[clipped(y, 20) for y in ys])
     figure.update_layout(xaxis_title=across, yaxis_title=down, height=170 + 60 * len(ys))
     if rows:
-        y, x = ys.index(cells[0][0]), xs.index(cells[0][1])
+        y, x = ys.index(str(frame.y[0])), xs.index(str(frame.x[0]))
         edge = {"color": ORANGE, "width": 3}
         figure.add_shape(x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line=edge)
     return figure
@@ -231,89 +230,61 @@ def _thinned(values: Any) -> Any:
 
 def _draw_search(study: StudyResult) -> "dict[str, Figure]":
     """Draw how the search went and what the score depends on, as Optuna draws it."""
+    import optuna
     from optuna import visualization
-    from plotly.graph_objects import Bar, Figure
+    from optuna.importance import FanovaImportanceEvaluator
 
     names = [one.name for one in study.objectives]
-    copy, figures = _as_optuna(study), {}
-    if len(copy.trials) < 2 or not study.dimensions:
-        return {}
     given: dict[str, Any] = {"target_name": names[0]}
-    shares = importances(study)
-    with _quiet():
+    figures: dict[str, Figure] = {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it logs each new study
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        copy = _as_optuna(study)
+        if len(copy.trials) < 2 or not study.dimensions:
+            return {}
         if len(names) > 1:
             given["target"] = lambda trial: trial.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
         figures["history"] = visualization.plot_optimization_history(copy, **given)
         figures["parallel"] = visualization.plot_parallel_coordinate(copy, **given)
-        for at, dimension in enumerate((list(shares) or study.dimensions)[:_MOST_SLICES]):
+        if _varies(study, [trial.values[0] for trial in copy.trials]):
+            # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
+            given["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
+            figures["importance"] = visualization.plot_param_importances(copy, **given)
+            del given["evaluator"]
+        for dimension in study.dimensions[:_MOST_SLICES]:
             drawn = visualization.plot_slice(copy, [dimension], **given)
-            figures[f"slice_{at}"] = drawn.update_traces(marker_showscale=False)
+            figures[f"slice {dimension}"] = drawn.update_traces(marker_showscale=False)
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
-    if shares:
-        labels = [short_names(study.dimensions)[name] for name in shares]
-        bars = Bar(x=list(shares.values()), y=labels, orientation="h", marker_color=BLUE)
-        figures["importance"] = _by_row(Figure(bars), "share of variance", len(shares))
     return figures
 
 
-def importances(study: StudyResult) -> dict[str, float]:
-    """Return the share of the first objective's variance that each dimension explains.
-
-    By functional analysis of variance over a random forest: Hutter, Hoos and Leyton-Brown, An
-    efficient approach for assessing hyperparameter importance, ICML (2014).
-
-    Returns:
-        Shares with sum 1, most important first. Empty with fewer than four complete trials, if
-        nothing varies, or where a dimension has too many names for the forest.
-    """
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-
-    copy, levels = _as_optuna(study), [_levels(study, name) for name in study.dimensions]
-    if any(len(one) > _MOST_LEVELS and not _is_numeric(one) for one in levels):
-        return {}
-    if len(copy.trials) < _FEWEST or len({trial.values[0] for trial in copy.trials}) < 2:
-        return {}
-    # the cost of a tree grows with the square of its leaves
-    evaluator = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
-    with _quiet():
-        return dict(
-            get_param_importances(copy, evaluator=evaluator, target=lambda trial: trial.values[0])
-        )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Optuna, which logs each new study and warns of its experimental parts."""
-    import optuna
-
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+def _varies(study: StudyResult, values: Sequence[float]) -> bool:
+    """Return whether shares of variance say anything, and a forest can take the dimensions."""
+    levels = [_levels(study, name) for name in study.dimensions]
+    is_small = all(len(one) <= _MOST_LEVELS or _is_numeric(one) for one in levels)
+    return is_small and len(values) >= _FEWEST and min(values) < max(values)
 
 
 def _as_optuna(study: StudyResult) -> "Study":
     """Copy the complete trials that have all their values into a study in memory."""
     import optuna
+    from optuna.study import StudyDirection
 
-    directions = ["maximize" if one.maximize else "minimize" for one in study.objectives]
+    directions = [
+        StudyDirection.MAXIMIZE if one.maximize else StudyDirection.MINIMIZE
+        for one in study.objectives
+    ]
+    copy = optuna.create_study(directions=directions)
     distributions = {name: _distribution(_levels(study, name)) for name in study.dimensions}
-    with _quiet():
-        copy = optuna.create_study(directions=directions)
-        for trial in study.trials:
-            if trial.state == "complete" and np.isfinite(trial.values).all():
-                params = {name: one for name, one in trial.params.items() if name in distributions}
-                own = {name: distributions[name] for name in params}
-                values = list(trial.values)
-                copy.add_trial(
-                    optuna.trial.create_trial(params=params, distributions=own, values=values)
-                )
+    for trial in study.trials:
+        if trial.state == "complete" and np.isfinite(trial.values).all():
+            params = {name: one for name, one in trial.params.items() if name in distributions}
+            own = {name: distributions[name] for name in params}
+            point: dict[str, Any] = {"params": params, "distributions": own, "values": list(trial.values)}
+            copy.add_trial(optuna.trial.create_trial(**point))
     return copy
 
 

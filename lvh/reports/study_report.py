@@ -67,8 +67,12 @@ def table(study: StudyResult) -> Table:
     )
     for name in shown:
         is_wide = name in ("configuration", "verdict")
-        justify = "left" if name in dimensions else "right"
-        made.add_column(escape(name), justify=justify, overflow="fold", no_wrap=not is_wide)
+        made.add_column(
+            escape(name),
+            justify="left" if name in dimensions else "right",
+            overflow="fold",
+            no_wrap=not is_wide,
+        )
     for row in shown.head(_MOST_ROWS).to_dict("records"):
         style = _STYLES.get(row["verdict"], "dim")
         made.add_row(*(escape(str(cell)) for cell in row.values()), style=style)
@@ -77,21 +81,14 @@ def table(study: StudyResult) -> Table:
     return made
 
 
-def write(
-    study: StudyResult,
-    folder: Path,
-    store: str | Path | None = None,
-    *,
-    run_folders: Mapping[int, Path] | None = None,
-) -> Path:
+def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = None) -> Path:
     """Write the report of a sweep.
 
     Args:
         study: Finished or not.
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
             `report.html` in it are replaced.
-        store: Folder of the finished folds, whose records say where each run's folder is.
-        run_folders: The same, by the numbers of the trials, where there is no such store.
+        runs: Folders of the trials' runs, by number.
 
     Returns:
         The page, which needs none of the other files.
@@ -99,9 +96,7 @@ def write(
     Raises:
         EnvironmentFault: The folder cannot be written.
     """
-    rows, runs = ranked_rows(study), dict(run_folders or {})
-    if store is not None:
-        runs |= _run_folders(study, store_of(study.name, str(store)))
+    rows, runs = ranked_rows(study), runs or {}
     links = {number: (os.path.relpath(run, folder), _command(run)) for number, run in runs.items()}
     write_table(folder / "leaderboard.csv", _leaderboard(study, rows))
     write_table(folder / "folds.csv", _folds(study))
@@ -126,9 +121,10 @@ def write(
     )
 
 
-def _run_folders(study: StudyResult, store: Path) -> dict[int, Path]:
+def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
     """Return the folders of the runs whose records are in the store."""
-    records = {trial.number: store / "runs" / f"{trial.run_key}.json" for trial in study.trials}
+    root = store_of(study.name, store) / "runs"
+    records = {trial.number: root / f"{trial.run_key}.json" for trial in study.trials}
     found = {number: load_run(one).folder for number, one in records.items() if one.is_file()}
     return {number: Path(folder) for number, folder in found.items() if folder}
 
@@ -167,7 +163,8 @@ def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
     names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
     lines = []
     for trial in (*(row.trial for row in rows), *unranked_trials(study)):
-        known = {"trial": trial.number, "state": trial.state, "folds": len(trial.folds)}
+        known: dict[str, object] = {"trial": trial.number, "state": trial.state}
+        known["folds"] = len(trial.folds)
         for name in study.dimensions:  # numbers with every digit
             value = trial.params.get(name)
             known[name] = value if isinstance(value, float) else value_text(value)

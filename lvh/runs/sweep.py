@@ -17,7 +17,7 @@ from lvh.evaluation.results import Plain
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
 from lvh.reports.progress import compare_hint, console, say
-from lvh.reports.study_report import table, write
+from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.run import ExperimentData, load_data
@@ -232,7 +232,7 @@ def _train(
 
 
 def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: str) -> None:
-    page = write(result, folder, store)
+    page = write(result, folder, run_folders(result, store))
     console().print(table(result))
     say(*sentences(result))
     for trial in result.trials:
