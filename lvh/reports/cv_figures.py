@@ -23,14 +23,7 @@ _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 
 
 def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
-    """Draw every figure of a cross-validation as a PNG file in `folder`.
-
-    Args:
-        result: What is shown.
-        y: Labels of all records that `result` points to.
-        title: Of the summary figure.
-        folder: Where the files go.
-    """
+    """Draw every figure of a cross-validation of records with labels `y` as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.image import imsave

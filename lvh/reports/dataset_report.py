@@ -52,7 +52,7 @@ _COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
 def write(
     cohort: Cohort, about: SourceMetadata, *, measured: Survey, cv: CvSettings, folder: Path
 ) -> Path:
-    """Write the report of a data set.
+    """Write the report of a data set; return the page, which needs none of the other files.
 
     Args:
         cohort: Its signals are read once more, for the examples.
@@ -60,12 +60,6 @@ def write(
         measured: From `lvh.reports.survey.survey`.
         cv: Folds of the baselines.
         folder: Made if it is not there; what it has of the same names is replaced.
-
-    Returns:
-        The page, which needs none of the other files.
-
-    Raises:
-        EnvironmentFault: The folder cannot be written.
     """
     tables = {"balance": class_balance(cohort)}
     fault = ""
@@ -147,11 +141,7 @@ def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
 
 
 def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
-    """Cross-validate the baselines, which know nothing or age and sex, on all records.
-
-    Raises:
-        InputError: There are too few records, or labels, for these folds.
-    """
+    """Cross-validate the baselines, which know nothing or age and sex, on all records."""
     nothing = np.zeros((len(cohort.records), 0), dtype=np.float32)
     features = feature_set(cohort, "tabular", nothing, ())
     folds = splits(features.y, features.subjects, cv)

@@ -129,13 +129,9 @@ def draw(
         signals: Shape (n_samples, 12), mV, in the order of `lvh.data.cohort.LEADS`.
         fs: Sampling frequency, Hz.
         words: What is written.
-        importance: Shape (n_samples, 12), of any unit: above 0 where a sample has pushed the score
-            toward LVH, below 0 where away, NaN where nothing is known. Painted as a band behind
-            the trace, in steps of its largest absolute value; a lead that is all NaN is grey.
+        importance: Shape (n_samples, 12): above 0 where a sample has pushed the score toward LVH,
+            below 0 where away, NaN where nothing is known. Painted as a band behind the trace.
         delineation: Fiducials of the record, the first of it, which are marked.
-
-    Returns:
-        A figure with one axes; `save` writes it.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -252,7 +248,6 @@ def _draw_pulse(ax: "Axes", row: int, zero: float) -> None:
 def _draw_band(
     ax: "Axes", cell: _Cell, x: Floats, y: Floats, share: npt.NDArray[np.floating]
 ) -> None:
-    """Paint runs of samples of one level of importance behind the trace."""
     from matplotlib.collections import LineCollection
 
     level = np.rint(np.nan_to_num(share) * _LEVELS).astype(int)
@@ -279,7 +274,6 @@ def _colour(level: int) -> tuple[float, ...]:
 
 
 def _draw_legend(ax: "Axes") -> None:
-    """Show what the colours of bands mean, below the grid."""
     from matplotlib.patches import Rectangle
 
     middle, y, width = _PAGE[0] / 2, 8.2, 4.0
@@ -294,7 +288,6 @@ def _draw_legend(ax: "Axes") -> None:
 
 
 def _draw_fiducials(ax: "Axes", cell: _Cell, fs: float, y: Floats, of: Delineation) -> None:
-    """Mark each peak by a dot, onset and offset by a tick."""
     symbols, samples = of.lead(0, cell.column)
     inside = (samples >= cell.first) & (samples < cell.end)
     is_end = np.isin(np.array(list(symbols))[inside], ("(", ")"))

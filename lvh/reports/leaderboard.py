@@ -83,11 +83,9 @@ def unranked_trials(study: StudyResult) -> tuple[Trial, ...]:
 
 
 def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
-    """Compare each complete trial with the best one, fold by fold.
+    """Compare each complete trial with the best one, which comes first, fold by fold.
 
-    Returns:
-        One comparison for each complete trial, in their order, the best with itself first;
-        none if the objective has no value in each fold or the best value is undefined.
+    There is none if the objective has no value in each fold or the best value is undefined.
     """
     objective, complete = study.objectives[0], study.complete
     if not complete or not has_folds(objective) or math.isnan(complete[0].values[0]):
@@ -137,11 +135,7 @@ def _compare(trial: Trial, best: Trial, objective: Objective) -> Comparison:
 
 
 def pareto(study: StudyResult) -> tuple[int, ...]:
-    """Return the numbers of complete trials that no other beats in all objectives.
-
-    A trial is beaten by one that is as good in every objective and better in some. Undefined
-    values are never on the front.
-    """
+    """Return the numbers of complete trials that no other beats in all objectives."""
     signs = np.array([-1.0 if one.maximize else 1.0 for one in study.objectives])
     defined = [trial for trial in study.complete if not np.isnan(trial.values).any()]
     costs = np.array([signs * trial.values for trial in defined]).reshape(-1, len(signs))

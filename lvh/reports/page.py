@@ -26,9 +26,6 @@ def write_page(
         template: Name of a template that extends `page.html`.
         figures: That the template may show, by name.
         **content: What the template shows; text in it is escaped.
-
-    Raises:
-        EnvironmentFault: The folder cannot be written.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup

@@ -283,7 +283,11 @@ def _as_optuna(study: StudyResult) -> "Study":
         if trial.state == "complete" and np.isfinite(trial.values).all():
             params = {name: one for name, one in trial.params.items() if name in distributions}
             own = {name: distributions[name] for name in params}
-            point: dict[str, Any] = {"params": params, "distributions": own, "values": list(trial.values)}
+            point: dict[str, Any] = {
+                "params": params,
+                "distributions": own,
+                "values": list(trial.values),
+            }
             copy.add_trial(optuna.trial.create_trial(**point))
     return copy
 

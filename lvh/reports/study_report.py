@@ -82,19 +82,13 @@ def table(study: StudyResult) -> Table:
 
 
 def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = None) -> Path:
-    """Write the report of a sweep.
+    """Write the report of a sweep; return the page, which needs none of the other files.
 
     Args:
         study: Finished or not.
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
             `report.html` in it are replaced.
         runs: Folders of the trials' runs, by number.
-
-    Returns:
-        The page, which needs none of the other files.
-
-    Raises:
-        EnvironmentFault: The folder cannot be written.
     """
     rows, runs = ranked_rows(study), runs or {}
     links = {number: (os.path.relpath(run, folder), _command(run)) for number, run in runs.items()}

@@ -82,12 +82,7 @@ class Survey:
 
 
 def survey(cohort: Cohort, on_block: Callable[[int], None] = lambda n_done: None) -> Survey:
-    """Measure all records, some at a time: the signals are never in memory twice.
-
-    Args:
-        cohort: Of which `signals` is only asked for single records.
-        on_block: Gets the number of records that are done.
-    """
+    """Measure all records, some at a time; `on_block` gets the number that are done."""
     signals, missing, waves = [], [], []
     for start in range(0, len(cohort.records), _BLOCK):
         part = part_of(cohort, start, start + _BLOCK)
@@ -123,7 +118,7 @@ def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
 
 
 def _measure_signals(part: Cohort) -> dict[str, Any]:
-    """Measure every lead; a few times the memory of the signals is needed.
+    """Measure every lead.
 
     The noise is estimated robustly, by the median of the absolute second differences
     (pseudo-residuals, after Gasser, Sroka and Jennen-Steinmetz, Biometrika 73, 1986): QRS hardly
