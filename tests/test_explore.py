@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -150,31 +149,6 @@ class TestSurvey:
         expected = measure(cohort)
         assert found.waves.r == pytest.approx(expected.r, nan_ok=True)
         assert found.waves.p_depth == pytest.approx(expected.p_depth, nan_ok=True)
-
-    def test_missing_waves(self, cohort):
-        waves = {
-            (0, 0): ("(N)(t)", [10, 20, 30, 40, 50, 60]),
-            (0, 1): ("(N)p", [10, 20, 30, 40]),
-            (1, 0): ("N)(t)", [20, 30, 40, 50, 60]),
-            (2, 11): ("", []),
-        }
-        n_without = Counter(
-            lead
-            for lead in range(12)
-            for record in range(3, len(cohort.records))
-            if "p" not in cohort.delineation.lead(record, lead)[0]
-        )
-
-        changed = with_waves(cohort, waves)
-        rows = missing_waves(changed, survey(changed)).set_index("lead")
-
-        assert rows.without_p[["i", "ii"]].tolist() == [n_without[0] + 2, n_without[1]]
-        assert rows.no_p["ii"] == n_without[1] + 1
-        columns = ["no_qrs", "no_t", "no_qrs_t", "irregular"]
-        assert rows.loc["i", columns].tolist() == [1, 0, 1, 1]
-        assert rows.loc["ii", columns].tolist() == [0, 1, 1, 1]
-        assert rows.loc["v6", columns].tolist() == [1, 1, 1, 0]
-        assert (rows.no_qrs["any lead"], rows.no_qrs["all leads"]) == (2, 0)
 
 
 class TestFiles:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _HELP = """\
 Show what a source holds before anything is trained: class balance, age and sex by label, what
-these two alone score, ranges, example signals with their fiducials, mean ntp, voltages and
-criteria by label, missing waves, noise. One HTML page that needs no other file, its numbers also as
+these two alone score, ranges, examples on ECG paper, voltages and criteria by label, missing waves,
+noise, copies, the worst records. One HTML page that needs no other file, its numbers also as
 CSV, the examples as SVG; all of it in MLflow too.
 
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]

@@ -247,7 +247,8 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             given["target"] = lambda trial: trial.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
         figures["history"] = visualization.plot_optimization_history(copy, **given)
-        figures["parallel"] = visualization.plot_parallel_coordinate(copy, **given)
+        drawn = visualization.plot_parallel_coordinate(copy, **given)
+        figures["parallel"] = drawn.update_traces(line_colorscale="Viridis")
         if _varies(study, [trial.values[0] for trial in copy.trials]):
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             given["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
@@ -255,7 +256,9 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             del given["evaluator"]
         for dimension in study.dimensions[:_MOST_SLICES]:
             drawn = visualization.plot_slice(copy, [dimension], **given)
-            figures[f"slice {dimension}"] = drawn.update_traces(marker_showscale=False)
+            figures[f"slice {dimension}"] = drawn.update_traces(
+                marker={"showscale": False, "colorscale": "Viridis"}
+            )
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return figures

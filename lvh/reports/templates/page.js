@@ -27,6 +27,9 @@ function layoutOf(plot) {
 
 function draw(plot) {
   plot.drawn = true;
+  const font = { color: colour("--ink"), size: 12 };
+  for (const trace of plot.data.filter((one) => one.type === "parcoords"))
+    Object.assign(trace, { labelfont: font, tickfont: font, rangefont: font });
   // no other buttons: one of them would send the figure to a server
   const buttons = [["toImage", "zoom2d", "resetScale2d"]];
   const config = { responsive: true, displaylogo: false, modeBarButtons: buttons };
