@@ -14,15 +14,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from conftest import in_process
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.cli import report
 from lvh.errors import EnvironmentFault
 from lvh.evaluation.results import OutOfFold
-from lvh.reports.leaderboard import compare_with_best, pareto, ranked_rows
+from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
 from lvh.reports.verdict import sentences, without_selection_bias
@@ -181,19 +179,6 @@ def test_what_moves_the_score_has_all_of_the_importance(tmp_path):
     shares = dict(zip(bars["y"], decoded(bars["x"]), strict=True))
     assert shares["train.rate"] > 0.9
     assert sum(shares.values()) == pytest.approx(1)
-
-
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12))
-def test_the_pareto_front_is_what_no_other_beats(values):
-    def beats(one, other):
-        return one[0] >= other[0] and one[1] <= other[1] and one != other
-
-    undefined = [(math.nan, 1.0)]
-    trials = [
-        replace(make_trial(at, [0.5] * 5), values=one) for at, one in enumerate(values + undefined)
-    ]
-    front = {at for at, one in enumerate(values) if not any(beats(o, one) for o in values)}
-    assert set(pareto(make_study(trials, ("ap", "seconds")))) == front
 
 
 class TestLeaderboard:

@@ -88,25 +88,22 @@ def picture_paths(given: str, names: Sequence[str]) -> list[Path]:
     Args:
         given: A file for one record, or a folder in which each has a PDF of its own name.
         names: Of the records.
-
-    Raises:
-        InputError: Neither, a picture exists already, or two would be the same.
-        EnvironmentFault: The folder cannot be written.
     """
-    path, expected = Path(given), "a folder that is there"
-    paths = [path / f"{name}.pdf" for name in names] if given and path.is_dir() else [path]
-    if paths == [path] and (len(names) > 1 or path.suffix.lower() not in _SUFFIXES):
+    path = Path(given)
+    is_folder = bool(given) and path.is_dir()
+    paths = [path / f"{name}.pdf" for name in names] if is_folder else [path]
+    folder, expected = paths[0].parent, ""
+    if not is_folder and (len(names) > 1 or path.suffix.lower() not in _SUFFIXES):
         file = f"a file that ends in {', '.join(_SUFFIXES)}, or " if len(names) == 1 else ""
-        raise InputError(f"--picture: expected {file}{expected}. Received: {given!r:.200}")
-    if len(set(paths)) < len(paths):
-        raise InputError(f"--picture: expected records of distinct names. Received: {names!r:.200}")
-    folder = paths[0].parent
-    if not folder.is_dir():
-        raise InputError(f"--picture: expected {expected}. Received: {str(folder)!r}")
-    for one in paths:
-        if one.exists() or one.is_symlink():
-            there = f"Received: {str(one)!r}"
-            raise InputError(f"--picture: expected a file that is not there yet. {there}")
+        expected = f"{file}a folder that is there"
+    elif not folder.is_dir():
+        expected = "a folder that is there"
+    elif len(set(paths)) < len(paths):
+        expected = "records of distinct names"
+    elif there := [one for one in paths if one.exists() or one.is_symlink()]:
+        expected, given = "a file that is not there yet", str(there[0])
+    if expected:
+        raise InputError(f"--picture: expected {expected}. Received: {given!r:.200}")
     if fault := write_fault(folder):
         raise EnvironmentFault(f"--picture: cannot write into {folder}: {fault}")
     return paths

@@ -134,18 +134,6 @@ def _compare(trial: Trial, best: Trial, objective: Objective) -> Comparison:
     )
 
 
-def pareto(study: StudyResult) -> tuple[int, ...]:
-    """Return the numbers of complete trials that no other beats in all objectives."""
-    signs = np.array([-1.0 if one.maximize else 1.0 for one in study.objectives])
-    defined = [trial for trial in study.complete if not np.isnan(trial.values).any()]
-    costs = np.array([signs * trial.values for trial in defined]).reshape(-1, len(signs))
-    return tuple(
-        trial.number
-        for trial, cost in zip(defined, costs, strict=True)
-        if not ((costs <= cost).all(axis=1) & (costs < cost).any(axis=1)).any()
-    )
-
-
 def has_folds(objective: Objective) -> bool:
     """Return whether each fold has a value of the objective."""
     return objective.name in NAMES or objective.name == "seconds"

@@ -248,7 +248,8 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
         figures["history"] = visualization.plot_optimization_history(copy, **given)
         drawn = visualization.plot_parallel_coordinate(copy, **given)
-        figures["parallel"] = drawn.update_traces(line_colorscale="Viridis")
+        colours = {"line_colorscale": "Viridis", "selector": {"type": "parcoords"}}
+        figures["parallel"] = drawn.update_traces(**colours)
         if _varies(study, [trial.values[0] for trial in copy.trials]):
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             given["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)

@@ -1,6 +1,5 @@
 """The tables of a sweep, of a run, and of runs side by side: on a terminal, as files, on a page."""
 
-import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -189,48 +188,39 @@ def _folds(study: StudyResult) -> pd.DataFrame:
 
 
 def _shown_leaderboard(
-    study: StudyResult,
-    rows: Sequence[Row],
-    links: Mapping[int, tuple[str, str]],
-    *,
-    digits: int = 6,
+    study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, str]], digits: int = 6
 ) -> pd.DataFrame:
     """Return the leaderboard for a reader: a script makes links of its last two columns."""
-    first, *others = [one.name for one in study.objectives]
-    first = "seconds a fold" if first == "seconds" else first
-    known: list[tuple[Trial, dict[str, object]]] = []
-    for row in rows:
-        low, high = row.interval.low, row.interval.high
-        cells = {
-            "rank": row.rank,
-            "folds": str(row.n_folds),
-            "seconds": f"{row.seconds:.1f}",
-            **dict(zip(others, map(_decimals, row.trial.values[1:]), strict=True)),
-            first: _decimals(row.mean),
-            "std": _decimals(row.std),
-            "95 % interval": "" if math.isnan(low) else f"{low:.2f} to {high:.2f}",
-            "verdict": row.verdict.replace("not comparable", "?"),
-        }
-        known.append((row.trial, cells))
-    for trial in unranked_trials(study):
-        done = f"{len(trial.folds)}/{study.n_folds}"
-        known.append((trial, {"folds": done, "verdict": trial.state, "reason": trial.error}))
-    dimensions, lines = short_names(study.dimensions), []
-    for trial, cells in known:
-        place = {dimensions[name]: value_text(one, digits) for name, one in trial.params.items()}
-        folder, command = links.get(trial.number, ("", ""))
-        lines.append({"trial": trial.number, **place, **cells, "folder": folder})
-        lines[-1]["command"] = command
-    has_seconds = any(one.name == "seconds" for one in study.objectives)
-    seconds = [] if has_seconds else ["seconds"]
-    scores = [first, "std", "95 % interval", "folds", *others, *seconds, "verdict"]
-    names = ["rank", "trial", *dimensions.values(), *scores, "reason", "folder", "command"]
-    shown = pd.DataFrame(lines, columns=names, dtype=object).fillna("")
-    return shown.drop(columns=[name for name in names[-3:] if not shown[name].any()])
+    frame, names = _leaderboard(study, rows), [one.name for one in study.objectives]
+    shown = frame[["rank", "trial"]].astype(object).fillna("")
+    for name, short in short_names(study.dimensions).items():
+        shown[short] = [
+            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in frame[name]
+        ]
+    first = "seconds a fold" if names[0] == "seconds" else names[0]
+    shown[first], shown["std"] = frame["mean"].map(_decimals), frame["std"].map(_decimals)
+    shown["95 % interval"] = [
+        "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
+        for low, high in zip(frame["low"], frame["high"], strict=True)
+    ]
+    is_ranked = frame["rank"].notna()
+    done = frame["folds"].astype(str)
+    shown["folds"] = done.where(is_ranked, done + f"/{study.n_folds}")
+    for name in names[1:]:
+        shown[name] = frame[f"value_{name}"].map(_decimals)
+    if "seconds" not in names:
+        shown["seconds"] = frame["seconds"].astype(float).map("{:.1f}".format).where(is_ranked, "")
+    verdict = frame["verdict"].replace("not comparable", "?")
+    shown["verdict"] = verdict.where(is_ranked, frame["state"])
+    shown["reason"] = frame["error"]
+    for at, name in enumerate(("folder", "command")):
+        shown[name] = [links.get(number, ("", ""))[at] for number in frame["trial"]]
+    empty = [name for name in ("reason", "folder", "command") if not shown[name].any()]
+    return shown.drop(columns=empty)
 
 
 def _decimals(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.3f}"
+    return "" if pd.isna(value) else f"{value:.3f}"
 
 
 def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lvh.reports.leaderboard import Row, configuration_names, has_folds, pareto, ranked_rows
+from lvh.reports.leaderboard import Row, configuration_names, has_folds, ranked_rows
 from lvh.search.results import StudyResult
 from lvh.validation.metrics import NAMES
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
@@ -32,7 +32,6 @@ def sentences(study: StudyResult) -> list[str]:
         *_equals(study, rows),
         *_baselines(study, rows[0]),
         *_selection_bias(study),
-        *_trade_off(study, rows),
         _counts(study),
     ]
 
@@ -135,15 +134,6 @@ def _selection_bias(study: StudyResult) -> list[str]:
             "but in no correction, so the score of the best is still too good."
         )
     return texts
-
-
-def _trade_off(study: StudyResult, rows: Sequence[Row]) -> list[str]:
-    front = set(pareto(study)) if len(study.objectives) > 1 else set()
-    on_front = [row for row in rows if row.trial.number in front]
-    if not on_front:
-        return []
-    names = " and ".join(objective.name for objective in study.objectives)
-    return [f"No other configuration beats these in {names} at once: {_listed(study, on_front)}."]
 
 
 def _counts(study: StudyResult) -> str:
