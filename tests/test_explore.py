@@ -271,9 +271,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["data=nope"], "data=nope: expected one of ludb, ptbxl, synthetic"),
             (["data=ptbxl", "data.root=nowhere"], "nowhere/ptbxl_database.csv: expected a file"),
-            (["data=synthetic", "data.records=1"], "data.records: expected greater"),
             (["cv=external", "external=ptbxl"], "external: expected none"),
         ],
     )

@@ -42,6 +42,7 @@ PAGE = "explore.html"
 UNFIT = 0.1  # mV; limb leads that fit one another differ by rounding, and by noise of their own
 _N_EXAMPLES = 2  # of a label
 _N_WORST = 12
+_MOST_NAMED = 30  # records in a sentence
 _WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_uv", "noise_uv"]
 """What the worst records have most of, in this order."""
 _SCORES = ("accuracy", "ap", "roc_auc")
@@ -122,7 +123,8 @@ def _left_out(cohort: Cohort, measured: Survey) -> str:
         lacking = measured.missing["no_qrs_t"]
         reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
         names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
-        texts.append(f"by features=ntp: {', '.join(names) or 'nothing'}")
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        texts.append(f"by features=ntp: {', '.join(names[:_MOST_NAMED]) or 'nothing'}{more}")
     return "; ".join(texts)
 
 
