@@ -40,6 +40,7 @@ _EXPLANATIONS = {
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _ROOM = 21  # letters that a terminal of 80 leaves for the dimensions
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
+_MOST_COMPARISONS = 200  # on the page
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
 
 
@@ -108,7 +109,7 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
         sentences=others,
         leaderboard=_shown_leaderboard(study, rows, links),
         scores=_scores(study, rows[0].trial) if rows else pd.DataFrame(),
-        comparisons=_shown_comparisons(study, rows),
+        comparisons=_shown_comparisons(study, rows[: _MOST_COMPARISONS + 1]),
         explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
         objective=study.objectives[0].name,
     )
