@@ -10,6 +10,7 @@ import re
 import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -471,3 +472,35 @@ class TestRuns:
         assert report.main([str(tmp_path)]) == 2
         assert report.main([str(runs / "1.0"), "no-such-study"]) == 2
         assert "expected the record of a run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/usr/bin/chromedriver").exists(), reason="needs a browser: apt-get install chromium"
+)
+def test_the_page_sorts_filters_and_chooses_curves_on_a_phone_without_a_network(folder, tmp_path):
+    pytest.importorskip("selenium")
+    from browser import browsing
+
+    numbers = "return [...document.querySelectorAll('#leaderboard tbody tr')]"
+    numbers += ".filter(row => !row.hidden).map(row => +row.cells[1].dataset.key)"
+    curves = "return plots.flatMap(p => p.data).filter(t => t.visible && 'meta' in t).length"
+    with browsing(tmp_path) as browser:
+        small = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", small)
+        browser.get((folder / "report.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+        assert len(browser.execute_script(numbers)) == 10
+
+        browser.execute_script("document.querySelectorAll('#leaderboard th button')[1].click()")
+        assert browser.execute_script(numbers) == list(range(10))
+        browser.find_element("css selector", "#leaderboard [type=search]").send_keys("failed")
+        assert browser.execute_script(numbers) == [4]
+
+        before = browser.execute_script(curves)
+        choose = "document.querySelector('#leaderboard [type=checkbox]:not(:checked)').click()"
+        browser.execute_script(choose)
+        assert browser.execute_script(curves) > before
+        asked = "return performance.getEntriesByType('resource').map(one => one.name)"
+        assert browser.execute_script(asked) == []
+        assert browser.get_log("browser") == []
