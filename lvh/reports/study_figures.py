@@ -247,9 +247,7 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             given["target"] = lambda trial: trial.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
         figures["history"] = visualization.plot_optimization_history(copy, **given)
-        drawn = visualization.plot_parallel_coordinate(copy, **given)
-        colours = {"line_colorscale": "Viridis", "selector": {"type": "parcoords"}}
-        figures["parallel"] = drawn.update_traces(**colours)
+        figures["parallel"] = _draw_parallel(study)
         if _varies(study, [trial.values[0] for trial in copy.trials]):
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             given["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
@@ -263,6 +261,26 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return figures
+
+
+def _draw_parallel(study: StudyResult) -> "Figure":
+    """Draw a line a trial; not by Optuna, whose figure has a trace for each."""
+    from plotly.graph_objects import Figure, Parcoords
+
+    trials = [trial for trial in study.complete if math.isfinite(trial.values[0])]
+    scores = [trial.values[0] for trial in trials]
+    axes: list[dict[str, Any]] = [{"label": study.objectives[0].name, "values": scores}]
+    for name, short in short_names(study.dimensions).items():
+        column = [trial.params.get(name) for trial in trials]
+        axis: dict[str, Any] = {"label": clipped(short, 24), "values": column}
+        if not _is_numeric(column):
+            texts = list(dict.fromkeys(value_text(one) for one in column))
+            axis["values"] = [texts.index(value_text(one)) for one in column]
+            axis["tickvals"] = list(range(len(texts)))
+            axis["ticktext"] = [clipped(one, 20) for one in texts]
+        axes.append(axis)
+    line = {"color": scores, "colorscale": "Viridis", "showscale": True}
+    return Figure(Parcoords(dimensions=axes, line=line))
 
 
 def _varies(study: StudyResult, values: Sequence[float]) -> bool:
