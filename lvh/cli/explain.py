@@ -13,7 +13,6 @@ from lvh.cli.command import add_run, between, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.reports.progress import console, progress, say
-from lvh.reports.study import EXPLANATIONS
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from lvh.runs.run import ExperimentData
 
 _SHOWN = 6
+EXPLANATIONS = Path("outputs/explanations")
+"""Where explanations of tracked runs lie, each in a folder with the identity of its run."""
 
 
 def _run(given: argparse.Namespace) -> None:
