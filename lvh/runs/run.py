@@ -238,7 +238,7 @@ class _Run(Callback):
     def _known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         if not self._composed.settings.resume:
             return {}
-        loaded = (self._store.load(self._keys[split.number], split) for split in splits)
+        loaded = [self._store.load(self._keys[split.number], split) for split in splits]
         known = {fold.split.number: fold for fold in loaded if fold is not None}
         if self._composed.settings.cv.weights == "fresh":
             return known
@@ -247,9 +247,9 @@ class _Run(Callback):
         return {number: fold for number, fold in known.items() if number[0] not in incomplete}
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
-        """Import what the result needs while the networks are trained."""
+        """Import what the result needs: while networks are trained, but before a quick fit."""
         if known < len(splits):
-            _import_ahead()
+            _import_ahead(self._composed.settings.is_network)
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
@@ -356,7 +356,10 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _import_ahead() -> None:
-    """Begin, once in a process, to import what every result needs while the training runs."""
+def _import_ahead(beside: bool) -> None:
+    """Import what every result needs, beside what this thread does next or before it."""
     # no daemon: an import cannot be cut at the exit
-    threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW]).start()
+    thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW])
+    thread.start()
+    if not beside:
+        thread.join()
