@@ -2,9 +2,6 @@
 
 import csv
 import re
-import sqlite3
-from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,14 +40,6 @@ def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
     file = sorted(cwd.glob("outputs/*/*/report/leaderboard.csv"))[at]
     with file.open() as opened:
         return list(csv.DictReader(opened))
-
-
-def statuses(cwd: Path) -> Counter:
-    """Count runs by level and status, those taken away left out."""
-    query = """select value, status, count(*) from runs join tags using (run_uuid)
-        where key = 'level' and lifecycle_stage = 'active' group by value, status"""
-    with closing(sqlite3.connect(f"file:{cwd}/mlflow.db?mode=ro", uri=True)) as store:
-        return Counter({(level, status): n for level, status, n in store.execute(query)})
 
 
 def trained(*outputs: str) -> int:
@@ -115,15 +104,6 @@ def test_an_option_whose_file_changes_is_another_question(tmp_path):
     assert first.code == second.code == 0, first.err + second.err
     assert trained(first.out) == 6
     assert trained(second.out) == 3  # a is the same
-
-
-@pytest.mark.slow
-def test_resume_false_starts_anew(tmp_path):
-    space = [*DNN, "train.epochs=1", "seed=0,1"]
-    first = command(*space, cwd=tmp_path)
-    second = command(*space, "resume=false", cwd=tmp_path)
-    assert trained(first.out) == trained(second.out) == 6
-    assert statuses(tmp_path)["sweep", "FINISHED"] == 2
 
 
 def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_path):

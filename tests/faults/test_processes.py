@@ -1,14 +1,10 @@
 """Real processes that are killed, interrupted or starved, and what the next command makes of it."""
 
 import csv
-import json
 import os
 import re
 import signal
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -25,7 +21,6 @@ from lvh.search.study import MAX_RETRIES
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 RATES = "train.learning_rate=0.001,0.003,0.01"
 SWEEP = ("-m", *SMALL, "cv.folds=5", "train.epochs=1500", RATES)
-RUN = (*SMALL, "cv.folds=3", "train.epochs=3")
 
 
 def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
@@ -79,53 +74,6 @@ def test_a_sweep_shot_in_fold_4_of_trial_3_goes_on_there(whole, tmp_path):
 
 
 RATE = "train.learning_rate"
-
-
-@pytest.fixture
-def small_disk(tmp_path) -> Iterator[Path]:
-    """A file system of 20 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path, leave: int) -> Path:
-    """Fill a disk but for some bytes."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    os.truncate(filler, filler.stat().st_size - leave)
-    return filler
-
-
-@pytest.mark.slow
-def test_a_full_disk_fails_the_run_and_keeps_its_folds(small_disk, tmp_path):
-    cwd = tmp_path / "work"
-    cwd.mkdir()
-    what = (*RUN, "cv.repeats=20", f"store={small_disk}/folds")
-    filler = fill(small_disk, 100_000)
-    first = command(*what, cwd=cwd)
-    assert first.code == 3
-    assert re.fullmatch(rf"lvh: cannot write {small_disk}/.+: No space left on device\n", first.err)
-    assert statuses(cwd, "configuration") == {"FAILED": 1}
-    kept = list((small_disk / "folds").glob("*/*.json"))
-    assert 3 < len(kept) < 60
-    for path in kept:
-        json.loads(path.read_text().splitlines()[1])
-
-    filler.unlink()
-    second = command(*what, cwd=cwd)
-    assert second.code == 0, second.err
-    assert f"{len(kept)} of 60 folds are done already" in second.out
-    assert shown_folds(second.out) == 60 - len(kept)
-    assert statuses(cwd, "configuration") == {"FINISHED": 1}
-    assert statuses(cwd, "fold") == {"FINISHED": 60}
 
 
 @pytest.mark.slow
