@@ -52,12 +52,7 @@ class ExperimentData:
 
 
 def load_data(settings: RunSettings) -> ExperimentData:
-    """Load records, make features and split, with every check that needs no training.
-
-    Raises:
-        EnvironmentFault: The backend is not installed, or the data cannot be had.
-        InputError: The data, or what the settings ask of it, does not fit.
-    """
+    """Load records, make features and split, with every check that needs no training."""
     check_installed(settings.backend)
     data = _experiment_data(settings.data, settings.external, settings.features, settings.cv)
     model = MODELS[settings.model.name]
@@ -193,8 +188,7 @@ class _Run(Callback):
         self._composed, self._data, self._folder = composed, data, folder
         self._decisions = deciding(settings)
         self._keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
-        self._fold_keys: list[str] = []
-        self._seconds = self._setup_seconds = 0.0
+        self._folds: list[FoldResult] = []
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
         self.record = self._begin(settings, sweep)
@@ -225,10 +219,10 @@ class _Run(Callback):
 
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         """Write what is known before the training; return the folds that are stored already."""
-        settings, data = self._composed.settings, self._data
+        settings, features = self._composed.settings, self._data.features
         known = self._known(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
-        run_dir.write_before(self._folder, self._composed.yaml, versions, data.features, splits)
+        run_dir.write_before(self._folder, self._composed.yaml, versions, features, splits)
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
         if self._previous is not None and len(known) == len(splits):
             tags |= self._previous.tags  # the version of the code that trained it
@@ -253,20 +247,19 @@ class _Run(Callback):
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
-        key = self._keys[fold.split.number]
         if not known:
+            key = self._keys[fold.split.number]
             self._store.save(key, self._data.features, fold, self._decisions)
-        self._fold_keys.append(key)
-        self._seconds += fold.seconds
-        self._setup_seconds += fold.setup_seconds
+        self._folds.append(fold)
 
     def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.summary
         self.result = result
         run_dir.write_after(self._folder, features, result)
-        title = f"{record.name} on {record.data.name}"
-        cv_figures.draw_all(result, features.y, title, self._folder)
+        cv_figures.draw_all(
+            result, features.y, f"{record.name} on {record.data.name}", self._folder
+        )
         self.record = replace(
             record,
             mean=asdict(summary.mean),
@@ -325,9 +318,9 @@ class _Run(Callback):
             self.record,
             status=status,
             error=error,
-            fold_keys=tuple(self._fold_keys),
-            seconds=self._seconds,
-            setup_seconds=self._setup_seconds,
+            fold_keys=tuple(self._keys[fold.split.number] for fold in self._folds),
+            seconds=sum(fold.seconds for fold in self._folds),
+            setup_seconds=sum(fold.setup_seconds for fold in self._folds),
         )
         save(self.record)
         tracker.track(self.record)
