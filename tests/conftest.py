@@ -205,14 +205,10 @@ def _write_record(folder: Path, cohort: Cohort, record: int, order: tuple[str, .
     name = cohort.records[record]
     at = [LEADS.index(lead.lower()) for lead in order]
     digital = np.rint(cohort.signals[record][:, at] * 1000).astype("<i2")
-    # As in LUDB, the gain is the lead's own range and says nothing about voltage.
-    gains = np.ptp(digital.astype(np.int64), axis=0)
     lines = [f"{name} {len(order)} {cohort.fs:g} {len(digital)}"]
     lines += [
-        f"{name}.dat 16 {gain}({baseline})/mV 0 0 {first} {checksum} 0 {lead}"
-        for baseline, (gain, first, checksum, lead) in enumerate(
-            zip(gains, digital[0], checksums(digital), order, strict=True), start=-6
-        )
+        f"{name}.dat 16 1000(0)/mV 0 0 {first} {checksum} 0 {lead}"
+        for first, checksum, lead in zip(digital[0], checksums(digital), order, strict=True)
     ]
     diagnosis = "ventricular hypertrophy" if cohort.label[record] else "atrial hypertrophy"
     lines += [

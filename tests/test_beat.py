@@ -43,54 +43,6 @@ def test_equals_the_slow_way(cohort, average, slow):
     np.testing.assert_allclose(found, expected, rtol=0, atol=FLOAT32)
 
 
-@pytest.mark.ludb
-class TestLudb:
-    def test_shape_and_the_one_record_dropped(self, ludb):
-        features = extract(ludb, DEFAULT)
-
-        assert features.X.shape == (199, 350, 12)
-        assert features.X.dtype == np.float32
-        assert features.X.flags.c_contiguous
-        assert np.isfinite(features.X).all()
-        assert features.dropped == (("104", "no complete beat in ii iii avr avf"),)
-        assert features.y.sum() == ludb.label.sum() - ludb.label[103]
-
-
-def of_v1(cohort, symbols, samples, voltages):
-    """One record with the beats given in v1, zero but for some samples."""
-    one = with_waves(head(cohort, 1), {(0, LEADS.index("v1")): (symbols, samples)})
-    signals = np.zeros((1, 5000, 12), np.float32)
-    for sample, value in voltages.items():
-        signals[0, sample, LEADS.index("v1")] = value
-    return replace(one, signals=signals)
-
-
-@pytest.mark.parametrize(("average", "expected"), [("median", 2), ("mean", 4)])
-def test_the_median_forgets_an_extrasystole(cohort, average, expected):
-    one = of_v1(
-        cohort,
-        "(N)(N)(N)",
-        [90, 100, 110, 190, 200, 210, 290, 300, 310],
-        {100: 2, 200: 8, 300: 2},
-    )
-
-    X = extract(one, replace(SHORT, average=average)).X
-
-    assert X[0, :, 0].tolist() == [0, 0, expected, 0, 0]
-
-
-def test_each_beat_stands_on_its_own_isoelectric_level(cohort):
-    """A baseline that wanders by 5 mV between beats, and a spike of one sample in a segment."""
-    one = of_v1(cohort, "(N)(N)", [90, 100, 110, 190, 200, 210], {100: 3})
-    signals = one.signals.copy()
-    signals[0, 150:, LEADS.index("v1")] += 5
-    signals[0, [185, 200], LEADS.index("v1")] += 3
-
-    X = extract(replace(one, signals=signals), SHORT).X
-
-    assert X[0, :, 0].tolist() == [0, 0, 3, 0, 0]
-
-
 @pytest.mark.parametrize(
     ("symbols", "samples"),
     [

@@ -80,6 +80,7 @@ FIXED = (
     *("features=voltage", "features=raw", "stride=50", "train={epochs:9}", "train.epochs=7"),
     *("features.leads=[v1,v2]", "model.C=3", "model={C:5}", "~external", "data=synthetic"),
     *("+train.augment.noise=0", "tracking=off", "store='a=b, ü (c)'", "hydra.job.name=x"),
+    *("+hydra.job.env_set.LVH_DRAWN=1", "hydra.verbose=false"),
 )
 SWEPT = {
     "model": ("svm", "trees", "cnn", "logistic"),
@@ -212,6 +213,13 @@ def test_flags_may_stand_anywhere():
     assert in_process("seed=3", "--cfg", "job", "model=svm")[0] == 0
     code, _, err = in_process("--cfg", "job", "seed=1", "--package", "nope")
     assert (code, "nope" in err) == (2, True)
+
+
+def test_help_lists_options():
+    code, out, _ = in_process("--help")
+    assert code == 0
+    assert "\nstride: " in out
+    assert "\nmodel: boosting, cnn, criteria, dnn, " in out
 
 
 def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):

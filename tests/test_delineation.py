@@ -8,10 +8,18 @@ from conftest import head
 
 from lvh.data import delineation, synthetic
 from lvh.data.cohort import LEADS, Cohort, Delineation
-from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
+from lvh.data.delineation import (
+    MAX_SAMPLES,
+    delineate,
+    delineate_record,
+    is_doubtful,
+    with_fiducials,
+)
 from lvh.errors import InputError
+from lvh.features.voltage import qrs_waves
 
 N_RECORDS = 3
+FS = 500.0
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,7 @@ def errors(true: np.ndarray, found: np.ndarray, within: float = 75) -> np.ndarra
     ("wave", "least", "peak_ms", "bound_ms"), [("N", 0.99, 2, 20), ("t", 0.95, 10, 50)]
 )
 def test_what_is_known_is_found(wave, least, peak_ms, bound_ms, few, found):
+    well_formed(found, few.signals.shape[1])
     off = np.concatenate(
         [
             errors(waves(few.delineation, record, lead, wave), waves(found, record, lead, wave))
@@ -58,47 +67,98 @@ def test_what_is_known_is_found(wave, least, peak_ms, bound_ms, few, found):
     assert max(ms[0], ms[2]) <= bound_ms
 
 
+def drawn(*bumps: tuple[float, float, float], rr: float = 0.9, noise: float = 0.01) -> np.ndarray:
+    """Ten seconds of equal beats in all leads: bumps of (time in s, width in s, mV), and noise."""
+    t = np.arange(0, 10, 1 / FS)
+    signal = np.zeros((len(t), 12))
+    for beat in np.arange(0.5, 9.6, rr):
+        for at, width, mv in bumps:
+            bump = mv * np.exp(-(((t - beat - at) / width) ** 2) / 2)
+            signal += bump[:, None] * np.linspace(1, 0.5, 12)
+    return (signal + np.random.default_rng(0).normal(0, noise, signal.shape)).astype(np.float32)
+
+
+RSR = ((0.0, 0.008, 0.4), (0.03, 0.01, -0.8), (0.085, 0.016, 1.2))
+"""As v1 in a right bundle branch block: from -0.02 to 0.13 s."""
+T = (0.32, 0.05, 0.4)
+
+
+def test_a_wide_qrs_is_found_whole():
+    signal = drawn(*RSR, T)
+    of = delineate(signal[None], FS)
+    qrs = waves(of, 0, 0, "N")
+
+    assert len(qrs) >= 9
+    assert np.all((qrs[:, 2] - qrs[:, 0]) / FS > 0.13)
+    assert np.all((qrs[:, 2] - qrs[:, 0]) / FS < 0.18)
+    onset, _, offset = qrs[3].astype(int)
+    _, r, s, _ = qrs_waves(signal[onset : offset + 1, 0].astype(float), FS)
+    assert (r, s) == (pytest.approx(1.2, abs=0.05), pytest.approx(0.75, abs=0.08))
+    assert not is_doubtful(signal, FS)
+
+
+@pytest.mark.parametrize("t_wave", [(0.24, 0.04, 1.2), (0.34, 0.05, 0.8)], ids=str)
+def test_a_tall_t_wave_is_no_heartbeat(t_wave):
+    signal = drawn((0.0, 0.012, 1.0), t_wave)
+    n = [symbols.tobytes().count(b"N") for symbols, _ in delineate_record(signal, FS)]
+    assert set(n) <= {10, 11}
+
+
+def test_a_qrs_that_no_adult_has_is_not_believed():
+    signal = drawn((0.0, 0.005, 1.0), T)
+    assert all(b"N" not in symbols.tobytes() for symbols, _ in delineate_record(signal, FS))
+    assert is_doubtful(signal, FS)
+
+
+def test_spikes_of_a_pacemaker_are_no_qrs_and_are_in_doubt():
+    signal = drawn(*RSR, T)
+    expected = delineate(signal[None], FS)
+    for beat in np.arange(0.5, 9.6, 0.9):
+        signal[round((beat - 0.04) * FS)] += 3
+    assert is_doubtful(signal, FS)
+    off = errors(waves(expected, 0, 0, "N"), waves(delineate(signal[None], FS), 0, 0, "N"))
+    assert np.nanmax(np.abs(off[:, [0, 2]])) <= 3
+
+
 def test_p_is_found_where_the_atria_beat_and_nowhere_else(cohort):
     """A fibrillating heart has none, whatever stands in front of its QRS."""
     has_p = ["p" in cohort.delineation.lead(record, 0)[0] for record in range(40)]
     beating, fibrillating = has_p.index(True), has_p.index(False)
-    for record in (beating, fibrillating):
-        leads = delineate_record(cohort.signals[record], cohort.fs)
-        n_p = [symbols.tobytes().count(b"p") for symbols, _ in leads]
-        if record == fibrillating:
-            assert n_p == [0] * len(LEADS)
-        else:
-            true = waves(cohort.delineation, record, 1, "p")
-            assert n_p[1] >= len(true) - 1
+    n_p = {
+        record: [
+            symbols.tobytes().count(b"p")
+            for symbols, _ in delineate_record(cohort.signals[record], cohort.fs)
+        ]
+        for record in (beating, fibrillating)
+    }
+    assert n_p[fibrillating] == [0] * len(LEADS)
+    assert n_p[beating][1] >= len(waves(cohort.delineation, beating, 1, "p")) - 1
 
 
 def well_formed(of: Delineation, n_samples: int) -> None:
-    assert of.origin == "found"
-    assert (of.symbols.dtype, of.samples.dtype) == (np.uint8, np.int32)
     for record in range((len(of.offsets) - 1) // of.n_leads):
         for lead in range(of.n_leads):
             symbols, samples = of.lead(record, lead)
             assert re.fullmatch(r"(\([Npt]\))*", symbols)
-            assert "(N)(N)(N)(N)" not in symbols or "(t)" not in symbols
             assert (np.diff(samples) > 0).all()  # in order, and no wave inside another
             assert not len(samples) or (samples[0] >= 0 and samples[-1] < n_samples)
-
-
-def test_waves_are_ordered_and_inside(few, found):
-    well_formed(found, few.signals.shape[1])
-    assert len(found.offsets) == N_RECORDS * len(LEADS) + 1
 
 
 @pytest.mark.parametrize("spoil", [0.0, np.nan], ids=str)
 def test_a_lead_that_says_nothing_has_no_waves(spoil, few):
     signal = few.signals[0].copy()
-    signal[:, 4] = 0 if not np.isfinite(spoil) else spoil
-    if not np.isfinite(spoil):
-        signal[2000, 4] = spoil
+    signal[slice(None) if spoil == 0 else 2000, 4] = spoil
     one = delineate(signal[None], few.fs)
     well_formed(one, len(signal))
     assert one.lead(0, 4)[0] == ""
     assert one.lead(0, 0)[0].count("N") >= 5
+
+
+@pytest.mark.parametrize("n_samples", [0, 3, 499, 600, 5000])
+def test_noise_and_short_records_end_in_well_formed_waves(n_samples):
+    noise = np.random.default_rng(0).normal(0, 1e3, (n_samples, 12)).astype(np.float32)
+    for signal in (noise, np.zeros_like(noise)):
+        well_formed(delineate(signal[None], FS), n_samples)
 
 
 @pytest.mark.parametrize("fs", [0.0, 99.9, 1000.1, float("nan")])
@@ -109,23 +169,12 @@ def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
         delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
 
 
-def test_noise_ends_in_well_formed_waves():
-    signal = np.random.default_rng(0).normal(0, 1e3, (5000, 12)).astype(np.float32)
-    well_formed(delineate(signal[None], 500.0), 5000)
-
-
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "lvh" / "delineations"
-
-
-def not_again(*arguments):
-    raise AssertionError("found again")
-
-
 class TestCohort:
-    def test_it_says_whose_its_fiducials_are_and_is_another_cohort(self, few, found, own_cache):
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def test_it_says_whose_its_fiducials_are_and_is_another_cohort(self, few, found):
         one = with_fiducials(few)
         np.testing.assert_array_equal(one.delineation.samples, found.samples)
         assert (one.delineation.origin, few.delineation.origin) == ("found", "annotated")
@@ -133,30 +182,56 @@ class TestCohort:
         assert one.note.startswith(few.note)
         assert "; fiducials found by neurokit2 " in one.note
 
-    def test_they_are_found_once(self, few, own_cache, monkeypatch):
-        one = with_fiducials(head(few, 2))
-        monkeypatch.setattr(delineation, "delineate_record", not_again)
-        again = with_fiducials(head(few, 2))
-        assert again.fingerprint == one.fingerprint
-        assert len(list(own_cache.iterdir())) == 1
+    def test_records_in_doubt_are_named(self, few, monkeypatch):
+        monkeypatch.setattr(
+            delineation, "is_doubtful", lambda signal, fs: bool((signal == few.signals[1]).all())
+        )
+        one = with_fiducials(few)
+        assert one.note.endswith(f"QRS in doubt in 1 of 3: {few.records[1]}")
+
+    def test_a_stopped_run_goes_on(self, few, found, monkeypatch):
+        monkeypatch.setattr(delineation, "BLOCK", 1)
+        done = []
+
+        def stopped(signal, fs):
+            if len(done) == 2:
+                raise KeyboardInterrupt
+            done.append(signal)
+            return delineate_record(signal, fs)
+
+        monkeypatch.setattr(delineation, "delineate_record", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            with_fiducials(few)
+        monkeypatch.setattr(delineation, "delineate_record", delineate_record)
+        monkeypatch.setattr(delineation, "_find", only_the_third(few))
+        np.testing.assert_array_equal(with_fiducials(few).delineation.samples, found.samples)
 
     @pytest.mark.slow
-    def test_several_processes_find_what_one_does(self, own_cache, monkeypatch):
+    def test_several_processes_find_what_one_does(self, monkeypatch):
         given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
         monkeypatch.setattr(delineation.os, "sched_getaffinity", lambda _: {0, 1})
         together = synthetic.load(given)
         alone = delineate(together.signals, together.fs)
         np.testing.assert_array_equal(together.delineation.samples, alone.samples)
         np.testing.assert_array_equal(together.delineation.offsets, alone.offsets)
-        assert "fiducials found by" in together.note
+
+
+def only_the_third(few):
+    find = delineation._find
+
+    def checked(block, fs):
+        np.testing.assert_array_equal(block, few.signals[2:3])
+        return find(block, fs)
+
+    return checked
 
 
 @pytest.mark.ludb
 @pytest.mark.slow
 def test_they_agree_with_those_of_cardiologists(ludb):
-    """On five records of LUDB; experiments/delineation has all."""
+    """On seven records of LUDB; experiments/delineation has all."""
     near, n, close = 0, 0, []
-    for record in (1, 5, 9, 13, 17):
+    for record in (1, 5, 9, 13, 17, 33, 109):
         one = delineate(ludb.signals[record : record + 1], ludb.fs)
         for lead in range(len(LEADS)):
             off = errors(waves(ludb.delineation, record, lead, "N"), waves(one, 0, lead, "N"))
@@ -165,4 +240,4 @@ def test_they_agree_with_those_of_cardiologists(ludb):
             close.append(off)
     assert near / n > 0.98
     ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
-    assert (ms <= [20, 6, 24]).all()
+    assert (ms <= [14, 6, 14]).all()

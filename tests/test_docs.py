@@ -117,12 +117,6 @@ def text_of(page: Path) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", page.read_text())).split())
 
 
-def test_the_reference_shows_public_functions_alone(site):
-    page = (site / "reference/folds.html").read_text()
-    for name, is_public in (("external_split", True), ("_check_enough", False)):
-        assert (f'id="lvh.validation.splits.{name}"' in page) == is_public
-
-
 def test_the_pages_hold_the_very_files_of_the_examples(site):
     for file in sorted((DOCS / "examples").rglob("*.*")):
         if "__pycache__" not in file.parts:

@@ -8,7 +8,6 @@ import pytest
 from lvh.config.composition import settings_of
 from lvh.data import synthetic
 from lvh.data.cohort import EXTERNAL, join
-from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.evaluation.fold_training import train_folds
 from lvh.models.classifiers import BASELINES
@@ -81,23 +80,3 @@ def test_nothing_of_the_scored_records_reaches_what_scores_them():
     turned = baseline_summaries(replace(features, y=y), (split,), BASELINES)
     assert clean["age + sex"].pooled["ap"] != turned["age + sex"].pooled["ap"]  # scored anew
     assert clean["no skill"].mean.brier != turned["no skill"].mean.brier
-
-
-@pytest.mark.ludb
-def test_from_ludb_to_ptb_xl(ludb_root, ptbxl_root):
-    of = settings(
-        *("cv=external", "data=ludb", f"data.root={ludb_root}", "external=ptbxl"),
-        *(f"external.root={ptbxl_root}", "model=cnn", "stride=125"),
-    )
-    prepared = load_data(of)
-    (split,) = prepared.splits
-    y = prepared.features.y
-    assert (len(split.train), y[split.train].sum()) == (200, 108)
-    assert (len(split.test), y[split.test].sum()) == (142, 33)
-    subjects = prepared.features.subjects
-    assert len(set(subjects[split.test])) == 138
-    assert not set(subjects[split.train]) & set(subjects[split.test])
-    assert "learned from LUDB 1.0.1 (200 records, prevalence 0.540)" in prepared.cohort.note
-    assert "142 records, prevalence 0.232" in prepared.cohort.note
-    with pytest.raises(InputError, match=r"has none\. external\.delineation=found finds one; or"):
-        load_data(replace(of, features=settings("data=synthetic").features))

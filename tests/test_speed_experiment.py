@@ -47,14 +47,6 @@ def test_operations_are_those_of_the_network(kernel, stride):
     assert 8 / 20 < counted.done / counted.direct < 0.55
 
 
-def test_the_tile_is_that_of_the_convolution():
-    import costs
-
-    from lvh.models import fast_layers
-
-    assert (costs.TAPS, costs.TILE) == (fast_layers._TAPS, fast_layers._TILE)
-
-
 def test_the_notebooks_networks_are_the_reports():
     import notebook
 
@@ -76,43 +68,3 @@ def test_ratios_are_taken_turn_by_turn_and_summarised(tmp_path):
     assert (figure.median, figure.low, figure.high, figure.repeats) == (10, 5, 30, 3)
     write(tmp_path / "rows.csv", Row._fields, rows)
     assert read(tmp_path / "rows.csv") == rows
-
-
-def test_the_steady_pace_of_two_workers_that_begin_in_pairs():
-    from sweeps import steady
-
-    assert steady([0, 0, 9, 9, 20, 20, 30, 30]) == 5
-    assert steady([0, 9, 20, 25, 30, 35, 40]) == 5
-
-
-def test_the_table_says_what_was_asked_and_whether_it_is_reached(tmp_path):
-    from rows import Figure
-    from table import MARK, write_readme
-
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# Kept\n\n{MARK}\nformer\n")
-    name = "cross-validation, 7 x 100 epochs"
-    figures = [
-        Figure("dnn", name, "notebook", "s", 120.0, 110.0, 130.0, 5),
-        Figure("dnn", name, "ours", "s", 8.0, 7.5, 9.0, 5),
-        Figure("dnn", name, "notebook / ours", "x", 15.0, 14.0, 16.0, 5),
-        Figure("start", "`--help`", "ours", "s", 1.0, 0.9, 1.1, 5),
-        Figure("cnn s=10", "rate", "ours / matmul", "of 1", 0.85, 0.8, 0.9, 5),
-    ]
-    write_readme(readme, figures, ["2 cores"], "costs.png")
-    text = readme.read_text()
-    assert text.startswith(f"# Kept\n\n{MARK}\n")
-    assert "former" not in text
-    assert "| 15.0 (14.0 to 16.0) | at least 20 | **no** |" in text
-    assert "| 1.00 | 0.900 | 1.10 | s | 5 | below 1.2 s | yes |" in text
-    assert "| 85% (80% to 90%) |" in text
-    assert "| at least 80% | yes |" in text
-
-
-def test_memory_is_that_of_this_process_and_its_descendants():
-    import os
-
-    from memory import peak_mib, tree_mib
-
-    assert 10 < tree_mib(os.getpid()) < 1e6
-    assert peak_mib() > 10

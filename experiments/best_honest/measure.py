@@ -35,18 +35,20 @@ class Run(NamedTuple):
 
 RUNS = {
     "chosen": Run("chosen inside, 7 x 5", ("model=chosen", *_REPEATED)),
-    "chosen_report": Run("chosen inside, the report's folds", ("model=chosen", "features=voltage")),
+    "chosen_report": Run(
+        "chosen inside, the original study's folds", ("model=chosen", "features=voltage")
+    ),
     "svm": Run("RBF machine, C = 1, 7 x 5", ("model=svm", *_REPEATED)),
     "average": Run("three kinds averaged, 7 x 5", ("model=average", *_REPEATED)),
     "average_report": Run(
-        "three kinds averaged, the report's folds", ("model=average", "features=voltage")
+        "three kinds averaged, the original study's folds", ("model=average", "features=voltage")
     ),
     "average_morphology": Run(
         "three kinds averaged, more inputs, 7 x 5",
         ("experiment=best_honest",),
     ),
     "average_morphology_report": Run(
-        "three kinds averaged, more inputs, the report's folds",
+        "three kinds averaged, more inputs, the original study's folds",
         ("experiment=best_honest", "cv=kfold"),
     ),
     "chosen_morphology": Run(

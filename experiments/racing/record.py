@@ -28,7 +28,8 @@ from lvh.data.ludb import LudbSettings, load
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, fill_missing, ntp, raw
 from lvh.models import cnn, dnn
-from lvh.models.backends import new_program, start
+from lvh.models.backends import start
+from lvh.models.backends.program import new_program
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.training import FitJob, TrainSettings
 from lvh.validation.metrics import score
@@ -49,7 +50,7 @@ TRAIN = TrainSettings(
 )
 CNN_REPEATS = 3
 CNN_EPOCHS = 15
-CNN_FILTERS = (16, 32, 32)  # the report has five layers of 64 to 512: too slow for this
+CNN_FILTERS = (16, 32, 32)  # the original study has five layers of 64 to 512: too slow for this
 SEED = 0
 
 DNN_GRID = {

@@ -114,8 +114,8 @@ def main() -> None:
 
 def choice_settings() -> Iterator[Setting]:
     """Return what is compared on generated scores."""
-    compared = [(rule, LEVEL) for rule in RULES if rule != "lvh.racing"]
-    compared += [("lvh.racing", level) for level in (0.02, LEVEL, 0.1, 0.2)]
+    compared = [(rule, LEVEL) for rule in RULES if rule != "lvh"]
+    compared += [("lvh", level) for level in (0.02, LEVEL, 0.1, 0.2)]
     for folds, burn_in in ((7, 2), (7, 3), (21, 3), (35, 3), (35, 5)):
         for regime, (rule, level) in itertools.product(REGIMES, compared):
             yield Setting("choice", regime, "", "breadth", folds, rule, burn_in, level)
@@ -129,21 +129,21 @@ def report_settings(tables: dict[str, Table]) -> Iterator[Setting]:
                 continue
             given = ("report", name, "ap", "breadth", folds)
             for burn_in in BURN_INS:
-                yield Setting(*given, "lvh.racing", burn_in, LEVEL)
+                yield Setting(*given, "lvh", burn_in, LEVEL)
             if folds == 10:
                 continue
             for level in LEVELS:
                 if level != LEVEL:
-                    yield Setting(*given, "lvh.racing", BURN_IN, level)
+                    yield Setting(*given, "lvh", BURN_IN, level)
             if folds == 35:
                 continue
             for rule in RULES:
-                if rule != "lvh.racing":
+                if rule != "lvh":
                     yield Setting(*given, rule, BURN_IN, LEVEL)
-            yield Setting("report", name, "ap", "in turn", folds, "lvh.racing", BURN_IN, LEVEL)
+            yield Setting("report", name, "ap", "in turn", folds, "lvh", BURN_IN, LEVEL)
             for metric in ("accuracy", "roc_auc"):
                 given = ("report", name, metric, "breadth", folds)
-                yield Setting(*given, "lvh.racing", BURN_IN, LEVEL)
+                yield Setting(*given, "lvh", BURN_IN, LEVEL)
 
 
 def recorded(name: str, metric: str = "ap") -> Table:
@@ -337,7 +337,7 @@ RULES: dict[str, Rule] = {
     "corrected t": own_variance(TESTED_TO_TRAINED),
     "anova": pooled(rivals=False),
     "anova, Bonferroni": pooled(rivals=True),
-    "lvh.racing": beaten,
+    "lvh": beaten,
     "cut": cut,
 }
 
@@ -355,7 +355,7 @@ def write_csv(results: Results, resamplings: dict[str, int]) -> None:
 
 def write_readme(results: Results) -> None:
     """Put the tables into the README, behind the mark."""
-    default = {"rule": "lvh.racing", "order": "breadth", "metric": "ap"}
+    default = {"rule": "lvh", "order": "breadth", "metric": "ap"}
     default |= {"burn_in": BURN_IN, "level": LEVEL}
     tables = (
         ("The defaults", ("folds", "table"), default),
@@ -475,7 +475,7 @@ def curve(results: Results, table: str, folds: int) -> list[tuple[Setting, Found
         (setting, found)
         for setting, found in results.items()
         if (setting.part, setting.table, setting.folds) == ("report", table, folds)
-        and (setting.metric, setting.order, setting.rule) == ("ap", "breadth", "lvh.racing")
+        and (setting.metric, setting.order, setting.rule) == ("ap", "breadth", "lvh")
         and setting.burn_in == BURN_IN
     ]
     return sorted(found, key=lambda item: item[0].level)

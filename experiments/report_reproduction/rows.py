@@ -12,13 +12,13 @@ PROTOCOLS = ("honest", "carried", "best_on_scored", "carried-best_on_scored")
 
 
 class Experiment(NamedTuple):
-    """A row of the report's table.
+    """A row of the original study's table.
 
     Attributes:
         what: For a person.
         overrides: What makes it, beside cohort, protocol, epochs and seed.
-        epochs: Of the report; where it prints none, what we try.
-        printed: Its accuracy in the report, or nothing.
+        epochs: Of the original study; where it prints none, what we try.
+        printed: Its accuracy in the original study, or nothing.
         folds: Its accuracy in each fold there; nothing for one that is not printed.
         is_holdout: Whether it has one fold only.
     """

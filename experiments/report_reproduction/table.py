@@ -62,14 +62,14 @@ def scores(rows: Sequence[Row]) -> list[str]:
 
 
 def fold_by_fold(rows: Sequence[Row]) -> list[str]:
-    """Show the folds of each cross-validation on LUDB, below those of the report."""
+    """Show the folds of each cross-validation on LUDB, below those of the original study."""
     lines: list[tuple[object, ...]] = []
     for name, experiment in EXPERIMENTS.items():
         if experiment.is_holdout:
             continue
         if experiment.folds:
             printed = ["." if one is None else f"{one:.3f}" for one in experiment.folds]
-            lines.append((experiment.what, "", "the report", *printed))
+            lines.append((experiment.what, "", "the original study", *printed))
         for cohort, epochs in places(rows, name):
             for protocol in PROTOCOLS:
                 some = chosen(rows, name, protocol, cohort, epochs)
@@ -91,7 +91,7 @@ def momentum(rows: Sequence[Row]) -> list[str]:
 
 
 def draw(rows: Sequence[Row]) -> None:
-    """Draw the folds of what was cross-validated on LUDB, beside what the report prints."""
+    """Draw the folds of what was cross-validated on LUDB, beside what the original study prints."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -115,7 +115,7 @@ def draw(rows: Sequence[Row]) -> None:
         printed = EXPERIMENTS[name].folds
         known = [(fold, one) for fold, one in enumerate(printed, start=1) if one is not None]
         if known:
-            ax.plot(*zip(*known, strict=True), "k*", label="the report")
+            ax.plot(*zip(*known, strict=True), "k*", label="the original study")
         ax.set(xlabel="fold", ylabel="accuracy", ylim=(0.4, 1.02))
         ax.set_title(f"{EXPERIMENTS[name].what}, {epochs} epochs, LUDB", fontsize=10)
     named = {

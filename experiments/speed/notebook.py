@@ -2,8 +2,8 @@
 
     python experiments/speed/notebook.py DATA.npz dnn --epochs 100
 
-What a student writes who follows the report: the network is built, compiled and traced anew for
-each fold, the CNN convolves in two dimensions, `fit` shows its progress bar, and TensorFlow keeps
+A student who follows the original study writes this: the network is built and compiled for each
+fold again, the CNN convolves in two dimensions, `fit` shows its progress bar, and TensorFlow keeps
 its own settings (all threads, no determinism). DATA.npz comes from ours.py: the very same records
 and folds. The last line of the output is JSON; importing TensorFlow is not counted.
 """
@@ -33,7 +33,7 @@ class Clock(keras.callbacks.Callback):
 
 
 def dnn(n_inputs: int) -> keras.Model:
-    """Build the report's dense network."""
+    """Build the original study's dense network."""
     return keras.Sequential(
         [
             keras.Input((n_inputs,)),
@@ -48,7 +48,7 @@ def dnn(n_inputs: int) -> keras.Model:
 
 
 def cnn(n_samples: int, n_leads: int, kernel: int, stride: int) -> keras.Model:
-    """Build the report's convolutional network, in two dimensions as there."""
+    """Build the original study's convolutional network, in two dimensions as there."""
     model = keras.Sequential([keras.Input((n_samples, n_leads, 1))])
     model.add(layers.Conv2D(256, (kernel, n_leads), strides=(stride, 1)))
     for filters in (512, 512, 128, 64):

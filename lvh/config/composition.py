@@ -49,8 +49,9 @@ def command_of(config: DictConfig, arguments: Sequence[str]) -> CommandLine:
     """Return the command line that Hydra composed, with the sweep of its recipe."""
     folders = {source.provider: source.path for source in config.hydra.runtime.config_sources}
     path = folders.get("main", str(conf_dir()))
+    of_hydra = [text for text in config.hydra.overrides.hydra if text not in arguments]
     command = CommandLine(
-        overrides=(*config.hydra.overrides.hydra, *arguments),
+        overrides=(*of_hydra, *arguments),
         config_name=config.hydra.job.config_name,
         config_dir=folders.get("command-line"),
         config_path=None if path == str(conf_dir()) else path,

@@ -67,6 +67,18 @@ class Delineation:
         )
 
     @classmethod
+    def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
+        """Append the records of each part; the origin is that of the first."""
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.symbols for part in parts]),
+            np.concatenate([part.samples for part in parts]),
+            np.cumsum([0, *lengths], dtype=np.int64),
+            parts[0].n_leads,
+            parts[0].origin,
+        )
+
+    @classmethod
     def empty(cls, n_records: int) -> "Delineation":
         """Return the delineation of records of twelve leads that have no fiducials."""
         nothing = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
@@ -114,27 +126,16 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class SourceMetadata:
-    """Origin of a source, for its reports.
-
-    Attributes:
-        citation: How to cite it.
-        licence: Under which it may be used.
-        labels: Who labelled left ventricular hypertrophy, and how.
-        voltage: Why its signals are in mV, where that is not plain.
-    """
+    """Origin of a source, for its reports."""
 
     citation: str
     licence: str
-    labels: str
-    voltage: str = ""
+    labels: str  # who labelled left ventricular hypertrophy, and how
+    voltage: str = ""  # why its signals are in mV, where that is not plain
 
 
 def join(own: Cohort, external: Cohort) -> Cohort:
-    """Append the records of another source to a cohort.
-
-    Args:
-        own: Keeps its names.
-        external: Its records and subjects get the prefix `EXTERNAL`, so that none is in both.
+    """Append another source, whose records and subjects get the prefix `EXTERNAL`.
 
     Raises:
         InputError: They differ in sampling frequency, length or leads.
@@ -149,7 +150,6 @@ def join(own: Cohort, external: Cohort) -> Cohort:
                 f"external: expected {expected} {quantity}, as {own.name} has. "
                 f"Received: {received}, of {external.name}"
             )
-    waves, more = own.delineation, external.delineation
     parts = [
         f"learned from {own.name} ({len(own.records)} records, prevalence {own.prevalence:.3f})",
         f"scored on {external.name} ({len(external.records)} records, "
@@ -162,13 +162,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         leads=own.leads,
         fs=own.fs,
         signals=concatenate(own.signals, external.signals),
-        delineation=Delineation(
-            np.concatenate([waves.symbols, more.symbols]),
-            np.concatenate([waves.samples, more.samples]),
-            np.concatenate([waves.offsets, waves.offsets[-1] + more.offsets[1:]]),
-            waves.n_leads,
-            waves.origin,  # of the training records
-        ),
+        delineation=Delineation.join([own.delineation, external.delineation]),
         male=np.concatenate([own.male, external.male]),
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
@@ -182,9 +176,6 @@ def fingerprint(*parts: object) -> str:
 
     Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text arrays by
     their items, so that their storage width does not matter; anything else by `repr`.
-
-    Returns:
-        A SHA-256 digest in hexadecimal.
     """
     digest = hashlib.sha256()
     for part in parts:

@@ -1,98 +1,120 @@
-"""Automatic delineation of signals without annotations, by NeuroKit2 (Makowski et al. 2021).
+"""Automatic delineation of signals without annotations.
 
-The library finds heartbeats and, in one lead, the upright waves. Two things are added: heartbeats
-and the bounds of QRS are found in the magnitude of all leads together, where they are clearest; and
-each lead is read upright and inverted, for its p and t may point down. The reasons for this method
-and these durations, and its agreement with cardiologists: experiments/delineation.
+Heartbeats and the bounds of QRS are found once for all leads, in their velocity together; P and T
+lead by lead by NeuroKit2 (Makowski et al. 2021), upright and inverted. The reasons for the numbers
+below, and the agreement with cardiologists: experiments/delineation.
 """
 
 import importlib.metadata
 import os
-import threading
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from itertools import repeat
-from multiprocessing import current_process, get_context, parent_process
-from signal import SIG_IGN, SIGINT
-from signal import signal as set_handler
+from functools import partial
+from multiprocessing import current_process
+from textwrap import shorten
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
+from scipy.ndimage import median_filter, uniform_filter1d  # type: ignore[import-untyped]
+from scipy.signal import (  # type: ignore[import-untyped]
+    butter,
+    find_peaks,
+    savgol_filter,
+    sosfiltfilt,
+)
 
-from lvh.data.cache import Arrays, cache_dir, load_or_build
+from lvh.data.cache import Arrays, cache_dir, load_or_build, lock_of
 from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
-from lvh.data.lazy_array import read
+from lvh.data.lazy_array import Inputs, read
 from lvh.errors import EnvironmentFault, InputError
 
-VERSION = 1
+VERSION = 2
 """Of this method; raise it when a change of code changes fiducials."""
-METHOD = "prominence"
-"""Of `neurokit2.ecg_delineate`: Emrich et al. 2024, doi:10.23919/EUSIPCO63174.2024.10715353."""
-QRS_REACH_MS = 130
-"""The longest QRS; the library's own 100 ms is too short for a hypertrophied heart."""
 MAX_SAMPLES = 100_000
 """Of a record, 200 s at 500 Hz: some seconds of work."""
 FS_RANGE = (100.0, 1000.0)
 """Sampling frequencies that can be delineated, Hz."""
+BLOCK = 64
+"""Records whose fiducials are kept in one file as soon as they are found."""
 
-_DETECTOR = "rodrigues2021"
-_HALF_QRS_S = 0.06  # from the detector's sample to the highest one, at most
-_REFRACTORY_S = 0.2
-_MIN_CONTRAST = 3.0  # of a heartbeat to the median magnitude; noise has less
+_SPIKE_S, _SPIKE_MV = 0.014, 0.5  # a pacemaker's spike lasts less than half of it
+_SMOOTH_S = 0.03  # of the slope of a lead
+_BEAT_S = 0.08  # over which the velocity of a heartbeat is averaged
+_BEAT_SHARE = 0.4  # of the velocity of a usual heartbeat; a T wave has less
+_MIN_RR_S, _FAST_RR_S = 0.2, 0.3  # the second one where the mean is above 0.4 s
+_BOUND_SHARE = 0.08  # of the highest velocity of a QRS; less is outside of it
+_QUIET_S = 0.02  # for this long
+_REACH_S = (0.16, 0.22)  # from the peak to the bounds, at most
+_QRS_S = (0.06, 0.3)  # of an adult
+_DOUBT_S = 0.04  # between QRS durations by half and by twice `_BOUND_SHARE`
+_HALF_QRS_S = 0.06  # from the fastest sample to the highest one, at most
+_MIN_CONTRAST = 3.0  # of a heartbeat to the median; noise has less
 _MIN_MV = 0.1  # of the magnitude; less is the resolution of an ADC
 _MIN_BEATS = 2
-_MAX_RR_S = 3.0  # on average; slower is a drift that rings in the library's filter
+_MAX_RR_S = 3.0  # on average; slower is a drift that rings in the filter
 _MAX_PR_SPREAD_S = 0.02  # of true p waves; in atrial fibrillation it is larger
 _MARGIN_S = 4.0  # added at both ends, for the library fails where a wave is at sample 0
-
-_CONTENT = ("symbols", "samples", "offsets")
-_BLOCK = 64  # records that are read at once
 _MIN_PARALLEL = 8  # records; fewer are done before another process has started
+_CONTENT = ("symbols", "samples", "offsets")
 
 _Float = npt.NDArray[np.float64]
 _Int = npt.NDArray[np.int64]
+_NOTHING: LeadWaves = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
 
 
 def with_fiducials(cohort: Cohort) -> Cohort:
     """Return a cohort whose delineation is the one that `delineate` finds.
 
-    It is cached under a name that changes with the records, with the version of the method and
-    with its library. All cores take part; a terminal shows the progress.
+    Blocks of records are cached as they are made, so that a run that was stopped goes on, under
+    a name that changes with the records, the version of the method and its library. All cores
+    take part; a terminal shows the progress. The note says that fiducials were found, and of
+    which records they are in doubt.
 
     Raises:
         InputError: The records are too long, or of a sampling frequency that is not read.
         EnvironmentFault: A process that took part was killed.
     """
     key = fingerprint(cohort.fingerprint, VERSION, library())[:16]
-    path = cache_dir() / "delineations" / f"{key}.npz"
-    arrays = load_or_build(path, lambda: _delineate(cohort))
-    symbols, samples, offsets = content = [arrays[name] for name in _CONTENT]
-    delineation = Delineation(symbols, samples, offsets, len(cohort.leads), "found")
+    folder = cache_dir() / "delineations" / key
+    parts, doubtful = [], []
+    with lock_of(folder):
+        for start in track(
+            range(0, len(cohort.records), BLOCK),
+            f"fiducials of {cohort.name}",
+            console=Console(stderr=True),
+            transient=True,
+        ):
+            find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
+            found = load_or_build(folder / f"{start:06}.npz", find)
+            symbols, samples, offsets = (found[name] for name in _CONTENT)
+            parts.append(Delineation(symbols, samples, offsets, len(cohort.leads), "found"))
+            doubtful += [cohort.records[start + at] for at in np.flatnonzero(found["doubtful"])]
+    delineation = Delineation.join(parts)
+    note = f"fiducials found by {library()}"
+    if doubtful:
+        names = shorten(", ".join(doubtful), 200, placeholder=" ...")
+        note += f", QRS in doubt in {len(doubtful)} of {len(cohort.records)}: {names}"
+    content = [getattr(delineation, name) for name in _CONTENT]
     return replace(
         cohort,
         delineation=delineation,
         fingerprint=fingerprint(cohort.fingerprint, delineation.origin, *content),
-        note="; ".join(filter(None, [cohort.note, f"fiducials found by {library()}"])),
+        note="; ".join(filter(None, [cohort.note, note])),
     )
 
 
-def delineate(signals: npt.NDArray[np.float32], fs: float) -> Delineation:
-    """Find the waves of each lead of each record.
+def delineate(signals: Inputs, fs: float) -> Delineation:
+    """Find the waves of each lead of each record, shape (n_records, n_samples, n_leads), mV.
 
-    Args:
-        signals: Shape (n_records, n_samples, n_leads), mV. A lead that is flat, or has samples
-            that are not finite, gets no waves.
-        fs: Hz.
+    A lead that is flat, or has samples that are not finite, gets no waves.
 
     Raises:
         InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
     """
-    leads = [lead for signal in signals for lead in delineate_record(signal, fs)]
+    leads = [lead for signal in read(signals) for lead in delineate_record(signal, fs)]
     return Delineation.from_leads(leads, signals.shape[2], "found")
 
 
@@ -110,23 +132,43 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWav
             f"fiducials are found in records of at most {MAX_SAMPLES} samples. "
             f"Received: {len(signal)}"
         )
-    raw = signal.astype(np.float64)
-    if not len(raw):
-        return [_NOTHING] * raw.shape[1]
-    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
-    clean = np.zeros_like(raw)
+    if len(signal) < fs:
+        return [_NOTHING] * signal.shape[1]
+    raw, usable = _usable(signal, fs)
+    clean, velocity = _clean(raw, fs), _velocity(raw, fs)
+    beats = _detect_beats(velocity, np.linalg.norm(clean, axis=1), fs)
+    qrs = _qrs(velocity, beats, fs)
     # a missing wave says what the library's many warnings say
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-        for lead in np.flatnonzero(usable):
-            clean[:, lead] = _clean(raw[:, lead], fs)
-        magnitude = np.sqrt(np.square(clean).sum(axis=1))
-        beats = _detect_beats(magnitude, fs)
-        qrs = _waves(magnitude, beats, fs)["R"]
         p, t = _p_and_t(clean, beats, qrs, fs)
     return [
-        _lead(raw[:, at], qrs, p[at], t[at]) if usable[at] else _NOTHING
-        for at in range(raw.shape[1])
+        _lead(signal[:, at], qrs, p[at], t[at]) if usable[at] else _NOTHING
+        for at in range(signal.shape[1])
     ]
+
+
+def is_doubtful(signal: npt.NDArray[np.float32], fs: float) -> bool:
+    """Return whether the bounds of QRS of one record, shape (n_samples, n_leads), are in doubt.
+
+    They are where a lower and a higher threshold give other durations, where most complexes are
+    none that an adult heart makes, and where a pacemaker's spikes are in them.
+    """
+    if len(signal) < fs:
+        return True
+    raw, usable = _usable(signal, fs)
+    velocity = _velocity(raw, fs)
+    beats = _detect_beats(velocity, np.linalg.norm(_clean(raw, fs), axis=1), fs)
+    spikes = np.abs(signal[:, usable] - raw[:, usable]).max(axis=1, initial=0)
+    before, after = (round(reach * fs) for reach in _REACH_S)
+    highest = [spikes[max(at - before, 0) : at + after].max() for at in beats.tolist()]
+    durations = []
+    for share in (_BOUND_SHARE / 2, _BOUND_SHARE * 2):
+        bounds = _qrs(velocity, beats, fs, share)
+        known = bounds[np.isfinite(bounds).all(axis=1)]
+        if len(known) <= len(beats) / 2:
+            return True
+        durations.append(np.median(known[:, 2] - known[:, 0]) / fs)
+    return bool(durations[0] - durations[1] > _DOUBT_S or np.median(highest) > _SPIKE_MV)
 
 
 def library() -> str:
@@ -134,98 +176,144 @@ def library() -> str:
     return f"neurokit2 {importlib.metadata.version('neurokit2')}"
 
 
-_NOTHING: LeadWaves = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
+def _find(block: Inputs, fs: float) -> Arrays:
+    """Return the waves of a block of records, and which of them are in doubt."""
+    from sklearn.utils.parallel import Parallel, delayed  # takes a second
 
-
-def _clean(lead: _Float, fs: float) -> _Float:
-    import neurokit2  # type: ignore[import-untyped]  # takes seconds
-
+    signals = read(block)
+    n_jobs = len(os.sched_getaffinity(0))
+    if len(signals) < _MIN_PARALLEL or current_process().name != "MainProcess":
+        n_jobs = 1  # in a process of a sweep the other cores are in use
     try:
-        clean = np.asarray(neurokit2.ecg_clean(lead, sampling_rate=fs), dtype=np.float64)
-    except Exception:  # whatever it makes of a lead that is too short for its filters
-        return np.zeros_like(lead)
-    return np.nan_to_num(clean)
+        records = Parallel(n_jobs)(delayed(delineate_record)(signal, fs) for signal in signals)
+    except BrokenProcessPool:
+        raise EnvironmentFault(
+            "a process that was finding fiducials ended: killed for memory, perhaps"
+        ) from None
+    leads = [lead for record in records for lead in record]
+    delineation = Delineation.from_leads(leads, signals.shape[2], "found")
+    doubtful = np.array([is_doubtful(signal, fs) for signal in signals])
+    return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
 
 
-def _detect_beats(magnitude: _Float, fs: float) -> _Int:
-    """Return the samples at which the magnitude of all leads is highest, one a heartbeat."""
-    import neurokit2
+def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDArray[np.bool_]]:
+    """Return the signal without spikes, and which leads say something; the others are 0."""
+    raw = signal.astype(np.float64)
+    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
+    return median_filter(np.where(usable, raw, 0), (round(_SPIKE_S * fs) | 1, 1)), usable
 
-    try:
-        peaks = neurokit2.ecg_findpeaks(magnitude, sampling_rate=fs, method=_DETECTOR)
-    except Exception:  # of a magnitude that is too short
+
+def _clean(raw: _Float, fs: float) -> _Float:
+    """Return the signal without drift, and without mains interference of 50 Hz."""
+    drift = butter(5, 0.5, "highpass", fs=fs, output="sos")
+    return np.asarray(uniform_filter1d(sosfiltfilt(drift, raw, axis=0), round(fs / 50), axis=0))
+
+
+def _velocity(raw: _Float, fs: float) -> _Float:
+    """Return how fast all leads together change, mV/s; a wandering baseline hardly does."""
+    n_samples = round(_SMOOTH_S * fs) | 1
+    slopes = savgol_filter(raw, n_samples, 2, deriv=1, delta=1 / fs, axis=0)
+    return np.asarray(np.linalg.norm(slopes, axis=1))
+
+
+def _detect_beats(velocity: _Float, magnitude: _Float, fs: float) -> _Int:
+    """Return the samples at which the magnitude of all leads is highest, one a heartbeat.
+
+    A T wave is slower than QRS. Where beats are 400 ms apart on average, of two within 300 ms
+    the slower one is a T wave.
+    """
+    mean = uniform_filter1d(velocity, round(_BEAT_S * fs))
+    seconds = np.array_split(mean, len(mean) // round(fs))
+    usual, rest = np.median([part.max() for part in seconds]), np.median(mean)
+    if usual <= _MIN_CONTRAST * rest:
         return np.zeros(0, dtype=np.int64)
-    reach, apart = round(_HALF_QRS_S * fs), round(_REFRACTORY_S * fs)
-    loud = max(_MIN_CONTRAST * np.median(magnitude), _MIN_MV)
-    kept: list[int] = []
-    for near in np.asarray(peaks["ECG_R_Peaks"], dtype=np.int64).tolist():
-        start = max(near - reach, 0)
-        peak = start + int(magnitude[start : near + reach + 1].argmax())
-        if magnitude[peak] < loud:
+    height = rest + _BEAT_SHARE * (usual - rest)
+    near, _ = find_peaks(mean, height=height, distance=round(_MIN_RR_S * fs))
+    if len(mean) > 2 * _MIN_RR_S * fs * len(near):
+        near, _ = find_peaks(mean, height=height, distance=round(_FAST_RR_S * fs))
+    reach = round(_HALF_QRS_S * fs)
+    starts = np.maximum(near - reach, 0)
+    peaks = [start + magnitude[start : start + 2 * reach + 1].argmax() for start in starts.tolist()]
+    beats = np.array(sorted({at for at in peaks if magnitude[at] >= _MIN_MV}), dtype=np.int64)
+    if len(beats) < _MIN_BEATS or len(beats) * _MAX_RR_S * fs < len(velocity):
+        return np.zeros(0, dtype=np.int64)
+    return beats
+
+
+def _qrs(velocity: _Float, beats: _Int, fs: float, share: float = _BOUND_SHARE) -> _Float:
+    """Return onset, peak and offset of each heartbeat's QRS, shape (n_beats, 3).
+
+    QRS ends on both sides of its peak where the velocity stays below a share of its highest for
+    20 ms. A QRS without such a bound, or of a duration that no adult heart makes, is NaN.
+    """
+    quiet = round(_QUIET_S * fs)
+    before, after = (round(reach * fs) for reach in _REACH_S)
+    bounds = np.full((len(beats), 3), np.nan)
+    for row, peak in zip(bounds, beats, strict=True):
+        near = velocity[max(peak - before, 0) : peak + after]
+        noise = np.percentile(velocity[max(peak - 2 * before, 0) : peak + 2 * after], 10)
+        fastest = velocity[max(peak - round(_HALF_QRS_S * fs), 0) : peak + round(_HALF_QRS_S * fs)]
+        slow = near < noise + share * (fastest.max() - noise)
+        runs = np.flatnonzero(np.convolve(slow, np.ones(quiet), "valid") == quiet)
+        runs += max(peak - before, 0)
+        earlier, later = runs[runs + quiet <= peak], runs[runs > peak]
+        if not len(earlier) or not len(later):
             continue
-        if not kept or peak - kept[-1] >= apart:
-            kept.append(peak)
-        elif magnitude[peak] > magnitude[kept[-1]]:
-            kept[-1] = peak
-    if len(kept) < _MIN_BEATS or len(kept) * _MAX_RR_S * fs < len(magnitude):
-        return np.zeros(0, dtype=np.int64)
-    return np.array(kept, dtype=np.int64)
+        onset, offset = earlier[-1] + quiet - 1, later[0]
+        if _QRS_S[0] <= (offset - onset) / fs <= _QRS_S[1]:
+            row[:] = onset, peak, offset
+    return bounds
 
 
-def _waves(signal: _Float, beats: _Int, fs: float) -> dict[str, _Float]:
-    """Return onset, peak and offset of each heartbeat's P, R and T, each of shape (n_beats, 3).
+def _waves(lead: _Float, beats: _Int, fs: float) -> tuple[_Float, _Float]:
+    """Return onset, peak and offset of each heartbeat's P and T, each of shape (n_beats, 3).
 
     A wave of which one of the three was not found, or lies outside, is NaN.
     """
-    import neurokit2
+    import neurokit2  # type: ignore[import-untyped]  # takes seconds
 
-    nothing = np.full((len(beats), 3), np.nan)
-    if not len(beats):
-        return dict.fromkeys("PRT", nothing)
     margin = round(_MARGIN_S * fs)
-    padded = np.pad(signal, margin, mode="edge")
-    limits = {"max_r_basepoint_interval": QRS_REACH_MS}
+    waves = np.full((2, len(beats), 3), np.nan)
     try:
         _, points = neurokit2.ecg_delineate(
-            padded, beats + margin, sampling_rate=fs, method=METHOD, **limits
+            np.pad(lead, margin, mode="edge"),
+            beats + margin,
+            sampling_rate=fs,
+            method="prominence",  # Emrich et al. 2024, doi:10.23919/EUSIPCO63174.2024.10715353
+            max_r_basepoint_interval=130,
         )
-        columns = {
-            wave: np.array([points[f"ECG_{wave}_{of}"] for of in ("Onsets", "Peaks", "Offsets")])
-            for wave in "PT"
-        }
-        bounds = [np.array(points[f"ECG_R_{of}"]) for of in ("Onsets", "Offsets")]
-        columns["R"] = np.array([bounds[0], beats + margin, bounds[1]])
+        for row, wave in enumerate("PT"):
+            for column, point in enumerate(("Onsets", "Peaks", "Offsets")):
+                waves[row, :, column] = np.array(points[f"ECG_{wave}_{point}"]) - margin
     except Exception:  # the library raises a dozen kinds where it finds its way no more
-        return dict.fromkeys("PRT", nothing)
-    waves = {wave: one.astype(np.float64).T - margin for wave, one in columns.items()}
-    for one in waves.values():
-        onset, peak, offset = one.T
-        inside = (onset >= 0) & (onset < peak) & (peak < offset) & (offset < len(signal))
-        one[~inside] = np.nan
-    return waves
+        waves[:] = np.nan
+    onset, peak, offset = np.moveaxis(waves, 2, 0)
+    waves[~((onset >= 0) & (onset < peak) & (peak < offset) & (offset < len(lead)))] = np.nan
+    return waves[0], waves[1]
 
 
-def _p_and_t(clean: _Float, beats: _Int, qrs: _Float, fs: float) -> tuple[list[_Float], ...]:
+def _p_and_t(
+    clean: _Float, beats: _Int, qrs: _Float, fs: float
+) -> tuple[list[_Float], list[_Float]]:
     """Return p and t of each lead, each of shape (n_beats, 3), between the QRS complexes."""
     begin, end = qrs[:, 0], qrs[:, 2]
     following = np.append(begin[1:], np.inf)
     preceding = np.append(-np.inf, end[:-1])
-    chosen: dict[str, list[_Float]] = {"P": [], "T": []}
+    chosen: tuple[list[_Float], list[_Float]] = ([], [])
     for signal in clean.T:
         both = [_waves(side, beats, fs) for side in (signal, -signal)]
-        for one in both:
-            p, t = one["P"], one["T"]
+        for p, t in both:
             p[~((p[:, 0] > preceding) & (p[:, 2] < begin))] = np.nan
             # a t that begins in the QRS begins with its end
             t[:, 0] = np.maximum(t[:, 0], end + 1)
             t[~((t[:, 0] < t[:, 1]) & (t[:, 2] < following))] = np.nan
-        for wave, leads in chosen.items():
-            up, down = (one[wave] for one in both)
+        for leads, up, down in zip(chosen, *both, strict=True):
             leads.append(down if _size(signal, down) > _size(signal, up) else up)
-    distance = [begin - p[:, 1] for p in chosen["P"]]
-    if np.nanmedian([_spread(one) for one in distance]) > _MAX_PR_SPREAD_S * fs:
-        chosen["P"] = [np.full_like(p, np.nan) for p in chosen["P"]]
-    return chosen["P"], chosen["T"]
+    distance = np.array([begin - p[:, 1] for p in chosen[0]])
+    spread = np.abs(distance - np.nanmedian(distance, axis=1, keepdims=True))
+    if np.nanmedian(np.nanmedian(spread, axis=1)) > _MAX_PR_SPREAD_S * fs:
+        return [np.full_like(p, np.nan) for p in chosen[0]], chosen[1]
+    return chosen
 
 
 def _size(signal: _Float, waves: _Float) -> float:
@@ -237,11 +325,7 @@ def _size(signal: _Float, waves: _Float) -> float:
     return float(np.median(sizes)) if len(sizes) else 0.0
 
 
-def _spread(values: _Float) -> float:
-    return float(np.nanmedian(np.abs(values - np.nanmedian(values))))
-
-
-def _lead(signal: _Float, qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
+def _lead(signal: npt.NDArray[np.float32], qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
     """Put the waves of one lead in order.
 
     The peak of N is the highest sample between onset and offset, which is the one that the
@@ -264,54 +348,3 @@ def _lead(signal: _Float, qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
             samples += [onset, peak, offset]
             last = offset
     return np.frombuffer(text.encode(), dtype=np.uint8), np.array(samples, dtype=np.int32)
-
-
-def _delineate(cohort: Cohort) -> Arrays:
-    n_records = len(cohort.records)
-    try:
-        records = track(
-            _each_record(cohort),
-            f"fiducials of {cohort.name}",
-            total=n_records,
-            console=Console(stderr=True),
-            transient=True,
-        )
-        leads = [lead for record in records for lead in record]
-    except BrokenProcessPool:
-        raise EnvironmentFault(
-            f"{cohort.name}: a process that was finding fiducials ended: killed for memory, "
-            "perhaps; or it could not start, as below a script without __name__ == '__main__'"
-        ) from None
-    delineation = Delineation.from_leads(leads, len(cohort.leads), "found")
-    return {name: getattr(delineation, name) for name in _CONTENT}
-
-
-def _each_record(cohort: Cohort) -> Iterator[list[LeadWaves]]:
-    """Yield the waves of each record's leads, in order."""
-    n_records, n_processes = len(cohort.records), len(os.sched_getaffinity(0))
-    # a process of a sweep starts no others: its cores are in use
-    if n_records < _MIN_PARALLEL or n_processes < 2 or current_process().name != "MainProcess":
-        for at in range(n_records):
-            yield delineate_record(cohort.signals[at], cohort.fs)
-        return
-    # spawned: a fork of TensorFlow's threads may hang
-    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _end_with_parent)
-    try:
-        for start in range(0, n_records, _BLOCK):
-            signals = read(cohort.signals[start : start + _BLOCK])
-            yield from pool.map(delineate_record, signals, repeat(cohort.fs))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Make a worker ignore Ctrl-C, which its parent handles, and exit when the parent is gone."""
-    set_handler(SIGINT, SIG_IGN)
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -66,14 +66,14 @@ def feature_set(
     fill: Fill = "zero",
     dropped: dict[int, str] | None = None,
 ) -> FeatureSet:
-    """Make a feature set of a form's inputs and the cohort's labels, without dropped records.
+    """Make a feature set of the inputs of all records and the cohort's labels.
 
     Args:
         cohort: Where the records come from.
-        kind: See `FeatureSet`.
+        kind: See, as `names` and `fill`, `FeatureSet`.
         X: Inputs of every record of the cohort, in its order.
-        names: Names along the last axis of X.
-        fill: See `FeatureSet`.
+        names: Along the last axis of X.
+        fill: Of missing values.
         dropped: Positions of records that cannot be used, each with the reason.
 
     Raises:
@@ -111,17 +111,10 @@ def incomplete_records(
     pattern: str,
     malformed: Malformed,
 ) -> dict[int, str]:
-    """Return the positions of the records that lack a pattern, each with the reason.
+    """Return the positions of the records that lack a pattern in some lead, each with the reason.
 
-    Args:
-        cohort: Where the records come from.
-        leads: Names along the last axis of `lacking`.
-        lacking: Whether a record lacks it in a lead, shape (n_records, n_leads).
-        pattern: Which every lead must have, for the message.
-        malformed: Whether such records are dropped or fail the run.
-
-    Raises:
-        InputError: There is such a record, and it fails the run.
+    `lacking` is of shape (n_records, n_leads). Such records are dropped, or fail the run with an
+    InputError.
     """
     reasons = {
         int(record): f"no complete {pattern} in "

@@ -9,19 +9,12 @@ from pydantic import Field, Strict
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features.base import (
-    FeatureSet,
-    Malformed,
-    feature_set,
-    find_pattern,
-    incomplete_records,
-)
+from lvh.features.base import FeatureSet, Malformed, feature_set, find_pattern, incomplete_records
 from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=3600, allow_inf_nan=False)]
 
-_QRS = "(N)"
 _ISOELECTRIC = 0.02  # s in front of the QRS onset: the end of the PR segment, where there is one
 
 
@@ -35,7 +28,7 @@ class BeatSettings:
         after: Seconds of it from its QRS peak on.
         average: Over the beats, sample by sample; the median forgets an extrasystole.
         scaling: `none` keeps mV above the isoelectric level; `minmax` maps each average beat
-            to [0, 1] and loses them.
+            to [0, 1].
         malformed: Records with a lead that has no complete beat are dropped, or fail the run.
     """
 
@@ -51,14 +44,23 @@ class BeatSettings:
 def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     """Return one beat of every record, shape (n_records, n_samples, n_leads).
 
+    Beats are aligned at the annotated QRS peak of their own lead: it is a point of the waveform,
+    so that the average keeps the voltages, where an onset is a matter of judgement that smears
+    them. The delay between leads is lost.
+
     Raises:
         InputError: An unknown or repeated lead, a window that no record can hold, a malformed
             record where the settings say fail, or a flat lead under min-max scaling.
     """
     leads = positions(cohort, settings.leads)
-    window = _window(cohort, settings)
-    X = average_beats(cohort, list(leads.values()), window, settings.average)
-    names = tuple(leads)
+    names, window = tuple(leads), _window(cohort, settings)
+    reduce = np.median if settings.average == "median" else np.mean
+    X = np.full((len(cohort.records), len(window), len(leads)), np.nan, dtype=np.float32)
+    for record in range(len(X)):
+        for column, lead in enumerate(leads.values()):
+            beats = _complete_beats(cohort, record, lead, window)
+            if len(beats):
+                X[record, :, column] = reduce(beats, axis=0)
     dropped = incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
     features = feature_set(cohort, "signal", X, names, dropped=dropped)
     if settings.scaling == "minmax":
@@ -66,45 +68,13 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     return features  # their zero is the isoelectric level already
 
 
-def average_beats(
-    cohort: Cohort, leads: list[int], window: npt.NDArray[np.int64], average: Average
-) -> npt.NDArray[np.float32]:
-    """Average the complete beats of each lead, in mV above the isoelectric level.
-
-    Beats are aligned at the annotated QRS peak of their own lead: it is a point of the waveform,
-    so that the average keeps the voltages, where an onset is a matter of judgement that smears
-    them. The delay between leads is lost.
-
-    Args:
-        cohort: Its delineation is used.
-        leads: Positions of the leads.
-        window: Sample indices of a beat, counted from its peak, shape (n_samples,).
-        average: Mean or median over the beats.
-
-    Returns:
-        Shape (n_records, n_samples, n_leads); NaN throughout a lead without a complete beat.
-    """
-    X = np.full((len(cohort.records), len(window), len(leads)), np.nan, dtype=np.float32)
-    reduce = np.median if average == "median" else np.mean
-    for record in range(len(cohort.records)):
-        for column, lead in enumerate(leads):
-            beats = _complete_beats(cohort, record, lead, window)
-            if len(beats):
-                X[record, :, column] = reduce(beats, axis=0)
-    return X
-
-
 def _complete_beats(
     cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Cut the beats of one lead out, each less its own isoelectric level, in mV.
-
-    A beat is complete if its `(N)` is unbroken and its window lies inside the recording. The
-    level is the median of the 20 ms in front of the QRS onset.
-    """
+    """Cut out the beats of a lead inside the recording, each less its isoelectric level, in mV."""
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
-    starts = find_pattern(symbols, _QRS)
+    starts = find_pattern(symbols, "(N)")
     onsets, peaks = samples[starts], samples[starts + 1]
     segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
     inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))

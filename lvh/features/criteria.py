@@ -14,8 +14,6 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 _LIMB = ("i", "ii", "iii", "avr", "avl", "avf")
-_CORNELL_WOMEN = 0.6
-_INVERTED_T = -0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Measurements:
             `q` and in `s`.
         t: Voltage at the peak of T, shape (n_records, n_leads), mV, with its sign.
         qrs: Duration of QRS, shape (n_records, n_leads), s.
-        r_time: From the onset of QRS to the peak of R, shape (n_records, n_leads), s.
+        r_time: From the onset of QRS to the peak of R, shape (n_records, n_leads), s; 0 without R.
         p_depth: Depth of the end of P in v1, shape (n_records,), mV; 0 where there is none.
         p_time: Duration of that end, shape (n_records,), s.
         male: Shape (n_records,).
@@ -60,9 +58,7 @@ class Measurements:
     def qrs_duration(self) -> Floats:
         """Duration of QRS in the lead where it is widest, shape (n_records,), s.
 
-        The criteria are older than simultaneous leads. From the earliest onset to the latest
-        offset of all leads, as is measured now, gives longer times than they were made for,
-        the more so where each lead was delineated on its own.
+        The criteria are older than simultaneous leads, and than a duration over all of them.
         """
         return np.asarray(self.qrs.max(axis=1))
 
@@ -98,12 +94,7 @@ class Criterion:
         return f"{'>=' if self.reached else '>'} {self.men if male else self.women:g}"
 
     def positive(self, values: npt.NDArray[np.floating], male: npt.NDArray[np.bool_]) -> Bools:
-        """Return whether values meet the criterion; a missing one does not.
-
-        Args:
-            values: Of this criterion, shape (n_records,).
-            male: Shape (n_records,).
-        """
+        """Return whether values, shape (n_records,), meet the criterion; a missing one does not."""
         # In the type of the values: 2.8 rounded to float32 is not above 2.8 rounded to float32.
         threshold = np.where(male, self.men, self.women).astype(values.dtype)
         return np.asarray(values >= threshold if self.reached else values > threshold)
@@ -116,8 +107,7 @@ def romhilt_estes_points(waves: Measurements) -> Floats:
       least 3 mV.
     - 3, ST-T opposite to QRS: by T alone, for no ST segment is delineated: inverted by
       0.1 mV in v5 or v6, where R exceeds Q and S (v5 or v6 as in Okin et al., J Am Coll
-      Cardiol 38, 2001). Under digitalis it would be 1 point; no digitalis is supposed, for
-      the records do not tell.
+      Cardiol 38, 2001). No digitalis is supposed, for the records do not say.
     - 3, left atrium: the end of P in v1 at least 0.1 mV deep and 0.04 s long. No P, no points.
     - 2, left axis deviation: QRS axis from -30 to -90 degrees.
     - 1, QRS at least 0.09 s long.
@@ -130,18 +120,19 @@ def romhilt_estes_points(waves: Measurements) -> Floats:
     right = waves.columns(waves.s, "v1", "v2").max(axis=1)
     left = waves.columns(waves.r, "v5", "v6").max(axis=1)
     t, net = waves.columns(waves.t, "v5", "v6"), waves.columns(waves.net, "v5", "v6")
-    opposite = np.asarray(((t <= _INVERTED_T) & (net > 0)).any(axis=1))
-    axis = qrs_axis(waves)
+    opposite = ((t <= -0.1) & (net > 0)).any(axis=1)
+    axis, qrs = qrs_axis(waves), waves.qrs_duration
     r_time = waves.columns(waves.r_time, "v5", "v6").max(axis=1)
+    items = (
+        (3, (limb >= 2) | (right >= 3) | (left >= 3), limb + right + left),
+        (3, opposite, (t + net).sum(axis=1)),
+        (3, (waves.p_depth >= 0.1) & (waves.p_time >= 0.04), np.zeros(len(axis))),
+        (2, (axis >= -90) & (axis <= -30), axis),
+        (1, qrs >= 0.09, qrs),
+        (1, r_time >= 0.05, r_time),
+    )
     return np.column_stack(
-        [
-            _points(3, (limb >= 2) | (right >= 3) | (left >= 3), limb, right, left),
-            _points(3, opposite, t.sum(axis=1), net.sum(axis=1)),
-            _points(3, (waves.p_depth >= 0.1) & (waves.p_time >= 0.04)),
-            _points(2, (axis >= -90) & (axis <= -30), axis),
-            _points(1, waves.qrs_duration >= 0.09, waves.qrs_duration),
-            _points(1, r_time >= 0.05, r_time),
-        ]
+        [np.where(np.isnan(needed), np.nan, points * met) for points, met, needed in items]
     )
 
 
@@ -154,19 +145,16 @@ def qrs_axis(waves: Measurements) -> Floats:
     return np.asarray(np.degrees(np.arctan2(avf * 2 / np.sqrt(3), i)))
 
 
-def _points(points: int, met: Bools, *needed: Floats) -> Floats:
-    missing = np.isnan(np.sum(needed, axis=0))
-    return np.where(missing, np.nan, points * met)
+def _sum(waves: Measurements, r: str, s: str) -> Floats:
+    return np.asarray((waves.columns(waves.r, r) + waves.columns(waves.s, s))[:, 0])
 
 
 def _sokolow_lyon(waves: Measurements) -> Floats:
-    return np.asarray(
-        waves.columns(waves.s, "v1")[:, 0] + waves.columns(waves.r, "v5", "v6").max(axis=1)
-    )
+    return np.maximum(_sum(waves, "v5", "v1"), _sum(waves, "v6", "v1"))
 
 
-def _cornell(waves: Measurements) -> Floats:
-    return np.asarray(waves.columns(waves.r, "avl")[:, 0] + waves.columns(waves.s, "v3")[:, 0])
+def _cornell_product(waves: Measurements) -> Floats:
+    return (_sum(waves, "avl", "v3") + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
 
 
 _ALL = (
@@ -197,7 +185,7 @@ _ALL = (
         men=2.8,
         women=2.0,
         reached=False,
-        value=_cornell,
+        value=lambda waves: _sum(waves, "avl", "v3"),
     ),
     Criterion(
         name="cornell_product",
@@ -208,9 +196,7 @@ _ALL = (
         unit="mV s",
         men=0.244,
         women=0.244,
-        value=lambda waves: (
-            (_cornell(waves) + np.where(waves.male, 0, _CORNELL_WOMEN)) * waves.qrs_duration
-        ),
+        value=_cornell_product,
     ),
     Criterion(
         name="gubner_ungerleider",
@@ -219,9 +205,7 @@ _ALL = (
         source="Gubner and Ungerleider, Arch Intern Med 72, 1943",
         men=2.5,
         women=2.5,
-        value=lambda waves: np.asarray(
-            waves.columns(waves.r, "i")[:, 0] + waves.columns(waves.s, "iii")[:, 0]
-        ),
+        value=lambda waves: _sum(waves, "i", "iii"),
     ),
     Criterion(
         name="r_in_avl",
@@ -231,7 +215,7 @@ _ALL = (
         men=1.1,
         women=1.1,
         reached=False,
-        value=lambda waves: np.asarray(waves.columns(waves.r, "avl")[:, 0]),
+        value=lambda waves: waves.columns(waves.r, "avl")[:, 0],
     ),
     Criterion(
         name="peguero_lo_presti",

@@ -19,8 +19,7 @@ def fill_missing(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ..
         *others: Inputs of records that must not influence the filling.
 
     Returns:
-        `train` and `others` without NaN; the same arrays where nothing is missing, as in signals,
-        which alone may be lazy.
+        `train` and `others` without NaN; signals, which alone may be lazy, miss nothing.
     """
     if isinstance(train, LazyArray):
         return (train, *others)

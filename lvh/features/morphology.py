@@ -1,23 +1,23 @@
 """`morphology`: the measured inputs of `voltage`, then ST, times, areas and axes."""
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from lvh.data.cohort import Cohort
-from lvh.features.base import FeatureSet, feature_set, find_pattern
+from lvh.features.base import FeatureSet, find_pattern
 from lvh.features.criteria import qrs_axis
 from lvh.features.imputation import Fill
 from lvh.features.voltage import (
     Floats,
     Samples,
+    each_lead,
     level,
     measure,
-    records_without_qrs,
-    voltage_inputs,
+    measured_inputs,
+    over_beats,
 )
 
 _AFTER_J_S = 0.06
@@ -60,36 +60,18 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
         InputError: No record is left.
     """
     waves = measure(cohort)
-    names, inputs = voltage_inputs(cohort, waves)
     st, times, areas = _measured(cohort)
     axis = np.radians(qrs_axis(waves))
-    X = np.column_stack(
-        [
-            inputs,
-            np.stack([st, waves.r_time], axis=2).reshape(len(st), -1),
-            times,
-            waves.p_depth * waves.p_time,
-            np.sin(axis),
-            np.cos(axis),
-            *_spatial(cohort, areas),
-        ]
-    )
-    more = (
-        *(f"{lead}_{what}" for lead in cohort.leads for what in ("ST", "R_time")),
-        *_TIMES,
-        "v1_p_terminal_force",
-        "qrs_axis_sin",
-        "qrs_axis_cos",
-        *_SPATIAL,
-    )
-    return feature_set(
-        cohort,
-        "tabular",
-        X.astype(np.float32),
-        (*names, *more),
-        fill=settings.missing,
-        dropped=records_without_qrs(waves),
-    )
+    more = {
+        f"{lead}_{name}": values[:, at]
+        for at, lead in enumerate(cohort.leads)
+        for name, values in (("ST", st), ("R_time", waves.r_time))
+    }
+    more |= dict(zip(_TIMES, times.T, strict=True))
+    more["v1_p_terminal_force"] = waves.p_depth * waves.p_time
+    more |= {"qrs_axis_sin": np.sin(axis), "qrs_axis_cos": np.cos(axis)}
+    more |= dict(zip(_SPATIAL, _spatial(cohort, areas), strict=True))
+    return measured_inputs(cohort, waves, more, settings.missing)
 
 
 def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
@@ -98,31 +80,26 @@ def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
     ST is of shape (n_records, n_leads), mV; `_TIMES` of shape (n_records, 4), s, medians over
     leads; areas of QRS and T of shape (n_records, n_leads, 2), mV s.
     """
-    shape = (len(cohort.records), len(cohort.leads))
+    shape, fs = (len(cohort.records), len(cohort.leads)), cohort.fs
     st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
     times = np.full((*shape, len(_TIMES)), np.nan)
-    for record in range(shape[0]):
-        signals = cohort.signals[record]
-        for lead in range(shape[1]):
-            symbols, samples = cohort.delineation.lead(record, lead)
-            signal = signals[:, lead].astype(np.float64)
-            st[record, lead] = _st(signal, symbols, samples, cohort.fs)
-            times[record, lead] = _times(symbols, samples, cohort.fs)
-            areas[record, lead] = [
-                _area(signal, symbols, samples, cohort.fs, pattern, wave)
-                for pattern, wave in (("(N)", 0), ("(N)(t)", 3))
-            ]
-    return st, _over_leads(times), areas
-
-
-def _st(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
-    starts = find_pattern(symbols, "(N)")
-    onsets, ends = samples[starts], samples[starts + 2] + round(_AFTER_J_S * fs)
-    return _median(
-        signal[end] - level(signal, onset, fs)
-        for onset, end in zip(onsets, ends, strict=True)
-        if end < len(signal)
-    )
+    for record, lead, signal, symbols, samples in each_lead(cohort):
+        baseline = {
+            int(start): level(signal, samples[start], fs) for start in find_pattern(symbols, "(N)")
+        }
+        (st[record, lead],) = over_beats(
+            signal[end] - base
+            for start, base in baseline.items()
+            if (end := samples[start + 2] + round(_AFTER_J_S * fs)) < len(signal)
+        )
+        for column, (pattern, wave) in enumerate((("(N)", 0), ("(N)(t)", 3))):
+            (areas[record, lead, column],) = over_beats(
+                np.sum(signal[samples[at + wave] : samples[at + wave + 2] + 1] - baseline[at]) / fs
+                for at in find_pattern(symbols, pattern).tolist()
+            )
+        times[record, lead] = _times(symbols, samples, fs)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all are NaN
+        return st, np.nanmedian(times, axis=1), areas
 
 
 def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
@@ -134,18 +111,7 @@ def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
         samples[p + 2] - samples[p],
         samples[qt + 5] - samples[qt],
     )
-    return [_median(span / fs) for span in spans]
-
-
-def _area(
-    signal: Floats, symbols: str, samples: Samples, fs: float, pattern: str, wave: int
-) -> float:
-    """Return the area of a pattern's wave above the level at the onset of its `(N)`, mV s."""
-    return _median(
-        float(np.sum(signal[samples[start + wave] : samples[start + wave + 2] + 1] - base)) / fs
-        for start in find_pattern(symbols, pattern)
-        for base in (level(signal, samples[start], fs),)
-    )
+    return [float(over_beats(span / fs)[0]) for span in spans]
 
 
 def _spatial(cohort: Cohort, areas: Floats) -> tuple[Floats, ...]:
@@ -156,14 +122,3 @@ def _spatial(cohort: Cohort, areas: Floats) -> tuple[Floats, ...]:
     with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
         cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
     return qrs_area, t_area, np.arccos(np.clip(cosine, -1, 1)) / np.pi
-
-
-def _median(values: Iterable[float]) -> float:
-    known = list(values)
-    return float(np.median(known)) if known else float("nan")
-
-
-def _over_leads(values: Floats) -> Floats:
-    """Return the median over the second axis without NaN; NaN where all are."""
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        return np.asarray(np.nanmedian(values, axis=1))

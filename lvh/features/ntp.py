@@ -8,19 +8,11 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import Inputs
-from lvh.features.base import (
-    FeatureSet,
-    Malformed,
-    feature_set,
-    find_pattern,
-    incomplete_records,
-)
+from lvh.features.base import FeatureSet, Malformed, feature_set, find_pattern, incomplete_records
 from lvh.features.imputation import Fill
 from lvh.features.raw import Scaling, scale
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
-_BEAT = "(N)(t)(p)"
-_BEAT_WITHOUT_P = "(N)(t)"
 _DECADES = np.arange(10, 90, 10)
 
 
@@ -53,54 +45,36 @@ def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
             min-max scaling.
     """
     means = fiducial_means(cohort, scale(cohort.signals, settings.scaling, cohort.records))
-    malformed = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
-    dropped = incomplete_records(
-        cohort, cohort.leads, malformed, _BEAT_WITHOUT_P, settings.malformed
-    )
-    X = np.column_stack([cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)])
+    lacking = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
+    dropped = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", settings.malformed)
+    columns = [cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)]
+    X = np.column_stack(columns).astype(np.float32)
     names = (
         "male",
         *(f"age_{decade}s" for decade in _DECADES),
         *(f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS),
     )
-    return feature_set(
-        cohort,
-        "tabular",
-        X.astype(np.float32),
-        names,
-        fill=settings.missing_p,
-        dropped=dropped,
-    )
+    return feature_set(cohort, "tabular", X, names, fill=settings.missing_p, dropped=dropped)
 
 
 def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Encode ages in years one-hot by decade, shape (n_records, 8).
-
-    The first decade is below 20, the last 80 and over.
-    """
+    """Encode ages in years one-hot by decade, from below 20 to 80 and over: (n_records, 8)."""
     decade = np.clip(age // 10 * 10, _DECADES[0], _DECADES[-1])
     return np.equal(decade[:, None], _DECADES).astype(np.float64)
 
 
 def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
-    """Average signals at the fiducials of each lead's complete beats.
+    """Average signals at the `FIDUCIALS` of each lead's beats: shape (n_records, n_leads, 9).
 
     A beat is an unbroken run `(N)(t)(p)`. A lead that has none, for it has no p waves, is
     averaged over its `(N)(t)` and gets NaN for p; one that has neither gets NaN throughout.
-
-    Args:
-        cohort: Its delineation is used.
-        signals: Shape (n_records, n_samples, n_leads).
-
-    Returns:
-        Shape (n_records, n_leads, 9), in the order of `FIDUCIALS`.
     """
     means = np.full((len(cohort.records), len(cohort.leads), len(FIDUCIALS)), np.nan)
     for record in range(len(cohort.records)):
         signal = signals[record]
         for lead in range(len(cohort.leads)):
             symbols, samples = cohort.delineation.lead(record, lead)
-            for pattern in (_BEAT, _BEAT_WITHOUT_P):
+            for pattern in ("(N)(t)(p)", "(N)(t)"):
                 starts = find_pattern(symbols, pattern)
                 if starts.size:
                     beats = samples[starts[:, None] + np.arange(len(pattern))]

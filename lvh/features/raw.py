@@ -69,23 +69,20 @@ def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
         InputError: An unknown or repeated lead.
     """
     names = tuple(lead.lower() for lead in leads)
-    if len(set(names)) != len(names):
-        raise InputError(f"features.leads: expected distinct leads. Received: {' '.join(names)}")
-    unknown = [name for name in names if name not in cohort.leads]
-    if unknown:
+    if len(set(names) & set(cohort.leads)) != len(names):
         raise InputError(
-            f"features.leads: expected some of {', '.join(cohort.leads)}. "
-            f"Received: {', '.join(unknown)}"
+            f"features.leads: expected some of {', '.join(cohort.leads)}, each once. "
+            f"Received: {', '.join(names)}"
         )
     return {name: cohort.leads.index(name) for name in names}
 
 
 def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
-    """Scale signals of shape (n_records, n_samples, n_leads) along their samples.
+    """Scale signals in mV, shape (n_records, n_samples, n_leads), along their samples.
 
     Args:
-        signals: In mV; lazy ones are scaled when they are read.
-        scaling: `minmax` maps each lead of each record to [0, 1], as the 2021 study does, and
+        signals: Lazy ones are scaled when they are read.
+        scaling: `minmax` maps each lead of each record to [0, 1], as the original study does, and
             loses its amplitude; `none` keeps mV and removes the baseline (the median).
         records: Names, for the message.
 
@@ -94,7 +91,6 @@ def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     """
     if not isinstance(signals, LazyArray):
         return _scale_array(signals, scaling, records)
-
     return signals.map(lambda values, at: _scale_array(values, scaling, [records[i] for i in at]))
 
 

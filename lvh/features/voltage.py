@@ -1,5 +1,6 @@
 """`voltage`: amplitudes in mV, durations in s, and the clinical criteria."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,8 @@ Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]
 
 _LEVEL_S = 0.02  # one period of the mains at 50 Hz, which so cancels
-_MIN_R = 1 / 20
+_WAVE_MV, _WAVE_S = 0.03, 0.006  # the smallest wave of IEC 60601-2-25
+_RETURN = 1 / 4  # of its height, by which a wave at the J point comes back
 
 WAVES = ("Q", "R", "S", "T", "QRS")
 
@@ -45,44 +47,32 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     Raises:
         InputError: No record is left.
     """
-    waves = measure(cohort)
-    names, X = voltage_inputs(cohort, waves)
+    return measured_inputs(cohort, measure(cohort), {}, settings.missing)
+
+
+def measured_inputs(
+    cohort: Cohort, waves: Measurements, more: Mapping[str, Floats], fill: Fill
+) -> FeatureSet:
+    """Return the inputs of `voltage`, and `more` by name, each of shape (n_records,)."""
+    values = np.stack([waves.q, waves.r, waves.s, waves.t, waves.qrs], axis=2)
+    of_leads = [f"{lead}_{wave}" for lead in cohort.leads for wave in WAVES]
+    columns = {
+        "male": cohort.male,
+        "age": cohort.age / 100,
+        **dict(zip(of_leads, values.reshape(len(values), -1).T, strict=True)),
+        "qrs_duration": waves.qrs_duration,
+        **{name: criterion.value(waves) for name, criterion in CRITERIA.items()},
+        **more,
+    }
+    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1)).tolist()
     return feature_set(
         cohort,
         "tabular",
-        X.astype(np.float32),
-        names,
-        fill=settings.missing,
-        dropped=records_without_qrs(waves),
+        np.column_stack([*columns.values()]).astype(np.float32),
+        tuple(columns),
+        fill=fill,
+        dropped=dict.fromkeys(without, "no complete (N) in any lead"),
     )
-
-
-def voltage_inputs(cohort: Cohort, waves: Measurements) -> tuple[tuple[str, ...], Floats]:
-    """Return the names of the inputs, and all of them, shape (n_records, n_inputs)."""
-    amplitudes = np.stack([waves.q, waves.r, waves.s, waves.t, waves.qrs], axis=2)
-    X = np.column_stack(
-        [
-            cohort.male,
-            cohort.age / 100,
-            amplitudes.reshape(len(amplitudes), -1),
-            waves.qrs_duration,
-            *(criterion.value(waves) for criterion in CRITERIA.values()),
-        ]
-    )
-    names = (
-        "male",
-        "age",
-        *(f"{lead}_{wave}" for lead in cohort.leads for wave in WAVES),
-        "qrs_duration",
-        *CRITERIA,
-    )
-    return names, X
-
-
-def records_without_qrs(waves: Measurements) -> dict[int, str]:
-    """Return the positions of records that cannot be used, each with the reason."""
-    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1))
-    return {int(record): "no complete (N) in any lead" for record in without}
 
 
 def measure(cohort: Cohort) -> Measurements:
@@ -92,23 +82,16 @@ def measure(cohort: Cohort) -> Measurements:
     `(N)(t)`, P in v1 from every `(p)`. A lead that has none of them gets NaN.
 
     The baseline of QRS and T is the level at the onset of QRS, as the CSE Working Party
-    recommends (Eur Heart J 6, 1985): so close by, it follows a wandering signal, and unlike
-    the segment before P it is there without a P wave too. Here it is the mean of the 0.02 s
-    that end at the onset.
+    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end at the onset.
     """
-    shape = (len(cohort.records), len(cohort.leads))
-    waves = np.full((*shape, 6), np.nan)
+    waves = np.full((len(cohort.records), len(cohort.leads), 6), np.nan)
     p_end = np.full((len(cohort.records), 2), np.nan)
-    v1 = cohort.leads.index("v1")
-    for record in range(shape[0]):
-        signals = cohort.signals[record]
-        for lead in range(shape[1]):
-            symbols, samples = cohort.delineation.lead(record, lead)
-            signal = signals[:, lead].astype(np.float64)
-            waves[record, lead, :5] = _complexes(signal, symbols, samples, cohort.fs)
-            waves[record, lead, 5] = _t_peak(signal, symbols, samples, cohort.fs)
-            if lead == v1:
-                p_end[record] = _end_of_p(signal, symbols, samples, cohort.fs)
+    fs = cohort.fs
+    for record, lead, signal, symbols, samples in each_lead(cohort):
+        waves[record, lead, :5] = over_beats(_complexes(signal, symbols, samples, fs), 5)
+        (waves[record, lead, 5],) = over_beats(_t_peaks(signal, symbols, samples, fs))
+        if cohort.leads[lead] == "v1":
+            p_end[record] = over_beats(_ends_of_p(signal, symbols, samples, fs), 2)
     q, r, s, qrs, r_time, t = np.moveaxis(waves, 2, 0)
     return Measurements(
         leads=cohort.leads,
@@ -124,57 +107,88 @@ def measure(cohort: Cohort) -> Measurements:
     )
 
 
-def qrs_waves(qrs: Floats) -> tuple[float, float, float, int]:
+def qrs_waves(qrs: Floats, fs: float) -> tuple[float, float, float, int]:
     """Find Q, R and S in one complex.
 
-    R is the highest point. Q is the deepest point before the complex first rises above a
-    twentieth of its range, S the deepest one after; so in an rSR' the S is an S, and noise at
-    the onset is no R. A complex that does not rise so far is a QS, whose depth counts as Q and
-    as S (as in IEC 60601-2-51, annex GG, where however a wave is one from 0.03 mV).
+    A wave is, as in the CSE study and IEC 60601-2-25:2011, annex FF (2-51:2003, annex GG), a
+    part on one side of the baseline with two opposite slopes, of 0.03 mV or more for at least
+    0.006 s. So a last rise or fall to the J point is no wave, unless it turns and comes back
+    by 0.03 mV and a quarter of its height, or is the largest deflection of a complex that was
+    cut short.
+
+    R is the highest wave (R or R'), Q the deepest before the first R, S the deepest after it.
+    A complex without R is a QS; its depth is that of Q and that of S.
 
     Args:
         qrs: From onset to offset, mV above the baseline.
+        fs: Hz.
 
     Returns:
-        Depth of Q, height of R, depth of S, none negative, and the sample of R.
+        Depth of Q, height of R, depth of S, none negative, and the sample of R; 0 without R.
     """
-    r_at = int(qrs.argmax())
-    risen = np.flatnonzero(qrs > _MIN_R * np.ptp(qrs))
-    before, after = (qrs[: risen[0]], qrs[risen[0] :]) if risen.size else (qrs, qrs)
-    return _depth(before), max(float(qrs[r_at]), 0.0), _depth(after), r_at
+    size = np.abs(qrs)
+    peaks = []
+    parts = np.split(np.arange(len(qrs)), np.flatnonzero(np.diff(qrs > 0)) + 1)
+    for part in parts:
+        peak = int(part[size[part].argmax()])
+        is_wave = np.count_nonzero(size[part] >= _WAVE_MV) >= _WAVE_S * fs
+        if part is parts[-1] and size[peak] < size.max():
+            is_wave &= size[peak] - size[-1] >= max(_WAVE_MV, _RETURN * size[peak])
+        if is_wave:
+            peaks.append(peak)
+    above = [peak for peak in peaks if qrs[peak] > 0]
+    if not above:
+        depth = _depth(qrs[peaks])
+        return depth, 0.0, depth, 0
+    r_at = max(above, key=lambda peak: qrs[peak])
+    q, s = (
+        _depth(qrs[[at for at in peaks if (at < above[0]) == first]]) for first in (True, False)
+    )
+    return q, float(qrs[r_at]), s, r_at
 
 
-def _complexes(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floats:
-    """Return q, r, s in mV, the duration of QRS and the time of R in s, as medians."""
-    beats = []
+def _complexes(
+    signal: Floats, symbols: str, samples: Samples, fs: float
+) -> Iterator[tuple[float, ...]]:
+    """Yield q, r, s in mV, the duration of QRS and the time of R in s, of each beat."""
     for start in find_pattern(symbols, "(N)"):
         onset, offset = samples[start], samples[start + 2]
         qrs = signal[onset : offset + 1] - level(signal, onset, fs)
-        q, r, s, r_at = qrs_waves(qrs)
-        beats.append((q, r, s, (offset - onset) / fs, r_at / fs))
-    return np.median(beats, axis=0) if beats else np.full(5, np.nan)
+        q, r, s, r_at = qrs_waves(qrs, fs)
+        yield q, r, s, (offset - onset) / fs, r_at / fs
 
 
-def _t_peak(signal: Floats, symbols: str, samples: Samples, fs: float) -> float:
-    peaks = [
-        signal[samples[start + 4]] - level(signal, samples[start], fs)
-        for start in find_pattern(symbols, "(N)(t)")
-    ]
-    return float(np.median(peaks)) if peaks else float("nan")
+def _t_peaks(signal: Floats, symbols: str, samples: Samples, fs: float) -> Iterator[float]:
+    for start in find_pattern(symbols, "(N)(t)"):
+        yield signal[samples[start + 4]] - level(signal, samples[start], fs)
 
 
-def _end_of_p(signal: Floats, symbols: str, samples: Samples, fs: float) -> Floats:
-    """Return depth in mV and duration in s of the part of P after its peak, as medians.
+def _ends_of_p(
+    signal: Floats, symbols: str, samples: Samples, fs: float
+) -> Iterator[tuple[float, float]]:
+    """Yield depth in mV and duration in s of the part of each P after its peak.
 
     The baseline ends at the onset of P. The duration is that below the baseline.
     """
-    ends = []
     for start in find_pattern(symbols, "(p)"):
         onset, offset = samples[start], samples[start + 2]
         p = signal[onset : offset + 1] - level(signal, onset, fs)
         end = p[p.argmax() :]
-        ends.append((_depth(end), np.count_nonzero(end < 0) / fs))
-    return np.median(ends, axis=0) if ends else np.full(2, np.nan)
+        yield _depth(end), np.count_nonzero(end < 0) / fs
+
+
+def each_lead(cohort: Cohort) -> Iterator[tuple[int, int, Floats, str, Samples]]:
+    """Yield the positions of record and lead, the signal, and symbols and samples of its waves."""
+    for record in range(len(cohort.records)):
+        signals = cohort.signals[record].astype(np.float64)
+        for lead in range(len(cohort.leads)):
+            yield record, lead, signals[:, lead], *cohort.delineation.lead(record, lead)
+
+
+def over_beats(values: Iterable[float | tuple[float, ...]], n: int = 1) -> Floats:
+    """Return the medians of `n` values over beats; NaN without beats."""
+    beats = [*values]
+    return np.median(np.reshape(beats, (-1, n)), axis=0) if beats else np.full(n, np.nan)
 
 
 def level(signal: Floats, onset: int, fs: float) -> float:

@@ -241,9 +241,13 @@ class _Run(Callback):
         return {number: fold for number, fold in known.items() if number[0] not in incomplete}
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
-        """Import what the result needs: while networks are trained, but before a quick fit."""
-        if known < len(splits):
-            _import_ahead(self._composed.settings.is_network)
+        """Import what the result needs before a quick fit, whose seconds are measured."""
+        if known < len(splits) and not self._composed.settings.is_network:
+            _import_ahead(beside=False)
+
+    def on_epoch(self, split: Split, epoch: int) -> None:
+        """Import it while a network is trained, but not while it is traced."""
+        _import_ahead(beside=True)
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
