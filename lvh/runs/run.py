@@ -38,7 +38,6 @@ from lvh.validation.splits import Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
 _SLOW = ("sklearn.linear_model", "sklearn.metrics", "matplotlib.backends.backend_agg")
-"""Modules that take seconds to import, and that every result needs."""
 _LOADED = 4  # combinations of data, features and splits that stay in memory
 
 
@@ -133,17 +132,8 @@ def run_configuration(
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
-    Args:
-        composed: Settings and configuration.
-        data: From `load_data` with these settings.
-        folder: Of the run's files.
-        tracker: Records it.
-        callbacks: Follow the folds, after each has been stored; one may stop the run.
-        order: Of the folds; None for their own.
-        check_after: See `lvh.evaluation.cross_validation.cross_validate`.
-        verbosity: How much of it a person sees.
-        title: What its lines on the screen begin with.
-        sweep: Its place in a sweep; None for a run of its own, which one process trains at a time.
+    `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
+    after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
     """
     settings, features = composed.settings, data.features
     folds = data.splits if order is None else order
@@ -181,7 +171,6 @@ class _Run(Callback):
     def __init__(
         self, composed: Composed, data: ExperimentData, folder: Path, sweep: SweepLink | None
     ) -> None:
-        """Check that folds can be stored, and begin the record."""
         settings = composed.settings
         self._store = FoldStore(Path(settings.store))
         self._store.check()
@@ -194,7 +183,6 @@ class _Run(Callback):
         self.record = self._begin(settings, sweep)
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
-        """Return what is known of the run before its training."""
         cohort, protocol = self._data.cohort, settings.cv.protocol
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
         n = len(self._data.features.records)
@@ -234,11 +222,11 @@ class _Run(Callback):
             return {}
         loaded = [self._store.load(self._keys[split.number], split) for split in splits]
         known = {fold.split.number: fold for fold in loaded if fold is not None}
-        if self._composed.settings.cv.weights == "fresh":
-            return known
         # weights are not stored: a repeat of which a fold is missing begins at its first fold
-        incomplete = {split.repeat for split in splits if split.number not in known}
-        return {number: fold for number, fold in known.items() if number[0] not in incomplete}
+        lost = {split.repeat for split in splits if split.number not in known}
+        if self._composed.settings.cv.weights == "fresh":
+            lost = set()
+        return {number: fold for number, fold in known.items() if number[0] not in lost}
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
         """Import what the result needs before a quick fit, whose seconds are measured."""
@@ -261,9 +249,8 @@ class _Run(Callback):
         features, record, summary = self._data.features, self.record, result.summary
         self.result = result
         run_dir.write_after(self._folder, features, result)
-        cv_figures.draw_all(
-            result, features.y, f"{record.name} on {record.data.name}", self._folder
-        )
+        title = f"{record.name} on {record.data.name}"
+        cv_figures.draw_all(result, features.y, title, self._folder)
         self.record = replace(
             record,
             mean=asdict(summary.mean),

@@ -116,14 +116,10 @@ class Study:
                 self._study = optuna.load_study(study_name=name, storage=storage.optuna)
                 self.plan = StudyPlan.load(self._study.user_attrs[PLAN])
         except KeyError:
-            known = ", ".join(storage.studies()) or "none"
-            raise InputError(
-                f"study: expected one of {storage.shown}: {known}. Received: {name}"
-            ) from None
+            known = f"{storage.shown}: {', '.join(storage.studies()) or 'none'}"
+            raise InputError(f"study: expected one of {known}. Received: {name}") from None
         except ValueError:
-            raise InputError(
-                f"study: {name} was made by another version of lvh, which can read it"
-            ) from None
+            raise InputError(f"study: {name} needs the version of lvh that made it") from None
         self._study.pruner = make_pruner(self.plan)
 
     def trials(self) -> list[FrozenTrial]:
@@ -238,12 +234,9 @@ class Study:
             self._enqueue_unseen(trials)
             raise TrialPruned("another trial has this point")
         outcome = train(OpenTrial(self, trial, number))
-        undefined = [
-            objective.name
-            for objective, value in zip(self.plan.objectives, outcome.values, strict=False)
-            if not math.isfinite(value)
-        ]
-        if outcome.state == "complete" and undefined:
+        values = dict(zip(self.plan.search.objectives, outcome.values, strict=False))
+        undefined = [name for name, value in values.items() if not math.isfinite(value)]
+        if undefined:
             error = f"{' and '.join(undefined)}: not defined on these folds"
             outcome = replace(outcome, state="failed", values=(), error=error)
         trial.set_user_attr(OUTCOME, outcome.dump())
