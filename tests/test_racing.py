@@ -126,10 +126,3 @@ def test_the_winner_of_all_folds_survives_seven(spread):
     n_races = 300
     error = 2.6 * np.sqrt(LEVEL * (1 - LEVEL) / n_races)
     assert lost(n_races, 7, spread, seed=1) <= LEVEL + error
-
-
-def test_a_clearly_bad_trial_stops_after_the_burn_in():
-    for at in range(30):
-        scores = table([4, at], n_trials=12, n_folds=7, spread=0)
-        scores[4] -= 8
-        assert race(scores)[4] == BURN_IN

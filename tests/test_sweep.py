@@ -27,15 +27,6 @@ def serial(tmp_path_factory) -> Done:
     return command(*GRID, cwd=tmp_path_factory.mktemp("serial"))
 
 
-@pytest.fixture(scope="module")
-def parallel(tmp_path_factory) -> Done:
-    """Four points, one of which cannot work, in processes side by side."""
-    cwd = tmp_path_factory.mktemp("parallel")
-    return command(
-        *SMALL, "hydra/launcher=joblib", "stride=50,125", "model.kernel_size=250,5001", cwd=cwd
-    )
-
-
 def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
     file = sorted(cwd.glob("outputs/*/*/report/leaderboard.csv"))[at]
     with file.open() as opened:
@@ -74,21 +65,6 @@ def test_the_report_can_be_had_later(serial):
         (first,) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
         assert (serial.cwd / "later" / name).read_bytes() == first.read_bytes()
     assert "by mean ap" in done.stdout
-
-
-@pytest.mark.slow
-def test_a_point_that_fails_is_recorded_and_the_others_go_on(parallel):
-    assert parallel.code == 1
-    assert "2 of 4 configurations failed" in parallel.err
-    assert "Traceback" not in parallel.err
-    finished = parallel.runs("tags.level = 'configuration' and attributes.status = 'FINISHED'")
-    failed = parallel.runs("tags.level = 'configuration' and attributes.status = 'FAILED'")
-    assert {run.data.params["kernel"] for run in finished} == {"250"}
-    assert {run.data.params["model.kernel_size"] for run in failed} == {"5001"}
-    assert {run.data.params["stride"] for run in failed} == {"50", "125"}
-    assert all("model.kernel_size: expected at most" in run.data.tags["error"] for run in failed)
-    (sweep,) = parallel.runs("tags.level = 'sweep'")
-    assert {run.data.tags["mlflow.parentRunId"] for run in finished + failed} == {sweep.info.run_id}
 
 
 @pytest.mark.slow

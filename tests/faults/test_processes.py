@@ -50,29 +50,6 @@ def whole(tmp_path_factory) -> Done:
     return command(*SWEEP, cwd=tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.slow
-def test_a_sweep_shot_in_fold_4_of_trial_3_goes_on_there(whole, tmp_path):
-    process = start(*SWEEP, cwd=tmp_path)
-    shown = []
-    while [line[:9] for line in shown].count("fold 3 of") < 3:
-        shown.append(process.stdout.readline())
-        assert shown[-1], process.stderr.read()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in stored(tmp_path)}
-    assert len(before) == 13
-
-    done = command(*SWEEP, cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert "2 trials are done already, 1 were begun" in done.out
-    assert "2 folds trained now" in done.out
-    assert shown_folds(done.out) == 2
-    for path, written in before.items():
-        assert (path.stat().st_mtime_ns, path.read_bytes()) == written  # read, never made again
-    assert leaderboard(tmp_path) == leaderboard(whole.cwd, 0)
-    assert_one_tree(store_of(tmp_path), 3, 5)
-
-
 RATE = "train.learning_rate"
 
 
