@@ -86,12 +86,9 @@ class Storage:
     """A database of studies."""
 
     def __init__(self, url: str | None, *, to_read: bool = False) -> None:
-        """Open the database; make its schema if it is new, unless it is `to_read` only.
+        """Open a PostgreSQL or SQLite database; None is `studies.db` in the working directory.
 
-        Args:
-            url: Of a PostgreSQL or SQLite database; None for `studies.db` in the working
-                directory.
-            to_read: Whether the database must be there already.
+        Its schema is made if it is new; one `to_read` must be there already.
         """
         self._url = _url(url)
         with self.faults():
