@@ -57,18 +57,10 @@ def test_every_field_that_decides_changes_the_key(request, name, group):
     assert len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "train.threads=1",
-        "tracking=off",
-        "search.sampler=random",
-        "resume=false",
-        "store=elsewhere",
-        "cv.repeats=5",
-        "cv.folds=3",
-    ],
-)
+NOTHING = "train.threads=1 tracking=off search.sampler=random resume=false store=elsewhere"
+
+
+@pytest.mark.parametrize("override", [*NOTHING.split(), "cv.repeats=5", "cv.folds=3"])
 def test_what_decides_nothing_does_not_change_the_key(dnn, override):
     changed = settings("data=synthetic", override)
     assert changed != dnn
