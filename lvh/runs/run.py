@@ -231,11 +231,11 @@ class _Run(Callback):
     def on_start(self, splits: Sequence[Split], known: int) -> None:
         """Import what the result needs before a quick fit, whose seconds are measured."""
         if known < len(splits) and not self._composed.settings.is_network:
-            _import_ahead(beside=False)
+            _import_ahead(waits=True)
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Import it while a network is trained, but not while it is traced."""
-        _import_ahead(beside=True)
+        _import_ahead(waits=False)
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
@@ -340,10 +340,10 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _import_ahead(beside: bool) -> None:
-    """Import what every result needs, beside what this thread does next or before it."""
+def _import_ahead(*, waits: bool) -> None:
+    """Import, once in a process, what every result needs."""
     # no daemon: an import cannot be cut at the exit
     thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW])
     thread.start()
-    if not beside:
+    if waits:
         thread.join()

@@ -93,7 +93,7 @@ def trainers(cwd: Path) -> dict[int, int]:
 @pytest.mark.slow
 @pytest.mark.skipif(cores() < 2, reason="two workers need two cores")
 def test_a_trial_that_is_killed_again_and_again_fails_and_no_other_does(begin, tmp_path):
-    """Its worker is shot as the kernel does when memory is short; beside it one works on."""
+    """Its worker is shot as the kernel does when memory is short; next to it one works on."""
     cwd = tmp_path / "work"
     given = ("-m", *SMALL, "cv.folds=5", "seed=0,1,2,3", "train.epochs=1500")
     sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
