@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lvh.search.racing import BURN_IN, LEVEL, beaten
+from lvh.search.racing import beaten
 
 CLOSE = 1e-9
 
@@ -101,28 +101,3 @@ def test_only_shared_folds_judge():
 )
 def test_nothing_to_judge_by(scores):
     assert not beaten(scores, maximize=True, burn_in=2).any()
-
-
-def race(scores, burn_in=BURN_IN):
-    """Return how many folds each trial runs, where all trials run side by side."""
-    folds_run = np.full(len(scores), scores.shape[1])
-    racing = np.arange(len(scores))
-    for at in range(burn_in, scores.shape[1]):
-        out = beaten(prefixes(scores[racing], [at] * len(racing)), maximize=True, burn_in=burn_in)
-        folds_run[racing[out]] = at
-        racing = racing[~out]
-    return folds_run
-
-
-def lost(n_races, n_folds, spread, seed):
-    """Return the share of races that stop the trial that all folds would have put first."""
-    tables = [table([seed, at], 12, n_folds, spread) for at in range(n_races)]
-    stopped = [race(one)[np.argmax(one.mean(axis=1))] < n_folds for one in tables]
-    return np.mean(stopped)
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.5], ids=["identical", "close"])
-def test_the_winner_of_all_folds_survives_seven(spread):
-    n_races = 300
-    error = 2.6 * np.sqrt(LEVEL * (1 - LEVEL) / n_races)
-    assert lost(n_races, 7, spread, seed=1) <= LEVEL + error
