@@ -1,4 +1,4 @@
-"""Real servers for the tests beside it: each on a free port of 127.0.0.1, ended by its own id."""
+"""Real servers for the tests: each on a free port of 127.0.0.1, ended by its own id."""
 
 import os
 import pwd

@@ -23,13 +23,14 @@ def make_trial(number, values, state="complete", params=None, objective="ap", **
         folds = tuple(make_fold(at, {objective: value}) for at, value in enumerate(values))
         total = float(np.mean(values)) if len(values) else math.nan
     baselines = {"no skill": {objective: 0.3}, "age + sex": {objective: 0.45}}
+    is_complete = state == "complete"
     return Trial(
         number=number,
         params={"model.units": number} if params is None else params,
         state=state,
-        values=(total,) if state == "complete" else (),
+        values=(total,) if is_complete else (),
         folds=folds,
-        baselines=baselines if state == "complete" else {},
+        baselines=baselines if is_complete else {},
         **fields,
     )
 

@@ -48,18 +48,13 @@ def test_the_defaults_are_those_of_the_2021_study():
     [
         ("model=cnn", "k250-s10-cnn-raw"),
         ("model=resnet", "resnet-beat"),
-        ("model=resnet features=raw", "resnet-raw"),
-        ("model=two_branch", "two_branch-fusion"),
         ("model=criteria", "criteria-voltage"),
-        ("model=cnn stride=50", "k250-s50-cnn-raw"),
         ("model=cnn kernel=400 stride=125", "k400-s125-cnn-raw"),
         ("model=cnn model.kernel_size=7 model.strides=3 stride=50", "k7-s3-cnn-raw"),
         ("cv.weights=carried cv.allow_leakage=true", "dnn-ntp-carried"),
         ("cv=external external=synthetic", "dnn-ntp-on-synthetic"),
         ("model=chosen", "nested_selection-ntp"),
-        ("model=trees", "extra_trees-ntp"),
         ("model=average", "voting-ntp"),
-        ("model.name=voting model=average", "voting-ntp"),
     ],
 )
 def test_a_short_name_says_what_was_chosen(typed, name):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lvh.search.racing import BURN_IN, LEVEL, beaten
+from lvh.search.racing import beaten
 
 CLOSE = 1e-9
 
@@ -62,19 +62,6 @@ def test_it_is_the_two_way_analysis_of_variance(seed, level):
     assert_agrees(prefixes(scores, asynchronous), 3, level)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_what_changes_nothing(seed):
-    generator = np.random.default_rng(seed)
-    scores = prefixes(table(seed), [3, 4, 4, 7, 2, 3])
-    expected = beaten(scores, maximize=True, burn_in=3, level=0.3)
-    for same in (scores + generator.normal(0, 9, 7), scores * 1e-6, scores + 1e6):
-        np.testing.assert_array_equal(beaten(same, maximize=True, burn_in=3, level=0.3), expected)
-    np.testing.assert_array_equal(beaten(-scores, maximize=False, burn_in=3, level=0.3), expected)
-    order = generator.permutation(6)
-    shuffled = beaten(scores[order], maximize=True, burn_in=3, level=0.3)
-    np.testing.assert_array_equal(shuffled, expected[order])
-
-
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), level=st.floats(0.001, 0.999), data=st.data())
 def test_whatever_is_known_somebody_stays(seed, level, data):
@@ -114,35 +101,3 @@ def test_only_shared_folds_judge():
 )
 def test_nothing_to_judge_by(scores):
     assert not beaten(scores, maximize=True, burn_in=2).any()
-
-
-def race(scores, burn_in=BURN_IN):
-    """Return how many folds each trial runs, where all trials run side by side."""
-    folds_run = np.full(len(scores), scores.shape[1])
-    racing = np.arange(len(scores))
-    for at in range(burn_in, scores.shape[1]):
-        out = beaten(prefixes(scores[racing], [at] * len(racing)), maximize=True, burn_in=burn_in)
-        folds_run[racing[out]] = at
-        racing = racing[~out]
-    return folds_run
-
-
-def lost(n_races, n_folds, spread, seed):
-    """Return the share of races that stop the trial that all folds would have put first."""
-    tables = [table([seed, at], 12, n_folds, spread) for at in range(n_races)]
-    stopped = [race(one)[np.argmax(one.mean(axis=1))] < n_folds for one in tables]
-    return np.mean(stopped)
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.5], ids=["identical", "close"])
-def test_the_winner_of_all_folds_survives_seven(spread):
-    n_races = 300
-    error = 2.6 * np.sqrt(LEVEL * (1 - LEVEL) / n_races)
-    assert lost(n_races, 7, spread, seed=1) <= LEVEL + error
-
-
-def test_a_clearly_bad_trial_stops_after_the_burn_in():
-    for at in range(30):
-        scores = table([4, at], n_trials=12, n_folds=7, spread=0)
-        scores[4] -= 8
-        assert race(scores)[4] == BURN_IN

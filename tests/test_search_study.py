@@ -221,21 +221,6 @@ def test_an_undefined_objective_is_a_failure_with_a_reason(storage):
     assert trial.error == "ap: not defined on these folds"
 
 
-def test_what_leaks_or_was_stopped_is_neither_complete_nor_the_best(storage):
-    outcomes = iter(
-        [
-            Outcome("complete", (0.6,)),
-            Outcome("leaking", error="not honest: carried weights"),
-            Outcome("stopped"),
-            Outcome("complete", (0.7,)),
-        ]
-    )
-    study = open_study(storage, "s", planned(n_trials=4), again=False)
-    study.optimize(lambda trial: next(outcomes))
-    assert states(study) == ["complete", "leaking", "stopped", "complete"]
-    assert [one.number for one in result(study).complete] == [3, 0]
-
-
 def noise(at: float) -> float:
     return math.sin(12.9898 * at) / 100
 

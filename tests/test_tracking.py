@@ -156,19 +156,6 @@ def test_what_was_deleted_by_hand_is_made_whole(settings, record):
     assert again.data.metrics == run.data.metrics
 
 
-def test_what_a_killed_worker_left_open_is_closed_and_then_finished(settings, record):
-    """Opening the store closes what is RUNNING; the record finishes it."""
-    tracked(settings, record)
-    runs_before, store = runs(settings, "configuration", "fold"), client(settings)
-    for run in runs_before[:2]:
-        store.update_run(run.info.run_id, status="RUNNING")
-    assert RecordWriter(settings).write("") == ""
-    left = [store.get_run(run.info.run_id).info.status for run in runs_before]
-    assert sorted(left) == ["FINISHED"] * 3 + ["KILLED"] * 2
-    tracked(settings, record)
-    assert levels(settings) == {"configuration": 1, "fold": 4}
-
-
 class KilledInFolds(MlflowClient):
     """A client of a process that is killed while it writes the folds."""
 

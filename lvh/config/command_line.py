@@ -77,9 +77,7 @@ class CommandLine:
     def at(self, point: Mapping[str, str]) -> "CommandLine":
         """Return the command line of one point of a sweep, as it is typed without `-m`.
 
-        Args:
-            point: Values as an override has them after `=`, by the name before it. A swept
-                override that has no value here is left out.
+        A swept override that has no value in the point is left out.
         """
         overrides = []
         for text, override in zip(self.overrides, self.parsed(), strict=True):

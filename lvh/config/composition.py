@@ -23,11 +23,7 @@ class Composed:
 
 
 def compose(command: CommandLine) -> Composed:
-    """Compose and check the configuration of a command line; any process can do so.
-
-    Raises:
-        InputError: Names the field or option, what was expected and what was received.
-    """
+    """Compose and check the configuration of a command line; any process can do so."""
     try:
         return composed_from(command.load())
     except Exception as error:

@@ -26,13 +26,6 @@ def space_of(command: CommandLine) -> Space:
     the field is one, and contains both ends. A setting that only some options of a swept group
     have gets the condition that one of them is chosen. All options are composed, so a wrong one
     is refused here.
-
-    Args:
-        command: With the sweep of its recipe, as `lvh.config.composition.command_of` makes it.
-
-    Raises:
-        InputError: A sweep without values, an option that does not exist, a recipe that is a
-            sweep itself, or a setting that no option has.
     """
     try:
         return _space_of(command)

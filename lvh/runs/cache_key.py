@@ -30,25 +30,31 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
 
 
 def fold_keys(
-    decisions: Mapping[str, Any], data: str, splits: Sequence[Split]
+    decisions: Mapping[str, Any],
+    data: str,
+    splits: Sequence[Split],
+    among: Sequence[Split] | None = None,
 ) -> dict[tuple[int, int], str]:
-    """Return the keys of all folds of a cross-validation, by repeat and fold.
+    """Return the keys of folds, by repeat and fold.
 
     A key does not contain how many folds or repeats there are: a fold is the same in a longer
-    cross-validation.
+    cross-validation. Where weights are carried, those before it `among` all folds decide it too.
     """
-    return {split.number: _key(decisions, data, split, splits) for split in splits}
+    protocol = Protocol(**decisions["protocol"])
+    keys = {}
+    for split in splits:
+        chain = [split]
+        if protocol.weights == "carried":
+            chain += before(split, splits if among is None else among, protocol)
+        records = [part for one in chain for part in (one.train, one.validation, one.test)]
+        number = (split.repeat, split.fold)
+        keys[number] = fingerprint(RESULTS_VERSION, data, decisions, number, *records)
+    return keys
 
 
 def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
     """Return the key of one fold of those `among`."""
-    return _key(deciding(settings), data, split, among)
-
-
-def _key(decisions: Mapping[str, Any], data: str, split: Split, among: Sequence[Split]) -> str:
-    carried = before(split, among, Protocol(**decisions["protocol"]))
-    records = [part for one in (split, *carried) for part in (one.train, one.validation, one.test)]
-    return fingerprint(RESULTS_VERSION, data, decisions, split.number, *records)
+    return fold_keys(deciding(settings), data, [split], among)[split.number]
 
 
 def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:

@@ -19,9 +19,6 @@ def settings(*overrides: str) -> RunSettings:
     Args:
         *overrides: Such as `data=synthetic` or `model.C=3`.
 
-    Raises:
-        InputError: Names the field, what was expected and what was received.
-
     >>> lvh.settings("data=synthetic", "model=svm", "features=voltage", "model.C=3").model.C
     3.0
     """
@@ -35,12 +32,8 @@ def cross_validate(
 ) -> CVResult:
     """Train and score every fold, and the baselines; nothing is written or tracked.
 
-    The scores are those of the command with the same settings.
-
-    Args:
-        settings: From `settings`.
-        data: From `load_data`, of the same settings.
-        on_fold: Called with each fold when it is done.
+    The scores are those of the command with the same settings. `on_fold` is called with each fold
+    when it is done.
     """
     if settings.cv.permutations:
         raise InputError(

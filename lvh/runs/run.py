@@ -38,7 +38,6 @@ from lvh.validation.splits import Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
 _SLOW = ("sklearn.linear_model", "sklearn.metrics", "matplotlib.backends.backend_agg")
-"""Modules that take seconds to import, and that every result needs."""
 _LOADED = 4  # combinations of data, features and splits that stay in memory
 
 
@@ -52,12 +51,7 @@ class ExperimentData:
 
 
 def load_data(settings: RunSettings) -> ExperimentData:
-    """Load records, make features and split, with every check that needs no training.
-
-    Raises:
-        EnvironmentFault: The backend is not installed, or the data cannot be had.
-        InputError: The data, or what the settings ask of it, does not fit.
-    """
+    """Load records, make features and split, with every check that needs no training."""
     check_installed(settings.backend)
     data = _experiment_data(settings.data, settings.external, settings.features, settings.cv)
     model = MODELS[settings.model.name]
@@ -138,17 +132,8 @@ def run_configuration(
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
-    Args:
-        composed: Settings and configuration.
-        data: From `load_data` with these settings.
-        folder: Of the run's files.
-        tracker: Records it.
-        callbacks: Follow the folds, after each has been stored; one may stop the run.
-        order: Of the folds; None for their own.
-        check_after: See `lvh.evaluation.cross_validation.cross_validate`.
-        verbosity: How much of it a person sees.
-        title: What its lines on the screen begin with.
-        sweep: Its place in a sweep; None for a run of its own, which one process trains at a time.
+    `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
+    after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
     """
     settings, features = composed.settings, data.features
     folds = data.splits if order is None else order
@@ -186,21 +171,18 @@ class _Run(Callback):
     def __init__(
         self, composed: Composed, data: ExperimentData, folder: Path, sweep: SweepLink | None
     ) -> None:
-        """Check that folds can be stored, and begin the record."""
         settings = composed.settings
         self._store = FoldStore(Path(settings.store))
         self._store.check()
         self._composed, self._data, self._folder = composed, data, folder
         self._decisions = deciding(settings)
         self._keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
-        self._fold_keys: list[str] = []
-        self._seconds = self._setup_seconds = 0.0
+        self._folds: list[FoldResult] = []
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
         self.record = self._begin(settings, sweep)
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
-        """Return what is known of the run before its training."""
         cohort, protocol = self._data.cohort, settings.cv.protocol
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
         n = len(self._data.features.records)
@@ -225,10 +207,10 @@ class _Run(Callback):
 
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         """Write what is known before the training; return the folds that are stored already."""
-        settings, data = self._composed.settings, self._data
+        settings, features = self._composed.settings, self._data.features
         known = self._known(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
-        run_dir.write_before(self._folder, self._composed.yaml, versions, data.features, splits)
+        run_dir.write_before(self._folder, self._composed.yaml, versions, features, splits)
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
         if self._previous is not None and len(known) == len(splits):
             tags |= self._previous.tags  # the version of the code that trained it
@@ -238,26 +220,29 @@ class _Run(Callback):
     def _known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         if not self._composed.settings.resume:
             return {}
-        loaded = (self._store.load(self._keys[split.number], split) for split in splits)
+        loaded = [self._store.load(self._keys[split.number], split) for split in splits]
         known = {fold.split.number: fold for fold in loaded if fold is not None}
-        if self._composed.settings.cv.weights == "fresh":
-            return known
         # weights are not stored: a repeat of which a fold is missing begins at its first fold
-        incomplete = {split.repeat for split in splits if split.number not in known}
-        return {number: fold for number, fold in known.items() if number[0] not in incomplete}
+        lost = {split.repeat for split in splits if split.number not in known}
+        if self._composed.settings.cv.weights == "fresh":
+            lost = set()
+        return {number: fold for number, fold in known.items() if number[0] not in lost}
+
+    def on_start(self, splits: Sequence[Split], known: int) -> None:
+        """Import what the result needs before a quick fit, whose seconds are measured."""
+        if known < len(splits) and not self._composed.settings.is_network:
+            _import_ahead(waits=True)
 
     def on_epoch(self, split: Split, epoch: int) -> None:
-        """Import what the result needs while the training goes on: tracing would wait for it."""
-        _import_ahead()
+        """Import it while a network is trained, but not while it is traced."""
+        _import_ahead(waits=False)
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
-        key = self._keys[fold.split.number]
         if not known:
+            key = self._keys[fold.split.number]
             self._store.save(key, self._data.features, fold, self._decisions)
-        self._fold_keys.append(key)
-        self._seconds += fold.seconds
-        self._setup_seconds += fold.setup_seconds
+        self._folds.append(fold)
 
     def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
@@ -324,9 +309,9 @@ class _Run(Callback):
             self.record,
             status=status,
             error=error,
-            fold_keys=tuple(self._fold_keys),
-            seconds=self._seconds,
-            setup_seconds=self._setup_seconds,
+            fold_keys=tuple(self._keys[fold.split.number] for fold in self._folds),
+            seconds=sum(fold.seconds for fold in self._folds),
+            setup_seconds=sum(fold.setup_seconds for fold in self._folds),
         )
         save(self.record)
         tracker.track(self.record)
@@ -355,7 +340,10 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _import_ahead() -> None:
-    """Begin, once in a process, to import what every result needs while the training runs."""
+def _import_ahead(*, waits: bool) -> None:
+    """Import, once in a process, what every result needs."""
     # no daemon: an import cannot be cut at the exit
-    threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW]).start()
+    thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW])
+    thread.start()
+    if waits:
+        thread.join()

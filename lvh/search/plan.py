@@ -18,15 +18,7 @@ _DEFAULT_TRIALS = 50
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """What a study is asked.
-
-    Attributes:
-        space: What is searched.
-        search: How, with a sampler and a number of trials that are decided.
-        title: What a person reads: what is swept, on what.
-        note: What a reader must know about the cohort, or empty.
-        n_folds: Of a complete trial.
-    """
+    """What a study is asked; its sampler and number of trials are `decided`."""
 
     space: Space
     search: SearchSettings

@@ -14,13 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    OperationalError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking.address import opened, tables
@@ -40,12 +34,9 @@ HEARTBEAT, GRACE = 10, 90
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
 _ATTEMPTS = 50  # to make a schema while other processes make the same one
 _FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError)
-_KEEP_ALIVE: dict[str, Any] = {  # s; so that a machine that loses its power or network is noticed
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
-}
+# s; so that a machine that loses its power or network is noticed
+_KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10}
+_KEEP_ALIVE |= {"keepalives_count": 3, "options": "-c tcp_keepalives_idle=30"}
 _PUT_BACK = """
     update trials set state = 'WAITING'
     where trial_id = :trial and state = 'RUNNING' and :owner = coalesce(
@@ -95,16 +86,9 @@ class Storage:
     """A database of studies."""
 
     def __init__(self, url: str | None, *, to_read: bool = False) -> None:
-        """Open the database; make its schema if it is new.
+        """Open a PostgreSQL or SQLite database; None is `studies.db` in the working directory.
 
-        Args:
-            url: Of a PostgreSQL or SQLite database; None for `studies.db` in the working
-                directory.
-            to_read: Whether the database must be there already.
-
-        Raises:
-            InputError: Another kind of address, or a file that is not there.
-            EnvironmentFault: The database cannot be reached.
+        Its schema is made if it is new; one `to_read` must be there already.
         """
         self._url = _url(url)
         with self.faults():
@@ -113,10 +97,7 @@ class Storage:
             try:
                 self.optuna = _made(self._url)
             except RuntimeError as error:  # another version of Optuna made it
-                reason = str(error).partition(" Please")[0]
-                raise EnvironmentFault(
-                    f"search.storage: cannot use {self.shown}: {reason}"
-                ) from None
+                raise StorageInternalError(str(error).partition(" Please")[0]) from None
 
     @property
     def address(self) -> str:
@@ -187,7 +168,7 @@ def _made(url: URL) -> Database:
             if is_file:
                 _lock_before_reading(made.engine)
             return made
-        except (IntegrityError, OperationalError, ProgrammingError) as error:
+        except DBAPIError as error:
             is_made_twice = isinstance(error, IntegrityError) or "already exists" in str(error)
             if attempt == _ATTEMPTS - 1 or not is_made_twice:
                 raise

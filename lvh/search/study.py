@@ -65,11 +65,7 @@ class OpenTrial:
             self._trial.set_user_attr(RECORDS, digest)
 
     def report(self, score: float) -> str:
-        """Take the first objective of the next fold; return why no further fold is trained.
-
-        Args:
-            score: Of the fold; NaN where it is not defined.
-        """
+        """Take the first objective of the next fold; return why no further fold is trained."""
         self._scores.append(score)
         search, done = self._study.plan.search, len(self._scores)
         if done < self._reported:
@@ -116,14 +112,10 @@ class Study:
                 self._study = optuna.load_study(study_name=name, storage=storage.optuna)
                 self.plan = StudyPlan.load(self._study.user_attrs[PLAN])
         except KeyError:
-            known = ", ".join(storage.studies()) or "none"
-            raise InputError(
-                f"study: expected one of {storage.shown}: {known}. Received: {name}"
-            ) from None
+            known = f"{storage.shown}: {', '.join(storage.studies()) or 'none'}"
+            raise InputError(f"study: expected one of {known}. Received: {name}") from None
         except ValueError:
-            raise InputError(
-                f"study: {name} was made by another version of lvh, which can read it"
-            ) from None
+            raise InputError(f"study: {name} needs the version of lvh that made it") from None
         self._study.pruner = make_pruner(self.plan)
 
     def trials(self) -> list[FrozenTrial]:
@@ -149,11 +141,8 @@ class Study:
     def optimize(self, train: Train, *, worker: int = 0, only_retries: bool = False) -> None:
         """Train trials until none is left, then wait for those of other processes.
 
-        Args:
-            train: Called with each trial that this process gets.
-            worker: Number of this process among those that start together: each draws proposals
-                of its own.
-            only_retries: Train what was interrupted, and no new point.
+        Processes that start together have different numbers (`worker`) and so different proposals.
+        With `only_retries`, what was interrupted is trained, and no new point.
         """
         while True:
             self.take_back()
@@ -196,7 +185,6 @@ class Study:
         return True
 
     def _train_next(self, train: Train) -> None:
-        """Train the next trial."""
         begun: optuna.Trial | None = None
 
         def objective(trial: optuna.Trial) -> list[float]:
@@ -238,19 +226,15 @@ class Study:
             self._enqueue_unseen(trials)
             raise TrialPruned("another trial has this point")
         outcome = train(OpenTrial(self, trial, number))
-        undefined = [
-            objective.name
-            for objective, value in zip(self.plan.objectives, outcome.values, strict=False)
-            if not math.isfinite(value)
-        ]
-        if outcome.state == "complete" and undefined:
+        values = dict(zip(self.plan.search.objectives, outcome.values, strict=False))
+        undefined = [name for name, value in values.items() if not math.isfinite(value)]
+        if undefined:
             error = f"{' and '.join(undefined)}: not defined on these folds"
             outcome = replace(outcome, state="failed", values=(), error=error)
         trial.set_user_attr(OUTCOME, outcome.dump())
         return outcome
 
     def _n_new(self, trials: list[FrozenTrial]) -> int:
-        """Return how many new points there are to be."""
         return self.plan.total - _count(trials)
 
     def _enqueue_unseen(self, trials: list[FrozenTrial]) -> None:
@@ -322,13 +306,7 @@ def _trial(number: int, trial: FrozenTrial) -> Trial:
 
 
 def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:
-    """Return a study of a database.
-
-    Args:
-        storage: Address; None for the default one.
-        name: Of the study; None for the latest.
-        store_root: Folder of the finished folds.
-    """
+    """Return a study of a database, by default the latest one of the default database."""
     opened = Storage(storage, to_read=True)
     known = opened.studies()
     if not known:

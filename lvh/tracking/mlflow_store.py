@@ -106,9 +106,10 @@ class MlflowStore:
             return
         for fold in missing:
             self._create_fold(run_id, record.name, fold, leakage)
-        tags |= {"error": record.error} if record.status == "failed" else {}
-        tags |= {"incomplete": record.error} if record.status in ("stopped", "killed") else {}
-        tags |= {_NOTE: _description(record, leakage)} if record.mean else {}
+        if record.status not in ("complete", "leaking"):
+            tags["error" if record.status == "failed" else "incomplete"] = record.error
+        if record.mean:
+            tags[_NOTE] = _description(record, leakage)
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
         known = run.data.params

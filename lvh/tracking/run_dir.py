@@ -63,15 +63,16 @@ def write_before(
     splits: Sequence[Split],
 ) -> None:
     """Write what is known before training: configuration, versions and splits."""
-    write_text(folder / "config.yaml", config)
-    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
     rows = (
         (split.repeat + 1, split.fold + 1, features.records[i], features.subjects[i], part)
         for split in splits
         for part in ("train", "validation", "test")
         for i in getattr(split, part)
     )
-    _write(folder / "splits.csv", ("repeat", "fold", "record", "subject", "part"), rows)
+    splits_table = _csv(("repeat", "fold", "record", "subject", "part"), rows)
+    write_text(folder / "config.yaml", config)
+    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
+    write_text(folder / "splits.csv", splits_table)
 
 
 def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
@@ -92,21 +93,26 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
         for of, one in {"model": result.summary, **result.baselines}.items()
         for name in NAMES
     ]
-    columns = ("record", "subject", "y_true", "y_score", "y_pred")
-    _write(folder / "predictions.csv", ("repeat", "fold", *columns), predictions)
-    columns = ("threshold", "epochs", "kept_epoch", "seconds", "chosen")
-    _write(folder / "folds.csv", ("repeat", "fold", *NAMES, *columns), folds)
-    _write(folder / "scores.csv", ("of", "metric", "mean", "std", "pooled", "low", "high"), scores)
-    _write(folder / "history.csv", ("repeat", "fold", "epoch", *_LOSSES), history)
+    of_record = ("record", "subject", "y_true", "y_score", "y_pred")
+    of_fold = ("threshold", "epochs", "kept_epoch", "seconds", "chosen")
+    of_score = ("of", "metric", "mean", "std", "pooled", "low", "high")
+    tables = {
+        "predictions.csv": _csv(("repeat", "fold", *of_record), predictions),
+        "folds.csv": _csv(("repeat", "fold", *NAMES, *of_fold), folds),
+        "scores.csv": _csv(of_score, scores),
+        "history.csv": _csv(("repeat", "fold", "epoch", *_LOSSES), history),
+    }
     if result.null:
         names = tuple(result.p_values)
         shuffles = ((number, *map(one.get, names)) for number, one in enumerate(result.null, 1))
-        _write(folder / "null.csv", ("shuffle", *names), shuffles)
+        tables["null.csv"] = _csv(("shuffle", *names), shuffles)
+    for name, text in tables.items():
+        write_text(folder / name, text)
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()

@@ -28,12 +28,7 @@ def configuration_name(
 ) -> str:
     """Return the name of a configuration, which tells the runs of one sweep apart at a glance.
 
-    Args:
-        model: Its option.
-        features: Its option.
-        convolution: `kernel` and `stride` where the model has them.
-        protocol: Name of a protocol that leaks; empty for the honest one.
-        external: Source of the records that are only scored, or empty.
+    `protocol` is named if it leaks, `external` if its records are only scored.
 
     >>> configuration_name("cnn", "raw", convolution={"kernel": 250, "stride": 10})
     'k250-s10-cnn-raw'

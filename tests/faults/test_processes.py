@@ -1,14 +1,10 @@
 """Real processes that are killed, interrupted or starved, and what the next command makes of it."""
 
 import csv
-import json
 import os
 import re
 import signal
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -25,7 +21,6 @@ from lvh.search.study import MAX_RETRIES
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 RATES = "train.learning_rate=0.001,0.003,0.01"
 SWEEP = ("-m", *SMALL, "cv.folds=5", "train.epochs=1500", RATES)
-RUN = (*SMALL, "cv.folds=3", "train.epochs=3")
 
 
 def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
@@ -55,77 +50,7 @@ def whole(tmp_path_factory) -> Done:
     return command(*SWEEP, cwd=tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.slow
-def test_a_sweep_shot_in_fold_4_of_trial_3_goes_on_there(whole, tmp_path):
-    process = start(*SWEEP, cwd=tmp_path)
-    shown = []
-    while [line[:9] for line in shown].count("fold 3 of") < 3:
-        shown.append(process.stdout.readline())
-        assert shown[-1], process.stderr.read()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in stored(tmp_path)}
-    assert len(before) == 13
-
-    done = command(*SWEEP, cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert "2 trials are done already, 1 were begun" in done.out
-    assert "2 folds trained now" in done.out
-    assert shown_folds(done.out) == 2
-    for path, written in before.items():
-        assert (path.stat().st_mtime_ns, path.read_bytes()) == written  # read, never made again
-    assert leaderboard(tmp_path) == leaderboard(whole.cwd, 0)
-    assert_one_tree(store_of(tmp_path), 3, 5)
-
-
 RATE = "train.learning_rate"
-
-
-@pytest.fixture
-def small_disk(tmp_path) -> Iterator[Path]:
-    """A file system of 20 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path, leave: int) -> Path:
-    """Fill a disk but for some bytes."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    os.truncate(filler, filler.stat().st_size - leave)
-    return filler
-
-
-@pytest.mark.slow
-def test_a_full_disk_fails_the_run_and_keeps_its_folds(small_disk, tmp_path):
-    cwd = tmp_path / "work"
-    cwd.mkdir()
-    what = (*RUN, "cv.repeats=20", f"store={small_disk}/folds")
-    filler = fill(small_disk, 100_000)
-    first = command(*what, cwd=cwd)
-    assert first.code == 3
-    assert re.fullmatch(rf"lvh: cannot write {small_disk}/.+: No space left on device\n", first.err)
-    assert statuses(cwd, "configuration") == {"FAILED": 1}
-    kept = list((small_disk / "folds").glob("*/*.json"))
-    assert 3 < len(kept) < 60
-    for path in kept:
-        json.loads(path.read_text().splitlines()[1])
-
-    filler.unlink()
-    second = command(*what, cwd=cwd)
-    assert second.code == 0, second.err
-    assert f"{len(kept)} of 60 folds are done already" in second.out
-    assert shown_folds(second.out) == 60 - len(kept)
-    assert statuses(cwd, "configuration") == {"FINISHED": 1}
-    assert statuses(cwd, "fold") == {"FINISHED": 60}
 
 
 @pytest.mark.slow
@@ -168,7 +93,7 @@ def trainers(cwd: Path) -> dict[int, int]:
 @pytest.mark.slow
 @pytest.mark.skipif(cores() < 2, reason="two workers need two cores")
 def test_a_trial_that_is_killed_again_and_again_fails_and_no_other_does(begin, tmp_path):
-    """Its worker is shot as the kernel does when memory is short; beside it one works on."""
+    """Its worker is shot as the kernel does when memory is short; next to it one works on."""
     cwd = tmp_path / "work"
     given = ("-m", *SMALL, "cv.folds=5", "seed=0,1,2,3", "train.epochs=1500")
     sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
