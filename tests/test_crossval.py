@@ -15,9 +15,8 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.models.backends import start
-from lvh.models.backends.program import new_program
 from lvh.models.dnn import DnnSettings, build
-from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import History, TrainSettings
 from lvh.validation.splits import HONEST, CvSettings, Protocol, splits

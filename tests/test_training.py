@@ -11,12 +11,12 @@ from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, LvhError
 from lvh.models.augment import AugmentSettings
 from lvh.models.backends import cores, start
-from lvh.models.backends.program import Program, new_program
+from lvh.models.backends.program import Program
 from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
-from lvh.models.keras_trainer import KerasTrainer, _children
+from lvh.models.keras_trainer import KerasTrainer, _children, new_program
 from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import FitJob, TrainSettings, check_train
 

@@ -7,8 +7,7 @@ from conftest import BACKEND
 from keras import layers
 
 from lvh.models.backends import cores, start
-from lvh.models.backends.program import new_program
-from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.resnet import TwoBranchSettings
 from lvh.models.resnet import build_two_branch as build
 from lvh.models.training import FitJob, TrainSettings

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +15,45 @@ from lvh.models.backends.program import Floats, Labels, Weights
 from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, loss_and_accuracy
 
 if TYPE_CHECKING:
+    import keras
+
     from lvh.models.backends.graph import GraphProgram
     from lvh.models.backends.keras_fit import FitProgram
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _BETWEEN_REPORTS = 0.2  # s; how long a person, or a signal, may wait for the end of an epoch
+
+
+def new_program(
+    build: "Callable[[], keras.Model]",
+    batch_size: int,
+    precision: str,
+    side_by_side: int | None = None,
+) -> "GraphProgram | FitProgram":
+    """Build a model with one sigmoid output, and what trains it on the backend that was started.
+
+    What the others say is in `lvh.models.training.TrainSettings`.
+    """
+    from keras import backend, config
+
+    policy = config.dtype_policy()
+    try:
+        config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+        model = build()
+    finally:
+        config.set_dtype_policy(policy)
+    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
+    if backend.backend() != "tensorflow":
+        from lvh.models.backends.keras_fit import FitProgram
+
+        return FitProgram(model, batch_size)
+    from lvh.models.backends.graph import GraphProgram
+    from lvh.models.backends.stack import StackProgram, is_dense
+
+    if is_dense(model):
+        return StackProgram(model, batch_size, side_by_side)
+    return GraphProgram(model, batch_size)
 
 
 class KerasTrainer:

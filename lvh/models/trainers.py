@@ -13,7 +13,6 @@ from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
 from lvh.models import MODELS, Classifier, Estimator
 from lvh.models.backends import NO_BACKEND, cores, start, threads_of
-from lvh.models.backends.program import new_program
 from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, loss_and_accuracy
 from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import Floats
@@ -76,6 +75,8 @@ def _program(
     side_by_side: int | None,
 ) -> Any:
     """Build a model; every fold, and every configuration of its shape, shares it."""
+    from lvh.models.keras_trainer import new_program
+
     return new_program(lambda: build(model, input_shape), batch_size, precision, side_by_side)
 
 

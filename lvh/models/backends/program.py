@@ -1,6 +1,5 @@
 """Programs: what trains and scores a Keras model, built once for all folds."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,9 +7,6 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     import keras
-
-    from lvh.models.backends.graph import GraphProgram
-    from lvh.models.backends.keras_fit import FitProgram
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -61,34 +57,3 @@ class Program:
                 number = number_of[id(generator.state)]
                 values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
         return values
-
-
-def new_program(
-    build: "Callable[[], keras.Model]",
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None = None,
-) -> "GraphProgram | FitProgram":
-    """Build a model with one sigmoid output, and what trains it on the backend that was started.
-
-    What the others say is in `lvh.models.training.TrainSettings`.
-    """
-    from keras import backend, config
-
-    policy = config.dtype_policy()
-    try:
-        config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-        model = build()
-    finally:
-        config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if backend.backend() != "tensorflow":
-        from lvh.models.backends.keras_fit import FitProgram
-
-        return FitProgram(model, batch_size)
-    from lvh.models.backends.graph import GraphProgram
-    from lvh.models.backends.stack import StackProgram, is_dense
-
-    if is_dense(model):
-        return StackProgram(model, batch_size, side_by_side)
-    return GraphProgram(model, batch_size)
