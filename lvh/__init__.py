@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lvh.inference import load as load_model
     from lvh.runs.notebook import cross_validate, load_data, settings
     from lvh.search.results import StudyResult
-    from lvh.search.study_results import load as load_study
+    from lvh.search.study import load as load_study
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -81,7 +81,7 @@ _MODULES = {
     "cross_validate": "runs.notebook",
     "load_data": "runs.notebook",
     "load_model": "inference:load",
-    "load_study": "search.study_results:load",
+    "load_study": "search.study:load",
     "score": "validation.metrics",
     "settings": "runs.notebook",
     "splits": "validation.splits",

@@ -205,14 +205,10 @@ def _write_record(folder: Path, cohort: Cohort, record: int, order: tuple[str, .
     name = cohort.records[record]
     at = [LEADS.index(lead.lower()) for lead in order]
     digital = np.rint(cohort.signals[record][:, at] * 1000).astype("<i2")
-    # As in LUDB, the gain is the lead's own range and says nothing about voltage.
-    gains = np.ptp(digital.astype(np.int64), axis=0)
     lines = [f"{name} {len(order)} {cohort.fs:g} {len(digital)}"]
     lines += [
-        f"{name}.dat 16 {gain}({baseline})/mV 0 0 {first} {checksum} 0 {lead}"
-        for baseline, (gain, first, checksum, lead) in enumerate(
-            zip(gains, digital[0], checksums(digital), order, strict=True), start=-6
-        )
+        f"{name}.dat 16 1000(0)/mV 0 0 {first} {checksum} 0 {lead}"
+        for first, checksum, lead in zip(digital[0], checksums(digital), order, strict=True)
     ]
     diagnosis = "ventricular hypertrophy" if cohort.label[record] else "atrial hypertrophy"
     lines += [
@@ -309,20 +305,3 @@ def command(*arguments: str, cwd: Path, **environment: str) -> Done:
     process = start(*arguments, cwd=cwd, **environment)
     out, err = process.communicate(timeout=300)
     return Done(process.returncode, out, err, cwd)
-
-
-_KILLED_AMID = """
-import os, signal, sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.execute("pragma cache_size = 1")
-database.execute("begin immediate")
-database.execute("create table half (done)")
-database.executemany("insert into half values (?)", [("x" * 3000,)] * 300)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def kill_amid(database: Path) -> None:
-    """Kill a process in the middle of a transaction on an SQLite file: its journal stays."""
-    subprocess.run([sys.executable, "-c", _KILLED_AMID, str(database)], check=False)
-    assert Path(f"{database}-journal").stat().st_size > 0

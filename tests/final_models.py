@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, FeatureSet, fill_missing
-from lvh.inference import CARD, Calibration, Description, Settings, save
+from lvh.inference import Calibration, Description, Settings, save
 from lvh.inference.mlflow_model import write_mlmodel
-from lvh.inference.model_card import card
+from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 from lvh.models.training import FitJob
 
@@ -71,47 +72,40 @@ def fit(of: RunSettings, cohort: Cohort, n_members: int = 2):
 def describe(
     of: RunSettings, cohort: Cohort, features: FeatureSet, n_members: int = 2, **changed: Any
 ) -> Description:
-    fill: tuple[float, ...] = ()
-    if features.kind != "signal":
-        missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
-        filled = fill_missing(features.fill, features.X, missing)[1][0]
-        fill = tuple(filled[: features.input_shape[0]].tolist())
-    given = {
-        "format": 4,
-        "name": of.name,
-        "settings": Settings(of.features, of.model, of.cv, of.train, of.backend),
-        "data": cohort.name,
-        "fingerprint": cohort.fingerprint,
-        "note": cohort.note,
-        "n_records": len(features.y),
-        "n_positive": int(features.y.sum()),
-        "fs": cohort.fs,
-        "leads": cohort.leads,
-        "delineation": cohort.delineation.origin,
-        "names": features.names,
-        "input_shape": features.input_shape,
-        "fill": fill,
-        "calibration": Calibration((0.1, 0.9), ((-0.5, 0.5), (0.5, 1.5)), 40, 1),
-        "threshold": 0.5,
-        "threshold_origin": "fixed",
-        "seeds": tuple(range(n_members)),
-        "epochs_origin": "as in the folds",
-        "chosen": (),
-        "n_folds": 3,
-        "scores": {"model": {}},
-        **dict.fromkeys(("chosen_run", "run_key", "study", "chosen_by"), ""),
-        "n_candidates": 1,
-        "versions": {},
-        "files": {},
-    }
-    return Description(**{**given, **changed})
+    described = Description(
+        format=5,
+        name=of.name,
+        settings=Settings(of.features, of.model, of.cv, of.train, of.backend),
+        data=cohort.name,
+        fingerprint=cohort.fingerprint,
+        note=cohort.note,
+        n_records=len(features.y),
+        n_positive=int(features.y.sum()),
+        fs=cohort.fs,
+        delineation=cohort.delineation.origin,
+        names=features.names,
+        input_shape=features.input_shape,
+        calibration=Calibration((0.1, 0.9), ((-0.5, 0.5), (0.5, 1.5)), 40, 1),
+        threshold=0.5,
+        seeds=tuple(range(n_members)),
+        chosen=(),
+        n_folds=3,
+        scores={"model": {}},
+        run_key="",
+        study="",
+        n_candidates=1,
+        chosen_by="",
+        versions={},
+        files={},
+    )
+    return replace(described, **changed)
 
 
-def save_model(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2):
+def save_model(folder: Path, of: RunSettings, cohort: Cohort, n_members: int = 2, **changed: Any):
     """Save a final model as `lvh export` does; return its features and expected scores."""
     features, scores, states = fit(of, cohort, n_members)
-    described = save(folder, describe(of, cohort, features, n_members), states)
-    (folder / CARD).write_text(card(described))
+    described = describe(of, cohort, features, n_members, **changed)
+    described = save(folder, described, states, training_records(cohort, features))
     write_mlmodel(folder, described)
     return features, scores
 

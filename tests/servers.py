@@ -1,6 +1,5 @@
 """Real servers for the tests beside it: each on a free port of 127.0.0.1, ended by its own id."""
 
-import json
 import os
 import pwd
 import secrets
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -41,16 +39,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def get(address: str) -> str:
-    with closing(urlopen(address, timeout=10)) as answer:
-        return answer.read().decode()
-
-
-def get_json(address: str) -> Any:
-    return json.loads(get(address))
-
-
-class Server(ABC):
+class Server:
     """A process that answers on a port; it can be ended and started again there."""
 
     def __init__(self, log: Path) -> None:
@@ -93,13 +82,11 @@ class Server(ABC):
         assert self._process.poll() is None, self._log.read_text()
         return self._answers()
 
-    @abstractmethod
     def _command(self) -> list[str]:
-        """Return what starts it."""
+        raise NotImplementedError
 
-    @abstractmethod
     def _answers(self) -> bool:
-        """Ask it something."""
+        raise NotImplementedError
 
     def _as_whom(self) -> dict[str, Any]:
         return {}
@@ -184,10 +171,13 @@ class Postgres(Server):
         return known.get("postgres") or known["nobody"]
 
 
-class HttpServer(Server):
-    """A server that answers a GET on `health` when it is ready."""
+class Mlflow(Server):
+    """An MLflow server that keeps its runs in a folder."""
 
-    health = ""
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        super().__init__(folder / "log")
+        self._folder = folder
 
     @property
     def address(self) -> str:
@@ -195,20 +185,10 @@ class HttpServer(Server):
 
     def _answers(self) -> bool:
         try:
-            return bool(get(f"{self.address}/{self.health}"))
+            with closing(urlopen(f"{self.address}/health", timeout=10)) as answer:
+                return bool(answer.read())
         except (URLError, OSError):
             return False
-
-
-class Mlflow(HttpServer):
-    """An MLflow server that keeps its runs in a folder."""
-
-    health = "health"
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        super().__init__(folder / "log")
-        self._folder = folder
 
     def _command(self) -> list[str]:
         kept = ["--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
@@ -219,19 +199,6 @@ class Mlflow(HttpServer):
     def _as_whom(self) -> dict[str, Any]:
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         return {"cwd": self._folder, "env": {**os.environ, **quiet}}
-
-
-class Dashboard(HttpServer):
-    """optuna-dashboard on a storage."""
-
-    def __init__(self, storage: str, log: Path) -> None:
-        super().__init__(log)
-        self._storage = storage
-
-    def _command(self) -> list[str]:
-        program = str(Path(sys.executable).with_name("optuna-dashboard"))
-        where = ["--host", "127.0.0.1", "--port", str(self.port), "--server", "wsgiref"]
-        return [program, self._storage, *where]
 
 
 def postgres_programs() -> Path | None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter, ValidationError
 
 from lvh.models.augment import AugmentSettings, augmented
 
@@ -53,15 +52,6 @@ def test_a_seed_repeats_a_change_which_leaves_types_shapes_inputs_and_order(sett
     assert change(zeros(2, 1, 1), **settings).shape == (2, 1, 1)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("noise", -0.1), ("wander", np.nan), ("shift", np.inf), ("noise", "much"), ("amplitude", 1.0)],
-)
-def test_what_makes_no_sense_is_refused(field, value):
-    with pytest.raises(ValidationError, match=field):
-        TypeAdapter(AugmentSettings).validate_python({field: value})
-
-
 def test_noise_is_white_and_as_strong_as_asked():
     """Of 4 million draws the deviation is known to 0.04 %, a correlation to .0005."""
     found = change(zeros(400, 1000, 10), noise=0.05)
@@ -85,23 +75,6 @@ def test_wander_is_as_strong_as_asked_at_every_sample(frequency):
     assert (np.ptp(found, axis=1).max() < 1e-6) == (frequency == 0)
 
 
-def test_wander_has_no_frequency_above_the_highest():
-    """Ten seconds: a sinusoid below 2 Hz leaves little above 4, by a window's skirts."""
-    found = change(zeros(50, 5000, 2), wander=0.2, wander_frequency=2.0)
-    power = np.abs(np.fft.rfft(found * np.hanning(5000)[:, None], axis=1)) ** 2
-    frequencies = np.fft.rfftfreq(5000, 1 / FS)
-    assert power[:, frequencies > 4].sum() < 1e-5 * power.sum()
-    assert power[:, (frequencies > 1) & (frequencies <= 4)].sum() > 0.2 * power.sum()
-
-
-@pytest.mark.parametrize("settings", [EACH["noise"], EACH["wander"]])
-def test_noise_and_wander_are_added(settings):
-    X = batch()
-    np.testing.assert_allclose(
-        change(X, **settings) - X, change(zeros(*X.shape), **settings), atol=1e-6
-    )
-
-
 def test_every_shift_is_equally_likely_and_none_is_larger():
     """A ramp tells by how much it was moved: 0.006 s at 500 Hz are 3 samples."""
     X = np.tile(np.arange(50, dtype=np.float32)[:, None], (7000, 1, 2))
@@ -111,19 +84,6 @@ def test_every_shift_is_equally_likely_and_none_is_larger():
     assert counts == pytest.approx(np.full(7, 1000), abs=4 * np.sqrt(1000))
     assert np.array_equal(found[..., 0], found[..., 1])  # leads move together
     assert change(X, shift=0.0009) is X  # less than half a sample
-
-
-def test_the_ends_of_a_shifted_record_repeat_its_first_or_last_sample():
-    X = np.arange(1, 7, dtype=np.float32)[None, :, None]
-    moved = {tuple(change(X, seed, shift=0.004)[0, :, 0].tolist()) for seed in range(40)}
-    assert moved == {
-        (3, 4, 5, 6, 6, 6),
-        (2, 3, 4, 5, 6, 6),
-        (1, 2, 3, 4, 5, 6),
-        (1, 1, 2, 3, 4, 5),
-        (1, 1, 1, 2, 3, 4),
-    }
-    assert np.isin(change(X, shift=1.0), X).all()  # by more than the record
 
 
 def test_amplitude_is_one_factor_a_record_around_1():

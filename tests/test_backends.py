@@ -74,14 +74,6 @@ def test_only_signals_are_worth_several_threads(monkeypatch):
     assert threads("cnn", TrainSettings(threads=2), "jax") == 2
 
 
-def test_keras_that_runs_already_is_not_taken_for_another(monkeypatch):
-    need("jax")
-    monkeypatch.setattr(backends, "_started", None)
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with pytest.raises(InputError, match=r"backend: expected one .* jax after tensorflow"):
-        start("jax", None, 1)
-
-
 def test_what_is_not_installed_is_told(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"backend=jax is not .* pip install 'lvh\[jax\]'"):
@@ -98,18 +90,3 @@ def test_a_command_on_another_backend(tmp_path):
     assert (versions["backend"], versions["threads"]) == ("jax", "1")
     assert "jaxlib" in versions
     assert "tensorflow" not in versions
-
-
-def test_a_command_on_a_backend_that_is_missing(tmp_path):
-    if importlib.util.find_spec("torch") is not None:
-        pytest.skip("torch is installed")
-    done = command(*SMALL, "backend=torch", cwd=tmp_path)
-    assert done.code == 3
-    assert done.err == "lvh: backend=torch is not installed: pip install 'lvh[torch]'\n"
-    assert not list(tmp_path.rglob("versions.json"))
-
-
-def test_backends_are_not_swept(tmp_path):
-    done = command("-m", *SMALL, "backend=tensorflow,jax", cwd=tmp_path)
-    assert done.code == 2
-    assert "backend: expected one for a whole sweep" in done.err

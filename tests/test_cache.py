@@ -1,20 +1,13 @@
 """The cache: what was stored comes back bit for bit, or is built again; nothing half-written."""
 
-import signal
-import subprocess
-import sys
-import threading
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data import cache
-from lvh.data.cache import load_or_build, load_or_build_signals
-from lvh.data.cohort import fingerprint
+from lvh.data.cache import load_or_build, signals_written
+from lvh.data.lazy_array import mapped
 from lvh.errors import EnvironmentFault
 
 ARRAYS = {
@@ -35,10 +28,8 @@ class Builder:
     def __init__(self):
         self.calls = 0
 
-    def __call__(self, write=None):
+    def __call__(self):
         self.calls += 1
-        for one in SIGNALS if write else ():
-            write(one)
         return {name: array.copy() for name, array in ARRAYS.items()}
 
 
@@ -82,13 +73,12 @@ def test_any_change_of_bytes_leaves_the_arrays_right(
     assert_same(load_or_build(path, Builder()))
 
 
-@pytest.mark.parametrize("content", [b"", b"not an archive"])
-def test_a_damaged_file_is_built_again_with_a_warning(path, content, caplog):
+def test_a_damaged_file_is_built_again_with_a_warning(path, caplog):
     build = Builder()
     load_or_build(path, build)
-    path.write_bytes(content)
-    assert_same(load_or_build(path, build))
-    assert_same(load_or_build(path, build))
+    path.write_bytes(b"not an archive")
+    for _ in range(2):
+        assert_same(load_or_build(path, build))
     assert build.calls == 2
     assert f"{path}: the cached copy is damaged" in caplog.text
 
@@ -99,128 +89,41 @@ def test_where_nothing_can_be_stored_the_arrays_still_come(path, caplog):
     assert f"cannot write {path}" in caplog.text
 
 
-def digest(arrays, signals):
-    return fingerprint(*(arrays[name] for name in sorted(ARRAYS)), signals)
-
-
-def load(folder, build):
-    arrays, signals, whole = load_or_build_signals(folder, SHAPE, build, digest)
-    assert_same(arrays)
-    assert (signals.dtype, signals.shape) == (np.int16, SHAPE)
-    np.testing.assert_array_equal(signals.read(), SIGNALS)
-    assert whole == digest(ARRAYS, SIGNALS)
-    return signals
-
-
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "lvh" / "cohorts" / "a"
+def signals(tmp_path):
+    return tmp_path / "cohorts" / "a.npy"
 
 
-def left_in(folder: Path) -> set[str]:
-    return {one.name for one in folder.parent.iterdir()} - {f".{folder.name}.lock"}
-
-
-def test_signals_are_built_once_and_read_as_copies(folder, caplog):
-    build = Builder()
-    load(folder, build)
-    signals = load(folder, build)
-    assert build.calls == 1
-    assert left_in(folder) == {"a"}
-    assert not caplog.records
+def test_signals_are_written_one_by_one_and_read_as_copies(signals):
+    with signals_written(signals, SHAPE) as write:
+        for one in SIGNALS:
+            write(one)
+    lazy = mapped(signals)
+    assert (lazy.dtype, lazy.shape) == (np.int16, SHAPE)
     chosen = np.array([7, 0, 19, 7])
-    part = signals[chosen].read()
+    part = lazy[chosen].read()
     np.testing.assert_array_equal(part, SIGNALS[chosen])
     part += 1
-    np.testing.assert_array_equal(signals[chosen].read(), SIGNALS[chosen])
+    np.testing.assert_array_equal(lazy.read(), SIGNALS)
+    signals.write_bytes(signals.read_bytes()[:1000])
+    with pytest.raises(EnvironmentFault, match="Delete it"):
+        mapped(signals)
 
 
-def cut(folder):
-    with (folder / "signals.npy").open("r+b") as file:
-        file.truncate(1000)
-
-
-def flipped(folder):
-    data = bytearray((folder / "signals.npy").read_bytes())
-    data[500] ^= 1
-    (folder / "signals.npy").write_bytes(data)
-
-
-def pickled(folder):
-    with (folder / "others.npz").open("wb") as file:
-        np.savez(file, records=np.array([{}], dtype=object))
-
-
-@pytest.mark.parametrize(
-    "spoil", [cut, flipped, pickled, lambda folder: (folder / "signals.npy").unlink()]
-)
-def test_damaged_signals_are_reported_and_built_again(folder, spoil, caplog):
-    load(folder, Builder())
-    spoil(folder)
-    build = Builder()
-    load(folder, build)
-    assert build.calls == 1
-    assert f"{folder}: the cached signals are damaged" in caplog.text
-    assert left_in(folder) == {"a"}
-
-
-def test_an_error_while_building_is_the_callers_and_leaves_nothing(path, folder):
-    def build(write=None):
-        if write:
+def test_an_error_while_building_is_the_callers_and_leaves_nothing(path, signals):
+    def build():
+        with signals_written(signals, SHAPE) as write:
             write(SIGNALS[0])
-        raise KeyError("from the data set")
+            raise KeyError("from the data set")
 
     with pytest.raises(KeyError, match="from the data set"):
         load_or_build(path, build)
-    with pytest.raises(KeyError, match="from the data set"):
-        load_or_build_signals(folder, SHAPE, build, digest)
-    assert left_in(folder) == set()
+    assert list(signals.parent.iterdir()) == []
 
 
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from test_cache import SHAPE, SIGNALS, digest
-from lvh.data.cache import load_or_build_signals
-
-def build(write):
-    for one in SIGNALS[:7]:
-        write(one)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-load_or_build_signals(Path(sys.argv[2]), SHAPE, build, digest)
-"""
-
-
-def test_the_remains_of_a_killed_process_are_removed_by_the_next(folder):
-    here = str(Path(__file__).parent)
-    done = subprocess.run([sys.executable, "-c", KILLED, here, str(folder)], check=False)
-    assert done.returncode == -signal.SIGKILL
-    (partial,) = left_in(folder)
-    assert partial.startswith(".a.partial-")
-    load(folder, Builder())
-    assert left_in(folder) == {"a"}
-
-
-def test_what_another_process_has_built_meantime_is_not_built_again(folder, monkeypatch):
-    waits, build = threading.Event(), Builder()
-    monkeypatch.setattr(cache._log, "info", lambda *_: waits.set())
-    load(folder.with_name("b"), Builder())
-    thread = threading.Thread(target=load, args=(folder, build))
-    with cache.folder_lock(folder, ""):
-        thread.start()
-        assert waits.wait(30)
-        folder.with_name("b").rename(folder)
-    thread.join()
-    assert build.calls == 0
-
-
-def test_no_room_is_an_error_before_the_disk_is_filled(folder, tmp_path):
-    build = Builder()
-    with pytest.raises(EnvironmentFault, match=r"cannot write .*XDG_CACHE_HOME"):
-        load_or_build_signals(folder, (10**9, 5000, 12), build, digest)
-    assert (build.calls, left_in(folder)) == (0, set())
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentFault, match=r"cannot write .*XDG_CACHE_HOME"):
-        load(tmp_path / "file" / "a", build)
+def test_no_room_is_an_error_before_the_disk_is_filled(signals):
+    with (
+        pytest.raises(EnvironmentFault, match="cannot write"),
+        signals_written(signals, (10**9, 5000, 12)),
+    ):
+        raise AssertionError

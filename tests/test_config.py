@@ -6,7 +6,6 @@ import pytest
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import settings_of as settings
-from lvh.config.groups import conf_dir
 from lvh.data.cohort import LEADS
 from lvh.models import MODELS
 
@@ -30,12 +29,6 @@ def test_every_option_composes(group, option):
         other = "synthetic" if option != "synthetic" else "ludb"
         typed += [f"data={other}", "cv=external", *(["external=ptbxl"] if group == "cv" else [])]
     assert settings(*typed, f"{group}={option}").params()["model"] in MODELS
-
-
-def test_every_file_shows_the_command_that_uses_it():
-    for path in conf_dir().rglob("*.yaml"):
-        comment = [line for line in path.read_text().splitlines() if line.startswith("# ")]
-        assert any("python -m lvh.run" in line for line in comment), path
 
 
 def test_the_defaults_are_those_of_the_2021_study():
@@ -93,15 +86,3 @@ def test_params_tell_configurations_apart_by_plain_names():
     assert params["train.augment.shift"] == 0.01
     assert not [name for name in params if name.startswith("tracking")]  # may hold a password
     assert all(value is None or isinstance(value, (str, int, float)) for value in params.values())
-
-
-def test_a_model_that_keras_does_not_train_has_no_epochs_and_no_backend():
-    svm = settings("model=svm", "backend=jax")
-    assert not svm.is_network
-    assert svm.backend == svm.params()["backend"] == "scikit-learn"
-    assert not [name for name in svm.params() if name.startswith("train.")]
-    assert settings("model=dnn", "backend=jax").backend == "jax"
-
-
-def test_numbers_in_a_dictionary_stay_numbers():
-    assert settings("train={epochs:3}").train.epochs == 3

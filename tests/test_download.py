@@ -7,9 +7,7 @@ import hashlib
 import io
 import socket
 import stat
-import struct
 import threading
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -40,10 +38,9 @@ def members_of(files: dict[str, bytes], sums: bytes = SUMS) -> list[Member]:
     return [(f"{TOP}/", b""), (f"{TOP}/data/", b""), *inside, (f"{TOP}/SHA256SUMS.txt", sums)]
 
 
-def zipped(members: list[Member], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(members: list[Member]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Duplicate name")
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in members:
             archive.writestr(name, data)
     return buffer.getvalue()
@@ -61,7 +58,7 @@ class Site:
     answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
 
     def archive(self, **changes: object) -> Archive:
-        return replace(Archive("Tiny 1.0", self.url, TOP, PIN, 1_000_000), **changes)
+        return replace(Archive("Tiny 1.0", self.url, TOP, PIN), **changes)
 
     def serve(self, body: bytes, status: int = 200, promise: int | None = None) -> None:
         def answer(request: BaseHTTPRequestHandler) -> None:
@@ -152,47 +149,27 @@ def special(name: str, mode: int) -> zipfile.ZipInfo:
     return info
 
 
-def patched(data: bytes, local: int, central: int, value: bytes) -> bytes:
-    """Overwrite a field in the local and the central header of a zip's last member."""
-    raw = bytearray(data)
-    for magic, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
-        at = raw.rindex(magic) + offset
-        raw[at : at + len(value)] = value
-    return bytes(raw)
-
-
-EXTRA = with_extra(f"{TOP}/extra", b"x" * 1000)
 BAD_ARCHIVES = {
     "parent": (with_extra(f"{TOP}/../../evil"), "evil"),
-    "absolute": (with_extra("/tmp/lvh-evil"), "'/tmp/lvh-evil'"),
+    "absolute": (with_extra("/tmp/lvh-evil"), "tmp/lvh-evil"),
     "escape sequence": (with_extra(f"{TOP}/\x1b[2J"), r"\x1b[2J"),
-    "nul": (patched(EXTRA, 30, 46, f"{TOP}/ext\0a".encode()), r"ext\x00a"),
-    "outside top": (with_extra("other/evil"), "'other/evil'"),
     "symlink": (with_extra(special(f"{TOP}/evil", stat.S_IFLNK | 0o777), b"/etc"), "evil"),
-    "duplicate": (with_extra(f"{TOP}/RECORDS", FILES["RECORDS"]), "twice"),
-    "encrypted": (patched(EXTRA, 6, 8, b"\x01\x00"), "zip archive"),
-    "bomb": (with_extra(f"{TOP}/evil", bytes(2_000_000)), "1,000,000 bytes"),
-    "hidden bomb": (
-        patched(with_extra(f"{TOP}/extra", bytes(2_000_000)), 22, 24, struct.pack("<I", 9)),
-        "zip archive",
-    ),
     "half": (GOOD[: len(GOOD) // 2], "zip archive"),
-    "checksum": (patched(EXTRA, 14, 16, b"\0\0\0\0"), "CRC"),
-    "unlisted": (EXTRA, f"lists. Received: '{TOP}/extra'"),
+    "checksum": (GOOD.replace(FILES["RECORDS"], b"1\n3\n"), "zip archive"),
+    "unlisted": (with_extra(f"{TOP}/extra"), f"lists. Received: '{TOP}/extra'"),
     "missing": (
         zipped([m for m in members_of(FILES) if m[0] != f"{TOP}/data/1.dat"]),
-        "a file 'data/1.dat'",
+        "'tiny-1.0/data/1.dat' with",
     ),
     "wrong content": (
         zipped(members_of({**FILES, "data/1.dat": b"!"})),
-        "a SHA-256 of 'data/1.dat'",
+        "'tiny-1.0/data/1.dat' with",
     ),
     "wrong pin": (
-        zipped(members_of(FILES, SUMS + b"\n")),
-        f"a SHA-256 of 'SHA256SUMS.txt' that starts with {PIN[:12]}",
+        zipped(members_of(FILES, SUMS + SUMS.splitlines(keepends=True)[0])),
+        f"SHA-256 {PIN}",
     ),
     "web page": (b"<html>Sign in to this network</html>", "zip archive"),
-    "long download": (bytes(1_000_001), "at most 1,000,000 bytes"),
 }
 
 
@@ -210,44 +187,23 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(site, into, tmp_path, body,
 @pytest.mark.parametrize("line", [b"RECORDS\n", b"0" * 64 + b" ../../evil\n"])
 def test_malformed_sums_that_are_not_pinned_are_refused(site, into, line):
     site.serve(zipped(members_of(FILES, line)))
-    with pytest.raises(InputError, match=r"a SHA-256 and a relative path|a file '\.\./\.\./evil'"):
+    with pytest.raises(InputError, match=r"a SHA-256 and a relative path|/\.\./\.\./evil'"):
         fetch(site.archive(sums_sha256=None), into)
     assert files_under(into.parent) == set()
 
 
-def assert_network_fault(archive: Archive, into: Path, reason: str) -> None:
-    with pytest.raises(EnvironmentFault) as caught:
-        fetch(archive, into)
-    for part in (archive.url, reason, "data.root=FOLDER", "LVH_LUDB_ROOT", "data=synthetic"):
-        assert part in str(caught.value)
-    assert files_under(into.parent) == set()
-
-
-def test_a_refused_connection(into):
+def test_a_fault_of_the_network_says_what_to_do_and_leaves_nothing(site, into):
     with socket.socket() as holder:  # bound, so that nobody else gets the port; not listening
         holder.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{holder.getsockname()[1]}/tiny-1.0.zip"
-        assert_network_fault(Site(url).archive(), into, "Connection refused")
-
-
-def test_an_http_error(site, into):
-    site.serve(b"sorry", 404)
-    assert_network_fault(site.archive(), into, "the server answered 404")
-
-
-def test_a_body_cut_short_then_a_good_one(site, into):
-    site.serve(GOOD[:100], promise=len(GOOD))
-    assert_network_fault(site.archive(), into, "100 bytes read")
+        closed = f"http://127.0.0.1:{holder.getsockname()[1]}/tiny-1.0.zip"
+        site.serve(b"sorry", 404)
+        site.serve(GOOD[:100], promise=len(GOOD))
+        for url, reason in ((closed, "refused"), (site.url, "404"), (site.url, "100 bytes read")):
+            with pytest.raises(EnvironmentFault) as caught:
+                fetch(site.archive(url=url), into)
+            for part in (url, reason, "data.root=FOLDER", "LVH_LUDB_ROOT", "data=synthetic"):
+                assert part in str(caught.value)
+            assert files_under(into.parent) == set()
     site.serve(GOOD)
     fetch(site.archive(), into)
     assert_fetched(into)
-
-
-def test_a_file_in_the_place_of_a_folder(site, into):
-    into.parent.mkdir()
-    into.write_text("mine")
-    with pytest.raises(InputError, match="expected a folder"):
-        fetch(site.archive(), into)
-    with pytest.raises(EnvironmentFault, match=str(into)):
-        fetch(site.archive(), into / "tiny")
-    assert (into.read_text(), site.requests) == ("mine", 0)

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import command
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -54,23 +52,6 @@ def test_it_chooses_as_scikit_learns_grid_search(seed):
     np.testing.assert_allclose(found.predict_proba(new), oracle.predict_proba(new), rtol=1e-9)
 
 
-def test_the_first_of_equals_is_chosen():
-    X, y = problem()
-    twins = settings("logistic C:1", "logistic C:1.0000000001", choose_by="accuracy")
-    assert build_nested_selection(twins, NAMES, 0, singles(y)).fit(X, y).chosen == "logistic C:1"
-
-
-def test_the_better_kind_of_model_is_chosen():
-    """A ring: no line separates it, a radial kernel does."""
-    random = np.random.default_rng(0)
-    X = random.normal(size=(200, 2))
-    y = (np.linalg.norm(X, axis=1) > 1.2).astype(int)
-    both = settings("logistic C:1", "svm C:1 gamma:null")
-    found = build_nested_selection(both, ("a", "b"), 0, singles(y)).fit(X, y)
-    assert found.chosen == "svm C:1 gamma:null"
-    assert average_precision_score(y, found.predict_proba(X)[:, 1]) > 0.95
-
-
 def test_what_knows_subjects_again_is_not_preferred():
     """Labels follow the first input a little; the others are a subject's own, as a face is."""
     random = np.random.default_rng(0)
@@ -109,15 +90,6 @@ def test_a_candidate_is_a_model_with_its_settings():
     machine, trees = (one.settings for one in parse_candidates("model.candidates", texts))
     assert (machine.C, machine.gamma) == (3.0, None)
     assert (trees.trees, trees.min_samples_leaf, trees.max_features) == (20, 2, 0.5)
-
-
-def test_a_training_part_that_is_too_small_ends_a_command_with_2(tmp_path):
-    small = ["data=synthetic", "data.records=12", "features=voltage", "cv=nested", "cv.folds=2"]
-    done = command(*small, "tracking=off", cwd=tmp_path)
-    assert done.code == 2, done.err
-    (line,) = done.err.splitlines()
-    assert "model.folds: expected 5 subjects or more of each class to learn from" in line
-    assert "Choose fewer, or more records" in line
 
 
 MEMBERS = (

@@ -7,24 +7,20 @@ import pytest
 from conftest import with_waves
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score
 
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
-from lvh.evaluation.cv_result import FoldResult
-from lvh.explanations.importance import ExplainedRecords, Options, context_of, fold_importance
+from lvh.explanations.importance import Context, ExplainedRecords, Options, fold_importance
 from lvh.explanations.input_groups import InputTable, groups_of, segment_groups
 from lvh.explanations.occlusion import Part, occluded, windows
-from lvh.explanations.overlap import deepest_s, places, share
-from lvh.explanations.run_explanation import Resamples, summarize
-from lvh.explanations.wave_windows import Wave, signal_layout, wave_parts, waves_of
+from lvh.explanations.run_explanation import losses, summarize
+from lvh.explanations.wave_windows import Wave, beats_of, signal_layout, wave_parts
 from lvh.features import FORMS
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
 from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings, measure
-from lvh.models.training import History
-from lvh.validation.metrics import score as scored_by
 from lvh.validation.splits import Split
 
 RANDOM = np.random.default_rng(0)
@@ -59,23 +55,25 @@ class TestOcclusion:
 
 
 class TestWaves:
-    def test_segments_lie_between_the_waves_of_a_beat(self):
+    def test_segments_lie_between_the_waves_of_a_beat(self, cohort):
         symbols = "(N)(p)(N)(t)(p)(N)"
-        samples = np.array([1, 2, 3, 10, 15, 20, 25, 30, 35, 50, 60, 70, 90, 95, 99, 105, 110, 115])
+        samples = [1, 2, 3, 10, 15, 20, 25, 30, 35, 50, 60, 70, 90, 95, 99, 105, 110, 115]
+        broken = ("(N(N)t)", range(7))
+        own = with_waves(cohort, {(0, 0): (symbols, samples), (0, 1): broken})
         second = [Wave("QRS", 25, 36), Wave("P", 10, 21), Wave("PR", 21, 25)]
-        assert waves_of(symbols, samples) == [
+        assert beats_of(own, 0, "i") == [
             (2, [Wave("QRS", 1, 4)]),
             (30, [*second, Wave("ST", 36, 50), Wave("T", 50, 71)]),
             (110, [Wave("QRS", 105, 116), Wave("P", 90, 100), Wave("PR", 100, 105)]),
         ]
-        assert waves_of("(N(N)t)", np.arange(7)) == [(3, [Wave("QRS", 2, 5)])]
+        assert beats_of(own, 0, "ii") == [(3, [Wave("QRS", 2, 5)])]
 
     def test_in_an_average_beat_a_wave_lies_where_it_does_in_the_median(self, cohort):
         beats = [(450, 500, 560), (1440, 1500, 1570), (2444, 2500, 2566)]
         of_lead = ("(N)" * 3, [sample for beat in beats for sample in beat])
         own = with_waves(cohort, {(0, 6): of_lead})
         layout = signal_layout(replace(BEAT, leads=("v1",)), (350, 1), cohort.fs)
-        assert wave_parts(own, 0, layout)["QRS"] == [Part(0, 125 - 56, 125 + 67)]
+        assert wave_parts(own, 0, layout)["v1", "QRS"] == [Part(0, 125 - 56, 125 + 67)]
 
 
 class TestImportance:
@@ -85,38 +83,35 @@ class TestImportance:
     def test_the_estimate_is_the_difference_of_scikit_learns_scores(self):
         y_score = RANDOM.random(120) + self.Y
         changed = RANDOM.random((3, 120)) + self.Y / 2
-        resamples = Resamples(self.Y, y_score, self.SUBJECTS)
-        found = resamples.importance("lead", "v1", changed)
-        for metric, loss in ((average_precision_score, found.ap), (roc_auc_score, found.roc_auc)):
-            without = np.mean([metric(self.Y, repeat) for repeat in changed])
-            assert loss.estimate == pytest.approx(metric(self.Y, y_score) - without)
-            assert loss.low < loss.estimate < loss.high
-        unchanged = resamples.importance("lead", "v1", y_score[None]).ap
-        assert (unchanged.estimate, unchanged.low, unchanged.high) == (0, 0, 0)
+        both = {("lead", "v1"): changed, ("lead", "v2"): y_score[None]}
+        one, same = losses(self.Y, y_score, self.SUBJECTS, both).itertuples()
+        without = np.mean([average_precision_score(self.Y, repeat) for repeat in changed])
+        assert one.ap_drop == pytest.approx(average_precision_score(self.Y, y_score) - without)
+        assert one.ap_drop_low < one.ap_drop < one.ap_drop_high
+        assert (same.ap_drop, same.ap_drop_low, same.ap_drop_high) == (0, 0, 0)
 
     def test_a_permutation_costs_what_scikit_learn_says(self):
         X = RANDOM.normal(size=(200, 4)).astype(np.float32)
         y = (X @ [2, 1, 0, 0] + RANDOM.normal(size=200) > 0).astype(int)
         model = LogisticRegression().fit(X, y)
-        table = InputTable(("a", "b", "c", "d"), X, known=np.ones(X.shape, bool), measured=None)
+        table = InputTable(("a", "b", "c", "d"), X, None)
         orders = [RANDOM.permutation(200) for _ in range(60)]
         expected = permutation_importance(
             model, X, y, scoring="average_precision", n_repeats=60, random_state=0
         ).importances_mean
         y_score = model.predict_proba(X)[:, 1]
-        resamples = Resamples(y, y_score, np.arange(200).astype(str), resamples=2)
-        for group, value in zip(groups_of(table.names), expected, strict=False):
+        changed = {}
+        for group in groups_of(table.names)[:4]:
             rows = np.concatenate([table.permuted(group, order) for order in orders])
-            changed = model.predict_proba(rows)[:, 1].reshape(60, 200)
-            loss = resamples.importance(group.kind, group.name, changed).ap.estimate
-            assert loss == pytest.approx(value, abs=0.012)  # two draws of 60 permutations
+            changed[group.kind, group.name] = model.predict_proba(rows)[:, 1].reshape(60, 200)
+        lost = losses(y, y_score, np.arange(200).astype(str), changed).set_index("name")["ap_drop"]
+        # two draws of 60 permutations
+        np.testing.assert_allclose(lost[list(table.names)], expected, atol=0.012)
 
 
 def table_of(cohort, settings) -> InputTable:
     features = FORMS[settings.name].extract(cohort, settings)
-    known = ~np.isnan(features.X)
-    rows = np.where(known, features.X, 0)
-    return InputTable(features.names, rows, known=known, measured=measure(cohort))
+    return InputTable(features.names, np.nan_to_num(features.X), measure(cohort))
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +130,8 @@ class TestInputs:
         assert of_v5 == ["v5_Q", "v5_R", "v5_S", "v5_T", "v5_QRS"]
         assert len(columns["wave_inputs", "QRS duration"]) == 12
         assert len(columns["group", "criteria"]) == 9
+        cornell = columns["criterion_inputs", "cornell"]
+        assert [voltages.names[column] for column in cornell] == ["avl_R", "v3_S"]
         both = {*columns["group", "all of the ECG"], *columns["group", "age and sex"]}
         assert both == set(range(71))
 
@@ -167,32 +164,12 @@ class TestInputs:
         assert not (changed != voltages.rows).any(axis=0)[[at[name] for name in untouched]].any()
 
 
-class TestOverlap:
-    def test_the_share_is_counted_by_hand(self):
-        importance = np.array([3.0, -1.0, 0.5, 0.5])
-        inside = np.array([True, False, False, False])
-        # 3 of 5; 1 of 4 places; half of the 4 of the first wave
-        found = share(importance, inside, np.array([0, 0, 1, 1]))
-        assert found == pytest.approx((0.6, 0.25, 0.4))
-        nothing = share(np.zeros(2), np.array([True, False]), np.zeros(2, int))
-        assert nothing == pytest.approx((np.nan, 0.5, np.nan), nan_ok=True)
-
-    def test_the_deepest_s_is_a_place(self):
-        s = np.full((2, 12), np.nan)
-        s[0, [2, 7]] = 0.3, 1.2
-        assert deepest_s(s) == ["v2", None]
-        both = {("v2", "S"), ("v2", "QRS"), ("v4", "S"), ("v4", "QRS")}
-        assert places("peguero_lo_presti", "v2") == both
-        assert places("peguero_lo_presti", None) == {("v4", "S"), ("v4", "QRS")}
-        assert places("cornell", None) < places("any", None)
-
-
 def out_of_fold(cohort, settings):
     """Explain logistic regressions on flattened inputs, two folds."""
     features = FORMS[settings.name].extract(cohort, settings)
-    context = context_of(cohort, features, settings)
+    context = Context(cohort, features, settings)
     n = len(features.y)
-    results, folds = [], []
+    splits, folds = [], []
     for fold in range(2):
         test = np.arange(fold, n, 2)
         train = np.setdiff1d(np.arange(n), test)
@@ -202,17 +179,15 @@ def out_of_fold(cohort, settings):
         def score(X, model=model):
             return model.predict_proba(X.reshape(len(X), -1).astype(np.float64))[:, 1]
 
-        records = ExplainedRecords(features.X[test], features.X[train].mean(axis=0), test)
-        folds.append(fold_importance(score, records, context, OPTIONS, seed=(0, fold)))
-        y_score = score(features.X[test])
-        split = Split(0, fold, train, train[:0], test)
-        metrics = scored_by(features.y[test], y_score)
-        results.append(FoldResult(split, y_score, metrics, History((0.0,), (0.0,), (), (), 1), 0.0))
-    return summarize(context, results, folds)
+        records = ExplainedRecords(score, features.X[test], positions=test, context=context)
+        folds.append(fold_importance(records, context, OPTIONS, seed=(0, fold)))
+        splits.append(Split(0, fold, train, train[:0], test))
+    return summarize(context, splits, folds)
 
 
-def losses(explanation, kind):
-    return {one.name: one.ap for one in explanation.of(kind)}
+def lost(explanation, kind):
+    table = explanation.importance
+    return table[table["kind"] == kind].set_index("name")
 
 
 def generated(records, effect):
@@ -242,32 +217,28 @@ def planted(null):
 class TestKnownAnswers:
     def test_importance_lies_where_the_effect_was_put(self, planted):
         explanation = out_of_fold(planted, BEAT)
-        assert explanation.scores["ap"].estimate > 0.9
-        leads, waves = losses(explanation, "lead"), losses(explanation, "wave")
-        assert next(iter(leads)) == "v5"
-        assert leads["v5"].low > 0.1
-        assert all(abs(loss.estimate) < 0.05 for lead, loss in leads.items() if lead != "v5")
-        assert next(iter(waves)) == "T"
-        assert waves["T"].low > 0.1
+        assert explanation.ap.estimate > 0.9
+        leads, waves = lost(explanation, "lead"), lost(explanation, "wave")
+        assert leads.index[0] == "v5"
+        assert leads["ap_drop_low"].iloc[0] > 0.1
+        assert (leads["ap_drop"].iloc[1:].abs() < 0.05).all()
+        assert waves.index[0] == "T"
+        assert waves["ap_drop_low"].iloc[0] > 0.1
+        criteria = lost(explanation, "criterion")["ap_drop"]
+        assert criteria["strain"] > 0.1 > 0.05 > criteria.drop("strain").max()
         saliency = explanation.saliency
-        without_lvh, with_lvh = saliency.importance
-        at, lead = np.unravel_index(with_lvh.argmax(), with_lvh.shape)
-        assert saliency.leads[lead] == "v5"
-        assert 0.1 < saliency.times[at] < 0.45
-        assert without_lvh[at, lead] < with_lvh[at, lead]
-        (strain,) = (one for one in explanation.overlap if one.criterion == "strain")
-        assert strain.share.low > strain.even_over_leads.high
+        largest = saliency.loc[saliency["importance"].idxmax()]
+        assert (largest["label"], largest["lead"]) == (1, "v5")
+        assert 0.1 < largest["seconds"] < 0.45
 
     def test_labels_without_information_have_no_importance(self, null):
         explanation = out_of_fold(null, BEAT)
-        for one in explanation.importance:
-            assert one.ap.low < 0.03, one  # on 120 records, by chance
-        low, high = explanation.scores["roc_auc"].low, explanation.scores["roc_auc"].high
-        assert low < 0.5 < high
+        assert (explanation.importance["ap_drop_low"] < 0.03).all()  # on 120 records, by chance
 
-    def test_both_parts_of_mixed_inputs_are_told_apart(self, cohort):
+    def test_both_parts_of_mixed_inputs_are_explained(self, cohort):
         settings = FusionSettings(leads=("v5", "v1"))
         features = FORMS["fusion"].extract(cohort, settings)
+        context = Context(cohort, features, settings)
         X = np.nan_to_num(features.X[:10])
         column = features.names.index("avl_R")
 
@@ -275,33 +246,27 @@ class TestKnownAnswers:
             signals = rows[:, 71:].reshape(len(rows), 350, 2)
             return sigmoid(rows[:, column] + signals[:, :, 1].mean(axis=1))
 
-        records = ExplainedRecords(X, X.mean(axis=0), np.arange(10))
-        found = fold_importance(score, records, context_of(cohort, features, settings), OPTIONS)
-        matters = {
-            name for name, scores in found.changed.items() if (scores != found.y_score).any()
-        }
+        records = ExplainedRecords(score, X, positions=np.arange(10), context=context)
+        made = fold_importance(records, context, OPTIONS)
+        matters = {name for name, scores in made.changed.items() if (scores != made.y_score).any()}
         assert matters >= {("input", "avl_R"), ("lead_inputs", "avl"), ("wave_inputs", "R")}
         assert matters >= {("group", "all of the ECG"), ("lead", "v1"), ("wave", "QRS")}
+        assert matters >= {("criterion_inputs", "r_in_avl"), ("criterion", "sokolow_lyon")}
         assert not matters & {("lead", "v5"), ("group", "age and sex"), ("lead_inputs", "v1")}
-        assert (found.over_time[:, :, 0] == 0).all()
-        assert (found.shares["inputs", "r_in_avl"][:, 0] == 1).all()
+        assert (made.over_time[:, :, 0] == 0).all()
 
     def test_without_fiducials_only_leads_are_taken_away(self, cohort):
-        bare = with_waves(
-            cohort,
-            {
-                (record, lead): ("", [])
-                for record in range(len(cohort.records))
-                for lead in range(12)
-            },
-        )
+        n = len(cohort.records)
+        nothing = {(record, lead): ("", []) for record in range(n) for lead in range(12)}
+        bare = with_waves(cohort, nothing)
         features = FORMS["raw"].extract(bare, RAW)
-        found = fold_importance(
+        context = Context(bare, features, RAW)
+        records = ExplainedRecords(
             lambda X: sigmoid(X[:, :, 0].max(axis=1)),
-            ExplainedRecords(features.X[:4], features.X[0], np.arange(4)),
-            context_of(bare, features, RAW),
-            OPTIONS,
+            features.X[:4],
+            positions=np.arange(4),
+            context=context,
         )
-        assert set(found.changed) == {("lead", "v1"), ("lead", "v5")}
-        assert found.over_time is None
-        assert not found.shares
+        made = fold_importance(records, context, OPTIONS)
+        assert set(made.changed) == {("lead", "v1"), ("lead", "v5")}
+        assert made.over_time is None

@@ -126,16 +126,3 @@ def test_all_other_settings_are_left_to_keras(kind, changes):
     mode = {} if kind == "Conv1D" else {"training": True}
     for found, expected in zip(results(fast, X, **mode), results(plain, X, **mode), strict=True):
         np.testing.assert_array_equal(found, expected)
-
-
-def test_dropout_draws_other_numbers_each_time_and_the_same_from_a_seed():
-    X = np.ones((4, 33), np.float32)
-
-    def two(seed: int) -> list[np.ndarray]:
-        layer = Dropout(0.5, seed=seed)
-        return [np.asarray(layer(X, training=True)) for _ in range(2)]
-
-    first, second = two(1)
-    assert (first != second).any()
-    np.testing.assert_array_equal([first, second], two(1))
-    assert (first != two(2)[0]).any()

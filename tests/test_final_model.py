@@ -1,18 +1,17 @@
-"""A saved final model predicts what the trained model predicts."""
+"""A saved final model predicts what the trained model predicts, and knows its training records."""
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import head, with_waves
-from final_models import describe, fit, is_network, save_model, settings
+from final_models import describe, is_network, save_model, settings
 
-from lvh.errors import InputError
 from lvh.features import FORMS, fill_missing
-from lvh.inference import Calibration, load, save
-from lvh.inference.model_card import card
-from lvh.inference.model_description import parse
+from lvh.inference import Calibration, load
+from lvh.inference.model_description import card, parse
 from lvh.models import MODELS
 
 FORM_OF = {model: "voltage" for model in MODELS if MODELS[model].inputs == "tabular"} | {
@@ -38,15 +37,18 @@ assert "lvh" not in sys.modules
 def test_a_saved_model_predicts_what_its_members_predicted(model, cohort, tmp_path):
     of = settings(model, FORM_OF[model], *(["stride=125"] if model == "cnn" else []))
     features, scores = save_model(tmp_path, of, cohort)
-    predictions = load(tmp_path).predict(cohort)
+    loaded = load(tmp_path)
+    predictions = loaded.predict(cohort)
     # networks: float32 layers whose sums have another order
     np.testing.assert_allclose(predictions.by_member, scores, atol=is_network(model) * 1e-5)
     np.testing.assert_array_equal(predictions.y_score, predictions.by_member.mean(axis=1))
     np.testing.assert_array_equal(predictions.y_pred, predictions.y_score > 0.5)
-    assert (predictions.records, predictions.dropped) == (features.records, features.dropped)
-    proba = load(tmp_path).predict_proba(cohort)
-    np.testing.assert_array_equal(proba[:, 1], predictions.y_score)
-    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert tuple(predictions.table.index) == features.records
+    assert predictions.dropped == features.dropped
+    assert predictions.table["fitted_on"].all()
+    assert not predictions.table["outside"].any()
+    np.testing.assert_allclose(predictions.table["distance"], 0, atol=1e-6)
+    assert parse(loaded.description.to_json()) == loaded.description
     suffixes = {path.suffix for path in tmp_path.glob("member-*")}
     assert suffixes == {"criteria": set()}.get(
         model, {".keras"} if is_network(model) else {".skops"}
@@ -63,15 +65,12 @@ def test_keras_alone_reads_a_network(model, cohort, tmp_path):
     np.testing.assert_allclose(elsewhere, scores[:, 1], atol=1e-5)
 
 
-def test_a_network_trained_in_bfloat16_predicts_in_float32_and_its_card_says_so(cohort, tmp_path):
+def test_a_network_trained_in_bfloat16_predicts_in_float32(cohort, tmp_path):
     of = settings("dnn", "ntp", "train.precision=bfloat16")
     _, scores = save_model(tmp_path, of, cohort)
-    model = load(tmp_path)
-    by_member = model.predict(cohort).by_member
-    assert model.description.settings.train.precision == "bfloat16"
+    by_member = load(tmp_path).predict(cohort).by_member
     assert 0 < np.abs(by_member - scores).max() < 0.05  # 8 bits of precision
-    text = (tmp_path / "README.md").read_text()
-    assert "| precision | trained in bfloat16; predictions use float32" in text
+    assert "| precision | trained in bfloat16" in (tmp_path / "README.md").read_text()
 
 
 def test_a_prediction_does_not_depend_on_the_other_records(cohort, tmp_path):
@@ -102,36 +101,59 @@ def test_a_missing_wave_gets_the_mean_of_the_training_records(cohort, tmp_path):
 
 
 def test_threshold_and_calibration_are_the_model_s_own(cohort, tmp_path):
-    of = settings("logistic", "voltage")
-    features, scores, states = fit(of, cohort)
-    above = float(np.sort(scores.mean(axis=1))[10])
     random = np.random.default_rng(0)
     resamples = tuple(zip(random.normal(0, 0.3, 400), random.normal(0.8, 0.1, 400), strict=True))
     calibration = Calibration((0.1, 0.8), resamples, 40, 1)
-    save(tmp_path, describe(of, cohort, features, threshold=above, calibration=calibration), states)
-    predictions = load(tmp_path).predict(cohort)
-    assert predictions.y_pred.sum() == len(predictions.y_pred) - 11  # not at the threshold itself
+    of = settings("logistic", "voltage")
+    _, scores = save_model(tmp_path, of, cohort, threshold=0.6, calibration=calibration)
+    table = load(tmp_path).predict(cohort).table
+    np.testing.assert_array_equal(table["positive"], scores.mean(axis=1) > 0.6)
     for at, p in enumerate(np.clip(scores.mean(axis=1), 1e-7, 1 - 1e-7)):
         x = np.log(p / (1 - p))
         shares = sorted(1 / (1 + np.exp(-(a + b * x))) for a, b in resamples)
-        assert predictions.calibrated[at] == pytest.approx(1 / (1 + np.exp(-(0.1 + 0.8 * x))))
-        assert shares[8] <= predictions.calibrated_low[at] <= shares[11]
-        assert shares[388] <= predictions.calibrated_high[at] <= shares[391]
-
-
-def test_certain_scores_have_an_interval_around_their_estimate():
-    calibration = Calibration((0.0, 0.1), ((0.5, 0.1), (0.6, 0.1)), 40, 1)
-    estimate, low, high = calibration.predict(np.array([0.0, 1.0]))
-    assert np.isfinite([*estimate, *low, *high]).all()
+        assert table["calibrated"].iloc[at] == pytest.approx(1 / (1 + np.exp(-(0.1 + 0.8 * x))))
+        assert shares[8] <= table["calibrated_low"].iloc[at] <= shares[11]
+        assert shares[388] <= table["calibrated_high"].iloc[at] <= shares[391]
+    certain = Calibration((0.0, 0.1), ((0.5, 0.1), (0.6, 0.1)), 40, 1)
+    estimate, low, high = certain.predict(np.array([0.0, 1.0]))
     assert ((low <= estimate) & (estimate <= high)).all()
 
 
-@pytest.mark.parametrize("model", FORM_OF)
-def test_a_description_survives_its_file(model, cohort):
-    of = settings(model, FORM_OF[model])
-    features = FORMS[FORM_OF[model]].extract(cohort, of.features)
-    described = describe(of, cohort, features, scores={"model": {"ap": 0.1 + 0.2}})
-    assert parse(described.to_json()) == described
+@pytest.mark.parametrize("form", ["voltage", "raw"])
+def test_records_unlike_the_training_records_are_flagged(form, cohort, tmp_path):
+    model = {"voltage": "svm", "raw": "cnn"}[form]
+    more = ["stride=125", "features.scaling=none"] if form == "raw" else []
+    save_model(tmp_path / "m", settings(model, form, *more), head(cohort, 30), 1)
+    loaded = load(tmp_path / "m")
+    table = loaded.predict(cohort).table
+    assert table["fitted_on"].tolist() == [True] * 30 + [False] * 10
+    new = table[30:]
+    tripled = replace(cohort, signals=cohort.signals * np.float32(3))
+    strange = loaded.predict(tripled).table
+    assert not strange["fitted_on"].any()
+    assert (strange["distance"] > 1).mean() > 0.9 > 0.5 > (new["distance"] > 1).mean()
+    name = {"voltage": "v5_R", "raw": "v5 highest"}[form]
+    highest = loaded.training.values[:, loaded.training.names.tolist().index(name)].max()
+    if form == "voltage":
+        values = loaded.inputs(tripled)[2][:, loaded.description.names.index(name)]
+    else:
+        values = tripled.signals[:, :, cohort.leads.index("v5")].max(axis=1)
+    is_named = strange["outside"].str.contains(f"{name} ", regex=False)
+    assert is_named[values > highest].all()
+    assert not is_named[(values > 0.5 * highest) & (values < highest)].any()
+    written = np.rint(cohort.signals * 1000) / 1000 + 1e-5  # in microvolts, by another reader
+    again = loaded.predict(replace(cohort, signals=written.astype(np.float32))).table
+    assert again["fitted_on"].tolist() == table["fitted_on"].tolist()
+
+
+@pytest.mark.ludb
+def test_doubled_voltages_are_flagged_and_ludb_s_records_are_named(ludb, tmp_path):
+    save_model(tmp_path / "m", settings("svm", "voltage"), ludb, 1)
+    model = load(tmp_path / "m")
+    assert model.predict(ludb).table["fitted_on"].all()
+    doubled = model.predict(replace(ludb, signals=ludb.signals * np.float32(2))).table
+    assert not doubled["fitted_on"].any()
+    assert ((doubled["distance"] > 1) | (doubled["outside"] != "")).mean() > 0.8
 
 
 def test_the_card_names_what_limits_the_model(cohort):
@@ -149,18 +171,10 @@ def test_the_card_names_what_limits_the_model(cohort):
         "| model | 0.800 (0.600 to 0.900) |\n| age + sex | not defined |",
         "best of 12 by ap, which flatters that score",
         "fiducials of each lead, age and sex",
+        "i ii iii avr avl avf v1 v2 v3 v4 v5 v6",
         "0.5: fixed",
         "log odds x 0.9 + 0.1, from 40 out-of-fold predictions",
     ):
         assert words in text
     rows = text.partition("|---|---|\n")[2].partition("\n\n")[0].splitlines()
     assert all(row.startswith("| ") and row.endswith(" |") for row in rows)
-    assert "precision | trained" not in text
-
-
-def test_a_folder_without_a_description_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"expected the folder of a final model.* Received: none"):
-        load(tmp_path / "absent")
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="Received: a file"):
-        load(tmp_path / "file")

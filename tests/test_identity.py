@@ -57,23 +57,6 @@ def test_every_field_that_decides_changes_the_key(request, name, group):
     assert len(set(keys)) == len(keys)
 
 
-def test_every_part_of_a_split_changes_the_key(dnn):
-    parts = [
-        SPLIT,
-        replace(SPLIT, repeat=1),
-        replace(SPLIT, fold=0),
-        replace(SPLIT, repeat=1, fold=0),
-        replace(SPLIT, train=SPLIT.train[::-1]),
-        replace(SPLIT, train=SPLIT.train[1:]),
-        replace(SPLIT, validation=SPLIT.validation[:0]),
-        replace(SPLIT, test=SPLIT.test[:-1]),
-        replace(SPLIT, test=SPLIT.test + 1),
-        # the same records on the other side of a border
-        replace(SPLIT, train=np.arange(11), validation=np.arange(11, 12)),
-    ]
-    assert len({fold_key(dnn, "data", split) for split in parts}) == len(parts)
-
-
 @pytest.mark.parametrize(
     "override",
     [
@@ -102,19 +85,6 @@ def test_more_repeats_keep_the_folds_that_are_done(dnn, validation):
     keys = [fold_key(dnn, "data", split) for split in longer]
     assert keys[:5] == short
     assert len(set(keys)) == 15
-
-
-def test_a_run_is_all_of_its_folds(dnn):
-    second = replace(SPLIT, fold=2)
-    keys = {
-        run_key(dnn, "data", (SPLIT,)),
-        run_key(dnn, "data", (SPLIT, second)),
-        run_key(dnn, "data", (second,)),
-        run_key(dnn, "other", (SPLIT,)),
-    }
-    assert len(keys) == 4
-    assert run_key(dnn, "data", (SPLIT, replace(second))) in keys
-    assert all(len(key) == 64 for key in keys)
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,13 @@
 
 import numpy as np
 import pytest
-from final_models import settings
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sklearn.model_selection._split import BaseCrossValidator, BaseShuffleSplit
 
 from lvh.errors import InputError
-from lvh.models import MODELS, Estimator, classifiers
+from lvh.models import classifiers
 from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import by_subject
-
-LEARNING = [name for name, of in MODELS.items() if isinstance(of, Estimator) and name != "criteria"]
 
 
 def folds(n_folds: int, state: int, subjects: np.ndarray) -> InnerFolds:
@@ -63,30 +59,3 @@ def test_a_machine_that_knows_subjects_again_is_not_sure_of_them():
 
     assert sureness(np.repeat(np.arange(30).astype(str), 4)) < 0.2
     assert sureness(np.arange(120).astype(str)) > 0.4
-
-
-@pytest.mark.parametrize("model", LEARNING)
-def test_nothing_that_a_classifier_does_inside_parts_a_subject(model, monkeypatch):
-    """Four records a subject; whatever is calibrated or chosen is so by folds of whole ones."""
-    drawn = []
-    split = InnerFolds.split
-
-    def followed(own, X, y, groups=None):
-        for others, part in split(own, X, y, groups):
-            assert not set(own.subjects[others]) & set(own.subjects[part])
-            drawn.append(len(part))
-            yield others, part
-
-    def by_record(*given):
-        pytest.fail("scikit-learn draws folds by record")
-
-    monkeypatch.setattr(InnerFolds, "split", followed)
-    monkeypatch.setattr(BaseCrossValidator, "split", by_record)
-    monkeypatch.setattr(BaseShuffleSplit, "split", by_record)
-    of = settings(model, "voltage").model
-    names = tuple("abcdef")
-    random = np.random.default_rng(0)
-    y = np.repeat(random.permutation(np.arange(40) % 2), 4)
-    X = y[:, None] + np.repeat(random.normal(size=(40, len(names))), 4, axis=0)
-    MODELS[model].build(of, names, 0, np.repeat(np.arange(40).astype(str), 4)).fit(X, y)
-    assert bool(drawn) == (model in ("svm", "nested_selection", "voting"))

@@ -34,7 +34,8 @@ class TestPublishedData:
         assert ludb.subjects.tolist() == list(ludb.records)
         assert np.bincount(ludb.label).tolist() == [92, 108]
         assert ludb.male.sum() == 115
-        assert ludb.prevalence == 0.54
+        assert (ludb.name, ludb.note) == ("LUDB 1.0.1", "")
+        assert ludb.fingerprint == ludb_source.FINGERPRINT
 
     def test_waves(self, ludb):
         counts = {
@@ -50,23 +51,15 @@ class TestPublishedData:
         assert ludb.signals.shape == (200, 5000, 12)
         assert ludb.signals.dtype == np.float32
         assert ludb.fs == 500
-        lead = {name: ludb.signals[:, :, LEADS.index(name)] for name in LEADS}
-        units = {
-            name: np.rint(lead[name] * 1000).astype(int)
-            for name in ("i", "ii", "iii", "avr", "avl")
-        }
-
-        assert not (units["i"] + units["iii"] - units["ii"]).any()
+        units = np.rint(ludb.signals * 1000).astype(int)
+        i, ii, iii, avr, avl = (units[:, :, at] for at in range(5))
+        assert not (i + iii - ii).any()
         # Goldberger's leads were rounded to whole units, of 0.001 mV.
-        assert np.abs(units["avr"] + (units["i"] + units["ii"]) / 2).max() <= 1
-        assert np.abs(units["avl"] - (units["i"] - units["iii"]) / 2).max() <= 1
+        assert np.abs(avr + (i + ii) / 2).max() <= 1
+        assert np.abs(avl - (i - iii) / 2).max() <= 1
         # 2488 units exactly; float32 keeps seven digits.
-        assert np.median(np.ptp(lead["v4"], axis=1)) == pytest.approx(2.488, abs=1e-6)
-
-    def test_it_is_known_by_name(self, ludb):
-        assert ludb.name == "LUDB 1.0.1"
-        assert ludb.note == ""
-        assert ludb.fingerprint == ludb_source.FINGERPRINT
+        v4 = ludb.signals[:, :, LEADS.index("v4")]
+        assert np.median(np.ptp(v4, axis=1)) == pytest.approx(2.488, abs=1e-6)
 
 
 class TestSmallCopy:
@@ -90,6 +83,12 @@ class TestSmallCopy:
                 expected_symbols, expected_samples = cohort.delineation.lead(record, lead)
                 assert symbols == expected_symbols
                 assert samples.tolist() == expected_samples.tolist()
+
+    def test_the_gain_of_its_headers_is_no_calibration(self, data_set):
+        before = load_ludb(data_set).fingerprint
+        header = data_set / HEADER
+        header.write_text(header.read_text().replace("1000(0)/mV", "1716(6)/mV"))
+        assert load_ludb(data_set).fingerprint == before
 
     def test_leads_are_mapped_by_name(self, tmp_path, cohort, data_set):
         other = write_data_set(tmp_path / "other", cohort, 3, ("V6", *LEADS[:11]))

@@ -47,9 +47,9 @@ def test_a_command_is_called_with_its_arguments(called, typed, module, arguments
 def test_help_lists_every_command_in_a_line(capsys):
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for name, of_command in COMMANDS.items():
+    for name, does in COMMANDS.items():
         (line,) = [line for line in lines if line.split()[:1] == [name]]
-        assert line.endswith(of_command.summary)
+        assert line.endswith(does)
 
 
 def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
@@ -66,18 +66,12 @@ def test_every_command_is_a_module_too(name):
     ("module", "typed", "code", "printed"),
     [
         ("lvh", "--version", 0, lvh.__version__),
-        ("lvh", "run model=cnn stride=50 --cfg job", 0, "strides: 50"),
         ("lvh", "model=cnn stride=7", 2, "stride=7"),
         ("lvh.run", "model=cnn stride=50 --cfg job", 0, "strides: 50"),
     ],
 )
 def test_as_a_shell_sees_it(tmp_path, module, typed, code, printed):
-    done = subprocess.run(
-        [sys.executable, "-m", module, *typed.split()],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    command = [sys.executable, "-m", module, *typed.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == code, done.stderr
     assert printed in done.stdout + done.stderr

@@ -1,7 +1,6 @@
 """Metrics: scikit-learn's, ties and undefined cases included; intervals that cover."""
 
 import math
-import warnings
 from dataclasses import astuple
 
 import numpy as np
@@ -79,19 +78,6 @@ def test_weighted_scores_are_scikit_learns(seed):
         assert column.tolist() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
 
 
-def test_the_printed_ap_of_the_report_is_from_thresholded_predictions():
-    """Precision .75, recall .882 (15 of 17), prevalence 17 of 29: the study prints .7307302."""
-    y_true = np.repeat([1, 0], [17, 12])
-    y_score = np.concatenate([np.linspace(0.6, 0.9, 15), [0.2, 0.1], np.full(5, 0.7), np.zeros(7)])
-
-    found = score(y_true, y_score)
-
-    assert found.precision == 0.75
-    assert round(found.recall, 3) == 0.882
-    assert round(found.ap_thresholded, 7) == 0.7307302
-    assert found.ap != found.ap_thresholded
-
-
 @pytest.mark.parametrize("value", [0.0, 0.3, 0.5, 1.0])
 def test_equal_scores_rank_nothing(value):
     y_true = np.repeat([1, 0], [3, 5])
@@ -121,16 +107,6 @@ def test_one_class_leaves_undefined_what_needs_the_other():
 
 
 class TestMeanAndStd:
-    def test_equals_numpy(self):
-        scores = [score(*predictions(seed)) for seed in range(7)]
-        table = np.array([astuple(one) for one in scores])
-
-        mean, std = mean_and_std(scores)
-
-        assert astuple(mean) == pytest.approx(table.mean(axis=0).tolist(), rel=ROUNDING)
-        # Squares of differences lose some of the digits.
-        assert astuple(std) == pytest.approx(table.std(axis=0, ddof=1).tolist(), rel=1e-9)
-
     def test_undefined_folds_do_not_count(self):
         folds = [score(*predictions(seed)) for seed in range(3)]
         folds.append(score(np.ones(3, int), np.array([0.9, 0.6, 0.2])))
@@ -192,18 +168,6 @@ class TestThreshold:
         for name in ("ap", "roc_auc", "recall_at_90", "brier", "loss"):
             assert getattr(found, name) == getattr(fixed, name)
 
-    def test_intervals_keep_the_threshold_of_each_prediction(self):
-        """Two folds, one of which scores .3 higher all along, and has a threshold .3 higher."""
-        y_true, y_score = predictions(2, n=150, decimals=15)
-        higher = np.where(np.arange(150) < 70, 0.3, 0.0)
-
-        found = bootstrap_intervals(y_true, y_score + higher, names(150), 0.5 + higher)
-
-        plain = bootstrap_intervals(y_true, y_score, names(150))
-        for name in ("accuracy", "precision", "recall", "specificity", "f1", "ap_thresholded"):
-            assert found[name] == plain[name]
-        assert found["ap"] != plain["ap"]
-
 
 def names(n):
     return np.array([f"s{record}" for record in range(n)])
@@ -252,11 +216,3 @@ class TestIntervals:
             covered += found.low <= 0.8 <= found.high
 
         assert 0.85 < covered / 100
-
-    def test_a_score_that_is_never_defined_has_no_interval_and_no_warning(self):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            found = bootstrap_intervals(np.ones(5, int), np.linspace(0, 1, 5), names(5))
-
-        assert all(math.isnan(value) for value in astuple(found["roc_auc"]))
-        assert found["recall"].low <= found["recall"].estimate <= found["recall"].high

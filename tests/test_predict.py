@@ -21,22 +21,24 @@ def words(path: Path) -> str:
     return "\n".join(re.findall(r"<text [^>]*>([^<]*)</text>", path.read_text()))
 
 
-def test_a_page_says_what_is_said_of_its_record(model, data_set, cohort, tmp_path, capsys):
-    path, picture = str(data_set / "data" / cohort.records[0]), tmp_path / "one.svg"
+def test_a_page_says_what_is_said_of_its_record(model, cohort, tmp_path, capsys):
+    record = write_record(tmp_path, cohort, comments=("Age: 61", "Sex: M"))
+    path, picture = str(record), tmp_path / "one.svg"
     asked = [path, "--model", str(model), "--picture", str(picture), "--fiducials"]
     assert main([*asked, "--json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)
-    assert told["picture"] == str(picture)
-    assert told["doubtful"] is False
+    (said,) = json.loads(capsys.readouterr().out)
+    assert said["picture"] == str(picture)
+    assert said["fitted_on"] is True
+    assert isinstance(said["doubtful"], bool)
     shown = words(picture)
-    sex = "male" if cohort.male[0] else "female"
-    assert f"Record {cohort.records[0]}, {cohort.age[0]:.0f} years, {sex}" in shown
-    assert f"P(LVH) {told['probability']:.3f}, {told['member_low']:.3f} to" in shown
-    assert ("threshold 0.5: LVH" in shown) == told["positive"]
-    met = [name for name in told if told.get(f"{name}_met")]
+    assert "Record r, 61 years, male" in shown
+    assert f"P(LVH) {said['probability']:.3f}, {said['member_low']:.3f} to" in shown
+    assert ("threshold 0.5: LVH" in shown) == said["positive"]
+    met = [name for name in said if said.get(f"{name}_met")]
     assert f"Criteria met, {len(met)} of 8" in shown
     for name in met:
-        assert f"{told[name]:.3g} " in shown
+        assert f"{said[name]:.3g} " in shown
+    assert "the model was fitted on this record" in shown
     assert "Not a medical device" in shown
     assert "25 mm/s, 10 mm/mV" in shown
 
@@ -48,23 +50,33 @@ def test_a_folder_has_a_page_of_each_record(model, data_set, cohort, tmp_path, c
     assert main(asked) == 2
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(",picture")
+    assert ",fitted_on,distance,outside," in lines[0]
     pages = [tmp_path / f"{name}.pdf" for name in cohort.records[:2]]
     assert [line.rpartition(",")[2] for line in lines[1:]] == [str(page) for page in pages]
     assert all(page.read_bytes().startswith(b"%PDF-") for page in pages)
     assert not (tmp_path / "absent.pdf").exists()
     assert main(asked) == 2  # nothing that is there is written over
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "--picture: expected a file that is not there yet" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "--picture: expected a file that is not there yet" in printed.err
 
 
 @pytest.mark.parametrize("given", ["no/one.png", "one.gif", "."])
 def test_a_picture_that_cannot_be_is_refused_before_anything_is_read(given, tmp_path, capsys):
     two = ["a/r.hea", "b/r"] if given == "." else ["r"]
     assert main([*two, "--model", str(tmp_path / "absent"), "--picture", given]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("lvh: --picture: expected")
-    assert len(told.splitlines()) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("lvh: --picture: expected")
+    assert len(printed.splitlines()) == 1
+
+
+def test_a_record_unlike_those_of_the_training_is_named(model, cohort, tmp_path, capsys):
+    known = ("Age: 60", "Sex: F")
+    path = write_record(tmp_path, cohort, signal=cohort.signals[0] * 3, comments=known)
+    assert main([str(path), "--model", str(model)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "unlike the training records" in printed
+    assert re.search(r"Outside their range: \w+_[RST] \d", printed)
 
 
 def test_a_record_that_is_refused_leaves_no_page(model, cohort, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """One record of a user in WFDB's formats: what the wfdb package reads, or a refusal."""
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
+from lvh.data.readers.leads import ReadOptions
 from lvh.errors import InputError
 
 with warnings.catch_warnings(action="ignore"):  # of pandas
@@ -35,15 +37,17 @@ def test_a_record_of_ludb_is_what_its_source_makes_of_it(ludb, ludb_root):
 
 def write(folder: Path, signal: np.ndarray, formats: list[str], files: list[str], **more) -> Path:
     """Write a record by the wfdb package; signals of one file share its format."""
+    rates = more.get("rates", 1)
     with warnings.catch_warnings(action="ignore"):
         written = oracle.Record(
             record_name="r",
             n_sig=12,
-            fs=500,
-            sig_len=len(signal),
+            fs=500 / rates,
+            sig_len=len(signal) // rates,
             file_name=files,
             fmt=formats,
-            adc_gain=more.get("gains", [1000.0] * 12),
+            byte_offset=[more["offset"]] * 12 if "offset" in more else [None] * 12,
+            adc_gain=[more.get("gain", 1000.0)] * 12,
             baseline=[0] * 12,
             units=["mV"] * 12,
             adc_res=[0] * 12,
@@ -52,7 +56,7 @@ def write(folder: Path, signal: np.ndarray, formats: list[str], files: list[str]
             sig_name=[lead.upper() for lead in reversed(LEADS)],
             d_signal=signal,
             e_d_signal=[column.copy() for column in signal.T],
-            samps_per_frame=[1] * 12,
+            samps_per_frame=[rates] * 12,
         )
         written.init_value = signal[0].tolist()
         written.checksum = [int(total) % 2**16 for total in signal.sum(axis=0)]
@@ -64,55 +68,95 @@ def write(folder: Path, signal: np.ndarray, formats: list[str], files: list[str]
 BITS = {"80": 8, "212": 12, "16": 16, "24": 24, "32": 32, "508": 8, "516": 16, "524": 24}
 
 
+def drawn(seed: int, n_samples: int, bits: list[int]) -> np.ndarray:
+    """Draw ADC values whose limb leads, the last six in reverse, obey their laws."""
+    rng = np.random.default_rng(seed)
+    limits = [2 ** (one - 1) - 1 for one in bits]
+    signal = np.array([rng.integers(-limit, limit, n_samples) for limit in limits]).T
+    i, ii = rng.integers(-15, 15, (2, n_samples)) * 2
+    limb = [ii - i // 2, i - ii // 2, -(i + ii) // 2, ii - i, ii, i]
+    return np.column_stack([signal[:, :6], *limb])
+
+
 @given(
     storage=st.lists(st.sampled_from(sorted(BITS)), min_size=2, max_size=2),
     first=st.integers(4, 8),
-    n_samples=st.integers(2, 61),
+    n_samples=st.integers(8, 61),
+    gain=st.sampled_from([50.0, 1e3, 1e5, 1.25e-2]),
     seed=st.integers(0, 99),
 )
 @examples(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_any_format_in_two_files_is_read_as_the_wfdb_package_does(
-    tmp_path, storage, first, n_samples, seed
+    tmp_path, storage, first, n_samples, gain, seed
 ):
     files = ["r0.dat"] * first + ["r1.dat"] * (12 - first)
     formats = [storage[0]] * first + [storage[1]] * (12 - first)
-    rng = np.random.default_rng(seed)
-    limits = [2 ** (BITS[name] - 1) - 1 for name in formats]
-    signal = np.array([rng.integers(-limit, limit, n_samples) for limit in limits]).T
-    signal[0], signal[1] = -1, 1  # never flat
-    gains = rng.choice([200.0, 1e3, 1e5], 12).tolist()
-    path = write(tmp_path, signal, formats, files, gains=gains)
-
+    signal = drawn(seed, n_samples, [BITS[name] for name in formats])
+    path = write(tmp_path, signal, formats, files, gain=gain)
     with warnings.catch_warnings(action="error"):
         one = record.read(path)
+        part = record.read(path, options=ReadOptions(start=0.004, seconds=0.01))
     with warnings.catch_warnings(action="ignore"):
         expected = oracle.rdrecord(str(path))
-
     assert one.fs == expected.fs
     np.testing.assert_array_equal(one.signals[0], expected.p_signal[:, ::-1].astype(np.float32))
+    np.testing.assert_array_equal(part.signals, one.signals[:, 2:7])
 
 
-@pytest.mark.parametrize("storage", ["212", "24", "516"])
+def test_several_samples_a_frame_and_the_layout_of_physionet_challenges(tmp_path):
+    signal = drawn(0, 60, [16] * 12)
+    framed = record.read(write(tmp_path, signal, ["16"] * 12, ["r.dat"] * 12, rates=4))
+    assert framed.fs == 500
+    np.testing.assert_allclose(framed.signals[0], signal[:, ::-1] / 1000, rtol=1e-6)
+    path = write(tmp_path, signal, ["16"] * 12, ["r.mat"] * 12, offset=24)
+    np.testing.assert_array_equal(record.read(path).signals, framed.signals)
+
+
+def test_of_a_long_record_a_part_is_read(cohort, tmp_path):
+    path = write_record(tmp_path, cohort)
+    expected = record.read(path).signals[:, 500:1500]
+    header = path.with_suffix(".hea")
+    text = re.sub(r"500 5000\n", "500 86400000\n", header.read_text())
+    header.write_text(text)
+    os.truncate(path.with_suffix(".dat"), 86_400_000 * 24)  # two days; sparse, it needs no disk
+    with pytest.raises(InputError, match="--start and --seconds choose a part"):
+        record.read(path)
+    part = record.read(path, options=ReadOptions(start=1.0, seconds=2.0))
+    np.testing.assert_array_equal(part.signals, expected)
+
+
+@pytest.mark.parametrize("storage", ["212", "16", "516"])
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "expected"),
         (lambda path: path.write_bytes(b""), "expected"),
         (lambda path: path.unlink(), "expected a file"),
-        (lambda path: change_header(path, r"1000\.0", "0"), "expected a gain above 0"),
+        (lambda path: linked_to_outside(path), "expected a file in the same folder"),
+        (lambda path: change_header(path, r"1000\.0", "0"), "a gain above 0"),
+        (lambda path: change_header(path, r"1000\.0", "1,000"), "a gain above 0"),
+        (lambda path: change_header(path, r"/mV", "/mmHg"), "expected mV, uV or V"),
         (lambda path: change_header(path, "r 12 500 ", "r 12 0 "), "sampling frequency"),
-        (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead v6: expected checksum"),
-        (lambda path: change_header(path, r"500 \d+\n", "500 2000000000\n"), "expected at most"),
+        (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "--fs says it|WFDB record"),
+        (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead 'V6': expected checksum"),
+        (lambda path: change_header(path, r"500 \d+\n", "500 2000000000\n"), "expected 1 to"),
         (lambda path: change_header(path, r"r\.dat", "../r.dat"), "same folder"),
+        (lambda path: change_header(path, r"r 12", "r/2 12"), "one segment"),
     ],
 )
 def test_what_the_wfdb_package_takes_silently_is_refused(cohort, tmp_path, storage, fault, message):
-    digital = np.rint(cohort.signals[0, :300] * 100).astype(np.int64)
+    digital = np.rint(cohort.signals[0, :300, ::-1] * 1000).astype(np.int64)
     path = write(tmp_path, digital, [storage] * 12, ["r.dat"] * 6 + ["s.dat"] * 6)
     record.read(path)
     fault(tmp_path / "r.dat")
     with pytest.raises(InputError, match=message):
         record.read(path)
+
+
+def linked_to_outside(path: Path) -> None:
+    outside = path.parent.parent / f"{path.parent.name}-outside"
+    path.rename(outside)
+    path.symlink_to(outside)
 
 
 def change_header(path: Path, pattern: str, new: str) -> None:
@@ -122,16 +166,29 @@ def change_header(path: Path, pattern: str, new: str) -> None:
     header.write_text(text)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_micro_sign_and_an_exponent_are_read_as_they_are_meant(cohort, tmp_path, encoding):
+    path = write_record(tmp_path, cohort)
+    expected = record.read(path).signals
+    header = path.with_suffix(".hea")
+    header.write_text(header.read_text().replace("1000.0(0)/mV", "1e0(0)/\xb5V"), encoding)
+    np.testing.assert_allclose(record.read(path).signals, expected, rtol=1e-6)
+    header.write_text(header.read_text(encoding).replace("1e0(0)/", "1E0(0)/"), encoding)
+    np.testing.assert_allclose(record.read(path).signals, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("comments", "age", "male"),
     [
         (("Age: 60", "Sex: F"), 60, False),
         (("age: 81  sex: male",), 81, True),
         (("<age>: 51 years", "<sex>: M"), 51, True),
+        (("<age>: 65 <sex>: F <diagnoses> Acute MI",), 65, False),
+        (("Age: 6 months", "Sex: M"), 0.5, True),
         (("Age: 60",), None, False),
         (("Sex: M",), None, True),
-        (("Age: 6 months", "Sex: M"), None, True),
         (("Age: 45-50", "Sex: M"), None, True),
+        (("Age: 60", "Age: 45", "Sex: M"), None, True),
         (("Age: 60", "Sex: M/F"), None, False),
         (("Maternal age: 30", "Dosage: 50", "Sex: M"), None, True),
     ],
@@ -145,39 +202,43 @@ def test_age_and_sex_are_read_from_comments_both_or_none(comments, age, male, co
     assert (typed.age[0], typed.male[0]) == (33, True)
 
 
-def test_leads_go_by_any_usual_name_and_unknown_ones_are_refused(cohort, tmp_path):
-    path = write_record(tmp_path, cohort)
-    plain = record.read(path)
-    edit(path.with_suffix(".hea"), " AVR\n", " MDC_ECG_LEAD_AVR\n")
-    np.testing.assert_array_equal(record.read(path).signals, plain.signals)
-    edit(path.with_suffix(".hea"), " V6\n", " V7\n")
-    with pytest.raises(InputError, match=r"r\.hea: expected the leads i .* 'i ii .* so no v6"):
-        record.read(path)
-    signal = cohort.signals[0].copy()
-    signal[:, 4] = 0.5
-    with pytest.raises(InputError, match="lead avl: expected a signal"):
-        record.read(write_record(tmp_path, cohort, signal=signal))
+@given(comment=st.sampled_from(["<diagnoses>:", "<age>: 60", "gain 1000", "LUDB"]))
+@examples(suppress_health_check=list(HealthCheck))
+def test_a_comment_changes_no_voltage(cohort, tmp_path, comment):
+    for gain in (200.0, 1000.0):
+        one = record.read(write_record(tmp_path, cohort, comments=(comment,), gain=gain))
+        np.testing.assert_allclose(one.signals, cohort.signals[:1], atol=0.51 / gain)
 
 
 @given(data=st.data())
-@examples(max_examples=40, suppress_health_check=list(HealthCheck))
+@examples(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_damaged_record_is_refused_or_read(cohort, tmp_path, data):
     path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"))
-    file = Path(f"{path}.{data.draw(st.sampled_from(['hea', 'hea', 'dat']))}")
-    whole = file.read_bytes()
+    whole = path.with_suffix(".hea").read_bytes()
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(whole)))
         piece = bytes(data.draw(st.lists(st.sampled_from(b"019 -./()#\n\xff\0eEnm"), max_size=3)))
         whole = whole[:at] + piece + whole[at + data.draw(st.integers(0, 4)) :]
-    file.write_bytes(whole)
+    path.with_suffix(".hea").write_bytes(whole)
     try:
         one = record.read(path, fs=data.draw(st.sampled_from([None, 100.0, 500.0])))
     except InputError as error:
         message = str(error)
     else:
         message = str(path)
-        assert one.leads == LEADS
         assert one.signals.shape[::2] == (1, 12)
         assert 0 < one.fs <= 100_000
     assert message.startswith(str(path.parent))
     assert message.isprintable()
+
+
+def test_another_sampling_frequency_keeps_waves_and_voltages(cohort, tmp_path):
+    path = write_record(tmp_path, cohort)
+    one, other = record.read(path), record.read(path, fs=250.0)
+    assert (other.fs, other.signals.shape) == (250, (1, 2500, 12))
+    assert np.corrcoef(other.signals[0, :, 1], one.signals[0, ::2, 1])[0, 1] > 0.98
+    with pytest.raises(InputError, match="a fraction of its own"):
+        record.read(path, fs=499.9987)
+    edit(path.with_suffix(".hea"), " V6\n", " V7\n")
+    with pytest.raises(InputError, match="so no v6"):
+        record.read(path)

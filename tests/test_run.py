@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import signal
 from pathlib import Path
@@ -94,31 +93,6 @@ def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, to
     assert not (tmp_path / "mlflow.db").exists()
 
 
-@pytest.mark.slow
-def test_a_run_that_is_shot_goes_on_where_it_was(dnn, tmp_path):
-    """The same command: the same MLflow run, no fold trained twice, the same scores."""
-    process = start(*SMALL, cwd=tmp_path)
-    while not (line := process.stdout.readline()).startswith("fold 2 of 3"):
-        assert line, process.stderr.read()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
-    # a fold that was being written has left a hidden file, which counts for nothing
-    kept = len(list(tmp_path.glob("outputs/folds/??/[!.]*.json")))
-    assert kept >= 2
-    second, third = command(*SMALL, cwd=tmp_path), command(*SMALL, cwd=tmp_path)
-    assert second.code == third.code == 0, second.err + third.err
-    assert f"{kept} of 3 folds are done already" in second.out
-    assert second.out.count("\nfold ") == 3 - kept
-    assert "nothing to train" in third.out
-    for done in (second, third):
-        assert table(done) == table(dnn)
-    (run,) = third.runs("tags.level = 'configuration'")
-    assert run.info.status == "FINISHED"
-    folds = third.runs("tags.level = 'fold'")
-    assert sorted(fold.data.params["fold"] for fold in folds) == ["1", "2", "3"]
-    assert {fold.info.status for fold in folds} == {"FINISHED"}
-
-
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
@@ -170,15 +144,6 @@ def test_a_server_that_is_down_costs_no_training(tmp_path):
     assert len(again.runs("tags.level = 'fold'")) == 3
 
 
-@pytest.mark.slow
-def test_a_password_is_shown_nowhere(tmp_path):
-    done = command(*SMALL, "tracking.uri=mysql://me:secret@127.0.0.1:9/x", cwd=tmp_path)
-    assert done.code == 3
-    assert "secret" not in done.out + done.err
-    for path in tmp_path.rglob("*"):
-        assert path.is_dir() or b"secret" not in path.read_bytes(), path
-
-
 @pytest.fixture(scope="module")
 def leaking(tmp_path_factory) -> Done:
     return command(*SMALL, *LEAKING, cwd=tmp_path_factory.mktemp("leaking"))
@@ -197,21 +162,3 @@ def test_a_leak_is_told_before_and_after_the_table_and_tagged(leaking):
     assert run.data.tags["leakage"] == "carried weights, best epoch on the test fold"
     assert run.data.tags["protocol"] == "carried-best_on_scored"
     assert run.info.status == "FINISHED"
-
-
-@pytest.mark.slow
-def test_a_carried_run_of_which_a_fold_is_missing_begins_again(leaking):
-    """Weights are not kept. The same folds, and each once in the store."""
-    shown, kept = table(leaking), sorted(leaking.cwd.glob("outputs/folds/??/*.json"))
-    before = {path.name: json.loads(path.read_text().split("\n")[1]) for path in kept}
-    whole = command(*SMALL, *LEAKING, cwd=leaking.cwd)
-    assert "nothing to train" in whole.out
-    next(path for path in kept if before[path.name]["fold"] == 1).unlink()
-    again = command(*SMALL, *LEAKING, "tracking=off", cwd=leaking.cwd)
-    assert again.code == 0, again.err
-    assert again.out.count("\nfold ") == 3
-    assert "done already" not in again.out
-    assert table(again) == shown == table(whole)
-    after = {path.name: json.loads(path.read_text().split("\n")[1]) for path in kept}
-    for name, one in before.items():
-        assert after[name]["y_score"] == one["y_score"]

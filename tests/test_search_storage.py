@@ -10,7 +10,7 @@ import pytest
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
-from lvh.search.study_results import load
+from lvh.search.study import load
 
 
 def fault(*arguments, of=EnvironmentFault, **options) -> str:
@@ -37,46 +37,9 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_pat
     assert [path.name for path in (here / "deep").iterdir()] == ["mine.db"]
 
 
-@pytest.mark.parametrize("name", ["50% é", "a@b:c#d", "{a}{ why?"])
-def test_a_folder_may_have_any_name(tmp_path, monkeypatch, name):
-    folder = tmp_path / name
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    Storage(None)
-    assert (folder / "studies.db").is_file()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "mysql://ann:sesame@host/db",
-        "sqlite://",
-        "sqlite:///:memory:",
-        "nonsense",
-        "postgresql://ann:sesame@host:port/db",
-        "postgresql://ann:sesame@[::1/db",
-    ],
-)
-def test_another_kind_of_address_is_refused(here, address):
-    told = fault(address, of=InputError)
-    assert told.startswith("search.storage: expected sqlite:///FILE or postgresql://")
-    assert "sesame" not in told
-    assert address.partition(":")[0] in told
-    assert not list(here.iterdir())
-
-
 def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
     assert str(tmp_path / "none") in fault(f"sqlite:///{tmp_path}/none/studies.db")
     assert not (tmp_path / "none").exists()
-
-
-def test_a_database_of_another_optuna_is_told(tmp_path):
-    file = tmp_path / "studies.db"
-    Storage(f"sqlite:///{file}")
-    with closing(sqlite3.connect(file)) as database:
-        database.execute("update alembic_version set version_num = 'v99.0.0.a'")
-        database.commit()
-    assert str(file) in fault(f"sqlite:///{file}")
 
 
 def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):

@@ -7,7 +7,6 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import Done, command
 
@@ -76,26 +75,6 @@ def test_every_point_is_a_row_the_best_first(serial):
     assert trained(serial.out) == kept(serial.cwd) == 4 * FOLDS
 
 
-def test_every_point_is_a_configuration_below_one_sweep(serial):
-    (sweep,) = serial.runs("tags.level = 'sweep'")
-    runs = serial.runs(f"tags.mlflow.parentRunId = '{sweep.info.run_id}'")
-    assert {run.data.tags["level"] for run in runs} == {"configuration"}
-    by_point = {(run.data.params["kernel"], run.data.params["stride"]): run for run in runs}
-    assert by_point.keys() == POINTS
-    for row in leaderboard(serial.cwd):
-        run = by_point[row["kernel"], row["stride"]]
-        assert run.data.metrics["ap"] == pytest.approx(float(row["mean"]), abs=1e-12)
-    assert not serial.runs("attributes.status != 'FINISHED'")
-
-
-def test_the_page_is_kept_with_the_sweep(serial):
-    (sweep,) = serial.runs("tags.level = 'sweep'")
-    listed = {item.path for item in serial.client().list_artifacts(sweep.info.run_id)}
-    assert {"report.html", "heatmap.png", "leaderboard.csv"} <= listed
-    (page,) = serial.cwd.glob("outputs/*/*/report/report.html")
-    assert str(page.relative_to(serial.cwd)) in serial.out
-
-
 def test_the_report_can_be_had_later(serial):
     import subprocess
     import sys
@@ -124,75 +103,6 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(parallel):
 
 
 @pytest.mark.slow
-def test_other_folds_are_another_study(serial, tmp_path):
-    """Folds, data and seed are in the study's name; what is the same is not trained again."""
-    first = re.search(r"study (\S+) in", serial.out)[1]
-    others = {
-        re.search(r"study (\S+) in", command(*GRID, change, cwd=tmp_path).out)[1]
-        for change in ("cv.random_state=1", "data.seed=1", "seed=1")
-    }
-    assert len({first, *others}) == 4
-    assert kept(tmp_path) == 3 * 4 * FOLDS
-
-
-@pytest.mark.slow
-def test_racing_stops_what_cannot_win(tmp_path):
-    """The hopeless learning rate, which comes last, gets its first folds and no more."""
-    done = command(
-        *DNN,
-        "cv.folds=6",
-        "train.epochs=30",
-        "train.learning_rate=1e-3,3e-3,1e-9",
-        "search.race=true",
-        cwd=tmp_path,
-    )
-    assert done.code == 0, done.err
-    rows = {row["train.learning_rate"]: row for row in leaderboard(tmp_path)}
-    hopeless = rows.pop("1e-09")
-    assert hopeless["state"] == "stopped"
-    assert 3 <= int(hopeless["folds"]) < 6
-    assert hopeless["rank"] == ""
-    for stopped in done.runs("tags.incomplete LIKE '%'"):
-        assert stopped.data.tags["incomplete"].startswith("stopped by racing after")
-        assert "ap" not in stopped.data.metrics  # so no list by score shows it
-        hopeless = hopeless and stopped.data.params["train.learning_rate"] != "1e-09"
-    assert not hopeless
-    assert any(row["state"] == "complete" for row in rows.values())
-
-
-@pytest.mark.slow
-def test_a_setting_of_one_option_is_swept_only_under_that_option(tmp_path):
-    given = ("-m", "data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
-    done = command(*given, "model=svm,extra_trees", "model.C=0.1,1", cwd=tmp_path)
-    assert done.code == 0, done.err
-    points = {(row["model"], row["model.C"]) for row in leaderboard(tmp_path)}
-    assert points == {("svm", "0.1"), ("svm", "1"), ("extra_trees", "null")}
-
-
-@pytest.mark.slow
-def test_numbers_are_proposed_within_their_bounds_and_never_twice(tmp_path):
-    done = command(
-        *DNN,
-        "train.epochs=1",
-        "model.units=[8,8,8],[16,8,4]",
-        "train.learning_rate=tag(log,interval(1e-4,1e-1))",
-        "train.batch_size=interval(8,16)",
-        "search.n_trials=7",
-        "search.objectives=[ap,seconds]",
-        cwd=tmp_path,
-    )
-    assert done.code == 0, done.err
-    rows = leaderboard(tmp_path)
-    assert len(rows) == 7
-    names = ("model.units", "train.learning_rate", "train.batch_size")
-    assert len({tuple(row[name] for name in names) for row in rows}) == 7
-    rates = np.array([float(row["train.learning_rate"]) for row in rows])
-    assert ((rates >= 1e-4) & (rates <= 1e-1)).all()
-    assert {int(row["train.batch_size"]) for row in rows} <= set(range(8, 17))
-    assert list(tmp_path.glob("outputs/*/*/report/pareto.png"))
-
-
-@pytest.mark.slow
 def test_an_option_whose_file_changes_is_another_question(tmp_path):
     options = tmp_path / "mine/train"
     options.mkdir(parents=True)
@@ -205,16 +115,6 @@ def test_an_option_whose_file_changes_is_another_question(tmp_path):
     assert first.code == second.code == 0, first.err + second.err
     assert trained(first.out) == 6
     assert trained(second.out) == 3  # a is the same
-
-
-@pytest.mark.slow
-def test_more_trials_continue_the_study(tmp_path):
-    space = [*DNN, "train.epochs=1", "train.learning_rate=interval(0.001,0.01)"]
-    command(*space, "search.n_trials=2", cwd=tmp_path)
-    done = command(*space, "search.n_trials=3", cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert trained(done.out) == 3
-    assert len(leaderboard(tmp_path)) == 3
 
 
 @pytest.mark.slow
@@ -258,21 +158,3 @@ def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
     assert "secret" not in done.err
     assert len(done.err.splitlines()) <= 2
     assert not (tmp_path / "mlflow.db").exists()
-
-
-@pytest.mark.slow
-def test_what_leaks_is_on_no_leaderboard(tmp_path):
-    done = command(
-        *(*DNN, "train.epochs=30", "seed=0,1", "cv.epoch=last,best_on_scored"),
-        "cv.allow_leakage=true",
-        cwd=tmp_path,
-    )
-    assert done.code == 0, done.err
-    rows = leaderboard(tmp_path)
-    assert [row["state"] for row in rows] == ["complete"] * 2 + ["leaking"] * 2
-    assert {row["cv.epoch"] for row in rows[:2]} == {"last"}
-    assert all(row["rank"] == row["mean"] == "" for row in rows[2:])
-    assert "Best: seed=" in done.out
-    assert "epoch=last" in done.out[done.out.index("Best: ") :].splitlines()[0]
-    assert done.out.count("NOT HONEST") == 2
-    assert statuses(tmp_path)["leaking configuration", "FINISHED"] == 2

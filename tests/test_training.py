@@ -9,18 +9,16 @@ from conftest import BACKEND
 
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, LvhError
-from lvh.models import MODELS
 from lvh.models.augment import AugmentSettings
-from lvh.models.backends import Program, cores, new_program, start
+from lvh.models.backends import cores, start
+from lvh.models.backends.program import Program, new_program
 from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
 from lvh.models.keras_trainer import KerasTrainer, _children
-from lvh.models.trainers import make_trainer
+from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import FitJob, TrainSettings, check_train
-from lvh.models.two_branch import TwoBranchSettings
-from lvh.models.two_branch import build as build_two_branch
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 DNN = DnnSettings(units=(16, 8, 4), l2=0.01, bn_momentum=0.9)
@@ -206,17 +204,6 @@ def test_early_stopping_keeps_the_best_or_the_last_epoch(restore_best):
     assert loss == pytest.approx(history.validation_loss[history.kept_epoch - 1], rel=1e-5)
 
 
-def test_validation_records_do_not_train_nor_does_it_matter_how_many_epochs_run_at_once():
-    """Validation records, looked at after every epoch, force one epoch at a time."""
-    X, y = problem()
-    trainer = dnn(epochs=40)
-    without = fit(trainer, X, y), predict(trainer, X)
-    with_ = fit(trainer, X, y, validation=problem(20, seed=4)), predict(trainer, X)
-    assert with_[0].loss == without[0].loss
-    assert len(with_[0].validation_loss) == 40
-    np.testing.assert_array_equal(with_[1], without[1])
-
-
 def test_a_loss_that_is_not_finite_is_an_error():
     X, y = problem()
     X[0, 0] = np.inf
@@ -299,34 +286,12 @@ def test_fewer_trainings_than_the_stack_holds_use_it_too():
     assert history.loss == pytest.approx(fit(dnn(), *problem(75, 1), seed=1).loss, rel=1e-5)
 
 
-def test_configurations_of_a_shape_share_one_network(monkeypatch):
-    """Building and tracing costs more than the training of a dense network."""
-    built, entry = [], MODELS["dnn"]
-    build = lambda settings, shape: built.append(settings) or entry.build(settings, shape)  # noqa: E731
-    monkeypatch.setitem(MODELS, "dnn", entry._replace(build=build))
-    for model, rate in (
-        (DNN, 0.1),
-        (replace(DNN, l2=0.5), 0.2),
-        (replace(DNN, units=(9, 4, 2)), 1),
-    ):
-        make_trainer(
-            model,
-            TrainSettings(learning_rate=rate),
-            backend=BACKEND,
-            input_shape=(12,),
-            names=(),
-            fs=500.0,
-        )
-    assert [settings.units for settings in built] == [DNN.units, (9, 4, 2)]
-
-
-@tensorflow_only
-def test_only_dense_trainings_with_as_many_steps_go_side_by_side():
-    assert dnn().max_parallel([65, 96, 80, 64, 70]) == 3
-    assert dnn().max_parallel([64]) == 1
-    assert dnn().max_parallel([80] * 100) == 16
-    assert dnn(side_by_side=2).max_parallel([80] * 3) == 2
-    assert cnn().max_parallel([80] * 3) == 1
+def test_signals_are_changed_in_training_and_by_the_seed():
+    (X, y), validation = signals(40), signals(9, seed=2)
+    plain, noisy = cnn(), cnn(augment=AugmentSettings(noise=0.1))
+    first = fit(noisy, X, y, validation=validation)
+    assert first.loss != fit(plain, X, y, validation=validation).loss
+    assert fit(noisy, X, y, validation=validation) == first
 
 
 def test_lazy_records_train_what_those_in_memory_do(monkeypatch):
@@ -339,21 +304,3 @@ def test_lazy_records_train_what_those_in_memory_do(monkeypatch):
     lazy = fit(trainer, as_lazy(X), y, validation=lazy_validation), predict(trainer, as_lazy(X))
     np.testing.assert_allclose(lazy[0].loss, in_memory[0].loss, rtol=1e-6)
     np.testing.assert_array_equal(lazy[1], in_memory[1])
-
-
-def test_training_records_alone_are_changed_and_otherwise_in_every_epoch():
-    X, y = signals(40)
-    seen = []
-
-    settings = AugmentSettings(noise=0.1)
-    plain, noisy = cnn(), cnn(augment=settings)
-    place = noisy._program.place
-    noisy._program.place = lambda parts: seen.append(parts[0][0]) or place(parts)
-    first = fit(noisy, X, y, validation=signals(9, seed=2))
-    assert len(seen) == 3  # the training records, once an epoch
-    order = np.random.default_rng(_children(np.random.SeedSequence(1))[1])
-    changes = [changed - X[order.permutation(40)] for changed in seen]
-    assert np.std(changes, axis=(1, 2, 3)) == pytest.approx(0.1, rel=0.02)  # 32,000 draws
-    assert abs(np.corrcoef(changes[0].ravel(), changes[1].ravel())[0, 1]) < 0.03
-    assert first.loss != fit(plain, X, y, validation=signals(9, seed=2)).loss
-    assert fit(noisy, X, y, validation=signals(9, seed=2)) == first

@@ -6,10 +6,12 @@ import pytest
 from conftest import BACKEND
 from keras import layers
 
-from lvh.models.backends import cores, new_program, start
+from lvh.models.backends import cores, start
+from lvh.models.backends.program import new_program
 from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.resnet import TwoBranchSettings
+from lvh.models.resnet import build_two_branch as build
 from lvh.models.training import FitJob, TrainSettings
-from lvh.models.two_branch import TwoBranchSettings, build
 
 SHAPE = (5, 64, 3)
 SETTINGS = TwoBranchSettings("two_branch", (8,), 7, 6, 0.01, 0.3, 0.9)
@@ -89,12 +91,16 @@ def trainer() -> KerasTrainer:
 
 
 @pytest.mark.parametrize(
-    ("half", "low", "high"), [("measured", 0.85, 1), ("beats", 0.85, 1), ("none", 0.38, 0.62)]
+    ("half", "low", "high"), [("measured", 0.88, 1), ("beats", 0.88, 1), ("none", 0.37, 0.63)]
 )
 def test_it_learns_from_either_half(trainer, half, low, high):
-    """The label stands in one half alone, or in none; of 120 new records chance is .5 +- .046."""
-    y = np.arange(240) % 2
-    measured, beats = noise(240)
+    """The label stands in one half alone, or in none; of 240 new records chance is .5 +- .032.
+
+    Five seeds gave .95 to .975 of what is measured, on TensorFlow. With a third of the training
+    records they gave .53 to .98 on TensorFlow and .83 to .96 on JAX, from other draws.
+    """
+    y = np.arange(600) % 2
+    measured, beats = noise(600)
     if half == "measured":
         measured[:, 3] += 4 * y
     elif half == "beats":
@@ -103,14 +109,14 @@ def test_it_learns_from_either_half(trainer, half, low, high):
     X = flat(measured, beats)
 
     job = FitJob(
-        X=X[:120],
-        y=y[:120],
-        subjects=np.arange(120).astype(str),
+        X=X[:360],
+        y=y[:360],
+        subjects=np.arange(360).astype(str),
         X_validation=X[:0],
         y_validation=y[:0],
         seed=np.random.SeedSequence(1),
     )
     trainer.fit([job], lambda at, epoch: None)
-    (y_score,) = trainer.predict([X[120:]])
+    (y_score,) = trainer.predict([X[360:]])
 
-    assert low <= np.mean((y_score > 0.5) == y[120:]) <= high
+    assert low <= np.mean((y_score > 0.5) == y[360:]) <= high

@@ -28,7 +28,8 @@ from lvh.data.ludb import LudbSettings, load
 from lvh.errors import LvhError
 from lvh.features import FeatureSet, fill_missing, ntp, raw
 from lvh.models import cnn, dnn
-from lvh.models.backends import new_program, start
+from lvh.models.backends import start
+from lvh.models.backends.program import new_program
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.training import FitJob, TrainSettings
 from lvh.validation.metrics import score

@@ -25,7 +25,8 @@ from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.fold_training import train_folds
 from lvh.models import MODELS
-from lvh.models.backends import Program, cores, new_program, start
+from lvh.models.backends import cores, start
+from lvh.models.backends.program import Program, new_program
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.runs.run import load_data
 

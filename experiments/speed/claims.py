@@ -28,12 +28,12 @@ import optuna
 from optuna.trial import create_trial
 from sqlalchemy import event
 
-from lvh.search.attempts import OUTCOME
+from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
-from lvh.search.results import FoldScore, Objective, Outcome
+from lvh.search.results import FoldScore, Outcome
 from lvh.search.space import Choice, Space
 from lvh.search.storage import Storage
-from lvh.search.study import OpenTrial, Study, open_study
+from lvh.search.study import OUTCOME, OpenTrial, Study, open_study
 from lvh.validation.metrics import NAMES
 
 NAME, WORKERS, CLAIMS = "claims", 8, 4
@@ -48,25 +48,15 @@ SPACE = Space(
 FOLDS = tuple(
     FoldScore(0, fold, dict.fromkeys(NAMES, 1 / 3), 1.0, 171, 29, "0" * 16) for fold in range(7)
 )
+LAST = SearchSettings(n_trials=1)
 SAMPLERS = ("grid", "tpe")
 OUTCOME_OF_ALL = Outcome("complete", (0.5,), FOLDS, ("0" * 64,) * 7, {"age": {"ap": 0.3}}, "0" * 64)
 
 
 def planned(storage: Storage, sampler: str) -> Study:
     """Make the study, or take it up with another sampler."""
-    plan = StudyPlan(
-        title="claims",
-        note="",
-        objectives=(Objective("ap"),),
-        space=SPACE,
-        sampler=sampler,
-        n_trials=3000,
-        seed=0,
-        n_folds=7,
-        race=False,
-        pruner="none",
-        burn_in=3,
-    )
+    search = SearchSettings(sampler=sampler, n_trials=3000)
+    plan = StudyPlan(SPACE, search, title="claims", note="", n_folds=7)
     return open_study(storage, NAME, plan, again=False)
 
 
@@ -106,7 +96,7 @@ def claims(address: str, worker: int, together: Barrier) -> list[list[float]]:
     def train(trial: OpenTrial) -> Outcome:
         laps.append((time.process_time(), time.perf_counter()))
         if len(laps) > CLAIMS + 1:
-            study.plan = replace(study.plan, n_trials=0)  # this process takes no further one
+            study.plan = replace(study.plan, search=LAST)  # this process takes no further one
         return OUTCOME_OF_ALL
 
     together.wait()

@@ -11,7 +11,8 @@ import numpy as np
 from lvh.data import ptbxl
 from lvh.data.lazy_array import prefetch
 from lvh.features.raw import RawSettings, extract
-from lvh.models.backends import new_program, start
+from lvh.models.backends import start
+from lvh.models.backends.program import new_program
 from lvh.models.cnn import CnnSettings, build
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.training import FitJob, TrainSettings

@@ -1,5 +1,6 @@
-"""How a command ends: well, with a plain line, or by a signal."""
+"""What commands share: how they end, and the options that several of them have."""
 
+import argparse
 import os
 import signal
 import sys
@@ -7,9 +8,11 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-from lvh.errors import EnvironmentFault, LvhError, as_lvh_error, masked, printable
+from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, masked, printable
+from lvh.tracking import TrackingSettings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -38,26 +41,19 @@ def ended(
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with _signals_raised():
-            _check_directory()
+            if not Path(".").exists():
+                raise EnvironmentFault(
+                    "the working directory: expected one that exists. Change to another directory"
+                )
             code = body()
             return code if isinstance(code, int) else 0
     except Interrupted as interruption:
-        return _print_error(str(interruption), interruption.exit_code)
+        return print_error(str(interruption), interruption.exit_code)
     except Exception as error:
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
         shown = explained(error)
-        return _print_error(str(shown), shown.exit_code)
-
-
-def _check_directory() -> None:
-    try:
-        os.getcwd()
-    except OSError as error:
-        raise EnvironmentFault(
-            f"the working directory: expected one that exists ({error.strerror}). "
-            "Change to another directory"
-        ) from None
+        return print_error(str(shown), shown.exit_code)
 
 
 @contextmanager
@@ -84,6 +80,84 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted(number)
 
 
-def _print_error(message: str, exit_code: int) -> int:
+def print_error(message: str, exit_code: int) -> int:
+    """Print an error as one line, without passwords, and return the exit code."""
     print(f"lvh: {printable(masked(message))}", file=sys.stderr)
     return exit_code
+
+
+def overrides_of(arguments: list[str] | None, help_text: str) -> list[str] | None:
+    """Return what was typed in Hydra's dialect; None after --help, which is printed."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if {"-h", "--help"} & set(given):
+        print(help_text, end="")
+        return None
+    return given
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add what names a run: a folder, an identity, or the best of a sweep."""
+    parser.add_argument(
+        "run",
+        nargs="?",
+        help="folder of a run, or identity of a tracked one (default: the latest sweep's best)",
+    )
+    parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
+    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
+    add_tracking(parser)
+
+
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a store of MLflow and an experiment in it."""
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
+    )
+    parser.add_argument(
+        "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
+    )
+
+
+def tracking_of(options: argparse.Namespace) -> TrackingSettings:
+    """Return the store that `add_tracking` names."""
+    return TrackingSettings("mlflow", options.uri, options.experiment)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a model, as `located` takes it."""
+    parser.add_argument(
+        "--model",
+        default="models:/lvh@champion",
+        help="folder, or address in MLflow (default: %(default)s)",
+    )
+    add_tracking(parser)
+
+
+@contextmanager
+def located(options: argparse.Namespace) -> Iterator[Path]:
+    """Yield the folder of a model: a local one, or one that is fetched from a registry."""
+    if not options.model.startswith(("models:/", "runs:/")):
+        if ":/" in options.model:
+            raise InputError(
+                f"--model: expected a folder, or models:/NAME@ALIAS. Received: {options.model}"
+            )
+        yield Path(options.model)
+        return
+    from lvh.inference.registry import fetch
+
+    with fetch(options.model, tracking_of(options)) as folder:
+        yield folder
+
+
+def between(low: float, high: float, kind: type = float) -> Callable[[str], float]:
+    """Return a type of argparse for numbers in a range."""
+
+    def number(text: str) -> float:
+        if not low <= kind(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
+        value: float = kind(text)
+        return value
+
+    number.__name__ = "number"
+    return number

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvh.cli.command import ended
-from lvh.errors import InputError
+from lvh.cli.command import ended, overrides_of
+from lvh.errors import EnvironmentFault, InputError
+from lvh.files import made_in, write_fault
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
@@ -32,19 +33,12 @@ The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environ
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the page and return the exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if {"--help", "-h"} & set(given):
-        print(_HELP, end="")
-        return 0
-    return ended(lambda: _explore(*_settings(given)))
+    given = overrides_of(arguments, _HELP)
+    return 0 if given is None else ended(lambda: _explore(*_settings(given)))
 
 
 def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
-    """Compose and check what was typed, as lvh.run does; return the folder of the page too.
-
-    Raises:
-        InputError: Names the field, what was expected and what was received.
-    """
+    """Compose and check what was typed, as lvh.run does; return the folder of the page too."""
     from lvh.config.command_line import read_arguments
     from lvh.config.composition import composed_from
     from lvh.config.messages import explained
@@ -115,22 +109,14 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    """Check before the work that the page can be written, and not among other files.
-
-    Raises:
-        InputError: The folder has files that are of no page; all of it would be tracked.
-        EnvironmentFault: The folder cannot be written.
-    """
-    from lvh.errors import EnvironmentFault
-    from lvh.files import made_in, write_fault
+    """Refuse before the work a folder with files that are of no page: all of it is tracked."""
     from lvh.reports.dataset.dataset_report import PAGE
 
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
         raise InputError(
             f"hydra.run.dir: expected a new folder, or that of an earlier page. Received: {folder}"
         )
-    fault = write_fault(made_in(folder.absolute()))
-    if fault:
+    if fault := write_fault(made_in(folder.absolute())):
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
 
 

@@ -3,32 +3,24 @@
 import difflib
 import importlib
 import sys
-from typing import NamedTuple
 
 import lvh
 
-
-class Command(NamedTuple):
-    """A command: its module in `lvh.cli`, what it does, and arguments that stand before others."""
-
-    module: str
-    summary: str
-    arguments: tuple[str, ...] = ()
-
-
 COMMANDS = {
-    "run": Command("run", "cross-validate one configuration, or sweep with -m"),
-    "sweep": Command("run", "compare configurations: the same as run -m", ("-m",)),
-    "report": Command("report", "show the table, pictures and page of a sweep"),
-    "export": Command("export", "fit the best model to all records and save it"),
-    "predict": Command("predict", "score ECG records with a saved model"),
-    "serve": Command("serve", "serve a saved model over HTTP"),
-    "explore": Command("explore", "show what a data set holds, on one page"),
-    "explain": Command("explain", "show what the models of a run look at"),
-    "doctor": Command("doctor", "look for what keeps a run from running here"),
-    "track": Command("track", "bring MLflow up to date from the stored folds"),
-    "ui": Command("ui", "show the runs of this directory in the MLflow UI"),
+    "run": "cross-validate one configuration, or sweep with -m",
+    "sweep": "compare configurations: the same as run -m",
+    "report": "show the table, pictures and page of a sweep",
+    "export": "fit the best model to all records and save it",
+    "predict": "score ECG records with a saved model",
+    "serve": "serve a saved model over HTTP",
+    "explore": "show what a data set holds, on one page",
+    "explain": "show what the models of a run look at",
+    "doctor": "look for what keeps a run from running here",
+    "track": "bring MLflow up to date from the stored folds",
+    "ui": "show the runs of this directory in the MLflow UI",
 }
+"""What each command does; all but sweep are modules of `lvh.cli`."""
+
 _ALIASES = {"select": "export"}
 _USAGE = f"""\
 Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG.
@@ -50,13 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     first, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if first in ("--help", "-h", "help"):
-        width = max(map(len, COMMANDS))
         print(
-            _USAGE.format(
-                "\n".join(
-                    f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()
-                )
-            ),
+            _USAGE.format("\n".join(f"  {name:<7}  {does}" for name, does in COMMANDS.items())),
             end="",
         )
         return 0
@@ -68,10 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
         if not first.startswith(("-", "+", "~")) and "=" not in first:
             return _unknown(first)
         name, others = "run", [first, *others]
-    command = COMMANDS[name]
-    # Hydra reads the arguments of the process
-    sys.argv = [f"lvh {name}", *command.arguments, *others]
-    code: int = importlib.import_module(f"lvh.cli.{command.module}").main()
+    if name == "sweep":
+        name, others = "run", ["-m", *others]
+    sys.argv = [f"lvh {name}", *others]  # Hydra reads the arguments of the process
+    code: int = importlib.import_module(f"lvh.cli.{name}").main()
     return code
 
 

@@ -1,28 +1,33 @@
 """`lvh predict`: the predictions of a final model for some records."""
 
 import argparse
-import os
+import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
 
-from lvh.cli.command import ended
+from lvh.cli.command import add_model, between, ended, located, print_error
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineate, is_doubtful
+from lvh.data.delineation import delineate, is_doubtful, library
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
 from lvh.errors import InputError, LvhError, printable
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
-from lvh.inference import FinalModel, load
-from lvh.inference.prediction import Prediction, show, words
-from lvh.reports.ecg_plot import draw, picture_paths, save
-from lvh.tracking import TrackingSettings
+from lvh.inference import Description, FinalModel, load
+from lvh.reports.ecg_plot import Words, draw, picture_paths, save
+from lvh.reports.progress import console, say
+
+Row = dict[str, Any]
+"""What is said of a record: the columns of `--csv`."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,34 +37,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    codes = []
+    codes: list[int] = []
+    said: list[tuple[Row, Cohort]] = []
     pictures = _pictures(options)
-    with located(options.model, options.uri) as folder:
+    with located(options) as folder:
         model = load(folder)
-    predictions = []
     for path, picture in zip(options.record, pictures, strict=True):
         try:
-            predictions.append(_predict(model, path, options, picture))
+            said.append(_predict(model, path, options, picture))
         except LvhError as error:
-            print(f"lvh: {printable(str(error))}", file=sys.stderr)
-            codes.append(error.exit_code)
-    if predictions:
-        show(predictions, model.description, options.form)
+            codes.append(print_error(str(error), error.exit_code))
+    rows = [row for row, _ in said]
+    if options.form == "json" and rows:
+        print(json.dumps(rows, indent=2))
+    elif options.form == "csv" and rows:
+        print(pd.DataFrame(rows).to_csv(index=False), end="")
+    elif rows:
+        _show(said, model.description)
     return max(codes, default=0)
-
-
-@contextmanager
-def located(model: str, uri: str | None) -> Iterator[Path]:
-    """Yield the folder of a model: a local one, or one that is fetched from a registry."""
-    if ":/" not in model:
-        yield Path(model)
-        return
-    from lvh.inference.registry import fetch, is_model_uri
-
-    if not is_model_uri(model):
-        raise InputError(f"--model: expected a folder, or models:/NAME@ALIAS. Received: {model}")
-    with fetch(model, TrackingSettings("mlflow", uri, "lvh")) as folder:
-        yield folder
 
 
 def _pictures(options: argparse.Namespace) -> list[Path | None]:
@@ -75,14 +70,20 @@ def _pictures(options: argparse.Namespace) -> list[Path | None]:
 
 def _predict(
     model: FinalModel, path: str, options: argparse.Namespace, picture: Path | None
-) -> Prediction:
+) -> tuple[Row, Cohort]:
     description = model.description
     cohort = record.read(
         Path(path),
         age=options.age,
         male=None if options.sex is None else options.sex == "male",
         fs=description.fs if options.resample else None,
-        options=ReadOptions(options.unit, options.fs),
+        options=ReadOptions(
+            unit=options.unit,
+            fs=options.fs,
+            leads=options.leads,
+            start=options.start,
+            seconds=options.seconds,
+        ),
     )
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
@@ -96,30 +97,25 @@ def _predict(
             hint = ". --age and --sex give them"
         raise InputError(f"{error}{hint}") from None
     cohort = _with_waves(predictions.cohort, options.fiducials)
+    (said,) = predictions.table.to_dict("records")
+    row: Row = {"record": path, **said, "threshold": description.threshold}
     fiducials = cohort.delineation.origin if len(cohort.delineation.samples) else "none"
-    (numbers,) = predictions.rows()
-    prediction = Prediction(
-        record=path,
-        numbers=numbers,
-        threshold=description.threshold,
-        criteria=_criteria(cohort),
-        fiducials=fiducials,
-        doubtful=fiducials == "found" and is_doubtful(read(cohort.signals)[0], cohort.fs),
-        male=bool(cohort.male[0]),
-    )
-    if picture is None:
-        return prediction
-    from lvh.explanations.importance import record_importance
+    doubtful = fiducials == "found" and is_doubtful(read(cohort.signals)[0], cohort.fs)
+    row |= {"fiducials": fiducials, "doubtful": doubtful}
+    row |= _criteria(cohort)
+    if picture is not None:
+        from lvh.explanations.record_importance import record_importance
 
-    figure = draw(
-        cohort.signals[0],
-        cohort.fs,
-        words(prediction, cohort, description),
-        importance=record_importance(model, cohort) if options.explain else None,
-        delineation=cohort.delineation if options.fiducials else None,
-    )
-    save(figure, picture)
-    return replace(prediction, picture=str(picture))
+        figure = draw(
+            cohort.signals[0],
+            cohort.fs,
+            _words(row, cohort, description),
+            importance=record_importance(model, cohort) if options.explain else None,
+            delineation=cohort.delineation if options.fiducials else None,
+        )
+        save(figure, picture)
+        row["picture"] = str(picture)
+    return row, cohort
 
 
 def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
@@ -133,17 +129,118 @@ def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
         return cohort
 
 
-def _criteria(cohort: Cohort) -> dict[str, tuple[float, bool]]:
+def _criteria(cohort: Cohort) -> Row:
     """Return the value of each criterion that can be measured, and whether it is met."""
     if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
         return {}  # without age and sex there is no threshold
-    amplitudes = measure(cohort)
-    values = {name: criterion.value(amplitudes) for name, criterion in CRITERIA.items()}
-    return {
-        name: (float(value[0]), bool(CRITERIA[name].positive(value, cohort.male)[0]))
-        for name, value in values.items()
-        if np.isfinite(value[0])
-    }
+    waves = measure(cohort)
+    row: Row = {}
+    for name, criterion in CRITERIA.items():
+        value = criterion.value(waves)
+        if np.isfinite(value[0]):
+            row |= {
+                name: float(value[0]),
+                f"{name}_met": bool(criterion.positive(value, cohort.male)[0]),
+            }
+    return row
+
+
+def _met(row: Row) -> list[str]:
+    return [name for name in CRITERIA if row.get(f"{name}_met")]
+
+
+def _n_measured(row: Row) -> int:
+    return sum(name in row for name in CRITERIA)
+
+
+def _measured(row: Row, name: str, male: bool) -> str:
+    return f"{row[name]:.3g} {CRITERIA[name].unit} ({CRITERIA[name].bound(male)})"
+
+
+def _calibrated(row: Row) -> str:
+    return "{calibrated:.2f} ({calibrated_low:.2f} to {calibrated_high:.2f})".format(**row)
+
+
+def _show(said: list[tuple[Row, Cohort]], description: Description) -> None:
+    rows = [row for row, _ in said]
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("record", overflow="fold")
+    for name in ("P(LVH)", f"range of {len(description.seeds)}", "calibrated, 95 %", "says"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("criteria met")
+    names = [Path(row["record"]).name for row in rows]
+    if len(set(names)) < len(names):
+        names = [row["record"] for row in rows]
+    for name, row in zip(names, rows, strict=True):
+        n_measured = _n_measured(row)
+        table.add_row(
+            escape(name),
+            f"{row['probability']:.3f}",
+            f"{row['member_low']:.3f} to {row['member_high']:.3f}",
+            _calibrated(row),
+            "LVH" if row["positive"] else "no LVH",
+            f"{len(_met(row))} of {n_measured}" if n_measured else "not measured",
+        )
+    console().print(table)
+    if len(said) == 1 and _n_measured(rows[0]):
+        ((row, cohort),) = said
+        table = Table("criterion", "value", "met", box=SIMPLE_HEAD)
+        for name, criterion in CRITERIA.items():
+            if name in row:
+                value = _measured(row, name, bool(cohort.male[0]))
+                table.add_row(criterion.title, value, "yes" if row[f"{name}_met"] else "no")
+        console().print(table)
+    _say_what_it_means(rows, description)
+
+
+def _say_what_it_means(rows: list[Row], description: Description) -> None:
+    if pictures := [row["picture"] for row in rows if "picture" in row]:
+        say(f"drawn: {', '.join(pictures)}")
+    note = f" ({description.note})" if description.note else ""
+    say(
+        f"{description.name}, trained with {description.data}{note}. It says LVH where P(LVH) is "
+        f"above {description.threshold:.3g}. The range is that of models with other seeds. "
+        "Calibrated: the share of records with this P(LVH) that had LVH among the "
+        f"{description.calibration.n_records} out-of-fold records, with its uncertainty; at "
+        "another place it may differ. Not a medical device."
+    )
+    for row in rows:
+        if row["fitted_on"]:
+            say(f"{row['record']}: the model was fitted on this record: it says nothing new of it")
+        elif row["distance"] > 1 or row["outside"]:
+            say(
+                f"{row['record']}: unlike the training records (distance {row['distance']:.1f}; 19 "
+                "of 20 of them have another one within 1): what the model says may mean nothing. "
+                f"Outside their range: {row['outside'] or 'no input'}",
+                style="yellow" if row["distance"] > 1 else None,
+            )
+    if n_detected := sum(row["fiducials"] not in ("annotated", "none") for row in rows):
+        end = ", for the criteria only"
+        if description.form.needs_delineation:
+            annotated = description.delineation == "annotated"
+            end = "; the model was trained with annotated ones" if annotated else ""
+        say(f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}{end}.")
+    if doubtful := ", ".join(row["record"] for row in rows if row["doubtful"]):
+        say(f"The bounds of QRS, and what is measured in it, are in doubt in {doubtful}.")
+
+
+def _words(row: Row, cohort: Cohort, description: Description) -> Words:
+    """Return the text next to the ECG of a record."""
+    age, male = cohort.age[0], bool(cohort.male[0])
+    who = f"{age:.0f} years, {'male' if male else 'female'}"
+    met = [f"{CRITERIA[name].title} {_measured(row, name, male)}" for name in _met(row)]
+    criteria = f"Criteria met, {len(met)} of {_n_measured(row)}: {', '.join(met) or 'none'}"
+    return Words(
+        f"Record {cohort.records[0]}, {who if age == age else 'age or sex unknown'}",
+        (
+            f"P(LVH) {row['probability']:.3f}, {row['member_low']:.3f} to {row['member_high']:.3f} "
+            f"by seed; threshold {row['threshold']:.3g}: {'LVH' if row['positive'] else 'no LVH'}; "
+            f"calibrated {_calibrated(row)}"
+            + ("; the model was fitted on this record" if row["fitted_on"] else ""),
+            criteria if _n_measured(row) else "Criteria: not measured",
+            f"{description.name}, trained with {description.data}",
+        ),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,13 +249,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Predict LVH in 12-lead records with a model that lvh export has saved.",
     )
     add = parser.add_argument
-    add("record", nargs="+", help="WFDB header, with or without .hea, a .csv or an .edf")
+    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML or .npy")
     add_model(parser)
     add("--resample", action="store_true", help="convert to the model's sampling frequency")
-    add("--age", type=_between(0, 130), help="in years, if the file does not give it")
+    add("--age", type=between(0, 130), help="in years, if the file does not give it")
     add("--sex", choices=("female", "male"), help="if the file does not give it")
-    add("--fs", type=_between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
+    add("--fs", type=between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
     add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
+    add("--leads", type=_names, default=(), help="of an array, in order: i,ii,iii,avr,...")
+    add("--start", type=between(0, 1e7), default=0.0, help="first second to read")
+    add("--seconds", type=between(1e-3, 1e7), help="how many seconds to read (default: all)")
     add(
         "--picture",
         metavar="PATH",
@@ -173,32 +273,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a model, as `located` takes it."""
-    parser.add_argument(
-        "--model",
-        default="models:/lvh@champion",
-        help="folder, or address in MLflow (default: %(default)s)",
-    )
-    add_uri(parser)
-
-
-def add_uri(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a store of MLflow."""
-    parser.add_argument(
-        "--uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
-        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
-    )
-
-
-def _between(low: float, high: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        if not low <= float(text) <= high:
-            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
-        return float(text)
-
-    return number
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from lvh.reports.progress import console, say
 from lvh.reports.study import sentences, table, write
 from lvh.runs.lookup import best_folder
 from lvh.search.storage import Storage
-from lvh.search.study_results import load
+from lvh.search.study import load
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,12 +1,8 @@
 """The entry `python -m lvh.run`: one configuration, or with -m a sweep."""
 
-import io
 import logging
 import os
-import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 import hydra
@@ -55,8 +51,7 @@ def _run() -> int:
             overrides = _of_every_point(command)
         sys.argv[1:] = [*overrides, *flags]
         start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
-        with _numbers_in_order() if {"-h", "--help"} & set(flags) else nullcontext():
-            start(task)()
+        start(task)()
         if failures:
             raise failures[0]
         return 0
@@ -104,25 +99,6 @@ def _of_every_point(command: CommandLine) -> tuple[str, ...]:
             and ("." in override.key_or_group or isinstance(override.value(), dict))
         )
     )
-
-
-@contextmanager
-def _numbers_in_order() -> Iterator[None]:
-    """Sort options that are numbers in the help, where Hydra sorts them as words: 10, 125, 5."""
-    printed = io.StringIO()
-    try:
-        with redirect_stdout(printed):
-            yield
-    finally:
-        print(
-            re.sub(
-                r"^(\w+: )(\d+(?:, \d+)+)$",
-                lambda line: line[1] + ", ".join(sorted(line[2].split(", "), key=int)),
-                printed.getvalue(),
-                flags=re.MULTILINE,
-            ),
-            end="",
-        )
 
 
 def _log_masked() -> None:

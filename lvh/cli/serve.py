@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from lvh.cli.command import ended
-from lvh.cli.predict import add_model, located
-from lvh.errors import EnvironmentFault, InputError
-from lvh.inference import read_description
+from lvh.cli.command import add_model, between, ended, located
+from lvh.errors import EnvironmentFault
+from lvh.inference import load
 from lvh.reports.progress import say
 
 
@@ -19,23 +20,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from lvh.inference.mlflow_model import check_mlmodel
+    from lvh.inference.mlflow_model import write_mlmodel
 
-    if not 0 < options.port < 2**16:
-        raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {options.port}")
-    with located(options.model, options.uri) as folder:
-        description = read_description(folder)
-        if check_mlmodel(folder) != folder:
-            raise InputError(f"{folder}: expected a final model of lvh. Received: another model")
+    with located(options) as folder, TemporaryDirectory() as temporary:
+        description = load(folder).description
+        own = Path(temporary) / "model"
+        shutil.copytree(folder, own)
+        write_mlmodel(own, description)  # a foreign one may name code that MLflow would run
         say(f"{description.name} at http://{options.host}:{options.port}/invocations")
-        _run_mlflow(folder, options)
+        _run_mlflow(own, options)
 
 
 def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
     """Run MLflow's command in this process; the server that it starts ends with this process."""
-    from lvh.tracking.address import tell_mlflow
-
-    tell_mlflow()
     import mlflow.cli
 
     arguments = ["models", "serve", "--model-uri", str(folder), "--env-manager", "local"]
@@ -56,10 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="lvh serve", description="Answer HTTP requests with a final model, by MLflow."
     )
     add_model(parser)
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
-    )
-    parser.add_argument("--port", type=int, default=5001, help="(default: %(default)s)")
+    host, port = "127.0.0.1", between(1, 2**16 - 1, int)
+    parser.add_argument("--host", default=host, help="to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=5001, help="(default: %(default)s)")
     return parser
 
 

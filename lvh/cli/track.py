@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from lvh.cli.command import ended
+from lvh.cli.command import ended, overrides_of
 from lvh.errors import InputError, TrackingFault, masked
 from lvh.reports.progress import compare_hint, say
 
@@ -18,11 +18,8 @@ that was down or is another one, and for runs that were deleted by hand.
 
 def main(arguments: list[str] | None = None) -> int:
     """Track everything in a fold store and return the exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if {"-h", "--help"} & set(given):
-        print(_HELP, end="")
-        return 0
-    return ended(lambda: _track(given))
+    given = overrides_of(arguments, _HELP)
+    return 0 if given is None else ended(lambda: _track(given))
 
 
 def _track(overrides: list[str]) -> None:

@@ -3,16 +3,15 @@
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import suppress
 
-from lvh.cli.command import ended
+from lvh.cli.command import add_tracking, between, ended, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
-from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
+from lvh.tracking import check_embedded, embedded, resolved_uri
 from lvh.tracking.address import tell_mlflow
-from lvh.tracking.view import view_page
+from lvh.tracking.run_names import view_page
 
 _LOOPBACK = "127.0.0.1"
 
@@ -24,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    settings = TrackingSettings("mlflow", given.uri, given.experiment)
+    settings = tracking_of(given)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
         print(f"this store shows its runs itself: {masked(uri)}")
@@ -36,49 +35,28 @@ def _serve(given: argparse.Namespace) -> None:
                 f"is typed. Received: {database}, not there"
             )
         check_embedded(database)
-    _check_port(given.port)
     tell_mlflow()
-    page = f"http://{_LOOPBACK}:{given.port}/{_page(uri, given.experiment)}"
+    from mlflow import MlflowClient
+
+    known = MlflowClient(tracking_uri=uri).get_experiment_by_name(given.experiment)
+    page = view_page(known.experiment_id) if known else "#/experiments?"
+    page = f"http://{_LOOPBACK}:{given.port}/{page}"
     print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {page}", sep="\n")
     print(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
     # the address may have a password, and everyone may list processes with their arguments
     stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
     stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mlflow", "ui", "--host", _LOOPBACK, "--port", str(given.port)),
-            *("--workers", "1", "--uvicorn-opts", "--log-level warning"),
-        ],
-        env={**os.environ, **stores},
-        start_new_session=True,  # so that its own processes end with it
-    )
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", _LOOPBACK, "--port", str(given.port)]
+    command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    # in a session of its own, so that its own processes end with it
+    server = subprocess.Popen(command, env={**os.environ, **stores}, start_new_session=True)
     try:
         code = server.wait()
     finally:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-    raise EnvironmentFault(f"mlflow ui ended (exit code {code})")
-
-
-def _page(uri: str, experiment: str) -> str:
-    """Return the place of the experiment's view, or of the list of all experiments."""
-    from mlflow import MlflowClient
-
-    known = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment)
-    return view_page(known.experiment_id) if known else "#/experiments?"
-
-
-def _check_port(port: int) -> None:
-    if not 0 < port < 2**16:
-        raise InputError(f"--port: expected 1 to {2**16 - 1}. Received: {port}")
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will ask
-        try:
-            probe.bind((_LOOPBACK, port))
-        except OSError as error:
-            message = f"Received: {port} ({error.strerror})"
-            raise InputError(f"--port: expected one that is free. {message}") from None
+    raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {given.port} free?")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,15 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="lvh ui",
         description="Show the runs of this directory in the MLflow UI, on this machine alone.",
     )
-    parser.add_argument("--port", type=int, default=5000, help="(default: %(default)s)")
-    parser.add_argument(
-        "--uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
-        help="as tracking.uri (default: mlflow.db in this directory)",
-    )
-    parser.add_argument(
-        "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
-    )
+    add_tracking(parser)
+    port = between(1, 2**16 - 1, int)
+    parser.add_argument("--port", type=port, default=5000, help="(default: %(default)s)")
     return parser
 
 

@@ -46,12 +46,7 @@ _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
 class CommandLine:
     """A command line as Hydra takes it; any process can compose it.
 
-    Attributes:
-        overrides: As typed, those of Hydra's own configuration too; options that are numbers are
-            put in quotes, former names of models are replaced by the present ones.
-        config_name: File that the configuration starts from, without `.yaml`.
-        config_dir: Folder with further files, before those of the package.
-        config_path: Folder in the place of the package's.
+    Options that are numbers are put in quotes; former names of models are replaced.
     """
 
     overrides: tuple[str, ...] = ()
@@ -60,12 +55,7 @@ class CommandLine:
     config_path: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the overrides, and quote the numbers that choose an option of a group.
-
-        Raises:
-            InputError: An override without a name, a huge one, one that names code, another
-                sweeper, or a list of options, of which Hydra would silently use the last.
-        """
+        """Check the overrides, and quote the numbers that choose an option of a group."""
         object.__setattr__(self, "overrides", tuple(map(_checked, self.overrides)))
 
     @property
@@ -76,17 +66,12 @@ class CommandLine:
     def load(self) -> DictConfig:
         """Compose, with Hydra's own node `hydra`, without any check of ours.
 
-        Raises:
-            Exception: Of Hydra or OmegaConf; `lvh.config.messages.explained` says what is wrong.
+        What Hydra and OmegaConf raise, `lvh.config.messages.explained` says in plain words.
         """
         return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
 
     def parsed(self) -> list[Override]:
-        """Parse every override, in the order typed.
-
-        Raises:
-            OverrideParseException: One is not written as Hydra's grammar says.
-        """
+        """Parse every override, in the order typed."""
         return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
 
     def at(self, point: Mapping[str, str]) -> "CommandLine":
@@ -106,15 +91,7 @@ class CommandLine:
         return replace(self, overrides=tuple(overrides))
 
     def with_recipe(self, params: Mapping[str, object]) -> "CommandLine":
-        """Put a recipe's overrides before those that were typed, but those that are typed too.
-
-        Args:
-            params: `hydra.sweeper.params` of the recipe: as Hydra's sweep grammar writes them, or
-                lists of values.
-
-        Raises:
-            InputError: Names the field that cannot be swept.
-        """
+        """Put a recipe's overrides before those that were typed, but those that are typed too."""
         recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
         typed = {target(override) for override in self.parsed()}
         kept = [
@@ -136,15 +113,7 @@ def target(override: Override) -> tuple[str, str | None, bool]:
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
-    """Separate overrides and Hydra's flags, which may stand anywhere.
-
-    Returns:
-        The command line, and the flags.
-
-    Raises:
-        InputError: A flag that Hydra does not have, that needs a value or that reads a pickle; or
-            an override that `CommandLine` refuses.
-    """
+    """Return the command line, and Hydra's flags, which may stand anywhere."""
 
     def refuse(message: str) -> None:
         raise InputError(f"{message}. Expected flags as --hydra-help lists them")
@@ -199,7 +168,5 @@ def _param(name: str, value: Any) -> str:
         )
     values = value if isinstance(value, list) else [value]
     texts = [v if isinstance(v, str) else Override._get_value_element_as_str(v) for v in values]
-    if not isinstance(value, list):
-        return f"{name}={texts[0]}"
-    is_one = len(texts) == 1 and texts != ["null"]  # which choice() does not take
+    is_one = isinstance(value, list) and len(texts) == 1
     return f"{name}=choice({texts[0]})" if is_one else f"{name}={','.join(texts)}"

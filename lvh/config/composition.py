@@ -16,12 +16,7 @@ from lvh.errors import masked
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A configuration that is known to be good.
-
-    Attributes:
-        settings: Checked.
-        yaml: The same, resolved and without passwords, for the run's folder.
-    """
+    """Checked settings, and the same as YAML for the run's folder, without passwords."""
 
     settings: RunSettings
     yaml: str
@@ -40,38 +35,18 @@ def compose(command: CommandLine) -> Composed:
 
 
 def settings_of(*overrides: str) -> RunSettings:
-    """Return the settings that `python -m lvh.run OVERRIDES` would have.
-
-    Args:
-        *overrides: Such as `data=synthetic` or `model.C=3`.
-
-    Raises:
-        InputError: Names the field, what was expected and what was received.
-    """
+    """Return the settings that `python -m lvh.run OVERRIDES` would have."""
     return compose(CommandLine(overrides)).settings
 
 
 def composed_from(config: DictConfig) -> Composed:
-    """Check what Hydra composed.
-
-    Raises:
-        InputError: Names the field, what was expected and what was received.
-        OmegaConfBaseException: An interpolation that does not resolve.
-    """
+    """Check what Hydra composed."""
     resolved = plain(config)
     return Composed(settings_from(resolved), masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
 
 
 def command_of(config: DictConfig, arguments: Sequence[str]) -> CommandLine:
-    """Return the command line that Hydra composed, with the sweep of its recipe.
-
-    Args:
-        config: With Hydra's own node `hydra`.
-        arguments: Overrides as typed, with or without those of Hydra's own configuration.
-
-    Raises:
-        InputError: The recipe sweeps what cannot be swept.
-    """
+    """Return the command line that Hydra composed, with the sweep of its recipe."""
     folders = {source.provider: source.path for source in config.hydra.runtime.config_sources}
     path = folders.get("main", str(conf_dir()))
     of_hydra = [text for text in config.hydra.overrides.hydra if text not in arguments]
@@ -91,11 +66,7 @@ def recipe_params(hydra: Any) -> dict[str, Any]:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """Resolve a composed configuration into plain containers, without Hydra's own node.
-
-    Raises:
-        OmegaConfBaseException: An interpolation that does not resolve.
-    """
+    """Resolve a composed configuration into plain containers, without Hydra's own node."""
     groups = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     holder = HydraConfig.instance()
     before = holder.cfg

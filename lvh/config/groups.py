@@ -58,15 +58,7 @@ def conf_dir() -> Path:
 
 @cache
 def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
-    """Return Hydra's loader of a folder and of the registered options.
-
-    Args:
-        path: Folder of the configuration.
-        more: Folder that is searched after it; None for none.
-
-    Raises:
-        InputError: That folder does not exist.
-    """
+    """Return Hydra's loader of a folder, of one `more` if there is, and of registered options."""
     setup_globals()  # Hydra's resolvers, which its own entry registers too
     search_path = create_config_search_path(path if "://" in path else f"file://{path}")
     if more is not None:
@@ -92,8 +84,7 @@ def known_fields() -> tuple[str, ...]:
 def defaults(settings: type) -> dict[str, Any]:
     """Return the defaults of a settings dataclass as plain containers.
 
-    Args:
-        settings: The dataclass; a field without a default becomes `???`, Hydra's "to be given".
+    A field without a default becomes `???`, Hydra's "to be given".
     """
     values: dict[str, Any] = {}
     for field in fields(settings):

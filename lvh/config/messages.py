@@ -36,14 +36,7 @@ _ELSEWHERE = {
 
 
 def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
-    """Turn any error into one that a user may see, with its exit code.
-
-    Args:
-        error: Of composing or of running.
-        command: What was composed, for messages that name what it has.
-    """
-    if isinstance(error, LvhError):
-        return error
+    """Turn any error into one that a user may see, with its exit code."""
     if isinstance(error, MissingConfigException):
         return InputError(_missing(error))
     if isinstance(error, OverrideParseException):
@@ -52,9 +45,7 @@ def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
         return InputError(_not_composed(error, command))
     if isinstance(error, OmegaConfBaseException):
         return InputError(_unresolved(error, command))
-    if isinstance(error, HydraException):
-        return InputError(_first_line(error))
-    if isinstance(error, ValueError) and _FROM_HYDRA.match(str(error)):
+    if isinstance(error, HydraException) or _FROM_HYDRA.match(str(error)):
         return InputError(_first_line(error))
     return as_lvh_error(error)
 
@@ -106,30 +97,20 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
     if key in _ELSEWHERE:
         return f"{key}: no such setting; {_ELSEWHERE[key]}"
     group, _, field = key.rpartition(".")
-    node = _node(group, key, command) if group else None
-    if node is None:
-        groups = ", ".join(name for name in known_fields() if "." not in name)
-        hint = suggestion(key, known_fields()) or f". Expected one of {groups}"
-        return f"{key}: no such setting{hint}"
-    names = [str(name) for name in node]
-    expected = ", ".join(f"{group}.{name}" for name in names)
     options = CHOICES.get(group, {}).items()
     having = [name for name, of in options if field in {known.name for known in fields(of)}]
     if having:
-        verb = "has" if len(having) == 1 else "have"
-        return (
-            f"{key}: {group}={node.get('name')} has no such setting; {' and '.join(having)} "
-            f"{verb}. Expected one of {expected}"
-        )
-    if close := difflib.get_close_matches(field, names, n=1):
-        return f"{key}: no such setting; did you mean {group}.{close[0]}?"
-    return f"{key}: no such setting. Expected one of {expected}"
+        return f"{key}: expected {group}={' or '.join(having)}, which alone have this setting"
+    known = _settings_of(group, key, command) if group and command else []
+    if known:
+        hint = suggestion(field, known)
+        return f"{key}: no such setting{hint}. Expected some of {', '.join(known)} of {group}"
+    groups = ", ".join(name for name in known_fields() if "." not in name)
+    return f"{key}: no such setting{suggestion(key, known_fields())}. Expected one of {groups}"
 
 
-def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | None:
+def _settings_of(group: str, key: str, command: CommandLine) -> list[str]:
     """Return the settings that a group has in a command line without a wrong override."""
-    if command is None:
-        return None
     kept = tuple(
         text
         for text, override in zip(command.overrides, command.parsed(), strict=True)
@@ -138,8 +119,8 @@ def _node(group: str, key: str, command: CommandLine | None) -> DictConfig | Non
     try:
         node = OmegaConf.select(replace(command, overrides=kept).load(), group)
     except Exception:  # something else is wrong too; the message does without this
-        return None
-    return node if isinstance(node, DictConfig) else None
+        return []
+    return list(map(str, node)) if isinstance(node, DictConfig) else []
 
 
 def _needs_multirun(typed: str) -> str:

@@ -1,25 +1,30 @@
 """The settings of one run: typed, checked and frozen."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config import consistency
 from lvh.config.groups import CHOICES, SETTINGS
 from lvh.config.messages import suggestion
 from lvh.errors import InputError, excerpt
 from lvh.evaluation.results import Plain
+from lvh.features import FORMS
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, Name
-from lvh.models.training import TrainSettings
+from lvh.models.training import TrainSettings, check_train
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import configuration_name
-from lvh.validation.splits import CvSettings
+from lvh.validation.metrics import NAMES
+from lvh.validation.splits import CvSettings, check_protocol
 
 _T = TypeVar("_T")
+SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
+"""Fields of the convolution and the groups that set them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class RunSettings:
         """A short name that tells runs of one sweep apart at a glance."""
         convolution = {
             short: getattr(self.model, field)
-            for field, short in consistency.SHORT_NAMES.items()
+            for field, short in SHORT_NAMES.items()
             if hasattr(self.model, field)
         }
         protocol = self.cv.protocol
@@ -87,8 +92,8 @@ class RunSettings:
             groups.remove("train")
         for group in groups:
             for field, value in asdict(getattr(self, group)).items():
-                if field in consistency.SHORT_NAMES:
-                    flat[consistency.SHORT_NAMES[field]] = value
+                if field in SHORT_NAMES:
+                    flat[SHORT_NAMES[field]] = value
                 elif field == "name":
                     flat[group] = value
                 elif isinstance(value, dict):
@@ -111,14 +116,7 @@ class _Ungrouped:
 
 
 def settings_from(config: dict[str, Any]) -> RunSettings:
-    """Check a composed configuration, field by field and across groups.
-
-    Args:
-        config: Plain containers, resolved, one entry a group.
-
-    Raises:
-        InputError: Names the field, what was expected and what was received.
-    """
+    """Check a composed configuration, resolved, field by field and across groups."""
     config = {"external": None, **config}
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
     ungrouped = [field.name for field in fields(_Ungrouped)]
@@ -130,24 +128,24 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
     types = {group: _chosen(group, config[group]) for group in CHOICES if config[group] is not None}
-    consistency.check_convolution(model)
-    consistency.check_features(model["name"], config["features"]["name"])
+    _refuse(_misplaced(model, config["features"]["name"]))
     values = asdict(_parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
         values[group] = _parsed(group, config[group], settings)
     if isinstance(MODELS[model["name"]], Estimator):
         values["backend"] = NO_BACKEND
-    consistency.check_search(values["search"])
     run_settings = RunSettings(**values)
-    consistency.check(run_settings)
+    check_train(run_settings.train, run_settings.cv.validation, run_settings.is_network)
+    check_protocol(run_settings.cv)
+    _refuse(_search_conflicts(run_settings.search), _conflicts(run_settings))
     return run_settings
 
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
     """Check the part of a configuration that says how a sweep searches."""
     search = _parsed("search", config["search"], SearchSettings)
-    consistency.check_search(search)
+    _refuse(_search_conflicts(search))
     return search
 
 
@@ -188,3 +186,91 @@ def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> Non
     for key in known:
         if node.get(key, "???") == "???":
             raise InputError(f"{prefix}{key}: expected a value. Received: none")
+
+
+def _refuse(*conflicts: Iterator[str]) -> None:
+    for conflict in chain(*conflicts):
+        raise InputError(conflict)
+
+
+def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
+    """Yield what a model cannot take: a kernel without a convolution, features of another kind."""
+    name = model["name"]
+    chosen = MODELS[name]
+    known = {field.name for field in fields(chosen.settings)}
+    given = [short for key, short in SHORT_NAMES.items() if key in model and key not in known]
+    if given:
+        tabular = chosen.inputs == "tabular"
+        has = "no convolution" if tabular else "a kernel and strides of its own"
+        yield f"{' and '.join(given)}: model={name} has {has}. Add model=cnn, or leave them out"
+    only = chosen.form if isinstance(chosen, Estimator) else None
+    fitting = [
+        form for form, of in FORMS.items() if of.kind == chosen.inputs and only in (None, form)
+    ]
+    if features not in fitting:
+        yield (
+            f"model={name} needs {only or chosen.inputs} inputs, features={features} gives "
+            f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
+        )
+
+
+def _search_conflicts(search: SearchSettings) -> Iterator[str]:
+    received = ", ".join(search.objectives)
+    prefixed = {f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES}
+    for name in set(search.objectives) - {"seconds", *prefixed}:
+        yield (
+            f"search.objectives: expected some of {', '.join(NAMES)}, seconds; or pooled_ or "
+            f"std_ and a score. Received: {excerpt(name)}"
+        )
+    if len(set(search.objectives)) < len(search.objectives):
+        yield f"search.objectives: expected different ones. Received: {received}"
+    if search.race and search.pruner != "none":
+        yield (
+            "search.race and search.pruner: expected one of them. "
+            f"Received: race=true, pruner={search.pruner}"
+        )
+    if search.may_stop and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
+        yield (
+            "search.objectives: expected one score of a fold where trials may be stopped. "
+            f"Received: {received}"
+        )
+
+
+def _conflicts(settings: RunSettings) -> Iterator[str]:
+    cv, data, external = settings.cv, settings.data, settings.external
+    model, protocol, augment = settings.model.name, cv.protocol, settings.train.augment
+    if (cv.scheme == "external") != (external is not None):
+        yield (
+            "cv and external: expected both cv=external and external=ludb, ptbxl or synthetic, or "
+            f"neither. Received: cv.scheme={cv.scheme}, "
+            f"external={'none' if external is None else external.name}"
+        )
+    same = {"delineation": "found"}  # the same records, whatever their delineation
+    if external is not None and replace(external, **same) == replace(data, **same):
+        yield f"external: expected other records than those of data. Received: {data.name} twice"
+    if external is not None and cv.repeats > 1:
+        yield (
+            "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
+            f"models. Received: {cv.repeats}"
+        )
+    if protocol.leaks and not settings.is_network:
+        yield (
+            "cv.weights and cv.epoch: a model that is fitted in one go has no weights to carry and "
+            f"no epochs to choose from. Received: {protocol.leakage}, model={model}"
+        )
+    if protocol.leaks and settings.search.may_stop:
+        yield (
+            "search.race and search.pruner: expected neither under a protocol that leaks, whose "
+            f"trials have no rank. Received: {protocol.leakage}"
+        )
+    is_signal = FORMS[settings.features.name].kind == "signal" and settings.is_network
+    if augment.is_on and not is_signal:
+        yield (
+            "train.augment: changes signals, for a network that learns from nothing else. "
+            f"Expected model=cnn or model=resnet. Received: model={model}"
+        )
+    if augment.is_on and augment.is_in_mv and settings.features.scaling != "none":
+        yield (
+            "train.augment: noise, wander and amplitude are of signals in mV. Expected "
+            f"features.scaling=none. Received: {settings.features.scaling}"
+        )

@@ -2,22 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import product
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
 from lvh.config.composition import recipe_params
-from lvh.config.consistency import SHORT_NAMES
 from lvh.config.messages import explained
+from lvh.config.run_settings import SHORT_NAMES
 from lvh.errors import InputError, excerpt
-from lvh.search.space import Choice, Condition, Dimension, Integers, Reals, Space
+from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 
 _MOST_VALUES = 100_000
 """Of one dimension."""
-_MOST_COMBINATIONS = 256
-"""Of options of swept groups that are composed to find where a setting exists."""
 _FIELDS = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
 """Groups that set one field of another group: they exist where it does."""
 
@@ -38,62 +35,69 @@ def space_of(command: CommandLine) -> Space:
             sweep itself, or a setting that no option has.
     """
     try:
-        swept = _swept(command)
-        choices = {
-            name: Choice(_texts(override))
-            for name, override in swept.items()
-            if command.loader.get_group_options(override.key_or_group) and not target(override)[2]
-        }
-        return _space_of(command, swept, choices)
+        return _space_of(command)
     except Exception as error:
         raise explained(error, command) from None
 
 
 def one_point(command: CommandLine) -> CommandLine:
-    """Return one point of a sweep, for what does not depend on the others.
-
-    Raises:
-        InputError: See `space_of`.
-    """
+    """Return one point of a sweep, for what does not depend on the others."""
     space = space_of(command)
     return command.at(space.texts(next(space.probes())))
 
 
-_Combinations = list[tuple[dict[str, str], DictConfig]]
-"""Options of swept groups, by group, and what Hydra composes with them."""
-
-
-def _space_of(
-    command: CommandLine, swept: Mapping[str, Override], choices: Mapping[str, Choice]
-) -> Space:
+def _space_of(command: CommandLine) -> Space:
+    swept = _swept(command)
+    choices = {
+        name: Choice(_texts(override))
+        for name, override in swept.items()
+        if command.loader.get_group_options(override.key_or_group) and not target(override)[2]
+    }
     options = {
         name: choice.texts
         for name, choice in choices.items()
         if swept[name].key_or_group not in _FIELDS
     }
-    combinations = _one_by_one(command, options)
-    _check_recipes(command, combinations)
-    fields = {
-        name: _FIELDS.get(override.key_or_group, override.key_or_group)
-        for name, override in swept.items()
-        if name not in options and not override.is_add() and not override.is_force_add()
-    }
-    if not all(_exists(config, field) for _, config in combinations for field in fields.values()):
-        combinations = _all_together(command, options)
+    composed = _each_option(command, options)
+    _check_recipes(command, [recipe_params(config.hydra) for _, config in composed])
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
     for name, override in swept.items():
-        having = combinations
-        if name in fields:
-            having = [pair for pair in combinations if _exists(pair[1], fields[name])]
-        having = having or combinations
+        having = composed
+        if name not in options and not override.is_add() and not override.is_force_add():
+            field = _FIELDS.get(override.key_or_group, override.key_or_group)
+            having = [pair for pair in composed if _exists(pair[1], field)] or composed
+        point, config = having[0]
         if name not in options:  # a wrong name, or a wrong option of kernel or stride, ends here
             for text in choices[name].texts if name in choices else (_first_text(override),):
-                _composed(command, {**having[0][0], name: text})
-        dimensions[name] = choices.get(name) or _dimension(override, having[0][1])
-        if len(having) < len(combinations):
-            conditions[name] = _conditions(name, options, [point for point, _ in having])
+                _composed(command, {**point, name: text})
+        dimensions[name] = choices.get(name) or _dimension(override, config)
+        if len(having) < len(composed):
+            conditions[name] = _conditions(options, [point for point, _ in having])
     return Space(dimensions, conditions)
+
+
+def _each_option(
+    command: CommandLine, options: Mapping[str, Sequence[str]]
+) -> list[tuple[dict[str, str], DictConfig]]:
+    """Compose every option of swept groups once, where all other groups have their first."""
+    first = {name: texts[0] for name, texts in options.items()}
+    points = [first]
+    points += [first | {name: text} for name, texts in options.items() for text in texts[1:]]
+    return [(point, _composed(command, point)) for point in points]
+
+
+def _conditions(
+    options: Mapping[str, Sequence[str]], having: Sequence[Mapping[str, str]]
+) -> tuple[Condition, ...]:
+    """Return which option of which group a setting needs, from the points that have it."""
+    first = {name: texts[0] for name, texts in options.items()}
+    conditions = []
+    for group, texts in options.items():
+        needed = tuple(text for text in texts if first | {group: text} in having)
+        if 0 < len(needed) < len(texts):
+            conditions.append(Condition(group, needed))
+    return tuple(conditions)
 
 
 def _swept(command: CommandLine) -> dict[str, Override]:
@@ -111,23 +115,6 @@ def _swept(command: CommandLine) -> dict[str, Override]:
     return swept
 
 
-def _one_by_one(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
-    first = {name: texts[0] for name, texts in options.items()}
-    points = [first]
-    points += [first | {name: text} for name, texts in options.items() for text in texts[1:]]
-    return [(point, _composed(command, point)) for point in points]
-
-
-def _all_together(command: CommandLine, options: Mapping[str, Sequence[str]]) -> _Combinations:
-    if math.prod(map(len, options.values())) > _MOST_COMBINATIONS:
-        raise InputError(
-            f"expected at most {_MOST_COMBINATIONS} combinations of {', '.join(options)} where a "
-            "swept setting exists for some of them only"
-        )
-    points = [dict(zip(options, texts, strict=True)) for texts in product(*options.values())]
-    return [(point, _composed(command, point)) for point in points]
-
-
 def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
     """Compose a point; fields that are swept too keep the value that the configuration has."""
     without_fields = command.at(point)
@@ -142,15 +129,16 @@ def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
         raise InputError(message) from None
 
 
-def _check_recipes(command: CommandLine, combinations: _Combinations) -> None:
+def _check_recipes(command: CommandLine, recipes: Sequence[Mapping[str, object]]) -> None:
     """Refuse to sweep over recipes that are sweeps themselves: their own would be lost."""
-    typed = {override.key_or_group for override in command.parsed()}
-    swept = [{name.lstrip("+~") for name in recipe_params(one.hydra)} for _, one in combinations]
-    for (point, _), names in zip(combinations, swept, strict=True):
-        if names - typed and ("experiment" in point or names != swept[0]):
-            options = ", ".join(f"{name}={text}" for name, text in point.items())
+    parsed = command.parsed()
+    typed = {override.key_or_group for override in parsed}
+    is_swept = any(one.key_or_group == "experiment" and one.is_sweep_override() for one in parsed)
+    swept = [{name.lstrip("+~") for name in recipe} for recipe in recipes]
+    for names in swept:
+        if names - typed and (is_swept or names != swept[0]):
             raise InputError(
-                f"{options}: this is the recipe of a sweep, of {', '.join(sorted(names))}, and "
+                f"experiment: one is the recipe of a sweep, of {', '.join(sorted(names))}, and "
                 "cannot be swept over. Start a sweep for each"
             )
 
@@ -161,50 +149,30 @@ def _exists(config: DictConfig, field: str) -> bool:
     return isinstance(parent, DictConfig) and name in parent
 
 
-def _conditions(
-    name: str, options: Mapping[str, Sequence[str]], having: Sequence[Mapping[str, str]]
-) -> tuple[Condition, ...]:
-    needed = {
-        group: tuple(text for text in texts if any(point[group] == text for point in having))
-        for group, texts in options.items()
-    }
-    if math.prod(len(texts) for texts in needed.values()) != len(having):
-        raise InputError(
-            f"{name}: exists only for some combinations of {', '.join(options)}. Expected a "
-            "setting that single options have. Start a sweep for each"
-        )
-    return tuple(
-        Condition(group, texts)
-        for group, texts in needed.items()
-        if len(texts) < len(options[group])
-    )
-
-
 def _dimension(override: Override, config: DictConfig) -> Dimension:
     value = override.value()
     if isinstance(value, IntervalSweep):
         return _interval(override, value, OmegaConf.select(config, override.key_or_group))
+    texts = _texts(override)
     if isinstance(value, RangeSweep) and not value.shuffle:
-        _check_range(override, value)
         listed = value.range()
-        if isinstance(listed, range) and len(listed) and listed.step > 0:
-            return Integers(listed[0], listed[-1], listed.step, listed=True)
-    return Choice(_texts(override))
+        if isinstance(listed, range) and listed.step > 0:
+            return Numbers(listed[0], listed[-1], listed.step, is_listed=True)
+    return Choice(texts)
 
 
 def _interval(override: Override, interval: IntervalSweep, now: object) -> Dimension:
     low, high = float(interval.start or 0), float(interval.end or 0)
     log = "log" in interval.tags
     if not low < high < math.inf or low == -math.inf or (log and low <= 0):
-        what = "0 < low < high" if log else "low < high"
         raise InputError(
-            f"{override.key_or_group}: expected interval(low, high) with {what}. "
-            f"Received: {override.input_line}"
+            f"{override.key_or_group}: expected interval(low, high) with "
+            f"{'0 < ' if log else ''}low < high. Received: {override.input_line}"
         )
     is_whole = low.is_integer() and high.is_integer()
     if is_whole and (now is None or (isinstance(now, int) and not isinstance(now, bool))):
-        return Integers(int(low), int(high), log=log)
-    return Reals(low, high, log)
+        return Numbers(int(low), int(high), 1, log=log)
+    return Numbers(low, high, log=log)
 
 
 def _first_text(override: Override) -> str:
@@ -215,17 +183,14 @@ def _first_text(override: Override) -> str:
 def _texts(override: Override) -> tuple[str, ...]:
     value = override.value()
     if isinstance(value, RangeSweep):
-        _check_range(override, value)
+        start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
+        if not (step and math.isfinite(step) and abs(stop - start) / abs(step) <= _MOST_VALUES):
+            raise InputError(
+                f"{override.key_or_group}: expected range(start, stop, step) with a step other "
+                f"than 0 and at most {_MOST_VALUES} values. "
+                f"Received: {excerpt(override.input_line)}"
+            )
     texts = tuple(dict.fromkeys(override.sweep_string_iterator()))
     if not texts:
         raise InputError(f"{override.input_line}: expected one value or more")
     return texts
-
-
-def _check_range(override: Override, value: RangeSweep) -> None:
-    start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
-    if not (step and math.isfinite(step) and abs(stop - start) / abs(step) <= _MOST_VALUES):
-        raise InputError(
-            f"{override.key_or_group}: expected range(start, stop, step) with a step other than 0 "
-            f"and at most {_MOST_VALUES} values. Received: {excerpt(override.input_line)}"
-        )

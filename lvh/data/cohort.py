@@ -126,27 +126,16 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class SourceMetadata:
-    """Origin of a source, for its reports.
-
-    Attributes:
-        citation: How to cite it.
-        licence: Under which it may be used.
-        labels: Who labelled left ventricular hypertrophy, and how.
-        voltage: Why its signals are in mV, where that is not plain.
-    """
+    """Origin of a source, for its reports."""
 
     citation: str
     licence: str
-    labels: str
-    voltage: str = ""
+    labels: str  # who labelled left ventricular hypertrophy, and how
+    voltage: str = ""  # why its signals are in mV, where that is not plain
 
 
 def join(own: Cohort, external: Cohort) -> Cohort:
-    """Append the records of another source to a cohort.
-
-    Args:
-        own: Keeps its names.
-        external: Its records and subjects get the prefix `EXTERNAL`, so that none is in both.
+    """Append another source, whose records and subjects get the prefix `EXTERNAL`.
 
     Raises:
         InputError: They differ in sampling frequency, length or leads.
@@ -187,9 +176,6 @@ def fingerprint(*parts: object) -> str:
 
     Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text arrays by
     their items, so that their storage width does not matter; anything else by `repr`.
-
-    Returns:
-        A SHA-256 digest in hexadecimal.
     """
     digest = hashlib.sha256()
     for part in parts:

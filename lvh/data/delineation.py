@@ -26,7 +26,7 @@ from scipy.signal import (  # type: ignore[import-untyped]
     sosfiltfilt,
 )
 
-from lvh.data.cache import Arrays, cache_dir, folder_lock, load_or_build
+from lvh.data.cache import Arrays, cache_dir, load_or_build, lock_of
 from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import EnvironmentFault, InputError
@@ -80,7 +80,7 @@ def with_fiducials(cohort: Cohort) -> Cohort:
     key = fingerprint(cohort.fingerprint, VERSION, library())[:16]
     folder = cache_dir() / "delineations" / key
     parts, doubtful = [], []
-    with folder_lock(folder, f"{cohort.name}: waiting for another process that finds fiducials"):
+    with lock_of(folder):
         for start in track(
             range(0, len(cohort.records), BLOCK),
             f"fiducials of {cohort.name}",

@@ -56,33 +56,20 @@ _Int = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Heart:
-    """What shapes a subject's recording, apart from chance.
+    """What shapes a subject's recording, apart from chance."""
 
-    Attributes:
-        male: Men's voltages are higher.
-        severity: Of hypertrophy; 0 is none, 1 is average.
-        fibrillating: No p, irregular beats, fibrillatory waves.
-    """
-
-    male: bool
-    severity: float
-    fibrillating: bool
+    male: bool  # men's voltages are higher
+    severity: float  # of hypertrophy; 0 is none, 1 is average
+    fibrillating: bool  # no p, irregular beats, fibrillatory waves
 
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """Waves in order of time.
+    """Waves in order of time, as sample indices; shape (n_waves,), peaks (n_waves, n_leads)."""
 
-    Attributes:
-        kinds: 0 for p, 1 for N, 2 for t; shape (n_waves,).
-        onsets: Sample indices, shape (n_waves,).
-        peaks: Of the largest noise-free deflection, shape (n_waves, n_leads).
-        offsets: Shape (n_waves,).
-    """
-
-    kinds: _Int
+    kinds: _Int  # 0 for p, 1 for N, 2 for t
     onsets: _Int
-    peaks: _Int
+    peaks: _Int  # of the largest noise-free deflection
     offsets: _Int
 
 
@@ -97,8 +84,7 @@ def draw_recording(
         noise: Median over subjects of white and muscle noise's standard deviation, in mV.
 
     Returns:
-        The signal, shape (N_SAMPLES, 12), mV, leads in the usual order; and its waves, also
-        those that lie partly or wholly outside.
+        The signal, shape (N_SAMPLES, 12), mV; and its waves, also those that lie outside.
     """
     rr_mean = 60 / np.clip(rng.normal(71, 11), 52, 98)
     beat, waves = _draw_beat(rng, heart, rr_mean)
@@ -163,24 +149,20 @@ def _draw_beat(rng: np.random.Generator, heart: Heart, rr_mean: float) -> tuple[
 
 
 def _rotation(rng: np.random.Generator, scale: float, turn: float = 0.0) -> _Float:
-    """Draw a turn of row vectors X, Y, Z: frontal plane first, then horizontal plane.
+    """Draw a turn of row vectors X, Y, Z; `scale` is its standard deviation, in degrees.
 
-    `scale` is the standard deviation in degrees, in the horizontal plane half of it; `turn` is
-    added to the frontal angle, in degrees; negative is towards the left arm.
+    In the horizontal plane it is half of that. A negative `turn` is towards the left arm.
     """
     a, b = np.radians([rng.normal(turn, scale), rng.normal(0, scale / 2)])
     frontal = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]])
     horizontal = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    both: _Float = frontal @ horizontal
-    return both
+    return np.asarray(frontal @ horizontal)
 
 
 def _extent(waves: _Float) -> tuple[float, float]:
     """Return onset and offset, in s from R, of a wave made of rows time, width, X, Y, Z."""
-    return (
-        float((waves[:, 0] - _REACH * waves[:, 1]).min()),
-        float((waves[:, 0] + _REACH * waves[:, 1]).max()),
-    )
+    reach = _REACH * waves[:, 1]
+    return float((waves[:, 0] - reach).min()), float((waves[:, 0] + reach).max())
 
 
 def _draw_rhythm(rng: np.random.Generator, heart: Heart, rr_mean: float, waves: Waves) -> _Int:
@@ -206,12 +188,10 @@ def _render(beat: _Float, r: _Int) -> _Float:
 
 
 def _background(rng: np.random.Generator, heart: Heart, noise: float) -> _Float:
-    """Draw what is no beat; shape (N_SAMPLES, 8), mV.
-
-    White and muscle noise have equal power; muscle noise is high-pass and comes in bursts.
-    """
+    """Draw what is no beat; shape (N_SAMPLES, 8), mV."""
     shape = (N_SAMPLES, len(_DOWER))
     time = np.arange(N_SAMPLES)[:, None] / FS
+    # White and muscle noise have equal power; muscle noise is high-pass and comes in bursts.
     white = rng.standard_normal(shape, dtype=np.float32)
     muscle = np.diff(rng.standard_normal((N_SAMPLES + 1, shape[1]), dtype=np.float32), axis=0)
     phases = 2 * np.pi * rng.random(4)
@@ -233,12 +213,8 @@ def _background(rng: np.random.Generator, heart: Heart, noise: float) -> _Float:
 
 
 def _twelve(eight: _Float) -> npt.NDArray[np.float32]:
-    """Complete i, ii, v1..v6 by the limb leads that follow from i and ii.
-
-    Einthoven: iii = ii - i. Goldberger: avr = -(i + ii) / 2, avl = (i - iii) / 2,
-    avf = (ii + iii) / 2.
-    """
-    # In the final precision, so that the identities hold to the last bit.
+    """Complete i, ii, v1..v6 by the limb leads that follow from i and ii."""
+    # In the final precision, so that the laws hold to the last bit.
     i, ii, *chest = eight.astype(np.float32).T
     iii = ii - i
     limb = (i, ii, iii, -(i + ii) / 2, (i - iii) / 2, (ii + iii) / 2)

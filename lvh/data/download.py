@@ -1,62 +1,41 @@
 """Download a published archive and unpack it safely: all of it, verified, or nothing."""
 
-import hashlib
 import logging
 import re
 import shutil
 import struct
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
-from lvh.data.cache import folder_lock, temporary_folder
-from lvh.errors import EnvironmentFault, InputError
+from lvh.data.cache import lock_of, temporary_folder
+from lvh.errors import EnvironmentFault, InputError, excerpt
 
 _SUMS = "SHA256SUMS.txt"
+_SUM_LINE = re.compile(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)")  # as `find .` names files
 _TIMEOUT = 30.0  # seconds a server may stay silent
-_MAX_MEMBERS = 200_000
 _CHUNK_BYTES = 1024 * 1024
 # all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
-_BROKEN_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    RuntimeError,  # NotImplementedError is one
-    ValueError,
-)
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A zip archive in PhysioNet's layout.
+    """A zip archive in PhysioNet's layout."""
 
-    Attributes:
-        title: Name for messages, such as "LUDB 1.0.1".
-        url: Address of the zip.
-        top: The one folder at the top of the archive.
-        sums_sha256: SHA-256 of its SHA256SUMS.txt, pinned; None where it is not known: then that
-            list detects what was damaged on the way, but not what somebody has replaced.
-        max_bytes: A download, or unpacked content, beyond this is refused.
-        variable: Environment variable that names its folder, where it is on the disk already.
-        warning: What a user should know before the download, or empty.
-        needed_bytes: Disk that it takes while it is unpacked; 0 where that is little.
-    """
-
-    title: str
+    title: str  # for messages, such as "LUDB 1.0.1"
     url: str
-    top: str
+    top: str  # the one folder at its top
+    # of its SHA256SUMS.txt, pinned; where it is not known (None), that list detects what was
+    # damaged on the way, but not what somebody has replaced
     sums_sha256: str | None
-    max_bytes: int
-    variable: str = "LVH_LUDB_ROOT"
-    warning: str = ""
-    needed_bytes: int = 0
+    variable: str = "LVH_LUDB_ROOT"  # names its folder, where it is on the disk already
+    warning: str = ""  # what a user should know before the download
+    needed_bytes: int = 0  # disk that it takes while it is unpacked
 
 
 def fetch(archive: Archive, into: Path) -> Path:
@@ -71,20 +50,17 @@ def fetch(archive: Archive, into: Path) -> Path:
     """
     if into.is_dir():
         return into
-    if into.exists():
-        raise InputError(f"{into}: expected a folder or nothing yet. Received: a file")
     try:
-        with folder_lock(into, f"{archive.title}: waiting for another process that is fetching it"):
-            if not into.is_dir():
-                free = shutil.disk_usage(into.parent).free
-                if free < archive.needed_bytes:
-                    raise EnvironmentFault(
-                        f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
-                        f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
-                        "XDG_CACHE_HOME names the folder of another disk"
-                    )
-                with temporary_folder(into) as temporary:
-                    _fetch(archive, temporary).rename(into)
+        with lock_of(into), temporary_folder(into) as temporary:
+            free = shutil.disk_usage(temporary).free
+            if free < archive.needed_bytes and not into.is_dir():
+                raise EnvironmentFault(
+                    f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
+                    f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
+                    "XDG_CACHE_HOME names the folder of another disk"
+                )
+            if not into.is_dir():  # another process may have fetched it
+                _fetch(archive, temporary).rename(into)
     except OSError as error:
         raise EnvironmentFault(
             f"{into.parent}: expected a writable folder with room for {archive.title}. "
@@ -95,105 +71,57 @@ def fetch(archive: Archive, into: Path) -> Path:
 
 def _fetch(archive: Archive, folder: Path) -> Path:
     """Download, unpack and verify an archive; return the folder at its top."""
-    packed, unpacked = folder / "archive.zip", folder / "unpacked"
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
     _log.info("%s: downloading %s%s", archive.title, archive.url, archive.warning)
-    _download(archive, packed)
+    downloader = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(), chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT
+    )
     try:
-        with zipfile.ZipFile(packed) as source:
-            members = source.infolist()
-            size = sum(member.file_size for member in members)
-            if size > archive.max_bytes or len(members) > _MAX_MEMBERS:
-                raise _bad(
-                    archive,
-                    f"at most {archive.max_bytes:,} bytes unpacked, in {_MAX_MEMBERS:,} members",
-                    f"{size:,} in {len(members):,}",
-                )
-            # makes no links, leaves no folder, writes no more bytes than a member declares
-            source.extractall(unpacked)
-    except _BROKEN_ZIP as error:
-        raise _bad(archive, "a whole zip archive", str(error)[:120]) from error
-    packed.unlink()
-    expected = {f"{archive.top}/{path}" for path in _verify(archive, unpacked / archive.top)}
-    names = [member.orig_filename for member in members if not member.is_dir()]
-    unlisted = sorted(set(names) - expected)
-    if unlisted or len(set(names)) < len(names):
-        received = repr(unlisted[0][:120]) if unlisted else "one of them twice"
-        raise _bad(archive, f"only files that {_SUMS} lists", received)
-    return unpacked / archive.top
-
-
-def _download(archive: Archive, to: Path) -> None:
-    import requests  # slow to import, and most runs never download
-
-    console = Console(stderr=True)
-    try:
-        with (
-            requests.get(archive.url, stream=True, timeout=_TIMEOUT) as response,
-            to.open("wb") as file,
-        ):
-            response.raise_for_status()
-            size = int(response.headers.get("Content-Length", 0))
-            for chunk in track(
-                response.iter_content(_CHUNK_BYTES),
-                f"downloading {archive.title}",
-                total=max(size // _CHUNK_BYTES, 1),
-                console=console,
-                transient=True,
-                disable=not console.is_terminal,
-            ):
-                if file.tell() + len(chunk) > archive.max_bytes:
-                    raise _bad(archive, f"at most {archive.max_bytes:,} bytes", "more")
-                file.write(chunk)
-    except (requests.RequestException, ValueError) as error:
+        # makes no links, leaves no folder, writes no more bytes than a member declares
+        files = pooch.retrieve(
+            archive.url,
+            known_hash=None,  # each file has its own
+            fname="archive.zip",
+            path=folder,
+            processor=pooch.Unzip(extract_dir="unpacked"),
+            downloader=downloader,
+        )
+    except requests.RequestException as error:
         raise EnvironmentFault(
-            f"{archive.title}: cannot fetch {archive.url} ({_reason(error)}).\n"
+            f"{archive.title}: cannot fetch {archive.url} ({error}).\n"
             "By hand: download and unpack it, then give its folder by data.root=FOLDER or "
             f"by the environment variable {archive.variable}.\n"
             "Without any download: data=synthetic."
         ) from error
+    except _BROKEN_ZIP as error:
+        raise _bad(archive, "a whole zip archive", excerpt(str(error))) from error
+    unpacked = folder / "unpacked"
+    _verify(archive, {Path(file).relative_to(unpacked).as_posix(): Path(file) for file in files})
+    return unpacked / archive.top
 
 
-def _reason(error: BaseException) -> str:
-    """Say in a few words why a request failed: the innermost error says it best."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"the server answered {response.status_code}"
-    # not by __context__: that may lead to an error the caller was handling before
-    for inner in (error.__cause__, getattr(error, "reason", None), *error.args):
-        if isinstance(inner, BaseException):
-            return _reason(inner)
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())[:120]
+def _verify(archive: Archive, files: dict[str, Path]) -> None:
+    """Check the list of SHA-256 sums, and that it lists every file, each with its sum."""
+    import pooch
 
-
-def _verify(archive: Archive, root: Path) -> set[str]:
-    """Check the list of SHA-256 sums and every file it names; return the paths of all of them."""
-    root = root.resolve()
-    _check_file(archive, root, _SUMS, archive.sums_sha256)
-    paths = {_SUMS}
-    text = (root / _SUMS).read_text("utf-8", errors="replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = re.fullmatch(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)", line)  # as `find .` names
+    listing = f"{archive.top}/{_SUMS}"
+    expected = {listing: archive.sums_sha256}
+    text = files[listing].read_text("utf-8", errors="replace") if listing in files else ""
+    for line in text.splitlines():
+        match = _SUM_LINE.fullmatch(line)
         if match is None:
-            where = f"{_SUMS}, line {number}: a SHA-256 and a relative path"
-            raise _bad(archive, where, repr(line[:120]))
-        _check_file(archive, root, match[2], match[1])
-        paths.add(match[2])
-    return paths
-
-
-def _check_file(archive: Archive, root: Path, path: str, sha256: str | None) -> None:
-    """Check that a file is there, inside `root`, with this SHA-256 or, if None, with any."""
-    file = (root / path).resolve()
-    if not (file.is_relative_to(root) and file.is_file()):
-        raise _bad(archive, f"a file {path!r}", "none")
-    if sha256 is None:
-        return
-    with file.open("rb") as data:
-        actual = hashlib.file_digest(data, "sha256").hexdigest()
-    if actual != sha256.lower():
-        expected = f"a SHA-256 of {path!r} that starts with {sha256[:12].lower()}"
-        raise _bad(archive, expected, actual[:12])
+            raise _bad(archive, f"{_SUMS}: a SHA-256 and a relative path a line", excerpt(line))
+        expected[f"{archive.top}/{match[2]}"] = match[1].lower()
+    for name, sha256 in expected.items():
+        actual = pooch.file_hash(str(files[name])) if name in files else "no such file"
+        if sha256 not in (None, actual) or name not in files:
+            raise _bad(archive, f"{excerpt(name)} with the SHA-256 {sha256}", actual)
+    unlisted = sorted(set(files) - set(expected))
+    if unlisted:
+        raise _bad(archive, f"only files that {_SUMS} lists", excerpt(unlisted[0]))
 
 
 def _bad(archive: Archive, expected: str, received: str) -> InputError:

@@ -1,15 +1,17 @@
 """Arrays of many records that are read, and transformed, only when they are needed."""
 
+import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import InputError
+from lvh.errors import EnvironmentFault, InputError
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -27,19 +29,12 @@ class LazyArray:
     """An array of many records that need not fit into memory.
 
     Selecting records returns another such object and reads nothing; `read` returns the array.
-
-    Attributes:
-        positions: The selected records, as positions that `load` takes, shape (n_records,).
-        record_shape: Shape of one record's part.
-        dtype: Of the array.
-        load: Takes positions and returns those records, shape (n, *record_shape), as a new array.
-            A record does not depend on the others; one thread at a time calls it.
     """
 
-    positions: Positions
+    positions: Positions  # of the selected records, shape (n_records,)
     record_shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    load: Callable[[Positions], Array]
+    load: Callable[[Positions], Array]  # returns some records as a new array; in one thread
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -69,11 +64,7 @@ class LazyArray:
         return record
 
     def __array__(self, *arguments: object, **named: object) -> Array:
-        """Refuse an implicit conversion, which could fill the memory.
-
-        Raises:
-            InputError: Always.
-        """
+        """Refuse an implicit conversion, which could fill the memory."""
         raise InputError(
             "data: expected fewer records for this command, which takes all of them into memory. "
             f"Received: {len(self)} records of shape {self.record_shape}"
@@ -93,18 +84,15 @@ class LazyArray:
         function: Callable[[Array, Positions], Floats],
         record_shape: tuple[int, ...] | None = None,
     ) -> "LazyArray":
-        """Return an array whose records are passed through a function when they are read.
+        """Return an array whose records pass through a function when they are read.
 
-        Args:
-            function: Takes some records, and their positions in this array.
-            record_shape: Of what it returns, where it differs.
+        It takes some records, and their positions in this array.
         """
 
         def load(positions: Positions) -> Array:
             return function(self.load(self.positions[positions]), positions)
 
-        shape = self.record_shape if record_shape is None else record_shape
-        return LazyArray(np.arange(len(self)), shape, np.dtype(np.float32), load)
+        return _floats(len(self), record_shape or self.record_shape, load)
 
 
 Inputs = Floats | LazyArray
@@ -114,6 +102,22 @@ Inputs = Floats | LazyArray
 def read(records: Inputs) -> Floats:
     """Return records as an array; an array is returned as it is."""
     return records.read() if isinstance(records, LazyArray) else records
+
+
+def mapped(path: Path) -> LazyArray:
+    """Map a `.npy` file into memory; pages that were read are given back."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"{path}: damaged: {error}. Delete it to make it again") from None
+    mapping: mmap.mmap = array.base
+
+    def load(positions: Positions) -> Array:
+        records = np.asarray(array[positions])  # a copy
+        mapping.madvise(mmap.MADV_DONTNEED)  # they would count as this process's memory
+        return records
+
+    return LazyArray(np.arange(len(array)), array.shape[1:], array.dtype, load)
 
 
 def concatenate(first: Inputs, second: Inputs) -> Inputs:
@@ -129,17 +133,15 @@ def concatenate(first: Inputs, second: Inputs) -> Inputs:
         records[~is_first] = read(second[positions[~is_first] - n_first])
         return records
 
-    positions = np.arange(n_first + len(second))
-    return LazyArray(positions, tuple(first.shape[1:]), np.dtype(np.float32), load)
+    return _floats(n_first + len(second), first.shape[1:], load)
+
+
+def _floats(n: int, record_shape: tuple[int, ...], load: Callable[[Positions], Array]) -> LazyArray:
+    return LazyArray(np.arange(n), record_shape, np.dtype(np.float32), load)
 
 
 def prefetch(items: Iterable[_In], function: Callable[[_In], _Out]) -> Iterator[_Out]:
-    """Yield a function's result of each item, in order; a second thread computes ahead.
-
-    Args:
-        items: At most a few are taken before their turn.
-        function: That thread alone calls it, once an item and in order.
-    """
+    """Yield a function's result of each item, in order; a second thread computes a few ahead."""
     pending: deque[Future[_Out]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for item in items:

@@ -14,7 +14,7 @@ from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, 
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
 from lvh.data.readers import wfdb
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
 ARCHIVE = Archive(
@@ -25,7 +25,6 @@ ARCHIVE = Archive(
     ),
     top="lobachevsky-university-electrocardiography-database-1.0.1",
     sums_sha256="cccef1f3529519db8f26a333c97a6872a7d0e3e5c64a1448b76b161fd87fb75f",
-    max_bytes=200_000_000,
 )
 FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
 """Fingerprint of the cohort in LUDB 1.0.1."""
@@ -49,7 +48,8 @@ _FORMAT = 2  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
-_UNITS_PER_MV = 1000.0
+_ZEROS = np.zeros(12, dtype=np.float32)
+_GAINS = np.full(12, 1000, dtype=np.float32)  # ADC units a mV
 _CONTENT = ("records", "fs", "digital", "symbols", "samples", "offsets", "male", "age", "label")
 
 
@@ -60,8 +60,7 @@ class LudbSettings:
     Attributes:
         root: Folder that holds RECORDS and data/; None for the user's cache, into which the
             archive is downloaded at need.
-        url: Where the archive is downloaded from; a mirror is as good, since every file is
-            checked against the pinned checksums.
+        url: Of the archive; of a mirror too, for every file is checked by its pinned checksum.
         delineation: `annotated`: the cardiologists' fiducials; `found`: those that
             `lvh.data.delineation` finds.
     """
@@ -73,10 +72,7 @@ class LudbSettings:
 
 
 def load(settings: LudbSettings) -> Cohort:
-    """Return the 200 records of LUDB.
-
-    Signals are taken from the ADC values, 1000 units a mV. The gain in the headers is each
-    lead's own range, not a calibration: it would scale every lead to a range of 1.
+    """Return the 200 records of LUDB, their ADC values as 1000 units a mV.
 
     Raises:
         InputError: A file is missing or malformed.
@@ -98,7 +94,7 @@ def load(settings: LudbSettings) -> Cohort:
         subjects=np.array(records),  # one record a subject
         leads=LEADS,
         fs=float(arrays["fs"]),
-        signals=(arrays["digital"] / np.float32(_UNITS_PER_MV)).astype(np.float32, copy=False),
+        signals=wfdb.millivolts(arrays["digital"], _ZEROS, _GAINS),
         delineation=Delineation(
             arrays["symbols"], arrays["samples"], arrays["offsets"], len(LEADS)
         ),
@@ -119,53 +115,46 @@ def _record_names(root: Path) -> tuple[str, ...]:
         raise InputError(
             f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
         ) from None
-    names = []
-    for line in text.decode("utf-8", errors="replace").split():
-        match = _RECORD_NAME.fullmatch(line)
-        if match is None:
-            raise InputError(
-                f"{listing}: expected names such as data/1. Received: {wfdb.quoted(line)}"
-            )
-        names.append(match[1])
-    if not names or len(set(names)) != len(names):
+    lines = text.decode("utf-8", errors="replace").split()
+    is_named = all(map(_RECORD_NAME.fullmatch, lines))
+    if not (lines and is_named and len(set(lines)) == len(lines)):
         raise InputError(
-            f"{listing}: expected distinct record names. Received: {len(names)} names, "
-            f"{len(set(names))} distinct"
+            f"{listing}: expected distinct names such as data/1. Received: {excerpt(lines)}"
         )
-    return tuple(names)
+    return tuple(line.removeprefix("data/") for line in lines)
 
 
-def _parse(root: Path, records: tuple[str, ...]) -> Arrays:
-    headers = [wfdb.read_header(root / "data" / f"{name}.hea", root) for name in records]
-    fs, n_samples = headers[0].fs, headers[0].n_samples
-    digital = []
-    for header in headers:
-        if (header.fs, header.n_samples) != (fs, n_samples):
-            raise InputError(
-                f"{header.path}: expected {n_samples} samples at {fs:g} Hz, as in {records[0]}. "
-                f"Received: {header.n_samples} at {header.fs:g} Hz"
-            )
-        values, _ = wfdb.read_twelve_leads(header, root)
-        if fault := wfdb.signal_fault(values):
-            raise InputError(f"{header.path}: {fault}")
+def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
+    headers, digital = [], []
+    for name in names:
+        header, values = wfdb.read_record(root / "data" / f"{name}.hea", root)
+        headers.append(header)
         digital.append(values)
+        first = headers[0]
+        if (header.fs, header.n_samples) != (first.fs, first.n_samples):
+            raise InputError(
+                f"{header.path}: expected {first.n_samples} samples at {first.fs} Hz, as in "
+                f"{names[0]}. Received: {header.n_samples} at {header.fs} Hz"
+            )
+        if fault := wfdb.digital_fault(values, _ZEROS, _GAINS):
+            raise InputError(f"{header.path}: {fault}")
     waves = Delineation.from_leads(
         [
-            wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, n_samples)
-            for name in records
+            wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, len(digital[0]))
+            for name in names
             for lead in LEADS
         ]
     )
     return {
-        "records": np.array(records),
-        "fs": np.array(fs),
+        "records": np.array(names),
+        "fs": np.array(headers[0].fs),
         "digital": np.stack(digital),
         "symbols": waves.symbols,
         "samples": waves.samples,
         "offsets": waves.offsets,
         "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
         "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
-        "label": np.array([_DIAGNOSIS in _diagnoses(header) for header in headers], dtype=np.int64),
+        "label": np.array([_has_lvh(header) for header in headers], dtype=np.int64),
     }
 
 
@@ -173,13 +162,14 @@ def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
     start = f"<{field}>:"
     values = [one.removeprefix(start).strip() for one in header.comments if one.startswith(start)]
     if len(values) != 1 or not re.fullmatch(pattern, values[0]):
-        expected = f"`#<{field}>: ...` matching {pattern}" if pattern else f"`#<{field}>:`"
-        received = wfdb.quoted(", ".join(values)) if values else "none"
-        raise InputError(f"{header.path}: expected one comment {expected}. Received: {received}")
+        raise InputError(
+            f"{header.path}: expected one comment `#<{field}>: {pattern}`. "
+            f"Received: {excerpt(', '.join(values))}"
+        )
     return values[0]
 
 
-def _diagnoses(header: wfdb.Header) -> set[str]:
+def _has_lvh(header: wfdb.Header) -> bool:
     _comment(header, "diagnoses", "")
-    lines = [line.rstrip(".") for line in header.comments]
-    return set(lines[lines.index("<diagnoses>:") + 1 :])
+    diagnoses = header.comments[header.comments.index("<diagnoses>:") + 1 :]
+    return _DIAGNOSIS in {line.rstrip(".") for line in diagnoses}

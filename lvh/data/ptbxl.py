@@ -5,18 +5,16 @@ Records that would take more than half a gibibyte as float32 (2,236 of them at 5
 mV when a record is used.
 """
 
-import csv
 import hashlib
 import io
 import logging
 import math
 import os
-import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,19 +23,22 @@ from rich.progress import track
 
 from lvh.data.cache import (
     Arrays,
-    WriteSignals,
     cache_dir,
     folder_state,
     load_or_build,
-    load_or_build_signals,
+    lock_of,
+    signals_written,
 )
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
-from lvh.data.lazy_array import Inputs, LazyArray
+from lvh.data.lazy_array import Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARCHIVE = Archive(
     title="PTB-XL 1.0.3",
@@ -47,7 +48,6 @@ ARCHIVE = Archive(
     ),
     top="ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3",
     sums_sha256=None,  # not known here: nobody has fetched the archive to write this
-    max_bytes=4_000_000_000,
     variable="LVH_PTBXL_ROOT",
     warning=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
     needed_bytes=6_000_000_000,
@@ -69,10 +69,10 @@ TABLE = "ptbxl_database.csv"
 LOADED_BYTES = 512 * 1024 * 1024
 """Signals that take more than this, as float32, are memory-mapped."""
 
-_FORMAT = 2  # of the cached arrays; raise it when their meaning changes
+_FORMAT = 3  # of the cached arrays; raise it when their meaning changes
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
 _RECORD_PATH = r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)"
-_COLUMNS = {
+_COLUMNS = {  # that are read, with the pattern of their values
     "ecg_id": ".*",
     "patient_id": r"[0-9]+(\.0)?",
     "age": r"([0-9]{1,3}(\.0)?)?",
@@ -81,9 +81,7 @@ _COLUMNS = {
     "filename_lr": _RECORD_PATH,
     "filename_hr": _RECORD_PATH,
 }
-"""Columns of the table that are read, with the pattern of their values."""
-_STATEMENT = re.compile(r"'([^'\\]+)': [0-9.]+")
-_LABEL = "LVH"
+_LABEL = "'LVH':"  # VCLVH, voltage criteria alone, is another statement
 _ABOVE_89 = 90.0  # years
 _CONTENT = ("records", "subjects", "male", "age", "label", "flaws", "fs")
 _CALIBRATION = ("gains", "baselines")
@@ -99,8 +97,8 @@ class PtbxlSettings:
         root: Folder that holds ptbxl_database.csv and the records; None for the user's cache, into
             which the archive is downloaded at need.
         fs: Sampling frequency in Hz; the data set has every record at both.
-        flawed: Records with a flat lead or invalid samples, and those without age or sex, are
-            dropped with a warning, or fail the run.
+        flawed: Records with a flat lead, invalid samples or limb leads that break Einthoven's law,
+            and those without age or sex, are dropped with a warning, or fail the run.
         url: Where the archive is downloaded from.
         delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
     """
@@ -113,22 +111,11 @@ class PtbxlSettings:
     delineation: Literal["none", "found"] = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One record's line of the table."""
-
-    path: str
-    patient: str
-    male: bool | None
-    age: float
-    has_lvh: bool
-
-
 def load(settings: PtbxlSettings) -> Cohort:
     """Return all usable records that the table lists; the data set has no delineation.
 
-    The label is 1 where a cardiologist or the machine stated `LVH`, whatever the likelihood;
-    `VCLVH` (voltage criteria alone) is not LVH. Ages above 89, which the table hides, are 90.
+    The label is 1 where a cardiologist or the machine stated `LVH`, whatever the likelihood.
+    Ages above 89, which the table hides, are 90.
 
     Raises:
         InputError: A file is missing or malformed, or a record flawed where that fails the run.
@@ -138,51 +125,62 @@ def load(settings: PtbxlSettings) -> Cohort:
         root = Path(os.path.expanduser(settings.root))
     else:
         root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ptbxl-1.0.3")
-    table = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
-    rows = _rows(root / TABLE, table, "filename_hr" if settings.fs == 500 else "filename_lr")
-    path = cache_dir() / "cohorts" / f"ptbxl-{settings.fs}-{_state(root, table, rows)}"
-    header = wfdb.read_header(root / f"{rows[0].path}.hea", root)
-    wfdb.checked_size(header)
-    shape = (len(rows), header.n_samples, len(LEADS))
-    build = partial(_parse, root, rows, settings.fs)
-    digital: Inputs
-    if 4 * math.prod(shape) > LOADED_BYTES:
-        arrays, digital, digest = load_or_build_signals(path, shape, build, _digest)
-    else:
-        arrays = load_or_build(path.with_name(f"{path.name}.npz"), lambda: _with_signals(build))
-        digital = arrays["digital"]
-        digest = _digest(arrays, digital)
+    data = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
+    table = _table(root / TABLE, data, "filename_hr" if settings.fs == 500 else "filename_lr")
+    state = hashlib.sha256(repr((_FORMAT, settings.fs)).encode() + data)
+    for folder in sorted(set(table["file"].str.rpartition("/")[0])):
+        state.update(repr((folder, folder_state(root / folder))).encode())
+    path = cache_dir() / "cohorts" / f"ptbxl-{state.hexdigest()[:16]}.npz"
+    arrays, digital = _load(path, root, table=table, fs=settings.fs)
     used = arrays["flaws"] == ""
     n_flawed = int(np.count_nonzero(~used))
     note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
     if n_flawed and (settings.flawed == "fail" or not used.any()):
-        first = np.flatnonzero(~used)[0]
+        at = np.flatnonzero(~used)[0]
         raise InputError(
             f"data.flawed={settings.flawed}: expected records without flaw. Received: {n_flawed} "
-            f"with one, the first {arrays['records'][first]}: {arrays['flaws'][first]}"
+            f"with one, the first {arrays['records'][at]}: {arrays['flaws'][at]}"
         )
     if note:
         _log.warning("%s: %s", root / TABLE, note)
-    cohort = _cohort(arrays, digital, used, digest, note)
+    cohort = _cohort(arrays, digital, used, note)
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
-def _cohort(
-    arrays: Arrays, digital: Inputs, used: npt.NDArray[np.bool_], digest: str, note: str
-) -> Cohort:
-    arrays = {name: one[used] for name, one in arrays.items() if one.ndim} | {"fs": arrays["fs"]}
+def _load(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:
+    """Return the arrays of all records and their ADC values, from the cache or parsed."""
+    _, first = wfdb.read_record(root / f"{table['file'][0]}.hea", root)
+    shape = (len(table), *first.shape)
+    signals = path.with_suffix(".npy")
+
+    def build() -> Arrays:
+        _log.info("PTB-XL: reading %d records, once, into %s", len(table), path.parent)
+        with signals_written(signals, shape) as write:
+            arrays = _parse(root, table, fs=fs, n_samples=shape[1], write=write)
+        return {**arrays, "digest": np.array(_digest(arrays, mapped(signals)))}
+
+    with lock_of(path):  # another process may be making it
+        if not signals.is_file():
+            path.unlink(missing_ok=True)
+        arrays, digital = load_or_build(path, build), mapped(signals)
+    return arrays, digital if 4 * math.prod(shape) > LOADED_BYTES else digital.read()
+
+
+def _cohort(arrays: Arrays, digital: Inputs, used: npt.NDArray[np.bool_], note: str) -> Cohort:
+    fs, digest = float(arrays["fs"]), str(arrays["digest"])
+    arrays = {name: one[used] for name, one in arrays.items() if one.ndim}
     gains, baselines = arrays["gains"], arrays["baselines"]
     digital = digital[used]
     records = tuple(str(name) for name in arrays["records"])
     return Cohort(
-        name=f"PTB-XL, {len(records)} records at {arrays['fs']:g} Hz",
+        name=f"PTB-XL, {len(records)} records at {fs:g} Hz",
         records=records,
         subjects=arrays["subjects"],
         leads=LEADS,
-        fs=float(arrays["fs"]),
-        signals=digital.map(lambda values, at: _millivolts(values, baselines[at], gains[at]))
+        fs=fs,
+        signals=digital.map(lambda values, at: wfdb.millivolts(values, baselines[at], gains[at]))
         if isinstance(digital, LazyArray)
-        else _millivolts(digital, baselines, gains),
+        else wfdb.millivolts(digital, baselines, gains),
         delineation=Delineation.empty(len(records)),
         male=arrays["male"],
         age=arrays["age"],
@@ -192,101 +190,79 @@ def _cohort(
     )
 
 
-def _millivolts(
-    digital: npt.NDArray[np.integer | np.floating],
-    baselines: npt.NDArray[np.float32],
-    gains: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float32]:
-    signals = digital.astype(np.float32)
-    signals -= baselines[:, None]
-    signals /= gains[:, None]
-    return signals
+def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
+    """Return the columns that are used, as text, each value checked by its pattern."""
+    import pandas as pd
 
-
-def _rows(path: Path, table: bytes, file_column: str) -> list[_Row]:
-    text = io.StringIO(table.decode("utf-8", errors="replace"), newline="")
-    reader = csv.DictReader(text, strict=True)
+    text = data.decode("utf-8-sig", errors="replace")
     try:
-        lines, columns = list(reader), list(reader.fieldnames or ())
-    except csv.Error as error:
-        raise InputError(f"{path}: expected a table of comma-separated values: {error}") from None
-    missing = [name for name in _COLUMNS if name not in columns]
-    if missing or not lines:
-        received = wfdb.quoted(" ".join(columns)) if lines else "no record"
-        raise InputError(
-            f"{path}: expected the column {(missing or ['ecg_id'])[0]}, separated by commas. "
-            f"Received: {received}"
-        )
-    used = set(_COLUMNS) - {"filename_lr", "filename_hr"} | {file_column}
-    for number, line in enumerate(lines, start=1):
-        for column in sorted(used):
-            if line[column] is None or not re.fullmatch(_COLUMNS[column], line[column]):
+        with warnings.catch_warnings(action="error"):  # pandas warns of rows that are too long
+            names = list(pd.read_csv(io.StringIO(text), nrows=0).columns)
+            missing = [name for name in _COLUMNS if name not in names]
+            if missing:
                 raise InputError(
-                    f"{path}: record {number}: {column}: expected text that matches "
-                    f"{_COLUMNS[column]}. Received: {wfdb.quoted(line[column] or 'nothing')}"
+                    f"{path}: expected the column {missing[0]}, separated by commas. "
+                    f"Received: {excerpt(' '.join(names))}"
                 )
-    rows = [
-        _Row(
-            path=line[file_column],
-            patient=line["patient_id"].removesuffix(".0"),
-            male=line["sex"] == "0" if line["sex"] else None,
-            # the table has 300 for every age above 89
-            age=_ABOVE_89 if line["age"] in ("300", "300.0") else float(line["age"] or "nan"),
-            has_lvh=_LABEL in _STATEMENT.findall(line["scp_codes"]),
-        )
-        for line in lines
-    ]
-    if len({row.path for row in rows}) != len(rows):
-        raise InputError(f"{path}: expected distinct records in {file_column}")
-    return rows
+            table = pd.read_csv(
+                io.StringIO(text), dtype=str, keep_default_na=False, index_col=False
+            ).fillna("")
+    except (ValueError, Warning) as error:  # pandas raises several kinds of it
+        raise InputError(
+            f"{path}: expected a table of comma-separated values: {excerpt(str(error).strip())}"
+        ) from None
+    for column in set(_COLUMNS) - {"filename_lr", "filename_hr"} | {file_column}:
+        bad = np.flatnonzero(~table[column].str.fullmatch(_COLUMNS[column]))
+        if len(bad):
+            raise InputError(
+                f"{path}: record {bad[0] + 1}: {column}: expected text that matches "
+                f"{_COLUMNS[column]}. Received: {excerpt(table[column].iloc[bad[0]])}"
+            )
+    if table.empty or table[file_column].duplicated().any():
+        raise InputError(f"{path}: expected distinct records. Received: {len(table)} rows")
+    return table.rename(columns={file_column: "file"})
 
 
-def _state(root: Path, table: bytes, rows: Sequence[_Row]) -> str:
-    """Hash the state of the data set without reading its records: it changes when a file does."""
-    digest = hashlib.sha256(repr(_FORMAT).encode() + table)
-    for folder in sorted({row.path.rpartition("/")[0] for row in rows}):
-        digest.update(repr((folder, folder_state(root / folder))).encode())
-    return digest.hexdigest()[:16]
-
-
-def _with_signals(build: Callable[[WriteSignals], Arrays]) -> Arrays:
-    digital: list[npt.NDArray[np.int16]] = []
-    return {**build(digital.append), "digital": np.stack(digital)}
-
-
-def _parse(root: Path, rows: Sequence[_Row], fs: int, write: WriteSignals) -> Arrays:
-    """Read all records; the signals of each, leads in order, go to `write`."""
-    _log.info("PTB-XL: reading %d records, once, into %s", len(rows), cache_dir())
+def _parse(
+    root: Path,
+    table: "pd.DataFrame",
+    *,
+    fs: int,
+    n_samples: int,
+    write: Callable[[npt.NDArray[np.int16]], object],
+) -> Arrays:
+    """Read all records; the signals of each go to `write`."""
+    files = table["file"].tolist()
     console = Console(stderr=True)
-    n_samples = 0
-    names, gains, baselines, flaws = [], [], [], []
-    for row in track(
-        rows, "reading", console=console, transient=True, disable=not console.is_terminal
+    gains, baselines, flaws = [], [], []
+    for file, age, sex in zip(
+        track(files, "reading", console=console, transient=True, disable=not console.is_terminal),
+        table["age"],
+        table["sex"],
+        strict=True,
     ):
-        header = wfdb.read_header(root / f"{row.path}.hea", root)
-        n_samples = n_samples or header.n_samples
-        if (header.fs, header.n_samples) != (fs, n_samples):
+        header, digital = wfdb.read_record(root / f"{file}.hea", root)
+        if (header.fs, len(digital)) != (fs, n_samples):
             raise InputError(
                 f"{header.path}: expected {n_samples} samples at {fs} Hz. "
-                f"Received: {header.n_samples} at {header.fs:g} Hz"
+                f"Received: {len(digital)} at {header.fs} Hz"
             )
-        digital, order = wfdb.read_twelve_leads(header, root)
         write(digital)
-        baseline, gain = header.calibration(order)
-        names.append(header.path.stem)
-        gains.append(gain)
-        baselines.append(baseline)
-        unknown = "no sex" if row.male is None else "no age" if math.isnan(row.age) else ""
-        flaws.append(unknown or wfdb.signal_fault(digital))
+        gains.append(np.array([signal.gain for signal in header.signals], np.float32))
+        baselines.append(np.array([signal.baseline for signal in header.signals], np.float32))
+        unknown = "no sex" if not sex else "no age" if not age else ""
+        flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
+    # the table has 300 for every age above 89
+    ages = [_ABOVE_89 if age in ("300", "300.0") else float(age or "nan") for age in table["age"]]
     return {
-        "records": np.array(names),
-        "subjects": np.array([row.patient for row in rows]),
+        "records": np.array([file.rpartition("/")[2] for file in files]),
+        "subjects": np.array(table["patient_id"].str.removesuffix(".0").tolist()),
         "fs": np.array(float(fs)),
-        "gains": np.array(gains, dtype=np.float32),
-        "baselines": np.array(baselines, dtype=np.float32),
-        "male": np.array([bool(row.male) for row in rows]),
-        "age": np.array([row.age for row in rows]),
-        "label": np.array([row.has_lvh for row in rows], dtype=np.int64),
+        "gains": np.array(gains),
+        "baselines": np.array(baselines),
+        "male": np.array(table["sex"] == "0"),
+        "age": np.array(ages),
+        "label": np.array(table["scp_codes"].str.contains(_LABEL, regex=False), dtype=np.int64),
         "flaws": np.array(flaws),
     }
 

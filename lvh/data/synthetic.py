@@ -107,10 +107,9 @@ def _draw_labels(rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
 
 
 def _draw_subject(rng: np.random.Generator, label: int, effect: float) -> tuple[float, Heart]:
-    """Draw a subject's age and heart.
+    """Draw a subject's age, a quantile of LUDB's that the label moves, and heart.
 
-    Age is a quantile of LUDB's. The label moves the quantile, and the division keeps the
-    spread of the mixture, so that the cohort's ages look the same at every effect.
+    The division keeps the spread of the mixture: ages look the same at every effect.
     """
     shift = _AGE_SHIFT * effect
     z = rng.standard_normal() + shift * (label - _PREVALENCE)
@@ -126,10 +125,7 @@ def _draw_subject(rng: np.random.Generator, label: int, effect: float) -> tuple[
 
 
 def _annotate(waves: Waves, *, first_p: bool) -> list[LeadWaves]:
-    """Return symbols and samples of each lead's waves that lie wholly inside the recording.
-
-    They begin with the first N or, if `first_p`, with the p in front of it.
-    """
+    """Return each lead's waves that lie inside the recording, from the first N or its p."""
     inside = np.flatnonzero((waves.onsets >= 0) & (waves.offsets < N_SAMPLES))
     start = int(np.argmax(waves.kinds[inside] == 1))
     if first_p and start > 0 and waves.kinds[inside[start - 1]] == 0:

@@ -11,17 +11,14 @@ from lvh.models.classifiers import BASELINES
 from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
-Known = Mapping[tuple[int, int], FoldResult]
-"""Folds that need no training, by repeat and fold."""
-
 
 class StopCrossValidation(Exception):
-    """Raised by a callback's `on_fold`: no further fold is trained."""
+    """Raised by a callback's `on_fold`, with the reason: no further fold is trained."""
 
-    def __init__(self, reason: str) -> None:
-        """Take the reason, for a person."""
-        super().__init__(reason)
-        self.reason = reason
+    @property
+    def reason(self) -> str:
+        """For a person."""
+        return str(self)
 
 
 class Callback:
@@ -34,11 +31,7 @@ class Callback:
         """Called after each epoch of a fold; `epoch` counts from 1."""
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Called after each fold, in the order of the folds.
-
-        Args:
-            fold: Trained just now, or earlier.
-            known: Whether it was trained earlier.
+        """Called after each fold, in the order of the folds; a known one was trained earlier.
 
         Raises:
             StopCrossValidation: No further fold is to be trained.
@@ -54,7 +47,7 @@ def cross_validate(
     trainer: Callable[[], Trainer],
     *,
     seed: int,
-    known: Known | None = None,
+    known: Mapping[tuple[int, int], FoldResult] | None = None,
     callbacks: Sequence[Callback] = (),
     protocol: Protocol = HONEST,
     threshold: Threshold = "fixed",
@@ -73,9 +66,8 @@ def cross_validate(
         callbacks: Follow the run, in their order.
         protocol: What a model may know of the records that it scores; by default nothing.
         threshold: How the threshold of each fold is chosen.
-        check_after: Folds that are trained, side by side if the trainer can, before a callback
-            may stop the run; after these, folds are trained one by one. None: no callback stops
-            it.
+        check_after: Folds that are trained before a callback may stop the run; after these, folds
+            are trained one by one. None: no callback stops it.
         baselines: Returns `baseline_summaries` on the same folds; None computes them.
 
     Raises:
@@ -83,15 +75,8 @@ def cross_validate(
         LvhError: A training failed.
     """
     known, done = known or {}, list[FoldResult]()
-    n_known = sum(split.number in known for split in splits)
     for callback in callbacks:
-        callback.on_start(splits, n_known)
-
-    follow_epochs = [
-        callback.on_epoch
-        for callback in callbacks
-        if type(callback).on_epoch is not Callback.on_epoch
-    ]
+        callback.on_start(splits, sum(split.number in known for split in splits))
     for is_known, group in groupby(splits, key=lambda split: split.number in known):
         folds: Iterable[FoldResult]
         if is_known:
@@ -104,7 +89,7 @@ def cross_validate(
                 seed=seed,
                 protocol=protocol,
                 threshold=threshold,
-                on_epoch=follow_epochs,
+                on_epoch=[callback.on_epoch for callback in callbacks],
                 first_group=None if check_after is None else max(check_after - len(done), 1),
             )
         for fold in folds:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,9 @@ from lvh.features import FeatureSet
 from lvh.models.training import History
 from lvh.validation.metrics import (
     THRESHOLD,
+    Floats,
     Interval,
+    Labels,
     Metrics,
     bootstrap_intervals,
     mean_and_std,
@@ -20,10 +21,7 @@ from lvh.validation.metrics import (
 from lvh.validation.splits import Indices, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
 
-Baseline = Callable[
-    [npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]],
-    npt.NDArray[np.float64],
-]
+Baseline = Callable[[Floats, Labels, Floats], Floats]
 """Takes inputs and labels to learn from, and inputs to score; returns P(label = 1)."""
 
 
@@ -44,7 +42,7 @@ class FoldResult:
     """
 
     split: Split
-    y_score: npt.NDArray[np.float64]
+    y_score: Floats
     metrics: Metrics
     history: History
     seconds: float
@@ -96,14 +94,17 @@ class CVResult:
     p_values: Mapping[str, float] = field(default_factory=dict)
 
     test: Indices = field(init=False, repr=False, compare=False)
-    y_score: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
+    y_score: Floats = field(init=False, repr=False, compare=False)
     y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Put the folds one behind the other."""
-        for name in ("test", "y_score", "y_pred"):
-            source = attrgetter("split.test" if name == "test" else name)
-            object.__setattr__(self, name, np.concatenate(list(map(source, self.folds))))
+        for name, parts in (
+            ("test", [fold.split.test for fold in self.folds]),
+            ("y_score", [fold.y_score for fold in self.folds]),
+            ("y_pred", [fold.y_pred for fold in self.folds]),
+        ):
+            object.__setattr__(self, name, np.concatenate(parts))
 
 
 def summarize(
@@ -136,47 +137,37 @@ def baseline_summaries(
 
     Their thresholds are chosen as the model's are, by the same records.
     """
-    parts = [
-        held_out(split, features.y, features.subjects) if threshold != "fixed" else ()
-        for split in splits
-    ]
+    X, y = features.age_and_sex, features.y
     summaries = {}
     for name, baseline in baselines.items():
-        thresholds = [
-            choose(part, features.y, _baseline_scores(features, part, baseline))
-            if part
-            else THRESHOLD
-            for part in parts
-        ]
-        y_scores = _baseline_scores(features, splits, baseline)
-        summaries[name] = _summary(features, splits, y_scores=y_scores, thresholds=thresholds)
+
+        def scores(parts: Sequence[Split], baseline: Baseline = baseline) -> list[Floats]:
+            return [baseline(X[part.train], y[part.train], X[part.test]) for part in parts]
+
+        thresholds = [THRESHOLD] * len(splits)
+        if threshold != "fixed":
+            held = [held_out(split, y, features.subjects) for split in splits]
+            thresholds = [choose(parts, y, scores(parts)) for parts in held]
+        summaries[name] = _summary(features, splits, y_scores=scores(splits), thresholds=thresholds)
     return summaries
-
-
-def _baseline_scores(
-    features: FeatureSet, splits: Sequence[Split], baseline: Baseline
-) -> list[npt.NDArray[np.float64]]:
-    X, y = features.age_and_sex, features.y
-    return [baseline(X[split.train], y[split.train], X[split.test]) for split in splits]
 
 
 def _summary(
     features: FeatureSet,
     splits: Sequence[Split],
     *,
-    y_scores: list[npt.NDArray[np.float64]],
+    y_scores: list[Floats],
     thresholds: list[float],
 ) -> Summary:
-    y = features.y
-    labels = [y[split.test] for split in splits]
-    test = np.concatenate([split.test for split in splits])
-    of_records = np.repeat(thresholds, list(map(len, labels)))
-    subjects, y_score = features.subjects[test], np.concatenate(y_scores)
+    labels = [features.y[split.test] for split in splits]
     mean, std = mean_and_std(list(map(score, labels, y_scores, thresholds)))
-    pooled = bootstrap_intervals(y[test], y_score, subjects, of_records)
+    y_true, y_score = np.concatenate(labels), np.concatenate(y_scores)
+    subjects = features.subjects[np.concatenate([split.test for split in splits])]
+    of_records = np.repeat(thresholds, list(map(len, labels)))
+    pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
     if max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
-        constant = bootstrap_intervals(y[test], np.zeros(len(test)), subjects)
+        constant = bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
     return Summary(mean, std, pooled)

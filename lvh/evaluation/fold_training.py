@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet, fill_missing
 from lvh.models.training import FitJob, Trainer
-from lvh.validation.metrics import THRESHOLD, score
+from lvh.validation.metrics import THRESHOLD, Floats, score
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
 
@@ -34,27 +33,27 @@ def train_folds(
 
     The test records of a fold decide nothing in it: missing values are filled, the model is
     trained and, where asked, stopped without them. Under another protocol than the honest one
-    they decide what the protocol says; missing values are still filled without them.
+    they decide what the protocol says.
 
     Args:
         features: Inputs and labels.
-        splits: The folds.
+        splits: The folds; where weights are carried, those of a repeat in their own order.
         trainer: Starts each fold from a seed that is made of `seed`, repeat and fold.
         seed: Of the models.
-        protocol: Where it carries weights, the folds of a repeat come in their own order.
-        threshold: See `lvh.validation.splits.CvSettings`; `fixed` where weights are carried.
-        on_epoch: Follow the training. The epochs of models that only choose a threshold count
-            as epoch 0.
+        protocol: See `cross_validate`.
+        threshold: See `cross_validate`.
+        on_epoch: Follow the training. Models that only choose a threshold count as epoch 0.
         first_group: How many folds may be trained before the caller has seen the first; after
             these, folds are trained one by one. None: as many as the trainer can.
     """
     done, limit = 0, first_group
     while done < len(splits):
         rest = splits[done : None if limit is None else done + limit]
-        is_alone = protocol.weights == "carried" or len(rest) == 1
-        group = rest[: 1 if is_alone else trainer.max_parallel(_sizes(rest))]
+        group = rest[: trainer.max_parallel([len(split.train) for split in rest])]
         if protocol.weights == "carried":
-            _check_follows(splits[done - 1] if done else None, group[0])
+            group = rest[:1]
+            if group[0].fold and (not done or group[0].number != _next_of(splits[done - 1])):
+                raise ValueError(f"expected the fold before {group[0].number} to be trained first")
         yield from _train(
             features,
             group,
@@ -80,8 +79,8 @@ def _train(
     on_epoch: Sequence[OnEpoch],
 ) -> list[FoldResult]:
     """Train and score a group of folds side by side."""
-    started = time.perf_counter()
-    y, validates = features.y, len(splits[0].validation) > 0
+    started, setup_before = time.perf_counter(), trainer.setup_seconds
+    y, subjects = features.y, features.subjects
     prepared = [_job(features, split, _seed(seed, split), protocol) for split in splits]
     jobs, test_inputs = [job for job, _ in prepared], [test for _, test in prepared]
 
@@ -89,8 +88,8 @@ def _train(
         for call in on_epoch:
             call(splits[at], epoch)
 
-    setup_before = trainer.setup_seconds
     thresholds = [THRESHOLD] * len(splits)
+    validates = len(splits[0].validation) > 0
     if threshold != "fixed" and not validates:
         # before the folds' own trainings: after these the trainer scores with the folds' models
         thresholds = [
@@ -99,16 +98,16 @@ def _train(
         ]
     histories = trainer.fit(jobs, report)
     y_scores = trainer.predict(test_inputs)
-    chooses = threshold != "fixed" and validates
-    of_validation = trainer.predict([job.X_validation for job in jobs]) if chooses else []
-    setup = trainer.setup_seconds - setup_before
+    if threshold != "fixed" and validates:
+        thresholds = [
+            choose(held_out(split, y, subjects), y, [y_score])
+            for split, y_score in zip(
+                splits, trainer.predict([job.X_validation for job in jobs]), strict=True
+            )
+        ]
     for split, y_score in zip(splits, y_scores, strict=True):
         _check_finite(split, y_score)
-    if chooses:
-        thresholds = [
-            choose(held_out(split, y, features.subjects), y, [y_score])
-            for split, y_score in zip(splits, of_validation, strict=True)
-        ]
+    setup = trainer.setup_seconds - setup_before
     seconds = time.perf_counter() - started - setup
     return [
         FoldResult(
@@ -140,7 +139,7 @@ def _inner_threshold(
         for call in on_epoch:
             call(split, 0)
 
-    y_scores: list[npt.NDArray[np.float64]] = []
+    y_scores: list[Floats] = []
     while len(y_scores) < len(prepared):
         rest = prepared[len(y_scores) :]
         group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
@@ -155,7 +154,7 @@ def _job(
     features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol
 ) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
-    X = features.X
+    X, y = features.X, features.y
     parts: tuple[Inputs, ...] = (X[split.train], X[split.validation], X[split.test])
     if features.kind != "signal":  # a signal lacks no value
         parts = fill_missing(features.fill, *parts)
@@ -163,10 +162,10 @@ def _job(
     chooses_epoch = protocol.epoch == "best_on_scored"
     job = FitJob(
         X=train,
-        y=features.y[split.train],
+        y=y[split.train],
         subjects=features.subjects[split.train],
         X_validation=test if chooses_epoch else validation,
-        y_validation=features.y[split.test if chooses_epoch else split.validation],
+        y_validation=y[split.test if chooses_epoch else split.validation],
         seed=seed,
         warm_start=protocol.weights == "carried" and split.fold > 0,
         keep_most_accurate=chooses_epoch,
@@ -179,16 +178,11 @@ def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
 
 
-def _sizes(splits: Sequence[Split]) -> list[int]:
-    return [len(split.train) for split in splits]
+def _next_of(split: Split) -> tuple[int, int]:
+    return split.repeat, split.fold + 1
 
 
-def _check_follows(before: Split | None, split: Split) -> None:
-    if split.fold and (before is None or before.number != (split.repeat, split.fold - 1)):
-        raise ValueError(f"expected fold {split.fold - 1} to be trained before {split.fold}")
-
-
-def _check_finite(split: Split, y_score: npt.NDArray[np.float64]) -> None:
+def _check_finite(split: Split, y_score: Floats) -> None:
     n_bad = int((~np.isfinite(y_score)).sum())
     if n_bad:
         raise LvhError(

@@ -48,11 +48,7 @@ class NullStore:
             return []
 
     def save(self, scores: Sequence[Scores]) -> None:
-        """Write all scores.
-
-        Raises:
-            EnvironmentFault: The file cannot be written.
-        """
+        """Write all scores."""
         write_text(self._path, _FORMAT.dump_json([dict(one) for one in scores]).decode())
 
 
@@ -66,26 +62,12 @@ def null_scores(
     protocol: Protocol = HONEST,
     threshold: Threshold = "fixed",
 ) -> Scores:
-    """Cross-validate on shuffled labels; return the mean of each of `SCORES` over the folds.
+    """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
-    Args:
-        features: With the true labels.
-        splits: As of the run that is tested.
-        trainer: See `lvh.evaluation.fold_training.train_folds`.
-        seed: Of the run; models are seeded as there.
-        number: Of the shuffle, which it decides together with the seed.
-        protocol: As of the run.
-        threshold: As of the run; it is chosen by the shuffled labels.
+    All else is as in `lvh.evaluation.fold_training.train_folds`.
     """
-    y = shuffled(features.y, features.subjects, seed, number)
-    folds = train_folds(
-        replace(features, y=y),
-        splits,
-        trainer,
-        seed=seed,
-        protocol=protocol,
-        threshold=threshold,
-    )
+    shuffle = replace(features, y=shuffled(features.y, features.subjects, seed, number))
+    folds = train_folds(shuffle, splits, trainer, seed=seed, protocol=protocol, threshold=threshold)
     mean, _ = mean_and_std([fold.metrics for fold in folds])
     return {name: getattr(mean, name) for name in SCORES}
 
@@ -93,14 +75,7 @@ def null_scores(
 def shuffled(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed: int, number: int
 ) -> npt.NDArray[np.int64]:
-    """Shuffle labels among subjects that have as many records; a subject's stay together.
-
-    Args:
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,).
-        seed: Of all shuffles.
-        number: Of this one.
-    """
+    """Shuffle labels among subjects that have as many records; a subject's stay together."""
     _, member = np.unique(subjects, return_inverse=True)
     counts = np.bincount(member)
     order = np.argsort(member, kind="stable")
@@ -114,14 +89,6 @@ def shuffled(
 
 
 def p_values(observed: Metrics, null: Sequence[Scores]) -> dict[str, float]:
-    """Return p of each of `SCORES`; a shuffle without a defined score counts as good.
-
-    Args:
-        observed: Mean over the folds with the true labels.
-        null: From `null_scores`, one a shuffle.
-    """
-    found = {}
-    for name in SCORES:
-        worse = sum(one[name] < getattr(observed, name) for one in null)
-        found[name] = (len(null) - worse + 1) / (len(null) + 1)
-    return found
+    """Return p of each of `SCORES`; a shuffle without a defined score counts as good."""
+    worse = {name: sum(one[name] < getattr(observed, name) for one in null) for name in SCORES}
+    return {name: (len(null) - n + 1) / (len(null) + 1) for name, n in worse.items()}

@@ -1,4 +1,4 @@
-"""Tabular inputs in groups: what each is measured in, and tables in which some are changed.
+"""Tabular inputs in groups, and tables in which the inputs of a group are changed.
 
 The criteria are computed from other inputs and follow where a lead or a wave is changed: if R of
 v5 is another record's, so is its part of Sokolow-Lyon. The axes and areas of `morphology`, to which
@@ -16,20 +16,28 @@ from lvh.data.cohort import LEADS
 from lvh.features.criteria import CRITERIA, Measurements
 
 Rows = npt.NDArray[np.float32]
-Kind = Literal["input", "lead_inputs", "wave_inputs", "group"]
+Kind = Literal["input", "lead_inputs", "wave_inputs", "criterion_inputs", "group"]
 
 _WAVES = {
     **{"N": "QRS", "t": "T", "p": "P"},  # of `ntp`
     **{"Q": "Q", "R": "R", "S": "S", "T": "T", "QRS": "QRS duration"},  # of `voltage`
     **{"ST": "ST", "R_time": "R time"},  # of `morphology`
 }
-_FIELDS = {
-    **{"Q": ("q",), "R": ("r", "r_time"), "S": ("s",), "T": ("t",), "QRS duration": ("qrs",)},
-    "R time": ("r_time",),
-}
-"""The measurements that criteria are computed from, by the wave of an input."""
+_MEASURED = {"q": "Q", "r": "R", "s": "S", "t": "T", "qrs": "QRS"}
+"""Measurements that criteria are computed from, by the wave in the names of inputs."""
 _DERIVED = ("qrs_duration", *CRITERIA)
-AGE_AND_SEX = "age and sex"
+LOOKS_AT = {
+    "sokolow_lyon": (("v1", "S"), ("v5", "R"), ("v6", "R")),
+    "cornell": (("avl", "R"), ("v3", "S")),
+    "gubner_ungerleider": (("i", "R"), ("iii", "S")),
+    "r_in_avl": (("avl", "R"),),
+    "strain": tuple((lead, "T") for lead in ("i", "avl", "v5", "v6")),
+}
+"""Leads and waves that a criterion of voltage reads, and those of strain, T of the lateral leads.
+
+Left out: Peguero and Lo Presti, whose deepest S is in another lead in each record, and the points
+of Romhilt and Estes, which look nearly everywhere.
+"""
 
 
 class Place(NamedTuple):
@@ -60,35 +68,36 @@ def place_of(name: str) -> Place | None:
 
 
 def groups_of(names: Sequence[str]) -> list[Group]:
-    """Return every input alone, those of a lead, those of a wave, and the other groups.
-
-    Args:
-        names: Of the tabular inputs.
-    """
+    """Return every input alone, those of a lead, those of a wave, and the other groups."""
     leads: dict[str, list[int]] = {}
     waves: dict[str, list[int]] = {}
-    without_place = []
+    rest = []
     for column, name in enumerate(names):
         if (place := place_of(name)) is None:
-            without_place.append(column)
+            rest.append(column)
         else:
             leads.setdefault(place.lead, []).append(column)
             waves.setdefault(place.wave, []).append(column)
-    age = [column for column, name in enumerate(names) if name.partition("_")[0] == "age"]
-    sex = [column for column, name in enumerate(names) if name == "male"]
-    derived = [column for column, name in enumerate(names) if name in _DERIVED]
+    age = [column for column in rest if names[column].partition("_")[0] == "age"]
+    sex = [column for column in rest if names[column] == "male"]
+    derived = [column for column in rest if names[column] in _DERIVED]
+    criteria = {
+        name: [at for at in range(len(names)) if _is_at(place_of(names[at]), looks_at)]
+        for name, looks_at in LOOKS_AT.items()
+    }
     others = {
         "age": age,
         "sex": sex,
-        AGE_AND_SEX: age + sex,
+        "age and sex": age + sex,
         "criteria": derived,
-        "intervals, axes and areas": sorted({*without_place} - {*age, *sex, *derived}),
+        "intervals, axes and areas": sorted({*rest} - {*age, *sex, *derived}),
         "all of the ECG": [column for column in range(len(names)) if column not in age + sex],
     }
     kinds: dict[Kind, dict[str, list[int]]] = {
         "input": {name: [column] for column, name in enumerate(names)},
         "lead_inputs": leads,
         "wave_inputs": waves,
+        "criterion_inputs": criteria,
         "group": others,
     }
     return [
@@ -111,83 +120,63 @@ def segment_groups(names: Sequence[str]) -> dict[tuple[str, str], Group]:
 class InputTable:
     """Tabular inputs of some records, of which changed copies are made."""
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        rows: Rows,
-        *,
-        known: npt.NDArray[np.bool_],
-        measured: Measurements | None,
-    ) -> None:
+    def __init__(self, names: Sequence[str], rows: Rows, measured: Measurements | None) -> None:
         """Take the rows of records, none of whose inputs is missing.
 
         Args:
             names: Of the inputs.
             rows: Shape (n_records, n_inputs).
-            known: Whether a value was there before it was filled, same shape.
             measured: Of these records, if criteria are among the inputs, which follow them.
         """
-        self.names, self.rows, self._known, self._measured = names, rows, known, measured
+        self.names, self.rows, self._measured = tuple(names), rows, measured
 
     def permuted(self, group: Group, order: npt.NDArray[np.int64]) -> Rows:
         """Return rows that have a group's inputs of other records, in their `order`."""
-        measured = self._measured
-        other = None if measured is None else measurements_of(measured, order)
-        return self._replaced(group, self.rows[order], other)
+        return self._replaced(group, self.rows[order])
 
     def averaged(self, group: Group, means: Rows) -> Rows:
-        """Return rows that have the mean record's values in a group's inputs.
+        """Return rows that have `means`, shape (n_inputs,), in a group's inputs."""
+        return self._replaced(group, np.broadcast_to(means, self.rows.shape))
 
-        The criteria keep the time of R as it is: it is among few inputs, so it mostly has no mean.
-
-        Args:
-            group: Of inputs.
-            means: Of all inputs, shape (n_inputs,).
-        """
-        other = self._measured
-        if other is not None:
-            fields = {name: getattr(other, name).copy() for name in ("q", "r", "s", "t", "qrs")}
-            for column, place in self._places(group):
-                field = _FIELDS.get(place.wave, ("",))[0]
-                if field in fields:
-                    fields[field][:, other.leads.index(place.lead)] = means[column]
-            other = replace(other, **fields)
-        return self._replaced(group, np.broadcast_to(means, self.rows.shape), other)
-
-    def _replaced(self, group: Group, others: Rows, measured_others: Measurements | None) -> Rows:
-        """Take a group's inputs, and the measurements behind them, from other rows."""
+    def _replaced(self, group: Group, others: Rows) -> Rows:
         rows, columns = self.rows.copy(), list(group.columns)
         rows[:, columns] = others[:, columns]
-        measured, places = self._measured, self._places(group)
-        if measured is None or measured_others is None or not places:
+        follows = any(place_of(self.names[column]) for column in columns)
+        if self._measured is None or not follows or group.kind == "group":
             return rows
-        fields: dict[str, Any] = {}
-        for _, (lead, wave) in places:
-            column = measured.leads.index(lead)
-            for name in _FIELDS.get(wave, ()):
-                field = fields.setdefault(name, getattr(measured, name).copy())
-                field[:, column] = getattr(measured_others, name)[:, column]
-            if lead == "v1" and (group.kind == "lead_inputs" or wave == "P"):
-                fields |= {name: getattr(measured_others, name) for name in ("p_depth", "p_time")}
-        return self._with_criteria(rows, replace(measured, **fields))
-
-    def _places(self, group: Group) -> list[tuple[int, Place]]:
-        """Return column and place of the inputs that criteria follow: not those of all leads."""
-        places = [(column, place_of(self.names[column])) for column in group.columns]
-        return [(column, place) for column, place in places if place and group.kind != "group"]
-
-    def _with_criteria(self, rows: Rows, measured: Measurements) -> Rows:
-        """Compute the criteria again, where they were known and still are."""
+        before, after = self._measurements(self.rows), self._measurements(rows)
         for column, name in enumerate(self.names):
             if name in _DERIVED:
-                criterion = CRITERIA.get(name)
-                values = criterion.value(measured) if criterion else measured.qrs_duration
-                known = self._known[:, column] & np.isfinite(values)
-                rows[known, column] = values[known]
+                change = _value(name, after) - _value(name, before)
+                rows[:, column] += np.nan_to_num(change)
         return rows
+
+    def _measurements(self, rows: Rows) -> Measurements:
+        """Return the measurements that inputs stand for; what is no input stays as measured."""
+        assert self._measured is not None
+        at = {name: column for column, name in enumerate(self.names)}
+        fields: dict[str, Any] = {
+            field: rows[:, [at[f"{lead}_{wave}"] for lead in LEADS]].astype(np.float64)
+            for field, wave in _MEASURED.items()
+        }
+        return replace(self._measured, **fields)
 
 
 def measurements_of(measured: Measurements, records: npt.NDArray[np.int64]) -> Measurements:
     """Return the measurements of some records."""
     fields = ("q", "r", "s", "t", "qrs", "r_time", "p_depth", "p_time", "male")
     return replace(measured, **{field: getattr(measured, field)[records] for field in fields})
+
+
+def _is_at(place: Place | None, looks_at: Sequence[tuple[str, str]]) -> bool:
+    """Whether an input is measured where a criterion looks; `ntp` has no Q, R and S but QRS."""
+    return place is not None and any(
+        place.lead == lead and place.wave in (wave, "QRS" if wave in "RS" else wave)
+        for lead, wave in looks_at
+    )
+
+
+def _value(name: str, measured: Measurements) -> npt.NDArray[np.float64]:
+    if name == "qrs_duration":
+        return measured.qrs_duration
+    return np.asarray(CRITERIA[name].value(measured), np.float64)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.errors import InputError
-from lvh.validation.metrics import EPSILON
+from lvh.validation.calibration import logit
 
 Floats = npt.NDArray[np.float64]
 Signals = npt.NDArray[np.float32]
@@ -41,14 +41,7 @@ class Windows(NamedTuple):
 
 
 def windows(n_samples: int, length: int, stride: int) -> Windows:
-    """Cover a signal with windows, its ends by as many as its middle.
-
-    The first and the last windows reach over the ends and are cut there.
-
-    Args:
-        n_samples: Length of the signal.
-        length: Samples of a window.
-        stride: Samples from the start of a window to the start of the next, at most `length`.
+    """Cover a signal with windows; the first and the last reach over its ends and are cut there.
 
     Raises:
         InputError: Samples would be uncovered, or one window would cover the signal.
@@ -62,21 +55,10 @@ def windows(n_samples: int, length: int, stride: int) -> Windows:
     return Windows(np.maximum(starts, 0), np.minimum(starts + length, n_samples))
 
 
-def log_odds(p: Floats) -> Floats:
-    """Return ln(p / (1 - p)), of probabilities as far from 0 and 1 as Keras clips them."""
-    clipped = np.clip(p, EPSILON, 1 - EPSILON)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))
-
-
 def bridged(signals: Signals, parts: Iterable[Part]) -> Signals:
-    """Return copies of signals in which some parts are straight lines.
+    """Return copies of signals, shape (..., n_samples, n_leads), whose parts are straight lines.
 
-    At an end of the signal the line is level, at the height of its only neighbour. A part that
-    is a whole lead becomes the lead's median.
-
-    Args:
-        signals: Shape (..., n_samples, n_leads).
-        parts: The same in each of them.
+    At an end of the signal the line is level, at the height of its only neighbour.
     """
     copies, n_samples = signals.copy(), signals.shape[-2]
     for column, start, stop in parts:
@@ -109,7 +91,7 @@ def occluded(
         (n_records, n_windows, n_leads). Positive where a window speaks for the label.
     """
     n_records, _, n_leads = signals.shape
-    original = log_odds(score(signals))
+    original = logit(score(signals))
     parts = [
         Part(column, int(start), int(stop))
         for column in range(n_leads)
@@ -120,7 +102,7 @@ def occluded(
     for first in range(0, len(parts), batch_size):
         batch = parts[first : first + batch_size]
         changed = np.concatenate([bridged(signals, [part]) for part in batch])
-        importance.extend(original - log_odds(score(changed)).reshape(len(batch), -1))
+        importance.extend(original - logit(score(changed)).reshape(len(batch), -1))
         progress(len(importance), len(parts))
     by_lead = np.reshape(importance, (n_leads, len(cover.starts), n_records))
     return np.ascontiguousarray(by_lead.transpose(2, 1, 0))

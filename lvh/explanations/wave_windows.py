@@ -1,6 +1,6 @@
 """Where the waves of a record lie in the signal that a model reads, by its fiducials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,11 +38,12 @@ def signal_layout(settings: Any, shape: Sequence[int], fs: float) -> SignalLayou
     return SignalLayout(tuple(lead.lower() for lead in settings.leads), shape[0], before)
 
 
-def waves_of(symbols: str, samples: npt.NDArray[np.int32]) -> list[tuple[int, list[Wave]]]:
-    """Return the complete beats of one lead: the sample of the QRS peak, and the waves.
+def beats_of(cohort: Cohort, record: int, lead: str) -> list[tuple[int, list[Wave]]]:
+    """Return the complete beats of a lead of a record: the sample of the QRS peak, and the waves.
 
     A beat is an unbroken `(N)`; a `(p)` right before and a `(t)` right after it belong to it.
     """
+    symbols, samples = cohort.delineation.lead(record, cohort.leads.index(lead))
     beats = []
     for at in find_pattern(symbols, "(N)"):
         onset, peak, offset = (int(sample) for sample in samples[at : at + 3])
@@ -57,59 +58,30 @@ def waves_of(symbols: str, samples: npt.NDArray[np.int32]) -> list[tuple[int, li
     return beats
 
 
-def beats_of(cohort: Cohort, record: int, lead: str) -> list[tuple[int, list[Wave]]]:
-    """Return the complete beats of a lead of a record, as `waves_of` does."""
-    return waves_of(*cohort.delineation.lead(record, cohort.leads.index(lead)))
-
-
-def wave_parts(cohort: Cohort, record: int, layout: SignalLayout) -> dict[str, list[Part]]:
-    """Return the parts of a record's signal in which each wave lies.
+def wave_parts(
+    cohort: Cohort, record: int, layout: SignalLayout
+) -> dict[tuple[str, str], list[Part]]:
+    """Return the parts of a record's signal in which each wave of each lead lies.
 
     In an average beat a wave lies where it does in the median of the beats, counted from their
     QRS peaks.
     """
-    parts: dict[str, list[Part]] = {name: [] for name in WAVES}
+    parts = {}
     for column, lead in enumerate(layout.leads):
-        beats = beats_of(cohort, record, lead)
-        for name in WAVES:
-            offset = 0 if layout.before is None else 1
-            spans = [
-                (wave.start - offset * peak, wave.stop - offset * peak)
-                for peak, waves in beats
-                for wave in waves
-                if wave.name == name
+        spans: dict[str, list[tuple[int, int]]] = {name: [] for name in WAVES}
+        for peak, waves in beats_of(cohort, record, lead):
+            shift = 0 if layout.before is None else layout.before - peak
+            for wave in waves:
+                spans[wave.name].append((wave.start + shift, wave.stop + shift))
+        for name, own in spans.items():
+            if layout.before is not None and own:
+                first, end = np.median(own, axis=0).round().astype(int).tolist()
+                own = [(first, end)]
+            clipped = [(max(start, 0), min(stop, layout.n_samples)) for start, stop in own]
+            parts[lead, name] = [
+                Part(column, start, stop) for start, stop in clipped if stop > start
             ]
-            if layout.before is not None and spans:
-                first, end = (round(float(at)) for at in np.median(spans, axis=0))
-                spans = [(first + layout.before, end + layout.before)]
-            for start, stop in spans:
-                part = Part(column, max(start, 0), min(stop, layout.n_samples))
-                if part.stop > part.start:
-                    parts[name].append(part)
     return parts
-
-
-def place_maps(
-    parts: Sequence[Mapping[str, Sequence[Part]]], layout: SignalLayout
-) -> tuple[list[npt.NDArray[np.int64]], list[tuple[str, str]]]:
-    """Return where each place, a lead and a wave of it, lies in the signal of each record.
-
-    Args:
-        parts: Of each record, from `wave_parts`.
-        layout: Of the signals.
-
-    Returns:
-        For each record the position of a place in the list of all, or -1, of shape (n_samples,
-        n_leads); and that list.
-    """
-    maps = []
-    for waves in parts:
-        places_at = np.full((layout.n_samples, len(layout.leads)), -1)
-        for number, wave in enumerate(WAVES):
-            for column, start, stop in waves[wave]:
-                places_at[start:stop, column] = number * len(layout.leads) + column
-        maps.append(places_at)
-    return maps, [(lead, wave) for wave in WAVES for lead in layout.leads]
 
 
 def around_beats(

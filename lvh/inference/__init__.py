@@ -1,15 +1,6 @@
 """The final model: fit to all records, save, load, predict, register in MLflow."""
 
-from lvh.inference.final_model import (
-    CARD,
-    DESCRIPTION,
-    FinalModel,
-    Predictions,
-    check_files,
-    load,
-    read_description,
-    save,
-)
+from lvh.inference.final_model import CARD, DESCRIPTION, FinalModel, Predictions, load, save
 from lvh.inference.model_description import Calibration, Description, Settings
 
 __all__ = [
@@ -20,8 +11,6 @@ __all__ = [
     "FinalModel",
     "Predictions",
     "Settings",
-    "check_files",
     "load",
-    "read_description",
     "save",
 ]

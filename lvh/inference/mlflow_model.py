@@ -3,7 +3,8 @@
 A request to `mlflow models serve` is
 `{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
 model that needs them also takes `"age": [years, ...]` and `"sex": ["female", ...]`. Fiducials are
-detected in the signals. The answer is `{"predictions": [{"probability": ..., ...}, ...]}`.
+detected in the signals. The leads are i ii iii avr avl avf v1 to v6; `"leads"` among the params
+names another order. The answer is `{"predictions": [{"probability": ..., ...}, ...]}`.
 """
 
 import math
@@ -14,14 +15,13 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml  # type: ignore[import-untyped]
 
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import LEADS, Cohort
 from lvh.data.delineation import MAX_SAMPLES
+from lvh.data.readers.leads import check_limb_leads
 from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
 from lvh.errors import InputError
-from lvh.files import read_bytes, written_whole
-from lvh.inference.final_model import MLMODEL, FinalModel, load
+from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description
 from lvh.tracking.address import tell_mlflow
 
@@ -32,8 +32,6 @@ tell_mlflow()
 
 LOADER = __name__
 """Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
-_FORMER_LOADER = "lvh.serve"
-_MAX_MLMODEL_BYTES = 1024 * 1024
 
 
 class PyfuncModel:
@@ -51,10 +49,10 @@ class PyfuncModel:
 
         Args:
             model_input: `signal`, and `age` and `sex` if the model needs them.
-            params: `fs` in Hz; by default that of the training records.
+            params: `fs` in Hz, and `leads` where their order is another one.
 
         Returns:
-            One for each record: the fields of `lvh.inference.Predictions.rows`, and `fiducials`.
+            One for each record: the columns of `lvh.inference.Predictions.table`, and `fiducials`.
 
         Raises:
             MlflowException: The request is not valid; a server answers 400 with the message.
@@ -73,7 +71,8 @@ class PyfuncModel:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         used = description.form.needs_delineation
         fiducials = predictions.cohort.delineation.origin if used else "none"
-        return [{**row, "fiducials": fiducials} for row in predictions.rows()]
+        rows: list[dict[str, Any]] = predictions.table.to_dict("records")
+        return [{**row, "fiducials": fiducials} for row in rows]
 
 
 def _load_pyfunc(path: str) -> PyfuncModel:
@@ -88,6 +87,14 @@ def request_cohort(
     Raises:
         InputError: A value is out of range, or the fields have different numbers of records.
     """
+    if params.get("fs") is None:
+        raise InputError(
+            f"params.fs: expected the sampling frequency of the signal, Hz; {description.fs:g} in "
+            "training. Received: none"
+        )
+    leads = tuple(str(lead).lower() for lead in params.get("leads", LEADS))
+    if sorted(leads) != sorted(LEADS):
+        raise InputError(f"params.leads: expected {' '.join(LEADS)} in any order")
     with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
         signal = np.asarray(inputs["signal"], np.float32)
     n_records, n_samples, _ = signal.shape
@@ -98,7 +105,9 @@ def request_cohort(
             f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
             f"fiducials are detected. Received: {n_records} x {n_samples}"
         )
-    fs = float(params.get("fs", description.fs))
+    signal = signal[:, :, [leads.index(lead) for lead in LEADS]]
+    for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
+        check_limb_leads(record, LEADS)
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
@@ -109,7 +118,7 @@ def request_cohort(
         if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
             raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
         males = [sex == "male" for sex in sexes]
-    return unlabelled_cohort("request", signal, fs=fs, age=ages, male=males)
+    return unlabelled_cohort("request", signal, fs=float(params["fs"]), age=ages, male=males)
 
 
 def signature(description: Description) -> "ModelSignature":
@@ -117,44 +126,19 @@ def signature(description: Description) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    inputs = [TensorSpec(np.dtype("float64"), (-1, -1, len(description.leads)), "signal")]
+    inputs = [TensorSpec(np.dtype("float64"), (-1, -1, len(LEADS)), "signal")]
     if description.needs_age_and_sex:
         inputs.append(TensorSpec(np.dtype("float64"), (-1,), "age"))
         inputs.append(TensorSpec(np.dtype("str"), (-1,), "sex"))
-    fs = ParamSpec("fs", DataType.double, description.fs)
-    return ModelSignature(inputs=Schema(inputs), params=ParamSchema([fs]))  # type: ignore[arg-type]
+    fs = ParamSpec("fs", DataType.double, None)  # a default would be a guess
+    leads = ParamSpec("leads", DataType.string, list(LEADS), (-1,))
+    return ModelSignature(inputs=Schema(inputs), params=ParamSchema([fs, leads]))  # type: ignore[arg-type]
 
 
 def write_mlmodel(folder: Path, description: Description) -> None:
-    """Write the file by which MLflow loads the folder of a final model."""
+    """Write the file by which MLflow loads the folder of a final model, by this module alone."""
     from mlflow.models import Model
 
     model = Model(signature=signature(description))
     model.add_flavor("python_function", loader_module=LOADER, python_version=python_version())
-    with written_whole(folder / MLMODEL) as temporary:
-        model.save(temporary)
-
-
-def check_mlmodel(folder: Path) -> Path:
-    """Return the folder of the final model inside one that MLflow would load with our code only.
-
-    Raises:
-        InputError: MLflow would load it otherwise: by another module, or code of the folder.
-    """
-    try:
-        text = read_bytes(folder / MLMODEL, folder, _MAX_MLMODEL_BYTES)
-        flavor = yaml.safe_load(text)["flavors"]["python_function"]
-        loader, code, data = (flavor.get(name) for name in ("loader_module", "code", "data"))
-    except (InputError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError):
-        loader = code = data = None
-    if loader == _FORMER_LOADER:
-        raise InputError(
-            f"{folder}: expected a model of this version of lvh. Received: one of an earlier "
-            "version: refit it with `lvh export RUN`"
-        )
-    if loader != LOADER or code is not None:
-        raise InputError(f"{folder}: expected a final model of lvh. Received: another model")
-    inner = folder / str(data or "")
-    if not inner.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{folder}: expected a model inside the folder. Received: {inner}")
-    return inner
+    model.save(folder / "MLmodel")

@@ -9,21 +9,19 @@ from typing import Any, cast
 import numpy as np
 
 from lvh.config.run_settings import RunSettings
-from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, Summary, summarize
-from lvh.features import FeatureSet, fill_missing
+from lvh.features import fill_missing
 from lvh.inference.model_description import FORMAT, Calibration, Description, Settings
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
+from lvh.runs.lookup import Chosen
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
 from lvh.search.results import store_of, stores
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.calibration import bootstrap_lines, line
-from lvh.validation.metrics import NAMES, Floats, Labels, chosen_threshold
-
-_MEDIAN = "median over the folds, which were stopped early"
+from lvh.validation.metrics import NAMES, chosen_threshold
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of a member, from 0, and how many of its epochs are done."""
@@ -68,7 +66,9 @@ def refit(
     settings: RunSettings,
     data: ExperimentData,
     result: CVResult,
+    *,
     n_members: int,
+    chosen: Chosen,
     on_epoch: OnEpoch = lambda member, epoch: None,
 ) -> tuple[Description, list[Any]]:
     """Fit to all records, as each fold's model was fitted to its training records.
@@ -82,26 +82,23 @@ def refit(
         data: Records, features and splits of the run.
         result: From `cross_validated`.
         n_members: Number of models, each with the next seed.
+        chosen: The run, and what it was chosen from.
         on_epoch: Called after every epoch.
 
     Returns:
         The description, and the state of each member, for `lvh.inference.save`. A model without
         randomness has one member.
     """
-    epochs_origin = "as in the folds"
-    if settings.train.patience is not None:
+    train = settings.train
+    if train.patience is not None:
         epochs = round(statistics.median(fold.history.kept_epoch for fold in result.folds))
-        settings = replace(settings, train=replace(settings.train, patience=None, epochs=epochs))
-        epochs_origin = _MEDIAN
+        train = replace(train, epochs=epochs)
     seeds = tuple(settings.seed + number for number in range(n_members))
-    states, chosen = _fit(settings, data, seeds, on_epoch)
+    fitted = replace(settings, train=replace(train, patience=None))
+    states, selected = _fit(fitted, data, seeds, on_epoch)
     cohort, features = data.cohort, data.features
-    indices, inverse, counts = np.unique(result.test, return_inverse=True, return_counts=True)
-    y_score = np.bincount(inverse, weights=result.y_score) / counts
-    y, subjects = features.y[indices], features.subjects[indices]
-    repeats = result.folds[-1].split.repeat + 1
-    own = line(y, y_score)
-    threshold, threshold_origin = _threshold(settings, y, y_score, repeats)
+    calibration, threshold = _calibrated(settings, data, result)
+    rows = {"model": result.summary, **result.baselines}
     description = Description(
         format=FORMAT,
         name=settings.name,
@@ -109,7 +106,7 @@ def refit(
             features=settings.features,
             model=settings.model,
             cv=settings.cv,
-            train=settings.train,
+            train=train,
             backend=cast(Any, settings.backend),
         ),
         data=cohort.name,
@@ -118,35 +115,19 @@ def refit(
         n_records=len(features.y),
         n_positive=int(features.y.sum()),
         fs=cohort.fs,
-        leads=cohort.leads,
         delineation=cohort.delineation.origin,
         names=features.names,
         input_shape=features.input_shape,
-        fill=_fill(features),
-        calibration=Calibration(
-            line=(own.intercept, own.slope),
-            resamples=tuple(
-                (round(one.intercept, 6), round(one.slope, 6))
-                for one in bootstrap_lines(y, y_score, subjects)
-            ),
-            n_records=len(y),
-            repeats=repeats,
-        ),
+        calibration=calibration,
         threshold=threshold,
-        threshold_origin=threshold_origin,
         seeds=seeds[: len(states)],
-        epochs_origin=epochs_origin if settings.is_network else "",
-        chosen=tuple(chosen),
+        chosen=tuple(selected),
         n_folds=len(result.folds),
-        scores={
-            row: _scores(summary)
-            for row, summary in {"model": result.summary, **result.baselines}.items()
-        },
-        chosen_run="",
+        scores={row: _scores(summary) for row, summary in rows.items()},
         run_key=run_key(settings, cohort.fingerprint, data.splits),
-        study="",
-        n_candidates=1,
-        chosen_by="",
+        study=chosen.study,
+        n_candidates=chosen.n_candidates,
+        chosen_by=chosen.score,
         versions=run_dir.versions(settings.backend, threads(settings)),
         files={},
     )
@@ -159,8 +140,12 @@ def _fit(
     """Return the state of each member, and the candidate that it selected; one if all are equal."""
     features = data.features
     (X,) = fill_missing(features.fill, features.X)
-    jobs = [
-        FitJob(
+    trainer = new_trainer(settings, features, data.cohort.fs)
+    states: list[Any] = []
+    selected: list[str] = []
+    scores: list[Any] = []
+    for member, seed in enumerate(seeds):
+        job = FitJob(
             X=X,
             y=features.y,
             subjects=features.subjects,
@@ -168,44 +153,34 @@ def _fit(
             y_validation=features.y[:0],
             seed=np.random.SeedSequence(seed),
         )
-        for seed in seeds
-    ]
-    trainer = new_trainer(settings, features, data.cohort.fs)
-    states: list[Any] = []
-    chosen: list[str] = []
-    scores: list[Any] = []
-    while len(states) < len(seeds):
-        first = len(states)
-        n_parallel = trainer.max_parallel([len(one.y) for one in jobs[first:]])
-        group = jobs[first : first + n_parallel]
-        histories = trainer.fit(group, lambda at, epoch, first=first: on_epoch(first + at, epoch))  # type: ignore[misc]
+        (history,) = trainer.fit([job], lambda _, epoch, at=member: on_epoch(at, epoch))  # type: ignore[misc]
         states += trainer.state()
-        chosen += [history.chosen for history in histories]
-        scores += trainer.predict([X] * len(group))
+        selected.append(history.chosen)
+        scores += trainer.predict([X])
     if all(np.array_equal(one, scores[0]) for one in scores):
-        return states[:1], chosen[:1]
-    return states, chosen
+        return states[:1], selected[:1]
+    return states, selected
 
 
-def _fill(features: FeatureSet) -> tuple[float, ...]:
-    """Return the value that replaces a missing one, for each tabular input."""
-    if features.kind == "signal":
-        return ()
-    missing = np.full((1, features.X.shape[1]), np.nan, dtype=np.float32)
-    _, values = fill_missing(features.fill, features.X, missing)
-    return tuple(read(values)[0, : features.input_shape[0]].tolist())
-
-
-def _threshold(
-    settings: RunSettings, y: Labels, y_score: Floats, repeats: int
-) -> tuple[float, str]:
-    if settings.cv.threshold == "fixed":
-        return 0.5, "fixed"
-    threshold = chosen_threshold(y, y_score)
+def _calibrated(
+    settings: RunSettings, data: ExperimentData, result: CVResult
+) -> tuple[Calibration, float]:
+    """Return the recalibration and the threshold that the out-of-fold predictions give."""
+    features = data.features
+    indices, inverse, counts = np.unique(result.test, return_inverse=True, return_counts=True)
+    y_score = np.bincount(inverse, weights=result.y_score) / counts
+    y, subjects = features.y[indices], features.subjects[indices]
+    own, resamples = line(y, y_score), bootstrap_lines(y, y_score, subjects)
+    calibration = Calibration(
+        line=(own.intercept, own.slope),
+        resamples=tuple((round(one.intercept, 6), round(one.slope, 6)) for one in resamples),
+        n_records=len(y),
+        repeats=result.folds[-1].split.repeat + 1,
+    )
+    threshold = 0.5 if settings.cv.threshold == "fixed" else chosen_threshold(y, y_score)
     if not 0 <= threshold <= 1:
         raise InputError("cv.threshold: expected out-of-fold predictions of records without LVH")
-    averaged = f", each the mean of {repeats}" if repeats > 1 else ""
-    return threshold, f"90 % specificity on the out-of-fold predictions{averaged}"
+    return calibration, threshold
 
 
 def _scores(summary: Summary) -> dict[str, float]:

@@ -3,20 +3,15 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet, two_branch
+from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet
 from lvh.models.ensembles import MODEL_ALIASES
 from lvh.validation.inner_splits import Subjects
+from lvh.validation.metrics import Floats, Labels
 
 if TYPE_CHECKING:
     import keras
 
 Kind = Literal["tabular", "signal", "mixed"]
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
-
 __all__ = ["MODELS", "MODEL_ALIASES", "Architecture", "Classifier", "Estimator"]
 
 
@@ -34,14 +29,14 @@ class Classifier(Protocol):
     """What an estimator builds: scikit-learn's interface, as far as it is used."""
 
     def fit(self, X: Floats, y: Labels) -> object:
-        """Learn from inputs of shape (n_records, n_inputs), without a missing one, and labels."""
+        """Learn from inputs of shape (n_records, n_inputs), without a missing one."""
 
     def predict_proba(self, X: Floats) -> Floats:
         """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
 
 
 class Estimator(NamedTuple):
-    """A model on tabular inputs that Keras has no part in: its settings and what they decide."""
+    """A model on tabular inputs that Keras has no part in."""
 
     settings: type
     build: Callable[[Any, tuple[str, ...], int, Subjects], Classifier]
@@ -64,7 +59,7 @@ MODELS: dict[str, Architecture | Estimator] = {
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
     "svm": Estimator(classifiers.SvmSettings, classifiers.build_svm),
     "two_branch": Architecture(
-        two_branch.TwoBranchSettings, two_branch.build, two_branch.check, "mixed"
+        resnet.TwoBranchSettings, resnet.build_two_branch, resnet.check_two_branch, "mixed"
     ),
     "voting": Estimator(ensembles.VotingSettings, ensembles.build_voting),
 }

@@ -1,9 +1,7 @@
 """Changes of signals that leave their label as it was, for training records only.
 
-What an electrode, the breath or a heartbeat's place in the window changes says nothing about the
-ventricle. The voltage does: amplitude jitter is there to be tried, and spoils what the clinical
-criteria measure. Noise and wander are drawn for every lead on its own, so that Einthoven's law
-(I + III = II) no longer holds.
+Amplitude jitter spoils the voltages that the clinical criteria measure. Noise and wander are drawn
+for every lead on its own, so that Einthoven's law (I + III = II) no longer holds.
 """
 
 from dataclasses import dataclass
@@ -54,9 +52,7 @@ class AugmentSettings:
 def augmented(
     X: Batch, settings: AugmentSettings, fs: float, generator: np.random.Generator
 ) -> Batch:
-    """Change a batch in all ways that the settings ask for.
-
-    What is measured is moved and enlarged before anything is added to it.
+    """Return changed signals: what is measured is moved and enlarged before anything is added.
 
     Args:
         X: Signals in mV, shape (n_records, n_samples, n_leads); left as they are.
@@ -73,16 +69,12 @@ def augmented(
     if settings.wander:
         X = X + _wander(X.shape, settings.wander, settings.wander_frequency / fs, generator)
     if settings.noise:
-        noise = generator.standard_normal(X.shape, dtype=np.float32)
-        X = X + np.float32(settings.noise) * noise
+        X = X + np.float32(settings.noise) * generator.standard_normal(X.shape, dtype=np.float32)
     return X
 
 
 def _shifted(X: Batch, most: int, generator: np.random.Generator) -> Batch:
-    """Move each record, all its leads together, by up to `most` samples to either side.
-
-    The first or last sample fills what is not known: what came before or after the record.
-    """
+    """Move each record by up to `most` samples; its first or last sample fills the gap."""
     n_records, n_samples, _ = X.shape
     steps = generator.integers(-most, most, (n_records, 1), endpoint=True)
     source = np.clip(np.arange(n_samples) - steps, 0, n_samples - 1)

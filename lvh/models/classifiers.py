@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, Strict
 
 from lvh.validation.bounds import Count, NotNegative, Part, Positive
 from lvh.validation.inner_splits import InnerFolds, Subjects
+from lvh.validation.metrics import Floats, Labels
 
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 Baseline = Callable[[Floats, Labels, Floats], Floats]
 
 _ITERATIONS = 10_000  # of a logistic regression; a weak penalty needs more than scikit-learn's 100
@@ -36,11 +34,8 @@ def build_logistic(
 ) -> Any:
     """Build the classifier; it needs no random state."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    regression = LogisticRegression(C=settings.C, max_iter=_ITERATIONS)
-    return make_pipeline(StandardScaler(), regression)
+    return _standardized(LogisticRegression(C=settings.C, max_iter=_ITERATIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +58,13 @@ def build_svm(
 ) -> Any:
     """Build the classifier, whose margins become probabilities as in Platt (1999).
 
-    A sigmoid is fitted to the margins of training records that a machine of the other
-    training records gives, in five stratified folds that the random state draws. These keep
+    A sigmoid is fitted to the margins of training records in five stratified folds that keep
     subjects whole: a machine is surer of subjects that it knows than of new ones.
     """
     from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    gamma = "scale" if settings.gamma is None else settings.gamma
-    machine = make_pipeline(StandardScaler(), SVC(C=settings.C, gamma=gamma))
+    machine = _standardized(SVC(C=settings.C, gamma=settings.gamma or "scale"))
     folds = InnerFolds(
         _CALIBRATION_FOLDS,
         random_state,
@@ -157,26 +148,23 @@ def build_extra_trees(
 
 def no_skill(X: Floats, y: Labels, X_scored: Floats) -> Floats:
     """Give every record the prevalence of the training records."""
-    from sklearn.dummy import DummyClassifier
-
-    model = DummyClassifier(strategy="prior").fit(X, y)
-    return np.asarray(model.predict_proba(X_scored)[:, 1])
+    return np.full(len(X_scored), np.mean(y))
 
 
 def age_and_sex(X: Floats, y: Labels, X_scored: Floats) -> Floats:
-    """Score by a logistic regression on age and sex, standardized on the training records.
-
-    Args:
-        X: Age in years and 1 for male, shape (n_records, 2), of the training records.
-        y: Their labels.
-        X_scored: The same two columns of the records to score.
-    """
+    """Score by a logistic regression on age in years and 1 for male, shape (n_records, 2)."""
     from sklearn.linear_model import LogisticRegression
+
+    model = _standardized(LogisticRegression()).fit(X, y)
+    return np.asarray(model.predict_proba(X_scored)[:, 1])
+
+
+def _standardized(model: Any) -> Any:
+    """Put a scaler before a model."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
-    return np.asarray(model.predict_proba(X_scored)[:, 1])
+    return make_pipeline(StandardScaler(), model)
 
 
 BASELINES: dict[str, Baseline] = {"no skill": no_skill, "age + sex": age_and_sex}

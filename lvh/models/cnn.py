@@ -37,26 +37,20 @@ class CnnSettings:
 
 
 def output_lengths(settings: CnnSettings, n_samples: int) -> list[int]:
-    """Return the length of each convolution's output, valid padding.
-
-    Raises:
-        InputError: The first kernel is longer than the signal, or so little is left that a
-            later one is.
-    """
+    """Return the length of each convolution's output; raise InputError if one does not fit."""
     if settings.kernel_size > n_samples:
         raise InputError(
             f"model.kernel_size: expected at most the {n_samples} samples of a record. "
             f"Received: {settings.kernel_size}"
         )
-    lengths = [(n_samples - settings.kernel_size) // settings.strides + 1]
-    for _ in settings.filters[1:]:
-        lengths.append(lengths[-1] - _LATER_KERNEL + 1)
+    first, lost = (n_samples - settings.kernel_size) // settings.strides + 1, _LATER_KERNEL - 1
+    lengths = [first - lost * layer for layer in range(len(settings.filters))]
     if lengths[-1] < 1:
-        needed = (len(settings.filters) - 1) * (_LATER_KERNEL - 1) + 1
+        needed = (len(settings.filters) - 1) * lost + 1
         raise InputError(
             f"model.strides: expected the first convolution to leave {needed} steps or more for "
             f"those behind it. Received: strides={settings.strides}, "
-            f"kernel_size={settings.kernel_size}, which leave {lengths[0]} of {n_samples} samples"
+            f"kernel_size={settings.kernel_size}, which leave {first} of {n_samples} samples"
         )
     return lengths
 

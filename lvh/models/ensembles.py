@@ -10,36 +10,22 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from lvh.errors import InputError
-from lvh.models.classifiers import (
-    BoostingSettings,
-    ExtraTreesSettings,
-    LogisticSettings,
-    SvmSettings,
-    build_boosting,
-    build_extra_trees,
-    build_logistic,
-    build_svm,
-)
+from lvh.models import classifiers
 from lvh.validation.inner_splits import InnerFolds, Subjects
-from lvh.validation.metrics import Metrics, mean_and_std, score
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
-Indices = npt.NDArray[np.int64]
+from lvh.validation.metrics import Floats, Labels, mean_and_std, score
 
 MODEL_ALIASES = {"average": "voting", "chosen": "nested_selection", "trees": "extra_trees"}
 """Former names of models, which command lines and lists of candidates may still use."""
 
 _Build = Callable[[Any, tuple[str, ...], int, Subjects], Any]
 _KNOWN: dict[str, tuple[Any, _Build]] = {
-    "boosting": (BoostingSettings, build_boosting),
-    "logistic": (LogisticSettings, build_logistic),
-    "svm": (SvmSettings, build_svm),
-    "extra_trees": (ExtraTreesSettings, build_extra_trees),
+    "boosting": (classifiers.BoostingSettings, classifiers.build_boosting),
+    "logistic": (classifiers.LogisticSettings, classifiers.build_logistic),
+    "svm": (classifiers.SvmSettings, classifiers.build_svm),
+    "extra_trees": (classifiers.ExtraTreesSettings, classifiers.build_extra_trees),
 }
 _WORDS = {"null": None, "true": True, "false": False}
 
@@ -62,13 +48,11 @@ def parse_candidates(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
     Raises:
         InputError: One is no model with all its settings, or stands there twice.
     """
-    candidates: list[Candidate] = []
-    for text in texts:
-        candidate = _parsed(field, text)
-        if any(candidate.settings == other.settings for other in candidates):
-            raise InputError(f"{field}: expected different ones. Received: {text!r} twice")
-        candidates.append(candidate)
-    return tuple(candidates)
+    candidates = tuple(_parsed(field, text) for text in texts)
+    for at, one in enumerate(candidates):
+        if any(one.settings == other.settings for other in candidates[:at]):
+            raise InputError(f"{field}: expected different ones. Received: {one.text!r} twice")
+    return candidates
 
 
 def _parsed(field: str, text: str) -> Candidate:
@@ -197,17 +181,18 @@ class NestedSelection:
 
     def fit(self, X: Floats, y: Labels) -> "NestedSelection":
         """Choose, and fit the chosen one to all records."""
-        settings = self.settings
+        n_folds, state = self.settings.folds, self.random_state
         folds = InnerFolds(
-            settings.folds,
-            self.random_state,
-            self.subjects,
-            field="model.folds",
-            remedy="Choose fewer",
+            n_folds, state, self.subjects, field="model.folds", remedy="Choose fewer"
         )
         splits = list(folds.split(X, y))
-        means = [self._mean(candidate, X, y, splits) for candidate in self.candidates]
-        values = [getattr(mean, settings.choose_by) for mean in means]
+        values = []
+        for candidate in self.candidates:
+            scores = [
+                score(y[test], self._fitted(candidate, X, y, train).predict_proba(X[test])[:, 1])
+                for train, test in splits
+            ]
+            values.append(getattr(mean_and_std(scores)[0], self.settings.choose_by))
         best = self.candidates[int(np.argmax(values))]
         self.chosen, self.fitted = best.text, self._fitted(best, X, y, np.arange(len(y)))
         return self
@@ -216,14 +201,7 @@ class NestedSelection:
         """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
         return np.asarray(self.fitted.predict_proba(X))
 
-    def _mean(self, candidate: Candidate, X: Floats, y: Labels, splits: list[Any]) -> Metrics:
-        scores = []
-        for train, test in splits:
-            model = self._fitted(candidate, X, y, train)
-            scores.append(score(y[test], model.predict_proba(X[test])[:, 1]))
-        return mean_and_std(scores)[0]
-
-    def _fitted(self, candidate: Candidate, X: Floats, y: Labels, train: Indices) -> Any:
+    def _fitted(self, candidate: Candidate, X: Floats, y: Labels, train: Labels) -> Any:
         subjects = self.subjects[train]
         model = candidate.build(candidate.settings, self.names, self.random_state, subjects)
         return model.fit(X[train], y[train])

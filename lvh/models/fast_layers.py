@@ -1,15 +1,12 @@
 """Keras's convolution, batch normalization and dropout, in less time on a processor.
 
 Weights, configuration and results are Keras's, up to the last digits (and, of dropout, the draws).
-Everything but float32 on TensorFlow is left to Keras.
+Everything but float32 on TensorFlow, and settings that no network here has, are left to Keras.
 
-The convolution has five taps and is computed by minimal filtering: eight multiplications for four
-outputs, not twenty.
-
-Four outputs of a five-tap filter are the coefficients of a product of polynomials, which eight
-evaluations decide (Toom and Cook; Winograd, "Arithmetic Complexity of Computations", 1980). With
-many channels every evaluation is a matrix product, and what is before and after it is cheap (Lavin
-and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, there in two dimensions):
+The convolution has five taps. Four of its outputs are the coefficients of a product of polynomials,
+which eight evaluations decide (Toom and Cook; Winograd, "Arithmetic Complexity of Computations",
+1980): eight multiplications, not twenty. With many channels every evaluation is a matrix product
+(Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, in two dimensions):
 
     outputs = A' [(G filter) * (B' inputs)]
 
@@ -23,13 +20,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
 _LEVELS = 2**16  # of a draw of dropout
 _Floats = npt.NDArray[np.float32]
 
 _TAPS = 5
 _TILE = 4  # outputs of one product
 _WINDOW = _TILE + _TAPS - 1  # inputs of one product, and its multiplications
-_FINITE_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 
 
 def _transforms() -> tuple[_Floats, _Floats, _Floats]:
@@ -38,7 +37,7 @@ def _transforms() -> tuple[_Floats, _Floats, _Floats]:
     Powers of 2 move between the rows of G and B', so that the latter are near 1 and no
     evaluation drowns another in float32. All entries but some of G are exact.
     """
-    points = np.array(_FINITE_POINTS)
+    points = np.array([0, 1, -1, 2, -2, 0.5, -0.5])
     of_outputs = np.zeros((_TILE, _WINDOW))
     of_filter = np.zeros((_WINDOW, _TAPS))
     of_inputs = np.zeros((_WINDOW, _WINDOW))
@@ -58,34 +57,26 @@ _OF_OUTPUTS, _OF_FILTER, _OF_INPUTS = _transforms()
 
 
 class Conv1D(keras.layers.Conv1D):  # type: ignore[misc]
-    """Keras's `Conv1D`, by minimal filtering where that applies.
-
-    It applies to five taps, stride 1 and valid padding in float32 on TensorFlow; everything else
-    is left to Keras. Configuration, weights and initializers are Keras's.
-    """
+    """Keras's `Conv1D`, faster with five taps, stride 1 and valid padding."""
 
     def call(self, inputs: Any) -> Any:
         """Convolve inputs of shape (n_records, n_steps, n_channels)."""
-        if not self._applies(inputs):
+        shape = (self.kernel_size, self.strides, self.dilation_rate)
+        others = (self.groups, self.padding, self.data_format)
+        if not (
+            _is_plain(self, inputs)
+            and shape == ((_TAPS,), (1,), (1,))
+            and others == (1, "valid", "channels_last")
+        ):
             return super().call(inputs)
         outputs = _convolve(inputs, self.kernel)
         if self.use_bias:
             outputs = outputs + self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
-    def _applies(self, inputs: Any) -> bool:
-        return (
-            keras.backend.backend() == "tensorflow"
-            and (*self.kernel_size, *self.strides, *self.dilation_rate) == (_TAPS, 1, 1)
-            and (self.groups, self.padding, self.data_format) == (1, "valid", "channels_last")
-            and keras.backend.standardize_dtype(inputs.dtype) == "float32" == self.compute_dtype
-            and inputs.shape[1] is not None
-        )
-
 
 def _convolve(inputs: Any, kernel: Any) -> Any:
     """Correlate inputs of shape (n_records, n_steps, n_in) with a kernel (5, n_in, n_out)."""
-    import tensorflow as tf
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
@@ -122,8 +113,6 @@ def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[
     `n_before` zeros precede `values`, of shape (n_records, n_steps, n_channels); zeros fill up the
     last window. The result of a row has the shape (n_records, 1, n_windows, n_channels).
     """
-    import tensorflow as tf
-
     width = matrix.shape[1]
     n_windows = -(-n_outputs // _TILE)
     n_after = (n_windows - 1) * _TILE + width - n_before - values.shape[1]
@@ -143,16 +132,12 @@ def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[
 
 def _of_filter(kernel: Any) -> Any:
     """Evaluate a kernel (5, n_in, n_out) at the points: shape (8, n_in, n_out)."""
-    import tensorflow as tf
-
     flat = tf.matmul(_OF_FILTER, tf.reshape(kernel, [_TAPS, -1]))
     return tf.reshape(flat, [_WINDOW, *kernel.shape[1:]])
 
 
 def _outputs(windows: list[Any], kernels: Any, n_outputs: int) -> Any:
     """Multiply evaluations and interpolate: shape (n_records, n_outputs, n_out)."""
-    import tensorflow as tf
-
     n_windows = windows[0].shape[2]
     zero, one, minus_one, two, minus_two, half, minus_half, infinity = (
         tf.reshape(_rows(window) @ kernel, [-1, n_windows, kernels.shape[2]])
@@ -173,31 +158,21 @@ def _outputs(windows: list[Any], kernels: Any, n_outputs: int) -> Any:
 
 
 def _rows(values: Any) -> Any:
-    import tensorflow as tf
-
     return tf.reshape(values, [-1, values.shape[-1]])
 
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Keras's `BatchNormalization` over the last axis, with its gradient written out."""
+    """Keras's `BatchNormalization`, faster over the last axis."""
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalize inputs of shape (..., n_channels)."""
-        if not (training and self._applies(inputs, mask)):
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        """Normalize inputs of shape (n_records, ..., n_channels)."""
+        is_usual = self.trainable and self.center and self.scale and self.axis == -1
+        if not (training and mask is None and is_usual and _is_plain(self, inputs)):
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance = _normalized(inputs, self.gamma, self.beta, self.epsilon)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return outputs
-
-    def _applies(self, inputs: Any, mask: Any) -> bool:
-        return (
-            _is_plain(self, inputs)
-            and mask is None
-            and all((self.trainable, self.center, self.scale))
-            and not (self.synchronized or self.renorm)
-            and self.axis in (-1, len(inputs.shape) - 1)
-        )
 
 
 class Dropout(keras.layers.Dropout):  # type: ignore[misc]
@@ -223,7 +198,6 @@ def _normalized(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
     Ioffe and Szegedy, "Batch Normalization", 2015. Sums over records and steps are products with
     a row of ones, which take less time than TensorFlow's own sums.
     """
-    import tensorflow as tf
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def normalize(inputs: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[..., Any]]:
@@ -257,8 +231,6 @@ def _normalized(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
 
 def _dropped(inputs: Any, seed: Any, n_dropped: int) -> Any:
     """Keep each input with probability 1 - n_dropped / 65536, enlarged by its inverse."""
-    import tensorflow as tf
-
     of_an_int64 = 4
     n_draws = tf.size(inputs)
     bits = tf.random.stateless_uniform(

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,12 @@ import numpy.typing as npt
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.backends import Floats, Labels, Program
-from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, evaluated
+from lvh.models.backends.program import Floats, Labels, Weights
+from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, loss_and_accuracy
+
+if TYPE_CHECKING:
+    from lvh.models.backends.graph import GraphProgram
+    from lvh.models.backends.keras_fit import FitProgram
 
 _PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
@@ -24,7 +28,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: Program,
+        program: "GraphProgram | FitProgram",
         settings: TrainSettings,
         *,
         l2: float | None = None,
@@ -35,23 +39,16 @@ class KerasTrainer:
 
         Args:
             program: May be shared; every training draws new weights.
-            settings: How it is trained; its batch size is that of the program.
+            settings: Their batch size is that of the program.
             l2: Weight penalty of the layers that have one; None for that of the build.
-            fs: Sampling frequency of signals that are augmented, Hz.
+            fs: Of signals that are augmented, Hz.
             setup_seconds: Spent on the program before.
         """
-        self._program = program
-        self._settings = settings
-        self._l2 = l2
-        self._fs = fs
+        self._program, self._settings = program, settings
+        self._l2, self._fs = l2, fs
         self._spent_before = setup_seconds - program.setup_seconds
         self._n_jobs = 0
-        self._augments = settings.augment.is_on
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of parameters of a network, trainable or not."""
-        return self._program.n_parameters
+        self.n_parameters = program.n_parameters
 
     @property
     def setup_seconds(self) -> float:
@@ -74,17 +71,16 @@ class KerasTrainer:
         """
         settings, program = self._settings, self._program
         seeds = [_children(job.seed) for job in jobs]
-        if not any(job.warm_start for job in jobs):
+        if not jobs[0].warm_start:
             program.reset([of_weights for of_weights, _, _ in seeds], self._l2)
         self._n_jobs = len(jobs)
         # Keras's `fit` under a seed would show the same batches in every epoch
         orders = [np.random.default_rng(of_order) for _, of_order, _ in seeds]
         draws = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
-        logs = [_Log(settings, job.keep_most_accurate) for job in jobs]
-        validates = any(len(job.y_validation) for job in jobs)
-        in_parts = self._augments or any(isinstance(job.X, LazyArray) for job in jobs)
+        logs = [_Log(settings, job) for job in jobs]
+        in_parts = settings.augment.is_on or any(isinstance(job.X, LazyArray) for job in jobs)
+        one_by_one = in_parts or any(log.validates for log in logs)
         data = None if in_parts else program.place([(read(job.X), job.y) for job in jobs])
-        n_records = np.array([len(job.y) for job in jobs], np.float32)[:, None, None]
         done, at_once = 0, 1
         while done < settings.epochs and not all(log.has_stopped for log in logs):
             started = time.perf_counter()
@@ -98,9 +94,8 @@ class KerasTrainer:
             else:
                 sums = program.train(data, shown, settings.learning_rate)
             done += n_epochs
-            self._log(logs, sums.sum(axis=2) / n_records, jobs, on_epoch)
-            if not (validates or in_parts):
-                # nothing is looked at between epochs: run as many as a person waits for
+            self._log(logs, sums.sum(axis=2), on_epoch)
+            if not one_by_one:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
         for at, log in enumerate(logs):
@@ -115,17 +110,12 @@ class KerasTrainer:
             return [read(part[start : start + _PREDICTION_BATCH]) for part in inputs]
 
         starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
-        lazy = any(isinstance(part, LazyArray) for part in inputs)
-        if lazy:
-            batches = prefetch(starts, batch)
-        else:
-            arrays = list(map(read, inputs))
-            ends = [slice(start, start + _PREDICTION_BATCH) for start in starts]
-            batches = iter([[array[rows] for array in arrays] for rows in ends])
+        is_lazy = any(isinstance(part, LazyArray) for part in inputs)
+        batches = prefetch(starts, batch) if is_lazy else map(batch, starts)
         chunks = [self._program.scores(one) for one in batches]
         return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
 
-    def state(self) -> list[list[npt.NDArray[Any]]]:
+    def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
         return [self._program.values(at) for at in range(self._n_jobs)]
 
@@ -135,23 +125,18 @@ class KerasTrainer:
         orders: Sequence[Labels],
         draws: Sequence[np.random.Generator],
     ) -> Floats:
-        """Train an epoch on records that are read or changed; the next ones while it trains.
-
-        Args:
-            jobs: With equally many steps.
-            orders: Of the records of each, shape (n_records,).
-            draws: That change the records of each.
-        """
-        settings, batch_size = self._settings, self._settings.batch_size
-        of_batch = 4 * batch_size * sum(math.prod(job.X.shape[1:]) for job in jobs)
-        n_at_once = batch_size * max(1, _PART_BYTES // of_batch)
+        """Train an epoch on records that are read or changed; the next ones while it trains."""
+        settings = self._settings
+        of_record = 4 * sum(math.prod(job.X.shape[1:]) for job in jobs)
+        n_batches = max(1, _PART_BYTES // (settings.batch_size * of_record))
+        n_at_once = settings.batch_size * n_batches
 
         def part(start: int) -> list[tuple[Floats, Labels]]:
             found = []
             for job, order, own in zip(jobs, orders, draws, strict=True):
                 rows = order[start : start + n_at_once]
                 X = read(job.X[rows])
-                if self._augments:
+                if settings.augment.is_on:
                     X = augmented(X, settings.augment, self._fs, own)
                 found.append((X, job.y[rows]))
             return found
@@ -164,78 +149,69 @@ class KerasTrainer:
 
         return np.concatenate(list(sums()), axis=2)
 
-    def _log(
-        self, logs: "Sequence[_Log]", epochs: Floats, jobs: Sequence[FitJob], on_epoch: OnEpoch
-    ) -> None:
+    def _log(self, logs: "Sequence[_Log]", sums: Floats, on_epoch: OnEpoch) -> None:
         """Log some epochs, shape (n_jobs, n_epochs, 2); of several, none has validation records."""
-        validations: list[tuple[float, float] | None] = [None] * len(jobs)
-        if any(len(job.y_validation) for job in jobs):
-            y_scores = self.predict([job.X_validation for job in jobs])
-            validations = [
-                evaluated(job.y_validation, y_score) if len(y_score) else None
-                for job, y_score in zip(jobs, y_scores, strict=True)
-            ]
-        for epoch in range(epochs.shape[1]):
+        y_scores: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(logs)
+        if any(log.validates for log in logs):
+            y_scores = self.predict([log.job.X_validation for log in logs])
+        for epoch in range(sums.shape[1]):
             for at, log in enumerate(logs):
-                if not log.has_stopped:
-                    loss, accuracy = epochs[at, epoch].tolist()
-                    if log.add(loss, accuracy, validations[at]):
-                        log.weights = self._program.values(at)
-                    on_epoch(at, log.n_epochs)
+                if log.has_stopped:
+                    continue
+                log.add(sums[at, epoch], y_scores[at])
+                if log.keeps_weights:
+                    log.weights = self._program.values(at)
+                on_epoch(at, len(log.epochs))
 
 
 class _Log:
     """The epochs of one training, which of them is best, and when to stop."""
 
-    def __init__(self, settings: TrainSettings, keep_most_accurate: bool) -> None:
-        self._settings, self._keep_most_accurate = settings, keep_most_accurate
-        self._epochs: list[tuple[float, float]] = []
+    def __init__(self, settings: TrainSettings, job: FitJob) -> None:
+        self.job, self._settings = job, settings
+        self.validates = len(job.y_validation) > 0
+        self.epochs: list[tuple[float, float]] = []
         self._validations: list[tuple[float, float]] = []
         self._best, self._best_value = 0, math.inf
-        self.has_stopped = False
-        self.weights: list[npt.NDArray[Any]] | None = None
+        self.has_stopped = self.keeps_weights = False
+        self.weights: Weights | None = None
 
-    @property
-    def n_epochs(self) -> int:
-        return len(self._epochs)
-
-    def add(self, loss: float, accuracy: float, validation: tuple[float, float] | None) -> bool:
-        """Take an epoch; return whether its weights are to be held.
+    def add(self, sums: Floats, y_score: npt.NDArray[np.float64]) -> None:
+        """Take an epoch, and its scores of the validation records.
 
         Raises:
             LvhError: The loss is not finite.
         """
-        settings = self._settings
-        self._epochs.append((loss, accuracy))
+        job, settings = self.job, self._settings
+        loss, accuracy = (sums / np.float32(len(job.y))).tolist()
+        self.epochs.append((loss, accuracy))
         if not math.isfinite(loss):
             raise LvhError(
-                f"the loss became {loss} in epoch {self.n_epochs}. "
+                f"the loss became {loss} in epoch {len(self.epochs)}. "
                 f"A lower train.learning_rate than {settings.learning_rate:g} may help"
             )
-        if validation is None:
-            return False
-        self._validations.append(validation)
-        value = -validation[1] if self._keep_most_accurate else validation[0]
+        if not self.validates:
+            return
+        self._validations.append(loss_and_accuracy(job.y_validation, y_score))
+        validation_loss, validation_accuracy = self._validations[-1]
+        value = -validation_accuracy if job.keep_most_accurate else validation_loss
         is_best = value < self._best_value
         if is_best:
-            self._best, self._best_value = self.n_epochs, value
-        if self._keep_most_accurate:
-            return is_best
-        if settings.patience is None:
-            return False
-        self.has_stopped = self.n_epochs - self._best >= settings.patience
-        # the other networks of its stack train on, and its own weights change with theirs
-        return is_best if settings.restore_best else self.has_stopped
+            self._best, self._best_value = len(self.epochs), value
+        if job.keep_most_accurate:
+            self.keeps_weights = is_best
+        elif settings.patience is not None:
+            self.has_stopped = len(self.epochs) - self._best >= settings.patience
+            # the other networks of its stack train on, and its own weights change with theirs
+            self.keeps_weights = is_best if settings.restore_best else self.has_stopped
 
     def history(self) -> History:
         """Return what happened."""
-        restores = self._settings.restore_best or self._keep_most_accurate
-        kept = self._best if self.weights is not None and restores else self.n_epochs
-        loss, accuracy = zip(*self._epochs, strict=True)
-        validation_loss, validation_accuracy = (
-            zip(*self._validations, strict=True) if self._validations else ((), ())
-        )
-        return History(loss, accuracy, validation_loss, validation_accuracy, kept)
+        restores = self._settings.restore_best or self.job.keep_most_accurate
+        kept = self._best if self.weights is not None and restores else len(self.epochs)
+        loss, accuracy = zip(*self.epochs, strict=True)
+        validation = tuple(zip(*self._validations, strict=True)) or ((), ())
+        return History(loss, accuracy, validation[0], validation[1], kept)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:

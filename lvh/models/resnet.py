@@ -1,4 +1,4 @@
-"""`resnet`: a small residual convolutional network on waveforms.
+"""`resnet`: a small residual network on waveforms; `two_branch`: beside a dense layer.
 
 Blocks of two convolutions with a shortcut (He et al., "Deep Residual Learning for Image
 Recognition", 2016), in one dimension over the leads as channels (Wang, Yan and Oates, "Time Series
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, Strict
 
 from lvh.errors import InputError
-from lvh.validation.bounds import Samples, Share, Widths
+from lvh.validation.bounds import NotNegative, Samples, Share, Width, Widths
 
 _LONG, _FEWEST = 1000, 16
 """TensorFlow 2.21 on a processor (oneDNN) writes where it may not, and aborts, when fewer filters
@@ -42,48 +42,34 @@ class ResnetSettings:
     bn_momentum: Share = 0.9
 
 
-def output_lengths(settings: ResnetSettings, n_samples: int) -> list[int]:
-    """Return the number of steps behind the stem and each stage.
+def check(settings: ResnetSettings, input_shape: tuple[int, ...]) -> None:
+    """Raise InputError unless inputs of this shape are long enough, and the first stage is wide.
 
     Padding keeps any input long enough to compute, but a kernel that is longer than what it moves
     over sees zeros for the most part.
-
-    Raises:
-        InputError: The kernel is longer than the signal, or than what the last stage leaves.
     """
+    n_samples, n_stages = input_shape[0], len(settings.filters)
     if settings.kernel > n_samples:
         raise InputError(
             f"model.kernel: expected at most the {n_samples} samples of a record. "
             f"Received: {settings.kernel}"
         )
-    lengths = [n_samples]
-    for _ in ("stem", *settings.filters):
-        lengths.append(-(-lengths[-1] // 2))
-    if lengths[-1] < settings.kernel:
+    left = -(-n_samples // 2 ** (1 + n_stages))  # the stem and every stage halve it
+    if left < settings.kernel:
         raise InputError(
             f"model.filters: expected so few stages that the last leaves a kernel its "
-            f"{settings.kernel} steps. Received: {len(settings.filters)} stages, which leave "
-            f"{lengths[-1]} of {n_samples} samples"
+            f"{settings.kernel} steps. Received: {n_stages} stages, which leave "
+            f"{left} of {n_samples} samples"
         )
-    return lengths[1:]
-
-
-def check(settings: ResnetSettings, input_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless inputs of this shape are long enough, and the first stage is wide."""
-    output_lengths(settings, input_shape[0])
-    if input_shape[0] > _LONG and settings.filters[0] < _FEWEST:
+    if n_samples > _LONG and settings.filters[0] < _FEWEST:
         raise InputError(
             f"model.filters: expected {_FEWEST} or more in the first stage, on inputs of "
-            f"{input_shape[0]} samples. Received: {settings.filters[0]}"
+            f"{n_samples} samples. Received: {settings.filters[0]}"
         )
 
 
 def build(settings: ResnetSettings, input_shape: tuple[int, ...]) -> "keras.Model":
-    """Build the network for inputs of shape (n_samples, n_leads); its output is P(LVH).
-
-    All its layers are the model's own, not those of a model inside: what draws the weights looks
-    for them there.
-    """
+    """Build the network for inputs of shape (n_samples, n_leads); its output is P(LVH)."""
     check(settings, input_shape)
     import keras
     from keras import layers
@@ -130,3 +116,66 @@ def _convolved(
         filters, kernel or settings.kernel, strides=strides, padding="same", use_bias=False
     )
     return BatchNormalization(momentum=settings.bn_momentum)(convolution(inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class TwoBranchSettings:
+    """Settings of the network of two branches.
+
+    Each half becomes a few numbers on its own, and a single unit weighs them together.
+
+    Attributes:
+        filters: Filters of each stage of the convolutional branch, which is `resnet` with one
+            block a stage.
+        kernel: Steps that its convolutions span.
+        units: Width of the dense branch.
+        l2: Weight penalty of the dense branch.
+        dropout: Share of activations dropped inside each block, and of what both branches give.
+        bn_momentum: Of the moving statistics of batch normalization.
+    """
+
+    name: Literal["two_branch"] = "two_branch"
+    filters: Widths = (16, 32, 64)
+    kernel: Samples = 7
+    units: Width = 32
+    l2: NotNegative = 0.001
+    dropout: Share = 0.3
+    bn_momentum: Share = 0.9
+
+
+def check_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> None:
+    """Raise InputError unless beats of this shape are long enough."""
+    check(_of_beats(settings), input_shape[1:])
+
+
+def build_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> "keras.Model":
+    """Build the network for inputs of shape (n_measured, n_samples, n_leads).
+
+    A record is one row of all of them, what is measured first: it is cut inside.
+    """
+    check_two_branch(settings, input_shape)
+    import keras
+    from keras import layers
+
+    from lvh.models.fast_layers import BatchNormalization, Dropout
+
+    n_measured, n_samples, n_leads = input_shape
+    inputs = keras.Input((n_measured + n_samples * n_leads,))
+    # of different units, mV, s and points: standardized as they come in
+    measured = BatchNormalization(momentum=settings.bn_momentum)(inputs[:, :n_measured])
+    measured = layers.Dense(
+        settings.units, activation="relu", kernel_regularizer=keras.regularizers.L2(settings.l2)
+    )(measured)
+    beats = layers.Reshape((n_samples, n_leads))(inputs[:, n_measured:])
+    joined = layers.Concatenate()([measured, pooled(_of_beats(settings), beats)])
+    outputs = layers.Dense(1, activation="sigmoid")(Dropout(settings.dropout)(joined))
+    return keras.Model(inputs, outputs, name="two_branch")
+
+
+def _of_beats(settings: TwoBranchSettings) -> ResnetSettings:
+    return ResnetSettings(
+        filters=settings.filters,
+        kernel=settings.kernel,
+        dropout=settings.dropout,
+        bn_momentum=settings.bn_momentum,
+    )

@@ -7,16 +7,16 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
 from lvh.models import MODELS, Classifier, Estimator
-from lvh.models.backends import NO_BACKEND, Program, cores, new_program, start, threads_of
-from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, evaluated
+from lvh.models.backends import NO_BACKEND, cores, start, threads_of
+from lvh.models.backends.program import new_program
+from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, loss_and_accuracy
 from lvh.validation.inner_splits import Subjects
-
-Floats = npt.NDArray[np.float64]
+from lvh.validation.metrics import Floats
 
 _PROGRAMS = 16  # for trials that take turns
 
@@ -51,7 +51,7 @@ def make_trainer(
         backend: Name, or `NO_BACKEND`.
         input_shape: Of one record.
         names: Of tabular inputs.
-        fs: Sampling frequency of the records, Hz.
+        fs: Of the records, Hz.
     """
     entry = MODELS[model.name]
     if isinstance(entry, Estimator):
@@ -79,25 +79,23 @@ def _program(
     batch_size: int,
     precision: str,
     side_by_side: int | None,
-) -> Program:
+) -> Any:
     """Build a model; every fold, and every configuration of its shape, shares it."""
     return new_program(lambda: build(model, input_shape), batch_size, precision, side_by_side)
 
 
 class EstimatorTrainer:
-    """Fits a new classifier to every job; its one epoch is the whole fit."""
+    """Fits a new classifier to every job, one by one; its one epoch is the whole fit."""
 
     n_parameters = None
-    """Not known before a fit."""
+    setup_seconds = 0.0
 
     def __init__(self, build: Callable[[int, Subjects], Classifier], threads: int) -> None:
         """Take what makes a classifier from a random state and the training records' subjects."""
         self._build, self._threads = build, threads
-        self._fitted: list[Classifier] = []
-        self.setup_seconds = 0.0
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
-        """Return 1: nothing is gained by several at once."""
+        """Return 1."""
         return 1
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
@@ -108,23 +106,27 @@ class EstimatorTrainer:
         """
         self._fitted = [self._fit(job) for job in jobs]
         histories = []
-        for at, (job, model) in enumerate(zip(jobs, self._fitted, strict=True)):
-            histories.append(self._history(job, model))
+        for at, job in enumerate(jobs):
+            loss, accuracy = loss_and_accuracy(job.y, self._scores(at, job.X))
+            validation: list[tuple[float, ...]] = [(), ()]
+            if len(job.y_validation):
+                y_score = self._scores(at, job.X_validation)
+                validation = [(one,) for one in loss_and_accuracy(job.y_validation, y_score)]
+            chosen = str(getattr(self._fitted[at], "chosen", ""))
+            histories.append(History((loss,), (accuracy,), validation[0], validation[1], 1, chosen))
             on_epoch(at, 1)
         return histories
 
     def predict(self, inputs: Sequence[Inputs]) -> list[Floats]:
         """Return P(label = 1), shape (n_records,), by the classifier of each job."""
-        return [self._scores(model, X) for model, X in zip(self._fitted, inputs, strict=True)]
+        return [self._scores(at, X) for at, X in enumerate(inputs)]
 
     def state(self) -> list[Classifier]:
         """Return the classifier of each job."""
-        return list(self._fitted)
+        return self._fitted
 
     def _fit(self, job: FitJob) -> Classifier:
         started = time.perf_counter()
-        from threadpoolctl import threadpool_limits
-
         model = self._build(int(job.seed.generate_state(1)[0]), job.subjects)  # imports, at first
         self.setup_seconds += time.perf_counter() - started
         try:
@@ -134,17 +136,7 @@ class EstimatorTrainer:
             raise LvhError(f"the model refuses the training records of a fold: {error}") from error
         return model
 
-    def _scores(self, model: Classifier, X: Inputs) -> Floats:
-        from threadpoolctl import threadpool_limits
-
+    def _scores(self, at: int, X: Inputs) -> Floats:
         with threadpool_limits(self._threads):
-            return np.asarray(model.predict_proba(read(X).astype(np.float64))[:, 1], np.float64)
-
-    def _history(self, job: FitJob, model: Classifier) -> History:
-        loss, accuracy = evaluated(job.y, self._scores(model, job.X))
-        chosen = str(getattr(model, "chosen", ""))
-        if not len(job.y_validation):
-            return History((loss,), (accuracy,), (), (), 1, chosen)
-        y_score = self._scores(model, job.X_validation)
-        validation_loss, validation_accuracy = evaluated(job.y_validation, y_score)
-        return History((loss,), (accuracy,), (validation_loss,), (validation_accuracy,), 1, chosen)
+            y_score = self._fitted[at].predict_proba(read(X).astype(np.float64))[:, 1]
+        return np.asarray(y_score, np.float64)

@@ -11,9 +11,9 @@ from pydantic import Strict
 from lvh.data.lazy_array import Inputs
 from lvh.errors import InputError
 from lvh.models.augment import AugmentSettings
-from lvh.models.backends import Labels, Precision
+from lvh.models.backends import Precision
 from lvh.validation.bounds import Count, Positive, Processes
-from lvh.validation.metrics import THRESHOLD, binary_cross_entropy
+from lvh.validation.metrics import THRESHOLD, Floats, Labels, binary_cross_entropy
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of the job, from 0, and how many of its epochs are done."""
@@ -54,8 +54,8 @@ class History:
     """What happened in each epoch of one training.
 
     Attributes:
-        loss: Mean training loss (with penalties), in training mode, shape (n_epochs,).
-        accuracy: Training accuracy, shape (n_epochs,).
+        loss: Mean training loss (with penalties), in training mode.
+        accuracy: Training accuracy.
         validation_loss: Binary cross-entropy on the validation records, or empty.
         validation_accuracy: Accuracy on them, or empty.
         kept_epoch: The epoch, from 1, whose weights are used.
@@ -75,16 +75,13 @@ class FitJob:
     """One training.
 
     Attributes:
-        X: Inputs of shape (n_records, ...), in memory or lazy.
-        y: Labels.
-        subjects: Of these records; folds inside of them keep subjects whole.
+        subjects: Of the training records; folds inside of them keep subjects whole.
         X_validation: Records that only stop the training; may be empty.
-        y_validation: Their labels.
         seed: Decides the weights, the dropout and the order of the records.
-        warm_start: Go on from the weights and the optimizer of the trainer's last job, not from
-            new ones; such a job is fitted alone.
-        keep_most_accurate: Use the weights of the epoch that is most accurate on the validation
-            records, the first of equals; all epochs are trained.
+        warm_start: Go on from the weights and the optimizer of the trainer's last job; such a job
+            is fitted alone.
+        keep_most_accurate: Train all epochs, and use the weights of the one that is most accurate
+            on the validation records, the first of equals.
     """
 
     X: Inputs
@@ -114,29 +111,20 @@ class Trainer(Protocol):
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Fit each job on its own, from a state that its seed decides unless it is warm."""
 
-    def predict(self, inputs: Sequence[Inputs]) -> list[npt.NDArray[np.float64]]:
+    def predict(self, inputs: Sequence[Inputs]) -> list[Floats]:
         """Return P(label = 1), shape (n_records,), one part of the inputs for each job."""
 
     def state(self) -> list[Any]:
         """Return what each job fitted: the variables of a network, or a classifier."""
 
 
-def evaluated(y: Labels, y_score: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return loss and accuracy of scores, shape (n_records,)."""
+def loss_and_accuracy(y: Labels, y_score: Floats) -> tuple[float, float]:
+    """Return the mean cross-entropy and the accuracy at .5."""
     return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
 
 
 def check_train(settings: TrainSettings, validation: float, has_epochs: bool) -> None:
-    """Refuse early stopping where nothing can be stopped, or no records say when.
-
-    Args:
-        settings: Of the training.
-        validation: Share of the training subjects that is set aside for it.
-        has_epochs: Whether the model learns in epochs.
-
-    Raises:
-        InputError: `patience` is set, but no validation records or no epochs are.
-    """
+    """Raise InputError where `patience` is set, but no epochs or no validation records are."""
     if settings.patience is not None and not has_epochs:
         raise InputError(
             "train.patience: this model is fitted in one go, there is nothing to stop early. "

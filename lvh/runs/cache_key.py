@@ -15,56 +15,6 @@ Folds in a store that were made under another number are trained again.
 """
 
 
-def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
-    """Return the key of one fold.
-
-    It does not contain how many folds or repeats there are: a fold is the same in a longer
-    cross-validation.
-
-    Args:
-        settings: Of the run; its tracking and threads change no result.
-        data: Fingerprint of the cohort.
-        split: Which records have which part.
-        among: All folds; where weights are carried, the folds before it decide it too.
-    """
-    return fingerprint(*_parts(deciding(settings), data, split, among))
-
-
-def fold_keys(
-    decisions: Mapping[str, Any], data: str, splits: Sequence[Split]
-) -> dict[tuple[int, int], str]:
-    """Return the keys of all folds of a cross-validation, by repeat and fold.
-
-    Args:
-        decisions: From `deciding`.
-        data: Fingerprint of the cohort.
-        splits: All folds.
-    """
-    parts = {split.number: _parts(decisions, data, split, splits) for split in splits}
-    return {number: fingerprint(*values) for number, values in parts.items()}
-
-
-def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
-    """Return the key of a whole cross-validation: that of all its folds, and of its test."""
-    keys = fold_keys(deciding(settings), data, splits).values()
-    return run_key_of(keys, settings.cv.permutations)
-
-
-def run_key_of(keys: Iterable[str], permutations: int) -> str:
-    """Return the key of a cross-validation from the keys of its folds."""
-    return fingerprint(list(keys), *((permutations,) if permutations else ()))
-
-
-def _parts(
-    decisions: Mapping[str, Any], data: str, split: Split, among: Sequence[Split]
-) -> list[Any]:
-    protocol = Protocol(**decisions["protocol"])
-    carried = before(split, among, protocol) if protocol.weights == "carried" else ()
-    own = [split.train, split.validation, split.test]
-    others = [part for one in carried for part in (one.train, one.validation, one.test)]
-    return [RESULTS_VERSION, data, decisions, split.number, *own, *others]
-
-
 def deciding(settings: RunSettings) -> dict[str, Any]:
     """Return the settings that decide what a fold comes to, apart from data and split."""
     groups = {"features": settings.features, "model": settings.model}
@@ -77,3 +27,36 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
         alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol
     return {name: asdict(group) for name, group in groups.items()} | alone
+
+
+def fold_keys(
+    decisions: Mapping[str, Any], data: str, splits: Sequence[Split]
+) -> dict[tuple[int, int], str]:
+    """Return the keys of all folds of a cross-validation, by repeat and fold.
+
+    A key does not contain how many folds or repeats there are: a fold is the same in a longer
+    cross-validation.
+    """
+    return {split.number: _key(decisions, data, split, splits) for split in splits}
+
+
+def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
+    """Return the key of one fold of those `among`."""
+    return _key(deciding(settings), data, split, among)
+
+
+def _key(decisions: Mapping[str, Any], data: str, split: Split, among: Sequence[Split]) -> str:
+    carried = before(split, among, Protocol(**decisions["protocol"]))
+    records = [part for one in (split, *carried) for part in (one.train, one.validation, one.test)]
+    return fingerprint(RESULTS_VERSION, data, decisions, split.number, *records)
+
+
+def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
+    """Return the key of a whole cross-validation: that of all its folds, and of its test."""
+    keys = fold_keys(deciding(settings), data, splits).values()
+    return run_key_of(keys, settings.cv.permutations)
+
+
+def run_key_of(keys: Iterable[str], permutations: int) -> str:
+    """Return the key of a cross-validation from the keys of its folds."""
+    return fingerprint(list(keys), *((permutations,) if permutations else ()))

@@ -41,10 +41,6 @@ def cross_validate(
         settings: From `settings`.
         data: From `load_data`, of the same settings.
         on_fold: Called with each fold when it is done.
-
-    Raises:
-        InputError: A permutation test is asked for, which only the command makes.
-        LvhError: A training failed.
     """
     if settings.cv.permutations:
         raise InputError(
@@ -64,12 +60,9 @@ def cross_validate(
 
 
 class _OnFold(evaluation.Callback):
-    """Calls a function with each fold."""
-
     def __init__(self, call: Callable[[FoldResult], object]) -> None:
-        """Take the function."""
         self._call = call
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Call it."""
+        """Call a function with each fold."""
         self._call(fold)

@@ -16,7 +16,7 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.data.cohort import EXTERNAL, Cohort, join
-from lvh.errors import EnvironmentFault, InputError, as_lvh_error
+from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
 from lvh.evaluation.permutation import NullStore, null_scores, p_values
@@ -37,12 +37,7 @@ from lvh.tracking.tracker import Tracker
 from lvh.validation.splits import Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
-_SLOW = (
-    "sklearn.linear_model",
-    "sklearn.metrics",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-)
+_SLOW = ("sklearn.linear_model", "sklearn.metrics", "matplotlib.backends.backend_agg")
 """Modules that take seconds to import, and that every result needs."""
 _LOADED = 4  # combinations of data, features and splits that stay in memory
 
@@ -71,14 +66,48 @@ def load_data(settings: RunSettings) -> ExperimentData:
     return data
 
 
-def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:
-    """Return what trains and scores as the settings say.
+@lru_cache(maxsize=_LOADED)
+def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> ExperimentData:
+    form = FORMS[features.name]
+    cohorts = {"data": _cohort(data)}
+    if external is not None:
+        cohorts["external"] = _cohort(external)
+    for group, cohort in cohorts.items():
+        if form.needs_delineation and not len(cohort.delineation.samples):
+            others = [name for name, other in FORMS.items() if not other.needs_delineation]
+            raise InputError(
+                f"features={features.name}: expected records with a delineation. Received: "
+                f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
+                f"features={' or '.join(others)}"
+            )
+    whole = cohorts["data"] if external is None else join(*cohorts.values())
+    extracted = form.extract(whole, features)
+    y, subjects = extracted.y, extracted.subjects
+    if external is None:
+        folds = splits(y, subjects, cv)
+    else:
+        n_own = sum(not record.startswith(EXTERNAL) for record in extracted.records)
+        folds = (external_split(y, subjects, n_own, cv),)
+    if cv.threshold != "fixed":
+        for split in folds:
+            held_out(split, y, subjects)  # raises here what it would after the first trainings
+    return ExperimentData(whole, extracted, folds)
 
-    Args:
-        settings: Of the run.
-        features: What it learns from.
-        fs: Sampling frequency of the records, Hz.
-    """
+
+@lru_cache(maxsize=2)
+def _cohort(settings: Any) -> Cohort:
+    cohort: Cohort = SOURCES[settings.name].load(settings)
+    return cohort
+
+
+@lru_cache(maxsize=_LOADED)
+def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summary]:
+    """Score what knows age and sex alone on the same folds; configurations share it."""
+    return baseline_summaries(data.features, data.splits, BASELINES, threshold)
+
+
+def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:
+    """Return what trains and scores as the settings say; `fs` in Hz."""
     return make_trainer(
         settings.model,
         settings.train,
@@ -114,64 +143,50 @@ def run_configuration(
         data: From `load_data` with these settings.
         folder: Of the run's files.
         tracker: Records it.
-        callbacks: Follow the folds, after each has been stored.
+        callbacks: Follow the folds, after each has been stored; one may stop the run.
         order: Of the folds; None for their own.
         check_after: See `lvh.evaluation.cross_validation.cross_validate`.
         verbosity: How much of it a person sees.
         title: What its lines on the screen begin with.
         sweep: Its place in a sweep; None for a run of its own, which one process trains at a time.
-
-    Returns:
-        The record, with status `stopped` if a callback stopped it.
-
-    Raises:
-        LvhError: Nothing can be written, or a training failed; of that there is a record.
     """
-    settings, folds = composed.settings, data.splits if order is None else order
-    writer = _RunWriter(composed, data, folder, sweep)
-    title += writer.record.name
-    with _locked(settings, writer.record.key) if sweep is None else nullcontext():
-        known = writer.start(folds)
-        trainer = lru_cache(1)(partial(new_trainer, settings, data.features, data.cohort.fs))
-        progress = ProgressReporter(
-            settings, data.cohort, data.features, trainer, verbosity=verbosity, title=title
-        )
-        run = partial(_cross_validate, settings, data, folds, known=known, check_after=check_after)
-        with writer.recorded(tracker):
-            with progress:
-                result = run(trainer=trainer, callbacks=[writer, progress, *callbacks])
-                result = _test(result, settings, data, trainer=trainer, progress=progress)
-            writer.write_result(result)
-    progress.show(writer.result, folder, writer.record.error)
-    return writer.record
-
-
-def _cross_validate(
-    settings: RunSettings, data: ExperimentData, folds: Sequence[Split], **given: Any
-) -> CVResult:
-    return cross_validate(
-        data.features,
-        folds,
-        seed=settings.seed,
-        protocol=settings.cv.protocol,
-        threshold=settings.cv.threshold,
-        baselines=partial(baselines_of, data, settings.cv.threshold),
-        **given,
+    settings, features = composed.settings, data.features
+    folds = data.splits if order is None else order
+    trainer = lru_cache(1)(partial(new_trainer, settings, features, data.cohort.fs))
+    run = _Run(composed, data, folder, sweep)
+    title += run.record.name
+    progress = ProgressReporter(
+        settings, data.cohort, features, trainer, verbosity=verbosity, title=title
     )
+    with _locked(settings, run.record.key) if sweep is None else nullcontext():
+        known = run.start(folds)
+        with run.recorded(tracker):
+            with progress:
+                result = cross_validate(
+                    features,
+                    folds,
+                    trainer,
+                    seed=settings.seed,
+                    known=known,
+                    callbacks=[run, progress, *callbacks],
+                    protocol=settings.cv.protocol,
+                    threshold=settings.cv.threshold,
+                    check_after=check_after,
+                    baselines=partial(baselines_of, data, settings.cv.threshold),
+                )
+                result = run.test(result, trainer, progress.on_shuffle)
+            run.write(result)
+    progress.show(run.result, folder, run.record.error)
+    return run.record
 
 
-class _RunWriter(Callback):
-    """Writes what is left of a run: its folds, the files of its folder, and its record."""
+class _Run(Callback):
+    """What is left of a run: its folds, the files of its folder, and its record."""
 
     def __init__(
         self, composed: Composed, data: ExperimentData, folder: Path, sweep: SweepLink | None
     ) -> None:
-        """Check that folds can be stored, and begin the record.
-
-        Raises:
-            InputError: The settings name no folder.
-            EnvironmentFault: It cannot be written.
-        """
+        """Check that folds can be stored, and begin the record."""
         settings = composed.settings
         self._store = FoldStore(Path(settings.store))
         self._store.check()
@@ -186,34 +201,32 @@ class _RunWriter(Callback):
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
         """Return what is known of the run before its training."""
-        data, cohort, protocol = self._data, self._data.cohort, settings.cv.protocol
+        cohort, protocol = self._data.cohort, settings.cv.protocol
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
-        tags = {"note": cohort.note, "protocol": protocol.name, **leakage}
-        n = len(data.features.records)
+        n = len(self._data.features.records)
         record = RunRecord(
             key=run_key_of(self._keys.values(), settings.cv.permutations),
             name=settings.name,
             params=settings.params(),
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n),
             status="failed",
-            tags=tags,
+            tags={"note": cohort.note, "protocol": protocol.name, **leakage},
             folder=str(self._folder),
             sweep=sweep,
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
         )
-        if record.path.exists():
-            if not settings.resume:
-                return replace(record, attempt=uuid4().hex[:8])
-            with suppress(InputError):  # a damaged record is replaced
-                self._previous = load_run(record.path)
-                return replace(record, sweep=sweep or self._previous.sweep)
+        if record.path.exists() and not settings.resume:
+            return replace(record, attempt=uuid4().hex[:8])
+        with suppress(InputError):  # a damaged record is replaced
+            self._previous = load_run(record.path)
+            return replace(record, sweep=sweep or self._previous.sweep)
         return record
 
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         """Write what is known before the training; return the folds that are stored already."""
         settings, data = self._composed.settings, self._data
-        known = self._known(splits) if settings.resume else {}
+        known = self._known(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
         run_dir.write_before(self._folder, self._composed.yaml, versions, data.features, splits)
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
@@ -223,6 +236,8 @@ class _RunWriter(Callback):
         return known
 
     def _known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
+        if not self._composed.settings.resume:
+            return {}
         loaded = (self._store.load(self._keys[split.number], split) for split in splits)
         known = {fold.split.number: fold for fold in loaded if fold is not None}
         if self._composed.settings.cv.weights == "fresh":
@@ -231,10 +246,9 @@ class _RunWriter(Callback):
         incomplete = {split.repeat for split in splits if split.number not in known}
         return {number: fold for number, fold in known.items() if number[0] not in incomplete}
 
-    def on_start(self, splits: Sequence[Split], known: int) -> None:
-        """Import what the result needs while the networks are trained."""
-        if known < len(splits):
-            _import_ahead()
+    def on_epoch(self, split: Split, epoch: int) -> None:
+        """Import what the result needs while the training goes on: tracing would wait for it."""
+        _import_ahead()
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
@@ -245,7 +259,7 @@ class _RunWriter(Callback):
         self._seconds += fold.seconds
         self._setup_seconds += fold.setup_seconds
 
-    def write_result(self, result: CVResult) -> None:
+    def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.summary
         self.result = result
@@ -260,6 +274,32 @@ class _RunWriter(Callback):
             baselines={name: asdict(one.mean) for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
+
+    def test(
+        self, result: CVResult, trainer: Callable[[], Trainer], follow: Callable[[int, int], None]
+    ) -> CVResult:
+        """Compare a result with those of shuffled labels, where the settings ask for it."""
+        settings, wanted = self._composed.settings, self._composed.settings.cv.permutations
+        if not wanted:
+            return result
+        key = run_key_of(self._keys.values(), permutations=0)  # more shuffles extend fewer
+        store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
+        null = store.load()[:wanted] if settings.resume else []
+        while len(null) < wanted:
+            follow(len(null), wanted)
+            scores = null_scores(
+                self._data.features,
+                [fold.split for fold in result.folds],
+                trainer(),
+                seed=settings.seed,
+                number=len(null),
+                protocol=settings.cv.protocol,
+                threshold=settings.cv.threshold,
+            )
+            null.append(scores)
+            store.save(null)
+        follow(wanted, wanted)
+        return replace(result, null=tuple(null), p_values=p_values(result.summary.mean, null))
 
     @contextmanager
     def recorded(self, tracker: Tracker) -> Iterator[None]:
@@ -292,105 +332,26 @@ class _RunWriter(Callback):
         tracker.track(self.record)
 
 
-def _test(
-    result: CVResult,
-    settings: RunSettings,
-    data: ExperimentData,
-    *,
-    trainer: Callable[[], Trainer],
-    progress: ProgressReporter,
-) -> CVResult:
-    """Compare a result with those of shuffled labels, where the settings ask for it."""
-    wanted = settings.cv.permutations
-    if not wanted:
-        return result
-    keys = fold_keys(deciding(settings), data.cohort.fingerprint, data.splits)
-    key = run_key_of(keys.values(), permutations=0)  # more shuffles extend fewer
-    store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
-    null = store.load()[:wanted] if settings.resume else []
-    splits = [fold.split for fold in result.folds]
-    while len(null) < wanted:
-        progress.on_shuffle(len(null), wanted)
-        scores = null_scores(
-            data.features,
-            splits,
-            trainer(),
-            seed=settings.seed,
-            number=len(null),
-            protocol=settings.cv.protocol,
-            threshold=settings.cv.threshold,
-        )
-        null.append(scores)
-        store.save(null)
-    progress.on_shuffle(wanted, wanted)
-    return replace(result, null=tuple(null), p_values=p_values(result.summary.mean, null))
-
-
 @contextmanager
 def _locked(settings: RunSettings, key: str) -> Iterator[None]:
     """Let one process train a run; the system frees the lock when the process ends."""
-    if not settings.resume:
-        yield
-        return
     path = Path(settings.store) / "running" / f"{key}.lock"
+    lock = FileLock(path, timeout=0)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
-        lock.acquire()
+        if settings.resume:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
     except Timeout:
         raise InputError(
             "resume: another process trains this very run now. Wait until it ends, or use "
             "resume=false to train it a second time"
         ) from None
-    except OSError as error:
-        raise EnvironmentFault(f"cannot write {path}: {error.strerror or error}") from error
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        lock.release()
-
-
-@lru_cache(maxsize=2)
-def _cohort(settings: Any) -> Cohort:
-    """Load a cohort; the configurations of a sweep share it."""
-    cohort: Cohort = SOURCES[settings.name].load(settings)
-    return cohort
-
-
-@lru_cache(maxsize=_LOADED)
-def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> ExperimentData:
-    """Extract features and draw folds."""
-    form = FORMS[features.name]
-    cohorts = {"data": _cohort(data)}
-    if external is not None:
-        cohorts["external"] = _cohort(external)
-    for group, cohort in cohorts.items():
-        if form.needs_delineation and not len(cohort.delineation.samples):
-            others = [name for name, other in FORMS.items() if not other.needs_delineation]
-            raise InputError(
-                f"features={features.name}: expected records with a delineation. Received: "
-                f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
-                f"features={' or '.join(others)}"
-            )
-    whole = cohorts["data"] if external is None else join(*cohorts.values())
-    extracted = form.extract(whole, features)
-    y, subjects = extracted.y, extracted.subjects
-    if external is None:
-        folds = splits(y, subjects, cv)
-    else:
-        n_own = sum(not record.startswith(EXTERNAL) for record in extracted.records)
-        folds = (external_split(y, subjects, n_own, cv),)
-    if cv.threshold != "fixed":
-        for split in folds:
-            held_out(split, y, subjects)  # raises here what it would after the first trainings
-    return ExperimentData(whole, extracted, folds)
-
-
-@lru_cache(maxsize=_LOADED)
-def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summary]:
-    """Score what knows age and sex alone on the same folds; configurations share it."""
-    return baseline_summaries(data.features, data.splits, BASELINES, threshold)
+        if lock.is_locked:
+            path.unlink(missing_ok=True)
+            lock.release()
 
 
 @lru_cache(maxsize=1)

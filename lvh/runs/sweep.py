@@ -13,6 +13,7 @@ from lvh.config.composition import compose
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError
+from lvh.evaluation.results import Plain
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
 from lvh.reports.progress import compare_hint, console, say
@@ -20,18 +21,17 @@ from lvh.reports.study import sentences, table, write
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.run import ExperimentData, load_data
 from lvh.runs.worker import Worker, WorkerResult
-from lvh.search.plan import StudyPlan, sampler_for
-from lvh.search.results import Objective, StudyResult, Trial, store_of
+from lvh.search.plan import StudyPlan, decided
+from lvh.search.results import StudyResult, Trial, store_of
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
-from lvh.search.study import Study, open_study
-from lvh.search.study_results import result_of
+from lvh.search.study import Study, open_study, result_of
 from lvh.tracking.run_names import sweep_name
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
 from lvh.tracking.tracker import Tracker
 
 _RECORDS = ("data", "external")  # groups that decide which records there are
-_DEFAULT_TRIALS = 50
+_UNSWEPT = ("backend", "hydra", "resume", "search", "store", "tracking")
 _TRIED = 1000
 """Points that are looked at to find a valid one."""
 _RELAUNCHES = 30
@@ -39,53 +39,27 @@ _RELAUNCHES = 30
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a person asked for.
+    """What a person asked for; `launch` starts a task as often as a number says."""
 
-    Attributes:
-        command: As typed, with the sweep of its recipe.
-        space: What it sweeps.
-        launch: Starts a task function as often as a number says, and returns their results.
-        workers: How many run at once in processes of their own; None for this process.
-        is_local: Whether these share the cores of this machine.
-        folder: Of the sweep's files.
-    """
-
-    command: CommandLine
+    command: CommandLine  # with the sweep of its recipe
     space: Space
     launch: Callable[[Worker, int], list[WorkerResult]]
-    workers: int | None
-    is_local: bool
+    workers: int | None  # processes at once; None for this process
+    is_local: bool  # whether they share the cores of this machine
     folder: Path
 
-    def settings_at(self, point: Mapping[str, object]) -> RunSettings:
-        """Compose and check the settings of a point.
-
-        Raises:
-            InputError: They do not fit together.
-        """
-        return compose(self.command.at(self.space.texts(point))).settings  # type: ignore[arg-type]
+    def settings_at(self, point: Mapping[str, Plain]) -> RunSettings:
+        """Compose and check the settings of a point."""
+        return compose(self.command.at(self.space.texts(point))).settings
 
 
 def run_sweep(sweep: Sweep) -> None:
-    """Train what is left of a study, alone or with other commands, and show the result.
-
-    Raises:
-        InputError: Not one point is valid, or the backend is swept.
-        LvhError: Some configuration failed; the table has been shown.
-        EnvironmentFault: Something could not be written or tracked; the table has been shown.
-    """
-    if not sweep.space.dimensions:
-        raise InputError("expected something to sweep, such as kernel=250,400")
-    if any(_group(name) == "backend" for name in sweep.space.names):
-        raise InputError(
-            "backend: expected one for a whole sweep, for a process cannot change it. "
-            "Start a sweep for each"
-        )
+    """Train what is left of a study, alone or with other commands, and show the result."""
+    _check(sweep.space)
     point, settings, data = _first_valid(sweep)
     plan = _plan(sweep, settings, data)
-    name = _study_name(sweep, plan, point, settings, data)
-    storage = Storage(settings.search.storage)
-    study = open_study(storage, name, plan, again=not settings.resume)
+    name = _study_name(sweep, plan, point, data)
+    study = open_study(Storage(settings.search.storage), name, plan, again=not settings.resume)
     store = store_of(study.name, settings.store)
     tracker = Tracker(settings.tracking)
     try:
@@ -94,19 +68,35 @@ def run_sweep(sweep: Sweep) -> None:
         done = _train(sweep, study, settings, tracker=tracker, store=store)
         result = result_of(study, store)
         _show(result, done, sweep.folder / "report")
-        _record_failures(result, tracker, store)
         _track(study, tracker, store, result, sweep.folder / "report")
     finally:
         unrecorded = tracker.close()
     if tracker.page:
         say(compare_hint(settings.tracking, tracker.page))
-    faults = dict.fromkeys([*(fault for one in done for fault in one.faults), *unrecorded])
+    faults = [*(fault for one in done for fault in one.faults), *unrecorded]
+    if not faults and not study.finished:
+        faults = ["some trials are not done"]
     if faults:
-        message = "; ".join(fault.rstrip(".") for fault in faults)
+        message = "; ".join(fault.rstrip(".") for fault in dict.fromkeys(faults))
         raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")
+
+
+def _check(space: Space) -> None:
+    if not space.dimensions:
+        raise InputError("expected something to sweep, such as kernel=250,400")
+    for name in space.names:
+        if _group(name) in _UNSWEPT or name == "train.threads":
+            raise InputError(
+                f"{name}: expected something that makes a difference to a run, of data, external, "
+                "features, model, cv, train or seed. Start a sweep for each value of it"
+            )
+
+
+def _group(name: str) -> str:
+    return name.lstrip("+~").partition(".")[0].partition("/")[0]
 
 
 def _first_valid(sweep: Sweep) -> tuple[Point, RunSettings, ExperimentData]:
@@ -122,134 +112,77 @@ def _first_valid(sweep: Sweep) -> tuple[Point, RunSettings, ExperimentData]:
 
 
 def _plan(sweep: Sweep, settings: RunSettings, data: ExperimentData) -> StudyPlan:
-    search, space = settings.search, sweep.space
-    sampler = sampler_for(search.sampler, space, search.n_trials)
-    if sampler == "grid" and space.size == float("inf"):
-        raise InputError(
-            "search.sampler: grid needs choices, ranges or whole numbers; an interval of others "
-            "cannot be listed"
-        )
-    n_trials = search.n_trials or (int(space.size) if sampler == "grid" else _DEFAULT_TRIALS)
-    stops = search.race or search.pruner != "none"
-    if stops and any(_group(name) in ("cv", *_RECORDS) for name in space.names):
+    search, space = decided(settings.search, sweep.space), sweep.space
+    if search.may_stop and any(_group(name) in ("cv", *_RECORDS) for name in space.names):
         raise InputError(
             "search.race and search.pruner compare trials fold by fold: they cannot be used "
             "where folds or data are swept"
         )
     swept = " x ".join(name.rpartition(".")[2] for name in space.names)
-    n_runs = int(min(n_trials, space.size))
-    return StudyPlan(
-        title=f"{swept}, {n_runs} {'run' if n_runs == 1 else 'runs'} on {data.cohort.name}",
-        note=data.cohort.note,
-        objectives=tuple(Objective(name) for name in search.objectives),
-        space=space,
-        sampler=sampler,
-        n_trials=n_trials,
-        seed=search.seed,
-        n_folds=len(data.splits),
-        race=search.race,
-        pruner=search.pruner,
-        burn_in=search.burn_in,
+    plan = StudyPlan(
+        space=space, search=search, title="", note=data.cohort.note, n_folds=len(data.splits)
     )
+    runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
+    return replace(plan, title=f"{swept}, {runs} on {data.cohort.name}")
 
 
-def _study_name(
-    sweep: Sweep, plan: StudyPlan, point: Point, settings: RunSettings, data: ExperimentData
-) -> str:
+def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentData) -> str:
     """Return the name of the study: equal for equal questions, and for no others.
 
     How many trials and processes there are, and where it or its data are kept, does not count.
     """
-    search = settings.search
+    search = plan.search
     digest = fingerprint(
-        _fingerprints(sweep, data),
+        data.cohort.fingerprint,
         [(split.train.tolist(), split.test.tolist()) for split in data.splits],
-        _decisions(sweep, point, settings),
+        _decisions(sweep, point),
         (search.objectives, search.race, search.pruner, search.burn_in, search.seed),
-        plan.sampler == "grid",  # it gives the points in their order
-        plan.space.dump(),
+        search.sampler == "grid",  # it gives the points in their order
+        asdict(plan.space),
     )
     swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in sweep.space.names)
     return f"{swept[:60]}-{digest[:12]}"
 
 
-def _decisions(sweep: Sweep, point: Point, settings: RunSettings) -> list[object]:
-    """Return what decides a run at a point, and at the options of each dimension.
+def _decisions(sweep: Sweep, point: Point) -> list[str]:
+    """Return what decides a run at a point, and at each option of a group and each cohort.
 
-    What an option of a group says is a file that may change, while its name stays: all options
-    are looked at. Of other dimensions the first and the last value are.
-
-    Raises:
-        InputError: A dimension makes no difference to any run.
+    What an option says is in a file, which may change while its name stays; so may records.
     """
-    decisions: list[object] = [_decision(settings)]
+    points = [point]
     for name, dimension in sweep.space.dimensions.items():
         is_group = isinstance(dimension, Choice) and "." not in name
-        values = (dimension.values() or ()) if is_group else dimension.ends()
-        start = point if name in point else _point_with(sweep.space, name)
-        found, data = [], []
-        for value in dict.fromkeys(values):
-            try:
-                other = sweep.settings_at(sweep.space.present({**start, name: value}))
-            except InputError:  # does not go with the rest of this point; maybe with another's
-                found.append(f"refused {value}")
-                data.append(repr(value))
-                continue
-            found.append(repr(_decision(other)))
-            data.append(repr((other.data, other.external)))
-        if len(found) > 1 and len(set(zip(found, data, strict=True))) == 1:
-            raise InputError(
-                f"{name}: expected something that makes a difference to a run, of data, external, "
-                "features, model, cv, train or seed. Its values here make none"
-            )
-        decisions.append(found)
-    return decisions
+        if is_group or _group(name) in _RECORDS:
+            start = point
+            if name not in point:  # it exists under other options
+                start = next(probe for probe in sweep.space.probes() if name in probe)
+            values = islice(dimension.values() or dimension.ends(), _TRIED)
+            points += [sweep.space.present({**start, name: value}) for value in values]
+    return [_decision(sweep, one) for one in points]
 
 
-def _point_with(space: Space, name: str) -> Point:
-    """Return the first point that has a conditional dimension."""
-    return next(point for point in space.probes() if name in point)
-
-
-def _decision(settings: RunSettings) -> dict[str, object]:
+def _decision(sweep: Sweep, point: Point) -> str:
+    try:
+        settings = sweep.settings_at(point)
+        is_swept = any(_group(name) in _RECORDS for name in sweep.space.names)
+        data = load_data(settings).cohort.fingerprint if is_swept else ""
+    except InputError:  # does not go with the rest of this point; maybe with another's
+        return "refused"
     # to allow leakage changes no run; what leaks stands in the protocol
     cv = replace(settings.cv, allow_leakage=False)
-    return {**deciding(settings), "cv": asdict(cv), "version": RESULTS_VERSION}
-
-
-def _group(name: str) -> str:
-    return name.lstrip("+~").partition(".")[0]
-
-
-def _fingerprints(sweep: Sweep, data: ExperimentData) -> list[str]:
-    """Return the fingerprint of every cohort that is swept."""
-    fingerprints = [data.cohort.fingerprint]
-    swept = [name for name in sweep.space.names if _group(name) in _RECORDS]
-    if not swept or sweep.space.size == float("inf"):
-        return fingerprints
-    seen = set()
-    for point in islice(sweep.space.points(), _TRIED):
-        key = tuple(point.get(name) for name in swept)
-        if key in seen:
-            continue
-        seen.add(key)
-        try:
-            fingerprints.append(load_data(sweep.settings_at(point)).cohort.fingerprint)
-        except InputError:
-            continue  # refused when its turn comes
-    return fingerprints
+    return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 
 
 def _announce(study: Study, workers: int | None) -> None:
     plan = study.plan
     at_once = "one after another" if workers is None else f"{workers} at a time"
     say(
-        f"{plan.title}: {plan.n_folds} folds each, {plan.sampler} sampler, {at_once}",
+        f"{plan.title}: {plan.n_folds} folds each, {plan.search.sampler} sampler, {at_once}",
         f"study {study.name} in {study.storage.shown}",
     )
     trials = study.configurations().values()
     if trials:
-        ended = sum(study.is_done(one) for one in trials)
+        ended = sum(one.state.is_finished() for one in trials)
         say(f"{ended} trials are done already, {len(trials) - ended} were begun")
 
 
@@ -309,24 +242,6 @@ def _show(result: StudyResult, done: list[WorkerResult], folder: Path) -> None:
     say(f"{sum(one.trained for one in done)} folds trained now; page: {page}")
 
 
-def _record_failures(result: StudyResult, tracker: Tracker, store: Path) -> None:
-    """Record the configurations that failed before their training, or with their process."""
-    for trial in result.trials:
-        if trial.state == "failed" and not (trial.run_key and _record(store, trial).exists()):
-            record = RunRecord(
-                key=fingerprint(result.name, trial.number),
-                name=_point(trial),
-                params=trial.params,
-                data=DataRecord("", "", result.note, 0),
-                status="failed",
-                error=trial.error,
-                sweep=SweepLink(result.name, trial.number),
-                root=str(store),
-            )
-            save(record)
-            tracker.track(record)
-
-
 def _track(
     study: Study,
     tracker: Tracker,
@@ -336,22 +251,34 @@ def _track(
 ) -> None:
     """Record the sweep, and those of its runs that are not in the tracking store yet."""
     trials = (result or result_of(study, store)).trials
-    runs = [_record(store, trial) for trial in trials if trial.run_key]
-    record = SweepRecord(
+    files = [store / "runs" / f"{trial.run_key or trial.number}.json" for trial in trials]
+    failures = [
+        RunRecord(  # before its training, or with its process
+            key=fingerprint(study.name, trial.number),
+            name=_point(trial),
+            params=trial.params,
+            data=DataRecord("", "", study.plan.note, 0),
+            status="failed",
+            error=trial.error,
+            sweep=SweepLink(study.name, trial.number),
+            root=str(store),
+        )
+        for trial, file in zip(trials, files, strict=True)
+        if trial.state == "failed" and not file.exists()
+    ]
+    sweep = SweepRecord(
         study=study.name,
         title=sweep_name(study.plan.title),
         sentences=tuple(sentences(result)) if result is not None else (),
-        runs=tuple(str(path) for path in runs if path.exists()),
+        runs=tuple(str(file) for file in files if file.exists()),
         complete=result is not None and study.finished,
         folder=str(folder or ""),
         root=str(store),
     )
-    save(record)
-    tracker.track(record)
-
-
-def _record(store: Path, trial: Trial) -> Path:
-    return store / "runs" / f"{trial.run_key}.json"
+    records: list[RunRecord | SweepRecord] = [*failures, sweep]
+    for record in records:
+        save(record)
+        tracker.track(record)
 
 
 def _point(trial: Trial) -> str:

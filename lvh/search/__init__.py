@@ -41,3 +41,8 @@ class SearchSettings:
     burn_in: Annotated[int, Strict(), Field(ge=2)] = 3
     storage: str | None = None
     workers: Processes | None = None
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether a trial may end before its last fold."""
+        return self.race or self.pruner != "none"

@@ -1,16 +1,19 @@
-"""What a study is asked; the study keeps it for all who work on it or read it."""
+"""What a study is asked, which it keeps for all who work on it, and what proposes its points."""
 
-import json
-from dataclasses import dataclass
-from typing import Any, Literal
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
+from pydantic import TypeAdapter
 
+from lvh.errors import InputError
+from lvh.search import SearchSettings
 from lvh.search.results import Objective
 from lvh.search.space import Space
 
-SamplerName = Literal["grid", "tpe", "random"]
-PrunerName = Literal["none", "wilcoxon", "median", "percentile"]
+_DEFAULT_TRIALS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,76 +21,90 @@ class StudyPlan:
     """What a study is asked.
 
     Attributes:
+        space: What is searched.
+        search: How, with a sampler and a number of trials that are decided.
         title: What a person reads: what is swept, on what.
         note: What a reader must know about the cohort, or empty.
-        objectives: The first one ranks.
-        space: What is searched.
-        sampler: How points are chosen.
-        n_trials: How many trials there are to be in the end.
-        seed: Of proposals and fold order.
         n_folds: Of a complete trial.
-        race: Whether trials race over folds.
-        pruner: Optuna's rule that stops trials.
-        burn_in: Folds that every trial gets.
     """
 
+    space: Space
+    search: SearchSettings
     title: str
     note: str
-    objectives: tuple[Objective, ...]
-    space: Space
-    sampler: SamplerName
-    n_trials: int
-    seed: int
     n_folds: int
-    race: bool
-    pruner: PrunerName
-    burn_in: int
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What it ranks by, the first one first."""
+        return tuple(map(Objective, self.search.objectives))
 
     @property
     def total(self) -> int:
         """How many trials there are to be: no more than there are points."""
-        return int(min(self.n_trials, self.space.size))
-
-    @property
-    def may_stop(self) -> bool:
-        """Whether a trial may end before its last fold."""
-        return self.race or self.pruner != "none"
-
-    @property
-    def check_after(self) -> int | None:
-        """Folds after which a trial may be stopped for the first time; None for never."""
-        return self.burn_in if self.may_stop else None
+        return int(min(self.search.n_trials or _DEFAULT_TRIALS, self.space.size))
 
     def fold_order(self, n_folds: int) -> list[int]:
         """Return the order in which folds are run: the same for all trials.
 
         Shuffled where trials may stop, so that the first folds stand for all of them.
         """
-        if not self.may_stop:
+        if not self.search.may_stop:
             return list(range(n_folds))
-        return [int(fold) for fold in np.random.default_rng(self.seed).permutation(n_folds)]
+        return [int(fold) for fold in np.random.default_rng(self.search.seed).permutation(n_folds)]
 
     def dump(self) -> str:
         """Return all of it as JSON."""
-        content = {name: getattr(self, name) for name in self.__slots__}
-        content["objectives"] = [objective.name for objective in self.objectives]
-        content["space"] = self.space.dump()
-        return json.dumps(content)
+        return _FORMAT.dump_json(self).decode()
 
     @classmethod
     def load(cls, text: str) -> "StudyPlan":
         """Return what `dump` has written."""
-        content: dict[str, Any] = json.loads(text)
-        content["objectives"] = tuple(Objective(name) for name in content["objectives"])
-        content["space"] = Space.load(content["space"])
-        return cls(**content)
+        return _FORMAT.validate_json(text)
 
 
-def sampler_for(
-    wanted: Literal["auto", "grid", "tpe", "random"], space: Space, n_trials: int | None
-) -> SamplerName:
-    """Return the sampler that `auto` means for a space; any other name means itself."""
-    if wanted != "auto":
-        return wanted
-    all_fit = space.is_listed if n_trials is None else space.size <= n_trials
-    return "grid" if all_fit else "tpe"
+_FORMAT = TypeAdapter(StudyPlan)
+
+
+def decided(search: SearchSettings, space: Space) -> SearchSettings:
+    """Return settings with the sampler that `auto` means for a space, and its number of trials.
+
+    What only the process that searches needs, such as an address with a password, is left out.
+    """
+    sampler = search.sampler
+    if sampler == "auto":
+        n_trials = search.n_trials
+        all_fit = space.is_listed if n_trials is None else space.size <= n_trials
+        sampler = "grid" if all_fit else "tpe"
+    if sampler == "grid" and space.size == float("inf"):
+        raise InputError(
+            "search.sampler: grid needs choices, ranges or whole numbers; an interval of others "
+            "cannot be listed"
+        )
+    most = int(space.size) if sampler == "grid" else _DEFAULT_TRIALS
+    n_trials = search.n_trials or most
+    return replace(search, sampler=sampler, n_trials=n_trials, storage=None, workers=None)
+
+
+def make_sampler(plan: StudyPlan, *draw: int) -> BaseSampler:
+    """Return the sampler of a study, with a seed for one trial.
+
+    So a study that was interrupted goes on with the same proposals as one that was not.
+    """
+    seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
+    if plan.search.sampler != "tpe":
+        return RandomSampler(seed=seed)
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        return TPESampler(
+            seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
+        )
+
+
+def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:
+    """Return what gives a trial the point of its place, which no other trial has.
+
+    Optuna's own samplers of grids look at what other trials have: two processes that ask at once
+    get the same point, and the price grows with the study (experiments/speed/claims.csv).
+    """
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        return PartialFixedSampler(plan.space.at(place), RandomSampler())

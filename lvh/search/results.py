@@ -35,17 +35,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class FoldScore:
-    """One fold of one trial.
-
-    Attributes:
-        repeat: Which repetition, from 0.
-        fold: Which fold of it, from 0.
-        metrics: By the names in `lvh.validation.metrics.NAMES`.
-        seconds: Wall time of training and scoring.
-        n_train: Records that the model learned from.
-        n_test: Records that it was scored on.
-        test: Digest of their names; only folds with equal ones are paired.
-    """
+    """One fold of one trial; only folds with an equal `test`, a digest of records, are paired."""
 
     repeat: int
     fold: int
@@ -61,12 +51,15 @@ class Outcome:
     """What the training of one configuration came to; its study keeps it, written once.
 
     Attributes:
-        state: `complete`, `leaking`, `stopped` or `failed`.
-        values: Of the objectives, if it is complete.
+        state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`
+            early by racing or a pruner, so never on a leaderboard; `failed`; or `open`, which is
+            being trained or was interrupted.
+        values: Of the objectives; empty unless complete.
         folds: Those that are done, in the order in which they were.
         fold_keys: Of these folds in the fold store.
-        baselines: Mean of each score of each baseline, by baseline and score.
-        run_key: Of its run, or empty.
+        baselines: Mean of each score of each baseline on the same folds, by baseline and score;
+            empty unless complete.
+        run_key: Of its run, in the fold store and in the tracking store, or empty.
         error: Why it failed or was stopped, or what leaks; or empty.
     """
 
@@ -90,50 +83,17 @@ class Outcome:
         return cls(**{**content, **others, "folds": folds})
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One configuration of a sweep.
-
-    Attributes:
-        number: From 0, in the order of their proposal.
-        params: Its place in the space, by the name of the override; a dimension that its
-            configuration does not have is missing.
-        state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`
-            early by racing or a pruner, so never on a leaderboard; `failed`; or `open`, which is
-            being trained or was interrupted.
-        values: Of the objectives; empty unless complete.
-        folds: Those that are done, in the order in which they were.
-        baselines: Mean of each score of each baseline on the same folds, by baseline and
-            score; empty unless complete.
-        error: Why it failed or was stopped, or what leaks; or empty.
-        run_key: Of its run, in the folder of results and in the tracking store, or empty.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial(Outcome):
+    """One configuration of a sweep, in the order of proposal: its point, and its outcome."""
 
     number: int
     params: Mapping[str, Plain]
-    state: State
-    values: tuple[float, ...]
-    folds: tuple[FoldScore, ...]
-    baselines: Mapping[str, Mapping[str, float]]
-    error: str = ""
-    run_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """A sweep, finished or not.
-
-    Attributes:
-        name: Its identity in the storage.
-        title: What a person reads: what was swept, on what.
-        note: What a reader of any of its results must know about the cohort, or empty.
-        objectives: The first one ranks.
-        dimensions: Names of what was swept, in the order typed.
-        n_folds: Of a complete trial.
-        trials: In the order of their proposal.
-        predictions: Out of fold, of the complete trials whose predictions are at hand, by
-            number.
-    """
+    """A sweep, finished or not; `predictions`, by trial, are those at hand of complete trials."""
 
     name: str
     title: str
@@ -149,12 +109,8 @@ class StudyResult:
         """Complete trials, best by the first objective first; an undefined score last."""
         sign = -1.0 if self.objectives[0].maximize else 1.0
         done = [trial for trial in self.trials if trial.state == "complete"]
-
-        def rank(trial: Trial) -> tuple[bool, float]:
-            undefined = bool(np.isnan(trial.values[0]))
-            return undefined, 0.0 if undefined else sign * trial.values[0]
-
-        return tuple(sorted(done, key=rank))
+        ranks = [float(np.nan_to_num(sign * one.values[0], nan=np.inf)) for one in done]
+        return tuple(one for _, one in sorted(zip(ranks, done, strict=True), key=lambda at: at[0]))
 
 
 def is_separate(study: str) -> bool:

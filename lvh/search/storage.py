@@ -1,8 +1,9 @@
 """The database of the studies: its address, its schema, and what goes wrong in it."""
 
+import os
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import event
+from optuna.trial import TrialState
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -21,8 +23,6 @@ from sqlalchemy.exc import (
 )
 
 from lvh.errors import EnvironmentFault, InputError, masked
-from lvh.files import write_fault
-from lvh.search.attempts import Retry
 from lvh.tracking.address import opened, tables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -31,24 +31,59 @@ PLAN = "lvh"
 """Attribute of a study of ours: its plan."""
 WHEN = "when"
 """Attribute that says when a study was last worked on, in seconds since 1970."""
+OWNER = "owner"
+"""Attribute that says which process trains a trial."""
 
 HEARTBEAT, GRACE = 10, 90
 """Seconds between two signs of life of a trial, and after the last of them until it is retried."""
 
-_EMBEDDED = "studies.db"
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
 _ATTEMPTS = 50  # to make a schema while other processes make the same one
-_FAULTS = (SQLAlchemyError, StorageInternalError, OSError)
+_FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError)
 _KEEP_ALIVE: dict[str, Any] = {  # s; so that a machine that loses its power or network is noticed
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
 }
+_PUT_BACK = """
+    update trials set state = 'WAITING'
+    where trial_id = :trial and state = 'RUNNING' and :owner = coalesce(
+        (select value_json from trial_user_attributes where trial_id = :trial and key = 'owner'),
+        '""')
+"""
+_DISOWN = "delete from trial_user_attributes where trial_id = :trial and key = 'owner'"
 
 
-class _Database(RDBStorage):
-    """Optuna's storage, whose signs of life survive a database that is away for a moment."""
+class Database(RDBStorage):
+    """Optuna's storage, in which a trial whose process died goes on under its number.
+
+    Optuna would fail it and make another one, which is then to be counted with it.
+    """
+
+    def put_back(self, trial_id: int, owner: str) -> bool:
+        """Let another process take up a trial, unless one has done so already."""
+        with self.engine.begin() as connection:
+            given = {"trial": trial_id, "owner": owner}
+            if not connection.execute(text(_PUT_BACK), given).rowcount:
+                return False
+            connection.execute(text(_DISOWN), given)
+        return True
+
+    def stale(self, study_id: int) -> list[int]:
+        """Return the trials without a sign of life."""
+        return super()._get_stale_trial_ids(study_id)
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        return []  # nothing that Optuna would fail; `lvh.search.study` puts them back
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """Change the state; the sign of life of a trial's last process is not its present one's."""
+        if state == TrialState.RUNNING:
+            self.record_heartbeat(trial_id)
+        return super().set_trial_state_values(trial_id, state, values)
 
     def record_heartbeat(self, trial_id: int) -> None:
         """Try it; the next sign of life follows, and the trial itself reports what is wrong."""
@@ -59,34 +94,24 @@ class _Database(RDBStorage):
 class Storage:
     """A database of studies."""
 
-    def __init__(
-        self,
-        url: str | None,
-        *,
-        to_read: bool = False,
-        heartbeat: int = HEARTBEAT,
-        grace: int = GRACE,
-    ) -> None:
+    def __init__(self, url: str | None, *, to_read: bool = False) -> None:
         """Open the database; make its schema if it is new.
 
         Args:
             url: Of a PostgreSQL or SQLite database; None for `studies.db` in the working
                 directory.
             to_read: Whether the database must be there already.
-            heartbeat: Seconds between two signs of life of a trial.
-            grace: Seconds after the last of them until the trial counts as interrupted.
 
         Raises:
             InputError: Another kind of address, or a file that is not there.
             EnvironmentFault: The database cannot be reached.
         """
         self._url = _url(url)
-        file = embedded(url)
-        if file is not None:
-            _check_file(file, to_read)
         with self.faults():
+            if self._url.drivername == "sqlite":
+                _check_file(Path(self._url.database or ""), to_read)
             try:
-                self.optuna = _made(self._url, heartbeat, grace)
+                self.optuna = _made(self._url)
             except RuntimeError as error:  # another version of Optuna made it
                 reason = str(error).partition(" Please")[0]
                 raise EnvironmentFault(
@@ -121,36 +146,50 @@ class Storage:
             raise EnvironmentFault(f"search.storage: cannot use {self.shown}: {reason}") from None
 
 
-def embedded(given: str | None) -> Path | None:
-    """Return the file of the database at an address; None for one on a server.
+def process_name(process: int) -> str:
+    """Return what names a living process, and no other one on any machine; empty if there is none.
 
-    Raises:
-        InputError: Another kind of address.
+    Numbers of processes are used again, but not with the same start; a container has its own.
     """
-    url = _url(given)
-    return Path(url.database or "") if url.drivername == "sqlite" else None
+    try:
+        booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        container = Path("/proc/self/ns/pid").stat().st_ino
+        state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else f"{booted}-{container} {process} {rest[18]}"
 
 
-def _made(url: URL, heartbeat: int, grace: int) -> RDBStorage:
+def is_dead(name: str) -> bool:
+    """Return whether a process is known to have ended: one of this machine that is not there."""
+    machine, _, rest = name.partition(" ")
+    if not rest or machine != process_name(os.getpid()).partition(" ")[0]:
+        return False
+    return process_name(int(rest.split()[0])) != name
+
+
+def _made(url: URL) -> Database:
     """Open the database, making what of its schema is missing."""
     is_file = url.drivername == "sqlite"
-    arguments: dict[str, Any] = {"timeout": _WAIT} if is_file else _KEEP_ALIVE
     address = url.render_as_string(hide_password=False)
     for attempt in range(_ATTEMPTS):
         try:
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                made = _Database(
+                made = Database(
                     address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                    engine_kwargs={"connect_args": arguments, "pool_pre_ping": not is_file},
-                    heartbeat_interval=heartbeat,
-                    grace_period=grace,
-                    heartbeat_stale_trial_callback=Retry(),
+                    engine_kwargs={
+                        "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
+                        "pool_pre_ping": not is_file,
+                    },
+                    heartbeat_interval=HEARTBEAT,
+                    grace_period=GRACE,
                 )
             if is_file:
                 _lock_before_reading(made.engine)
             return made
         except (IntegrityError, OperationalError, ProgrammingError) as error:
-            if attempt == _ATTEMPTS - 1 or not _is_made_twice(error):
+            is_made_twice = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if attempt == _ATTEMPTS - 1 or not is_made_twice:
                 raise
     raise AssertionError("unreachable")
 
@@ -166,52 +205,31 @@ def _lock_before_reading(engine: Engine) -> None:
     event.listen(engine, "begin", lambda made: made.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
-def _is_made_twice(error: SQLAlchemyError) -> bool:
-    """Return whether another process has made the same table or row at the same moment."""
-    return isinstance(error, IntegrityError) or "already exists" in str(error)
-
-
 def _check_file(file: Path, to_read: bool) -> None:
-    """Refuse a file that cannot be used, before a table is made in it."""
-    if not file.is_file():
-        if to_read:
-            raise InputError(f"search.storage: expected a database of studies. Received: {file}")
-        fault = write_fault(file.parent)
-        if fault:
-            raise EnvironmentFault(
-                f"search.storage: expected a folder that can be written. Received: {file.parent} "
-                f"({fault})"
-            )
-        return
-    try:
-        # not to read only: what a killed process has left half done is taken back here
-        with opened(file, to_read=False, wait=_WAIT) as database:
+    """Refuse a file of another program, before a table is made in it."""
+    found: set[str] = set()
+    if file.is_file():
+        with opened(file, _WAIT) as database:
             found = tables(database)
-    except sqlite3.Error as error:
-        raise EnvironmentFault(f"search.storage: cannot use {file}: {error}") from None
     optunas = {"studies", "version_info", "study_directions"}  # one of them is made first
     if not found & optunas and (found or to_read):
         raise InputError(
-            f"search.storage: expected a database of studies. Received: {file}, which has "
-            f"{'other' if found else 'no'} tables"
+            f"search.storage: expected a database of studies. Received: {file}, which "
+            f"{'has other tables' if found else 'has none'}"
         )
 
 
 def _url(given: str | None) -> URL:
     try:
-        default = URL.create("sqlite", database=str(Path.cwd() / _EMBEDDED))
+        default = URL.create("sqlite", database=str(Path.cwd() / "studies.db"))
         url = default if given is None else make_url(given)
+        if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
+            return url.set(database=str(Path(url.database or "").absolute()))
+        if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+            return url.set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):  # a bad port, or a bracket
-        raise _unusable(given) from None
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
-        return url.set(database=str(Path(url.database or "").absolute()))
-    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
-        return url.set(drivername="postgresql+psycopg")
-    raise _unusable(given)
-
-
-def _unusable(given: str | None) -> InputError:
-    return InputError(
+        pass
+    raise InputError(
         "search.storage: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE. "
         f"Received: {given}"
     )

@@ -1,56 +1,57 @@
-"""A study: which trial a process trains next, and what becomes of those that are interrupted."""
+"""A study: which trial a process trains next, and what becomes of those that are interrupted.
 
-import copy
+A trial keeps its number from its first fold to its last: one whose process is killed or stopped
+goes back into Optuna's queue. A trial that Optuna has pruned without an outcome of ours is void:
+it was one too many, or another trial has its point.
+"""
+
+import json
 import math
+import os
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna import TrialPruned
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.search.attempts import (
-    OUTCOME,
-    OWNER,
-    Retry,
-    by_point,
-    counting,
-    first,
-    is_dead,
-    is_further,
-    is_given_up,
-    is_void,
-    place,
-    this_process,
-)
-from lvh.search.plan import StudyPlan
-from lvh.search.pruners import RECORDS, make_pruner
-from lvh.search.results import Outcome, is_separate
-from lvh.search.samplers import Sampler
-from lvh.search.storage import PLAN, WHEN, Storage
+from lvh.search.plan import StudyPlan, grid_sampler, make_sampler
+from lvh.search.racing import RECORDS, make_pruner
+from lvh.search.results import Outcome, StudyResult, Trial
+from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
+from lvh.tracking.fold_store import FoldStore
 
+OUTCOME = "outcome"
+"""Attribute of a trial that has come to its end; see `lvh.search.results.Outcome`."""
+MAX_RETRIES = 3
+"""Further attempts at a trial whose process dies before it has done one more fold."""
+
+_DEATHS = "deaths"  # attribute: deaths without progress, and how many folds were done then
 _POLL = 1.0  # s, between two looks at what other processes train
 _LISTED = 1_000_000  # points of a space that are listed to find one that no trial has
-_PROPOSALS = 5
-"""Proposals of points that the study has already, before one that it does not have is taken."""
+
+
+def is_void(trial: FrozenTrial) -> bool:
+    """Return whether a trial is no configuration: one too many, or another trial's point."""
+    return trial.state == TrialState.PRUNED and OUTCOME not in trial.user_attrs
 
 
 class OpenTrial:
     """A trial that this process trains."""
 
-    def __init__(self, storage: Storage, plan: StudyPlan, trial: optuna.Trial, number: int) -> None:
-        """Take Optuna's trial, whose point has been chosen."""
+    def __init__(self, study: "Study", trial: optuna.Trial, number: int) -> None:
+        """Take Optuna's trial, whose point has been chosen, and its place in the study."""
         self.number = number
-        self._storage = storage
-        self._plan = plan
-        self._trial = trial
+        self._study, self._trial = study, trial
+        self._reported = len(study.trials()[trial.number].intermediate_values)
         self._scores: list[float] = []
 
     @property
@@ -60,7 +61,7 @@ class OpenTrial:
 
     def set_records(self, digest: str) -> None:
         """Say which records its folds score: only trials with the same ones are compared."""
-        with self._storage.faults():
+        with self._study.storage.faults():
             self._trial.set_user_attr(RECORDS, digest)
 
     def report(self, score: float) -> str:
@@ -68,28 +69,23 @@ class OpenTrial:
 
         Args:
             score: Of the fold; NaN where it is not defined.
-
-        Returns:
-            Empty if the trial goes on.
-
-        Raises:
-            EnvironmentFault: The database fails.
         """
         self._scores.append(score)
-        plan, step = self._plan, len(self._scores) - 1
+        search, done = self._study.plan.search, len(self._scores)
+        if done < self._reported:
+            return ""
         # racing and Wilcoxon's test compare fold by fold; the other rules compare running means
-        by_fold = plan.race or plan.pruner == "wilcoxon"
+        by_fold = search.race or search.pruner == "wilcoxon"
         value = score if by_fold else float(np.mean(self._scores))
-        with self._storage.faults():
-            if len(plan.objectives) == 1:
-                self._trial.report(value, step)
-            else:  # Optuna takes no reports of several objectives; the count shows the progress
-                self._trial.storage.set_trial_intermediate_value(self._trial._trial_id, step, score)
-            done = len(self._scores)
-            stops = plan.may_stop and plan.burn_in <= done < plan.n_folds
-            if stops and self._trial.should_prune():
-                rule = "racing" if plan.race else f"the {plan.pruner} pruner"
-                return f"stopped by {rule} after {done} of {plan.n_folds} folds"
+        with self._study.storage.faults():
+            # not by Optuna's `report`, which takes none where there are several objectives
+            storage, trial_id = self._trial.storage, self._trial._trial_id
+            storage.set_trial_intermediate_value(trial_id, done - 1, value)
+        n_folds = self._study.plan.n_folds
+        may_stop = search.may_stop and search.burn_in <= done < n_folds
+        if may_stop and self._study.is_beaten(self._trial.number):
+            rule = "racing" if search.race else f"the {search.pruner} pruner"
+            return f"stopped by {rule} after {done} of {n_folds} folds"
         return ""
 
 
@@ -99,7 +95,7 @@ Train = Callable[[OpenTrial], Outcome]
 
 @dataclass
 class _PutBack(BaseException):
-    """The process ends, or cannot go on; its trial waits for the next attempt."""
+    """The process ends, or cannot go on; its trial waits for another one."""
 
     cause: BaseException
 
@@ -112,15 +108,9 @@ class Study:
     """A study in a storage."""
 
     def __init__(self, storage: Storage, name: str) -> None:
-        """Open a study.
-
-        Raises:
-            InputError: The storage has no such study, or it is not one of ours.
-            EnvironmentFault: The storage fails.
-        """
+        """Open a study."""
         self.name = name
         self.storage = storage
-        self._watched: set[int] = set()
         try:
             with storage.faults():
                 self._study = optuna.load_study(study_name=name, storage=storage.optuna)
@@ -130,17 +120,11 @@ class Study:
             raise InputError(
                 f"study: expected one of {storage.shown}: {known}. Received: {name}"
             ) from None
-        except (TypeError, ValueError):
+        except ValueError:
             raise InputError(
                 f"study: {name} was made by another version of lvh, which can read it"
             ) from None
         self._study.pruner = make_pruner(self.plan)
-        self._sampler = Sampler(self.plan)
-
-    @property
-    def is_separate(self) -> bool:
-        """Whether it was begun again next to another one; it has folds of its own."""
-        return is_separate(self.name)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials as Optuna has them, by number."""
@@ -148,24 +132,19 @@ class Study:
             return self._study.get_trials(deepcopy=False)
 
     def configurations(self) -> dict[int, FrozenTrial]:
-        """Return the trial that counts for each point, by the place of the point."""
-        counted = [counting(attempts) for attempts in by_point(self.trials()).values()]
-        has_point = [one for one in counted if one.params or not one.state.is_finished()]
-        return dict(enumerate(one for one in has_point if not is_void(one)))
-
-    def is_done(self, trial: FrozenTrial) -> bool:
-        """Return whether a trial from `configurations` needs no further training."""
-        return trial.state.is_finished() and (OUTCOME in trial.user_attrs or is_given_up(trial))
+        """Return the trials that are not void, by their place."""
+        return dict(enumerate(one for one in self.trials() if not is_void(one)))
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train, here or elsewhere."""
         trials = self.trials()
-        return (
-            self._n_new(trials) <= 0
-            and all(one.state.is_finished() for one in trials)
-            and not self._owed(trials)
-        )
+        return self._n_new(trials) <= 0 and all(one.state.is_finished() for one in trials)
+
+    def is_beaten(self, number: int) -> bool:
+        """Return whether a running trial needs no further fold."""
+        with self.storage.faults():
+            return self._study.pruner.prune(self._study, self.trials()[number])
 
     def optimize(self, train: Train, *, worker: int = 0, only_retries: bool = False) -> None:
         """Train trials until none is left, then wait for those of other processes.
@@ -175,18 +154,13 @@ class Study:
             worker: Number of this process among those that start together: each draws proposals
                 of its own.
             only_retries: Train what was interrupted, and no new point.
-
-        Raises:
-            EnvironmentFault: The database fails, or `train` has raised it.
         """
         while True:
             self.take_back()
             trials = self.trials()
             states = {one.state for one in trials}
             if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
-                if len(trials) >= _PROPOSALS and all(map(is_void, trials[-_PROPOSALS:])):
-                    self._enqueue_unseen(trials)
-                self._study.sampler = self._sampler.at(worker, len(trials))
+                self._study.sampler = make_sampler(self.plan, worker, len(trials))
                 self._train_next(train)
             elif not only_retries and TrialState.RUNNING in states:
                 time.sleep(_POLL)  # its process may die, and then this one trains the rest
@@ -194,34 +168,31 @@ class Study:
                 return
 
     def take_back(self) -> int:
-        """Put trials whose process died into the queue, and return how many there were.
+        """Put trials whose process died back into the queue, and return how many there were.
 
-        Optuna does so after the grace period; for a process of this machine it is known at once.
+        For a process of this machine that is known at once, for others after the grace period.
         """
         with self.storage.faults():
-            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                optuna.storages.fail_stale_trials(self._study)
-            trials = self.trials()
-            if any([self._fail_if_dead(one) for one in trials]):
-                trials = self.trials()
-            owed = self._owed(trials)
-            for trial in owed:
-                self._retry(trial)
-        return len(owed)
+            stale = self.storage.optuna.stale(self._study._study_id)
+            running = [one for one in self.trials() if one.state == TrialState.RUNNING]
+            dead = [one for one in running if one._trial_id in stale or _is_dead(one)]
+            return sum([self._put_back(one, is_death=True) for one in dead])
 
-    def _fail_if_dead(self, trial: FrozenTrial) -> bool:
-        """End a trial whose process is known to have died; return whether it is."""
-        if trial.state != TrialState.RUNNING:
+    def _put_back(self, trial: FrozenTrial, *, is_death: bool) -> bool:
+        """Let another process train a running trial; give it up after deaths without progress."""
+        done = len(trial.intermediate_values)
+        deaths, before = trial.user_attrs.get(_DEATHS, (0, 0))
+        if is_death:
+            deaths = 1 if done > before else deaths + 1
+        if deaths > MAX_RETRIES:
+            with suppress(ValueError, UpdateFinishedTrialError):  # another process was faster
+                self._study.tell(trial.number, state=TrialState.FAIL)
+            return True
+        owner = json.dumps(trial.user_attrs.get(OWNER, ""))
+        if not self.storage.optuna.put_back(trial._trial_id, owner):
             return False
-        owner = trial.user_attrs.get(OWNER)
-        if owner is None and trial.number not in self._watched:
-            # killed in its first moment, it has no sign of life that could grow old
-            self._watched.add(trial.number)
-            self.storage.optuna.record_heartbeat(trial._trial_id)
-        if owner is None or not is_dead(owner):
-            return False
-        with suppress(ValueError, UpdateFinishedTrialError):  # another process was faster
-            self._study.tell(trial.number, state=TrialState.FAIL)
+        with suppress(UpdateFinishedTrialError):
+            self.storage.optuna.set_trial_user_attr(trial._trial_id, _DEATHS, (deaths, done))
         return True
 
     def _train_next(self, train: Train) -> None:
@@ -231,21 +202,14 @@ class Study:
         def objective(trial: optuna.Trial) -> list[float]:
             nonlocal begun
             begun = trial
-            trial.set_user_attr(OWNER, this_process())
-            trials = self._study.get_trials(deepcopy=False)
-            number = self._number(trial.number, trials)
-            if number is None:
-                raise TrialPruned("there are enough, or another process trains it")
-            self.plan.space.suggest(trial)
-            if self._is_repeated(trial, trials):
-                raise TrialPruned("another trial has this point")
-            open_trial = OpenTrial(self.storage, self.plan, trial, number)
             try:
-                outcome = self._defined(train(open_trial))
+                outcome = self._outcome(trial, train)
+            except TrialPruned:
+                raise
             except BaseException as error:
-                self._put_back(trial)
+                with suppress(Exception):  # the reason why is what is to be reported
+                    self._put_back(self.trials()[trial.number], is_death=False)
                 raise _PutBack(error) from None
-            trial.set_user_attr(OUTCOME, outcome.dump())
             if outcome.state == "failed":
                 raise _Failed(outcome.error)
             if outcome.state != "complete":
@@ -255,107 +219,64 @@ class Study:
         try:
             with self.storage.faults():
                 self._study.optimize(objective, n_trials=1, catch=(_Failed,))
-        except _PutBack as put_back:
-            raise put_back.cause from None
-        except (ValueError, AssertionError, UpdateFinishedTrialError):
-            if not self._is_finished(begun):
-                raise
-            # taken for dead, it was given to another process: what this one has is not asked for
+        except (_PutBack, ValueError, AssertionError, UpdateFinishedTrialError) as error:
+            if begun is not None and self.trials()[begun.number].state.is_finished():
+                return  # taken for dead, it was given to another process, which has ended it
+            raise (error.cause if isinstance(error, _PutBack) else error) from None
 
-    def _is_finished(self, trial: optuna.Trial | None) -> bool:
-        return trial is not None and self.trials()[trial.number].state.is_finished()
-
-    def _number(self, number: int, trials: list[FrozenTrial]) -> int | None:
-        """Return the place of a trial among the configurations; None if it is one too many."""
-        start = first(trials[number])
-        for one in trials:
-            # two processes have put the same trial into the queue
-            is_other = first(one) == start and one.number != number
-            if is_other and (OUTCOME in one.user_attrs or one.state == TrialState.RUNNING):
-                return None
-        if self._is_grid:
-            start = place(number, trials)
-        else:
-            start = sum(_is_new(one) for one in trials[:start])
-        return start if start < self.plan.total else None
-
-    def _is_repeated(self, trial: optuna.Trial, trials: list[FrozenTrial]) -> bool:
-        if self._is_grid:
-            return False
-        before = trials[: first(trials[trial.number])]
-        return any(one.params == trial.params and _is_new(one) for one in before)
-
-    def _put_back(self, trial: optuna.Trial) -> None:
-        """End a trial, and put the next attempt into the queue."""
-        with suppress(Exception):  # the reason why is what is to be reported
-            self._study.tell(trial, state=TrialState.FAIL)
-            self._retry(self.trials()[trial.number], is_death=False)
-
-    def _retry(self, trial: FrozenTrial, *, is_death: bool = True) -> None:
-        Retry()(self._study, copy.deepcopy(trial), is_death=is_death)
-
-    def _defined(self, outcome: Outcome) -> Outcome:
-        """Return an outcome; a failure if one of its objectives is not a number."""
+    def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
+        """Train a trial, and write down what it came to."""
+        trial.set_user_attr(OWNER, process_name(os.getpid()))
+        trials = self._study.get_trials(deepcopy=False)
+        number = _count(trials[: trial.number])
+        if number >= self.plan.total:
+            raise TrialPruned("there are enough")
+        if self.plan.search.sampler == "grid":
+            self._study.sampler = grid_sampler(self.plan, number)
+        self.plan.space.suggest(trial)
+        if any(one.params == trial.params and not is_void(one) for one in trials[: trial.number]):
+            self._enqueue_unseen(trials)
+            raise TrialPruned("another trial has this point")
+        outcome = train(OpenTrial(self, trial, number))
         undefined = [
             objective.name
             for objective, value in zip(self.plan.objectives, outcome.values, strict=False)
             if not math.isfinite(value)
         ]
-        if outcome.state != "complete" or not undefined:
-            return outcome
-        reason = f"{' and '.join(undefined)}: not defined on these folds"
-        return replace(outcome, state="failed", values=(), error=reason)
-
-    @property
-    def _is_grid(self) -> bool:
-        return self.plan.sampler == "grid"
+        if outcome.state == "complete" and undefined:
+            error = f"{' and '.join(undefined)}: not defined on these folds"
+            outcome = replace(outcome, state="failed", values=(), error=error)
+        trial.set_user_attr(OUTCOME, outcome.dump())
+        return outcome
 
     def _n_new(self, trials: list[FrozenTrial]) -> int:
         """Return how many new points there are to be."""
-        begun = sum(not is_further(one) if self._is_grid else _is_new(one) for one in trials)
-        return self.plan.total - begun
-
-    def _owed(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Return the trials that need a further attempt that nobody has put into the queue."""
-        ended = [counting(attempts) for attempts in by_point(trials).values()]
-        return [
-            one
-            for one in ended
-            if one.state.is_finished()
-            and OUTCOME not in one.user_attrs
-            and (
-                # a grid that has been extended: this trial was one too many before
-                (self._is_grid and place(one.number, trials) < self.plan.total)
-                if is_void(one)
-                else not is_given_up(one)
-            )
-        ]
+        return self.plan.total - _count(trials)
 
     def _enqueue_unseen(self, trials: list[FrozenTrial]) -> None:
         """Put a point that the study does not have into the queue, for a sampler repeats itself."""
         if self.plan.space.size > _LISTED:
             return
-        seen = {frozenset(one.params.items()) for one in trials if _is_new(one)}
-        points = self.plan.space.points()
-        unseen = next((one for one in points if frozenset(one.items()) not in seen), None)
-        if unseen is not None:
-            with self.storage.faults():
-                self._study.enqueue_trial(unseen)
+        seen = {frozenset(one.params.items()) for one in trials if not is_void(one)}
+        unseen = [one for one in self.plan.space.points() if frozenset(one.items()) not in seen]
+        if unseen:
+            generator = np.random.default_rng([self.plan.search.seed, len(trials)])
+            self._study.enqueue_trial(unseen[generator.integers(len(unseen))])
 
 
-def _is_new(trial: FrozenTrial) -> bool:
-    return not is_further(trial) and not is_void(trial)
+def _is_dead(trial: FrozenTrial) -> bool:
+    owner = trial.user_attrs.get(OWNER)
+    if owner is None and trial.datetime_start:  # without a sign of life that could grow old
+        return (datetime.now() - trial.datetime_start).total_seconds() > GRACE
+    return is_dead(owner or "")
+
+
+def _count(trials: list[FrozenTrial]) -> int:
+    return sum(not is_void(one) for one in trials)
 
 
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
-    """Make a study, or take up the one that is there.
-
-    Args:
-        storage: That holds it.
-        name: Its identity.
-        plan: What it is asked; the number of trials and the sampler may change later.
-        again: Make another one next to those of the same identity.
-    """
+    """Make a study, or take up the one that is there."""
     known = [one for one in storage.studies() if one == name or one.startswith(f"{name}.")]
     number = len(known) + 1 if again or not known else len(known)
     name = name if number == 1 else f"{name}.{number}"
@@ -368,7 +289,48 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
         )
         study.set_user_attr(WHEN, time.time())
         study.set_user_attr(PLAN, plan.dump())
-        if len(plan.objectives) > 1:
-            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                study.set_metric_names([one.name for one in plan.objectives])
     return Study(storage, name)
+
+
+def result_of(study: Study, store_root: str | Path) -> StudyResult:
+    """Return what a study came to, so far; predictions that are not in the store are left out."""
+    plan, store = study.plan, FoldStore(Path(store_root))
+    trials = [_trial(*one) for one in study.configurations().items()]
+    keys = {one.number: list(one.fold_keys) for one in trials if one.state == "complete"}
+    found = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
+    return StudyResult(
+        name=study.name,
+        title=plan.title,
+        note=plan.note,
+        objectives=plan.objectives,
+        dimensions=plan.space.names,
+        n_folds=plan.n_folds,
+        trials=tuple(trials),
+        predictions={number: one for number, one in found.items() if one is not None},
+    )
+
+
+def _trial(number: int, trial: FrozenTrial) -> Trial:
+    outcome = Outcome("open")
+    if trial.state.is_finished() and OUTCOME in trial.user_attrs:
+        outcome = Outcome.load(trial.user_attrs[OUTCOME])
+    elif trial.state == TrialState.FAIL:
+        deaths = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
+        outcome = Outcome("failed", error=deaths)
+    values = {one.name: getattr(outcome, one.name) for one in fields(outcome)}
+    return Trial(**values, number=number, params=trial.params)
+
+
+def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:
+    """Return a study of a database.
+
+    Args:
+        storage: Address; None for the default one.
+        name: Of the study; None for the latest.
+        store_root: Folder of the finished folds.
+    """
+    opened = Storage(storage, to_read=True)
+    known = opened.studies()
+    if not known:
+        raise InputError(f"study: there is none in {opened.shown}")
+    return result_of(Study(opened, name or known[-1]), store_root)

@@ -1,19 +1,6 @@
 """The fold store, records of runs, the folder of a run, and MLflow, which is written from them."""
 
-from lvh.tracking.address import (
-    TrackingSettings,
-    check_embedded,
-    check_path,
-    embedded,
-    resolved_uri,
-)
+from lvh.tracking.address import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.tracker import Tracker
 
-__all__ = [
-    "Tracker",
-    "TrackingSettings",
-    "check_embedded",
-    "check_path",
-    "embedded",
-    "resolved_uri",
-]
+__all__ = ["Tracker", "TrackingSettings", "check_embedded", "embedded", "resolved_uri"]

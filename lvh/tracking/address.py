@@ -51,46 +51,24 @@ def tell_mlflow() -> None:
 
 def resolved_uri(settings: TrackingSettings) -> str:
     """Return the tracking URI, absolute: `mlflow.db` in the working directory by default."""
-    uri = settings.uri or f"{_SQLITE}mlflow.db"
-    if not uri.startswith(_SQLITE):
-        return uri
-    return f"{_SQLITE}{Path.cwd() / uri.removeprefix(_SQLITE)}"
+    database = embedded(settings)
+    return str(settings.uri) if database is None else f"{_SQLITE}{database}"
 
 
 def embedded(settings: TrackingSettings) -> Path | None:
     """Return the file of an embedded store; None for any other."""
-    uri = resolved_uri(settings)
-    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+    uri = settings.uri or f"{_SQLITE}mlflow.db"
+    return Path.cwd() / uri.removeprefix(_SQLITE) if uri.startswith(_SQLITE) else None
 
 
-def artifact_root(database: Path) -> str:
-    """Return where the artifacts of an embedded store are, as a URI: next to its database."""
-    return (database.parent / "mlartifacts").as_uri()
-
-
-def check_path(database: Path) -> None:
-    """Refuse a path that would mean something else in an address.
-
-    Raises:
-        InputError: It has such characters.
-    """
+def check_embedded(database: Path) -> None:
+    """Find out before a training, not after it, that an embedded store cannot be used."""
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):
         raise InputError(
             "tracking.uri: expected a file whose path has no ?, # or % and two digits, which mean "
             f"something in an address. Received: {database}"
         )
-
-
-def check_embedded(database: Path) -> None:
-    """Find out before a training, not after it, that an embedded store cannot be used.
-
-    Raises:
-        InputError: The path is no address, or the database belongs to another program.
-        TrackingFault: The database cannot be read or written.
-    """
-    check_path(database)
-    fault = write_fault(database.parent)
-    if fault:
+    if fault := write_fault(database.parent):
         raise TrackingFault(
             "tracking.uri: expected a folder that can be written. "
             f"Received: {database.parent} ({fault}). tracking=off runs without a store"
@@ -98,7 +76,7 @@ def check_embedded(database: Path) -> None:
     if not database.is_file():
         return
     try:
-        with opened(database, to_read=False) as connection:
+        with opened(database) as connection:
             names = tables(connection)
     except sqlite3.Error as error:
         raise TrackingFault(
@@ -112,19 +90,9 @@ def check_embedded(database: Path) -> None:
 
 
 @contextmanager
-def opened(file: Path, *, to_read: bool, wait: float = 5) -> Iterator[sqlite3.Connection]:
-    """Open an SQLite file that exists, before a library makes tables in it.
-
-    Args:
-        file: Never made.
-        to_read: Do not change a byte of it. A file that a killed process has left in the middle
-            of a write cannot be read then.
-        wait: For another process that holds it, s.
-
-    Raises:
-        sqlite3.Error: It is no database, a damaged one, or held by another process.
-    """
-    address = f"file:{quote(str(file.absolute()))}?mode={'ro' if to_read else 'rw'}"
+def opened(file: Path, wait: float = 5) -> Iterator[sqlite3.Connection]:
+    """Open an SQLite file that exists, before a library makes tables in it."""
+    address = f"file:{quote(str(file.absolute()))}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, timeout=wait)) as database:
         yield database
 

@@ -1,6 +1,5 @@
 """The fold store: one file for each finished fold, from which everything else is derived."""
 
-import errno
 import hashlib
 import json
 import logging
@@ -12,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.errors import EnvironmentFault, InputError
+from lvh.errors import EnvironmentFault, InputError, excerpt
 from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.results import OutOfFold
 from lvh.features import FeatureSet
@@ -26,21 +25,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredFold:
-    """A fold as its file holds it; `record`, `subject`, `y_true` and `y_score` are equally long.
+    """A fold as its file holds it.
 
-    Attributes:
-        key: From `lvh.runs.cache_key.fold_key`.
-        settings: For a person who reads the file; the key contains them already.
-        repeat: Which repetition, from 0.
-        fold: Which fold of it, from 0.
-        record: Names of the test records.
-        subject: Their subjects.
-        y_true: Their labels.
-        y_score: Their scores.
-        history: Of the training.
-        seconds: See `FoldResult`.
-        threshold: As in `FoldResult`.
-        setup_seconds: As in `FoldResult`.
+    `record`, `subject`, `y_true` and `y_score` are of the test records and equally long;
+    `settings` are for a person who reads the file, since the key contains them; all else is as in
+    `FoldResult`.
     """
 
     key: str
@@ -67,7 +56,7 @@ class FoldStore:
     """A folder with one file for each fold, named by the fold's key.
 
     Each file is written whole or not at all and holds the hash of its content: a damaged file
-    is warned of and counts as absent.
+    is warned of and counts as absent. Keys are from `lvh.runs.cache_key`.
     """
 
     def __init__(self, root: Path) -> None:
@@ -79,45 +68,24 @@ class FoldStore:
         return self._root / key[:2] / f"{key}.json"
 
     def check(self) -> None:
-        """Find out before a training, not after it, that no fold could be written.
-
-        Raises:
-            InputError: No file system takes such a name.
-            EnvironmentFault: The folder cannot be made or written.
-        """
+        """Find out before a training, not after it, that no fold could be written."""
+        if max(len(part) for part in self._root.parts) > 255 or len(str(self._root)) > 4096:
+            raise InputError(
+                "store: expected a folder whose name has at most 255 characters, and its path "
+                f"4096. Received: {excerpt(str(self._root))}"
+            )
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             fault = write_fault(self._root)
-        except (OSError, ValueError) as error:
-            if getattr(error, "errno", None) in (errno.ENAMETOOLONG, None):
-                raise InputError(
-                    f"store: expected the path of a folder. Received: {str(self._root)[:80]!r} "
-                    f"({len(str(self._root))} characters)"
-                ) from None
-            fault = str(getattr(error, "strerror", error))
+        except OSError as error:
+            fault = str(error.strerror)
         if fault:
             raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
-
-    def count(self) -> tuple[int, list[Path]]:
-        """Return how many folds are stored, of any study, and which files are damaged."""
-        files = [file for file in self._root.rglob("*.json") if file.parent.name == file.stem[:2]]
-        damaged = [file for file in sorted(files) if _read(file) is None]
-        return len(files) - len(damaged), damaged
 
     def save(
         self, key: str, features: FeatureSet, fold: FoldResult, settings: Mapping[str, Any]
     ) -> None:
-        """Write a fold.
-
-        Args:
-            key: From `lvh.runs.cache_key.fold_key`.
-            features: Names the records.
-            fold: Its result.
-            settings: For a person who reads the file.
-
-        Raises:
-            EnvironmentFault: The folder cannot be written or the disk is full.
-        """
+        """Write a fold; its features name the records."""
         test = fold.split.test
         stored = StoredFold(
             key=key,
@@ -138,27 +106,25 @@ class FoldStore:
         write_text(self.path(key), json.dumps({"sha256": _digest(text)}) + "\n" + text + "\n")
 
     def read(self, key: str) -> StoredFold | None:
-        """Return a stored fold; None, with a warning if it is damaged, where there is none."""
+        """Return a stored fold; None where there is none, or none that can be used."""
+        path = self.path(key)
         try:
-            stored = _read(self.path(key))
+            first, _, text = path.read_text("utf-8").partition("\n")
+            text = text.removesuffix("\n")
+            stored = _FORMAT.validate_python(json.loads(text))
+            if json.loads(first)["sha256"] == _digest(text) and stored.key == key:
+                return stored
         except FileNotFoundError:
             return None
-        if stored is None:
-            self._warn_damaged(key)
-        return stored
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        _log.warning("%s: a finished fold is damaged; it is trained again", path)
+        return None
 
     def load(self, key: str, split: Split) -> FoldResult | None:
-        """Return a stored fold as a result; None where there is none.
-
-        Args:
-            key: From `lvh.runs.cache_key.fold_key`.
-            split: The fold's own.
-        """
+        """Return the stored fold of a split as a result; None where there is none."""
         stored = self.read(key)
         if stored is None:
-            return None
-        if len(stored.y_score) != len(split.test):
-            self._warn_damaged(key)
             return None
         return FoldResult(
             split=split,
@@ -193,28 +159,8 @@ class FoldStore:
             threshold=np.repeat([fold.threshold for fold in folds], sizes),
         )
 
-    def _warn_damaged(self, key: str) -> None:
-        _log.warning("%s: a finished fold is damaged; it is trained again", self.path(key))
-
 
 _FORMAT = TypeAdapter(StoredFold)
-
-
-def _read(path: Path) -> StoredFold | None:
-    """Read the fold that a file is named by; None if it cannot be used for any reason."""
-    try:
-        first, _, text = path.read_text("utf-8").partition("\n")
-        text = text.removesuffix("\n")
-        if json.loads(first)["sha256"] != _digest(text):
-            return None
-        stored = _FORMAT.validate_python(json.loads(text))
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    n = len(stored.record)
-    whole = n == len(stored.subject) == len(stored.y_true) == len(stored.y_score)
-    return stored if whole and stored.key == path.stem else None
 
 
 def _digest(text: str) -> str:

@@ -25,19 +25,11 @@ from mlflow.exceptions import MlflowException
 
 from lvh.errors import TrackingFault
 from lvh.evaluation.results import Plain
-from lvh.tracking.address import (
-    TrackingSettings,
-    artifact_root,
-    check_embedded,
-    embedded,
-    opened,
-    resolved_uri,
-    tables,
-)
+from lvh.tracking import address
+from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
-from lvh.tracking.run_names import fold_name
-from lvh.tracking.run_record import DataRecord, RunRecord, SweepRecord, load_run, load_sweep
-from lvh.tracking.view import view_page, view_tags
+from lvh.tracking.run_names import fold_name, view_page, view_tags
+from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
 from lvh.validation.metrics import NAMES
 
 _LOCK_SECONDS = 120
@@ -45,12 +37,12 @@ _PARENT = "mlflow.parentRunId"
 _NOTE = "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
-_STATUS = {"complete": "FINISHED", "leaking": "FINISHED", "stopped": "FINISHED"} | {
-    "failed": "FAILED",
-    "killed": "KILLED",
-}
+_STATUS = {"failed": "FAILED", "killed": "KILLED"}
+"""Of a run by that of its record; all others are FINISHED."""
 _UNFINISHED = "This sweep is not finished. The same command continues it."
-_ARTIFACTS = (
+_ARTIFACTS = "mlartifacts"
+"""Folder of the artifacts of an embedded store, next to its database."""
+_PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -67,25 +59,18 @@ class MlflowStore:
     """An experiment in a store of MLflow."""
 
     def __init__(self, settings: TrackingSettings) -> None:
-        """Open the store, find or make the experiment, and close what killed processes left open.
-
-        Raises:
-            TrackingFault: The experiment is in MLflow's trash.
-        """
-        _open_embedded(settings)
-        self._client = MlflowClient(tracking_uri=resolved_uri(settings))
-        self._experiment_id = self._experiment(settings)
+        """Open the store and the experiment; close what killed processes left open."""
+        if (database := embedded(settings)) is not None:
+            _open_embedded(database)
+        self._client = MlflowClient(tracking_uri=address.resolved_uri(settings))
+        self._experiment_id = self._experiment(settings.experiment, database)
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self._experiment_id)
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
             self._client.set_terminated(run.info.run_id, "KILLED")
 
     def sync(self, path: Path) -> None:
-        """Write a record, unless all of it is there.
-
-        Raises:
-            InputError: The record is damaged.
-        """
+        """Write a record, unless all of it is there."""
         with FileLock(path.with_name(f".{path.stem}.lock"), timeout=_LOCK_SECONDS):
             if path.parent.name == "sweeps":
                 self._sync_sweep(load_sweep(path))
@@ -98,17 +83,15 @@ class MlflowStore:
         for file in map(Path, record.runs):
             run = load_run(file)
             belongs = run.sweep is not None and run.sweep.study == record.study
-            tracked = below.get(file.stem)
-            if belongs and not (tracked and _is_whole(tracked, run)):
+            if belongs and not _is_whole(below.get(file.stem), run):
                 self._sync_run(run)
         self._client.update_run(run_id, name=record.title)
         self._client.set_tag(run_id, _NOTE, "\n\n".join(record.sentences) or _UNFINISHED)
-        self._end(run_id, record, "FINISHED" if record.complete else "KILLED")
+        self._end(run_id, record.folder, "FINISHED" if record.complete else "KILLED")
 
     def _sync_run(self, record: RunRecord) -> None:
-        leakage = record.tags.get("leakage", "")
+        leakage, key = record.tags.get("leakage", ""), record.path.stem
         parent = None if record.sweep is None else self._sweep_run(record.sweep.study)
-        key = record.path.stem
         tags = {**record.tags, **_place(record.level, parent, leakage), "key": key}
         run = self._find(key)
         if run is None:
@@ -126,25 +109,19 @@ class MlflowStore:
         tags |= {"error": record.error} if record.status == "failed" else {}
         tags |= {"incomplete": record.error} if record.status in ("stopped", "killed") else {}
         tags |= {_NOTE: _description(record, leakage)} if record.mean else {}
-        params = {
-            name: value for name, value in record.params.items() if name not in run.data.params
-        }
-        self._log(run_id, _metrics(_scores(record)), params, tags)
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
+        known = run.data.params
+        params = {name: value for name, value in record.params.items() if name not in known}
+        self._log(run_id, _metrics(_scores(record)), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
-            context = "exploration" if record.level == "data" else "cross-validation"
-            inputs = [_data_input(record.data, context)]
-            try:
-                self._client.log_inputs(run_id, datasets=inputs)
-            except MlflowException:  # another process has just recorded the same data set
-                self._client.log_inputs(run_id, datasets=inputs)
-        self._end(run_id, record, _STATUS[record.status])
+            self._log_data(run_id, record)
+        self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
 
-    def _end(self, run_id: str, record: RunRecord | SweepRecord, status: str) -> None:
-        if record.folder and Path(record.folder).is_dir():
-            self._client.log_artifacts(run_id, record.folder)
-        self._client.set_tag(run_id, _RECORD, record.digest)
+    def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
+        if folder and Path(folder).is_dir():
+            self._client.log_artifacts(run_id, folder)
+        self._client.set_tag(run_id, _RECORD, digest)
         self._client.set_terminated(run_id, status)
 
     def _missing_folds(self, run_id: str, record: RunRecord) -> list[StoredFold]:
@@ -163,26 +140,15 @@ class MlflowStore:
         tags = _place("fold", parent, leakage)
         started = ended - int(fold.seconds * 1000)
         run = self._create(fold_name(name, repeat, number), tags, started)
-        values = {
-            **asdict(fold.metrics),
-            "seconds": fold.seconds,
-            "setup_seconds": fold.setup_seconds,
-            "kept_epoch": history.kept_epoch,
-            "threshold": fold.threshold,
-        }
-        curves = {
-            "train_loss": history.loss,
-            "train_accuracy": history.accuracy,
-            "validation_loss": history.validation_loss,
-            "validation_accuracy": history.validation_accuracy,
-        }
-        metrics = _metrics(values)
-        for curve, points in curves.items():
-            for epoch, value in enumerate(points, start=1):
+        values = {"kept_epoch": history.kept_epoch, "threshold": fold.threshold}
+        values |= {"seconds": fold.seconds, "setup_seconds": fold.setup_seconds}
+        metrics = _metrics(asdict(fold.metrics) | values)
+        for name in ("loss", "accuracy", "validation_loss", "validation_accuracy"):
+            curve = name if name.startswith("validation") else f"train_{name}"
+            for epoch, value in enumerate(getattr(history, name), start=1):
                 metrics += _metrics({curve: value}, step=epoch)
-        params: dict[str, Plain] = {"repeat": repeat, "fold": number}
-        params |= {"chosen": history.chosen} if history.chosen else {}
-        self._log(run.info.run_id, metrics, params, {})
+        chosen = {"chosen": history.chosen} if history.chosen else {}
+        self._log(run.info.run_id, metrics, {"repeat": repeat, "fold": number, **chosen}, {})
         self._client.set_terminated(run.info.run_id, end_time=ended)
 
     def _create(self, name: str, tags: dict[str, str], started: int | None = None) -> Run:
@@ -221,20 +187,15 @@ class MlflowStore:
         runs: list[Run] = []
         token = None
         while True:
-            page = self._client.search_runs(
-                [self._experiment_id], condition, view, page_token=token
-            )
+            experiments = [self._experiment_id]
+            page = self._client.search_runs(experiments, condition, view, page_token=token)
             runs += page
             token = page.token
             if not token:
                 return runs
 
     def _log(
-        self,
-        run_id: str,
-        metrics: list[Metric],
-        params: Mapping[str, Plain],
-        tags: Mapping[str, str],
+        self, run_id: str, metrics: list[Metric], params: Mapping[str, Plain], tags: dict[str, str]
     ) -> None:
         """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
         entries = [
@@ -248,12 +209,29 @@ class MlflowStore:
             )
             entries, metrics, marks = entries[100:], metrics[800:], marks[100:]
 
-    def _experiment(self, settings: TrackingSettings) -> str:
+    def _log_data(self, run_id: str, record: RunRecord) -> None:
+        data = record.data
+        profile = {"records_used": data.n, "fingerprint": data.fingerprint, "note": data.note}
+        # eight digits are what the UI has room for; the whole digest is in the profile
+        dataset = Dataset(
+            name=data.name,
+            digest=data.fingerprint[:8],
+            source_type="lvh",
+            source=data.name,
+            profile=json.dumps(profile),
+        )
+        context = "exploration" if record.level == "data" else "cross-validation"
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
+        try:
+            self._client.log_inputs(run_id, datasets=inputs)
+        except MlflowException:  # another process has just recorded the same data set
+            self._client.log_inputs(run_id, datasets=inputs)
+
+    def _experiment(self, name: str, database: Path | None) -> str:
         """Find or make the experiment, and give it its view."""
-        name, database = settings.experiment, embedded(settings)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else artifact_root(database)
+            location = None if database is None else (database.parent / _ARTIFACTS).as_uri()
             try:
                 return str(self._client.create_experiment(name, location, view_tags({})))
             except MlflowException:  # another process was faster
@@ -273,12 +251,9 @@ class MlflowStore:
         return experiment_id
 
 
-def _open_embedded(settings: TrackingSettings) -> None:
+def _open_embedded(database: Path) -> None:
     """Make an embedded store at need, and let its artifacts follow it where it was moved."""
-    database = embedded(settings)
-    if database is None:
-        return
-    check_embedded(database)
+    address.check_embedded(database)
     # several processes that make one schema at once break it
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
         unfinished = database.with_name(f".{database.name}.new")
@@ -292,45 +267,31 @@ def _open_embedded(settings: TrackingSettings) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    here = artifact_root(database)
-    with opened(database, to_read=False) as connection, connection:
-        known = tables(connection)
-        if "experiments" not in known:
-            return
+    folder = database.parent / _ARTIFACTS
+    here = folder.as_uri()
+    with address.opened(database) as connection, connection:
         rows = connection.execute(
             "select distinct artifact_location from experiments "
             "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
             (here,),
         )
-        came_along = (database.parent / "mlartifacts").is_dir()
+        known = address.tables(connection)
         for (before,) in rows.fetchall():
             # without the folder of artifacts, those of earlier runs are still where they were
-            for table, column in _ARTIFACTS if came_along else _ARTIFACTS[:1]:
+            for table, column in _PLACES if folder.is_dir() else _PLACES[:1]:
                 if table in known:
                     connection.execute(
-                        f"update {table} set {column} = ? || substr({column}, ?) "
-                        f"where {column} = ? or substr({column}, 1, ?) = ?",
-                        (here, len(before) + 1, before, len(before) + 1, f"{before}/"),
+                        f"update {table} set {column} = replace({column}, ?, ?) "
+                        f"where {column} = ? or {column} like ? || '/%'",
+                        (before, here, before, before),
                     )
 
 
-def _data_input(data: DataRecord, context: str) -> DatasetInput:
-    profile = {"records_used": data.n, "fingerprint": data.fingerprint, "note": data.note}
-    # eight digits are what the UI has room for; the whole digest is in the profile
-    dataset = Dataset(
-        name=data.name,
-        digest=data.fingerprint[:8],
-        source_type="lvh",
-        source=data.name,
-        profile=json.dumps(profile),
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
-
-
-def _is_whole(run: Run, record: RunRecord) -> bool:
+def _is_whole(run: Run | None, record: RunRecord) -> bool:
     """Return whether a run in the store shows a record, all of it."""
-    is_current = run.data.tags.get(_RECORD) == record.digest
-    return is_current and run.info.status == _STATUS[record.status]
+    if run is None or run.data.tags.get(_RECORD) != record.digest:
+        return False
+    return bool(run.info.status == _STATUS.get(record.status, "FINISHED"))
 
 
 def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
@@ -341,11 +302,7 @@ def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
 
 
 def _scores(record: RunRecord) -> dict[str, float]:
-    """Return the metrics of a configuration.
-
-    Means have the plain names, and no other name sorts between the first of them: the UI shows
-    the first few only.
-    """
+    """Return the metrics of a configuration: first in the UI, by their names, are the means."""
     if record.level == "data":
         return {}
     values: dict[str, float] = {}

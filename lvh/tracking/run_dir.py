@@ -20,6 +20,7 @@ from lvh.validation.metrics import NAMES
 from lvh.validation.splits import Split
 
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
+_LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
 def git_commit() -> str:
@@ -34,13 +35,15 @@ def git_commit() -> str:
         return "none"
 
 
-def versions(backend: str, threads: int) -> dict[str, str]:
-    """Return what may influence a result, to its last bit, apart from the settings.
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
-    Args:
-        backend: That trains.
-        threads: That it has.
-    """
+
+def versions(backend: str, threads: int) -> dict[str, str]:
+    """Return what may influence a result, to its last bit, apart from the settings."""
+    libraries = (*distributions(backend), *_VERSIONED)
     return {
         "backend": backend,
         "threads": str(threads),
@@ -48,10 +51,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{
-            name: importlib.metadata.version(name)
-            for name in (*distributions(backend), *_VERSIONED)
-        },
+        **{name: importlib.metadata.version(name) for name in libraries},
     }
 
 
@@ -62,95 +62,51 @@ def write_before(
     features: FeatureSet,
     splits: Sequence[Split],
 ) -> None:
-    """Write what is known before training: configuration, versions and splits.
-
-    Args:
-        folder: Made if it is not there.
-        config: Resolved configuration as YAML.
-        versions: From `versions`.
-        features: Names the records.
-        splits: As they will be trained.
-    """
-    parts = ("train", "validation", "test")
+    """Write what is known before training: configuration, versions and splits."""
+    write_text(folder / "config.yaml", config)
+    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
     rows = (
         (split.repeat + 1, split.fold + 1, features.records[i], features.subjects[i], part)
         for split in splits
-        for part in parts
+        for part in ("train", "validation", "test")
         for i in getattr(split, part)
     )
-    table = _csv(("repeat", "fold", "record", "subject", "part"), rows)
-    write_text(folder / "config.yaml", config)
-    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
-    write_text(folder / "splits.csv", table)
+    _write(folder / "splits.csv", ("repeat", "fold", "record", "subject", "part"), rows)
 
 
 def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
     """Write what came out: predictions, scores by fold and over folds, and histories."""
-    folds, losses = result.folds, ("loss", "accuracy", "validation_loss", "validation_accuracy")
-    tables = {
-        "predictions.csv": _csv(
-            ("repeat", "fold", "record", "subject", "y_true", "y_score", "y_pred"),
-            (
-                (
-                    *(fold.split.repeat + 1, fold.split.fold + 1),
-                    *(features.records[i], features.subjects[i], features.y[i]),
-                    *(repr(float(y_score)), int(y_score > fold.threshold)),
-                )
-                for fold in folds
-                for i, y_score in zip(fold.split.test, fold.y_score, strict=True)
-            ),
-        ),
-        "folds.csv": _csv(
-            ("repeat", "fold", *NAMES, "threshold", "epochs", "kept_epoch", "seconds", "chosen"),
-            (
-                (
-                    *(fold.split.repeat + 1, fold.split.fold + 1),
-                    *astuple(fold.metrics),
-                    *(fold.threshold, len(fold.history.loss), fold.history.kept_epoch),
-                    *(f"{fold.seconds:.3f}", fold.history.chosen),
-                )
-                for fold in folds
-            ),
-        ),
-        "scores.csv": _csv(
-            ("of", "metric", "mean", "std", "pooled", "low", "high"),
-            (
-                (
-                    *(of, name, getattr(one.mean, name), getattr(one.std, name)),
-                    *astuple(one.pooled[name]),
-                )
-                for of, one in {"model": result.summary, **result.baselines}.items()
-                for name in NAMES
-            ),
-        ),
-        "history.csv": _csv(
-            ("repeat", "fold", "epoch", *losses),
-            (
-                (fold.split.repeat + 1, fold.split.fold + 1, epoch, *values)
-                for fold in folds
-                for epoch, values in enumerate(
-                    zip_longest(*(getattr(fold.history, name) for name in losses)), start=1
-                )
-            ),
-        ),
-    }
+    predictions, folds, history = [], [], []
+    for fold in result.folds:
+        at, losses = (fold.split.repeat + 1, fold.split.fold + 1), fold.history
+        for i, y_score in zip(fold.split.test, fold.y_score, strict=True):
+            record = (features.records[i], features.subjects[i], features.y[i])
+            predictions.append((*at, *record, repr(float(y_score)), int(y_score > fold.threshold)))
+        epochs = (len(losses.loss), losses.kept_epoch)
+        seconds = f"{fold.seconds:.3f}"
+        folds.append((*at, *astuple(fold.metrics), fold.threshold, *epochs, seconds, losses.chosen))
+        curves = zip_longest(*(getattr(losses, name) for name in _LOSSES))
+        history += [(*at, epoch, *values) for epoch, values in enumerate(curves, start=1)]
+    scores = [
+        (of, name, getattr(one.mean, name), getattr(one.std, name), *astuple(one.pooled[name]))
+        for of, one in {"model": result.summary, **result.baselines}.items()
+        for name in NAMES
+    ]
+    columns = ("record", "subject", "y_true", "y_score", "y_pred")
+    _write(folder / "predictions.csv", ("repeat", "fold", *columns), predictions)
+    columns = ("threshold", "epochs", "kept_epoch", "seconds", "chosen")
+    _write(folder / "folds.csv", ("repeat", "fold", *NAMES, *columns), folds)
+    _write(folder / "scores.csv", ("of", "metric", "mean", "std", "pooled", "low", "high"), scores)
+    _write(folder / "history.csv", ("repeat", "fold", "epoch", *_LOSSES), history)
     if result.null:
         names = tuple(result.p_values)
-        rows = ((number, *map(one.get, names)) for number, one in enumerate(result.null, 1))
-        tables["null.csv"] = _csv(("shuffle", *names), rows)
-    for name, text in tables.items():
-        write_text(folder / name, text)
+        shuffles = ((number, *map(one.get, names)) for number, one in enumerate(result.null, 1))
+        _write(folder / "null.csv", ("shuffle", *names), shuffles)
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return text.getvalue()
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.strip()
+    write_text(path, text.getvalue())

@@ -9,45 +9,28 @@ from tempfile import TemporaryDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from lvh.errors import InputError, TrackingFault
-from lvh.tracking.address import (
-    TrackingSettings,
-    check_embedded,
-    embedded,
-    resolved_uri,
-    tell_mlflow,
-)
+from lvh.tracking import address
+from lvh.tracking.address import TrackingSettings, resolved_uri
 
-tell_mlflow()
+address.tell_mlflow()
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
-CONFIG = "config.yaml"
-
 
 @contextmanager
 def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Give the configuration of a tracked run as a file.
-
-    Raises:
-        InputError: There is no such run, or it has none.
-        TrackingFault: The store cannot be reached.
-    """
+    """Give the configuration of a tracked run as a file."""
     with TemporaryDirectory() as folder:
         with faults_told(settings, f"run {run_id}"):
             client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
-            path = Path(client.download_artifacts(run_id, CONFIG, folder))
+            path = Path(client.download_artifacts(run_id, "config.yaml", folder))
         yield path
 
 
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
-    """Return the latest run with a key; None if there is none.
-
-    Raises:
-        InputError: There is no such store.
-        TrackingFault: It cannot be reached.
-    """
+    """Return the latest run with a key; None if there is none."""
     with faults_told(settings, settings.experiment):
         client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
         experiment = client.get_experiment_by_name(settings.experiment)
@@ -58,12 +41,7 @@ def run_with_key(key: str, settings: TrackingSettings) -> str | None:
 
 
 def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
-    """Record every file of an explanation as an artifact of the run that it explains.
-
-    Raises:
-        InputError: There is no such run.
-        TrackingFault: The store cannot be reached or written.
-    """
+    """Record every file of an explanation as an artifact of the run that it explains."""
     with faults_told(settings, f"run {run_id}"):
         client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
         client.log_artifacts(run_id, str(folder), "explanation")
@@ -71,36 +49,21 @@ def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> No
 
 def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
     """Return the address of a store, which looking never makes."""
-    database = embedded(settings)
-    if database is not None:
+    if (database := address.embedded(settings)) is not None:
         if to_read and not database.is_file():
             raise InputError(f"--uri: expected a store of MLflow. Received: {database}, not there")
-        check_embedded(database)
+        address.check_embedded(database)
     return resolved_uri(settings)
 
 
 @contextmanager
 def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
-    """Turn what goes wrong in a store into an error that names it.
-
-    Raises:
-        InputError: It has no such thing as `what`.
-        TrackingFault: It cannot be reached, read or written.
-    """
+    """Turn what goes wrong in a store into an error that names it."""
     try:
         yield
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise InputError(f"{what}: not in {resolved_uri(settings)}: {_line(error)}") from None
-        raise TrackingFault(_cannot_use(settings, error)) from None
-    except (SQLAlchemyError, OSError, ImportError) as error:
-        raise TrackingFault(_cannot_use(settings, error)) from None
-
-
-def _cannot_use(settings: TrackingSettings, error: Exception) -> str:
-    return f"tracking: cannot use {resolved_uri(settings)}: {_line(error)}"
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        code, reason = getattr(error, "error_code", ""), str(error).strip().partition("\n")[0]
+        place = f"{resolved_uri(settings)}: {reason[:300]}"
+        if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise InputError(f"{what}: not in {place}") from None
+        raise TrackingFault(f"tracking: cannot use {place}") from None

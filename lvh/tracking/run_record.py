@@ -18,20 +18,14 @@ from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
 
-_T = TypeVar("_T")
 RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
+"""`leaking`: complete under a protocol that leaks; `stopped` early by a sweep; `killed` by a
+signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataRecord:
-    """The records that a run is made from.
-
-    Attributes:
-        name: Of the cohort, as a person would cite it.
-        fingerprint: Of the cohort.
-        note: What a reader of any result must know about it, or empty.
-        n: Records that could be used.
-    """
+    """The cohort that a run is made from: its name, fingerprint and note, and its records used."""
 
     name: str
     fingerprint: str
@@ -43,11 +37,8 @@ class DataRecord:
 class SweepLink:
     """The place of a configuration in a sweep.
 
-    Attributes:
-        study: Name of the study.
-        trial: Number of the trial.
-        separate: Whether the study was started again with `resume=false`: then its runs are
-            tracked apart from earlier runs with the same key.
+    A study that was started again with `resume=false` is `separate`: its runs are tracked apart
+    from earlier runs with the same key.
     """
 
     study: str
@@ -61,21 +52,12 @@ class RunRecord:
 
     Attributes:
         key: From `lvh.runs.cache_key.run_key`.
-        name: Short, for a person.
-        params: Settings by name.
         tags: What else is known of the run, by the names of MLflow's tags.
-        data: What it was made from.
-        status: `complete`; `leaking`, complete under a protocol that leaks; `stopped` early by a
-            sweep; `failed`; `killed` by a signal.
-        fold_keys: Of the finished folds in the fold store, in the order in which they were run.
-        error: Why it failed or was stopped, or empty.
-        mean: Mean of each score over the folds; empty unless all folds are done.
-        std: Sample standard deviation of each score over the folds, by name.
+        fold_keys: Of the finished folds, in the order in which they were run.
+        mean: Of each score over the folds; empty, like all other scores, unless all are done.
         pooled: Score of all folds together and its 95 % interval, by name.
-        baselines: Mean of each score of each baseline on the same folds, by name.
-        p_values: Of a permutation test, by score.
-        seconds: Of all folds, without `setup_seconds`.
-        setup_seconds: Of imports, building and tracing.
+        baselines: Means of each baseline on the same folds, by name.
+        seconds: Of all folds, without `setup_seconds` of imports, building and tracing.
         folder: Of the run's files; empty if there are none.
         sweep: Its place in the newest sweep that has it.
         attempt: Tells runs apart that were trained again on purpose; empty for the first.
@@ -113,22 +95,13 @@ class RunRecord:
     @property
     def digest(self) -> str:
         """Hash of what a store shows of it, without its place in a sweep and on the disk."""
-        return _digest(replace(self, sweep=None, folder="", root=""))
+        shown = asdict(replace(self, sweep=None, folder="", root=""))
+        return sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:
-    """A sweep, finished or not.
-
-    Attributes:
-        study: Name of the study.
-        title: What was swept.
-        sentences: What it came to, for a person.
-        runs: Files of its configurations' records.
-        complete: Whether nothing is left to train.
-        folder: Of its report; empty if there is none.
-        root: Fold store that the record lies in; not a part of the file.
-    """
+    """A sweep, finished or not."""
 
     study: str
     title: str
@@ -143,23 +116,15 @@ class SweepRecord:
         """File of the record."""
         return Path(self.root) / "sweeps" / f"{self.study}.json"
 
-    @property
-    def digest(self) -> str:
-        """Hash of what a store shows of it."""
-        return _digest(replace(self, runs=(), folder="", root=""))
 
-
-_RUN = TypeAdapter(RunRecord)
-_SWEEP = TypeAdapter(SweepRecord)
+_RUN, _SWEEP = TypeAdapter(RunRecord), TypeAdapter(SweepRecord)
+_Record = TypeVar("_Record", RunRecord, SweepRecord)
 
 
 def save(record: RunRecord | SweepRecord) -> None:
     """Write a record into its fold store, and a run's also into its own folder.
 
     Paths in the file are relative to the store, so that a folder that was moved is found.
-
-    Raises:
-        EnvironmentFault: It cannot be written.
     """
     content = asdict(record)
     del content["root"]
@@ -173,28 +138,14 @@ def save(record: RunRecord | SweepRecord) -> None:
 
 
 def load_run(path: Path) -> RunRecord:
-    """Read the record of a configuration.
-
-    Raises:
-        InputError: It is missing or damaged.
-    """
-    record = _read(path, _RUN)
-    return replace(record, root=str(path.parent.parent), folder=_absolute(record.folder, path))
+    """Read the record of a configuration."""
+    return _read(path, _RUN)
 
 
 def load_sweep(path: Path) -> SweepRecord:
-    """Read the record of a sweep.
-
-    Raises:
-        InputError: It is missing or damaged.
-    """
+    """Read the record of a sweep, as `load_run` does that of a configuration."""
     record = _read(path, _SWEEP)
-    return replace(
-        record,
-        root=str(path.parent.parent),
-        folder=_absolute(record.folder, path),
-        runs=tuple(_absolute(run, path) for run in record.runs),
-    )
+    return replace(record, runs=tuple(_absolute(run, path) for run in record.runs))
 
 
 def records_of(root: Path) -> Iterator[Path]:
@@ -204,17 +155,14 @@ def records_of(root: Path) -> Iterator[Path]:
             yield from sorted(folder.glob(f"{kind}/[!.]*.json"))
 
 
-def _absolute(relative: str, path: Path) -> str:
-    return os.path.normpath(path.parent.parent / relative) if relative else ""
-
-
-def _read(path: Path, record: TypeAdapter[_T]) -> _T:
+def _read(path: Path, record_format: TypeAdapter[_Record]) -> _Record:
     try:
-        return record.validate_json(path.read_bytes())
+        record = record_format.validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "damaged"
         raise InputError(f"{path}: expected the record of a run. Received: {reason}") from None
+    return replace(record, root=str(path.parent.parent), folder=_absolute(record.folder, path))
 
 
-def _digest(record: RunRecord | SweepRecord) -> str:
-    return sha256(json.dumps(asdict(record), sort_keys=True).encode()).hexdigest()[:32]
+def _absolute(relative: str, path: Path) -> str:
+    return os.path.normpath(path.parent.parent / relative) if relative else ""

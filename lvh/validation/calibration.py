@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lvh.validation.metrics import EPSILON, Floats, Interval, Labels
+from lvh.validation.metrics import EPSILON, Floats, Interval, Labels, resampled
 
 _STEPS = 100  # of Newton's method; some ten are enough
 _TOLERANCE = 1e-10
@@ -21,13 +21,7 @@ _LEAST_SPREAD = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Records of about the same score.
-
-    Attributes:
-        n_records: How many there are.
-        score: Their mean score.
-        observed: Share of them with the label, with its Wilson interval.
-    """
+    """Records of about the same score: their mean, and the share with the label."""
 
     n_records: int
     score: float
@@ -59,17 +53,16 @@ class Line(NamedTuple):
 def calibration_curve(
     y_true: Labels, y_score: Floats, n_bins: int = 10, *, level: float = 0.95
 ) -> tuple[Bin, ...]:
-    """Return the share of positives by score, in bins of about equal count.
+    """Return the share of positives by score, in bins of about equal count, in order of scores.
+
+    Equal scores stay together, in the bin of the first of them, so that the order of the records
+    decides nothing; a bin that this empties is left out.
 
     Args:
         y_true: Labels 0 and 1, shape (n,).
         y_score: Scores, shape (n,).
-        n_bins: At most so many. Equal scores stay together, in the bin of the first of them, so
-            that the order of the records decides nothing; a bin that this empties is left out.
+        n_bins: At most so many.
         level: Coverage of the intervals.
-
-    Returns:
-        Bins in order of their scores.
     """
     order = np.argsort(y_score, kind="stable")
     labels, scores = y_true[order], y_score[order]
@@ -89,11 +82,7 @@ def wilson_interval(positives: float, n: int, *, level: float = 0.95) -> Interva
     """Return a share and its score interval, which stays inside [0, 1] and holds for small n.
 
     Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-
-    Args:
-        positives: Of them; a part of one where it is a share that was averaged.
-        n: How many were counted, at least 1.
-        level: Coverage.
+    A share that was averaged may make a part of a positive.
     """
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = positives / n
@@ -108,11 +97,7 @@ def recalibration(y_true: Labels, y_score: Floats) -> Recalibration:
 
     Sources: Cox, "Two Further Applications of a Model for Binary Regression", 1958; which of the
     two intercepts is meant, Van Calster et al., "Calibration: the Achilles heel of predictive
-    analytics", 2019. Scores are clipped as in the cross-entropy, so that 0 and 1 have a logit.
-
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Probabilities of 1, shape (n,).
+    analytics", 2019.
 
     Returns:
         NaN for both where the labels are all the same, and for the slope where the scores of the
@@ -121,12 +106,11 @@ def recalibration(y_true: Labels, y_score: Floats) -> Recalibration:
     positive, negative = y_score[y_true == 1], y_score[y_true == 0]
     if not (positive.size and negative.size):
         return Recalibration(np.nan, np.nan)
-    x = logit(y_score)
-    ones = np.ones((len(x), 1))
-    intercept = _logistic(ones, y_true, offset=x)[0]
+    x, once = logit(y_score), np.ones(len(y_score))
+    intercept = _logistic(once[:, None], y_true, once, offset=x)[0]
     if not (negative.max() > positive.min() and positive.max() > negative.min()):
         return Recalibration(float(intercept), np.nan)
-    slope = _logistic(np.column_stack([ones, x]), y_true, offset=np.zeros(len(x)))[1]
+    slope = _logistic(np.column_stack([once, x]), y_true, once)[1]
     return Recalibration(float(intercept), float(slope))
 
 
@@ -151,18 +135,7 @@ def line(y_true: Labels, y_score: Floats, weights: Floats | None = None) -> Line
         share = (counted @ y + 0.5) / (n + 1)  # what the penalty comes to without one
         return Line(float(logit(share) - center), 1.0)
     X = np.column_stack([np.ones(len(x)), (x - center) / spread])  # changes nothing but rounding
-    beta = np.zeros(2)
-    value, step = _penalized(X, y, counted, beta)
-    for _ in range(_STEPS):
-        step *= min(1.0, _LONGEST / max(np.abs(step).max(), _TOLERANCE))
-        for _ in range(_STEPS):
-            new_value, new_step = _penalized(X, y, counted, beta + step)
-            if new_value >= value:
-                break
-            step = step / 2
-        beta, value, last, step = beta + step, new_value, step, new_step
-        if np.abs(last).max() < _TOLERANCE:
-            break
+    beta = _logistic(X, y, counted, firth=True)
     slope = beta[1] / spread
     return Line(float(beta[0] - slope * center), float(slope))
 
@@ -178,18 +151,12 @@ def bootstrap_lines(
 
     Percentiles of what they say are its interval, which of few subjects is too narrow: how often
     it holds the truth, a slow test of this module prints.
-
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: One score a record, shape (n,).
-        subjects: Shape (n,).
-        resamples: How many.
-        seed: Of the resampling.
     """
-    distinct, member = np.unique(subjects, return_inverse=True)
-    share = np.full(len(distinct), 1 / len(distinct))
-    draws = np.random.default_rng(seed).multinomial(len(distinct), share, size=resamples)
-    return tuple(line(y_true, y_score, draw[member].astype(np.float64)) for draw in draws)
+    return tuple(
+        line(y_true, y_score, weights)
+        for block in resampled(subjects, resamples, seed)
+        for weights in block
+    )
 
 
 def logit(probability: Floats) -> Floats:
@@ -198,51 +165,50 @@ def logit(probability: Floats) -> Floats:
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
-def _penalized(X: Floats, y: Labels, weights: Floats, beta: Floats) -> tuple[float, Floats]:
-    """Return the penalized log likelihood, and the step by which Fisher's scoring goes on."""
-    p = sigmoid(X @ beta)
-    curvature = weights * p * (1 - p)
-    information = X.T @ (X * curvature[:, None])
-    sign, log_determinant = np.linalg.slogdet(information)
-    if sign <= 0:  # too far out: all is certain there
-        return -np.inf, np.zeros(2)
-    leverage = curvature * np.einsum("ij,jk,ik->i", X, np.linalg.inv(information), X)
-    gradient = X.T @ (weights * (y - p) + leverage * (0.5 - p))
-    value = float((weights * (y * (X @ beta) - np.logaddexp(0, X @ beta))).sum())
-    return value + log_determinant / 2, np.linalg.solve(information, gradient)
-
-
-def _logistic(X: Floats, y: Labels, offset: Floats) -> Floats:
-    """Fit a logistic regression without penalty, by Newton's method with halved steps.
-
-    Args:
-        X: Shape (n, n_columns); an optimum must exist.
-        y: Labels, shape (n,).
-        offset: Added to every logit, shape (n,).
-    """
-    weights = np.zeros(X.shape[1])
-    loss = _negative_log_likelihood(X @ weights + offset, y)
-    for _ in range(_STEPS):
-        p = sigmoid(X @ weights + offset)
-        gradient = X.T @ (p - y)
-        # where all scores are certain the curvature is nearly nothing, and a step far too long
-        curvature = X.T @ (X * (p * (1 - p))[:, None]) + 1e-12 * np.eye(X.shape[1])
-        step = np.linalg.solve(curvature, gradient)
-        for _ in range(_STEPS):
-            new_loss = _negative_log_likelihood(X @ (weights - step) + offset, y)
-            if new_loss <= loss:
-                break
-            step /= 2
-        weights, loss = weights - step, new_loss
-        if np.abs(step).max() < _TOLERANCE:
-            break
-    return weights
-
-
-def _negative_log_likelihood(log_odds: Floats, y: Labels) -> float:
-    return float((np.logaddexp(0, log_odds) - y * log_odds).sum())
-
-
 def sigmoid(log_odds: Floats) -> Floats:
     """Return probabilities."""
     return np.exp(-np.logaddexp(0, -log_odds))
+
+
+def _logistic(
+    X: Floats, y: Labels, weights: Floats, *, offset: Floats | float = 0.0, firth: bool = False
+) -> Floats:
+    """Fit a logistic regression by Fisher's scoring with halved steps; an optimum must exist.
+
+    Args:
+        X: Shape (n, n_columns).
+        y: Labels, shape (n,).
+        weights: How often each record counts, shape (n,).
+        offset: Added to every logit, shape (n,).
+        firth: With Firth's penalty.
+    """
+
+    def at(beta: Floats) -> tuple[float, Floats]:
+        """Return the log likelihood, and the step from here."""
+        log_odds = X @ beta + offset
+        p = sigmoid(log_odds)
+        curvature = weights * p * (1 - p)
+        information = X.T @ (X * curvature[:, None])
+        sign, log_determinant = np.linalg.slogdet(information)
+        if sign <= 0:  # too far out: all is certain there
+            return -np.inf, np.zeros(len(beta))
+        value = float((weights * (y * log_odds - np.logaddexp(0, log_odds))).sum())
+        slope = weights * (y - p)
+        if firth:
+            leverage = curvature * np.einsum("ij,jk,ik->i", X, np.linalg.inv(information), X)
+            value, slope = value + log_determinant / 2, slope + leverage * (0.5 - p)
+        return value, np.asarray(np.linalg.solve(information, X.T @ slope), np.float64)
+
+    beta = np.zeros(X.shape[1])
+    value, step = at(beta)
+    for _ in range(_STEPS):
+        step *= min(1.0, _LONGEST / max(np.abs(step).max(), _TOLERANCE))
+        for _ in range(_STEPS):
+            new_value, new_step = at(beta + step)
+            if new_value >= value:
+                break
+            step = step / 2
+        beta, value, last, step = beta + step, new_value, step, new_step
+        if np.abs(last).max() < _TOLERANCE:
+            break
+    return beta

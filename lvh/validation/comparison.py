@@ -10,11 +10,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from lvh.validation.metrics import Interval
-
-Floats = npt.NDArray[np.float64]
+from lvh.validation.metrics import Floats, Interval
 
 ROPE = 0.01
 """Half-width of the region in which two scores are equal for every practical purpose."""
@@ -27,12 +24,9 @@ def corrected_interval(
     """Return the mean over folds with Student's interval for dependent folds.
 
     Args:
-        values: One value for each fold; NaN does not count.
+        values: One value for each fold; NaN does not count. Fewer than two have NaN bounds.
         test_share: Scored records divided by training records, n_test / n_train.
         level: Coverage.
-
-    Returns:
-        The mean and its bounds; the bounds are NaN for fewer than two values.
     """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
@@ -47,10 +41,9 @@ def corrected_interval(
 def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tuple[float, float]:
     """Test whether paired differences have mean 0, for dependent folds.
 
-    Without any spread there is no t. If all differences are 0, nothing speaks against equality
-    (p = 1). If all are the same and not 0, t grows without bound as the spread goes to 0, and p
-    is its limit, 0: that happens where a rule moves every fold by the same amount, and then the
-    difference is certain on these folds.
+    Without any spread there is no t. If all differences are 0, p = 1. If all are the same and not
+    0, p is its limit, 0: a rule moves every fold by the same amount, and the difference is certain
+    on these folds.
 
     Args:
         differences: One for each fold that both configurations have; NaN does not count.
@@ -77,17 +70,13 @@ def correlated_bayes(
     """Return the probabilities that a configuration is worse, equivalent and better.
 
     The posterior of the mean gain is Student's t with n - 1 degrees of freedom around the mean,
-    scaled as in `corrected_t`. Sources: Corani and Benavoli, A Bayesian approach for comparing
-    cross-validated algorithms on multiple data sets, Machine Learning 100 (2015); Benavoli,
-    Corani, Demsar and Zaffalon, Time for a change, JMLR 18 (2017).
+    scaled as in `corrected_t`. Sources: Corani and Benavoli, Machine Learning 100 (2015);
+    Benavoli, Corani, Demsar and Zaffalon, Time for a change, JMLR 18 (2017).
 
     Args:
         gains: Paired differences, positive where the configuration is better; NaN does not count.
         test_share: Scored records divided by training records.
         rope: Half-width of the region of practical equivalence, in units of the gains.
-
-    Returns:
-        Three probabilities with sum 1; NaN for fewer than two gains.
     """
     from scipy.special import stdtr
 

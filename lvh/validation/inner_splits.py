@@ -36,18 +36,21 @@ class InnerFolds:
     def split(
         self, X: object, y: npt.NDArray[np.int64], groups: object = None
     ) -> Iterator[tuple[Indices, Indices]]:
-        """Return, for each fold, the positions of the records outside and inside of it.
+        """Yield, for each fold, the positions of the records outside and inside of it.
 
-        Args:
-            X: Not used.
-            y: Labels, shape (n_records,).
-            groups: Not used; the subjects are known.
+        X and groups are not used.
 
         Raises:
             InputError: Fewer subjects of either class than folds.
         """
         subject_of, positive = by_subject(y, self.subjects)
-        self._check_enough(int(positive.sum()), int((1 - positive).sum()))
+        n_positive, n_negative = int(positive.sum()), int((1 - positive).sum())
+        if min(n_positive, n_negative) < self.n_folds:
+            raise InputError(
+                f"{self.field}: expected {self.n_folds} subjects or more of each class to learn "
+                f"from, of whom it makes {self.n_folds} folds. Received: {n_positive} positive and "
+                f"{n_negative} negative subjects. {self.remedy}, or more records"
+            )
         folds = stratified(positive, self.n_folds, self.random_state)[subject_of]
         for fold in range(self.n_folds):
             yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -55,11 +58,3 @@ class InnerFolds:
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Return the number of folds."""
         return self.n_folds
-
-    def _check_enough(self, n_positive: int, n_negative: int) -> None:
-        if min(n_positive, n_negative) < self.n_folds:
-            raise InputError(
-                f"{self.field}: expected {self.n_folds} subjects or more of each class to learn "
-                f"from, of whom it makes {self.n_folds} folds. Received: {n_positive} positive and "
-                f"{n_negative} negative subjects. {self.remedy}, or more records"
-            )

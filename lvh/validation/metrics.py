@@ -1,5 +1,7 @@
 """Scores of predictions, and intervals on them."""
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 
 import numpy as np
@@ -27,9 +29,8 @@ class Metrics:
         ap: Average precision from the scores: sum over thresholds of (R_n - R_n-1) P_n.
         ap_thresholded: The same from the predictions 0 and 1, as the report has it.
         roc_auc: Area under the receiver operating characteristic.
-        recall_at_90: Highest sensitivity of the thresholds with a specificity of 90 % or more. Like
-            the area under the curve it describes a ranking: which threshold that is, these very
-            records tell. What one that was chosen beforehand is worth is `recall`, mostly lower.
+        recall_at_90: Highest sensitivity of the thresholds with a specificity of 90 % or more on
+            these very records. `recall` by a threshold chosen beforehand is mostly lower.
         brier: Mean squared difference of score and label.
         loss: Mean binary cross-entropy, in nats.
     """
@@ -83,17 +84,10 @@ def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
     Folds in which a score is not defined do not count in it.
     """
     table = np.array([astuple(one) for one in scores])
-    defined = ~np.isnan(table)
-    count = defined.sum(axis=0)
-    mean = np.divide(
-        np.where(defined, table, 0).sum(axis=0),
-        count,
-        out=np.full(len(NAMES), np.nan),
-        where=count > 0,
-    )
-    squares = np.where(defined, (table - mean) ** 2, 0).sum(axis=0)
-    variance = np.divide(squares, count - 1, out=np.full(len(NAMES), np.nan), where=count > 1)
-    return Metrics(*mean.tolist()), Metrics(*np.sqrt(variance).tolist())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a score that no fold defines
+        mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0, ddof=1)
+    return Metrics(*mean.tolist()), Metrics(*std.tolist())
 
 
 def bootstrap_intervals(
@@ -106,10 +100,11 @@ def bootstrap_intervals(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return percentile bootstrap intervals of every score, resampling subjects.
+    """Return percentile bootstrap intervals of every score in `NAMES`, resampling subjects.
 
-    A subject's predictions, from several records or repetitions, stay together. Source:
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    A subject's predictions, from several records or repetitions, stay together. Resamples in
+    which a score is not defined do not count in it. Source: Efron and Tibshirani, An Introduction
+    to the Bootstrap (1993), chapter 13.
 
     Args:
         y_true: Labels, shape (n,).
@@ -120,10 +115,6 @@ def bootstrap_intervals(
         resamples: Number of resamples.
         seed: Of the resampling.
 
-    Returns:
-        An interval for each name in `NAMES`; its estimate is the score of all predictions.
-        Resamples in which a score is not defined do not count in it.
-
     >>> import numpy as np
     >>> y_true, y_score = np.tile([0, 1], 50), np.linspace(0, 1, 100)
     >>> subjects = np.arange(100).astype(str)
@@ -131,16 +122,10 @@ def bootstrap_intervals(
     >>> roc_auc.low < roc_auc.estimate < roc_auc.high
     True
     """
-    distinct, member = np.unique(subjects, return_inverse=True)
-    generator = np.random.default_rng(seed)
-    shares = np.full(len(distinct), 1 / len(distinct))
-    rows_at_once = max(1, 2_000_000 // len(y_true))  # bounds memory on large cohorts
-    parts = []
-    for at in range(0, resamples, rows_at_once):
-        n_rows = min(rows_at_once, resamples - at)
-        draws = generator.multinomial(len(distinct), shares, size=n_rows)
-        weights = draws[:, member].astype(np.float64)
-        parts.append(weighted_scores(y_true, y_score, weights, threshold))
+    parts = [
+        weighted_scores(y_true, y_score, weights, threshold)
+        for weights in resampled(subjects, resamples, seed)
+    ]
     tail = (1 - level) / 2
     estimates = astuple(score(y_true, y_score, threshold))
     intervals = {}
@@ -152,16 +137,25 @@ def bootstrap_intervals(
     return intervals
 
 
+def resampled(subjects: npt.NDArray[np.str_], resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each record counts in resamples of subjects, shape (n_resamples, n).
+
+    They come in blocks, so that large cohorts fit into memory.
+    """
+    distinct, member = np.unique(subjects, return_inverse=True)
+    generator = np.random.default_rng(seed)
+    shares = np.full(len(distinct), 1 / len(distinct))
+    at_once = max(1, 2_000_000 // len(member))
+    for start in range(0, resamples, at_once):
+        n_rows = min(at_once, resamples - start)
+        draws = generator.multinomial(len(distinct), shares, size=n_rows)
+        yield draws[:, member].astype(np.float64)
+
+
 def weighted_scores(
     y_true: Labels, y_score: Floats, weights: Floats, threshold: float | Floats = THRESHOLD
 ) -> list[Floats]:
-    """Score predictions under several weightings at once, as a bootstrap needs them.
-
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Probabilities of 1, shape (n,).
-        weights: How often each prediction counts, 0 or more, shape (n_weightings, n).
-        threshold: As in `score`.
+    """Score predictions under several weightings at once, shape (n_weightings, n).
 
     Returns:
         One array of shape (n_weightings,) for each name in `NAMES`, in that order.
@@ -193,21 +187,9 @@ def weighted_scores(
 def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float = SPECIFICITY) -> float:
     """Return the lowest threshold that calls enough of the negatives negative.
 
-    A score above it is positive, as in all scores here. It is a score of one of the negatives, the
-    first in ascending order at or below which the share of negatives is `specificity` or more;
-    nothing is interpolated. A lower threshold loses specificity, a higher one can only lose
-    sensitivity.
-
-    Only for records that are not scored by it: one that is chosen on the records it is scored on
-    makes that score too good.
-
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Scores, shape (n,).
-        specificity: Share of the negatives, from 0 (the threshold is then -inf) to 1.
-
-    Returns:
-        The threshold; NaN where there are no negatives.
+    It is the first score of a negative, in ascending order, at or below which the share of
+    negatives is `specificity` or more; -inf for 0, NaN where there are no negatives. On the
+    records that it is chosen by, a score at it is too good.
     """
     ascending = np.sort(y_score[y_true == 0])
     if not ascending.size:

@@ -11,11 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lvh.validation.metrics import NAMES, Interval, weighted_scores
-
-Floats = npt.NDArray[np.float64]
-
-_CELLS_AT_ONCE = 2_000_000  # weights in memory, so that large cohorts fit
+from lvh.validation.metrics import NAMES, Floats, Interval, resampled, weighted_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +59,30 @@ def bias_corrected(
         predictions: Of at least two subjects.
         metric: One of `lvh.validation.metrics.NAMES`.
         maximize: Whether a higher score is better.
-        resamples: Number of resamples of the subjects.
+        resamples: Of the subjects.
         seed: Of the resampling.
     """
-    distinct, member = np.unique(predictions.subject, return_inverse=True)
-    generator = np.random.default_rng(seed)
-    shares = np.full(len(distinct), 1 / len(distinct))
-    at_once = max(1, _CELLS_AT_ONCE // len(member))
-    parts = []
-    for start in range(0, resamples, at_once):
-        n_draws = min(at_once, resamples - start)
-        draws = generator.multinomial(len(distinct), shares, size=n_draws)
-        parts.append(_out_of_bag(predictions, metric, maximize, draws[:, member]))
-    scores = np.concatenate(parts)
+    scores = np.concatenate(
+        [
+            _out_of_bag(predictions, metric, maximize, counts)
+            for counts in resampled(predictions.subject, resamples, seed)
+        ]
+    )
     defined = scores[~np.isnan(scores)]
     estimate = Interval(np.nan, np.nan, np.nan)
     if defined.size:
         low, high = np.quantile(defined, [0.025, 0.975])
         estimate = Interval(float(defined.mean()), float(low), float(high))
-    pooled = _scores(predictions, metric, np.ones((1, len(member))))[:, 0]
+    pooled = _scores(predictions, metric, np.ones((1, len(predictions.y_true))))[:, 0]
     return BiasCorrected(estimate, float(pooled[np.argmax(_ranking(pooled, maximize))]))
 
 
-def _out_of_bag(
-    predictions: Predictions, metric: str, maximize: bool, counts: npt.NDArray[np.int64]
-) -> Floats:
+def _out_of_bag(predictions: Predictions, metric: str, maximize: bool, counts: Floats) -> Floats:
     """Choose a configuration in each bag and score it out of the bag, shape (n_bags,).
 
-    Args:
-        predictions: Of all configurations.
-        metric: What to choose by.
-        maximize: Whether a higher score is better.
-        counts: How often each row is in each bag, shape (n_bags, n_rows).
+    Counts are how often each row is in each bag, shape (n_bags, n_rows).
     """
-    in_bag = _ranking(_scores(predictions, metric, counts.astype(np.float64)), maximize)
+    in_bag = _ranking(_scores(predictions, metric, counts), maximize)
     chosen = np.where(np.isfinite(in_bag).any(axis=0), in_bag.argmax(axis=0), -1)
     out_of_bag = (counts == 0).astype(np.float64)
     scores = np.full(len(counts), np.nan)

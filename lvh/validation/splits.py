@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Annotated, Literal
 
 import numpy as np
@@ -25,13 +24,10 @@ class Protocol:
 
     Attributes:
         weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
-            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again; it was
-            trained on what all folds but the first score.
-        epoch: `last`: the weights after the training are used, or those that records apart from
-            the scored ones chose (`cv.validation`). `best_on_scored`: the weights of the epoch
-            with the highest accuracy on the test records, the first of equals, as Keras's
-            `ModelCheckpoint(monitor="val_accuracy", save_best_only=True)` on them keeps.
-            With carried weights the next fold goes on from there; the optimizer from where it is.
+            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again.
+        epoch: `last`: the weights after the training, or those that `cv.validation` chose.
+            `best_on_scored`: the weights of the epoch with the highest accuracy on the test
+            records, the first of equals; with carried weights the next fold goes on from there.
     """
 
     weights: Weights = "fresh"
@@ -52,8 +48,8 @@ class Protocol:
     @property
     def name(self) -> str:
         """A word for it."""
-        named = {"carried": self.weights, "best_on_scored": self.epoch}
-        return "-".join(word for word, field in named.items() if word == field) or "honest"
+        words = [one for one in (self.weights, self.epoch) if one not in ("fresh", "last")]
+        return "-".join(words) or "honest"
 
 
 HONEST = Protocol()
@@ -101,14 +97,9 @@ class CvSettings:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One fold: positions of records that are disjoint in record and in subject.
+    """One fold: positions of records; no subject is in two parts. Numbers count from 0.
 
-    Attributes:
-        repeat: Which repetition, from 0.
-        fold: Which fold of it, from 0.
-        train: Records the model learns from.
-        validation: Records that only stop its training; often empty.
-        test: Records it is scored on.
+    Validation records only stop the training, or choose a threshold.
     """
 
     repeat: int
@@ -117,10 +108,10 @@ class Split:
     validation: Indices
     test: Indices
 
-    number = property(
-        attrgetter("repeat", "fold"),
-        doc="Repeat and fold, which tell the folds of a cross-validation apart.",
-    )
+    @property
+    def number(self) -> tuple[int, int]:
+        """Repeat and fold, which no two folds of a cross-validation share."""
+        return self.repeat, self.fold
 
 
 def splits(
@@ -138,8 +129,7 @@ def splits(
         settings: See `CvSettings`.
 
     Raises:
-        InputError: One class only, in all or in the training part of a fold, fewer
-            subjects (of either class) than folds, or a share that leaves none to train on.
+        InputError: Too few subjects or classes, or a share that leaves none to train on.
 
     >>> import numpy as np
     >>> y, subjects = np.tile([0, 1], 6), np.arange(12).astype(str)
@@ -157,11 +147,17 @@ def splits(
     for repeat in range(settings.repeats):
         state = settings.random_state + repeat
         for fold, (learned, scored) in enumerate(_subject_splits(positive, settings, state)):
-            # each fold draws its own: one draw would stop every training on the same few subjects
-            draw = state if settings.scheme == "holdout" else _state(state, fold)
+            draw = state
+            if settings.scheme != "holdout":
+                # each fold its own: one draw would stop every training on the same few subjects
+                draw = int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
             train, validation = _set_aside(learned, settings, draw)
             split = Split(repeat, fold, records(train), records(validation), records(scored))
-            _check_both_classes(y, split)
+            _check_both_classes(
+                f"cv: expected both classes in the training part of fold {fold + 1}",
+                y[split.train],
+                ". cv=stratified spreads them",
+            )
             found.append(split)
     return tuple(found)
 
@@ -169,13 +165,7 @@ def splits(
 def external_split(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
 ) -> Split:
-    """Learn from the first records and score the others, which are of another source.
-
-    Args:
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,); none is in both parts.
-        n_own: How many are learned from.
-        settings: Of which validation and its draw count.
+    """Learn from the first `n_own` records and score the others, which are of another source.
 
     Raises:
         InputError: One class only, in either part.
@@ -186,31 +176,18 @@ def external_split(
             f"{n_own} that are learned from and {len(y) - n_own} that are scored"
         )
     own, scored = np.arange(n_own), np.arange(n_own, len(y))
-    subject_of, _ = by_subject(y[own], subjects[own])
-    learned = np.arange(subject_of.max() + 1)
-    train, validation = _set_aside(learned, settings, settings.random_state)
-    of_train, of_validation = (own[np.isin(subject_of, one)] for one in (train, validation))
-    split = Split(0, 0, of_train, of_validation, scored)
-    for part, positions in (("data", split.train), ("external", scored)):
-        n_positive = int(y[positions].sum())
-        if n_positive in (0, len(positions)):
-            raise InputError(
-                f"{part}: expected both classes. Received: {len(positions)} records, {n_positive} "
-                "of them positive"
-            )
-    return split
+    subject_of, positive = by_subject(y[own], subjects[own])
+    parts = _set_aside(np.arange(len(positive)), settings, settings.random_state)
+    train, validation = (own[np.isin(subject_of, one)] for one in parts)
+    _check_both_classes("data: expected both classes", y[train])
+    _check_both_classes("external: expected both classes", y[scored])
+    return Split(0, 0, train, validation, scored)
 
 
 def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
-    """Number subjects in the order of their first record.
+    """Return the number of each record's subject, and 1 for each with a positive record.
 
-    Args:
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,).
-
-    Returns:
-        The number of each record's subject, shape (n_records,), and 1 for each subject of whom
-        any record is positive, shape (n_subjects,).
+    Subjects are numbered in the order of their first record.
     """
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # of a subject, by its first record
@@ -264,34 +241,13 @@ def check_protocol(settings: CvSettings) -> None:
         )
 
 
-def _state(state: int, fold: int) -> int:
-    return int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
-
-
 def stratified(positive: Indices, n_folds: int, state: int) -> Indices:
-    """Deal subjects to folds of equal prevalence, as scikit-learn's `StratifiedKFold` does.
-
-    Args:
-        positive: 1 or 0 for each subject, shape (n_subjects,).
-        n_folds: How many.
-        state: Of the draw.
-
-    Returns:
-        The fold of each subject, shape (n_subjects,).
-    """
+    """Return the fold of each subject, of equal prevalence as scikit-learn's `StratifiedKFold`."""
     random, folds = np.random.RandomState(state), np.empty(len(positive), np.int64)
     first = positive == positive[0]
     turns = np.arange(len(positive)) % n_folds
     for own, some in zip((first, ~first), np.split(turns, [first.sum()]), strict=True):
         folds[own] = random.permutation(np.sort(some))
-    return folds
-
-
-def _plain(n_subjects: int, n_folds: int, state: int) -> Indices:
-    """Deal subjects to folds as scikit-learn's `KFold` does."""
-    order, folds = np.random.RandomState(state).permutation(n_subjects), np.empty(n_subjects, int)
-    for fold, part in enumerate(np.array_split(order, n_folds)):
-        folds[part] = fold
     return folds
 
 
@@ -306,10 +262,11 @@ def _subject_splits(
     if settings.scheme == "holdout":
         yield _drawn(len(positive), settings.test_size, state, "test_size")
         return
-    if settings.scheme == "stratified":
-        folds = stratified(positive, settings.folds, state)
-    else:
-        folds = _plain(len(positive), settings.folds, state)
+    folds = stratified(positive, settings.folds, state)
+    if settings.scheme == "kfold":
+        order = np.random.RandomState(state).permutation(len(positive))
+        for fold, part in enumerate(np.array_split(order, settings.folds)):
+            folds[part] = fold
     for fold in range(settings.folds):
         yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
@@ -334,17 +291,14 @@ def _drawn(n: int, share: float, state: int, field: str) -> tuple[Indices, Indic
 
 
 def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:
-    if len(np.unique(y)) < 2:
-        raise InputError(
-            f"labels: expected both classes. Received: {len(y)} records, "
-            f"{int(y.sum())} of them positive"
-        )
+    _check_both_classes("labels: expected both classes", y)
     if settings.scheme == "holdout":
         return
+    n_positive = int(positive.sum())
     counts = {
         "subjects": len(positive),
-        "positive subjects": int(positive.sum()),
-        "negative subjects": int((1 - positive).sum()),
+        "positive subjects": n_positive,
+        "negative subjects": len(positive) - n_positive,
     }
     for what, count in counts.items():
         if count < settings.folds:
@@ -354,10 +308,8 @@ def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSetti
             )
 
 
-def _check_both_classes(y: npt.NDArray[np.int64], split: Split) -> None:
-    positive = int(y[split.train].sum())
-    if positive in (0, len(split.train)):
+def _check_both_classes(expected: str, y: npt.NDArray[np.int64], remedy: str = "") -> None:
+    if y.sum() in (0, len(y)):
         raise InputError(
-            f"cv: expected both classes in the training part of fold {split.fold + 1}. Received: "
-            f"{len(split.train)} records, {positive} of them positive. cv=stratified spreads them"
+            f"{expected}. Received: {len(y)} records, {y.sum()} of them positive{remedy}"
         )

@@ -33,11 +33,18 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
         InputError: Too few records of either class to choose by.
     """
     if len(split.validation):
-        _check_negatives(split, y)
+        if y[split.validation].all():
+            raise InputError(
+                "cv.threshold: expected a negative among the validation records of each fold. "
+                f"Received: {len(split.validation)} records in fold {split.fold + 1}, all "
+                "positive. More cv.validation sets more aside"
+            )
         return (replace(split, test=split.validation),)
     state = int(np.random.SeedSequence([split.repeat, split.fold]).generate_state(1)[0])
     folds = InnerFolds(
-        *(INNER_FOLDS, state, subjects[split.train]),
+        INNER_FOLDS,
+        state,
+        subjects[split.train],
         field="cv.threshold",
         remedy="Set cv.validation above 0, or cv.threshold=fixed",
     )
@@ -57,12 +64,3 @@ def choose(parts: Sequence[Split], y: Indices, y_scores: Sequence[Floats]) -> fl
     """
     test = np.concatenate([part.test for part in parts])
     return chosen_threshold(y[test], np.concatenate(y_scores))
-
-
-def _check_negatives(split: Split, y: Indices) -> None:
-    if y[split.validation].all():
-        raise InputError(
-            "cv.threshold: expected a negative among the validation records of each fold. "
-            f"Received: {len(split.validation)} records in fold {split.fold + 1}, all positive. "
-            "More cv.validation sets more aside"
-        )

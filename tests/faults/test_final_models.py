@@ -4,28 +4,20 @@ import hashlib
 import json
 import os
 import pickle
-import random
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from final_models import (
-    own_store,  # noqa: F401
-    save_model,
-    settings,
-    write_record,
-)
+from final_models import own_store, save_model, settings, write_record  # noqa: F401
 from scipy.signal import resample_poly
 
 from lvh.cli.predict import main
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
-from lvh.errors import EnvironmentFault, InputError
-from lvh.inference import check_files, load
-from lvh.inference.mlflow_model import check_mlmodel
+from lvh.errors import InputError
+from lvh.inference import load
 
 
 class Touches:
@@ -108,43 +100,35 @@ def test_a_pickle_is_refused_wherever_it_stands(network, forest, tmp_path, capsy
     (tmp_path / "model.pkl").write_bytes(data)
     assert main(["any", "--model", str(tmp_path / "model.pkl")]) == 2
     assert "Received: a file" in capsys.readouterr().err
-    for name, folder in (("member-1.keras", network), ("member-1.skops", forest)):
-        altered = copied(folder, tmp_path / name)
-        replace_member(altered, name, data)
+    np.savez(tmp_path / "object.npz", hashes=np.array([Touches(trap)], dtype=object))
+    for name, folder, bad in (
+        ("member-1.keras", network, data),
+        ("member-1.skops", forest, data),
+        ("training.npz", forest, data),
+        ("training.npz", forest, (tmp_path / "object.npz").read_bytes()),
+    ):
+        altered = copied(folder, tmp_path / str(len(list(tmp_path.iterdir()))))
+        replace_member(altered, name, bad)
         assert "expected" in refusal(altered)
     assert not trap.exists()
 
 
-def test_a_classifier_has_only_types_of_our_list(forest, tmp_path):
+def test_a_classifier_names_no_function(forest, tmp_path):
     from sklearn.preprocessing import FunctionTransformer
     from skops.io import dumps
 
     folder = copied(forest, tmp_path / "m")
-    for function in (os.system, np.exp):  # skops itself trusts the second
+    for function in (os.system, np.load, np.exp):  # skops itself trusts the last
         replace_member(folder, "member-1.skops", dumps(FunctionTransformer(function)))
-        assert "FunctionTransformer" in refusal(folder)
+        assert "expected a classifier" in refusal(folder)
     replace_member(folder, "member-1.skops", dumps(np.arange(3)))
     assert "expected a classifier" in refusal(folder)
 
 
-def test_support_vectors_that_do_not_fit_are_refused(cohort, tmp_path):
-    """Libsvm would read beyond its arrays."""
-    from skops.io import dumps, get_untrusted_types, loads
-
+def test_no_subject_of_the_training_is_named_in_a_model(cohort, tmp_path):
     save_model(tmp_path / "m", settings("svm", "voltage"), cohort, 1)
-    data = (tmp_path / "m" / "member-1.skops").read_bytes()
-    assert b"inner_splits" not in data  # nor the names of the training subjects
-    for name, change in {
-        "_n_support": lambda one: one + np.array([10**8, -(10**8)], one.dtype),
-        "_dual_coef_": lambda one: one[:, :3],
-        "support_vectors_": lambda one: one[:, :3].copy(),
-        "classes_": lambda one: np.array([0, 1, 2]),
-    }.items():
-        model = loads(data, trusted=get_untrusted_types(data=data))
-        machine = model.calibrated_classifiers_[0].estimator[-1]
-        setattr(machine, name, change(getattr(machine, name)))
-        replace_member(tmp_path / "m", "member-1.skops", dumps(model))
-        assert "do not fit together" in refusal(tmp_path / "m")
+    assert b"inner_splits" not in (tmp_path / "m" / "member-1.skops").read_bytes()
+    assert "subject" not in (tmp_path / "m" / "model.json").read_text()
 
 
 def test_an_altered_or_linked_member_is_refused(network, tmp_path):
@@ -152,45 +136,10 @@ def test_an_altered_or_linked_member_is_refused(network, tmp_path):
     data = bytearray((folder / "member-2.keras").read_bytes())
     data[len(data) // 2] ^= 1
     (folder / "member-2.keras").write_bytes(data)
-    assert f"{folder / 'member-2.keras'}: expected the file that was saved" in refusal(folder)
+    assert "member-2.keras: expected the file that was saved" in refusal(folder)
     (folder / "member-2.keras").unlink()
     os.symlink("/etc/passwd", folder / "member-2.keras")
     assert "a link to outside" in refusal(folder)
-
-
-def test_mlflow_would_run_no_code_of_a_folder(forest, tmp_path):
-    folder = copied(forest, tmp_path / "m")
-    assert check_mlmodel(folder) == folder
-    text = (folder / "MLmodel").read_text()
-    for old, new in (
-        ("loader_module: lvh.inference.mlflow_model", "loader_module: os"),
-        ("  python_function:\n", "  python_function:\n    code: code\n"),
-        ("  python_function:\n", "  python_function:\n    data: ../..\n"),
-        ("flavors:", "flavours:"),
-    ):
-        assert old in text
-        (folder / "MLmodel").write_text(text.replace(old, new))
-        with pytest.raises(InputError):
-            check_mlmodel(folder)
-    (folder / "MLmodel").write_text(
-        text.replace("loader_module: lvh.inference.mlflow_model", "loader_module: lvh.serve")
-    )
-    with pytest.raises(InputError, match="of an earlier version: refit it with `lvh export RUN`"):
-        check_mlmodel(folder)
-
-
-def test_only_the_files_of_a_model_are_registered(forest, tmp_path):
-    folder = copied(forest, tmp_path / "m")
-    described = load(folder).description
-    check_files(folder, described)
-    (folder / "notes").mkdir()
-    with pytest.raises(InputError, match=r"Received: 'notes' too"):
-        check_files(folder, described)
-    (folder / "notes").rmdir()
-    (folder / "README.md").unlink()
-    os.symlink("/etc/passwd", folder / "README.md")
-    with pytest.raises(InputError, match="a link to outside"):
-        check_files(folder, described)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow advises against pickles too
@@ -227,24 +176,20 @@ def test_looking_for_a_model_makes_no_store(tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-# ---- descriptions
-
-
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
         (["files"], {"../member-1.keras": "0"}, "files: expected member-1.keras, member-2.keras"),
         (["settings", "model"], {"name": "lambda"}, "settings.model"),
-        (["settings", "model", "_target_"], "os.system", "model: expected the fields"),
+        (["settings", "model", "_target_"], "os.system", "expected the fields and values"),
         (["settings", "features", "name"], "../ntp", "settings.features"),
         (["settings", "backend"], "os", "settings.backend"),
-        (["format"], 5, "format"),
-        (["format"], 3, "Received: 3, of an earlier version of lvh: refit the model with"),
-        (["input_shape"], [10**9], "input_shape: expected the shape of 117 tabular inputs"),
+        (["format"], 6, "format"),
+        (["format"], 4, "Received: 4, of an earlier version of lvh: fit the model again with"),
         (["threshold"], "__import__('os')", "threshold"),
+        (["threshold"], float("nan"), "threshold"),
         (["run_key"], "' or ''='", "run_key"),
-        (["chosen_run"], "../x", "chosen_run"),
-        (["calibration"], {"line": [0, 1e30], "resamples": []}, "calibration.line"),
+        (["name"], "\x1b[2J", "name"),
     ],
 )
 def test_a_description_chooses_from_what_is_known(path, value, reason, network, tmp_path):
@@ -256,47 +201,6 @@ def test_a_description_chooses_from_what_is_known(path, value, reason, network, 
     parent[path[-1]] = value
     (folder / "model.json").write_text(json.dumps(described))
     assert reason in refusal(folder)
-
-
-STRANGE = (
-    *(None, True, 0, -1, 2, 10**30, 1e300, float("nan"), float("-inf"), "", "x", "../x", "\x1b[2J"),
-    *("/etc/passwd", "torch", "scikit-learn", "bfloat16", [], {}, [1], ["a"], [[]]),
-    {"name": "svm"},
-)
-
-
-def holders(node: object) -> Iterator[tuple[dict | list, object]]:
-    """Yield every value's container and key; of long lists the first values only."""
-    keys = node if isinstance(node, dict) else range(min(len(node), 3))
-    for key in keys:
-        yield node, key
-        if isinstance(node[key], dict | list):
-            yield from holders(node[key])
-
-
-@pytest.mark.parametrize(("model", "n_cases"), [("forest", 300), ("network", 30)])
-def test_any_changed_description_is_refused_in_a_line_or_predicts(
-    model, n_cases, request, cohort, tmp_path
-):
-    folder = copied(request.getfixturevalue(model), tmp_path / "m")
-    text = (folder / "model.json").read_text()
-    rng, messages = random.Random(0), []
-    for _ in range(n_cases):
-        described = json.loads(text)
-        holder, key = rng.choice([*holders(described)])
-        if isinstance(holder, dict) and rng.random() < 0.2:
-            del holder[key]
-        else:
-            holder[key] = rng.choice(STRANGE)
-        (folder / "model.json").write_text(json.dumps(described))
-        try:
-            predictions = load(folder).predict(cohort)
-        except (InputError, EnvironmentFault) as error:  # torch is not installed everywhere
-            messages.append(str(error))
-        else:
-            assert ((predictions.y_score >= 0) & (predictions.y_score <= 1)).all()
-    assert len(messages) > n_cases / 2
-    assert all(len(one) < 1000 and one.isprintable() for one in messages)
 
 
 # ---- records
@@ -348,6 +252,7 @@ def test_leads_go_by_name_and_units_are_converted(on_signals, cohort, tmp_path, 
         tmp_path, cohort, name="micro", units="uV", gain=1.0, signal=cohort.signals[0] * 1000
     )
     one, other, third = predicted(on_signals, whole, turned, micro, capsys=capsys)
+    assert [row["fitted_on"] for row in (one, other, third)] == [True] * 3
     assert one["probability"] == other["probability"]
     assert one["probability"] == pytest.approx(third["probability"], abs=1e-6)
     # criteria have thresholds by age and sex
@@ -360,7 +265,7 @@ def test_leads_go_by_name_and_units_are_converted(on_signals, cohort, tmp_path, 
     ("written", "reason"),
     [
         ({"leads": LEADS[:11]}, "expected the leads i ii iii"),
-        ({"units": "mmHg"}, "expected mV, uV or V. Received: 'mmhg'"),
+        ({"units": "mmHg"}, "mmhg"),
         ({"scale": 1000, "gain": 10.0}, "Is this another unit?"),
         ({"n_samples": 4000}, "expected inputs of shape 5000 x 4"),
     ],
@@ -369,13 +274,14 @@ def test_a_record_of_another_kind_is_refused(written, reason, on_signals, cohort
     written = dict(written)
     signal = cohort.signals[0, : written.pop("n_samples", 5000)] * written.pop("scale", 1)
     path = write_record(tmp_path, cohort, signal=signal, **written)
-    assert reason in outcome(on_signals, path, capsys)
+    assert reason.lower() in outcome(on_signals, path, capsys).lower()
 
 
 def test_signals_without_heartbeats_are_refused_where_fiducials_are_inputs(
     network, cohort, tmp_path, capsys
 ):
-    slow = np.sin(np.arange(5000)[:, None] / 2000 + np.arange(12)).astype(np.float32)
+    limb = [1, 3, 2, -2, -0.5, 2.5]  # as Einthoven and Goldberger say
+    slow = np.sin(np.arange(5000)[:, None] / 2000) * [*limb, *range(1, 7)]
     path = write_record(tmp_path, cohort, signal=slow, comments=("Age: 60", "Sex: F"))
     assert "signals in which no heartbeats were found" in outcome(network, path, capsys)
 
@@ -416,13 +322,3 @@ def test_age_and_sex_are_asked_for_where_they_are_inputs(network, cohort, data_s
     typed = ("--age", f"{cohort.age[0]:.0f}", "--sex", sex)
     (given,) = predicted(network, path, capsys=capsys, more=typed)
     assert given["probability"] == own["probability"]
-
-
-def test_names_are_no_markup(network, data_set, cohort, capsys):
-    odd = data_set / "data" / "[red]x["
-    odd.mkdir()
-    for path in (data_set / "data").glob(f"{cohort.records[0]}.*"):
-        (odd / path.name).write_bytes(path.read_bytes())
-    alike = [str(folder / cohort.records[0]) for folder in (odd, odd.parent)]
-    assert main([*alike, "--model", str(network)]) == 0  # whole paths, for their ends are equal
-    assert "[red]x[" in capsys.readouterr().out.replace("\n", "").replace(" ", "")

@@ -6,9 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import command, head, write_data_set
-from hypothesis import given, reject
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError
@@ -60,48 +57,3 @@ def test_31_32_too_few_records_are_refused_with_the_counts(counts, changes, said
         splits(y, singles(len(y)), replace(SEVEN, **changes))
 
     assert refusal.value.exit_code == 2
-
-
-COHORTS = st.lists(  # records of each subject, as labels
-    st.lists(st.integers(0, 1), min_size=1, max_size=4), min_size=8, max_size=30
-)
-
-
-@given(
-    subjects=COHORTS,
-    order=st.randoms(use_true_random=False),
-    scheme=st.sampled_from(["kfold", "stratified", "holdout"]),
-    folds=st.integers(2, 4),
-    repeats=st.integers(1, 3),
-    state=st.integers(0, 1000),
-    validation=st.sampled_from([0.0, 0.2, 0.5]),
-)
-@examples(max_examples=120)
-def test_33_no_subject_is_in_two_parts(subjects, order, scheme, folds, repeats, state, validation):
-    rows = [(f"s{number}", label) for number, of in enumerate(subjects) for label in of]
-    order.shuffle(rows)
-    names = np.array([name for name, _ in rows])
-    y = np.array([label for _, label in rows])
-    settings = CvSettings(scheme, folds, repeats, state, 0.3, validation)
-
-    try:
-        found = splits(y, names, settings)
-    except InputError:
-        reject()
-
-    for split in found:
-        parts = [split.train, split.validation, split.test]
-        assert sorted(np.concatenate(parts)) == list(range(len(y)))
-        owners = [set(names[part]) for part in parts]
-        assert sum(map(len, owners)) == len(set(names))
-        assert all((np.diff(part) > 0).all() for part in parts)
-        assert set(y[split.train]) == {0, 1}
-        assert len(split.test) > 0
-        assert (len(split.validation) > 0) == (validation > 0)
-    if scheme == "holdout":
-        assert len(found) == repeats
-    else:
-        for repeat in range(repeats):
-            test = [split.test for split in found if split.repeat == repeat]
-            assert len(test) == folds
-            assert sorted(np.concatenate(test)) == list(range(len(y)))

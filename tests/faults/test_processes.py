@@ -6,13 +6,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import optuna
 import pytest
 from beginnings import assert_one_tree, runs, stored
@@ -21,14 +19,13 @@ from optuna.trial import TrialState
 from servers import until
 
 from lvh.models.backends import cores
-from lvh.search.attempts import MAX_RETRIES, OWNER, first, is_dead
-from lvh.search.storage import Storage
+from lvh.search.storage import OWNER, Storage, is_dead
+from lvh.search.study import MAX_RETRIES
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 RATES = "train.learning_rate=0.001,0.003,0.01"
 SWEEP = ("-m", *SMALL, "cv.folds=5", "train.epochs=1500", RATES)
 RUN = (*SMALL, "cv.folds=3", "train.epochs=3")
-CLASSICAL = ("data=synthetic", "data.records=42", "model=logistic", "cv.folds=3")
 
 
 def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
@@ -84,70 +81,6 @@ def test_a_sweep_shot_in_fold_4_of_trial_3_goes_on_there(whole, tmp_path):
 RATE = "train.learning_rate"
 
 
-@pytest.mark.slow
-def test_a_parallel_sweep_whose_main_process_is_shot_leaves_no_process(begin, tmp_path):
-    """Its workers would train on unseen, for hours, beside those of the next command."""
-    cwd = tmp_path / "work"
-    sweep = begin(cwd, *ENDLESS, "hydra/launcher=joblib")
-    until(lambda: trainers(cwd), "a trial is trained")
-    sweep.process.kill()
-    until(lambda: not trainers(cwd), "nobody trains any more")
-    until(lambda: not members(sweep.process.pid), "no process is left")
-
-
-def members(session: int) -> list[int]:
-    """Return the living processes that a command has started, and theirs."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            state, _, _, of = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-            if int(of) == session and state != "Z":
-                found.append(int(folder.name))
-    return found
-
-
-@pytest.mark.slow
-def test_a_finished_sweep_once_more_trains_nothing_and_shows_the_same(whole):
-    again = command(*SWEEP, cwd=whole.cwd)
-    assert again.code == 0, again.err
-    assert "nothing to train" in again.out
-    assert shown_folds(again.out) == 0
-    assert leaderboard(again.cwd, 0) == leaderboard(again.cwd, -1)
-    assert_one_tree(store_of(whole.cwd), 3, 5)
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from lvh.files import write_text
-
-for number in range(10**9):
-    write_text(Path(sys.argv[1]), f"{number % 10}" * 300_000)
-    print(number, flush=True)
-"""
-
-
-def test_a_file_whose_writer_is_shot_is_the_old_one_or_the_new_one(tmp_path):
-    path = tmp_path / "fold.json"
-    moments = np.random.default_rng(4).uniform(0, 0.02, 12)
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
-    ) as process:
-        process.stdout.readline()
-        process.kill()
-    for moment in moments:
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
-        ) as process:
-            process.stdout.readline()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(moment)  # somewhere in one of the next files
-            process.kill()
-        text = path.read_text()
-        assert len(text) == 300_000
-        assert len(set(text)) == 1
-
-
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 20 MB."""
@@ -195,42 +128,6 @@ def test_a_full_disk_fails_the_run_and_keeps_its_folds(small_disk, tmp_path):
     assert statuses(cwd, "fold") == {"FINISHED": 60}
 
 
-def interrupted(cwd: Path, *numbers: signal.Signals, after: str) -> Done:
-    """Signal a run, with all its processes, once it has shown a line; as a terminal does."""
-    process = start(*SMALL, "cv.folds=3", "train.epochs=8000", cwd=cwd)  # a fold takes seconds
-    while not (line := process.stdout.readline()).startswith(after):
-        assert line, process.stderr.read()
-    for number in numbers:
-        os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=120)
-    return Done(process.returncode, out, err, cwd)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "code"),
-    [
-        ([signal.SIGTERM], 143),
-        pytest.param([signal.SIGINT] * 5, 130, marks=pytest.mark.slow),
-    ],
-    ids=["SIGTERM", "five times SIGINT"],
-)
-def test_an_interrupted_run_is_killed_in_the_store_too(numbers, code, tmp_path):
-    done = interrupted(tmp_path, *numbers, after="fold 1 of 3")
-    assert done.code == code
-    assert done.err == f"lvh: interrupted by {numbers[0].name}\n"
-    assert statuses(tmp_path, "configuration") == {"KILLED": 1}
-    assert statuses(tmp_path, "fold").keys() == {"FINISHED"}
-    assert len(stored(tmp_path)) in (1, 2)  # so it can go on
-
-
-def test_an_interruption_before_the_store_is_open_is_as_clean(tmp_path):
-    done = interrupted(tmp_path, signal.SIGINT, after="synthetic cohort")
-    assert done.code == 130
-    assert done.err == "lvh: interrupted by SIGINT\n"
-    if (tmp_path / "mlflow.db").exists():
-        assert "RUNNING" not in {run.info.status for run in runs(store_of(tmp_path))}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_sweep_that_is_interrupted_leaves_nothing_open_and_goes_on(number, whole, tmp_path):
@@ -252,9 +149,6 @@ def test_a_sweep_that_is_interrupted_leaves_nothing_open_and_goes_on(number, who
     assert_one_tree(store_of(tmp_path), 3, 5)
 
 
-ENDLESS = ("-m", *SMALL, "cv.folds=3", "train.epochs=100000", "seed=0,1,2")
-
-
 def configurations(cwd: Path) -> list:
     """Look only where the store has been made, for looking would make it."""
     found = runs(store_of(cwd)) if (cwd / "mlflow.db").exists() else []
@@ -266,26 +160,9 @@ def trainers(cwd: Path) -> dict[int, int]:
     if not (cwd / "studies.db").exists() or not Storage(f"sqlite:///{cwd}/studies.db").studies():
         return {}
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{cwd}/studies.db")
-    owners = {
-        one.number: one.user_attrs[OWNER]
-        for one in study.get_trials(states=(TrialState.RUNNING,))
-        if OWNER in one.user_attrs
-    }
-    return {
-        number: int(owner.split()[-1].partition("-")[0])
-        for number, owner in owners.items()
-        if not is_dead(owner)
-    }
-
-
-def worker_of_the_first(cwd: Path) -> int | None:
-    """Return the process of the first point, which is the first of the trials that try it."""
-    alive = trainers(cwd)
-    if not alive:  # the command may be making the database: to open it here would make it, too
-        return None
-    study = optuna.load_study(study_name=None, storage=f"sqlite:///{cwd}/studies.db")
-    tried = [one.number for one in study.trials if first(one) == 0 and one.number in alive]
-    return alive[tried[0]] if tried else None
+    running = study.get_trials(states=(TrialState.RUNNING,))
+    owners = {one.number: one.user_attrs.get(OWNER, "") for one in running}
+    return {at: int(of.split()[1]) for at, of in owners.items() if of and not is_dead(of)}
 
 
 @pytest.mark.slow
@@ -296,7 +173,7 @@ def test_a_trial_that_is_killed_again_and_again_fails_and_no_other_does(begin, t
     given = ("-m", *SMALL, "cv.folds=5", "seed=0,1,2,3", "train.epochs=1500")
     sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     for _ in range(MAX_RETRIES + 1):
-        worker = until(lambda: worker_of_the_first(cwd), "a process trains the first trial")
+        worker = until(lambda: trainers(cwd).get(0), "a process trains the first trial")
         os.kill(worker, signal.SIGKILL)
         until(lambda pid=worker: pid not in trainers(cwd).values(), "it is dead")
     assert sweep.ended() == 1, sweep.err

@@ -3,8 +3,8 @@
 import os
 import re
 import shutil
-from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import edit, load_ludb, read_dat, write_signals
 
@@ -78,84 +78,46 @@ def replaced(name, make):
     return lambda root: ((root / name).unlink(), make(root / name))
 
 
-def alone(fault):
-    """Damage the only record, so that no other disagrees with it."""
-    return lambda root: (fault(root), (root / "RECORDS").write_text("data/1\n"))
-
-
-def huge_and_agreed(root):
-    """A header that declares an enormous file, and that file: sparse, it needs no disk."""
-    alone(record_line("1 12 500 2000000000"))(root)
-    os.truncate(root / SIGNALS, 48_000_000_000)
-
-
 def of_another_record(root):
     for end in ("hea", "dat"):
         shutil.copyfile(root / f"data/2.{end}", root / f"data/1.{end}")
 
 
-ENDLESS_ANNOTATIONS = (60 << 10).to_bytes(2, "little") * 2**14
 FAULTS = {
     "cut": (bytes_of(SIGNALS, lambda data: data[:-1]), SIGNALS, "Received: 119999"),
     "too long": (bytes_of(SIGNALS, lambda data: data + bytes(24)), SIGNALS, "Received: 120024"),
-    "checksum": (field(6, "4"), SIGNALS, "lead i: expected checksum 4, as 1.hea says"),
-    "another record": (of_another_record, HEADER, "header of record 1"),
-    "two signal files": (field(0, "2.dat"), HEADER, "one signal file in format 16"),
+    "checksum": (field(6, "4"), HEADER, "lead 'i': expected checksum 4"),
+    "another record": (of_another_record, HEADER, "expected record 1"),
+    "two signal files": (field(0, "2.dat"), HEADER, "in one file in format 16"),
     "missing": (lambda root: (root / SIGNALS).unlink(), SIGNALS, "expected a file"),
     "link to outside": (outside(SIGNALS), SIGNALS, "a link to outside"),
     "folder linked to outside": (outside("data"), HEADER, "a link to outside"),
-    "circle": (replaced(SIGNALS, lambda path: path.symlink_to(path.name)), SIGNALS, "cannot be"),
-    "folder": (replaced(SIGNALS, Path.mkdir), SIGNALS, "a regular file"),
     "fifo": (replaced(SIGNALS, os.mkfifo), SIGNALS, "a regular file"),
-    "device": (
-        replaced("RECORDS", lambda path: path.symlink_to("/dev/zero")),
-        "RECORDS",
-        "a link to outside",
-    ),
     "8 GiB": (lambda root: os.truncate(root / "RECORDS", 2**33), "RECORDS", "expected at most"),
     "no data": (lambda root: shutil.rmtree(root / "data"), "data", "cannot be read"),
-    "2e9 samples": (
-        alone(record_line("1 12 500 2000000000")),
-        SIGNALS,
-        "expected at most 4194304 bytes. Received: 48000000000, as 1.hea says",
-    ),
-    "2e9 samples and the file": (huge_and_agreed, SIGNALS, "expected at most 4194304 bytes"),
-    "endless annotations": (
-        bytes_of("data/1.i", lambda data: data[:-2] + ENDLESS_ANNOTATIONS),
-        "data/1.i",
-        "expected at most 16384 bytes",
-    ),
-    "other length": (record_line("1 12 250 5000"), "data/2.hea", "expected 5000 samples at 250 Hz"),
-    "11 signals": (record_line("1 11 500 5000"), HEADER, "expected samples, and 11 signal lines"),
+    "2e9 samples": (record_line("1 12 500 2000000000"), HEADER, "at most 4194304 bytes"),
+    "other length": (record_line("1 12 250 5000"), "data/2.hea", "5000 samples at 250.0 Hz"),
     "other lead": (lambda root: edit(root / HEADER, " v6\n", " v7\n"), HEADER, "the leads i ii"),
-    "lead twice": (lambda root: edit(root / HEADER, " v6\n", " v5\n"), HEADER, "distinct leads"),
-    "gain 0": (field(2, "0(6)/mV"), HEADER, "expected a gain above 0"),
+    "gain 0": (field(2, "0(6)/mV"), HEADER, "a gain above 0"),
     "invalid sample": (digital((2500, 11), -32768), HEADER, "lead v6: expected a signal"),
     "flat lead": (digital((slice(None), 4), 17), HEADER, "lead avl: .* Received: a flat line"),
-    "diagnoses twice": (
-        comment("diagnoses", "#<diagnoses>:\n#<diagnoses>:\n"),
-        HEADER,
-        "expected one comment `#<diagnoses>:`",
-    ),
+    "order": (digital((slice(None), 4), np.arange(5000)), HEADER, "limb leads: expected avl"),
     **{
         f"signal file {value[:20]!r}": (field(0, value), HEADER, "same folder")
-        for value in ("../../etc/passwd", "/etc/passwd", "..\\1.dat", "~", "1.dat\0", "1" * 300)
+        for value in ("../../etc/passwd", "/etc/passwd", "1.dat\0", "1" * 300)
     },
     **{
         f"record line {line[:24]!r}": (record_line(line), HEADER, "expected")
         for line in (
-            *("1 12 500", "1 12 500 -5000", "1 12 500 5e3", f"1 12 500 {'9' * 20}"),
-            *("1 12 0 5000", "1 12 nan 5000", "1 12 1e9 5000", "1/2 12 500 5000"),
-            *("1 1000000000 500 5000", f"1 12 {'9' * 60_000}x 5000", ""),
-            "1 12 500 \u0665\u0660\u0660\u0660",
+            *("1 12 500", "1 12 500 -5000", "1 12 0 5000", "1 12 nan 5000", "1 12 1e9 5000"),
+            *("1/2 12 500 5000", "1 11 500 5000", f"1 12 {'9' * 60_000}x 5000", ""),
         )
     },
     **{
         f"field {at} {value[:20]!r}": (field(at, value), HEADER, "expected")
         for at, value in (
-            *((1, "16x100000"), (1, "16:1000000000"), (1, "16+24"), (1, "212"), (1, "\x1b[2J")),
-            *((2, "1e999/mV"), (2, "nan/mV"), (2, "-200/mV"), (2, f"200({'9' * 5000})/mV")),
-            *((4, "x"), (6, "0x10"), (8, "")),
+            *((1, "16x4"), (1, "16:9"), (1, "16+24"), (1, "212"), (1, "\x1b[2J"), (2, "nan/mV")),
+            *((2, "-200/mV"), (2, f"200({'9' * 5000})/mV"), (2, "1/uV"), (6, "0x10"), (8, "")),
         )
     },
     **{
@@ -166,15 +128,12 @@ FAULTS = {
         f"{name} {new!r}": (comment(name, new), HEADER, f"expected one comment `#<{name}>")
         for name, new in (
             *(("age", ""), ("age", "#<age>: 51\n#<age>: 61\n"), ("age", "#<age>: old\n")),
-            *(("age", "#<age>: 999\n"), ("sex", "#<sex>: MF\n"), ("diagnoses", "")),
+            *(("sex", "#<sex>: MF\n"), ("diagnoses", "")),
         )
     },
     **{
         f"listing {text!r}": (bytes_of("RECORDS", lambda _, text=text: text), "RECORDS", "expected")
-        for text in (
-            *(b"", b"data/../x", b"/etc/passwd", b"1", b"data/\x1b", b"data/1\n\xff\xfe"),
-            b"data/1\ndata/2\ndata/1\n",
-        )
+        for text in (b"", b"data/../x", b"/etc/passwd", b"data/\x1b", b"data/1\ndata/1\n")
     },
 }
 
@@ -189,21 +148,6 @@ def test_a_faulty_file_is_refused_by_name(data_set, fault, guilty, message):
     assert refusal.value.exit_code == 2
     assert text.isprintable()  # nothing that a terminal would obey
     assert len(text) < 2 * len(str(data_set)) + 400  # what was received is cut short
-
-
-@pytest.mark.parametrize("name", ["cut", "too long", "2e9 samples", "2e9 samples and the file"])
-def test_what_is_too_large_is_refused_before_it_is_read(data_set, name, monkeypatch):
-    fault, guilty, _ = FAULTS[name]
-    fault(data_set)
-    read_bytes = Path.read_bytes
-
-    def read_other(path):
-        assert path != data_set / guilty, "was read"
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", read_other)
-    with pytest.raises(InputError):
-        load_ludb(data_set)
 
 
 @pytest.mark.parametrize("root", ["nowhere", "~nobody-of-this-name/ludb"])

@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Done, command, in_process, write_data_set
+from conftest import Done, command, in_process
 from studies import make_study, make_trial
 
 from lvh.errors import InputError, masked
 from lvh.reports.study import write
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = "<script>alert(1)</script>"
 SECRET = "s3same-0pen"
 CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -102,18 +101,6 @@ def test_the_password_of_a_database_of_studies_is_nowhere(tmp_path):
     assert_secret_nowhere(done)
 
 
-@pytest.mark.slow
-def test_the_password_of_a_mirror_is_no_parameter(tmp_path, cohort):
-    """Every field of the data is a parameter of a run, and data.url is an address."""
-    write_data_set(tmp_path / "set", cohort, 40)
-    mirror = f"data.url=http://user:{SECRET}@127.0.0.1:9/a.zip"
-    done = command(*FAST[2:], "data=ludb", f"data.root={tmp_path}/set", mirror, cwd=tmp_path)
-    assert done.code == 0, done.err
-    (run,) = done.runs("tags.level = 'configuration'")
-    assert run.data.params["data.url"] == "http://user:***@127.0.0.1:9/a.zip"
-    assert_secret_nowhere(done)
-
-
 @pytest.mark.parametrize(
     "typed",
     [
@@ -161,10 +148,3 @@ def test_names_that_are_markup_are_text_in_a_browser(tmp_path):
         assert not driver.find_elements("css selector", "img[onerror], img[src=x]")
         cells = [cell.text for cell in driver.find_elements("tag name", "td")]
         assert sum(SCRIPT in cell for cell in cells) >= 3
-
-
-def test_servers_of_the_makefile_listen_on_loopback_alone():
-    """As lvh.ui does: test_ui.py looks who listens."""
-    recipes = [line for line in (ROOT / "Makefile").read_text().splitlines() if line[:1] == "\t"]
-    for server in ("mlflow", "optuna-dashboard", "http.server", "tensorboard"):
-        assert not [line for line in recipes if server in line]

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Done, command, kill_amid
+from conftest import Done, command
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
@@ -32,19 +32,6 @@ def assert_told(done: Done, *parts: str, code: int = 3) -> None:
     assert "fold 1" not in done.out
 
 
-@pytest.mark.slow
-def test_09_torn_journals_cost_a_finished_sweep_nothing(tmp_path):
-    first = command(*SWEEP, cwd=tmp_path)
-    assert first.code == 0, first.err
-    for name in ("studies.db", "mlflow.db"):
-        kill_amid(tmp_path / name)
-    again = command(*SWEEP, cwd=tmp_path)
-    assert again.code == 0, again.err
-    assert "nothing to train" in again.out
-    for name in ("studies.db", "mlflow.db"):
-        assert "half" not in tables(tmp_path / name)
-
-
 @pytest.mark.parametrize("content", [b"not a database " * 100, b"SQLite format 3\0" + b"x" * 4000])
 def test_09_corrupt_studies_are_told_and_left_alone(tmp_path, content):
     file = tmp_path / "studies.db"
@@ -62,29 +49,6 @@ def test_09_corrupt_tracking_store_is_told_and_left_alone(tmp_path, content):
     with pytest.raises(EnvironmentFault, match=rf"tracking\.uri: .*{file}: .*tracking=off"):
         Tracker(settings)
     assert file.read_bytes() == content
-
-
-@pytest.mark.slow
-def test_09_store_of_which_a_part_is_corrupt_is_named_and_the_result_kept(tmp_path):
-    """Its tables can be read, what is in them cannot: MLflow finds out when it is at work."""
-    assert command(*FAST, cwd=tmp_path).code == 0
-    file = tmp_path / "mlflow.db"
-    with closing(sqlite3.connect(file)) as database:
-        roots = database.execute(
-            "select rootpage from sqlite_master where tbl_name in ('metrics', 'latest_metrics')"
-        )
-        pages = [row[0] for row in roots]
-        (size,) = database.execute("pragma page_size").fetchone()
-    content = bytearray(file.read_bytes())
-    for page in pages:
-        content[(page - 1) * size : page * size] = b"\xff" * size
-    file.write_bytes(content)
-    done = command(*FAST, "seed=1", cwd=tmp_path)
-    assert done.code == 3, done.out + done.err
-    assert re.search(r"^lvh: tracking: .*python -m lvh\.track", done.err, re.M)
-    assert str(file) in done.err
-    assert "age + sex" in done.out
-    assert file.exists()
 
 
 def test_09_database_of_another_program_gets_no_tables_of_mlflow(tmp_path):

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from beginnings import assert_done_once_each, assert_one_tree, runs, stored
 from mlflow.entities import ViewType
-from servers import PASSWORD, QUOTED, Dashboard, Postgres, get, get_json, until
+from servers import PASSWORD, QUOTED, Postgres, until
 from servers import postgres_programs as programs_of_postgres
 
 pytestmark = pytest.mark.services
@@ -95,34 +94,6 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
             assert secret not in str(run.to_dictionary())
 
 
-def test_commands_on_different_machines_share_a_study(postgres, mlflow, begin, tmp_path):
-    """Each has a folder of its own, so no folds but those it has trained itself."""
-    storage = postgres.new_database()
-    what = (*SIX, f"search.storage={storage}", f"tracking.uri={mlflow.address}")
-    commands = [begin(tmp_path / name, *what) for name in ("first", "second")]
-    assert [one.ended() for one in commands] == [0, 0], [one.err for one in commands]
-    (study,) = {one.study for one in commands}
-    assert_done_once_each(storage, study, 6)
-    told = Counter(fold for one in commands for fold in one.folds())
-    assert set(told.values()) == {1}
-    assert len(told) == 18
-    assert [len(stored(one.cwd)) for one in commands] == [len(one.folds()) for one in commands]
-    assert_one_tree(mlflow.address, 6, 3)
-
-
-def test_a_machine_that_dies_leaves_its_trial_to_another(postgres, begin, tmp_path):
-    storage = postgres.new_database()
-    what = (*SIX, f"search.storage={storage}", "tracking=off")
-    victim = begin(tmp_path / "first", *what)
-    until(victim.amid, "the command to be killed is between two folds")
-    victim.kill()
-    other = begin(tmp_path / "second", *what)
-    assert other.ended() == 0, other.err
-    assert_done_once_each(storage, victim.study, 6)
-    # the trial is trained from its start, since its folds went with the machine
-    assert other.n_trained == 18 - 3 * len(victim.concluded())
-
-
 def test_submitit_starts_the_processes(begin, tmp_path):
     need("hydra_plugins.hydra_submitit_launcher", "hydra-submitit-launcher")
     cwd = tmp_path / "work"
@@ -143,38 +114,6 @@ def test_ray_starts_the_processes_on_a_local_cluster(begin, tmp_path):
     assert_done_once_each(f"sqlite:///{cwd}/studies.db", command.study, 4)
     assert command.n_trained == len(stored(cwd)) == 8
     assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 2)
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_the_dashboard_opens_a_storage(kind, request, begin, tmp_path):
-    need("optuna_dashboard", "optuna-dashboard")
-    storage = f"sqlite:///{tmp_path}/studies.db"
-    if kind == "postgresql":
-        storage = request.getfixturevalue("postgres").new_database()
-    command = begin(tmp_path / "work", *DNN, f"search.storage={storage}", "tracking=off")
-    assert command.ended() == 0, command.err
-    address = storage.replace("postgresql://", "postgresql+psycopg://")
-    assert_dashboard_lists(address, command.study, tmp_path)
-
-
-def assert_dashboard_lists(storage: str, study: str, folder: Path) -> None:
-    dashboard = Dashboard(storage, folder / "dashboard.log")
-    try:
-        dashboard.start()
-        assert "<html" in get(f"{dashboard.address}/").lower()
-        listed = get_json(f"{dashboard.address}/api/studies")["study_summaries"]
-        (number,) = [one["study_id"] for one in listed if one["study_name"] == study]
-        shown = get_json(f"{dashboard.address}/api/studies/{number}")["trials"]
-    finally:
-        dashboard.end(signal.SIGKILL)
-    assert [one["state"] for one in shown] == ["Complete"] * 4
-    rates = {one["name"]: [] for trial in shown for one in trial["params"]}
-    for trial in shown:
-        for one in trial["params"]:
-            rates[one["name"]].append(float(one["param_external_value"]))
-    assert {name: sorted(values) for name, values in rates.items()} == {
-        "train.learning_rate": [0.001, 0.003, 0.01, 0.03]
-    }
 
 
 def test_a_database_that_stops_is_told_and_the_sweep_goes_on_later(postgres, begin, tmp_path):

@@ -1,129 +1,122 @@
-"""The requirements of a record in any format: twelve leads, voltages, sampling frequency."""
+"""What a file says of one record, and the requirements that all formats share."""
 
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Delineation
-from lvh.data.readers.wfdb import quoted
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 
-_MV = {"mv": 1.0, "uv": 1e-3, "\N{MICRO SIGN}v": 1e-3, "\N{GREEK SMALL LETTER MU}v": 1e-3, "v": 1e3}
+DERIVED = LEADS[2:6]
+"""Limb leads that follow from i and ii."""
+
+_MV = {"mv": 1.0, "millivolt": 1.0, "uv": 1e-3, "µv": 1e-3, "microvolt": 1e-3, "v": 1e3}
 _LEAD = re.compile(
-    # as monitors, EDF's own rules and IEEE 11073-10101 spell them; `-aVR` is another lead
-    r"(?:(?:mdc_ecg_lead|ecg|ekg|lead)[ _:-]*)?(?P<lead>iii|ii|i|av[rlf]|v[1-6])(?:[ _-]ref)?",
+    # as monitors, EDF's own rules, IEEE 11073-10101 and DICOM spell them; `-aVR` is another lead
+    r"(?:(?:mdc_ecg_lead|ecg|ekg|lead)[ _:-]*)?(?P<lead>d?(?:iii|ii|i)|av[rlf]|v[1-6])"
+    r"(?:[ _-]ref| \(einthoven\))?",
     re.IGNORECASE,
 )
+_AGE = re.compile(
+    r"(\d{1,3}(?:\.\d{1,9})?)\s*(y|yrs?|years?|m|months?|w|weeks?|d|days?)?",
+    re.IGNORECASE | re.ASCII,
+)
+_PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
 _MAX_FS = 100_000  # Hz
 _FS_TOLERANCE = 1e-4  # relative; the times of ten seconds, written in ms, are no more exact
+_LIMB_MV, _LIMB_SHARE = 0.03, 0.1  # how far limb leads may be from their laws: mV, of a lead
+_MAX_NOISE_MV = 0.25  # that is allowed for on top
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a user states of a file that may not say it itself; the file must not contradict it.
+    """What a user states of a file that may not say it itself; the file must not contradict it."""
 
-    Attributes:
-        unit: Of its voltages: mV, uV or V.
-        fs: Its sampling frequency, Hz.
-    """
+    unit: str | None = None  # of its voltages: mV, uV or V
+    fs: float | None = None  # Hz
+    leads: tuple[str, ...] = ()  # of the columns of an array, which has no names
+    start: float = 0.0  # where to begin to read, s
+    seconds: float | None = None  # how much to read; None for all
 
-    unit: str | None = None
-    fs: float | None = None
+    @property
+    def is_part(self) -> bool:
+        """Whether a part of the file is asked for."""
+        return self.start > 0 or self.seconds is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal of a file, as the file names it."""
+
+    name: str
+    values: npt.NDArray[np.floating]  # shape (n_samples,), in its unit
+    unit: str = ""  # empty where the file does not say it
+    fs: float | None = None  # Hz; None where the file does not say it
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The content of one record's file.
+    """What one file says; None, or NaN, is what it does not say."""
 
-    Attributes:
-        path: The file that messages name.
-        signals: Shape (n_samples, 12), float32, mV, in the order of `lvh.data.cohort.LEADS`.
-        fs: Hz.
-        age: In years; NaN where the file does not say it.
-        male: None where the file does not say it.
-        delineation: Fiducials; None where there are none.
-        left_out: Names of signals that are none of the twelve leads.
-    """
-
-    path: Path
-    signals: npt.NDArray[np.float32]
-    fs: float
-    age: float = math.nan
+    signals: Sequence[Signal]  # those that are no lead may lack their values
+    age: float = math.nan  # years
     male: bool | None = None
     delineation: Delineation | None = None
-    left_out: tuple[str, ...] = ()
+    is_part: bool = False  # only the part that was asked for is read
 
 
-def lead_columns(path: Path, names: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
-    """Find the twelve leads among names such as `V1`, `ECG aVR`, `EKG V1-Ref`, `MDC_ECG_LEAD_II`.
+def lead_name(name: str) -> str | None:
+    """Return the lead of a name such as `V1`, `ECG aVR`, `EKG V1-Ref`, `MDC_ECG_LEAD_II`, `DI`."""
+    match = _LEAD.fullmatch(name.strip())
+    return match["lead"].lower().removeprefix("d") if match else None
 
-    Returns:
-        The position of each lead in the order of `lvh.data.cohort.LEADS`, and the names of all
-        signals that are no lead.
 
-    Raises:
-        InputError: A lead is missing or occurs twice.
-    """
-    columns: dict[str, int] = {}
-    others: list[str] = []
-    names = [name.strip() for name in names]
-    for column, name in enumerate(names):
-        match = _LEAD.fullmatch(name)
-        if match is None:
-            others.append(name)
-            continue
-        lead = match["lead"].lower()
-        if lead in columns:
-            both = f"{names[columns[lead]]} and {name}"
-            raise InputError(f"{path}: lead {lead}: expected one signal. Received: {quoted(both)}")
-        columns[lead] = column
-    missing = [lead for lead in LEADS if lead not in columns]
-    if missing:
-        received = quoted(" ".join(names)) if names else "no signal"
+def find_leads(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Return the position of each lead; those of `DERIVED` may be missing together."""
+    places: dict[str, int] = {}
+    for at, name in enumerate(names):
+        lead = lead_name(name)
+        if lead in places:
+            both = excerpt(f"{names[places[lead]]} and {name}")
+            raise InputError(f"{path}: lead {lead}: expected one signal. Received: {both}")
+        if lead is not None:
+            places[lead] = at
+    missing = [lead for lead in LEADS if lead not in places]
+    if missing and missing != list(DERIVED):
         raise InputError(
-            f"{path}: expected the leads {' '.join(LEADS)}. Received: {received}, "
+            f"{path}: expected the leads {' '.join(LEADS)}. Received: {excerpt(' '.join(names))}, "
             f"so no {missing[0]}"
         )
-    return [columns[lead] for lead in LEADS], tuple(others)
+    return places
 
 
 def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) -> float:
-    """Return the factor that converts a lead's voltages to mV; a file may say no `unit`.
-
-    Raises:
-        InputError: No unit, none of voltage, or another than the user states.
-    """
-    name = unit.strip().lower()
+    """Return the factor that converts a lead's voltages to mV; a file may say no `unit`."""
+    name = unit.strip().lower().replace("\N{GREEK SMALL LETTER MU}", "µ").removesuffix("s")
     if not name and options.unit is None:
         raise InputError(f"{path}: expected the unit of its voltages. --unit says it: mV, uV or V")
     if name and name not in _MV:
-        raise InputError(f"{path}: lead {lead}: expected mV, uV or V. Received: {quoted(name)}")
-    factor = _MV[(name or str(options.unit)).lower()]
+        raise InputError(f"{path}: lead {lead}: expected mV, uV or V. Received: {excerpt(name)}")
+    factor = _MV[name or str(options.unit).lower()]
     if options.unit is not None and factor != _MV[options.unit.lower()]:
         raise InputError(
             f"{path}: lead {lead}: expected {options.unit}, as --unit says. "
-            f"Received: {quoted(unit)}"
+            f"Received: {excerpt(unit)}"
         )
     return factor
 
 
 def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> float:
-    """Return the sampling frequency in Hz; a file may not say its `fs`.
-
-    Raises:
-        InputError: None is known, it is out of range, or another than the user states.
-    """
+    """Return the sampling frequency in Hz; a file may not say its `fs`."""
     own = options.fs if fs is None else fs
     if own is None:
-        raise InputError(
-            f"{path}: expected a column `time` in s. Received: none. --fs says the sampling "
-            "frequency in Hz"
-        )
+        raise InputError(f"{path}: expected its sampling frequency. --fs says it, in Hz")
     if not 0 < own <= _MAX_FS:
         raise InputError(
             f"{path}: expected 0 < sampling frequency <= {_MAX_FS} Hz. Received: {own:g}"
@@ -133,17 +126,78 @@ def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> fl
     return float(options.fs or own)
 
 
-def check_signals(path: Path, mv: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return signals, shape (n_samples, 12), as float32.
+def parse_age(text: str) -> float:
+    """Return years of `60`, `60 years`, `060Y` or `6 months`; NaN of any other text."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        return math.nan
+    return float(match[1]) / _PER_YEAR[(match[2] or "y")[0].lower()]
 
-    Raises:
-        InputError: A lead is flat, or has a sample that is no number or beyond float32.
-    """
-    with np.errstate(over="ignore"):
-        signals = mv.astype(np.float32)
-    for lead, values in zip(LEADS, signals.T, strict=True):
+
+def parse_sex(text: str) -> bool | None:
+    """Return whether `M`, `F`, `male` or `female` is male; None of any other text."""
+    return {"m": True, "male": True, "f": False, "female": False}.get(text.strip().lower())
+
+
+def age_on(day: str, born: str) -> float:
+    """Return whole years from birth to a day, both as YYYYMMDD and more; NaN if unknown."""
+    try:
+        now, then = (datetime.strptime(text[:8], "%Y%m%d") for text in (day, born))
+    except ValueError:
+        return math.nan
+    years = now.year - then.year - ((now.month, now.day) < (then.month, then.day))
+    return float(years) if years >= 0 else math.nan
+
+
+def signal_fault(mv: npt.NDArray[np.floating]) -> str:
+    """Say what is wrong with twelve leads, shape (n_samples, 12), mV; empty if nothing is."""
+    for lead, values in zip(LEADS, mv.T, strict=True):
         is_finite = np.isfinite(values).all()
         if not is_finite or not len(values) or np.ptp(values) == 0:
             received = "a flat line" if is_finite else "samples that are no finite number"
-            raise InputError(f"{path}: lead {lead}: expected a signal. Received: {received}")
-    return signals
+            return f"lead {lead}: expected a signal. Received: {received}"
+    try:
+        check_limb_leads(mv, LEADS)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> None:
+    """Raise InputError unless limb leads obey Einthoven and Goldberger, as those of one body do.
+
+    The 99th percentile of each difference counts, without its offset: a burst in one lead is
+    noise, and another order of leads shows in every beat. White noise is allowed for.
+
+    Args:
+        signal: Shape (n_samples, n_leads), mV.
+        leads: Name of each column; lower or upper case.
+    """
+    columns = {lead.lower(): column for lead, column in zip(leads, signal.T, strict=True)}
+    i, ii, iii, avr, avl, avf = (columns[lead].astype(np.float64) for lead in LEADS[:6])
+    tolerance = max(_LIMB_MV, _LIMB_SHARE * max(_large(lead) for lead in (i, ii, iii)))
+    for law, difference in (
+        ("iii = ii - i", iii - (ii - i)),
+        ("avr = -(i + ii) / 2", avr + (i + ii) / 2),
+        ("avl = i - ii / 2", avl - (i - ii / 2)),
+        ("avf = ii - i / 2", avf - (ii - i / 2)),
+    ):
+        size = _large(difference)
+        noise = min(4 * _white_noise(difference), _MAX_NOISE_MV)
+        if size > tolerance + noise:
+            raise InputError(
+                f"limb leads: expected {law} within {tolerance + noise:.2g} mV. "
+                f"Received: a difference of {size:.2g} mV. Are the leads in this order, and "
+                "recorded at the same time?"
+            )
+
+
+def _large(signal: npt.NDArray[np.float64]) -> float:
+    return float(np.percentile(np.abs(signal - np.median(signal)), 99))
+
+
+def _white_noise(signal: npt.NDArray[np.float64]) -> float:
+    """Estimate its standard deviation by second differences, in which beats are rare."""
+    if len(signal) < 3:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(np.diff(signal, 2))) / math.sqrt(6))

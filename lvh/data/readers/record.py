@@ -1,6 +1,7 @@
 """One record of a user, without a label: the input of a final model."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -10,15 +11,31 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
-from lvh.data.readers import csv_record, edf_record, wfdb_record
-from lvh.data.readers.leads import ReadOptions, Recording
-from lvh.data.readers.wfdb import quoted
-from lvh.errors import InputError
+from lvh.data.readers import dicom_record, edf_record, table_record, wfdb_record, xml_record
+from lvh.data.readers.leads import (
+    DERIVED,
+    ReadOptions,
+    Recording,
+    find_leads,
+    millivolts_per_unit,
+    sampling_frequency,
+    signal_fault,
+)
+from lvh.errors import EnvironmentFault, InputError, LvhError, excerpt
 
-_READERS: dict[str, Callable[[Path, ReadOptions], Recording]] = {
-    ".csv": csv_record.read,
-    ".tsv": csv_record.read,
-    ".edf": edf_record.read,
+Read = Callable[[Path, ReadOptions], Recording]
+
+_WFDB: tuple[str, Read] = ("a WFDB record", wfdb_record.read)
+_READERS: dict[str, tuple[str, Read]] = {
+    ".csv": ("a table", table_record.read_table),
+    ".tsv": ("a table", table_record.read_table),
+    ".txt": ("a table", table_record.read_table),
+    ".npy": ("a NumPy array", table_record.read_array),
+    ".npz": ("NumPy arrays", table_record.read_arrays),
+    ".edf": ("a whole EDF file", edf_record.read),
+    ".bdf": ("a whole BDF file", edf_record.read),
+    ".dcm": ("a DICOM waveform", dicom_record.read),
+    ".xml": ("HL7 aECG or MUSE XML", xml_record.read),
 }
 _NO_OPTIONS = ReadOptions()
 MAX_AGE = 130.0
@@ -37,43 +54,40 @@ def read(
 ) -> Cohort:
     """Return a cohort of one record; its label is 0 and means nothing.
 
-    Its format is that of its suffix: `.csv` and `.tsv`, `.edf`, or WFDB.
+    The suffix says the format; without one that is known, it is WFDB.
 
     Args:
         path: Of the file; of WFDB the header, with or without `.hea`.
-        age: In years; None for what the file says, NaN where it does not.
-        male: None for what the file says; False where it does not say it, and then `age` is NaN.
+        age: In years; None for what the file says. Unless age and sex are known, it is NaN.
+        male: None for what the file says.
         fs: Sampling frequency to convert to, Hz, by a polyphase filter; None leaves it.
-        options: Unit and sampling frequency where the file does not say them.
+        options: What the file does not say, and the part to read.
 
     Raises:
-        InputError: A file is missing or malformed, a lead missing, flat or not recorded, a unit
-            is no voltage, or the sampling frequency is unknown.
+        InputError: A file is malformed, a lead missing, flat or not recorded, limb leads break
+            Einthoven's law, a unit is no voltage, or unit or sampling frequency are unknown.
+        EnvironmentFault: The package that reads the format is not installed.
     """
-    recording = _READERS.get(path.suffix.lower(), wfdb_record.read)(path, options)
+    recording = _recording(path, options)
+    signals, own_fs, note = _twelve_leads(path, recording, options)
     known_age = recording.age if age is None else age
     if known_age > MAX_AGE or known_age < 0:
         raise InputError(
-            f"{recording.path}: expected an age of 0 to {MAX_AGE:g}. Received: {known_age:g}"
+            f"{path}: expected an age of 0 to {MAX_AGE:g}; --age gives it. Received: {known_age:g}"
         )
     known_male = recording.male if male is None else male
     if known_male is None:
         known_age = math.nan  # half of what a model needs is not enough for it
-    signals, delineation = recording.signals, recording.delineation
-    ratio = _ratio(recording, fs)
-    if ratio != 1:
-        signals, delineation = _resample(signals, delineation, ratio)
-    left_out = ", ".join(map(quoted, recording.left_out))
     cohort = unlabelled_cohort(
         str(path.with_name(record_name(path))),
         signals[None],
-        fs=fs or recording.fs,
+        fs=own_fs,
         age=[known_age],
         male=[bool(known_male)],
-        delineation=delineation,
+        delineation=None if options.is_part else recording.delineation,
     )
-    note = f"left out, for they are none of the twelve leads: {left_out}" if left_out else ""
-    return replace(cohort, note=note)
+    cohort = replace(cohort, note=note)
+    return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
 def record_name(path: Path) -> str:
@@ -90,15 +104,9 @@ def unlabelled_cohort(
     male: list[bool],
     delineation: Delineation | None = None,
 ) -> Cohort:
-    """Make a cohort of records without labels.
+    """Make a cohort of records without labels, which are numbered.
 
-    Args:
-        name: Of the cohort; its records are numbered.
-        signals: Shape (n_records, n_samples, 12), in mV, in the order of `lvh.data.cohort.LEADS`.
-        fs: Hz.
-        age: In years; NaN where it is not known.
-        male: One a record.
-        delineation: Fiducials; None for none.
+    Signals have the shape (n_records, n_samples, 12), mV; an age that is not known is NaN.
     """
     n = len(signals)
     records = (Path(name).name,) if n == 1 else tuple(str(number) for number in range(1, n + 1))
@@ -117,32 +125,91 @@ def unlabelled_cohort(
     )
 
 
-def _ratio(recording: Recording, fs: float | None) -> Fraction:
-    if fs is None or fs == recording.fs:
-        return Fraction(1)
-    ratio = Fraction(fs / recording.fs).limit_denominator(_MAX_RATIO)
-    if abs(float(ratio) * recording.fs / fs - 1) > 1e-6 or ratio.numerator > _MAX_RATIO:
+def _recording(path: Path, options: ReadOptions) -> Recording:
+    """Read a file; whatever its library raises becomes one line."""
+    if path.suffix.lower() == ".scp":
         raise InputError(
-            f"{recording.path}: expected a sampling frequency that {fs:g} Hz is a fraction of. "
-            f"Received: {recording.fs:g} Hz"
+            f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
+            "save2gdf -f=EDF FILE.scp FILE.edf"
         )
-    if len(recording.signals) * ratio > _MAX_SAMPLES:
-        raise InputError(
-            f"{recording.path}: expected at most {_MAX_SAMPLES} samples at {fs:g} Hz. "
-            f"Received: {len(recording.signals)} at {recording.fs:g} Hz"
-        )
-    return ratio
+    title, reader = _READERS.get(path.suffix.lower(), _WFDB)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return reader(path, options)
+    except LvhError:
+        raise
+    except ModuleNotFoundError as error:
+        raise EnvironmentFault(
+            f"{path}: expected the package {error.name}, which reads {title}. "
+            f"Received: none. Install it: pip install {error.name}"
+        ) from None
+    except Exception as error:  # the libraries raise a dozen kinds for a malformed file
+        reason = excerpt((str(error) or type(error).__name__).splitlines()[0])
+        raise InputError(f"{path}: expected {title}. Received: {reason}") from error
 
 
-def _resample(
-    signals: npt.NDArray[np.float32], delineation: Delineation | None, ratio: Fraction
-) -> tuple[npt.NDArray[np.float32], Delineation | None]:
+def _twelve_leads(
+    path: Path, recording: Recording, options: ReadOptions
+) -> tuple[npt.NDArray[np.float32], float, str]:
+    """Return signals in mV, shape (n_samples, 12), their sampling frequency, and a note."""
+    signals = recording.signals
+    places = find_leads(path, [signal.name for signal in signals])
+    chosen = {lead: signals[at] for lead, at in places.items()}
+    frequencies = {signal.fs for signal in chosen.values()}
+    lengths = {len(signal.values) for signal in chosen.values()}
+    if len(frequencies) > 1 or len(lengths) > 1:
+        raise InputError(
+            f"{path}: expected leads of one sampling frequency and length. Received: "
+            f"{sorted(map(str, frequencies))} Hz, {sorted(lengths)} samples"
+        )
+    fs = sampling_frequency(path, frequencies.pop(), options)
+    columns = {
+        lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
+        for lead, signal in chosen.items()
+    }
+    notes = []
+    if DERIVED[0] not in columns:
+        i, ii = columns["i"], columns["ii"]
+        columns |= {"iii": ii - i, "avr": -(i + ii) / 2, "avl": i - ii / 2, "avf": ii - i / 2}
+        notes.append(f"{' '.join(DERIVED)} follow from i and ii")
+    others = [signal.name for at, signal in enumerate(signals) if at not in places.values()]
+    if others:
+        names = ", ".join(excerpt(name) for name in others)
+        notes.append(f"left out, for they are none of the twelve leads: {names}")
+    mv = np.stack([columns[lead] for lead in LEADS], axis=1)
+    if options.is_part and not recording.is_part:
+        stop = None if options.seconds is None else options.start + options.seconds
+        mv = mv[round(options.start * fs) : None if stop is None else round(stop * fs)]
+    with np.errstate(over="ignore"):
+        mv = mv.astype(np.float32)
+    if fault := signal_fault(mv):
+        raise InputError(f"{path}: {fault}")
+    return mv, fs, "; ".join(notes)
+
+
+def _resample(cohort: Cohort, fs: float) -> Cohort:
+    """Convert a record to another sampling frequency."""
     from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
+    ratio = Fraction(fs / cohort.fs).limit_denominator(_MAX_RATIO)
+    n_samples = cohort.signals.shape[1]
+    is_exact = math.isclose(float(ratio) * cohort.fs, fs, rel_tol=1e-6)
+    if not is_exact or ratio.numerator > _MAX_RATIO or n_samples * ratio > _MAX_SAMPLES:
+        raise InputError(
+            f"{cohort.name}: expected at most {_MAX_SAMPLES} samples at {fs:g} Hz, a fraction of "
+            f"its own; --start and --seconds choose a part. Received: {n_samples} at "
+            f"{cohort.fs:g} Hz"
+        )
     # its ends would be filtered against zero: a baseline far from there would ring
-    resampled = resample_poly(signals, ratio.numerator, ratio.denominator, axis=0, padtype="line")
-    if delineation is not None:
-        samples = np.rint(delineation.samples * float(ratio)).astype(np.int32)
-        samples = np.clip(samples, 0, len(resampled) - 1)
-        delineation = replace(delineation, samples=samples)
-    return resampled.astype(np.float32), delineation
+    signals = resample_poly(
+        cohort.signals, ratio.numerator, ratio.denominator, axis=1, padtype="line"
+    )
+    waves = cohort.delineation
+    samples = np.rint(waves.samples * float(ratio)).astype(np.int32)
+    return replace(
+        cohort,
+        fs=fs,
+        signals=signals.astype(np.float32),
+        fingerprint=fingerprint(signals, fs),
+        delineation=replace(waves, samples=np.minimum(samples, signals.shape[1] - 1)),
+    )

@@ -1,4 +1,4 @@
-"""Backends: the libraries below Keras, and the programs that train and score a model on them.
+"""Backends: the libraries below Keras.
 
 A process has one backend, with one number of threads: both are fixed when the library starts.
 """
@@ -7,97 +7,19 @@ import gc
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal
 
 from lvh.errors import EnvironmentFault, InputError
 
-if TYPE_CHECKING:
-    import keras
-
 Name = Literal["tensorflow", "jax", "torch"]
 Precision = Literal["float32", "bfloat16"]
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
 
 NO_BACKEND = "scikit-learn"
 """Stands for the backend where Keras has no part in a model."""
 
-
-class Program(Protocol):
-    """A Keras model with what trains and scores it, built once for all folds.
-
-    It serves all settings that do not change the computation: learning rate, penalty, epochs,
-    seed. It may hold several networks side by side. What goes in and out are NumPy arrays, one a
-    network.
-    """
-
-    setup_seconds: float
-    """Spent so far on building, tracing and compiling, after the program was made."""
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of parameters of one network, trainable or not."""
-
-    def max_parallel(self, sizes: Sequence[int]) -> int:
-        """Return how many of the next trainings, on so many records each, it holds at once."""
-
-    def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Draw weights by a seed a network, and clear the optimizer.
-
-        Args:
-            seeds: Of weights and dropout, one a network.
-            l2: Weight penalty; None for that of the build.
-        """
-
-    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
-        """Put inputs of shape (n_records, ...) and labels, one pair a network, where it trains."""
-
-    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs.
-
-        Args:
-            data: From `place`.
-            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
-            learning_rate: Of Adam.
-
-        Returns:
-            Sums of losses (with penalties) and right answers in training mode, shape
-            (n_networks, n_epochs, n_parts, 2), where the parts of an epoch make all its records.
-        """
-
-    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
-        """Return P(label = 1) in inference mode, shape (n_records,), of each network's records."""
-
-    def values(self, at: int) -> list[npt.NDArray[Any]]:
-        """Return copies of all variables of one network."""
-
-    def assign(self, at: int, values: list[npt.NDArray[Any]]) -> None:
-        """Give one network what `values` returned."""
-
-
-class Backend(NamedTuple):
-    """A library below Keras.
-
-    Attributes:
-        distributions: The packages whose versions decide what it computes.
-        start: Imports it with so many threads; returns how many it has.
-    """
-
-    distributions: tuple[str, ...]
-    start: Callable[[int], int]
-
-
-class _Started(NamedTuple):
-    name: str
-    threads: int
-
-
-_started: _Started | None = None
+_started: tuple[str, int] | None = None  # name and threads
 
 
 def cores() -> int:
@@ -109,7 +31,7 @@ def distributions(name: str) -> tuple[str, ...]:
     """Return the packages whose versions decide what a backend, or `NO_BACKEND`, computes."""
     if name == NO_BACKEND:
         return ("scipy",)
-    return (*BACKENDS[name].distributions, "keras")
+    return (*(("jax", "jaxlib") if name == "jax" else (name,)), "keras")
 
 
 def check_installed(name: str) -> None:
@@ -127,31 +49,25 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
     Args:
         name: Of the backend.
-        threads: The number that was asked for; None for `automatic`.
-        automatic: Number of a process that has not started, where none was asked for.
+        threads: The number that was asked for; None for `automatic` in a process that has not
+            started.
+        automatic: Used in its place.
 
     Raises:
         InputError: This process started with another backend, or another number than asked for.
     """
     if _started is None:
         return threads or automatic
-    if name != _started.name:
-        _refuse("backend", name, _started.name)
-    if threads not in (None, _started.threads):
-        _refuse("train.threads", threads, _started.threads)
-    return _started.threads
+    _check_same("backend", name, _started[0])
+    if threads is not None:
+        _check_same("train.threads", threads, _started[1])
+    return _started[1]
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
     """Import a backend, repeatable to the bit and without its chatter; once in a process.
 
-    Args:
-        name: Of the backend; the environment's KERAS_BACKEND does not count.
-        threads: See `threads_of`.
-        automatic: See `threads_of`.
-
-    Raises:
-        InputError: This process started with another backend, or another number than asked for.
+    See `threads_of`; the environment's KERAS_BACKEND does not count.
     """
     global _started
     wanted = threads_of(name, threads, automatic)
@@ -162,7 +78,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     gc.disable()  # what a library makes stays: to look through it for garbage takes a second
     try:
         with _native_stderr_held():
-            found = BACKENDS[name].start(wanted)
+            found = BACKENDS[name](wanted)
             import keras
 
             with suppress(ImportError):
@@ -170,43 +86,17 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     finally:
         gc.freeze()
         gc.enable()
-    if keras.backend.backend() != name:
-        _refuse("backend", name, keras.backend.backend())
-    if threads not in (None, found):
-        _refuse("train.threads", threads, found)
-    _started = _Started(name, found)
+    _check_same("backend", name, keras.backend.backend())
+    if threads is not None:
+        _check_same("train.threads", threads, found)
+    _started = name, found
 
 
-def new_program(
-    build: "Callable[[], keras.Model]",
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None = None,
-) -> Program:
-    """Build a model, and what trains and scores it, on the backend that was started.
-
-    Args:
-        build: Returns a new model with one sigmoid output.
-        batch_size: Records a step.
-        precision: In which its layers compute. Weights, output and loss are float32 in any case.
-        side_by_side: Networks that it trains at once, at most; None for what pays.
-    """
-    from keras import backend, config
-
-    policy = config.dtype_policy()
-    try:
-        config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-        model = build()
-    finally:
-        config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if backend.backend() == "tensorflow":
-        from lvh.models.backends.graph import GraphProgram
-
-        return GraphProgram(model, batch_size, side_by_side)
-    from lvh.models.backends.keras_fit import FitProgram
-
-    return FitProgram(model, batch_size)
+def _check_same(field: str, value: object, first: object) -> None:
+    if value != first:
+        raise InputError(
+            f"{field}: expected one for all runs of a process. Received: {value} after {first}"
+        )
 
 
 def _start_tensorflow(threads: int) -> int:
@@ -217,8 +107,11 @@ def _start_tensorflow(threads: int) -> int:
         # one operation after another: handing small ones around takes longer than they do
         threading.set_inter_op_parallelism_threads(1)
         threading.set_intra_op_parallelism_threads(threads)
-        for device in tf.config.list_physical_devices("GPU"):
+        gpus = tf.config.list_physical_devices("GPU")
+        for device in gpus:
             tf.config.experimental.set_memory_growth(device, True)  # others may share it
+        if not gpus:  # on a processor the passes over a graph take longer than they save
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tf.config.experimental.enable_op_determinism()
     tf.get_logger().setLevel("ERROR")  # every model of a sweep is traced, which is no fault
     tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
@@ -231,13 +124,8 @@ def _start_jax(threads: int) -> int:
     os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     import jax
 
-    reserved = os.environ.get("NPROC")
-    os.environ["NPROC"] = str(threads)  # read by XLA alone, and only here
+    os.environ["NPROC"] = str(threads)  # XLA asks for it
     jax.devices()
-    if reserved is None:
-        del os.environ["NPROC"]
-    else:
-        os.environ["NPROC"] = reserved
     return threads
 
 
@@ -250,27 +138,14 @@ def _start_torch(threads: int) -> int:
     return int(torch.get_num_threads())
 
 
-BACKENDS = {
-    "tensorflow": Backend(("tensorflow",), _start_tensorflow),
-    "jax": Backend(("jax", "jaxlib"), _start_jax),
-    "torch": Backend(("torch",), _start_torch),
-}
-
-
-def _refuse(field: str, value: object, first: object) -> None:
-    raise InputError(
-        f"{field}: expected one for all runs of a process. Received: {value} after {first}"
-    )
+BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
+"""What imports each with so many threads, and returns how many it has."""
 
 
 @contextmanager
 def _native_stderr_held() -> Iterator[None]:
     """Keep what native code writes to file descriptor 2; show it only if the body fails."""
-    try:
-        original = os.dup(2)
-    except OSError:  # the parent process closed it
-        yield
-        return
+    original = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:

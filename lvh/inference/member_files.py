@@ -1,0 +1,160 @@
+"""The members of a final model as files: `.skops` for classifiers, `.keras` for networks.
+
+Both are data, and nothing in them is run. Any Keras reads a `.keras` file in safe mode without this
+package, which takes only the weights from it and builds the architecture itself.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvh.errors import InputError, printable
+from lvh.inference.model_description import Description
+from lvh.models import MODELS, Classifier, Estimator
+from lvh.models.backends import check_installed, cores, start
+from lvh.validation.inner_splits import InnerFolds
+
+if TYPE_CHECKING:
+    import keras
+
+MemberScores = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
+"""From inputs, shape (n_records, ...), to probabilities, shape (n_records, n_members)."""
+
+_BATCH = 32  # limits the memory of the widest convolution's output
+_TRUSTED = [
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+]
+"""Parts of the classifiers of `lvh.models`; skops trusts scikit-learn's estimators by itself."""
+
+
+def member_names(description: Description) -> list[str]:
+    """Return the names of the members' files; none for a model that is not fitted."""
+    if description.settings.model.name == "criteria":
+        return []
+    suffix = ".keras" if description.is_network else ".skops"
+    return [f"member-{number}{suffix}" for number in range(1, len(description.seeds) + 1)]
+
+
+def write_member(path: Path, description: Description, state: Any) -> None:
+    """Write a member: a fitted classifier, or the values of a network's variables.
+
+    Raises:
+        InputError: A classifier holds a type that is not in the list of trusted ones.
+    """
+    if description.is_network:
+        _write_network(path, description, state)
+        return
+    from skops.io import dump
+
+    classifier = getattr(state, "fitted", state)  # nested selection holds what it selected
+    _forget_subjects(classifier, set())
+    dump(classifier, path)
+    _read_classifier(path)
+
+
+def read_members(description: Description, paths: Sequence[Path]) -> MemberScores:
+    """Return a function from inputs to the probabilities of each member.
+
+    Raises:
+        EnvironmentFault: The backend of a network is not installed.
+        InputError: A file holds no such member.
+    """
+    settings = description.settings
+    model = MODELS[settings.model.name]
+    if not isinstance(model, Estimator):
+        return _Networks(description, paths)
+    members = [_read_classifier(path) for path in paths]
+    if not members:  # published criteria, which are not fitted
+        rule = model.build(settings.model, description.names, 0, np.zeros(0, dtype=np.str_))
+        members = [rule] * len(description.seeds)
+
+    def scores(X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return np.column_stack([one.predict_proba(X.astype(np.float64))[:, 1] for one in members])
+
+    return scores
+
+
+def _read_classifier(path: Path) -> Classifier:
+    from skops.io import load
+
+    try:
+        model: Classifier = load(path, trusted=_TRUSTED)
+    except Exception as error:  # an altered file makes skops raise anything
+        reason = printable(" ".join(str(error).split()))[:200]
+        raise InputError(f"{path.name}: expected a classifier. Received: {reason}") from None
+    if not hasattr(model, "predict_proba"):
+        raise InputError(f"{path.name}: expected a classifier. Received: another object")
+    return model
+
+
+def _forget_subjects(part: Any, seen: set[int]) -> None:
+    """Replace folds that keep subjects whole, inside of a classifier: only fitting needs them."""
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    if isinstance(getattr(part, "cv", None), InnerFolds):
+        part.cv = part.cv.n_folds
+    is_list = isinstance(part, list | tuple)
+    for inner in part if is_list else getattr(part, "__dict__", {}).values():
+        _forget_subjects(inner, seen)
+
+
+def _build(description: Description) -> "keras.Model":
+    architecture: Any = MODELS[description.settings.model.name]
+    return architecture.build(description.settings.model, description.input_shape)
+
+
+def _write_network(path: Path, description: Description, state: Any) -> None:
+    """Write a network whose layers are Keras's own; it computes the same as ours."""
+    import keras
+
+    def own_layer(layer: Any) -> Any:
+        if not isinstance(layer, keras.Layer):
+            return layer
+        kind: Any = next(one for one in type(layer).__mro__ if one.__module__.startswith("keras."))
+        return kind.from_config(layer.get_config())
+
+    model = _build(description)
+    for variable, value in zip(model.variables, state, strict=True):
+        variable.assign(value)
+    plain = keras.models.clone_model(model, clone_function=own_layer)
+    plain.set_weights(model.get_weights())
+    plain.save(path)
+
+
+class _Networks:
+    """One network, which predicts with the weights of each member."""
+
+    def __init__(self, description: Description, paths: Sequence[Path]) -> None:
+        backend = description.settings.backend
+        check_installed(backend)
+        start(backend, None, cores())
+        self._network = _build(description)
+        self._weights: list[list[npt.NDArray[Any]]] = []
+        for path in paths:
+            try:
+                self._network.load_weights(path)
+            except Exception as error:  # an altered file makes HDF5 and Keras raise anything
+                raise InputError(
+                    f"{path.name}: expected the weights of this network. Received: "
+                    f"{type(error).__name__} when Keras reads them"
+                ) from None
+            self._weights.append(self._network.get_weights())
+
+    def __call__(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        from keras import ops
+
+        scores = []
+        batches = [X[at : at + _BATCH] for at in range(0, len(X), _BATCH)]
+        for weights in self._weights:
+            self._network.set_weights(weights)
+            outputs = [ops.convert_to_numpy(self._network(one, training=False)) for one in batches]
+            scores.append(np.concatenate(outputs)[:, 0].astype(np.float64))
+        return np.column_stack(scores)

@@ -1,0 +1,152 @@
+"""What a final model knows of the records that it was fitted on: which they are, and their ranges.
+
+A kernel machine or a tree answers anything for a record that is unlike these. So each prediction
+says whether the record is one of them, which inputs are outside their range, and how far it is from
+the nearest of them. Of a signal the inputs are the lowest and the highest voltage of each lead.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lvh.data.cohort import Cohort
+from lvh.features import FeatureSet, fill_missing
+
+Rows = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+_MOST = 0.95  # share of the training records that have another one within reach
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRecords:
+    """The records that a model was fitted on.
+
+    Attributes:
+        names: Names of the values.
+        values: Inputs of each record, NaN where missing, shape (n_records, n_values).
+        fill: Values that replace missing tabular inputs, shape (n_tabular,).
+        hashes: Hash of each lead of each record, shape (n_records, n_leads).
+        reach: Distance within which 95 % of these records have another one; a sum over the values,
+            in standard deviations.
+    """
+
+    names: npt.NDArray[np.str_]
+    values: Rows
+    fill: Rows
+    hashes: npt.NDArray[np.uint64]
+    reach: Floats
+
+    def write(self, path: Path) -> None:
+        """Write arrays that need no pickle."""
+        with path.open("wb") as file:
+            np.savez_compressed(file, **vars(self))
+
+    @property
+    def means(self) -> Rows:
+        """Mean of each tabular input, shape (n_tabular,)."""
+        return self._mean_and_std[0][: len(self.fill)].astype(np.float32)
+
+    def compare(self, cohort: Cohort, features: FeatureSet) -> pd.DataFrame:
+        """Say how records relate to these.
+
+        Returns:
+            For each record of the features `fitted_on`, whether it is one of these; `distance`
+            from the nearest of these, divided by their reach among themselves, so that 19 of 20
+            of them have 1 or less; and `outside`, the inputs outside of their range.
+        """
+        _, values = _values(features)
+        low, high = self._range
+        outside = [
+            "; ".join(
+                f"{self.names[at]} {row[at]:.3g} ({low[at]:.3g} to {high[at]:.3g})"
+                for at in np.flatnonzero((row < low) | (row > high))
+            )
+            for row in values
+        ]
+        distances = [
+            float(np.abs(self._standardized - row).sum(axis=1).min() / self.reach)
+            for row in self._standardize(values)
+        ]
+        fitted_on = [self._holds(leads) for leads in _hashes(cohort, features)]
+        return pd.DataFrame({"fitted_on": fitted_on, "distance": distances, "outside": outside})
+
+    def _holds(self, leads: npt.NDArray[np.uint64]) -> bool:
+        """Whether half of the leads are those of one record; rounding may change the others."""
+        return bool((self.hashes == leads).mean(axis=1).max() >= 0.5)
+
+    @cached_property
+    def _range(self) -> tuple[Floats, Floats]:
+        known = np.ma.masked_invalid(self.values)
+        return known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)
+
+    @cached_property
+    def _mean_and_std(self) -> tuple[Floats, Floats]:
+        known = np.ma.masked_invalid(self.values.astype(np.float64))
+        mean, std = known.mean(axis=0).filled(0), known.std(axis=0).filled(0)
+        return mean, np.where(std > 0, std, 1.0)
+
+    @cached_property
+    def _standardized(self) -> Floats:
+        return self._standardize(self.values)
+
+    def _standardize(self, values: Rows) -> Floats:
+        mean, std = self._mean_and_std
+        return np.asarray(np.nan_to_num((values - mean) / std))  # a missing value is average
+
+
+def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
+    """Return what is kept of the records that a model is fitted on."""
+    from sklearn.neighbors import NearestNeighbors
+
+    names, values = _values(features)
+    missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
+    n_tabular = 0 if features.kind == "signal" else features.input_shape[0]
+    fill = np.zeros(0, np.float32)
+    if n_tabular:
+        _, filled = fill_missing(features.fill, features.X, missing)
+        fill = np.asarray(filled)[0, :n_tabular]
+    made = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
+    neighbours = NearestNeighbors(metric="manhattan").fit(made._standardized)
+    distances, _ = neighbours.kneighbors(n_neighbors=1)  # of the others, not of itself
+    reach = np.quantile(distances, _MOST)
+    return replace(made, reach=np.array(reach if reach > 0 else 1.0))
+
+
+def read_training_records(path: Path) -> TrainingRecords:
+    """Read what `TrainingRecords.write` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return TrainingRecords(**arrays)
+
+
+def _values(features: FeatureSet) -> tuple[list[str], Rows]:
+    """Return tabular inputs, and the lowest and highest voltage of each lead of a signal."""
+    if features.kind == "tabular":
+        return list(features.names), np.asarray(features.X)
+    shape = features.signal_shape or features.input_shape
+    n = features.input_shape[0] if features.kind == "mixed" else 0
+    leads = [name.partition("_")[0] for name in features.names[n : n + shape[1]]]
+    rows = []
+    for at in range(len(features.records)):
+        flat = np.asarray(features.X[at]).ravel()
+        signal = flat[n:].reshape(shape)
+        rows.append(np.concatenate([flat[:n], signal.min(axis=0), signal.max(axis=0)]))
+    ends = [f"{lead} {end}" for end in ("lowest", "highest") for lead in leads]
+    return [*features.names[:n], *ends], np.stack(rows)
+
+
+def _hashes(cohort: Cohort, features: FeatureSet) -> npt.NDArray[np.uint64]:
+    """Hash the leads of records in whole microvolts, which no reader or unit changes."""
+    used = set(features.records)
+    hashes = []
+    for at, record in enumerate(cohort.records):
+        if record in used:
+            signal = np.rint(np.asarray(cohort.signals[at], np.float64) * 1000)
+            digests = [hashlib.sha256(lead.tobytes()).digest() for lead in signal.astype("<i4").T]
+            hashes.append([int.from_bytes(digest[:8], "little") for digest in digests])
+    return np.array(hashes, dtype=np.uint64)

@@ -1,0 +1,179 @@
+"""One record written in every format that is read, each by another way than the product's."""
+
+import base64
+import io
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from edfio import Bdf, BdfSignal, Edf, EdfSignal
+
+from lvh.data.cohort import LEADS
+
+SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".edf",
+    ".bdf",
+    ".dcm",
+    ".aecg.xml",
+    ".muse.xml",
+    ".npz",
+    ".npy",
+    ".hea",
+)
+"""Of every format; a step of 1 microvolt is kept by each."""
+
+
+def write(path: Path, mv: np.ndarray, fs: float = 500.0, **more) -> Path:
+    """Write signals, shape (n_samples, 12), mV, in the format of the path's suffixes."""
+    kind = "".join(path.suffixes[-2:]) if path.suffix == ".xml" else path.suffix
+    content = _WRITERS[kind](path, mv, fs, **more)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def table(mv: np.ndarray, fs: float | None = None, *, separator: str = ",", **more) -> str:
+    """Write a table; `names` and `digits` (a format, to the bit if empty) may differ."""
+    names = list(more.get("names", [f"{lead} (mV)" for lead in LEADS]))
+    rows = [[format(float(value), more.get("digits", "")) for value in row] for row in mv]
+    if fs:
+        rows = [[repr(at / fs), *row] for at, row in enumerate(rows)]
+        names = ["time", *names]
+    return "\n".join(separator.join(row) for row in [names, *rows]) + "\n"
+
+
+def edf(mv: np.ndarray, fs: float, *, unit: str = "mV", span: float = 8.0, **header) -> bytes:
+    more = header.pop("more", [])
+    of_bdf = header.pop("of_bdf", False)
+    names = header.pop("names", LEADS)
+    signals = [
+        (BdfSignal if of_bdf else EdfSignal)(
+            column.astype(np.float64),
+            fs,
+            label=name,
+            physical_dimension=unit,
+            physical_range=(-span, span),
+        )
+        for name, column in zip(names, mv.T, strict=True)
+    ]
+    data = io.BytesIO()
+    header.setdefault("data_record_duration", 0.1)
+    (Bdf if of_bdf else Edf)([*signals, *more], **header).write(data)
+    return data.getvalue()
+
+
+def _microvolts(mv: np.ndarray) -> np.ndarray:
+    return np.rint(mv * 1000).astype("<i2")
+
+
+def dicom(mv: np.ndarray, fs: float, **changes) -> bytes:
+    from pydicom import Dataset, FileMetaDataset, dcmwrite
+
+    def code(meaning: str, value: str) -> Dataset:
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "X", meaning
+        return item
+
+    channels = []
+    for lead in LEADS:
+        channel = Dataset()
+        channel.ChannelSourceSequence = [code(f"Lead {lead.upper()}", "1")]
+        channel.ChannelSensitivity = 1
+        channel.ChannelSensitivityUnitsSequence = [code("", changes.get("unit", "uV"))]
+        channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = 1, 0
+        channels.append(channel)
+    group = Dataset()
+    group.WaveformOriginality, group.SamplingFrequency = "ORIGINAL", fs
+    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = 12, len(mv)
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
+    group.ChannelDefinitionSequence = channels
+    group.WaveformData = _microvolts(mv).tobytes()
+    dataset = Dataset()
+    dataset.SOPClassUID = dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.9.1.1"
+    dataset.WaveformSequence = [group]
+    dataset.PatientAge, dataset.PatientSex = changes.get("age", "060Y"), "M"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    data = io.BytesIO()
+    dcmwrite(data, dataset, enforce_file_format=True)
+    return data.getvalue()
+
+
+def aecg(mv: np.ndarray, fs: float, *, more: str = "") -> str:
+    sequences = "".join(
+        f'<component><sequence><code code="MDC_ECG_LEAD_{lead.upper()}"/><value>'
+        f'<origin value="0" unit="uV"/><scale value="1" unit="uV"/>'
+        f"<digits>{' '.join(map(str, column.tolist()))}</digits></value></sequence></component>"
+        for lead, column in zip(LEADS, _microvolts(mv).T, strict=True)
+    )
+    return (
+        f'<?xml version="1.0"?>{more}<AnnotatedECG xmlns="urn:hl7-org:v3">'
+        '<effectiveTime><low value="20200531"/></effectiveTime><subjectDemographicPerson>'
+        '<administrativeGenderCode code="M"/><birthTime value="19590601"/>'
+        "</subjectDemographicPerson><component><series><component><sequenceSet>"
+        '<component><sequence><code code="TIME_ABSOLUTE"/><value><head value="2020"/>'
+        f'<increment value="{1000 / fs}" unit="ms"/></value></sequence></component>{sequences}'
+        "</sequenceSet></component></series></component></AnnotatedECG>"
+    )
+
+
+def muse(mv: np.ndarray, fs: float, *, leads: tuple[str, ...] = LEADS, age: str = "60") -> str:
+    parts = []
+    for lead in leads:
+        data = _microvolts(mv[:, LEADS.index(lead)]).tobytes()
+        parts.append(
+            f"<LeadData><LeadSampleCountTotal>{len(mv)}</LeadSampleCountTotal>"
+            "<LeadAmplitudeUnitsPerBit>1</LeadAmplitudeUnitsPerBit>"
+            f"<LeadAmplitudeUnits>MICROVOLTS</LeadAmplitudeUnits><LeadID>{lead.upper()}</LeadID>"
+            f"<LeadDataCRC32>{zlib.crc32(data)}</LeadDataCRC32>"
+            f"<WaveFormData>{base64.encodebytes(data).decode()}</WaveFormData></LeadData>"
+        )
+    return (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><!DOCTYPE RestingECG SYSTEM "restecg.dtd">'
+        f"<RestingECG><PatientDemographics><PatientAge>{age}</PatientAge>"
+        "<AgeUnits>YEARS</AgeUnits><Gender>MALE</Gender></PatientDemographics>"
+        "<Waveform><WaveformType>Median</WaveformType></Waveform><Waveform>"
+        f"<WaveformType>Rhythm</WaveformType><SampleBase>{fs:g}</SampleBase>{''.join(parts)}"
+        "</Waveform></RestingECG>"
+    )
+
+
+def _saved(save, *arrays, **named) -> bytes:
+    data = io.BytesIO()
+    save(data, *arrays, **named)
+    return data.getvalue()
+
+
+def _wfdb(path: Path, mv: np.ndarray, fs: float, *, comments: tuple[str, ...] = ()) -> bytes:
+    with warnings.catch_warnings(action="ignore"):  # of pandas
+        import wfdb
+
+        wfdb.wrsamp(
+            path.stem,
+            fs=fs,
+            units=["mV"] * 12,
+            sig_name=[lead.upper() for lead in LEADS],
+            d_signal=_microvolts(mv).astype(np.int64),
+            fmt=["16"] * 12,
+            adc_gain=[1000.0] * 12,
+            baseline=[0] * 12,
+            comments=list(comments),
+            write_dir=str(path.parent),
+        )
+    return path.read_bytes()
+
+
+_WRITERS = {
+    ".csv": lambda _, mv, fs, **more: table(mv, fs, **more),
+    ".tsv": lambda _, mv, fs: table(mv, fs, separator="\t"),
+    ".edf": lambda _, mv, fs, **more: edf(mv, fs, **more),
+    ".bdf": lambda _, mv, fs, **more: edf(mv, fs, of_bdf=True, **more),
+    ".dcm": lambda _, mv, fs, **more: dicom(mv, fs, **more),
+    ".aecg.xml": lambda _, mv, fs, **more: aecg(mv, fs, **more),
+    ".muse.xml": lambda _, mv, fs, **more: muse(mv, fs, **more),
+    ".npz": lambda _, mv, fs: _saved(np.savez, signals=mv, leads=LEADS, fs=fs, unit="mV"),
+    ".npy": lambda _, mv, fs: _saved(np.save, mv.T),
+    ".hea": _wfdb,
+}
