@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,23 +45,11 @@ class LazyArray:
         """Shape of the whole array."""
         return (len(self), *self.record_shape)
 
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions of the whole array."""
-        return len(self.shape)
-
-    @overload
-    def __getitem__(self, key: int) -> Array: ...
-
-    @overload
-    def __getitem__(self, key: slice | Array) -> "LazyArray": ...
-
-    def __getitem__(self, key: int | slice | Array) -> "Array | LazyArray":
+    def __getitem__(self, key: int | slice | Array) -> Any:
         """Read one record, or select some by a slice, positions or a mask without reading."""
         if isinstance(key, (slice, np.ndarray)):
             return replace(self, positions=self.positions[key])
-        record: Array = self.load(self.positions[[key]])[0]
-        return record
+        return self.load(self.positions[[key]])[0]
 
     def __array__(self, *arguments: object, **named: object) -> Array:
         """Refuse an implicit conversion, which could fill the memory."""

@@ -14,21 +14,15 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from lvh.data.cache import (
-    Arrays,
-    cache_dir,
-    folder_state,
-    load_or_build,
-    lock_of,
-    signals_written,
-)
+from lvh.data import cache
+from lvh.data.cache import Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
@@ -69,7 +63,7 @@ TABLE = "ptbxl_database.csv"
 LOADED_BYTES = 512 * 1024 * 1024
 """Signals that take more than this, as float32, are memory-mapped."""
 
-_FORMAT = 3  # of the cached arrays; raise it when their meaning changes
+_FORMAT = 4  # of the cached arrays; raise it when their meaning changes
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
 _RECORD_PATH = r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)"
 _COLUMNS = {  # that are read, with the pattern of their values
@@ -83,8 +77,6 @@ _COLUMNS = {  # that are read, with the pattern of their values
 }
 _LABEL = "'LVH':"  # VCLVH, voltage criteria alone, is another statement
 _ABOVE_89 = 90.0  # years
-_CONTENT = ("records", "subjects", "male", "age", "label", "flaws", "fs")
-_CALIBRATION = ("gains", "baselines")
 
 _log = logging.getLogger(__name__)
 
@@ -124,14 +116,14 @@ def load(settings: PtbxlSettings) -> Cohort:
     if settings.root:
         root = Path(os.path.expanduser(settings.root))
     else:
-        root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ptbxl-1.0.3")
+        root = fetch(replace(ARCHIVE, url=settings.url), cache.cache_dir() / "ptbxl-1.0.3")
     data = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
     table = _table(root / TABLE, data, "filename_hr" if settings.fs == 500 else "filename_lr")
     state = hashlib.sha256(repr((_FORMAT, settings.fs)).encode() + data)
     for folder in sorted(set(table["file"].str.rpartition("/")[0])):
-        state.update(repr((folder, folder_state(root / folder))).encode())
-    path = cache_dir() / "cohorts" / f"ptbxl-{state.hexdigest()[:16]}.npz"
-    arrays, digital = _load(path, root, table=table, fs=settings.fs)
+        state.update(repr((folder, cache.folder_state(root / folder))).encode())
+    path = cache.cache_dir() / "cohorts" / f"ptbxl-{state.hexdigest()[:16]}.npz"
+    arrays, digital = _signals(path, root, table=table, fs=settings.fs)
     used = arrays["flaws"] == ""
     n_flawed = int(np.count_nonzero(~used))
     note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
@@ -139,55 +131,60 @@ def load(settings: PtbxlSettings) -> Cohort:
         at = np.flatnonzero(~used)[0]
         raise InputError(
             f"data.flawed={settings.flawed}: expected records without flaw. Received: {n_flawed} "
-            f"with one, the first {arrays['records'][at]}: {arrays['flaws'][at]}"
+            f"with one, the first {table['file'][at]}: {arrays['flaws'][at]}"
         )
     if note:
         _log.warning("%s: %s", root / TABLE, note)
-    cohort = _cohort(arrays, digital, used, note)
+    columns = _columns(table[used])
+    gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
+    cohort = Cohort(
+        name=f"PTB-XL, {len(digital)} records at {settings.fs} Hz",
+        records=tuple(columns.pop("records").tolist()),
+        leads=LEADS,
+        fs=float(settings.fs),
+        signals=digital.map(lambda values, at: wfdb.millivolts(values, baselines[at], gains[at]))
+        if isinstance(digital, LazyArray)
+        else wfdb.millivolts(digital, baselines, gains),
+        delineation=Delineation.empty(len(digital)),
+        fingerprint=str(arrays["digest"]),
+        note=note,
+        **columns,
+    )
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
-def _load(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:
-    """Return the arrays of all records and their ADC values, from the cache or parsed."""
+def _signals(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:
+    """Return calibration and flaws of all records, and ADC values, from the cache or parsed."""
     _, first = wfdb.read_record(root / f"{table['file'][0]}.hea", root)
     shape = (len(table), *first.shape)
     signals = path.with_suffix(".npy")
 
     def build() -> Arrays:
         _log.info("PTB-XL: reading %d records, once, into %s", len(table), path.parent)
-        with signals_written(signals, shape) as write:
+        with cache.signals_written(signals, shape) as write:
             arrays = _parse(root, table, fs=fs, n_samples=shape[1], write=write)
-        return {**arrays, "digest": np.array(_digest(arrays, mapped(signals)))}
+        used = arrays["flaws"] == ""
+        content = [*_columns(table[used]).values(), arrays["flaws"][used], np.array(float(fs))]
+        calibration = arrays["gains"][used], arrays["baselines"][used]
+        digest = fingerprint(*content, mapped(signals)[used], *calibration)
+        return {**arrays, "digest": np.array(digest)}
 
-    with lock_of(path):  # another process may be making it
+    with cache.lock_of(path):  # another process may be making it
         if not signals.is_file():
             path.unlink(missing_ok=True)
         arrays, digital = load_or_build(path, build), mapped(signals)
     return arrays, digital if 4 * math.prod(shape) > LOADED_BYTES else digital.read()
 
 
-def _cohort(arrays: Arrays, digital: Inputs, used: npt.NDArray[np.bool_], note: str) -> Cohort:
-    fs, digest = float(arrays["fs"]), str(arrays["digest"])
-    arrays = {name: one[used] for name, one in arrays.items() if one.ndim}
-    gains, baselines = arrays["gains"], arrays["baselines"]
-    digital = digital[used]
-    records = tuple(str(name) for name in arrays["records"])
-    return Cohort(
-        name=f"PTB-XL, {len(records)} records at {fs:g} Hz",
-        records=records,
-        subjects=arrays["subjects"],
-        leads=LEADS,
-        fs=fs,
-        signals=digital.map(lambda values, at: wfdb.millivolts(values, baselines[at], gains[at]))
-        if isinstance(digital, LazyArray)
-        else wfdb.millivolts(digital, baselines, gains),
-        delineation=Delineation.empty(len(records)),
-        male=arrays["male"],
-        age=arrays["age"],
-        label=arrays["label"],
-        fingerprint=digest,
-        note=note,
-    )
+def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
+    """Return what a cohort has of the table; the table has 300 for every age above 89."""
+    return {
+        "records": np.array(table["file"].str.rpartition("/")[2].tolist()),
+        "subjects": np.array(table["patient_id"].str.removesuffix(".0").tolist()),
+        "male": np.array(table["sex"] == "0"),
+        "age": np.array([_ABOVE_89 if float(age) == 300 else float(age) for age in table["age"]]),
+        "label": np.array(table["scp_codes"].str.contains(_LABEL, regex=False), dtype=np.int64),
+    }
 
 
 def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
@@ -252,26 +249,8 @@ def _parse(
         baselines.append(np.array([signal.baseline for signal in header.signals], np.float32))
         unknown = "no sex" if not sex else "no age" if not age else ""
         flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
-    # the table has 300 for every age above 89
-    ages = [_ABOVE_89 if age in ("300", "300.0") else float(age or "nan") for age in table["age"]]
     return {
-        "records": np.array([file.rpartition("/")[2] for file in files]),
-        "subjects": np.array(table["patient_id"].str.removesuffix(".0").tolist()),
-        "fs": np.array(float(fs)),
         "gains": np.array(gains),
         "baselines": np.array(baselines),
-        "male": np.array(table["sex"] == "0"),
-        "age": np.array(ages),
-        "label": np.array(table["scp_codes"].str.contains(_LABEL, regex=False), dtype=np.int64),
         "flaws": np.array(flaws),
     }
-
-
-def _digest(arrays: Arrays, digital: Inputs) -> str:
-    """Return the fingerprint of the cohort of all records without flaw."""
-    used = arrays["flaws"] == ""
-    content, calibration = (
-        [arrays[name][used] if arrays[name].ndim else arrays[name] for name in names]
-        for names in (_CONTENT, _CALIBRATION)
-    )
-    return fingerprint(*content, digital[used], *calibration)

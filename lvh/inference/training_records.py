@@ -45,7 +45,7 @@ class TrainingRecords:
     def write(self, path: Path) -> None:
         """Write arrays that need no pickle."""
         with path.open("wb") as file:
-            np.savez_compressed(file, **vars(self))
+            np.savez_compressed(file, allow_pickle=False, **vars(self))
 
     @property
     def means(self) -> Rows:

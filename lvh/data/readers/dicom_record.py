@@ -7,18 +7,15 @@ import numpy as np
 
 from lvh.data.readers.leads import ReadOptions, Recording, Signal, age_on, parse_age, parse_sex
 from lvh.errors import InputError
-from lvh.files import read_bytes
-
-_MAX_BYTES = 64 * 1024 * 1024
 
 
-def read(path: Path, options: ReadOptions) -> Recording:
+def read(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read the first group of original signals: the rhythm, not a median beat."""
     from pydicom import dcmread
     from pydicom.filebase import DicomBytesIO
     from pydicom.waveforms.numpy_handler import multiplex_array
 
-    dataset = dcmread(DicomBytesIO(read_bytes(path, path.parent, _MAX_BYTES)))
+    dataset = dcmread(DicomBytesIO(data))
     groups = dataset.get("WaveformSequence", ())
     at = next((k for k, one in enumerate(groups) if one.WaveformOriginality == "ORIGINAL"), None)
     if at is None:

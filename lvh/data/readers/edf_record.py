@@ -10,21 +10,18 @@ import numpy as np
 
 from lvh.data.readers.leads import ReadOptions, Recording, Signal, age_on, lead_name, parse_sex
 from lvh.errors import InputError, excerpt
-from lvh.files import read_bytes
 
 if TYPE_CHECKING:
     from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
-_MAX_BYTES = 64 * 1024 * 1024  # ten seconds of twelve leads at 500 Hz have 120 kB
 _PATIENT = re.compile(r"\S+ (?P<sex>[MFX]) (?P<born>\d{2}-[A-Z]{3}-\d{4}|X) \S+( .*)?", re.I)
 _DIGITS = 6  # of a sampling frequency: the duration of a data record has at most 8 characters
 
 
-def read(path: Path, options: ReadOptions) -> Recording:
+def read(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read a file that is whole and without gaps; age and sex are those of EDF+'s patient field."""
     from edfio import read_bdf, read_edf
 
-    data = read_bytes(path, path.parent, _MAX_BYTES)
     parse = read_bdf if data[:1] == b"\xff" else read_edf
     with warnings.catch_warnings(action="error"):  # edfio warns of a file that is not whole
         edf = parse(data, header_encoding="latin-1")  # the micro sign of many

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from lvh.data.cohort import LEADS, Delineation
 from lvh.errors import InputError, excerpt
 
+MAX_BYTES = 64 * 1024 * 1024
+"""Of a file; ten seconds at 500 Hz have about a million as a table."""
 DERIVED = LEADS[2:6]
 """Limb leads that follow from i and ii."""
 

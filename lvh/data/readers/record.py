@@ -14,6 +14,7 @@ from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
 from lvh.data.readers import dicom_record, edf_record, table_record, wfdb_record, xml_record
 from lvh.data.readers.leads import (
     DERIVED,
+    MAX_BYTES,
     ReadOptions,
     Recording,
     find_leads,
@@ -22,11 +23,9 @@ from lvh.data.readers.leads import (
     signal_fault,
 )
 from lvh.errors import EnvironmentFault, InputError, LvhError, excerpt
+from lvh.files import read_bytes
 
-Read = Callable[[Path, ReadOptions], Recording]
-
-_WFDB: tuple[str, Read] = ("a WFDB record", wfdb_record.read)
-_READERS: dict[str, tuple[str, Read]] = {
+_READERS: dict[str, tuple[str, Callable[[Path, bytes, ReadOptions], Recording]]] = {
     ".csv": ("a table", table_record.read_table),
     ".tsv": ("a table", table_record.read_table),
     ".txt": ("a table", table_record.read_table),
@@ -132,10 +131,12 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
             f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
             "save2gdf -f=EDF FILE.scp FILE.edf"
         )
-    title, reader = _READERS.get(path.suffix.lower(), _WFDB)
+    title, reader = _READERS.get(path.suffix.lower(), ("a WFDB record", None))
     try:
         with warnings.catch_warnings(action="ignore"):
-            return reader(path, options)
+            if reader is None:
+                return wfdb_record.read(path, options)
+            return reader(path, read_bytes(path, path.parent, MAX_BYTES), options)
     except LvhError:
         raise
     except ModuleNotFoundError as error:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.readers.leads import ReadOptions, Recording, Signal, lead_name
+from lvh.data.readers.leads import MAX_BYTES, ReadOptions, Recording, Signal, lead_name
 from lvh.errors import InputError, excerpt
-from lvh.files import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MAX_BYTES = 64 * 1024 * 1024  # ten seconds at 500 Hz have about one million
 _HEADER_LINES, _HEADER_LENGTH = 64, 8192  # in which the names are looked for, after a preamble
 _FEWEST_LEADS = 8
 _SEPARATORS = (",", ";", "\t", "|", ":", " ")
@@ -30,13 +28,13 @@ _MAX_JITTER = 0.5  # of a step: more than rounding to ms makes, less than one lo
 _MAX_STEP_S = 0.05  # a longer step without a unit is in ms, or the number of the sample
 
 
-def read_table(path: Path, options: ReadOptions) -> Recording:
+def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read a table: maybe a preamble, a row of names, maybe a row of units, then a row a sample.
 
     A name may have its unit in brackets, `V1 (mV)`; a column `time` is in s, or as `time (ms)`
     says. Decimal commas are read where something else divides the columns, or in quotes.
     """
-    lines = _decode(read_bytes(path, path.parent, _MAX_BYTES)).splitlines()
+    lines = _decode(data).splitlines()
     row, separator = _header(path, lines)
     columns = [_name_and_unit(cell) for cell in _cells(lines[row], separator)]
     units = _cells(lines[row + 1], separator) if row + 1 < len(lines) else []
@@ -56,19 +54,17 @@ def read_table(path: Path, options: ReadOptions) -> Recording:
     return Recording([Signal(*signal, fs=fs) for signal in signals])
 
 
-def read_array(path: Path, options: ReadOptions) -> Recording:
+def read_array(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read a `.npy` file, shape (n_samples, n_leads) or its transpose; the user names the leads."""
-    data = read_bytes(path, path.parent, _MAX_BYTES)
     return _of_array(path, np.load(io.BytesIO(data), allow_pickle=False), options.leads)
 
 
-def read_arrays(path: Path, options: ReadOptions) -> Recording:
+def read_arrays(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read a `.npz` file with the array `signals`, and maybe `leads`, `fs` and `unit`."""
-    data = read_bytes(path, path.parent, _MAX_BYTES)
     with zipfile.ZipFile(io.BytesIO(data)) as members:
         size = sum(member.file_size for member in members.infolist())
-    if size > _MAX_BYTES:
-        raise InputError(f"{path}: expected at most {_MAX_BYTES} bytes. Received: {size} unpacked")
+    if size > MAX_BYTES:
+        raise InputError(f"{path}: expected at most {MAX_BYTES} bytes. Received: {size} unpacked")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         if "signals" not in arrays:
             raise InputError(

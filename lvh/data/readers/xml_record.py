@@ -9,16 +9,13 @@ import numpy as np
 
 from lvh.data.readers.leads import ReadOptions, Recording, Signal, age_on, parse_age, parse_sex
 from lvh.errors import InputError, excerpt
-from lvh.files import read_bytes
 
-_MAX_BYTES = 64 * 1024 * 1024
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _CODES = "MDC_ECG_LEAD_"
 
 
-def read(path: Path, options: ReadOptions) -> Recording:
+def read(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read the rhythm, not the median beat; a document that defines entities is refused."""
-    data = read_bytes(path, path.parent, _MAX_BYTES)
     if b"<!ENTITY" in data.replace(b"\0", b""):  # of UTF-16
         raise InputError(f"{path}: expected XML without entities. Received: one that defines some")
     root = ET.fromstring(data)
