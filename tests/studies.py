@@ -22,15 +22,14 @@ def make_trial(number, values, state="complete", params=None, objective="ap", **
     else:
         folds = tuple(make_fold(at, {objective: value}) for at, value in enumerate(values))
         total = float(np.mean(values)) if len(values) else math.nan
+    baselines = {"no skill": {objective: 0.3}, "age + sex": {objective: 0.45}}
     return Trial(
-        number,
-        {"model.units": number} if params is None else params,
-        state,
-        (total,) if state == "complete" else (),
-        folds,
-        {"no skill": {objective: 0.3}, "age + sex": {objective: 0.45}}
-        if state == "complete"
-        else {},
+        number=number,
+        params={"model.units": number} if params is None else params,
+        state=state,
+        values=(total,) if state == "complete" else (),
+        folds=folds,
+        baselines=baselines if state == "complete" else {},
         **fields,
     )
 

@@ -38,7 +38,7 @@ def _backend():
 def test_the_tests_of_models_and_training_pass_on_another_backend(backend, tmp_path):
     """Among them that an epoch is Keras's own from equal weights: so backends agree."""
     need(backend)
-    files = [TESTS / f"test_{name}.py" for name in ("models", "training")]
+    files = [TESTS / f"test_{name}.py" for name in ("models", "training", "two_branch", "crossval")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         env={
@@ -50,7 +50,7 @@ def test_the_tests_of_models_and_training_pass_on_another_backend(backend, tmp_p
         cwd=TESTS.parent,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
 

@@ -145,15 +145,6 @@ class TestLine:
         expected = optimum(y_true, sigmoid(logit), weights)
         assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
 
-    def test_a_weight_counts_as_so_many_records(self):
-        y_true, y_score = drawn(0, 40)
-        weights = np.random.default_rng(1).integers(0, 4, 40)
-
-        found = line(y_true, y_score, weights.astype(float))
-
-        again = line(np.repeat(y_true, weights), np.repeat(y_score, weights))
-        assert tuple(found) == pytest.approx(tuple(again), rel=1e-8)
-
     def test_a_resample_draws_subjects_with_all_their_records(self):
         y_true, y_score = drawn(0, 30)
         pairs = [np.repeat(one, 2) for one in (y_true, y_score, np.arange(30).astype(str))]
@@ -163,30 +154,3 @@ class TestLine:
         apart = bootstrap_lines(pairs[0], pairs[1], alone, resamples=200)
         together = bootstrap_lines(*pairs, resamples=200)
         assert np.std([one.slope for one in together]) > 1.2 * np.std([one.slope for one in apart])
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize(
-        ("n", "intercept", "slope", "spread", "least"),
-        [
-            pytest.param(200, 0, 1, 1.5, 0.90, id="as LUDB"),
-            pytest.param(60, 0, 1, 1.5, 0.84, id="few"),
-            pytest.param(200, 0.5, 0.6, 2.5, 0.90, id="too extreme"),
-            pytest.param(60, 0, 4, 1.5, 0.75, id="nearly parted"),
-        ],
-    )
-    def test_95_percent_cover_about_as_much(self, n, intercept, slope, spread, least):
-        """300 data sets of a known truth; the share that its interval holds is printed (-s)."""
-        asked = logits(np.array([0.05, 0.2, 0.5, 0.8, 0.95]))
-        truth = sigmoid(intercept + slope * asked)
-        random, held = np.random.default_rng(0), []
-        for seed in range(300):
-            x = random.normal(0, spread, n)
-            y_true = (random.random(n) < sigmoid(intercept + slope * x)).astype(int)
-            subjects = np.arange(n).astype(str)
-            lines = bootstrap_lines(y_true, sigmoid(x), subjects, resamples=200, seed=seed)
-            shares = sigmoid(np.array([a + b * asked for a, b in lines]))
-            low, high = np.quantile(shares, [0.025, 0.975], axis=0)
-            held.append((low <= truth) & (truth <= high))
-        found = np.mean(held, axis=0)
-        print(f"held: {found.round(3).tolist()}")
-        assert found.min() > least

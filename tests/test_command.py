@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -72,14 +71,6 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
     assert ended(body) == code
     assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGINT) == before
-
-
-def test_it_returns_what_the_body_does_in_any_thread():
-    codes = []
-    thread = threading.Thread(target=lambda: codes.append(ended(lambda: 3)))
-    thread.start()
-    thread.join()
-    assert (codes, ended(lambda: None)) == ([3], 0)
 
 
 def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):

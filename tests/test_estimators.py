@@ -173,17 +173,6 @@ def test_a_planted_leak_has_no_way_in(name, voltage):
     )
 
 
-@pytest.mark.parametrize("name", ["logistic", "svm"])
-def test_validation_records_are_scored_and_not_learned_from(name, voltage):
-    folds = replace(FOLDS, validation=0.3)
-    first = run(learner(name, voltage), voltage, folds)
-    validation = first.folds[0].split.validation
-    poisoned = run(learner(name, voltage), with_scored(voltage, validation, 50.0), folds)
-    assert poisoned.folds[0].history.loss == first.folds[0].history.loss
-    assert poisoned.folds[0].history.validation_loss != first.folds[0].history.validation_loss
-    np.testing.assert_array_equal(poisoned.folds[0].y_score, first.folds[0].y_score)
-
-
 @pytest.mark.parametrize(
     ("name", "y", "error", "message"),
     [

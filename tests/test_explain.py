@@ -25,8 +25,8 @@ from lvh.validation.splits import Split
 
 RANDOM = np.random.default_rng(0)
 SIGNALS = RANDOM.normal(size=(3, 50, 2)).astype(np.float32)
-BEAT = BeatSettings("beat", ("i", "v1", "v5", "v6"), 0.25, 0.45, "median", "none", "drop")
-RAW = RawSettings("raw", ("v1", "v5"), "none")
+BEAT = BeatSettings(leads=("i", "v1", "v5", "v6"))
+RAW = RawSettings(leads=("v1", "v5"), scaling="none")
 OPTIONS = Options(window=0.08, stride=0.04, repeats=3)
 
 
@@ -116,7 +116,7 @@ def table_of(cohort, settings) -> InputTable:
 
 @pytest.fixture(scope="module")
 def voltages(cohort):
-    return table_of(cohort, VoltageSettings("voltage", "mean"))
+    return table_of(cohort, VoltageSettings())
 
 
 class TestInputs:

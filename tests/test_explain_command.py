@@ -15,7 +15,7 @@ from lvh.cli.explain import main
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
 from lvh.data.cohort import LEADS
-from lvh.explanations.record_importance import record_importance
+from lvh.explanations.importance import record_importance
 from lvh.explanations.wave_windows import beats_of
 from lvh.features import FORMS
 from lvh.inference import FinalModel, load
@@ -101,13 +101,6 @@ def test_a_network_on_beats_is_explained(configured):
         assert np.ptp(imread(folder / name)[..., :3]) > 0.5
 
 
-def test_a_store_that_is_not_there_costs_no_explanation(configured, capsys):
-    run = configured("model=criteria", "features=voltage", "tracking=mlflow")
-    assert main([str(run), "--repeats", "1", "--folds", "1"]) == 0
-    assert "not tracked: --uri: expected a store of MLflow" in capsys.readouterr().out
-    assert (run / "explanation/README.md").is_file()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -180,21 +173,6 @@ class TestRecord:
         assert (found[:1950, read[1]] == 0).all()
         assert (found[2550:, read[1]] == 0).all()
         assert np.abs(found[2000:2500, read[1]]).max() > 0.1
-
-    @pytest.mark.slow
-    def test_of_a_model_on_beats_it_stands_on_every_beat(self, cohort, tmp_path):
-        of = settings("resnet", "beat", "model.filters=[4]", "features.leads=[v5]")
-        save_model(tmp_path / "m", of, head(cohort, 12), 1)
-        one = head(cohort, 1)
-        found = record_importance(load(tmp_path / "m"), one)
-        lead = LEADS.index("v5")
-        assert np.isnan(np.delete(found, lead, axis=1)).all()
-        peaks = [peak for peak, _ in beats_of(one, 0, "v5")]
-        beats = np.stack([found[peak - 60 : peak + 60, lead] for peak in peaks[1:-1]])
-        assert np.isfinite(beats).all()
-        assert (beats == beats[0]).all()
-        assert np.ptp(beats[0]) > 0
-        assert np.isnan(found[: max(peaks[0] - 125, 0), lead]).all()
 
     def test_of_a_model_on_measured_inputs_it_stands_on_the_waves(self, cohort, tmp_path):
         of = settings("logistic", "voltage")

@@ -1,4 +1,4 @@
-"""The tables and pictures of experiments/explanations are those of its files."""
+"""The table and pictures of experiments/explanations are those of its files."""
 
 import csv
 import runpy
@@ -12,14 +12,12 @@ def rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_page_shows_the_tables_of_the_files_and_every_picture():
+def test_the_page_shows_the_table_of_the_files_and_every_picture():
     measure = runpy.run_path(str(FOLDER / "measure.py"))
     page = " ".join((FOLDER / "README.md").read_text().split())
     losses = measure["losses"](rows("results.csv"), rows("scores.csv"))
-    shares = measure["agreement"](rows("agreement.csv"))
-    for table in (losses, shares):
-        assert len(table) == 2 + len(measure["RUNS"])
-        assert " ".join(" ".join(table).split()) in page
+    assert len(losses) == 2 + len(measure["RUNS"])
+    assert " ".join(" ".join(losses).split()) in page
     pictures = {
         f"{name}_{picture}.png" for name, run in measure["RUNS"].items() for picture in run.pictures
     }

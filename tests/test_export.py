@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from conftest import Done, command
 from final_models import own_store  # noqa: F401
-from servers import until
 
 from lvh.cli.export import main
 from lvh.config.composition import Composed, settings_of
@@ -172,15 +170,6 @@ def test_the_best_of_a_sweep_becomes_the_champion(name, swept, tmp_path, data_se
 
 
 @pytest.mark.slow
-def test_a_sweep_that_was_begun_again_is_found_with_its_own_folds(swept, tmp_path):
-    again = command("-m", *SMALL[:3], *LOGISTIC, "model.C=0.001,0.1,1", "resume=false", cwd=swept)
-    assert again.code == 0, again.err
-    done = export("--no-register", "--seeds", "1", "--out", str(tmp_path / "m"), cwd=swept)
-    assert done.code == 0, done.err
-    assert re.search(r"^best of 3 of study \S+\.2 by ap: trial", done.out, re.M)
-
-
-@pytest.mark.slow
 def test_a_run_is_named_by_its_folder_or_its_identity_and_registered_later(swept, tmp_path):
     from mlflow import MlflowClient
 
@@ -222,23 +211,3 @@ def test_a_bad_choice_is_refused(arguments, reason, tmp_path, monkeypatch, capsy
     assert code == 2
     assert reason in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_export_leaves_no_folder(number, code, tmp_path):
-    done = command(*SMALL[:2], "train.epochs=300", "cv.folds=2", "tracking=off", cwd=tmp_path)
-    assert done.code == 0, done.err
-    arguments = [str(done.folder()), "--no-register", "--seeds", "100", "--out", "saved/m"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lvh.export", *arguments],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    until(lambda: list(tmp_path.glob("saved/.m-*")), "it has begun")
-    process.send_signal(number)
-    _, printed = process.communicate(timeout=120)
-    assert process.returncode == code
-    assert printed.splitlines()[-1] == f"lvh: interrupted by {number.name}"
-    assert not list((tmp_path / "saved").iterdir())

@@ -12,7 +12,6 @@ from lvh.evaluation.cv_result import baseline_summaries
 from lvh.evaluation.fold_training import train_folds
 from lvh.models.classifiers import BASELINES
 from lvh.runs.run import load_data, new_trainer
-from lvh.validation.splits import external_split
 
 
 def settings(*overrides: str):
@@ -45,17 +44,6 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
     assert f"prevalence {other.prevalence:.3f}" in both.note
     assert both.fingerprint not in (cohort.fingerprint, other.fingerprint)
     assert join(other, cohort).fingerprint != both.fingerprint
-
-
-def test_validation_records_are_the_learned_source_s_and_subjects_stay_whole():
-    y = np.tile([0, 1], 20)
-    subjects = np.array([*np.repeat(np.arange(15).astype(str), 2), *"abcdefghij"])
-    cv = replace(settings(*TWO, *OTHER).cv, validation=0.2)
-    split = external_split(y, subjects, 30, cv)
-    assert set(split.test) == set(range(30, 40))
-    assert len(split.validation) == 6
-    assert set(split.train) | set(split.validation) == set(range(30))
-    assert not set(subjects[split.train]) & set(subjects[split.validation])
 
 
 def test_nothing_of_the_scored_records_reaches_what_scores_them():

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lvh.models import fast_layers
 from lvh.models.backends import cores, start
 from lvh.models.fast_layers import BatchNormalization, Conv1D, Dropout
 
@@ -103,26 +102,3 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     np.testing.assert_allclose(outputs[~dropped], 1 / (1 - rate), rtol=2e-4)  # rates of 1/65536
     neighbours = (dropped[:, 1:] & dropped[:, :-1]).mean()
     assert neighbours == pytest.approx(rate**2, abs=5 * rate / np.sqrt(X.size))
-
-
-@pytest.mark.parametrize(
-    ("kind", "changes"),
-    [
-        ("Conv1D", {"kernel_size": 4}),
-        ("Conv1D", {"kernel_size": 5, "strides": 2}),
-        ("Conv1D", {"kernel_size": 5, "padding": "same", "activation": "relu"}),
-        ("BatchNormalization", {"center": False}),
-        ("BatchNormalization", {"axis": 1}),
-        ("BatchNormalization", {"trainable": False}),
-    ],
-)
-def test_all_other_settings_are_left_to_keras(kind, changes):
-    given = {**({"filters": 2} if kind == "Conv1D" else {}), **changes}
-    fast, plain = getattr(fast_layers, kind)(**given), getattr(keras.layers, kind)(**given)
-    X = signal((2, 23, 3))
-    for layer in (fast, plain):
-        layer.build(X.shape)
-    plain.set_weights(fast.get_weights())
-    mode = {} if kind == "Conv1D" else {"training": True}
-    for found, expected in zip(results(fast, X, **mode), results(plain, X, **mode), strict=True):
-        np.testing.assert_array_equal(found, expected)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from lvh.errors import InputError
@@ -85,19 +84,6 @@ def test_holdout_is_train_test_split_twice(n):
         assert (len(train), len(validation), len(test)) == (128, 32, 40)
 
 
-def test_validation_is_taken_from_the_training_part_only():
-    y = labels(30, 23)
-    plain = splits(y, singles(53), REPORT)
-
-    found = splits(y, singles(53), replace(REPORT, validation=0.25))
-
-    for before, split in zip(plain, found, strict=True):
-        assert split.test.tolist() == before.test.tolist()
-        assert sorted([*split.train, *split.validation]) == before.train.tolist()
-        # As scikit-learn rounds: up, of what is set aside.
-        assert len(split.validation) == np.ceil(0.25 * len(before.train))
-
-
 @given(
     owners=st.lists(st.integers(0, 12), min_size=30, max_size=60),
     scheme=st.sampled_from(["kfold", "stratified", "holdout"]),
@@ -123,16 +109,6 @@ def test_no_subject_is_in_two_parts(owners, scheme, validation):
         assert sorted(np.concatenate([one.test for one in found])) == list(range(len(y)))
 
 
-def test_a_subject_is_positive_if_any_of_its_records_is():
-    names = np.repeat(singles(20), 2)
-    y = np.zeros(40, dtype=np.int64)
-    y[[0, 3, 4, 7, 8, 11, 12, 15, 16, 19]] = 1  # the first or second record of the first ten
-
-    found = splits(y, names, replace(REPORT, scheme="stratified", folds=10))
-
-    assert [int(y[split.test].sum()) for split in found] == [1] * 10
-
-
 def test_a_training_part_of_one_class_is_refused_with_the_counts():
     """Two positives of six: some random state puts both into one test fold."""
     y = np.array([1, 1, 0, 0, 0, 0])
@@ -150,19 +126,6 @@ def test_a_training_part_of_one_class_is_refused_with_the_counts():
     for refusal in refusals:
         assert "3 records, 0 of them positive. cv=stratified spreads them" in refusal
     assert splits(y, singles(6), replace(settings, scheme="stratified"))
-
-
-@pytest.mark.parametrize("wrong", [{"folds": 1}, {"test_size": float("nan")}, {"scheme": "random"}])
-def test_settings_that_mean_nothing_are_refused(wrong):
-    right = {
-        **{"scheme": "kfold", "folds": 7, "repeats": 1},
-        **{"random_state": 123, "test_size": 0.2, "validation": 0.0},
-    }
-    check = TypeAdapter(CvSettings).validate_python
-
-    assert check(right) == REPORT
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        check(right | wrong)
 
 
 def test_each_fold_draws_its_own_validation_records():

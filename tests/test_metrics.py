@@ -143,12 +143,6 @@ class TestSpecificity:
         assert found.specificity >= 0.9
         assert found.recall == pytest.approx(found.recall_at_90, rel=ROUNDING)
 
-    def test_without_negatives_there_is_none(self):
-        y_score = np.array([0.9, 0.6, 0.2])
-
-        assert math.isnan(chosen_threshold(np.ones(3, int), y_score))
-        assert chosen_threshold(np.zeros(3, int), y_score, 0.5) == 0.6
-
 
 class TestThreshold:
     @pytest.mark.parametrize("seed", range(5))

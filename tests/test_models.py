@@ -21,10 +21,6 @@ def cnn_settings(kernel_size: int = 250, strides: int = 5, **changes) -> CnnSett
     return CnnSettings("cnn", kernel_size, strides, **values)
 
 
-def dnn_settings() -> DnnSettings:
-    return DnnSettings("dnn", (64, 32, 8), 0.001, 0.99)
-
-
 def resnet_settings(**changes) -> ResnetSettings:
     values = {"filters": (6, 8), "blocks": 1, "kernel": 7, "dropout": 0.3, "bn_momentum": 0.9}
     return ResnetSettings("resnet", **{**values, **changes})
@@ -83,21 +79,6 @@ def test_cnn_is_the_same_function_as_two_dimensional_convolutions():
     np.testing.assert_allclose(*y, atol=1e-5)
 
 
-def test_dnn_has_the_reports_layers():
-    model = MODELS["dnn"].build(dnn_settings(), (117,))
-    assert [layer.count_params() for layer in model.layers] == [
-        117 * 64 + 64,
-        4 * 64,
-        64 * 32 + 32,
-        4 * 32,
-        32 * 8 + 8,
-        9,
-    ]
-    penalized = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None)]
-    assert [layer.units for layer in penalized] == [32]
-    assert float(penalized[0].kernel_regularizer.l2) == pytest.approx(0.001)
-
-
 @pytest.mark.parametrize(
     ("kernel", "stride", "field"),
     [(5001, 1, "model.kernel_size"), (250, 1000, "model.strides"), (4985, 1, "model.strides")],
@@ -141,28 +122,6 @@ class TestResnet:
         message = r"^model\.filters: expected 16 or more in the first stage, .* Received: 12"
         with pytest.raises(InputError, match=message):
             MODELS["resnet"].check(resnet_settings(filters=(12, 8)), (5000, 4))
-
-    def test_a_block_is_its_branch_and_its_shortcut(self):
-        """With every convolution of the branches zero, the shortcuts alone remain."""
-        model = resnet.build(resnet_settings(), (64, 2))
-        branches = [one for one in model.layers if getattr(one, "kernel_size", 0) == (7,)][1:]
-        shortcuts = [one for one in model.layers if getattr(one, "kernel_size", 0) == (1,)]
-        assert (len(branches), len(shortcuts)) == (4, 2)
-        for one in branches:
-            one.kernel.assign(np.zeros(tuple(one.kernel.shape), np.float32))
-        X = np.random.default_rng(0).normal(size=(3, 64, 2)).astype(np.float32)
-        stem = keras.Model(model.input, model.layers[3].output)
-        assert isinstance(model.layers[3], layers.ReLU)
-
-        steps = keras.ops.convert_to_numpy(stem(X))
-        for one in shortcuts:  # of stride 2, then a normalization that has seen nothing yet
-            kernel = keras.ops.convert_to_numpy(one.kernel)[0]
-            steps = np.maximum(steps[:, ::2] @ kernel / np.sqrt(1 + 1e-3), 0)
-        pooled = keras.Model(model.input, model.layers[-2].output)
-
-        found = keras.ops.convert_to_numpy(pooled(X))
-        assert np.ptp(found) > 0.01
-        np.testing.assert_allclose(found, steps.mean(axis=1), rtol=1e-4, atol=1e-5)
 
     def test_a_seed_draws_every_kernel_and_every_dropout(self):
         """All of them are the model's own layers, where they are looked for."""

@@ -1,37 +1,34 @@
-"""The end of a sweep: its leaderboard, sentences, tables, pictures, files and page."""
+"""The end of a sweep, and runs side by side: leaderboard, sentences, tables, files and page."""
 
 import base64
+import contextlib
 import csv
 import io
+import json
 import math
 import re
 import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from matplotlib.image import imread
+from conftest import in_process
 from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
+from lvh.cli import report
 from lvh.errors import EnvironmentFault
 from lvh.evaluation.results import OutOfFold
-from lvh.reports.study import sentences, table, write
-from lvh.reports.study.importance import importances
-from lvh.reports.study.leaderboard import (
-    compare_with_best,
-    pareto,
-    ranked_rows,
-)
-from lvh.reports.study.study_figures import draw_heatmap, is_grid
-from lvh.reports.study.verdict import without_selection_bias
-from lvh.search.results import Objective
+from lvh.reports.leaderboard import compare_with_best, ranked_rows
+from lvh.reports.study_figures import is_grid
+from lvh.reports.study_report import table, write
+from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
 from lvh.validation.metrics import NAMES, Interval
 
+COLUMNS = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -58,6 +55,31 @@ def study():
 @pytest.fixture(scope="module")
 def folder(study, tmp_path_factory):
     return write(study, tmp_path_factory.mktemp("report")).parent
+
+
+class Page(HTMLParser):
+    """Tags, attributes, the text that a reader sees, and the figures by their place."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.attributes, self.text, self.figures = [], [], "", {}
+        self.feed(path.read_text(encoding="utf-8"))
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes.extend(attrs)
+        self.key = dict(attrs).get("data-figure", "")
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script" and self.key:
+            self.figures[self.key] = json.loads(data)
+        elif self.open and self.open[-1] not in ("script", "style"):
+            self.text += data
 
 
 def printed(study, width=100):
@@ -117,7 +139,7 @@ class TestSelectionBias:
     def test_of_shared_rows_in_any_order(self):
         study = predicted([0.5, 0.7, 0.6], n=60)
         order = np.random.default_rng(0).permutation(60)
-        parts = [getattr(study.predictions[1], name)[order] for name in OutOfFold.__slots__]
+        parts = [getattr(study.predictions[1], name)[order] for name in COLUMNS]
         more = [np.append(part, part[:1]) for part in parts]
         more[0][-1] = "r9999"
         other = {**study.predictions, 1: OutOfFold(*more)}
@@ -126,67 +148,32 @@ class TestSelectionBias:
 
         assert found == without_selection_bias(study)
 
-    def test_why_not(self):
+    @pytest.mark.parametrize("shared", ["other labels", "no subjects", "nothing"])
+    def test_none_where_predictions_cannot_be_paired(self, shared):
         study = predicted([0.5, 0.7, 0.6], n=60)
-        few = {at: replace(one, subject=np.full(60, "s")) for at, one in study.predictions.items()}
-        other = replace(study.predictions[1], y_true=1 - study.predictions[1].y_true)
-        apart = replace(study.predictions[1], record=np.array([f"x{at}" for at in range(60)]))
-        lacking = {
-            "is not a score": replace(study, objectives=(Objective("seconds"),)),
-            "at least two": replace(study, trials=study.trials[:1]),
-            "missing of 2 of 3": replace(study, predictions={1: other}),
-            "different labels": replace(study, predictions={**study.predictions, 1: other}),
-            "fewer than two subjects": replace(study, predictions=few),
-            "than two subjects": replace(study, predictions={**study.predictions, 1: apart}),
+        one = study.predictions[1]
+        other = {
+            "other labels": replace(one, y_true=1 - one.y_true),
+            "no subjects": replace(one, record=np.array([f"x{at}" for at in range(60)])),
         }
+        predictions = {**study.predictions, 1: other[shared]} if shared in other else {}
 
-        for reason, one in lacking.items():
-            assert reason in without_selection_bias(one)
-
-
-def space(function, n=24):
-    generator = np.random.default_rng(0)
-    trials = []
-    for number in range(n):
-        params = {
-            "model.units": int(generator.choice([8, 16, 64])),
-            "train.rate": float(10 ** generator.uniform(-4, -1)),
-            "model.activation": str(generator.choice(["relu", "tanh"])),
-        }
-        trials.append(make_trial(number, [function(params)] * 5, params=params))
-    return make_study(trials)
+        assert isinstance(without_selection_bias(replace(study, predictions=predictions)), str)
 
 
-class TestImportances:
-    def test_what_moves_the_score_has_all_of_it(self, capfd):
-        import optuna
+def test_what_moves_the_score_has_all_of_the_importance(tmp_path):
+    generator, trials = np.random.default_rng(0), []
+    for number in range(24):
+        rate = float(10 ** generator.uniform(-4, -1))
+        params = {"model.units": int(generator.choice([8, 16, 64])), "train.rate": rate}
+        params["model.activation"] = str(generator.choice(["relu", "tanh"]))
+        trials.append(make_trial(number, [math.log10(rate)] * 5, params=params))
 
-        before = optuna.logging.get_verbosity()
-        of_number = importances(space(lambda params: math.log10(params["train.rate"])))
-        of_text = importances(space(lambda params: float(params["model.activation"] == "tanh")))
+    (bars,) = Page(write(make_study(trials), tmp_path)).figures["importance"]["data"]
 
-        assert next(iter(of_number)) == "train.rate"
-        assert min(of_number["train.rate"], of_text["model.activation"]) > 0.9
-        assert sum(of_number.values()) == pytest.approx(1)
-        assert capfd.readouterr() == ("", "")
-        assert optuna.logging.get_verbosity() == before
-
-    @pytest.mark.parametrize("study", [space(lambda _: 0.5), space(lambda p: p["train.rate"], n=3)])
-    def test_nothing_to_explain(self, study):
-        assert importances(study) == {}
-
-
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12))
-def test_the_pareto_front_is_what_no_other_beats(values):
-    def beats(one, other):
-        return one[0] >= other[0] and one[1] <= other[1] and one != other
-
-    undefined = [(math.nan, 1.0)]
-    trials = [
-        replace(make_trial(at, [0.5] * 5), values=one) for at, one in enumerate(values + undefined)
-    ]
-    front = {at for at, one in enumerate(values) if not any(beats(o, one) for o in values)}
-    assert set(pareto(make_study(trials, ("ap", "seconds")))) == front
+    shares = dict(zip(bars["y"], decoded(bars["x"]), strict=True))
+    assert shares["train.rate"] > 0.9
+    assert sum(shares.values()) == pytest.approx(1)
 
 
 class TestLeaderboard:
@@ -295,7 +282,7 @@ EDGES = {
     ),
     "many": of_params(150, lambda at: {"a": at / 7, "b": f"t{at}", "c": at % 3}),
 }
-DRAWN = {"three dimensions": "scatter", "three objectives": "pareto", "all failed": "heatmap"}
+DRAWN = {"three dimensions": "parallel", "three objectives": "pareto", "all failed": "heatmap"}
 
 
 @pytest.mark.parametrize("case", EDGES)
@@ -303,34 +290,39 @@ def test_nothing_breaks_or_warns(case, tmp_path, capfd):
     study = EDGES[case]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        page = write(study, tmp_path)
+        page = Page(write(study, tmp_path))
         text = printed(study)
 
     assert capfd.readouterr() == ("", "")
-    for path in tmp_path.glob("*.png"):
-        pixels = imread(path)
-        assert np.ptp(pixels[..., :3]) > 0.5, f"{path.name} is blank"
-    drawn = {path.stem for path in tmp_path.glob("*.png")}
-    assert DRAWN.get(case) in (None, *drawn)
-    assert ("heatmap" in drawn) == is_grid(study)
+    assert DRAWN.get(case) in (None, *page.figures)
+    assert ("heatmap" in page.figures) == is_grid(study)
     assert max(map(len, text.splitlines())) <= 100
     assert len(read(tmp_path / "leaderboard.csv")) == len(study.trials)
-    assert "nan" not in re.sub(r'src="[^"]*"', "", page.read_text())
+    assert not re.search(r"\bnan\b", page.text)
 
 
-def test_the_cells_of_a_heat_map(study):
-    texts = [text.get_text() for text in draw_heatmap(study).axes[0].texts]
+def test_the_cells_of_a_heat_map(study, folder):
+    (heatmap,) = Page(folder / "report.html").figures["heatmap"]["data"]
 
     best = ranked_rows(study)[0]
     low, high = best.interval.low, best.interval.high
-    assert f"{best.mean:.3f}\n{low:.2f} to {high:.2f}" in texts
-    assert {"stopped\n2/5", "failed", "open"} <= set(texts)
+    texts = [text for row in heatmap["text"] for text in row if text]
+    assert f"{best.mean:.3f}<br>{low:.2f} to {high:.2f}" in texts
+    assert {"stopped", "failed", "open"} <= set(texts)
     assert len(texts) == 10  # of 12 places: 16 was tried with one stride only
-    params = {"a": 1, "b": 2}
+    (hover,) = [one for row in heatmap["customdata"] for one in row if "size=3, stride=1" in one]
+    assert "5 of 5 folds" in hover
+
+
+def test_a_pair_that_was_tried_twice_shows_its_best(tmp_path):
     states = {0: ("stopped", 0.9), 1: ("complete", 0.4), 2: ("complete", 0.6)}
-    twice = [make_trial(at, [value], state, params) for at, (state, value) in states.items()]
-    (text,) = draw_heatmap(make_study(twice)).axes[0].texts
-    assert text.get_text() == "0.600"
+    twice = [
+        make_trial(at, [value], state, {"a": 1, "b": 2}) for at, (state, value) in states.items()
+    ]
+
+    page = Page(write(make_study(twice), tmp_path))
+
+    assert page.figures["heatmap"]["data"][0]["text"] == [["0.600"]]
 
 
 class TestFiles:
@@ -366,7 +358,8 @@ class TestFiles:
         for line, row in comparisons:
             assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.verdict)
             assert float(line["difference"]) == row.comparison.difference
-            assert float(line["p_holm"]) == pytest.approx(row.comparison.p_holm, nan_ok=True)
+            p_holm = float(line["p_holm"] or "nan")
+            assert p_holm == pytest.approx(row.comparison.p_holm, nan_ok=True)
 
     def test_a_folder_that_cannot_be(self, study, tmp_path):
         (tmp_path / "file").write_text("")
@@ -375,53 +368,30 @@ class TestFiles:
             write(study, tmp_path / "file")
 
 
-class Reader(HTMLParser):
-    """Collects tags, attributes and text, and checks that tags close in order."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.text = [], [], [], ""
-        self.feed(path.read_text(encoding="utf-8"))
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes.extend(attrs)
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
 class TestPage:
-    def test_an_explanation_of_the_best_is_on_it(self, tmp_path):
-        study = make_study([make_trial(0, [0.5, 0.6]), make_trial(1, [0.1, 0.2])])
-        explanation = tmp_path / "run/explanation"
-        explanation.mkdir(parents=True)
-        for is_shown in (False, True):
-            page = write(study, tmp_path / "page", explanation).read_text()
-            assert ("What the best configuration looks at" in page) == is_shown
-            assert (base64.b64encode(b"of importance").decode() in page) == is_shown
-            (explanation / "importance.png").write_bytes(b"of importance")
-
     def test_it_says_the_result_and_needs_nothing_else(self, study, folder):
-        page = Reader(folder / "report.html")
+        page = Page(folder / "report.html")
 
         text = " ".join(page.text.split())
         for sentence in (study.title, study.name, study.note, *sentences(study)):
             assert sentence in text
         assert "behind the best" in text
-        assert not {"script", "link", "iframe"} & set(page.tags)
-        sources = [value for name, value in page.attributes if name in ("src", "href")]
-        drawn = [base64.b64decode(one.removeprefix("data:image/png;base64,")) for one in sources]
-        names = ("heatmap", "folds", "importance")
-        assert drawn == [(folder / f"{name}.png").read_bytes() for name in names]
-        source = re.sub(r'src="[^"]*"', "", (folder / "report.html").read_text())
-        assert not re.search(r"http|url\(|@import", source)
+        assert {"heatmap", "folds", "differences", "roc", "parallel"} <= set(page.figures)
+        links = [value for name, value in page.attributes if name in ("src", "href")]
+        assert {one for one in links if not one.startswith("data:")} == {
+            f"{one}.csv" for one in ("leaderboard", "folds", "comparisons")
+        }
+
+    def test_curves_are_those_of_the_predictions(self, study, folder):
+        from sklearn.metrics import auc, roc_auc_score
+
+        figures = Page(folder / "report.html").figures
+        for trace in figures["roc"]["data"]:
+            found = study.predictions[trace["meta"]]
+            area = auc(decoded(trace["x"]), decoded(trace["y"]))
+            assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
+        shown = [trace["meta"] for trace in figures["roc"]["data"] if trace["visible"]]
+        assert shown == [row.trial.number for row in ranked_rows(study)[:3]]
 
     def test_what_others_wrote_is_text(self, tmp_path):
         trials = [
@@ -431,8 +401,107 @@ class TestPage:
         ]
         study = make_study(trials, title=SCRIPT, name=SCRIPT, note=SCRIPT)
 
-        page = Reader(write(study, tmp_path))
+        page = Page(write(study, tmp_path))
 
-        assert "script" not in page.tags
         assert not [name for name, _ in page.attributes if name.startswith("on")]
         assert page.text.count(SCRIPT) >= 6
+        assert SCRIPT not in (tmp_path / "report.html").read_text()
+
+
+def decoded(values):
+    """An array of a figure: a list, or the base64 of plotly's typed arrays."""
+    if isinstance(values, list):
+        return values
+    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs on the same folds, as their commands wrote them; the page of both."""
+    folder = tmp_path_factory.mktemp("runs")
+    given = [
+        "data=synthetic",
+        "data.records=40",
+        "features=voltage",
+        "model=logistic",
+        "cv.folds=3",
+    ]
+    with contextlib.chdir(folder):
+        for strength in ("0.1", "1.0"):
+            rest = [
+                "model=logistic",
+                f"model.C={strength}",
+                f"hydra.run.dir={strength}",
+                "tracking=off",
+            ]
+            assert in_process(*given, *rest)[0] == 0
+        assert report.main(["0.1", "1.0", "--out", "both"]) == 0
+        assert report.main(["1.0"]) == 0
+    return folder
+
+
+class TestRuns:
+    def test_a_run_is_its_own_files(self, runs):
+        (line,) = read(runs / "1.0/report/leaderboard.csv")
+        scores = {
+            one["metric"]: one for one in read(runs / "1.0/scores.csv") if one["of"] == "model"
+        }
+        assert float(line["mean"]) == pytest.approx(float(scores["ap"]["mean"]))
+        assert float(line["std"]) == pytest.approx(float(scores["ap"]["std"]))
+        text = " ".join(Page(runs / "1.0/report/report.html").text.split())
+        shown = [float(scores["ap"][name]) for name in ("mean", "std", "pooled", "low", "high")]
+        assert "ap " + " ".join(f"{one:.3f}" for one in shown) in text
+
+    def test_runs_are_compared_fold_by_fold(self, runs):
+        lines = read(runs / "both/leaderboard.csv")
+        assert {line["model.C"] for line in lines} == {"0.1", "1.0"}
+        best, other = read(runs / "both/comparisons.csv")
+        assert (best["verdict"], best["n_folds"], other["n_folds"]) == ("best", "3", "3")
+        folds = {one: read(runs / one / "folds.csv") for one in ("0.1", "1.0")}
+        means = {one: np.mean([float(fold["ap"]) for fold in own]) for one, own in folds.items()}
+        assert abs(float(other["difference"])) == pytest.approx(abs(means["0.1"] - means["1.0"]))
+
+    def test_a_row_names_the_command_that_trains_it_again(self, runs):
+        text = Page(runs / "both/report.html").text
+        (command,) = re.findall(r"python -m lvh.run (--config-path \S+/1\.0 .+)", text)
+        with contextlib.chdir(runs):
+            code, out, _ = in_process(*command.split(), "tracking.name=off")
+        assert (code, "nothing to train" in out) == (0, True)
+
+    def test_what_is_no_run_is_refused(self, runs, tmp_path, capsys):
+        assert report.main([str(tmp_path)]) == 2
+        assert report.main([str(runs / "1.0"), "no-such-study"]) == 2
+        assert "expected the record of a run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/usr/bin/chromedriver").exists(), reason="needs a browser: apt-get install chromium"
+)
+def test_the_page_sorts_filters_and_chooses_curves_on_a_phone_without_a_network(folder, tmp_path):
+    pytest.importorskip("selenium")
+    from browser import browsing
+
+    numbers = "return [...document.querySelectorAll('#leaderboard tbody tr')]"
+    numbers += ".filter(row => !row.hidden).map(row => +row.cells[1].dataset.key)"
+    curves = "return plots.flatMap(p => p.data).filter(t => t.visible && 'meta' in t).length"
+    with browsing(tmp_path) as browser:
+        small = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", small)
+        browser.get((folder / "report.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+        assert len(browser.execute_script(numbers)) == 10
+
+        browser.execute_script("document.querySelectorAll('#leaderboard th button')[1].click()")
+        assert browser.execute_script(numbers) == list(range(10))
+        browser.find_element("css selector", "#leaderboard [type=search]").send_keys("failed")
+        assert browser.execute_script(numbers) == [4]
+
+        before = browser.execute_script(curves)
+        choose = "document.querySelector('#leaderboard [type=checkbox]:not(:checked)').click()"
+        browser.execute_script(choose)
+        assert browser.execute_script(curves) > before
+        asked = "return performance.getEntriesByType('resource').map(one => one.name)"
+        assert browser.execute_script(asked) == []
+        log = browser.get_log("browser")
+        assert not [one for one in log if one["level"] == "SEVERE"]

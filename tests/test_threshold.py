@@ -79,19 +79,6 @@ def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVRes
     return cross_validate(data, folds, lambda: learner, seed=seed, threshold=settings.threshold)
 
 
-@pytest.mark.parametrize("a_subject", [1, 3])
-def test_inner_folds_are_of_the_training_part_and_keep_subjects_whole(a_subject):
-    data = features(a_subject=a_subject)
-    for split in splits(data.y, data.subjects, cv()):
-        parts = held_out(split, data.y, data.subjects)
-        assert len(parts) == 5
-        test = np.concatenate([part.test for part in parts])
-        assert sorted(test) == split.train.tolist()
-        for part in parts:
-            assert sorted([*part.train, *part.test]) == split.train.tolist()
-            assert not set(data.subjects[part.train]) & set(data.subjects[part.test])
-
-
 def test_where_there_are_validation_records_they_choose():
     data = features()
     learner = Memory()
@@ -149,13 +136,6 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     clean = [fold.threshold for fold in first.folds]
     assert thresholds(data) == clean
     assert [at for at in range(4) if poisoned[at] == clean[at]] == [2]  # the poison was there
-
-
-def test_baselines_have_theirs_chosen_too():
-    result = run(logistic(), features(400), cv())
-    no_skill, age_and_sex = (result.baselines[name] for name in ("no skill", "age + sex"))
-    assert (no_skill.mean.recall, no_skill.mean.specificity) == (0, 1)
-    assert age_and_sex.pooled["specificity"].estimate == pytest.approx(0.9, abs=0.08)
 
 
 SMALL = ("data=synthetic", "data.records=60", "features=voltage", "cv.folds=3")

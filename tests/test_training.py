@@ -275,17 +275,6 @@ def test_a_training_beside_others_is_what_it_is_alone(batch_size):
         np.testing.assert_allclose(predict(alone, new)[: 70 - at], scores[at], atol=1e-4)
 
 
-@tensorflow_only
-def test_fewer_trainings_than_the_stack_holds_use_it_too():
-    trainer = dnn(side_by_side=2)
-    jobs = [fit_job(*problem(75, seed), seed) for seed in range(2)]
-    trainer.fit(jobs, lambda at, epoch: None)
-    spent = trainer.setup_seconds
-    history = fit(trainer, *problem(75, 1), seed=1)
-    assert trainer.setup_seconds == spent
-    assert history.loss == pytest.approx(fit(dnn(), *problem(75, 1), seed=1).loss, rel=1e-5)
-
-
 def test_signals_are_changed_in_training_and_by_the_seed():
     (X, y), validation = signals(40), signals(9, seed=2)
     plain, noisy = cnn(), cnn(augment=AugmentSettings(noise=0.1))

@@ -1,10 +1,10 @@
-"""Explain what README.md compares, and make its table, its figures and the files anew.
+"""Explain what README.md compares, and make its table, its figures and the files again.
 
     export LVH_LUDB_ROOT=FOLDER
     python experiments/explanations/measure.py
     python experiments/explanations/measure.py --only svm resnet
 
-Writes results.csv (every loss), agreement.csv, scores.csv, the figures and the tables of README.md.
+Writes results.csv (every loss), scores.csv, the figures and the table of README.md.
 Runs that were finished before are not trained again, but explained again.
 """
 
@@ -21,10 +21,9 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 OUTPUTS = HERE.parents[1] / "outputs/explanations_experiment"
-MARKS = ("<!-- losses, made by measure.py -->", "<!-- agreement, made by measure.py -->")
+MARK = "<!-- losses, made by measure.py -->"
 FILES = {
     "importance.csv": "results.csv",
-    "agreement.csv": "agreement.csv",
     "scores.csv": "scores.csv",
 }
 
@@ -61,6 +60,8 @@ KINDS = {
     "wave": "waves",
     "lead_inputs": "leads",
     "wave_inputs": "waves",
+    "criterion": "criteria",
+    "criterion_inputs": "criteria",
     "group": "groups",
 }
 
@@ -79,8 +80,7 @@ def main() -> None:
         for picture in RUNS[name].pictures:
             shutil.copy(made / f"{picture}.png", HERE / f"{name}_{picture}.png")
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
-    put(MARKS[0], losses(read(HERE / "results.csv"), read(HERE / "scores.csv")))
-    put(MARKS[1], agreement(read(HERE / "agreement.csv")))
+    put(MARK, losses(read(HERE / "results.csv"), read(HERE / "scores.csv")))
 
 
 def run(asked: Run, folder: Path) -> None:
@@ -119,41 +119,22 @@ def read(path: Path) -> list[dict[str, str]]:
 def losses(results: Sequence[dict[str, str]], scores: Sequence[dict[str, str]]) -> list[str]:
     """Make the table of what each model loses most by."""
     pooled = {(row["run"], row["of"]): row for row in scores if row["metric"] == "ap"}
-    made = ["| | pooled ap | age + sex | leads | waves | groups |", "|---|---|---|---|---|---|"]
+    columns = ("leads", "waves", "criteria", "groups")
+    made = [f"| | pooled ap | age + sex | {' | '.join(columns)} |", "|---|---|---|---|---|---|---|"]
     for name, one in RUNS.items():
         if (name, "model") not in pooled:
             continue
         cells = [interval(pooled[name, "model"], "pooled", "")]
         cells.append(f"{float(pooled[name, 'age + sex']['pooled']):.3f}")
-        for column in ("leads", "waves", "groups"):
+        for column in columns:
             rows = [
                 row for row in results if row["run"] == name and KINDS.get(row["kind"]) == column
             ]
             rows.sort(key=lambda row: -float(row["ap_drop"]))
-            told = [f"{row['name']} {interval(row, 'ap_drop', 'ap_drop_')}" for row in rows[:3]]
-            cells.append("; ".join(told) or "none")
+            largest = [f"{row['name']} {interval(row, 'ap_drop', 'ap_drop_')}" for row in rows[:3]]
+            cells.append("; ".join(largest) or "none")
         made.append(f"| {' | '.join([one.what, *cells])} |")
     return made
-
-
-def agreement(rows: Sequence[dict[str, str]]) -> list[str]:
-    """Make the table of where the criteria look."""
-    criteria = list(dict.fromkeys(row["criterion"] for row in rows))
-    made = [f"| | {' | '.join(criteria)} |", "|---" * (len(criteria) + 1) + "|"]
-    for name, one in RUNS.items():
-        own = {row["criterion"]: row for row in rows if row["run"] == name}
-        if own:
-            cells = [
-                f"{percent(own[of], 'share')} ({percent(own[of], 'even_over_leads')})"
-                for of in criteria
-            ]
-            made.append(f"| {' | '.join([one.what, *cells])} |")
-    return made
-
-
-def percent(row: dict[str, str], name: str) -> str:
-    """Show a share."""
-    return f"{float(row[name]):.0%}"
 
 
 def interval(row: dict[str, str], name: str, prefix: str) -> str:

@@ -29,14 +29,11 @@ class Interrupted(BaseException):
 def ended(
     body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_lvh_error
 ) -> int:
-    """Run what a command does; an error ends it with one line, and a traceback on request.
+    """Run what a command does, and return its exit code; an error ends it with one line.
 
     Args:
         body: Returns nothing, or an exit code.
         explained: Makes an error with an exit code of any other.
-
-    Returns:
-        The exit code of the process.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -86,13 +83,34 @@ def print_error(message: str, exit_code: int) -> int:
     return exit_code
 
 
-def overrides_of(arguments: list[str] | None, help_text: str) -> list[str] | None:
-    """Return what was typed in Hydra's dialect; None after --help, which is printed."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if {"-h", "--help"} & set(given):
-        print(help_text, end="")
-        return None
-    return given
+def command(
+    prog: str,
+    description: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    body: Callable[[argparse.Namespace], object],
+) -> Callable[..., int]:
+    """Return the entry of a command whose arguments argparse reads."""
+
+    def main(arguments: list[str] | None = None) -> int:
+        parser = argparse.ArgumentParser(prog=prog, description=description)
+        add_arguments(parser)
+        options = parser.parse_args(arguments)
+        return ended(lambda: body(options))
+
+    return main
+
+
+def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callable[..., int]:
+    """Return the entry of a command that is typed in Hydra's dialect."""
+
+    def main(arguments: list[str] | None = None) -> int:
+        given = sys.argv[1:] if arguments is None else arguments
+        if {"-h", "--help"} & set(given):
+            print(help_text, end="")
+            return 0
+        return ended(lambda: body(given))
+
+    return main
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from lvh.cli.command import ended, overrides_of
+from lvh.cli.command import hydra_command
 from lvh.errors import as_lvh_error, masked
 from lvh.files import made_in, write_fault
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
 
 _PATIENCE = 5  # s
-_PORTS = {"https": 443, "http": 80, "postgresql": 5432}
+_POSTGRESQL = 5432  # its port
 _HELP = """\
 Look for what would keep `lvh run` from running here. Nothing is changed.
 
@@ -45,10 +45,8 @@ class Finding(NamedTuple):
     exit_code: int = 3
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print a line a finding and return the exit code."""
-    given = overrides_of(arguments, _HELP)
-    return 0 if given is None else ended(lambda: _examine(given))
+def _finding(check: str, fault: str, otherwise: str, exit_code: int = 3) -> Finding:
+    return Finding(check, "fault" if fault else "ok", fault or otherwise, exit_code)
 
 
 def _examine(arguments: list[str]) -> int:
@@ -73,8 +71,12 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
         yield Finding("settings", "fault", str(refusal), 2 if refusal.exit_code == 2 else 3)
         return
     yield Finding("settings", "ok", settings.name)
-    yield from _backend(settings)
-    yield from _data(settings)
+    missing = ""
+    if settings.is_network and importlib.util.find_spec(settings.backend) is None:
+        missing = f"{settings.backend} is not installed. pip install 'lvh[{settings.backend}]'"
+    yield _finding("backend", missing, settings.backend)
+    for source in filter(None, (settings.data, settings.external)):
+        yield _data(source)
     if settings.tracking.name == "off":
         yield Finding("tracking", "ok", "tracking=off: results stay in outputs/")
     else:
@@ -84,6 +86,7 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
 
 
 def _versions() -> Iterator[Finding]:
+    """Compare versions with those that lvh requires."""
     from packaging.requirements import Requirement
 
     fits = (3, 11) <= sys.version_info[:2] < (3, 14)  # as in pyproject.toml
@@ -105,38 +108,21 @@ def _versions() -> Iterator[Finding]:
     yield Finding("packages", "ok", ", ".join(versions))
 
 
-def _backend(settings: "RunSettings") -> Iterator[Finding]:
-    if not settings.is_network:
-        yield Finding("backend", "ok", f"model={settings.model.name} needs none")
-    elif importlib.util.find_spec(settings.backend) is None:
-        remedy = f"{settings.backend} is not installed. pip install 'lvh[{settings.backend}]'"
-        yield Finding("backend", "fault", remedy)
-    else:
-        cores = len(os.sched_getaffinity(0))
-        yield Finding("backend", "ok", f"{settings.backend}; {cores} processor cores")
-
-
-def _data(settings: "RunSettings") -> Iterator[Finding]:
-    """Look for the files of each data set, or for the server that has them."""
+def _data(source: Any) -> Finding:
+    """Look for the files of a data set, or for the server that has them."""
     from lvh.data.cache import cache_dir
 
     by_hand = "Download it elsewhere and give its folder by data.root=, or data=synthetic"
-    for source in filter(None, (settings.data, settings.external)):
-        chosen: Any = source
-        url = getattr(chosen, "url", None)
-        if root := getattr(chosen, "root", None):
-            if Path(root).expanduser().is_dir():
-                yield Finding("data", "ok", f"{root} is there; a run checks its files")
-            else:
-                text = f"{root}: expected the folder of the data. {by_hand}"
-                yield Finding("data", "fault", text, 2)
-        elif url is None or any(cache_dir().glob(f"{chosen.name}-*/")):
-            yield Finding("data", "ok", f"data={chosen.name} needs no download")
-        elif fault := _unreachable(url):
-            text = f"the first run would download {url}: {fault}. {by_hand}"
-            yield Finding("data", "fault", text)
-        else:
-            yield Finding("data", "ok", f"the first run downloads it from {url}")
+    root, url = getattr(source, "root", None), getattr(source, "url", None)
+    if root:
+        fault = f"{root}: expected the folder of the data. {by_hand}"
+        is_there = Path(root).expanduser().is_dir()
+        return _finding("data", "" if is_there else fault, f"{root} is there", 2)
+    if url is None or any(cache_dir().glob(f"{source.name}-*/")):
+        return Finding("data", "ok", f"data={source.name} needs no download")
+    fault = _unreachable(url)
+    refusal = f"the first run would download {url}: {fault}. {by_hand}" if fault else ""
+    return _finding("data", refusal, f"the first run downloads it from {url}")
 
 
 def _store(check: str, address: str, field: str) -> Finding:
@@ -145,9 +131,8 @@ def _store(check: str, address: str, field: str) -> Finding:
         fault = write_fault((Path.cwd() / address.removeprefix("sqlite:///")).parent)
     else:
         fault = _unreachable(address)
-    if fault:
-        return Finding(check, "fault", f"cannot use {address}: {fault}. Choose another {field}")
-    return Finding(check, "ok", address)
+    refusal = f"cannot use {address}: {fault}. Choose another {field}" if fault else ""
+    return _finding(check, refusal, address)
 
 
 def _unreachable(address: str) -> str:
@@ -159,8 +144,8 @@ def _unreachable(address: str) -> str:
         if parts.scheme.startswith("http"):  # requests knows proxies
             requests.get(address, stream=True, timeout=_PATIENCE).raise_for_status()
         else:
-            port = parts.port or _PORTS.get(parts.scheme.partition("+")[0], 0)
-            socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
+            place = (parts.hostname or "", parts.port or _POSTGRESQL)
+            socket.create_connection(place, timeout=_PATIENCE).close()
     except (OSError, ValueError) as error:
         response = getattr(error, "response", None)
         return type(error).__name__ if response is None else f"status {response.status_code}"
@@ -182,6 +167,8 @@ def _folders(settings: "RunSettings") -> Iterator[Finding]:
         text = f"{free:,} MiB are free in {folder}; a run needs some ten, LUDB 200"
         yield Finding("folders", state, text)
 
+
+main = hydra_command(_HELP, _examine)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from lvh.cli.command import add_run, between, ended, tracking_of
+from lvh.cli.command import add_run, between, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.reports.progress import console, progress, say
-from lvh.reports.study import EXPLANATIONS
 from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
@@ -23,18 +22,13 @@ if TYPE_CHECKING:
     from lvh.runs.run import ExperimentData
 
 _SHOWN = 6
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Train the folds again, explain, write and show; return the exit code."""
-    given = _parser().parse_args(arguments)
-    return ended(lambda: _run(given))
+EXPLANATIONS = Path("outputs/explanations")
+"""Where explanations of tracked runs lie, each in a folder with the identity of its run."""
 
 
 def _run(given: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
-    from lvh.explanations.importance import Options
-    from lvh.explanations.record_importance import WINDOW, default_stride
+    from lvh.explanations.importance import WINDOW, Options, default_stride
     from lvh.runs.cache_key import run_key
     from lvh.runs.run import load_data
     from lvh.search.results import store_of
@@ -125,12 +119,7 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
     say(f"logged to run {known} as explanation/")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lvh explain",
-        description="Show what the models of a finished run look at in records that they have not "
-        "learned from: its folds are trained again, since a run keeps scores and no weights.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add, ms, count = parser.add_argument, between(1, 10_000), between(1, 1000, int)
     add("--folds", type=count, help="the first so many alone (default: all)")
@@ -138,8 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--stride", type=ms, help="of the windows, ms (default: 20; 40 in recordings)")
     add("--repeats", type=count, default=5, help="of every permutation (default: %(default)s)")
     add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
-    return parser
 
+
+main = command(
+    "lvh explain",
+    "Show what the models of a finished run look at in records that they have not "
+    "learned from: its folds are trained again, since a run keeps scores and no weights.",
+    _add_arguments,
+    _run,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

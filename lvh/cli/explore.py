@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvh.cli.command import ended, overrides_of
+from lvh.cli.command import hydra_command
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _HELP = """\
 Show what a source holds before anything is trained: class balance, age and sex by label, what
-these two alone score, ranges, example signals with their fiducials, mean ntp, voltages and
-criteria by label, missing waves, noise. One HTML page that needs no other file, each picture also
-as PNG, its numbers as CSV; all of it in MLflow too.
+these two alone score, ranges, examples on ECG paper, voltages and criteria by label, missing waves,
+noise, copies, the worst records. One HTML page that needs no other file, its numbers also as
+CSV, the examples as SVG; all of it in MLflow too.
 
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
 
@@ -29,12 +29,6 @@ sex alone are scored, tracking where the page is stored besides its folder; noth
 
 The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Make the page and return the exit code."""
-    given = overrides_of(arguments, _HELP)
-    return 0 if given is None else ended(lambda: _explore(*_settings(given)))
 
 
 def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
@@ -65,10 +59,9 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
     from lvh.data.cohort import fingerprint
-    from lvh.reports.dataset.dataset_report import write
-    from lvh.reports.dataset.sections import Exploration
-    from lvh.reports.dataset.survey import survey
+    from lvh.reports.dataset_report import write
     from lvh.reports.progress import progress, say
+    from lvh.reports.survey import survey
     from lvh.tracking import Tracker, resolved_uri
     from lvh.tracking.run_record import DataRecord, RunRecord, save
 
@@ -85,8 +78,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         with progress() as bar:
             task = bar.add_task("measured", total=len(cohort.records))
             measured = survey(cohort, lambda done: bar.update(task, completed=done))
-        exploration = Exploration(cohort, source.metadata, measured, settings.cv)
-        page = write(exploration, folder, lambda title: say(f"drawn: {title}"))
+        page = write(cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder)
         record = RunRecord(
             key=fingerprint(cohort.fingerprint, str(folder.absolute())),
             name=f"explore {cohort.name}",
@@ -110,7 +102,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
 
 def _check_folder(folder: Path) -> None:
     """Refuse before the work a folder with files that are of no page: all of it is tracked."""
-    from lvh.reports.dataset.dataset_report import PAGE
+    from lvh.reports.dataset_report import PAGE
 
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
         raise InputError(
@@ -119,6 +111,8 @@ def _check_folder(folder: Path) -> None:
     if fault := write_fault(made_in(folder.absolute())):
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
 
+
+main = hydra_command(_HELP, lambda given: _explore(*_settings(given)))
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,17 +5,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from lvh.cli.command import add_run, between, ended, tracking_of
+from lvh.cli.command import add_run, between, command, tracking_of
 from lvh.errors import InputError, LvhError
 from lvh.inference import DESCRIPTION, Description, load, save
 from lvh.reports.progress import progress, say
 from lvh.runs.lookup import Chosen, best_of_sweep, settings_of
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Fit, save and register a final model; return the exit code."""
-    options = _parser().parse_args(arguments)
-    return ended(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -83,12 +77,7 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description]:
     return folder, description
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lvh export",
-        description="Fit the model of a run to all records, and save it with its evidence. RUN may "
-        "also be the folder of a final model, to register it.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add = parser.add_argument
     seeds = between(1, 100, int)
@@ -97,8 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", default="lvh", help="in the registry (default: %(default)s)")
     add("--alias", default="champion", help="of the new version (default: %(default)s)")
     add("--no-register", dest="register", action="store_false", help="only save the folder")
-    return parser
 
+
+main = command(
+    "lvh export",
+    "Fit the model of a run to all records, and save it with its evidence. RUN may "
+    "also be the folder of a final model, to register it.",
+    _add_arguments,
+    _run,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

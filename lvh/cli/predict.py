@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lvh.cli.command import add_model, between, ended, located, print_error
+from lvh.cli.command import add_model, between, command, located, print_error
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate, is_doubtful, library
 from lvh.data.lazy_array import read
@@ -28,12 +28,6 @@ from lvh.reports.progress import console, say
 
 Row = dict[str, Any]
 """What is said of a record: the columns of `--csv`."""
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Predict the records and return the exit code; a refused record does not stop the others."""
-    options = _parser().parse_args(arguments)
-    return ended(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -104,7 +98,7 @@ def _predict(
     row |= {"fiducials": fiducials, "doubtful": doubtful}
     row |= _criteria(cohort)
     if picture is not None:
-        from lvh.explanations.record_importance import record_importance
+        from lvh.explanations.importance import record_importance
 
         figure = draw(
             cohort.signals[0],
@@ -243,11 +237,7 @@ def _words(row: Row, cohort: Cohort, description: Description) -> Words:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lvh predict",
-        description="Predict LVH in 12-lead records with a model that lvh export has saved.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML or .npy")
     add_model(parser)
@@ -270,12 +260,18 @@ def _parser() -> argparse.ArgumentParser:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
-    return parser
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
+
+main = command(
+    "lvh predict",
+    "Predict LVH in 12-lead records with a model that lvh export has saved.",
+    _add_arguments,
+    _run,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

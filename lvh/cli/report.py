@@ -1,13 +1,15 @@
-"""`python -m lvh.report`: a sweep's tables, pictures and page, at any time after it."""
+"""`python -m lvh.report`: the tables and the page of a sweep, or of runs, at any time after."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from lvh.cli.command import ended
+from lvh.errors import InputError
 from lvh.reports.progress import console, say
-from lvh.reports.study import sentences, table, write
-from lvh.runs.lookup import best_folder
+from lvh.reports.study_report import run_folders, table, write
+from lvh.reports.verdict import sentences
+from lvh.search.run_folders import study_of_runs
 from lvh.search.storage import Storage
 from lvh.search.study import load
 
@@ -22,10 +24,19 @@ def _report(given: argparse.Namespace) -> None:
     if given.list:
         say(*Storage(given.storage, to_read=True).studies())
         return
-    result = load(given.storage, given.study, given.store)
-    folder = Path(given.out or f"outputs/report-{result.name}")
-    run = best_folder(result, given.store)
-    page = write(result, folder, run and run / "explanation")
+    folders = [Path(one) for one in given.study if Path(one).is_dir()]
+    if folders:
+        if len(folders) < len(given.study):
+            raise InputError(f"STUDY: expected folders of runs alone. Received: {given.study}")
+        result, runs = study_of_runs(folders)
+        folder = Path(given.out) if given.out else folders[0] / "report"
+        page = write(result, folder, runs)
+    elif len(given.study) > 1:
+        raise InputError(f"STUDY: expected one name, or folders of runs. Received: {given.study}")
+    else:
+        result = load(given.storage, next(iter(given.study), None), given.store)
+        folder = Path(given.out or f"outputs/report-{result.name}")
+        page = write(result, folder, run_folders(result, given.store))
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}")
@@ -33,9 +44,14 @@ def _report(given: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lvh.report", description="Show what a sweep came to, finished or not."
+        prog="python -m lvh.report",
+        description="Show what a sweep came to, finished or not; or a run, or runs side by side.",
     )
-    parser.add_argument("study", nargs="?", help="name of the study (default: the latest)")
+    parser.add_argument(
+        "study",
+        nargs="*",
+        help="name of a study (default: the latest), or folders of runs, which are compared",
+    )
     parser.add_argument("--list", action="store_true", help="list the studies and end")
     parser.add_argument(
         "--storage", help="as search.storage of the sweep (default: studies.db in this directory)"
@@ -43,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)"
     )
-    parser.add_argument("--out", help="folder of the page (default: outputs/report-STUDY)")
+    parser.add_argument(
+        "--out",
+        help="folder of the page (default: outputs/report-STUDY, or report in the first run)",
+    )
     return parser
 
 

@@ -7,16 +7,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lvh.cli.command import add_model, between, ended, located
+from lvh.cli.command import add_model, between, command, located
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
 from lvh.reports.progress import say
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Serve until interrupted; return the exit code."""
-    options = _parser().parse_args(arguments)
-    return ended(lambda: _serve(options))
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -48,16 +42,16 @@ def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
         ) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lvh serve", description="Answer HTTP requests with a final model, by MLflow."
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     host, port = "127.0.0.1", between(1, 2**16 - 1, int)
     parser.add_argument("--host", default=host, help="to listen on (default: %(default)s)")
     parser.add_argument("--port", type=port, default=5001, help="(default: %(default)s)")
-    return parser
 
+
+main = command(
+    "lvh serve", "Answer HTTP requests with a final model, by MLflow.", _add_arguments, _serve
+)
 
 if __name__ == "__main__":
     sys.exit(main())

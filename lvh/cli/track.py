@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from lvh.cli.command import ended, overrides_of
+from lvh.cli.command import hydra_command
 from lvh.errors import InputError, TrackingFault, masked
 from lvh.reports.progress import compare_hint, say
 
@@ -14,12 +14,6 @@ usage: python -m lvh.track [tracking.uri=URI] [tracking.experiment=NAME] [store=
 What is in the store already stays there once. Use it after a run with tracking=off, for a server
 that was down or is another one, and for runs that were deleted by hand.
 """
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Track everything in a fold store and return the exit code."""
-    given = overrides_of(arguments, _HELP)
-    return 0 if given is None else ended(lambda: _track(given))
 
 
 def _track(overrides: list[str]) -> None:
@@ -48,6 +42,8 @@ def _track(overrides: list[str]) -> None:
         compare_hint(tracking, writer.page),
     )
 
+
+main = hydra_command(_HELP, _track)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,19 +7,13 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from lvh.cli.command import add_tracking, between, ended, tracking_of
+from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking import check_embedded, embedded, resolved_uri
 from lvh.tracking.address import tell_mlflow
 from lvh.tracking.run_names import view_page
 
 _LOOPBACK = "127.0.0.1"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Serve until interrupted; return the exit code."""
-    given = _parser().parse_args(arguments)
-    return ended(lambda: _serve(given))
 
 
 def _serve(given: argparse.Namespace) -> None:
@@ -59,16 +53,18 @@ def _serve(given: argparse.Namespace) -> None:
     raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {given.port} free?")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lvh ui",
-        description="Show the runs of this directory in the MLflow UI, on this machine alone.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tracking(parser)
     port = between(1, 2**16 - 1, int)
     parser.add_argument("--port", type=port, default=5000, help="(default: %(default)s)")
-    return parser
 
+
+main = command(
+    "lvh ui",
+    "Show the runs of this directory in the MLflow UI, on this machine alone.",
+    _add_arguments,
+    _serve,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

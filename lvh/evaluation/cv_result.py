@@ -30,15 +30,11 @@ class FoldResult:
     """One fold, trained and scored.
 
     Attributes:
-        split: Which records had which part.
         y_score: Scores of `split.test`, in its order, shape (n_test,).
-        metrics: Of those scores.
-        history: Of the training.
         seconds: Wall time of training and scoring, without `setup_seconds`; an equal part of it
             where folds were trained side by side.
         threshold: Above which a score is predicted positive.
-        setup_seconds: Wall time of imports, of building the model and of tracing it; an equal
-            part of it in the same way.
+        setup_seconds: Wall time of imports, building and tracing, in the same way.
     """
 
     split: Split
@@ -60,7 +56,6 @@ class Summary:
     """Scores over all folds.
 
     Attributes:
-        mean: Mean over folds.
         std: Sample standard deviation over folds (divisor n - 1; the 2021 study's is n).
         pooled: Score of all out-of-fold predictions together, with its 95 % interval. It ranks
             scores of different models together, which the mean over folds does not.
@@ -76,8 +71,7 @@ class CVResult:
     """A cross-validation.
 
     Attributes:
-        folds: One result for each fold, in order of repeat and fold.
-        summary: Of the model.
+        folds: In order of repeat and fold.
         baselines: Summary of each baseline on the same folds, by name.
         null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
             permutation test.
@@ -110,13 +104,7 @@ class CVResult:
 def summarize(
     features: FeatureSet, folds: Sequence[FoldResult], baselines: Mapping[str, Summary]
 ) -> CVResult:
-    """Summarize folds, in whatever order they were trained.
-
-    Args:
-        features: Inputs and labels.
-        folds: All of them.
-        baselines: From `baseline_summaries` on the same folds.
-    """
+    """Summarize all folds, in whatever order they were trained."""
     ordered = sorted(folds, key=lambda fold: fold.split.number)
     summary = _summary(
         features,

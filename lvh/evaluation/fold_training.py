@@ -99,12 +99,9 @@ def _train(
     histories = trainer.fit(jobs, report)
     y_scores = trainer.predict(test_inputs)
     if threshold != "fixed" and validates:
-        thresholds = [
-            choose(held_out(split, y, subjects), y, [y_score])
-            for split, y_score in zip(
-                splits, trainer.predict([job.X_validation for job in jobs]), strict=True
-            )
-        ]
+        of_validation = trainer.predict([job.X_validation for job in jobs])
+        parts = [held_out(split, y, subjects) for split in splits]
+        thresholds = [choose(one, y, [own]) for one, own in zip(parts, of_validation, strict=True)]
     for split, y_score in zip(splits, y_scores, strict=True):
         _check_finite(split, y_score)
     setup = trainer.setup_seconds - setup_before
@@ -174,7 +171,7 @@ def _job(
 
 
 def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
-    """Return the seed of a fold's model, or of one inside its training part, numbered from 1."""
+    """Return the seed of a fold's model, or of one inside its training part, from 1."""
     return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
 
 

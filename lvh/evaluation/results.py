@@ -21,6 +21,7 @@ class OutOfFold:
         y_true: Labels 0 and 1, shape (n_rows,).
         y_score: P(label = 1), shape (n_rows,).
         threshold: Above which it is predicted positive, that of its fold, shape (n_rows,).
+        losses: Of each fold, the training and the validation loss by epoch.
     """
 
     record: npt.NDArray[np.str_]
@@ -29,3 +30,4 @@ class OutOfFold:
     y_true: npt.NDArray[np.int64]
     y_score: npt.NDArray[np.float64]
     threshold: npt.NDArray[np.float64]
+    losses: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()

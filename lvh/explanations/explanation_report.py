@@ -45,15 +45,7 @@ matter, and together they do.
 def write_report(
     explanation: Explanation, folder: Path, *, title: str, note: str, options: Options
 ) -> None:
-    """Write README.md, the tables and the pictures.
-
-    Args:
-        explanation: What is written.
-        folder: Made if it is not there.
-        title: Name of the run, and its data.
-        note: What a reader must know of the data, or empty.
-        options: How closely the models were asked.
-    """
+    """Write README.md, the tables and the pictures; `note` is what a reader must know, or empty."""
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
     figures = {"importance": _draw_importance(explanation, caption)}
     scores = {"model": explanation.ap, "age + sex": explanation.baseline_ap}

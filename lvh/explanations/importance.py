@@ -1,6 +1,6 @@
 """What a model looks at in some records: what it says of them when something is changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from lvh.explanations.input_groups import (
     InputTable,
     groups_of,
     measurements_of,
+    segment_groups,
 )
 from lvh.explanations.occlusion import (
     Floats,
@@ -26,14 +27,29 @@ from lvh.explanations.occlusion import (
     spread,
     windows,
 )
-from lvh.explanations.wave_windows import WAVES, around_beats, signal_layout, wave_parts
+from lvh.explanations.wave_windows import (
+    WAVES,
+    SignalLayout,
+    around_beats,
+    beats_of,
+    signal_layout,
+    wave_parts,
+)
 from lvh.features import FeatureSet
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
+from lvh.inference import FinalModel
+from lvh.validation.calibration import logit
 
 Positions = npt.NDArray[np.int64]
 Name = tuple[str, str]
 """What was taken away or changed: its kind and its name."""
+
+
+WINDOW = 0.08
+"""Default length of an occlusion, s: about as long as a QRS."""
+
+_STRIDE, _STRIDE_OF_RECORDINGS = 0.02, 0.04  # s; a recording has many times the windows of a beat
 
 
 class Options(NamedTuple):
@@ -73,14 +89,7 @@ class ExplainedRecords:
     """Records that a model is asked about: tabular inputs, signals, or both in one row."""
 
     def __init__(self, score: Score, X: Signals, *, positions: Positions, context: Context) -> None:
-        """Take what is asked.
-
-        Args:
-            score: By the model, of inputs without a missing value.
-            X: Such inputs of the records.
-            positions: Of the records in the features.
-            context: What is known of them.
-        """
+        """Take the model's score, and the inputs and positions of records in the features."""
         n = len(context.names)
         own = context.positions[positions]
         self._score = score
@@ -134,12 +143,7 @@ def fold_importance(
 ) -> FoldImportance:
     """Ask a model about its test records, each time with something taken away or permuted.
 
-    Args:
-        records: The test records, and the score of the model.
-        context: What is known of them.
-        options: How closely to look.
-        seed: Of the permutations.
-        progress: Called during the occlusion, which takes longest.
+    Permutations depend on the seed; `progress` follows the occlusion, which takes longest.
     """
     made = FoldImportance(records.score())
     if context.names:
@@ -156,6 +160,52 @@ def fold_importance(
         if context.measured is not None:  # without fiducials it is unknown where a beat is
             _occlude(made, records, context, context.cover(options), progress)
     return made
+
+
+def default_stride(form: str) -> float:
+    """Return the distance of windows, s, for a feature form."""
+    return _STRIDE_OF_RECORDINGS if form == "raw" else _STRIDE
+
+
+def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
+    """Return by how much each part of a record raises the log-odds of LVH.
+
+    `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead: hundreds of
+    scores a lead, seconds to a minute. `beat`, `fusion`: the same in the average beat, every
+    20 ms, drawn on every beat. Measured inputs alone: those of a wave of a lead (for QRS its Q, R,
+    S and duration) get the mean of the training records, the criteria follow, and the change is
+    drawn on that wave of every beat. The changes do not add up to the log-odds, and name no cause.
+
+    Returns:
+        For the only record of the cohort, shape (n_samples, n_leads); positive where a part speaks
+        for LVH. NaN where the model does not read, or where the importance is unknown.
+
+    Raises:
+        InputError: The model cannot score the record.
+    """
+    cohort, features, X = model.inputs(cohort)
+    settings = model.description.settings.features
+    context = Context(cohort, features, settings)
+
+    def score(inputs: Signals) -> Floats:
+        return np.asarray(model.member_scores(inputs).mean(axis=1))
+
+    only = np.zeros(1, dtype=np.int64)
+    records = ExplainedRecords(score, X, positions=only, context=context)
+    painted = np.full(cohort.signals.shape[1:], np.nan)
+    if context.layout is None:
+        means = model.training.means
+        values = {
+            place: logit(records.score()) - logit(records.score(records.table.averaged(own, means)))
+            for place, own in segment_groups(context.names).items()
+        }
+        _paint_waves(painted, cohort, values)
+        return painted
+    cover = context.cover(Options(WINDOW, default_stride(settings.name), 0))
+    windowed = occluded(lambda changed: records.score(signals=changed), records.signals, cover)
+    importance = spread(windowed, cover, context.layout.n_samples)[0]
+    _paint_signal(painted, cohort, context.layout, importance)
+    return painted
 
 
 def _occlude(
@@ -188,3 +238,27 @@ def _occlude(
         return np.stack([around_beats(cohort, record, layout, of) for record, of in pairs])
 
     made.over_time, made.beats = per_beat(over_time), per_beat(signals)
+
+
+def _paint_waves(painted: Floats, cohort: Cohort, values: Mapping[Name, Floats]) -> None:
+    for column, lead in enumerate(cohort.leads):
+        for _, waves in beats_of(cohort, 0, lead):
+            for wave, start, stop in waves:
+                if (lead, wave) in values:
+                    painted[start:stop, column] = values[lead, wave]
+
+
+def _paint_signal(
+    painted: Floats, cohort: Cohort, layout: SignalLayout, importance: Floats
+) -> None:
+    samples = np.arange(len(painted))
+    for column, lead in enumerate(layout.leads):
+        target = cohort.leads.index(lead)
+        if layout.before is None:
+            painted[:, target] = importance[:, column]
+            continue
+        peaks = np.array([peak for peak, _ in beats_of(cohort, 0, lead)])
+        distances = samples[:, None] - peaks
+        nearest = distances[samples, np.abs(distances).argmin(axis=1)] + layout.before
+        inside = (nearest >= 0) & (nearest < layout.n_samples)
+        painted[inside, target] = importance[nearest[inside], column]

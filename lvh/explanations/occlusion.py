@@ -80,15 +80,8 @@ def occluded(
 ) -> Floats:
     """Return by how much every window of every lead raises the log-odds of the label.
 
-    Args:
-        score: Takes the signals of all records with one window bridged, then with the next.
-        signals: Shape (n_records, n_samples, n_leads).
-        cover: Windows of their samples.
-        progress: Called after each batch.
-
-    Returns:
-        Log-odds of the records as they are, less those with the window bridged, shape
-        (n_records, n_windows, n_leads). Positive where a window speaks for the label.
+    From signals of shape (n_records, n_samples, n_leads) to log-odds of shape (n_records,
+    n_windows, n_leads): those of the records as they are, less those with the window bridged.
     """
     n_records, _, n_leads = signals.shape
     original = logit(score(signals))

@@ -150,13 +150,7 @@ def losses(
     """Return what average precision loses by scores without something, with 95 % intervals.
 
     Subjects are drawn with replacement, each with all its predictions; the draws are the same for
-    everything that is compared.
-
-    Args:
-        y: Labels, shape (n,).
-        y_score: Scores of the records as they are, shape (n,).
-        subjects: Shape (n,).
-        changed: Scores without something, each of shape (n_repeats, n).
+    everything that is compared. The scores in `changed` have shape (n_repeats, n).
     """
     distinct, member = np.unique(subjects, return_inverse=True)
     share = np.full(len(distinct), 1 / len(distinct))

@@ -62,24 +62,14 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FinalModel:
-    """A model that was fitted to all records of a run.
-
-    Attributes:
-        description: Everything about it except the weights.
-        training: The records that it was fitted on.
-        member_scores: From inputs without a missing value to the probabilities of each member.
-    """
+    """A model that was fitted to all records of a run."""
 
     description: Description
     training: TrainingRecords
     member_scores: MemberScores
 
     def inputs(self, cohort: Cohort) -> tuple[Cohort, FeatureSet, npt.NDArray[np.float32]]:
-        """Return records with the fiducials that are used, their features, and filled inputs.
-
-        Raises:
-            InputError: See `predict`.
-        """
+        """Return records with the fiducials that are used, their features, and filled inputs."""
         description, fill = self.description, self.training.fill
         _check(description, cohort)
         cohort = _with_fiducials(description, cohort)
@@ -126,16 +116,7 @@ class FinalModel:
 def save(
     folder: Path, description: Description, states: Sequence[Any], training: TrainingRecords
 ) -> Description:
-    """Write the files of a final model, and its card.
-
-    Args:
-        folder: Where to.
-        description: `files` is filled in here.
-        states: State of each member: a fitted classifier, or the values of a network's variables.
-        training: The records that the members were fitted on.
-
-    Returns:
-        The description as it was written.
+    """Write the files of a final model, and its card; return the description with their digests.
 
     Raises:
         InputError: A classifier holds a type that `load` would refuse.

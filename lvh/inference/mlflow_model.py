@@ -46,15 +46,7 @@ class PyfuncModel:
     def predict(
         self, model_input: Mapping[str, Any], params: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Predict the records of a request.
-
-        Args:
-            model_input: `signal`, and `age` and `sex` if the model needs them.
-            params: `fs` in Hz, and `leads` where their order is another one.
-
-        Returns:
-            One for each record: the columns of `lvh.inference.Predictions.table`, `fiducials`, and
-            whether they are `doubtful`.
+        """Return for each record the columns of `Predictions.table`, `fiducials` and `doubtful`.
 
         Raises:
             MlflowException: The request is not valid; a server answers 400 with the message.

@@ -81,19 +81,11 @@ class Description:
     """Everything about a final model except its weights and its training records.
 
     Attributes:
-        format: Version of the folder's layout.
-        name: Name of the run that was refitted.
-        settings: Settings of that run.
-        data: Name of the training data set.
-        fingerprint: Fingerprint of that cohort.
-        note: Warning about that data set, or empty.
-        n_records: Number of training records.
-        n_positive: Number of them with LVH.
+        name: Name of the run that was refitted; `settings` are its own.
+        data: Name of the training data set, with the `fingerprint` and `note` of that cohort.
         fs: Sampling frequency of the training records, Hz.
         delineation: Origin of the fiducials that the model was trained with.
-        names: Names of the inputs.
-        input_shape: Shape of one record's input, see `lvh.features.FeatureSet`.
-        calibration: Recalibration of the probabilities.
+        names: Names of the inputs; `input_shape` is that of one record.
         threshold: A record is positive if its probability, not recalibrated, is above it.
         seeds: Seed of each member; the members' probabilities are averaged.
         chosen: Candidate that each member selected; empty texts if it selects nothing.
@@ -101,9 +93,8 @@ class Description:
         scores: By row (`model`, and each baseline) and name (`ap`, `std_ap`, `pooled_ap`,
             `pooled_ap_low`, ...); a score that is not defined is left out.
         run_key: Cache key of that run, by which a tracking store finds it.
-        study: Sweep of which that run was the best; empty if a person chose the run.
-        n_candidates: Number of configurations of that sweep: the choice flatters the score.
-        chosen_by: Score of that choice; empty if a person chose the run.
+        study: Sweep of which it was the best of `n_candidates` by `chosen_by`, which flatters that
+            score; empty if a person chose the run.
         versions: Versions of the packages that trained the model.
         files: SHA-256 of each of the other files.
     """

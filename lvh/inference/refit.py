@@ -28,12 +28,7 @@ OnEpoch = Callable[[int, int], None]
 
 
 def cross_validated(settings: RunSettings, data: ExperimentData, study: str = "") -> CVResult:
-    """Return the result of a finished run, from its folds in the store.
-
-    Args:
-        settings: Settings of the run.
-        data: Records, features and splits of the run.
-        study: Sweep that the run belongs to; empty where that is not known.
+    """Return the result of a finished run, of a study if that is known, from the fold store.
 
     Raises:
         InputError: A fold is missing, or the protocol of the run leaks.
@@ -81,13 +76,12 @@ def refit(
         settings: Settings of the run.
         data: Records, features and splits of the run.
         result: From `cross_validated`.
-        n_members: Number of models, each with the next seed.
+        n_members: Number of models, each with the next seed; one if the seed changes nothing.
         chosen: The run, and what it was chosen from.
         on_epoch: Called after every epoch.
 
     Returns:
-        The description, and the state of each member, for `lvh.inference.save`. A model without
-        randomness has one member.
+        The description, and the state of each member.
     """
     train = settings.train
     if train.patience is not None:

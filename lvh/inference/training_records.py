@@ -6,7 +6,7 @@ the nearest of them. Of a signal the inputs are the lowest and the highest volta
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class TrainingRecords:
     def write(self, path: Path) -> None:
         """Write arrays that need no pickle."""
         with path.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **vars(self))
+            np.savez_compressed(file, allow_pickle=False, **asdict(self))
 
     @property
     def means(self) -> Rows:

@@ -54,11 +54,7 @@ def augmented(
 ) -> Batch:
     """Return changed signals: what is measured is moved and enlarged before anything is added.
 
-    Args:
-        X: Signals in mV, shape (n_records, n_samples, n_leads); left as they are.
-        settings: How strongly.
-        fs: Sampling frequency in Hz.
-        generator: Decides everything; what is off draws nothing from it.
+    Signals are in mV, shape (n_records, n_samples, n_leads), fs in Hz. What is off draws nothing.
     """
     most = round(settings.shift * fs)
     if most:

@@ -19,11 +19,7 @@ _CALIBRATION_FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class LogisticSettings:
-    """Settings of `logistic`, a logistic regression on standardized inputs.
-
-    Attributes:
-        C: Inverse strength of the squared penalty on the weights.
-    """
+    """Settings of `logistic`, on standardized inputs; C is the inverse of the squared penalty."""
 
     name: Literal["logistic"] = "logistic"
     C: Positive = 1.0
@@ -77,13 +73,10 @@ def build_svm(
 
 @dataclass(frozen=True, slots=True)
 class BoostingSettings:
-    """Settings of `boosting`, gradient boosted trees on binned inputs.
+    """Settings of `boosting`, gradient boosted trees on binned inputs; none stops them early.
 
     Attributes:
-        trees: How many are added, one after another; none stops them early.
-        learning_rate: What each counts.
-        max_leaf_nodes: Leaves of a tree, at most.
-        min_samples_leaf: Records in a leaf, at least.
+        learning_rate: What each tree counts.
         l2: Penalty on the values of the leaves.
         max_features: Share of the inputs that each split may choose from.
     """
@@ -120,8 +113,6 @@ class ExtraTreesSettings:
     """Settings of `extra_trees`, extremely randomized trees (Geurts et al., 2006).
 
     Attributes:
-        trees: How many vote.
-        min_samples_leaf: Records in a leaf, at least.
         max_features: Share of the inputs that each split may choose from; None for their square
             root.
     """

@@ -1,6 +1,6 @@
-"""`cnn`: the report's convolutional network on waveforms, in one dimension.
+"""`cnn`: the 2021 study's convolutional network on waveforms, in one dimension.
 
-The report convolves (samples, leads, 1) in two dimensions with a first kernel that spans all
+The study convolves (samples, leads, 1) in two dimensions with a first kernel that spans all
 leads; a 1-D convolution over the leads as channels is the same function with the same weights.
 """
 

@@ -39,11 +39,7 @@ class Candidate(NamedTuple):
 
 
 def parse_candidates(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
-    """Read candidates.
-
-    Args:
-        field: Of the configuration that lists them, which an error names.
-        texts: A model and each of its settings with a colon and a value, such as `logistic C:0.1`.
+    """Read candidates, each a model with all its settings, such as `logistic C:0.1`.
 
     Raises:
         InputError: One is no model with all its settings, or stands there twice.
@@ -92,11 +88,7 @@ def _value(text: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class VotingSettings:
-    """Settings of the average.
-
-    Attributes:
-        members: Each a model with all its settings, such as `svm C:1 gamma:null`.
-    """
+    """Settings of the average of members, such as `svm C:1 gamma:null`."""
 
     name: Literal["voting"] = "voting"
     members: Annotated[tuple[str, ...], Field(min_length=2)] = (
@@ -130,7 +122,7 @@ class NestedSelectionSettings:
 
     Attributes:
         candidates: Each a model with all its settings, such as `svm C:1 gamma:null`.
-        folds: Of the cross-validation inside the training records.
+        folds: Inside the training records.
         choose_by: Score of which the mean over these folds decides; the first of equals wins.
     """
 
@@ -160,9 +152,7 @@ class NestedSelectionSettings:
 class NestedSelection:
     """Compares candidates on folds of the training records, and fits the best to all of them.
 
-    These folds keep subjects whole: else the choice would favour what recognizes subjects. Missing
-    values were filled from all training records before the folds were drawn, which does not touch
-    the estimate: its records have no part in the choice.
+    These folds keep subjects whole: else the choice would favour what recognizes subjects.
 
     Attributes:
         random_state: Of the folds, and of every candidate.

@@ -35,14 +35,10 @@ class KerasTrainer:
         fs: float = 1.0,
         setup_seconds: float = 0.0,
     ) -> None:
-        """Take what is trained and how.
+        """Take a program, which may be shared, and how it is trained.
 
-        Args:
-            program: May be shared; every training draws new weights.
-            settings: Their batch size is that of the program.
-            l2: Weight penalty of the layers that have one; None for that of the build.
-            fs: Of signals that are augmented, Hz.
-            setup_seconds: Spent on the program before.
+        A penalty of None is that of the build; fs, in Hz, is that of signals that are augmented;
+        the seconds were spent on the program before.
         """
         self._program, self._settings = program, settings
         self._l2, self._fs = l2, fs

@@ -1,4 +1,4 @@
-"""`resnet`: a small residual network on waveforms; `two_branch`: beside a dense layer.
+"""`resnet`: a small residual network on waveforms; `two_branch`: with a dense layer in parallel.
 
 Blocks of two convolutions with a shortcut (He et al., "Deep Residual Learning for Image
 Recognition", 2016), in one dimension over the leads as channels (Wang, Yan and Oates, "Time Series

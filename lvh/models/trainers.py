@@ -45,13 +45,8 @@ def make_trainer(
 ) -> Trainer:
     """Return what fits and scores a model; a network of a known shape is built and traced once.
 
-    Args:
-        model: Settings of a model in `lvh.models.MODELS`.
-        train: How a network is trained.
-        backend: Name, or `NO_BACKEND`.
-        input_shape: Of one record.
-        names: Of tabular inputs.
-        fs: Of the records, Hz.
+    Model settings are those of a model in `lvh.models.MODELS`, the shape is that of one record, the
+    names are those of tabular inputs, and fs is in Hz.
     """
     entry = MODELS[model.name]
     if isinstance(entry, Estimator):

@@ -1,48 +1,40 @@
-"""Pictures of a cross-validation."""
+"""Pictures of a cross-validation, as PNG files for its folder and for MLflow."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.evaluation.cv_result import CVResult
 from lvh.files import written_whole
-from lvh.reports.figures import BLUE, ORANGE, PALE
-from lvh.validation.calibration import calibration_curve, recalibration
+from lvh.reports.page import BLUE, ORANGE
+from lvh.validation.calibration import recalibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
+_PALE = "#9db7d1"
 _SIZE = (13.0, 8.4)  # inches
 _DPI = 100
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 
 
 def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
-    """Draw every figure of a cross-validation as a PNG file in `folder`.
-
-    Args:
-        result: What is shown.
-        y: Labels of all records that `result` points to.
-        title: Of the summary figure; says what was run on what.
-        folder: Where the files go.
-    """
+    """Draw every figure of a cross-validation of records with labels `y` as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.image import imsave
 
     panels = {
-        "scores": draw_scores,
-        "precision_recall": draw_precision_recall,
-        "roc": draw_roc,
-        "learning_curves": draw_learning_curves,
-        "confusion_matrix": draw_confusion_matrix,
-        "calibration": draw_calibration,
+        "scores": _draw_scores,
+        "precision_recall": _draw_precision_recall,
+        "roc": _draw_roc,
+        "learning_curves": _draw_learning_curves,
+        "confusion_matrix": _draw_confusion_matrix,
+        "calibration": _draw_calibration,
     }
     figure = Figure(figsize=_SIZE, dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
@@ -65,103 +57,63 @@ def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
             imsave(temporary, np.ascontiguousarray(picture), format="png")
 
 
-def draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show fold values, their mean and the pooled interval, and the baselines."""
-    summary, styles = result.summary, dict(zip(result.baselines, ("_", "x"), strict=False))
-    for at, name in enumerate(_SHOWN):
-        values = [getattr(fold.metrics, name) for fold in result.folds]
-        spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
-        ax.scatter(at + spread, values, s=14, color=PALE, label="" if at else "fold", zorder=2)
-        interval = summary.pooled[name]
-        ax.vlines(at + 0.22, interval.low, interval.high, color=BLUE, linewidth=3)
-        ax.plot(at, getattr(summary.mean, name), "D", color=BLUE, zorder=3)
-        for shift, (baseline, marker) in zip((-0.25, -0.32), styles.items(), strict=False):
-            value = getattr(result.baselines[baseline].mean, name)
-            ax.plot(at + shift, value, marker, color=ORANGE, markersize=7, zorder=3)
-    ax.plot([], [], "D", color=BLUE, label="mean over folds")
-    ax.plot([], [], color=BLUE, linewidth=3, label="pooled, 95 % interval")
-    for baseline, marker in styles.items():
-        ax.plot([], [], marker, linestyle="", color=ORANGE, label=baseline)
-    ax.set(title="Scores", xticks=range(len(_SHOWN)), xticklabels=_SHOWN, ylim=(0, 1.02))
+    places = np.arange(len(_SHOWN))
+    values = [[getattr(fold.metrics, name) for fold in result.folds] for name in _SHOWN]
+    ax.plot(places, values, ".", color=_PALE)
+    pooled = [result.summary.pooled[name] for name in _SHOWN]
+    bounds = np.array([(one.low, one.high) for one in pooled])
+    ax.vlines(places + 0.2, bounds[:, 0], bounds[:, 1], BLUE, linewidth=3, label="pooled, 95 %")
+    summaries = {"mean over folds": result.summary, **result.baselines}
+    for (name, summary), look in zip(summaries.items(), ("D", "_", "x"), strict=False):
+        means = [getattr(summary.mean, score) for score in _SHOWN]
+        ax.plot(places, means, look, color=BLUE if look == "D" else ORANGE, label=name)
+    ax.set(title="Scores", xticks=places, xticklabels=_SHOWN, ylim=(0, 1.02))
     ax.legend(fontsize=7, loc="lower left")
 
 
-def draw_precision_recall(ax: "Axes", result: CVResult, y: Labels) -> None:
-    """Show the curve of every fold, and that of all folds together."""
-    from sklearn.metrics import precision_recall_curve
+def _draw_precision_recall(ax: "Axes", result: CVResult, y: Labels) -> None:
+    from sklearn.metrics import PrecisionRecallDisplay
 
-    prevalence = float(y[result.test].mean())
-    ax.axhline(prevalence, color=ORANGE, linestyle=":", label=f"no skill {prevalence:.2f}")
+    name = _with_interval(result, "ap")
+    PrecisionRecallDisplay.from_predictions(
+        y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
+    )
     ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
 
-    def curve(y_true: Labels, y_score: Floats) -> tuple[Floats, Floats]:
-        precision, recall, _ = precision_recall_curve(y_true, y_score)
-        return recall, precision
 
-    _draw_curves(ax, curve, result, y, area="ap", drawstyle="steps-post")
+def _draw_roc(ax: "Axes", result: CVResult, y: Labels) -> None:
+    from sklearn.metrics import RocCurveDisplay
 
-
-def draw_roc(ax: "Axes", result: CVResult, y: Labels) -> None:
-    """Show the curve of every fold, and that of all folds together."""
-    from sklearn.metrics import roc_curve
-
-    ax.plot([0, 1], [0, 1], color=ORANGE, linestyle=":", label="no skill 0.50")
+    name = _with_interval(result, "roc_auc")
+    RocCurveDisplay.from_predictions(
+        y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
+    )
     ax.set(title="ROC", xlabel="1 - specificity", ylabel="recall")
-    _draw_curves(ax, roc_curve, result, y, area="roc_auc", drawstyle="default")
 
 
-def _draw_curves(
-    ax: "Axes",
-    curve: Callable[[Labels, Floats], tuple[Floats, ...]],
-    result: CVResult,
-    y: Labels,
-    *,
-    area: str,
-    drawstyle: Any,
-) -> None:
-    """Draw a curve for each fold that has both labels, and the pooled one with its area.
-
-    Not by scikit-learn displays: each of their calls makes a legend, a fifth of all the time.
-    """
-    for fold in result.folds:
-        labels = y[fold.split.test]
-        if 0 < labels.mean() < 1:
-            x, height = curve(labels, fold.y_score)[:2]
-            ax.plot(x, height, drawstyle=drawstyle, color=PALE, linewidth=0.7)
-    interval = result.summary.pooled[area]
-    label = f"pooled, {area} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    x, height = curve(y[result.test], result.y_score)[:2]
-    ax.plot(x, height, drawstyle=drawstyle, color=BLUE, label=label)
-    ax.set(xlim=(0, 1), ylim=(0, 1.02))
-    ax.legend(fontsize=8, loc="lower right", reverse=True)
+def _with_interval(result: CVResult, score: str) -> str:
+    interval = result.summary.pooled[score]
+    return f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def draw_learning_curves(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_learning_curves(ax: "Axes", result: CVResult, y: Labels) -> None:
     """Show the loss by epoch; where one point makes no curve, the loss of each fold."""
-    losses = {
-        "training": [fold.history.loss for fold in result.folds],
-        "validation": [fold.history.validation_loss for fold in result.folds],
-    }
-    if all(len(one) == 1 for one in losses["training"]):
-        folds = range(1, len(result.folds) + 1)
-        ax.plot(folds, [one[0] for one in losses["training"]], "o", color=BLUE, label="training")
-        scored = [fold.metrics.loss for fold in result.folds]
-        ax.plot(folds, scored, "D", color=ORANGE, label="scored")
-        ax.set(title="Loss", xlabel="fold", ylabel="loss", ylim=(0, None))
-        ax.locator_params(axis="x", integer=True)
-    else:
-        for (name, curves), color in zip(losses.items(), (BLUE, ORANGE), strict=True):
-            for curve in filter(len, curves):
-                marker = "." if len(curve) == 1 else None  # a line of one point is not seen
-                look: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.6, "marker": marker}
-                ax.plot(range(1, len(curve) + 1), curve, color=color, label=name, **look)
-                name = "_more"  # one entry of the legend stands for all folds
-        ax.set(title="Learning curves", xlabel="epoch", ylabel="loss", yscale="log")
+    for name, color in (("loss", BLUE), ("validation_loss", ORANGE)):
+        curves = [curve for fold in result.folds if (curve := getattr(fold.history, name))]
+        if not curves:
+            continue
+        has_epochs = max(map(len, curves)) > 1
+        for curve in curves if has_epochs else [[one[0] for one in curves]]:
+            ax.plot(range(1, len(curve) + 1), curve, ".-", color=color, linewidth=0.8, alpha=0.6)
+        ax.plot([], [], color=color, label=name.replace("_", " "))
+        ax.set(xlabel="epoch" if has_epochs else "fold")
+    ax.set(title="Learning curves", ylabel="loss", yscale="log")
     ax.legend(fontsize=8)
 
 
-def draw_confusion_matrix(ax: "Axes", result: CVResult, y: Labels) -> None:
-    """Show how many records of each label are predicted as which, each out of fold."""
+def _draw_confusion_matrix(ax: "Axes", result: CVResult, y: Labels) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay
 
     ConfusionMatrixDisplay.from_predictions(
@@ -173,29 +125,16 @@ def draw_confusion_matrix(ax: "Axes", result: CVResult, y: Labels) -> None:
         colorbar=False,
         ax=ax,
     )
-    thresholds = [fold.threshold for fold in result.folds]
-    bounds = dict.fromkeys((min(thresholds), max(thresholds)))  # one where they are equal
-    title = f"Out of fold, threshold {' to '.join(f'{one:.3g}' for one in bounds)}"
-    ax.set(title=title, xlabel="predicted", ylabel="label")
-    ax.tick_params(axis="y", labelrotation=90)
+    ax.set(title="Out of fold", xlabel="predicted", ylabel="label")
 
 
-def draw_calibration(ax: "Axes", result: CVResult, y: Labels) -> None:
-    """Show the observed share by score, and below it where the scores of each label lie."""
+def _draw_calibration(ax: "Axes", result: CVResult, y: Labels) -> None:
     from sklearn.calibration import CalibrationDisplay
 
     y_true, y_score = y[result.test], result.y_score
-    bins, line = calibration_curve(y_true, y_score), recalibration(y_true, y_score)
-    score, share, low, high = np.transpose(
-        [(one.score, one.observed.estimate, one.observed.low, one.observed.high) for one in bins]
-    )
-    ax.vlines(score, low, high, color=PALE, linewidth=2, label="95 % interval of a bin")
+    line = recalibration(y_true, y_score)
     name = f"intercept {line.intercept:.2f}, slope {line.slope:.2f}"
-    CalibrationDisplay(share, score, y_score).plot(ax=ax, name=name, color=BLUE, markersize=4)
-    rows = ((1, BLUE, -0.035, "a record with LVH"), (0, ORANGE, -0.075, "one without"))
-    for value, color, height, label in rows:
-        scores = y_score[y_true == value]
-        ax.plot(scores, np.full(len(scores), height), "|", color=color, markersize=5, label=label)
+    CalibrationDisplay.from_predictions(
+        y_true, y_score, n_bins=10, strategy="quantile", name=name, ax=ax
+    )
     ax.set(title="Calibration, out of fold", xlabel="P(LVH)", ylabel="share with LVH")
-    ax.set(xlim=(-0.02, 1.02), ylim=(-0.105, 1.02))
-    ax.legend(fontsize=7, loc="lower right", bbox_to_anchor=(1, 0.09))

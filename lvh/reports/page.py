@@ -1,68 +1,81 @@
-"""How pages and CSV files are written: one template, one kind of table, pictures inside."""
+"""One page for a sweep, a run, a comparison and a data set: one template, one look, no network."""
 
 import base64
-import csv
-import io
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lvh.files import write_text
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
 
-@dataclass(frozen=True, slots=True)
-class PageTable:
-    """A table of a page.
-
-    Attributes:
-        columns: Names.
-        rows: Cells as a reader sees them.
-        caption: A line above the table, or empty.
-        text: Positions of the columns that hold words; the others hold numbers.
-        classes: How each row looks: `best`, `worse` or nothing; empty for rows that look alike.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    caption: str = ""
-    text: Collection[int] = ()
-    classes: Sequence[str] = ()
+BLUE, ORANGE, GREY = "#3b7dbd", "#d07a2c", "#8a8f98"
+COLOURS = (BLUE, ORANGE, "#3a9a6b", "#b65fa8", "#9a8a2a", "#5d6bd6", "#c4504f", "#2d9aa8")
+"""Of curves; all of them can be seen on white and on black."""
 
 
-def write_page(path: Path, template: str, **content: object) -> Path:
+def write_page(
+    path: Path, template: str, *, figures: "Mapping[str, Figure]", **content: object
+) -> Path:
     """Write an HTML page that needs no other file; return its path.
 
     Args:
         path: Of the page.
-        template: Name of a template in this package that extends `page.html`, such as
-            `study/study_report.html`.
+        template: Name of a template that extends `page.html`.
+        figures: That the template may show, by name.
         **content: What the template shows; text in it is escaped.
-
-    Raises:
-        EnvironmentFault: The folder cannot be written.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
 
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=PackageLoader("lvh.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    write_text(path, templates.get_template(template).render(content))
+    templates.filters["table"] = lambda frame: Markup(_table(frame))
+    templates.filters["decimals"] = "{:.3f}".format
+    templates.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+    text = templates.get_template(template).render(
+        content,
+        figures={name: Markup(_json(figure)) for name, figure in figures.items()},
+        plotly=Markup(get_plotlyjs()) if figures else "",
+    )
+    write_text(path, text)
     return path
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+def write_table(path: Path, table: "pd.DataFrame", float_format: str | None = None) -> None:
+    """Write a table as CSV, whole or not at all; what is undefined is empty."""
+    numbers = table.astype(dict.fromkeys(table.select_dtypes("bool"), int))  # 1 and 0
+    text = numbers.to_csv(index=False, lineterminator="\n", float_format=float_format)
+    write_text(path, text)
 
 
-def data_uri(png: bytes) -> str:
+def data_uri(picture: bytes, kind: str = "png") -> str:
     """Return a picture as an address that holds all of it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")
+
+
+def clipped(text: str, length: int) -> str:
+    """Return text that fits, on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _table(frame: "pd.DataFrame") -> str:
+    import pandas as pd
+
+    with pd.option_context("display.max_colwidth", None):
+        return str(frame.to_html(index=False, border=0, na_rep="", float_format="{:.3f}".format))
+
+
+def _json(figure: Any) -> str:
+    """Return a figure as data of a script, which nothing in it can end."""
+    figure.update_layout(template=None)
+    return str(figure.to_json()).replace("<", "\\u003c")

@@ -4,10 +4,12 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from statistics import mean
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -22,11 +24,12 @@ from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
 from lvh.tracking import TrackingSettings, resolved_uri
-from lvh.validation.metrics import SPECIFICITY, Metrics, mean_and_std
+from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
 
 Verbosity = Literal["full", "bar", "line"]
+"""A run of its own; one of a sweep; one where others run at the same time."""
 
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 _SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
@@ -45,18 +48,21 @@ class _Console(Console):
 
 def console() -> Console:
     """Return a console on standard output, wide enough for the tables."""
-    width = Console().width
-    return _Console(width=max(width, _WIDTH))
+    return _Console(width=max(Console().width, _WIDTH))
 
 
-def progress() -> Progress:
+def progress(*columns: TextColumn | TimeRemainingColumn, hidden: bool = False) -> Progress:
     """Return a bar that a terminal shows while it is worked on, and nothing else does."""
     shown_on = console()
     return Progress(
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *columns,
         console=shown_on,
         transient=True,
-        disable=not shown_on.is_terminal,
+        # a notebook asks for colours, as a terminal has them, but cannot draw over a line
+        disable=hidden or not shown_on.file.isatty(),
     )
 
 
@@ -80,37 +86,15 @@ class ProgressReporter(Callback):
         verbosity: Verbosity = "full",
         title: str = "",
     ) -> None:
-        """Take what will run.
-
-        Args:
-            settings: Of the run.
-            cohort: Where the records come from.
-            features: What is made of them.
-            trainer: Makes what is trained; called where a person sees its size.
-            verbosity: `full` for a run of its own, `bar` for one of a sweep, `line` where others
-                run at the same time.
-            title: What its lines begin with, the name of the run.
-        """
-        self._name = title
-        self._console = console()
+        """Take what will run; `title` begins its lines."""
         self._settings, self._cohort, self._features = settings, cohort, features
-        self._trainer, self._verbosity = trainer, verbosity
+        self._trainer, self._verbosity, self._name = trainer, verbosity, title
         self._n_folds = self._done = 0
         self._epochs: dict[tuple[int, int], int] = {}
-        self._leakage = settings.cv.protocol.leakage
-        self._is_network = settings.is_network
-        self._n_epochs = settings.train.epochs if self._is_network else 1
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs, left" if self._is_network else "folds, left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            # a notebook asks for colours, as a terminal has them, but cannot draw over a line
-            disable=verbosity == "line" or not self._console.file.isatty(),
-        )
+        self._n_epochs = settings.train.epochs if settings.is_network else 1
+        unit = TextColumn("epochs, left" if settings.is_network else "folds, left")
+        self._bar = progress(unit, TimeRemainingColumn(), hidden=verbosity == "line")
+        self._console = self._bar.console
 
     def __enter__(self) -> None:
         """Do nothing: the progress bar begins with the first fold."""
@@ -125,24 +109,23 @@ class ProgressReporter(Callback):
         total = self._n_folds * self._n_epochs
         self._task = self._bar.add_task(f"fold 1 of {self._n_folds}", total=total)
         if self._verbosity == "full" or (self._verbosity == "bar" and not known):
+            n_parameters = None if known else self._trainer().n_parameters
+            parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
+            epochs = f" x {self._n_epochs} epochs" if self._settings.is_network else ""
+            n_tabular, *signal = self._features.input_shape
+            join = " + " if self._features.signal_shape else " x "
+            inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
+            self._print(f"{self._name}: {inputs} inputs, {parameters}{self._n_folds} folds{epochs}")
+        if self._verbosity == "full":
             self._announce(known)
         self._bar.start()
 
     def _announce(self, known: int) -> None:
-        settings, features = self._settings, self._features
-        n_parameters = None if known else self._trainer().n_parameters
-        parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-        epochs = f" x {self._n_epochs} epochs" if self._is_network else ""
-        inputs = f"{_shape(features)} inputs"
-        self._print(f"{self._name}: {inputs}, {parameters}{self._n_folds} folds{epochs}")
-        if self._verbosity != "full":
-            return
+        settings, features, tracking = self._settings, self._features, self._settings.tracking
         if known:
             left = "nothing to train" if known == self._n_folds else "the others are trained"
-            self._print(
-                f"{known} of {self._n_folds} folds are done already, {left} "
-                "(resume=false starts again)"
-            )
+            done = f"{known} of {self._n_folds} folds are done already"
+            self._print(f"{done}, {left} (resume=false starts again)")
         if settings.cv.threshold != "fixed":
             by = "validation records" if settings.cv.validation else f"{INNER_FOLDS} more trainings"
             self._print(
@@ -150,15 +133,15 @@ class ProgressReporter(Callback):
                 "training part; baselines too"
             )
         dropped = "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
-        tracking, where = settings.tracking, "nothing (tracking=off)"
+        where = "nothing (tracking=off)"
         if tracking.name != "off":
-            where = f"{masked(resolved_uri(tracking))}, experiment {tracking.experiment}"
+            where = f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
         self._print(
             f"{self._cohort.name}: {len(features.records)} records, prevalence "
             f"{features.y.mean():.3f}{', without ' if dropped else ''}{dropped}",
             f"tracked in {where}",
         )
-        self._note()
+        self._warn(self._cohort.note)
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""
@@ -168,16 +151,14 @@ class ProgressReporter(Callback):
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Move on by one fold, however many epochs it took."""
         self._done += 1
+        self.on_epoch(fold.split, self._n_epochs)
         following = f"fold {min(self._done + 1, self._n_folds)} of {self._n_folds}"
-        self._epochs[fold.split.number] = self._n_epochs
-        completed = sum(self._epochs.values())
-        self._bar.update(self._task, completed=completed, description=following)
+        self._bar.update(self._task, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
-            epochs = f"{len(fold.history.loss)} epochs, " if self._is_network else ""
+            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
             self._print(
-                f"fold {self._done} of {self._n_folds}: "
-                f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}, "
-                f"{epochs}{fold.seconds:.1f} s"
+                f"fold {self._done} of {self._n_folds}: accuracy {fold.metrics.accuracy:.3f}, "
+                f"ap {fold.metrics.ap:.3f}, {epochs}{fold.seconds:.1f} s"
             )
 
     def on_shuffle(self, done: int, wanted: int) -> None:
@@ -190,111 +171,77 @@ class ProgressReporter(Callback):
         if result is None:
             self._print(f"{self._name}: {reason}")
             return
-        mean, std, name = result.summary.mean, result.summary.std, self._name
+        leakage = self._settings.cv.protocol.leakage
+        dishonest = leakage and (
+            f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank"
+        )
         if self._verbosity == "full":
-            self._warn()
+            self._warn(dishonest)
             chosen = self._settings.cv.threshold != "fixed"
-            self._console.print(result_table(result, f"{name} on {self._cohort.name}", chosen))
-            self._warn()
-            self._note()
+            title = f"{self._name} on {self._cohort.name}"
+            self._console.print(result_table(result, title, chosen))
+            self._warn(dishonest, self._cohort.note)
             self._print(f"files: {folder}")
-        else:
-            seconds = sum(fold.seconds for fold in result.folds)
-            self._print(
-                f"{name}: ap {_pair(mean.ap, std.ap)}, accuracy "
-                f"{_pair(mean.accuracy, std.accuracy)}, {seconds:.1f} s"
-            )
-            self._warn()
+            return
+        summary, seconds = result.summary, sum(fold.seconds for fold in result.folds)
+        texts = []
+        for name in ("ap", "accuracy"):
+            average, std = getattr(summary.mean, name), getattr(summary.std, name)
+            texts.append(f"{name} {average:.3f}{'' if math.isnan(std) else f' +- {std:.3f}'}")
+        self._print(f"{self._name}: {', '.join(texts)}, {seconds:.1f} s")
+        self._warn(dishonest)
 
-    def _warn(self) -> None:
-        if self._leakage:
-            self._print(
-                f"NOT HONEST: {self._leakage}. Scored records decided these scores; "
-                "they have no rank",
-                style="yellow",
-            )
+    def _warn(self, *lines: str) -> None:
+        say(*filter(None, lines), style="yellow", on=self._console)
 
-    def _note(self) -> None:
-        if self._cohort.note:
-            self._print(self._cohort.note, style="yellow")
-
-    def _print(self, *lines: str, style: str | None = None) -> None:
-        for line in lines:  # nothing in them is markup; addresses are masked already
-            self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+    def _print(self, *lines: str) -> None:
+        say(*lines, on=self._console)
 
 
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
     """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
-    shown = _SHOWN_BY_THRESHOLD if shows_threshold else _SHOWN
+    shown = ("threshold", *_SHOWN_BY_THRESHOLD) if shows_threshold else _SHOWN
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
-    for name in ("scored", *(["threshold"] if shows_threshold else []), *shown):
+    for name in ("scored", *shown):
         table.add_column(name, justify="right")
 
-    def add(label: str, n_test: object, cells: list[str], above: str = "", **look: Any) -> None:
-        table.add_row(label, str(n_test), *([above] if shows_threshold else []), *cells, **look)
+    def add(label: str, n_test: object, scores: Mapping[str, float], style: str = "") -> None:
+        cells = [f"{scores[name]:.3f}" if name in scores else "" for name in shown]
+        table.add_row(label, str(n_test), *cells, style=style)
 
-    def cells(metrics: Metrics) -> list[str]:
-        return [_number(getattr(metrics, name)) for name in shown]
+    def threshold(folds: Sequence[FoldResult]) -> dict[str, float]:
+        return {"threshold": mean(fold.threshold for fold in folds)}
 
-    for label, folds, metrics in _rows(result):
-        n_test = sum(len(fold.split.test) for fold in folds)
-        add(label, n_test, cells(metrics), _number(_mean_threshold(folds)))
+    for label, folds in _groups(result):
+        scores, _ = mean_and_std([fold.metrics for fold in folds])
+        add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold(folds))
     table.add_section()
     summary = result.summary
-    add("mean", "", cells(summary.mean), _number(_mean_threshold(result.folds)), style="bold")
-    add("std", "", cells(summary.std))
+    add("mean", "", asdict(summary.mean) | threshold(result.folds), style="bold")
+    add("std", "", asdict(summary.std))
     table.add_section()
     for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
-        of_all = [_number(getattr(summary.pooled[name], bound)) for name in shown]
-        add(label, len(result.test) if bound == "estimate" else "", of_all)
+        pooled = {name: getattr(interval, bound) for name, interval in summary.pooled.items()}
+        add(label, len(result.test) if bound == "estimate" else "", pooled)
     if result.null:
-        found = (result.p_values.get(name) for name in shown)
-        add("p, shuffled", len(result.null), ["" if p is None else _number(p) for p in found])
+        add("p, shuffled", len(result.null), result.p_values)
     table.add_section()
     for name, baseline in result.baselines.items():
-        add(name, "", cells(baseline.mean), style="dim")
+        add(name, "", asdict(baseline.mean), style="dim")
     return table
 
 
-def _rows(result: CVResult) -> list[tuple[str, Sequence[FoldResult], Metrics]]:
-    """Return a row a fold; a row a repeat where there are many folds."""
+def _groups(result: CVResult) -> list[tuple[str, Sequence[FoldResult]]]:
+    """Return each fold on its own; the folds of each repeat where there are many."""
     if len(result.folds) <= _FOLDS_SHOWN:
-        return [(f"fold {fold.split.fold + 1}", [fold], fold.metrics) for fold in result.folds]
-    rows: list[tuple[str, Sequence[FoldResult], Metrics]] = []
-    for repeat, own in groupby(result.folds, key=lambda fold: fold.split.repeat):
-        folds = list(own)
-        mean, _ = mean_and_std([fold.metrics for fold in folds])
-        rows.append((f"repeat {repeat + 1}", folds, mean))
-    return rows
-
-
-def _mean_threshold(folds: Sequence[FoldResult]) -> float:
-    return sum(fold.threshold for fold in folds) / len(folds)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _pair(mean: float, std: float) -> str:
-    return _number(mean) if math.isnan(std) else f"{mean:.3f} +- {std:.3f}"
-
-
-def _shape(features: FeatureSet) -> str:
-    if not features.signal_shape:
-        return " x ".join(map(str, features.input_shape))
-    n_tabular, *signal = features.input_shape
-    return f"{n_tabular} + {' x '.join(map(str, signal))}"
+        return [(f"fold {fold.split.fold + 1}", [fold]) for fold in result.folds]
+    repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
+    return [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]
 
 
 def compare_hint(tracking: TrackingSettings, page: str) -> str:
-    """Say how to see a run among the others in the MLflow UI.
-
-    Args:
-        tracking: Where it is tracked.
-        page: Place of the experiment in the UI, below the server's address.
-    """
+    """Say how to see a page of the MLflow UI, given below the server's address."""
     if tracking.uri and tracking.uri.startswith("http"):
         return f"compare: {masked(tracking.uri).rstrip('/')}/{page}"
     uri = shlex.quote(masked(resolved_uri(tracking)))

@@ -17,7 +17,8 @@ from lvh.evaluation.results import Plain
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
 from lvh.reports.progress import compare_hint, console, say
-from lvh.reports.study import sentences, table, write
+from lvh.reports.study_report import run_folders, table, write
+from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.run import ExperimentData, load_data
 from lvh.runs.worker import Worker, WorkerResult
@@ -67,7 +68,7 @@ def run_sweep(sweep: Sweep) -> None:
         _announce(study, sweep.workers)
         done = _train(sweep, study, settings, tracker=tracker, store=store)
         result = result_of(study, store)
-        _show(result, done, sweep.folder / "report")
+        _show(result, done, sweep.folder / "report", settings.store)
         _track(study, tracker, store, result, sweep.folder / "report")
     finally:
         unrecorded = tracker.close()
@@ -230,8 +231,8 @@ def _train(
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
 
 
-def _show(result: StudyResult, done: list[WorkerResult], folder: Path) -> None:
-    page = write(result, folder)
+def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: str) -> None:
+    page = write(result, folder, run_folders(result, store))
     console().print(table(result))
     say(*sentences(result))
     for trial in result.trials:

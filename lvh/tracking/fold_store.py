@@ -157,6 +157,7 @@ class FoldStore:
             y_true=joined("y_true", np.int64),
             y_score=joined("y_score", np.float64),
             threshold=np.repeat([fold.threshold for fold in folds], sizes),
+            losses=tuple((fold.history.loss, fold.history.validation_loss) for fold in folds),
         )
 
 

@@ -149,8 +149,7 @@ def bootstrap_lines(
 ) -> tuple[Line, ...]:
     """Return the line of each of many resamples of subjects, whose records stay together.
 
-    Percentiles of what they say are its interval, which of few subjects is too narrow: how often
-    it holds the truth, a slow test of this module prints.
+    Percentiles of what they say are its interval, which of few subjects is too narrow.
     """
     return tuple(
         line(y_true, y_score, weights)

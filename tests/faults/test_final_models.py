@@ -235,16 +235,6 @@ def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, 
     assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
 
 
-def test_fiducials_are_resampled_with_the_signals(data_set, cohort):
-    path = data_set / "data" / cohort.records[0]
-    whole, slow = record.read(path), record.read(path, fs=250)
-    assert (slow.fs, slow.signals.shape) == (250.0, (1, whole.signals.shape[1] // 2, 12))
-    for lead in range(12):
-        symbols, samples = whole.delineation.lead(0, lead)
-        assert slow.delineation.lead(0, lead)[0] == symbols
-        assert np.abs(slow.delineation.lead(0, lead)[1] - samples / 2).max() <= 0.5
-
-
 def test_leads_go_by_name_and_units_are_converted(on_signals, cohort, tmp_path, capsys):
     whole = write_record(tmp_path, cohort, name="whole", comments=("Age: 60", "Sex: F"))
     turned = write_record(tmp_path, cohort, name="turned", leads=LEADS[::-1])
@@ -275,15 +265,6 @@ def test_a_record_of_another_kind_is_refused(written, reason, on_signals, cohort
     signal = cohort.signals[0, : written.pop("n_samples", 5000)] * written.pop("scale", 1)
     path = write_record(tmp_path, cohort, signal=signal, **written)
     assert reason.lower() in outcome(on_signals, path, capsys).lower()
-
-
-def test_signals_without_heartbeats_are_refused_where_fiducials_are_inputs(
-    network, cohort, tmp_path, capsys
-):
-    limb = [1, 3, 2, -2, -0.5, 2.5]  # as Einthoven and Goldberger say
-    slow = np.sin(np.arange(5000)[:, None] / 2000) * [*limb, *range(1, 7)]
-    path = write_record(tmp_path, cohort, signal=slow, comments=("Age: 60", "Sex: F"))
-    assert "signals in which no heartbeats were found" in outcome(network, path, capsys)
 
 
 def test_fiducials_are_detected_where_a_record_has_none(

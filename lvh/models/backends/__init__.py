@@ -47,11 +47,7 @@ def check_installed(name: str) -> None:
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
     """Return how many threads trainings have: those of this process, once it has started.
 
-    Args:
-        name: Of the backend.
-        threads: The number that was asked for; None for `automatic` in a process that has not
-            started.
-        automatic: Used in its place.
+    Before, the number that was asked for, or `automatic` for None.
 
     Raises:
         InputError: This process started with another backend, or another number than asked for.

@@ -5,95 +5,89 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from lvh.reports.study.leaderboard import (
-    Row,
-    configuration_names,
-    has_folds,
-    pareto,
-    ranked_rows,
-)
+from lvh.reports.leaderboard import Row, configuration_names, has_folds, ranked_rows
 from lvh.search.results import StudyResult
 from lvh.validation.metrics import NAMES
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _LISTED = 6  # configurations that a sentence names
 _TEST = "paired t-test corrected for shared training records, Holm over all pairs, 5 %"
+_STATES = {
+    "leaking": "scored by records that leaked into the training",
+    "stopped": "stopped early",
+    "failed": "failed",
+    "open": "still open",
+}
 
 
 def sentences(study: StudyResult) -> list[str]:
     """Say what the sweep found: the best, what equals it, baselines, selection bias, counts."""
     rows = ranked_rows(study)
     if not rows:
-        return ["No configuration is complete, so none can be called the best.", *_counts(study)]
+        return ["No configuration is complete, so none can be called the best.", _counts(study)]
     return [
-        *_best(study, rows[0]),
+        _best(study, rows[0]),
         *_equals(study, rows),
         *_baselines(study, rows[0]),
         *_selection_bias(study),
-        *_trade_off(study, rows),
-        *_counts(study),
+        _counts(study),
     ]
 
 
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     """Return the score of the best without the bias of its choice, or why there is none."""
     objective, complete = study.objectives[0], study.complete
+    missing = sum(trial.number not in study.predictions for trial in complete)
     if objective.name not in NAMES:
         return f"{objective.name} is not a score of predictions"
     if len(complete) < 2:
         return "it needs at least two complete configurations to choose from"
-    missing = sum(trial.number not in study.predictions for trial in complete)
     if missing:
         return f"predictions are missing of {missing} of {len(complete)} configurations"
-    shared = _shared_predictions(study)
-    if shared is None:
-        return "the configurations have different labels for the same record"
-    if len(np.unique(shared.subject)) < 2:
-        return "the configurations share predictions of fewer than two subjects"
-    corrected = bias_corrected(shared, objective.name, maximize=objective.maximize)
-    if math.isnan(corrected.estimate.estimate):
-        return "it was defined in no resample"
-    return corrected
-
-
-def _shared_predictions(study: StudyResult) -> Predictions | None:
-    """Take the rows that all complete trials predict; None where their labels differ."""
-    trials = [study.predictions[number] for number in sorted(one.number for one in study.complete)]
-    keys = [zip(one.record.tolist(), one.repeat.tolist(), strict=True) for one in trials]
-    places = [{key: at for at, key in enumerate(of_trial)} for of_trial in keys]
-    rows = sorted(set.intersection(*map(set, places)))
-    index = [np.array([place[row] for row in rows], dtype=np.intp) for place in places]
-    labels = np.array([one.y_true[own] for one, own in zip(trials, index, strict=True)])
+    names, key = ("subject", "y_true", "y_score", "threshold"), ["record", "repeat"]
+    frames = {
+        number: pd.DataFrame({name: getattr(one, name) for name in (*key, *names)}).set_index(key)
+        for number, one in sorted(study.predictions.items())
+    }
+    shared = pd.concat(frames, axis=1, join="inner").sort_index().swaplevel(axis=1)
+    labels = shared["y_true"].to_numpy().T
     if (labels != labels[0]).any():
-        return None
-    return Predictions(
+        return "the configurations have different labels for the same record"
+    subject = shared["subject"].iloc[:, 0].to_numpy(str)
+    if len(np.unique(subject)) < 2:
+        return "the configurations share predictions of fewer than two subjects"
+    shown = Predictions(
         y_true=labels[0],
-        y_score=np.array([one.y_score[own] for one, own in zip(trials, index, strict=True)]),
-        threshold=np.array([one.threshold[own] for one, own in zip(trials, index, strict=True)]),
-        subject=trials[0].subject[index[0]],
+        y_score=shared["y_score"].to_numpy().T,
+        threshold=shared["threshold"].to_numpy().T,
+        subject=subject,
     )
+    corrected = bias_corrected(shown, objective.name, maximize=objective.maximize)
+    undefined = math.isnan(corrected.estimate.estimate)
+    return "it was defined in no resample" if undefined else corrected
 
 
-def _best(study: StudyResult, best: Row) -> list[str]:
-    name = study.objectives[0].name
+def _best(study: StudyResult, best: Row) -> str:
+    name, configuration = study.objectives[0].name, _listed(study, [best])
     if math.isnan(best.trial.values[0]):
-        return [f"No configuration has a defined {name}."]
-    configuration = _listed(study, [best])
+        return f"No configuration has a defined {name}."
+    start = f"Best: {configuration}" if len(study.trials) > 1 else study.title
     if not has_folds(study.objectives[0]):
-        return [f"Best: {configuration}, {name} {best.mean:.3f}."]
-    plural = "s" if best.n_folds != 1 else ""
-    text = f"Best: {configuration}, mean {name} {best.mean:.3f} over {best.n_folds} fold{plural}"
+        return f"{start}, {name} {best.mean:.3f}."
+    folds = f"{best.n_folds} fold{'s' if best.n_folds != 1 else ''}"
+    text = f"{start}, mean {name} {best.mean:.3f} over {folds}"
     if not math.isnan(best.interval.low):
         text += f", 95 % interval {best.interval.low:.3f} to {best.interval.high:.3f}"
-    return [f"{text}."]
+    return f"{text}."
 
 
 def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
-    if len(rows) < 2 or rows[0].comparison is None:
+    if len(rows) < 2 or rows[0].verdict != "best":
         return []
     equal = [row for row in rows if row.verdict == "not told apart"]
-    unknown = [row for row in rows[1:] if row.verdict == "not comparable"]
+    unknown = [row for row in rows if row.verdict == "not comparable"]
     texts = []
     if equal:
         texts.append(f"These folds cannot tell it apart from {_listed(study, equal)} ({_TEST}).")
@@ -108,19 +102,16 @@ def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
 
 def _baselines(study: StudyResult, best: Row) -> list[str]:
     objective = study.objectives[0]
-    known = {
-        name: scores[objective.name]
-        for name, scores in best.trial.baselines.items()
-        if not math.isnan(scores.get(objective.name, math.nan))
-    }
+    scores = {name: one.get(objective.name) for name, one in best.trial.baselines.items()}
+    known = {name: one for name, one in scores.items() if one is not None and not math.isnan(one)}
     if not known:
         return []
-    listed = _joined([f"{name} {value:.3f}" for name, value in known.items()])
+    listed = " and ".join(f"{name} {value:.3f}" for name, value in known.items())
     texts = [f"Baselines on the same folds, mean {objective.name}: {listed}."]
     sign = 1 if objective.maximize else -1
     unbeaten = [name for name, value in known.items() if sign * (best.mean - value) <= 0]
     if unbeaten:
-        texts.append(f"The best configuration does not score better than {_joined(unbeaten)}.")
+        texts.append(f"The best configuration does not score better than {' and '.join(unbeaten)}.")
     return texts
 
 
@@ -145,40 +136,20 @@ def _selection_bias(study: StudyResult) -> list[str]:
     return texts
 
 
-def _trade_off(study: StudyResult, rows: Sequence[Row]) -> list[str]:
-    front = set(pareto(study)) if len(study.objectives) > 1 else set()
-    on_front = [row for row in rows if row.trial.number in front]
-    if not on_front:
-        return []
-    names = _joined([objective.name for objective in study.objectives])
-    return [f"No other configuration beats these in {names} at once: {_listed(study, on_front)}."]
-
-
-def _counts(study: StudyResult) -> list[str]:
+def _counts(study: StudyResult) -> str:
     count = Counter[str](trial.state for trial in study.trials)
     n = len(study.trials)
     text = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
-    words = {
-        "leaking": "scored by records that leaked into the training",
-        "stopped": "stopped early",
-        "failed": "failed",
-        "open": "still open",
-    }
-    parts = [f"{count[state]} {word}" for state, word in words.items() if count[state]]
-    return [f"{text}; {_joined(parts)}, which are not ranked." if parts else f"{text}."]
+    parts = [f"{count[state]} {words}" for state, words in _STATES.items() if count[state]]
+    if not parts:
+        return f"{text}."
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return f"{text}; {listed}, which are not ranked."
 
 
 def _listed(study: StudyResult, rows: Sequence[Row]) -> str:
     names = configuration_names(study)
-    listed = [
-        f"{names[row.trial.number]} (trial {row.trial.number})"
-        if study.dimensions
-        else names[row.trial.number]
-        for row in rows[:_LISTED]
-    ]
+    number = " (trial {})" if study.dimensions else ""
+    listed = [names[row.trial.number] + number.format(row.trial.number) for row in rows[:_LISTED]]
     more = [f"and {len(rows) - _LISTED} more"] if len(rows) > _LISTED else []
     return "; ".join(listed + more)
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

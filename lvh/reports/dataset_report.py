@@ -1,0 +1,313 @@
+"""The page of a data set, before any model: its tables and figures; templates hold the words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lvh.data.cohort import Cohort, SourceMetadata
+from lvh.errors import InputError
+from lvh.evaluation.cv_result import baseline_summaries
+from lvh.features.base import feature_set, incomplete_records
+from lvh.features.criteria import CRITERIA
+from lvh.models.classifiers import BASELINES
+from lvh.reports import ecg_plot
+from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table
+from lvh.reports.survey import (
+    CLIPPED,
+    LABELS,
+    SEXES,
+    SLOW,
+    Survey,
+    bounds,
+    class_balance,
+    label_of,
+    missing_waves,
+    part_of,
+    quantiles,
+    sex_of,
+    share_of,
+)
+from lvh.validation.metrics import bootstrap_intervals
+from lvh.validation.splits import CvSettings, splits
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Tables = dict[str, pd.DataFrame]
+
+PAGE = "explore.html"
+UNFIT = 0.1  # mV; limb leads that fit one another differ by rounding, and by noise of their own
+_N_EXAMPLES = 2  # of a label
+_N_WORST = 12
+_MOST_NAMED = 30  # records in a sentence
+_WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_uv", "noise_uv"]
+"""What the worst records have most of, in this order."""
+_SCORES = ("accuracy", "ap", "roc_auc")
+"""Of a baseline, that are shown."""
+_COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
+
+
+def write(
+    cohort: Cohort, about: SourceMetadata, *, measured: Survey, cv: CvSettings, folder: Path
+) -> Path:
+    """Write the report of a data set; return the page, which needs none of the other files.
+
+    Args:
+        cohort: Its signals are read once more, for the examples.
+        about: Origin of the source.
+        measured: From `lvh.reports.survey.survey`.
+        cv: Folds of the baselines.
+        folder: Made if it is not there; what it has of the same names is replaced.
+    """
+    tables = {"balance": class_balance(cohort)}
+    fault = ""
+    try:
+        tables["alone"] = _age_and_sex_alone(cohort, cv)
+    except InputError as error:
+        fault = str(error)
+    tables |= _signal_tables(cohort, measured) | _wave_tables(cohort, measured)
+    facts = _facts(cohort, about, measured)
+    source = pd.DataFrame(facts.items(), columns=["what", "value"])
+    for name, table in {"source": source, **tables}.items():
+        write_table(folder / f"{name}.csv", table, "%.6g")
+    return write_page(
+        folder / PAGE,
+        "dataset.html",
+        figures=_figures(tables),
+        title=cohort.name,
+        about="The data, before any model",
+        note=cohort.note,
+        facts=facts,
+        voltage=about.voltage,
+        cohort=cohort,
+        medians=pd.Series(cohort.age).groupby(label_of(cohort)).median(),
+        cv=cv,
+        alone_fault=fault,
+        tables=tables,
+        criteria=CRITERIA,
+        records=_marked(cohort, measured),
+        limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT},
+        worst=tables["quality_by_record"].nlargest(_N_WORST, _WORST)[["record", *_WORST]],
+        examples=_examples(cohort, folder),
+    )
+
+
+def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:
+    """Say what the source is."""
+    counts = pd.Series(cohort.subjects).value_counts().value_counts().sort_index()
+    n_samples = cohort.signals.shape[1]
+    n_lvh = int(cohort.label.sum())
+    return {
+        "source": cohort.name,
+        "records": str(len(cohort.records)),
+        "subjects": str(counts.sum()),
+        "subjects with": ", ".join(f"{n} record{'s' * (n > 1)}: {k}" for n, k in counts.items()),
+        "with LVH": f"{n_lvh} ({100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%)",
+        "sampling frequency": f"{cohort.fs:g} Hz",
+        "duration": f"{n_samples / cohort.fs:g} s, {n_samples} samples",
+        "leads": " ".join(cohort.leads),
+        "labels": about.labels,
+        "left out": _left_out(cohort, measured),
+        "licence": about.licence,
+        "citation": about.citation,
+        "fingerprint": cohort.fingerprint,
+    }
+
+
+def _left_out(cohort: Cohort, measured: Survey) -> str:
+    texts = [cohort.note] if "left out" in cohort.note else ["nothing by the source"]
+    if measured.missing:
+        lacking = measured.missing["no_qrs_t"]
+        reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
+        names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        texts.append(f"by features=ntp: {', '.join(names[:_MOST_NAMED]) or 'nothing'}{more}")
+    return "; ".join(texts)
+
+
+def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
+    """Return the names of the records that have what a sentence counts."""
+    marked = {
+        "flat": measured.flat.any(axis=1),
+        "clipped": measured.clipped.any(axis=1),
+        "unfit": np.maximum(measured.einthoven, measured.goldberger) > UNFIT,
+        "copies": pd.Series(measured.digest).duplicated(keep=False).to_numpy(),
+    }
+    if measured.missing:
+        marked["without_p"] = measured.missing["without_p"].all(axis=1)
+        marked |= {name: measured.missing[name].any(axis=1) for name in ("irregular", "no_qrs_t")}
+    return {name: np.array(cohort.records)[own].tolist() for name, own in marked.items()}
+
+
+def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
+    """Cross-validate the baselines, which know nothing or age and sex, on all records."""
+    nothing = np.zeros((len(cohort.records), 0), dtype=np.float32)
+    features = feature_set(cohort, "tabular", nothing, ())
+    folds = splits(features.y, features.subjects, cv)
+    summaries = baseline_summaries(features, folds, BASELINES, cv.threshold)
+    return pd.DataFrame(
+        {
+            "baseline": name,
+            "score": score,
+            "mean": getattr(summary.mean, score),
+            "std": getattr(summary.std, score),
+            **bounds("pooled", summary.pooled[score]),
+        }
+        for name, summary in summaries.items()
+        for score in _SCORES
+    )
+
+
+def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
+    parts = {"min": measured.low, "mean": measured.mean, "max": measured.high}
+    uv = {"noise": measured.noise * 1000, "wander": measured.wander * 1000}
+    recording = []
+    for name, values in (("noise", measured.noise), ("wander", measured.wander)):
+        # an area above .5 says that records with LVH have more of it: a shortcut for a model
+        _, rank = np.unique(np.median(values, axis=1), return_inverse=True)
+        scores = rank / max(int(rank.max()), 1)
+        intervals = bootstrap_intervals(cohort.label, scores, cohort.subjects)
+        recording.append({"measure": name, **bounds("roc_auc", intervals["roc_auc"])})
+    copies = pd.Series(measured.digest).groupby(measured.digest).transform("size") - 1
+    quality = {
+        "einthoven_uv": measured.einthoven * 1000,
+        "goldberger_uv": measured.goldberger * 1000,
+        "flat_leads": measured.flat.sum(axis=1),
+        "clipped_leads": measured.clipped.sum(axis=1),
+        "copies": copies,
+        "noise_uv": uv["noise"].max(axis=1),
+        **_by_lead(cohort, {f"{name}_uv": values for name, values in uv.items()}),
+    }
+    ranges = {"lvh": cohort.label, **_by_lead(cohort, parts)}
+    return {
+        "ranges": pd.DataFrame({"record": cohort.records, **ranges}),
+        "range_quantiles": quantiles(cohort, parts),
+        "quality": quantiles(cohort, uv),
+        "recording": pd.DataFrame(recording),
+        "quality_by_record": pd.DataFrame({"record": cohort.records, **quality}),
+    }
+
+
+def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
+    """Return the tables that need fiducials; none for a source without."""
+    waves = measured.waves
+    if waves is None:
+        return {}
+    voltages = {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs * 1000}
+    values = {name: one.value(waves) for name, one in CRITERIA.items()}
+    known = {"male": cohort.male, "lvh": cohort.label, **values}
+    lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in measured.missing.items()}
+    return {
+        "voltages": quantiles(cohort, voltages),
+        "criteria": _criteria_scores(cohort, values),
+        "criteria_values": pd.DataFrame({"record": cohort.records, **known}),
+        "missing": missing_waves(cohort, measured),
+        "missing_by_record": pd.DataFrame({"record": cohort.records, **lacking}),
+    }
+
+
+def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
+    """Score each criterion, in all and in either sex; a record without its value is negative."""
+    sex, has_label, rows = sex_of(cohort), cohort.label == 1, []
+    for name, one in CRITERIA.items():
+        # in the type of the inputs, so that a value at the threshold is what it is for a model
+        positive = one.positive(values[name].astype(np.float32), cohort.male)
+        both = " / ".join(f"{limit:g}" for limit in dict.fromkeys((one.men, one.women)))
+        limits = {"all": both, "men": f"{one.men:g}", "women": f"{one.women:g}"}
+        for group, limit in limits.items():
+            inside = (sex == group) | (group == "all")
+            sick, healthy = inside & has_label, inside & ~has_label
+            row: dict[str, Any] = {"criterion": name, "sex": group}
+            row["threshold"] = f"{'at least' if one.reached else 'above'} {limit} {one.unit}"
+            row["missing"] = int(np.isnan(values[name][inside]).sum())
+            row["positive"] = int(positive[inside].sum())
+            sensitivity = share_of(positive[sick], cohort.subjects[sick])
+            specificity = share_of(~positive[healthy], cohort.subjects[healthy])
+            row |= bounds("sensitivity", sensitivity, "sensitivity_")
+            rows.append(row | bounds("specificity", specificity, "specificity_"))
+    return pd.DataFrame(rows)
+
+
+def _by_lead(cohort: Cohort, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Split arrays of shape (n_records, n_leads) into columns, lead by lead: `v1_min`."""
+    return {
+        f"{lead}_{name}": part[:, at]
+        for at, lead in enumerate(cohort.leads)
+        for name, part in parts.items()
+    }
+
+
+def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
+    """Draw the first records of each label, each of another subject; return data URIs and words."""
+    pictures: list[tuple[str, str]] = []
+    for label in (1, 0):
+        own = np.flatnonzero(cohort.label == label)
+        _, first = np.unique(cohort.subjects[own], return_index=True)
+        for at in own[np.sort(first)[:_N_EXAMPLES]].tolist():
+            part = part_of(cohort, at, at + 1)
+            sex = "man" if cohort.male[at] else "woman"
+            words = f"{sex}, {cohort.age[at]:.0f} years, {LABELS[1 - label]}"
+            title = f"Record {cohort.records[at]}: {words}"
+            figure = ecg_plot.draw(
+                part.signals[0], cohort.fs, ecg_plot.Words(title), delineation=part.delineation
+            )
+            path = folder / f"example_{len(pictures) + 1}.svg"
+            ecg_plot.save(figure, path)
+            pictures.append((data_uri(path.read_bytes(), "svg+xml"), title))
+    return pictures
+
+
+def _figures(tables: Tables) -> "dict[str, Figure]":
+    from plotly import express
+
+    balance = tables["balance"]
+    balance = balance.assign(up=balance.high - balance.share, down=balance.share - balance.low)
+    whole = balance[balance.group.isin(["all", "sex", "decade"])]
+    bars = {"error_y": "up", "error_y_minus": "down", "hover_data": ["records", "lvh"]}
+    shares = express.scatter(whole, x="value", y="share", template="none", **bars)
+    shares.update_xaxes(type="category", title=None)
+    counts = balance[balance.group.isin(SEXES)]
+    counts = counts.assign(**{LABELS[0]: counts.lvh, LABELS[1]: counts.records - counts.lvh})
+    look = {"template": "none", "color_discrete_map": _COLOURS, "barmode": "group"}
+    drawn = express.bar(counts, x="value", y=[*LABELS], facet_col="group", **look)
+    drawn.update_layout(legend_title=None, yaxis_title="records")
+    figures = {
+        "balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%"),
+        "ages": drawn.update_xaxes(title="decade of age"),
+        "ranges": _boxes(tables["range_quantiles"], "mV"),
+        "quality": _boxes(tables["quality"], "µV"),
+    }
+    if "voltages" in tables:
+        figures["voltages"] = _boxes(tables["voltages"], "mV")
+    return figures
+
+
+def _boxes(rows: pd.DataFrame, unit: str) -> "Figure":
+    """Draw median, quartiles and the middle 90 % of each lead and label, a panel a measure."""
+    from plotly.subplots import make_subplots
+
+    measures = list(rows.measure.unique())
+    titles = [f"{name}, {'ms' if name == 'QRS' else unit}" for name in measures]
+    figure = make_subplots(len(measures), 1, subplot_titles=titles)
+    for row, name in enumerate(measures, start=1):
+        for label, colour in _COLOURS.items():
+            own = rows[(rows.measure == name) & (rows.label == label)]
+            figure.add_box(
+                x=own.lead,
+                q1=own.q25,
+                median=own["median"],
+                q3=own.q75,
+                lowerfence=own.q05,
+                upperfence=own.q95,
+                name=label,
+                legendgroup=label,
+                offsetgroup=label,
+                showlegend=row == 1,
+                marker_color=colour,
+                row=row,
+                col=1,
+            )
+    return figure.update_layout(boxmode="group", height=120 + 210 * len(measures))

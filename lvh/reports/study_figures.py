@@ -1,0 +1,340 @@
+"""The figures of a sweep's page, a run's and a comparison's: as plotly draws them."""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lvh.evaluation.results import OutOfFold, Plain
+from lvh.reports.leaderboard import (
+    Row,
+    configuration_names,
+    fold_values,
+    has_folds,
+    short_names,
+    unranked_trials,
+    value_text,
+)
+from lvh.reports.page import BLUE, COLOURS, GREY, ORANGE, clipped
+from lvh.search.results import StudyResult
+from lvh.validation.calibration import calibration_curve
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from plotly.graph_objects import Figure
+
+_MOST_LEVELS = 20  # of a dimension of a heat map, or of names in a random forest
+_MOST_ROWS = 15  # configurations whose folds are drawn
+_SHOWN_CURVES = 3  # configurations whose curves are shown at first; as many as colours have some
+_MOST_POINTS = 250  # of a curve
+_MOST_SLICES = 4
+_FEWEST = 4  # trials from which a share of variance says anything at all
+_LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
+
+
+def draw_all(
+    study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]
+) -> "dict[str, Figure]":
+    """Draw every figure that the sweep has something for, by name.
+
+    Args:
+        study: Finished or not.
+        rows: From `lvh.reports.leaderboard.ranked_rows`.
+        commands: That train a trial again, by its number.
+    """
+    figures = {}
+    if is_grid(study):
+        figures["heatmap"] = draw_heatmap(study, rows, commands)
+    defined = [row for row in rows if not math.isnan(row.mean)]
+    if defined and has_folds(study.objectives[0]):
+        figures["folds"] = _draw_folds(study, defined[:_MOST_ROWS])
+    compared = [row for row in rows[:_MOST_ROWS] if not math.isnan(row.comparison.low)]
+    if compared:
+        figures["differences"] = _draw_differences(study, compared)
+    return figures | _draw_curves(study, rows) | _draw_search(study)
+
+
+def is_grid(study: StudyResult) -> bool:
+    """Return whether a heat map shows the sweep: two dimensions, few values, most pairs tried."""
+    if len(study.dimensions) != 2:
+        return False
+    sizes = [len(_levels(study, name)) for name in study.dimensions]
+    tried = {tuple(one.params.get(name) for name in study.dimensions) for one in study.trials}
+    return 0 < max(sizes) <= _MOST_LEVELS and 2 * len(tried) >= sizes[0] * sizes[1]
+
+
+def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]) -> "Figure":
+    """Draw the mean and its 95 % interval at every pair of values.
+
+    A pair that was tried more than once shows its best complete trial.
+    """
+    from plotly.graph_objects import Figure, Heatmap
+
+    names, cells = configuration_names(study), []
+    known = {row.trial.number: (row.mean, row.interval) for row in rows}
+    for trial in (*(row.trial for row in rows), *unranked_trials(study)):
+        mean, interval = known.get(trial.number, (math.nan, None))
+        text = trial.state if interval is None else f"{mean:.3f}".replace("nan", "undefined")
+        if interval is not None and not math.isnan(interval.low):
+            text += f"<br>{interval.low:.2f} to {interval.high:.2f}"
+        hover = [names[trial.number], text, f"{len(trial.folds)} of {study.n_folds} folds"]
+        hover.append(commands.get(trial.number, ""))
+        place = [value_text(trial.params.get(name)) for name in study.dimensions]
+        cells.append([*place, mean, text, "<br>".join(hover)])
+    frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover"])
+    wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
+    ys, xs = ([value_text(one) for one in _levels(study, name)] for name in study.dimensions)
+    parts = {name: wide[name].reindex(index=ys, columns=xs) for name in ("mean", "text", "hover")}
+    down, across = (clipped(one, 40) for one in short_names(study.dimensions).values())
+    figure = Figure(
+        Heatmap(
+            z=parts["mean"].to_numpy(float),
+            text=parts["text"].fillna("").to_numpy(),
+            customdata=parts["hover"].fillna("not tried").to_numpy(),
+            texttemplate="%{text}",
+            hovertemplate="%{customdata}<extra></extra>",
+            colorscale="Blues",
+            xgap=2,
+            ygap=2,
+        )
+    )
+    figure.update_xaxes(tickvals=list(range(len(xs))), ticktext=[clipped(x, 20) for x in xs])
+    figure.update_yaxes(tickvals=list(range(len(ys))), ticktext=[clipped(y, 20) for y in ys])
+    figure.update_layout(xaxis_title=across, yaxis_title=down, height=170 + 60 * len(ys))
+    if rows:
+        y, x = ys.index(str(frame.y[0])), xs.index(str(frame.x[0]))
+        edge = {"color": ORANGE, "width": 3}
+        figure.add_shape(x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line=edge)
+    return figure
+
+
+def _draw_folds(study: StudyResult, rows: Sequence[Row]) -> "Figure":
+    from plotly.graph_objects import Figure
+
+    objective, figure = study.objectives[0], Figure()
+    values = {
+        _label(study, row.trial.number): list(fold_values(row.trial, objective).values())
+        for row in rows
+    }
+    folds = pd.Series(values).explode()
+    look = {"color": BLUE, "opacity": 0.4}
+    figure.add_scatter(x=folds, y=folds.index, mode="markers", marker=look, name="fold")
+    means = [row.mean for row in rows]
+    figure.add_scatter(
+        x=means,
+        y=list(values),
+        mode="markers",
+        marker={"color": BLUE, "symbol": "diamond", "size": 10},
+        name="mean, 95 % interval",
+        error_x=_errors(means, [(row.interval.low, row.interval.high) for row in rows]),
+    )
+    for side, (name, scores) in zip(
+        ("left", "right"), rows[0].trial.baselines.items(), strict=False
+    ):
+        if not math.isnan(value := scores.get(objective.name, math.nan)):
+            words = {"annotation_text": name, "annotation_position": f"top {side}"}
+            figure.add_vline(value, line_color=ORANGE, line_dash="dot", **words)
+    title = "seconds a fold" if objective.name == "seconds" else objective.name
+    return _by_row(figure, title, len(rows))
+
+
+def _draw_differences(study: StudyResult, rows: Sequence[Row]) -> "Figure":
+    from plotly.graph_objects import Figure
+
+    figure, pairs = Figure(), [row.comparison for row in rows]
+    differences = [one.difference for one in pairs]
+    figure.add_scatter(
+        x=differences,
+        y=[_label(study, one.number) for one in pairs],
+        mode="markers",
+        marker={"color": [ORANGE if one.verdict == "worse" else BLUE for one in pairs], "size": 9},
+        error_x={"color": BLUE, **_errors(differences, [(one.low, one.high) for one in pairs])},
+        text=[
+            f"{one.verdict}, p (Holm) {one.p_holm:.3g}, P(worse) {one.worse:.2f}" for one in pairs
+        ],
+    )
+    figure.add_vline(0, line_color=GREY, line_dash="dot")
+    return _by_row(figure, f"difference in {study.objectives[0].name} to the best", len(rows))
+
+
+def _errors(middle: Sequence[float], bounds: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    low, high = np.array(bounds).T
+    return {"array": high - middle, "arrayminus": middle - low, "thickness": 2}
+
+
+def _label(study: StudyResult, number: int) -> str:
+    name = clipped(configuration_names(study)[number], 30)
+    return f"{name} #{number}" if study.dimensions else name
+
+
+def _by_row(figure: "Figure", title: str, n_rows: int) -> "Figure":
+    """Give a figure one line a configuration, the best at the top."""
+    figure.update_layout(height=170 + 26 * n_rows, xaxis_title=title)
+    return figure.update_yaxes(autorange="reversed", type="category")
+
+
+def _draw_curves(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
+    """Draw curves of the best configurations over all their folds; `meta` is the trial's number."""
+    from plotly.graph_objects import Figure
+
+    titles = {
+        "roc": ("1 - specificity", "recall"),
+        "precision_recall": ("recall", "precision"),
+        "calibration": ("P(LVH)", "share with LVH"),
+        "learning": ("epoch", "loss"),
+    }
+    figures: dict[str, Figure] = {}
+    shown = [row.trial.number for row in rows if row.trial.number in study.predictions]
+    for at, (number, colour) in enumerate(zip(shown, COLOURS, strict=False)):
+        for key, curve in _curves(study.predictions[number]):
+            x, y = titles[key]
+            layout = {"xaxis_title": x, "yaxis_title": y, "height": 420, "showlegend": True}
+            trace = {"name": _label(study, number), "meta": number, "line_color": colour}
+            figure = figures.setdefault(key, Figure()).update_layout(**layout)
+            figure.add_scatter(visible=at < _SHOWN_CURVES, **trace, **curve)
+    for key in {"roc", "calibration"} & figures.keys():
+        figures[key].add_shape(
+            type="line", x0=0, x1=1, y0=0, y1=1, line_color=GREY, line_dash="dot"
+        )
+    return figures
+
+
+def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each curve of a trial: the figure that it belongs to, and its points."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    if len(np.unique(of.y_true)) == 2:
+        fpr, tpr, _ = roc_curve(of.y_true, of.y_score)
+        yield "roc", {"x": _thinned(fpr), "y": _thinned(tpr), "mode": "lines"}
+        precision, recall, _ = precision_recall_curve(of.y_true, of.y_score)
+        points = {"x": _thinned(recall), "y": _thinned(precision), "mode": "lines"}
+        yield "precision_recall", {**points, "line_shape": "hv"}
+    bins = calibration_curve(of.y_true, of.y_score)
+    shares = [one.observed.estimate for one in bins]
+    errors = _errors(shares, [(one.observed.low, one.observed.high) for one in bins])
+    yield "calibration", {"x": [one.score for one in bins], "y": shares, "error_y": errors}
+    for dash, losses in zip(("dot", "solid"), zip(*of.losses, strict=True), strict=False):
+        means = pd.DataFrame(losses).mean()
+        if len(means) > 1:
+            yield "learning", {"x": means.index + 1, "y": means, "mode": "lines", "line_dash": dash}
+
+
+def _thinned(values: Any) -> Any:
+    step = np.linspace(0, len(values) - 1, min(len(values), _MOST_POINTS))
+    return values[step.astype(int)]
+
+
+def _draw_search(study: StudyResult) -> "dict[str, Figure]":
+    """Draw how the search went and what the score depends on, as Optuna draws it."""
+    import optuna
+    from optuna import visualization
+    from optuna.importance import FanovaImportanceEvaluator
+
+    names = [one.name for one in study.objectives]
+    given: dict[str, Any] = {"target_name": names[0]}
+    figures: dict[str, Figure] = {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it logs each new study
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        copy = _as_optuna(study)
+        if len(copy.trials) < 2 or not study.dimensions:
+            return {}
+        if len(names) > 1:
+            given["target"] = lambda trial: trial.values[0]
+            figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
+        figures["history"] = visualization.plot_optimization_history(copy, **given)
+        figures["parallel"] = _draw_parallel(study)
+        if _varies(study, [trial.values[0] for trial in copy.trials]):
+            # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
+            given["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
+            figures["importance"] = visualization.plot_param_importances(copy, **given)
+            del given["evaluator"]
+        for dimension in study.dimensions[:_MOST_SLICES]:
+            drawn = visualization.plot_slice(copy, [dimension], **given)
+            figures[f"slice {dimension}"] = drawn.update_traces(
+                marker={"showscale": False, "colorscale": "Viridis"}
+            )
+    for figure in figures.values():
+        figure.update_layout(title=None, width=None)
+    return figures
+
+
+def _draw_parallel(study: StudyResult) -> "Figure":
+    """Draw a line a trial; not by Optuna, whose figure has a trace for each."""
+    from plotly.graph_objects import Figure, Parcoords
+
+    trials = [trial for trial in study.complete if math.isfinite(trial.values[0])]
+    scores = [trial.values[0] for trial in trials]
+    axes: list[dict[str, Any]] = [{"label": study.objectives[0].name, "values": scores}]
+    for name, short in short_names(study.dimensions).items():
+        column = [trial.params.get(name) for trial in trials]
+        axis: dict[str, Any] = {"label": clipped(short, 24), "values": column}
+        if not _is_numeric(column):
+            texts = list(dict.fromkeys(value_text(one) for one in column))
+            axis["values"] = [texts.index(value_text(one)) for one in column]
+            axis["tickvals"] = list(range(len(texts)))
+            axis["ticktext"] = [clipped(one, 20) for one in texts]
+        axes.append(axis)
+    line = {"color": scores, "colorscale": "Viridis", "showscale": True}
+    return Figure(Parcoords(dimensions=axes, line=line))
+
+
+def _varies(study: StudyResult, values: Sequence[float]) -> bool:
+    """Return whether shares of variance say anything, and a forest can take the dimensions."""
+    levels = [_levels(study, name) for name in study.dimensions]
+    is_small = all(len(one) <= _MOST_LEVELS or _is_numeric(one) for one in levels)
+    return is_small and len(values) >= _FEWEST and min(values) < max(values)
+
+
+def _as_optuna(study: StudyResult) -> "Study":
+    """Copy the complete trials that have all their values into a study in memory."""
+    import optuna
+    from optuna.study import StudyDirection
+
+    directions = [
+        StudyDirection.MAXIMIZE if one.maximize else StudyDirection.MINIMIZE
+        for one in study.objectives
+    ]
+    copy = optuna.create_study(directions=directions)
+    distributions = {name: _distribution(_levels(study, name)) for name in study.dimensions}
+    for trial in study.trials:
+        if trial.state == "complete" and np.isfinite(trial.values).all():
+            params = {name: one for name, one in trial.params.items() if name in distributions}
+            own = {name: distributions[name] for name in params}
+            point: dict[str, Any] = {
+                "params": params,
+                "distributions": own,
+                "values": list(trial.values),
+            }
+            copy.add_trial(optuna.trial.create_trial(**point))
+    return copy
+
+
+def _distribution(levels: list[Any]) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if not levels or not _is_numeric(levels):
+        return CategoricalDistribution(levels or [None])
+    low, high = levels[0], levels[-1]
+    is_whole = all(isinstance(one, int) for one in levels)
+    kind = IntDistribution if is_whole else FloatDistribution
+    return kind(low, high, log=low > 0 and high >= _LOG_FROM * low)
+
+
+def _levels(study: StudyResult, dimension: str) -> list[Plain]:
+    """Return the distinct values of a dimension: numbers in order, others as they were tried."""
+    values = [trial.params[dimension] for trial in study.trials if dimension in trial.params]
+    distinct = list({value_text(value): value for value in values}.values())
+    return sorted(distinct, key=lambda one: float(str(one))) if _is_numeric(distinct) else distinct
+
+
+def _is_numeric(values: Sequence[Plain]) -> bool:
+    """Return whether all values are finite numbers; true and false are not."""
+    return all(
+        isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one)
+        for one in values
+    )

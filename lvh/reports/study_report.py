@@ -1,0 +1,251 @@
+"""The tables of a sweep, of a run, and of runs side by side: on a terminal, as files, on a page."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from lvh.files import read_bytes
+from lvh.reports.leaderboard import (
+    Comparison,
+    Row,
+    configuration_names,
+    has_folds,
+    ranked_rows,
+    short_names,
+    unranked_trials,
+    value_text,
+)
+from lvh.reports.page import data_uri, write_page, write_table
+from lvh.reports.study_figures import draw_all
+from lvh.reports.verdict import sentences
+from lvh.search.results import StudyResult, Trial, store_of
+from lvh.tracking.run_record import load_run
+from lvh.validation.metrics import NAMES, bootstrap_intervals
+
+_NOT_TOLD_APART = (
+    "Not told apart: these folds do not show whether the configuration is worse than the best; "
+    "that does not mean that it is as good."
+)
+_EXPLANATIONS = {
+    "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
+    "importance.png": "Loss of average precision without leads, waves and inputs",
+}
+_MAX_PICTURE_BYTES = 8 * 1024 * 1024
+_ROOM = 21  # letters that a terminal of 80 leaves for the dimensions
+_MOST_ROWS = 50  # of the table on a terminal; the files have all
+_MOST_COMPARISONS = 200  # on the page
+_STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
+
+
+def table(study: StudyResult) -> Table:
+    """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
+    shown = _shown_leaderboard(study, ranked_rows(study), {}, digits=4).drop(columns="rank")
+    shown = shown.drop(columns="reason", errors="ignore")
+    dimensions = list(short_names(study.dimensions).values())
+    widths = [shown[name].map(len).max() for name in dimensions] if len(shown) else []
+    if sum(map(max, zip(widths, map(len, dimensions), strict=False))) + 2 * len(widths) > _ROOM:
+        shown = shown.drop(columns=dimensions)
+        shown.insert(1, "configuration", shown.trial.map(configuration_names(study)))
+        dimensions = ["configuration"]
+    objective = study.objectives[0]
+    over = " over folds" if has_folds(objective) else ""
+    legend = _NOT_TOLD_APART if (shown.verdict == "not told apart").any() else ""
+    made = Table(
+        title=escape(f"{len(study.complete)} configurations by mean {objective.name}{over}"),
+        title_justify="left",
+        caption=escape("\n".join(filter(None, (legend, study.note)))),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for name in shown:
+        is_wide = name in ("configuration", "verdict")
+        made.add_column(
+            escape(name),
+            justify="left" if name in dimensions else "right",
+            overflow="fold",
+            no_wrap=not is_wide,
+        )
+    for row in shown.head(_MOST_ROWS).to_dict("records"):
+        style = _STYLES.get(row["verdict"], "dim")
+        made.add_row(*(escape(str(cell)) for cell in row.values()), style=style)
+    if len(shown) > _MOST_ROWS:
+        made.add_row("...", f"and {len(shown) - _MOST_ROWS} more", style="dim")
+    return made
+
+
+def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = None) -> Path:
+    """Write the report of a sweep; return the page, which needs none of the other files.
+
+    Args:
+        study: Finished or not.
+        folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
+            `report.html` in it are replaced.
+        runs: Folders of the trials' runs, by number.
+    """
+    rows, runs = ranked_rows(study), runs or {}
+    links = {number: (os.path.relpath(run, folder), _command(run)) for number, run in runs.items()}
+    write_table(folder / "leaderboard.csv", _leaderboard(study, rows))
+    write_table(folder / "folds.csv", _folds(study))
+    names = [field.name for field in fields(Comparison)]
+    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
+    write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
+    verdict, *others = sentences(study)
+    return write_page(
+        folder / "report.html",
+        "study.html",
+        figures=draw_all(study, rows, {number: one for number, (_, one) in links.items()}),
+        title=study.title,
+        about=study.name,
+        note=study.note,
+        verdict=verdict,
+        sentences=others,
+        leaderboard=_shown_leaderboard(study, rows, links),
+        scores=_scores(study, rows[0].trial) if rows else pd.DataFrame(),
+        comparisons=_shown_comparisons(study, rows[: _MOST_COMPARISONS + 1]),
+        explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
+        objective=study.objectives[0].name,
+    )
+
+
+def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
+    """Return the folders of the runs whose records are in the store."""
+    root = store_of(study.name, store) / "runs"
+    records = {trial.number: root / f"{trial.run_key}.json" for trial in study.trials}
+    found = {number: load_run(one).folder for number, one in records.items() if one.is_file()}
+    return {number: Path(folder) for number, folder in found.items() if folder}
+
+
+def _command(run: Path) -> str:
+    path = shlex.quote(str(run.absolute()))
+    return f"python -m lvh.run --config-path {path} --config-name config"
+
+
+def _explanation(run: Path | None) -> list[tuple[str, str]]:
+    """Return pictures that explain a run as data URIs, with what they show."""
+    paths = {} if run is None else {run / "explanation" / one: one for one in _EXPLANATIONS}
+    return [
+        (data_uri(read_bytes(path, path.parent, _MAX_PICTURE_BYTES)), _EXPLANATIONS[name])
+        for path, name in paths.items()
+        if path.is_file()
+    ]
+
+
+def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
+    """Return all trials, those without a rank below the others and without a score."""
+    scores = {
+        row.trial.number: {
+            "rank": row.rank,
+            "mean": row.mean,
+            "std": row.std,
+            "low": row.interval.low,
+            "high": row.interval.high,
+            "folds": row.n_folds,
+            "accuracy": row.accuracy,
+            "verdict": row.verdict,
+        }
+        for row in rows
+    }
+    values = [f"value_{objective.name}" for objective in study.objectives]
+    names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
+    lines = []
+    for trial in (*(row.trial for row in rows), *unranked_trials(study)):
+        known: dict[str, object] = {"trial": trial.number, "state": trial.state}
+        known["folds"] = len(trial.folds)
+        for name in study.dimensions:  # numbers with every digit
+            value = trial.params.get(name)
+            known[name] = value if isinstance(value, float) else value_text(value)
+        known |= zip(values, trial.values, strict=False)
+        known["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
+        lines.append(known | {"error": trial.error} | scores.get(trial.number, {}))
+    columns = ["rank", "trial", "state", *study.dimensions, *values, *names]
+    return pd.DataFrame(lines, columns=columns, dtype=object)
+
+
+def _folds(study: StudyResult) -> pd.DataFrame:
+    lines = [
+        {
+            "trial": trial.number,
+            "state": trial.state,
+            "repeat": fold.repeat + 1,
+            "fold": fold.fold + 1,
+            **fold.metrics,
+            "seconds": f"{fold.seconds:.3f}",
+            "n_train": fold.n_train,
+            "n_test": fold.n_test,
+        }
+        for trial in study.trials
+        for fold in trial.folds
+    ]
+    names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
+    return pd.DataFrame(lines, columns=names)
+
+
+def _shown_leaderboard(
+    study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, str]], digits: int = 6
+) -> pd.DataFrame:
+    """Return the leaderboard for a reader: a script makes links of its last two columns."""
+    frame, names = _leaderboard(study, rows), [one.name for one in study.objectives]
+    shown = frame[["rank", "trial"]].astype(object).fillna("")
+    for name, short in short_names(study.dimensions).items():
+        shown[short] = [
+            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in frame[name]
+        ]
+    first = "seconds a fold" if names[0] == "seconds" else names[0]
+    shown[first], shown["std"] = frame["mean"].map(_decimals), frame["std"].map(_decimals)
+    shown["95 % interval"] = [
+        "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
+        for low, high in zip(frame["low"], frame["high"], strict=True)
+    ]
+    is_ranked = frame["rank"].notna()
+    done = frame["folds"].astype(str)
+    shown["folds"] = done.where(is_ranked, done + f"/{study.n_folds}")
+    for name in names[1:]:
+        shown[name] = frame[f"value_{name}"].map(_decimals)
+    if "seconds" not in names:
+        shown["seconds"] = frame["seconds"].astype(float).map("{:.1f}".format).where(is_ranked, "")
+    verdict = frame["verdict"].replace("not comparable", "?")
+    shown["verdict"] = verdict.where(is_ranked, frame["state"])
+    shown["reason"] = frame["error"]
+    for at, name in enumerate(("folder", "command")):
+        shown[name] = [links.get(number, ("", ""))[at] for number in frame["trial"]]
+    empty = [name for name in ("reason", "folder", "command") if not shown[name].any()]
+    return shown.drop(columns=empty)
+
+
+def _decimals(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.3f}"
+
+
+def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:
+    """Return every score of the best configuration, as mean over folds and over all folds."""
+    folds = pd.DataFrame([fold.metrics for fold in best.folds], columns=list(NAMES))
+    shown = pd.DataFrame({"mean over folds": folds.mean(), "std": folds.std()})
+    if found := study.predictions.get(best.number):
+        pooled = bootstrap_intervals(
+            found.y_true, found.y_score, found.subject, threshold=found.threshold
+        )
+        intervals = {name: (one.estimate, one.low, one.high) for name, one in pooled.items()}
+        shown[["pooled", "95 % from", "to"]] = pd.DataFrame(intervals).T
+    for name, scores in best.baselines.items():
+        shown[name] = pd.Series(scores)
+    return shown.rename_axis("score").reset_index()
+
+
+def _shown_comparisons(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the paired differences; nothing for fewer than two configurations."""
+    shown = pd.DataFrame([asdict(row.comparison) for row in rows[1:] if row.comparison.n_folds])
+    if shown.empty:
+        return shown
+    shown.insert(1, "configuration", shown.number.map(configuration_names(study)))
+    names = {"number": "trial", "low": "95 % from", "high": "to", "n_folds": "folds"}
+    names |= {"p_holm": "p (Holm)"}
+    names |= {name: f"P({name})" for name in ("worse", "equivalent", "better")}
+    return shown.drop(columns="t").rename(columns=names)

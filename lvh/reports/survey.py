@@ -1,0 +1,238 @@
+"""What a data set holds: measured in one pass over its records, and counted in tables.
+
+A subject counts once: intervals are as wide as if every subject had one record.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lvh.data.cohort import Cohort
+from lvh.features.base import find_pattern
+from lvh.features.criteria import Measurements
+from lvh.features.voltage import measure
+from lvh.validation.calibration import wilson_interval
+from lvh.validation.metrics import Interval
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.str_]
+
+SEXES = ("men", "women")
+LABELS = ("LVH", "not LVH")
+SLOW = 0.5
+"""Hz; what is slower is wander, as the AHA recommends to remove (Kligfield et al., Circulation 115,
+2007)."""
+CLIPPED = 0.04
+"""s; a lead that stays so long, without a break, at its highest or lowest value is clipped."""
+RUNS = {
+    "no_qrs": "(N)",
+    "no_p": "(p)",
+    "no_t": "(t)",
+    "no_qrs_t": "(N)(t)",
+    "no_beat": "(N)(t)(p)",
+}
+"""What a lead may be without, and the run of symbols that it then never has."""
+_NORMAL = 0.6744897501960817  # median of the absolute value of a standard normal number
+_BLOCK = 64  # records at once: 15 MB of signals in LUDB's shape, some ten times that on the way
+_REGULAR = re.compile(r"(?:\([Npt]\))*")
+_QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Measurements of every lead of every record, shape (n_records, n_leads) if not said.
+
+    Attributes:
+        low: Smallest value, mV.
+        mean: Mean value, mV.
+        high: Largest value, mV.
+        noise: Standard deviation of white noise that would give the second differences, mV.
+        wander: Root mean square of what is slower than `SLOW`, but for the mean, mV.
+        flat: Whether all samples are equal.
+        clipped: Whether the lead stays at an extreme for `CLIPPED`; not where it is flat.
+        einthoven: Largest absolute value of i + iii - ii, shape (n_records,), mV.
+        goldberger: Largest absolute value of avr + (i + ii) / 2, shape (n_records,), mV.
+        digest: Hash of the samples, shape (n_records,); equal ones are copies of a recording.
+        missing: Leads that lack each of `RUNS`, a p wave (`without_p`), or regularity
+            (`irregular`: a peak that lacks onset or offset, or the like); empty for a source
+            without delineation, as `waves` is None.
+        waves: Amplitudes and durations of the delineated waves.
+    """
+
+    low: Floats
+    mean: Floats
+    high: Floats
+    noise: Floats
+    wander: Floats
+    flat: Bools
+    clipped: Bools
+    einthoven: Floats
+    goldberger: Floats
+    digest: Texts
+    missing: Mapping[str, Bools]
+    waves: Measurements | None
+
+
+def survey(cohort: Cohort, on_block: Callable[[int], None] = lambda n_done: None) -> Survey:
+    """Measure all records, some at a time; `on_block` gets the number that are done."""
+    signals, missing, waves = [], [], []
+    for start in range(0, len(cohort.records), _BLOCK):
+        part = part_of(cohort, start, start + _BLOCK)
+        signals.append(_measure_signals(part))
+        if len(cohort.delineation.samples):
+            missing.append(_find_missing(part))
+            waves.append({**asdict(measure(part)), "leads": np.zeros(0)})
+        on_block(start + len(part.records))
+    measured = Measurements(**{**_stacked(waves), "leads": cohort.leads}) if waves else None
+    return Survey(**_stacked(signals), missing=_stacked(missing), waves=measured)
+
+
+def _stacked(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: np.concatenate([one[name] for one in parts]) for name in (parts or [{}])[0]}
+
+
+def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
+    """Return some consecutive records of a cohort, with their signals in memory."""
+    own, n_leads = slice(start, end), len(cohort.leads)
+    records = cohort.records[own]
+    offsets = cohort.delineation.offsets[start * n_leads : (start + len(records)) * n_leads + 1]
+    return replace(
+        cohort,
+        records=records,
+        subjects=cohort.subjects[own],
+        # one by one, for those of a large source are read only so
+        signals=np.stack([cohort.signals[start + at] for at in range(len(records))]),
+        delineation=replace(cohort.delineation, offsets=offsets),
+        male=cohort.male[own],
+        age=cohort.age[own],
+        label=cohort.label[own],
+    )
+
+
+def _measure_signals(part: Cohort) -> dict[str, Any]:
+    """Measure every lead.
+
+    The noise is estimated robustly, by the median of the absolute second differences
+    (pseudo-residuals, after Gasser, Sroka and Jennen-Steinmetz, Biometrika 73, 1986): QRS hardly
+    counts, and what is correlated from sample to sample, such as the mains, counts too little.
+    """
+    signals = np.asarray(part.signals, dtype=np.float64)
+    low, high = signals.min(axis=1), signals.max(axis=1)
+    differences = np.abs(np.diff(signals, n=2, axis=1))
+    i, ii, iii, avr = (signals[:, :, part.leads.index(lead)] for lead in ("i", "ii", "iii", "avr"))
+    flat = low == high
+    return {
+        "low": low,
+        "mean": signals.mean(axis=1),
+        "high": high,
+        "noise": np.median(differences, axis=1) / (_NORMAL * np.sqrt(6)),
+        "wander": _wander(signals, part.fs),
+        "flat": flat,
+        "clipped": ~flat & _clipped(signals, low, high, part.fs),
+        "einthoven": np.abs(i + iii - ii).max(axis=1),
+        "goldberger": np.abs(avr + 0.5 * i + 0.5 * ii).max(axis=1),
+        "digest": np.array([sha256(record.tobytes()).hexdigest()[:16] for record in signals]),
+    }
+
+
+def _wander(signals: Floats, fs: float) -> Floats:
+    """Add the power of the Fourier components from the first to that below `SLOW`."""
+    n_samples = signals.shape[1]
+    frequencies = np.arange(1, n_samples // 2) * fs / n_samples
+    angles = 2 * np.pi * np.outer(frequencies[frequencies < SLOW], np.arange(n_samples) / fs)
+    components = np.exp(-1j * angles) @ signals
+    return np.asarray(np.sqrt(2 * (np.abs(components) ** 2).sum(axis=1)) / n_samples)
+
+
+def _clipped(signals: Floats, low: Floats, high: Floats, fs: float) -> Bools:
+    length = max(3, round(CLIPPED * fs))
+    clipped = np.zeros(low.shape, dtype=np.bool_)
+    for extreme in (low, high):
+        runs = np.cumsum(signals == extreme[:, None], axis=1, dtype=np.int32)
+        runs = np.concatenate([np.zeros_like(runs[:, :1]), runs], axis=1)
+        clipped |= ((runs[:, length:] - runs[:, :-length]) == length).any(axis=1)
+    return clipped
+
+
+def _find_missing(part: Cohort) -> dict[str, Bools]:
+    shape = (len(part.records), len(part.leads))
+    symbols = [part.delineation.lead(record, lead)[0] for record, lead in np.ndindex(shape)]
+    lacking = {
+        "without_p": ["p" not in one for one in symbols],
+        **{
+            name: [not find_pattern(one, run).size for one in symbols] for name, run in RUNS.items()
+        },
+        "irregular": [_REGULAR.fullmatch(one) is None for one in symbols],
+    }
+    return {name: np.reshape(leads, shape) for name, leads in lacking.items()}
+
+
+def share_of(positive: Bools, subjects: Texts) -> Interval:
+    """Return the share of records that are positive, with Wilson's interval; NaN without any."""
+    if not positive.size:
+        return Interval(np.nan, np.nan, np.nan)
+    n_subjects = len(np.unique(subjects))
+    return wilson_interval(float(positive.mean()) * n_subjects, n_subjects)
+
+
+def sex_of(cohort: Cohort) -> Texts:
+    """Return one of `SEXES` for each record."""
+    return np.where(cohort.male, *SEXES)
+
+
+def label_of(cohort: Cohort) -> Texts:
+    """Return one of `LABELS` for each record."""
+    return np.where(cohort.label == 1, *LABELS)
+
+
+def bounds(name: str, interval: Interval, prefix: str = "") -> dict[str, Any]:
+    """Return an interval as columns."""
+    return {name: interval.estimate, f"{prefix}low": interval.low, f"{prefix}high": interval.high}
+
+
+def class_balance(cohort: Cohort) -> pd.DataFrame:
+    """Count the label in all records, by sex, by decade of age, and by both."""
+    sex, decade = sex_of(cohort), (cohort.age // 10 * 10).astype(np.int64)
+    decades = np.unique(decade).tolist()
+    groups = [("all", "all", np.ones(len(sex), dtype=np.bool_))]
+    groups += [("sex", one, sex == one) for one in SEXES]
+    groups += [("decade", str(one), decade == one) for one in decades]
+    groups += [(a, str(one), (decade == one) & (sex == a)) for a in SEXES for one in decades]
+    return pd.DataFrame(
+        {
+            "group": group,
+            "value": value,
+            "records": int(inside.sum()),
+            "subjects": len(np.unique(cohort.subjects[inside])),
+            "lvh": int(cohort.label[inside].sum()),
+            **bounds("share", share_of(cohort.label[inside] == 1, cohort.subjects[inside])),
+        }
+        for group, value, inside in groups
+    )
+
+
+def quantiles(cohort: Cohort, measures: Mapping[str, Floats]) -> pd.DataFrame:
+    """Return quantiles of measures of shape (n_records, n_leads) by lead and label."""
+    label, rows = label_of(cohort), []
+    for name, (at, lead), one in product(measures, enumerate(cohort.leads), LABELS):
+        known = pd.Series(measures[name][label == one, at]).dropna()
+        row = {"measure": name, "lead": lead, "label": one, "records": len(known)}
+        rows.append(row | {key: known.quantile(share) for key, share in _QUANTILES.items()})
+    return pd.DataFrame(rows)
+
+
+def missing_waves(cohort: Cohort, measured: Survey) -> pd.DataFrame:
+    """Count records in which a lead, any lead, or all leads lack a wave or are irregular."""
+    counts = {
+        name: [*part.sum(axis=0), part.any(axis=1).sum(), part.all(axis=1).sum()]
+        for name, part in measured.missing.items()
+    }
+    return pd.DataFrame({"lead": [*cohort.leads, "any lead", "all leads"], **counts})
