@@ -55,7 +55,7 @@ def agreement(annotated: Floats, found: Floats, span: tuple[float, float], fs: f
 
     Args:
         annotated: Samples, NaN where a point is missing.
-        found: Likewise.
+        found: Samples, NaN where a point is missing.
         span: First and last sample that is annotated: annotators leave the first and the last
             heartbeats out, so that nothing found there is false.
         fs: Hz.

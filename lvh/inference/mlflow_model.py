@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lvh.data.cohort import LEADS, Cohort
-from lvh.data.delineation import MAX_SAMPLES
+from lvh.data.delineation import MAX_SAMPLES, is_doubtful
+from lvh.data.lazy_array import read
 from lvh.data.readers.leads import check_limb_leads
 from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
 from lvh.errors import InputError
@@ -45,7 +46,7 @@ class PyfuncModel:
     def predict(
         self, model_input: Mapping[str, Any], params: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Return for each record of a request the columns of `Predictions.table`, and `fiducials`.
+        """Return for each record the columns of `Predictions.table`, `fiducials` and `doubtful`.
 
         Raises:
             MlflowException: The request is not valid; a server answers 400 with the message.
@@ -65,7 +66,10 @@ class PyfuncModel:
         used = description.form.needs_delineation
         fiducials = predictions.cohort.delineation.origin if used else "none"
         rows: list[dict[str, Any]] = predictions.table.to_dict("records")
-        return [{**row, "fiducials": fiducials} for row in rows]
+        for row, signal in zip(rows, read(predictions.cohort.signals), strict=True):
+            doubtful = fiducials == "found" and is_doubtful(signal, predictions.cohort.fs)
+            row |= {"fiducials": fiducials, "doubtful": doubtful}
+        return rows
 
 
 def _load_pyfunc(path: str) -> PyfuncModel:
