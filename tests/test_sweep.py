@@ -102,6 +102,7 @@ def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_pat
         ([], "expected something to sweep"),
         (["seed=0,1", "search.workers=2"], "search.workers: needs a launcher"),
         (["seed=0,1", "search.storage='postgresql://me:secret@h:x/d'"], "search.storage: expected"),
+        (["seed=0,1", "search.storage='postgresql://me@[h/d'"], "search.storage: expected"),
         (["seed=0,1", "search.sampler=cmaes"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
     ],
 )

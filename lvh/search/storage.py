@@ -206,7 +206,8 @@ def _url(given: str | None) -> URL:
         url = default if given is None else make_url(given)
         if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
             return url.set(database=str(Path(url.database or "").absolute()))
-        if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        is_postgresql = url.drivername in ("postgresql", "postgres", "postgresql+psycopg")
+        if is_postgresql and not {"[", "]"} & set(url.host or ""):
             return url.set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):  # a bad port, or a bracket
         pass
