@@ -15,7 +15,7 @@ from lvh.validation.metrics import NAMES
 
 FAST = ["data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage"]
 SMALL = ["data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=3"]
-SLOW = [*SMALL, "train.side_by_side=1", "train.epochs=300"]
+SLOW = [*SMALL, "train.side_by_side=1", "train.epochs=2000"]
 LEAKING = ["cv.weights=carried", "cv.epoch=best_on_scored", "cv.allow_leakage=true"]
 
 
