@@ -18,16 +18,6 @@ KERNELS, STRIDES = (250, 400, 500), (120, 130, 150, 210)
 SEEING = (500, 150)
 
 
-def test_one_pair_alone_reads_the_tail():
-    reads = {
-        (kernel, stride)
-        for kernel in KERNELS
-        for stride in STRIDES
-        if (N - kernel) // stride * stride + kernel > N - TAIL
-    }
-    assert reads == {SEEING}
-
-
 @pytest.mark.slow
 def test_the_search_finds_the_planted_pair_and_tells_it_apart(tmp_path):
     cohort = synthetic.load(

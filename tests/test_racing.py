@@ -78,15 +78,6 @@ def test_whatever_is_known_somebody_stays(seed, level, data):
     assert not judged.any() or (judged & ~found).any()
 
 
-def test_only_shared_folds_judge():
-    """The folds that only the leader has were hard ones, and do not help who has not run them."""
-    scores = prefixes(table(0, n_trials=4, spread=0), [6, 3, 3, 3])
-    scores[0] += 30
-    scores[:, 3:] -= 1000
-    found = beaten(scores, maximize=True, burn_in=3)
-    np.testing.assert_array_equal(found, [False, True, True, True])
-
-
 @pytest.mark.parametrize(
     "scores",
     [

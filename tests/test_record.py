@@ -202,14 +202,6 @@ def test_age_and_sex_are_read_from_comments_both_or_none(comments, age, male, co
     assert (typed.age[0], typed.male[0]) == (33, True)
 
 
-@given(comment=st.sampled_from(["<diagnoses>:", "<age>: 60", "gain 1000", "LUDB"]))
-@examples(suppress_health_check=list(HealthCheck))
-def test_a_comment_changes_no_voltage(cohort, tmp_path, comment):
-    for gain in (200.0, 1000.0):
-        one = record.read(write_record(tmp_path, cohort, comments=(comment,), gain=gain))
-        np.testing.assert_allclose(one.signals, cohort.signals[:1], atol=0.51 / gain)
-
-
 def test_another_sampling_frequency_keeps_waves_and_voltages(cohort, tmp_path):
     path = write_record(tmp_path, cohort)
     one, other = record.read(path), record.read(path, fs=250.0)

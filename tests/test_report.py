@@ -20,7 +20,6 @@ from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.cli import report
 from lvh.errors import EnvironmentFault
-from lvh.evaluation.results import OutOfFold
 from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
@@ -136,18 +135,6 @@ class TestComparison:
 
 
 class TestSelectionBias:
-    def test_of_shared_rows_in_any_order(self):
-        study = predicted([0.5, 0.7, 0.6], n=60)
-        order = np.random.default_rng(0).permutation(60)
-        parts = [getattr(study.predictions[1], name)[order] for name in COLUMNS]
-        more = [np.append(part, part[:1]) for part in parts]
-        more[0][-1] = "r9999"
-        other = {**study.predictions, 1: OutOfFold(*more)}
-
-        found = without_selection_bias(replace(study, predictions=other))
-
-        assert found == without_selection_bias(study)
-
     @pytest.mark.parametrize("shared", ["other labels", "no subjects", "nothing"])
     def test_none_where_predictions_cannot_be_paired(self, shared):
         study = predicted([0.5, 0.7, 0.6], n=60)
@@ -159,21 +146,6 @@ class TestSelectionBias:
         predictions = {**study.predictions, 1: other[shared]} if shared in other else {}
 
         assert isinstance(without_selection_bias(replace(study, predictions=predictions)), str)
-
-
-def test_what_moves_the_score_has_all_of_the_importance(tmp_path):
-    generator, trials = np.random.default_rng(0), []
-    for number in range(24):
-        rate = float(10 ** generator.uniform(-4, -1))
-        params = {"model.units": int(generator.choice([8, 16, 64])), "train.rate": rate}
-        params["model.activation"] = str(generator.choice(["relu", "tanh"]))
-        trials.append(make_trial(number, [math.log10(rate)] * 5, params=params))
-
-    (bars,) = Page(write(make_study(trials), tmp_path)).figures["importance"]["data"]
-
-    shares = dict(zip(bars["y"], decoded(bars["x"]), strict=True))
-    assert shares["train.rate"] > 0.9
-    assert sum(shares.values()) == pytest.approx(1)
 
 
 class TestLeaderboard:
@@ -221,20 +193,6 @@ class TestTable:
         assert re.search(r"1/5 +open", text)
         assert "0.99" not in text  # of the stopped one
         assert "Labels are generated." in text
-
-    @pytest.mark.parametrize("width", [80, 100])
-    def test_wide_dimensions_share_a_column(self, width):
-        params = {f"model.dimension_{at}": 0.123456789 + at for at in range(6)}
-        trials = [
-            make_trial(at, [0.5, 0.6], params={**params, "model.dimension_0": at, "x.same": None})
-            for at in range(3)
-        ]
-
-        text = printed(make_study(trials), width)
-
-        assert "configuration" in text
-        assert max(map(len, text.splitlines())) <= width
-        assert text.count("dimension_0=") == 3
 
 
 class TestSentences:
@@ -312,17 +270,6 @@ def test_the_cells_of_a_heat_map(study, folder):
     assert len(texts) == 10  # of 12 places: 16 was tried with one stride only
     (hover,) = [one for row in heatmap["customdata"] for one in row if "size=3, stride=1" in one]
     assert "5 of 5 folds" in hover
-
-
-def test_a_pair_that_was_tried_twice_shows_its_best(tmp_path):
-    states = {0: ("stopped", 0.9), 1: ("complete", 0.4), 2: ("complete", 0.6)}
-    twice = [
-        make_trial(at, [value], state, {"a": 1, "b": 2}) for at, (state, value) in states.items()
-    ]
-
-    page = Page(write(make_study(twice), tmp_path))
-
-    assert page.figures["heatmap"]["data"][0]["text"] == [["0.600"]]
 
 
 class TestFiles:

@@ -115,11 +115,6 @@ def test_an_interrupted_run_is_recorded_as_killed_and_then_finished(tmp_path, nu
     assert len(done.runs("tags.level = 'fold'")) == 3
 
 
-def table(done: Done) -> list[str]:
-    lines = done.out.splitlines()
-    return [line for line in lines if line.startswith("  ") and "." in line]
-
-
 def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     process = start(*SMALL, "train.epochs=100000", cwd=tmp_path)
     while not process.stdout.readline().startswith("synthetic cohort"):

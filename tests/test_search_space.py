@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvh.errors import InputError
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Condition, Numbers, Space
@@ -102,8 +101,3 @@ def test_auto_is_a_grid_where_a_grid_fits(wanted, space, n_trials, chosen, total
     search = decided(SearchSettings(sampler=wanted, n_trials=n_trials, storage="secret"), space)
     assert (search.sampler, search.storage) == (chosen, None)
     assert StudyPlan(space, search, title="", note="", n_folds=7).total == total
-
-
-def test_a_grid_of_real_numbers_is_refused():
-    with pytest.raises(InputError, match="cannot be listed"):
-        decided(SearchSettings(sampler="grid"), Space({"r": Numbers(0.0, 1.0)}))

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
@@ -363,24 +362,3 @@ def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
 
     study.optimize(train)
     assert [one.values for one in result(study).trials] == [(0.7,)]
-
-
-def test_a_worker_waits_for_the_last_trial_and_takes_it_up_when_its_process_dies(storage, address):
-    """It does not leave while another one holds the last trial, which may die with it."""
-    study = open_study(storage, "s", planned(n_trials=1), again=False)
-    seen = []
-
-    def hold(trial: OpenTrial) -> Outcome:
-        other = threading.Thread(
-            target=lambda: Study(Storage(address), "s").optimize(
-                lambda trial: seen.append(trial.number) or Outcome("complete", (0.5,))
-            )
-        )
-        other.start()
-        trial._trial.set_user_attr(OWNER, f"{process_name(os.getpid())}0")  # it has died
-        other.join()
-        return Outcome("complete", (0.1,))
-
-    study.optimize(hold)
-    assert seen == [0]
-    assert [one.values for one in result(study).trials] == [(0.5,)]

@@ -67,30 +67,6 @@ def test_the_report_can_be_had_later(serial):
     assert "by mean ap" in done.stdout
 
 
-@pytest.mark.slow
-def test_an_option_whose_file_changes_is_another_question(tmp_path):
-    options = tmp_path / "mine/train"
-    options.mkdir(parents=True)
-    for name, epochs in (("a", 1), ("b", 2)):
-        (options / f"{name}.yaml").write_text(f"defaults: [fixed]\nepochs: {epochs}\n")
-    sweep = ["-m", "--config-dir", "mine", "data=synthetic", "data.records=42", "cv.folds=3"]
-    first = command(*sweep, "train=a,b", cwd=tmp_path)
-    (options / "b.yaml").write_text("defaults: [fixed]\nepochs: 3\n")
-    second = command(*sweep, "train=a,b", cwd=tmp_path)
-    assert first.code == second.code == 0, first.err + second.err
-    assert trained(first.out) == 6
-    assert trained(second.out) == 3  # a is the same
-
-
-def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_path):
-    done = command("-m", "data=synthetic", "kernel=250,400,500", "stride=5,10,50,125", cwd=tmp_path)
-    assert done.code == 2
-    assert done.err == (
-        "lvh: kernel and stride: model=dnn has no convolution. Add model=cnn, or leave them out\n"
-    )
-    assert not (tmp_path / "mlflow.db").exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

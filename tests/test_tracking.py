@@ -230,16 +230,6 @@ def test_artifacts_are_beside_their_database_wherever_it_is(settings, record, tm
         assert run.info.artifact_uri.startswith(after.as_uri())
 
 
-def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record):
-    tracked(settings, record)
-    store = client(settings)
-    store.delete_experiment(store.get_experiment_by_name("lvh").experiment_id)
-    fault = RecordWriter(settings).write(str(record.path))
-    assert "mlflow experiments restore --experiment-id 1" in fault
-    assert "another tracking.experiment" in fault
-    tracked(replace(settings, experiment="other"), record)
-
-
 def test_a_worker_that_was_killed_is_told_and_its_records_are_written_later(settings, record):
     tracker = Tracker(settings)
     os.kill(tracker._worker.pid, signal.SIGKILL)

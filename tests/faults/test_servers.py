@@ -2,12 +2,9 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-import threading
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,13 +91,6 @@ def tracker(folder: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, script.name], cwd=folder, start_new_session=True)
 
 
-def test_7_processes_that_track_at_once_on_a_fresh_store_do_not_break_it(tmp_path):
-    started = [tracker(tmp_path) for _ in range(4)]
-    assert [process.wait(timeout=240) for process in started] == [0] * 4
-    found = runs(f"sqlite:///{tmp_path}/mlflow.db")
-    assert [run.info.status for run in found] == ["FINISHED"] * 4
-
-
 def test_7_a_store_whose_maker_was_shot_is_made_by_the_next(tmp_path):
     """MLflow does not complete a store that has half its tables."""
     first = tracker(tmp_path)
@@ -133,21 +123,4 @@ def test_7_commands_that_start_at_once_in_an_empty_folder_train_each_point_once(
     told = Counter(fold for one in commands for fold in one.folds())
     assert set(told.values()) == {1}
     assert len(told) == len(stored(cwd)) == 12
-    assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 3)
-
-
-@pytest.mark.slow
-def test_8_a_locked_database_is_waited_for(begin, tmp_path):
-    """Longer than the five seconds that SQLite's drivers wait by themselves."""
-    cwd = tmp_path / "work"
-    command = begin(cwd, *SWEEP, RATES)
-    until(command.amid, "the command is between two folds")
-    names = ("studies.db", "mlflow.db")
-    connections = [sqlite3.connect(cwd / name, 60, isolation_level=None) for name in names]
-    for connection in connections:
-        with closing(connection):
-            connection.execute("begin exclusive")
-            threading.Event().wait(6)
-    assert command.ended() == 0, command.err
-    assert_done_once_each(f"sqlite:///{cwd}/studies.db", command.study, 4)
     assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 3)
