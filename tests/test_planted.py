@@ -13,7 +13,7 @@ from conftest import command, write_data_set
 
 from lvh.data import synthetic
 
-N, TAIL = 5000, 40
+TAIL = 40
 KERNELS, STRIDES = (250, 400, 500), (120, 130, 150, 210)
 SEEING = (500, 150)
 

@@ -1,4 +1,4 @@
-"""Racing: an oracle for the statistic, what changes nothing, and how often races go wrong."""
+"""Racing: an oracle for the statistic, and who is never stopped."""
 
 import numpy as np
 import pytest

@@ -15,7 +15,6 @@ from lvh.config.groups import conf_dir
 from lvh.config.sweep_space import one_point
 
 ROOT = Path(__file__).resolve().parent.parent
-TOUR = (ROOT / "docs/tour.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """Those of docs/extend have commands of a package that is extended: test_docs_examples.py."""
 BLOCKS = [

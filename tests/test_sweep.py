@@ -65,26 +65,3 @@ def test_the_report_can_be_had_later(serial):
         (first,) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
         assert (serial.cwd / "later" / name).read_bytes() == first.read_bytes()
     assert "by mean ap" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["seed=0,1", "search.objectives=[auc]"], "search.objectives: expected some of accuracy"),
-        (["seed=0,1", "search.race=true", "search.pruner=median"], "expected one of them"),
-        (["train.learning_rate=interval(0.1,1)", "search.sampler=grid"], "cannot be listed"),
-        (["++cv.folds=2,3", "search.race=true"], "folds or data are swept"),
-        (["search.seed=1,2"], "search.seed: expected something that makes a difference"),
-        ([], "expected something to sweep"),
-        (["seed=0,1", "search.workers=2"], "search.workers: needs a launcher"),
-        (["seed=0,1", "search.storage='postgresql://me:secret@h:x/d'"], "search.storage: expected"),
-        (["seed=0,1", "search.sampler=cmaes"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
-    ],
-)
-def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
-    done = command("-m", "data=synthetic", *arguments, cwd=tmp_path)
-    assert done.code == 2, done.err
-    assert told in done.err
-    assert "secret" not in done.err
-    assert len(done.err.splitlines()) <= 2
-    assert not (tmp_path / "mlflow.db").exists()

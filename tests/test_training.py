@@ -228,15 +228,14 @@ def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32():
 
 
 @tensorflow_only
-@pytest.mark.parametrize("batch_size", [32, 20])
-def test_a_training_beside_others_is_what_it_is_alone(batch_size):
+def test_a_training_beside_others_is_what_it_is_alone():
     """Of other sizes, seeds and records, some of which stop earlier."""
     sizes, seeds = (75, 80, 66, 65), (3, 1, 4, 2)
     jobs = [
         fit_job(*problem(n, seed), seed, problem(n // 3, seed + 10))
         for n, seed in zip(sizes, seeds, strict=True)
     ]
-    settings = {"epochs": 60, "patience": 4, "learning_rate": 0.03, "batch_size": batch_size}
+    settings = {"epochs": 60, "patience": 4, "learning_rate": 0.03}
     trainer = dnn(**settings)
     assert trainer.max_parallel(sizes) == 4
     new = problem(70, seed=9)[0]

@@ -1,4 +1,4 @@
-"""The network of two branches: a model of two inputs written by hand, and what each half tells."""
+"""The network of two branches is a model of two inputs written by hand."""
 
 import keras
 import numpy as np
@@ -9,11 +9,9 @@ from keras import layers
 from lvh.models.backends import cores, start
 from lvh.models.resnet import TwoBranchSettings
 from lvh.models.resnet import build_two_branch as build
-from lvh.models.training import TrainSettings
 
 SHAPE = (5, 64, 3)
 SETTINGS = TwoBranchSettings("two_branch", (8,), 7, 6, 0.01, 0.3, 0.9)
-EPOCHS = TrainSettings(epochs=40, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module", autouse=True)
