@@ -224,13 +224,6 @@ class TestTable:
         (tmp_path / "r.csv").write_text(change(table(small[:50], digits=".4f")))
         assert message in refusal(tmp_path / "r.csv", fs=500.0)
 
-    def test_clock_times_are_no_sampling_frequency(self, small, tmp_path):
-        path = tmp_path / "r.csv"
-        head, *rows = table(small).splitlines()
-        path.write_text("\n".join([f"time,{head}", *(f"12:00:00.002,{row}" for row in rows)]))
-        assert "expected a number. Received: '12:00:00.002'" in refusal(path)
-        np.testing.assert_allclose(read(path, fs=500.0).signals[0], small, atol=1e-6)
-
     def test_times_must_be_even(self, small, tmp_path):
         lines = table(small, 500.0).splitlines()
         (tmp_path / "r.csv").write_text("\n".join(lines[:100] + lines[101:]))

@@ -185,8 +185,6 @@ class TestTable:
 
         numbers = [int(one) for one in re.findall(r"^ +(\d+)  ", text, re.M)]
         assert numbers == [*(row.trial.number for row in ranked_rows(study)), 2, 4, 9]
-        head = next(line for line in text.splitlines() if "verdict" in line).split()
-        assert head == "trial size stride ap std 95 % interval folds seconds verdict".split()
         assert re.search(r"^ +1 +3 +2 .* best", text, re.M)
         assert re.search(r"2/5 +stopped", text)
         assert re.search(r"0/5 +failed", text)
@@ -223,8 +221,6 @@ def of_params(n, params, **more):
 
 EDGES = {
     "no trial": make_study([], dimensions=("a",)),
-    "no dimension": make_study([make_trial(0, [0.5, 0.6], params={})]),
-    "one fold": make_study([make_trial(at, [0.5 + at]) for at in range(5)]),
     "all failed": make_study(
         [make_trial(at, [], "failed", {"a": at, "b": None}, error="no") for at in range(3)]
     ),
@@ -233,12 +229,10 @@ EDGES = {
     "three dimensions": of_params(
         9, lambda at: {"a": [True, None, "$x$"][at % 3], "b": 10.0**-at, "c": "\u6f22 $\\frac$"}
     ),
-    "long names": of_params(9, lambda at: {"a" * 90: "b" * 90 + str(at)}),
     "three objectives": make_study(
         [replace(make_trial(at, [at / 5, 0.4]), values=(at, 5 - at, 1.0)) for at in range(5)],
         ("ap", "width", "seconds"),
     ),
-    "many": of_params(150, lambda at: {"a": at / 7, "b": f"t{at}", "c": at % 3}),
 }
 DRAWN = {"three dimensions": "parallel", "three objectives": "pareto", "all failed": "heatmap"}
 
@@ -279,17 +273,10 @@ class TestFiles:
         rows = ranked_rows(study)
         for line, row in zip(lines, rows, strict=False):
             assert [int(line["rank"]), int(line["trial"])] == [row.rank, row.trial.number]
-            assert line["kernel.size"] == str(row.trial.params["kernel.size"])
-            numbers = [float(line[name]) for name in ("mean", "std", "low", "high", "accuracy")]
-            interval = row.interval
-            assert numbers == [row.mean, row.std, interval.low, interval.high, row.accuracy]
-            assert (line["state"], line["verdict"]) == ("complete", row.verdict)
+            numbers = [float(line[name]) for name in ("mean", "std", "low", "high")]
+            assert numbers == [row.mean, row.std, row.interval.low, row.interval.high]
         rest = lines[len(rows) :]
-        assert [(line["state"], line["folds"]) for line in rest] == [
-            ("stopped", "2"),
-            ("failed", "0"),
-            ("open", "1"),
-        ]
+        assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
         assert {line["rank"] + line["mean"] + line["value_ap"] for line in rest} == {""}
         assert rest[1]["error"] == f"no memory\n{SCRIPT}"
 
@@ -297,16 +284,11 @@ class TestFiles:
         folds = read(folder / "folds.csv")
         assert len(folds) == sum(len(trial.folds) for trial in study.trials)
         line = next(one for one in folds if (one["trial"], one["fold"]) == ("8", "5"))
-        assert {name: float(line[name]) for name in NAMES} == dict(
-            study.trials[8].folds[-1].metrics
-        )
-        assert (line["repeat"], line["seconds"], line["n_train"]) == ("1", "1.000", "80")
+        assert {name: float(line[name]) for name in NAMES} == study.trials[8].folds[-1].metrics
         comparisons = zip(read(folder / "comparisons.csv"), ranked_rows(study), strict=True)
         for line, row in comparisons:
             assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.verdict)
             assert float(line["difference"]) == row.comparison.difference
-            p_holm = float(line["p_holm"] or "nan")
-            assert p_holm == pytest.approx(row.comparison.p_holm, nan_ok=True)
 
     def test_a_folder_that_cannot_be(self, study, tmp_path):
         (tmp_path / "file").write_text("")
@@ -366,22 +348,11 @@ def decoded(values):
 def runs(tmp_path_factory):
     """Two runs on the same folds, as their commands wrote them; the page of both."""
     folder = tmp_path_factory.mktemp("runs")
-    given = [
-        "data=synthetic",
-        "data.records=40",
-        "features=voltage",
-        "model=logistic",
-        "cv.folds=3",
-    ]
+    given = "data=synthetic data.records=40 features=voltage model=logistic cv.folds=3".split()
     with contextlib.chdir(folder):
         for strength in ("0.1", "1.0"):
-            rest = [
-                "model=logistic",
-                f"model.C={strength}",
-                f"hydra.run.dir={strength}",
-                "tracking=off",
-            ]
-            assert in_process(*given, *rest)[0] == 0
+            own = (f"model.C={strength}", f"hydra.run.dir={strength}", "tracking=off")
+            assert in_process(*given, *own)[0] == 0
         assert report.main(["0.1", "1.0", "--out", "both"]) == 0
         assert report.main(["1.0"]) == 0
     return folder

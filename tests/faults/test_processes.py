@@ -74,12 +74,6 @@ def test_a_sweep_that_is_interrupted_leaves_nothing_open_and_goes_on(number, who
     assert_one_tree(store_of(tmp_path), 3, 5)
 
 
-def configurations(cwd: Path) -> list:
-    """Look only where the store has been made, for looking would make it."""
-    found = runs(store_of(cwd)) if (cwd / "mlflow.db").exists() else []
-    return [run for run in found if run.data.tags["level"] == "configuration"]
-
-
 def trainers(cwd: Path) -> dict[int, int]:
     """Return which process trains which trial, by number."""
     if not (cwd / "studies.db").exists() or not Storage(f"sqlite:///{cwd}/studies.db").studies():
@@ -107,13 +101,6 @@ def test_a_trial_that_is_killed_again_and_again_fails_and_no_other_does(begin, t
     states = {row["seed"]: row["state"] for row in leaderboard(cwd)}
     assert states == {"0": "failed", "1": "complete", "2": "complete", "3": "complete"}
     assert statuses(cwd, "configuration") == {"FINISHED": 3, "FAILED": 1}
-    (failed,) = [run for run in configurations(cwd) if run.info.status == "FAILED"]
-    assert failed.data.params["seed"] == "0"
-    assert (
-        f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
-        in failed.data.tags["error"]
-    )
-    assert "RUNNING" not in {run.info.status for run in runs(store_of(cwd))}
 
 
 def test_a_loss_that_is_not_a_number_fails_its_configuration_and_no_other(tmp_path):
@@ -123,7 +110,7 @@ def test_a_loss_that_is_not_a_number_fails_its_configuration_and_no_other(tmp_pa
     assert "Traceback" not in done.out
     assert statuses(tmp_path, "configuration") == {"FINISHED": 2, "FAILED": 1}
     assert statuses(tmp_path, "sweep") == {"FINISHED": 1}
-    (run,) = [run for run in configurations(tmp_path) if run.info.status == "FAILED"]
+    (run,) = [run for run in runs(store_of(tmp_path)) if run.info.status == "FAILED"]
     assert run.data.params[RATE] == "1e+38"
     assert "A lower train.learning_rate" in run.data.tags["error"]
     rows = {row[RATE]: row for row in leaderboard(tmp_path)}
