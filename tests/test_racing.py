@@ -76,19 +76,3 @@ def test_whatever_is_known_somebody_stays(seed, level, data):
     assert not found[~judged].any()
     assert not found[done == 6].any()
     assert not judged.any() or (judged & ~found).any()
-
-
-@pytest.mark.parametrize(
-    "scores",
-    [
-        np.ones((4, 7)),
-        np.full((4, 7), np.nan),
-        np.zeros((0, 7)),
-        np.array([[0.5, 0.6, 0.7, np.nan]]),
-        np.array([[0.5, 0.6, 0.7, np.nan], [0.4, 0.5, 0.6, np.nan]]),  # .1 behind in each fold
-        np.array([[np.nan, np.nan, 1, 2, np.nan], [2, 1, np.nan, np.nan, np.nan]]),
-    ],
-    ids=["ties", "unknown", "none", "one", "no variance", "no shared fold"],
-)
-def test_nothing_to_judge_by(scores):
-    assert not beaten(scores, maximize=True, burn_in=2).any()

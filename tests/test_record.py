@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import edit
 from final_models import write_record
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
@@ -192,15 +191,3 @@ def test_age_and_sex_are_read_from_comments_both_or_none(comments, age, male, co
     assert one.male[0] == male
     typed = record.read(path, age=33.0, male=True)
     assert (typed.age[0], typed.male[0]) == (33, True)
-
-
-def test_another_sampling_frequency_keeps_waves_and_voltages(cohort, tmp_path):
-    path = write_record(tmp_path, cohort)
-    one, other = record.read(path), record.read(path, fs=250.0)
-    assert (other.fs, other.signals.shape) == (250, (1, 2500, 12))
-    assert np.corrcoef(other.signals[0, :, 1], one.signals[0, ::2, 1])[0, 1] > 0.98
-    with pytest.raises(InputError, match="a fraction of its own"):
-        record.read(path, fs=499.9987)
-    edit(path.with_suffix(".hea"), " V6\n", " V7\n")
-    with pytest.raises(InputError, match="so no v6"):
-        record.read(path)

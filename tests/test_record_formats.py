@@ -267,9 +267,6 @@ class TestEdf:
         [  # bytes of the header of twelve signals (Kemp 1992)
             (192, "EDF+D", "without gaps"),
             (236, "99999999", "expected a whole EDF file"),
-            (244, "0       ", "expected"),
-            (184, "256     ", "expected"),
-            (256 + 12 * 96, " " * 8, "expected the unit"),
             (256 + 12 * 104, "8       ", "expected ranges"),
             (256 + 12 * 120, "-5      ", "expected samples from -5"),
         ],

@@ -27,7 +27,6 @@ from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
 from lvh.validation.metrics import NAMES, Interval
 
-COLUMNS = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
 SCRIPT = "<script>alert(1)</script>"
 
 

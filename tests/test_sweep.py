@@ -19,7 +19,6 @@ SMALL = [
 ]
 GRID = [*SMALL, "kernel=250,400", "stride=50,125"]
 POINTS = {(kernel, stride) for kernel in ("250", "400") for stride in ("50", "125")}
-DNN = ["-m", "data=synthetic", "data.records=42", "cv.folds=3"]
 
 
 @pytest.fixture(scope="module")
