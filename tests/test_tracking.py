@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command
+from conftest import in_process
 from mlflow import MlflowClient
 
 from lvh.cli.track import main as track
@@ -234,10 +234,10 @@ def test_a_worker_that_was_killed_is_told_and_its_records_are_written_later(sett
 
 
 def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, monkeypatch, capsys):
-    done = command(*FAST, "tracking=off", cwd=tmp_path)
-    assert done.code == 0, done.err
     monkeypatch.chdir(tmp_path)
-    for experiment in ("lvh", "mine", "mine"):
+    code, _, err = in_process(*FAST, "tracking=off")
+    assert code == 0, err
+    for experiment in ("mine", "lvh", "lvh"):
         assert track([f"tracking.experiment={experiment}"]) == 0
         assert f"1 runs and 0 sweeps are in mlflow.db, experiment {experiment}" in (
             capsys.readouterr().out
@@ -245,6 +245,5 @@ def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, m
     for experiment in ("lvh", "mine"):
         own = TrackingSettings(experiment=experiment)
         assert levels(own) == {"configuration": 1, "fold": 3}
-    again = command(*FAST, cwd=tmp_path)
-    assert "nothing to train" in again.out
+    assert "nothing to train" in in_process(*FAST)[1]
     assert levels(TrackingSettings()) == {"configuration": 1, "fold": 3}
