@@ -80,7 +80,7 @@ def test_equals_the_slow_way(cohort):
 def test_columns_and_their_names(cohort):
     features = extract(cohort, DROP)
 
-    assert (features.kind, features.fill, features.X.shape) == ("tabular", "mean", (40, 117))
+    assert features.X.shape == (40, 117)
     assert len(set(features.names)) == 117
     assert features.names[:11] == (
         *("male", "age_10s", "age_20s", "age_30s", "age_40s", "age_50s", "age_60s", "age_70s"),
@@ -89,8 +89,6 @@ def test_columns_and_their_names(cohort):
     assert features.names[-3:] == ("v6_p_onset", "v6_p_peak", "v6_p_offset")
     assert features.X[:, 0].tolist() == cohort.male.tolist()
     assert features.age_and_sex.tolist() == np.column_stack([cohort.age, cohort.male]).tolist()
-    assert features.records == cohort.records
-    assert features.y.tolist() == cohort.label.tolist()
 
 
 def test_age_decades_have_open_ends():

@@ -6,34 +6,10 @@ import numpy as np
 import pytest
 from conftest import command
 
-from lvh.evaluation.permutation import SCORES, NullStore, null_scores, p_values, shuffled
-from lvh.features import FeatureSet
-from lvh.models.classifiers import LogisticSettings, build_logistic
-from lvh.models.trainers import EstimatorTrainer
+from lvh.evaluation.permutation import SCORES, p_values, shuffled
 from lvh.validation.metrics import score
-from lvh.validation.splits import CvSettings, splits
 
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "model=logistic", "cv.folds=3")
-
-
-def features(n: int = 60, effect: float = 0.0) -> FeatureSet:
-    random = np.random.default_rng(0)
-    y = np.arange(n) % 2
-    X = random.normal(size=(n, 4)) + effect * y[:, None]
-    names = tuple(map(str, range(n)))
-    return FeatureSet(
-        *("tabular", X.astype(np.float32), y, tuple("abcd"), names, np.array(names)),
-        age_and_sex=np.zeros((n, 2)),
-    )
-
-
-def null(data: FeatureSet, n: int) -> list:
-    folds = splits(data.y, data.subjects, CvSettings("kfold", 5, 1, 123, 0.2, 0.0))
-
-    trainer = EstimatorTrainer(
-        lambda *given: build_logistic(LogisticSettings(C=1.0), (), *given), 1
-    )
-    return [null_scores(data, folds, trainer, seed=0, number=number) for number in range(n)]
 
 
 def test_p_is_that_of_the_formula():
@@ -56,17 +32,6 @@ def test_a_shuffle_keeps_the_records_of_a_subject_together():
     assert len(seen) > 15  # of 3! times 6
     assert np.array_equal(shuffled(y, subjects, 7, 3), shuffled(y, subjects, 7, 3))
     assert not np.array_equal(shuffled(y, subjects, 7, 3), shuffled(y, subjects, 8, 3))
-
-
-def test_what_is_kept_is_there_again(tmp_path, caplog):
-    store = NullStore(tmp_path / "deep" / "null.json")
-    assert store.load() == []
-    scores = [{"accuracy": 0.1 + 0.2, "ap": 1 / 3, "roc_auc": 0.5}]
-    store.save(scores)
-    assert store.load() == scores
-    (tmp_path / "deep" / "null.json").write_text("[{")
-    assert store.load() == []
-    assert "damaged" in caplog.text
 
 
 @pytest.mark.slow

@@ -79,12 +79,6 @@ def test_a_record_unlike_those_of_the_training_is_named(model, cohort, tmp_path,
     assert re.search(r"Outside their range: \w+_[RST] \d", printed)
 
 
-def test_a_record_that_is_refused_leaves_no_page(model, cohort, tmp_path, capsys):
-    path = write_record(tmp_path, cohort)  # has no age
-    assert main([str(path), "--model", str(model), "--picture", str(tmp_path / "p.png")]) == 2
-    assert not (tmp_path / "p.png").exists()
-
-
 @pytest.mark.parametrize(
     "typed",
     ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"],

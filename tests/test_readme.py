@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from lvh.cli import command
-from lvh.config.command_line import CommandLine, read_arguments
+from lvh.config.command_line import read_arguments
 from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import conf_dir
 from lvh.config.sweep_space import one_point
 
 ROOT = Path(__file__).resolve().parent.parent
-TOUR = (ROOT / "docs/tour.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """Those of docs/extend have commands of a package that is extended: test_docs_examples.py."""
 BLOCKS = [
@@ -63,25 +62,10 @@ def test_every_other_command_is_valid(name, arguments, monkeypatch):
     assert module.main(shlex.split(arguments)) == 0  # argparse exits where it refuses
 
 
-def test_every_option_of_every_group_is_listed():
-    for group in ("data", "external", "features", "model", "cv", "train", "tracking", "kernel"):
-        row = re.search(rf"^\| (?:`\w+`, )*`{group}`.*$(?:\n\| \|.*$)*", TOUR, re.M)[0]
-        for option in CommandLine().loader.get_group_options(group):
-            assert option in row
-
-
 def test_links_lead_somewhere():
     for page in ("README.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text()):
             assert (ROOT / target).exists(), target
-
-
-def test_make_targets_exist():
-    makefile = (ROOT / "Makefile").read_text()
-    pages = "\n".join(page.read_text() for page in PAGES)
-    shown = re.findall(r"^make ([a-z-]+)", "\n".join(BLOCKS), re.MULTILINE)
-    for target in {*shown, *re.findall(r"`make ([a-z-]+)`", pages), "help", "test", "lint"}:
-        assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
 
 
 def test_the_best_honest_scores_are_the_means_of_its_folds():

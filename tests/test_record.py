@@ -130,11 +130,9 @@ def test_of_a_long_record_a_part_is_read(cohort, tmp_path):
     ("fault", "message"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "expected"),
-        (lambda path: path.write_bytes(b""), "expected"),
         (lambda path: path.unlink(), "expected a file"),
         (lambda path: linked_to_outside(path), "expected a file in the same folder"),
         (lambda path: change_header(path, r"1000\.0", "0"), "a gain above 0"),
-        (lambda path: change_header(path, r"1000\.0", "1,000"), "a gain above 0"),
         (lambda path: change_header(path, r"/mV", "/mmHg"), "expected mV, uV or V"),
         (lambda path: change_header(path, "r 12 500 ", "r 12 0 "), "sampling frequency"),
         (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "--fs says it|WFDB record"),
@@ -173,22 +171,16 @@ def test_a_micro_sign_and_an_exponent_are_read_as_they_are_meant(cohort, tmp_pat
     header = path.with_suffix(".hea")
     header.write_text(header.read_text().replace("1000.0(0)/mV", "1e0(0)/\xb5V"), encoding)
     np.testing.assert_allclose(record.read(path).signals, expected, rtol=1e-6)
-    header.write_text(header.read_text(encoding).replace("1e0(0)/", "1E0(0)/"), encoding)
-    np.testing.assert_allclose(record.read(path).signals, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("comments", "age", "male"),
     [
         (("Age: 60", "Sex: F"), 60, False),
-        (("age: 81  sex: male",), 81, True),
         (("<age>: 51 years", "<sex>: M"), 51, True),
         (("<age>: 65 <sex>: F <diagnoses> Acute MI",), 65, False),
-        (("Age: 6 months", "Sex: M"), 0.5, True),
-        (("Age: 60",), None, False),
         (("Sex: M",), None, True),
         (("Age: 45-50", "Sex: M"), None, True),
-        (("Age: 60", "Age: 45", "Sex: M"), None, True),
         (("Age: 60", "Sex: M/F"), None, False),
         (("Maternal age: 30", "Dosage: 50", "Sex: M"), None, True),
     ],

@@ -88,12 +88,6 @@ def test_limb_leads_may_have_noise_and_offsets_but_no_other_order(
             check_limb_leads(wrong, LEADS)
 
 
-def test_a_burst_in_one_lead_is_no_other_lead(cohort):
-    mv = cohort.signals[0].copy()
-    mv[800:807, 3] += 2.5  # as in PTB-XL 162
-    check_limb_leads(mv, LEADS)
-
-
 @given(data=st.data())
 @examples(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_any_damaged_file_is_refused_in_one_line_or_read(small, tmp_path, data):
@@ -145,18 +139,13 @@ def test_leads_are_known_by_any_usual_name():
         assert lead_name(other) is None
 
 
-@given(number=st.integers(0, 120), unit=st.sampled_from(["", " years", "y", " yr", " year"]))
-def test_an_age_is_parsed_whole_or_not_at_all(number, unit):
-    assert parse_age(f"{number}{unit}") == number
-    assert parse_age(f"{number} months") == number / 12
-    assert parse_age(f"{number:03}W") == pytest.approx(number * 7 / 365.25)
-    for other in (f"{number}-50", f"> {number}", f"{number} lbs", f"age {number}", f"{number}s"):
+def test_an_age_is_parsed_whole_or_not_at_all():
+    ages = {"60": 60, "60 years": 60, "6 months": 0.5, "060Y": 60, "052W": 52 * 7 / 365.25}
+    assert [parse_age(text) for text in ages] == pytest.approx(list(ages.values()))
+    for other in ("60-50", "> 60", "60 lbs", "age 60", "60s"):
         assert np.isnan(parse_age(other))
-    assert [parse_sex(text) for text in ("M", "female", "M/F", "other", "")] == [
-        True,
-        False,
-        *[None] * 3,
-    ]
+    sexes = {"M": True, "female": False, "M/F": None, "other": None, "": None}
+    assert {text: parse_sex(text) for text in sexes} == sexes
 
 
 class TestTable:
@@ -186,35 +175,22 @@ class TestTable:
     @pytest.mark.parametrize("micro", ["\xb5V", "\u03bcV", "uV", "\xb5v"])
     def test_microvolts_by_any_sign(self, micro, small, tmp_path):
         text = table(small * 1000, 500.0, names=[f"{lead} ({micro})" for lead in LEADS])
-        for encoding in ("utf-8", "utf-16", "cp1252"):
-            if encoding == "cp1252" and micro == "\u03bcV":
-                continue
-            (tmp_path / "r.csv").write_bytes(text.encode(encoding))
-            np.testing.assert_allclose(read(tmp_path / "r.csv").signals[0], small, atol=1e-6)
+        (tmp_path / "r.csv").write_bytes(text.encode("utf-8" if "\u03bc" in micro else "cp1252"))
+        np.testing.assert_allclose(read(tmp_path / "r.csv").signals[0], small, atol=1e-6)
 
-    @given(
-        fs=st.sampled_from([100, 128, 250, 257, 360, 500, 1000]),
-        unit=st.sampled_from([("s", 1), ("ms", 1e3), ("us", 1e6), ("", 1), ("", 1e3), ("", None)]),
-        digits=st.integers(0, 6),
-        start=st.sampled_from([0, 3.5]),
+    @pytest.mark.parametrize("fs", [100, 257, 360, 500, 1000])
+    @pytest.mark.parametrize(
+        ("name", "scale"),
+        [("time (s)", 1), ("time (ms)", 1e3), ("time (us)", 1e6), ("time", 1), ("time", 1e3)],
     )
-    @examples(suppress_health_check=list(HealthCheck))
-    def test_sampling_frequency_is_that_of_the_times(
-        self, small, tmp_path, fs, unit, digits, start
-    ):
-        name, scale = unit
-        times = start + np.arange(len(small)) / fs
-        text = [f"{time * (scale or fs):.{digits}f}" for time in times]
-        if np.unique(np.array(text, float)).size < len(text) or (
-            scale and 10.0**-digits > scale / 4 / fs
-        ):
-            return  # rounded too far
-        lines = table(small).splitlines()
-        head = f"time ({name})" if name else "time"
-        rows = [f"{at},{line}" for at, line in zip([head, *text], lines, strict=True)]
-        (tmp_path / "r.csv").write_text("\n".join(rows))
-        assert read(tmp_path / "r.csv", fs=None if name or scale == 1 else fs).fs == fs
-        if not name and scale != 1:
+    def test_sampling_frequency_is_that_of_the_times(self, fs, name, scale, small, tmp_path):
+        times = (3.5 + np.arange(len(small)) / fs) * scale
+        head, *rows = table(small).splitlines()
+        lines = [f"{time:.6f},{row}" for time, row in zip(times, rows, strict=True)]
+        (tmp_path / "r.csv").write_text("\n".join([f"{name},{head}", *lines]))
+        is_known = name != "time" or scale == 1
+        assert read(tmp_path / "r.csv", fs=None if is_known else fs).fs == fs
+        if not is_known:
             assert "--fs says" in refusal(tmp_path / "r.csv")
 
     def test_unit_and_sampling_frequency_must_be_known(self, small, tmp_path):
@@ -232,31 +208,21 @@ class TestTable:
         ("change", "message"),
         {
             "no v6": (lambda text: text.replace("v6", "v7"), "so no v6"),
-            "twice": (lambda text: text.replace("v6", "v5"), "lead v5: expected one signal"),
             "a word": (lambda text: text + "x" + ",1" * 11, "expected a number. Received: 'x'"),
             "no number": (lambda text: text + "nan" + ",1" * 11, "that are no finite number"),
             "a short row": (lambda text: text + "1,2,3\n", "expected 12 values"),
-            "a long row": (lambda text: text + "1," * 20, "expected a table"),
             "points and commas": (
                 lambda text: text.replace(",", ";").replace(".", ",", 20),
                 "expected decimal points or decimal commas. Received: both",
             ),
             "commas": (lambda text: text.replace(".", ","), "Are these decimal commas?"),
             "no header": (lambda text: text.partition("\n")[2], "expected a row of names"),
-            "an endless header": (lambda text: "i," * (1 << 22), "expected a row of names"),
             "too many rows": (lambda text: "x" * (65 << 20), "expected at most"),
         }.values(),
     )
     def test_a_malformed_table_is_refused(self, change, message, small, tmp_path):
         (tmp_path / "r.csv").write_text(change(table(small[:50], digits=".4f")))
         assert message in refusal(tmp_path / "r.csv", fs=500.0)
-
-    def test_clock_times_are_no_sampling_frequency(self, small, tmp_path):
-        path = tmp_path / "r.csv"
-        head, *rows = table(small).splitlines()
-        path.write_text("\n".join([f"time,{head}", *(f"12:00:00.002,{row}" for row in rows)]))
-        assert "expected a number. Received: '12:00:00.002'" in refusal(path)
-        np.testing.assert_allclose(read(path, fs=500.0).signals[0], small, atol=1e-6)
 
     def test_times_must_be_even(self, small, tmp_path):
         lines = table(small, 500.0).splitlines()
@@ -301,9 +267,6 @@ class TestEdf:
         [  # bytes of the header of twelve signals (Kemp 1992)
             (192, "EDF+D", "without gaps"),
             (236, "99999999", "expected a whole EDF file"),
-            (244, "0       ", "expected"),
-            (184, "256     ", "expected"),
-            (256 + 12 * 96, " " * 8, "expected the unit"),
             (256 + 12 * 104, "8       ", "expected ranges"),
             (256 + 12 * 120, "-5      ", "expected samples from -5"),
         ],
@@ -350,3 +313,9 @@ def test_the_sample_of_pydicom_is_read():
     one = read(Path(testdata.get_testdata_file("waveform_ecg.dcm")))
     assert (one.signals.shape, one.fs, one.age[0], one.male[0]) == ((1, 10000, 12), 1000, 42, False)
     assert 1 < one.signals[0, :, 1].max() < 2  # R of lead ii, mV
+
+
+def test_a_burst_in_one_lead_is_no_other_lead(cohort):
+    mv = cohort.signals[0].copy()
+    mv[800:807, 3] += 2.5  # as in PTB-XL 162
+    check_limb_leads(mv, LEADS)

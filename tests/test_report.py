@@ -20,7 +20,6 @@ from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.cli import report
 from lvh.errors import EnvironmentFault
-from lvh.evaluation.results import OutOfFold
 from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
@@ -28,7 +27,6 @@ from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
 from lvh.validation.metrics import NAMES, Interval
 
-COLUMNS = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -136,18 +134,6 @@ class TestComparison:
 
 
 class TestSelectionBias:
-    def test_of_shared_rows_in_any_order(self):
-        study = predicted([0.5, 0.7, 0.6], n=60)
-        order = np.random.default_rng(0).permutation(60)
-        parts = [getattr(study.predictions[1], name)[order] for name in COLUMNS]
-        more = [np.append(part, part[:1]) for part in parts]
-        more[0][-1] = "r9999"
-        other = {**study.predictions, 1: OutOfFold(*more)}
-
-        found = without_selection_bias(replace(study, predictions=other))
-
-        assert found == without_selection_bias(study)
-
     @pytest.mark.parametrize("shared", ["other labels", "no subjects", "nothing"])
     def test_none_where_predictions_cannot_be_paired(self, shared):
         study = predicted([0.5, 0.7, 0.6], n=60)
@@ -159,21 +145,6 @@ class TestSelectionBias:
         predictions = {**study.predictions, 1: other[shared]} if shared in other else {}
 
         assert isinstance(without_selection_bias(replace(study, predictions=predictions)), str)
-
-
-def test_what_moves_the_score_has_all_of_the_importance(tmp_path):
-    generator, trials = np.random.default_rng(0), []
-    for number in range(24):
-        rate = float(10 ** generator.uniform(-4, -1))
-        params = {"model.units": int(generator.choice([8, 16, 64])), "train.rate": rate}
-        params["model.activation"] = str(generator.choice(["relu", "tanh"]))
-        trials.append(make_trial(number, [math.log10(rate)] * 5, params=params))
-
-    (bars,) = Page(write(make_study(trials), tmp_path)).figures["importance"]["data"]
-
-    shares = dict(zip(bars["y"], decoded(bars["x"]), strict=True))
-    assert shares["train.rate"] > 0.9
-    assert sum(shares.values()) == pytest.approx(1)
 
 
 class TestLeaderboard:
@@ -213,28 +184,12 @@ class TestTable:
 
         numbers = [int(one) for one in re.findall(r"^ +(\d+)  ", text, re.M)]
         assert numbers == [*(row.trial.number for row in ranked_rows(study)), 2, 4, 9]
-        head = next(line for line in text.splitlines() if "verdict" in line).split()
-        assert head == "trial size stride ap std 95 % interval folds seconds verdict".split()
         assert re.search(r"^ +1 +3 +2 .* best", text, re.M)
         assert re.search(r"2/5 +stopped", text)
         assert re.search(r"0/5 +failed", text)
         assert re.search(r"1/5 +open", text)
         assert "0.99" not in text  # of the stopped one
         assert "Labels are generated." in text
-
-    @pytest.mark.parametrize("width", [80, 100])
-    def test_wide_dimensions_share_a_column(self, width):
-        params = {f"model.dimension_{at}": 0.123456789 + at for at in range(6)}
-        trials = [
-            make_trial(at, [0.5, 0.6], params={**params, "model.dimension_0": at, "x.same": None})
-            for at in range(3)
-        ]
-
-        text = printed(make_study(trials), width)
-
-        assert "configuration" in text
-        assert max(map(len, text.splitlines())) <= width
-        assert text.count("dimension_0=") == 3
 
 
 class TestSentences:
@@ -265,8 +220,6 @@ def of_params(n, params, **more):
 
 EDGES = {
     "no trial": make_study([], dimensions=("a",)),
-    "no dimension": make_study([make_trial(0, [0.5, 0.6], params={})]),
-    "one fold": make_study([make_trial(at, [0.5 + at]) for at in range(5)]),
     "all failed": make_study(
         [make_trial(at, [], "failed", {"a": at, "b": None}, error="no") for at in range(3)]
     ),
@@ -275,12 +228,10 @@ EDGES = {
     "three dimensions": of_params(
         9, lambda at: {"a": [True, None, "$x$"][at % 3], "b": 10.0**-at, "c": "\u6f22 $\\frac$"}
     ),
-    "long names": of_params(9, lambda at: {"a" * 90: "b" * 90 + str(at)}),
     "three objectives": make_study(
         [replace(make_trial(at, [at / 5, 0.4]), values=(at, 5 - at, 1.0)) for at in range(5)],
         ("ap", "width", "seconds"),
     ),
-    "many": of_params(150, lambda at: {"a": at / 7, "b": f"t{at}", "c": at % 3}),
 }
 DRAWN = {"three dimensions": "parallel", "three objectives": "pareto", "all failed": "heatmap"}
 
@@ -314,17 +265,6 @@ def test_the_cells_of_a_heat_map(study, folder):
     assert "5 of 5 folds" in hover
 
 
-def test_a_pair_that_was_tried_twice_shows_its_best(tmp_path):
-    states = {0: ("stopped", 0.9), 1: ("complete", 0.4), 2: ("complete", 0.6)}
-    twice = [
-        make_trial(at, [value], state, {"a": 1, "b": 2}) for at, (state, value) in states.items()
-    ]
-
-    page = Page(write(make_study(twice), tmp_path))
-
-    assert page.figures["heatmap"]["data"][0]["text"] == [["0.600"]]
-
-
 class TestFiles:
     def test_the_leaderboard(self, study, folder):
         lines = read(folder / "leaderboard.csv")
@@ -332,17 +272,10 @@ class TestFiles:
         rows = ranked_rows(study)
         for line, row in zip(lines, rows, strict=False):
             assert [int(line["rank"]), int(line["trial"])] == [row.rank, row.trial.number]
-            assert line["kernel.size"] == str(row.trial.params["kernel.size"])
-            numbers = [float(line[name]) for name in ("mean", "std", "low", "high", "accuracy")]
-            interval = row.interval
-            assert numbers == [row.mean, row.std, interval.low, interval.high, row.accuracy]
-            assert (line["state"], line["verdict"]) == ("complete", row.verdict)
+            numbers = [float(line[name]) for name in ("mean", "std", "low", "high")]
+            assert numbers == [row.mean, row.std, row.interval.low, row.interval.high]
         rest = lines[len(rows) :]
-        assert [(line["state"], line["folds"]) for line in rest] == [
-            ("stopped", "2"),
-            ("failed", "0"),
-            ("open", "1"),
-        ]
+        assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
         assert {line["rank"] + line["mean"] + line["value_ap"] for line in rest} == {""}
         assert rest[1]["error"] == f"no memory\n{SCRIPT}"
 
@@ -350,16 +283,11 @@ class TestFiles:
         folds = read(folder / "folds.csv")
         assert len(folds) == sum(len(trial.folds) for trial in study.trials)
         line = next(one for one in folds if (one["trial"], one["fold"]) == ("8", "5"))
-        assert {name: float(line[name]) for name in NAMES} == dict(
-            study.trials[8].folds[-1].metrics
-        )
-        assert (line["repeat"], line["seconds"], line["n_train"]) == ("1", "1.000", "80")
+        assert {name: float(line[name]) for name in NAMES} == study.trials[8].folds[-1].metrics
         comparisons = zip(read(folder / "comparisons.csv"), ranked_rows(study), strict=True)
         for line, row in comparisons:
             assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.verdict)
             assert float(line["difference"]) == row.comparison.difference
-            p_holm = float(line["p_holm"] or "nan")
-            assert p_holm == pytest.approx(row.comparison.p_holm, nan_ok=True)
 
     def test_a_folder_that_cannot_be(self, study, tmp_path):
         (tmp_path / "file").write_text("")
@@ -419,22 +347,11 @@ def decoded(values):
 def runs(tmp_path_factory):
     """Two runs on the same folds, as their commands wrote them; the page of both."""
     folder = tmp_path_factory.mktemp("runs")
-    given = [
-        "data=synthetic",
-        "data.records=40",
-        "features=voltage",
-        "model=logistic",
-        "cv.folds=3",
-    ]
+    given = "data=synthetic data.records=40 features=voltage model=logistic cv.folds=3".split()
     with contextlib.chdir(folder):
         for strength in ("0.1", "1.0"):
-            rest = [
-                "model=logistic",
-                f"model.C={strength}",
-                f"hydra.run.dir={strength}",
-                "tracking=off",
-            ]
-            assert in_process(*given, *rest)[0] == 0
+            own = (f"model.C={strength}", f"hydra.run.dir={strength}", "tracking=off")
+            assert in_process(*given, *own)[0] == 0
         assert report.main(["0.1", "1.0", "--out", "both"]) == 0
         assert report.main(["1.0"]) == 0
     return folder

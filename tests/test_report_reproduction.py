@@ -28,35 +28,6 @@ def test_the_tables_are_those_of_the_file():
         assert "\n".join(make(found)) in told
 
 
-def test_every_experiment_composes_under_every_protocol():
-    from reproduce import COHORTS, configured
-    from rows import EXPERIMENTS, PROTOCOLS, Key
-
-    for name, experiment in EXPERIMENTS.items():
-        for protocol in PROTOCOLS:
-            if experiment.is_holdout and protocol.startswith("carried"):
-                continue
-            for cohort in COHORTS:
-                settings = configured(Key(name, protocol, cohort, 3, 17))
-                assert settings.cv.protocol.name == protocol
-                assert (settings.seed, settings.train.epochs) == (3, 17)
-                assert settings.cv.folds == 7
-                assert (settings.cv.scheme == "holdout") == experiment.is_holdout
-
-
-def test_rows_come_back_as_they_were_written(tmp_path, monkeypatch):
-    import reproduce
-    from rows import Key, Row, read
-
-    monkeypatch.setattr(reproduce, "RESULTS", tmp_path / "results.csv")
-    rows = [Row(Key("dnn", "carried", "null", seed, 60), (0.5, 0.75)) for seed in range(2)]
-    for row in [*rows, rows[0]]:
-        reproduce.append(row)
-    with (tmp_path / "results.csv").open("a") as file:
-        file.write("dnn,carried,null,2,60,0.5")  # killed while writing
-    assert read(tmp_path / "results.csv") == rows
-
-
 def test_the_honest_row_of_a_leaking_training_is_that_of_an_honest_one():
     from reproduce import cross_validated
     from rows import Key

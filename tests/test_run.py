@@ -74,13 +74,9 @@ def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["model=vgg"], 2, "lvh: model=vgg: expected one of boosting, cnn, criteria, dnn"),
         (["data.root=nowhere"], 2, "nowhere/RECORDS"),
         (["data=synthetic", "data.records=8", "cv.folds=7"], 2, "lvh: cv.folds: expected at most"),
         (["data.url=http://127.0.0.1:9/ludb.zip"], 3, "data=synthetic"),
-        (["data=synthetic", "tracking.uri=sqlite:////proc/none/mlflow.db"], 3, "tracking.uri"),
-        (["data=synthetic", "cv.weights=carried"], 2, "lvh: cv.weights: carried leaks"),
-        (["model=cnn", "stride=[5,10]"], 2, "-m stride=5,10"),
     ],
 )
 def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, told, tmp_path):
@@ -113,11 +109,6 @@ def test_an_interrupted_run_is_recorded_as_killed_and_then_finished(tmp_path, nu
     (again,) = done.runs("tags.level = 'configuration'")
     assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
     assert len(done.runs("tags.level = 'fold'")) == 3
-
-
-def table(done: Done) -> list[str]:
-    lines = done.out.splitlines()
-    return [line for line in lines if line.startswith("  ") and "." in line]
 
 
 def test_the_same_run_is_not_trained_twice_at_once(tmp_path):

@@ -1,12 +1,9 @@
 """The space of a sweep: what was typed comes back as it was typed, each point once."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvh.errors import InputError
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Condition, Numbers, Space
@@ -53,16 +50,6 @@ def test_a_number_is_a_number_and_goes_back_as_typed(text, value):
     assert Space({"x": Choice(("1", "1.0"))}).size == 1  # a value typed in two ways is one point
 
 
-def test_real_numbers_cannot_be_listed_and_whole_numbers_have_an_end():
-    with_reals = Space({**GRID.dimensions, "r": Numbers(0.0, 1.0)})
-    assert with_reals.size == math.inf
-    assert [point["r"] for point in with_reals.probes()] == [0, 1] * 12
-    huge = Space({"i": Numbers(1, 10**15, 1), "j": KERNEL})  # never held in memory
-    assert huge.size == 3 * 10**15
-    assert [point["i"] for point in huge.probes()] == [1, 1, 1, *[10**15] * 3]
-    assert huge.at(4) == {"i": 2, "j": 400}
-
-
 whole = st.integers(-(10**12), 10**12)
 real = st.floats(allow_nan=False, allow_infinity=False)
 dimension = st.one_of(
@@ -102,8 +89,3 @@ def test_auto_is_a_grid_where_a_grid_fits(wanted, space, n_trials, chosen, total
     search = decided(SearchSettings(sampler=wanted, n_trials=n_trials, storage="secret"), space)
     assert (search.sampler, search.storage) == (chosen, None)
     assert StudyPlan(space, search, title="", note="", n_folds=7).total == total
-
-
-def test_a_grid_of_real_numbers_is_refused():
-    with pytest.raises(InputError, match="cannot be listed"):
-        decided(SearchSettings(sampler="grid"), Space({"r": Numbers(0.0, 1.0)}))

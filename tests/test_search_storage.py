@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -40,19 +39,6 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_pat
 def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
     assert str(tmp_path / "none") in fault(f"sqlite:///{tmp_path}/none/studies.db")
     assert not (tmp_path / "none").exists()
-
-
-def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):
-    file = tmp_path / "mlflow.db"
-    with closing(sqlite3.connect(file)) as database:
-        database.execute("create table alembic_version (version_num varchar(32) not null)")
-        database.execute("insert into alembic_version values ('1b5f0d9ad7c1')")
-        database.commit()
-    before = file.read_bytes()
-    with pytest.raises((InputError, EnvironmentFault)) as caught:
-        Storage(f"sqlite:///{file}")
-    assert str(file) in str(caught.value)
-    assert file.read_bytes() == before
 
 
 def test_reading_what_is_not_there_makes_nothing(here):

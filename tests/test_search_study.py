@@ -311,14 +311,6 @@ def test_a_trial_that_kills_its_process_each_time_fails_and_no_other(storage, di
     assert study.finished
 
 
-def test_a_trial_that_makes_progress_is_never_given_up(storage, die):
-    study = open_study(storage, "s", planned(n_trials=1), again=False)
-    for fold in (0, 0, 1, 1, 1, 2, 2, 2, 3):
-        die(fold)
-    study.optimize(half)
-    assert states(study) == ["complete"]
-
-
 def test_a_process_of_another_machine_is_given_up_after_the_grace_period(storage, tmp_path):
     study = open_study(storage, "s", planned(n_trials=1), again=False)
     with pytest.warns(UserWarning, match="Heartbeat"):

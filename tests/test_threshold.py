@@ -22,8 +22,6 @@ from lvh.models.training import History
 from lvh.validation.splits import CvSettings, splits
 from lvh.validation.thresholds import held_out
 
-RANKING = ("ap", "roc_auc", "recall_at_90", "brier", "loss")
-
 
 @dataclass
 class Memory:

@@ -242,16 +242,6 @@ def test_every_picture_of_a_run_is_shown(ui, swept, stored):
     ui.shoot("artifact")
 
 
-def test_the_page_of_a_sweep_shows_its_report(ui, stored):
-    ui.open(stored[SWEEP].route)
-    ui.says("Best: kernel=")
-    ui.open(f"{stored[SWEEP].route}/artifacts")
-    ui.click("[data-testid=artifact-tree-node]", "report.html")
-    ui.driver.switch_to.frame(ui.find("iframe"))
-    ui.says("Best: kernel=")
-    ui.driver.switch_to.default_content()
-
-
 def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     best = by_ap(stored)[0]
     ui.open("/models")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import plain, settings_of
 from lvh.config.messages import in_quotes
-from lvh.config.run_settings import RunSettings, settings_from
+from lvh.config.run_settings import settings_from
 from lvh.errors import InputError
 
 LEAKING = "cv.weights=carried cv.allow_leakage=true"
@@ -22,41 +22,36 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "modle=cnn": ["modle", "did you mean model?"],
     "train.epoch=3": ["train.epoch", "did you mean epochs?"],
     "model=cnn model.kernl=3": ["model.kernl", "did you mean kernel_size?"],
-    "model.zzzz=3": ["model.zzzz", "units, l2"],
     "model.C=1": ["model.C: expected model=logistic or svm"],
     "search.direction=minimize": ["search.direction", "search.objectives"],
-    "data=0.0": ["data=0.0", "ludb, ptbxl, synthetic"],
     "model=../config": ["model: expected an option", "'../config'"],
-    "'data=${f:1}'": ["data: expected an option", "${f:1}"],
     "'model=[svm,dnn]'": ["model: expected one option", "-m model=svm,dnn"],
     "''": ["'': expected GROUP=OPTION"],
     "'data.root=\x1b[2J'": [r"'data.root=\x1b[2J': expected"],
     "'data.root=a=b'": ["needs quotes: 'data.root=\"a=b\"'"],
-    "'data.root=a(b'": ["needs quotes: 'data.root=\"a(b\"'"],
     "'data.root=${x}'": ["data.root", r"needs quotes: 'data.root=\"\${x}\"'".replace(r"\"", '"')],
     "model=svm,dnn": ["model=svm,dnn: several options are a sweep: add -m"],
-    f"seed={'9' * 5000}": ["4300 digits"],
     "seed=-1": ["seed: expected", "-1"],
     "model=cnn features.leads=v1": ["features.leads", "all, or a list", "'v1'"],
     "hydra/sweeper=basic": ["hydra/sweeper=basic': lvh"],
     f"model=svm {LEAKING}": ["fitted in one go", "svm"],
     "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],
-    "model=cnn train.augment.noise=0.1": ["train.augment", "features.scaling=none"],
     "train.patience=5": ["train.patience", "cv.validation"],
     "kernel=250 stride=5": ["kernel and stride", "model=dnn has no convolution"],
     "cv.weights=carried": ["cv.weights: carried leaks", "cv.allow_leakage=true"],
     f"{LEAKING} cv.threshold=specificity_90": ["cv.threshold: expected fixed", "carried weights"],
     "'search.objectives=[ap,speed]'": ["search.objectives", "'speed'", "seconds"],
-    "'search.objectives=[ap,seconds]' search.race=true": ["search.objectives: expected"],
     "cv=external": ["cv and external", "external=none"],
     "experiment=kernel_sweep": ["experiment: this is the recipe of a sweep. Add -m"],
     "-m experiment=classical_baselines,report_dnn": ["experiment: one is the recipe of a sweep"],
     "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],
-    "-m 'model.l2=interval(2,1)'": ["model.l2", "low < high", "interval(2,1)"],
-    "-m model.zzz=1,2": ["model.zzz: no such setting", "units"],
+    "-m": ["expected something to sweep"],
+    "-m search.seed=1,2": ["search.seed: expected something that makes a difference"],
+    "-m seed=0,1 search.workers=2": ["search.workers: needs a launcher"],
+    "-m seed=0,1 search.race=true search.pruner=median": ["expected one of them"],
+    "-m data=synthetic ++cv.folds=2,3 search.race=true": ["folds or data are swept"],
+    "-m data=synthetic 'model.l2=interval(0.1,1)' search.sampler=grid": ["cannot be listed"],
     "-m model=svm,trees model.C=3": ["model.C: expected model=", "model.C=choice(3)"],
-    "seed=1 --resolve": ["The --resolve flag can only be used"],
-    "--nonsense": ["unrecognized arguments: --nonsense"],
     "--experimental-rerun job.pickle": ["a pickle may hold code"],
     "--config-dir nowhere": ["nowhere"],
 }
@@ -82,28 +77,10 @@ def test_a_wrong_command_line_is_refused_in_one_line(typed, parts):
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
-@examples(max_examples=15, deadline=None)
+@examples(max_examples=6)
 def test_the_quoted_form_of_a_message_gives_the_text(text):
     (typed,) = shlex.split(in_quotes(f"tracking.experiment={text}"))
     assert settings_of(typed).tracking.experiment == text
-
-
-def settings_or_refusal(compose, *arguments) -> RunSettings | InputError:
-    """Compose; any error other than bad input is raised."""
-    try:
-        settings = compose(*arguments)
-        settings.params()
-    except InputError as error:
-        return error
-    return settings
-
-
-def names_one_of(outcome: RunSettings | InputError, names: list[str]) -> bool:
-    """Whether the configuration is good, or its refusal is printable and names what is wrong."""
-    message = str(outcome)
-    return isinstance(outcome, RunSettings) or (
-        message.isprintable() and any(name in message for name in names if name)
-    )
 
 
 CHOICES = ["", "model=cnn", "model=resnet", "model=nested_selection", "model=svm", "data=synthetic"]
@@ -151,5 +128,11 @@ def test_any_value_of_a_field_gives_settings_or_a_line(composed, data):
         node[field] = data.draw(ANYTHING)
     else:
         del node[field]
-    outcome = settings_or_refusal(settings_from, config)
-    assert names_one_of(outcome, [path[0]])
+    try:
+        settings_from(config).params()
+    except InputError as error:
+        message = str(error)
+    else:
+        return
+    assert message.isprintable()
+    assert path[0] in message

@@ -169,25 +169,15 @@ def test_a_pickle_in_the_registry_is_no_model_of_ours(tmp_path, capsys, monkeypa
     assert not trap.exists()
 
 
-def test_looking_for_a_model_makes_no_store(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(["any"]) == 2
-    assert "expected a store of MLflow" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
         (["files"], {"../member-1.keras": "0"}, "files: expected member-1.keras, member-2.keras"),
         (["settings", "model"], {"name": "lambda"}, "settings.model"),
         (["settings", "model", "_target_"], "os.system", "expected the fields and values"),
-        (["settings", "features", "name"], "../ntp", "settings.features"),
-        (["settings", "backend"], "os", "settings.backend"),
         (["format"], 6, "format"),
         (["format"], 4, "Received: 4, of an earlier version of lvh: fit the model again with"),
         (["threshold"], "__import__('os')", "threshold"),
-        (["threshold"], float("nan"), "threshold"),
         (["run_key"], "' or ''='", "run_key"),
         (["name"], "\x1b[2J", "name"),
     ],
@@ -254,8 +244,6 @@ def test_leads_go_by_name_and_units_are_converted(on_signals, cohort, tmp_path, 
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        ({"leads": LEADS[:11]}, "expected the leads i ii iii"),
-        ({"units": "mmHg"}, "mmhg"),
         ({"scale": 1000, "gain": 10.0}, "Is this another unit?"),
         ({"n_samples": 4000}, "expected inputs of shape 5000 x 4"),
     ],

@@ -11,7 +11,6 @@ SECRET = "s3same-0pen"
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")
 CODE = [
     "data._target_=builtins.open",
-    "+data._target_=builtins.open",
     "model={_target_:builtins.open}",
     "+train.augment={_target_:builtins.open}",
     "+model={_target_: builtins.open, file: evil, mode: w}",
@@ -19,9 +18,7 @@ CODE = [
     "+hydra.callbacks.a={_target_: builtins.open, file: evil, mode: w}",
     "hydra.callbacks={a: {x: 1}}",
     "++hydra/callbacks=evil",
-    "hydra={callbacks: {a: {x: 1}}}",
     "hydra.sweeper._target_=builtins.open",
-    "hydra.launcher._target_=builtins.open",
     "+hydra.job_logging.handlers.a.class=logging.FileHandler",
 ]
 
@@ -55,7 +52,6 @@ def test_code_in_an_override_does_not_run(tmp_path):
         ),
         ("invalid dsn: host=h password=secret port=1", "invalid dsn: host=h password=*** port=1"),
         ("https://host/?access_token=secret", "https://host/?access_token=***"),
-        ("postgresql://me@host/db", "postgresql://me@host/db"),
         ("http://127.0.0.1:5000/#/experiments/1", "http://127.0.0.1:5000/#/experiments/1"),
     ],
 )
@@ -100,7 +96,6 @@ def test_the_password_of_a_database_of_studies_is_nowhere(tmp_path):
     "typed",
     [
         "tracking=http://user:{}@host",
-        "tracking.uri=[http://user:{}@host]",
         "search.storag=postgresql://user:{}@host/db",
         "-m seed=1,2 data=synthetic search.storage=postgresql://user:{}@host:99999/db",
         "tracking.uri=http://user:{}@host x=[",

