@@ -1,6 +1,5 @@
 """The public names of `lvh`: type checkers see them, and each has an example that runs."""
 
-import ast
 import doctest
 import importlib.util
 import inspect
@@ -25,19 +24,6 @@ def directory(tmp_path_factory) -> Path:
     for command in (f"lvh {SWEEP}", f"lvh.{export} --no-register --seeds 1 --out model"):
         subprocess.run([sys.executable, "-m", *command.split()], cwd=folder, check=True)
     return folder
-
-
-def test_type_checkers_see_the_names_of_the_table():
-    with pytest.raises(AttributeError, match="has no attribute 'sweeep'"):
-        _ = lvh.sweeep
-    assert set(lvh.__all__) == set(lvh._MODULES) <= set(dir(lvh))
-    seen = {}
-    for node in ast.walk(ast.parse(Path(lvh.__file__).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("lvh."):
-            for alias in node.names:
-                renamed = f":{alias.name}" if alias.asname else ""
-                seen[alias.asname or alias.name] = node.module.removeprefix("lvh.") + renamed
-    assert seen == lvh._MODULES
 
 
 def doctest_of(name: str) -> doctest.DocTest:

@@ -34,26 +34,6 @@ def test_a_signal_ends_it_by_its_number(number, code):
     assert err == f"lvh: interrupted by {number.name}\n"
 
 
-def test_what_is_cleaned_up_after_a_signal_is_not_interrupted_by_the_next():
-    cleanup = "signal.raise_signal(signal.SIGTERM); print('cleaned', flush=True)"
-    process = script(
-        f"try: print('ready', flush=True); signal.pause()\n    finally: {cleanup}",
-    )
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "cleaned\n")
-
-
-@pytest.mark.parametrize("wants", ["0", "1"])
-def test_an_unexpected_error_has_a_traceback_on_request(wants):
-    process = script("1 / 0", HYDRA_FULL_ERROR=wants)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert err.splitlines()[-1].startswith("lvh: unexpected ZeroDivisionError: division by zero")
-    assert ("Traceback" in err) == (wants == "1")
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [

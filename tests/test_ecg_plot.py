@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from lvh.data.cohort import LEADS
-from lvh.errors import InputError
-from lvh.reports.ecg_plot import Words, draw, picture_paths, save
+from lvh.reports.ecg_plot import Words, draw, save
 
 MM = 25.4 / 72  # a point, which is the unit of a user in the files
 WORDS = Words("Record 7", ("a line",))
@@ -198,24 +197,3 @@ def test_every_format_is_a_page_of_a4(tmp_path):
     at = png.index(b"pHYs") + 4
     per_metre, again, unit = struct.unpack(">IIB", png[at : at + 9])
     assert (width, height, per_metre, again, unit) == (2970, 2100, 10000, 10000, 1)
-
-
-def test_places_are_known_and_free_before_anything_is_drawn(tmp_path):
-    assert picture_paths(str(tmp_path / "a.png"), ["r"]) == [tmp_path / "a.png"]
-    assert picture_paths(str(tmp_path), ["r", "s.csv"]) == [
-        tmp_path / "r.pdf",
-        tmp_path / "s.csv.pdf",
-    ]
-    (tmp_path / "r.pdf").touch()
-    (tmp_path / "loose.svg").symlink_to(tmp_path / "nowhere")
-    for given, names, message in (
-        (tmp_path / "a.gif", ["r"], "ends in .pdf, .svg, .png, or a folder that is there"),
-        (tmp_path / "a.png", ["r", "s"], "expected a folder that is there. Received:"),
-        (tmp_path / "no" / "a.png", ["r"], "expected a folder that is there"),
-        (tmp_path, ["s", "s"], "expected records of distinct names"),
-        (tmp_path, ["s", "r"], "expected a file that is not there yet"),
-        (tmp_path / "loose.svg", ["r"], "expected a file that is not there yet"),
-        ("", ["r"], "or a folder"),
-    ):
-        with pytest.raises(InputError, match=re.escape(message)):
-            picture_paths(str(given), names)

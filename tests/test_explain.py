@@ -12,10 +12,9 @@ from sklearn.metrics import average_precision_score
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
 from lvh.explanations.importance import Context, ExplainedRecords, Options, fold_importance
-from lvh.explanations.input_groups import InputTable, groups_of, segment_groups
-from lvh.explanations.occlusion import Part, occluded, windows
+from lvh.explanations.input_groups import InputTable, groups_of
+from lvh.explanations.occlusion import occluded, windows
 from lvh.explanations.run_explanation import losses, summarize
-from lvh.explanations.wave_windows import Wave, beats_of, signal_layout, wave_parts
 from lvh.features import FORMS
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
@@ -52,28 +51,6 @@ class TestOcclusion:
                     assert importance[record, window, lead] == pytest.approx(expected, abs=1e-5)
         monkeypatch.setattr("lvh.explanations.occlusion._BATCH_BYTES", 1)
         np.testing.assert_allclose(occluded(score, SIGNALS, cover), importance, atol=1e-12)
-
-
-class TestWaves:
-    def test_segments_lie_between_the_waves_of_a_beat(self, cohort):
-        symbols = "(N)(p)(N)(t)(p)(N)"
-        samples = [1, 2, 3, 10, 15, 20, 25, 30, 35, 50, 60, 70, 90, 95, 99, 105, 110, 115]
-        broken = ("(N(N)t)", range(7))
-        own = with_waves(cohort, {(0, 0): (symbols, samples), (0, 1): broken})
-        second = [Wave("QRS", 25, 36), Wave("P", 10, 21), Wave("PR", 21, 25)]
-        assert beats_of(own, 0, "i") == [
-            (2, [Wave("QRS", 1, 4)]),
-            (30, [*second, Wave("ST", 36, 50), Wave("T", 50, 71)]),
-            (110, [Wave("QRS", 105, 116), Wave("P", 90, 100), Wave("PR", 100, 105)]),
-        ]
-        assert beats_of(own, 0, "ii") == [(3, [Wave("QRS", 2, 5)])]
-
-    def test_in_an_average_beat_a_wave_lies_where_it_does_in_the_median(self, cohort):
-        beats = [(450, 500, 560), (1440, 1500, 1570), (2444, 2500, 2566)]
-        of_lead = ("(N)" * 3, [sample for beat in beats for sample in beat])
-        own = with_waves(cohort, {(0, 6): of_lead})
-        layout = signal_layout(replace(BEAT, leads=("v1",)), (350, 1), cohort.fs)
-        assert wave_parts(own, 0, layout)["v1", "QRS"] == [Part(0, 125 - 56, 125 + 67)]
 
 
 class TestImportance:
@@ -120,21 +97,6 @@ def voltages(cohort):
 
 
 class TestInputs:
-    def test_every_input_is_in_a_group_of_its_lead_and_of_its_wave(self, voltages):
-        groups = groups_of(voltages.names)
-        columns = {(group.kind, group.name): group.columns for group in groups}
-        for kind in ("lead_inputs", "wave_inputs"):
-            of_kind = [column for group in groups if group.kind == kind for column in group.columns]
-            assert len(of_kind) == len(set(of_kind)) == 60
-        of_v5 = [voltages.names[column] for column in columns["lead_inputs", "v5"]]
-        assert of_v5 == ["v5_Q", "v5_R", "v5_S", "v5_T", "v5_QRS"]
-        assert len(columns["wave_inputs", "QRS duration"]) == 12
-        assert len(columns["group", "criteria"]) == 9
-        cornell = columns["criterion_inputs", "cornell"]
-        assert [voltages.names[column] for column in cornell] == ["avl_R", "v3_S"]
-        both = {*columns["group", "all of the ECG"], *columns["group", "age and sex"]}
-        assert both == set(range(71))
-
     def test_criteria_follow_what_is_permuted(self, voltages, cohort):
         order = RANDOM.permutation(len(voltages.rows))
         groups = {(group.kind, group.name): group for group in groups_of(voltages.names)}
@@ -147,21 +109,6 @@ class TestInputs:
         np.testing.assert_allclose(changed[:, at["v1_S"]], s_v1, rtol=1e-5)
         for name in ("cornell", "v5_R", "male", "age"):
             assert (changed[:, at[name]] == voltages.rows[:, at[name]]).all()
-
-    def test_criteria_follow_the_mean_of_a_part_of_a_beat(self, voltages):
-        means = voltages.rows.mean(axis=0)
-        at = {name: column for column, name in enumerate(voltages.names)}
-        parts = segment_groups(voltages.names)
-        assert set(parts) == {(lead, part) for lead in LEADS for part in ("QRS", "T")}
-        own = [voltages.names[column] for column in parts["v1", "QRS"].columns]
-        assert own == ["v1_Q", "v1_R", "v1_S", "v1_QRS"]
-        changed = voltages.averaged(parts["v1", "QRS"], means)
-        left = voltages.rows[:, [at["v5_R"], at["v6_R"]]].max(axis=1)
-        np.testing.assert_allclose(
-            changed[:, at["sokolow_lyon"]], means[at["v1_S"]] + left, rtol=1e-5
-        )
-        untouched = {"v3_S", "cornell", "gubner_ungerleider", "age"}
-        assert not (changed != voltages.rows).any(axis=0)[[at[name] for name in untouched]].any()
 
 
 def out_of_fold(cohort, settings):

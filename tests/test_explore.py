@@ -22,9 +22,8 @@ from lvh.cli.explore import main
 from lvh.data import SOURCES
 from lvh.data.cohort import Delineation
 from lvh.features.criteria import CRITERIA
-from lvh.features.voltage import measure
 from lvh.reports.dataset_report import write
-from lvh.reports.survey import class_balance, missing_waves, part_of, share_of, survey
+from lvh.reports.survey import missing_waves, part_of, survey
 from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
 
@@ -71,12 +70,6 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.tag not in ("script", "style"):
             self.text += data
-
-
-def test_a_subject_counts_once():
-    positive, subjects = np.random.default_rng(0).random(30) > 0.4, np.arange(30).astype(str)
-    twice = share_of(np.tile(positive, 2), np.tile(subjects, 2))
-    assert twice == share_of(positive, subjects)
 
 
 class TestSignals:
@@ -130,25 +123,6 @@ class TestSignals:
 
         copies = pd.read_csv(tmp_path / "quality_by_record.csv").copies
         assert np.flatnonzero(copies).tolist() == [2, 7]
-
-
-class TestSurvey:
-    def test_signals_are_only_read_record_by_record(self, cohort):
-        """So that those of a large source may stay on the disk."""
-
-        class OnDisk:
-            shape = cohort.signals.shape
-
-            def __getitem__(self, at):
-                assert isinstance(at, int)
-                return cohort.signals[at]
-
-        found = survey(replace(cohort, signals=OnDisk()))
-
-        assert np.array_equal(found.low, cohort.signals.min(axis=1))
-        expected = measure(cohort)
-        assert found.waves.r == pytest.approx(expected.r, nan_ok=True)
-        assert found.waves.p_depth == pytest.approx(expected.p_depth, nan_ok=True)
 
 
 class TestFiles:
@@ -297,15 +271,6 @@ class TestCommand:
 @pytest.mark.ludb
 class TestLudb:
     """Counts as measured from the files; those of the label are the 2021 study's own."""
-
-    def test_balance(self, ludb):
-        rows = class_balance(ludb).set_index(["group", "value"])
-
-        assert rows.loc[("all", "all"), ["records", "subjects", "lvh"]].tolist() == [200, 200, 108]
-        assert rows.records["sex"].to_dict() == {"men": 115, "women": 85}
-        decades = rows.loc["decade"]
-        assert decades.records.tolist() == [14, 25, 17, 19, 42, 48, 27, 7, 1]  # from 10 to 90
-        assert decades.lvh.tolist()[:5] == [0, 0, 5, 10, 33]
 
     def test_missing_waves(self, ludb):
         measured = survey(ludb)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvh.errors import EnvironmentFault, InputError
+from lvh.errors import EnvironmentFault
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet
 from lvh.models.training import History
@@ -99,9 +99,3 @@ def test_a_full_disk_leaves_the_old_fold(store, monkeypatch):
         keep(store, KEY, fold([0.9, 0.9, 0.9, 0.9]))
     np.testing.assert_array_equal(store.load(KEY, kept.split).y_score, kept.y_score)
     assert [path.name for path in store.path(KEY).parent.iterdir()] == [f"{KEY}.json"]
-
-
-@pytest.mark.parametrize("name", ["k" * 300, "k/" * 50_000])
-def test_a_folder_that_no_file_system_takes_is_bad_input(tmp_path, name):
-    with pytest.raises(InputError, match=r"store: expected a folder .*4096"):
-        FoldStore(tmp_path / name).check()

@@ -78,18 +78,6 @@ def test_weighted_scores_are_scikit_learns(seed):
         assert column.tolist() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.3, 0.5, 1.0])
-def test_equal_scores_rank_nothing(value):
-    y_true = np.repeat([1, 0], [3, 5])
-
-    found = score(y_true, np.full(8, value))
-
-    assert found.ap == found.ap_thresholded == 3 / 8
-    assert found.roc_auc == 0.5
-    assert found.accuracy == (3 / 8 if value > 0.5 else 5 / 8)
-    assert found.loss < 16.2  # finite where a certain prediction is wrong: -log(1e-7)
-
-
 def undefined(metrics):
     return {name for name, value in zip(NAMES, astuple(metrics), strict=True) if math.isnan(value)}
 
@@ -120,19 +108,6 @@ class TestMeanAndStd:
 
 
 class TestSpecificity:
-    @pytest.mark.parametrize(
-        ("specificity", "threshold"),
-        [
-            *((0, -np.inf), (0.01, 0.1), (0.25, 0.1), (0.26, 0.2)),
-            *((0.5, 0.2), (0.75, 0.4), (0.76, 0.8), (1, 0.8)),
-        ],
-    )
-    def test_by_hand(self, specificity, threshold):
-        y_true = np.array([0, 1, 0, 1, 0, 1, 0])
-        y_score = np.array([0.4, 0.4, 0.1, 0.7, 0.2, 0.9, 0.8])
-
-        assert chosen_threshold(y_true, y_score, specificity) == threshold
-
     @pytest.mark.parametrize("decimals", [1, 2, 15])
     @pytest.mark.parametrize("seed", range(3))
     def test_on_the_records_that_chose_it_recall_is_that_at_90(self, seed, decimals):
