@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import re
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -121,15 +120,6 @@ def test_what_cannot_be_used_is_named_with_its_setting(examine, check, override,
         probe.bind(("127.0.0.1", 0))
         typed = override.format(f"127.0.0.1:{probe.getsockname()[1]}").split()
         examine(*typed).assert_at_fault(check, *parts)
-
-
-@pytest.mark.parametrize(("mib", "state"), [(50, "fault"), (500, "warning"), (5000, "ok")])
-def test_the_room_on_the_disk(examine, monkeypatch, mib, state):
-    usage = shutil.disk_usage(".")._replace(free=mib * 2**20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    examined = examine()
-    assert examined.lines[-1].startswith(f"{state:<8} folders   {mib:,} MiB are free in ")
-    assert examined.code == (3 if state == "fault" else 0)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from lvh.validation.metrics import THRESHOLD
 from lvh.validation.splits import CvSettings, splits
 
 ESTIMATORS = sorted(name for name, model in MODELS.items() if isinstance(model, Estimator))
-TREES = 50
+TREES = 20
 FOLDS = CvSettings("kfold", 3, 1, 123, 0.2, 0.0)
 
 
@@ -40,6 +40,7 @@ def settings(name: str, *overrides: str):
 
 def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorTrainer:
     few = {
+        "boosting": [f"model.trees={TREES}"],
         "extra_trees": [f"model.trees={TREES}"],
         "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
         "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
@@ -80,7 +81,7 @@ def by_hand(name: str, random_state: int):
     if name == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=10_000))
     if name == "boosting":
-        return HistGradientBoostingClassifier(early_stopping=False)
+        return HistGradientBoostingClassifier(max_iter=TREES, early_stopping=False)
     if name == "svm":
         folds = StratifiedKFold(5, shuffle=True, random_state=random_state)
         machine = make_pipeline(StandardScaler(), SVC())

@@ -7,7 +7,6 @@ import pytest
 from conftest import with_waves
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
 
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
@@ -33,57 +32,42 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-class TestOcclusion:
-    def test_of_a_linear_model_it_is_the_weights_times_what_is_taken(self, monkeypatch):
-        weights = RANDOM.normal(size=(50, 2)) / 20
+def test_occlusion_of_a_linear_model_is_the_weights_times_what_is_taken(monkeypatch):
+    weights = RANDOM.normal(size=(50, 2)) / 20
 
-        def score(signals):
-            return sigmoid(np.einsum("rsl,sl->r", signals.astype(np.float64), weights))
+    def score(signals):
+        return sigmoid(np.einsum("rsl,sl->r", signals.astype(np.float64), weights))
 
-        cover = windows(50, 8, 4)
-        importance = occluded(score, SIGNALS, cover)
-        for record, signal in enumerate(SIGNALS.astype(np.float64)):
-            for window, (start, stop) in enumerate(zip(*cover, strict=True)):
-                known = np.r_[0:start, stop:50]
-                for lead in range(2):
-                    line = np.interp(np.arange(50), known, signal[known, lead])
-                    expected = (weights[:, lead] * (signal[:, lead] - line)).sum()
-                    assert importance[record, window, lead] == pytest.approx(expected, abs=1e-5)
-        monkeypatch.setattr("lvh.explanations.occlusion._BATCH_BYTES", 1)
-        np.testing.assert_allclose(occluded(score, SIGNALS, cover), importance, atol=1e-12)
+    cover = windows(50, 8, 4)
+    importance = occluded(score, SIGNALS, cover)
+    for record, signal in enumerate(SIGNALS.astype(np.float64)):
+        for window, (start, stop) in enumerate(zip(*cover, strict=True)):
+            known = np.r_[0:start, stop:50]
+            for lead in range(2):
+                line = np.interp(np.arange(50), known, signal[known, lead])
+                expected = (weights[:, lead] * (signal[:, lead] - line)).sum()
+                assert importance[record, window, lead] == pytest.approx(expected, abs=1e-5)
+    monkeypatch.setattr("lvh.explanations.occlusion._BATCH_BYTES", 1)
+    np.testing.assert_allclose(occluded(score, SIGNALS, cover), importance, atol=1e-12)
 
 
-class TestImportance:
-    Y = RANDOM.integers(0, 2, 120)
-    SUBJECTS = np.array([f"s{at // 2}" for at in range(120)])
-
-    def test_the_estimate_is_the_difference_of_scikit_learns_scores(self):
-        y_score = RANDOM.random(120) + self.Y
-        changed = RANDOM.random((3, 120)) + self.Y / 2
-        both = {("lead", "v1"): changed, ("lead", "v2"): y_score[None]}
-        one, same = losses(self.Y, y_score, self.SUBJECTS, both).itertuples()
-        without = np.mean([average_precision_score(self.Y, repeat) for repeat in changed])
-        assert one.ap_drop == pytest.approx(average_precision_score(self.Y, y_score) - without)
-        assert one.ap_drop_low < one.ap_drop < one.ap_drop_high
-        assert (same.ap_drop, same.ap_drop_low, same.ap_drop_high) == (0, 0, 0)
-
-    def test_a_permutation_costs_what_scikit_learn_says(self):
-        X = RANDOM.normal(size=(200, 4)).astype(np.float32)
-        y = (X @ [2, 1, 0, 0] + RANDOM.normal(size=200) > 0).astype(int)
-        model = LogisticRegression().fit(X, y)
-        table = InputTable(("a", "b", "c", "d"), X, None)
-        orders = [RANDOM.permutation(200) for _ in range(60)]
-        expected = permutation_importance(
-            model, X, y, scoring="average_precision", n_repeats=60, random_state=0
-        ).importances_mean
-        y_score = model.predict_proba(X)[:, 1]
-        changed = {}
-        for group in groups_of(table.names)[:4]:
-            rows = np.concatenate([table.permuted(group, order) for order in orders])
-            changed[group.kind, group.name] = model.predict_proba(rows)[:, 1].reshape(60, 200)
-        lost = losses(y, y_score, np.arange(200).astype(str), changed).set_index("name")["ap_drop"]
-        # two draws of 60 permutations
-        np.testing.assert_allclose(lost[list(table.names)], expected, atol=0.012)
+def test_a_permutation_costs_what_scikit_learn_says():
+    X = RANDOM.normal(size=(200, 4)).astype(np.float32)
+    y = (X @ [2, 1, 0, 0] + RANDOM.normal(size=200) > 0).astype(int)
+    model = LogisticRegression().fit(X, y)
+    table = InputTable(("a", "b", "c", "d"), X, None)
+    orders = [RANDOM.permutation(200) for _ in range(60)]
+    expected = permutation_importance(
+        model, X, y, scoring="average_precision", n_repeats=60, random_state=0
+    ).importances_mean
+    y_score = model.predict_proba(X)[:, 1]
+    changed = {}
+    for group in groups_of(table.names)[:4]:
+        rows = np.concatenate([table.permuted(group, order) for order in orders])
+        changed[group.kind, group.name] = model.predict_proba(rows)[:, 1].reshape(60, 200)
+    lost = losses(y, y_score, np.arange(200).astype(str), changed).set_index("name")["ap_drop"]
+    # two draws of 60 permutations
+    np.testing.assert_allclose(lost[list(table.names)], expected, atol=0.012)
 
 
 def table_of(cohort, settings) -> InputTable:
@@ -96,19 +80,18 @@ def voltages(cohort):
     return table_of(cohort, VoltageSettings())
 
 
-class TestInputs:
-    def test_criteria_follow_what_is_permuted(self, voltages, cohort):
-        order = RANDOM.permutation(len(voltages.rows))
-        groups = {(group.kind, group.name): group for group in groups_of(voltages.names)}
-        changed = voltages.permuted(groups["lead_inputs", "v1"], order)
-        measured = measure(cohort)
-        at = {name: column for column, name in enumerate(voltages.names)}
-        s_v1 = measured.columns(measured.s, "v1")[:, 0][order]
-        sokolow_lyon = s_v1 + measured.columns(measured.r, "v5", "v6").max(axis=1)
-        np.testing.assert_allclose(changed[:, at["sokolow_lyon"]], sokolow_lyon, rtol=1e-5)
-        np.testing.assert_allclose(changed[:, at["v1_S"]], s_v1, rtol=1e-5)
-        for name in ("cornell", "v5_R", "male", "age"):
-            assert (changed[:, at[name]] == voltages.rows[:, at[name]]).all()
+def test_criteria_follow_what_is_permuted(voltages, cohort):
+    order = RANDOM.permutation(len(voltages.rows))
+    groups = {(group.kind, group.name): group for group in groups_of(voltages.names)}
+    changed = voltages.permuted(groups["lead_inputs", "v1"], order)
+    measured = measure(cohort)
+    at = {name: column for column, name in enumerate(voltages.names)}
+    s_v1 = measured.columns(measured.s, "v1")[:, 0][order]
+    sokolow_lyon = s_v1 + measured.columns(measured.r, "v5", "v6").max(axis=1)
+    np.testing.assert_allclose(changed[:, at["sokolow_lyon"]], sokolow_lyon, rtol=1e-5)
+    np.testing.assert_allclose(changed[:, at["v1_S"]], s_v1, rtol=1e-5)
+    for name in ("cornell", "v5_R", "male", "age"):
+        assert (changed[:, at[name]] == voltages.rows[:, at[name]]).all()
 
 
 def out_of_fold(cohort, settings):
