@@ -113,7 +113,7 @@ FLAGS = st.sampled_from(((), (), ("--config-dir", ".", "--config-name", "mine"))
     flags=FLAGS,
     data=st.data(),
 )
-@examples(max_examples=12, suppress_health_check=list(HealthCheck), deadline=None)
+@examples(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
 def test_a_point_trains_what_is_shown_without_m(typed, flags, data):
     overrides = [name if texts is None else f"{name}={','.join(texts)}" for name, texts in typed]
     try:

@@ -71,21 +71,17 @@ def arrays(tmp_path_factory, cohort: Cohort) -> Path:
     return root
 
 
-def run(extended: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(extended), "COLUMNS": "100"},
+def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
+    chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
+    rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
+    done = subprocess.run(
+        [sys.executable, "-m", "lvh.run", *chosen, *rest],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(extended)},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
-    chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
-    rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
-    done = run(extended, tmp_path, "-m", "lvh.run", *chosen, *rest)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "run/predictions.csv").read_text().splitlines()[1:]
     rows = [line.split(",") for line in lines]

@@ -68,22 +68,6 @@ def doubled(n: int) -> LazyArray:
     ).map(lambda values, at: values.astype(np.float32))
 
 
-def test_selecting_reads_nothing_and_composes():
-    asked = []
-
-    def load(at):
-        asked.append(at.tolist())
-        return at[:, None].astype(np.float32)
-
-    whole = LazyArray(np.arange(100), (1,), np.dtype(np.float32), load)
-    part = whole[np.arange(100) % 10 == 3][::-1][2:4]
-    assert (len(part), asked) == (2, [])
-    assert part.read().ravel().tolist() == [73, 63]
-    assert asked == [[73, 63]]
-    mapped = part.map(lambda values, at: values + 100 * at[:, None])  # `at` counts in the part
-    assert mapped[np.array([1, 0])].read()[:, 0].tolist() == [163, 73]
-
-
 def test_concatenated_records_and_their_fingerprint_are_those_of_the_array():
     array = np.arange(12, dtype=np.float32).reshape(4, 3)
     assert isinstance(concatenate(array, array), np.ndarray)

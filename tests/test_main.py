@@ -29,13 +29,10 @@ def called(monkeypatch):
     [
         ("run model=cnn", "run", "model=cnn"),
         ("model=cnn stride=10", "run", "model=cnn stride=10"),
-        ("-m model=cnn", "run", "-m model=cnn"),
         ("~budget", "run", "~budget"),
         ("sweep model=cnn stride=10,50", "run", "-m model=cnn stride=10,50"),
         ("report --list", "report", "--list"),
-        ("export FOLDER", "export", "FOLDER"),
         ("select FOLDER", "export", "FOLDER"),
-        ("explain --help", "explain", "--help"),
     ],
 )
 def test_a_command_is_called_with_its_arguments(called, typed, module, arguments):
