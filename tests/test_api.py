@@ -18,7 +18,7 @@ SWEEP = f"sweep {SMALL} features=voltage model=logistic model.C=0.1,1"
 def directory(tmp_path_factory) -> Path:
     """A directory with a sweep and a model, which the examples load."""
     folder = tmp_path_factory.mktemp("api")
-    for command in (f"lvh {SWEEP}", f"lvh.export --no-register --seeds 1 --out model"):
+    for command in (f"lvh {SWEEP}", "lvh.export --no-register --seeds 1 --out model"):
         subprocess.run([sys.executable, "-m", *command.split()], cwd=folder, check=True)
     return folder
 
