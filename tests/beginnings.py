@@ -73,10 +73,6 @@ class Command:
                 waiting = []
         return trained + [(configuration, number) for number in waiting]
 
-    def concluded(self) -> list[str]:
-        """Return the configurations that it says to have done."""
-        return [found[1] for line in self.out.splitlines() if (found := _CONCLUDED.match(line))]
-
     def amid(self) -> bool:
         """Whether it trains a configuration of which it has done a fold, but not all."""
         assert self.process.poll() is None, self.out + self.err

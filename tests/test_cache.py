@@ -73,16 +73,6 @@ def test_any_change_of_bytes_leaves_the_arrays_right(
     assert_same(load_or_build(path, Builder()))
 
 
-def test_a_damaged_file_is_built_again_with_a_warning(path, caplog):
-    build = Builder()
-    load_or_build(path, build)
-    path.write_bytes(b"not an archive")
-    for _ in range(2):
-        assert_same(load_or_build(path, build))
-    assert build.calls == 2
-    assert f"{path}: the cached copy is damaged" in caplog.text
-
-
 def test_where_nothing_can_be_stored_the_arrays_still_come(path, caplog):
     path.mkdir(parents=True)
     assert_same(load_or_build(path, Builder()))

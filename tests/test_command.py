@@ -4,11 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import lvh
 from lvh.cli.command import ended
 from lvh.errors import EnvironmentFault, InputError
 
@@ -34,26 +32,6 @@ def test_a_signal_ends_it_by_its_number(number, code):
     assert err == f"lvh: interrupted by {number.name}\n"
 
 
-def test_what_is_cleaned_up_after_a_signal_is_not_interrupted_by_the_next():
-    cleanup = "signal.raise_signal(signal.SIGTERM); print('cleaned', flush=True)"
-    process = script(
-        f"try: print('ready', flush=True); signal.pause()\n    finally: {cleanup}",
-    )
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "cleaned\n")
-
-
-@pytest.mark.parametrize("wants", ["0", "1"])
-def test_an_unexpected_error_has_a_traceback_on_request(wants):
-    process = script("1 / 0", HYDRA_FULL_ERROR=wants)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert err.splitlines()[-1].startswith("lvh: unexpected ZeroDivisionError: division by zero")
-    assert ("Traceback" in err) == (wants == "1")
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -71,17 +49,3 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
     assert ended(body) == code
     assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGINT) == before
-
-
-def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):
-    code = "import os, sys; os.rmdir(os.getcwd()); from lvh.cli.run import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "seed=1"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(lvh.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
-    assert "working directory" in done.stderr

@@ -46,15 +46,12 @@ def test_the_defaults_are_those_of_the_2021_study():
 @pytest.mark.parametrize(
     ("typed", "name"),
     [
-        ("model=cnn", "k250-s10-cnn-raw"),
         ("model=resnet", "resnet-beat"),
-        ("model=criteria", "criteria-voltage"),
         ("model=cnn kernel=400 stride=125", "k400-s125-cnn-raw"),
         ("model=cnn model.kernel_size=7 model.strides=3 stride=50", "k7-s3-cnn-raw"),
         ("cv.weights=carried cv.allow_leakage=true", "dnn-ntp-carried"),
         ("cv=external external=synthetic", "dnn-ntp-on-synthetic"),
         ("model=chosen", "nested_selection-ntp"),
-        ("model=average", "voting-ntp"),
     ],
 )
 def test_a_short_name_says_what_was_chosen(typed, name):

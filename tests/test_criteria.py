@@ -102,33 +102,32 @@ def test_a_criterion_is_missing_where_a_wave_that_it_needs_is(name, needed):
             assert np.isnan(found[0]) == (lead in needed.get(wave, ())), (wave, lead)
 
 
-class TestRomhiltEstes:
-    @pytest.mark.parametrize(
-        ("waves", "points"),
-        [
-            ({}, [0, 0, 0, 0, 0, 0]),
-            ({"r_ii": 2}, [3, 0, 0, 0, 0, 0]),
-            ({"r_ii": 1.99, "r_v1": 9, "s_v5": 9}, [0, 0, 0, 0, 0, 0]),
-            ({"s_v2": 3, "r_v6": 3}, [3, 0, 0, 0, 0, 0]),
-            ({"s_v2": 2.99, "r_v6": 2.99}, [0, 0, 0, 0, 0, 0]),
-            ({"r_v5": 1, "t_v5": -0.1}, [0, 3, 0, 0, 0, 0]),
-            ({"r_v6": 1, "s_v6": 0.9, "t_v6": -0.5}, [0, 3, 0, 0, 0, 0]),
-            ({"r_v5": 1, "t_v5": -0.09}, [0, 0, 0, 0, 0, 0]),
-            # T and QRS both point down, or the inverted T is in the other lead
-            ({"r_v6": 0.5, "s_v6": 0.6, "t_v6": -0.5}, [0, 0, 0, 0, 0, 0]),
-            ({"r_v6": 0.5, "q_v6": 0.6, "t_v6": -0.5}, [0, 0, 0, 0, 0, 0]),
-            ({"p_depth": 0.1, "p_time": 0.04}, [0, 0, 3, 0, 0, 0]),
-            ({"p_depth": 0.1, "p_time": 0.038}, [0, 0, 0, 0, 0, 0]),
-            ({"p_depth": 0.09, "p_time": 0.1}, [0, 0, 0, 0, 0, 0]),
-            ({"r_i": 0.5, "s_avf": 0.5}, [0, 0, 0, 2, 0, 0]),
-            ({"qrs": 0.09}, [0, 0, 0, 0, 1, 0]),
-            ({"qrs": 0.088}, [0, 0, 0, 0, 0, 0]),
-            ({"r_time_v5": 0.05}, [0, 0, 0, 0, 0, 1]),
-            ({"r_time_v6": 0.048, "r_time_v4": 0.1}, [0, 0, 0, 0, 0, 0]),
-        ],
-    )
-    def test_items_by_hand(self, waves, points):
-        assert romhilt_estes_points(measured(**waves)).tolist() == [points]
+@pytest.mark.parametrize(
+    ("waves", "points"),
+    [
+        ({}, [0, 0, 0, 0, 0, 0]),
+        ({"r_ii": 2}, [3, 0, 0, 0, 0, 0]),
+        ({"r_ii": 1.99, "r_v1": 9, "s_v5": 9}, [0, 0, 0, 0, 0, 0]),
+        ({"s_v2": 3, "r_v6": 3}, [3, 0, 0, 0, 0, 0]),
+        ({"s_v2": 2.99, "r_v6": 2.99}, [0, 0, 0, 0, 0, 0]),
+        ({"r_v5": 1, "t_v5": -0.1}, [0, 3, 0, 0, 0, 0]),
+        ({"r_v6": 1, "s_v6": 0.9, "t_v6": -0.5}, [0, 3, 0, 0, 0, 0]),
+        ({"r_v5": 1, "t_v5": -0.09}, [0, 0, 0, 0, 0, 0]),
+        # T and QRS both point down, or the inverted T is in the other lead
+        ({"r_v6": 0.5, "s_v6": 0.6, "t_v6": -0.5}, [0, 0, 0, 0, 0, 0]),
+        ({"r_v6": 0.5, "q_v6": 0.6, "t_v6": -0.5}, [0, 0, 0, 0, 0, 0]),
+        ({"p_depth": 0.1, "p_time": 0.04}, [0, 0, 3, 0, 0, 0]),
+        ({"p_depth": 0.1, "p_time": 0.038}, [0, 0, 0, 0, 0, 0]),
+        ({"p_depth": 0.09, "p_time": 0.1}, [0, 0, 0, 0, 0, 0]),
+        ({"r_i": 0.5, "s_avf": 0.5}, [0, 0, 0, 2, 0, 0]),
+        ({"qrs": 0.09}, [0, 0, 0, 0, 1, 0]),
+        ({"qrs": 0.088}, [0, 0, 0, 0, 0, 0]),
+        ({"r_time_v5": 0.05}, [0, 0, 0, 0, 0, 1]),
+        ({"r_time_v6": 0.048, "r_time_v4": 0.1}, [0, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_items_of_romhilt_and_estes_by_hand(waves, points):
+    assert romhilt_estes_points(measured(**waves)).tolist() == [points]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
+from lvh.evaluation.cross_validation import Callback, cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.models.backends import start
@@ -27,8 +27,6 @@ class Recorder:
     """A trainer that keeps what it was given; scores by the mean of the first input."""
 
     fits: list = field(default_factory=list)
-    protocols: list = field(default_factory=list)
-    subjects: list = field(default_factory=list)
     n_parameters: int = 0
     setup_seconds: float = 0.0
 
@@ -37,10 +35,7 @@ class Recorder:
 
     def fit(self, jobs, on_epoch):
         (job,) = jobs
-        self.protocols.append((job.warm_start, job.keep_most_accurate))
-        self.subjects.append(job.subjects.tolist())
-        seeds = job.seed.generate_state(2).tolist()
-        self.fits.append((job.X, job.y, job.X_validation, job.y_validation, seeds))
+        self.fits.append((job.X, job.y, job.X_validation))
         self._mean = job.X[:, 0].mean()
         on_epoch(0, 1)
         return [History((0.5,), (0.5,), (), (), 1)]
@@ -92,7 +87,7 @@ def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
     learner = Recorder()
     result = run(learner, data, cv(validation=0.2))
     assert sorted(result.test) == list(range(42))
-    for fold, (X, y, X_validation, _, _) in zip(result.folds, learner.fits, strict=True):
+    for fold, (X, y, X_validation) in zip(result.folds, learner.fits, strict=True):
         parts = [fold.split.train, fold.split.validation, fold.split.test]
         assert sorted(np.concatenate(parts)) == list(range(42))
         np.testing.assert_array_equal(y, data.y[fold.split.train])
@@ -133,10 +128,10 @@ def test_no_skill_has_no_skill_pooled_either():
 
 
 class Events(Callback):
-    """Keeps what happens, and stops after a fold if told to."""
+    """Keeps what happens."""
 
-    def __init__(self, stops_after: int | None = None) -> None:
-        self.seen, self._stops_after = [], stops_after
+    def __init__(self) -> None:
+        self.seen = []
 
     def on_start(self, splits, known):
         self.seen.append(("start", len(splits), known))
@@ -146,8 +141,6 @@ class Events(Callback):
 
     def on_fold(self, fold, known):
         self.seen.append(("fold", fold.split.fold, known))
-        if fold.split.fold == self._stops_after:
-            raise StopCrossValidation("enough")
 
     def on_end(self, result):
         self.seen.append(("end", len(result.folds)))
@@ -170,30 +163,6 @@ def test_callbacks_follow_the_folds_and_known_ones_are_not_trained():
     assert events.seen[:2] == [("start", 7, 6), ("fold", 5, True)]
     assert events.seen[2:4] == [("epoch", 3, 1), ("fold", 3, False)]
     assert events.seen[-1] == ("end", 7)
-
-
-class SideBySide(Recorder):
-    """Trains as many folds at once as there are."""
-
-    def max_parallel(self, sizes):
-        return len(sizes)
-
-    def fit(self, jobs, on_epoch):
-        self.fits.append(len(jobs))
-        return [History((0.5,), (0.5,), (), (), 1)] * len(jobs)
-
-    def predict(self, parts):
-        return [np.full(len(part), 0.5) for part in parts]
-
-
-def test_a_callback_may_stop_the_run_after_some_folds_that_were_trained_at_once():
-    data = features()
-    folds = splits(data.y, data.subjects, cv())
-    learner, events = SideBySide(), Events(stops_after=4)
-    with pytest.raises(StopCrossValidation, match="enough"):
-        cross_validate(data, folds, lambda: learner, seed=0, callbacks=[events], check_after=3)
-    assert learner.fits == [3, 1, 1]
-    assert events.seen[-1] == ("fold", 4, False)
 
 
 def test_baselines_are_scikit_learns_on_the_same_folds():

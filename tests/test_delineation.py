@@ -97,17 +97,10 @@ def test_a_wide_qrs_is_found_whole():
     assert not is_doubtful(signal, FS)
 
 
-@pytest.mark.parametrize("t_wave", [(0.24, 0.04, 1.2), (0.34, 0.05, 0.8)], ids=str)
-def test_a_tall_t_wave_is_no_heartbeat(t_wave):
-    signal = drawn((0.0, 0.012, 1.0), t_wave)
+def test_a_tall_t_wave_is_no_heartbeat():
+    signal = drawn((0.0, 0.012, 1.0), (0.24, 0.04, 1.2))
     n = [symbols.tobytes().count(b"N") for symbols, _ in delineate_record(signal, FS)]
     assert set(n) <= {10, 11}
-
-
-def test_a_qrs_that_no_adult_has_is_not_believed():
-    signal = drawn((0.0, 0.005, 1.0), T)
-    assert all(b"N" not in symbols.tobytes() for symbols, _ in delineate_record(signal, FS))
-    assert is_doubtful(signal, FS)
 
 
 def test_spikes_of_a_pacemaker_are_no_qrs_and_are_in_doubt():
@@ -177,12 +170,6 @@ class TestCohort:
         assert one.note.startswith(few.note)
         assert "; fiducials found by neurokit2 " in one.note
 
-    def test_records_in_doubt_are_named(self, few, monkeypatch):
-        second = few.signals[1]
-        monkeypatch.setattr(delineation, "is_doubtful", lambda one, fs: bool((one == second).all()))
-        one = with_fiducials(few)
-        assert one.note.endswith(f"QRS in doubt in 1 of 3: {few.records[1]}")
-
     def test_a_stopped_run_goes_on(self, few, found, monkeypatch):
         monkeypatch.setattr(delineation, "BLOCK", 1)
         done = []
@@ -197,8 +184,10 @@ class TestCohort:
         with pytest.raises(KeyboardInterrupt):
             with_fiducials(few)
         monkeypatch.setattr(delineation, "delineate_record", delineate_record)
-        monkeypatch.setattr(delineation, "_find", only_the_third(few))
+        find, blocks = delineation._find, []
+        monkeypatch.setattr(delineation, "_find", lambda *of: blocks.append(of[0]) or find(*of))
         np.testing.assert_array_equal(with_fiducials(few).delineation.samples, found.samples)
+        np.testing.assert_array_equal(np.concatenate(blocks), few.signals[2:3])
 
     @pytest.mark.slow
     def test_several_processes_find_what_one_does(self, monkeypatch):
@@ -208,16 +197,6 @@ class TestCohort:
         alone = delineate(together.signals, together.fs)
         np.testing.assert_array_equal(together.delineation.samples, alone.samples)
         np.testing.assert_array_equal(together.delineation.offsets, alone.offsets)
-
-
-def only_the_third(few):
-    find = delineation._find
-
-    def checked(block, fs):
-        np.testing.assert_array_equal(block, few.signals[2:3])
-        return find(block, fs)
-
-    return checked
 
 
 @pytest.mark.ludb

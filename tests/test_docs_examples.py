@@ -1,13 +1,10 @@
 """The examples of the pages on extending: put into a copy of the package, as a reader would."""
 
-import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,16 +22,15 @@ N_RECORDS = 24
 class Example:
     """Where a page says its two parts go."""
 
-    page: str
     room: str
     name: str
     registry: str
 
 
 KINDS = {
-    "source": Example("source.md", "data", "arrays", "SOURCES"),
-    "features": Example("features.md", "features", "spread", "FORMS"),
-    "model": Example("model.md", "models", "lda", "MODELS"),
+    "source": Example("data", "arrays", "SOURCES"),
+    "features": Example("features", "spread", "FORMS"),
+    "model": Example("models", "lda", "MODELS"),
 }
 
 
@@ -75,21 +71,17 @@ def arrays(tmp_path_factory, cohort: Cohort) -> Path:
     return root
 
 
-def run(extended: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(extended), "COLUMNS": "100"},
+def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
+    chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
+    rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
+    done = subprocess.run(
+        [sys.executable, "-m", "lvh.run", *chosen, *rest],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(extended)},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
-    chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
-    rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
-    done = run(extended, tmp_path, "-m", "lvh.run", *chosen, *rest)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "run/predictions.csv").read_text().splitlines()[1:]
     rows = [line.split(",") for line in lines]
@@ -99,28 +91,3 @@ def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohor
     }
     fold_of = {row[2]: row[1] for row in rows}
     assert fold_of["r0"] == fold_of["r1"]  # of one subject
-
-
-def commands(page: str) -> list[Sequence[str]]:
-    text = (ROOT / "docs/extend" / page).read_text()
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
-    found = re.findall(r"^python -m lvh\.run (.+?) *(?:#.*)?$", blocks, re.MULTILINE)
-    assert found, page
-    return [shlex.split(one) for one in found]
-
-
-def test_the_commands_of_the_pages_compose(extended, arrays, tmp_path):
-    code = (
-        "import json, sys\n"
-        "from lvh.runs.notebook import settings\n"
-        "for given in json.loads(sys.argv[1]):\n"
-        "    print(settings(*given).name)\n"
-    )
-    given = [
-        [part.replace("FOLDER", str(arrays)) for part in one if part != "-m" and "," not in part]
-        for example in KINDS.values()
-        for one in commands(example.page)
-    ]
-    done = run(extended, tmp_path, "-c", code, json.dumps(given))
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == len(given)

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import re
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -73,15 +72,12 @@ def test_where_all_is_well_each_check_has_a_line(examine):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model=vgg", "model=vgg: expected one of"),
         ("cv.folds=1", "cv.folds: expected"),
         ("tracking=http://me:secret@host", "tracking: expected an option"),
     ],
 )
 def test_a_wrong_argument_is_a_fault_with_exit_code_2(examine, override, message):
-    examined = examine(override)
-    examined.assert_at_fault("settings", message, code=2)
-    assert len(examined.lines) == 3  # python and packages are checked in any case
+    examine(override).assert_at_fault("settings", message, code=2)
 
 
 def test_missing_and_old_packages_are_named_with_what_to_install(examine, monkeypatch):
@@ -95,13 +91,15 @@ def test_missing_and_old_packages_are_named_with_what_to_install(examine, monkey
     assert "Received: none. pip install 'no-such-package>=1'" in lines[1]
 
 
-def test_data_are_there_or_can_be_downloaded(examine, data_set, tmp_path):
+def test_data_are_there_or_can_be_downloaded_and_a_server_is_asked(examine, data_set, tmp_path):
     assert "is there" in examine("data=ludb", f"data.root={data_set}").of("data")
     examine("data=ludb", "data.root=nowhere").assert_at_fault("data", "nowhere", code=2)
     with served(404) as address:
         examine("data=ludb", f"data.url={address}/a.zip").assert_at_fault("data", "status 404")
+        examine(f"tracking.uri={address}").assert_at_fault("tracking", address, "status 404")
     with served(200) as address:
         line = examine("data=ludb", f"data.url={address}/a.zip").of("data")
+        assert examine(f"tracking.uri={address}").of("tracking").startswith("ok ")
     assert line.startswith("ok ")
     assert f"downloads it from {address}/a.zip" in line
 
@@ -122,22 +120,6 @@ def test_what_cannot_be_used_is_named_with_its_setting(examine, check, override,
         probe.bind(("127.0.0.1", 0))
         typed = override.format(f"127.0.0.1:{probe.getsockname()[1]}").split()
         examine(*typed).assert_at_fault(check, *parts)
-
-
-def test_a_tracking_server_is_asked(examine):
-    with served(401) as address:
-        examine(f"tracking.uri={address}").assert_at_fault("tracking", address, "status 401")
-    with served(200) as address:
-        assert examine(f"tracking.uri={address}").of("tracking").startswith("ok ")
-
-
-@pytest.mark.parametrize(("mib", "state"), [(50, "fault"), (500, "warning"), (5000, "ok")])
-def test_the_room_on_the_disk(examine, monkeypatch, mib, state):
-    usage = shutil.disk_usage(".")._replace(free=mib * 2**20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    examined = examine()
-    assert examined.lines[-1].startswith(f"{state:<8} folders   {mib:,} MiB are free in ")
-    assert examined.code == (3 if state == "fault" else 0)
 
 
 @contextmanager

@@ -85,13 +85,6 @@ def test_a_bad_candidate_or_member_is_refused(candidates, message):
         VotingSettings("voting", candidates)
 
 
-def test_a_candidate_is_a_model_with_its_settings():
-    texts = ("svm gamma:null C:3", "trees trees:20 min_samples_leaf:2 max_features:0.5")
-    machine, trees = (one.settings for one in parse_candidates("model.candidates", texts))
-    assert (machine.C, machine.gamma) == (3.0, None)
-    assert (trees.trees, trees.min_samples_leaf, trees.max_features) == (20, 2, 0.5)
-
-
 MEMBERS = (
     "logistic C:0.1",
     "svm C:3 gamma:null",

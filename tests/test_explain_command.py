@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Done, head
-from final_models import describe, save_model, settings
+from final_models import SMALL, describe, save_model, settings
 
 from lvh.cli.explain import main
 from lvh.config.command_line import CommandLine
@@ -20,10 +20,6 @@ from lvh.explanations.wave_windows import beats_of
 from lvh.features import FORMS
 from lvh.inference import FinalModel, load
 from lvh.inference.training_records import training_records
-from lvh.runs.run import load_data, run_configuration
-from lvh.tracking import Tracker
-
-SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 
 
 @pytest.fixture
@@ -40,27 +36,13 @@ def configured(tmp_path, monkeypatch):
     return configure
 
 
-@pytest.fixture
-def trained(configured):
-    """Cross-validate in this process; return the run's folder."""
-
-    def train(*overrides: str) -> Path:
-        run, composed = configured(*overrides), compose(CommandLine((*SMALL, *overrides)))
-        tracker = Tracker(composed.settings.tracking)
-        data = load_data(composed.settings)
-        run_configuration(composed, data, run, tracker=tracker, verbosity="line")
-        return run
-
-    return train
-
-
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_a_run_on_measured_inputs_is_explained(trained, capsys):
-    run = trained("model=logistic", "features=voltage")
+    run = trained("model=logistic", "features=voltage").folder
     assert main([str(run), "--repeats", "2"]) == 0
     shown = capsys.readouterr()
     assert "Trained again, 3 of 3 folds gave exactly the stored scores." in shown.out

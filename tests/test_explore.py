@@ -22,9 +22,8 @@ from lvh.cli.explore import main
 from lvh.data import SOURCES
 from lvh.data.cohort import Delineation
 from lvh.features.criteria import CRITERIA
-from lvh.features.voltage import measure
 from lvh.reports.dataset_report import write
-from lvh.reports.survey import class_balance, missing_waves, part_of, share_of, survey
+from lvh.reports.survey import missing_waves, part_of, survey
 from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
 
@@ -51,11 +50,11 @@ def tables(page):
 
 
 class Page(HTMLParser):
-    """What a reader meets: sections, figures, pictures, links."""
+    """What a reader meets: sections, pictures, links."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.sections, self.figures, self.pictures, self.links = [], [], [], []
+        self.sections, self.pictures, self.links = [], [], []
         self.text, self.tag = "", ""
         self.feed(path.read_text(encoding="utf-8"))
 
@@ -64,19 +63,12 @@ class Page(HTMLParser):
         if tag == "h2":
             self.sections.append(values["id"])
         if tag == "img":
-            self.pictures.append((values["src"], values["alt"]))
-        self.figures += [values["data-figure"]] if "data-figure" in values else []
+            self.pictures.append(values["src"])
         self.links += [values["href"]] if "href" in values else []
 
     def handle_data(self, data):
         if self.tag not in ("script", "style"):
             self.text += data
-
-
-def test_a_subject_counts_once():
-    positive, subjects = np.random.default_rng(0).random(30) > 0.4, np.arange(30).astype(str)
-    twice = share_of(np.tile(positive, 2), np.tile(subjects, 2))
-    assert twice == share_of(positive, subjects)
 
 
 class TestSignals:
@@ -112,43 +104,17 @@ class TestSignals:
         assert found.flat.tolist() == [[True] * 12, [False] * 12]
         assert np.flatnonzero(found.clipped).tolist() == [12 + 3]
 
-    def test_leads_that_do_not_fit(self, cohort):
+    def test_leads_that_do_not_fit_and_copies(self, cohort):
         signals = cohort.signals.copy()
         signals[3, 70, 2] += 0.5
+        signals[7] = signals[2]
 
         found = survey(replace(cohort, signals=signals))
 
+        assert np.flatnonzero(pd.Series(found.digest).duplicated(keep=False)).tolist() == [2, 7]
         assert np.flatnonzero(found.einthoven > 0.1).tolist() == [3]
         assert found.einthoven[3] == pytest.approx(0.5, abs=0.01)
         assert found.goldberger.max() < 0.1
-
-    def test_copies_of_a_recording(self, cohort, tmp_path):
-        signals = cohort.signals.copy()
-        signals[7] = signals[2]
-
-        written(replace(cohort, signals=signals), tmp_path)
-
-        copies = pd.read_csv(tmp_path / "quality_by_record.csv").copies
-        assert np.flatnonzero(copies).tolist() == [2, 7]
-
-
-class TestSurvey:
-    def test_signals_are_only_read_record_by_record(self, cohort):
-        """So that those of a large source may stay on the disk."""
-
-        class OnDisk:
-            shape = cohort.signals.shape
-
-            def __getitem__(self, at):
-                assert isinstance(at, int)
-                return cohort.signals[at]
-
-        found = survey(replace(cohort, signals=OnDisk()))
-
-        assert np.array_equal(found.low, cohort.signals.min(axis=1))
-        expected = measure(cohort)
-        assert found.waves.r == pytest.approx(expected.r, nan_ok=True)
-        assert found.waves.p_depth == pytest.approx(expected.p_depth, nan_ok=True)
 
 
 class TestFiles:
@@ -196,9 +162,8 @@ class TestPage:
         found = Page(page)
 
         assert found.sections == KEYS
-        assert found.figures == ["balance", "ages", "ranges", "voltages", "quality"]
         assert len(found.pictures) == 4
-        assert all(src.startswith("data:image/svg+xml;base64,") for src, _ in found.pictures)
+        assert all(src.startswith("data:image/svg+xml;base64,") for src in found.pictures)
         assert {link.removesuffix(".csv") for link in found.links} | {"source"} == set(tables)
         assert "Left out" not in found.text
 
@@ -230,98 +195,59 @@ class TestPage:
         assert pd.read_csv(tmp_path / "ranges.csv").record[2] == f"{SCRIPT}2"
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("explore")
+@pytest.mark.slow
+def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
     variables = {key: value for key, value in os.environ.items() if key not in _OURS}
     process = subprocess.run(
         [sys.executable, "-m", "lvh.explore", "data=synthetic", "data.records=16"],
         capture_output=True,
         text=True,
-        cwd=cwd,
+        cwd=tmp_path,
         env={**variables, "COLUMNS": "100"},
-        timeout=300,
         check=False,
     )
-    return Done(process.returncode, process.stdout, process.stderr, cwd)
+    done = Done(process.returncode, process.stdout, process.stderr, tmp_path)
+    assert (done.code, done.err) == (0, "")
+    page = done.cwd / done.out.splitlines()[-1].removeprefix("page: ")
+    assert page == done.folder() / "explore.html"
+    assert Page(page).sections == KEYS
+    (run,) = done.runs("")
+    assert (run.info.status, run.data.tags["level"]) == ("FINISHED", "data")
+    assert run.data.params["data.records"] == "16"
+    logged = {one.path for one in done.client().list_artifacts(run.info.run_id)}
+    assert logged == {path.name for path in done.folder().iterdir()}
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.digest in done.out + (done.folder() / "source.csv").read_text()
 
 
-class TestCommand:
-    @pytest.mark.slow
-    def test_it_prints_where_the_page_is(self, done):
-        assert (done.code, done.err) == (0, "")
-        page = done.cwd / done.out.splitlines()[-1].removeprefix("page: ")
-        assert page == done.folder() / "explore.html"
-        assert Page(page).sections == KEYS
-
-    @pytest.mark.slow
-    def test_it_is_tracked_with_all_files_and_is_no_configuration(self, done):
-        (run,) = done.runs("tags.level = 'data'")
-
-        assert run.info.status == "FINISHED"
-        assert run.data.params["data"] == "synthetic"
-        assert run.data.params["data.records"] == "16"
-        logged = {one.path for one in done.client().list_artifacts(run.info.run_id)}
-        assert logged == {path.name for path in done.folder().iterdir()}
-        (dataset,) = run.inputs.dataset_inputs
-        assert dataset.dataset.digest in done.out + (done.folder() / "source.csv").read_text()
-        assert [tag.value for tag in dataset.tags] == ["exploration"]
-        assert len(done.runs("")) == 1
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (["data=ptbxl", "data.root=nowhere"], "nowhere/ptbxl_database.csv: expected a file"),
-            (["cv=external", "external=ptbxl"], "external: expected none"),
-        ],
-    )
-    def test_bad_input(self, arguments, message, capsys, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-
-        assert main([*arguments, "tracking=off"]) == 2
-
-        out, err = capsys.readouterr()
-        assert message in err
-        assert (out, list(tmp_path.iterdir())) == ("", [])
-
-    def test_a_folder_with_other_files_is_refused(self, capsys, tmp_path):
-        (tmp_path / "mine.txt").write_text("")
-
-        code = main(["data=synthetic", "tracking=off", f"hydra.run.dir={tmp_path}"])
-
-        assert code == 2
-        assert "hydra.run.dir: expected a new folder" in capsys.readouterr().err
-        assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("data=ptbxl data.root=nowhere", "nowhere/ptbxl_database.csv: expected a file"),
+        ("data=synthetic hydra.run.dir=.", "hydra.run.dir: expected a new folder"),
+    ],
+)
+def test_bad_input(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("")
+    assert main([*arguments.split(), "tracking=off"]) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert (out, [path.name for path in tmp_path.iterdir()]) == ("", ["mine.txt"])
 
 
 @pytest.mark.ludb
-class TestLudb:
-    """Counts as measured from the files; those of the label are the 2021 study's own."""
+def test_missing_waves_of_ludb(ludb):
+    """Counted in the files."""
+    measured = survey(ludb)
 
-    def test_balance(self, ludb):
-        rows = class_balance(ludb).set_index(["group", "value"])
+    def names(inside):
+        return [ludb.records[at] for at in np.flatnonzero(inside)]
 
-        assert rows.loc[("all", "all"), ["records", "subjects", "lvh"]].tolist() == [200, 200, 108]
-        assert rows.records["sex"].to_dict() == {"men": 115, "women": 85}
-        decades = rows.loc["decade"]
-        assert decades.records.tolist() == [14, 25, 17, 19, 42, 48, 27, 7, 1]  # from 10 to 90
-        assert decades.lvh.tolist()[:5] == [0, 0, 5, 10, 33]
-
-    def test_missing_waves(self, ludb):
-        measured = survey(ludb)
-
-        def names(inside):
-            return [ludb.records[at] for at in np.flatnonzero(inside)]
-
-        without_p = (
-            "8 34 35 38 44 45 51 52 74 83 88 90 93 95 96 101 103 104 109 110 111 112 129 173"
-        )
-        assert names(measured.missing["without_p"].all(axis=1)) == without_p.split()
-        irregular = measured.missing["irregular"].any(axis=1)
-        assert names(irregular) == "7 8 34 95 104 111 116 198".split()
-        lacking = measured.missing["no_qrs_t"]
-        assert names(lacking.any(axis=1)) == ["38", "104", "112"]
-        assert [ludb.leads[at] for at in np.flatnonzero(lacking[103])] == "ii iii avr avf".split()
-        rows = missing_waves(ludb, measured).set_index("lead")
-        assert set(rows.without_p) == {24}
-        assert rows.irregular["any lead"] == 8
+    assert names(measured.missing["irregular"].any(axis=1)) == "7 8 34 95 104 111 116 198".split()
+    lacking = measured.missing["no_qrs_t"]
+    assert names(lacking.any(axis=1)) == ["38", "104", "112"]
+    assert [ludb.leads[at] for at in np.flatnonzero(lacking[103])] == "ii iii avr avf".split()
+    rows = missing_waves(ludb, measured).set_index("lead")
+    assert set(rows.without_p) == {24}
+    assert rows.irregular["any lead"] == 8

@@ -5,18 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lvh.config.composition import settings_of
+from lvh.config.composition import settings_of as settings
 from lvh.data import synthetic
 from lvh.data.cohort import EXTERNAL, join
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.evaluation.fold_training import train_folds
 from lvh.models.classifiers import BASELINES
 from lvh.runs.run import load_data, new_trainer
-
-
-def settings(*overrides: str):
-    return settings_of(*overrides)
-
 
 TWO = ("cv=external", "data=synthetic", "data.records=60", "external=synthetic")
 OTHER = ("external.records=50", "external.seed=7")

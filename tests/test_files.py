@@ -46,18 +46,6 @@ def test_a_full_disk_leaves_the_old_file(path):
         write_text(path / "below", "new")
 
 
-@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
-def test_permissions_follow_the_umask(path, mask, mode):
-    path.chmod(0o400)  # nor do they come from the old file
-    before = os.umask(mask)
-    try:
-        write_text(path, "new")
-        assert os.umask(mask) == mask  # which is left as it was
-    finally:
-        os.umask(before)
-    assert path.stat().st_mode & 0o777 == mode
-
-
 def test_a_folder_is_made_whole_or_not_at_all(tmp_path):
     with made_whole(tmp_path / "a" / "b") as folder:
         (folder / "x").write_text("1")

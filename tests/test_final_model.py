@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import head, with_waves
-from final_models import describe, is_network, save_model, settings
+from final_models import is_network, save_model, settings
 
 from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, load
-from lvh.inference.model_description import card, parse
+from lvh.inference.model_description import parse
 from lvh.models import MODELS
 
 FORM_OF = {model: "voltage" for model in MODELS if MODELS[model].inputs == "tabular"} | {
@@ -144,37 +144,3 @@ def test_records_unlike_the_training_records_are_flagged(form, cohort, tmp_path)
     written = np.rint(cohort.signals * 1000) / 1000 + 1e-5  # in microvolts, by another reader
     again = loaded.predict(replace(cohort, signals=written.astype(np.float32))).table
     assert again["fitted_on"].tolist() == table["fitted_on"].tolist()
-
-
-@pytest.mark.ludb
-def test_doubled_voltages_are_flagged_and_ludb_s_records_are_named(ludb, tmp_path):
-    save_model(tmp_path / "m", settings("svm", "voltage"), ludb, 1)
-    model = load(tmp_path / "m")
-    assert model.predict(ludb).table["fitted_on"].all()
-    doubled = model.predict(replace(ludb, signals=ludb.signals * np.float32(2))).table
-    assert not doubled["fitted_on"].any()
-    assert ((doubled["distance"] > 1) | (doubled["outside"] != "")).mean() > 0.8
-
-
-def test_the_card_names_what_limits_the_model(cohort):
-    of = settings("dnn", "ntp")
-    features = FORMS["ntp"].extract(cohort, of.features)
-    scores = {"model": {"ap": 0.8, "pooled_ap_low": 0.6, "pooled_ap_high": 0.9}, "age + sex": {}}
-    described = describe(
-        of, cohort, features, scores=scores, n_candidates=12, chosen_by="ap", name="<b>|"
-    )
-    text = card(described)
-    for words in (
-        "# &lt;b&gt;",
-        "Not a medical device",
-        f"{len(features.y)} records, {features.y.sum()} with LVH",
-        "| model | 0.800 (0.600 to 0.900) |\n| age + sex | not defined |",
-        "best of 12 by ap, which flatters that score",
-        "fiducials of each lead, age and sex",
-        "i ii iii avr avl avf v1 v2 v3 v4 v5 v6",
-        "0.5: fixed",
-        "log odds x 0.9 + 0.1, from 40 out-of-fold predictions",
-    ):
-        assert words in text
-    rows = text.partition("|---|---|\n")[2].partition("\n\n")[0].splitlines()
-    assert all(row.startswith("| ") and row.endswith(" |") for row in rows)

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvh.errors import EnvironmentFault, InputError
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet
 from lvh.models.training import History
@@ -85,23 +84,3 @@ def test_predictions_come_in_the_order_of_the_keys(store):
     assert found.threshold.tolist() == [0.5, 0.5, 0.15, 0.15, 0.15]
     assert found.repeat.tolist() == [0, 0, 1, 1, 1]
     assert store.predictions([OTHER, "ef" * 32]) is None
-
-
-def test_a_full_disk_leaves_the_old_fold(store, monkeypatch):
-    kept = fold([0.1, 0.2, 0.3, 0.4])
-    keep(store, KEY, kept)
-
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(EnvironmentFault, match="No space left on device"):
-        keep(store, KEY, fold([0.9, 0.9, 0.9, 0.9]))
-    np.testing.assert_array_equal(store.load(KEY, kept.split).y_score, kept.y_score)
-    assert [path.name for path in store.path(KEY).parent.iterdir()] == [f"{KEY}.json"]
-
-
-@pytest.mark.parametrize("name", ["k" * 300, "k/" * 50_000])
-def test_a_folder_that_no_file_system_takes_is_bad_input(tmp_path, name):
-    with pytest.raises(InputError, match=r"store: expected a folder .*4096"):
-        FoldStore(tmp_path / name).check()

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from lvh.errors import InputError
-from lvh.validation import splits as folds
-from lvh.validation.splits import HONEST, CvSettings, Protocol, check_protocol, splits
+from lvh.validation.splits import HONEST, CvSettings, check_protocol, splits
 
 REPORT = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
 
@@ -150,13 +149,3 @@ def test_a_protocol_that_leaks_is_named_and_refused_unless_it_is_allowed(changes
     check_protocol(replace(settings, allow_leakage=True))
     with pytest.raises(InputError, match=r"cv\.(weights|validation)"):  # it means nothing there
         check_protocol(replace(settings, scheme="holdout", validation=0.2, allow_leakage=True))
-
-
-def test_only_carried_weights_have_folds_before_them():
-    y = labels(20, 20)
-    found = splits(y, singles(40), replace(REPORT, repeats=2))
-    carried = Protocol("carried")
-    assert folds.before(found[3], found[::-1], carried) == found[:3]
-    assert folds.before(found[9], found, carried) == found[7:9]
-    assert folds.before(found[7], found, carried) == ()
-    assert folds.before(found[3], found, Protocol(epoch="best_on_scored")) == ()

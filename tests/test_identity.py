@@ -5,16 +5,12 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 
-from lvh.config.composition import settings_of
+from lvh.config.composition import settings_of as settings
 from lvh.config.run_settings import RunSettings
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.validation.splits import CvSettings, Split, splits
 
 SPLIT = Split(0, 1, np.arange(10), np.arange(10, 12), np.arange(12, 15))
-
-
-def settings(*overrides: str) -> RunSettings:
-    return settings_of(*overrides)
 
 
 @pytest.fixture(scope="module")

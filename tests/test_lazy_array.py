@@ -1,6 +1,5 @@
 """Records that are read when they are needed: the same, to the bit, as those in memory."""
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,12 @@ from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
 from lvh.data.cohort import fingerprint, join
-from lvh.data.lazy_array import LazyArray, concatenate, prefetch, read
+from lvh.data.lazy_array import LazyArray, concatenate, read
 from lvh.errors import InputError
-from lvh.evaluation.cv_result import FoldResult
-from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS
 from lvh.runs.cache_key import run_key
-from lvh.runs.run import ExperimentData, new_trainer
+from lvh.runs.run import ExperimentData
 from lvh.validation.splits import splits
-
-SMALL = ("stride=125", "model.filters=[4,6,4]", "train.epochs=2", "cv.folds=3", "train.threads=2")
 
 
 def loaded(settings: RunSettings) -> ExperimentData:
@@ -35,7 +30,7 @@ def both(ptbxl_root: Path, monkeypatch):
 
     def load(*overrides: str) -> tuple[RunSettings, ExperimentData, ExperimentData]:
         source = ("data=ptbxl", f"data.root={ptbxl_root}", "model=cnn")
-        settings = settings_of(*source, *SMALL, *overrides)
+        settings = settings_of(*source, "stride=125", *overrides)
         in_memory = loaded(settings)
         with monkeypatch.context() as patch:
             patch.setattr(ptbxl, "LOADED_BYTES", 0)
@@ -45,18 +40,6 @@ def both(ptbxl_root: Path, monkeypatch):
         return settings, in_memory, mapped
 
     return load
-
-
-def trained(settings: RunSettings, data: ExperimentData) -> list[FoldResult]:
-    results = train_folds(
-        data.features,
-        data.splits,
-        new_trainer(settings, data.features, data.cohort.fs),
-        seed=settings.seed,
-        protocol=settings.cv.protocol,
-        threshold=settings.cv.threshold,
-    )
-    return list(results)
 
 
 @pytest.mark.ludb
@@ -78,50 +61,11 @@ def test_inputs_and_cache_keys_are_the_same_to_the_bit(both, scaling):
     np.testing.assert_array_equal(joined.signals[chosen].read(), whole.signals[chosen])
 
 
-@pytest.mark.ludb
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("features.leads=all", "features.scaling=none", "model.dropout=0.0"),
-        ("train=early_stopping", "train.epochs=3", "train.patience=2", "cv.validation=0.2"),
-        ("cv.weights=carried", "cv.epoch=best_on_scored", "cv.allow_leakage=true"),
-    ],
-    ids=["all leads", "early stopping", "leaks"],
-)
-def test_folds_and_scores_are_the_same_to_the_bit(both, overrides, monkeypatch):
-    """In parts of a few batches, so that there are several and a last one that is smaller."""
-    settings, in_memory, mapped = both(*overrides)
-    monkeypatch.setattr("lvh.models.keras_trainer._PART_BYTES", 2_000_000)
-    pairs = zip(trained(settings, in_memory), trained(settings, mapped), strict=True)
-    for one, other in pairs:
-        np.testing.assert_array_equal(one.y_score, other.y_score)
-        assert one.metrics == other.metrics
-        assert one.history == other.history
-        assert one.threshold == other.threshold
-
-
 def doubled(n: int) -> LazyArray:
     """Return numbers of shape (n, 3), each twice its position."""
     return LazyArray(
         np.arange(n), (3,), np.dtype(np.int16), lambda at: np.repeat(2 * at[:, None], 3, 1)
     ).map(lambda values, at: values.astype(np.float32))
-
-
-def test_selecting_reads_nothing_and_composes():
-    asked = []
-
-    def load(at):
-        asked.append(at.tolist())
-        return at[:, None].astype(np.float32)
-
-    whole = LazyArray(np.arange(100), (1,), np.dtype(np.float32), load)
-    part = whole[np.arange(100) % 10 == 3][::-1][2:4]
-    assert (len(part), asked) == (2, [])
-    assert part.read().ravel().tolist() == [73, 63]
-    assert asked == [[73, 63]]
-    mapped = part.map(lambda values, at: values + 100 * at[:, None])  # `at` counts in the part
-    assert mapped[np.array([1, 0])].read()[:, 0].tolist() == [163, 73]
 
 
 def test_concatenated_records_and_their_fingerprint_are_those_of_the_array():
@@ -140,21 +84,3 @@ def test_an_implicit_conversion_is_refused():
     for function in (np.asarray, np.isnan, np.median):
         with pytest.raises(InputError, match=message):
             function(doubled(5))
-
-
-def test_another_thread_computes_in_order_and_few_items_ahead():
-    made = []
-
-    def make(item):
-        made.append((item, threading.current_thread()))
-        if item == 9:
-            raise KeyError(item)
-        return item * item
-
-    results = prefetch(iter(range(10)), make)
-    assert next(results) == 0
-    assert len(made) <= 3
-    assert [next(results) for _ in range(8)] == [n * n for n in range(1, 9)]
-    with pytest.raises(KeyError):
-        next(results)
-    assert threading.current_thread() not in {thread for _, thread in made}

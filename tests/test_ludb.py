@@ -13,7 +13,6 @@ from conftest import (
 
 from lvh.data import ludb as ludb_source
 from lvh.data.cohort import LEADS
-from lvh.errors import InputError
 
 HEADER = "data/1.hea"
 HALF_A_UNIT = 0.0005 + 1e-6
@@ -122,11 +121,3 @@ class TestCache:
         assert after.age[0] == before.age[0] + 1
         assert after.fingerprint != before.fingerprint
         assert len(list(own_cache.iterdir())) == 2
-
-    def test_refused_data_are_not_cached(self, data_set, own_cache):
-        (data_set / "data/3.v6").write_bytes(b"")
-
-        with pytest.raises(InputError):
-            load_ludb(data_set)
-
-        assert not own_cache.exists()
