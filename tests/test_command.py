@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import lvh
 from lvh.cli.command import ended
 from lvh.errors import EnvironmentFault, InputError
 
@@ -49,3 +51,17 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
     assert ended(body) == code
     assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):
+    code = "import os, sys; os.rmdir(os.getcwd()); from lvh.cli.run import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "seed=1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(lvh.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert "working directory" in done.stderr

@@ -214,3 +214,9 @@ def test_they_agree_with_those_of_cardiologists(ludb):
     assert near / n > 0.98
     ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
     assert (ms <= [14, 6, 14]).all()
+
+
+def test_a_qrs_that_no_adult_has_is_not_believed():
+    signal = drawn((0.0, 0.005, 1.0), T)
+    assert all(b"N" not in symbols.tobytes() for symbols, _ in delineate_record(signal, FS))
+    assert is_doubtful(signal, FS)

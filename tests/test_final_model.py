@@ -144,3 +144,13 @@ def test_records_unlike_the_training_records_are_flagged(form, cohort, tmp_path)
     written = np.rint(cohort.signals * 1000) / 1000 + 1e-5  # in microvolts, by another reader
     again = loaded.predict(replace(cohort, signals=written.astype(np.float32))).table
     assert again["fitted_on"].tolist() == table["fitted_on"].tolist()
+
+
+@pytest.mark.ludb
+def test_doubled_voltages_are_flagged_and_ludb_s_records_are_named(ludb, tmp_path):
+    save_model(tmp_path / "m", settings("svm", "voltage"), ludb, 1)
+    model = load(tmp_path / "m")
+    assert model.predict(ludb).table["fitted_on"].all()
+    doubled = model.predict(replace(ludb, signals=ludb.signals * np.float32(2))).table
+    assert not doubled["fitted_on"].any()
+    assert ((doubled["distance"] > 1) | (doubled["outside"] != "")).mean() > 0.8

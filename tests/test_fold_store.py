@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lvh.errors import InputError
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet
 from lvh.models.training import History
@@ -84,3 +85,9 @@ def test_predictions_come_in_the_order_of_the_keys(store):
     assert found.threshold.tolist() == [0.5, 0.5, 0.15, 0.15, 0.15]
     assert found.repeat.tolist() == [0, 0, 1, 1, 1]
     assert store.predictions([OTHER, "ef" * 32]) is None
+
+
+@pytest.mark.parametrize("name", ["k" * 300, "k/" * 50_000])
+def test_a_folder_that_no_file_system_takes_is_bad_input(tmp_path, name):
+    with pytest.raises(InputError, match=r"store: expected a folder .*4096"):
+        FoldStore(tmp_path / name).check()

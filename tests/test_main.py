@@ -1,5 +1,6 @@
 """The command `lvh`: what it dispatches to, and how it ends."""
 
+import importlib.util
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ import pytest
 
 import lvh
 from lvh.cli import main as command
-from lvh.cli.main import main
+from lvh.cli.main import COMMANDS, main
 
 
 @pytest.fixture
@@ -58,3 +59,8 @@ def test_as_a_shell_sees_it(tmp_path, module, typed, code, printed):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == code, done.stderr
     assert printed in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "select"])
+def test_every_command_is_a_module_too(name):
+    assert importlib.util.find_spec(f"lvh.{name}") or name == "sweep"
