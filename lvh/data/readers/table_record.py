@@ -163,9 +163,10 @@ def _frame(path: Path, body: str, separator: str, n_columns: int) -> "pd.DataFra
     missing = frame[frame.columns[-1]].isna()
     if frame.shape[1] != n_columns or (missing.any() and not missing.all()):
         commas = ". Are these decimal commas?" if frame.shape[1] >= 2 * n_columns - 1 else ""
+        fewer = f"fewer in row {missing.argmax() + 1}" if frame.shape[1] == n_columns else ""
         raise InputError(
             f"{path}: expected {n_columns} values in each row, as the header has names. "
-            f"Received: {frame.shape[1]}, or fewer in some{commas}"
+            f"Received: {fewer or frame.shape[1]}{commas}"
         )
     return frame
 

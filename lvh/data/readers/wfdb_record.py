@@ -34,7 +34,10 @@ def read(path: Path, options: ReadOptions) -> Recording:
     base = path.with_name(path.name.removesuffix(".hea"))
     header_path = base.with_name(f"{base.name}.hea")
     if base == path and path.is_file() and not header_path.is_file():
-        raise InputError(f"{path}: expected a header (.hea) or another format. Received: neither")
+        raise InputError(
+            f"{path}: expected a WFDB record with its header {header_path.name}, or .csv, .tsv, "
+            ".txt, .npy, .npz, .edf, .bdf, .dcm or .xml. Received: no header"
+        )
     header = read_header(header_path, path.parent)
     start, stop = _part(header, options)
     if header.segments and stop:
