@@ -142,6 +142,9 @@ def test_segments_are_joined_as_the_wfdb_package_does(tmp_path, lengths, start, 
     options = ReadOptions(seconds=lengths[0] / 500)
     part = record.read(tmp_path / "m", options=options).signals[0]
     np.testing.assert_array_equal(part, expected[: lengths[0]])
+    (tmp_path / "m.hea").write_text("m/1 12 500 9\nm 9")
+    with pytest.raises(InputError, match="Received: segment m"):
+        record.read(tmp_path / "m")
 
 
 @given(skew=st.integers(1, 9), n_samples=st.integers(20, 40))

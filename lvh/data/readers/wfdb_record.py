@@ -95,7 +95,8 @@ def _joined(header: Header, start: int, stop: int) -> list[Signal]:
         segment = None
         if name != "~":
             segment = read_header(header.path.with_name(f"{name}.hea"), header.path.parent)
-        if segment is None or (segment.fs, segment.n_samples) != (header.fs, n_samples):
+        kind = segment and (segment.fs, segment.n_samples, segment.segments)
+        if segment is None or kind != (header.fs, n_samples, ()):
             raise InputError(
                 f"{header.path}: expected signals at {header.fs} Hz in samples {begin - n_samples} "
                 f"to {begin}; --start and --seconds choose another part. Received: segment {name}, "
