@@ -16,6 +16,7 @@ from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, FeatureSet, fill_missing
 from lvh.inference import Calibration, Description, Settings, save
 from lvh.inference.mlflow_model import write_mlmodel
+from lvh.inference.model_description import FORMAT
 from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 from lvh.models.training import FitJob
@@ -91,7 +92,7 @@ def describe(
     of: RunSettings, cohort: Cohort, features: FeatureSet, n_members: int = 2, **changed: Any
 ) -> Description:
     described = Description(
-        format=5,
+        format=FORMAT,
         name=of.name,
         settings=Settings(of.features, of.model, of.cv, of.train, of.backend),
         data=cohort.name,

@@ -146,6 +146,18 @@ def test_records_unlike_the_training_records_are_flagged(form, cohort, tmp_path)
     assert again["fitted_on"].tolist() == table["fitted_on"].tolist()
 
 
+@pytest.mark.parametrize("scaling", ["minmax", "none"])
+def test_what_is_no_ecg_is_flagged_though_it_is_scaled(scaling, cohort, tmp_path):
+    of = settings("cnn", "raw", "stride=125", f"features.scaling={scaling}")
+    save_model(tmp_path / "m", of, head(cohort, 30), 1)
+    loaded = load(tmp_path / "m")
+    random, size = np.random.default_rng(0), cohort.signals.shape
+    mains = np.sin(2 * np.pi * 50 * np.arange(size[1]) / cohort.fs)[None, :, None]
+    for signals in (random.normal(0, 0.3, size), cohort.signals + mains):
+        table = loaded.predict(replace(cohort, signals=signals.astype(np.float32))).table
+        assert (table["distance"] > 1).all()
+
+
 @pytest.mark.ludb
 def test_doubled_voltages_are_flagged_and_ludb_s_records_are_named(ludb, tmp_path):
     save_model(tmp_path / "m", settings("svm", "voltage"), ludb, 1)

@@ -88,6 +88,19 @@ def test_limb_leads_may_have_noise_and_offsets_but_no_other_order(
             check_limb_leads(wrong, LEADS)
 
 
+@given(
+    step=st.sampled_from([0.005, 0.02, 0.05, 0.1]),
+    size=st.floats(0.1, 1),
+    rounded=st.sampled_from([np.rint, np.floor, np.trunc]),
+    record=st.integers(0, 39),
+)
+def test_limb_leads_of_a_coarse_adc_obey_their_laws(cohort, step, size, rounded, record):
+    mv = cohort.signals[record].astype(np.float64) * size
+    i, ii = mv[:, 0], mv[:, 1]
+    mv[:, 2:6] = np.stack([ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2], axis=1)
+    check_limb_leads((rounded(mv / step) * step).astype(np.float32), LEADS)
+
+
 @given(data=st.data())
 @examples(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_any_damaged_file_is_refused_in_one_line_or_read(small, tmp_path, data):
@@ -163,8 +176,15 @@ class TestTable:
             lambda text: f"Patient: x\nDate;1,2\n\n{text}".encode(),
             lambda text: text.replace(" (mV)", "").replace("\n", f"\ns{',mV' * 12}\n", 1).encode(),
             lambda text: "\n".join(f"{line}," for line in text.splitlines()).encode(),
+            lambda text: text.encode("utf-16-le"),
+            lambda text: text.replace(" (mV)", "_mV").encode(),
+            lambda text: (
+                text.replace(" (mV)", "").replace("\n", f"\n(s){',(mV)' * 12}\n", 1).encode()
+            ),
         ],
-        ids="utf-16 decimals bars spaces quotes preamble units comma".split(),
+        ids=(
+            "utf-16 decimals bars spaces quotes preamble units comma unmarked joined brackets"
+        ).split(),
     )
     def test_any_usual_dialect_is_read(self, encode, small, tmp_path):
         path = tmp_path / "r.csv"

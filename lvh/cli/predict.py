@@ -89,6 +89,11 @@ def _predict(
             hint = ". --resample converts it"
         elif description.needs_age_and_sex and not np.isfinite(cohort.age).all():
             hint = ". --age and --sex give them"
+        elif (
+            not description.form.needs_delineation
+            and cohort.signals.shape[1] > description.input_shape[0]
+        ):
+            hint = ". --start and --seconds choose a part"
         raise InputError(f"{error}{hint}") from None
     cohort = _with_waves(predictions.cohort, options.fiducials)
     (said,) = predictions.table.to_dict("records")

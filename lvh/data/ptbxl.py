@@ -69,7 +69,7 @@ _RECORD_PATH = r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)"
 _COLUMNS = {  # that are read, with the pattern of their values
     "ecg_id": ".*",
     "patient_id": r"[0-9]+(\.0)?",
-    "age": r"([0-9]{1,3}(\.0)?)?",
+    "age": r"((300|1[0-2][0-9]|[0-9]{1,2})(\.0)?)?",  # 300 for more than 89
     "sex": "[01]?",
     "scp_codes": r"\{(?:'[^'\\]+': [0-9.]+(?:, '[^'\\]+': [0-9.]+)*)?\}",
     "filename_lr": _RECORD_PATH,

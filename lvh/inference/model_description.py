@@ -20,7 +20,7 @@ from lvh.models.training import TrainSettings
 from lvh.validation.calibration import logit, sigmoid
 from lvh.validation.splits import CvSettings
 
-FORMAT: Literal[5] = 5
+FORMAT: Literal[6] = 6
 """Version of the folder's layout."""
 
 _SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
@@ -99,7 +99,7 @@ class Description:
         files: SHA-256 of each of the other files.
     """
 
-    format: Literal[5]
+    format: Literal[6]
     name: Text
     settings: Settings
     data: Text

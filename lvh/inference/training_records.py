@@ -2,7 +2,9 @@
 
 A kernel machine or a tree answers anything for a record that is unlike these. So each prediction
 says whether the record is one of them, which inputs are outside their range, and how far it is from
-the nearest of them. Of a signal the inputs are the lowest and the highest voltage of each lead.
+the nearest of them. Of a signal the inputs are four values of each lead as the model sees it: the
+lowest, the median, the highest, and the mean step from sample to sample. Scaled leads all have the
+same lowest and highest value; the other two tell noise and another sampling frequency from an ECG.
 """
 
 import hashlib
@@ -125,7 +127,7 @@ def read_training_records(path: Path) -> TrainingRecords:
 
 
 def _values(features: FeatureSet) -> tuple[list[str], Rows]:
-    """Return tabular inputs, and the lowest and highest voltage of each lead of a signal."""
+    """Return tabular inputs, and lowest, median, highest and mean step of each lead of a signal."""
     if features.kind == "tabular":
         return list(features.names), np.asarray(features.X)
     shape = features.signal_shape or features.input_shape
@@ -135,9 +137,12 @@ def _values(features: FeatureSet) -> tuple[list[str], Rows]:
     for at in range(len(features.records)):
         flat = np.asarray(features.X[at]).ravel()
         signal = flat[n:].reshape(shape)
-        rows.append(np.concatenate([flat[:n], signal.min(axis=0), signal.max(axis=0)]))
-    ends = [f"{lead} {end}" for end in ("lowest", "highest") for lead in leads]
-    return [*features.names[:n], *ends], np.stack(rows)
+        middle, steps = np.median(signal, axis=0), np.abs(np.diff(signal, axis=0)).mean(axis=0)
+        ends = signal.min(axis=0), signal.max(axis=0)
+        rows.append(np.concatenate([flat[:n], ends[0], middle, ends[1], steps]))
+    kinds = ("lowest", "median", "highest", "mean step")
+    names = [f"{lead} {kind}" for kind in kinds for lead in leads]
+    return [*features.names[:n], *names], np.stack(rows)
 
 
 def _hashes(cohort: Cohort, features: FeatureSet) -> npt.NDArray[np.uint64]:

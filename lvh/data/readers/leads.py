@@ -33,7 +33,8 @@ _PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
 _MAX_FS = 100_000  # Hz
 _FS_TOLERANCE = 1e-4  # relative; the times of ten seconds, written in ms, are no more exact
 _LIMB_MV, _LIMB_SHARE = 0.03, 0.1  # how far limb leads may be from their laws: mV, of a lead
-_MAX_NOISE_MV = 0.25  # that is allowed for on top
+_ROUNDING = 1.5  # steps of an ADC that three rounded leads may be off together
+_MAX_NOISE_MV = 0.25  # that is allowed for on top, rounding included
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,8 @@ def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> 
     """Raise InputError unless limb leads obey Einthoven and Goldberger, as those of one body do.
 
     The 99th percentile of each difference counts, without its offset: a burst in one lead is
-    noise, and another order of leads shows in every beat. White noise is allowed for.
+    noise, and another order of leads shows in every beat. White noise is allowed for, and the
+    resolution of the signal.
 
     Args:
         signal: Shape (n_samples, n_leads), mV.
@@ -187,6 +189,9 @@ def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> 
         size = _large(difference)
         noise = min(4 * _white_noise(difference), _MAX_NOISE_MV)
         if size > tolerance + noise:
+            rounding = _ROUNDING * max(_resolution(lead) for lead in (i, ii, iii, avr, avl, avf))
+            noise = min(max(noise, rounding), _MAX_NOISE_MV)
+        if size > tolerance + noise:
             raise InputError(
                 f"limb leads: expected {law} within {tolerance + noise:.2g} mV. "
                 f"Received: a difference of {size:.2g} mV. Are the leads in this order, and "
@@ -196,6 +201,11 @@ def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> 
 
 def _large(signal: npt.NDArray[np.float64]) -> float:
     return float(np.percentile(np.abs(signal - np.median(signal)), 99))
+
+
+def _resolution(signal: npt.NDArray[np.float64]) -> float:
+    """Return the smallest step between two values; 0 of a flat line."""
+    return float(np.diff(np.unique(signal)).min(initial=np.inf)) if np.ptp(signal) else 0.0
 
 
 def _white_noise(signal: npt.NDArray[np.float64]) -> float:

@@ -132,6 +132,11 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
             "save2gdf -f=EDF FILE.scp FILE.edf"
         )
     title, reader = _READERS.get(path.suffix.lower(), ("a WFDB record", None))
+    if reader and path.is_file() and (size := path.stat().st_size) > MAX_BYTES:
+        raise InputError(
+            f"{path}: expected at most {MAX_BYTES} bytes. Received: {size}. Convert it to WFDB "
+            "(edf2mit, wfdb.io.convert), of which --start and --seconds read a part"
+        )
     try:
         with warnings.catch_warnings(action="ignore"):
             if reader is None:

@@ -22,6 +22,7 @@ _HEADER_LINES, _HEADER_LENGTH = 64, 8192  # in which the names are looked for, a
 _FEWEST_LEADS = 8
 _SEPARATORS = (",", ";", "\t", "|", ":", " ")
 _NAME_AND_UNIT = re.compile(r"([^()\[\]]*)[(\[]([^()\[\]]*)[)\]]")  # linear: no two ways to match
+_NAME_THEN_UNIT = re.compile(r"(.*)[ _/]([mu\xb5\u03bc]?V)", re.IGNORECASE)
 _TIME = re.compile(r"(?:elapsed[ _])?(?:time|t|seconds|sec)(?:[ _](?P<unit>\w+))?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 _MAX_JITTER = 0.5  # of a step: more than rounding to ms makes, less than one lost sample
@@ -31,7 +32,7 @@ _MAX_STEP_S = 0.05  # a longer step without a unit is in ms, or the number of th
 def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read a table: maybe a preamble, a row of names, maybe a row of units, then a row a sample.
 
-    A name may have its unit in brackets, `V1 (mV)`; a column `time` is in s, or as `time (ms)`
+    A name may have its unit, `V1 (mV)` or `V1_mV`; a column `time` is in s, or as `time (ms)`
     says. Decimal commas are read where something else divides the columns, or in quotes.
     """
     lines = _decode(data).splitlines()
@@ -39,7 +40,9 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     columns = [_name_and_unit(cell) for cell in _cells(lines[row], separator)]
     units = _cells(lines[row + 1], separator) if row + 1 < len(lines) else []
     if len(units) == len(columns) and not any(re.search(r"\d", unit) for unit in units):
-        columns = [(name, unit) for (name, _), unit in zip(columns, units, strict=True)]
+        columns = [
+            (name, unit.strip("()[]")) for (name, _), unit in zip(columns, units, strict=True)
+        ]
         row += 1
     frame = _frame(path, "\n".join(lines[row + 1 :]), separator, len(columns))
     fs, signals = None, []
@@ -70,9 +73,9 @@ def read_arrays(path: Path, data: bytes, options: ReadOptions) -> Recording:
             raise InputError(
                 f"{path}: expected the array `signals`. Received: {excerpt(' '.join(arrays))}"
             )
-        leads = tuple(map(str, arrays["leads"])) if "leads" in arrays else options.leads
-        fs = float(arrays["fs"]) if "fs" in arrays else None
-        unit = str(arrays["unit"]) if "unit" in arrays else ""
+        leads = tuple(arrays["leads"].astype(str)) if "leads" in arrays else options.leads
+        fs = float(arrays["fs"].item()) if "fs" in arrays else None
+        unit = str(arrays["unit"].astype(str).item()) if "unit" in arrays else ""
         return _of_array(path, arrays["signals"], leads, unit=unit, fs=fs)
 
 
@@ -103,9 +106,11 @@ def _of_array(
 
 
 def _decode(data: bytes) -> str:
-    """Return UTF-16 by its mark, else UTF-8, else Windows-1252, which European devices write."""
+    """Return UTF-16 by its mark or zeros, else UTF-8, else Windows-1252, as of European devices."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
+    if b"\0" in data[:2]:
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -138,7 +143,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _name_and_unit(cell: str) -> tuple[str, str]:
-    match = _NAME_AND_UNIT.fullmatch(cell)
+    match = _NAME_AND_UNIT.fullmatch(cell) or _NAME_THEN_UNIT.fullmatch(cell)
     return (match[1].strip(), match[2].strip()) if match else (cell, "")
 
 
@@ -158,9 +163,10 @@ def _frame(path: Path, body: str, separator: str, n_columns: int) -> "pd.DataFra
     missing = frame[frame.columns[-1]].isna()
     if frame.shape[1] != n_columns or (missing.any() and not missing.all()):
         commas = ". Are these decimal commas?" if frame.shape[1] >= 2 * n_columns - 1 else ""
+        fewer = f"fewer in row {missing.argmax() + 1}" if frame.shape[1] == n_columns else ""
         raise InputError(
             f"{path}: expected {n_columns} values in each row, as the header has names. "
-            f"Received: {frame.shape[1]}, or fewer in some{commas}"
+            f"Received: {fewer or frame.shape[1]}{commas}"
         )
     return frame
 

@@ -24,13 +24,15 @@ _MAX_FS = 100_000  # Hz
 # of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
 _NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
 _RECORD_LINE = re.compile(
-    rf"(?P<name>[^/ ]+) (?P<signals>[0-9]{{1,3}})(?: (?P<fs>{_NUMBER})(?:/\S+)?"
+    r"(?P<name>[^/ ]+)(?:/(?P<segments>[0-9]{1,5}))? (?P<signals>[0-9]{1,3})"
+    rf"(?: (?P<fs>{_NUMBER})(?:/\S+)?"
     r"(?: (?P<samples>[1-9][0-9]{,15})(?: .*)?)?)?",
     re.IGNORECASE,
 )
+_SEGMENT_LINE = re.compile(r"(~|[A-Z0-9_-]{1,200}) ([0-9]{1,15})", re.IGNORECASE | re.ASCII)
 _SIGNAL_LINE = re.compile(
     r"(?P<file>~?[A-Z0-9_-]{1,200}(?:\.[A-Z0-9_]{1,20})?)"
-    r" (?P<storage>[0-9]+(?:x(?P<rate>[1-9][0-9]?))?(?::0)?(?:\+[0-9]+)?)"
+    r" (?P<storage>[0-9]+(?:x(?P<rate>[1-9][0-9]?))?(?::(?P<skew>[0-9]{1,4}))?(?:\+[0-9]+)?)"
     rf" (?P<gain>{_NUMBER})(?:\((?P<baseline>-?[0-9]{{1,10}})\))?(?:/(?P<unit>\S+))?"
     r"(?: -?[0-9]+(?: (?P<zero>-?[0-9]{1,10})(?: -?[0-9]+"
     r"(?: (?P<checksum>-?[0-9]{1,10})(?: -?[0-9]+(?: (?P<name>.+))?)?)?)?)?)?",
@@ -46,8 +48,9 @@ class SignalLine:
     """What a header says of one signal; WFDB's default unit is mV."""
 
     file: str
-    storage: str  # format, samples a frame, offset, such as 16x1+24
+    storage: str  # format, samples a frame, skew, offset, such as 16x1:3+24
     rate: int  # samples a frame
+    skew: int  # samples by which it is late
     gain: float  # ADC units a unit
     baseline: int  # ADC value of 0
     unit: str
@@ -65,10 +68,11 @@ class Header:
     n_samples: int | None
     signals: tuple[SignalLine, ...]
     comments: tuple[str, ...]
+    segments: tuple[tuple[str, int], ...] = ()  # name, samples; `~` is a gap
 
 
 def read_header(path: Path, root: Path) -> Header:
-    """Parse a header of one segment; neither it nor its signal files may lie outside `root`."""
+    """Parse a header; neither it nor its signal files may lie outside `root`."""
     data = read_bytes(path, root, _MAX_TEXT_BYTES)
     try:
         text = data.decode()
@@ -77,19 +81,35 @@ def read_header(path: Path, root: Path) -> Header:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first, *others = [" ".join(line.split()) for line in lines if line[0] != "#"] or [""]
     match = _RECORD_LINE.fullmatch(first)
-    if match is None or int(match["signals"]) != len(others) or not others:
+    n_lines = match and int(match["segments"] or match["signals"])
+    if match is None or n_lines != len(others) or not others:
         raise InputError(
-            f"{path}: expected a record line `name signals fs samples` of one segment, and a line "
-            f"for each signal. Received: {excerpt(first)} and {len(others)} lines"
+            f"{path}: expected a record line `name signals fs samples`, and a line for each signal "
+            f"or segment. Received: {excerpt(first)} and {len(others)} lines"
         )
+    segments = tuple(_segment(path, line) for line in others) if match["segments"] else ()
+    n_samples = int(match["samples"]) if match["samples"] else None
+    total = sum(number for _, number in segments)
+    if segments and total != n_samples:
+        raise InputError(f"{path}: expected segments of {n_samples} samples. Received: {total}")
     return Header(
         path=path,
         name=match["name"],
         fs=float(match["fs"]) if match["fs"] else None,
-        n_samples=int(match["samples"]) if match["samples"] else None,
-        signals=tuple(_signal(path, line) for line in others),
+        n_samples=n_samples,
+        signals=() if segments else tuple(_signal(path, line) for line in others),
         comments=tuple(line[1:].strip() for line in lines if line[0] == "#"),
+        segments=segments,
     )
+
+
+def _segment(path: Path, line: str) -> tuple[str, int]:
+    match = _SEGMENT_LINE.fullmatch(line)
+    if match is None:
+        raise InputError(
+            f"{path}: expected a segment line `name samples`. Received: {excerpt(line)}"
+        )
+    return match[1], int(match[2])
 
 
 def _signal(path: Path, line: str) -> SignalLine:
@@ -97,13 +117,14 @@ def _signal(path: Path, line: str) -> SignalLine:
     if match is None or float(match["gain"]) == 0:
         raise InputError(
             f"{path}: expected a signal line `file format gain(baseline)/unit resolution zero "
-            "first checksum block lead`: a file in the same folder, a format without skew, a gain "
-            f"above 0. Received: {excerpt(line)}"
+            "first checksum block lead`: a file in the same folder, a gain above 0. "
+            f"Received: {excerpt(line)}"
         )
     return SignalLine(
         file=match["file"],
         storage=match["storage"],
         rate=int(match["rate"] or 1),
+        skew=int(match["skew"] or 0),
         gain=float(match["gain"]),
         baseline=int(match["baseline"] or match["zero"] or 0),
         unit=match["unit"] or "mV",

@@ -6,6 +6,7 @@ checksum, a unit that is not ASCII. So `lvh.data.readers.wfdb` reads the header.
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from lvh.errors import InputError
 
 _LUDB_UNITS_PER_MV = 1000.0
 _MAX_VALUES = 16 * 1024 * 1024  # samples of all signals that are read at once
+_PERSON = re.compile(r"\s*<?(?:age|sex|gender)>?\s*:", re.I)
 _FIELD = re.compile(  # a field of its own in a comment line: `Maternal age: 30` is none
     r"(?:^|[,;]|\s\s|\s(?=<))\s*<?(age|sex|gender)>?\s*:\s*(.*?)\s*(?=$|[,;]|\s\s|\s<)", re.I
 )
@@ -29,15 +31,43 @@ def read(path: Path, options: ReadOptions) -> Recording:
     checksums), whose gain is each lead's own range: they have 1000 units a mV. Fiducials come
     from annotation files, one a lead, as LUDB has them; without all twelve there are none.
     """
-    from wfdb import rdrecord  # takes a second
-
     base = path.with_name(path.name.removesuffix(".hea"))
     header_path = base.with_name(f"{base.name}.hea")
     if base == path and path.is_file() and not header_path.is_file():
-        raise InputError(f"{path}: expected a header (.hea) or another format. Received: neither")
+        raise InputError(
+            f"{path}: expected a WFDB record with its header {header_path.name}, or .csv, .tsv, "
+            ".txt, .npy, .npz, .edf, .bdf, .dcm or .xml. Received: no header"
+        )
     header = read_header(header_path, path.parent)
     start, stop = _part(header, options)
-    record = rdrecord(str(base), sampfrom=start, sampto=stop, physical=False, smooth_frames=False)
+    if header.segments and stop:
+        signals = _joined(header, start, stop)
+    else:
+        signals = _signals(header, start, stop)
+    age, male = _age_and_sex(header.comments)
+    return Recording(
+        signals,
+        age,
+        male,
+        None if options.is_part else _delineation(base, len(signals[0].values)),
+        is_part=True,
+    )
+
+
+def _signals(header: Header, start: int, stop: int | None) -> list[Signal]:
+    """Read the samples from `start` to `stop` of each signal of one segment."""
+    from wfdb import rdrecord  # takes a second
+
+    for file in {header.path.with_name(signal.file) for signal in header.signals}:
+        if not (file.is_file() and file.resolve().is_relative_to(file.parent.resolve())):
+            raise InputError(f"{file}: expected a file in the same folder. Received: no such file")
+    record = rdrecord(
+        str(header.path.with_suffix("")),
+        sampfrom=start,
+        sampto=stop,
+        physical=False,
+        smooth_frames=False,
+    )
     if (start, stop) == (0, header.n_samples):
         check_sums(header, record.e_d_signal)
     is_ludb = _is_ludb(header)
@@ -51,31 +81,57 @@ def read(path: Path, options: ReadOptions) -> Recording:
         values[np.isnan(physical)] = np.nan  # invalid samples
         unit = "mV" if is_ludb else line.unit
         signals.append(Signal(line.name, values, unit, header.fs and header.fs * line.rate))
-    age, male = _age_and_sex(header.comments)
-    return Recording(
-        signals,
-        age,
-        male,
-        None if options.is_part else _delineation(base, len(signals[0].values)),
-        is_part=True,
-    )
+    return signals
+
+
+def _joined(header: Header, start: int, stop: int) -> list[Signal]:
+    """Read a part of a record of several segments, which must have the same signals."""
+    parts, begin = [], 0
+    for name, n_samples in header.segments:
+        first, last = max(start - begin, 0), min(stop - begin, n_samples)
+        begin += n_samples
+        if first >= last:  # outside of the part, or a layout, which has no samples
+            continue
+        segment = None
+        if name != "~":
+            segment = read_header(header.path.with_name(f"{name}.hea"), header.path.parent)
+        kind = segment and (segment.fs, segment.n_samples, segment.segments)
+        if segment is None or kind != (header.fs, n_samples, ()):
+            raise InputError(
+                f"{header.path}: expected signals at {header.fs} Hz in samples {begin - n_samples} "
+                f"to {begin}; --start and --seconds choose another part. Received: segment {name}, "
+                + ("a gap" if segment is None else f"{segment.n_samples} at {segment.fs} Hz")
+            )
+        parts.append(_signals(segment, first, last))
+    kinds = {tuple((one.name, one.unit, one.fs) for one in part) for part in parts}
+    if len(kinds) != 1:
+        raise InputError(
+            f"{header.path}: expected segments with the same signals; --start and --seconds choose "
+            f"one of them. Received: {len(kinds)} kinds of segments"
+        )
+    return [
+        replace(of_one[0], values=np.concatenate([one.values for one in of_one]))
+        for of_one in zip(*parts, strict=True)
+    ]
+
+
+def _end(header: Header) -> int | None:
+    """Return the number of samples that all signals have when none is late."""
+    latest = max((signal.skew for signal in header.signals), default=0)
+    return header.n_samples and header.n_samples - latest
 
 
 def _part(header: Header, options: ReadOptions) -> tuple[int, int | None]:
     """Return first and last sample to read; refuse what would fill the memory."""
-    root = header.path.parent
-    files = {root / signal.file for signal in header.signals}
-    for file in files:
-        if not (file.is_file() and file.resolve().is_relative_to(root.resolve())):
-            raise InputError(f"{file}: expected a file in the same folder. Received: no such file")
     fs = header.fs or options.fs or 1.0
-    start, stop = round(options.start * fs), header.n_samples
+    start, stop = round(options.start * fs), _end(header)
     if options.seconds is not None:
         stop = min(start + round(options.seconds * fs), stop or 2**63)
     if stop is None:
-        n_values = sum(file.stat().st_size for file in files)
+        files = {header.path.with_name(signal.file) for signal in header.signals}
+        n_values = sum(file.stat().st_size for file in files if file.is_file())
     else:
-        n_values = (stop - start) * sum(signal.rate for signal in header.signals)
+        n_values = (stop - start) * (sum(one.rate for one in header.signals) or len(LEADS))
     if not 0 < n_values <= _MAX_VALUES:
         raise InputError(
             f"{header.path}: expected 1 to {_MAX_VALUES} samples of all signals. --start and "
@@ -95,7 +151,8 @@ def _is_ludb(header: Header) -> bool:
 def _age_and_sex(comments: tuple[str, ...]) -> tuple[float, bool | None]:
     """Parse both from comments that say them once, and as a whole."""
     said: dict[str, set[str]] = {"age": set(), "sex": set()}
-    for name, value in (pair for line in comments for pair in _FIELD.findall(line)):
+    lines = [line for line in comments if _PERSON.match(line)]  # `Father died, age: 50` is none
+    for name, value in (pair for line in lines for pair in _FIELD.findall(line)):
         said["age" if name.lower() == "age" else "sex"].add(value.lower())
     age, sex = (values.pop() if len(values) == 1 else "" for values in said.values())
     return parse_age(age), parse_sex(sex)
