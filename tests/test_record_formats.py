@@ -70,9 +70,9 @@ def test_limb_leads_that_break_their_laws_are_refused_in_each_format(small, tmp_
 
 
 @given(
-    noise=st.floats(0, 0.03),
+    noise=st.floats(0, 0.02),
     offsets=st.lists(st.floats(-3, 3), min_size=12, max_size=12),
-    size=st.floats(0.5, 3),
+    size=st.floats(1, 3),
     seed=st.integers(0, 99),
 )
 def test_limb_leads_may_have_noise_and_offsets_but_no_other_order(
