@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf complain of, in one or two lines that a user can act on."""
+"""Errors of Hydra and OmegaConf, as one or two lines that a user can act on."""
 
 import difflib
 import re
@@ -32,7 +32,7 @@ _ELSEWHERE = {
     "search.direction": "search.objectives names the scores, and each has its direction",
     "search.directions": "search.objectives names the scores, and each has its direction",
 }
-"""Settings of other programs, and where the same is set here."""
+"""Settings of other programs, and the setting of lvh that does the same."""
 
 
 def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
@@ -51,7 +51,7 @@ def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
-    """Return the end of a message that names what may have been meant; empty for nothing close."""
+    """Return the end of a message with the closest name; empty if none is close."""
     close = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

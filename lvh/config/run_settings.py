@@ -62,7 +62,7 @@ class RunSettings:
 
     @property
     def name(self) -> str:
-        """A short name that tells runs of one sweep apart at a glance."""
+        """A short name, different for the runs of one sweep."""
         convolution = {
             short: getattr(self.model, field)
             for field, short in SHORT_NAMES.items()
@@ -245,7 +245,7 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             f"neither. Received: cv.scheme={cv.scheme}, "
             f"external={'none' if external is None else external.name}"
         )
-    same = {"delineation": "found"}  # the same records, whatever their delineation
+    same = {"delineation": "found"}  # the same records, with any delineation
     if external is not None and replace(external, **same) == replace(data, **same):
         yield f"external: expected other records than those of data. Received: {data.name} twice"
     if external is not None and cv.repeats > 1:

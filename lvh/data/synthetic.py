@@ -49,7 +49,7 @@ class SyntheticSettings:
             cohort whose labels carry no information.
         noise: Standard deviation of white and muscle noise together in mV; the median over
             subjects. Baseline wander and fibrillatory waves come on top.
-        seed: Chooses the cohort. Of one seed, a shorter cohort is the head of a longer one.
+        seed: Chooses the cohort. With one seed, a shorter cohort begins a longer one.
         delineation: The true fiducials, or those that `lvh.data.delineation` finds.
     """
 

@@ -200,6 +200,6 @@ class NestedSelection:
 def build_nested_selection(
     settings: NestedSelectionSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> NestedSelection:
-    """Build what chooses; the random state draws its folds and is that of every candidate."""
+    """Build the selection; the random state draws its folds and is that of every candidate."""
     candidates = parse_candidates("model.candidates", settings.candidates)
     return NestedSelection(candidates, settings, names, random_state, subjects)

@@ -33,7 +33,7 @@ def new_program(
 ) -> "GraphProgram | FitProgram":
     """Build a model with one sigmoid output, and what trains it on the backend that was started.
 
-    What the others say is in `lvh.models.training.TrainSettings`.
+    The other arguments are fields of `lvh.models.training.TrainSettings`.
     """
     from keras import backend, config
 
@@ -89,7 +89,7 @@ class KerasTrainer:
         return self._program.max_parallel(sizes)
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
-        """Train from new weights, or on from those of the last job if the only job is warm.
+        """Train from new weights; a warm job, alone, goes on from those of the last job.
 
         Args:
             jobs: At most `max_parallel`.

@@ -1,4 +1,4 @@
-"""What a sweep came to: its trials, their folds, and what was asked of them."""
+"""The result of a sweep: its trials, their folds, and its objectives."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -48,7 +48,7 @@ class FoldScore:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the training of one configuration came to; its study keeps it, written once.
+    """The result of training one configuration, which is written once, into its study.
 
     Attributes:
         state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`

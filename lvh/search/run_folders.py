@@ -14,7 +14,7 @@ from lvh.validation.metrics import NAMES
 
 
 def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
-    """Return runs side by side, or one, as a study of which they are the trials.
+    """Return one run, or several, as a study of which they are the trials.
 
     Args:
         folders: Of runs, as `python -m lvh.run` writes them.

@@ -1,4 +1,4 @@
-"""The database of the studies: its address, its schema, and what goes wrong in it."""
+"""The database of the studies: its address, its schema and its faults."""
 
 import os
 import sqlite3
@@ -29,7 +29,7 @@ OWNER = "owner"
 """Attribute that says which process trains a trial."""
 
 HEARTBEAT, GRACE = 10, 90
-"""Seconds between two signs of life of a trial, and after the last of them until it is retried."""
+"""Seconds between two heartbeats of a trial, and after the last one until it is retried."""
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
 _ATTEMPTS = 50  # to make a schema while other processes make the same one
@@ -62,7 +62,7 @@ class Database(RDBStorage):
         return True
 
     def stale(self, study_id: int) -> list[int]:
-        """Return the trials without a sign of life."""
+        """Return the trials without a recent heartbeat."""
         return super()._get_stale_trial_ids(study_id)
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
@@ -71,13 +71,13 @@ class Database(RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Change the state; the sign of life of a trial's last process is not its present one's."""
+        """Change the state; a trial that starts again has a heartbeat of its new process."""
         if state == TrialState.RUNNING:
             self.record_heartbeat(trial_id)
         return super().set_trial_state_values(trial_id, state, values)
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """Try it; the next sign of life follows, and the trial itself reports what is wrong."""
+        """Try it; the next heartbeat follows, and the trial itself reports a fault."""
         with suppress(*_FAULTS):
             super().record_heartbeat(trial_id)
 
@@ -118,7 +118,7 @@ class Storage:
 
     @contextmanager
     def faults(self) -> Iterator[None]:
-        """Turn what goes wrong in the database into one fault of the environment."""
+        """Turn any error of the database into an EnvironmentFault."""
         try:
             yield
         except _FAULTS as error:
@@ -128,7 +128,7 @@ class Storage:
 
 
 def process_name(process: int) -> str:
-    """Return what names a living process, and no other one on any machine; empty if there is none.
+    """Return a name that no other process has on any machine; empty if it is not alive.
 
     Numbers of processes are used again, but not with the same start; a container has its own.
     """

@@ -1,4 +1,4 @@
-"""A study: which trial a process trains next, and what becomes of those that are interrupted.
+"""A study: which trial a process trains next, and what happens to interrupted trials.
 
 A trial keeps its number from its first fold to its last: one whose process is killed or stopped
 goes back into Optuna's queue. A trial that Optuna has pruned without an outcome of ours is void:
@@ -30,7 +30,7 @@ from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, proce
 from lvh.tracking.fold_store import FoldStore
 
 OUTCOME = "outcome"
-"""Attribute of a trial that has come to its end; see `lvh.search.results.Outcome`."""
+"""Attribute of a trial that has ended; see `lvh.search.results.Outcome`."""
 MAX_RETRIES = 3
 """Further attempts at a trial whose process dies before it has done one more fold."""
 
@@ -97,7 +97,7 @@ class _PutBack(BaseException):
 
 
 class _Failed(Exception):
-    """A trial came to nothing; its outcome says why."""
+    """A trial has failed; its outcome says why."""
 
 
 class Study:
@@ -213,7 +213,7 @@ class Study:
             raise (error.cause if isinstance(error, _PutBack) else error) from None
 
     def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
-        """Train a trial, and write down what it came to."""
+        """Train a trial, and store its outcome."""
         trial.set_user_attr(OWNER, process_name(os.getpid()))
         trials = self._study.get_trials(deepcopy=False)
         number = _count(trials[: trial.number])
@@ -277,7 +277,7 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
 
 
 def result_of(study: Study, store_root: str | Path) -> StudyResult:
-    """Return what a study came to, so far; predictions that are not in the store are left out."""
+    """Return the result of a study so far, without predictions that are not in the store."""
     plan, store = study.plan, FoldStore(Path(store_root))
     trials = [_trial(*one) for one in study.configurations().items()]
     keys = {one.number: list(one.fold_keys) for one in trials if one.state == "complete"}

@@ -1,4 +1,4 @@
-"""Write records to MLflow: a sweep is a run, its configurations are runs below it, then folds.
+"""Write records to MLflow: a sweep is a run; below it are its configurations, then their folds.
 
 Each configuration carries all its parameters and mean scores itself, since the UI's filters and
 plots see a run alone. Writing a record a second time changes nothing. A run counts as KILLED until
@@ -38,7 +38,7 @@ _NOTE = "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
-"""Of a run by that of its record; all others are FINISHED."""
+"""Status of a run by that of its record; all others are FINISHED."""
 _UNFINISHED = "This sweep is not finished. The same command continues it."
 _ARTIFACTS = "mlartifacts"
 """Folder of the artifacts of an embedded store, next to its database."""

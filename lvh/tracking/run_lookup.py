@@ -48,7 +48,7 @@ def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> No
 
 
 def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
-    """Return the address of a store, which looking never makes."""
+    """Return the address of a store; it is not made in order to read it."""
     if (database := address.embedded(settings)) is not None:
         if to_read and not database.is_file():
             raise InputError(f"--uri: expected a store of MLflow. Received: {database}, not there")
@@ -58,7 +58,7 @@ def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
 
 @contextmanager
 def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
-    """Turn what goes wrong in a store into an error that names it."""
+    """Turn any error of a store into one that names the store."""
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:

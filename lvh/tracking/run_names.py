@@ -26,7 +26,7 @@ def configuration_name(
     protocol: str = "",
     external: str = "",
 ) -> str:
-    """Return the name of a configuration, which tells the runs of one sweep apart at a glance.
+    """Return the name of a configuration, short, and different for the runs of one sweep.
 
     `protocol` is named if it leaks, `external` if its records are only scored.
 

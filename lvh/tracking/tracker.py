@@ -24,7 +24,7 @@ from lvh.tracking.run_record import RunRecord, SweepRecord
 if TYPE_CHECKING:
     from lvh.tracking.mlflow_store import MlflowStore
 
-_SILENCE = 60.0  # s without a sign of the worker, after which it is given up
+_SILENCE = 60.0  # s without a line from the worker, after which it is given up
 _FAULTY = 5.0  # s spent on faults, after the last training, after which the store is given up
 
 
@@ -60,7 +60,7 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Close it; raise what was not recorded, unless something worse has happened."""
+        """Close it; raise a fault if a record is missing, unless the body has raised already."""
         faults = self.close()
         if faults and kind is None:
             raise TrackingFault("; ".join(faults))
@@ -115,7 +115,7 @@ def serve() -> None:
     """Be the worker: open the store, then write the records whose paths come on standard input.
 
     When the input ends, at the latest with the process that has started it, what was not written
-    is tried once more. Each sign of life is then an empty line, and the last line is the report.
+    is tried once more. Meanwhile an empty line says that it works; the last line is the report.
     """
     settings = TrackingSettings(**json.loads(sys.stdin.readline()))
     paths: queue.Queue[str | None] = queue.Queue()

@@ -1,4 +1,4 @@
-"""What scores of folds can and cannot tell: intervals and tests for dependent folds.
+"""What scores of folds can and cannot show: intervals and tests for dependent folds.
 
 Folds share most of their training records, so their scores are not independent and a plain t-test
 finds differences that are not there. Every function here widens the variance of a mean over folds

@@ -23,8 +23,8 @@ class InnerFolds:
         n_folds: How many.
         random_state: Of the draw.
         subjects: Subject of each record that is split, shape (n_records,).
-        field: Of the configuration that asks for them, which an error names.
-        remedy: What a person can do there if the records are too few.
+        field: Field of the configuration that asks for them, which an error names.
+        remedy: What a person can change there if the records are too few.
     """
 
     n_folds: int

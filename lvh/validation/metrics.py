@@ -27,7 +27,7 @@ class Metrics:
         specificity: True negative rate.
         f1: Harmonic mean of precision and recall.
         ap: Average precision from the scores: sum over thresholds of (R_n - R_n-1) P_n.
-        ap_thresholded: The same from the predictions 0 and 1, as the 2021 study has it.
+        ap_thresholded: The same from the predictions 0 and 1, as the original study has it.
         roc_auc: Area under the receiver operating characteristic.
         recall_at_90: Highest sensitivity of the thresholds with a specificity of 90 % or more on
             these very records. `recall` by a threshold chosen beforehand is mostly lower.

@@ -1,4 +1,4 @@
-"""Which records train, which stop the training, which are scored."""
+"""Splits: which records of a fold train, which stop the training, which are scored."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """A word for it."""
+        """Its short name."""
         words = [one for one in (self.weights, self.epoch) if one not in ("fresh", "last")]
         return "-".join(words) or "honest"
 

@@ -17,7 +17,7 @@ Name = Literal["tensorflow", "jax", "torch"]
 Precision = Literal["float32", "bfloat16"]
 
 NO_BACKEND = "scikit-learn"
-"""Stands for the backend where Keras has no part in a model."""
+"""Backend of a model that is not a network."""
 
 _started: tuple[str, int] | None = None  # name and threads
 
@@ -45,9 +45,9 @@ def check_installed(name: str) -> None:
 
 
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
-    """Return how many threads trainings have: those of this process, once it has started.
+    """Return how many threads trainings have: those of this process, once a backend has started.
 
-    Before, the number that was asked for, or `automatic` for None.
+    Before, it is `threads`, or `automatic` for None.
 
     Raises:
         InputError: This process started with another backend, or another number than asked for.
@@ -61,7 +61,7 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
-    """Import a backend, repeatable to the bit and without its chatter; once in a process.
+    """Import a backend, repeatable to the bit and without its messages; once in a process.
 
     See `threads_of`; the environment's KERAS_BACKEND does not count.
     """
@@ -110,7 +110,7 @@ def _start_tensorflow(threads: int) -> int:
             tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tf.config.experimental.enable_op_determinism()
     tf.get_logger().setLevel("ERROR")  # every model of a sweep is traced, which is no fault
-    tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
+    tf.config.list_logical_devices()  # looks for a GPU now, while messages are held back
     return int(threading.get_intra_op_parallelism_threads()) or cores()
 
 

@@ -80,7 +80,7 @@ class GraphProgram(Program):
         """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
 
         Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network that no
-        training uses is trained as the last one: its numbers go nowhere.
+        training uses is trained as the last one: its numbers are not used.
         """
         n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
         rows = np.zeros((n_epochs, self.n_networks, n_steps * self._batch_size), np.int64)
