@@ -1,4 +1,4 @@
-"""What commands share: how they end, and the options that several of them have."""
+"""Shared parts of commands: their exit codes, and options that several of them have."""
 
 import argparse
 import os
@@ -29,11 +29,11 @@ class Interrupted(BaseException):
 def ended(
     body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_lvh_error
 ) -> int:
-    """Run what a command does, and return its exit code; an error ends it with one line.
+    """Run the body of a command and return its exit code; an error ends it with one line.
 
     Args:
         body: Returns nothing, or an exit code.
-        explained: Makes an error with an exit code of any other.
+        explained: Turns any error into one that has an exit code.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -55,7 +55,7 @@ def ended(
 
 @contextmanager
 def _signals_raised() -> Iterator[None]:
-    """Raise Interrupted for the first signal; leave those behind it alone."""
+    """Raise Interrupted for the first signal; ignore later ones."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main thread only
         return
@@ -101,7 +101,7 @@ def command(
 
 
 def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callable[..., int]:
-    """Return the entry of a command that is typed in Hydra's dialect."""
+    """Return the entry of a command whose arguments are Hydra's overrides."""
 
     def main(arguments: list[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
@@ -114,7 +114,7 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add what names a run: a folder, an identity, or the best of a sweep."""
+    """Add the options that name a run: by folder, by identity, or as the best of a sweep."""
     parser.add_argument(
         "run",
         nargs="?",
@@ -154,7 +154,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def located(options: argparse.Namespace) -> Iterator[Path]:
-    """Yield the folder of a model: a local one, or one that is fetched from a registry."""
+    """Yield the folder of a model: a local one, or one that is downloaded from a registry."""
     if not options.model.startswith(("models:/", "runs:/")):
         if ":/" in options.model:
             raise InputError(

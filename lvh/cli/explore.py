@@ -20,8 +20,8 @@ CSV, the examples as SVG; all of it in MLflow too.
 
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
 
-It takes what lvh.run takes. Of that, data says which records are shown, cv by which folds age and
-sex alone are scored, tracking where the page is stored besides its folder; nothing else counts.
+It takes the arguments of lvh.run. Three groups matter: data chooses the records, cv the folds on
+which age and sex alone are scored, tracking the store that also gets the page.
 
   python -m lvh.explore                                      LUDB
   python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off

@@ -27,7 +27,7 @@ from lvh.reports.ecg_plot import Words, draw, picture_paths, save
 from lvh.reports.progress import console, say
 
 Row = dict[str, Any]
-"""What is said of a record: the columns of `--csv`."""
+"""The prediction of a record, by the columns of `--csv`."""
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _pictures(options: argparse.Namespace) -> list[Path | None]:
-    """Return the path of each record's picture; None where none is asked for."""
+    """Return the path of each record's picture; None without `--picture`."""
     if options.picture is None:
         for option in ("fiducials", "explain"):
             if getattr(options, option):
@@ -239,7 +239,7 @@ def _words(row: Row, cohort: Cohort, description: Description) -> Words:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML or .npy")
+    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML, .npz, .npy")
     add_model(parser)
     add("--resample", action="store_true", help="convert to the model's sampling frequency")
     add("--age", type=between(0, 130), help="in years, if the file does not give it")

@@ -1,4 +1,4 @@
-"""`python -m lvh.report`: the tables and the page of a sweep, or of runs, at any time after."""
+"""`python -m lvh.report`: the tables and the page of a sweep, or of runs, at any time."""
 
 import argparse
 import sys
@@ -45,14 +45,14 @@ def _report(given: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lvh.report",
-        description="Show what a sweep came to, finished or not; or a run, or runs side by side.",
+        description="Show the result of a sweep, finished or not, of a run, or of several runs.",
     )
     parser.add_argument(
         "study",
         nargs="*",
         help="name of a study (default: the latest), or folders of runs, which are compared",
     )
-    parser.add_argument("--list", action="store_true", help="list the studies and end")
+    parser.add_argument("--list", action="store_true", help="only list the studies")
     parser.add_argument(
         "--storage", help="as search.storage of the sweep (default: studies.db in this directory)"
     )

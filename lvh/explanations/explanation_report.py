@@ -1,4 +1,4 @@
-"""The folder of an explanation: tables, pictures, and a page of text that says what they mean."""
+"""The folder of an explanation: tables, pictures, and a text that explains them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ def write_report(
 
 
 def sentences(explanation: Explanation) -> list[str]:
-    """Say how good the models are, and whether they are those of the run."""
+    """Return how good the models are, and whether their scores are those of the run."""
     ap, differences = explanation.ap, explanation.differences
     same = "No fold of this run is in the fold store, so the scores cannot be compared with it."
     if differences:

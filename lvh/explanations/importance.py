@@ -1,4 +1,4 @@
-"""What a model looks at in some records: what it says of them when something is changed."""
+"""What a model looks at in records: how its scores change if a part of the input changes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ from lvh.validation.calibration import logit
 
 Positions = npt.NDArray[np.int64]
 Name = tuple[str, str]
-"""What was taken away or changed: its kind and its name."""
+"""The part that was changed: its kind and its name."""
 
 
 WINDOW = 0.08
@@ -61,10 +61,10 @@ class Options(NamedTuple):
 
 
 class Context:
-    """What is known of the records, the same for all folds."""
+    """Waves, groups of inputs and layout of the records, the same for all folds."""
 
     def __init__(self, cohort: Cohort, features: FeatureSet, settings: Any) -> None:
-        """Look it up for features that a form with `settings` extracted from the cohort."""
+        """Find them for features that a form with `settings` extracted from the cohort."""
         self.cohort, self.features = cohort, features
         position = {name: at for at, name in enumerate(cohort.records)}
         self.positions = np.array([position[name] for name in features.records], dtype=np.int64)
@@ -117,7 +117,7 @@ class ExplainedRecords:
 
 @dataclass(slots=True, eq=False)
 class FoldImportance:
-    """What the model of a fold says of its test records, in their order.
+    """Scores of the model of a fold for its test records, in their order.
 
     Attributes:
         y_score: Scores of the records as they are, shape (n_records,).

@@ -1,8 +1,8 @@
-"""What a final model knows of the records that it was fitted on: which they are, and their ranges.
+"""The training records of a final model: their hashes, and the ranges of their inputs.
 
 A kernel machine or a tree answers anything for a record that is unlike these. So each prediction
 says whether the record is one of them, which inputs are outside their range, and how far it is from
-the nearest of them. Of a signal the inputs are the lowest and the highest voltage of each lead.
+the nearest of them. For a signal the inputs are the lowest and the highest voltage of each lead.
 """
 
 import hashlib
@@ -101,7 +101,7 @@ class TrainingRecords:
 
 
 def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
-    """Return what is kept of the records that a model is fitted on."""
+    """Return the inputs, hashes and reach of the records that a model is fitted on."""
     from sklearn.neighbors import NearestNeighbors
 
     names, values = _values(features)

@@ -44,9 +44,9 @@ _N_EXAMPLES = 2  # of a label
 _N_WORST = 12
 _MOST_NAMED = 30  # records in a sentence
 _WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_uv", "noise_uv"]
-"""What the worst records have most of, in this order."""
+"""Measures that decide which records are worst, in this order."""
 _SCORES = ("accuracy", "ap", "roc_auc")
-"""Of a baseline, that are shown."""
+"""Scores of a baseline that are shown."""
 _COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
 
 
@@ -60,7 +60,7 @@ def write(
         about: Origin of the source.
         measured: From `lvh.reports.survey.survey`.
         cv: Folds of the baselines.
-        folder: Made if it is not there; what it has of the same names is replaced.
+        folder: Made if it is not there; files of the same names are replaced.
     """
     tables = {"balance": class_balance(cohort)}
     fault = ""
@@ -129,7 +129,7 @@ def _left_out(cohort: Cohort, measured: Survey) -> str:
 
 
 def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
-    """Return the names of the records that have what a sentence counts."""
+    """Return the names of the records that each sentence of the page counts."""
     marked = {
         "flat": measured.flat.any(axis=1),
         "clipped": measured.clipped.any(axis=1),

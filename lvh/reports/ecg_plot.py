@@ -1,4 +1,4 @@
-"""A 12-lead ECG on paper, 25 mm/s and 10 mm/mV, with what speaks for its score and against it."""
+"""A 12-lead ECG on paper, 25 mm/s and 10 mm/mV, with the parts that raise or lower its score."""
 
 import warnings
 from collections.abc import Sequence
@@ -170,7 +170,7 @@ def draw(
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as its suffix says, whole or not at all; the same one to the same bytes.
+    """Write a figure in the format of its suffix, whole or not at all; equal figures, equal bytes.
 
     Raises:
         EnvironmentFault: It cannot be written.
@@ -311,7 +311,7 @@ def _clinical(lead: str) -> str:
 def _facts(
     n_samples: int, fs: float, traces: list[tuple[_Cell, Floats]], zero: Floats
 ) -> list[str]:
-    """Say how much of the record is shown, and what is cut off."""
+    """Return how much of the record is shown, and which leads are cut off."""
     duration = n_samples / fs
     shown = f"{duration:.4g} s"
     if duration > _STRIP_S:
@@ -343,6 +343,6 @@ def _write(ax: "Axes", words: Words, facts: str) -> None:
 
 
 def _text(ax: "Axes", at: tuple[float, float], words: str, size: float, **look: Any) -> None:
-    """Write words as they are, whatever they are, at a place in mm and with a size in points."""
+    """Write words without reading them as markup, at a place in mm and with a size in points."""
     plain = "".join(one if one.isprintable() else "?" for one in words)
     ax.text(at[0], at[1], plain, fontsize=size, parse_math=False, zorder=5, **look)

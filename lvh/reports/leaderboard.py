@@ -164,7 +164,7 @@ def value_text(value: Plain, digits: int = 6) -> str:
 
 
 def configuration_names(study: StudyResult) -> dict[int, str]:
-    """Return what tells each trial from the others, such as `units=8, rate=0.01`, by number."""
+    """Return the values that only one trial has, such as `units=8, rate=0.01`, by number."""
     names = short_names(study.dimensions)
     return {
         trial.number: ", ".join(

@@ -1,4 +1,4 @@
-"""The figures of a sweep's page, a run's and a comparison's: as plotly draws them."""
+"""The figures of the page of a sweep, a run or a comparison, by plotly."""
 
 import math
 import warnings
@@ -39,7 +39,7 @@ _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would h
 def draw_all(
     study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]
 ) -> "dict[str, Figure]":
-    """Draw every figure that the sweep has something for, by name.
+    """Draw every figure for which the sweep has data, by name.
 
     Args:
         study: Finished or not.
@@ -284,7 +284,7 @@ def _draw_parallel(study: StudyResult) -> "Figure":
 
 
 def _varies(study: StudyResult, values: Sequence[float]) -> bool:
-    """Return whether shares of variance say anything, and a forest can take the dimensions."""
+    """Return whether shares of variance mean anything, and a forest can take the dimensions."""
     levels = [_levels(study, name) for name in study.dimensions]
     is_small = all(len(one) <= _MOST_LEVELS or _is_numeric(one) for one in levels)
     return is_small and len(values) >= _FEWEST and min(values) < max(values)

@@ -1,4 +1,4 @@
-"""The tables of a sweep, of a run, and of runs side by side: on a terminal, as files, on a page."""
+"""Tables of a sweep, of a run, or of several runs: on a terminal, as files, and on a page."""
 
 import os
 import shlex

@@ -1,6 +1,6 @@
-"""What a data set holds: measured in one pass over its records, and counted in tables.
+"""A survey of a data set: measures of its records, in one pass, and tables of counts.
 
-A subject counts once: intervals are as wide as if every subject had one record.
+Intervals are as wide as if every subject had one record.
 """
 
 import re
@@ -39,7 +39,7 @@ RUNS = {
     "no_qrs_t": "(N)(t)",
     "no_beat": "(N)(t)(p)",
 }
-"""What a lead may be without, and the run of symbols that it then never has."""
+"""Waves that a lead may lack, and the run of symbols that it then never has."""
 _NORMAL = 0.6744897501960817  # median of the absolute value of a standard normal number
 _BLOCK = 64  # records at once: 15 MB of signals in LUDB's shape, some ten times that on the way
 _REGULAR = re.compile(r"(?:\([Npt]\))*")

@@ -23,7 +23,7 @@ _STATES = {
 
 
 def sentences(study: StudyResult) -> list[str]:
-    """Say what the sweep found: the best, what equals it, baselines, selection bias, counts."""
+    """Return the result: the best, its equals, baselines, selection bias, numbers of trials."""
     rows = ranked_rows(study)
     if not rows:
         return ["No configuration is complete, so none can be called the best.", _counts(study)]

@@ -1,4 +1,4 @@
-"""Look up a finished run, the best of a sweep or a named one, and the settings that it had."""
+"""Look up a finished run, the best of a sweep or a named one, and its settings."""
 
 import re
 from pathlib import Path
@@ -21,10 +21,10 @@ _MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class Chosen(NamedTuple):
-    """A run, and what it was chosen from.
+    """A run, and the sweep that it was chosen from.
 
-    A person may have named the run; then `study` is empty. It is the best of `n_candidates`, those
-    that were stopped early too, by `score`.
+    `study` is empty if a person named the run. Else the run is the best of `n_candidates` by
+    `score`, among them those that were stopped early.
     """
 
     run: str
@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
 
 
 def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
-    """Return the best configuration of a sweep, by its name; of None the latest."""
+    """Return the best configuration of the sweep of that name, or of the latest sweep for None."""
     result = load(storage, study, _STORE)
     ranked = result.complete
     if not ranked:

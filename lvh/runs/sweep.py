@@ -40,7 +40,7 @@ _RELAUNCHES = 30
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a person asked for; `launch` starts a task as often as a number says."""
+    """The sweep that a person asked for; `launch` starts a task a number of times."""
 
     command: CommandLine  # with the sweep of its recipe
     space: Space
@@ -55,7 +55,7 @@ class Sweep:
 
 
 def run_sweep(sweep: Sweep) -> None:
-    """Train what is left of a study, alone or with other commands, and show the result."""
+    """Train the trials that are left, alone or with other commands, and show the result."""
     _check(sweep.space)
     point, settings, data = _first_valid(sweep)
     plan = _plan(sweep, settings, data)
@@ -130,7 +130,7 @@ def _plan(sweep: Sweep, settings: RunSettings, data: ExperimentData) -> StudyPla
 def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentData) -> str:
     """Return the name of the study: equal for equal questions, and for no others.
 
-    How many trials and processes there are, and where it or its data are kept, does not count.
+    The number of trials or processes, and the places of study and data, do not change it.
     """
     search = plan.search
     digest = fingerprint(
@@ -148,7 +148,7 @@ def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentDat
 def _decisions(sweep: Sweep, point: Point) -> list[str]:
     """Return what decides a run at a point, and at each option of a group and each cohort.
 
-    What an option says is in a file, which may change while its name stays; so may records.
+    The file of an option may change while its name stays; so may records.
     """
     points = [point]
     for name, dimension in sweep.space.dimensions.items():

@@ -30,7 +30,7 @@ from lvh.tracking.tracker import Tracker
 
 @dataclass(slots=True)
 class WorkerResult:
-    """How many folds one process of a sweep has trained, and what kept it from going on."""
+    """How many folds one process of a sweep has trained, and the error that ended it."""
 
     trained: int = 0
     faults: tuple[str, ...] = ()
@@ -172,7 +172,7 @@ def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcom
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that has started it is gone, however that one ends."""
+    """End this process when the one that has started it ends, for any reason."""
 
     def watch() -> None:
         while os.getppid() == parent:
