@@ -61,7 +61,7 @@ class Options(NamedTuple):
 
 
 class Context:
-    """Waves, groups of inputs and layout of the records, the same for all folds."""
+    """Positions, measured waves and layout of the records, the same for all folds."""
 
     def __init__(self, cohort: Cohort, features: FeatureSet, settings: Any) -> None:
         """Find them for features that a form with `settings` extracted from the cohort."""
