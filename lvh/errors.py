@@ -17,7 +17,7 @@ _LONGEST = 120  # characters of a value that a message shows
 def masked(text: str) -> str:
     """Hide the password of every address in a text."""
     return _SECRET.sub(
-        lambda found: f"{found['login']}***@" if found["login"] else f"{found['option']}***", text
+        lambda match: f"{match['login']}***@" if match["login"] else f"{match['option']}***", text
     )
 
 

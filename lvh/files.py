@@ -107,7 +107,7 @@ def write_fault(folder: Path) -> str:
 
 def made_in(folder: Path) -> Path:
     """Return the nearest folder that exists, at or above a folder that may have to be made."""
-    return next((one for one in (folder, *folder.parents) if os.path.lexists(one)), Path())
+    return next((path for path in (folder, *folder.parents) if os.path.lexists(path)), Path())
 
 
 def _sync(path: Path) -> None:

@@ -49,8 +49,8 @@ def ended(
     except Exception as error:
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
-        shown = explained(error)
-        return print_error(str(shown), shown.exit_code)
+        fault = explained(error)
+        return print_error(str(fault), fault.exit_code)
 
 
 @contextmanager
@@ -72,8 +72,8 @@ def _signals_raised() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    for one in _SIGNALS:  # once is enough
-        signal.signal(one, signal.SIG_IGN)
+    for handled in _SIGNALS:  # once is enough
+        signal.signal(handled, signal.SIG_IGN)
     raise Interrupted(number)
 
 
@@ -104,11 +104,11 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
     """Return the entry of a command whose arguments are Hydra's overrides."""
 
     def main(arguments: list[str] | None = None) -> int:
-        given = sys.argv[1:] if arguments is None else arguments
-        if {"-h", "--help"} & set(given):
+        typed = sys.argv[1:] if arguments is None else arguments
+        if {"-h", "--help"} & set(typed):
             print(help_text, end="")
             return 0
-        return ended(lambda: body(given))
+        return ended(lambda: body(typed))
 
     return main
 

@@ -73,7 +73,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         say(f"tracked in {resolved_uri(tracking)}, experiment {tracking.experiment}")
     if cohort.note:
         say(cohort.note, style="yellow")
-    params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
+    params = {key: value for key, value in settings.params().items() if key.split(".")[0] == "data"}
     with Tracker(tracking) as tracker:
         with progress() as bar:
             task = bar.add_task("measured", total=len(cohort.records))
@@ -112,7 +112,7 @@ def _check_folder(folder: Path) -> None:
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
 
 
-main = hydra_command(_HELP, lambda given: _explore(*_settings(given)))
+main = hydra_command(_HELP, lambda arguments: _explore(*_settings(arguments)))
 
 if __name__ == "__main__":
     sys.exit(main())

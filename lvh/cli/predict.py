@@ -32,22 +32,22 @@ Row = dict[str, Any]
 
 def _run(options: argparse.Namespace) -> int:
     codes: list[int] = []
-    said: list[tuple[Row, Cohort]] = []
+    predicted: list[tuple[Row, Cohort]] = []
     pictures = _pictures(options)
     with located(options) as folder:
         model = load(folder)
     for path, picture in zip(options.record, pictures, strict=True):
         try:
-            said.append(_predict(model, path, options, picture))
+            predicted.append(_predict(model, path, options, picture))
         except LvhError as error:
             codes.append(print_error(str(error), error.exit_code))
-    rows = [row for row, _ in said]
+    rows = [row for row, _ in predicted]
     if options.form == "json" and rows:
         print(json.dumps(rows, indent=2))
     elif options.form == "csv" and rows:
         print(pd.DataFrame(rows).to_csv(index=False), end="")
     elif rows:
-        _show(said, model.description)
+        _show(predicted, model.description)
     return max(codes, default=0)
 
 
@@ -91,8 +91,8 @@ def _predict(
             hint = ". --age and --sex give them"
         raise InputError(f"{error}{hint}") from None
     cohort = _with_waves(predictions.cohort, options.fiducials)
-    (said,) = predictions.table.to_dict("records")
-    row: Row = {"record": path, **said, "threshold": description.threshold}
+    (prediction,) = predictions.table.to_dict("records")
+    row: Row = {"record": path, **prediction, "threshold": description.threshold}
     fiducials = cohort.delineation.origin if len(cohort.delineation.samples) else "none"
     doubtful = fiducials == "found" and is_doubtful(read(cohort.signals)[0], cohort.fs)
     row |= {"fiducials": fiducials, "doubtful": doubtful}
@@ -155,8 +155,8 @@ def _calibrated(row: Row) -> str:
     return "{calibrated:.2f} ({calibrated_low:.2f} to {calibrated_high:.2f})".format(**row)
 
 
-def _show(said: list[tuple[Row, Cohort]], description: Description) -> None:
-    rows = [row for row, _ in said]
+def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None:
+    rows = [row for row, _ in predicted]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("record", overflow="fold")
     for name in ("P(LVH)", f"range of {len(description.seeds)}", "calibrated, 95 %", "says"):
@@ -176,8 +176,8 @@ def _show(said: list[tuple[Row, Cohort]], description: Description) -> None:
             f"{len(_met(row))} of {n_measured}" if n_measured else "not measured",
         )
     console().print(table)
-    if len(said) == 1 and _n_measured(rows[0]):
-        ((row, cohort),) = said
+    if len(predicted) == 1 and _n_measured(rows[0]):
+        ((row, cohort),) = predicted
         table = Table("criterion", "value", "met", box=SIMPLE_HEAD)
         for name, criterion in CRITERIA.items():
             if name in row:

@@ -16,27 +16,27 @@ from lvh.search.study import load
 
 def main(arguments: list[str] | None = None) -> int:
     """Report on one study and return the exit code."""
-    given = _parser().parse_args(arguments)
-    return ended(lambda: _report(given))
+    options = _parser().parse_args(arguments)
+    return ended(lambda: _report(options))
 
 
-def _report(given: argparse.Namespace) -> None:
-    if given.list:
-        say(*Storage(given.storage, to_read=True).studies())
+def _report(options: argparse.Namespace) -> None:
+    if options.list:
+        say(*Storage(options.storage, to_read=True).studies())
         return
-    folders = [Path(one) for one in given.study if Path(one).is_dir()]
+    folders = [Path(folder) for folder in options.study if Path(folder).is_dir()]
     if folders:
-        if len(folders) < len(given.study):
-            raise InputError(f"STUDY: expected folders of runs alone. Received: {given.study}")
+        if len(folders) < len(options.study):
+            raise InputError(f"STUDY: expected folders of runs alone. Received: {options.study}")
         result, runs = study_of_runs(folders)
-        folder = Path(given.out) if given.out else folders[0] / "report"
+        folder = Path(options.out) if options.out else folders[0] / "report"
         page = write(result, folder, runs)
-    elif len(given.study) > 1:
-        raise InputError(f"STUDY: expected one name, or folders of runs. Received: {given.study}")
+    elif len(options.study) > 1:
+        raise InputError(f"STUDY: expected one name, or folders of runs. Received: {options.study}")
     else:
-        result = load(given.storage, next(iter(given.study), None), given.store)
-        folder = Path(given.out or f"outputs/report-{result.name}")
-        page = write(result, folder, run_folders(result, given.store))
+        result = load(options.storage, next(iter(options.study), None), options.store)
+        folder = Path(options.out or f"outputs/report-{result.name}")
+        page = write(result, folder, run_folders(result, options.store))
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}")

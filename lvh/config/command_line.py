@@ -107,7 +107,7 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     """
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
-    return override.key_or_group, override.package, any(isinstance(one, dict) for one in values)
+    return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:

@@ -167,7 +167,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
-        note="; ".join([", ".join(parts), *(one.note for one in (own, external) if one.note)]),
+        note="; ".join([", ".join(parts), *(part.note for part in (own, external) if part.note)]),
     )
 
 

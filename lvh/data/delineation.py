@@ -88,10 +88,10 @@ def with_fiducials(cohort: Cohort) -> Cohort:
             transient=True,
         ):
             find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
-            found = load_or_build(folder / f"{start:06}.npz", find)
-            symbols, samples, offsets = (found[name] for name in _CONTENT)
+            arrays = load_or_build(folder / f"{start:06}.npz", find)
+            symbols, samples, offsets = (arrays[name] for name in _CONTENT)
             parts.append(Delineation(symbols, samples, offsets, len(cohort.leads), "found"))
-            doubtful += [cohort.records[start + at] for at in np.flatnonzero(found["doubtful"])]
+            doubtful += [cohort.records[start + at] for at in np.flatnonzero(arrays["doubtful"])]
     delineation = Delineation.join(parts)
     note = f"fiducials found by {library()}"
     if doubtful:
@@ -164,10 +164,10 @@ def is_doubtful(signal: npt.NDArray[np.float32], fs: float) -> bool:
     durations = []
     for share in (_BOUND_SHARE / 2, _BOUND_SHARE * 2):
         bounds = _qrs(velocity, beats, fs, share)
-        known = bounds[np.isfinite(bounds).all(axis=1)]
-        if len(known) <= len(beats) / 2:
+        bounded = bounds[np.isfinite(bounds).all(axis=1)]
+        if len(bounded) <= len(beats) / 2:
             return True
-        durations.append(np.median(known[:, 2] - known[:, 0]) / fs)
+        durations.append(np.median(bounded[:, 2] - bounded[:, 0]) / fs)
     return bool(durations[0] - durations[1] > _DOUBT_S or np.median(highest) > _SPIKE_MV)
 
 

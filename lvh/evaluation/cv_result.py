@@ -134,8 +134,8 @@ def baseline_summaries(
 
         thresholds = [THRESHOLD] * len(splits)
         if threshold != "fixed":
-            held = [held_out(split, y, features.subjects) for split in splits]
-            thresholds = [choose(parts, y, scores(parts)) for parts in held]
+            parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
+            thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
         summaries[name] = _summary(features, splits, y_scores=scores(splits), thresholds=thresholds)
     return summaries
 

@@ -49,7 +49,7 @@ class NullStore:
 
     def save(self, scores: Sequence[Scores]) -> None:
         """Write all scores."""
-        write_text(self._path, _FORMAT.dump_json([dict(one) for one in scores]).decode())
+        write_text(self._path, _FORMAT.dump_json([dict(means) for means in scores]).decode())
 
 
 def null_scores(
@@ -90,5 +90,5 @@ def shuffled(
 
 def p_values(observed: Metrics, null: Sequence[Scores]) -> dict[str, float]:
     """Return p of each of `SCORES`; a shuffle without a defined score counts as good."""
-    worse = {name: sum(one[name] < getattr(observed, name) for one in null) for name in SCORES}
+    worse = {name: sum(means[name] < getattr(observed, name) for means in null) for name in SCORES}
     return {name: (len(null) - n + 1) / (len(null) + 1) for name, n in worse.items()}

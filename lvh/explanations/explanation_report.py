@@ -49,7 +49,7 @@ def write_report(
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
     figures = {"importance": _draw_importance(explanation, caption)}
     scores = {"model": explanation.ap, "age + sex": explanation.baseline_ap}
-    rows = [(of, "ap", one.estimate, one.low, one.high) for of, one in scores.items()]
+    rows = [(of, "ap", ap.estimate, ap.low, ap.high) for of, ap in scores.items()]
     tables = {
         "importance": explanation.importance,
         "scores": pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"]),

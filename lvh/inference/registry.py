@@ -77,10 +77,10 @@ def fetch(uri: str, settings: TrackingSettings) -> Iterator[Path]:
         with faults_told(settings, uri):
             _use(settings, to_read=True)
             model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        found = next(model.rglob(DESCRIPTION), None)
-        if found is None:
+        path = next(model.rglob(DESCRIPTION), None)
+        if path is None:
             raise InputError(f"{uri}: expected a final model of lvh. Received: another model")
-        yield found.parent
+        yield path.parent
 
 
 def _use(settings: TrackingSettings, *, to_read: bool) -> None:

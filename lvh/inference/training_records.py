@@ -82,13 +82,13 @@ class TrainingRecords:
 
     @cached_property
     def _range(self) -> tuple[Floats, Floats]:
-        known = np.ma.masked_invalid(self.values)
-        return known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)
+        values = np.ma.masked_invalid(self.values)
+        return values.min(axis=0).filled(np.nan), values.max(axis=0).filled(np.nan)
 
     @cached_property
     def _mean_and_std(self) -> tuple[Floats, Floats]:
-        known = np.ma.masked_invalid(self.values.astype(np.float64))
-        mean, std = known.mean(axis=0).filled(0), known.std(axis=0).filled(0)
+        values = np.ma.masked_invalid(self.values.astype(np.float64))
+        mean, std = values.mean(axis=0).filled(0), values.std(axis=0).filled(0)
         return mean, np.where(std > 0, std, 1.0)
 
     @cached_property
@@ -111,11 +111,11 @@ def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
     if n_tabular:
         _, filled = fill_missing(features.fill, features.X, missing)
         fill = np.asarray(filled)[0, :n_tabular]
-    made = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
-    neighbours = NearestNeighbors(metric="manhattan").fit(made._standardized)
+    data = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
+    neighbours = NearestNeighbors(metric="manhattan").fit(data._standardized)
     distances, _ = neighbours.kneighbors(n_neighbors=1)  # of the others, not of itself
     reach = np.quantile(distances, _MOST)
-    return replace(made, reach=np.array(reach if reach > 0 else 1.0))
+    return replace(data, reach=np.array(reach if reach > 0 else 1.0))
 
 
 def read_training_records(path: Path) -> TrainingRecords:

@@ -107,7 +107,7 @@ class EstimatorTrainer:
             validation: list[tuple[float, ...]] = [(), ()]
             if len(job.y_validation):
                 y_score = self._scores(at, job.X_validation)
-                validation = [(one,) for one in loss_and_accuracy(job.y_validation, y_score)]
+                validation = [(value,) for value in loss_and_accuracy(job.y_validation, y_score)]
             chosen = str(getattr(self._fitted[at], "chosen", ""))
             histories.append(History((loss,), (accuracy,), validation[0], validation[1], 1, chosen))
             on_epoch(at, 1)

@@ -82,15 +82,15 @@ class _Cell:
         return "rhythm" if self.row == len(_ROWS) else self.lead
 
 
-def picture_paths(given: str, names: Sequence[str]) -> list[Path]:
+def picture_paths(place: str, names: Sequence[str]) -> list[Path]:
     """Return the path of the picture of each record, before anything is computed.
 
     Args:
-        given: A file for one record, or a folder in which each has a PDF of its own name.
+        place: A file for one record, or a folder in which each has a PDF of its own name.
         names: Of the records.
     """
-    path = Path(given)
-    is_folder = bool(given) and path.is_dir()
+    path = Path(place)
+    is_folder = bool(place) and path.is_dir()
     paths = [path / f"{name}.pdf" for name in names] if is_folder else [path]
     folder, expected = paths[0].parent, ""
     if not is_folder and (len(names) > 1 or path.suffix.lower() not in _SUFFIXES):
@@ -100,10 +100,10 @@ def picture_paths(given: str, names: Sequence[str]) -> list[Path]:
         expected = "a folder that is there"
     elif len(set(paths)) < len(paths):
         expected = "records of distinct names"
-    elif there := [one for one in paths if one.exists() or one.is_symlink()]:
-        expected, given = "a file that is not there yet", str(there[0])
+    elif there := [path for path in paths if path.exists() or path.is_symlink()]:
+        expected, place = "a file that is not there yet", str(there[0])
     if expected:
-        raise InputError(f"--picture: expected {expected}. Received: {given!r:.200}")
+        raise InputError(f"--picture: expected {expected}. Received: {place!r:.200}")
     if fault := write_fault(folder):
         raise EnvironmentFault(f"--picture: cannot write into {folder}: {fault}")
     return paths
@@ -344,5 +344,5 @@ def _write(ax: "Axes", words: Words, facts: str) -> None:
 
 def _text(ax: "Axes", at: tuple[float, float], words: str, size: float, **look: Any) -> None:
     """Write words without reading them as markup, at a place in mm and with a size in points."""
-    plain = "".join(one if one.isprintable() else "?" for one in words)
+    plain = "".join(letter if letter.isprintable() else "?" for letter in words)
     ax.text(at[0], at[1], plain, fontsize=size, parse_math=False, zorder=5, **look)

@@ -46,7 +46,7 @@ def fold_keys(
         chain = [split]
         if protocol.weights == "carried":
             chain += before(split, splits if among is None else among, protocol)
-        records = [part for one in chain for part in (one.train, one.validation, one.test)]
+        records = [part for split in chain for part in (split.train, split.validation, split.test)]
         number = (split.repeat, split.fold)
         keys[number] = fingerprint(RESULTS_VERSION, data, decisions, number, *records)
     return keys

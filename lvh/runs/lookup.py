@@ -45,7 +45,7 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
             f"RUN: the best trial of study {result.name}, number {best.number}, has no record in "
             f"{_STORE}. Give the folder of its run"
         )
-    n_candidates = sum(one.state in ("complete", "stopped") for one in result.trials)
+    n_candidates = sum(trial.state in ("complete", "stopped") for trial in result.trials)
     score = result.objectives[0].name
     say(f"best of {n_candidates} of study {result.name} by {score}: trial {best.number}")
     return Chosen(str(folder), result.name, n_candidates, score)

@@ -74,7 +74,7 @@ def run_sweep(sweep: Sweep) -> None:
         unrecorded = tracker.close()
     if tracker.page:
         say(compare_hint(settings.tracking, tracker.page))
-    faults = [*(fault for one in done for fault in one.faults), *unrecorded]
+    faults = [*(fault for worker in done for fault in worker.faults), *unrecorded]
     if not faults and not study.finished:
         faults = ["some trials are not done"]
     if faults:
@@ -159,7 +159,7 @@ def _decisions(sweep: Sweep, point: Point) -> list[str]:
                 start = next(probe for probe in sweep.space.probes() if name in probe)
             values = islice(dimension.values() or dimension.ends(), _TRIED)
             points += [sweep.space.present({**start, name: value}) for value in values]
-    return [_decision(sweep, one) for one in points]
+    return [_decision(sweep, other) for other in points]
 
 
 def _decision(sweep: Sweep, point: Point) -> str:
@@ -183,7 +183,7 @@ def _announce(study: Study, workers: int | None) -> None:
     )
     trials = study.configurations().values()
     if trials:
-        ended = sum(one.state.is_finished() for one in trials)
+        ended = sum(trial.state.is_finished() for trial in trials)
         say(f"{ended} trials are done already, {len(trials) - ended} were begun")
 
 
@@ -240,7 +240,7 @@ def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: st
             say(f"FAILED {_point(trial)}: {trial.error}", style="red")
     if result.note:
         say(result.note, style="yellow")
-    say(f"{sum(one.trained for one in done)} folds trained now; page: {page}")
+    say(f"{sum(worker.trained for worker in done)} folds trained now; page: {page}")
 
 
 def _track(

@@ -153,10 +153,10 @@ class _Follower(Callback):
 
 
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
-    known = {**record.mean, "seconds": record.seconds}
-    known |= {f"std_{name}": value for name, value in record.std.items()}
-    known |= {f"pooled_{name}": value for name, (value, _, _) in record.pooled.items()}
-    values = tuple(known.get(one.name, math.nan) for one in study.plan.objectives)
+    results = {**record.mean, "seconds": record.seconds}
+    results |= {f"std_{name}": value for name, value in record.std.items()}
+    results |= {f"pooled_{name}": value for name, (value, _, _) in record.pooled.items()}
+    values = tuple(results.get(objective.name, math.nan) for objective in study.plan.objectives)
     is_complete = record.status == "complete"
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,

@@ -78,7 +78,7 @@ class Outcome:
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "Outcome":
         """Return what `dump` has written."""
-        folds = tuple(FoldScore(**one) for one in content["folds"])
+        folds = tuple(FoldScore(**fold) for fold in content["folds"])
         others = {name: tuple(content[name]) for name in ("values", "fold_keys")}
         return cls(**{**content, **others, "folds": folds})
 
@@ -125,5 +125,5 @@ def store_of(study: str, root: str) -> Path:
 
 def stores(root: str) -> list[Path]:
     """Return the folders that may have a run's folds: that of all, then the separate ones."""
-    found = [one for one in Path(root).glob("*.*") if one.is_dir()]
-    return [Path(root), *sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)]
+    separate = [path for path in Path(root).glob("*.*") if path.is_dir()]
+    return [Path(root), *sorted(separate, key=lambda path: path.stat().st_mtime, reverse=True)]

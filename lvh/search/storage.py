@@ -55,10 +55,10 @@ class Database(RDBStorage):
     def put_back(self, trial_id: int, owner: str) -> bool:
         """Let another process take up a trial, unless one has done so already."""
         with self.engine.begin() as connection:
-            given = {"trial": trial_id, "owner": owner}
-            if not connection.execute(text(_PUT_BACK), given).rowcount:
+            values = {"trial": trial_id, "owner": owner}
+            if not connection.execute(text(_PUT_BACK), values).rowcount:
                 return False
-            connection.execute(text(_DISOWN), given)
+            connection.execute(text(_DISOWN), values)
         return True
 
     def stale(self, study_id: int) -> list[int]:
@@ -112,8 +112,8 @@ class Storage:
     def studies(self) -> list[str]:
         """Return the names of our studies, the latest last."""
         with self.faults():
-            known = self.optuna.get_all_studies()
-        ours = [one for one in known if PLAN in one.user_attrs]
+            studies = self.optuna.get_all_studies()
+        ours = [one for one in studies if PLAN in one.user_attrs]
         return [one.study_name for one in sorted(ours, key=lambda one: one.user_attrs[WHEN])]
 
     @contextmanager
@@ -156,7 +156,7 @@ def _made(url: URL) -> Database:
     for attempt in range(_ATTEMPTS):
         try:
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                made = Database(
+                database = Database(
                     address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
                     engine_kwargs={
                         "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
@@ -166,8 +166,8 @@ def _made(url: URL) -> Database:
                     grace_period=GRACE,
                 )
             if is_file:
-                _lock_before_reading(made.engine)
-            return made
+                _lock_before_reading(database.engine)
+            return database
         except DBAPIError as error:
             is_made_twice = isinstance(error, IntegrityError) or "already exists" in str(error)
             if attempt == _ATTEMPTS - 1 or not is_made_twice:
@@ -182,28 +182,28 @@ def _lock_before_reading(engine: Engine) -> None:
     take the same trial from the queue. Only a transaction that begins IMMEDIATE is alone.
     """
     engine.dispose()
-    event.listen(engine, "connect", lambda made, _: setattr(made, "isolation_level", None))
-    event.listen(engine, "begin", lambda made: made.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "connect", lambda conn, _: setattr(conn, "isolation_level", None))
+    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _check_file(file: Path, to_read: bool) -> None:
     """Refuse a file of another program, before a table is made in it."""
-    found: set[str] = set()
+    names: set[str] = set()
     if file.is_file():
         with opened(file, _WAIT) as database:
-            found = tables(database)
+            names = tables(database)
     optunas = {"studies", "version_info", "study_directions"}  # one of them is made first
-    if not found & optunas and (found or to_read):
+    if not names & optunas and (names or to_read):
         raise InputError(
             f"search.storage: expected a database of studies. Received: {file}, which "
-            f"{'has other tables' if found else 'has none'}"
+            f"{'has other tables' if names else 'has none'}"
         )
 
 
-def _url(given: str | None) -> URL:
+def _url(address: str | None) -> URL:
     try:
         default = URL.create("sqlite", database=str(Path.cwd() / "studies.db"))
-        url = default if given is None else make_url(given)
+        url = default if address is None else make_url(address)
         if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
             return url.set(database=str(Path(url.database or "").absolute()))
         if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
@@ -212,5 +212,5 @@ def _url(given: str | None) -> URL:
         pass
     raise InputError(
         "search.storage: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE. "
-        f"Received: {given}"
+        f"Received: {address}"
     )

@@ -112,8 +112,8 @@ class MlflowStore:
             tags[_NOTE] = _description(record, leakage)
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
-        known = run.data.params
-        params = {name: value for name, value in record.params.items() if name not in known}
+        logged = run.data.params
+        params = {name: value for name, value in record.params.items() if name not in logged}
         self._log(run_id, _metrics(_scores(record)), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
@@ -164,10 +164,10 @@ class MlflowStore:
             run = self._find(study)
             if run is None:
                 tags = {**_place("sweep", None, ""), "key": study, _NOTE: _UNFINISHED}
-                made = self._create(study, {**tags, "mlflow.source.name": "lvh.run"})
-                run = self._find(study) or made
-                if run.info.run_id != made.info.run_id:
-                    self._client.delete_run(made.info.run_id)
+                new = self._create(study, {**tags, "mlflow.source.name": "lvh.run"})
+                run = self._find(study) or new
+                if run.info.run_id != new.info.run_id:
+                    self._client.delete_run(new.info.run_id)
             self._sweeps[study] = run.info.run_id
         return self._sweeps[study]
 
@@ -258,8 +258,8 @@ def _open_embedded(database: Path) -> None:
     # several processes that make one schema at once break it
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
         unfinished = database.with_name(f".{database.name}.new")
-        for left in database.parent.glob(f"{unfinished.name}*"):  # by a process that was killed
-            left.unlink()
+        for part in database.parent.glob(f"{unfinished.name}*"):  # by a process that was killed
+            part.unlink()
         if not database.exists():
             MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
             unfinished.replace(database)
@@ -276,11 +276,11 @@ def _move_artifacts(database: Path) -> None:
             "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
             (here,),
         )
-        known = address.tables(connection)
+        names = address.tables(connection)
         for (before,) in rows.fetchall():
             # without the folder of artifacts, those of earlier runs are still where they were
             for table, column in _PLACES if folder.is_dir() else _PLACES[:1]:
-                if table in known:
+                if table in names:
                     connection.execute(
                         f"update {table} set {column} = replace({column}, ?, ?) "
                         f"where {column} = ? or {column} like ? || '/%'",

@@ -104,7 +104,7 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
     }
     if result.null:
         names = tuple(result.p_values)
-        shuffles = ((number, *map(one.get, names)) for number, one in enumerate(result.null, 1))
+        shuffles = ((number, *map(means.get, names)) for number, means in enumerate(result.null, 1))
         tables["null.csv"] = _csv(("shuffle", *names), shuffles)
     for name, text in tables.items():
         write_text(folder / name, text)

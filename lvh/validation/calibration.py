@@ -74,7 +74,7 @@ def calibration_curve(
             score=float(scores[here].mean()),
             observed=wilson_interval(int(labels[here].sum()), int(here.sum()), level=level),
         )
-        for here in (member == one for one in np.unique(member))
+        for here in (member == number for number in np.unique(member))
     )
 
 

@@ -88,16 +88,16 @@ def _is_ludb(header: Header) -> bool:
     """Return whether the samples are those of a record of LUDB 1.0.1, by their checksums."""
     sums = {lead_name(signal.name): signal.checksum for signal in header.signals}
     text = repr([sums.get(lead) for lead in LEADS])
-    known = Path(__file__).with_name("ludb_checksums.txt").read_text().split()
-    return hashlib.sha256(text.encode()).hexdigest()[:8] in known
+    digests = Path(__file__).with_name("ludb_checksums.txt").read_text().split()
+    return hashlib.sha256(text.encode()).hexdigest()[:8] in digests
 
 
 def _age_and_sex(comments: tuple[str, ...]) -> tuple[float, bool | None]:
     """Parse both from comments that say them once, and as a whole."""
-    said: dict[str, set[str]] = {"age": set(), "sex": set()}
+    texts: dict[str, set[str]] = {"age": set(), "sex": set()}
     for name, value in (pair for line in comments for pair in _FIELD.findall(line)):
-        said["age" if name.lower() == "age" else "sex"].add(value.lower())
-    age, sex = (values.pop() if len(values) == 1 else "" for values in said.values())
+        texts["age" if name.lower() == "age" else "sex"].add(value.lower())
+    age, sex = (values.pop() if len(values) == 1 else "" for values in texts.values())
     return parse_age(age), parse_sex(sex)
 
 

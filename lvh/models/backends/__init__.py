@@ -40,7 +40,7 @@ def check_installed(name: str) -> None:
     Raises:
         EnvironmentFault: Says what to install.
     """
-    if any(importlib.util.find_spec(one) is None for one in distributions(name)):
+    if any(importlib.util.find_spec(package) is None for package in distributions(name)):
         raise EnvironmentFault(f"backend={name} is not installed: pip install 'lvh[{name}]'")
 
 
@@ -74,7 +74,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     gc.disable()  # what a library makes stays: to look through it for garbage takes a second
     try:
         with _native_stderr_held():
-            found = BACKENDS[name](wanted)
+            n_threads = BACKENDS[name](wanted)
             import keras
 
             with suppress(ImportError):
@@ -84,8 +84,8 @@ def start(name: str, threads: int | None, automatic: int) -> None:
         gc.enable()
     _check_same("backend", name, keras.backend.backend())
     if threads is not None:
-        _check_same("train.threads", threads, found)
-    _started = name, found
+        _check_same("train.threads", threads, n_threads)
+    _started = name, n_threads
 
 
 def _check_same(field: str, value: object, first: object) -> None:
@@ -142,13 +142,13 @@ BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_
 def _native_stderr_held() -> Iterator[None]:
     """Keep what native code writes to file descriptor 2; show it only if the body fails."""
     original = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(original, held.read())
+            file.seek(0)
+            os.write(original, file.read())
             raise
         finally:
             os.dup2(original, 2)
