@@ -1,4 +1,4 @@
-"""Backends: one a process, the same networks on each, and what is missing is told."""
+"""Backends: one a process, the same networks on each, and a message for what is missing."""
 
 import importlib.util
 import json
@@ -74,14 +74,14 @@ def test_only_signals_are_worth_several_threads(monkeypatch):
     assert threads("cnn", TrainSettings(threads=2), "jax") == 2
 
 
-def test_what_is_not_installed_is_told(monkeypatch):
+def test_a_missing_backend_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"backend=jax is not .* pip install 'lvh\[jax\]'"):
         check_installed("jax")
 
 
 @pytest.mark.slow
-def test_a_command_on_another_backend(tmp_path):
+def test_a_command_runs_on_another_backend(tmp_path):
     need("jax")
     done = command(*SMALL, "backend=jax", cwd=tmp_path, KERAS_BACKEND="torch")  # the setting wins
     assert done.code == 0, done.err

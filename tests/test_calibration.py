@@ -86,7 +86,7 @@ class TestRecalibration:
 
         assert recalibration(y_true, y_score).slope == pytest.approx(model.coef_[0, 0], rel=1e-5)
 
-    def test_certain_scores_that_err_one_way(self):
+    def test_the_intercept_is_that_of_certain_scores_that_err_one_way(self):
         """Nine of twenty lack what the score says: the intercept has to leave a flat place."""
         y_true = np.repeat([0, 1, 1], [10, 9, 1])
         y_score = np.repeat([0.0, 1.0], [19, 1])
@@ -97,7 +97,7 @@ class TestRecalibration:
         moved = sigmoid(logits(clipped) + found.intercept)
         assert moved.mean() == pytest.approx(0.5, abs=1e-9)
 
-    def test_what_is_not_defined(self):
+    def test_undefined_intercept_and_slope_are_nan(self):
         y_score = np.array([0.2, 0.4, 0.6, 0.8])
 
         for labels in ([1, 1, 1, 1], [0, 0, 0, 0]):

@@ -143,7 +143,7 @@ def test_a_point_trains_what_is_shown_without_m(typed, flags, data):
         ("--config-dir . --config-name mine seed=1,2", "seed=2", "-cd . -cn mine seed=2"),
     ],
 )
-def test_a_point_of_a_command_line(typed, point, without_m):
+def test_a_point_replaces_the_swept_overrides_of_a_command_line(typed, point, without_m):
     command = swept("-m", *typed.split()).at(dict([point.split("=")]))
     assert compose(command).settings == shown(*without_m.split())
 

@@ -52,7 +52,7 @@ def verdict(name, of):
         ("romhilt_estes", False, {"r_i": 2, "s_avf": 0.5}, {"r_i": 2, "s_avf": 1.5}),
     ],
 )
-def test_both_sides_of_the_threshold(name, male, below, above):
+def test_each_criterion_decides_on_both_sides_of_its_threshold(name, male, below, above):
     assert not verdict(name, measured(male, **below))
     assert verdict(name, measured(male, **above))
 
@@ -127,7 +127,7 @@ class TestRomhiltEstes:
             ({"r_time_v6": 0.048, "r_time_v4": 0.1}, [0, 0, 0, 0, 0, 0]),
         ],
     )
-    def test_items_by_hand(self, waves, points):
+    def test_each_item_gives_its_points(self, waves, points):
         assert romhilt_estes_points(measured(**waves)).tolist() == [points]
 
 

@@ -133,7 +133,7 @@ def test_no_skill_has_no_skill_pooled_either():
 
 
 class Events(Callback):
-    """Keeps what happens, and stops after a fold if told to."""
+    """Keeps what happens, and can stop after a fold."""
 
     def __init__(self, stops_after: int | None = None) -> None:
         self.seen, self._stops_after = [], stops_after

@@ -86,7 +86,7 @@ def run(extended: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProce
     )
 
 
-def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
+def test_source_features_and_model_work_together(extended, arrays, tmp_path, cohort):
     chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
     rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
     done = run(extended, tmp_path, "-m", "lvh.run", *chosen, *rest)

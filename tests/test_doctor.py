@@ -132,7 +132,7 @@ def test_a_tracking_server_is_asked(examine):
 
 
 @pytest.mark.parametrize(("mib", "state"), [(50, "fault"), (500, "warning"), (5000, "ok")])
-def test_the_room_on_the_disk(examine, monkeypatch, mib, state):
+def test_free_disk_space_decides_the_state(examine, monkeypatch, mib, state):
     usage = shutil.disk_usage(".")._replace(free=mib * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     examined = examine()

@@ -73,7 +73,7 @@ class Page(HTMLParser):
             self.text += data
 
 
-def test_a_subject_counts_once():
+def test_intervals_count_a_subject_once():
     positive, subjects = np.random.default_rng(0).random(30) > 0.4, np.arange(30).astype(str)
     twice = share_of(np.tile(positive, 2), np.tile(subjects, 2))
     assert twice == share_of(positive, subjects)
@@ -94,7 +94,7 @@ class TestSignals:
 
         assert self.measured(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
 
-    def test_wander_is_what_is_slow(self, cohort):
+    def test_wander_holds_slow_frequencies_only(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         slow, fast = np.sin(2 * np.pi * 0.3 * seconds), np.sin(2 * np.pi * 5 * seconds)
 
@@ -102,7 +102,7 @@ class TestSignals:
 
         assert found.wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)
 
-    def test_flat_and_clipped(self, cohort):
+    def test_flat_and_clipped_leads_are_counted(self, cohort):
         signals = np.random.default_rng(0).normal(size=(5000, 12)).clip(-2, 2)
         signals[100:120, 3] = signals.max()  # 40 ms
         signals[100:119, 4] = signals.max()
@@ -112,7 +112,7 @@ class TestSignals:
         assert found.flat.tolist() == [[True] * 12, [False] * 12]
         assert np.flatnonzero(found.clipped).tolist() == [12 + 3]
 
-    def test_leads_that_do_not_fit(self, cohort):
+    def test_limb_leads_that_break_their_laws_are_measured(self, cohort):
         signals = cohort.signals.copy()
         signals[3, 70, 2] += 0.5
 
@@ -122,7 +122,7 @@ class TestSignals:
         assert found.einthoven[3] == pytest.approx(0.5, abs=0.01)
         assert found.goldberger.max() < 0.1
 
-    def test_copies_of_a_recording(self, cohort, tmp_path):
+    def test_copies_of_a_recording_are_counted(self, cohort, tmp_path):
         signals = cohort.signals.copy()
         signals[7] = signals[2]
 
@@ -202,7 +202,7 @@ class TestPage:
         assert {link.removesuffix(".csv") for link in found.links} | {"source"} == set(tables)
         assert "Left out" not in found.text
 
-    def test_without_delineation(self, cohort, tmp_path):
+    def test_without_delineation_sections_are_left_out(self, cohort, tmp_path):
         empty = Delineation.empty(len(cohort.records))
 
         found = Page(written(replace(cohort, delineation=empty), tmp_path))
@@ -275,7 +275,7 @@ class TestCommand:
             (["cv=external", "external=ptbxl"], "external: expected none"),
         ],
     )
-    def test_bad_input(self, arguments, message, capsys, tmp_path, monkeypatch):
+    def test_bad_input_is_refused(self, arguments, message, capsys, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
 
         assert main([*arguments, "tracking=off"]) == 2
@@ -296,7 +296,7 @@ class TestCommand:
 
 @pytest.mark.ludb
 class TestLudb:
-    """Counts as measured from the files; those of the label are the 2021 study's own."""
+    """Counts as measured from the files; those of the label are the original study's own."""
 
     def test_balance(self, ludb):
         rows = class_balance(ludb).set_index(["group", "value"])

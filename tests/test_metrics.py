@@ -172,7 +172,7 @@ def width(interval):
 
 
 class TestIntervals:
-    def test_each_score_has_one_around_its_estimate(self):
+    def test_each_interval_is_around_its_estimate(self):
         y_true, y_score = predictions(3, n=150)
 
         found = bootstrap_intervals(y_true, y_score, names(150))

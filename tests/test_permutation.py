@@ -58,7 +58,7 @@ def test_a_shuffle_keeps_the_records_of_a_subject_together():
     assert not np.array_equal(shuffled(y, subjects, 7, 3), shuffled(y, subjects, 8, 3))
 
 
-def test_what_is_kept_is_there_again(tmp_path, caplog):
+def test_finished_shuffles_are_read_again(tmp_path, caplog):
     store = NullStore(tmp_path / "deep" / "null.json")
     assert store.load() == []
     scores = [{"accuracy": 0.1 + 0.2, "ap": 1 / 3, "roc_auc": 0.5}]

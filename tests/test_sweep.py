@@ -1,4 +1,4 @@
-"""A sweep as a user types it: every point once, one tree, one table, failures told, resumed."""
+"""A sweep as a user types it: every point once, one tree, one table, failures named, resumed."""
 
 import csv
 import re
@@ -92,7 +92,7 @@ def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["seed=0,1", "search.objectives=[auc]"], "search.objectives: expected some of accuracy"),
         (["seed=0,1", "search.race=true", "search.pruner=median"], "expected one of them"),
@@ -105,10 +105,10 @@ def test_a_sweep_without_one_valid_point_is_refused_before_anything_runs(tmp_pat
         (["seed=0,1", "search.sampler=cmaes"], "search.sampler: expected 'auto', 'grid', 'tpe'"),
     ],
 )
-def test_what_cannot_be_searched_is_refused(arguments, told, tmp_path):
+def test_what_cannot_be_searched_is_refused(arguments, message, tmp_path):
     done = command("-m", "data=synthetic", *arguments, cwd=tmp_path)
     assert done.code == 2, done.err
-    assert told in done.err
+    assert message in done.err
     assert "secret" not in done.err
     assert len(done.err.splitlines()) <= 2
     assert not (tmp_path / "mlflow.db").exists()

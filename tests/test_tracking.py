@@ -1,4 +1,4 @@
-"""Tracking: whatever happens to a store, records and folds make it whole, without training."""
+"""Tracking: after any fault of a store, records and folds complete it, without training."""
 
 import json
 import os
@@ -207,7 +207,7 @@ def test_a_run_of_two_sweeps_is_tracked_once_below_the_newest(settings, record):
 
 
 @pytest.mark.parametrize("how", ["moved", "copied"])
-def test_artifacts_are_beside_their_database_wherever_it_is(settings, record, tmp_path, how):
+def test_artifacts_follow_their_database(settings, record, tmp_path, how):
     before, after = tmp_path / "with a blank", tmp_path / "after"
     before.mkdir()
     there = replace(settings, uri=f"sqlite:///{before}/mine.db")
@@ -240,7 +240,7 @@ def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record)
     tracked(replace(settings, experiment="other"), record)
 
 
-def test_a_worker_that_was_killed_is_told_and_its_records_are_written_later(settings, record):
+def test_a_killed_worker_is_reported_and_its_records_are_written_later(settings, record):
     tracker = Tracker(settings)
     os.kill(tracker._worker.pid, signal.SIGKILL)
     tracker._worker.wait()

@@ -128,7 +128,7 @@ def test_agrees_with_keras_fit(name):
     )
 
 
-def test_learns():
+def test_a_network_learns_what_can_be_learned():
     """The best classifier is right in 1 - arctan(.5) / pi = .852 of new records.
 
     Five seeds gave .837 to .851 on TensorFlow, where the share in 2000 records has the standard
@@ -144,7 +144,7 @@ def test_learns():
 
 
 @pytest.mark.parametrize(("make", "data"), [(dnn, problem), (cnn, signals)])
-def test_a_seed_decides_a_training_whatever_was_trained_before(make, data):
+def test_a_seed_decides_a_training_after_any_other(make, data):
     X, y = data()
     trainer = make()
     first = fit(trainer, X, y, seed=1), predict(trainer, X)
@@ -253,7 +253,7 @@ def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32():
 
 @tensorflow_only
 @pytest.mark.parametrize("batch_size", [32, 20])
-def test_a_training_beside_others_is_what_it_is_alone(batch_size):
+def test_a_training_side_by_side_equals_one_alone(batch_size):
     """Of other sizes, seeds and records, some of which stop earlier."""
     sizes, seeds = (75, 80, 66, 65), (3, 1, 4, 2)
     jobs = [

@@ -114,13 +114,13 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a run: by folder, by identity, or as the best of a sweep."""
+    """Add the options that name a run: by folder, by ID, or as the best of a sweep."""
     parser.add_argument(
         "run",
         nargs="?",
-        help="folder of a run, or identity of a tracked one (default: the latest sweep's best)",
+        help="folder of a run, or ID of a tracked one (default: the latest sweep's best)",
     )
-    parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
+    parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
     parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
     add_tracking(parser)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 6
 EXPLANATIONS = Path("outputs/explanations")
-"""Where explanations of tracked runs lie, each in a folder with the identity of its run."""
+"""Where explanations of tracked runs lie, each in a folder with the ID of its run."""
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -122,17 +122,17 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add, ms, count = parser.add_argument, between(1, 10_000), between(1, 1000, int)
-    add("--folds", type=count, help="the first so many alone (default: all)")
-    add("--window", type=ms, help="of an occlusion, ms (default: 80)")
-    add("--stride", type=ms, help="of the windows, ms (default: 20; 40 in recordings)")
-    add("--repeats", type=count, default=5, help="of every permutation (default: %(default)s)")
+    add("--folds", type=count, help="number of folds, from the first (default: all)")
+    add("--window", type=ms, help="length of an occlusion, ms (default: 80)")
+    add("--stride", type=ms, help="between windows, ms (default: 20; 40 in recordings)")
+    add("--repeats", type=count, default=5, help="of each permutation (default: %(default)s)")
     add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
 
 
 main = command(
     "lvh explain",
-    "Show what the models of a finished run look at in records that they have not "
-    "learned from: its folds are trained again, since a run keeps scores and no weights.",
+    "Show what the models of a finished run look at in their test records. Its folds "
+    "are trained again, because a run stores scores and no weights.",
     _add_arguments,
     _run,
 )

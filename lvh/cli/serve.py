@@ -45,7 +45,7 @@ def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     host, port = "127.0.0.1", between(1, 2**16 - 1, int)
-    parser.add_argument("--host", default=host, help="to listen on (default: %(default)s)")
+    parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=port, default=5001, help="(default: %(default)s)")
 
 

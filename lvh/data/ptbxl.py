@@ -55,7 +55,7 @@ METADATA = SourceMetadata(
     ),
     licence="CC BY 4.0",
     labels=(
-        "A record has the label where cardiologist or machine stated LVH, whatever the likelihood; "
+        "A record has the label where cardiologist or machine stated LVH, with any likelihood; "
         "the statements are about the ECG, not from imaging."
     ),
 )
@@ -106,7 +106,7 @@ class PtbxlSettings:
 def load(settings: PtbxlSettings) -> Cohort:
     """Return all usable records that the table lists; the data set has no delineation.
 
-    The label is 1 where a cardiologist or the machine stated `LVH`, whatever the likelihood.
+    The label is 1 where a cardiologist or the machine stated `LVH`, with any likelihood.
     Ages above 89, which the table hides, are 90.
 
     Raises:
@@ -130,8 +130,8 @@ def load(settings: PtbxlSettings) -> Cohort:
     if n_flawed and (settings.flawed == "fail" or not used.any()):
         at = np.flatnonzero(~used)[0]
         raise InputError(
-            f"data.flawed={settings.flawed}: expected records without flaw. Received: {n_flawed} "
-            f"with one, the first {table['file'][at]}: {arrays['flaws'][at]}"
+            f"data.flawed={settings.flawed}: expected no flawed record. Received: {n_flawed} "
+            f"flawed, the first {table['file'][at]}: {arrays['flaws'][at]}"
         )
     if note:
         _log.warning("%s: %s", root / TABLE, note)

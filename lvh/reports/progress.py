@@ -173,7 +173,7 @@ class ProgressReporter(Callback):
             return
         leakage = self._settings.cv.protocol.leakage
         dishonest = leakage and (
-            f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank"
+            f"NOT HONEST: {leakage}. Test records decided these scores, which have no rank"
         )
         if self._verbosity == "full":
             self._warn(dishonest)

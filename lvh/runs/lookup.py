@@ -60,7 +60,7 @@ def best_folder(result: StudyResult, store: str) -> Path | None:
 
 
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
-    """Return the settings of a run, by its folder or its identity."""
+    """Return the settings of a run, by its folder or its ID."""
     if is_run_id(run):
         from lvh.tracking.run_lookup import config_of
 
@@ -76,7 +76,7 @@ def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
 
 
 def is_run_id(text: str) -> bool:
-    """Return whether a text looks like the identity of a tracked run."""
+    """Return whether a text looks like the ID of a tracked run."""
     return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Real processes that are killed, interrupted or starved, and what the next command makes of it."""
+"""Real processes that are killed, interrupted or starved, and the result of the next command."""
 
 import csv
 import os

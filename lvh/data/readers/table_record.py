@@ -184,7 +184,7 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
     if unit and unit not in _SECONDS:
         raise InputError(f"{path}: expected the time in s or ms. Received: {excerpt(unit)}")
     if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
-        raise InputError(f"{path}: expected times that rise. Received: others")
+        raise InputError(f"{path}: expected times that rise. Received: times that do not")
     step = (times[-1] - times[0]) / (len(times) - 1)
     scale = _SECONDS.get(unit, 1.0)
     if not unit and options.fs:  # s, ms, or numbers of samples
