@@ -1,4 +1,4 @@
-"""The network of two branches: a model of two inputs written by hand, and the information of each half."""
+"""The network of two branches: equal to a model written by hand, and learning from each half."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Stores and caches that are torn, damaged, foreign or may not be written: reported, never repaired.
+"""Stores and caches that are torn, damaged, foreign or read-only: reported, never repaired.
 
 The number in a test's name is that of its row in the table of faults.
 """
