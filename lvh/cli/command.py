@@ -26,7 +26,7 @@ class Interrupted(BaseException):
         self.exit_code = 128 + number
 
 
-def ended(
+def exit_code_of(
     body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_lvh_error
 ) -> int:
     """Run the body of a command and return its exit code; an error ends it with one line.
@@ -95,7 +95,7 @@ def command(
         parser = argparse.ArgumentParser(prog=prog, description=description)
         add_arguments(parser)
         options = parser.parse_args(arguments)
-        return ended(lambda: body(options))
+        return exit_code_of(lambda: body(options))
 
     return main
 
@@ -108,7 +108,7 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
         if {"-h", "--help"} & set(typed):
             print(help_text, end="")
             return 0
-        return ended(lambda: body(typed))
+        return exit_code_of(lambda: body(typed))
 
     return main
 
@@ -143,7 +143,7 @@ def tracking_of(options: argparse.Namespace) -> TrackingSettings:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a model, as `located` takes it."""
+    """Add the options that name a model, as `model_folder` takes it."""
     parser.add_argument(
         "--model",
         default="models:/lvh@champion",
@@ -153,7 +153,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def located(options: argparse.Namespace) -> Iterator[Path]:
+def model_folder(options: argparse.Namespace) -> Iterator[Path]:
     """Yield the folder of a model: a local one, or one that is downloaded from a registry."""
     if not options.model.startswith(("models:/", "runs:/")):
         if ":/" in options.model:

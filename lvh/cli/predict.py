@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lvh.cli.command import add_model, between, command, located, print_error
+from lvh.cli.command import add_model, between, command, model_folder, print_error
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate, is_doubtful, library
 from lvh.data.lazy_array import read
@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> int:
     codes: list[int] = []
     predicted: list[tuple[Row, Cohort]] = []
     pictures = _pictures(options)
-    with located(options) as folder:
+    with model_folder(options) as folder:
         model = load(folder)
     for path, picture in zip(options.record, pictures, strict=True):
         try:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lvh.cli.command import ended
+from lvh.cli.command import exit_code_of
 from lvh.errors import InputError
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
@@ -17,7 +17,7 @@ from lvh.search.study import load
 def main(arguments: list[str] | None = None) -> int:
     """Report on one study and return the exit code."""
     options = _parser().parse_args(arguments)
-    return ended(lambda: _report(options))
+    return exit_code_of(lambda: _report(options))
 
 
 def _report(options: argparse.Namespace) -> None:

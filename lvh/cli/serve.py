@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lvh.cli.command import add_model, between, command, located
+from lvh.cli.command import add_model, between, command, model_folder
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
 from lvh.reports.progress import say
@@ -16,7 +16,7 @@ from lvh.reports.progress import say
 def _serve(options: argparse.Namespace) -> None:
     from lvh.inference.mlflow_model import write_mlmodel
 
-    with located(options) as folder, TemporaryDirectory() as temporary:
+    with model_folder(options) as folder, TemporaryDirectory() as temporary:
         description = load(folder).description
         own = Path(temporary) / "model"
         shutil.copytree(folder, own)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking import check_embedded, embedded, resolved_uri
-from lvh.tracking.address import tell_mlflow
+from lvh.tracking.address import set_mlflow_variables
 from lvh.tracking.run_names import view_page
 
 _LOOPBACK = "127.0.0.1"
@@ -29,7 +29,7 @@ def _serve(args: argparse.Namespace) -> None:
                 f"is typed. Received: {database}, not there"
             )
         check_embedded(database)
-    tell_mlflow()
+    set_mlflow_variables()
     from mlflow import MlflowClient
 
     experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(args.experiment)

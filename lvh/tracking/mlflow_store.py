@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lvh.tracking.address import tell_mlflow
+from lvh.tracking.address import set_mlflow_variables
 
-tell_mlflow()
+set_mlflow_variables()
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
