@@ -1,4 +1,4 @@
-# Everything a newcomer needs, by `make help`. The environment lives in .venv and is made at need.
+# Everything a newcomer needs, by `make help`. The environment is in .venv and is made when needed.
 PYTHON ?= python3
 DATA ?= synthetic
 ARGS ?=

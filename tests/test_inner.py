@@ -40,8 +40,8 @@ def test_too_few_subjects_of_a_class_are_refused_with_any_number_of_records():
     with pytest.raises(InputError) as refusal:
         next(folds(5, 0, subjects).split(None, y))
     assert str(refusal.value) == (
-        "model.folds: expected 5 subjects or more of each class to learn from, of whom it makes 5 "
-        "folds. Received: 4 positive and 8 negative subjects. Choose fewer, or more records"
+        "model.folds: expected 5 training subjects or more of each class, for 5 inner folds. "
+        "Received: 4 positive and 8 negative subjects. Choose fewer, or more records"
     )
     assert len(list(folds(4, 0, subjects).split(None, y))) == 4
 

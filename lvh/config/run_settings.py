@@ -194,7 +194,7 @@ def _refuse(*conflicts: Iterator[str]) -> None:
 
 
 def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
-    """Yield what a model cannot take: a kernel without a convolution, features of another kind."""
+    """Yield settings that a model cannot take: a kernel without convolution, other features."""
     name = model["name"]
     entry = MODELS[name]
     own = {field.name for field in fields(entry.settings)}

@@ -41,7 +41,7 @@ ARCHIVE = Archive(
         "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3.zip"
     ),
     top="ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3",
-    sums_sha256=None,  # not known here: nobody has fetched the archive to write this
+    sums_sha256=None,  # unknown: the archive was never downloaded to read it
     variable="LVH_PTBXL_ROOT",
     warning=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
     needed_bytes=6_000_000_000,
@@ -87,7 +87,7 @@ class PtbxlSettings:
 
     Attributes:
         root: Folder that holds ptbxl_database.csv and the records; None for the user's cache, into
-            which the archive is downloaded at need.
+            which the archive is downloaded if needed.
         fs: Sampling frequency in Hz; the data set has every record at both.
         flawed: Records with a flat lead, invalid samples or limb leads that break Einthoven's law,
             and those without age or sex, are dropped with a warning, or fail the run.

@@ -1,4 +1,4 @@
-"""Permutation test: how often do labels that mean nothing score as well?
+"""Permutation test: how often do shuffled labels score as well as the real ones?
 
 Labels are shuffled, and everything is trained and scored again on the same folds. With b of n
 shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests
@@ -24,7 +24,7 @@ from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 Scores = Mapping[str, float]
 
 SCORES = ("accuracy", "ap", "roc_auc")
-"""Those that are tested; their means over the folds are compared."""
+"""Scores that are tested, by their means over the folds."""
 
 _FORMAT = TypeAdapter(list[dict[str, float]])
 _log = logging.getLogger(__name__)

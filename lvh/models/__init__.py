@@ -36,7 +36,7 @@ class Classifier(Protocol):
 
 
 class Estimator(NamedTuple):
-    """A model on tabular inputs that Keras has no part in."""
+    """A model on tabular inputs that is not a network."""
 
     settings: type
     build: Callable[[Any, tuple[str, ...], int, Subjects], Classifier]

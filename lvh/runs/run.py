@@ -288,7 +288,7 @@ class _Run(Callback):
 
     @contextmanager
     def recorded(self, tracker: Tracker) -> Iterator[None]:
-        """Write the record however the run ends; it goes on after a callback has stopped it."""
+        """Write the record at any end of a run; a callback that stopped it raises no error here."""
         try:
             yield
         except StopCrossValidation as stop:

@@ -80,7 +80,7 @@ def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL
     Analysis in the Cross-Validation of Machine Learning Models, 2014, arXiv:1405.6974), which
     has enough degrees of freedom after two or three folds. The -1 / n is ours: what is
     predicted is the mean over the n folds of this cross-validation, of which k are known (the
-    correction for a finite population), so that whatever all folds have in common, such as
+    correction for a finite population), so that all that the folds have in common, such as
     overlapping training sets, cancels. m - 1 is Bonferroni's correction for many rivals; the
     folds at which one looks again are not corrected for.
 

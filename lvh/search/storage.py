@@ -176,7 +176,7 @@ def _made(url: URL) -> Database:
 
 
 def _lock_before_reading(engine: Engine) -> None:
-    """Let nobody write between what a transaction reads and what it writes because of that.
+    """Lock the file before a transaction reads, so that no other one writes before it does.
 
     Optuna asks for this by SELECT FOR UPDATE, which SQLite does not know: two processes would
     take the same trial from the queue. Only a transaction that begins IMMEDIATE is alone.

@@ -253,7 +253,7 @@ class MlflowStore:
 
 
 def _open_embedded(database: Path) -> None:
-    """Make an embedded store at need, and let its artifacts follow it where it was moved."""
+    """Make an embedded store if it is new; correct the place of its artifacts if it was moved."""
     address.check_embedded(database)
     # several processes that make one schema at once break it
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):

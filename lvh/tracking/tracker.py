@@ -143,7 +143,7 @@ def serve() -> None:
             faulty += time.monotonic() - began if fault else 0.0
             print(flush=True)
 
-    with suppress(BrokenPipeError):  # nobody listens any more
+    with suppress(BrokenPipeError):  # the parent has ended
         write("")
         while (path := paths.get()) is not None:
             write(path)
@@ -153,7 +153,7 @@ def serve() -> None:
 
 
 class RecordWriter:
-    """Writes records to a store in this process; it opens the store at need."""
+    """Writes records to a store in this process; it opens the store when needed."""
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Take the settings; nothing is opened."""
@@ -176,7 +176,7 @@ class RecordWriter:
                 self._store.sync(Path(path))
         except LvhError as error:
             return str(error).removeprefix("tracking: ")
-        except Exception as error:  # whatever MLflow and the drivers of its stores raise
+        except Exception as error:  # MLflow and the drivers of its stores raise anything
             reason = str(error).strip().splitlines() or [type(error).__name__]
             where = masked(resolved_uri(self._settings))
             return f"cannot use the store of tracking.uri, {where}: {masked(reason[0])}"

@@ -64,7 +64,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one file says; None, or NaN, is what it does not say."""
+    """The content of one file; None or NaN where the file does not say it."""
 
     signals: Sequence[Signal]  # those that are no lead may lack their values
     age: float = math.nan  # years

@@ -135,7 +135,7 @@ def _start_torch(threads: int) -> int:
 
 
 BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
-"""What imports each with so many threads, and returns how many it has."""
+"""Functions that start a backend with a number of threads, and return the number it has."""
 
 
 @contextmanager
