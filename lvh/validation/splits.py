@@ -213,7 +213,7 @@ def check_protocol(settings: CvSettings) -> None:
     """
     why = {
         "weights": "every fold but the first scores records that its model was trained on",
-        "epoch": "the records that are scored choose the weights they are scored by",
+        "epoch": "the test records choose the weights that score them",
     }
     protocol, allow = settings.protocol, "allow_leakage"
     for field, reason in why.items():
