@@ -220,7 +220,7 @@ def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
         for group, limit in limits.items():
             inside = (sex == group) | (group == "all")
             sick, healthy = inside & has_label, inside & ~has_label
-            row: dict[str, Any] = {"rule": name, "sex": group}
+            row: dict[str, Any] = {"criterion": name, "sex": group}
             row["threshold"] = f"{'at least' if rule.reached else 'above'} {limit} {rule.unit}"
             row["missing"] = int(np.isnan(values[name][inside]).sum())
             row["positive"] = int(positive[inside].sum())
