@@ -1,4 +1,4 @@
-# Everything a newcomer needs, by `make help`. The environment lives in .venv and is made at need.
+# Everything a newcomer needs, by `make help`. The environment is in .venv and is made when needed.
 PYTHON ?= python3
 DATA ?= synthetic
 ARGS ?=
@@ -26,7 +26,7 @@ report: $(ENV) ## the table, pictures and page of the latest sweep in this direc
 explore: $(ENV) ## show what the data hold, on one page; DATA=ludb or ARGS="data=ptbxl data.root=FOLDER"
 	$(BIN)/python -m lvh.explore data=$(DATA) $(ARGS)
 
-doctor: $(ENV) ## look for what keeps a run from running; ARGS="data.root=FOLDER tracking.uri=..."
+doctor: $(ENV) ## check whether a run can run here; ARGS="data.root=FOLDER tracking.uri=..."
 	$(BIN)/python -m lvh.doctor $(ARGS)
 
 ui: $(ENV) ## show this directory's runs in the MLflow UI, at http://127.0.0.1:PORT

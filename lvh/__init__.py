@@ -95,8 +95,8 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name not in _MODULES:
             raise AttributeError(f"module 'lvh' has no attribute {name!r}")
         module, _, attribute = _MODULES[name].partition(":")
-        globals()[name] = found = getattr(import_module(f"lvh.{module}"), attribute or name)
-        return found
+        globals()[name] = value = getattr(import_module(f"lvh.{module}"), attribute or name)
+        return value
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *_MODULES})

@@ -4,7 +4,7 @@ import errno
 import re
 
 _SECRET = re.compile(
-    # up to the last @: who types a password does not always write its own as %40
+    # up to the last @: a password may have an @ that is not written as %40
     r"(?P<login>://[^:/@\s]*:)\S+@"
     r"|(?P<option>\b\w*(?:password|passwd|pwd|secret|token|api_?key)=)[^&\s'\"]+",
     re.IGNORECASE,
@@ -17,12 +17,12 @@ _LONGEST = 120  # characters of a value that a message shows
 def masked(text: str) -> str:
     """Hide the password of every address in a text."""
     return _SECRET.sub(
-        lambda found: f"{found['login']}***@" if found["login"] else f"{found['option']}***", text
+        lambda match: f"{match['login']}***@" if match["login"] else f"{match['option']}***", text
     )
 
 
 def printable(text: str) -> str:
-    """Return a text without what a terminal would obey; its lines stay."""
+    """Return a text without the control characters that a terminal obeys; its lines stay."""
     return "".join(
         one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text
     )
@@ -37,9 +37,9 @@ def excerpt(value: object) -> str:
 class LvhError(Exception):
     """The root of every error this package raises on purpose.
 
-    The message is one or two plain lines that name the file, field or override,
-    say what was expected and what was received. What was received may be an address with a
-    password; wherever the message ends up, in a store or on a page, it stands there masked.
+    The message is one or two plain lines that name the file, field or override, and say what was
+    expected and what was received. It never shows the password of an address, on a terminal, in a
+    store or on a page.
 
     >>> try:
     ...     lvh.settings("cv.folds=1")
@@ -56,7 +56,7 @@ class LvhError(Exception):
 
 
 class InputError(LvhError):
-    """Bad input or configuration: the user can mend it.
+    """Bad input or configuration, which the user can correct.
 
     >>> lvh.settings("model=vgg")
     Traceback (most recent call last):
@@ -73,7 +73,7 @@ class EnvironmentFault(LvhError):
 
 
 def as_lvh_error(error: Exception) -> LvhError:
-    """Return an error of ours as it is, and any other as a fault in one line."""
+    """Return an LvhError as it is, and any other error as an LvhError of one line."""
     if isinstance(error, LvhError):
         return error
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read only where they ought to be."""
+"""Files that are written whole or not at all, and read only inside their folder."""
 
 import os
 import stat
@@ -92,9 +92,9 @@ def read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> by
 
 
 def write_fault(folder: Path) -> str:
-    """Say why nothing can be written into a folder, or return an empty text; leave no trace.
+    """Return why nothing can be written into a folder; empty if something can.
 
-    Rights are no answer: root has them all on a file system that takes nothing.
+    It tries: permissions do not say it, for root has them on a read-only file system too.
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:  # has no name where Linux can do that
@@ -106,8 +106,8 @@ def write_fault(folder: Path) -> str:
 
 
 def made_in(folder: Path) -> Path:
-    """Return the nearest folder that exists, in which another one is made at need."""
-    return next((one for one in (folder, *folder.parents) if os.path.lexists(one)), Path())
+    """Return the nearest folder that exists, at or above a folder that may have to be made."""
+    return next((path for path in (folder, *folder.parents) if os.path.lexists(path)), Path())
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that run while a test does something to them, and what they have left when they end."""
+"""Commands that a test starts, disturbs and ends, and the files that they leave."""
 
 import os
 import re
@@ -90,7 +90,7 @@ Begin = Callable[..., Command]
 
 @contextmanager
 def beginning() -> Iterator[Begin]:
-    """Start commands that are ended with the body, whatever becomes of it."""
+    """Start commands that are ended with the body, even if it fails."""
     begun: list[Command] = []
 
     def start(cwd: Path, *arguments: str, **environment: str) -> Command:
@@ -128,7 +128,7 @@ def trials(storage: str, study: str) -> list[optuna.trial.FrozenTrial]:
 
 
 def assert_done_once_each(storage: str, study: str, n_points: int) -> None:
-    """Each point is complete once; besides, there are only attempts that a process did not end."""
+    """Each point is complete once; all others are attempts that a process did not end."""
     found = trials(storage, study)
     complete = [one for one in found if one.state == TrialState.COMPLETE]
     assert len({tuple(sorted(one.params.items())) for one in complete}) == len(complete) == n_points

@@ -254,7 +254,7 @@ class Done:
 
 @pytest.fixture
 def begin() -> "Iterator[Begin]":
-    """Start commands that are ended with the test, whatever becomes of it."""
+    """Start commands that are ended with the test, even if it fails."""
     from beginnings import beginning
 
     with beginning() as start:

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 T = TypeVar("T")
 
-PASSWORD = "open@sesame/7"  # an address holds it with %40 and %2F: neither form may be told
+PASSWORD = "open@sesame/7"  # an address holds it with %40 and %2F: neither form may be shown
 QUOTED = quote(PASSWORD, safe="")
 
 

@@ -1,4 +1,4 @@
-"""Backends: one a process, the same networks on each, and what is missing is told."""
+"""Backends: one a process, the same networks on each, and a message for what is missing."""
 
 import importlib.util
 import json
@@ -70,7 +70,7 @@ def test_what_is_not_installed_is_told(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_command_on_another_backend(tmp_path):
+def test_a_command_runs_on_another_backend(tmp_path):
     need("jax")
     done = command(*SMALL, "backend=jax", cwd=tmp_path, KERAS_BACKEND="torch")  # the setting wins
     assert done.code == 0, done.err

@@ -32,7 +32,7 @@ def slow_beat(cohort, record, lead, n_before, n_after, average):
 
 
 @pytest.mark.parametrize(("average", "slow"), [("median", median), ("mean", fmean)])
-def test_equals_the_slow_way(cohort, average, slow):
+def test_beats_equal_a_slow_implementation(cohort, average, slow):
     features = extract(cohort, replace(DEFAULT, average=average))
 
     expected = [
@@ -53,7 +53,7 @@ def test_equals_the_slow_way(cohort, average, slow):
         ("(N)", [4990, 4998, 4999]),  # and ends behind it
     ],
 )
-def test_what_is_no_complete_beat(cohort, symbols, samples):
+def test_an_incomplete_beat_is_left_out(cohort, symbols, samples):
     two = with_waves(head(cohort, 2), {(0, LEADS.index("v1")): (symbols, samples)})
 
     features = extract(two, SHORT)

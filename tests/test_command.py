@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 import lvh
-from lvh.cli.command import ended
+from lvh.cli.command import exit_code_of
 from lvh.errors import EnvironmentFault, InputError
 
 
 def script(body: str, **environment: str) -> subprocess.Popen:
-    code = f"import sys, signal, time\nfrom lvh.cli.command import ended\ndef body():\n    {body}\n"
+    code = f"import sys, signal, time\nfrom lvh.cli import command\ndef body():\n    {body}\n"
     return subprocess.Popen(
-        [sys.executable, "-c", f"{code}sys.exit(ended(body))"],
+        [sys.executable, "-c", f"{code}sys.exit(command.exit_code_of(body))"],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -48,7 +48,7 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
 
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     before = signal.getsignal(signal.SIGINT)
-    assert ended(body) == code
+    assert exit_code_of(body) == code
     assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGINT) == before
 

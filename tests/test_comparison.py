@@ -1,4 +1,4 @@
-"""What scores of folds can tell: closed forms, SciPy and simulations as oracles."""
+"""Comparisons of scores of folds: closed forms, SciPy and simulations as oracles."""
 
 import math
 from dataclasses import astuple
@@ -74,7 +74,7 @@ def test_the_probabilities_are_an_integral_over_mean_and_variance(mean):
     assert correlated_bayes(values, share, 0.01) == pytest.approx(expected, abs=0.004)
 
 
-def test_holm_by_hand():
+def test_holm_corrects_as_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, math.nan, 0.7]) == pytest.approx([1, math.nan, 1], nan_ok=True)
     assert holm([]) == []

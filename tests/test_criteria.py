@@ -52,7 +52,7 @@ def verdict(name, of):
         ("romhilt_estes", False, {"r_i": 2, "s_avf": 0.5}, {"r_i": 2, "s_avf": 1.5}),
     ],
 )
-def test_both_sides_of_the_threshold(name, male, below, above):
+def test_each_criterion_decides_on_both_sides_of_its_threshold(name, male, below, above):
     assert not verdict(name, measured(male, **below))
     assert verdict(name, measured(male, **above))
 

@@ -1,4 +1,4 @@
-"""Panels that must be drawn whatever the predictions are."""
+"""Figures of a cross-validation, for any predictions."""
 
 from types import SimpleNamespace
 

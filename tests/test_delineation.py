@@ -52,7 +52,7 @@ def errors(true: np.ndarray, found: np.ndarray, within: float = 75) -> np.ndarra
 @pytest.mark.parametrize(
     ("wave", "least", "peak_ms", "bound_ms"), [("N", 0.99, 2, 20), ("t", 0.95, 10, 50)]
 )
-def test_what_is_known_is_found(wave, least, peak_ms, bound_ms, few, found):
+def test_known_fiducials_are_detected(wave, least, peak_ms, bound_ms, few, found):
     well_formed(found, few.signals.shape[1])
     off = np.concatenate(
         [

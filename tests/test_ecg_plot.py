@@ -164,7 +164,7 @@ def test_importance_is_painted_where_it_is_in_its_colour(tmp_path):
     assert shown["V2"] != shown["V1"] == shown["V6"]
 
 
-def test_words_are_shown_as_they_are(tmp_path):
+def test_words_are_not_read_as_markup(tmp_path):
     hostile = r"$\alpha$ <b> & \x1b[31m 心電図 " + "\x1b[31m\udcff"
     of = drawn(tmp_path, squares(), words=Words(hostile, ("a " * 120, "last"), "foot"))
     texts = [text for text, *_ in of.texts]

@@ -112,7 +112,7 @@ def filled_by_hand(data: FeatureSet, split) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_repeats_to_the_bit_whatever_it_has_learned_before(name, voltage):
+def test_repeats_to_the_bit_after_any_other_training(name, voltage):
     own = learner(name, voltage)
     first, again = run(own, voltage), run(own, voltage)
     np.testing.assert_array_equal(again.y_score, first.y_score)
@@ -129,11 +129,11 @@ def test_a_planted_leak_has_no_way_in(name, voltage):
     poisoned = run(learner(name, voltage), with_scored(voltage, test, 50.0))
     assert poisoned.folds[1].history == first.folds[1].history
     assert poisoned.folds[0].history != first.folds[0].history  # the poison was there
-    # nor do the other test records know of one beside them
+    # nor do other test records depend on it
     half = test[: len(test) // 2]
-    beside = run(learner(name, voltage), with_scored(voltage, half, 50.0))
+    changed = run(learner(name, voltage), with_scored(voltage, half, 50.0))
     np.testing.assert_array_equal(
-        beside.folds[1].y_score[len(half) :], first.folds[1].y_score[len(half) :]
+        changed.folds[1].y_score[len(half) :], first.folds[1].y_score[len(half) :]
     )
 
 

@@ -86,7 +86,7 @@ class TestSignals:
 
         assert self.measured(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
 
-    def test_wander_is_what_is_slow(self, cohort):
+    def test_wander_holds_slow_frequencies_only(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         slow, fast = np.sin(2 * np.pi * 0.3 * seconds), np.sin(2 * np.pi * 5 * seconds)
 
@@ -94,7 +94,7 @@ class TestSignals:
 
         assert found.wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)
 
-    def test_flat_and_clipped(self, cohort):
+    def test_flat_and_clipped_leads_are_counted(self, cohort):
         signals = np.random.default_rng(0).normal(size=(5000, 12)).clip(-2, 2)
         signals[100:120, 3] = signals.max()  # 40 ms
         signals[100:119, 4] = signals.max()
@@ -167,7 +167,7 @@ class TestPage:
         assert {link.removesuffix(".csv") for link in found.links} | {"source"} == set(tables)
         assert "Left out" not in found.text
 
-    def test_without_delineation(self, cohort, tmp_path):
+    def test_without_delineation_sections_are_left_out(self, cohort, tmp_path):
         empty = Delineation.empty(len(cohort.records))
 
         found = Page(written(replace(cohort, delineation=empty), tmp_path))

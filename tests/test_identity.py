@@ -1,4 +1,4 @@
-"""Keys of folds: whatever decides a result is in them, and nothing else."""
+"""Keys of folds: they hold all that decides a result, and nothing else."""
 
 from dataclasses import fields, is_dataclass, replace
 

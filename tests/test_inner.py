@@ -34,14 +34,14 @@ def test_no_subject_is_in_two_folds(rows, state):
         assert len(np.unique(y[others])) == 2
 
 
-def test_too_few_subjects_of_a_class_are_told_however_many_records_they_have():
+def test_too_few_subjects_of_a_class_are_refused_with_any_number_of_records():
     subjects = np.repeat(np.arange(12).astype(str), 5)
     y = np.repeat([1] * 4 + [0] * 8, 5)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as refusal:
         next(folds(5, 0, subjects).split(None, y))
-    assert str(told.value) == (
-        "model.folds: expected 5 subjects or more of each class to learn from, of whom it makes 5 "
-        "folds. Received: 4 positive and 8 negative subjects. Choose fewer, or more records"
+    assert str(refusal.value) == (
+        "model.folds: expected 5 training subjects or more of each class, for 5 inner folds. "
+        "Received: 4 positive and 8 negative subjects. Choose fewer, or more records"
     )
     assert len(list(folds(4, 0, subjects).split(None, y))) == 4
 

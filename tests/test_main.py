@@ -54,7 +54,7 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
         ("lvh.run", "model=cnn stride=50 --cfg job", 0, "strides: 50"),
     ],
 )
-def test_as_a_shell_sees_it(tmp_path, module, typed, code, printed):
+def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
     command = [sys.executable, "-m", module, *typed.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == code, done.stderr

@@ -45,7 +45,7 @@ def inputs(cohort):
     return dict(zip(features.names, features.X[0].astype(float).tolist(), strict=True))
 
 
-def test_times_of_drawn_waves(cohort):
+def test_times_equal_those_of_drawn_waves(cohort):
     found = inputs(drawn(cohort, PLANE, PLANE, st=-0.125))
 
     assert found["rr"] == pytest.approx(0.9)
@@ -57,7 +57,7 @@ def test_times_of_drawn_waves(cohort):
         assert found[f"{lead}_ST"] == pytest.approx(-0.125)
 
 
-def test_axis_and_areas_of_a_dipole(cohort):
+def test_axis_and_areas_are_those_of_a_dipole(cohort):
     found = inputs(drawn(cohort, PLANE, PLANE))
     # x, y and z of Kors et al. for 1 mV in i and 0.5 mV in ii during one sample of 2 ms
     area = np.linalg.norm([0.38 - 0.035, -0.07 + 0.465, 0.11 - 0.115]) / 500

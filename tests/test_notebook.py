@@ -24,7 +24,7 @@ SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
     ],
     ids=["svm", "dnn"],
 )
-def test_it_comes_to_what_the_command_comes_to(chosen, tmp_path):
+def test_a_notebook_gives_the_scores_of_the_command(chosen, tmp_path):
     own = settings(*SMALL, *chosen)
     data, done_folds = load_data(own), []
     result = cross_validate(own, data, done_folds.append)

@@ -62,7 +62,7 @@ class TestLudb:
         assert features.y.sum() == 106
 
 
-def test_equals_the_slow_way(cohort):
+def test_inputs_equal_a_slow_implementation(cohort):
     expected = [
         [slow_means(cohort, record, lead) for lead in range(12)]
         for record in range(len(cohort.records))
@@ -77,7 +77,7 @@ def test_equals_the_slow_way(cohort):
     np.testing.assert_allclose(features.X[:, 9:], rows, rtol=0, atol=FLOAT32)
 
 
-def test_columns_and_their_names(cohort):
+def test_columns_have_their_names_and_order(cohort):
     features = extract(cohort, DROP)
 
     assert features.X.shape == (40, 117)
@@ -120,7 +120,7 @@ def ramp(cohort, samples=5000):
         ("", [None] * 9),
     ],
 )
-def test_beats_by_hand(cohort, symbols, expected):
+def test_means_over_beats_equal_those_by_hand(cohort, symbols, expected):
     one = with_waves(ramp(cohort), {(0, 4): (symbols, range(len(symbols)))})
 
     found = fiducial_means(one, one.signals)[0, 4]

@@ -64,7 +64,7 @@ def test_it_is_the_two_way_analysis_of_variance(seed, level):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), level=st.floats(0.001, 0.999), data=st.data())
-def test_whatever_is_known_somebody_stays(seed, level, data):
+def test_the_leader_and_finished_trials_are_never_stopped(seed, level, data):
     """The leader is never beaten, nor who has too few folds, nor who has all of them."""
     scores = table(seed, n_trials=5, n_folds=6).round(1)  # with ties
     lengths = data.draw(st.lists(st.integers(0, 6), min_size=5, max_size=5))
@@ -78,7 +78,7 @@ def test_whatever_is_known_somebody_stays(seed, level, data):
     assert not judged.any() or (judged & ~found).any()
 
 
-def test_only_shared_folds_judge():
+def test_only_folds_shared_with_the_leader_count():
     """The folds that only the leader has were hard ones, and do not help who has not run them."""
     scores = prefixes(table(0, n_trials=4, spread=0), [6, 3, 3, 3])
     scores[0] += 30

@@ -58,7 +58,7 @@ def test_every_run_and_sweep_is_valid(name, arguments):
 def test_every_other_command_is_valid(name, arguments, monkeypatch):
     module = importlib.import_module(f"lvh.cli.{name.replace('select', 'export')}")
     for caller in (command, module):
-        monkeypatch.setattr(caller, "ended", lambda body: 0, raising=False)
+        monkeypatch.setattr(caller, "exit_code_of", lambda body: 0, raising=False)
     assert module.main(shlex.split(arguments)) == 0  # argparse exits where it refuses
 
 

@@ -106,7 +106,7 @@ class TestComparison:
         assert probabilities == correlated_bayes(other - best, 0.25)
 
     @pytest.mark.parametrize("objective", ["loss", "seconds"])
-    def test_less_may_be_better(self, objective):
+    def test_a_lower_value_may_be_better(self, objective):
         generator = np.random.default_rng(5)
         slow, fast = generator.normal(3, 0.02, 10), generator.normal(1, 0.02, 10)
         trials = [make_trial(at, own, objective=objective) for at, own in enumerate([slow, fast])]
@@ -125,7 +125,7 @@ class TestComparison:
         assert [one.n_folds for one in found] == [4, 3]
         assert found[1].difference == pytest.approx(-0.3)
 
-    def test_nothing_to_compare(self):
+    def test_without_values_of_shared_folds_there_is_no_comparison(self):
         one_fold = compare_with_best(make_study([make_trial(0, [0.8]), make_trial(1, [0.5])]))
         assert [one.verdict for one in one_fold] == ["best", "not comparable"]
         unknown = make_study([make_trial(0, [0.5] * 5)], ("n_parameters",))
@@ -135,7 +135,7 @@ class TestComparison:
 
 class TestSelectionBias:
     @pytest.mark.parametrize("shared", ["other labels", "no subjects", "nothing"])
-    def test_none_where_predictions_cannot_be_paired(self, shared):
+    def test_no_correction_where_predictions_cannot_be_paired(self, shared):
         study = predicted([0.5, 0.7, 0.6], n=60)
         one = study.predictions[1]
         other = {
@@ -237,7 +237,7 @@ DRAWN = {"three dimensions": "parallel", "three objectives": "pareto", "all fail
 
 
 @pytest.mark.parametrize("case", EDGES)
-def test_nothing_breaks_or_warns(case, tmp_path, capfd):
+def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
     study = EDGES[case]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -252,7 +252,7 @@ def test_nothing_breaks_or_warns(case, tmp_path, capfd):
     assert not re.search(r"\bnan\b", page.text)
 
 
-def test_the_cells_of_a_heat_map(study, folder):
+def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     (heatmap,) = Page(folder / "report.html").figures["heatmap"]["data"]
 
     best = ranked_rows(study)[0]
@@ -321,7 +321,7 @@ class TestPage:
         shown = [trace["meta"] for trace in figures["roc"]["data"] if trace["visible"]]
         assert shown == [row.trial.number for row in ranked_rows(study)[:3]]
 
-    def test_what_others_wrote_is_text(self, tmp_path):
+    def test_texts_of_others_are_not_markup(self, tmp_path):
         trials = [
             make_trial(0, [0.5, 0.6], params={SCRIPT: SCRIPT}),
             make_trial(1, [0.4, 0.7], params={SCRIPT: '"><img src=x onerror=alert(1)>'}),

@@ -22,10 +22,10 @@ def test_the_tables_are_those_of_the_file():
     from rows import RESULTS, read
     from table import fold_by_fold, momentum, scores
 
-    found, told = read(RESULTS), (FOLDER / "README.md").read_text()
-    assert len(RESULTS.read_text().splitlines()) == len(found) + 1
+    results, page = read(RESULTS), (FOLDER / "README.md").read_text()
+    assert len(RESULTS.read_text().splitlines()) == len(results) + 1
     for make in (scores, fold_by_fold, momentum):
-        assert "\n".join(make(found)) in told
+        assert "\n".join(make(results)) in page
 
 
 def test_the_honest_row_of_a_leaking_training_is_that_of_an_honest_one():

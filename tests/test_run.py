@@ -72,17 +72,17 @@ def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["data.root=nowhere"], 2, "nowhere/RECORDS"),
         (["data=synthetic", "data.records=8", "cv.folds=7"], 2, "lvh: cv.folds: expected at most"),
         (["data.url=http://127.0.0.1:9/ludb.zip"], 3, "data=synthetic"),
     ],
 )
-def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, told, tmp_path):
+def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, message, tmp_path):
     done = command(*arguments, cwd=tmp_path)
     assert done.code == code, done.err
-    assert told in done.err
+    assert message in done.err
     lines = done.err.strip().splitlines()
     assert len([line for line in lines if not line.startswith("INFO: ")]) <= 3
     assert "Traceback" not in done.err
@@ -127,9 +127,9 @@ def test_a_server_that_is_down_costs_no_training(tmp_path):
     assert done.code == 3
     assert "age + sex" in done.out
     assert (done.folder() / "scores.csv").exists()
-    told = done.err.splitlines()[-1]
-    assert re.match(r"lvh: tracking: 1 record is not in the store: .*127\.0\.0\.1", told)
-    assert "python -m lvh.track, records them without training" in told
+    message = done.err.splitlines()[-1]
+    assert re.match(r"lvh: tracking: 1 record is not in the store: .*127\.0\.0\.1", message)
+    assert "python -m lvh.track, records them without training" in message
     again = command(*FAST, cwd=tmp_path)
     assert "nothing to train" in again.out
     assert len(again.runs("tags.level = 'fold'")) == 3
@@ -140,10 +140,10 @@ def leaking(tmp_path_factory) -> Done:
     return command(*SMALL, *LEAKING, cwd=tmp_path_factory.mktemp("leaking"))
 
 
-def test_a_leak_is_told_before_and_after_the_table_and_tagged(leaking):
+def test_a_leak_is_named_before_and_after_the_table_and_tagged(leaking):
     assert leaking.code == 0, leaking.err
-    told = "NOT HONEST: carried weights, best epoch on the test fold. "
-    before, table_shown, after = leaking.out.split(told)
+    warning = "NOT HONEST: carried weights, best epoch on the test fold. "
+    before, table_shown, after = leaking.out.split(warning)
     assert "age + sex" in table_shown
     assert "roc_auc" not in before + after
     assert "dnn-ntp-carried-best_on_scored" in before

@@ -1,4 +1,4 @@
-"""The database of studies: where it is, and what a user is told when it cannot be used."""
+"""The database of studies: where it is, and the message if it cannot be used."""
 
 import os
 import socket
@@ -49,11 +49,11 @@ def test_reading_what_is_not_there_makes_nothing(here):
     assert not list(here.iterdir())
 
 
-def test_a_server_that_does_not_answer_is_told_without_its_password(here):
+def test_a_server_that_does_not_answer_is_named_without_its_password(here):
     with closing(socket.socket()) as taken:  # bound, and never listening: nobody else takes it
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        told = fault(f"postgresql://ann:sesame@127.0.0.1:{port}/studies")
-    assert "sesame" not in told
-    assert f"ann:***@127.0.0.1:{port}/studies" in told
+        message = fault(f"postgresql://ann:sesame@127.0.0.1:{port}/studies")
+    assert "sesame" not in message
+    assert f"ann:***@127.0.0.1:{port}/studies" in message
     assert not list(here.iterdir())

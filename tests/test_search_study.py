@@ -171,7 +171,7 @@ def test_more_trials_continue_a_study_and_fewer_end_it(storage):
     assert points(more) == list(GRID.points())
 
 
-def test_a_study_begun_again_stands_beside_the_first(storage):
+def test_a_study_begun_again_gets_a_new_name_and_leaves_the_first(storage):
     open_study(storage, "s", planned(), again=False).optimize(half)
     second = open_study(storage, "s", planned(), again=True)
     assert (second.name, points(second)) == ("s.2", [])

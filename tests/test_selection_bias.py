@@ -39,7 +39,7 @@ def by_loop(given, resamples, seed, scorer, sign):
     ("metric", "scorer", "sign", "n_subjects"),
     [("ap", average_precision_score, 1, 60), ("brier", brier_score_loss, -1, 20)],
 )
-def test_is_a_slow_loop(metric, scorer, sign, n_subjects):
+def test_the_estimate_equals_that_of_a_slow_loop(metric, scorer, sign, n_subjects):
     given = guesses([0.5, 0.7, 0.6], n=60, n_subjects=n_subjects)
 
     found = bias_corrected(given, metric, maximize=sign == 1, resamples=100, seed=7)

@@ -1,4 +1,4 @@
-"""A sweep as a user types it: every point once, one tree, one table, failures told, resumed."""
+"""A sweep as a user types it: every point once, one tree, one table, failures named, resumed."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""Tracking: whatever happens to a store, records and folds make it whole, without training."""
+"""Tracking: after any fault of a store, records and folds complete it, without training."""
 
 import json
 import os
@@ -222,7 +222,7 @@ def test_artifacts_are_beside_their_database_wherever_it_is_moved(settings, reco
         assert client(here).download_artifacts(run.info.run_id, "scores.csv", str(tmp_path))
 
 
-def test_a_worker_that_was_killed_is_told_and_its_records_are_written_later(settings, record):
+def test_a_killed_worker_is_reported_and_its_records_are_written_later(settings, record):
     tracker = Tracker(settings)
     os.kill(tracker._worker.pid, signal.SIGKILL)
     tracker._worker.wait()

@@ -129,7 +129,7 @@ def test_agrees_with_keras_fit(name):
 
 
 @pytest.mark.parametrize(("make", "data"), [(dnn, problem), (cnn, signals)])
-def test_a_seed_decides_a_training_whatever_was_trained_before(make, data):
+def test_a_seed_decides_a_training_after_any_other(make, data):
     X, y = data()
     trainer = make()
     first = fit(trainer, X, y, seed=1), predict(trainer, X)

@@ -58,7 +58,7 @@ def of_a_kind(model: keras.Model) -> dict[tuple, list]:
     return found
 
 
-def test_is_a_model_of_two_inputs_written_by_hand():
+def test_it_equals_a_model_of_two_inputs_written_by_hand():
     """Copied weights, with moving statistics that matter."""
     one, two = build(SETTINGS, SHAPE), of_two_inputs()
     random = np.random.default_rng(0)

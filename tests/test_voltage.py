@@ -104,7 +104,7 @@ def drawn_complexes(draw):
 
 @given(drawn=drawn_complexes())
 @examples(max_examples=200)
-def test_drawn_complexes(drawn):
+def test_drawn_complexes_have_their_q_r_and_s(drawn):
     qrs, expected = drawn
 
     assert qrs_waves(qrs, 500)[:3] == pytest.approx(expected, abs=0.011)
@@ -127,7 +127,7 @@ def test_drawn_complexes(drawn):
         ([0.0], (0, 0, 0, 0)),
     ],
 )
-def test_complexes_by_hand(qrs, expected):
+def test_complexes_are_measured_as_by_hand(qrs, expected):
     assert qrs_waves(np.array(qrs, dtype=float), 100) == expected
 
 
@@ -137,7 +137,7 @@ def test_a_wave_lasts_six_milliseconds():
     assert qrs_waves(spike, 250)[:3] == (0, 0.1, 2)
 
 
-def test_columns_and_their_names(cohort):
+def test_columns_have_their_names_and_order(cohort):
     features = extract(cohort, MEAN)
 
     assert features.kind == "tabular"

@@ -69,7 +69,7 @@ class LvhSweeper(Sweeper):
         """Start a task function in processes that the launcher makes.
 
         The task brings all that it needs; Hydra composes a configuration for it without any
-        override, which nobody reads.
+        override, which is never read.
         """
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self._context, task_function=task, config=self._config

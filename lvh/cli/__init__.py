@@ -1,1 +1,1 @@
-"""The commands. Each module here is also `python -m lvh.NAME`."""
+"""The commands. `python -m lvh.NAME` runs the module `NAME` here."""

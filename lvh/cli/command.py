@@ -1,4 +1,4 @@
-"""What commands share: how they end, and the options that several of them have."""
+"""Shared parts of commands: their exit codes, and options that several of them have."""
 
 import argparse
 import os
@@ -26,14 +26,14 @@ class Interrupted(BaseException):
         self.exit_code = 128 + number
 
 
-def ended(
+def exit_code_of(
     body: Callable[[], object], explained: Callable[[Exception], LvhError] = as_lvh_error
 ) -> int:
-    """Run what a command does, and return its exit code; an error ends it with one line.
+    """Run the body of a command and return its exit code; an error ends it with one line.
 
     Args:
         body: Returns nothing, or an exit code.
-        explained: Makes an error with an exit code of any other.
+        explained: Turns any error into one that has an exit code.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -49,13 +49,13 @@ def ended(
     except Exception as error:
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
-        shown = explained(error)
-        return print_error(str(shown), shown.exit_code)
+        fault = explained(error)
+        return print_error(str(fault), fault.exit_code)
 
 
 @contextmanager
 def _signals_raised() -> Iterator[None]:
-    """Raise Interrupted for the first signal; leave those behind it alone."""
+    """Raise Interrupted for the first signal; ignore later ones."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main thread only
         return
@@ -72,8 +72,8 @@ def _signals_raised() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    for one in _SIGNALS:  # once is enough
-        signal.signal(one, signal.SIG_IGN)
+    for handled in _SIGNALS:  # once is enough
+        signal.signal(handled, signal.SIG_IGN)
     raise Interrupted(number)
 
 
@@ -95,32 +95,32 @@ def command(
         parser = argparse.ArgumentParser(prog=prog, description=description)
         add_arguments(parser)
         options = parser.parse_args(arguments)
-        return ended(lambda: body(options))
+        return exit_code_of(lambda: body(options))
 
     return main
 
 
 def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callable[..., int]:
-    """Return the entry of a command that is typed in Hydra's dialect."""
+    """Return the entry of a command whose arguments are Hydra's overrides."""
 
     def main(arguments: list[str] | None = None) -> int:
-        given = sys.argv[1:] if arguments is None else arguments
-        if {"-h", "--help"} & set(given):
+        typed = sys.argv[1:] if arguments is None else arguments
+        if {"-h", "--help"} & set(typed):
             print(help_text, end="")
             return 0
-        return ended(lambda: body(given))
+        return exit_code_of(lambda: body(typed))
 
     return main
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add what names a run: a folder, an identity, or the best of a sweep."""
+    """Add the options that name a run: by folder, by ID, or as the best of a sweep."""
     parser.add_argument(
         "run",
         nargs="?",
-        help="folder of a run, or identity of a tracked one (default: the latest sweep's best)",
+        help="folder of a run, or ID of a tracked one (default: the latest sweep's best)",
     )
-    parser.add_argument("--study", help="sweep of which the best is taken (default: the latest)")
+    parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
     parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
     add_tracking(parser)
 
@@ -143,7 +143,7 @@ def tracking_of(options: argparse.Namespace) -> TrackingSettings:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a model, as `located` takes it."""
+    """Add the options that name a model, as `model_folder` takes it."""
     parser.add_argument(
         "--model",
         default="models:/lvh@champion",
@@ -153,8 +153,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def located(options: argparse.Namespace) -> Iterator[Path]:
-    """Yield the folder of a model: a local one, or one that is fetched from a registry."""
+def model_folder(options: argparse.Namespace) -> Iterator[Path]:
+    """Yield the folder of a model: a local one, or one that is downloaded from a registry."""
     if not options.model.startswith(("models:/", "runs:/")):
         if ":/" in options.model:
             raise InputError(

@@ -1,4 +1,4 @@
-"""`lvh doctor`: what would keep a run from running here, and what to do about it."""
+"""`lvh doctor`: find what would stop a run here, and say what to do."""
 
 import importlib.metadata
 import importlib.util
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 _PATIENCE = 5  # s
 _POSTGRESQL = 5432  # its port
 _HELP = """\
-Look for what would keep `lvh run` from running here. Nothing is changed.
+Check whether `lvh run` can run here. Nothing is changed.
 
 usage: lvh doctor [GROUP=OPTION ...] [FIELD=VALUE ...]
 
-The arguments are those of lvh run; of what a sweep (-m) sweeps the first value is checked.
+The arguments are those of lvh run. Of a sweep (-m), the first value of each override is checked.
 
   lvh doctor data=synthetic
   lvh doctor data.root=FOLDER_OF_LUDB tracking.uri=http://127.0.0.1:5000
 
 Each line is ok, a warning or a fault, and says what to do. Exit code: 0 without a fault, 2 for a
-fault of the arguments or their data, else 3.
+fault of the arguments or the data, else 3.
 """
 
 

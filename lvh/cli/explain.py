@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 _SHOWN = 6
 EXPLANATIONS = Path("outputs/explanations")
-"""Where explanations of tracked runs lie, each in a folder with the identity of its run."""
+"""Where explanations of tracked runs lie, each in a folder with the ID of its run."""
 
 
-def _run(given: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
     from lvh.explanations.importance import WINDOW, Options, default_stride
     from lvh.runs.cache_key import run_key
     from lvh.runs.run import load_data
     from lvh.search.results import store_of
 
-    tracking = tracking_of(given)
-    chosen = Chosen(given.run) if given.run else best_of_sweep(given.storage, given.study)
+    tracking = tracking_of(args)
+    chosen = Chosen(args.run) if args.run else best_of_sweep(args.storage, args.study)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     if settings.cv.protocol.leaks:
@@ -42,13 +42,13 @@ def _run(given: argparse.Namespace) -> None:
             "RUN: expected an honest protocol: under another one a model has learned from the "
             f"records that would explain it. Received: {settings.cv.protocol.leakage}"
         )
-    stride = default_stride(settings.features.name) if given.stride is None else given.stride / 1000
-    window = WINDOW if given.window is None else given.window / 1000
-    options = Options(window, stride, given.repeats)
+    stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
+    window = WINDOW if args.window is None else args.window / 1000
+    options = Options(window, stride, args.repeats)
     data = load_data(settings)
     n_all = len(data.splits)
-    n_folds = min(given.folds or n_all, n_all)
-    folder = _folder(given.out, chosen.run)
+    n_folds = min(args.folds or n_all, n_all)
+    folder = _folder(args.out, chosen.run)
     title = f"{settings.name} on {data.cohort.name}"
     say(f"{title}: {n_folds} of {n_all} folds are trained again and explained")
     explanation = _explanation(settings, data, n_folds, options)
@@ -60,7 +60,7 @@ def _run(given: argparse.Namespace) -> None:
     if tracking.name != "off":
         key = run_key(settings, data.cohort.fingerprint, data.splits)
         _track(chosen.run, key, folder, tracking)
-    if chosen.study and not given.out:
+    if chosen.study and not args.out:
         say(f"lvh report {chosen.study} shows it, too")
 
 
@@ -108,31 +108,31 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
     from lvh.tracking.run_lookup import log_explanation, run_with_key
 
     try:
-        known = run if is_run_id(run) else run_with_key(key, tracking)
+        run_id = run if is_run_id(run) else run_with_key(key, tracking)
     except InputError as error:  # the store of another directory
         say(f"not tracked: {error}")
         return
-    if known is None:
+    if run_id is None:
         say("not tracked: expected this run, made by this code, in the store of its settings")
         return
-    log_explanation(known, folder, tracking)
-    say(f"logged to run {known} as explanation/")
+    log_explanation(run_id, folder, tracking)
+    say(f"logged to run {run_id} as explanation/")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add, ms, count = parser.add_argument, between(1, 10_000), between(1, 1000, int)
-    add("--folds", type=count, help="the first so many alone (default: all)")
-    add("--window", type=ms, help="of an occlusion, ms (default: 80)")
-    add("--stride", type=ms, help="of the windows, ms (default: 20; 40 in recordings)")
-    add("--repeats", type=count, default=5, help="of every permutation (default: %(default)s)")
+    add("--folds", type=count, help="number of folds, from the first (default: all)")
+    add("--window", type=ms, help="length of an occlusion, ms (default: 80)")
+    add("--stride", type=ms, help="between windows, ms (default: 20; 40 in recordings)")
+    add("--repeats", type=count, default=5, help="of each permutation (default: %(default)s)")
     add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
 
 
 main = command(
     "lvh explain",
-    "Show what the models of a finished run look at in records that they have not "
-    "learned from: its folds are trained again, since a run keeps scores and no weights.",
+    "Show what the models of a finished run look at in their test records. Its folds "
+    "are trained again, because a run stores scores and no weights.",
     _add_arguments,
     _run,
 )

@@ -20,8 +20,8 @@ CSV, the examples as SVG; all of it in MLflow too.
 
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
 
-It takes what lvh.run takes. Of that, data says which records are shown, cv by which folds age and
-sex alone are scored, tracking where the page is stored besides its folder; nothing else counts.
+It takes the arguments of lvh.run. Three groups matter: data chooses the records, cv the folds on
+which age and sex alone are scored, tracking the store that also gets the page.
 
   python -m lvh.explore                                      LUDB
   python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
@@ -73,7 +73,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         say(f"tracked in {resolved_uri(tracking)}, experiment {tracking.experiment}")
     if cohort.note:
         say(cohort.note, style="yellow")
-    params = {key: one for key, one in settings.params().items() if key.split(".")[0] == "data"}
+    params = {key: value for key, value in settings.params().items() if key.split(".")[0] == "data"}
     with Tracker(tracking) as tracker:
         with progress() as bar:
             task = bar.add_task("measured", total=len(cohort.records))
@@ -112,7 +112,7 @@ def _check_folder(folder: Path) -> None:
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
 
 
-main = hydra_command(_HELP, lambda given: _explore(*_settings(given)))
+main = hydra_command(_HELP, lambda arguments: _explore(*_settings(arguments)))
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -81,10 +81,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add = parser.add_argument
     seeds = between(1, 100, int)
-    add("--seeds", type=seeds, default=5, help="models that are averaged (default: %(default)s)")
+    add("--seeds", type=seeds, default=5, help="number of models to average (default: %(default)s)")
     add("--out", help="folder of the model (default: outputs/models/NAME-KEY)")
-    add("--name", default="lvh", help="in the registry (default: %(default)s)")
-    add("--alias", default="champion", help="of the new version (default: %(default)s)")
+    add("--name", default="lvh", help="name in the registry (default: %(default)s)")
+    add("--alias", default="champion", help="alias of the new version (default: %(default)s)")
     add("--no-register", dest="register", action="store_false", help="only save the folder")
 
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "serve": "serve a saved model over HTTP",
     "explore": "show what a data set holds, on one page",
     "explain": "show what the models of a run look at",
-    "doctor": "look for what keeps a run from running here",
+    "doctor": "check whether a run can run here",
     "track": "bring MLflow up to date from the stored folds",
     "ui": "show the runs of this directory in the MLflow UI",
 }

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lvh.cli.command import add_model, between, command, located, print_error
+from lvh.cli.command import add_model, between, command, model_folder, print_error
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate, is_doubtful, library
 from lvh.data.lazy_array import read
@@ -27,32 +27,32 @@ from lvh.reports.ecg_plot import Words, draw, picture_paths, save
 from lvh.reports.progress import console, say
 
 Row = dict[str, Any]
-"""What is said of a record: the columns of `--csv`."""
+"""The prediction of a record, by the columns of `--csv`."""
 
 
 def _run(options: argparse.Namespace) -> int:
     codes: list[int] = []
-    said: list[tuple[Row, Cohort]] = []
+    predicted: list[tuple[Row, Cohort]] = []
     pictures = _pictures(options)
-    with located(options) as folder:
+    with model_folder(options) as folder:
         model = load(folder)
     for path, picture in zip(options.record, pictures, strict=True):
         try:
-            said.append(_predict(model, path, options, picture))
+            predicted.append(_predict(model, path, options, picture))
         except LvhError as error:
             codes.append(print_error(str(error), error.exit_code))
-    rows = [row for row, _ in said]
+    rows = [row for row, _ in predicted]
     if options.form == "json" and rows:
         print(json.dumps(rows, indent=2))
     elif options.form == "csv" and rows:
         print(pd.DataFrame(rows).to_csv(index=False), end="")
     elif rows:
-        _show(said, model.description)
+        _show(predicted, model.description)
     return max(codes, default=0)
 
 
 def _pictures(options: argparse.Namespace) -> list[Path | None]:
-    """Return the path of each record's picture; None where none is asked for."""
+    """Return the path of each record's picture; None without `--picture`."""
     if options.picture is None:
         for option in ("fiducials", "explain"):
             if getattr(options, option):
@@ -96,8 +96,8 @@ def _predict(
             hint = ". --start and --seconds choose a part"
         raise InputError(f"{error}{hint}") from None
     cohort = _with_waves(predictions.cohort, options.fiducials)
-    (said,) = predictions.table.to_dict("records")
-    row: Row = {"record": path, **said, "threshold": description.threshold}
+    (prediction,) = predictions.table.to_dict("records")
+    row: Row = {"record": path, **prediction, "threshold": description.threshold}
     fiducials = cohort.delineation.origin if len(cohort.delineation.samples) else "none"
     doubtful = fiducials == "found" and is_doubtful(read(cohort.signals)[0], cohort.fs)
     row |= {"fiducials": fiducials, "doubtful": doubtful}
@@ -160,8 +160,8 @@ def _calibrated(row: Row) -> str:
     return "{calibrated:.2f} ({calibrated_low:.2f} to {calibrated_high:.2f})".format(**row)
 
 
-def _show(said: list[tuple[Row, Cohort]], description: Description) -> None:
-    rows = [row for row, _ in said]
+def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None:
+    rows = [row for row, _ in predicted]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("record", overflow="fold")
     for name in ("P(LVH)", f"range of {len(description.seeds)}", "calibrated, 95 %", "says"):
@@ -181,8 +181,8 @@ def _show(said: list[tuple[Row, Cohort]], description: Description) -> None:
             f"{len(_met(row))} of {n_measured}" if n_measured else "not measured",
         )
     console().print(table)
-    if len(said) == 1 and _n_measured(rows[0]):
-        ((row, cohort),) = said
+    if len(predicted) == 1 and _n_measured(rows[0]):
+        ((row, cohort),) = predicted
         table = Table("criterion", "value", "met", box=SIMPLE_HEAD)
         for name, criterion in CRITERIA.items():
             if name in row:
@@ -244,7 +244,7 @@ def _words(row: Row, cohort: Cohort, description: Description) -> Words:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML or .npy")
+    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML, .npz, .npy")
     add_model(parser)
     add("--resample", action="store_true", help="convert to the model's sampling frequency")
     add("--age", type=between(0, 130), help="in years, if the file does not give it")

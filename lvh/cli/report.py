@@ -1,10 +1,10 @@
-"""`python -m lvh.report`: the tables and the page of a sweep, or of runs, at any time after."""
+"""`python -m lvh.report`: the tables and the page of a sweep, or of runs, at any time."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from lvh.cli.command import ended
+from lvh.cli.command import exit_code_of
 from lvh.errors import InputError
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
@@ -16,27 +16,27 @@ from lvh.search.study import load
 
 def main(arguments: list[str] | None = None) -> int:
     """Report on one study and return the exit code."""
-    given = _parser().parse_args(arguments)
-    return ended(lambda: _report(given))
+    options = _parser().parse_args(arguments)
+    return exit_code_of(lambda: _report(options))
 
 
-def _report(given: argparse.Namespace) -> None:
-    if given.list:
-        say(*Storage(given.storage, to_read=True).studies())
+def _report(options: argparse.Namespace) -> None:
+    if options.list:
+        say(*Storage(options.storage, to_read=True).studies())
         return
-    folders = [Path(one) for one in given.study if Path(one).is_dir()]
+    folders = [Path(folder) for folder in options.study if Path(folder).is_dir()]
     if folders:
-        if len(folders) < len(given.study):
-            raise InputError(f"STUDY: expected folders of runs alone. Received: {given.study}")
+        if len(folders) < len(options.study):
+            raise InputError(f"STUDY: expected folders of runs alone. Received: {options.study}")
         result, runs = study_of_runs(folders)
-        folder = Path(given.out) if given.out else folders[0] / "report"
+        folder = Path(options.out) if options.out else folders[0] / "report"
         page = write(result, folder, runs)
-    elif len(given.study) > 1:
-        raise InputError(f"STUDY: expected one name, or folders of runs. Received: {given.study}")
+    elif len(options.study) > 1:
+        raise InputError(f"STUDY: expected one name, or folders of runs. Received: {options.study}")
     else:
-        result = load(given.storage, next(iter(given.study), None), given.store)
-        folder = Path(given.out or f"outputs/report-{result.name}")
-        page = write(result, folder, run_folders(result, given.store))
+        result = load(options.storage, next(iter(options.study), None), options.store)
+        folder = Path(options.out or f"outputs/report-{result.name}")
+        page = write(result, folder, run_folders(result, options.store))
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}")
@@ -45,14 +45,14 @@ def _report(given: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lvh.report",
-        description="Show what a sweep came to, finished or not; or a run, or runs side by side.",
+        description="Show the result of a sweep, finished or not, of a run, or of several runs.",
     )
     parser.add_argument(
         "study",
         nargs="*",
         help="name of a study (default: the latest), or folders of runs, which are compared",
     )
-    parser.add_argument("--list", action="store_true", help="list the studies and end")
+    parser.add_argument("--list", action="store_true", help="only list the studies")
     parser.add_argument(
         "--storage", help="as search.storage of the sweep (default: studies.db in this directory)"
     )

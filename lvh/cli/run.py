@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lvh.cli.command import ended
+from lvh.cli.command import exit_code_of
 from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
@@ -30,7 +30,7 @@ class _Masking(logging.Formatter):
 def main() -> int:
     """Run what the command line says and return the exit code."""
     _log_masked()
-    return ended(_run, explained)
+    return exit_code_of(_run, explained)
 
 
 def _run() -> int:

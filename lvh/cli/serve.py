@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lvh.cli.command import add_model, between, command, located
+from lvh.cli.command import add_model, between, command, model_folder
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
 from lvh.reports.progress import say
@@ -16,7 +16,7 @@ from lvh.reports.progress import say
 def _serve(options: argparse.Namespace) -> None:
     from lvh.inference.mlflow_model import write_mlmodel
 
-    with located(options) as folder, TemporaryDirectory() as temporary:
+    with model_folder(options) as folder, TemporaryDirectory() as temporary:
         description = load(folder).description
         own = Path(temporary) / "model"
         shutil.copytree(folder, own)
@@ -45,7 +45,7 @@ def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     host, port = "127.0.0.1", between(1, 2**16 - 1, int)
-    parser.add_argument("--host", default=host, help="to listen on (default: %(default)s)")
+    parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=port, default=5001, help="(default: %(default)s)")
 
 

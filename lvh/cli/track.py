@@ -7,12 +7,12 @@ from lvh.cli.command import hydra_command
 from lvh.errors import InputError, TrackingFault, masked
 from lvh.reports.progress import compare_hint, say
 
-_HELP = """Write what finished runs and sweeps came to into a store of MLflow, without training.
+_HELP = """Write finished runs and sweeps into a store of MLflow, without training.
 
 usage: python -m lvh.track [tracking.uri=URI] [tracking.experiment=NAME] [store=FOLDER]
 
-What is in the store already stays there once. Use it after a run with tracking=off, for a server
-that was down or is another one, and for runs that were deleted by hand.
+A run that is in the store already is not written twice. Use it after a run with tracking=off, for a
+server that was down, for another server, and for runs that were deleted by hand.
 """
 
 

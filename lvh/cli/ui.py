@@ -10,14 +10,14 @@ from contextlib import suppress
 from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking import check_embedded, embedded, resolved_uri
-from lvh.tracking.address import tell_mlflow
+from lvh.tracking.address import set_mlflow_variables
 from lvh.tracking.run_names import view_page
 
 _LOOPBACK = "127.0.0.1"
 
 
-def _serve(given: argparse.Namespace) -> None:
-    settings = tracking_of(given)
+def _serve(args: argparse.Namespace) -> None:
+    settings = tracking_of(args)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
         print(f"this store shows its runs itself: {masked(uri)}")
@@ -29,18 +29,18 @@ def _serve(given: argparse.Namespace) -> None:
                 f"is typed. Received: {database}, not there"
             )
         check_embedded(database)
-    tell_mlflow()
+    set_mlflow_variables()
     from mlflow import MlflowClient
 
-    known = MlflowClient(tracking_uri=uri).get_experiment_by_name(given.experiment)
-    page = view_page(known.experiment_id) if known else "#/experiments?"
-    page = f"http://{_LOOPBACK}:{given.port}/{page}"
+    experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(args.experiment)
+    page = view_page(experiment.experiment_id) if experiment else "#/experiments?"
+    page = f"http://{_LOOPBACK}:{args.port}/{page}"
     print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {page}", sep="\n")
     print(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
     # the address may have a password, and everyone may list processes with their arguments
     stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
     stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", _LOOPBACK, "--port", str(given.port)]
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", _LOOPBACK, "--port", str(args.port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     # in a session of its own, so that its own processes end with it
     server = subprocess.Popen(command, env={**os.environ, **stores}, start_new_session=True)
@@ -50,7 +50,7 @@ def _serve(given: argparse.Namespace) -> None:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-    raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {given.port} free?")
+    raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {args.port} free?")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

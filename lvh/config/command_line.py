@@ -33,7 +33,7 @@ _REFUSED = {
     ),
     r".*[\d_]{4300}.*": "expected numbers of fewer than 4300 digits",
 }
-"""Overrides that Hydra would take or fail at in its own way, and what the message says."""
+"""Overrides that Hydra would take, or refuse in words of its own, and what the message says."""
 _NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
 _NOT_A_WORD = re.compile(
     r"(?<![\w'\".+-])(?:[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)|null|true|false)(?![\w'\".])",
@@ -107,7 +107,7 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     """
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
-    return override.key_or_group, override.package, any(isinstance(one, dict) for one in values)
+    return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:

@@ -75,8 +75,8 @@ def known_fields() -> tuple[str, ...]:
     dotted = {
         f"{group}.{field.name}": None
         for group, settings in types.items()
-        for one in settings
-        for field in fields(one)
+        for option in settings
+        for field in fields(option)
     }
     return (*types, *OTHERS, "backend", "seed", "resume", "store", *dotted)
 

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf complain of, in one or two lines that a user can act on."""
+"""Errors of Hydra and OmegaConf, as one or two lines that a user can act on."""
 
 import difflib
 import re
@@ -32,7 +32,7 @@ _ELSEWHERE = {
     "search.direction": "search.objectives names the scores, and each has its direction",
     "search.directions": "search.objectives names the scores, and each has its direction",
 }
-"""Settings of other programs, and where the same is set here."""
+"""Settings of other programs, and the setting of lvh that does the same."""
 
 
 def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
@@ -51,7 +51,7 @@ def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
-    """Return the end of a message that names what may have been meant; empty for nothing close."""
+    """Return the end of a message with the closest name; empty if none is close."""
     close = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -98,26 +98,26 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
         return f"{key}: no such setting; {_ELSEWHERE[key]}"
     group, _, field = key.rpartition(".")
     options = CHOICES.get(group, {}).items()
-    having = [name for name, of in options if field in {known.name for known in fields(of)}]
+    having = [name for name, of in options if field in {setting.name for setting in fields(of)}]
     if having:
         return f"{key}: expected {group}={' or '.join(having)}, which alone have this setting"
-    known = _settings_of(group, key, command) if group and command else []
-    if known:
-        hint = suggestion(field, known)
-        return f"{key}: no such setting{hint}. Expected some of {', '.join(known)} of {group}"
+    names = _settings_of(group, key, command) if group and command else []
+    if names:
+        hint = suggestion(field, names)
+        return f"{key}: no such setting{hint}. Expected some of {', '.join(names)} of {group}"
     groups = ", ".join(name for name in known_fields() if "." not in name)
     return f"{key}: no such setting{suggestion(key, known_fields())}. Expected one of {groups}"
 
 
 def _settings_of(group: str, key: str, command: CommandLine) -> list[str]:
     """Return the settings that a group has in a command line without a wrong override."""
-    kept = tuple(
+    others = tuple(
         text
         for text, override in zip(command.overrides, command.parsed(), strict=True)
         if override.key_or_group != key
     )
     try:
-        node = OmegaConf.select(replace(command, overrides=kept).load(), group)
+        node = OmegaConf.select(replace(command, overrides=others).load(), group)
     except Exception:  # something else is wrong too; the message does without this
         return []
     return list(map(str, node)) if isinstance(node, DictConfig) else []

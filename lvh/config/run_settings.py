@@ -62,7 +62,7 @@ class RunSettings:
 
     @property
     def name(self) -> str:
-        """A short name that tells runs of one sweep apart at a glance."""
+        """A short name, different for the runs of one sweep."""
         convolution = {
             short: getattr(self.model, field)
             for field, short in SHORT_NAMES.items()
@@ -175,15 +175,15 @@ def _adapter(of: type) -> TypeAdapter[Any]:
     return TypeAdapter(of)
 
 
-def _check_keys(group: str, node: dict[str, Any], known: tuple[str, ...]) -> None:
+def _check_keys(group: str, node: dict[str, Any], names: tuple[str, ...]) -> None:
     prefix = f"{group}." if group else ""
     for key in node:
-        if key not in known:
+        if key not in names:
             raise InputError(
                 f"{prefix}{key}: no such setting"
-                f"{suggestion(str(key), known)}. Expected one of {', '.join(known)}"
+                f"{suggestion(str(key), names)}. Expected one of {', '.join(names)}"
             )
-    for key in known:
+    for key in names:
         if node.get(key, "???") == "???":
             raise InputError(f"{prefix}{key}: expected a value. Received: none")
 
@@ -194,22 +194,22 @@ def _refuse(*conflicts: Iterator[str]) -> None:
 
 
 def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
-    """Yield what a model cannot take: a kernel without a convolution, features of another kind."""
+    """Yield settings that a model cannot take: a kernel without convolution, other features."""
     name = model["name"]
-    chosen = MODELS[name]
-    known = {field.name for field in fields(chosen.settings)}
-    given = [short for key, short in SHORT_NAMES.items() if key in model and key not in known]
-    if given:
-        tabular = chosen.inputs == "tabular"
+    entry = MODELS[name]
+    own = {field.name for field in fields(entry.settings)}
+    misplaced = [short for key, short in SHORT_NAMES.items() if key in model and key not in own]
+    if misplaced:
+        tabular = entry.inputs == "tabular"
         has = "no convolution" if tabular else "a kernel and strides of its own"
-        yield f"{' and '.join(given)}: model={name} has {has}. Add model=cnn, or leave them out"
-    only = chosen.form if isinstance(chosen, Estimator) else None
+        yield f"{' and '.join(misplaced)}: model={name} has {has}. Add model=cnn, or leave them out"
+    only = entry.form if isinstance(entry, Estimator) else None
     fitting = [
-        form for form, of in FORMS.items() if of.kind == chosen.inputs and only in (None, form)
+        form for form, of in FORMS.items() if of.kind == entry.inputs and only in (None, form)
     ]
     if features not in fitting:
         yield (
-            f"model={name} needs {only or chosen.inputs} inputs, features={features} gives "
+            f"model={name} needs {only or entry.inputs} inputs, features={features} gives "
             f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
         )
 
@@ -245,7 +245,7 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             f"neither. Received: cv.scheme={cv.scheme}, "
             f"external={'none' if external is None else external.name}"
         )
-    same = {"delineation": "found"}  # the same records, whatever their delineation
+    same = {"delineation": "found"}  # the same records, with any delineation
     if external is not None and replace(external, **same) == replace(data, **same):
         yield f"external: expected other records than those of data. Received: {data.name} twice"
     if external is not None and cv.repeats > 1:

@@ -14,7 +14,7 @@ from lvh.errors import InputError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 
 _MOST_VALUES = 100_000
-"""Of one dimension."""
+"""Largest number of values of one dimension."""
 _FIELDS = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
 """Groups that set one field of another group: they exist where it does."""
 

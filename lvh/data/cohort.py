@@ -92,8 +92,8 @@ class Cohort:
     Attributes:
         name: The source, as a person would cite it.
         records: Record names, in the source's own order.
-        subjects: Subject of each record, shape (n_records,), str. Records that share a
-            subject never straddle a fold.
+        subjects: Subject of each record, shape (n_records,), str. All records of a subject
+            are in one fold.
         leads: Lead names, lower case.
         fs: Sampling frequency in Hz.
         signals: Shape (n_records, n_samples, n_leads), float32, mV; a `LazyArray` for many records.
@@ -167,7 +167,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
-        note="; ".join([", ".join(parts), *(one.note for one in (own, external) if one.note)]),
+        note="; ".join([", ".join(parts), *(part.note for part in (own, external) if part.note)]),
     )
 
 

@@ -32,9 +32,9 @@ from lvh.data.lazy_array import Inputs, read
 from lvh.errors import EnvironmentFault, InputError
 
 VERSION = 2
-"""Of this method; raise it when a change of code changes fiducials."""
+"""Version of this method; raise it when a change of code changes fiducials."""
 MAX_SAMPLES = 100_000
-"""Of a record, 200 s at 500 Hz: some seconds of work."""
+"""Length of the longest record: 200 s at 500 Hz, which take some seconds."""
 FS_RANGE = (100.0, 1000.0)
 """Sampling frequencies that can be delineated, Hz."""
 BLOCK = 64
@@ -68,10 +68,10 @@ _NOTHING: LeadWaves = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
 def with_fiducials(cohort: Cohort) -> Cohort:
     """Return a cohort whose delineation is the one that `delineate` finds.
 
-    Blocks of records are cached as they are made, so that a run that was stopped goes on, under
-    a name that changes with the records, the version of the method and its library. All cores
-    take part; a terminal shows the progress. The note says that fiducials were found, and of
-    which records they are in doubt.
+    Each block of records is cached when it is done, so that a stopped run continues. Its name
+    changes with the records, the version of the method and its library. All cores work; a
+    terminal shows the progress. The note says that fiducials were found, and in which records
+    they are in doubt.
 
     Raises:
         InputError: The records are too long, or of a sampling frequency that is not read.
@@ -88,10 +88,10 @@ def with_fiducials(cohort: Cohort) -> Cohort:
             transient=True,
         ):
             find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
-            found = load_or_build(folder / f"{start:06}.npz", find)
-            symbols, samples, offsets = (found[name] for name in _CONTENT)
+            arrays = load_or_build(folder / f"{start:06}.npz", find)
+            symbols, samples, offsets = (arrays[name] for name in _CONTENT)
             parts.append(Delineation(symbols, samples, offsets, len(cohort.leads), "found"))
-            doubtful += [cohort.records[start + at] for at in np.flatnonzero(found["doubtful"])]
+            doubtful += [cohort.records[start + at] for at in np.flatnonzero(arrays["doubtful"])]
     delineation = Delineation.join(parts)
     note = f"fiducials found by {library()}"
     if doubtful:
@@ -164,10 +164,10 @@ def is_doubtful(signal: npt.NDArray[np.float32], fs: float) -> bool:
     durations = []
     for share in (_BOUND_SHARE / 2, _BOUND_SHARE * 2):
         bounds = _qrs(velocity, beats, fs, share)
-        known = bounds[np.isfinite(bounds).all(axis=1)]
-        if len(known) <= len(beats) / 2:
+        bounded = bounds[np.isfinite(bounds).all(axis=1)]
+        if len(bounded) <= len(beats) / 2:
             return True
-        durations.append(np.median(known[:, 2] - known[:, 0]) / fs)
+        durations.append(np.median(bounded[:, 2] - bounded[:, 0]) / fs)
     return bool(durations[0] - durations[1] > _DOUBT_S or np.median(highest) > _SPIKE_MV)
 
 
@@ -285,7 +285,7 @@ def _waves(lead: _Float, beats: _Int, fs: float) -> tuple[_Float, _Float]:
         for row, wave in enumerate("PT"):
             for column, point in enumerate(("Onsets", "Peaks", "Offsets")):
                 waves[row, :, column] = np.array(points[f"ECG_{wave}_{point}"]) - margin
-    except Exception:  # the library raises a dozen kinds where it finds its way no more
+    except Exception:  # the library raises many kinds of errors where it fails
         waves[:] = np.nan
     onset, peak, offset = np.moveaxis(waves, 2, 0)
     waves[~((onset >= 0) & (onset < peak) & (peak < offset) & (offset < len(lead)))] = np.nan

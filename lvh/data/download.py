@@ -45,7 +45,7 @@ def fetch(archive: Archive, into: Path) -> Path:
     Of several processes one downloads; the others wait for it.
 
     Raises:
-        InputError: The archive is not what it should be; nothing of it is kept.
+        InputError: The archive is damaged or another one; nothing of it is kept.
         EnvironmentFault: The network or the disk failed.
     """
     if into.is_dir():

@@ -59,7 +59,7 @@ class LudbSettings:
 
     Attributes:
         root: Folder that holds RECORDS and data/; None for the user's cache, into which the
-            archive is downloaded at need.
+            archive is downloaded if needed.
         url: Of the archive; of a mirror too, for every file is checked by its pinned checksum.
         delineation: `annotated`: the cardiologists' fiducials; `found`: those that
             `lvh.data.delineation` finds.

@@ -41,7 +41,7 @@ ARCHIVE = Archive(
         "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3.zip"
     ),
     top="ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3",
-    sums_sha256=None,  # not known here: nobody has fetched the archive to write this
+    sums_sha256=None,  # unknown: the archive was never downloaded to read it
     variable="LVH_PTBXL_ROOT",
     warning=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
     needed_bytes=6_000_000_000,
@@ -55,7 +55,7 @@ METADATA = SourceMetadata(
     ),
     licence="CC BY 4.0",
     labels=(
-        "A record has the label where cardiologist or machine stated LVH, whatever the likelihood; "
+        "A record has the label where cardiologist or machine stated LVH, with any likelihood; "
         "the statements are about the ECG, not from imaging."
     ),
 )
@@ -87,7 +87,7 @@ class PtbxlSettings:
 
     Attributes:
         root: Folder that holds ptbxl_database.csv and the records; None for the user's cache, into
-            which the archive is downloaded at need.
+            which the archive is downloaded if needed.
         fs: Sampling frequency in Hz; the data set has every record at both.
         flawed: Records with a flat lead, invalid samples or limb leads that break Einthoven's law,
             and those without age or sex, are dropped with a warning, or fail the run.
@@ -106,7 +106,7 @@ class PtbxlSettings:
 def load(settings: PtbxlSettings) -> Cohort:
     """Return all usable records that the table lists; the data set has no delineation.
 
-    The label is 1 where a cardiologist or the machine stated `LVH`, whatever the likelihood.
+    The label is 1 where a cardiologist or the machine stated `LVH`, with any likelihood.
     Ages above 89, which the table hides, are 90.
 
     Raises:
@@ -130,8 +130,8 @@ def load(settings: PtbxlSettings) -> Cohort:
     if n_flawed and (settings.flawed == "fail" or not used.any()):
         at = np.flatnonzero(~used)[0]
         raise InputError(
-            f"data.flawed={settings.flawed}: expected records without flaw. Received: {n_flawed} "
-            f"with one, the first {table['file'][at]}: {arrays['flaws'][at]}"
+            f"data.flawed={settings.flawed}: expected no flawed record. Received: {n_flawed} "
+            f"flawed, the first {table['file'][at]}: {arrays['flaws'][at]}"
         )
     if note:
         _log.warning("%s: %s", root / TABLE, note)

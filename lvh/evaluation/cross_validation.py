@@ -17,7 +17,7 @@ class StopCrossValidation(Exception):
 
     @property
     def reason(self) -> str:
-        """For a person."""
+        """Why, in words."""
         return str(self)
 
 

@@ -56,7 +56,7 @@ class Summary:
     """Scores over all folds.
 
     Attributes:
-        std: Sample standard deviation over folds (divisor n - 1; the 2021 study's is n).
+        std: Sample standard deviation over folds (divisor n - 1; in the original study n).
         pooled: Score of all out-of-fold predictions together, with its 95 % interval. It ranks
             scores of different models together, which the mean over folds does not.
     """
@@ -104,7 +104,7 @@ class CVResult:
 def summarize(
     features: FeatureSet, folds: Sequence[FoldResult], baselines: Mapping[str, Summary]
 ) -> CVResult:
-    """Summarize all folds, in whatever order they were trained."""
+    """Summarize all folds; the order of their training does not matter."""
     ordered = sorted(folds, key=lambda fold: fold.split.number)
     summary = _summary(
         features,
@@ -134,8 +134,8 @@ def baseline_summaries(
 
         thresholds = [THRESHOLD] * len(splits)
         if threshold != "fixed":
-            held = [held_out(split, y, features.subjects) for split in splits]
-            thresholds = [choose(parts, y, scores(parts)) for parts in held]
+            parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
+            thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
         summaries[name] = _summary(features, splits, y_scores=scores(splits), thresholds=thresholds)
     return summaries
 

@@ -1,4 +1,4 @@
-"""Permutation test: how often do labels that mean nothing score as well?
+"""Permutation test: how often do shuffled labels score as well as the real ones?
 
 Labels are shuffled, and everything is trained and scored again on the same folds. With b of n
 shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests
@@ -24,7 +24,7 @@ from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 Scores = Mapping[str, float]
 
 SCORES = ("accuracy", "ap", "roc_auc")
-"""Those that are tested; their means over the folds are compared."""
+"""Scores that are tested, by their means over the folds."""
 
 _FORMAT = TypeAdapter(list[dict[str, float]])
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class NullStore:
 
     def save(self, scores: Sequence[Scores]) -> None:
         """Write all scores."""
-        write_text(self._path, _FORMAT.dump_json([dict(one) for one in scores]).decode())
+        write_text(self._path, _FORMAT.dump_json([dict(means) for means in scores]).decode())
 
 
 def null_scores(
@@ -90,5 +90,5 @@ def shuffled(
 
 def p_values(observed: Metrics, null: Sequence[Scores]) -> dict[str, float]:
     """Return p of each of `SCORES`; a shuffle without a defined score counts as good."""
-    worse = {name: sum(one[name] < getattr(observed, name) for one in null) for name in SCORES}
+    worse = {name: sum(means[name] < getattr(observed, name) for means in null) for name in SCORES}
     return {name: (len(null) - n + 1) / (len(null) + 1) for name, n in worse.items()}

@@ -1,1 +1,1 @@
-"""What a model looks at."""
+"""Explanations: which leads, waves and inputs the scores of a model depend on."""

@@ -1,4 +1,4 @@
-"""The folder of an explanation: tables, pictures, and a page of text that says what they mean."""
+"""The folder of an explanation: tables, pictures, and a text that explains them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ def write_report(
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
     figures = {"importance": _draw_importance(explanation, caption)}
     scores = {"model": explanation.ap, "age + sex": explanation.baseline_ap}
-    rows = [(of, "ap", one.estimate, one.low, one.high) for of, one in scores.items()]
+    rows = [(of, "ap", ap.estimate, ap.low, ap.high) for of, ap in scores.items()]
     tables = {
         "importance": explanation.importance,
         "scores": pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"]),
@@ -74,7 +74,7 @@ def write_report(
 
 
 def sentences(explanation: Explanation) -> list[str]:
-    """Say how good the models are, and whether they are those of the run."""
+    """Return how good the models are, and whether their scores are those of the run."""
     ap, differences = explanation.ap, explanation.differences
     same = "No fold of this run is in the fold store, so the scores cannot be compared with it."
     if differences:

@@ -1,4 +1,4 @@
-"""What a model looks at in some records: what it says of them when something is changed."""
+"""What a model looks at in records: how its scores change if a part of the input changes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ from lvh.validation.calibration import logit
 
 Positions = npt.NDArray[np.int64]
 Name = tuple[str, str]
-"""What was taken away or changed: its kind and its name."""
+"""The part that was changed: its kind and its name."""
 
 
 WINDOW = 0.08
@@ -61,10 +61,10 @@ class Options(NamedTuple):
 
 
 class Context:
-    """What is known of the records, the same for all folds."""
+    """Positions, measured waves and layout of the records, the same for all folds."""
 
     def __init__(self, cohort: Cohort, features: FeatureSet, settings: Any) -> None:
-        """Look it up for features that a form with `settings` extracted from the cohort."""
+        """Find them for features that a form with `settings` extracted from the cohort."""
         self.cohort, self.features = cohort, features
         position = {name: at for at, name in enumerate(cohort.records)}
         self.positions = np.array([position[name] for name in features.records], dtype=np.int64)
@@ -117,7 +117,7 @@ class ExplainedRecords:
 
 @dataclass(slots=True, eq=False)
 class FoldImportance:
-    """What the model of a fold says of its test records, in their order.
+    """Scores of the model of a fold for its test records, in their order.
 
     Attributes:
         y_score: Scores of the records as they are, shape (n_records,).
@@ -145,21 +145,21 @@ def fold_importance(
 
     Permutations depend on the seed; `progress` follows the occlusion, which takes longest.
     """
-    made = FoldImportance(records.score())
+    importance = FoldImportance(records.score())
     if context.names:
         table, random = records.table, np.random.default_rng(seed)
         orders = [random.permutation(len(table.rows)) for _ in range(options.repeats)]
         for group in groups_of(table.names):
             rows = np.concatenate([table.permuted(group, order) for order in orders])
             scores = records.score(rows=rows).reshape(len(orders), -1)
-            made.changed[group.kind, group.name] = scores
+            importance.changed[group.kind, group.name] = scores
     if context.layout is not None:
         for column, lead in enumerate(context.layout.leads):
             without = bridged(records.signals, [Part(column, 0, context.layout.n_samples)])
-            made.changed["lead", lead] = records.score(signals=without)[None]
+            importance.changed["lead", lead] = records.score(signals=without)[None]
         if context.measured is not None:  # without fiducials it is unknown where a beat is
-            _occlude(made, records, context, context.cover(options), progress)
-    return made
+            _occlude(importance, records, context, context.cover(options), progress)
+    return importance
 
 
 def default_stride(form: str) -> float:
@@ -209,7 +209,7 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
 
 
 def _occlude(
-    made: FoldImportance,
+    importance: FoldImportance,
     records: ExplainedRecords,
     context: Context,
     cover: Windows,
@@ -222,7 +222,7 @@ def _occlude(
     def without(kind: str, name: str, taken: Sequence[tuple[str, str]]) -> None:
         pairs = zip(signals, parts, strict=True)
         bridges = [bridged(one, [part for key in taken for part in of[key]]) for one, of in pairs]
-        made.changed[kind, name] = records.score(signals=np.stack(bridges))[None]
+        importance.changed[kind, name] = records.score(signals=np.stack(bridges))[None]
 
     for wave in WAVES:
         without("wave", wave, [(lead, wave) for lead in layout.leads])
@@ -237,7 +237,7 @@ def _occlude(
         pairs = zip(records.positions, values, strict=True)
         return np.stack([around_beats(cohort, record, layout, of) for record, of in pairs])
 
-    made.over_time, made.beats = per_beat(over_time), per_beat(signals)
+    importance.over_time, importance.beats = per_beat(over_time), per_beat(signals)
 
 
 def _paint_waves(painted: Floats, cohort: Cohort, values: Mapping[Name, Floats]) -> None:

@@ -125,7 +125,7 @@ def summarize(
     folds: Sequence[FoldImportance],
     differences: Sequence[float] = (),
 ) -> Explanation:
-    """Pool what the models of folds look at."""
+    """Pool the importances of all folds."""
     features, test = context.features, np.concatenate([split.test for split in splits])
     y, subjects = features.y[test], features.subjects[test]
     y_score = np.concatenate([fold.y_score for fold in folds])

@@ -23,11 +23,11 @@ def fill_missing(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ..
     """
     if isinstance(train, LazyArray):
         return (train, *others)
-    parts = (train, *(read(one) for one in others))
+    parts = (train, *(read(inputs) for inputs in others))
     if not any(np.isnan(part).any() for part in parts):
         return parts
-    known = ~np.isnan(train)
-    totals = np.where(known, train, 0).sum(axis=0, dtype=np.float64)
-    means = totals / np.maximum(known.sum(axis=0), 1)
+    present = ~np.isnan(train)
+    totals = np.where(present, train, 0).sum(axis=0, dtype=np.float64)
+    means = totals / np.maximum(present.sum(axis=0), 1)
     values = (means if fill == "mean" else np.zeros_like(means)).astype(np.float32)
     return tuple(np.where(np.isnan(part), values, part) for part in parts)

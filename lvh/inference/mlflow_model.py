@@ -24,12 +24,12 @@ from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description
-from lvh.tracking.address import tell_mlflow
+from lvh.tracking.address import set_mlflow_variables
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-tell_mlflow()
+set_mlflow_variables()
 
 LOADER = __name__
 """Module by which MLflow loads a final model; it calls `_load_pyfunc`."""

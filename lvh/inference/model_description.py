@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 else:
     _named = Field(discriminator="name")
     FeatureSettings = Annotated[reduce(or_, (form.settings for form in FORMS.values())), _named]
-    ModelSettings = Annotated[reduce(or_, (one.settings for one in MODELS.values())), _named]
+    ModelSettings = Annotated[reduce(or_, (model.settings for model in MODELS.values())), _named]
 
 
 @dataclass(frozen=True, slots=True)

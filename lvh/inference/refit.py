@@ -44,17 +44,17 @@ def cross_validated(settings: RunSettings, data: ExperimentData, study: str = ""
             f"{settings.external.name}, whose records are test records only"
         )
     splits = data.splits
-    keys = [fold_key(settings, data.cohort.fingerprint, one, splits) for one in splits]
+    keys = [fold_key(settings, data.cohort.fingerprint, split, splits) for split in splits]
     places = [store_of(study, settings.store)] if study else stores(settings.store)
-    store = max(map(FoldStore, places), key=lambda one: one.count_of(keys))
+    store = max(map(FoldStore, places), key=lambda store: store.count_of(keys))
     folds = [store.load(key, split) for key, split in zip(keys, splits, strict=True)]
-    known = [fold for fold in folds if fold is not None]
-    if len(known) < len(splits):
+    stored = [fold for fold in folds if fold is not None]
+    if len(stored) < len(splits):
         raise InputError(
             f"RUN: expected a finished run of this version on this data, with {len(splits)} folds "
-            f"in {settings.store}. Received: {len(known)}. Run it again in this directory first"
+            f"in {settings.store}. Received: {len(stored)}. Run it again in this directory first"
         )
-    return summarize(data.features, known, baselines_of(data, settings.cv.threshold))
+    return summarize(data.features, stored, baselines_of(data, settings.cv.threshold))
 
 
 def refit(
@@ -151,7 +151,7 @@ def _fit(
         states += trainer.state()
         selected.append(history.chosen)
         scores += trainer.predict([X])
-    if all(np.array_equal(one, scores[0]) for one in scores):
+    if all(np.array_equal(score, scores[0]) for score in scores):
         return states[:1], selected[:1]
     return states, selected
 
@@ -167,7 +167,7 @@ def _calibrated(
     own, resamples = line(y, y_score), bootstrap_lines(y, y_score, subjects)
     calibration = Calibration(
         line=(own.intercept, own.slope),
-        resamples=tuple((round(one.intercept, 6), round(one.slope, 6)) for one in resamples),
+        resamples=tuple((round(fit.intercept, 6), round(fit.slope, 6)) for fit in resamples),
         n_records=len(y),
         repeats=result.folds[-1].split.repeat + 1,
     )

@@ -12,15 +12,15 @@ from lvh.inference.final_model import CARD, DESCRIPTION
 from lvh.inference.mlflow_model import LOADER, signature
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, embedded
-from lvh.tracking.address import tell_mlflow
+from lvh.tracking.address import set_mlflow_variables
 from lvh.validation.metrics import NAMES
 
-tell_mlflow()
+set_mlflow_variables()
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, LoggedModelOutput, Run
 
-from lvh.tracking.run_lookup import faults_told, store_of
+from lvh.tracking.run_lookup import store_faults, store_of
 
 _MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes
 _ABOUT = (
@@ -38,7 +38,7 @@ def register(
     Raises:
         TrackingFault: The store cannot be reached or written.
     """
-    with faults_told(settings, name):
+    with store_faults(settings, name):
         _use(settings, to_read=False)
         client, experiment = MlflowClient(), _experiment_id(settings)
         run = _refitted_run(client, experiment, description)
@@ -74,13 +74,13 @@ def fetch(uri: str, settings: TrackingSettings) -> Iterator[Path]:
         TrackingFault: The store cannot be reached.
     """
     with TemporaryDirectory() as folder:
-        with faults_told(settings, uri):
+        with store_faults(settings, uri):
             _use(settings, to_read=True)
             model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        found = next(model.rglob(DESCRIPTION), None)
-        if found is None:
+        path = next(model.rglob(DESCRIPTION), None)
+        if path is None:
             raise InputError(f"{uri}: expected a final model of lvh. Received: another model")
-        yield found.parent
+        yield path.parent
 
 
 def _use(settings: TrackingSettings, *, to_read: bool) -> None:

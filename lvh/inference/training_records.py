@@ -1,4 +1,4 @@
-"""What a final model knows of the records that it was fitted on: which they are, and their ranges.
+"""The training records of a final model: their hashes, and the ranges of their inputs.
 
 A kernel machine or a tree answers anything for a record that is unlike these. So each prediction
 says whether the record is one of them, which inputs are outside their range, and how far it is from
@@ -84,13 +84,13 @@ class TrainingRecords:
 
     @cached_property
     def _range(self) -> tuple[Floats, Floats]:
-        known = np.ma.masked_invalid(self.values)
-        return known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)
+        values = np.ma.masked_invalid(self.values)
+        return values.min(axis=0).filled(np.nan), values.max(axis=0).filled(np.nan)
 
     @cached_property
     def _mean_and_std(self) -> tuple[Floats, Floats]:
-        known = np.ma.masked_invalid(self.values.astype(np.float64))
-        mean, std = known.mean(axis=0).filled(0), known.std(axis=0).filled(0)
+        values = np.ma.masked_invalid(self.values.astype(np.float64))
+        mean, std = values.mean(axis=0).filled(0), values.std(axis=0).filled(0)
         return mean, np.where(std > 0, std, 1.0)
 
     @cached_property
@@ -103,7 +103,7 @@ class TrainingRecords:
 
 
 def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
-    """Return what is kept of the records that a model is fitted on."""
+    """Return the inputs, hashes and reach of the records that a model is fitted on."""
     from sklearn.neighbors import NearestNeighbors
 
     names, values = _values(features)
@@ -113,11 +113,11 @@ def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
     if n_tabular:
         _, filled = fill_missing(features.fill, features.X, missing)
         fill = np.asarray(filled)[0, :n_tabular]
-    made = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
-    neighbours = NearestNeighbors(metric="manhattan").fit(made._standardized)
+    data = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
+    neighbours = NearestNeighbors(metric="manhattan").fit(data._standardized)
     distances, _ = neighbours.kneighbors(n_neighbors=1)  # of the others, not of itself
     reach = np.quantile(distances, _MOST)
-    return replace(made, reach=np.array(reach if reach > 0 else 1.0))
+    return replace(data, reach=np.array(reach if reach > 0 else 1.0))
 
 
 def read_training_records(path: Path) -> TrainingRecords:

@@ -21,7 +21,7 @@ class Architecture(NamedTuple):
     settings: type
     build: Callable[[Any, tuple[int, ...]], "keras.Model"]
     check: Callable[[Any, tuple[int, ...]], object]
-    """Raises InputError where the shape does not fit; costs nothing."""
+    """Raises InputError where the shape does not fit, before anything is built."""
     inputs: Kind
 
 
@@ -36,7 +36,7 @@ class Classifier(Protocol):
 
 
 class Estimator(NamedTuple):
-    """A model on tabular inputs that Keras has no part in."""
+    """A model on tabular inputs that is not a network."""
 
     settings: type
     build: Callable[[Any, tuple[str, ...], int, Subjects], Classifier]

@@ -45,7 +45,7 @@ class AugmentSettings:
 
     @property
     def is_in_mv(self) -> bool:
-        """Whether what is changed has to be in mV for that."""
+        """Whether a change is in mV, so that the signals must be in mV."""
         return any((self.noise, self.wander, self.amplitude))
 
 

@@ -1,4 +1,4 @@
-"""`cnn`: the 2021 study's convolutional network on waveforms, in one dimension.
+"""`cnn`: the original study's convolutional network on waveforms, in one dimension.
 
 The study convolves (samples, leads, 1) in two dimensions with a first kernel that spans all
 leads; a 1-D convolution over the leads as channels is the same function with the same weights.

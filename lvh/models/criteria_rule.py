@@ -64,5 +64,5 @@ def build(
     settings: CriteriaSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> Judge:
     """Build the judge; nothing in it is random."""
-    one = settings.criterion
-    return Judge(tuple(CRITERIA.values()) if one == "any" else (CRITERIA[one],), names)
+    name = settings.criterion
+    return Judge(tuple(CRITERIA.values()) if name == "any" else (CRITERIA[name],), names)

@@ -1,4 +1,4 @@
-"""`dnn`: the 2021 study's dense network on tabular inputs."""
+"""`dnn`: the original study's dense network on tabular inputs."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal

@@ -52,17 +52,17 @@ def parse_candidates(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
 
 
 def _parsed(field: str, text: str) -> Candidate:
-    name, *given = text.split() or [""]
+    name, *texts = text.split() or [""]
     name = MODEL_ALIASES.get(name, name)
     if name not in _KNOWN:
         raise InputError(
             f"{field}: expected one of {', '.join(_KNOWN)}, and its settings. Received: {text!r}"
         )
     settings, build = _KNOWN[name]
-    pairs = dict(pair.split(":", 1) for pair in given if ":" in pair)
-    expected = [one.name for one in fields(settings) if one.name != "name"]
-    if sorted(pairs) != sorted(expected) or len(pairs) < len(given):
-        wanted = " ".join(f"{one}:..." for one in expected)
+    pairs = dict(pair.split(":", 1) for pair in texts if ":" in pair)
+    expected = [setting.name for setting in fields(settings) if setting.name != "name"]
+    if sorted(pairs) != sorted(expected) or len(pairs) < len(texts):
+        wanted = " ".join(f"{setting}:..." for setting in expected)
         raise InputError(f"{field}: expected {name} {wanted}. Received: {text!r}")
     values = {key: _value(value) for key, value in pairs.items()}
     try:
@@ -110,8 +110,8 @@ def build_voting(
 
     candidates = parse_candidates("model.members", settings.members)
     members = [
-        (f"{at} {one.text}", one.build(one.settings, names, random_state, subjects))
-        for at, one in enumerate(candidates, start=1)
+        (f"{at} {member.text}", member.build(member.settings, names, random_state, subjects))
+        for at, member in enumerate(candidates, start=1)
     ]
     return VotingClassifier(members, voting="soft")
 
@@ -200,6 +200,6 @@ class NestedSelection:
 def build_nested_selection(
     settings: NestedSelectionSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> NestedSelection:
-    """Build what chooses; the random state draws its folds and is that of every candidate."""
+    """Build the selection; the random state draws its folds and is that of every candidate."""
     candidates = parse_candidates("model.candidates", settings.candidates)
     return NestedSelection(candidates, settings, names, random_state, subjects)

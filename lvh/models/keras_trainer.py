@@ -33,7 +33,7 @@ def new_program(
 ) -> "GraphProgram | FitProgram":
     """Build a model with one sigmoid output, and what trains it on the backend that was started.
 
-    What the others say is in `lvh.models.training.TrainSettings`.
+    The other arguments are fields of `lvh.models.training.TrainSettings`.
     """
     from keras import backend, config
 
@@ -89,7 +89,7 @@ class KerasTrainer:
         return self._program.max_parallel(sizes)
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
-        """Train from new weights, or on from those of the last job if the only job is warm.
+        """Train from new weights; a warm job, alone, goes on from those of the last job.
 
         Args:
             jobs: At most `max_parallel`.
@@ -141,8 +141,8 @@ class KerasTrainer:
         starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
         is_lazy = any(isinstance(part, LazyArray) for part in inputs)
         batches = prefetch(starts, batch) if is_lazy else map(batch, starts)
-        chunks = [self._program.scores(one) for one in batches]
-        return [np.concatenate(one).astype(np.float64) for one in zip(*chunks, strict=True)]
+        chunks = [self._program.scores(batch) for batch in batches]
+        return [np.concatenate(parts).astype(np.float64) for parts in zip(*chunks, strict=True)]
 
     def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
@@ -161,19 +161,19 @@ class KerasTrainer:
         n_at_once = settings.batch_size * n_batches
 
         def part(start: int) -> list[tuple[Floats, Labels]]:
-            found = []
+            parts = []
             for job, order, own in zip(jobs, orders, draws, strict=True):
                 rows = order[start : start + n_at_once]
                 X = read(job.X[rows])
                 if settings.augment.is_on:
                     X = augmented(X, settings.augment, self._fs, own)
-                found.append((X, job.y[rows]))
-            return found
+                parts.append((X, job.y[rows]))
+            return parts
 
         def sums() -> Iterator[Floats]:
-            for given in prefetch(range(0, max(map(len, orders)), n_at_once), part):
-                shown = [np.arange(len(y))[None] for _, y in given]
-                data = self._program.place(given)
+            for records in prefetch(range(0, max(map(len, orders)), n_at_once), part):
+                shown = [np.arange(len(y))[None] for _, y in records]
+                data = self._program.place(records)
                 yield self._program.train(data, shown, settings.learning_rate)
 
         return np.concatenate(list(sums()), axis=2)

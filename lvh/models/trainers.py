@@ -1,4 +1,4 @@
-"""From settings to a trainer: of a network, on the backend that it starts, or of a classifier."""
+"""Trainers from settings: of a network, on the backend that it starts, or of a classifier."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ def make_trainer(
     names: tuple[str, ...],
     fs: float,
 ) -> Trainer:
-    """Return what fits and scores a model; a network of a known shape is built and traced once.
+    """Return the trainer of a model; a network of a known shape is built and traced once.
 
     Model settings are those of a model in `lvh.models.MODELS`, the shape is that of one record, the
     names are those of tabular inputs, and fs is in Hz.
@@ -107,7 +107,7 @@ class EstimatorTrainer:
             validation: list[tuple[float, ...]] = [(), ()]
             if len(job.y_validation):
                 y_score = self._scores(at, job.X_validation)
-                validation = [(one,) for one in loss_and_accuracy(job.y_validation, y_score)]
+                validation = [(value,) for value in loss_and_accuracy(job.y_validation, y_score)]
             chosen = str(getattr(self._fitted[at], "chosen", ""))
             histories.append(History((loss,), (accuracy,), validation[0], validation[1], 1, chosen))
             on_epoch(at, 1)

@@ -1,4 +1,4 @@
-"""What a model is trained with, and what comes of it: settings, jobs, histories, trainers."""
+"""Training of models: settings, jobs, histories, and the interface of trainers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +32,8 @@ class TrainSettings:
         restore_best: With patience, use the weights of the lowest validation loss.
         threads: Processor threads; None for one on tabular inputs, and all cores, shared among
             parallel runs, on signals.
-        side_by_side: Folds that are trained at once, at most; None for what pays: up to 16 dense
-            networks, others one by one. On TensorFlow only.
+        side_by_side: Largest number of folds that are trained at once; None for the fastest: up to
+            16 dense networks, others one by one. On TensorFlow only.
         augment: How training records are changed in every epoch; by default not at all.
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """

@@ -63,7 +63,7 @@ def _draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:
     values = [[getattr(fold.metrics, name) for fold in result.folds] for name in _SHOWN]
     ax.plot(places, values, ".", color=_PALE)
     pooled = [result.summary.pooled[name] for name in _SHOWN]
-    bounds = np.array([(one.low, one.high) for one in pooled])
+    bounds = np.array([(interval.low, interval.high) for interval in pooled])
     ax.vlines(places + 0.2, bounds[:, 0], bounds[:, 1], BLUE, linewidth=3, label="pooled, 95 %")
     summaries = {"mean over folds": result.summary, **result.baselines}
     for (name, summary), look in zip(summaries.items(), ("D", "_", "x"), strict=False):
@@ -105,7 +105,7 @@ def _draw_learning_curves(ax: "Axes", result: CVResult, y: Labels) -> None:
         if not curves:
             continue
         has_epochs = max(map(len, curves)) > 1
-        for curve in curves if has_epochs else [[one[0] for one in curves]]:
+        for curve in curves if has_epochs else [[curve[0] for curve in curves]]:
             ax.plot(range(1, len(curve) + 1), curve, ".-", color=color, linewidth=0.8, alpha=0.6)
         ax.plot([], [], color=color, label=name.replace("_", " "))
         ax.set(xlabel="epoch" if has_epochs else "fold")

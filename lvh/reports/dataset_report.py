@@ -44,9 +44,9 @@ _N_EXAMPLES = 2  # of a label
 _N_WORST = 12
 _MOST_NAMED = 30  # records in a sentence
 _WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_uv", "noise_uv"]
-"""What the worst records have most of, in this order."""
+"""Measures that decide which records are worst, in this order."""
 _SCORES = ("accuracy", "ap", "roc_auc")
-"""Of a baseline, that are shown."""
+"""Scores of a baseline that are shown."""
 _COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
 
 
@@ -60,7 +60,7 @@ def write(
         about: Origin of the source.
         measured: From `lvh.reports.survey.survey`.
         cv: Folds of the baselines.
-        folder: Made if it is not there; what it has of the same names is replaced.
+        folder: Made if it is not there; files of the same names are replaced.
     """
     tables = {"balance": class_balance(cohort)}
     fault = ""
@@ -129,7 +129,7 @@ def _left_out(cohort: Cohort, measured: Survey) -> str:
 
 
 def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
-    """Return the names of the records that have what a sentence counts."""
+    """Return the names of the records that each sentence of the page counts."""
     marked = {
         "flat": measured.flat.any(axis=1),
         "clipped": measured.clipped.any(axis=1),
@@ -197,13 +197,13 @@ def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
     if waves is None:
         return {}
     voltages = {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs * 1000}
-    values = {name: one.value(waves) for name, one in CRITERIA.items()}
-    known = {"male": cohort.male, "lvh": cohort.label, **values}
+    values = {name: criterion.value(waves) for name, criterion in CRITERIA.items()}
+    columns = {"male": cohort.male, "lvh": cohort.label, **values}
     lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in measured.missing.items()}
     return {
         "voltages": quantiles(cohort, voltages),
         "criteria": _criteria_scores(cohort, values),
-        "criteria_values": pd.DataFrame({"record": cohort.records, **known}),
+        "criteria_values": pd.DataFrame({"record": cohort.records, **columns}),
         "missing": missing_waves(cohort, measured),
         "missing_by_record": pd.DataFrame({"record": cohort.records, **lacking}),
     }
@@ -212,16 +212,16 @@ def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
 def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
     """Score each criterion, in all and in either sex; a record without its value is negative."""
     sex, has_label, rows = sex_of(cohort), cohort.label == 1, []
-    for name, one in CRITERIA.items():
+    for name, rule in CRITERIA.items():
         # in the type of the inputs, so that a value at the threshold is what it is for a model
-        positive = one.positive(values[name].astype(np.float32), cohort.male)
-        both = " / ".join(f"{limit:g}" for limit in dict.fromkeys((one.men, one.women)))
-        limits = {"all": both, "men": f"{one.men:g}", "women": f"{one.women:g}"}
+        positive = rule.positive(values[name].astype(np.float32), cohort.male)
+        both = " / ".join(f"{limit:g}" for limit in dict.fromkeys((rule.men, rule.women)))
+        limits = {"all": both, "men": f"{rule.men:g}", "women": f"{rule.women:g}"}
         for group, limit in limits.items():
             inside = (sex == group) | (group == "all")
             sick, healthy = inside & has_label, inside & ~has_label
             row: dict[str, Any] = {"criterion": name, "sex": group}
-            row["threshold"] = f"{'at least' if one.reached else 'above'} {limit} {one.unit}"
+            row["threshold"] = f"{'at least' if rule.reached else 'above'} {limit} {rule.unit}"
             row["missing"] = int(np.isnan(values[name][inside]).sum())
             row["positive"] = int(positive[inside].sum())
             sensitivity = share_of(positive[sick], cohort.subjects[sick])

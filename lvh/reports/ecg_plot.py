@@ -1,4 +1,4 @@
-"""A 12-lead ECG on paper, 25 mm/s and 10 mm/mV, with what speaks for its score and against it."""
+"""A 12-lead ECG on paper, 25 mm/s and 10 mm/mV, with the parts that raise or lower its score."""
 
 import warnings
 from collections.abc import Sequence
@@ -82,15 +82,15 @@ class _Cell:
         return "rhythm" if self.row == len(_ROWS) else self.lead
 
 
-def picture_paths(given: str, names: Sequence[str]) -> list[Path]:
+def picture_paths(place: str, names: Sequence[str]) -> list[Path]:
     """Return the path of the picture of each record, before anything is computed.
 
     Args:
-        given: A file for one record, or a folder in which each has a PDF of its own name.
+        place: A file for one record, or a folder in which each has a PDF of its own name.
         names: Of the records.
     """
-    path = Path(given)
-    is_folder = bool(given) and path.is_dir()
+    path = Path(place)
+    is_folder = bool(place) and path.is_dir()
     paths = [path / f"{name}.pdf" for name in names] if is_folder else [path]
     folder, expected = paths[0].parent, ""
     if not is_folder and (len(names) > 1 or path.suffix.lower() not in _SUFFIXES):
@@ -100,10 +100,10 @@ def picture_paths(given: str, names: Sequence[str]) -> list[Path]:
         expected = "a folder that is there"
     elif len(set(paths)) < len(paths):
         expected = "records of distinct names"
-    elif there := [one for one in paths if one.exists() or one.is_symlink()]:
-        expected, given = "a file that is not there yet", str(there[0])
+    elif there := [path for path in paths if path.exists() or path.is_symlink()]:
+        expected, place = "a file that is not there yet", str(there[0])
     if expected:
-        raise InputError(f"--picture: expected {expected}. Received: {given!r:.200}")
+        raise InputError(f"--picture: expected {expected}. Received: {place!r:.200}")
     if fault := write_fault(folder):
         raise EnvironmentFault(f"--picture: cannot write into {folder}: {fault}")
     return paths
@@ -170,7 +170,7 @@ def draw(
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as its suffix says, whole or not at all; the same one to the same bytes.
+    """Write a figure in the format of its suffix, whole or not at all; equal figures, equal bytes.
 
     Raises:
         EnvironmentFault: It cannot be written.
@@ -311,7 +311,7 @@ def _clinical(lead: str) -> str:
 def _facts(
     n_samples: int, fs: float, traces: list[tuple[_Cell, Floats]], zero: Floats
 ) -> list[str]:
-    """Say how much of the record is shown, and what is cut off."""
+    """Return how much of the record is shown, and which leads are cut off."""
     duration = n_samples / fs
     shown = f"{duration:.4g} s"
     if duration > _STRIP_S:
@@ -343,6 +343,6 @@ def _write(ax: "Axes", words: Words, facts: str) -> None:
 
 
 def _text(ax: "Axes", at: tuple[float, float], words: str, size: float, **look: Any) -> None:
-    """Write words as they are, whatever they are, at a place in mm and with a size in points."""
-    plain = "".join(one if one.isprintable() else "?" for one in words)
+    """Write words without reading them as markup, at a place in mm and with a size in points."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in words)
     ax.text(at[0], at[1], plain, fontsize=size, parse_math=False, zorder=5, **look)

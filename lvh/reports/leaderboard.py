@@ -69,7 +69,7 @@ class Row:
 
 def ranked_rows(study: StudyResult) -> tuple[Row, ...]:
     """Return a row for each complete trial, best first."""
-    comparisons = {one.number: one for one in compare_with_best(study)}
+    comparisons = {pair.number: pair for pair in compare_with_best(study)}
     return tuple(
         _row(rank, trial, study.objectives[0], comparisons.get(trial.number))
         for rank, trial in enumerate(study.complete, start=1)
@@ -95,7 +95,7 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
     pairs = [_compare(trial, best, objective) for trial in others]
     # the best was chosen among all by these folds, so every pair counts, not only those with it
     n_pairs_each = len(complete) / 2
-    corrected = statistics.holm([float(np.minimum(1.0, one.p * n_pairs_each)) for one in pairs])
+    corrected = statistics.holm([float(np.minimum(1.0, pair.p * n_pairs_each)) for pair in pairs])
     compared = [Comparison(best.number, 0.0, n_folds=n_folds, verdict="best")]
     for pair, p_holm in zip(pairs, corrected, strict=True):
         is_behind = pair.difference != 0 and (pair.difference < 0) == objective.maximize
@@ -164,7 +164,7 @@ def value_text(value: Plain, digits: int = 6) -> str:
 
 
 def configuration_names(study: StudyResult) -> dict[int, str]:
-    """Return what tells each trial from the others, such as `units=8, rate=0.01`, by number."""
+    """Return the values that only one trial has, such as `units=8, rate=0.01`, by number."""
     names = short_names(study.dimensions)
     return {
         trial.number: ", ".join(

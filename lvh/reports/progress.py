@@ -1,4 +1,4 @@
-"""What a person sees: what will run, how far it is, and what came out."""
+"""The progress and the result of a run, as a person sees them."""
 
 import math
 import os
@@ -29,17 +29,17 @@ from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
 
 Verbosity = Literal["full", "bar", "line"]
-"""A run of its own; one of a sweep; one where others run at the same time."""
+"""Of a single run; of a run in a sweep; of a run while others run at the same time."""
 
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 _SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
-"""Where a threshold was chosen for its specificity."""
+"""Scores that are shown if a specificity decides the threshold."""
 _FOLDS_SHOWN = 10
 _WIDTH = 76  # of the widest table
 
 
 class _Console(Console):
-    """A console whose reader may leave: a lost pipe must not end an hour of training."""
+    """A console whose reader may close the pipe, which must not end a training."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -52,7 +52,7 @@ def console() -> Console:
 
 
 def progress(*columns: TextColumn | TimeRemainingColumn, hidden: bool = False) -> Progress:
-    """Return a bar that a terminal shows while it is worked on, and nothing else does."""
+    """Return a progress bar, which only a terminal shows, until it is done."""
     shown_on = console()
     return Progress(
         TextColumn("{task.description}"),
@@ -67,14 +67,14 @@ def progress(*columns: TextColumn | TimeRemainingColumn, hidden: bool = False) -
 
 
 def say(*lines: str, style: str | None = None, on: Console | None = None) -> None:
-    """Print lines as they are: nothing in them is markup."""
+    """Print lines as they are, without reading them as markup."""
     shown_on = on or console()
     for line in map(masked, lines):
         shown_on.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 class ProgressReporter(Callback):
-    """Shows one run: what it is, how far it is, and what came out."""
+    """Shows one run: its inputs, its progress and its result."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class ProgressReporter(Callback):
         verbosity: Verbosity = "full",
         title: str = "",
     ) -> None:
-        """Take what will run; `title` begins its lines."""
+        """Take the parts of the run; `title` begins its lines."""
         self._settings, self._cohort, self._features = settings, cohort, features
         self._trainer, self._verbosity, self._name = trainer, verbosity, title
         self._n_folds = self._done = 0
@@ -100,7 +100,7 @@ class ProgressReporter(Callback):
         """Do nothing: the progress bar begins with the first fold."""
 
     def __exit__(self, *exception: object) -> None:
-        """Take the progress bar away, whatever happened."""
+        """Remove the progress bar."""
         self._bar.stop()
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
@@ -149,7 +149,7 @@ class ProgressReporter(Callback):
         self._bar.update(self._task, completed=sum(self._epochs.values()))
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Move on by one fold, however many epochs it took."""
+        """Move on by one fold, also where it had fewer epochs than it might."""
         self._done += 1
         self.on_epoch(fold.split, self._n_epochs)
         following = f"fold {min(self._done + 1, self._n_folds)} of {self._n_folds}"
@@ -167,13 +167,13 @@ class ProgressReporter(Callback):
             self._print(f"{done} of {wanted} shuffles of the labels are scored")
 
     def show(self, result: CVResult | None, folder: Path, reason: str = "") -> None:
-        """Show what came out, in full or in a line; or the reason why there is no result."""
+        """Show the result, in full or in a line; or the reason why there is none."""
         if result is None:
             self._print(f"{self._name}: {reason}")
             return
         leakage = self._settings.cv.protocol.leakage
         dishonest = leakage and (
-            f"NOT HONEST: {leakage}. Scored records decided these scores; they have no rank"
+            f"NOT HONEST: {leakage}. Test records decided these scores, which have no rank"
         )
         if self._verbosity == "full":
             self._warn(dishonest)

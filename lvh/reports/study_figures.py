@@ -1,4 +1,4 @@
-"""The figures of a sweep's page, a run's and a comparison's: as plotly draws them."""
+"""The figures of the page of a sweep, a run or a comparison, by plotly."""
 
 import math
 import warnings
@@ -39,7 +39,7 @@ _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would h
 def draw_all(
     study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]
 ) -> "dict[str, Figure]":
-    """Draw every figure that the sweep has something for, by name.
+    """Draw every figure for which the sweep has data, by name.
 
     Args:
         study: Finished or not.
@@ -63,7 +63,7 @@ def is_grid(study: StudyResult) -> bool:
     if len(study.dimensions) != 2:
         return False
     sizes = [len(_levels(study, name)) for name in study.dimensions]
-    tried = {tuple(one.params.get(name) for name in study.dimensions) for one in study.trials}
+    tried = {tuple(trial.params.get(name) for name in study.dimensions) for trial in study.trials}
     return 0 < max(sizes) <= _MOST_LEVELS and 2 * len(tried) >= sizes[0] * sizes[1]
 
 
@@ -75,9 +75,9 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
     from plotly.graph_objects import Figure, Heatmap
 
     names, cells = configuration_names(study), []
-    known = {row.trial.number: (row.mean, row.interval) for row in rows}
+    means = {row.trial.number: (row.mean, row.interval) for row in rows}
     for trial in (*(row.trial for row in rows), *unranked_trials(study)):
-        mean, interval = known.get(trial.number, (math.nan, None))
+        mean, interval = means.get(trial.number, (math.nan, None))
         text = trial.state if interval is None else f"{mean:.3f}".replace("nan", "undefined")
         if interval is not None and not math.isnan(interval.low):
             text += f"<br>{interval.low:.2f} to {interval.high:.2f}"
@@ -87,9 +87,9 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
         cells.append([*place, mean, text, "<br>".join(hover)])
     frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover"])
     wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
-    ys, xs = ([value_text(one) for one in _levels(study, name)] for name in study.dimensions)
+    ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
     parts = {name: wide[name].reindex(index=ys, columns=xs) for name in ("mean", "text", "hover")}
-    down, across = (clipped(one, 40) for one in short_names(study.dimensions).values())
+    down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
     figure = Figure(
         Heatmap(
             z=parts["mean"].to_numpy(float),
@@ -146,10 +146,10 @@ def _draw_differences(study: StudyResult, rows: Sequence[Row]) -> "Figure":
     from plotly.graph_objects import Figure
 
     figure, pairs = Figure(), [row.comparison for row in rows]
-    differences = [one.difference for one in pairs]
+    differences = [pair.difference for pair in pairs]
     figure.add_scatter(
         x=differences,
-        y=[_label(study, one.number) for one in pairs],
+        y=[_label(study, pair.number) for pair in pairs],
         mode="markers",
         marker={"color": [ORANGE if one.verdict == "worse" else BLUE for one in pairs], "size": 9},
         error_x={"color": BLUE, **_errors(differences, [(one.low, one.high) for one in pairs])},
@@ -214,9 +214,9 @@ def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
         points = {"x": _thinned(recall), "y": _thinned(precision), "mode": "lines"}
         yield "precision_recall", {**points, "line_shape": "hv"}
     bins = calibration_curve(of.y_true, of.y_score)
-    shares = [one.observed.estimate for one in bins]
-    errors = _errors(shares, [(one.observed.low, one.observed.high) for one in bins])
-    yield "calibration", {"x": [one.score for one in bins], "y": shares, "error_y": errors}
+    shares = [group.observed.estimate for group in bins]
+    errors = _errors(shares, [(group.observed.low, group.observed.high) for group in bins])
+    yield "calibration", {"x": [group.score for group in bins], "y": shares, "error_y": errors}
     for dash, losses in zip(("dot", "solid"), zip(*of.losses, strict=True), strict=False):
         means = pd.DataFrame(losses).mean()
         if len(means) > 1:
@@ -234,8 +234,8 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
     from optuna import visualization
     from optuna.importance import FanovaImportanceEvaluator
 
-    names = [one.name for one in study.objectives]
-    given: dict[str, Any] = {"target_name": names[0]}
+    names = [objective.name for objective in study.objectives]
+    options: dict[str, Any] = {"target_name": names[0]}
     figures: dict[str, Figure] = {}
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it logs each new study
     with warnings.catch_warnings():
@@ -244,17 +244,17 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
         if len(copy.trials) < 2 or not study.dimensions:
             return {}
         if len(names) > 1:
-            given["target"] = lambda trial: trial.values[0]
+            options["target"] = lambda trial: trial.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
-        figures["history"] = visualization.plot_optimization_history(copy, **given)
+        figures["history"] = visualization.plot_optimization_history(copy, **options)
         figures["parallel"] = _draw_parallel(study)
         if _varies(study, [trial.values[0] for trial in copy.trials]):
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
-            given["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
-            figures["importance"] = visualization.plot_param_importances(copy, **given)
-            del given["evaluator"]
+            options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
+            figures["importance"] = visualization.plot_param_importances(copy, **options)
+            del options["evaluator"]
         for dimension in study.dimensions[:_MOST_SLICES]:
-            drawn = visualization.plot_slice(copy, [dimension], **given)
+            drawn = visualization.plot_slice(copy, [dimension], **options)
             figures[f"slice {dimension}"] = drawn.update_traces(
                 marker={"showscale": False, "colorscale": "Viridis"}
             )
@@ -274,19 +274,19 @@ def _draw_parallel(study: StudyResult) -> "Figure":
         column = [trial.params.get(name) for trial in trials]
         axis: dict[str, Any] = {"label": clipped(short, 24), "values": column}
         if not _is_numeric(column):
-            texts = list(dict.fromkeys(value_text(one) for one in column))
-            axis["values"] = [texts.index(value_text(one)) for one in column]
+            texts = list(dict.fromkeys(value_text(value) for value in column))
+            axis["values"] = [texts.index(value_text(value)) for value in column]
             axis["tickvals"] = list(range(len(texts)))
-            axis["ticktext"] = [clipped(one, 20) for one in texts]
+            axis["ticktext"] = [clipped(text, 20) for text in texts]
         axes.append(axis)
     line = {"color": scores, "colorscale": "Viridis", "showscale": True}
     return Figure(Parcoords(dimensions=axes, line=line))
 
 
 def _varies(study: StudyResult, values: Sequence[float]) -> bool:
-    """Return whether shares of variance say anything, and a forest can take the dimensions."""
+    """Return whether shares of variance mean anything, and a forest can take the dimensions."""
     levels = [_levels(study, name) for name in study.dimensions]
-    is_small = all(len(one) <= _MOST_LEVELS or _is_numeric(one) for one in levels)
+    is_small = all(len(values) <= _MOST_LEVELS or _is_numeric(values) for values in levels)
     return is_small and len(values) >= _FEWEST and min(values) < max(values)
 
 
@@ -296,14 +296,14 @@ def _as_optuna(study: StudyResult) -> "Study":
     from optuna.study import StudyDirection
 
     directions = [
-        StudyDirection.MAXIMIZE if one.maximize else StudyDirection.MINIMIZE
-        for one in study.objectives
+        StudyDirection.MAXIMIZE if objective.maximize else StudyDirection.MINIMIZE
+        for objective in study.objectives
     ]
     copy = optuna.create_study(directions=directions)
     distributions = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():
-            params = {name: one for name, one in trial.params.items() if name in distributions}
+            params = {name: value for name, value in trial.params.items() if name in distributions}
             own = {name: distributions[name] for name in params}
             point: dict[str, Any] = {
                 "params": params,
@@ -320,7 +320,7 @@ def _distribution(levels: list[Any]) -> "BaseDistribution":
     if not levels or not _is_numeric(levels):
         return CategoricalDistribution(levels or [None])
     low, high = levels[0], levels[-1]
-    is_whole = all(isinstance(one, int) for one in levels)
+    is_whole = all(isinstance(level, int) for level in levels)
     kind = IntDistribution if is_whole else FloatDistribution
     return kind(low, high, log=low > 0 and high >= _LOG_FROM * low)
 
@@ -335,6 +335,6 @@ def _levels(study: StudyResult, dimension: str) -> list[Plain]:
 def _is_numeric(values: Sequence[Plain]) -> bool:
     """Return whether all values are finite numbers; true and false are not."""
     return all(
-        isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one)
-        for one in values
+        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        for value in values
     )

@@ -1,4 +1,4 @@
-"""The tables of a sweep, of a run, and of runs side by side: on a terminal, as files, on a page."""
+"""Tables of a sweep, of a run, or of several runs: on a terminal, as files, and on a page."""
 
 import os
 import shlex
@@ -57,7 +57,7 @@ def table(study: StudyResult) -> Table:
     objective = study.objectives[0]
     over = " over folds" if has_folds(objective) else ""
     legend = _NOT_TOLD_APART if (shown.verdict == "not told apart").any() else ""
-    made = Table(
+    shown_table = Table(
         title=escape(f"{len(study.complete)} configurations by mean {objective.name}{over}"),
         title_justify="left",
         caption=escape("\n".join(filter(None, (legend, study.note)))),
@@ -67,7 +67,7 @@ def table(study: StudyResult) -> Table:
     )
     for name in shown:
         is_wide = name in ("configuration", "verdict")
-        made.add_column(
+        shown_table.add_column(
             escape(name),
             justify="left" if name in dimensions else "right",
             overflow="fold",
@@ -75,10 +75,10 @@ def table(study: StudyResult) -> Table:
         )
     for row in shown.head(_MOST_ROWS).to_dict("records"):
         style = _STYLES.get(row["verdict"], "dim")
-        made.add_row(*(escape(str(cell)) for cell in row.values()), style=style)
+        shown_table.add_row(*(escape(str(cell)) for cell in row.values()), style=style)
     if len(shown) > _MOST_ROWS:
-        made.add_row("...", f"and {len(shown) - _MOST_ROWS} more", style="dim")
-    return made
+        shown_table.add_row("...", f"and {len(shown) - _MOST_ROWS} more", style="dim")
+    return shown_table
 
 
 def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = None) -> Path:
@@ -101,7 +101,7 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
     return write_page(
         folder / "report.html",
         "study.html",
-        figures=draw_all(study, rows, {number: one for number, (_, one) in links.items()}),
+        figures=draw_all(study, rows, {number: command for number, (_, command) in links.items()}),
         title=study.title,
         about=study.name,
         note=study.note,
@@ -119,8 +119,8 @@ def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
     """Return the folders of the runs whose records are in the store."""
     root = store_of(study.name, store) / "runs"
     records = {trial.number: root / f"{trial.run_key}.json" for trial in study.trials}
-    found = {number: load_run(one).folder for number, one in records.items() if one.is_file()}
-    return {number: Path(folder) for number, folder in found.items() if folder}
+    folders = {number: load_run(path).folder for number, path in records.items() if path.is_file()}
+    return {number: Path(folder) for number, folder in folders.items() if folder}
 
 
 def _command(run: Path) -> str:
@@ -130,7 +130,7 @@ def _command(run: Path) -> str:
 
 def _explanation(run: Path | None) -> list[tuple[str, str]]:
     """Return pictures that explain a run as data URIs, with what they show."""
-    paths = {} if run is None else {run / "explanation" / one: one for one in _EXPLANATIONS}
+    paths = {} if run is None else {run / "explanation" / name: name for name in _EXPLANATIONS}
     return [
         (data_uri(read_bytes(path, path.parent, _MAX_PICTURE_BYTES)), _EXPLANATIONS[name])
         for path, name in paths.items()
@@ -157,14 +157,14 @@ def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
     names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
     lines = []
     for trial in (*(row.trial for row in rows), *unranked_trials(study)):
-        known: dict[str, object] = {"trial": trial.number, "state": trial.state}
-        known["folds"] = len(trial.folds)
+        line: dict[str, object] = {"trial": trial.number, "state": trial.state}
+        line["folds"] = len(trial.folds)
         for name in study.dimensions:  # numbers with every digit
             value = trial.params.get(name)
-            known[name] = value if isinstance(value, float) else value_text(value)
-        known |= zip(values, trial.values, strict=False)
-        known["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
-        lines.append(known | {"error": trial.error} | scores.get(trial.number, {}))
+            line[name] = value if isinstance(value, float) else value_text(value)
+        line |= zip(values, trial.values, strict=False)
+        line["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
+        lines.append(line | {"error": trial.error} | scores.get(trial.number, {}))
     columns = ["rank", "trial", "state", *study.dimensions, *values, *names]
     return pd.DataFrame(lines, columns=columns, dtype=object)
 
@@ -192,7 +192,7 @@ def _shown_leaderboard(
     study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, str]], digits: int = 6
 ) -> pd.DataFrame:
     """Return the leaderboard for a reader: a script makes links of its last two columns."""
-    frame, names = _leaderboard(study, rows), [one.name for one in study.objectives]
+    frame, names = _leaderboard(study, rows), [objective.name for objective in study.objectives]
     shown = frame[["rank", "trial"]].astype(object).fillna("")
     for name, short in short_names(study.dimensions).items():
         shown[short] = [
@@ -228,9 +228,9 @@ def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:
     """Return every score of the best configuration, as mean over folds and over all folds."""
     folds = pd.DataFrame([fold.metrics for fold in best.folds], columns=list(NAMES))
     shown = pd.DataFrame({"mean over folds": folds.mean(), "std": folds.std()})
-    if found := study.predictions.get(best.number):
+    if rows := study.predictions.get(best.number):
         pooled = bootstrap_intervals(
-            found.y_true, found.y_score, found.subject, threshold=found.threshold
+            rows.y_true, rows.y_score, rows.subject, threshold=rows.threshold
         )
         intervals = {name: (one.estimate, one.low, one.high) for name, one in pooled.items()}
         shown[["pooled", "95 % from", "to"]] = pd.DataFrame(intervals).T

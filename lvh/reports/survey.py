@@ -1,6 +1,6 @@
-"""What a data set holds: measured in one pass over its records, and counted in tables.
+"""A survey of a data set: measures of its records, in one pass, and tables of counts.
 
-A subject counts once: intervals are as wide as if every subject had one record.
+Intervals are as wide as if every subject had one record.
 """
 
 import re
@@ -39,7 +39,7 @@ RUNS = {
     "no_qrs_t": "(N)(t)",
     "no_beat": "(N)(t)(p)",
 }
-"""What a lead may be without, and the run of symbols that it then never has."""
+"""Waves that a lead may lack, and the run of symbols that it then never has."""
 _NORMAL = 0.6744897501960817  # median of the absolute value of a standard normal number
 _BLOCK = 64  # records at once: 15 MB of signals in LUDB's shape, some ten times that on the way
 _REGULAR = re.compile(r"(?:\([Npt]\))*")
@@ -96,7 +96,7 @@ def survey(cohort: Cohort, on_block: Callable[[int], None] = lambda n_done: None
 
 
 def _stacked(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    return {name: np.concatenate([one[name] for one in parts]) for name in (parts or [{}])[0]}
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
 
 
 def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
@@ -166,11 +166,11 @@ def _find_missing(part: Cohort) -> dict[str, Bools]:
     shape = (len(part.records), len(part.leads))
     symbols = [part.delineation.lead(record, lead)[0] for record, lead in np.ndindex(shape)]
     lacking = {
-        "without_p": ["p" not in one for one in symbols],
+        "without_p": ["p" not in text for text in symbols],
         **{
             name: [not find_pattern(one, run).size for one in symbols] for name, run in RUNS.items()
         },
-        "irregular": [_REGULAR.fullmatch(one) is None for one in symbols],
+        "irregular": [_REGULAR.fullmatch(text) is None for text in symbols],
     }
     return {name: np.reshape(leads, shape) for name, leads in lacking.items()}
 
@@ -203,9 +203,9 @@ def class_balance(cohort: Cohort) -> pd.DataFrame:
     sex, decade = sex_of(cohort), (cohort.age // 10 * 10).astype(np.int64)
     decades = np.unique(decade).tolist()
     groups = [("all", "all", np.ones(len(sex), dtype=np.bool_))]
-    groups += [("sex", one, sex == one) for one in SEXES]
-    groups += [("decade", str(one), decade == one) for one in decades]
-    groups += [(a, str(one), (decade == one) & (sex == a)) for a in SEXES for one in decades]
+    groups += [("sex", value, sex == value) for value in SEXES]
+    groups += [("decade", str(value), decade == value) for value in decades]
+    groups += [(a, str(value), (decade == value) & (sex == a)) for a in SEXES for value in decades]
     return pd.DataFrame(
         {
             "group": group,
@@ -222,10 +222,10 @@ def class_balance(cohort: Cohort) -> pd.DataFrame:
 def quantiles(cohort: Cohort, measures: Mapping[str, Floats]) -> pd.DataFrame:
     """Return quantiles of measures of shape (n_records, n_leads) by lead and label."""
     label, rows = label_of(cohort), []
-    for name, (at, lead), one in product(measures, enumerate(cohort.leads), LABELS):
-        known = pd.Series(measures[name][label == one, at]).dropna()
-        row = {"measure": name, "lead": lead, "label": one, "records": len(known)}
-        rows.append(row | {key: known.quantile(share) for key, share in _QUANTILES.items()})
+    for name, (at, lead), value in product(measures, enumerate(cohort.leads), LABELS):
+        column = pd.Series(measures[name][label == value, at]).dropna()
+        row = {"measure": name, "lead": lead, "label": value, "records": len(column)}
+        rows.append(row | {key: column.quantile(share) for key, share in _QUANTILES.items()})
     return pd.DataFrame(rows)
 
 

@@ -23,7 +23,7 @@ _STATES = {
 
 
 def sentences(study: StudyResult) -> list[str]:
-    """Say what the sweep found: the best, what equals it, baselines, selection bias, counts."""
+    """Return the result: the best, its equals, baselines, selection bias, numbers of trials."""
     rows = ranked_rows(study)
     if not rows:
         return ["No configuration is complete, so none can be called the best.", _counts(study)]
@@ -103,13 +103,13 @@ def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
 def _baselines(study: StudyResult, best: Row) -> list[str]:
     objective = study.objectives[0]
     scores = {name: one.get(objective.name) for name, one in best.trial.baselines.items()}
-    known = {name: one for name, one in scores.items() if one is not None and not math.isnan(one)}
-    if not known:
+    values = {name: one for name, one in scores.items() if one is not None and not math.isnan(one)}
+    if not values:
         return []
-    listed = " and ".join(f"{name} {value:.3f}" for name, value in known.items())
+    listed = " and ".join(f"{name} {value:.3f}" for name, value in values.items())
     texts = [f"Baselines on the same folds, mean {objective.name}: {listed}."]
     sign = 1 if objective.maximize else -1
-    unbeaten = [name for name, value in known.items() if sign * (best.mean - value) <= 0]
+    unbeaten = [name for name, value in values.items() if sign * (best.mean - value) <= 0]
     if unbeaten:
         texts.append(f"The best configuration does not score better than {' and '.join(unbeaten)}.")
     return texts

@@ -1,4 +1,4 @@
-"""What a result depends on, as one key: equal keys, equal results."""
+"""The key of a result, made of all that the result depends on: equal keys, equal results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -16,7 +16,7 @@ Folds in a store that were made under another number are trained again.
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings that decide what a fold comes to, apart from data and split."""
+    """Return the settings that decide the result of a fold, apart from data and split."""
     groups = {"features": settings.features, "model": settings.model}
     if settings.is_network:
         # threads, and on a GPU the folds that are trained at once, may change the last digits of
@@ -46,7 +46,7 @@ def fold_keys(
         chain = [split]
         if protocol.weights == "carried":
             chain += before(split, splits if among is None else among, protocol)
-        records = [part for one in chain for part in (one.train, one.validation, one.test)]
+        records = [part for split in chain for part in (split.train, split.validation, split.test)]
         number = (split.repeat, split.fold)
         keys[number] = fingerprint(RESULTS_VERSION, data, decisions, number, *records)
     return keys
@@ -58,7 +58,7 @@ def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Spl
 
 
 def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
-    """Return the key of a whole cross-validation: that of all its folds, and of its test."""
+    """Return the key of a cross-validation, made of the keys of its folds and of its test."""
     keys = fold_keys(deciding(settings), data, splits).values()
     return run_key_of(keys, settings.cv.permutations)
 

@@ -1,4 +1,4 @@
-"""Look up a finished run, the best of a sweep or a named one, and the settings that it had."""
+"""Look up a finished run, the best of a sweep or a named one, and its settings."""
 
 import re
 from pathlib import Path
@@ -21,10 +21,10 @@ _MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class Chosen(NamedTuple):
-    """A run, and what it was chosen from.
+    """A run, and the sweep that it was chosen from.
 
-    A person may have named the run; then `study` is empty. It is the best of `n_candidates`, those
-    that were stopped early too, by `score`.
+    `study` is empty if a person named the run. Else the run is the best of `n_candidates` by
+    `score`, among them those that were stopped early.
     """
 
     run: str
@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
 
 
 def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
-    """Return the best configuration of a sweep, by its name; of None the latest."""
+    """Return the best configuration of the sweep of that name, or of the latest sweep for None."""
     result = load(storage, study, _STORE)
     ranked = result.complete
     if not ranked:
@@ -45,7 +45,7 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
             f"RUN: the best trial of study {result.name}, number {best.number}, has no record in "
             f"{_STORE}. Give the folder of its run"
         )
-    n_candidates = sum(one.state in ("complete", "stopped") for one in result.trials)
+    n_candidates = sum(trial.state in ("complete", "stopped") for trial in result.trials)
     score = result.objectives[0].name
     say(f"best of {n_candidates} of study {result.name} by {score}: trial {best.number}")
     return Chosen(str(folder), result.name, n_candidates, score)
@@ -60,7 +60,7 @@ def best_folder(result: StudyResult, store: str) -> Path | None:
 
 
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
-    """Return the settings of a run, by its folder or its identity."""
+    """Return the settings of a run, by its folder or its ID."""
     if is_run_id(run):
         from lvh.tracking.run_lookup import config_of
 
@@ -76,7 +76,7 @@ def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
 
 
 def is_run_id(text: str) -> bool:
-    """Return whether a text looks like the identity of a tracked run."""
+    """Return whether a text looks like the ID of a tracked run."""
     return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 

@@ -1,4 +1,4 @@
-"""An experiment from Python, as a notebook needs it: what a command does, without its files."""
+"""An experiment from Python, for a notebook: the same as the command, without its files."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""One configuration from its settings to its record: the line that a record walks, once."""
+"""One configuration, from its settings to its record."""
 
 import importlib
 import threading
@@ -43,7 +43,7 @@ _LOADED = 4  # combinations of data, features and splits that stay in memory
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExperimentData:
-    """Everything that is known before a training; configurations that agree in it share it."""
+    """Cohort, features and splits; configurations that agree in them share them."""
 
     cohort: Cohort
     features: FeatureSet
@@ -96,12 +96,12 @@ def _cohort(settings: Any) -> Cohort:
 
 @lru_cache(maxsize=_LOADED)
 def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summary]:
-    """Score what knows age and sex alone on the same folds; configurations share it."""
+    """Score the baselines on the same folds; configurations share the result."""
     return baseline_summaries(data.features, data.splits, BASELINES, threshold)
 
 
 def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:
-    """Return what trains and scores as the settings say; `fs` in Hz."""
+    """Return the trainer of a configuration; `fs` in Hz."""
     return make_trainer(
         settings.model,
         settings.train,
@@ -166,7 +166,7 @@ def run_configuration(
 
 
 class _Run(Callback):
-    """What is left of a run: its folds, the files of its folder, and its record."""
+    """The lasting part of a run: its folds, the files of its folder, and its record."""
 
     def __init__(
         self, composed: Composed, data: ExperimentData, folder: Path, sweep: SweepLink | None
@@ -206,7 +206,7 @@ class _Run(Callback):
         return record
 
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
-        """Write what is known before the training; return the folds that are stored already."""
+        """Write the files that need no training; return the folds that are stored already."""
         settings, features = self._composed.settings, self._data.features
         known = self._known(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
@@ -256,7 +256,7 @@ class _Run(Callback):
             mean=asdict(summary.mean),
             std=asdict(summary.std),
             pooled={name: astuple(interval) for name, interval in summary.pooled.items()},
-            baselines={name: asdict(one.mean) for name, one in result.baselines.items()},
+            baselines={name: asdict(baseline.mean) for name, baseline in result.baselines.items()},
             p_values=dict(result.p_values),
         )
 
@@ -288,7 +288,7 @@ class _Run(Callback):
 
     @contextmanager
     def recorded(self, tracker: Tracker) -> Iterator[None]:
-        """Write the record however the run ends; it goes on after a callback has stopped it."""
+        """Write the record at any end of a run; a callback that stopped it raises no error here."""
         try:
             yield
         except StopCrossValidation as stop:

@@ -40,7 +40,7 @@ _RELAUNCHES = 30
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a person asked for; `launch` starts a task as often as a number says."""
+    """The sweep that a person asked for; `launch` starts a task a number of times."""
 
     command: CommandLine  # with the sweep of its recipe
     space: Space
@@ -55,7 +55,7 @@ class Sweep:
 
 
 def run_sweep(sweep: Sweep) -> None:
-    """Train what is left of a study, alone or with other commands, and show the result."""
+    """Train the trials that are left, alone or with other commands, and show the result."""
     _check(sweep.space)
     point, settings, data = _first_valid(sweep)
     plan = _plan(sweep, settings, data)
@@ -74,7 +74,7 @@ def run_sweep(sweep: Sweep) -> None:
         unrecorded = tracker.close()
     if tracker.page:
         say(compare_hint(settings.tracking, tracker.page))
-    faults = [*(fault for one in done for fault in one.faults), *unrecorded]
+    faults = [*(fault for worker in done for fault in worker.faults), *unrecorded]
     if not faults and not study.finished:
         faults = ["some trials are not done"]
     if faults:
@@ -130,7 +130,7 @@ def _plan(sweep: Sweep, settings: RunSettings, data: ExperimentData) -> StudyPla
 def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentData) -> str:
     """Return the name of the study: equal for equal questions, and for no others.
 
-    How many trials and processes there are, and where it or its data are kept, does not count.
+    The number of trials or processes, and the places of study and data, do not change it.
     """
     search = plan.search
     digest = fingerprint(
@@ -148,7 +148,7 @@ def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentDat
 def _decisions(sweep: Sweep, point: Point) -> list[str]:
     """Return what decides a run at a point, and at each option of a group and each cohort.
 
-    What an option says is in a file, which may change while its name stays; so may records.
+    The file of an option may change while its name stays; so may records.
     """
     points = [point]
     for name, dimension in sweep.space.dimensions.items():
@@ -159,7 +159,7 @@ def _decisions(sweep: Sweep, point: Point) -> list[str]:
                 start = next(probe for probe in sweep.space.probes() if name in probe)
             values = islice(dimension.values() or dimension.ends(), _TRIED)
             points += [sweep.space.present({**start, name: value}) for value in values]
-    return [_decision(sweep, one) for one in points]
+    return [_decision(sweep, other) for other in points]
 
 
 def _decision(sweep: Sweep, point: Point) -> str:
@@ -183,7 +183,7 @@ def _announce(study: Study, workers: int | None) -> None:
     )
     trials = study.configurations().values()
     if trials:
-        ended = sum(one.state.is_finished() for one in trials)
+        ended = sum(trial.state.is_finished() for trial in trials)
         say(f"{ended} trials are done already, {len(trials) - ended} were begun")
 
 
@@ -240,7 +240,7 @@ def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: st
             say(f"FAILED {_point(trial)}: {trial.error}", style="red")
     if result.note:
         say(result.note, style="yellow")
-    say(f"{sum(one.trained for one in done)} folds trained now; page: {page}")
+    say(f"{sum(worker.trained for worker in done)} folds trained now; page: {page}")
 
 
 def _track(

@@ -30,7 +30,7 @@ from lvh.tracking.tracker import Tracker
 
 @dataclass(slots=True)
 class WorkerResult:
-    """How many folds one process of a sweep has trained, and what kept it from going on."""
+    """How many folds one process of a sweep has trained, and the error that ended it."""
 
     trained: int = 0
     faults: tuple[str, ...] = ()
@@ -153,10 +153,10 @@ class _Follower(Callback):
 
 
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
-    known = {**record.mean, "seconds": record.seconds}
-    known |= {f"std_{name}": value for name, value in record.std.items()}
-    known |= {f"pooled_{name}": value for name, (value, _, _) in record.pooled.items()}
-    values = tuple(known.get(one.name, math.nan) for one in study.plan.objectives)
+    results = {**record.mean, "seconds": record.seconds}
+    results |= {f"std_{name}": value for name, value in record.std.items()}
+    results |= {f"pooled_{name}": value for name, (value, _, _) in record.pooled.items()}
+    values = tuple(results.get(objective.name, math.nan) for objective in study.plan.objectives)
     is_complete = record.status == "complete"
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,
@@ -172,7 +172,7 @@ def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcom
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that has started it is gone, however that one ends."""
+    """End this process when the one that has started it ends, for any reason."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,4 +1,4 @@
-"""What a study is asked, which it keeps for all who work on it, and what proposes its points."""
+"""The plan of a study, which it stores for all its processes, and the sampler of its points."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ _DEFAULT_TRIALS = 50
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """What a study is asked; its sampler and number of trials are `decided`."""
+    """The question of a study; its sampler and number of trials are `decided`."""
 
     space: Space
     search: SearchSettings
@@ -28,7 +28,7 @@ class StudyPlan:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What it ranks by, the first one first."""
+        """Scores that it ranks by, the first one first."""
         return tuple(map(Objective, self.search.objectives))
 
     @property
@@ -61,7 +61,7 @@ _FORMAT = TypeAdapter(StudyPlan)
 def decided(search: SearchSettings, space: Space) -> SearchSettings:
     """Return settings with the sampler that `auto` means for a space, and its number of trials.
 
-    What only the process that searches needs, such as an address with a password, is left out.
+    It leaves out what only one process needs, such as an address with a password.
     """
     sampler = search.sampler
     if sampler == "auto":
@@ -81,7 +81,7 @@ def decided(search: SearchSettings, space: Space) -> SearchSettings:
 def make_sampler(plan: StudyPlan, *draw: int) -> BaseSampler:
     """Return the sampler of a study, with a seed for one trial.
 
-    So a study that was interrupted goes on with the same proposals as one that was not.
+    So a study that was interrupted gets the same proposals as one that was not.
     """
     seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
     if plan.search.sampler != "tpe":

@@ -38,15 +38,15 @@ class RacingPruner(BasePruner):
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Return whether a trial, whose reported values are scores of folds, is to be stopped."""
         racing = [
-            one
-            for one in study.get_trials(deepcopy=False)
-            if one.number != trial.number
-            and one.state in (TrialState.RUNNING, TrialState.COMPLETE)
-            and one.user_attrs.get(RECORDS) == trial.user_attrs.get(RECORDS)
+            other
+            for other in study.get_trials(deepcopy=False)
+            if other.number != trial.number
+            and other.state in (TrialState.RUNNING, TrialState.COMPLETE)
+            and other.user_attrs.get(RECORDS) == trial.user_attrs.get(RECORDS)
         ]
         scores = np.full((len(racing) + 1, self._n_folds), np.nan)
-        for row, one in enumerate([trial, *racing]):
-            for step, value in one.intermediate_values.items():
+        for row, other in enumerate([trial, *racing]):
+            for step, value in other.intermediate_values.items():
                 scores[row, step] = value
         maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
         return bool(beaten(scores, maximize=maximize, burn_in=self._burn_in)[0])
@@ -80,7 +80,7 @@ def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL
     Analysis in the Cross-Validation of Machine Learning Models, 2014, arXiv:1405.6974), which
     has enough degrees of freedom after two or three folds. The -1 / n is ours: what is
     predicted is the mean over the n folds of this cross-validation, of which k are known (the
-    correction for a finite population), so that whatever all folds have in common, such as
+    correction for a finite population), so that all that the folds have in common, such as
     overlapping training sets, cancels. m - 1 is Bonferroni's correction for many rivals; the
     folds at which one looks again are not corrected for.
 
@@ -130,12 +130,12 @@ def _two_way(values: Floats, done: Flags) -> tuple[Floats, float, int]:
     filled = np.where(done, values, 0)
     means = filled.sum(axis=1) * weights
     # trial effects eliminated: what is left is one small system in the fold effects
-    known = done.astype(np.float64)
-    system = np.diag(known.sum(axis=0)) - known.T @ (known * weights[:, None])
+    present = done.astype(np.float64)
+    system = np.diag(present.sum(axis=0)) - present.T @ (present * weights[:, None])
     inverse = np.linalg.pinv(system, rcond=_ROUNDING, hermitian=True)
     rank = int(np.linalg.matrix_rank(system, hermitian=True, rtol=_ROUNDING))
-    of_folds = inverse @ (filled.sum(axis=0) - known.T @ means)
-    effects = means - (known @ of_folds) * weights
+    of_folds = inverse @ (filled.sum(axis=0) - present.T @ means)
+    effects = means - (present @ of_folds) * weights
     residuals = np.where(done, filled - effects[:, None] - of_folds, 0)
     freedom = int(counts.sum() - (counts > 0).sum() - rank)
     squares = float((residuals**2).sum())

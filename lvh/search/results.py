@@ -1,4 +1,4 @@
-"""What a sweep came to: its trials, their folds, and what was asked of them."""
+"""The result of a sweep: its trials, their folds, and its objectives."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -48,7 +48,7 @@ class FoldScore:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the training of one configuration came to; its study keeps it, written once.
+    """The result of training one configuration, which is written once, into its study.
 
     Attributes:
         state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`
@@ -78,7 +78,7 @@ class Outcome:
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "Outcome":
         """Return what `dump` has written."""
-        folds = tuple(FoldScore(**one) for one in content["folds"])
+        folds = tuple(FoldScore(**fold) for fold in content["folds"])
         others = {name: tuple(content[name]) for name in ("values", "fold_keys")}
         return cls(**{**content, **others, "folds": folds})
 
@@ -125,5 +125,5 @@ def store_of(study: str, root: str) -> Path:
 
 def stores(root: str) -> list[Path]:
     """Return the folders that may have a run's folds: that of all, then the separate ones."""
-    found = [one for one in Path(root).glob("*.*") if one.is_dir()]
-    return [Path(root), *sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)]
+    separate = [path for path in Path(root).glob("*.*") if path.is_dir()]
+    return [Path(root), *sorted(separate, key=lambda path: path.stat().st_mtime, reverse=True)]

@@ -14,7 +14,7 @@ from lvh.validation.metrics import NAMES
 
 
 def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
-    """Return runs side by side, or one, as a study of which they are the trials.
+    """Return one run, or several, as a study of which they are the trials.
 
     Args:
         folders: Of runs, as `python -m lvh.run` writes them.
@@ -29,18 +29,18 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     for folder in folders:
         if not (folder / "predictions.csv").is_file():
             raise InputError(f"{folder}: expected a finished run, with predictions.csv")
-    keys = dict.fromkeys(key for one in records for key in one.params)
+    keys = dict.fromkeys(key for record in records for key in record.params)
     absent = object()
     differing = [key for key in keys if len({one.params.get(key, absent) for one in records}) > 1]
     trials = tuple(
         _trial(number, folder, record, differing)
         for number, (folder, record) in enumerate(zip(folders, records, strict=True))
     )
-    names = dict.fromkeys(f"{one.name} on {one.data.name}" for one in records)
+    names = dict.fromkeys(f"{record.name} on {record.data.name}" for record in records)
     study = StudyResult(
-        name=", ".join(dict.fromkeys(one.name for one in records)),
+        name=", ".join(dict.fromkeys(record.name for record in records)),
         title=next(iter(names)) if len(names) == 1 else f"{len(records)} runs side by side",
-        note="; ".join(dict.fromkeys(filter(None, (one.data.note for one in records)))),
+        note="; ".join(dict.fromkeys(filter(None, (record.data.note for record in records)))),
         objectives=(Objective("ap"),),
         dimensions=tuple(differing),
         n_folds=max(len(trial.folds) for trial in trials),

@@ -107,15 +107,15 @@ class Space:
     @property
     def is_listed(self) -> bool:
         """Whether a person listed every value, so that they mean all to be tried."""
-        return all(one.is_listed for one in self.dimensions.values())
+        return all(dimension.is_listed for dimension in self.dimensions.values())
 
     @cached_property
     def size(self) -> float:
         """Number of distinct points; infinite where there are real numbers."""
         values = [dimension.values() for dimension in self.dimensions.values()]
-        if any(one is None for one in values):
+        if any(listed is None for listed in values):
             return math.inf
-        most = math.prod(len(one or ()) for one in values)
+        most = math.prod(len(listed or ()) for listed in values)
         return sum(1 for _ in self.points()) if self.conditions and most <= _COUNTED else most
 
     def points(self) -> Iterator[Point]:
@@ -169,8 +169,8 @@ class Space:
 
     def _holds(self, name: str, point: Mapping[str, Plain]) -> bool:
         return all(
-            self.dimensions[one.parent].text(point[one.parent]) in one.texts
-            for one in self.conditions.get(name, ())
+            self.dimensions[condition.parent].text(point[condition.parent]) in condition.texts
+            for condition in self.conditions.get(name, ())
         )
 
 

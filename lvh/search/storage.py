@@ -1,4 +1,4 @@
-"""The database of the studies: its address, its schema, and what goes wrong in it."""
+"""The database of the studies: its address, its schema and its faults."""
 
 import os
 import sqlite3
@@ -29,7 +29,7 @@ OWNER = "owner"
 """Attribute that says which process trains a trial."""
 
 HEARTBEAT, GRACE = 10, 90
-"""Seconds between two signs of life of a trial, and after the last of them until it is retried."""
+"""Seconds between two heartbeats of a trial, and after the last one until it is retried."""
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
 _ATTEMPTS = 50  # to make a schema while other processes make the same one
@@ -55,14 +55,14 @@ class Database(RDBStorage):
     def put_back(self, trial_id: int, owner: str) -> bool:
         """Let another process take up a trial, unless one has done so already."""
         with self.engine.begin() as connection:
-            given = {"trial": trial_id, "owner": owner}
-            if not connection.execute(text(_PUT_BACK), given).rowcount:
+            values = {"trial": trial_id, "owner": owner}
+            if not connection.execute(text(_PUT_BACK), values).rowcount:
                 return False
-            connection.execute(text(_DISOWN), given)
+            connection.execute(text(_DISOWN), values)
         return True
 
     def stale(self, study_id: int) -> list[int]:
-        """Return the trials without a sign of life."""
+        """Return the trials without a recent heartbeat."""
         return super()._get_stale_trial_ids(study_id)
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
@@ -71,13 +71,13 @@ class Database(RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Change the state; the sign of life of a trial's last process is not its present one's."""
+        """Change the state; a trial that starts again has a heartbeat of its new process."""
         if state == TrialState.RUNNING:
             self.record_heartbeat(trial_id)
         return super().set_trial_state_values(trial_id, state, values)
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """Try it; the next sign of life follows, and the trial itself reports what is wrong."""
+        """Try it; the next heartbeat follows, and the trial itself reports a fault."""
         with suppress(*_FAULTS):
             super().record_heartbeat(trial_id)
 
@@ -112,13 +112,13 @@ class Storage:
     def studies(self) -> list[str]:
         """Return the names of our studies, the latest last."""
         with self.faults():
-            known = self.optuna.get_all_studies()
-        ours = [one for one in known if PLAN in one.user_attrs]
+            studies = self.optuna.get_all_studies()
+        ours = [one for one in studies if PLAN in one.user_attrs]
         return [one.study_name for one in sorted(ours, key=lambda one: one.user_attrs[WHEN])]
 
     @contextmanager
     def faults(self) -> Iterator[None]:
-        """Turn what goes wrong in the database into one fault of the environment."""
+        """Turn any error of the database into an EnvironmentFault."""
         try:
             yield
         except _FAULTS as error:
@@ -128,7 +128,7 @@ class Storage:
 
 
 def process_name(process: int) -> str:
-    """Return what names a living process, and no other one on any machine; empty if there is none.
+    """Return a name that no other process has on any machine; empty if it is not alive.
 
     Numbers of processes are used again, but not with the same start; a container has its own.
     """
@@ -156,7 +156,7 @@ def _made(url: URL) -> Database:
     for attempt in range(_ATTEMPTS):
         try:
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                made = Database(
+                database = Database(
                     address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
                     engine_kwargs={
                         "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
@@ -166,8 +166,8 @@ def _made(url: URL) -> Database:
                     grace_period=GRACE,
                 )
             if is_file:
-                _lock_before_reading(made.engine)
-            return made
+                _lock_before_reading(database.engine)
+            return database
         except DBAPIError as error:
             is_made_twice = isinstance(error, IntegrityError) or "already exists" in str(error)
             if attempt == _ATTEMPTS - 1 or not is_made_twice:
@@ -176,34 +176,34 @@ def _made(url: URL) -> Database:
 
 
 def _lock_before_reading(engine: Engine) -> None:
-    """Let nobody write between what a transaction reads and what it writes because of that.
+    """Lock the file before a transaction reads, so that no other one writes before it does.
 
     Optuna asks for this by SELECT FOR UPDATE, which SQLite does not know: two processes would
     take the same trial from the queue. Only a transaction that begins IMMEDIATE is alone.
     """
     engine.dispose()
-    event.listen(engine, "connect", lambda made, _: setattr(made, "isolation_level", None))
-    event.listen(engine, "begin", lambda made: made.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "connect", lambda conn, _: setattr(conn, "isolation_level", None))
+    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _check_file(file: Path, to_read: bool) -> None:
     """Refuse a file of another program, before a table is made in it."""
-    found: set[str] = set()
+    names: set[str] = set()
     if file.is_file():
         with opened(file, _WAIT) as database:
-            found = tables(database)
+            names = tables(database)
     optunas = {"studies", "version_info", "study_directions"}  # one of them is made first
-    if not found & optunas and (found or to_read):
+    if not names & optunas and (names or to_read):
         raise InputError(
             f"search.storage: expected a database of studies. Received: {file}, which "
-            f"{'has other tables' if found else 'has none'}"
+            f"{'has other tables' if names else 'has none'}"
         )
 
 
-def _url(given: str | None) -> URL:
+def _url(address: str | None) -> URL:
     try:
         default = URL.create("sqlite", database=str(Path.cwd() / "studies.db"))
-        url = default if given is None else make_url(given)
+        url = default if address is None else make_url(address)
         if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
             return url.set(database=str(Path(url.database or "").absolute()))
         is_postgresql = url.drivername in ("postgresql", "postgres", "postgresql+psycopg")
@@ -213,5 +213,5 @@ def _url(given: str | None) -> URL:
         pass
     raise InputError(
         "search.storage: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE. "
-        f"Received: {given}"
+        f"Received: {address}"
     )

@@ -1,4 +1,4 @@
-"""A study: which trial a process trains next, and what becomes of those that are interrupted.
+"""A study: which trial a process trains next, and what happens to interrupted trials.
 
 A trial keeps its number from its first fold to its last: one whose process is killed or stopped
 goes back into Optuna's queue. A trial that Optuna has pruned without an outcome of ours is void:
@@ -30,7 +30,7 @@ from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, proce
 from lvh.tracking.fold_store import FoldStore
 
 OUTCOME = "outcome"
-"""Attribute of a trial that has come to its end; see `lvh.search.results.Outcome`."""
+"""Attribute of a trial that has ended; see `lvh.search.results.Outcome`."""
 MAX_RETRIES = 3
 """Further attempts at a trial whose process dies before it has done one more fold."""
 
@@ -97,7 +97,7 @@ class _PutBack(BaseException):
 
 
 class _Failed(Exception):
-    """A trial came to nothing; its outcome says why."""
+    """A trial has failed; its outcome says why."""
 
 
 class Study:
@@ -112,8 +112,8 @@ class Study:
                 self._study = optuna.load_study(study_name=name, storage=storage.optuna)
                 self.plan = StudyPlan.load(self._study.user_attrs[PLAN])
         except KeyError:
-            known = f"{storage.shown}: {', '.join(storage.studies()) or 'none'}"
-            raise InputError(f"study: expected one of {known}. Received: {name}") from None
+            names = f"{storage.shown}: {', '.join(storage.studies()) or 'none'}"
+            raise InputError(f"study: expected one of {names}. Received: {name}") from None
         except ValueError:
             raise InputError(f"study: {name} needs the version of lvh that made it") from None
         self._study.pruner = make_pruner(self.plan)
@@ -125,13 +125,13 @@ class Study:
 
     def configurations(self) -> dict[int, FrozenTrial]:
         """Return the trials that are not void, by their place."""
-        return dict(enumerate(one for one in self.trials() if not is_void(one)))
+        return dict(enumerate(trial for trial in self.trials() if not is_void(trial)))
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train, here or elsewhere."""
         trials = self.trials()
-        return self._n_new(trials) <= 0 and all(one.state.is_finished() for one in trials)
+        return self._n_new(trials) <= 0 and all(trial.state.is_finished() for trial in trials)
 
     def is_beaten(self, number: int) -> bool:
         """Return whether a running trial needs no further fold."""
@@ -147,7 +147,7 @@ class Study:
         while True:
             self.take_back()
             trials = self.trials()
-            states = {one.state for one in trials}
+            states = {trial.state for trial in trials}
             if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
                 self._study.sampler = make_sampler(self.plan, worker, len(trials))
                 self._train_next(train)
@@ -163,9 +163,9 @@ class Study:
         """
         with self.storage.faults():
             stale = self.storage.optuna.stale(self._study._study_id)
-            running = [one for one in self.trials() if one.state == TrialState.RUNNING]
-            dead = [one for one in running if one._trial_id in stale or _is_dead(one)]
-            return sum([self._put_back(one, is_death=True) for one in dead])
+            running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+            dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
+            return sum([self._put_back(trial, is_death=True) for trial in dead])
 
     def _put_back(self, trial: FrozenTrial, *, is_death: bool) -> bool:
         """Let another process train a running trial; give it up after deaths without progress."""
@@ -213,7 +213,7 @@ class Study:
             raise (error.cause if isinstance(error, _PutBack) else error) from None
 
     def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
-        """Train a trial, and write down what it came to."""
+        """Train a trial, and store its outcome."""
         trial.set_user_attr(OWNER, process_name(os.getpid()))
         trials = self._study.get_trials(deepcopy=False)
         number = _count(trials[: trial.number])
@@ -256,13 +256,13 @@ def _is_dead(trial: FrozenTrial) -> bool:
 
 
 def _count(trials: list[FrozenTrial]) -> int:
-    return sum(not is_void(one) for one in trials)
+    return sum(not is_void(trial) for trial in trials)
 
 
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
     """Make a study, or take up the one that is there."""
-    known = [one for one in storage.studies() if one == name or one.startswith(f"{name}.")]
-    number = len(known) + 1 if again or not known else len(known)
+    names = [other for other in storage.studies() if other == name or other.startswith(f"{name}.")]
+    number = len(names) + 1 if again or not names else len(names)
     name = name if number == 1 else f"{name}.{number}"
     with storage.faults():
         study = optuna.create_study(
@@ -277,11 +277,11 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
 
 
 def result_of(study: Study, store_root: str | Path) -> StudyResult:
-    """Return what a study came to, so far; predictions that are not in the store are left out."""
+    """Return the result of a study so far, without predictions that are not in the store."""
     plan, store = study.plan, FoldStore(Path(store_root))
-    trials = [_trial(*one) for one in study.configurations().items()]
-    keys = {one.number: list(one.fold_keys) for one in trials if one.state == "complete"}
-    found = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
+    trials = [_trial(*item) for item in study.configurations().items()]
+    keys = {trial.number: list(trial.fold_keys) for trial in trials if trial.state == "complete"}
+    predictions = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
     return StudyResult(
         name=study.name,
         title=plan.title,
@@ -290,7 +290,7 @@ def result_of(study: Study, store_root: str | Path) -> StudyResult:
         dimensions=plan.space.names,
         n_folds=plan.n_folds,
         trials=tuple(trials),
-        predictions={number: one for number, one in found.items() if one is not None},
+        predictions={number: rows for number, rows in predictions.items() if rows is not None},
     )
 
 
@@ -301,14 +301,14 @@ def _trial(number: int, trial: FrozenTrial) -> Trial:
     elif trial.state == TrialState.FAIL:
         deaths = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
         outcome = Outcome("failed", error=deaths)
-    values = {one.name: getattr(outcome, one.name) for one in fields(outcome)}
+    values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
     return Trial(**values, number=number, params=trial.params)
 
 
 def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:
     """Return a study of a database, by default the latest one of the default database."""
     opened = Storage(storage, to_read=True)
-    known = opened.studies()
-    if not known:
+    names = opened.studies()
+    if not names:
         raise InputError(f"study: there is none in {opened.shown}")
-    return result_of(Study(opened, name or known[-1]), store_root)
+    return result_of(Study(opened, name or names[-1]), store_root)

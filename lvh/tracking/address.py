@@ -43,7 +43,7 @@ class TrackingSettings:
     experiment: Annotated[str, Field(min_length=1)] = "lvh"
 
 
-def tell_mlflow() -> None:
+def set_mlflow_variables() -> None:
     """Set the variables that MLflow reads when it is imported, unless the user has set them."""
     for name, value in _VARIABLES.items():
         os.environ.setdefault(name, value)

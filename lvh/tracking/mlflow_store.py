@@ -1,4 +1,4 @@
-"""Write records to MLflow: a sweep is a run, its configurations are runs below it, then folds.
+"""Write records to MLflow: a sweep is a run; below it are its configurations, then their folds.
 
 Each configuration carries all its parameters and mean scores itself, since the UI's filters and
 plots see a run alone. Writing a record a second time changes nothing. A run counts as KILLED until
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lvh.tracking.address import tell_mlflow
+from lvh.tracking.address import set_mlflow_variables
 
-tell_mlflow()
+set_mlflow_variables()
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
@@ -38,7 +38,7 @@ _NOTE = "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
-"""Of a run by that of its record; all others are FINISHED."""
+"""Status of a run by that of its record; all others are FINISHED."""
 _UNFINISHED = "This sweep is not finished. The same command continues it."
 _ARTIFACTS = "mlartifacts"
 """Folder of the artifacts of an embedded store, next to its database."""
@@ -112,8 +112,8 @@ class MlflowStore:
             tags[_NOTE] = _description(record, leakage)
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
-        known = run.data.params
-        params = {name: value for name, value in record.params.items() if name not in known}
+        logged = run.data.params
+        params = {name: value for name, value in record.params.items() if name not in logged}
         self._log(run_id, _metrics(_scores(record)), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
@@ -164,10 +164,10 @@ class MlflowStore:
             run = self._find(study)
             if run is None:
                 tags = {**_place("sweep", None, ""), "key": study, _NOTE: _UNFINISHED}
-                made = self._create(study, {**tags, "mlflow.source.name": "lvh.run"})
-                run = self._find(study) or made
-                if run.info.run_id != made.info.run_id:
-                    self._client.delete_run(made.info.run_id)
+                new = self._create(study, {**tags, "mlflow.source.name": "lvh.run"})
+                run = self._find(study) or new
+                if run.info.run_id != new.info.run_id:
+                    self._client.delete_run(new.info.run_id)
             self._sweeps[study] = run.info.run_id
         return self._sweeps[study]
 
@@ -253,13 +253,13 @@ class MlflowStore:
 
 
 def _open_embedded(database: Path) -> None:
-    """Make an embedded store at need, and let its artifacts follow it where it was moved."""
+    """Make an embedded store if it is new; correct the place of its artifacts if it was moved."""
     address.check_embedded(database)
     # several processes that make one schema at once break it
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
         unfinished = database.with_name(f".{database.name}.new")
-        for left in database.parent.glob(f"{unfinished.name}*"):  # by a process that was killed
-            left.unlink()
+        for part in database.parent.glob(f"{unfinished.name}*"):  # by a process that was killed
+            part.unlink()
         if not database.exists():
             MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
             unfinished.replace(database)
@@ -276,11 +276,11 @@ def _move_artifacts(database: Path) -> None:
             "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
             (here,),
         )
-        known = address.tables(connection)
+        names = address.tables(connection)
         for (before,) in rows.fetchall():
             # without the folder of artifacts, those of earlier runs are still where they were
             for table, column in _PLACES if folder.is_dir() else _PLACES[:1]:
-                if table in known:
+                if table in names:
                     connection.execute(
                         f"update {table} set {column} = replace({column}, ?, ?) "
                         f"where {column} = ? or {column} like ? || '/%'",

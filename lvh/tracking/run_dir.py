@@ -42,7 +42,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def versions(backend: str, threads: int) -> dict[str, str]:
-    """Return what may influence a result, to its last bit, apart from the settings."""
+    """Return what may change a result to its last bit, apart from the settings."""
     libraries = (*distributions(backend), *_VERSIONED)
     return {
         "backend": backend,
@@ -76,7 +76,7 @@ def write_before(
 
 
 def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
-    """Write what came out: predictions, scores by fold and over folds, and histories."""
+    """Write the results: predictions, scores by fold and over folds, and histories."""
     predictions, folds, history = [], [], []
     for fold in result.folds:
         at, losses = (fold.split.repeat + 1, fold.split.fold + 1), fold.history
@@ -104,7 +104,7 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
     }
     if result.null:
         names = tuple(result.p_values)
-        shuffles = ((number, *map(one.get, names)) for number, one in enumerate(result.null, 1))
+        shuffles = ((number, *map(means.get, names)) for number, means in enumerate(result.null, 1))
         tables["null.csv"] = _csv(("shuffle", *names), shuffles)
     for name, text in tables.items():
         write_text(folder / name, text)

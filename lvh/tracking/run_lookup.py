@@ -12,7 +12,7 @@ from lvh.errors import InputError, TrackingFault
 from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, resolved_uri
 
-address.tell_mlflow()
+address.set_mlflow_variables()
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -23,7 +23,7 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
     """Give the configuration of a tracked run as a file."""
     with TemporaryDirectory() as folder:
-        with faults_told(settings, f"run {run_id}"):
+        with store_faults(settings, f"run {run_id}"):
             client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
             path = Path(client.download_artifacts(run_id, "config.yaml", folder))
         yield path
@@ -31,7 +31,7 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
 
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
     """Return the latest run with a key; None if there is none."""
-    with faults_told(settings, settings.experiment):
+    with store_faults(settings, settings.experiment):
         client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
         experiment = client.get_experiment_by_name(settings.experiment)
         if experiment is None:
@@ -42,13 +42,13 @@ def run_with_key(key: str, settings: TrackingSettings) -> str | None:
 
 def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
     """Record every file of an explanation as an artifact of the run that it explains."""
-    with faults_told(settings, f"run {run_id}"):
+    with store_faults(settings, f"run {run_id}"):
         client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
         client.log_artifacts(run_id, str(folder), "explanation")
 
 
 def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
-    """Return the address of a store, which looking never makes."""
+    """Return the address of a store; it is not made in order to read it."""
     if (database := address.embedded(settings)) is not None:
         if to_read and not database.is_file():
             raise InputError(f"--uri: expected a store of MLflow. Received: {database}, not there")
@@ -57,8 +57,8 @@ def store_of(settings: TrackingSettings, *, to_read: bool) -> str:
 
 
 @contextmanager
-def faults_told(settings: TrackingSettings, what: str) -> Iterator[None]:
-    """Turn what goes wrong in a store into an error that names it."""
+def store_faults(settings: TrackingSettings, what: str) -> Iterator[None]:
+    """Turn any error of a store into one that names the store."""
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:

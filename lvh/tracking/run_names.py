@@ -26,7 +26,7 @@ def configuration_name(
     protocol: str = "",
     external: str = "",
 ) -> str:
-    """Return the name of a configuration, which tells the runs of one sweep apart at a glance.
+    """Return the name of a configuration, short, and different for the runs of one sweep.
 
     `protocol` is named if it leaks, `external` if its records are only scored.
 
@@ -65,11 +65,11 @@ def view_page(experiment_id: str) -> str:
     return f"#/experiments/{experiment_id}/runs?{query}"
 
 
-def view_tags(known: Mapping[str, str]) -> dict[str, str]:
+def view_tags(current: Mapping[str, str]) -> dict[str, str]:
     """Return the tags that give an experiment its view, and a description unless it has one."""
-    tags = {} if known.get(_NOTE) else {_NOTE: _ABOUT}
+    tags = {} if current.get(_NOTE) else {_NOTE: _ABOUT}
     state = json.dumps(json.loads(Path(__file__).with_name("view.json").read_text()))
-    if json.dumps(state) not in known.get(_TAG, ""):
+    if json.dumps(state) not in current.get(_TAG, ""):
         now = int(time.time() * 1000)  # ms since 1970, as MLflow counts
         times = {"createdAt": now, "updatedAt": now}
         tags[_TAG] = json.dumps({"name": "Configurations by ap", "state": state, **times})

@@ -52,7 +52,7 @@ class RunRecord:
 
     Attributes:
         key: From `lvh.runs.cache_key.run_key`.
-        tags: What else is known of the run, by the names of MLflow's tags.
+        tags: Further facts of the run, by the names of MLflow's tags.
         fold_keys: Of the finished folds, in the order in which they were run.
         mean: Of each score over the folds; empty, like all other scores, unless all are done.
         pooled: Score of all folds together and its 95 % interval, by name.
@@ -60,7 +60,7 @@ class RunRecord:
         seconds: Of all folds, without `setup_seconds` of imports, building and tracing.
         folder: Of the run's files; empty if there are none.
         sweep: Its place in the newest sweep that has it.
-        attempt: Tells runs apart that were trained again on purpose; empty for the first.
+        attempt: Differs between runs that were trained again on purpose; empty for the first.
         level: `configuration`, or `data` for a look at the data.
         root: Fold store that the record lies in; not a part of the file.
     """

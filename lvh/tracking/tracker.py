@@ -24,7 +24,7 @@ from lvh.tracking.run_record import RunRecord, SweepRecord
 if TYPE_CHECKING:
     from lvh.tracking.mlflow_store import MlflowStore
 
-_SILENCE = 60.0  # s without a sign of the worker, after which it is given up
+_SILENCE = 60.0  # s without a line from the worker, after which it is given up
 _FAULTY = 5.0  # s spent on faults, after the last training, after which the store is given up
 
 
@@ -60,7 +60,7 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Close it; raise what was not recorded, unless something worse has happened."""
+        """Close it; raise a fault if a record is missing, unless the body has raised already."""
         faults = self.close()
         if faults and kind is None:
             raise TrackingFault("; ".join(faults))
@@ -115,7 +115,7 @@ def serve() -> None:
     """Be the worker: open the store, then write the records whose paths come on standard input.
 
     When the input ends, at the latest with the process that has started it, what was not written
-    is tried once more. Each sign of life is then an empty line, and the last line is the report.
+    is tried once more. Meanwhile an empty line says that it works; the last line is the report.
     """
     settings = TrackingSettings(**json.loads(sys.stdin.readline()))
     paths: queue.Queue[str | None] = queue.Queue()
@@ -143,7 +143,7 @@ def serve() -> None:
             faulty += time.monotonic() - began if fault else 0.0
             print(flush=True)
 
-    with suppress(BrokenPipeError):  # nobody listens any more
+    with suppress(BrokenPipeError):  # the parent has ended
         write("")
         while (path := paths.get()) is not None:
             write(path)
@@ -153,7 +153,7 @@ def serve() -> None:
 
 
 class RecordWriter:
-    """Writes records to a store in this process; it opens the store at need."""
+    """Writes records to a store in this process; it opens the store when needed."""
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Take the settings; nothing is opened."""
@@ -176,7 +176,7 @@ class RecordWriter:
                 self._store.sync(Path(path))
         except LvhError as error:
             return str(error).removeprefix("tracking: ")
-        except Exception as error:  # whatever MLflow and the drivers of its stores raise
+        except Exception as error:  # MLflow and the drivers of its stores raise anything
             reason = str(error).strip().splitlines() or [type(error).__name__]
             where = masked(resolved_uri(self._settings))
             return f"cannot use the store of tracking.uri, {where}: {masked(reason[0])}"

@@ -1,7 +1,7 @@
 """What the numbers of settings may be.
 
-Upper bounds are far above what anyone means and below what would fill the memory or never end
-before a word is said.
+Upper bounds are far above any useful value, yet low enough that no setting fills the memory or
+makes a run endless before its first message.
 """
 
 from typing import Annotated

@@ -61,7 +61,7 @@ def calibration_curve(
     Args:
         y_true: Labels 0 and 1, shape (n,).
         y_score: Scores, shape (n,).
-        n_bins: At most so many.
+        n_bins: Largest number of bins.
         level: Coverage of the intervals.
     """
     order = np.argsort(y_score, kind="stable")
@@ -74,7 +74,7 @@ def calibration_curve(
             score=float(scores[here].mean()),
             observed=wilson_interval(int(labels[here].sum()), int(here.sum()), level=level),
         )
-        for here in (member == one for one in np.unique(member))
+        for here in (member == number for number in np.unique(member))
     )
 
 
@@ -82,7 +82,7 @@ def wilson_interval(positives: float, n: int, *, level: float = 0.95) -> Interva
     """Return a share and its score interval, which stays inside [0, 1] and holds for small n.
 
     Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-    A share that was averaged may make a part of a positive.
+    `positives` need not be whole: a share may be a mean.
     """
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = positives / n
@@ -149,7 +149,7 @@ def bootstrap_lines(
 ) -> tuple[Line, ...]:
     """Return the line of each of many resamples of subjects, whose records stay together.
 
-    Percentiles of what they say are its interval, which of few subjects is too narrow.
+    Percentiles of their probabilities are an interval, which is too narrow for few subjects.
     """
     return tuple(
         line(y_true, y_score, weights)

@@ -1,4 +1,4 @@
-"""What scores of folds can and cannot tell: intervals and tests for dependent folds.
+"""What scores of folds can and cannot show: intervals and tests for dependent folds.
 
 Folds share most of their training records, so their scores are not independent and a plain t-test
 finds differences that are not there. Every function here widens the variance of a mean over folds
@@ -25,7 +25,7 @@ def corrected_interval(
 
     Args:
         values: One value for each fold; NaN does not count. Fewer than two have NaN bounds.
-        test_share: Scored records divided by training records, n_test / n_train.
+        test_share: Test records divided by training records, n_test / n_train.
         level: Coverage.
     """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
@@ -47,7 +47,7 @@ def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tup
 
     Args:
         differences: One for each fold that both configurations have; NaN does not count.
-        test_share: Scored records divided by training records.
+        test_share: Test records divided by training records.
 
     Returns:
         The statistic and its two-sided p value; NaN for fewer than two differences.
@@ -75,7 +75,7 @@ def correlated_bayes(
 
     Args:
         gains: Paired differences, positive where the configuration is better; NaN does not count.
-        test_share: Scored records divided by training records.
+        test_share: Test records divided by training records.
         rope: Half-width of the region of practical equivalence, in units of the gains.
     """
     from scipy.special import stdtr

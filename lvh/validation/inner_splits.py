@@ -23,8 +23,8 @@ class InnerFolds:
         n_folds: How many.
         random_state: Of the draw.
         subjects: Subject of each record that is split, shape (n_records,).
-        field: Of the configuration that asks for them, which an error names.
-        remedy: What a person can do there if the records are too few.
+        field: Field of the configuration that asks for them, which an error names.
+        remedy: What a person can change there if the records are too few.
     """
 
     n_folds: int
@@ -47,8 +47,8 @@ class InnerFolds:
         n_positive, n_negative = int(positive.sum()), int((1 - positive).sum())
         if min(n_positive, n_negative) < self.n_folds:
             raise InputError(
-                f"{self.field}: expected {self.n_folds} subjects or more of each class to learn "
-                f"from, of whom it makes {self.n_folds} folds. Received: {n_positive} positive and "
+                f"{self.field}: expected {self.n_folds} training subjects or more of each class, "
+                f"for {self.n_folds} inner folds. Received: {n_positive} positive and "
                 f"{n_negative} negative subjects. {self.remedy}, or more records"
             )
         folds = stratified(positive, self.n_folds, self.random_state)[subject_of]

@@ -27,7 +27,7 @@ class Metrics:
         specificity: True negative rate.
         f1: Harmonic mean of precision and recall.
         ap: Average precision from the scores: sum over thresholds of (R_n - R_n-1) P_n.
-        ap_thresholded: The same from the predictions 0 and 1, as the 2021 study has it.
+        ap_thresholded: The same from the predictions 0 and 1, as the original study has it.
         roc_auc: Area under the receiver operating characteristic.
         recall_at_90: Highest sensitivity of the thresholds with a specificity of 90 % or more on
             these very records. `recall` by a threshold chosen beforehand is mostly lower.
@@ -83,7 +83,7 @@ def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
 
     Folds in which a score is not defined do not count in it.
     """
-    table = np.array([astuple(one) for one in scores])
+    table = np.array([astuple(fold) for fold in scores])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a score that no fold defines
         mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0, ddof=1)

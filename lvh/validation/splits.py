@@ -1,4 +1,4 @@
-"""Which records train, which stop the training, which are scored."""
+"""Splits: which records of a fold train, which stop the training, which are scored."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -47,8 +47,8 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """A word for it."""
-        words = [one for one in (self.weights, self.epoch) if one not in ("fresh", "last")]
+        """Its short name."""
+        words = [word for word in (self.weights, self.epoch) if word not in ("fresh", "last")]
         return "-".join(words) or "honest"
 
 
@@ -143,7 +143,7 @@ def splits(
     def records(chosen: Indices) -> Indices:
         return np.nonzero(np.isin(subject_of, chosen))[0]
 
-    found = []
+    folds = []
     for repeat in range(settings.repeats):
         state = settings.random_state + repeat
         for fold, (learned, scored) in enumerate(_subject_splits(positive, settings, state)):
@@ -158,8 +158,8 @@ def splits(
                 y[split.train],
                 ". cv=stratified spreads them",
             )
-            found.append(split)
-    return tuple(found)
+            folds.append(split)
+    return tuple(folds)
 
 
 def external_split(
@@ -178,7 +178,7 @@ def external_split(
     own, scored = np.arange(n_own), np.arange(n_own, len(y))
     subject_of, positive = by_subject(y[own], subjects[own])
     parts = _set_aside(np.arange(len(positive)), settings, settings.random_state)
-    train, validation = (own[np.isin(subject_of, one)] for one in parts)
+    train, validation = (own[np.isin(subject_of, part)] for part in parts)
     _check_both_classes("data: expected both classes", y[train])
     _check_both_classes("external: expected both classes", y[scored])
     return Split(0, 0, train, validation, scored)
@@ -201,8 +201,8 @@ def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Sp
     """Return the folds whose weights a fold starts from, in the order of their training."""
     if protocol.weights == "fresh":
         return ()
-    earlier = [one for one in among if one.repeat == split.repeat and one.fold < split.fold]
-    return tuple(sorted(earlier, key=lambda one: one.fold))
+    earlier = [other for other in among if other.repeat == split.repeat and other.fold < split.fold]
+    return tuple(sorted(earlier, key=lambda other: other.fold))
 
 
 def check_protocol(settings: CvSettings) -> None:
@@ -213,7 +213,7 @@ def check_protocol(settings: CvSettings) -> None:
     """
     why = {
         "weights": "every fold but the first scores records that its model was trained on",
-        "epoch": "the records that are scored choose the weights they are scored by",
+        "epoch": "the test records choose the weights that score them",
     }
     protocol, allow = settings.protocol, "allow_leakage"
     for field, reason in why.items():

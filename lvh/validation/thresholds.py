@@ -1,7 +1,7 @@
 """The threshold of a fold, chosen by records of its training part that the model has not learned.
 
-Scores of the records that a model has learned from are too good: a threshold between them lets
-through more than it promises.
+Scores of the records that a model has learned from are too good: a threshold chosen by them has a
+lower specificity on new records.
 """
 
 from collections.abc import Sequence

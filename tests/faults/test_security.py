@@ -1,4 +1,4 @@
-"""Whatever is typed, downloaded or named: no code is run, no password is shown, no file is hit."""
+"""No input, download or name runs code, shows a password or changes another file."""
 
 import re
 

@@ -88,9 +88,9 @@ def test_7_commands_that_start_at_once_in_an_empty_folder_train_each_point_once(
     assert [one.ended(600) for one in commands] == [0] * 4, [one.err for one in commands]
     (study,) = {one.study for one in commands}
     assert_done_once_each(f"sqlite:///{cwd}/studies.db", study, 4)
-    told = Counter(fold for one in commands for fold in one.folds())
-    assert set(told.values()) == {1}
-    assert len(told) == len(stored(cwd)) == 12
+    reported = Counter(fold for one in commands for fold in one.folds())
+    assert set(reported.values()) == {1}
+    assert len(reported) == len(stored(cwd)) == 12
     assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 3)
 
 

@@ -133,7 +133,7 @@ def test_bad_values_are_refused_with_the_reason(change, reason, served, cohort):
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b'{"inputs": {}}', b'{"data": 1}'])
-def test_other_bodies_are_refused(body, served):
+def test_other_requests_are_refused(body, served):
     status, answer = served.post(body)
     assert status == 400
     assert "Traceback" not in answer["message"]

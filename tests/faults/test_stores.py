@@ -1,4 +1,4 @@
-"""Stores and caches that are torn, damaged, foreign or may not be written: told, never mended.
+"""Stores and caches that are torn, damaged, foreign or read-only: reported, never repaired.
 
 The number in a test's name is that of its row in the table of faults.
 """
@@ -19,7 +19,7 @@ FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "feature
 SWEEP = ("-m", *FAST, "model.C=0.5,1")
 
 
-def assert_told(done: Done, *parts: str, code: int = 3) -> None:
+def assert_one_line(done: Done, *parts: str, code: int = 3) -> None:
     assert done.code == code, done.out + done.err
     assert re.fullmatch(r"lvh: .+\n", done.err)
     for part in parts:
@@ -38,7 +38,7 @@ def of_another_program() -> bytes:
     [b"not a database " * 100, b"SQLite format 3\0" + b"x" * 4000, of_another_program()],
     ids=["text", "damaged", "of another program"],
 )
-def test_09_a_file_that_is_no_store_is_told_and_left_alone(tmp_path, content):
+def test_09_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path, content):
     for name, use in (
         ("studies.db", lambda address: Storage(address)),
         ("mlflow.db", lambda address: Tracker(TrackingSettings(uri=address))),
@@ -66,8 +66,10 @@ NOWHERE = {
         for name, one in NOWHERE.items()
     ],
 )
-def test_11_folder_that_takes_nothing_is_told_before_training(tmp_path, arguments, override):
+def test_11_a_folder_that_cannot_be_written_is_refused_before_training(
+    tmp_path, arguments, override
+):
     """/proc takes no file even of root, whom the rights of a folder do not bind."""
     done = command(*arguments, override.format("/proc/self"), cwd=tmp_path)
-    assert_told(done, "/proc/self")
+    assert_one_line(done, "/proc/self")
     assert not list(tmp_path.glob("outputs/folds/??/*.json"))

@@ -71,10 +71,10 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
 
     (study,) = {one.study for one in commands}
     assert_done_once_each(storage, study, 12)
-    told = Counter(fold for one in commands for fold in one.folds())
-    # what the victim trained last may lie in the store without having been told
-    assert set(told.values()) == {1}
-    assert len(told) in (35, 36)
+    reported = Counter(fold for one in commands for fold in one.folds())
+    # what the victim trained last may lie in the store without having been reported
+    assert set(reported.values()) == {1}
+    assert len(reported) in (35, 36)
     assert victim.folds()
     assert sum(one.n_trained for one in others) + len(victim.folds()) in (35, 36)
     assert len(stored(cwd)) == 36
@@ -110,7 +110,7 @@ def test_a_launcher_starts_the_processes(launcher, begin, tmp_path):
     assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 2)
 
 
-def test_a_database_that_stops_is_told_and_the_sweep_goes_on_later(postgres, begin, tmp_path):
+def test_a_database_that_stops_is_reported_and_the_sweep_goes_on_later(postgres, begin, tmp_path):
     storage, cwd = postgres.new_database(), tmp_path / "work"
     what = (*SIX, f"search.storage={storage}")
     first = begin(cwd, *what)

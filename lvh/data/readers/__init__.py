@@ -1,1 +1,1 @@
-"""Readers of one record: WFDB, CSV and EDF."""
+"""Readers of one record, a module for each kind of file; `record` chooses by the suffix."""

@@ -14,7 +14,7 @@ from lvh.data.cohort import LEADS, Delineation
 from lvh.errors import InputError, excerpt
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Of a file; ten seconds at 500 Hz have about a million as a table."""
+"""Size of the largest file; a table of ten seconds at 500 Hz has about a million bytes."""
 DERIVED = LEADS[2:6]
 """Limb leads that follow from i and ii."""
 
@@ -39,7 +39,7 @@ _MAX_NOISE_MV = 0.25  # that is allowed for on top, rounding included
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a user states of a file that may not say it itself; the file must not contradict it."""
+    """What a user says of a file that may not say it itself; neither may contradict the other."""
 
     unit: str | None = None  # of its voltages: mV, uV or V
     fs: float | None = None  # Hz
@@ -65,7 +65,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one file says; None, or NaN, is what it does not say."""
+    """The content of one file; None or NaN where the file does not say it."""
 
     signals: Sequence[Signal]  # those that are no lead may lack their values
     age: float = math.nan  # years

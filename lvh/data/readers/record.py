@@ -125,7 +125,7 @@ def unlabelled_cohort(
 
 
 def _recording(path: Path, options: ReadOptions) -> Recording:
-    """Read a file; whatever its library raises becomes one line."""
+    """Read a file; any error of its library becomes one line."""
     if path.suffix.lower() == ".scp":
         raise InputError(
             f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "

@@ -120,13 +120,13 @@ def _decode(data: bytes) -> str:
 def _header(path: Path, lines: list[str]) -> tuple[int, str]:
     """Return the row that names most leads, and the separator of its columns."""
     rows = [
-        (sum(lead_name(_name_and_unit(one)[0]) is not None for one in cells), -row, separator)
+        (sum(lead_name(_name_and_unit(cell)[0]) is not None for cell in cells), -row, separator)
         for row, line in enumerate(lines[:_HEADER_LINES])
         for separator in _SEPARATORS
         if line.count(separator) >= _FEWEST_LEADS - 1 and len(line) <= _HEADER_LENGTH
         for cells in [_cells(line, separator)]
     ]
-    n_leads, row, separator = max(rows, key=lambda one: one[:2], default=(0, 0, ","))
+    n_leads, row, separator = max(rows, key=lambda entry: entry[:2], default=(0, 0, ","))
     if n_leads < _FEWEST_LEADS:
         raise InputError(
             f"{path}: expected a row of names, i to v6, separated by commas, semicolons, tabs, "
@@ -190,7 +190,7 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
     if unit and unit not in _SECONDS:
         raise InputError(f"{path}: expected the time in s or ms. Received: {excerpt(unit)}")
     if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
-        raise InputError(f"{path}: expected times that rise. Received: others")
+        raise InputError(f"{path}: expected times that rise. Received: times that do not")
     step = (times[-1] - times[0]) / (len(times) - 1)
     scale = _SECONDS.get(unit, 1.0)
     if not unit and options.fs:  # s, ms, or numbers of samples

@@ -158,7 +158,7 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     n_bytes = 2 * (header.n_samples or 0) * len(LEADS)
     if (
         sorted(names) != sorted(LEADS)
-        or [one[1:] for one in storage] != [("16", "mV")]
+        or [form[1:] for form in storage] != [("16", "mV")]
         or not (0 < (header.fs or 0) <= _MAX_FS and 0 < n_bytes <= _MAX_SIGNAL_BYTES)
         or header.name != path.stem  # a copy would bring a subject twice
     ):

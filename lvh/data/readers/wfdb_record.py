@@ -144,8 +144,8 @@ def _is_ludb(header: Header) -> bool:
     """Return whether the samples are those of a record of LUDB 1.0.1, by their checksums."""
     sums = {lead_name(signal.name): signal.checksum for signal in header.signals}
     text = repr([sums.get(lead) for lead in LEADS])
-    known = Path(__file__).with_name("ludb_checksums.txt").read_text().split()
-    return hashlib.sha256(text.encode()).hexdigest()[:8] in known
+    digests = Path(__file__).with_name("ludb_checksums.txt").read_text().split()
+    return hashlib.sha256(text.encode()).hexdigest()[:8] in digests
 
 
 def _age_and_sex(comments: tuple[str, ...]) -> tuple[float, bool | None]:

@@ -54,19 +54,19 @@ def _aecg(path: Path, root: ET.Element) -> Recording:
     person = ".//subjectDemographicPerson"
     days = [_attribute(root, f"effectiveTime/{name}", "value") for name in ("low", "center")]
     return Recording(
-        [Signal(*one, fs=fs) for one in signals],
+        [Signal(*signal, fs=fs) for signal in signals],
         age_on(next(filter(None, days), ""), _attribute(root, f"{person}/birthTime", "value")),
         parse_sex(_attribute(root, f"{person}/administrativeGenderCode", "code")),
     )
 
 
 def _attribute(element: ET.Element, path: str, name: str) -> str:
-    found = element.find(path)
-    return "" if found is None else found.get(name, "")
+    child = element.find(path)
+    return "" if child is None else child.get(name, "")
 
 
 def _muse(path: Path, root: ET.Element) -> Recording:
-    rhythms = [one for one in root.iter("Waveform") if one.findtext("WaveformType") == "Rhythm"]
+    rhythms = [wave for wave in root.iter("Waveform") if wave.findtext("WaveformType") == "Rhythm"]
     if len(rhythms) != 1:
         raise InputError(f"{path}: expected one Waveform of type Rhythm. Received: {len(rhythms)}")
     fs = None

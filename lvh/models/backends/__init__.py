@@ -17,7 +17,7 @@ Name = Literal["tensorflow", "jax", "torch"]
 Precision = Literal["float32", "bfloat16"]
 
 NO_BACKEND = "scikit-learn"
-"""Stands for the backend where Keras has no part in a model."""
+"""Backend of a model that is not a network."""
 
 _started: tuple[str, int] | None = None  # name and threads
 
@@ -40,14 +40,14 @@ def check_installed(name: str) -> None:
     Raises:
         EnvironmentFault: Says what to install.
     """
-    if any(importlib.util.find_spec(one) is None for one in distributions(name)):
+    if any(importlib.util.find_spec(package) is None for package in distributions(name)):
         raise EnvironmentFault(f"backend={name} is not installed: pip install 'lvh[{name}]'")
 
 
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
-    """Return how many threads trainings have: those of this process, once it has started.
+    """Return how many threads trainings have: those of this process, once a backend has started.
 
-    Before, the number that was asked for, or `automatic` for None.
+    Before, it is `threads`, or `automatic` for None.
 
     Raises:
         InputError: This process started with another backend, or another number than asked for.
@@ -61,7 +61,7 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
-    """Import a backend, repeatable to the bit and without its chatter; once in a process.
+    """Import a backend, repeatable to the bit and without its messages; once in a process.
 
     See `threads_of`; the environment's KERAS_BACKEND does not count.
     """
@@ -74,7 +74,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     gc.disable()  # what a library makes stays: to look through it for garbage takes a second
     try:
         with _native_stderr_held():
-            found = BACKENDS[name](wanted)
+            n_threads = BACKENDS[name](wanted)
             import keras
 
             with suppress(ImportError):
@@ -84,8 +84,8 @@ def start(name: str, threads: int | None, automatic: int) -> None:
         gc.enable()
     _check_same("backend", name, keras.backend.backend())
     if threads is not None:
-        _check_same("train.threads", threads, found)
-    _started = name, found
+        _check_same("train.threads", threads, n_threads)
+    _started = name, n_threads
 
 
 def _check_same(field: str, value: object, first: object) -> None:
@@ -110,7 +110,7 @@ def _start_tensorflow(threads: int) -> int:
             tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tf.config.experimental.enable_op_determinism()
     tf.get_logger().setLevel("ERROR")  # every model of a sweep is traced, which is no fault
-    tf.config.list_logical_devices()  # looks for a GPU now, while nothing is heard
+    tf.config.list_logical_devices()  # looks for a GPU now, while messages are held back
     return int(threading.get_intra_op_parallelism_threads()) or cores()
 
 
@@ -135,20 +135,20 @@ def _start_torch(threads: int) -> int:
 
 
 BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
-"""What imports each with so many threads, and returns how many it has."""
+"""Functions that start a backend with a number of threads, and return the number it has."""
 
 
 @contextmanager
 def _native_stderr_held() -> Iterator[None]:
     """Keep what native code writes to file descriptor 2; show it only if the body fails."""
     original = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(original, held.read())
+            file.seek(0)
+            os.write(original, file.read())
             raise
         finally:
             os.dup2(original, 2)

@@ -73,14 +73,14 @@ class GraphProgram(Program):
         X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
         for at, part in enumerate(parts):
             X[at, : len(part)] = part
-        found = self._score(X).numpy()
-        return [found[at, : len(part)] for at, part in enumerate(parts)]
+        y_score = self._score(X).numpy()
+        return [y_score[at, : len(part)] for at, part in enumerate(parts)]
 
     def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
         """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
 
         Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network that no
-        training uses is trained as the last one: its numbers go nowhere.
+        training uses is trained as the last one: its numbers are not used.
         """
         n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
         rows = np.zeros((n_epochs, self.n_networks, n_steps * self._batch_size), np.int64)
@@ -145,7 +145,7 @@ class GraphProgram(Program):
 
             n_steps = tf.shape(rows)[0]
             shapes = [n], [n, batch_size]
-            logs = [tf.TensorArray(tf.float32, n_steps, element_shape=one) for one in shapes]
+            logs = [tf.TensorArray(tf.float32, n_steps, element_shape=shape) for shape in shapes]
             _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
             return losses.stack(), scores.stack()
 

@@ -63,10 +63,10 @@ class FitProgram(Program):
             return
         started = time.perf_counter()
         optimizer = self._model.optimizer.variables
-        held = self.values(0), [keras.ops.copy(variable.value) for variable in optimizer]
+        state = self.values(0), [keras.ops.copy(variable.value) for variable in optimizer]
         self._fit(np.zeros_like(X[:n_needed]), y[:n_needed])
-        self.assign(0, held[0])
-        for variable, value in zip(optimizer, held[1], strict=True):
+        self.assign(0, state[0])
+        for variable, value in zip(optimizer, state[1], strict=True):
             variable.assign(value)
         self._warm_sizes |= {n_needed}
         self.setup_seconds += time.perf_counter() - started

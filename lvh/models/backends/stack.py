@@ -42,18 +42,18 @@ class StackProgram(GraphProgram):
         """Return copies of all variables of one network, in the order of its model."""
         parts: dict[int, Floats] = {}
         for group, flat in zip(self._groups, self._flat, strict=True):
-            ends = np.cumsum([np.prod(one.shape) for one in group])[:-1]
+            ends = np.cumsum([np.prod(variable.shape) for variable in group])[:-1]
             parts |= zip(map(id, group), np.split(flat.numpy()[at], ends), strict=True)
-        return [parts[id(one)].reshape(one.shape).copy() for one in self._variables]
+        return [parts[id(variable)].reshape(variable.shape).copy() for variable in self._variables]
 
     def assign(self, at: int, values: Weights) -> None:
         """Give one network what `values` returned."""
         by_id = dict(zip(map(id, self._variables), values, strict=True))
         for group, flat in zip(self._groups, self._flat, strict=True):
-            flat[at].assign(np.concatenate([by_id[id(one)].ravel() for one in group]))
+            flat[at].assign(np.concatenate([by_id[id(variable)].ravel() for variable in group]))
 
     def _make_variables(self) -> None:
-        sizes = [sum(int(np.prod(one.shape)) for one in group) for group in self._groups]
+        sizes = [sum(int(np.prod(variable.shape)) for variable in group) for group in self._groups]
         self._flat = [tf.Variable(tf.zeros([self.n_networks, size])) for size in sizes]
         self._trained = self._flat[:1]
 
@@ -93,8 +93,8 @@ class StackProgram(GraphProgram):
 
     def _pieces(self, number: int) -> Iterator[Any]:
         """Yield the variables of a group, shape (n_networks, ...); a vector is a row."""
-        shapes = [(1, *one.shape)[-2:] for one in self._groups[number]]
-        parts = tf.split(self._flat[number], [int(np.prod(one)) for one in shapes], axis=1)
+        shapes = [(1, *variable.shape)[-2:] for variable in self._groups[number]]
+        parts = tf.split(self._flat[number], [int(np.prod(shape)) for shape in shapes], axis=1)
         for part, shape in zip(parts, shapes, strict=True):
             yield tf.reshape(part, (self.n_networks, *shape))
 
