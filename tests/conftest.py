@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import shutil
 import signal
@@ -307,6 +308,8 @@ def in_process(*arguments: str) -> tuple[int, str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["lvh", *arguments])
         patch.setenv("HYDRA_FULL_ERROR", "0")  # which the command changes
+        # Hydra closes all handlers, and TensorFlow's then closes what pytest captures
+        patch.setattr(logging, "_handlerList", [])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main()
     return code, out.getvalue(), err.getvalue()
