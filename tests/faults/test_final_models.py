@@ -175,7 +175,7 @@ def test_a_pickle_in_the_registry_is_no_model_of_ours(tmp_path, capsys, monkeypa
         (["files"], {"../member-1.keras": "0"}, "files: expected member-1.keras, member-2.keras"),
         (["settings", "model"], {"name": "lambda"}, "settings.model"),
         (["settings", "model", "_target_"], "os.system", "expected the fields and values"),
-        (["format"], 6, "format"),
+        (["format"], 7, "format"),
         (["format"], 4, "Received: 4, of an earlier version of lvh: fit the model again with"),
         (["threshold"], "__import__('os')", "threshold"),
         (["run_key"], "' or ''='", "run_key"),
