@@ -42,7 +42,7 @@ def register(
         _use(settings, to_read=False)
         client, experiment = MlflowClient(), _experiment_id(settings)
         run = _refitted_run(client, experiment, description)
-        text = _cut((folder / CARD).read_text())
+        text = _description((folder / CARD).read_text(), run)
         origin = {
             "chosen_run": run.info.run_id if run else "",
             "study": description.study,
@@ -136,7 +136,12 @@ def _refitted_run(client: MlflowClient, experiment: str, description: Descriptio
     return runs[0] if runs else None
 
 
-def _cut(text: str) -> str:
+def _description(text: str, run: Run | None) -> str:
+    """Return a card with a link to the refitted run, cut to the length that MLflow takes."""
+    if run is not None:
+        title, _, rest = text.partition("\n")
+        page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        text = f"{title}\n\n[The cross-validated run, with its folds and figures]({page})\n{rest}"
     if len(text) <= _MAX_DESCRIPTION:
         return text
     end = f"\n\nCut here; the artifact {CARD} has the rest."
