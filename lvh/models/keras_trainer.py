@@ -134,12 +134,13 @@ class KerasTrainer:
 
     def predict(self, inputs: Sequence[Inputs]) -> list[npt.NDArray[np.float64]]:
         """Return P(label = 1) in inference mode, by the network of each job."""
+        is_lazy = any(isinstance(part, LazyArray) for part in inputs)
+        array_of = read if is_lazy else np.asarray
 
         def batch(start: int) -> list[Floats]:
-            return [read(part[start : start + _PREDICTION_BATCH]) for part in inputs]
+            return [array_of(part[start : start + _PREDICTION_BATCH]) for part in inputs]
 
         starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
-        is_lazy = any(isinstance(part, LazyArray) for part in inputs)
         batches = prefetch(starts, batch) if is_lazy else map(batch, starts)
         chunks = [self._program.scores(batch) for batch in batches]
         return [np.concatenate(parts).astype(np.float64) for parts in zip(*chunks, strict=True)]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import numpy as np
@@ -108,10 +109,9 @@ class Split:
     validation: Indices
     test: Indices
 
-    @property
-    def number(self) -> tuple[int, int]:
-        """Repeat and fold, which no two folds of a cross-validation share."""
-        return self.repeat, self.fold
+    number = property(
+        attrgetter("repeat", "fold"), doc="Repeat and fold, which no two folds of a run share."
+    )
 
 
 def splits(
