@@ -57,7 +57,7 @@ def by_method(
     """Return the waves of each lead of a record by each method."""
     own = [
         waves_of(symbols.tobytes().decode(), samples)
-        for symbols, samples in delineation.delineate_record(signal, fs)
+        for symbols, samples in delineation.delineate_record(signal, fs)[0]
     ]
     raw = signal.astype(float)
     without_spikes, _ = delineation._usable(signal, fs)
@@ -217,7 +217,7 @@ def write_blocks() -> None:
             for at in some
         ]
         ms = np.array([durations(leads, cohort.fs) for leads in found]) * 1000
-        doubtful = sum(delineation.is_doubtful(cohort.signals[at], cohort.fs) for at in some)
+        doubtful = len(set(some) & set(cohort.delineation.doubtful))
         low, median, high = np.nanpercentile(ms, [5, 50, 95])
         share = np.mean(ms >= 120)
         rows.append([title, len(some), low, median, high, share, doubtful])

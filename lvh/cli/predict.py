@@ -15,7 +15,7 @@ from rich.table import Table
 
 from lvh.cli.command import add_model, between, command, model_folder, print_error
 from lvh.data.cohort import Cohort
-from lvh.data.delineation import delineate, is_doubtful, library
+from lvh.data.delineation import delineate, library
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
@@ -98,9 +98,9 @@ def _predict(
     cohort = _with_waves(predictions.cohort, options.fiducials)
     (prediction,) = predictions.table.to_dict("records")
     row: Row = {"record": path, **prediction, "threshold": description.threshold}
-    fiducials = cohort.delineation.origin if len(cohort.delineation.samples) else "none"
-    doubtful = fiducials == "found" and is_doubtful(read(cohort.signals)[0], cohort.fs)
-    row |= {"fiducials": fiducials, "doubtful": doubtful}
+    if len(cohort.delineation.samples):  # for the criteria, where the model needs none
+        row["fiducials"] = cohort.delineation.origin
+        row["doubtful"] = bool(cohort.delineation.doubtful)
     row |= _criteria(cohort)
     if picture is not None:
         from lvh.explanations.importance import record_importance

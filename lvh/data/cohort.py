@@ -39,6 +39,7 @@ class Delineation:
         offsets: Shape (n_records * n_leads + 1,), int64.
         n_leads: Leads a record.
         origin: Where they come from.
+        doubtful: Records whose bounds of QRS are in doubt, by position; none of annotated ones.
     """
 
     symbols: npt.NDArray[np.uint8]
@@ -46,6 +47,7 @@ class Delineation:
     offsets: npt.NDArray[np.int64]
     n_leads: int
     origin: Origin = "annotated"
+    doubtful: tuple[int, ...] = ()
 
     def lead(self, record: int, lead: int) -> tuple[str, npt.NDArray[np.int32]]:
         """Return the symbols, as text, and the sample indices of one lead."""
@@ -55,7 +57,11 @@ class Delineation:
 
     @classmethod
     def from_leads(
-        cls, leads: Sequence[LeadWaves], n_leads: int = 12, origin: Origin = "annotated"
+        cls,
+        leads: Sequence[LeadWaves],
+        n_leads: int = 12,
+        origin: Origin = "annotated",
+        doubtful: tuple[int, ...] = (),
     ) -> "Delineation":
         """Join the symbols and samples of each lead of each record, in that order."""
         return cls(
@@ -64,18 +70,26 @@ class Delineation:
             np.cumsum([0, *(len(symbols) for symbols, _ in leads)], dtype=np.int64),
             n_leads,
             origin,
+            doubtful,
         )
 
     @classmethod
     def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
         """Append the records of each part; the origin is that of the first."""
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        n_records = [(len(part.offsets) - 1) // part.n_leads for part in parts]
+        starts = np.cumsum([0, *n_records]).tolist()
         return cls(
             np.concatenate([part.symbols for part in parts]),
             np.concatenate([part.samples for part in parts]),
             np.cumsum([0, *lengths], dtype=np.int64),
             parts[0].n_leads,
             parts[0].origin,
+            tuple(
+                first + at
+                for first, part in zip(starts, parts, strict=False)
+                for at in part.doubtful
+            ),
         )
 
     @classmethod

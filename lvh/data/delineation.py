@@ -79,7 +79,7 @@ def with_fiducials(cohort: Cohort) -> Cohort:
     """
     key = fingerprint(cohort.fingerprint, VERSION, library())[:16]
     folder = cache_dir() / "delineations" / key
-    parts, doubtful = [], []
+    parts = []
     with lock_of(folder):
         for start in track(
             range(0, len(cohort.records), BLOCK),
@@ -90,13 +90,14 @@ def with_fiducials(cohort: Cohort) -> Cohort:
             find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
             arrays = load_or_build(folder / f"{start:06}.npz", find)
             symbols, samples, offsets = (arrays[name] for name in _CONTENT)
-            parts.append(Delineation(symbols, samples, offsets, len(cohort.leads), "found"))
-            doubtful += [cohort.records[start + at] for at in np.flatnonzero(arrays["doubtful"])]
+            doubtful = tuple(np.flatnonzero(arrays["doubtful"]).tolist())
+            part = Delineation(symbols, samples, offsets, len(cohort.leads), "found", doubtful)
+            parts.append(part)
     delineation = Delineation.join(parts)
     note = f"fiducials found by {library()}"
-    if doubtful:
-        names = shorten(", ".join(doubtful), 200, placeholder=" ...")
-        note += f", QRS in doubt in {len(doubtful)} of {len(cohort.records)}: {names}"
+    if records := [cohort.records[at] for at in delineation.doubtful]:
+        names = shorten(", ".join(records), 200, placeholder=" ...")
+        note += f", QRS in doubt in {len(records)} of {len(cohort.records)}: {names}"
     content = [getattr(delineation, name) for name in _CONTENT]
     return replace(
         cohort,
@@ -114,15 +115,14 @@ def delineate(signals: Inputs, fs: float) -> Delineation:
     Raises:
         InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
     """
-    leads = [lead for signal in read(signals) for lead in delineate_record(signal, fs)]
-    return Delineation.from_leads(leads, signals.shape[2], "found")
+    return _joined([delineate_record(signal, fs) for signal in read(signals)], signals.shape[2])
 
 
-def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWaves]:
-    """Find the waves of each lead of one record, shape (n_samples, n_leads).
+def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> tuple[list[LeadWaves], bool]:
+    """Find the waves of each lead of one record, shape (n_samples, n_leads), as `delineate` does.
 
-    Raises:
-        InputError: As of `delineate`.
+    Returns:
+        The waves of each lead, and whether the bounds of QRS are in doubt.
     """
     if not FS_RANGE[0] <= fs <= FS_RANGE[1]:
         low, high = FS_RANGE
@@ -133,7 +133,7 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWav
             f"Received: {len(signal)}"
         )
     if len(signal) < fs:
-        return [_NOTHING] * signal.shape[1]
+        return [_NOTHING] * signal.shape[1], True
     raw, usable = _usable(signal, fs)
     clean, velocity = _clean(raw, fs), _velocity(raw, fs)
     beats = _detect_beats(velocity, np.linalg.norm(clean, axis=1), fs)
@@ -141,24 +141,20 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> list[LeadWav
     # a missing wave says what the library's many warnings say
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         p, t = _p_and_t(clean, beats, qrs, fs)
-    return [
+    leads = [
         _lead(signal[:, at], qrs, p[at], t[at]) if usable[at] else _NOTHING
         for at in range(signal.shape[1])
     ]
+    spikes = np.abs(signal[:, usable] - raw[:, usable]).max(axis=1, initial=0)
+    return leads, _is_doubtful(velocity, beats, spikes, fs)
 
 
-def is_doubtful(signal: npt.NDArray[np.float32], fs: float) -> bool:
-    """Return whether the bounds of QRS of one record, shape (n_samples, n_leads), are in doubt.
+def _is_doubtful(velocity: _Float, beats: _Int, spikes: _Float, fs: float) -> bool:
+    """Return whether the bounds of QRS of one record are in doubt.
 
     They are where a lower and a higher threshold give other durations, where most complexes are
     none that an adult heart makes, and where a pacemaker's spikes are in them.
     """
-    if len(signal) < fs:
-        return True
-    raw, usable = _usable(signal, fs)
-    velocity = _velocity(raw, fs)
-    beats = _detect_beats(velocity, np.linalg.norm(_clean(raw, fs), axis=1), fs)
-    spikes = np.abs(signal[:, usable] - raw[:, usable]).max(axis=1, initial=0)
     before, after = (round(reach * fs) for reach in _REACH_S)
     highest = [spikes[max(at - before, 0) : at + after].max() for at in beats.tolist()]
     durations = []
@@ -190,10 +186,15 @@ def _find(block: Inputs, fs: float) -> Arrays:
         raise EnvironmentFault(
             "a process that was finding fiducials ended: killed for memory, perhaps"
         ) from None
-    leads = [lead for record in records for lead in record]
-    delineation = Delineation.from_leads(leads, signals.shape[2], "found")
-    doubtful = np.array([is_doubtful(signal, fs) for signal in signals])
+    delineation = _joined(records, signals.shape[2])
+    doubtful = np.isin(np.arange(len(signals)), delineation.doubtful)
     return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
+
+
+def _joined(records: list[tuple[list[LeadWaves], bool]], n_leads: int) -> Delineation:
+    leads = [lead for leads, _ in records for lead in leads]
+    doubtful = tuple(at for at, (_, is_doubtful) in enumerate(records) if is_doubtful)
+    return Delineation.from_leads(leads, n_leads, "found", doubtful)
 
 
 def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDArray[np.bool_]]:

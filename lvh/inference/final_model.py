@@ -37,8 +37,9 @@ class Predictions:
         table: A row a record: `probability`, the mean over the members; `member_low` and
             `member_high`, their range; `calibrated`, the share of the out-of-fold records with
             such a probability that had the label, with its 95 % interval `calibrated_low` to
-            `calibrated_high`; `positive`, whether the probability is above the threshold; and
-            what `TrainingRecords.compare` says.
+            `calibrated_high`; `positive`, whether the probability is above the threshold; what
+            `TrainingRecords.compare` says; `fiducials`, the origin of those that are inputs; and
+            `doubtful`, whether the bounds of QRS among them are in doubt.
         by_member: P(label = 1) by each member, shape (n_records, n_members).
         dropped: Records without a prediction, each with the reason.
         cohort: All records, with the fiducials that the features used.
@@ -110,6 +111,10 @@ class FinalModel:
         }
         table = pd.DataFrame(columns).join(self.training.compare(cohort, features))
         table.index = pd.Index(features.records, name="record")
+        waves, used = cohort.delineation, self.description.form.needs_delineation
+        doubtful = [cohort.records[at] for at in waves.doubtful] if used else []
+        table["fiducials"] = waves.origin if used else "none"
+        table["doubtful"] = table.index.isin(doubtful)
         return Predictions(table, by_member, features.dropped, cohort)
 
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lvh.data.cohort import LEADS, Cohort
-from lvh.data.delineation import MAX_SAMPLES, is_doubtful
-from lvh.data.lazy_array import read
+from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.leads import check_limb_leads
 from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
 from lvh.errors import InputError
@@ -46,16 +45,15 @@ class PyfuncModel:
     def predict(
         self, model_input: Mapping[str, Any], params: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Return for each record the columns of `Predictions.table`, `fiducials` and `doubtful`.
+        """Return for each record the columns of `Predictions.table`.
 
         Raises:
             MlflowException: The request is not valid; a server answers 400 with the message.
         """
         from mlflow.exceptions import MlflowException
 
-        description = self._model.description
         try:
-            cohort = request_cohort(description, model_input, params or {})
+            cohort = request_cohort(self._model.description, model_input, params or {})
             with self._lock:
                 predictions = self._model.predict(cohort)
             if predictions.dropped:
@@ -63,12 +61,7 @@ class PyfuncModel:
                 raise InputError("; ".join(reasons))
         except InputError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        used = description.form.needs_delineation
-        fiducials = predictions.cohort.delineation.origin if used else "none"
         rows: list[dict[str, Any]] = predictions.table.to_dict("records")
-        for row, signal in zip(rows, read(predictions.cohort.signals), strict=True):
-            doubtful = fiducials == "found" and is_doubtful(signal, predictions.cohort.fs)
-            row |= {"fiducials": fiducials, "doubtful": doubtful}
         return rows
 
 

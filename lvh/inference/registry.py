@@ -12,7 +12,7 @@ from lvh.inference.final_model import CARD, DESCRIPTION
 from lvh.inference.mlflow_model import LOADER, signature
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, embedded
-from lvh.tracking.address import set_mlflow_variables
+from lvh.tracking.address import artifact_folder, set_mlflow_variables
 from lvh.validation.metrics import NAMES
 
 set_mlflow_variables()
@@ -95,7 +95,7 @@ def _experiment_id(settings: TrackingSettings) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     database = embedded(settings)
-    location = None if database is None else (database.parent / "mlartifacts").as_uri()
+    location = None if database is None else artifact_folder(database).as_uri()
     return str(mlflow.create_experiment(settings.experiment, location))
 
 

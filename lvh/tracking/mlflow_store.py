@@ -40,8 +40,6 @@ _RECORD = "record"
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
 """Status of a run by that of its record; all others are FINISHED."""
 _UNFINISHED = "This sweep is not finished. The same command continues it."
-_ARTIFACTS = "mlartifacts"
-"""Folder of the artifacts of an embedded store, next to its database."""
 _PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -232,7 +230,7 @@ class MlflowStore:
         """Find or make the experiment, and give it its view."""
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else (database.parent / _ARTIFACTS).as_uri()
+            location = None if database is None else address.artifact_folder(database).as_uri()
             try:
                 return str(self._client.create_experiment(name, location, view_tags({})))
             except MlflowException:  # another process was faster
@@ -268,7 +266,7 @@ def _open_embedded(database: Path) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    folder = database.parent / _ARTIFACTS
+    folder = address.artifact_folder(database)
     here = folder.as_uri()
     with address.opened(database) as connection, connection:
         rows = connection.execute(
