@@ -315,6 +315,14 @@ def in_process(*arguments: str) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
+def exit_code(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Return how a command ends in this process, whether argparse or the command ends it."""
+    try:
+        return main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
 def command(*arguments: str, cwd: Path, **environment: str) -> Done:
     process = start(*arguments, cwd=cwd, **environment)
     out, err = process.communicate(timeout=300)

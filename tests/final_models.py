@@ -16,7 +16,7 @@ from lvh.data.cohort import LEADS, Cohort
 from lvh.features import FORMS, FeatureSet, fill_missing
 from lvh.inference import Calibration, Description, Settings, save
 from lvh.inference.mlflow_model import write_mlmodel
-from lvh.inference.model_description import FORMAT
+from lvh.inference.model_description import FORMAT, data_fields
 from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 from lvh.models.training import FitJob
@@ -95,15 +95,7 @@ def describe(
         format=FORMAT,
         name=of.name,
         settings=Settings(of.features, of.model, of.cv, of.train, of.backend),
-        data=cohort.name,
-        fingerprint=cohort.fingerprint,
-        note=cohort.note,
-        n_records=len(features.y),
-        n_positive=int(features.y.sum()),
-        fs=cohort.fs,
-        delineation=cohort.delineation.origin,
-        names=features.names,
-        input_shape=features.input_shape,
+        **data_fields(cohort, features),
         calibration=Calibration((0.1, 0.9), ((-0.5, 0.5), (0.5, 1.5)), 40, 1),
         threshold=0.5,
         seeds=tuple(range(n_members)),

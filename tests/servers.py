@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -39,7 +40,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Server:
+class Server(ABC):
     """A process that answers on a port; it can be ended and started again there."""
 
     def __init__(self, log: Path) -> None:
@@ -82,11 +83,11 @@ class Server:
         assert self._process.poll() is None, self._log.read_text()
         return self._answers()
 
-    def _command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _command(self) -> list[str]: ...
 
-    def _answers(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _answers(self) -> bool: ...
 
     def _as_whom(self) -> dict[str, Any]:
         return {}

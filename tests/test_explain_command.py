@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, head
+from conftest import Done, exit_code, head
 from final_models import SMALL, describe, save_model, settings
 
 from lvh.cli.explain import main
@@ -94,11 +94,7 @@ def test_a_network_on_beats_is_explained(configured):
 )
 def test_what_cannot_be_explained_is_refused(arguments, message, configured, capsys):
     configured("model=logistic", "features=voltage")
-    try:
-        code = main(arguments)
-    except SystemExit as ended:
-        code = ended.code
-    assert code == 2
+    assert exit_code(main, arguments) == 2
     assert message in capsys.readouterr().err
     assert not Path("run/explanation").exists()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, command
+from conftest import Done, command, exit_code
 from final_models import SMALL, own_store  # noqa: F401
 
 from lvh.cli.export import main
@@ -169,10 +169,6 @@ def test_a_run_is_named_by_its_folder_or_its_identity_and_registered_later(swept
 )
 def test_a_bad_choice_is_refused(arguments, reason, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    try:
-        code = main(arguments)
-    except SystemExit as ended:
-        code = ended.code
-    assert code == 2
+    assert exit_code(main, arguments) == 2
     assert reason in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import exit_code
 from final_models import save_model, settings, write_record
 
 from lvh.cli.predict import main
@@ -84,9 +85,5 @@ def test_a_record_unlike_those_of_the_training_is_named(model, cohort, tmp_path,
     ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"],
 )
 def test_a_bad_option_is_refused(typed, tmp_path, capsys):
-    try:
-        code = main(["r.csv", "--model", str(tmp_path), *typed.split()])
-    except SystemExit as ended:
-        code = ended.code
-    assert code == 2
+    assert exit_code(main, ["r.csv", "--model", str(tmp_path), *typed.split()]) == 2
     assert f"{typed.split()[0]}: expected" in capsys.readouterr().err.replace("invalid", "expected")

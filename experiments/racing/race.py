@@ -6,7 +6,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lvh.search.racing import BURN_IN, LEVEL, Flags, Floats, beaten
+from lvh.search import SearchSettings
+from lvh.search.racing import LEVEL, Flags, Floats, beaten
+
+BURN_IN = SearchSettings().burn_in
 
 
 class Rule(Protocol):

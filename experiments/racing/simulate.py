@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from race import Rule, race
+from race import BURN_IN, Rule, race
 from scipy.special import stdtr, stdtrit
 
-from lvh.search.racing import BURN_IN, LEVEL, beaten
+from lvh.search.racing import LEVEL, beaten
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

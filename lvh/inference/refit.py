@@ -12,7 +12,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, Summary, summarize
 from lvh.features import fill_missing
-from lvh.inference.model_description import FORMAT, Calibration, Description, Settings
+from lvh.inference.model_description import FORMAT, Calibration, Description, Settings, data_fields
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.lookup import Chosen
@@ -103,15 +103,7 @@ def refit(
             train=train,
             backend=cast(Any, settings.backend),
         ),
-        data=cohort.name,
-        fingerprint=cohort.fingerprint,
-        note=cohort.note,
-        n_records=len(features.y),
-        n_positive=int(features.y.sum()),
-        fs=cohort.fs,
-        delineation=cohort.delineation.origin,
-        names=features.names,
-        input_shape=features.input_shape,
+        **data_fields(cohort, features),
         calibration=calibration,
         threshold=threshold,
         seeds=seeds[: len(states)],

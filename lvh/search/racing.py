@@ -15,8 +15,6 @@ from lvh.search.plan import StudyPlan
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-BURN_IN = 3
-"""Folds that every trial runs; experiments/racing says what fewer and more cost."""
 LEVEL = 0.05
 """Of one look at a race. Over the many looks of 35 folds, between equals, it adds up to .1."""
 _ROUNDING = 1e-9  # of a singular value, relative to the largest one

@@ -150,11 +150,11 @@ def _is_ludb(header: Header) -> bool:
 
 def _age_and_sex(comments: tuple[str, ...]) -> tuple[float, bool | None]:
     """Parse both from comments that say them once, and as a whole."""
-    said: dict[str, set[str]] = {"age": set(), "sex": set()}
+    texts: dict[str, set[str]] = {"age": set(), "sex": set()}
     lines = [line for line in comments if _PERSON.match(line)]  # `Father died, age: 50` is none
     for name, value in (pair for line in lines for pair in _FIELD.findall(line)):
-        said["age" if name.lower() == "age" else "sex"].add(value.lower())
-    age, sex = (values.pop() if len(values) == 1 else "" for values in said.values())
+        texts["age" if name.lower() == "age" else "sex"].add(value.lower())
+    age, sex = (values.pop() if len(values) == 1 else "" for values in texts.values())
     return parse_age(age), parse_sex(sex)
 
 
