@@ -9,7 +9,7 @@ from lvh.errors import InputError
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
-from lvh.search.run_folders import study_of_runs
+from lvh.runs.side_by_side import study_of_runs
 from lvh.search.storage import Storage
 from lvh.search.study import load
 
