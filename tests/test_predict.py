@@ -80,6 +80,14 @@ def test_a_record_unlike_those_of_the_training_is_named(model, cohort, tmp_path,
     assert re.search(r"Outside their range: \w+_[RST] \d", printed)
 
 
+def test_age_and_sex_that_replace_those_of_the_file_are_said(model, cohort, tmp_path, capsys):
+    path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"))
+    for typed, replaced in ((["--age", "60"], False), (["--age", "61", "--sex", "male"], True)):
+        assert main([str(path), "--model", str(model), *typed]) == 0
+        printed = capsys.readouterr().err
+        assert ("--age replaces" in printed and "--sex replaces" in printed) == replaced
+
+
 @pytest.mark.parametrize(
     "typed",
     ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"],

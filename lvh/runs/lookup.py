@@ -1,6 +1,7 @@
 """Look up a finished run, the best of a sweep or a named one, and its settings."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +12,9 @@ from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, as_lvh_error
 from lvh.files import read_bytes
 from lvh.reports.progress import say
-from lvh.search.results import StudyResult, store_of
+from lvh.reports.study_report import run_folders
 from lvh.search.study import load
 from lvh.tracking import TrackingSettings
-from lvh.tracking.run_record import load_run
 
 _STORE = "outputs/folds"
 _MAX_CONFIG_BYTES = 1024 * 1024
@@ -39,7 +39,8 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
     ranked = result.complete
     if not ranked:
         raise InputError(f"RUN: study {result.name} has no complete configuration yet")
-    best, folder = ranked[0], best_folder(result, _STORE)
+    best = ranked[0]
+    folder = run_folders(replace(result, trials=(best,)), _STORE).get(best.number)
     if folder is None:
         raise InputError(
             f"RUN: the best trial of study {result.name}, number {best.number}, has no record in "
@@ -49,14 +50,6 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
     score = result.objectives[0].name
     say(f"best of {n_candidates} of study {result.name} by {score}: trial {best.number}")
     return Chosen(str(folder), result.name, n_candidates, score)
-
-
-def best_folder(result: StudyResult, store: str) -> Path | None:
-    """Return the folder of the best run of a sweep; None if its record is elsewhere."""
-    run = result.complete[0].run_key if result.complete else ""
-    record = store_of(result.name, store) / "runs" / f"{run}.json"
-    folder = load_run(record).folder if run and record.is_file() else ""
-    return Path(folder) if folder else None
 
 
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:

@@ -85,8 +85,20 @@ def read(
         male=[bool(known_male)],
         delineation=None if options.is_part else recording.delineation,
     )
-    cohort = replace(cohort, note=note)
+    notes = [note, *_replaced(recording, age, male)]
+    cohort = replace(cohort, note="; ".join(filter(None, notes)))
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
+
+
+def _replaced(recording: Recording, age: float | None, male: bool | None) -> list[str]:
+    """Name what the user says in place of the file."""
+    pairs = (("age", age, recording.age), ("sex", male, recording.male))
+    is_said = [(name, mine, own) for name, mine, own in pairs if own is not None and own == own]
+    return [
+        f"--{name} replaces that of the file"
+        for name, mine, own in is_said
+        if mine not in (None, own)
+    ]
 
 
 def record_name(path: Path) -> str:
