@@ -114,9 +114,10 @@ class Cohort:
         delineation: Fiducials of each lead.
         male: Shape (n_records,), bool.
         age: Shape (n_records,), float64, years.
-        label: Shape (n_records,), int64; 1 where left ventricular hypertrophy was diagnosed.
+        label: Shape (n_records,), int64; 1 where the record has what `label_name` says.
         fingerprint: SHA-256 over the content above; changes with any bit of it.
         note: A caveat that belongs to every result of this cohort, or empty.
+        label_name: What is detected, as figures and tables name it.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Cohort:
     label: npt.NDArray[np.int64]
     fingerprint: str
     note: str = ""
+    label_name: str = "LVH"
 
     @property
     def prevalence(self) -> float:
@@ -182,6 +184,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
         note="; ".join([", ".join(parts), *(part.note for part in (own, external) if part.note)]),
+        label_name=own.label_name,
     )
 
 

@@ -36,6 +36,7 @@ class FeatureSet:
         dropped: Names of the records that could not be used, each with the reason.
         signal_shape: Shape (n_samples, n_leads) of the signal in a row of `mixed` inputs; empty
             for the other kinds.
+        label_name: What a label of 1 says.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class FeatureSet:
     fill: Fill = "zero"
     dropped: tuple[tuple[str, str], ...] = ()
     signal_shape: tuple[int, ...] = ()
+    label_name: str = "LVH"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -95,6 +97,7 @@ def feature_set(
         age_and_sex=np.column_stack([cohort.age, cohort.male]).astype(np.float64)[used],
         fill=fill,
         dropped=tuple((cohort.records[i], reason) for i, reason in dropped.items()),
+        label_name=cohort.label_name,
     )
 
 
