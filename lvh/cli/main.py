@@ -23,7 +23,7 @@ COMMANDS = {
 
 _ALIASES = {"select": "export"}
 _USAGE = f"""\
-Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG.
+Honest, fast, tracked hyperparameter sweeps for 12-lead ECG: LVH, or any other label (data.label).
 
 usage: lvh COMMAND [ARGUMENT ...]
 

@@ -14,12 +14,11 @@ from lvh.reports.leaderboard import (
     configuration_names,
     fold_values,
     has_folds,
-    short_names,
     unranked_trials,
-    value_text,
 )
 from lvh.reports.page import BLUE, COLOURS, GREY, ORANGE, clipped
 from lvh.search.results import StudyResult
+from lvh.tracking.run_names import short_names, value_text
 from lvh.validation.calibration import calibration_curve
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def _draw_curves(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]"
     titles = {
         "roc": ("1 - specificity", "recall"),
         "precision_recall": ("recall", "precision"),
-        "calibration": ("P(LVH)", "share with LVH"),
+        "calibration": (f"P({study.label_name})", f"share with {study.label_name}"),
         "learning": ("epoch", "loss"),
     }
     figures: dict[str, Figure] = {}

@@ -18,14 +18,13 @@ from lvh.reports.leaderboard import (
     configuration_names,
     has_folds,
     ranked_rows,
-    short_names,
     unranked_trials,
-    value_text,
 )
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.study_figures import draw_all
 from lvh.reports.verdict import sentences
 from lvh.search.results import StudyResult, Trial, store_of
+from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import load_run
 from lvh.validation.metrics import NAMES, bootstrap_intervals
 
@@ -112,6 +111,7 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
         comparisons=_shown_comparisons(study, rows[: _MOST_COMPARISONS + 1]),
         explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
         objective=study.objectives[0].name,
+        label=study.label_name,
     )
 
 
@@ -160,7 +160,7 @@ def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
         line: dict[str, object] = {"trial": trial.number, "state": trial.state}
         line["folds"] = len(trial.folds)
         for name in study.dimensions:  # numbers with every digit
-            value = trial.params.get(name)
+            value = trial.params.get(name, "")  # it exists under other options
             line[name] = value if isinstance(value, float) else value_text(value)
         line |= zip(values, trial.values, strict=False)
         line["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from lvh.evaluation.results import Plain
 from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
-from lvh.tracking.run_names import fold_name, view_page, view_tags
+from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_value
 from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
 from lvh.validation.metrics import NAMES
 
@@ -39,7 +40,13 @@ _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
 """Status of a run by that of its record; all others are FINISHED."""
+_ABOUT = (
+    "A sweep is a run, its configurations are runs below it, their folds below those. "
+    "`tags.level = 'configuration'` finds what can be compared."
+)
 _UNFINISHED = "This sweep is not finished. The same command continues it."
+_SAVED = "mlflow.sharedViewState."
+_VIEW, _CONFIGURATIONS = "Configurations by ap", "tags.level = 'configuration'"
 _PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -64,6 +71,9 @@ class MlflowStore:
         self._experiment_id = self._experiment(settings.experiment, database)
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self._experiment_id)
+        """Place of the newest sweep, or of all configurations, in the UI."""
+        if not self._view(ALL):
+            self._set_view(ALL, _VIEW, view_state({}, _CONFIGURATIONS))
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
             self._client.set_terminated(run.info.run_id, "KILLED")
 
@@ -84,7 +94,14 @@ class MlflowStore:
             if belongs and not _is_whole(below.get(file.stem), run):
                 self._sync_run(run)
         self._client.update_run(run_id, name=record.title)
-        self._client.set_tag(run_id, _NOTE, "\n\n".join(record.sentences) or _UNFINISHED)
+        below_it = f"tags.`{_PARENT}` = '{run_id}'"
+        self._set_view(record.study, record.title, view_state(record.dimensions, below_it))
+        self._set_view(ALL, _VIEW, view_state(record.dimensions, _CONFIGURATIONS))
+        self.page = view_page(self._experiment_id, record.study)
+        link = f"[Its configurations as a table, and their charts]({self.page})"
+        self._client.set_tag(
+            run_id, _NOTE, "\n\n".join([*(record.sentences or [_UNFINISHED]), link])
+        )
         self._end(run_id, record.folder, "FINISHED" if record.complete else "KILLED")
 
     def _sync_run(self, record: RunRecord) -> None:
@@ -102,6 +119,8 @@ class MlflowStore:
         missing = self._missing_folds(run_id, record)
         if not missing and _is_whole(run, record):
             return
+        if run.info.run_name != record.name:
+            self._rename(run_id, record.name)
         for fold in missing:
             self._create_fold(run_id, record.name, fold, leakage)
         if record.status not in ("complete", "leaking"):
@@ -116,6 +135,24 @@ class MlflowStore:
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
         self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
+
+    def _rename(self, run_id: str, name: str) -> None:
+        """Give a configuration, and its folds, the name that it has in its newest sweep."""
+        self._client.update_run(run_id, name=name)
+        for fold in self._below(run_id):
+            at = (int(fold.data.params["repeat"]), int(fold.data.params["fold"]))
+            self._client.update_run(fold.info.run_id, name=fold_name(name, at[0], at[1]))
+
+    def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
+        """Save a view in the experiment, unless it is there."""
+        value = view_value(name, state, _now())
+        if self._view(key) != json.loads(value)["state"]:
+            with suppress(MlflowException):  # another process sets the same
+                self._client.set_experiment_tag(self._experiment_id, f"{_SAVED}{key}", value)
+
+    def _view(self, key: str) -> str:
+        tags = self._client.get_experiment(self._experiment_id).tags
+        return str(json.loads(tags.get(f"{_SAVED}{key}", "{}")).get("state", ""))
 
     def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
         if folder and Path(folder).is_dir():
@@ -210,7 +247,8 @@ class MlflowStore:
 
     def _log_data(self, run_id: str, record: RunRecord) -> None:
         data = record.data
-        profile = {"records_used": data.n, "fingerprint": data.fingerprint, "note": data.note}
+        profile = {"records_used": data.n, "label": data.label, "note": data.note}
+        profile["fingerprint"] = data.fingerprint
         # eight digits are what the UI has room for; the whole digest is in the profile
         dataset = Dataset(
             name=data.name,
@@ -232,7 +270,7 @@ class MlflowStore:
         if experiment is None:
             location = None if database is None else address.artifact_folder(database).as_uri()
             try:
-                return str(self._client.create_experiment(name, location, view_tags({})))
+                return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
             except MlflowException:  # another process was faster
                 experiment = self._client.get_experiment_by_name(name)
                 if experiment is None:
@@ -244,9 +282,6 @@ class MlflowStore:
                 f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
                 "tracking.experiment"
             )
-        with suppress(MlflowException):  # another process sets the same
-            for tag, value in view_tags(experiment.tags).items():
-                self._client.set_experiment_tag(experiment_id, tag, value)
         return experiment_id
 
 
@@ -323,9 +358,9 @@ def _description(record: RunRecord, leakage: str) -> str:
     estimate, low, high = record.pooled["ap"]
     warning = f"NOT HONEST: {leakage}. " if leakage else ""
     return (
-        f"{warning}Mean ap over {len(record.fold_keys)} folds {record.mean['ap']:.3f}, "
-        f"std {record.std['ap']:.3f}; baselines: {baselines}. Pooled ap {estimate:.3f}, "
-        f"95 % interval {low:.3f} to {high:.3f}."
+        f"{warning}{record.data.label}: mean ap over {len(record.fold_keys)} folds "
+        f"{record.mean['ap']:.3f}, std {record.std['ap']:.3f}; baselines: {baselines}. "
+        f"Pooled ap {estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}."
     )
 
 

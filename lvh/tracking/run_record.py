@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter
 
+from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
@@ -25,12 +26,13 @@ signal."""
 
 @dataclass(frozen=True, slots=True)
 class DataRecord:
-    """The cohort that a run is made from: its name, fingerprint and note, and its records used."""
+    """The cohort that a run is made from, how many of its records, and the name of their label."""
 
     name: str
     fingerprint: str
     note: str
     n: int
+    label: str = LVH
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,15 @@ class SweepLink:
     """The place of a configuration in a sweep.
 
     A study that was started again with `resume=false` is `separate`: its runs are tracked apart
-    from earlier runs with the same key.
+    from earlier runs with the same key. `name` is that of the configuration in the sweep, `point`
+    has the swept values by the names of MLflow's parameters.
     """
 
     study: str
     trial: int
     separate: bool = False
+    name: str = ""
+    point: Mapping[str, Plain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +106,17 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:
-    """A sweep, finished or not."""
+    """A sweep, finished or not.
+
+    `dimensions` are MLflow's parameters that were swept, and whether their values are numbers.
+    """
 
     study: str
     title: str
     sentences: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     complete: bool = False
+    dimensions: Mapping[str, bool] = field(default_factory=dict)
     folder: str = ""
     root: str = ""
 
