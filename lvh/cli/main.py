@@ -17,7 +17,7 @@ COMMANDS = {
     "explain": "show what the models of a run look at",
     "doctor": "check whether a run can run here",
     "track": "bring MLflow up to date from the stored folds",
-    "ui": "show the runs of this directory in the MLflow UI",
+    "ui": "show the runs of this directory in the MLflow UI, or its sweeps",
 }
 """What each command does; all but sweep are modules of `lvh.cli`."""
 

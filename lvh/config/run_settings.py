@@ -82,7 +82,7 @@ class RunSettings:
         changed = {
             name: value
             for name, value in own.items()
-            if name not in _UNNAMED and value != usual.get(name)
+            if name not in _UNNAMED and value not in (usual.get(name), "external")
         }
         label = getattr(self.data, "label", LVH)
         changed |= {"label": label} if label != LVH else {}
