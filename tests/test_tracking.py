@@ -192,19 +192,33 @@ def test_a_run_that_failed_and_then_came_to_its_end_is_one_run(settings, record,
     assert levels(settings) == {"configuration": 1, "fold": 4}
 
 
-def test_a_run_of_two_sweeps_is_tracked_once_below_the_newest(settings, record):
+def test_a_run_of_two_sweeps_is_tracked_once_below_the_newest_with_its_name(settings, record):
     for study in ("first", "second"):
-        linked = replace(record, sweep=SweepLink(study, 0))
-        sweep = SweepRecord(study, study, ("Done.",), (str(record.path),), True, root=record.root)
+        linked = replace(record, name=f"in {study}", sweep=SweepLink(study, 0))
+        sweep = SweepRecord(
+            study,
+            study,
+            ("Done.",),
+            (str(record.path),),
+            complete=True,
+            dimensions={"model": False, study: True},
+            root=record.root,
+        )
         for one in (linked, sweep):
             save(one)
         tracked(settings, linked, sweep)
     first = load_sweep(Path(record.root) / "sweeps" / "first.json")
     tracked(settings, first)
     assert levels(settings) == {"sweep": 2, "configuration": 1, "fold": 4}
-    (run,) = runs(settings, "configuration")
+    (run,), folds = runs(settings, "configuration"), runs(settings, "fold")
     (second,) = (one for one in runs(settings, "sweep") if one.data.tags["key"] == "second")
     assert run.data.tags["mlflow.parentRunId"] == second.info.run_id
+    assert {one.info.run_name.partition(" fold")[0] for one in (run, *folds)} == {"in second"}
+    tags = client(settings).get_experiment_by_name(settings.experiment).tags
+    of_sweep = f"tags.`mlflow.parentRunId` = '{second.info.run_id}'"
+    charts = ["PARALLEL", "SCATTER", "SCATTER"]
+    assert view(tags, "second") == (of_sweep, ["model", "second"], charts)
+    assert view(tags, "lvh") == ("tags.level = 'configuration'", ["model", "first"], charts)
 
 
 def test_artifacts_are_beside_their_database_wherever_it_is_moved(settings, record, tmp_path):
@@ -269,6 +283,7 @@ def view(tags: dict[str, str], key: str) -> tuple[str, list[str], list[str]]:
     return state["searchFilter"], params, charts
 
 
+@pytest.mark.slow
 def test_runs_and_views_show_what_each_sweep_swept(settings):
 
     store = client(settings)

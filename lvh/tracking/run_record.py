@@ -158,10 +158,11 @@ def load_sweep(path: Path) -> SweepRecord:
 
 
 def records_of(root: Path) -> Iterator[Path]:
-    """Yield the files of all records in a fold store: configurations first, then sweeps."""
+    """Yield the files of all records in a fold store: configurations, then sweeps, the latest last."""
     for kind in ("runs", "sweeps"):
         for folder in (root, *sorted(path for path in root.glob("*.*") if path.is_dir())):
-            yield from sorted(folder.glob(f"{kind}/[!.]*.json"))
+            files = folder.glob(f"{kind}/[!.]*.json")
+            yield from sorted(files, key=lambda file: (file.stat().st_mtime, file.name))
 
 
 def _read(path: Path, record_format: TypeAdapter[_Record]) -> _Record:
