@@ -34,7 +34,7 @@ class _Quiet(WSGIRequestHandler):
 def _serve_studies(address: str | None, port: int) -> None:
     """Show sweeps in Optuna's dashboard, in this process: it ends with the command."""
     try:
-        from optuna_dashboard import wsgi
+        from optuna_dashboard import wsgi  # type: ignore[import-untyped]
     except ImportError:
         raise EnvironmentFault(
             "--studies: expected optuna-dashboard. Received: none. pip install 'lvh[dashboard]'"

@@ -30,7 +30,6 @@ _MOST_LEVELS = 20  # of a dimension of a heat map, or of names in a random fores
 _MOST_ROWS = 15  # configurations whose folds are drawn
 _SHOWN_CURVES = 3  # configurations whose curves are shown at first; as many as colours have some
 _MOST_POINTS = 250  # of a curve
-_MOST_SLICES = 4
 _FEWEST = 4  # trials from which a share of variance says anything at all
 _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
@@ -251,12 +250,6 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
             figures["importance"] = visualization.plot_param_importances(copy, **options)
-            del options["evaluator"]
-        for dimension in study.dimensions[:_MOST_SLICES]:
-            drawn = visualization.plot_slice(copy, [dimension], **options)
-            figures[f"slice {dimension}"] = drawn.update_traces(
-                marker={"showscale": False, "colorscale": "Viridis"}
-            )
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return figures

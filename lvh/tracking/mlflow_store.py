@@ -31,7 +31,6 @@ from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_value
 from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
-from lvh.validation.metrics import NAMES
 
 _LOCK_SECONDS = 120
 _PARENT = "mlflow.parentRunId"
@@ -126,12 +125,12 @@ class MlflowStore:
         if record.status not in ("complete", "leaking"):
             tags["error" if record.status == "failed" else "incomplete"] = record.error
         if record.mean:
-            tags[_NOTE] = _description(record, leakage)
+            tags[_NOTE] = record.description
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
         logged = run.data.params
         params = {name: value for name, value in record.params.items() if name not in logged}
-        self._log(run_id, _metrics(_scores(record)), params, tags)
+        self._log(run_id, _metrics(record.scores), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
         self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
@@ -333,35 +332,6 @@ def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
     tags = {"level": f"leaking {level}" if leakage else level}
     tags |= {"leakage": leakage} if leakage else {}
     return tags if parent is None else {**tags, _PARENT: parent}
-
-
-def _scores(record: RunRecord) -> dict[str, float]:
-    """Return the metrics of a configuration: first in the UI, by their names, are the means."""
-    if record.level == "data":
-        return {}
-    values: dict[str, float] = {}
-    for name in NAMES if record.mean else ():
-        values[name] = record.mean[name]
-        values[f"std_{name}"] = record.std[name]
-        ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
-        values |= zip(ends, record.pooled[name], strict=True)
-        for baseline, means in record.baselines.items():
-            prefix = baseline.replace(" + ", "_").replace(" ", "_")
-            values[f"baseline_{prefix}_{name}"] = means[name]
-    values |= {f"p_{name}": p for name, p in record.p_values.items()}
-    values |= {"seconds": record.seconds, "setup_seconds": record.setup_seconds}
-    return values | {"folds_done": len(record.fold_keys)}
-
-
-def _description(record: RunRecord, leakage: str) -> str:
-    baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in record.baselines.items())
-    estimate, low, high = record.pooled["ap"]
-    warning = f"NOT HONEST: {leakage}. " if leakage else ""
-    return (
-        f"{warning}{record.data.label}: mean ap over {len(record.fold_keys)} folds "
-        f"{record.mean['ap']:.3f}, std {record.std['ap']:.3f}; baselines: {baselines}. "
-        f"Pooled ap {estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}."
-    )
 
 
 def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
