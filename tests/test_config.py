@@ -54,7 +54,7 @@ def test_the_defaults_are_those_of_the_2021_study():
         ("model=chosen", "nested_selection-ntp"),
         (
             "model=svm model.C=3 seed=2 cv=repeated",
-            "svm-ntp C=3 scheme=stratified repeats=5 seed=2",
+            "svm-ntp C=3 cv=stratified repeats=5 seed=2",
         ),
         ("data=ptbxl data.label=AFIB model=cnn", "cnn-raw label=AFIB"),
     ],

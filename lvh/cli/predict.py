@@ -170,14 +170,11 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
     rows = [row for row, _ in predicted]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("record", overflow="fold")
-    for name in (
-        f"P({description.label})",
-        f"range of {len(description.seeds)}",
-        "calibrated, 95 %",
-        "says",
-    ):
-        table.add_column(name, no_wrap=True)
     shows_criteria = description.label == LVH
+    table.add_column(f"P({description.label})")
+    for name in (f"range of {len(description.seeds)}", "calibrated, 95 %"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("says", no_wrap=shows_criteria)
     if shows_criteria:
         table.add_column("criteria met")
     names = [Path(row["record"]).name for row in rows]

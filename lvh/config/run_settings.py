@@ -80,7 +80,7 @@ class RunSettings:
         own = _flattened({group: asdict(of) for group, of in groups.items()})
         usual = _flattened({group: defaults(type(of)) for group, of in groups.items()})
         changed = {
-            name: value
+            "cv" if name == "cv.scheme" else name: value
             for name, value in own.items()
             if name not in _UNNAMED and value not in (usual.get(name), "external")
         }

@@ -124,6 +124,7 @@ def _draw_confusion_matrix(ax: "Axes", result: CVResult, of: FeatureSet) -> None
         ax=ax,
     )
     ax.set(title="Out of fold", xlabel="predicted", ylabel="label")
+    ax.set_yticklabels(ax.get_yticklabels(), rotation=90, va="center")
 
 
 def _draw_calibration(ax: "Axes", result: CVResult, of: FeatureSet) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lvh.data.cohort import LEADS, Delineation
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import write_fault, written_whole
+from lvh.reports.page import clipped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,7 +170,7 @@ def draw(
     grey = ["nothing is known of the leads in grey"] if unknown.any() else []
     _write(ax, words, ", ".join(_facts(len(signals), fs, traces, zero) + grey))
     if importance is not None:
-        _draw_legend(ax, words.label)
+        _draw_legend(ax, clipped(words.label, 40))
     return figure
 
 
