@@ -9,7 +9,8 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import optuna
 import pytest
@@ -96,6 +97,9 @@ class TestStudies:
             with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
                 (study,) = json.load(answer)["study_summaries"]
             assert study["study_name"] == "kernel-1"
+            elsewhere = {"Host": f"elsewhere.example:{port}"}
+            with pytest.raises(HTTPError, match="403"):
+                urlopen(Request(f"http://127.0.0.1:{port}/api/studies", headers=elsewhere))
             code, line = refusal(capsys, "--studies", "--port", str(port))
             assert (code, f"cannot listen on {port}" in line) == (3, True)
             process.send_signal(signal.SIGINT)

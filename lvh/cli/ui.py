@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
@@ -26,6 +28,12 @@ def _serve(args: argparse.Namespace) -> None:
         _serve_runs(args, args.port or 5000)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A browser opens connections ahead, on which it sends nothing for a while."""
+
+    daemon_threads = True
+
+
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing for each request."""
@@ -42,8 +50,16 @@ def _serve_studies(address: str | None, port: int) -> None:
     from lvh.search.storage import Storage
 
     storage = Storage(address, to_read=True)
+    dashboard = wsgi(storage.optuna)
+
+    def answer(request: dict[str, Any], start: Any) -> Any:
+        if request.get("HTTP_HOST") in (f"{_LOOPBACK}:{port}", f"localhost:{port}"):
+            return dashboard(request, start)
+        start("403 Forbidden", [])  # a page of another site, whose name leads here
+        return [b""]
+
     try:
-        server = make_server(_LOOPBACK, port, wsgi(storage.optuna), handler_class=_Quiet)
+        server = make_server(_LOOPBACK, port, answer, _Server, _Quiet)
     except OSError as error:
         raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
     with server:

@@ -79,13 +79,13 @@ class RunSettings:
             del groups["train"]
         own = _flattened({group: asdict(of) for group, of in groups.items()})
         usual = _flattened({group: defaults(type(of)) for group, of in groups.items()})
-        changed = {
+        label = getattr(self.data, "label", LVH)
+        changed: dict[str, Plain] = {"label": label} if label != LVH else {}
+        changed |= {
             "cv" if name == "cv.scheme" else name: value
             for name, value in own.items()
             if name not in _UNNAMED and value not in (usual.get(name), "external")
         }
-        label = getattr(self.data, "label", LVH)
-        changed |= {"label": label} if label != LVH else {}
         changed |= {"seed": self.seed} if self.seed else {}
         shown = dict(list(changed.items())[:_MOST_NAMED])
         more = len(changed) - len(shown)

@@ -85,10 +85,10 @@ class Worker:
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
-            if data.cohort.label_name != plan.label_name:  # their scores cannot be compared
+            if data.cohort.label_name.casefold() != plan.label_name.casefold():
                 raise InputError(
-                    f"data.label: expected {plan.label_name}, as in the whole sweep. "
-                    f"Received: {data.cohort.label_name}"
+                    f"data.label: expected {plan.label_name}, for scores of two labels cannot be "
+                    f"compared. Received: {data.cohort.label_name}"
                 )
         except EnvironmentFault:
             raise
