@@ -119,6 +119,21 @@ class TestPtbxl:
         assert (code, "data.label: expected something" in err) == (2, True), err
 
 
+def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):
+    table = pd.DataFrame({"scp_codes": ["{'IMI': 100.0}", "{'AMI': 0.0, 'SR': 0.0}", "{}"]})
+    with pytest.raises(InputError, match=r"scp_statements\.csv, which names .*'MI'"):
+        ptbxl._label(tmp_path, table, "MI")
+    lines = [",description,diagnostic_class", "IMI,inferior,MI", "AMI,anterior,MI"]
+    for n, expected in ((2, [1, 0, 0]), (3, [1, 1, 0])):
+        (tmp_path / "scp_statements.csv").write_text("\n".join(lines[:n]))
+        name, label, meaning = ptbxl._label(tmp_path, table, "mi")
+        assert (name, label.tolist()) == ("MI", expected)
+        assert meaning == f"MI: any of {', '.join(['IMI'] if n == 2 else ['AMI', 'IMI'])}"
+    (tmp_path / "scp_statements.csv").write_text("code,description\n")
+    with pytest.raises(InputError, match="expected the column of codes"):
+        ptbxl._label(tmp_path, table, "MI")
+
+
 def test_records_of_before_there_were_labels_are_of_lvh():
     assert settings_of().data.label == "LVH"
     assert settings_of("data=ptbxl", "data.label=AFIB").data.label == "AFIB"

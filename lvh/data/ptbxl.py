@@ -217,7 +217,8 @@ def _label(root: Path, table: "pd.DataFrame", typed: str) -> tuple[str, npt.NDAr
     if name in (own := set().union(*codes)):
         meaning = known[name][0] if name in known else ""
     else:
-        meaning = "any of " + ", ".join(sorted(one for one in own if known[one][1] == name))
+        members = (one for one in own if one in known and known[one][1] == name)
+        meaning = f"any of {', '.join(sorted(members))}"
     if name != LVH and code != typed:  # typed as its description
         name, meaning = meaning, f"SCP code {name}"
     return name, label, f"{name}: {meaning}" if meaning and name != LVH else ""

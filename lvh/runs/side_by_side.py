@@ -29,9 +29,10 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     for folder in folders:
         if not (folder / "predictions.csv").is_file():
             raise InputError(f"{folder}: expected a finished run, with predictions.csv")
-    labels = dict.fromkeys(record.data.label for record in records)
+    labels = {record.data.label.casefold(): record.data.label for record in records}
     if len(labels) > 1:
-        raise InputError(f"STUDY: expected runs of one label. Received: {', '.join(labels)}")
+        listed = ", ".join(labels.values())
+        raise InputError(f"STUDY: expected runs of one label. Received: {listed}")
     keys = dict.fromkeys(key for record in records for key in record.params)
     absent = object()
     differing = [key for key in keys if len({one.params.get(key, absent) for one in records}) > 1]

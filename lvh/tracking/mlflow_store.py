@@ -139,8 +139,8 @@ class MlflowStore:
         """Give a configuration, and its folds, the name that it has in its newest sweep."""
         self._client.update_run(run_id, name=name)
         for fold in self._below(run_id):
-            at = (int(fold.data.params["repeat"]), int(fold.data.params["fold"]))
-            self._client.update_run(fold.info.run_id, name=fold_name(name, at[0], at[1]))
+            repeat, number = (int(fold.data.params[key]) for key in ("repeat", "fold"))
+            self._client.update_run(fold.info.run_id, name=fold_name(name, repeat, number))
 
     def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
         """Save a view in the experiment, unless it is there."""
@@ -281,6 +281,8 @@ class MlflowStore:
                 f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
                 "tracking.experiment"
             )
+        if _NOTE not in experiment.tags:
+            self._client.set_experiment_tag(experiment_id, _NOTE, _ABOUT)
         return experiment_id
 
 
