@@ -1,4 +1,4 @@
-"""Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG.
+"""Honest, fast, tracked hyperparameter sweeps for 12-lead ECG: LVH, or any other label.
 
 One configuration, as `lvh run` cross-validates it, but without its files:
 

@@ -47,11 +47,16 @@ def test_the_defaults_are_those_of_the_2021_study():
     ("typed", "name"),
     [
         ("model=resnet", "resnet-beat"),
-        ("model=cnn kernel=400 stride=125", "k400-s125-cnn-raw"),
-        ("model=cnn model.kernel_size=7 model.strides=3 stride=50", "k7-s3-cnn-raw"),
+        ("model=cnn kernel=400 stride=125", "cnn-raw kernel=400 stride=125"),
+        ("model=cnn model.kernel_size=7 model.strides=3 stride=50", "cnn-raw kernel=7 stride=3"),
         ("cv.weights=carried cv.allow_leakage=true", "dnn-ntp-carried"),
         ("cv=external external=synthetic", "dnn-ntp-on-synthetic"),
         ("model=chosen", "nested_selection-ntp"),
+        (
+            "model=svm model.C=3 seed=2 cv=repeated",
+            "svm-ntp C=3 cv=stratified repeats=5 seed=2",
+        ),
+        ("data=ptbxl data.label=AFIB model=cnn", "cnn-raw label=AFIB"),
     ],
 )
 def test_a_short_name_says_what_was_chosen(typed, name):

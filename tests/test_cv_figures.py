@@ -34,7 +34,12 @@ def test_every_picture_is_drawn_even_of_a_fold_with_one_label(losses, tmp_path):
     summary = Summary(mean, std, pooled)
     result = CVResult(folds, summary, {"no skill": summary, "age + sex": summary})
 
-    draw_all(result, y, "cnn on synthetic", tmp_path)
+    draw_all(
+        result,
+        SimpleNamespace(y=y, label_name="AF"),
+        title="cnn on synthetic",
+        folder=tmp_path,
+    )
 
     whole = imread(tmp_path / "summary.png")
     assert {path.stem for path in tmp_path.iterdir()} == {"summary", *NAMES}

@@ -121,7 +121,7 @@ class TestFiles:
     def test_balance_and_ages(self, cohort, tables):
         rows = tables["balance"].set_index(["group", "value"])
 
-        assert rows.lvh["all", "all"] == cohort.label.sum()
+        assert rows.with_label["all", "all"] == cohort.label.sum()
         assert rows.records["sex", "men"] == cohort.male.sum()
         inside = (cohort.age >= 50) & (cohort.age < 60)
         expected = wilson_interval(int(cohort.label[inside].sum()), int(inside.sum()))

@@ -57,6 +57,7 @@ def test_a_version_names_its_origin_and_the_scores_of_the_folds(folder, store, c
     version = client.get_model_version_by_alias("lvh", "champion")
     assert (number, version.version) == ("1", 1)
     origin = {"chosen_run": "", "study": "kernel-1", "fingerprint": cohort.fingerprint}
+    origin["label"] = "LVH"
     assert version.tags == origin
     assert version.description == (folder / "README.md").read_text()
 

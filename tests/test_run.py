@@ -35,7 +35,7 @@ def test_the_run_tree_can_be_filtered_and_compared(dnn):
     folds = dnn.runs(f"tags.level = 'fold' and tags.mlflow.parentRunId = '{run.info.run_id}'")
     assert len(folds) == 3
     assert {one.info.status for one in [run, *folds]} == {"FINISHED"}
-    assert run.info.run_name == "dnn-ntp"
+    assert run.info.run_name == "dnn-ntp folds=3 epochs=3"
     params = run.data.params
     assert (params["model"], params["features"], params["data"]) == ("dnn", "ntp", "synthetic")
     assert (params["cv.folds"], params["train.epochs"], params["seed"]) == ("3", "3", "0")

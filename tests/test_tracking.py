@@ -123,7 +123,8 @@ def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, r
         tracked(settings, linked, sweep)
         assert levels(settings) == {"sweep": 1, "configuration": 1, "fold": 4}
     (top,), (run,), folds = (runs(settings, one) for one in ("sweep", "configuration", "fold"))
-    assert (top.info.run_name, top.data.tags["mlflow.note.content"]) == ("kernel", "Done.")
+    assert top.info.run_name == "kernel"
+    assert top.data.tags["mlflow.note.content"].startswith("Done.")
     assert run.data.tags["mlflow.parentRunId"] == top.info.run_id
     assert {fold.data.tags["mlflow.parentRunId"] for fold in folds} == {run.info.run_id}
     names = {f"one fold {fold}{repeat}" for fold in (1, 2) for repeat in ("", " of repeat 2")}
@@ -191,19 +192,33 @@ def test_a_run_that_failed_and_then_came_to_its_end_is_one_run(settings, record,
     assert levels(settings) == {"configuration": 1, "fold": 4}
 
 
-def test_a_run_of_two_sweeps_is_tracked_once_below_the_newest(settings, record):
+def test_a_run_of_two_sweeps_is_tracked_once_below_the_newest_with_its_name(settings, record):
     for study in ("first", "second"):
-        linked = replace(record, sweep=SweepLink(study, 0))
-        sweep = SweepRecord(study, study, ("Done.",), (str(record.path),), True, root=record.root)
+        linked = replace(record, name=f"in {study}", sweep=SweepLink(study, 0))
+        sweep = SweepRecord(
+            study,
+            study,
+            ("Done.",),
+            (str(record.path),),
+            complete=True,
+            dimensions={"model": False, study: True},
+            root=record.root,
+        )
         for one in (linked, sweep):
             save(one)
         tracked(settings, linked, sweep)
     first = load_sweep(Path(record.root) / "sweeps" / "first.json")
     tracked(settings, first)
     assert levels(settings) == {"sweep": 2, "configuration": 1, "fold": 4}
-    (run,) = runs(settings, "configuration")
+    (run,), folds = runs(settings, "configuration"), runs(settings, "fold")
     (second,) = (one for one in runs(settings, "sweep") if one.data.tags["key"] == "second")
     assert run.data.tags["mlflow.parentRunId"] == second.info.run_id
+    assert {one.info.run_name.partition(" fold")[0] for one in (run, *folds)} == {"in second"}
+    tags = client(settings).get_experiment_by_name(settings.experiment).tags
+    of_sweep = f"tags.`mlflow.parentRunId` = '{second.info.run_id}'"
+    charts = ["PARALLEL", "SCATTER", "SCATTER"]
+    assert view(tags, "second") == (of_sweep, ["model", "second"], charts)
+    assert view(tags, "lvh") == ("tags.level = 'configuration'", ["model", "first"], charts)
 
 
 def test_artifacts_are_beside_their_database_wherever_it_is_moved(settings, record, tmp_path):
@@ -257,3 +272,56 @@ def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record)
     assert "mlflow experiments restore --experiment-id 1" in fault
     assert "another tracking.experiment" in fault
     tracked(replace(settings, experiment="other"), record)
+
+
+def view(tags: dict[str, str], key: str) -> tuple[str, list[str], list[str]]:
+    """Return filter, parameters and charts of a saved view."""
+    state = json.loads(json.loads(tags[f"mlflow.sharedViewState.{key}"])["state"])
+    columns = [one.removeprefix("params.").strip("`") for one in state["selectedColumns"]]
+    params = [one for one in columns if not one.startswith("metrics.")]
+    charts = [one["type"] for one in state["compareRunCharts"]]
+    return state["searchFilter"], params, charts
+
+
+@pytest.mark.slow
+def test_runs_and_views_show_what_each_sweep_swept(settings):
+
+    store = client(settings)
+
+    def added(*typed: str) -> dict[str, tuple[str, str]]:
+        """Run a command; return the key and the parent of each configuration, by its name."""
+        code, out, err = in_process(*FAST[:-2], "features=voltage", "tracking=off", *typed)
+        assert code == 0, out + err
+        assert track([]) == 0
+        found = store.search_runs(["1"], "tags.level = 'configuration'")
+        tags = {run.info.run_name: run.data.tags for run in found}
+        return {name: (of["key"], of.get("mlflow.parentRunId", "")) for name, of in tags.items()}
+
+    first = added("-m", "model=svm", "model.C=1,3")
+    assert set(first) == {"svm-voltage C=1", "svm-voltage C=3"}
+    both = added("-m", "model=svm,logistic", "model.gamma=null,0.1", "seed=choice(0)")
+    of_second = {f"svm-voltage gamma={one} seed=0" for one in ("null", "0.1")}
+    assert set(both) == {"svm-voltage C=3", "logistic-voltage seed=0", *of_second}
+    renamed = both["svm-voltage gamma=null seed=0"]
+    assert (renamed[0], renamed[1] != first["svm-voltage C=1"][1]) == (
+        first["svm-voltage C=1"][0],
+        True,
+    )
+    folds = store.search_runs(["1"], "tags.level = 'fold'")
+    assert {run.info.run_name.partition(" fold ")[0] for run in folds} == set(both)
+    alone = set(added("model=svm", "model.C=3", "seed=5")) - set(both)
+    assert alone == {"svm-voltage C=3 folds=3 seed=5"}
+
+    tags = store.get_experiment("1").tags
+    sweeps = {run.info.run_name: run for run in store.search_runs(["1"], "tags.level = 'sweep'")}
+    swept_c, swept_model = sweeps["C, 2 runs"], sweeps["model x gamma x seed, 3 runs"]
+    of_sweep = f"tags.`mlflow.parentRunId` = '{swept_c.info.run_id}'"
+    charts = ["PARALLEL", "SCATTER", "SCATTER"]
+    assert view(tags, swept_c.data.tags["key"]) == (of_sweep, ["model.C", "model"], charts)
+    names = ["model", "model.gamma", "seed"]
+    assert view(tags, swept_model.data.tags["key"])[1:] == (names, charts)
+    assert view(tags, "lvh") == ("tags.level = 'configuration'", names, charts)
+    page = f"viewStateShareKey={swept_c.data.tags['key']}&"
+    assert page in swept_c.data.tags["mlflow.note.content"]
+    found = store.search_runs(["1"], of_sweep)
+    assert [run.data.params["model.C"] for run in found] == ["3.0"]

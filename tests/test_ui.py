@@ -1,5 +1,6 @@
 """`lvh ui`: what it says, who listens, what it leaves behind."""
 
+import json
 import os
 import re
 import signal
@@ -8,7 +9,10 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
+import optuna
 import pytest
 from mlflow import MlflowClient
 from servers import free_port, until
@@ -62,6 +66,48 @@ def test_a_server_shows_its_runs_itself(capsys, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")  # as lvh.run takes it
     assert main([]) == 0
     assert capsys.readouterr().out.endswith("itself: http://127.0.0.1:5000\n")
+
+
+class TestStudies:
+    def test_without_the_package_a_line_says_how_to_install_it(self, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
+        code, line = refusal(capsys, "--studies")
+        assert code == 3
+        assert line.endswith("pip install 'lvh[dashboard]'")
+
+    def test_a_database_that_is_not_there_is_not_made(self, capsys, tmp_path):
+        code, line = refusal(capsys, "--studies")
+        assert (code, "expected a database of studies" in line) == (2, True)
+        assert refusal(capsys, "--storage", "sqlite:///studies.db")[0] == 2
+        assert not list(tmp_path.iterdir())
+
+    def test_they_are_shown_on_loopback_until_the_command_ends(self, tmp_path, capsys):
+        optuna.create_study(storage=f"sqlite:///{tmp_path}/studies.db", study_name="kernel-1")
+        port = free_port()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lvh.ui", "--studies", "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            printed = "".join(iter(process.stdout.readline, "Ctrl-C ends it\n"))
+            assert f"sweeps: http://127.0.0.1:{port}/dashboard" in printed
+            assert listening(port) == {"0100007F"}
+            with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
+                (study,) = json.load(answer)["study_summaries"]
+            assert study["study_name"] == "kernel-1"
+            elsewhere = {"Host": f"elsewhere.example:{port}"}
+            with pytest.raises(HTTPError, match="403"):
+                urlopen(Request(f"http://127.0.0.1:{port}/api/studies", headers=elsewhere))
+            code, line = refusal(capsys, "--studies", "--port", str(port))
+            assert (code, f"cannot listen on {port}" in line) == (3, True)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+            _, err = process.communicate()
+        assert err == "lvh: interrupted by SIGINT\n"
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 POINTS = {  # kernel and stride of each configuration, in the order in which they are trained
-    f"k{kernel}-s{stride}-cnn-raw": (str(kernel), str(stride))
+    f"cnn-raw kernel={kernel} stride={stride}": (str(kernel), str(stride))
     for kernel in (250, 400, 500)
     for stride in (5, 10, 50, 125)
 }
@@ -200,6 +200,14 @@ def test_its_charts_are_filled(ui, shown, stored):
     ui.shoot("parallel_coordinates")
 
 
+def test_a_sweep_links_to_the_view_of_what_it_swept(ui, stored):
+    ui.open(stored[SWEEP].route)
+    ui.click("a", "Its configurations as a table, and their charts")
+    ui.until_names(*by_ap(stored))
+    at = ui.head().index("params.`kernel`")
+    assert ui.head()[at : at + 3] == ["params.`kernel`", "params.`stride`", "params.`model`"]
+
+
 def test_two_that_are_ticked_are_compared(ui, shown, stored):
     ui.open(shown.partition("#")[2])
     ui.until(lambda: len(ui.names()) == len(POINTS) + 1, "the configurations")
@@ -252,8 +260,9 @@ def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     ui.says("Not a medical device.")
     ui.says("The model is the best of 12 by ap, which flatters that score")
     ui.shoot("model")
-    ui.click("a", f"model {best}")
-    ui.find("h1, h2, h3", f"model {best}")
+    (model,) = (name for name in stored if name.startswith("model "))
+    ui.click("a", model)
+    ui.find("h1, h2, h3", model)
     ui.says(stored[best].data)
     ui.open("/models/lvh/versions/1")
     ui.click("a", "The cross-validated run, with its folds and figures")

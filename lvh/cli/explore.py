@@ -68,7 +68,8 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     source, tracking = SOURCES[settings.data.name], settings.tracking
     _check_folder(folder)
     cohort: Cohort = source.load(settings.data)
-    say(f"{cohort.name}: {len(cohort.records)} records, prevalence {cohort.prevalence:.3f}")
+    n, label = len(cohort.records), cohort.label_name
+    say(f"{cohort.name}: {n} records, prevalence of {label} {cohort.prevalence:.3f}")
     if tracking.name == "mlflow":
         say(f"tracked in {resolved_uri(tracking)}, experiment {tracking.experiment}")
     if cohort.note:
@@ -85,9 +86,16 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
             level="data",
             status="complete",
             params=params,
-            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, len(cohort.records)),
+            data=DataRecord(
+                name=cohort.name,
+                fingerprint=cohort.fingerprint,
+                note=cohort.note,
+                n=len(cohort.records),
+                label=cohort.label_name,
+            ),
             tags={
                 "note": cohort.note,
+                "label": cohort.label_name,
                 "mlflow.source.name": "lvh.explore",
                 "mlflow.note.content": f"The data, before any model: {page.name} below.",
             },

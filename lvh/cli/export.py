@@ -49,7 +49,7 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description]:
     settings = settings_of(chosen.run, tracking_of(options))
     data = load_data(settings)
     key = run_key(settings, data.cohort.fingerprint, data.splits)
-    folder = Path(options.out or f"outputs/models/{settings.name}-{key[:8]}")
+    folder = Path(options.out or f"outputs/models/{settings.base_name}-{key[:8]}")
     if folder.exists():
         raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
     result = cross_validated(settings, data, chosen.study)

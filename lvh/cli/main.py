@@ -17,13 +17,13 @@ COMMANDS = {
     "explain": "show what the models of a run look at",
     "doctor": "check whether a run can run here",
     "track": "bring MLflow up to date from the stored folds",
-    "ui": "show the runs of this directory in the MLflow UI",
+    "ui": "show the runs of this directory in the MLflow UI, or its sweeps",
 }
 """What each command does; all but sweep are modules of `lvh.cli`."""
 
 _ALIASES = {"select": "export"}
 _USAGE = f"""\
-Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG.
+Honest, fast, tracked hyperparameter sweeps for 12-lead ECG: LVH, or any other label (data.label).
 
 usage: lvh COMMAND [ARGUMENT ...]
 

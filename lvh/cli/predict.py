@@ -16,6 +16,7 @@ from rich.table import Table
 from lvh.cli.command import add_model, between, command, model_folder, print_error
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate, library
+from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
@@ -95,13 +96,14 @@ def _predict(
         ):
             hint = ". --start and --seconds choose a part"
         raise InputError(f"{error}{hint}") from None
-    cohort = _with_waves(predictions.cohort, options.fiducials)
+    shows_criteria = description.label == LVH  # they are criteria for nothing else
+    cohort = _with_waves(predictions.cohort, drawn=options.fiducials, criteria=shows_criteria)
     (prediction,) = predictions.table.to_dict("records")
     row: Row = {"record": path, **prediction, "threshold": description.threshold}
     if len(cohort.delineation.samples):  # for the criteria, where the model needs none
         row["fiducials"] = cohort.delineation.origin
         row["doubtful"] = bool(cohort.delineation.doubtful)
-    row |= _criteria(cohort)
+    row |= _criteria(cohort) if shows_criteria else {}
     if picture is not None:
         from lvh.explanations.importance import record_importance
 
@@ -117,9 +119,9 @@ def _predict(
     return row, cohort
 
 
-def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
+def _with_waves(cohort: Cohort, *, drawn: bool, criteria: bool) -> Cohort:
     """Detect fiducials for the picture and the criteria, if the record has none yet."""
-    needed = drawn or np.isfinite(cohort.age).all()
+    needed = drawn or (criteria and np.isfinite(cohort.age).all())
     if len(cohort.delineation.samples) or not needed:
         return cohort
     try:
@@ -156,6 +158,10 @@ def _measured(row: Row, name: str, male: bool) -> str:
     return f"{row[name]:.3g} {CRITERIA[name].unit} ({CRITERIA[name].bound(male)})"
 
 
+def _says(row: Row, description: Description) -> str:
+    return f"{'' if row['positive'] else 'no '}{description.label}"
+
+
 def _calibrated(row: Row) -> str:
     return "{calibrated:.2f} ({calibrated_low:.2f} to {calibrated_high:.2f})".format(**row)
 
@@ -164,21 +170,26 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
     rows = [row for row, _ in predicted]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("record", overflow="fold")
-    for name in ("P(LVH)", f"range of {len(description.seeds)}", "calibrated, 95 %", "says"):
+    shows_criteria = description.label == LVH
+    table.add_column(f"P({description.label})")
+    for name in (f"range of {len(description.seeds)}", "calibrated, 95 %"):
         table.add_column(name, no_wrap=True)
-    table.add_column("criteria met")
+    table.add_column("says", no_wrap=shows_criteria)
+    if shows_criteria:
+        table.add_column("criteria met")
     names = [Path(row["record"]).name for row in rows]
     if len(set(names)) < len(names):
         names = [row["record"] for row in rows]
     for name, row in zip(names, rows, strict=True):
         n_measured = _n_measured(row)
+        met = f"{len(_met(row))} of {n_measured}" if n_measured else "not measured"
         table.add_row(
             escape(name),
             f"{row['probability']:.3f}",
             f"{row['member_low']:.3f} to {row['member_high']:.3f}",
             _calibrated(row),
-            "LVH" if row["positive"] else "no LVH",
-            f"{len(_met(row))} of {n_measured}" if n_measured else "not measured",
+            _says(row, description),
+            *([met] if shows_criteria else []),
         )
     console().print(table)
     if len(predicted) == 1 and _n_measured(rows[0]):
@@ -195,11 +206,12 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
 def _say_what_it_means(rows: list[Row], description: Description) -> None:
     if pictures := [row["picture"] for row in rows if "picture" in row]:
         say(f"drawn: {', '.join(pictures)}")
-    note = f" ({description.note})" if description.note else ""
+    note, label = f" ({description.note})" if description.note else "", description.label
     say(
-        f"{description.name}, trained with {description.data}{note}. It says LVH where P(LVH) is "
-        f"above {description.threshold:.3g}. The range is that of models with other seeds. "
-        "Calibrated: the share of records with this P(LVH) that had LVH among the "
+        f"{description.name}, trained with {description.data}{note}. It says {label} where "
+        f"P({label}) is above {description.threshold:.3g}. "
+        "The range is that of models with other seeds. "
+        f"Calibrated: the share of records with this P({label}) that had {label} among the "
         f"{description.calibration.n_records} out-of-fold records, with its uncertainty; at "
         "another place it may differ. Not a medical device."
     )
@@ -228,17 +240,20 @@ def _words(row: Row, cohort: Cohort, description: Description) -> Words:
     age, male = cohort.age[0], bool(cohort.male[0])
     who = f"{age:.0f} years, {'male' if male else 'female'}"
     met = [f"{CRITERIA[name].title} {_measured(row, name, male)}" for name in _met(row)]
-    criteria = f"Criteria met, {len(met)} of {_n_measured(row)}: {', '.join(met) or 'none'}"
+    n = _n_measured(row)
+    criteria = f"Criteria met, {len(met)} of {n}: {', '.join(met) or 'none'}"
+    lines = [criteria if n else "Criteria: not measured"] if description.label == LVH else []
     return Words(
         f"Record {cohort.records[0]}, {who if age == age else 'age or sex unknown'}",
         (
-            f"P(LVH) {row['probability']:.3f}, {row['member_low']:.3f} to {row['member_high']:.3f} "
-            f"by seed; threshold {row['threshold']:.3g}: {'LVH' if row['positive'] else 'no LVH'}; "
-            f"calibrated {_calibrated(row)}"
+            f"P({description.label}) {row['probability']:.3f}, {row['member_low']:.3f} to "
+            f"{row['member_high']:.3f} by seed; threshold {row['threshold']:.3g}: "
+            f"{_says(row, description)}; calibrated {_calibrated(row)}"
             + ("; the model was fitted on this record" if row["fitted_on"] else ""),
-            criteria if _n_measured(row) else "Criteria: not measured",
+            *lines,
             f"{description.name}, trained with {description.data}",
         ),
+        label=description.label,
     )
 
 
@@ -273,7 +288,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 main = command(
     "lvh predict",
-    "Predict LVH in 12-lead records with a model that lvh export has saved.",
+    "Score ECG records with a model that lvh export has saved.",
     _add_arguments,
     _run,
 )

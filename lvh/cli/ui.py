@@ -1,4 +1,4 @@
-"""`lvh ui`: the runs of this directory in the MLflow UI, on this machine alone."""
+"""`lvh ui`: the runs or the sweeps of this directory in a browser, on this machine alone."""
 
 import argparse
 import os
@@ -6,6 +6,9 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
@@ -17,6 +20,57 @@ _LOOPBACK = "127.0.0.1"
 
 
 def _serve(args: argparse.Namespace) -> None:
+    if args.studies:
+        _serve_studies(args.storage, args.port or 8080)
+    elif args.storage:
+        raise InputError("--storage: expected --studies, which shows it. Received: none")
+    else:
+        _serve_runs(args, args.port or 5000)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A browser opens connections ahead, on which it sends nothing for a while."""
+
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Print nothing for each request."""
+
+
+def _serve_studies(address: str | None, port: int) -> None:
+    """Show sweeps in Optuna's dashboard, in this process: it ends with the command."""
+    try:
+        from optuna_dashboard import wsgi  # type: ignore[import-untyped]
+    except ImportError:
+        raise EnvironmentFault(
+            "--studies: expected optuna-dashboard. Received: none. pip install 'lvh[dashboard]'"
+        ) from None
+    from lvh.search.storage import Storage
+
+    storage = Storage(address, to_read=True)
+    dashboard = wsgi(storage.optuna)
+
+    def answer(request: dict[str, Any], start: Any) -> Any:
+        if request.get("HTTP_HOST") in (f"{_LOOPBACK}:{port}", f"localhost:{port}"):
+            return dashboard(request, start)
+        start("403 Forbidden", [])  # a page of another site, whose name leads here
+        return [b""]
+
+    try:
+        server = make_server(_LOOPBACK, port, answer, _Server, _Quiet)
+    except OSError as error:
+        raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
+    with server:
+        print(f"starting Optuna's dashboard on {storage.shown}")
+        print(
+            f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", sep="\n", flush=True
+        )
+        server.serve_forever()
+
+
+def _serve_runs(args: argparse.Namespace, port: int) -> None:
     settings = tracking_of(args)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
@@ -34,13 +88,13 @@ def _serve(args: argparse.Namespace) -> None:
 
     experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(args.experiment)
     page = view_page(experiment.experiment_id) if experiment else "#/experiments?"
-    page = f"http://{_LOOPBACK}:{args.port}/{page}"
+    page = f"http://{_LOOPBACK}:{port}/{page}"
     print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {page}", sep="\n")
     print(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
     # the address may have a password, and everyone may list processes with their arguments
     stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
     stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", _LOOPBACK, "--port", str(args.port)]
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", _LOOPBACK, "--port", str(port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     # in a session of its own, so that its own processes end with it
     server = subprocess.Popen(command, env={**os.environ, **stores}, start_new_session=True)
@@ -50,18 +104,21 @@ def _serve(args: argparse.Namespace) -> None:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-    raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {args.port} free?")
+    raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {port} free?")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tracking(parser)
-    port = between(1, 2**16 - 1, int)
-    parser.add_argument("--port", type=port, default=5000, help="(default: %(default)s)")
+    add, port = parser.add_argument, between(1, 2**16 - 1, int)
+    add("--port", type=port, help="(default: 5000, of --studies 8080)")
+    add("--studies", action="store_true", help="show the sweeps in Optuna's dashboard instead")
+    add("--storage", help="with --studies: as search.storage of the sweep (default: studies.db)")
 
 
 main = command(
     "lvh ui",
-    "Show the runs of this directory in the MLflow UI, on this machine alone.",
+    "Show the runs of this directory in the MLflow UI, or its sweeps in Optuna's dashboard, on "
+    "this machine alone.",
     _add_arguments,
     _serve,
 )

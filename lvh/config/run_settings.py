@@ -1,15 +1,16 @@
 """The settings of one run: typed, checked and frozen."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from itertools import chain
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.groups import CHOICES, SETTINGS
+from lvh.config.groups import CHOICES, SETTINGS, defaults
 from lvh.config.messages import suggestion
+from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
 from lvh.evaluation.results import Plain
 from lvh.features import FORMS
@@ -18,13 +19,16 @@ from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
-from lvh.tracking.run_names import configuration_name
+from lvh.tracking.run_names import run_name
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import CvSettings, check_protocol
 
 _T = TypeVar("_T")
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
 """Fields of the convolution and the groups that set them."""
+_UNNAMED = ("cv.weights", "cv.epoch", "cv.allow_leakage", "train.threads", "train.side_by_side")
+"""What the name of a run leaves out: it is in the protocol, or changes no result."""
+_MOST_NAMED = 6  # settings in the name of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +65,31 @@ class RunSettings:
     store: str
 
     @property
+    def base_name(self) -> str:
+        """Model and features, a protocol that leaks, and records that are only scored."""
+        protocol = self.cv.protocol.name if self.cv.protocol.leaks else ""
+        source = f"on-{self.external.name}" if self.external is not None else ""
+        return "-".join(filter(None, (self.model.name, self.features.name, protocol, source)))
+
+    @property
     def name(self) -> str:
-        """A short name, different for the runs of one sweep."""
-        convolution = {
-            short: getattr(self.model, field)
-            for field, short in SHORT_NAMES.items()
-            if hasattr(self.model, field)
+        """A name for a run outside of a sweep: its base, and what differs from the defaults."""
+        groups = {group: getattr(self, group) for group in ("model", "features", "cv", "train")}
+        if not self.is_network:
+            del groups["train"]
+        own = _flattened({group: asdict(of) for group, of in groups.items()})
+        usual = _flattened({group: defaults(type(of)) for group, of in groups.items()})
+        label = getattr(self.data, "label", LVH)
+        changed: dict[str, Plain] = {"label": label} if label != LVH else {}
+        changed |= {
+            "cv" if name == "cv.scheme" else name: value
+            for name, value in own.items()
+            if name not in _UNNAMED and value not in (usual.get(name), "external")
         }
-        protocol = self.cv.protocol
-        return configuration_name(
-            self.model.name,
-            self.features.name,
-            convolution=convolution,
-            protocol=protocol.name if protocol.leaks else "",
-            external=self.external.name if self.external is not None else "",
-        )
+        changed |= {"seed": self.seed} if self.seed else {}
+        shown = dict(list(changed.items())[:_MOST_NAMED])
+        more = len(changed) - len(shown)
+        return run_name(self.base_name, shown) + (f" and {more} more" if more else "")
 
     @property
     def is_network(self) -> bool:
@@ -90,19 +104,31 @@ class RunSettings:
             groups.remove("external")
         if not self.is_network:
             groups.remove("train")
-        for group in groups:
-            for field, value in asdict(getattr(self, group)).items():
-                if field in SHORT_NAMES:
-                    flat[SHORT_NAMES[field]] = value
-                elif field == "name":
-                    flat[group] = value
-                elif isinstance(value, dict):
-                    flat |= {f"{group}.{field}.{key}": inner for key, inner in value.items()}
-                elif isinstance(value, tuple):
-                    flat[f"{group}.{field}"] = " ".join(map(str, value))
-                else:
-                    flat[f"{group}.{field}"] = value
-        return flat
+        return flat | _flattened({group: asdict(getattr(self, group)) for group in groups})
+
+
+def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Plain]:
+    """Return settings by the names of MLflow's parameters."""
+    flat: dict[str, Plain] = {}
+    for group, settings in groups.items():
+        for field, value in settings.items():
+            if field == "name":
+                flat[group] = value
+            elif isinstance(value, dict):
+                flat |= {f"{group}.{field}.{key}": inner for key, inner in value.items()}
+            else:
+                text = " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
+                flat[param_name(f"{group}.{field}")] = text
+    return flat
+
+
+def param_name(name: str) -> str:
+    """Return the name of MLflow's parameter for a setting, of which two have short ones.
+
+    >>> param_name("model.kernel_size")
+    'kernel'
+    """
+    return {f"model.{field}": short for field, short in SHORT_NAMES.items()}.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +145,10 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     """Check a composed configuration, resolved, field by field and across groups."""
     config = {"external": None, **config}
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
+    for group in ("data", "external"):  # a run of before there were other labels
+        node = config[group]
+        if isinstance(node, dict) and node.get("name") in ("ludb", "ptbxl"):
+            config[group] = {"label": LVH, **node}
     ungrouped = [field.name for field in fields(_Ungrouped)]
     for group, node in config.items():
         is_absent = group == "external" and node is None
@@ -236,6 +266,12 @@ def _search_conflicts(search: SearchSettings) -> Iterator[str]:
         )
 
 
+def _records_of(source: Any) -> dict[str, Any]:
+    """Return the settings that decide which records there are, with any waves and labels."""
+    settings = asdict(source)
+    return {name: settings[name] for name in settings if name not in ("delineation", "label")}
+
+
 def _conflicts(settings: RunSettings) -> Iterator[str]:
     cv, data, external = settings.cv, settings.data, settings.external
     model, protocol, augment = settings.model.name, cv.protocol, settings.train.augment
@@ -245,8 +281,7 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             f"neither. Received: cv.scheme={cv.scheme}, "
             f"external={'none' if external is None else external.name}"
         )
-    same = {"delineation": "found"}  # the same records, with any delineation
-    if external is not None and replace(external, **same) == replace(data, **same):
+    if external is not None and _records_of(external) == _records_of(data):
         yield f"external: expected other records than those of data. Received: {data.name} twice"
     if external is not None and cv.repeats > 1:
         yield (

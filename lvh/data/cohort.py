@@ -146,7 +146,7 @@ class SourceMetadata:
 
     citation: str
     licence: str
-    labels: str  # who labelled left ventricular hypertrophy, and how
+    labels: str  # who labelled the records, and how
     voltage: str = ""  # why its signals are in mV, where that is not plain
 
 
@@ -154,14 +154,15 @@ def join(own: Cohort, external: Cohort) -> Cohort:
     """Append another source, whose records and subjects get the prefix `EXTERNAL`.
 
     Raises:
-        InputError: They differ in sampling frequency, length or leads.
+        InputError: They differ in sampling frequency, length, leads or label.
     """
     for quantity, expected, received in (
         ("Hz", own.fs, external.fs),
         ("samples", own.signals.shape[1], external.signals.shape[1]),
         ("leads", " ".join(own.leads), " ".join(external.leads)),
+        ("as the label", own.label_name, external.label_name),
     ):
-        if expected != received:
+        if str(expected).casefold() != str(received).casefold():
             raise InputError(
                 f"external: expected {expected} {quantity}, as {own.name} has. "
                 f"Received: {received}, of {external.name}"

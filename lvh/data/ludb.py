@@ -13,6 +13,7 @@ from lvh.data.cache import Arrays, cache_dir, folder_state, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
+from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.readers import wfdb
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
@@ -27,7 +28,7 @@ ARCHIVE = Archive(
     sums_sha256="cccef1f3529519db8f26a333c97a6872a7d0e3e5c64a1448b76b161fd87fb75f",
 )
 FINGERPRINT = "1bc65330f5ca18ea436d0c4a34073d521e61d767d7c6247484ad61fb3041346f"
-"""Fingerprint of the cohort in LUDB 1.0.1."""
+"""Fingerprint of the cohort in LUDB 1.0.1, with the label LVH."""
 
 METADATA = SourceMetadata(
     citation=(
@@ -44,7 +45,7 @@ METADATA = SourceMetadata(
     ),
 )
 
-_FORMAT = 2  # of the cached arrays; raise it when their meaning changes
+_FORMAT = 3  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
@@ -63,19 +64,22 @@ class LudbSettings:
         url: Of the archive; of a mirror too, for every file is checked by its pinned checksum.
         delineation: `annotated`: the cardiologists' fiducials; `found`: those that
             `lvh.data.delineation` finds.
+        label: What is detected: `LVH`, or a diagnosis of the headers in any case, such as `Atrial
+            fibrillation`. A diagnosis up to a colon or comma means all that begin so: `Ischemia`.
     """
 
     name: Literal["ludb"] = "ludb"
     root: str | None = None
     url: str = ARCHIVE.url
     delineation: Origin = "annotated"
+    label: Label = LVH
 
 
 def load(settings: LudbSettings) -> Cohort:
     """Return the 200 records of LUDB, their ADC values as 1000 units a mV.
 
     Raises:
-        InputError: A file is missing or malformed.
+        InputError: A file is missing or malformed, or no record has the label.
         EnvironmentFault: The data set has to be downloaded and cannot be.
     """
     if settings.root:
@@ -86,7 +90,12 @@ def load(settings: LudbSettings) -> Cohort:
     state = hashlib.sha256(repr((_FORMAT, records, folder_state(root / "data"))).encode())
     path = cache_dir() / "cohorts" / f"ludb-{state.hexdigest()[:16]}.npz"
     arrays = load_or_build(path, lambda: _parse(root, records))
-    digest = fingerprint(*(arrays[name] for name in _CONTENT))
+    diagnoses = [text.split("\n") for text in arrays["diagnoses"].tolist()]
+    statements = [{name for line in lines for name in _names(line)} for lines in diagnoses]
+    _, lvh = find_label(LVH, statements)
+    label_name, label = find_label(_names(settings.label)[0], statements)
+    is_whole = any(label_name == _names(line)[0] for lines in diagnoses for line in lines)
+    digest = fingerprint(*({**arrays, "label": lvh}[name] for name in _CONTENT))
     is_published = digest == FINGERPRINT
     cohort = Cohort(
         name="LUDB 1.0.1" if is_published else f"LUDB in {root}",
@@ -100,11 +109,14 @@ def load(settings: LudbSettings) -> Cohort:
         ),
         male=arrays["male"],
         age=arrays["age"],
-        label=arrays["label"],
+        label=lvh,
         fingerprint=digest,
         note="" if is_published else "differs from LUDB 1.0.1 as published",
     )
-    return with_fiducials(cohort) if settings.delineation == "found" else cohort
+    if settings.delineation == "found":
+        cohort = with_fiducials(cohort)
+    meaning = "" if is_whole else f"{label_name} means any diagnosis that begins so"
+    return relabelled(cohort, label_name, label=label, meaning=meaning)
 
 
 def _record_names(root: Path) -> tuple[str, ...]:
@@ -154,7 +166,7 @@ def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
         "offsets": waves.offsets,
         "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
         "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
-        "label": np.array([_has_lvh(header) for header in headers], dtype=np.int64),
+        "diagnoses": np.array(["\n".join(_diagnoses(header)) for header in headers]),
     }
 
 
@@ -169,7 +181,19 @@ def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
     return values[0]
 
 
-def _has_lvh(header: wfdb.Header) -> bool:
+def _diagnoses(header: wfdb.Header) -> list[str]:
     _comment(header, "diagnoses", "")
     diagnoses = header.comments[header.comments.index("<diagnoses>:") + 1 :]
-    return _DIAGNOSIS in {line.rstrip(".") for line in diagnoses}
+    return [line.rstrip(".") for line in diagnoses]
+
+
+def _names(diagnosis: str) -> list[str]:
+    """Return the names of a diagnosis: its own, then those that it shares with others.
+
+    >>> _names("Rhythm: Atrial flutter, typical")
+    ['Atrial flutter, typical', 'Atrial flutter']
+    """
+    if diagnosis.casefold() == _DIAGNOSIS.casefold():
+        return [LVH]
+    text = re.sub("^rhythm: *", "", diagnosis, flags=re.IGNORECASE)
+    return [text, *(text[: end.start()] for end in re.finditer("[:,]", text))]

@@ -5,11 +5,13 @@ Records that would take more than half a gibibyte as float32 (2,236 of them at 5
 mV when a record is used.
 """
 
+import csv
 import hashlib
 import io
 import logging
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +28,7 @@ from lvh.data.cache import Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
+from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.lazy_array import Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb
 from lvh.errors import InputError, excerpt
@@ -55,16 +58,18 @@ METADATA = SourceMetadata(
     ),
     licence="CC BY 4.0",
     labels=(
-        "A record has the label where cardiologist or machine stated LVH, with any likelihood; "
+        "A record has the label where cardiologist or machine stated it, with any likelihood; "
         "the statements are about the ECG, not from imaging."
     ),
 )
 TABLE = "ptbxl_database.csv"
+STATEMENTS = "scp_statements.csv"
 LOADED_BYTES = 512 * 1024 * 1024
 """Signals that take more than this, as float32, are memory-mapped."""
 
 _FORMAT = 4  # of the cached arrays; raise it when their meaning changes
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
+_MAX_STATEMENTS_BYTES = 1024 * 1024  # the real one has 8 kB
 _RECORD_PATH = r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)"
 _COLUMNS = {  # that are read, with the pattern of their values
     "ecg_id": ".*",
@@ -75,7 +80,7 @@ _COLUMNS = {  # that are read, with the pattern of their values
     "filename_lr": _RECORD_PATH,
     "filename_hr": _RECORD_PATH,
 }
-_LABEL = "'LVH':"  # VCLVH, voltage criteria alone, is another statement
+_CODE = re.compile(r"'([^'\\]+)':")
 _ABOVE_89 = 90.0  # years
 
 _log = logging.getLogger(__name__)
@@ -93,6 +98,8 @@ class PtbxlSettings:
             and those without age or sex, are dropped with a warning, or fail the run.
         url: Where the archive is downloaded from.
         delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
+        label: What is detected, in any case: an SCP code such as `LVH` or `AFIB`, its description
+            in scp_statements.csv, or a diagnostic superclass there: NORM, MI, STTC, CD or HYP.
     """
 
     name: Literal["ptbxl"] = "ptbxl"
@@ -101,16 +108,18 @@ class PtbxlSettings:
     flawed: Literal["drop", "fail"] = "drop"
     url: str = ARCHIVE.url
     delineation: Literal["none", "found"] = "none"
+    label: Label = LVH
 
 
 def load(settings: PtbxlSettings) -> Cohort:
     """Return all usable records that the table lists; the data set has no delineation.
 
-    The label is 1 where a cardiologist or the machine stated `LVH`, with any likelihood.
+    The label is 1 where a cardiologist or the machine stated it, with any likelihood.
     Ages above 89, which the table hides, are 90.
 
     Raises:
-        InputError: A file is missing or malformed, or a record flawed where that fails the run.
+        InputError: A file is missing or malformed, no record has the label, or a record is flawed
+            where that fails the run.
         EnvironmentFault: The data set has to be downloaded, or its signals cached, and cannot be.
     """
     if settings.root:
@@ -135,7 +144,8 @@ def load(settings: PtbxlSettings) -> Cohort:
         )
     if note:
         _log.warning("%s: %s", root / TABLE, note)
-    columns = _columns(table[used])
+    columns: dict[str, Any] = _columns(table[used])
+    label_name, label, meaning = _label(root, table[used], settings.label)
     gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
     cohort = Cohort(
         name=f"PTB-XL, {len(digital)} records at {settings.fs} Hz",
@@ -150,7 +160,8 @@ def load(settings: PtbxlSettings) -> Cohort:
         note=note,
         **columns,
     )
-    return with_fiducials(cohort) if settings.delineation == "found" else cohort
+    cohort = with_fiducials(cohort) if settings.delineation == "found" else cohort
+    return relabelled(cohort, label_name, label=label, meaning=meaning)
 
 
 def _signals(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:
@@ -183,8 +194,53 @@ def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
         "subjects": np.array(table["patient_id"].str.removesuffix(".0").tolist()),
         "male": np.array(table["sex"] == "0"),
         "age": np.array([_ABOVE_89 if float(age) == 300 else float(age) for age in table["age"]]),
-        "label": np.array(table["scp_codes"].str.contains(_LABEL, regex=False), dtype=np.int64),
+        "label": find_label(LVH, _codes(table))[1],
     }
+
+
+def _codes(table: "pd.DataFrame") -> list[set[str]]:
+    return [set(_CODE.findall(text)) for text in table["scp_codes"]]
+
+
+def _label(root: Path, table: "pd.DataFrame", typed: str) -> tuple[str, npt.NDArray[np.int64], str]:
+    """Return the name of a label, the labels of the records, and what the name means."""
+    codes = _codes(table)
+    if typed == LVH:
+        name, label = find_label(LVH, codes)
+        return name, label, ""
+    known = _statements(root)
+    described = {text.casefold(): code for code, (text, _) in known.items()}
+    code = described.get(typed.casefold(), typed)
+    names = [own | {known[one][1] for one in own if one in known} - {""} for own in codes]
+    missing = "" if known else f". {STATEMENTS}, which names the superclasses, is not in {root}"
+    name, label = find_label(code, names, hint=missing)
+    if name in (own := set().union(*codes)):
+        meaning = known[name][0] if name in known else ""
+    else:
+        members = (one for one in own if one in known and known[one][1] == name)
+        meaning = f"any of {', '.join(sorted(members))}"
+    if name != LVH and code != typed:  # typed as its description
+        name, meaning = meaning, f"SCP code {name}"
+    return name, label, f"{name}: {meaning}" if meaning and name != LVH else ""
+
+
+def _statements(root: Path) -> dict[str, tuple[str, str]]:
+    """Return the description and the superclass of each SCP code, empty where it has none."""
+    path, columns = root / STATEMENTS, ("", "description", "diagnostic_class")
+    if not path.is_file():
+        return {}
+    text = read_bytes(path, root, _MAX_STATEMENTS_BYTES).decode("utf-8-sig", errors="replace")
+    rows = csv.DictReader(io.StringIO(text))
+    if missing := [one for one in columns if one not in (rows.fieldnames or ())]:
+        raise InputError(
+            f"{path}: expected the column {missing[0] or 'of codes, without a name'}. "
+            f"Received: {excerpt(' '.join(rows.fieldnames or ()))}"
+        )
+    known = {}
+    for row in rows:
+        code, description, superclass = (" ".join((row[name] or "").split()) for name in columns)
+        known[code] = (description, superclass)
+    return known
 
 
 def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 KINDS = {
     "lead": "Leads",
     "wave": "Waves, in all leads",
-    "criterion": "Waves that a criterion reads",
+    "criterion": "Waves that a criterion for LVH reads",
     "lead_inputs": "Inputs of a lead",
     "wave_inputs": "Inputs of a wave",
-    "criterion_inputs": "Inputs that a criterion reads",
+    "criterion_inputs": "Inputs that a criterion for LVH reads",
     "group": "Groups of inputs",
     "input": "Single inputs",
 }
@@ -31,8 +31,8 @@ _MEANING = """\
 **What it means.** A loss says how much worse the pooled scores rank the records without something;
 if its interval holds 0, these records do not show that it matters. A lead of a signal is put at its
 median; a wave is bridged by a straight line in every beat, as are windows of {window:g} ms, every
-{stride:g} ms. Importance over time is the change of the log-odds of LVH, positive where a window
-speaks for it. Inputs are permuted among the test records of the fold, {repeats} times; the
+{stride:g} ms. Importance over time is the change of the log-odds of {label}, positive where a
+window speaks for it. Inputs are permuted among the test records of the fold, {repeats} times; the
 criteria, which are computed of them, follow.
 
 **What it does not mean.** It shows what the scores of these models depend on: no cause, and no
@@ -55,7 +55,7 @@ def write_report(
         "scores": pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"]),
     }
     if len(explanation.saliency):
-        figures["saliency"] = _draw_saliency(explanation.saliency, caption)
+        figures["saliency"] = _draw_saliency(explanation, caption)
         tables["saliency"] = explanation.saliency
     for name, figure in figures.items():
         with written_whole(folder / f"{name}.png") as file:
@@ -69,7 +69,8 @@ def write_report(
             "\n".join([f"| {KINDS[kind]}: without | loss of ap [95 %] |", "|---|---|", *lines])
         )
     window, stride = options.window * 1000, options.stride * 1000
-    text.append(_MEANING.format(window=window, stride=stride, repeats=options.repeats))
+    label = explanation.label_name
+    text.append(_MEANING.format(window=window, stride=stride, repeats=options.repeats, label=label))
     write_text(folder / "README.md", "\n\n".join(filter(None, text)))
 
 
@@ -110,8 +111,9 @@ def _figure(width: float, height: float, title: str) -> "Figure":
     return figure
 
 
-def _draw_saliency(saliency: pd.DataFrame, title: str) -> "Figure":
+def _draw_saliency(explanation: Explanation, title: str) -> "Figure":
     """Draw a panel a lead; of twelve as on paper, limb leads left and chest leads right."""
+    saliency, label_name = explanation.saliency, explanation.label_name
     leads = list(saliency["lead"].unique())
     n_rows = 3 if len(leads) > 8 else 2 if len(leads) > 3 else 1
     n_columns = -(-len(leads) // n_rows)
@@ -123,7 +125,7 @@ def _draw_saliency(saliency: pd.DataFrame, title: str) -> "Figure":
         ax.set(title=lead, ylim=(-1.08 * largest, 1.08 * largest))
         beat = ax.twinx()  # over its own scale, which no panel shares
         beat.set_yticks([])
-        for label, name, style in ((0, "not LVH", ":"), (1, "LVH", "-")):
+        for label, name, style in ((0, f"not {label_name}", ":"), (1, label_name, "-")):
             of = saliency[(saliency["lead"] == lead) & (saliency["label"] == label)]
             ax.fill_between(of["seconds"], 0, of["importance"], color=_COLORS[label], alpha=0.25)
             ax.plot(of["seconds"], of["importance"], color=_COLORS[label], label=name)

@@ -168,7 +168,7 @@ def default_stride(form: str) -> float:
 
 
 def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
-    """Return by how much each part of a record raises the log-odds of LVH.
+    """Return by how much each part of a record raises the log-odds of the label.
 
     `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead: hundreds of
     scores a lead, seconds to a minute. `beat`, `fusion`: the same in the average beat, every

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lvh.config.run_settings import RunSettings
+from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.evaluation.cv_result import FoldResult, baseline_summaries
 from lvh.evaluation.fold_training import train_folds
@@ -64,6 +65,7 @@ class Explanation:
     importance: pd.DataFrame
     saliency: pd.DataFrame
     differences: tuple[float, ...] = ()
+    label_name: str = LVH
 
 
 def explain_run(
@@ -141,6 +143,7 @@ def summarize(
         importance=losses(y, y_score, subjects, changed),
         saliency=_saliency(context, folds, y),
         differences=tuple(differences),
+        label_name=features.label_name,
     )
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lvh.data.cohort import LEADS, Cohort, Origin
+from lvh.data.labels import LVH
 from lvh.errors import InputError, printable
 from lvh.features import FORMS, FeatureSet, Form
 from lvh.models import MODELS, Estimator
@@ -82,6 +83,7 @@ class Description:
 
     Attributes:
         name: Name of the run that was refitted; `settings` are its own.
+        label: What it detects.
         data: Name of the training data set, with the `fingerprint` and `note` of that cohort.
         fs: Sampling frequency of the training records, Hz.
         delineation: Origin of the fiducials that the model was trained with.
@@ -123,6 +125,7 @@ class Description:
     chosen_by: Text
     versions: dict[Text, Text]
     files: dict[Text, Text]
+    label: Text = LVH
 
     @property
     def form(self) -> Form:
@@ -150,6 +153,7 @@ def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
     """Return the fields of a description that its training records decide."""
     return {
         "data": cohort.name,
+        "label": cohort.label_name,
         "fingerprint": cohort.fingerprint,
         "note": cohort.note,
         "n_records": len(features.y),
@@ -186,7 +190,7 @@ def parse(text: str) -> Description:
     except (ValueError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
     # a default of today need not be that of the training
-    if json.loads(description.to_json()) != values:
+    if json.loads(description.to_json()) != {"label": LVH, **values}:
         raise InputError("expected the fields and values that this version of lvh writes")
     return description
 

@@ -165,7 +165,9 @@ def _calibrated(
     )
     threshold = 0.5 if settings.cv.threshold == "fixed" else chosen_threshold(y, y_score)
     if not 0 <= threshold <= 1:
-        raise InputError("cv.threshold: expected out-of-fold predictions of records without LVH")
+        raise InputError(
+            "cv.threshold: expected out-of-fold predictions of records without the label"
+        )
     return calibration, threshold
 
 

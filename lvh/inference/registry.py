@@ -24,7 +24,7 @@ from lvh.tracking.run_lookup import store_faults, store_of
 
 _MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes
 _ABOUT = (
-    "Detects left ventricular hypertrophy in a 12-lead ECG, for research. "
+    "Models of the ECG, for research. "
     "**Not a medical device.** The description of a version is its model card."
 )
 _RUNTIME = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow", "neurokit2")
@@ -47,6 +47,7 @@ def register(
             "chosen_run": run.info.run_id if run else "",
             "study": description.study,
             "fingerprint": description.fingerprint,
+            "label": description.label,
         }
         with mlflow.start_run(
             experiment_id=experiment,
@@ -102,7 +103,7 @@ def _experiment_id(settings: TrackingSettings) -> str:
 def _log(folder: Path, description: Description, origin: dict[str, str], name: str) -> Any:
     """Log data, settings, model and scores to the active run; return the logged model."""
     settings, versions = description.settings, description.versions
-    fields = ("n_records", "n_positive", "threshold", "n_candidates", "chosen_by")
+    fields = ("label", "n_records", "n_positive", "threshold", "n_candidates", "chosen_by")
     params = {
         **origin,
         "model": settings.model.name,

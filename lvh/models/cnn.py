@@ -61,7 +61,7 @@ def check(settings: CnnSettings, input_shape: tuple[int, ...]) -> None:
 
 
 def build(settings: CnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
-    """Build the network for inputs of shape (n_samples, n_leads); its output is P(LVH)."""
+    """Build the network for inputs of shape (n_samples, n_leads); its output is P(label = 1)."""
     check(settings, input_shape)
     import keras
     from keras import layers

@@ -30,7 +30,7 @@ def check(settings: DnnSettings, input_shape: tuple[int, ...]) -> None:
 
 
 def build(settings: DnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":
-    """Build the network for inputs of shape (n_inputs,); its output is P(LVH), shape (1,)."""
+    """Build the network for inputs of shape (n_inputs,); its output is P(label = 1), shape (1,)."""
     import keras
     from keras import layers
 

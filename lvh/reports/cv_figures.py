@@ -4,17 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.evaluation.cv_result import CVResult
+from lvh.features import FeatureSet
 from lvh.files import written_whole
-from lvh.reports.page import BLUE, ORANGE
+from lvh.reports.page import BLUE, ORANGE, clipped
 from lvh.validation.calibration import recalibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Labels = npt.NDArray[np.int64]
 
 _PALE = "#9db7d1"
 _SIZE = (13.0, 8.4)  # inches
@@ -22,8 +20,8 @@ _DPI = 100
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 
 
-def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
-    """Draw every figure of a cross-validation of records with labels `y` as a PNG file."""
+def draw_all(result: CVResult, features: FeatureSet, *, title: str, folder: Path) -> None:
+    """Draw every figure of a cross-validation as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.image import imsave
@@ -42,7 +40,7 @@ def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
     grid = {"left": 0.055, "right": 0.985, "bottom": 0.07, "top": 0.905}
     axes = figure.subplots(2, 3, gridspec_kw=grid | {"wspace": 0.27, "hspace": 0.35})
     for ax, draw in zip(axes.flat, panels.values(), strict=True):
-        draw(ax, result, y)
+        draw(ax, result, features)
     figure.suptitle(title, y=0.985)
     canvas.draw()  # once: every panel's own file is cut from this picture
     pixels = np.asarray(canvas.buffer_rgba())
@@ -57,7 +55,7 @@ def draw_all(result: CVResult, y: Labels, title: str, folder: Path) -> None:
             imsave(temporary, np.ascontiguousarray(picture), format="png")
 
 
-def _draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_scores(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     """Show fold values, their mean and the pooled interval, and the baselines."""
     places = np.arange(len(_SHOWN))
     values = [[getattr(fold.metrics, name) for fold in result.folds] for name in _SHOWN]
@@ -73,22 +71,22 @@ def _draw_scores(ax: "Axes", result: CVResult, y: Labels) -> None:
     ax.legend(fontsize=7, loc="lower left")
 
 
-def _draw_precision_recall(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_precision_recall(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     from sklearn.metrics import PrecisionRecallDisplay
 
     name = _with_interval(result, "ap")
     PrecisionRecallDisplay.from_predictions(
-        y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
+        of.y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
     )
     ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
 
 
-def _draw_roc(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_roc(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     from sklearn.metrics import RocCurveDisplay
 
     name = _with_interval(result, "roc_auc")
     RocCurveDisplay.from_predictions(
-        y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
+        of.y[result.test], result.y_score, name=name, plot_chance_level=True, ax=ax
     )
     ax.set(title="ROC", xlabel="1 - specificity", ylabel="recall")
 
@@ -98,7 +96,7 @@ def _with_interval(result: CVResult, score: str) -> str:
     return f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def _draw_learning_curves(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_learning_curves(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     """Show the loss by epoch; where one point makes no curve, the loss of each fold."""
     for name, color in (("loss", BLUE), ("validation_loss", ORANGE)):
         curves = [curve for fold in result.folds if (curve := getattr(fold.history, name))]
@@ -113,28 +111,30 @@ def _draw_learning_curves(ax: "Axes", result: CVResult, y: Labels) -> None:
     ax.legend(fontsize=8)
 
 
-def _draw_confusion_matrix(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_confusion_matrix(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay
 
     ConfusionMatrixDisplay.from_predictions(
-        y[result.test],
+        of.y[result.test],
         result.y_pred,
         labels=[0, 1],
-        display_labels=["not LVH", "LVH"],
+        display_labels=[clipped(name, 24) for name in (f"not {of.label_name}", of.label_name)],
         cmap="Blues",
         colorbar=False,
         ax=ax,
     )
     ax.set(title="Out of fold", xlabel="predicted", ylabel="label")
+    ax.set_yticklabels(ax.get_yticklabels(), rotation=90, va="center")
 
 
-def _draw_calibration(ax: "Axes", result: CVResult, y: Labels) -> None:
+def _draw_calibration(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     from sklearn.calibration import CalibrationDisplay
 
-    y_true, y_score = y[result.test], result.y_score
+    y_true, y_score = of.y[result.test], result.y_score
     line = recalibration(y_true, y_score)
     name = f"intercept {line.intercept:.2f}, slope {line.slope:.2f}"
     CalibrationDisplay.from_predictions(
         y_true, y_score, n_bins=10, strategy="quantile", name=name, ax=ax
     )
-    ax.set(title="Calibration, out of fold", xlabel="P(LVH)", ylabel="share with LVH")
+    label = clipped(of.label_name, 30)
+    ax.set(title="Calibration, out of fold", xlabel=f"P({label})", ylabel=f"share with {label}")

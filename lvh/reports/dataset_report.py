@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lvh.data.cohort import Cohort, SourceMetadata
+from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.features.base import feature_set, incomplete_records
@@ -17,12 +18,12 @@ from lvh.reports import ecg_plot
 from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table
 from lvh.reports.survey import (
     CLIPPED,
-    LABELS,
     SEXES,
     SLOW,
     Survey,
     bounds,
     class_balance,
+    label_names,
     label_of,
     missing_waves,
     part_of,
@@ -47,7 +48,6 @@ _WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_u
 """Measures that decide which records are worst, in this order."""
 _SCORES = ("accuracy", "ap", "roc_auc")
 """Scores of a baseline that are shown."""
-_COLOURS = dict(zip(LABELS, (BLUE, ORANGE), strict=True))
 
 
 def write(
@@ -76,7 +76,7 @@ def write(
     return write_page(
         folder / PAGE,
         "dataset.html",
-        figures=_figures(tables),
+        figures=_figures(tables, label_names(cohort)),
         title=cohort.name,
         about="The data, before any model",
         note=cohort.note,
@@ -99,13 +99,13 @@ def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str,
     """Say what the source is."""
     counts = pd.Series(cohort.subjects).value_counts().value_counts().sort_index()
     n_samples = cohort.signals.shape[1]
-    n_lvh = int(cohort.label.sum())
     return {
         "source": cohort.name,
         "records": str(len(cohort.records)),
         "subjects": str(counts.sum()),
         "subjects with": ", ".join(f"{n} record{'s' * (n > 1)}: {k}" for n, k in counts.items()),
-        "with LVH": f"{n_lvh} ({100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%)",
+        f"with {cohort.label_name}": f"{cohort.label.sum()} "
+        f"({100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%)",
         "sampling frequency": f"{cohort.fs:g} Hz",
         "duration": f"{n_samples / cohort.fs:g} s, {n_samples} samples",
         "leads": " ".join(cohort.leads),
@@ -166,7 +166,7 @@ def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
     uv = {"noise": measured.noise * 1000, "wander": measured.wander * 1000}
     recording = []
     for name, values in (("noise", measured.noise), ("wander", measured.wander)):
-        # an area above .5 says that records with LVH have more of it: a shortcut for a model
+        # an area above .5 says that records with the label have more of it: a shortcut for a model
         _, rank = np.unique(np.median(values, axis=1), return_inverse=True)
         scores = rank / max(int(rank.max()), 1)
         intervals = bootstrap_intervals(cohort.label, scores, cohort.subjects)
@@ -181,7 +181,7 @@ def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
         "noise_uv": uv["noise"].max(axis=1),
         **_by_lead(cohort, {f"{name}_uv": values for name, values in uv.items()}),
     }
-    ranges = {"lvh": cohort.label, **_by_lead(cohort, parts)}
+    ranges = {"label": cohort.label, **_by_lead(cohort, parts)}
     return {
         "ranges": pd.DataFrame({"record": cohort.records, **ranges}),
         "range_quantiles": quantiles(cohort, parts),
@@ -197,13 +197,16 @@ def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
     if waves is None:
         return {}
     voltages = {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs * 1000}
-    values = {name: criterion.value(waves) for name, criterion in CRITERIA.items()}
-    columns = {"male": cohort.male, "lvh": cohort.label, **values}
     lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in measured.missing.items()}
+    criteria: Tables = {}
+    if cohort.label_name == LVH:  # they are criteria for nothing else
+        values = {name: criterion.value(waves) for name, criterion in CRITERIA.items()}
+        columns = {"male": cohort.male, "label": cohort.label, **values}
+        criteria["criteria"] = _criteria_scores(cohort, values)
+        criteria["criteria_values"] = pd.DataFrame({"record": cohort.records, **columns})
     return {
         "voltages": quantiles(cohort, voltages),
-        "criteria": _criteria_scores(cohort, values),
-        "criteria_values": pd.DataFrame({"record": cohort.records, **columns}),
+        **criteria,
         "missing": missing_waves(cohort, measured),
         "missing_by_record": pd.DataFrame({"record": cohort.records, **lacking}),
     }
@@ -249,7 +252,7 @@ def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
         for at in own[np.sort(first)[:_N_EXAMPLES]].tolist():
             part = part_of(cohort, at, at + 1)
             sex = "man" if cohort.male[at] else "woman"
-            words = f"{sex}, {cohort.age[at]:.0f} years, {LABELS[1 - label]}"
+            words = f"{sex}, {cohort.age[at]:.0f} years, {label_names(cohort)[1 - label]}"
             title = f"Record {cohort.records[at]}: {words}"
             figure = ecg_plot.draw(
                 part.signals[0], cohort.fs, ecg_plot.Words(title), delineation=part.delineation
@@ -260,32 +263,34 @@ def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
     return pictures
 
 
-def _figures(tables: Tables) -> "dict[str, Figure]":
+def _figures(tables: Tables, labels: tuple[str, str]) -> "dict[str, Figure]":
     from plotly import express
 
+    colours = dict(zip(labels, (BLUE, ORANGE), strict=True))
     balance = tables["balance"]
     balance = balance.assign(up=balance.high - balance.share, down=balance.share - balance.low)
     whole = balance[balance.group.isin(["all", "sex", "decade"])]
-    bars = {"error_y": "up", "error_y_minus": "down", "hover_data": ["records", "lvh"]}
+    bars = {"error_y": "up", "error_y_minus": "down", "hover_data": ["records", "with_label"]}
     shares = express.scatter(whole, x="value", y="share", template="none", **bars)
     shares.update_xaxes(type="category", title=None)
     counts = balance[balance.group.isin(SEXES)]
-    counts = counts.assign(**{LABELS[0]: counts.lvh, LABELS[1]: counts.records - counts.lvh})
-    look = {"template": "none", "color_discrete_map": _COLOURS, "barmode": "group"}
-    drawn = express.bar(counts, x="value", y=[*LABELS], facet_col="group", **look)
+    numbers = (counts.with_label, counts.records - counts.with_label)
+    counts = counts.assign(**dict(zip(labels, numbers, strict=True)))
+    look = {"template": "none", "color_discrete_map": colours, "barmode": "group"}
+    drawn = express.bar(counts, x="value", y=[*labels], facet_col="group", **look)
     drawn.update_layout(legend_title=None, yaxis_title="records")
     figures = {
         "balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%"),
         "ages": drawn.update_xaxes(title="decade of age"),
-        "ranges": _boxes(tables["range_quantiles"], "mV"),
-        "quality": _boxes(tables["quality"], "µV"),
+        "ranges": _boxes(tables["range_quantiles"], "mV", colours),
+        "quality": _boxes(tables["quality"], "µV", colours),
     }
     if "voltages" in tables:
-        figures["voltages"] = _boxes(tables["voltages"], "mV")
+        figures["voltages"] = _boxes(tables["voltages"], "mV", colours)
     return figures
 
 
-def _boxes(rows: pd.DataFrame, unit: str) -> "Figure":
+def _boxes(rows: pd.DataFrame, unit: str, colours: Mapping[str, str]) -> "Figure":
     """Draw median, quartiles and the middle 90 % of each lead and label, a panel a measure."""
     from plotly.subplots import make_subplots
 
@@ -293,7 +298,7 @@ def _boxes(rows: pd.DataFrame, unit: str) -> "Figure":
     titles = [f"{name}, {'ms' if name == 'QRS' else unit}" for name in measures]
     figure = make_subplots(len(measures), 1, subplot_titles=titles)
     for row, name in enumerate(measures, start=1):
-        for label, colour in _COLOURS.items():
+        for label, colour in colours.items():
             own = rows[(rows.measure == name) & (rows.label == label)]
             figure.add_box(
                 x=own.lead,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lvh.data.cohort import LEADS, Delineation
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import write_fault, written_whole
+from lvh.reports.page import clipped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,11 +48,15 @@ _MOST_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The text on the page, none of it markup: a title, five lines at most below it, a foot."""
+    """The text on the page, none of it markup: a title, five lines at most below it, a foot.
+
+    `label` is what colours speak for and against.
+    """
 
     title: str
     lines: tuple[str, ...] = ()
     foot: str = "Not a medical device"
+    label: str = "LVH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +131,8 @@ def draw(
         signals: Shape (n_samples, 12), mV, in the order of `lvh.data.cohort.LEADS`.
         fs: Sampling frequency, Hz.
         words: What is written.
-        importance: Shape (n_samples, 12): above 0 where a sample has pushed the score toward LVH,
-            below 0 where away, NaN where nothing is known. Painted as a band behind the trace.
+        importance: Shape (n_samples, 12): above 0 where a sample has pushed the score toward the
+            label, below 0 where away, NaN where nothing is known. It is a band behind the trace.
         delineation: Fiducials of the record, the first of it, which are marked.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -165,7 +170,7 @@ def draw(
     grey = ["nothing is known of the leads in grey"] if unknown.any() else []
     _write(ax, words, ", ".join(_facts(len(signals), fs, traces, zero) + grey))
     if importance is not None:
-        _draw_legend(ax)
+        _draw_legend(ax, clipped(words.label, 40))
     return figure
 
 
@@ -270,7 +275,7 @@ def _colour(level: int) -> tuple[float, ...]:
     return tuple(colours(0.5 + 0.42 * level / _LEVELS))
 
 
-def _draw_legend(ax: "Axes") -> None:
+def _draw_legend(ax: "Axes", label: str) -> None:
     from matplotlib.patches import Rectangle
 
     middle, y, width = _PAGE[0] / 2, 8.2, 4.0
@@ -280,8 +285,8 @@ def _draw_legend(ax: "Axes") -> None:
             Rectangle((x, y), width, 2.2, color=_colour(level), linewidth=0, clip_on=False)
         )
     side = _LEVELS * width + 1.5
-    _text(ax, (middle - side, y + 0.4), "away from LVH", 7.5, ha="right")
-    _text(ax, (middle + side, y + 0.4), "toward LVH", 7.5)
+    _text(ax, (middle - side, y + 0.4), f"away from {label}", 7.5, ha="right")
+    _text(ax, (middle + side, y + 0.4), f"toward {label}", 7.5)
 
 
 def _draw_fiducials(ax: "Axes", cell: _Cell, fs: float, y: Floats, of: Delineation) -> None:

@@ -1,15 +1,14 @@
 """A sweep's leaderboard: complete configurations, best first, each compared with the best."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from lvh.evaluation.results import Plain
 from lvh.search.results import FoldScore, Objective, StudyResult, Trial
+from lvh.tracking.run_names import short_names, value_text
 from lvh.validation import comparison as statistics
 from lvh.validation.metrics import NAMES, Interval
 
@@ -147,20 +146,6 @@ def fold_values(trial: Trial, objective: Objective) -> dict[tuple[int, int], flo
         )
         for fold in trial.folds
     }
-
-
-def short_names(dimensions: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each name; the full name where two would be the same."""
-    last = {name: name.rpartition(".")[2] for name in dimensions}
-    count = Counter(last.values())
-    return {name: short if count[short] == 1 else name for name, short in last.items()}
-
-
-def value_text(value: Plain, digits: int = 6) -> str:
-    """Return a value as a user types it in an override, a float rounded to some digits."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def configuration_names(study: StudyResult) -> dict[int, str]:

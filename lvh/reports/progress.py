@@ -137,8 +137,9 @@ class ProgressReporter(Callback):
         if tracking.name != "off":
             where = f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
         self._print(
-            f"{self._cohort.name}: {len(features.records)} records, prevalence "
-            f"{features.y.mean():.3f}{', without ' if dropped else ''}{dropped}",
+            f"{self._cohort.name}: {len(features.records)} records, prevalence of "
+            f"{features.label_name} {features.y.mean():.3f}"
+            f"{', without ' if dropped else ''}{dropped}",
             f"tracked in {where}",
         )
         self._warn(self._cohort.note)

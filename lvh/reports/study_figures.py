@@ -14,12 +14,11 @@ from lvh.reports.leaderboard import (
     configuration_names,
     fold_values,
     has_folds,
-    short_names,
     unranked_trials,
-    value_text,
 )
 from lvh.reports.page import BLUE, COLOURS, GREY, ORANGE, clipped
 from lvh.search.results import StudyResult
+from lvh.tracking.run_names import short_names, value_text
 from lvh.validation.calibration import calibration_curve
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ _MOST_LEVELS = 20  # of a dimension of a heat map, or of names in a random fores
 _MOST_ROWS = 15  # configurations whose folds are drawn
 _SHOWN_CURVES = 3  # configurations whose curves are shown at first; as many as colours have some
 _MOST_POINTS = 250  # of a curve
-_MOST_SLICES = 4
 _FEWEST = 4  # trials from which a share of variance says anything at all
 _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
@@ -184,7 +182,7 @@ def _draw_curves(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]"
     titles = {
         "roc": ("1 - specificity", "recall"),
         "precision_recall": ("recall", "precision"),
-        "calibration": ("P(LVH)", "share with LVH"),
+        "calibration": (f"P({study.label_name})", f"share with {study.label_name}"),
         "learning": ("epoch", "loss"),
     }
     figures: dict[str, Figure] = {}
@@ -252,12 +250,6 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
             figures["importance"] = visualization.plot_param_importances(copy, **options)
-            del options["evaluator"]
-        for dimension in study.dimensions[:_MOST_SLICES]:
-            drawn = visualization.plot_slice(copy, [dimension], **options)
-            figures[f"slice {dimension}"] = drawn.update_traces(
-                marker={"showscale": False, "colorscale": "Viridis"}
-            )
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return figures

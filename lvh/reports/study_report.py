@@ -18,14 +18,13 @@ from lvh.reports.leaderboard import (
     configuration_names,
     has_folds,
     ranked_rows,
-    short_names,
     unranked_trials,
-    value_text,
 )
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.study_figures import draw_all
 from lvh.reports.verdict import sentences
 from lvh.search.results import StudyResult, Trial, store_of
+from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import load_run
 from lvh.validation.metrics import NAMES, bootstrap_intervals
 
@@ -40,7 +39,6 @@ _EXPLANATIONS = {
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _ROOM = 21  # letters that a terminal of 80 leaves for the dimensions
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
-_MOST_COMPARISONS = 200  # on the page
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
 
 
@@ -109,9 +107,9 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
         sentences=others,
         leaderboard=_shown_leaderboard(study, rows, links),
         scores=_scores(study, rows[0].trial) if rows else pd.DataFrame(),
-        comparisons=_shown_comparisons(study, rows[: _MOST_COMPARISONS + 1]),
         explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
         objective=study.objectives[0].name,
+        label=study.label_name,
     )
 
 
@@ -160,7 +158,7 @@ def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
         line: dict[str, object] = {"trial": trial.number, "state": trial.state}
         line["folds"] = len(trial.folds)
         for name in study.dimensions:  # numbers with every digit
-            value = trial.params.get(name)
+            value = trial.params.get(name, "")  # it exists under other options
             line[name] = value if isinstance(value, float) else value_text(value)
         line |= zip(values, trial.values, strict=False)
         line["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
@@ -237,15 +235,3 @@ def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:
     for name, scores in best.baselines.items():
         shown[name] = pd.Series(scores)
     return shown.rename_axis("score").reset_index()
-
-
-def _shown_comparisons(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
-    """Return the paired differences; nothing for fewer than two configurations."""
-    shown = pd.DataFrame([asdict(row.comparison) for row in rows[1:] if row.comparison.n_folds])
-    if shown.empty:
-        return shown
-    shown.insert(1, "configuration", shown.number.map(configuration_names(study)))
-    names = {"number": "trial", "low": "95 % from", "high": "to", "n_folds": "folds"}
-    names |= {"p_holm": "p (Holm)"}
-    names |= {name: f"P({name})" for name in ("worse", "equivalent", "better")}
-    return shown.drop(columns="t").rename(columns=names)

@@ -26,7 +26,6 @@ Bools = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.str_]
 
 SEXES = ("men", "women")
-LABELS = ("LVH", "not LVH")
 SLOW = 0.5
 """Hz; what is slower is wander, as the AHA recommends to remove (Kligfield et al., Circulation 115,
 2007)."""
@@ -188,9 +187,15 @@ def sex_of(cohort: Cohort) -> Texts:
     return np.where(cohort.male, *SEXES)
 
 
+def label_names(cohort: Cohort) -> tuple[str, str]:
+    """Return what the tables call records with the label, and without it."""
+    return cohort.label_name, f"not {cohort.label_name}"
+
+
 def label_of(cohort: Cohort) -> Texts:
-    """Return one of `LABELS` for each record."""
-    return np.where(cohort.label == 1, *LABELS)
+    """Return one of `label_names` for each record."""
+    has_label, has_not = label_names(cohort)
+    return np.where(cohort.label == 1, has_label, has_not)
 
 
 def bounds(name: str, interval: Interval, prefix: str = "") -> dict[str, Any]:
@@ -212,7 +217,7 @@ def class_balance(cohort: Cohort) -> pd.DataFrame:
             "value": value,
             "records": int(inside.sum()),
             "subjects": len(np.unique(cohort.subjects[inside])),
-            "lvh": int(cohort.label[inside].sum()),
+            "with_label": int(cohort.label[inside].sum()),
             **bounds("share", share_of(cohort.label[inside] == 1, cohort.subjects[inside])),
         }
         for group, value, inside in groups
@@ -222,7 +227,7 @@ def class_balance(cohort: Cohort) -> pd.DataFrame:
 def quantiles(cohort: Cohort, measures: Mapping[str, Floats]) -> pd.DataFrame:
     """Return quantiles of measures of shape (n_records, n_leads) by lead and label."""
     label, rows = label_of(cohort), []
-    for name, (at, lead), value in product(measures, enumerate(cohort.leads), LABELS):
+    for name, (at, lead), value in product(measures, enumerate(cohort.leads), label_names(cohort)):
         column = pd.Series(measures[name][label == value, at]).dropna()
         row = {"measure": name, "lead": lead, "label": value, "records": len(column)}
         rows.append(row | {key: column.quantile(share) for key, share in _QUANTILES.items()})

@@ -185,25 +185,24 @@ class _Run(Callback):
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
         cohort, protocol = self._data.cohort, settings.cv.protocol
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
-        n = len(self._data.features.records)
+        n, label = len(self._data.features.records), cohort.label_name
         record = RunRecord(
             key=run_key_of(self._keys.values(), settings.cv.permutations),
             name=settings.name,
             params=settings.params(),
-            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n),
+            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
             status="failed",
-            tags={"note": cohort.note, "protocol": protocol.name, **leakage},
+            tags={"note": cohort.note, "label": label, "protocol": protocol.name, **leakage},
             folder=str(self._folder),
-            sweep=sweep,
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
         )
         if record.path.exists() and not settings.resume:
-            return replace(record, attempt=uuid4().hex[:8])
+            return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
         with suppress(InputError):  # a damaged record is replaced
             self._previous = load_run(record.path)
-            return replace(record, sweep=sweep or self._previous.sweep)
-        return record
+            sweep = sweep or self._previous.sweep
+        return _placed(record, sweep)
 
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         """Write the files that need no training; return the folds that are stored already."""
@@ -250,7 +249,7 @@ class _Run(Callback):
         self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
-        cv_figures.draw_all(result, features.y, title, self._folder)
+        cv_figures.draw_all(result, features, title=title, folder=self._folder)
         self.record = replace(
             record,
             mean=asdict(summary.mean),
@@ -315,6 +314,14 @@ class _Run(Callback):
         )
         save(self.record)
         tracker.track(self.record)
+
+
+def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:
+    """Return the record of a run with its place in a sweep, and its name and parameters there."""
+    if sweep is None:
+        return record
+    params = {**sweep.point, **record.params}
+    return replace(record, sweep=sweep, name=sweep.name or record.name, params=params)
 
 
 @contextmanager

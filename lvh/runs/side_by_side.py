@@ -23,12 +23,16 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
         The study, and the folder of each trial by its number.
 
     Raises:
-        InputError: A folder is of no finished run.
+        InputError: A folder is of no finished run, or the runs have different labels.
     """
     records = [load_run(folder / "run.json") for folder in folders]
     for folder in folders:
         if not (folder / "predictions.csv").is_file():
             raise InputError(f"{folder}: expected a finished run, with predictions.csv")
+    labels = {record.data.label.casefold(): record.data.label for record in records}
+    if len(labels) > 1:
+        listed = ", ".join(labels.values())
+        raise InputError(f"STUDY: expected runs of one label. Received: {listed}")
     keys = dict.fromkeys(key for record in records for key in record.params)
     absent = object()
     differing = [key for key in keys if len({one.params.get(key, absent) for one in records}) > 1]
@@ -46,6 +50,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
         n_folds=max(len(trial.folds) for trial in trials),
         trials=trials,
         predictions={number: _predictions(folder) for number, folder in enumerate(folders)},
+        label_name=records[0].data.label,
     )
     return study, dict(enumerate(folders))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
-from lvh.config.run_settings import RunSettings
+from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
+from lvh.data.labels import LVH
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.evaluation.results import Plain
 from lvh.models.backends import cores
@@ -27,7 +28,6 @@ from lvh.search.results import StudyResult, Trial, store_of
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import Study, open_study, result_of
-from lvh.tracking.run_names import sweep_name
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
 from lvh.tracking.tracker import Tracker
 
@@ -89,7 +89,8 @@ def _check(space: Space) -> None:
     if not space.dimensions:
         raise InputError("expected something to sweep, such as kernel=250,400")
     for name in space.names:
-        if _group(name) in _UNSWEPT or name == "train.threads":
+        alone = ("train.threads", "data.label", "external.label")
+        if _group(name) in _UNSWEPT or name.lstrip("+") in alone:
             raise InputError(
                 f"{name}: expected something that makes a difference to a run, of data, external, "
                 "features, model, cv, train or seed. Start a sweep for each value of it"
@@ -121,7 +122,12 @@ def _plan(sweep: Sweep, settings: RunSettings, data: ExperimentData) -> StudyPla
         )
     swept = " x ".join(name.rpartition(".")[2] for name in space.names)
     plan = StudyPlan(
-        space=space, search=search, title="", note=data.cohort.note, n_folds=len(data.splits)
+        space=space,
+        search=search,
+        title="",
+        note=data.cohort.note,
+        n_folds=len(data.splits),
+        label_name=data.cohort.label_name,
     )
     runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
     return replace(plan, title=f"{swept}, {runs} on {data.cohort.name}")
@@ -258,7 +264,7 @@ def _track(
             key=fingerprint(study.name, trial.number),
             name=_point(trial),
             params=trial.params,
-            data=DataRecord("", "", study.plan.note, 0),
+            data=DataRecord("", "", study.plan.note, 0, study.plan.label_name),
             status="failed",
             error=trial.error,
             sweep=SweepLink(study.name, trial.number),
@@ -267,12 +273,14 @@ def _track(
         for trial, file in zip(trials, files, strict=True)
         if trial.state == "failed" and not file.exists()
     ]
+    label = study.plan.label_name
     sweep = SweepRecord(
         study=study.name,
-        title=sweep_name(study.plan.title),
+        title=study.plan.title.partition(" on ")[0] + ("" if label == LVH else f", {label}"),
         sentences=tuple(sentences(result)) if result is not None else (),
         runs=tuple(str(file) for file in files if file.exists()),
         complete=result is not None and study.finished,
+        dimensions=_dimensions(study.plan.space),
         folder=str(folder or ""),
         root=str(store),
     )
@@ -280,6 +288,17 @@ def _track(
     for record in records:
         save(record)
         tracker.track(record)
+
+
+def _dimensions(space: Space) -> dict[str, bool]:
+    """Return MLflow's parameters that are swept, and whether their values are numbers."""
+    values = {
+        param_name(name.lstrip("+")): one.values() if isinstance(one, Choice) else one.ends()
+        for name, one in space.dimensions.items()
+    }
+    return {
+        name: all(isinstance(value, (int, float)) for value in of) for name, of in values.items()
+    }
 
 
 def _point(trial: Trial) -> str:

@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
+from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
+from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
@@ -24,6 +25,7 @@ from lvh.search.results import FoldScore, Outcome, is_separate
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
+from lvh.tracking.run_names import run_name
 from lvh.tracking.run_record import RunRecord, SweepLink
 from lvh.tracking.tracker import Tracker
 
@@ -83,12 +85,18 @@ class Worker:
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
+            if data.cohort.label_name.casefold() != plan.label_name.casefold():
+                raise InputError(
+                    f"data.label: expected {plan.label_name}, for scores of two labels cannot be "
+                    f"compared. Received: {data.cohort.label_name}"
+                )
         except EnvironmentFault:
             raise
         except LvhError as error:
             # a point that a person listed has failed; one that a sampler proposed was a bad one
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
+        place = _place(study, trial, composed.settings)
         follower = _Follower(trial, data, plan.objectives[0].name, result)
         try:
             record = run_configuration(
@@ -101,12 +109,12 @@ class Worker:
                 check_after=plan.search.burn_in if plan.search.may_stop else None,
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}: ",
-                sweep=SweepLink(study.name, trial.number, separate=is_separate(study.name)),
+                sweep=place,
             )
         except EnvironmentFault:
             raise
         except Exception as error:
-            say(f"FAILED {composed.settings.name}: {as_lvh_error(error)}", style="red")
+            say(f"FAILED {place.name}: {as_lvh_error(error)}", style="red")
             key = run_key(composed.settings, data.cohort.fingerprint, data.splits)
             key += f"-{study.name}" if is_separate(study.name) else ""
             scores = tuple(follower.scores)
@@ -150,6 +158,23 @@ class _Follower(Callback):
         )
         if reason := self._trial.report(metrics.get(self._objective, math.nan)):
             raise StopCrossValidation(reason)
+
+
+def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
+    """Return the place of a trial in its sweep, with a name that no other trial has."""
+    space = study.plan.space
+    shown = {"model": settings.model.name, "features": settings.features.name}
+    point = {name: trial.point[name] for name in space.names if name in trial.point}
+    values = {name: value for name, value in point.items() if shown.get(name) != value}
+    is_rounded = space.size == math.inf
+    name = run_name(settings.base_name, values, among=space.names, digits=4 if is_rounded else None)
+    return SweepLink(
+        study=study.name,
+        trial=trial.number,
+        separate=is_separate(study.name),
+        name=f"{name} #{trial.number}" if is_rounded else name,
+        point={param_name(name.lstrip("+")): value for name, value in point.items()},
+    )
 
 
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:

@@ -8,6 +8,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from pydantic import TypeAdapter
 
+from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.search import SearchSettings
 from lvh.search.results import Objective
@@ -25,6 +26,7 @@ class StudyPlan:
     title: str
     note: str
     n_folds: int
+    label_name: str = LVH
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

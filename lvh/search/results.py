@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lvh.data.labels import LVH
 from lvh.evaluation.results import OutOfFold, Plain
 
 State = Literal["complete", "leaking", "stopped", "failed", "open"]
@@ -103,6 +104,7 @@ class StudyResult:
     n_folds: int
     trials: tuple[Trial, ...]
     predictions: Mapping[int, OutOfFold]
+    label_name: str = LVH
 
     @property
     def complete(self) -> tuple[Trial, ...]:

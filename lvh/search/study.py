@@ -289,6 +289,7 @@ def result_of(study: Study, store_root: str | Path) -> StudyResult:
         objectives=plan.objectives,
         dimensions=plan.space.names,
         n_folds=plan.n_folds,
+        label_name=plan.label_name,
         trials=tuple(trials),
         predictions={number: rows for number, rows in predictions.items() if rows is not None},
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +29,8 @@ from lvh.evaluation.results import Plain
 from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
-from lvh.tracking.run_names import fold_name, view_page, view_tags
+from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_value
 from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
-from lvh.validation.metrics import NAMES
 
 _LOCK_SECONDS = 120
 _PARENT = "mlflow.parentRunId"
@@ -39,7 +39,13 @@ _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
 """Status of a run by that of its record; all others are FINISHED."""
+_ABOUT = (
+    "A sweep is a run, its configurations are runs below it, their folds below those. "
+    "`tags.level = 'configuration'` finds what can be compared."
+)
 _UNFINISHED = "This sweep is not finished. The same command continues it."
+_SAVED = "mlflow.sharedViewState."
+_VIEW, _CONFIGURATIONS = "Configurations by ap", "tags.level = 'configuration'"
 _PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -64,6 +70,9 @@ class MlflowStore:
         self._experiment_id = self._experiment(settings.experiment, database)
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self._experiment_id)
+        """Place of the newest sweep, or of all configurations, in the UI."""
+        if not self._view(ALL):
+            self._set_view(ALL, _VIEW, view_state({}, _CONFIGURATIONS))
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
             self._client.set_terminated(run.info.run_id, "KILLED")
 
@@ -84,7 +93,14 @@ class MlflowStore:
             if belongs and not _is_whole(below.get(file.stem), run):
                 self._sync_run(run)
         self._client.update_run(run_id, name=record.title)
-        self._client.set_tag(run_id, _NOTE, "\n\n".join(record.sentences) or _UNFINISHED)
+        below_it = f"tags.`{_PARENT}` = '{run_id}'"
+        self._set_view(record.study, record.title, view_state(record.dimensions, below_it))
+        self._set_view(ALL, _VIEW, view_state(record.dimensions, _CONFIGURATIONS))
+        self.page = view_page(self._experiment_id, record.study)
+        link = f"[Its configurations as a table, and their charts]({self.page})"
+        self._client.set_tag(
+            run_id, _NOTE, "\n\n".join([*(record.sentences or [_UNFINISHED]), link])
+        )
         self._end(run_id, record.folder, "FINISHED" if record.complete else "KILLED")
 
     def _sync_run(self, record: RunRecord) -> None:
@@ -102,20 +118,40 @@ class MlflowStore:
         missing = self._missing_folds(run_id, record)
         if not missing and _is_whole(run, record):
             return
+        if run.info.run_name != record.name:
+            self._rename(run_id, record.name)
         for fold in missing:
             self._create_fold(run_id, record.name, fold, leakage)
         if record.status not in ("complete", "leaking"):
             tags["error" if record.status == "failed" else "incomplete"] = record.error
         if record.mean:
-            tags[_NOTE] = _description(record, leakage)
+            tags[_NOTE] = record.description
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
         logged = run.data.params
         params = {name: value for name, value in record.params.items() if name not in logged}
-        self._log(run_id, _metrics(_scores(record)), params, tags)
+        self._log(run_id, _metrics(record.scores), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
         self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
+
+    def _rename(self, run_id: str, name: str) -> None:
+        """Give a configuration, and its folds, the name that it has in its newest sweep."""
+        self._client.update_run(run_id, name=name)
+        for fold in self._below(run_id):
+            repeat, number = (int(fold.data.params[key]) for key in ("repeat", "fold"))
+            self._client.update_run(fold.info.run_id, name=fold_name(name, repeat, number))
+
+    def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
+        """Save a view in the experiment, unless it is there."""
+        value = view_value(name, state, _now())
+        if self._view(key) != json.loads(value)["state"]:
+            with suppress(MlflowException):  # another process sets the same
+                self._client.set_experiment_tag(self._experiment_id, f"{_SAVED}{key}", value)
+
+    def _view(self, key: str) -> str:
+        tags = self._client.get_experiment(self._experiment_id).tags
+        return str(json.loads(tags.get(f"{_SAVED}{key}", "{}")).get("state", ""))
 
     def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
         if folder and Path(folder).is_dir():
@@ -210,7 +246,8 @@ class MlflowStore:
 
     def _log_data(self, run_id: str, record: RunRecord) -> None:
         data = record.data
-        profile = {"records_used": data.n, "fingerprint": data.fingerprint, "note": data.note}
+        profile = {"records_used": data.n, "label": data.label, "note": data.note}
+        profile["fingerprint"] = data.fingerprint
         # eight digits are what the UI has room for; the whole digest is in the profile
         dataset = Dataset(
             name=data.name,
@@ -232,7 +269,7 @@ class MlflowStore:
         if experiment is None:
             location = None if database is None else address.artifact_folder(database).as_uri()
             try:
-                return str(self._client.create_experiment(name, location, view_tags({})))
+                return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
             except MlflowException:  # another process was faster
                 experiment = self._client.get_experiment_by_name(name)
                 if experiment is None:
@@ -244,9 +281,8 @@ class MlflowStore:
                 f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
                 "tracking.experiment"
             )
-        with suppress(MlflowException):  # another process sets the same
-            for tag, value in view_tags(experiment.tags).items():
-                self._client.set_experiment_tag(experiment_id, tag, value)
+        if _NOTE not in experiment.tags:
+            self._client.set_experiment_tag(experiment_id, _NOTE, _ABOUT)
         return experiment_id
 
 
@@ -298,35 +334,6 @@ def _place(level: str, parent: str | None, leakage: str) -> dict[str, str]:
     tags = {"level": f"leaking {level}" if leakage else level}
     tags |= {"leakage": leakage} if leakage else {}
     return tags if parent is None else {**tags, _PARENT: parent}
-
-
-def _scores(record: RunRecord) -> dict[str, float]:
-    """Return the metrics of a configuration: first in the UI, by their names, are the means."""
-    if record.level == "data":
-        return {}
-    values: dict[str, float] = {}
-    for name in NAMES if record.mean else ():
-        values[name] = record.mean[name]
-        values[f"std_{name}"] = record.std[name]
-        ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
-        values |= zip(ends, record.pooled[name], strict=True)
-        for baseline, means in record.baselines.items():
-            prefix = baseline.replace(" + ", "_").replace(" ", "_")
-            values[f"baseline_{prefix}_{name}"] = means[name]
-    values |= {f"p_{name}": p for name, p in record.p_values.items()}
-    values |= {"seconds": record.seconds, "setup_seconds": record.setup_seconds}
-    return values | {"folds_done": len(record.fold_keys)}
-
-
-def _description(record: RunRecord, leakage: str) -> str:
-    baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in record.baselines.items())
-    estimate, low, high = record.pooled["ap"]
-    warning = f"NOT HONEST: {leakage}. " if leakage else ""
-    return (
-        f"{warning}Mean ap over {len(record.fold_keys)} folds {record.mean['ap']:.3f}, "
-        f"std {record.std['ap']:.3f}; baselines: {baselines}. Pooled ap {estimate:.3f}, "
-        f"95 % interval {low:.3f} to {high:.3f}."
-    )
 
 
 def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:

@@ -1,50 +1,55 @@
-"""What runs are called in MLflow, and the saved view of an experiment in its UI.
+"""What runs are called in MLflow, and the saved views of an experiment in its UI.
 
 Names are for people; programs find a run by its tags `key` and `level`. The UI of MLflow 3.17 keeps
-its saved views (view.json) in tags of the experiment; nothing documents the form.
+saved views in tags of the experiment; nothing documents the form.
 """
 
 import json
-import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-_VIEW = "lvh"
-_TAG = f"mlflow.sharedViewState.{_VIEW}"
-_NOTE = "mlflow.note.content"
-_ABOUT = (
-    "A sweep is a run, its configurations are runs below it, their folds below those. "
-    "`tags.level = 'configuration'` finds what can be compared."
-)
+from lvh.evaluation.results import Plain
+
+ALL = "lvh"
+"""Key of the view of all configurations; that of a sweep has the name of its study."""
+_SCORES = ("ap", "std_ap", "accuracy", "roc_auc")
+_MOST_COLUMNS = 8  # of swept dimensions
 
 
-def configuration_name(
-    model: str,
-    features: str,
-    *,
-    convolution: Mapping[str, int],
-    protocol: str = "",
-    external: str = "",
+def run_name(
+    base: str, values: Mapping[str, Plain], *, among: Sequence[str] = (), digits: int | None = None
 ) -> str:
-    """Return the name of a configuration, short, and different for the runs of one sweep.
+    """Return the name of a configuration: its base, and values that others do not have.
 
-    `protocol` is named if it leaks, `external` if its records are only scored.
+    Args:
+        base: Such as its model and features.
+        values: By the name of a setting.
+        among: All names that other configurations have values of; last parts shorten them.
+        digits: To which real numbers are rounded; None for all.
 
-    >>> configuration_name("cnn", "raw", convolution={"kernel": 250, "stride": 10})
-    'k250-s10-cnn-raw'
+    >>> run_name("cnn-raw", {"kernel": 250, "model.dropout": 0.5})
+    'cnn-raw kernel=250 dropout=0.5'
     """
-    sizes = [f"{name[0]}{size}" for name, size in convolution.items()]
-    source = f"on-{external}" if external else ""
-    return "-".join(part for part in (*sizes, model, features, protocol, source) if part)
+    names = short_names([*among, *values])
+    return " ".join([base, *(f"{names[k]}={value_text(v, digits)}" for k, v in values.items())])
 
 
-def sweep_name(title: str) -> str:
-    """Return the name of a sweep: what was swept, without the data, which its runs name.
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return the last part of each name; the full name where two would be the same."""
+    last = {name: name.rpartition(".")[2] for name in names}
+    count = Counter(last.values())
+    return {name: short if count[short] == 1 else name for name, short in last.items()}
 
-    >>> sweep_name("kernel x stride, 12 runs on LUDB 1.0.1")
-    'kernel x stride, 12 runs'
-    """
-    return title.partition(" on ")[0]
+
+def value_text(value: Plain, digits: int | None = 6) -> str:
+    """Return a value as a user types it in an override, a float rounded to some digits."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.{digits or 15}g}"
+    return text if digits or float(text) == value else repr(value)
 
 
 def fold_name(configuration: str, repeat: int, fold: int) -> str:
@@ -56,21 +61,63 @@ def fold_name(configuration: str, repeat: int, fold: int) -> str:
     return f"{configuration} fold {fold}" + (f" of repeat {repeat}" if repeat > 1 else "")
 
 
-def view_page(experiment_id: str) -> str:
-    """Return the place of an experiment's view in the UI, below the server's address.
+def view_page(experiment_id: str, key: str = ALL) -> str:
+    """Return the place of a view of an experiment in the UI, below the server's address.
 
     Without the workflow type MLflow shows columns that are for language models.
     """
-    query = f"viewStateShareKey={_VIEW}&workflowType=machine_learning"
+    query = f"viewStateShareKey={key}&workflowType=machine_learning"
     return f"#/experiments/{experiment_id}/runs?{query}"
 
 
-def view_tags(current: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that give an experiment its view, and a description unless it has one."""
-    tags = {} if current.get(_NOTE) else {_NOTE: _ABOUT}
-    state = json.dumps(json.loads(Path(__file__).with_name("view.json").read_text()))
-    if json.dumps(state) not in current.get(_TAG, ""):
-        now = int(time.time() * 1000)  # ms since 1970, as MLflow counts
-        times = {"createdAt": now, "updatedAt": now}
-        tags[_TAG] = json.dumps({"name": "Configurations by ap", "state": state, **times})
-    return tags
+def view_state(dimensions: Mapping[str, bool], condition: str) -> dict[str, Any]:
+    """Return a view of the runs under a condition, the best by ap first.
+
+    Args:
+        dimensions: MLflow's parameters that were swept, and whether their values are numbers.
+        condition: As in the search field of MLflow's UI.
+    """
+    swept = list(dimensions)[:_MOST_COLUMNS] or ["model", "features"]
+    columns = [f"params.`{name}`" for name in dict.fromkeys([*swept, "model"])]
+    columns += [f"metrics.`{name}`" for name in _SCORES]
+    section = {"isReordered": False, "deleted": False}
+    others = {"lvh-metrics": "Model metrics", "lvh-system": "System metrics"}
+    return {
+        "searchFilter": condition,
+        "orderByKey": "metrics.`ap`",
+        "orderByAsc": False,
+        "selectedColumns": columns,
+        "columnOrder": columns,
+        "columnWidths": dict.fromkeys(columns, 95),
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": _charts(swept, [name for name in swept if dimensions.get(name)]),
+        "compareRunSections": [
+            {"uuid": "lvh", "name": f"{', '.join(swept)} and ap", "display": True, **section},
+            *({"uuid": k, "name": v, "display": False, **section} for k, v in others.items()),
+        ],
+    }
+
+
+def _charts(swept: Sequence[str], numbers: Sequence[str]) -> list[dict[str, Any]]:
+    """Draw ap by all dimensions, by the first two of numbers, and by the seconds it took."""
+
+    def chart(kind: str, name: str, **content: Any) -> dict[str, Any]:
+        where = {"metricSectionId": "lvh", "isGenerated": False, "deleted": False}
+        return {"type": kind, "uuid": f"lvh-{name}", **where, **content}
+
+    params = [{"key": name, "type": "PARAM"} for name in numbers]
+    ap, seconds = ({"key": name, "type": "METRIC"} for name in ("ap", "seconds"))
+    axes = {"selectedParams": list(swept), "selectedMetrics": ["ap"], "showAllRuns": True}
+    charts = [chart("PARALLEL", "parallel", **axes)]
+    if len(params) > 1:
+        charts.append(chart("CONTOUR", "contour", xaxis=params[0], yaxis=params[1], zaxis=ap))
+    xs = {"swept": params[0]} if len(params) == 1 else {}
+    for name, x in {**xs, "scatter": seconds}.items():
+        charts.append(chart("SCATTER", name, xaxis=x, yaxis=ap, runsCountToCompare=100))
+    return charts
+
+
+def view_value(name: str, state: Mapping[str, Any], now: int) -> str:
+    """Return the value of the tag of a view; `now` in ms since 1970, as MLflow counts."""
+    times = {"createdAt": now, "updatedAt": now}
+    return json.dumps({"name": name, "state": json.dumps(state), **times})

@@ -14,9 +14,11 @@ from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter
 
+from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
+from lvh.validation.metrics import NAMES
 
 RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
 """`leaking`: complete under a protocol that leaks; `stopped` early by a sweep; `killed` by a
@@ -25,12 +27,13 @@ signal."""
 
 @dataclass(frozen=True, slots=True)
 class DataRecord:
-    """The cohort that a run is made from: its name, fingerprint and note, and its records used."""
+    """The cohort that a run is made from, how many of its records, and the name of their label."""
 
     name: str
     fingerprint: str
     note: str
     n: int
+    label: str = LVH
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,15 @@ class SweepLink:
     """The place of a configuration in a sweep.
 
     A study that was started again with `resume=false` is `separate`: its runs are tracked apart
-    from earlier runs with the same key.
+    from earlier runs with the same key. `name` is that of the configuration in the sweep, `point`
+    has the swept values by the names of MLflow's parameters.
     """
 
     study: str
     trial: int
     separate: bool = False
+    name: str = ""
+    point: Mapping[str, Plain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +104,50 @@ class RunRecord:
         shown = asdict(replace(self, sweep=None, folder="", root=""))
         return sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """MLflow's metrics of a configuration: first in the UI, by their names, are the means."""
+        if self.level == "data":
+            return {}
+        values: dict[str, float] = {}
+        for name in NAMES if self.mean else ():
+            values |= {name: self.mean[name], f"std_{name}": self.std[name]}
+            ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
+            values |= zip(ends, self.pooled[name], strict=True)
+            for baseline, means in self.baselines.items():
+                prefix = baseline.replace(" + ", "_").replace(" ", "_")
+                values[f"baseline_{prefix}_{name}"] = means[name]
+        values |= {f"p_{name}": p for name, p in self.p_values.items()}
+        values |= {"seconds": self.seconds, "setup_seconds": self.setup_seconds}
+        return values | {"folds_done": len(self.fold_keys)}
+
+    @property
+    def description(self) -> str:
+        """What a person reads first of a configuration with scores."""
+        baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in self.baselines.items())
+        estimate, low, high = self.pooled["ap"]
+        leakage = self.tags.get("leakage", "")
+        return (
+            f"{f'NOT HONEST: {leakage}. ' if leakage else ''}{self.data.label}: "
+            f"mean ap over {len(self.fold_keys)} folds {self.mean['ap']:.3f}, "
+            f"std {self.std['ap']:.3f}; baselines: {baselines}. "
+            f"Pooled ap {estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:
-    """A sweep, finished or not."""
+    """A sweep, finished or not.
+
+    `dimensions` are MLflow's parameters that were swept, and whether their values are numbers.
+    """
 
     study: str
     title: str
     sentences: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     complete: bool = False
+    dimensions: Mapping[str, bool] = field(default_factory=dict)
     folder: str = ""
     root: str = ""
 
@@ -149,10 +189,11 @@ def load_sweep(path: Path) -> SweepRecord:
 
 
 def records_of(root: Path) -> Iterator[Path]:
-    """Yield the files of all records in a fold store: configurations first, then sweeps."""
+    """Yield the files of all records in a fold store: runs, then sweeps, the latest last."""
     for kind in ("runs", "sweeps"):
         for folder in (root, *sorted(path for path in root.glob("*.*") if path.is_dir())):
-            yield from sorted(folder.glob(f"{kind}/[!.]*.json"))
+            files = folder.glob(f"{kind}/[!.]*.json")
+            yield from sorted(files, key=lambda file: (file.stat().st_mtime, file.name))
 
 
 def _read(path: Path, record_format: TypeAdapter[_Record]) -> _Record:

@@ -1,0 +1,77 @@
+"""The label: which statement about a record is detected, by the name that a person types."""
+
+import difflib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from lvh.data.cohort import Cohort, fingerprint
+from lvh.errors import InputError, excerpt
+
+LVH = "LVH"
+"""Left ventricular hypertrophy, the label that is detected unless another one is named."""
+
+Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""A label as a setting, without commands to a terminal."""
+
+_LISTED = 12
+
+
+def find_label(
+    label: str, statements: Sequence[Collection[str]], *, hint: str = ""
+) -> tuple[str, npt.NDArray[np.int64]]:
+    """Return a label as the data set spells it, and 1 where a record has it, else 0.
+
+    Args:
+        label: In upper or lower case.
+        statements: Names of all statements about each record.
+        hint: End of the message, where the label is not there.
+
+    Returns:
+        The name, and the labels of the records, shape (n_records,).
+
+    Raises:
+        InputError: No record has the label; the message lists those that exist. `LVH` needs none.
+
+    >>> find_label("af", [{"AF", "LVH"}, {"SR"}])
+    ('AF', array([1, 0]))
+    """
+    counts = Counter(name for names in statements for name in set(names))
+    wanted = label.casefold()
+    spelled = [name for name, _ in counts.most_common() if name.casefold() == wanted]
+    if not spelled and wanted != LVH.casefold():
+        lower = {name.casefold(): name for name in counts}
+        close = difflib.get_close_matches(wanted, lower, n=1, cutoff=0.75)
+        listed = ", ".join(f"{name} {count}" for name, count in counts.most_common(_LISTED))
+        raise InputError(
+            f"data.label: expected a label that some record has, such as {listed}"
+            f"{f'; did you mean {lower[close[0]]}?' if close else ''}{hint}. "
+            f"Received: {excerpt(label)}"
+        )
+    has = [any(name.casefold() == wanted for name in names) for names in statements]
+    return spelled[0] if spelled else LVH, np.array(has, dtype=np.int64)
+
+
+def relabelled(
+    cohort: Cohort, label_name: str, *, label: npt.NDArray[np.int64], meaning: str
+) -> Cohort:
+    """Return a cohort of LVH with another label, which its name, fingerprint and note say.
+
+    The cohort itself if the label is LVH, so that its fingerprint, and what is cached by it, is the
+    same for all labels.
+    """
+    if label_name == LVH:
+        return cohort
+    return replace(
+        cohort,
+        name=f"{cohort.name} ({label_name})",
+        label=label,
+        label_name=label_name,
+        fingerprint=fingerprint(cohort.fingerprint, label_name, label),
+        note="; ".join(filter(None, (cohort.note, meaning))),
+    )

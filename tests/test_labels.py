@@ -1,0 +1,156 @@
+"""Any label of LUDB and PTB-XL: counted by other readings of their files, and what is refused."""
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import in_process
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from lvh.config.composition import settings_of
+from lvh.data import cohort as cohorts
+from lvh.data import ludb, ptbxl
+from lvh.data.labels import find_label
+from lvh.data.ludb import LudbSettings
+from lvh.data.ptbxl import PtbxlSettings
+from lvh.errors import InputError
+
+PTBXL_OF_LVH = "7273f1d7d6e0b7e97ee09cce860c7f105c16c09ba72f1d5c73136e1bd38489b0"
+"""Fingerprint of the sample before there were other labels: results are stored under it."""
+
+
+def of_ludb(root: Path, label: str):
+    return ludb.load(LudbSettings(root=str(root), label=label))
+
+
+def of_ptbxl(root: Path, label: str):
+    return ptbxl.load(PtbxlSettings(root=str(root), label=label))
+
+
+@pytest.mark.ludb
+class TestLudb:
+    @pytest.mark.parametrize(
+        ("label", "line"),
+        [
+            ("lvh", "#Left ventricular hypertrophy"),
+            ("atrial FIBRILLATION", "#Rhythm: Atrial fibrillation"),
+            ("Rhythm: Sinus bradycardia", "#Rhythm: Sinus bradycardia"),
+            ("Electric axis of the heart: normal", "#Electric axis of the heart: normal"),
+            ("Ischemia", "#Ischemia: .*"),
+            ("STEMI", "#STEMI: .*"),
+            ("atrial flutter", "#Rhythm: Atrial flutter, .*"),
+        ],
+    )
+    def test_a_diagnosis_is_counted_as_grep_does(self, ludb_root, ludb, label, line):
+        found = of_ludb(ludb_root, label)
+        texts = [(ludb_root / f"data/{name}.hea").read_text() for name in found.records]
+        expected = [bool(re.search(rf"^{line}\. *$", text, re.MULTILINE)) for text in texts]
+        assert found.label.tolist() == expected
+        assert 0 < found.label.sum() < len(found.records)
+        assert found.label_name.casefold() == label.removeprefix("Rhythm: ").casefold()
+        assert (found.fingerprint == ludb.fingerprint) == (label == "lvh")
+        assert np.array_equal(found.signals, ludb.signals)
+
+    def test_lvh_by_its_full_name_is_lvh(self, ludb_root, ludb):
+        found = of_ludb(ludb_root, "left ventricular hypertrophy")
+        assert (found.label_name, found.fingerprint, found.note) == ("LVH", ludb.fingerprint, "")
+
+    def test_an_unknown_label_names_those_that_exist(self, ludb_root):
+        with pytest.raises(InputError) as refused:
+            of_ludb(ludb_root, "atrial fibrilation")
+        message = str(refused.value)
+        assert re.search(r"^data\.label: .*Sinus rhythm 143, LVH 108, ", message)
+        assert "did you mean Atrial fibrillation?" in message
+
+
+@pytest.fixture(scope="module")
+def tables(ptbxl_root):
+    """Codes of each record, and the diagnostic statements, as PTB-XL's own example reads them."""
+    table = pd.read_csv(ptbxl_root / "ptbxl_database.csv")
+    known = pd.read_csv(ptbxl_root / "scp_statements.csv", index_col=0)
+    return table.scp_codes.map(ast.literal_eval), known[known.diagnostic == 1]
+
+
+@pytest.mark.ludb
+class TestPtbxl:
+    @pytest.mark.parametrize("label", ["NORM", "MI", "STTC", "CD", "HYP", "AFIB", "lvh", "IRBBB"])
+    def test_codes_and_superclasses_are_counted_as_the_data_set_shows(
+        self, ptbxl_root, tables, label
+    ):
+        codes, known = tables
+        name = label.upper()
+        own = {name, *known.index[known.diagnostic_class == name]}
+        expected = Counter(codes.map(lambda one: bool(own & set(one))))
+        found = of_ptbxl(ptbxl_root, label)
+        assert (found.label_name, int(found.label.sum())) == (name, expected[True])
+        assert (found.fingerprint == PTBXL_OF_LVH) == (name == "LVH")
+
+    def test_a_description_is_a_label_too_and_a_note_says_what_a_code_means(self, ptbxl_root):
+        by_code, by_text = (of_ptbxl(ptbxl_root, one) for one in ("AFIB", "Atrial Fibrillation"))
+        assert by_code.note == "AFIB: atrial fibrillation"
+        assert by_text.label_name == "atrial fibrillation"
+        assert by_text.label.tolist() == by_code.label.tolist()
+
+    def test_a_code_that_no_record_has_is_refused(self, ptbxl_root):
+        with pytest.raises(InputError, match=r"SR 115, NORM 72, .*Received: 'TRIGU'"):
+            of_ptbxl(ptbxl_root, "TRIGU")
+
+    def test_a_learned_label_is_scored_as_the_same_label(self, ptbxl_root, ludb_root):
+        own = of_ludb(ludb_root, "Atrial fibrillation")
+        joined = cohorts.join(own, of_ptbxl(ptbxl_root, "atrial fibrillation"))
+        assert joined.label.sum() == 15 + 5
+        with pytest.raises(InputError, match=r"expected Atrial fibrillation as the label"):
+            cohorts.join(own, of_ptbxl(ptbxl_root, "LVH"))
+
+    def test_a_run_of_too_few_is_refused_and_so_is_a_sweep_of_labels(
+        self, ptbxl_root, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        typed = ("data=ptbxl", f"data.root={ptbxl_root}", "model=cnn", "tracking=off")
+        code, _, err = in_process(*typed, "cv=stratified", "cv.folds=7", "data.label=AFIB")
+        assert (code, "5" in err) == (2, True), err
+        code, _, err = in_process(*typed, "-m", "data.label=AFIB,NORM")
+        assert (code, "data.label: expected something" in err) == (2, True), err
+
+
+def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):
+    table = pd.DataFrame({"scp_codes": ["{'IMI': 100.0}", "{'AMI': 0.0, 'SR': 0.0}", "{}"]})
+    with pytest.raises(InputError, match=r"scp_statements\.csv, which names .*'MI'"):
+        ptbxl._label(tmp_path, table, "MI")
+    lines = [",description,diagnostic_class", "IMI,inferior,MI", "AMI,anterior,MI"]
+    for n, expected in ((2, [1, 0, 0]), (3, [1, 1, 0])):
+        (tmp_path / "scp_statements.csv").write_text("\n".join(lines[:n]))
+        name, label, meaning = ptbxl._label(tmp_path, table, "mi")
+        assert (name, label.tolist()) == ("MI", expected)
+        assert meaning == f"MI: any of {', '.join(['IMI'] if n == 2 else ['AMI', 'IMI'])}"
+    (tmp_path / "scp_statements.csv").write_text("code,description\n")
+    with pytest.raises(InputError, match="expected the column of codes"):
+        ptbxl._label(tmp_path, table, "MI")
+
+
+def test_records_of_before_there_were_labels_are_of_lvh():
+    assert settings_of().data.label == "LVH"
+    assert settings_of("data=ptbxl", "data.label=AFIB").data.label == "AFIB"
+
+
+@examples(max_examples=60)
+@given(st.lists(st.sets(st.text(max_size=8), max_size=4), min_size=1, max_size=12), st.data())
+def test_a_label_is_found_in_any_case_or_refused(statements, data):
+    names = sorted({name for names in statements for name in names})
+    label = data.draw(st.sampled_from(names) | st.text(min_size=1) if names else st.text())
+    wanted = label.casefold()
+    expected = [wanted in {name.casefold() for name in names} for names in statements]
+    try:
+        name, found = find_label(label, statements)
+    except InputError:
+        assert not any(expected)
+        assert wanted != "lvh"
+    else:
+        assert found.tolist() == expected
+        assert name.casefold() == wanted or name == "LVH"
