@@ -73,16 +73,19 @@ def run_once(config: DictConfig) -> None:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
-    from lvh.reports.progress import compare_hint, say
+    from lvh.reports.hints import say_next, say_where
     from lvh.runs.run import load_data, run_configuration
     from lvh.tracking import Tracker
+    from lvh.tracking.run_dir import link_latest
 
     composed = composed_from(config)
-    data = load_data(composed.settings)
+    data, folder = load_data(composed.settings), Path(running.runtime.output_dir)
+    link_latest(folder)
     with Tracker(composed.settings.tracking) as tracker:
-        run_configuration(composed, data, Path(running.runtime.output_dir), tracker=tracker)
+        run_configuration(composed, data, folder, tracker=tracker)
     if tracker.page:
-        say(compare_hint(composed.settings.tracking, tracker.page))
+        say_where(composed.settings.tracking, tracker.page)
+    say_next("report", str(folder))
 
 
 def _of_every_point(command: CommandLine) -> tuple[str, ...]:
