@@ -35,7 +35,8 @@ GROUPS = {
 COMMANDS = {name: does for group in GROUPS.values() for name, does in group.items()}
 """What each command does; all but sweep and compare are modules of `lvh.cli`."""
 
-_CALLS = {"sweep": ("run", "-m"), "compare": ("report",), "select": ("export",)}
+CALLS = {"sweep": ("run", "-m"), "compare": ("report",), "select": ("export",)}
+"""Commands that are another one, with arguments."""
 _ABOUT = "Honest, fast, tracked hyperparameter sweeps for detecting LVH in 12-lead ECG."
 _NOTE = (
     "lvh COMMAND --help shows the arguments of a command. What decides a result is written "
@@ -59,11 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if first == "_complete":  # what the scripts of `lvh completion` call
         first, others = "completion", ["--words", *others]
-    if first not in (*COMMANDS, *_CALLS):
+    if first not in (*COMMANDS, *CALLS):
         if not first.startswith(("-", "+", "~")) and "=" not in first:
             return _unknown(first)
         first, others = "run", [first, *others]
-    name, *more = _CALLS.get(first, (first,))
+    name, *more = CALLS.get(first, (first,))
     program = "python -m lvh" if Path(sys.argv[0]).name == "__main__.py" else sys.argv[0]
     # Hydra reads the arguments of the process; suggestions begin as this command did
     sys.argv = [f"{program} {name}", *more, *others]
@@ -81,7 +82,7 @@ def _usage(width: int) -> str:
 
 
 def _unknown(name: str) -> int:
-    close = difflib.get_close_matches(name, [*COMMANDS, *_CALLS], n=1)
+    close = difflib.get_close_matches(name, [*COMMANDS, *CALLS], n=1)
     hint = f"Did you mean {close[0]}? " if close else ""
     message = f"expected a command, one of {', '.join(COMMANDS)}. {hint}Received: {name[:120]!r}"
     print(f"lvh: {message}", file=sys.stderr)

@@ -19,7 +19,7 @@ from lvh.data.delineation import delineate, library
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
-from lvh.errors import InputError, LvhError, printable
+from lvh.errors import EnvironmentFault, InputError, LvhError, printable
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
@@ -124,8 +124,11 @@ def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
         return cohort
     try:
         return replace(cohort, delineation=delineate(read(cohort.signals), cohort.fs))
-    except InputError:  # too long, or sampled too slowly; the prediction does not need them
-        return cohort
+    except LvhError as error:  # too long, sampled too slowly, or by a package that is missing
+        if drawn and isinstance(error, EnvironmentFault):
+            raise
+        print_error(f"criteria are not measured: {error}", 0)
+        return cohort  # the prediction does not need them
 
 
 def _criteria(cohort: Cohort) -> Row:

@@ -97,4 +97,4 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     return re.sub(r"[^\w.-]+", "-", name)[:80]
 
 
-OmegaConf.register_new_resolver("folder_name", _folder_name, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)

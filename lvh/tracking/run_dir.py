@@ -1,7 +1,6 @@
 """The folder of a run: everything needed to check or redo it, as plain files."""
 
 import csv
-import importlib.metadata
 import io
 import json
 import os
@@ -17,7 +16,7 @@ import lvh
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.models.backends import distributions
+from lvh.models.backends import distributions, version
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import Split
 
@@ -78,7 +77,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: importlib.metadata.version(name) for name in libraries},
+        **{name: found for name in libraries if (found := version(name))},
     }
 
 
