@@ -26,7 +26,7 @@ def _report(options: argparse.Namespace) -> None:
         folders = [folder for name in names for folder in _runs(name, options)]
         result, runs = study_of_runs(folders)
         page = write(result, Path(options.out) if options.out else folders[0] / "report", runs)
-        following = ("explain", *(str(runs[best.number]) for best in result.complete[:1]))
+        following = ("explain", *(runs[best.number] for best in result.complete[:1]))
     else:
         result = load(options.storage, next(iter(names), None), options.store)
         folder = Path(options.out or f"outputs/report-{result.name}")

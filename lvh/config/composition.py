@@ -87,11 +87,11 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
         if kind == "run":
             name = settings_from(plain(_root_)).name
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
-            name = str(recipe)
+            name = f"sweep-{recipe}"
         else:
             typed = OverridesParser.create().parse_overrides([*_root_.hydra.overrides.task])
             swept = [one.key_or_group for one in typed if one.is_sweep_override()]
-            name = "-".join(key.rpartition(".")[2] for key in swept) or kind
+            name = "-".join([kind, *(key.rpartition(".")[2] for key in swept)])
     except Exception:  # a folder has to have some name
         pass
     return re.sub(r"[^\w.-]+", "-", name)[:80]

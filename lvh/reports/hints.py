@@ -10,12 +10,12 @@ from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings, resolved_uri
 
 
-def say_next(name: str, *arguments: str) -> None:
+def say_next(name: str, *arguments: str | Path) -> None:
     """Suggest a command of lvh: a line that a shell takes as it is."""
     say(f"next: {typed(name, *arguments)}", wraps=False)
 
 
-def typed(name: str, *arguments: str) -> str:
+def typed(name: str, *arguments: str | Path) -> str:
     """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else."""
     program = sys.argv[0]
     if program.endswith(".py"):  # python -m lvh.run
@@ -25,12 +25,13 @@ def typed(name: str, *arguments: str) -> str:
     else:
         path, _, subcommand = program.rpartition(" ")
         start = f"{_callable(path) if subcommand and '/' in path else 'lvh'} {name}"
-    return shlex.join([*shlex.split(start), *arguments])
+    words = [str(_near(one)) if isinstance(one, Path) else one for one in arguments]
+    return shlex.join([*shlex.split(start), *words])
 
 
-def option(flag: str, value: str | None) -> tuple[str, ...]:
-    """Return an option of a command line; nothing where it has its default, None."""
-    return () if value is None else (flag, value)
+def option(flag: str, value: str | None, default: str | None = None) -> tuple[str, ...]:
+    """Return an option of a command line; nothing where it has its default, or is None."""
+    return () if value in (None, default) else (flag, str(value))
 
 
 def _callable(program: str) -> str:
@@ -39,8 +40,13 @@ def _callable(program: str) -> str:
     for name in (path.name, "python") if path.name.startswith("python") else (path.name,):
         if Path(shutil.which(name) or "").absolute().parent == path.parent:
             return name
-    folder = Path.cwd()
-    return shlex.quote(str(path.relative_to(folder) if path.is_relative_to(folder) else path))
+    return shlex.quote(str(_near(path)))
+
+
+def _near(path: Path) -> Path:
+    """Return a path as seen from here, where it is below the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def say_where(tracking: TrackingSettings, page: str) -> None:

@@ -3,7 +3,9 @@
 import math
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -83,15 +85,19 @@ def say(
     """
     shown_on = on or console()
     for line in map(masked, lines):
+        if wraps and shown_on.is_terminal:
+            line = _at_words(line)
         text = Text(line, style or "")
         for address in _ADDRESS.finditer(line):
             text.stylize(Style(link=address[0]), *address.span())
         if link is not None and (start := line.rfind(str(link))) >= 0:
             text.stylize(Style(link=link.absolute().as_uri()), start, start + len(str(link)))
-        if wraps and shown_on.is_terminal:
-            shown_on.print(text, width=Console().width, overflow="ignore", crop=False)
-        else:
-            shown_on.print(text, soft_wrap=True)
+        shown_on.print(text, soft_wrap=True)
+
+
+def _at_words(line: str) -> str:
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 class ProgressReporter(Callback):
