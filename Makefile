@@ -75,26 +75,28 @@ wheel: $(DEV) ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 lock: $(DEV) ## solve both locks again, for Python 3.11 to 3.13; without torch, ray and their gigabytes
-	$(SOLVE) --group make --extra ecg --upgrade --output-file requirements.lock
-	$(SOLVE) --group dev $(patsubst %,--extra %,dashboard docs ecg jax postgresql slurm) \
-	  --constraint requirements.lock --upgrade --output-file requirements-dev.lock
+	@$(call solve,--group make --extra ecg --output-file requirements.lock)
+	@$(call solve,--group dev $(patsubst %,--extra %,dashboard docs ecg jax postgresql slurm) \
+	  --constraint requirements.lock --output-file requirements-dev.lock)
 
 clean: ## remove what commands here have made, except results
 	rm -rf .venv dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-SOLVE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --no-header --no-annotate --quiet
-
-# uv does not read pip's settings: indexes, links and certificates of the user are handed on to it
-pip_setting = $${PIP_$(1):-$$($(BIN)/python -m pip config get global.$(2) 2>/dev/null)}
-define install
-export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(call pip_setting,INDEX_URL,index-url)}"; \
-export UV_INDEX="$${UV_INDEX:-$(call pip_setting,EXTRA_INDEX_URL,extra-index-url)}"; \
-export UV_FIND_LINKS="$$(echo $(call pip_setting,FIND_LINKS,find-links) | tr ' ' ',')"; \
-export SSL_CERT_FILE="$${SSL_CERT_FILE:-$(call pip_setting,CERT,cert)}"; \
-$(BIN)/uv pip install --python $(BIN)/python --index-strategy unsafe-best-match --quiet $(1) || \
+# uv does not read pip's settings: indexes, links and certificates of the user are handed on to it.
+# hand_on: variable of uv, variable of pip, name in pip's files, what divides several values
+hand_on = [ -n "$$$(1)" ] || { \
+  value="$$(echo $${$(2):-$$($(BIN)/python -m pip config get global.$(3) 2>/dev/null)} | tr ' ' '$(4)')"; \
+  [ -z "$$value" ] || export $(1)="$$value"; };
+comma := ,
+default_index = $(call hand_on,UV_DEFAULT_INDEX,PIP_INDEX_URL,index-url, ) \
+  $(call hand_on,SSL_CERT_FILE,PIP_CERT,cert, )
+# the hashes of the lock make it safe to take a file from any of the indexes
+install = $(default_index) $(call hand_on,UV_INDEX,PIP_EXTRA_INDEX_URL,extra-index-url, ) \
+  $(call hand_on,UV_FIND_LINKS,PIP_FIND_LINKS,find-links,$(comma)) \
+  $(BIN)/uv pip install --python $(BIN)/python --index-strategy unsafe-best-match --quiet $(1) || \
   { echo "make: uv could not install; pip tries" >&2; $(BIN)/python -m pip install --quiet $(1); }
-endef
+solve = $(default_index) $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade $(1)
 
 $(ENV): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
@@ -102,6 +104,7 @@ $(ENV): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement .venv/uv.txt
+	@$(BIN)/uv pip uninstall --python $(BIN)/python --quiet tensorflow tensorflow-cpu # of another lock
 	@$(call install,--require-hashes --no-deps --requirement requirements.lock)
 	@$(call install,--no-deps --no-build-isolation --editable .)
 	@touch $(ENV)

@@ -65,8 +65,9 @@ class LvhSweeper(Sweeper):
         write_text(folder / "multirun.yaml", masked(OmegaConf.to_yaml(self._config)))
         # Hydra composes again for its launcher, which makes this folder too
         name = QuotedString(str(folder), Quote.single).with_quotes()
-        with read_write(self._config):
-            self._config.hydra.overrides.hydra.append(f"hydra.sweep.dir={name}")
+        overrides = self._config.hydra.overrides.hydra
+        with read_write(overrides):
+            overrides.append(f"hydra.sweep.dir={name}")
         is_local = "n_jobs" in self._config.hydra.launcher
         run_sweep(Sweep(command, space, self._launch, self._workers, is_local, folder))
 
