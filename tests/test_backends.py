@@ -1,5 +1,6 @@
 """Backends: one a process, the same networks on each, and a message for what is missing."""
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -11,7 +12,7 @@ import pytest
 from conftest import BACKEND, command
 
 from lvh.errors import EnvironmentFault, InputError
-from lvh.models.backends import BACKENDS, check_installed, cores, start, threads_of
+from lvh.models.backends import BACKENDS, check_installed, cores, start, threads_of, version
 
 TESTS = Path(__file__).parent
 OTHERS = sorted(set(BACKENDS) - {"tensorflow"})
@@ -67,6 +68,21 @@ def test_what_is_not_installed_is_told(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"backend=jax is not .* pip install 'lvh\[jax\]'"):
         check_installed("jax")
+
+
+def test_the_version_of_tensorflow_is_that_of_any_of_its_builds(monkeypatch):
+    installed = {"tensorflow-cpu": "9.1"}
+
+    def found(name: str) -> str:
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", found)
+    assert version("tensorflow") == "9.1"
+    assert version("jax") == ""
+    installed["tensorflow"] = "9.2"
+    assert version("tensorflow") == "9.2"
 
 
 @pytest.mark.slow

@@ -63,4 +63,4 @@ def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, co
 
 @pytest.mark.parametrize("name", [*COMMANDS, "select"])
 def test_every_command_is_a_module_too(name):
-    assert importlib.util.find_spec(f"lvh.{name}") or name == "sweep"
+    assert importlib.util.find_spec(f"lvh.{name}") or name in ("sweep", "compare")

@@ -1,15 +1,19 @@
 """The wheel holds all that a run needs, wherever it is installed."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import lvh
 from lvh.config.groups import conf_dir
+from lvh.config.messages import _EXTRAS
 
 ROOT = Path(lvh.__file__).resolve().parent.parent
 
@@ -49,10 +53,45 @@ def test_the_wheel_runs_from_any_directory(installed, tmp_path):
     assert "strides: 50" in done.stdout
 
 
-def test_the_lock_names_hashes_and_no_addresses():
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_names_hashes_and_no_addresses(name):
+    lock = (ROOT / name).read_text()
     assert "://" not in lock
     pins = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
     assert len(pins) > 100
     assert lock.count("--hash=sha256:") > len(pins)
     assert all("==" in pin and pin.endswith("\\") for pin in pins)
+
+
+def pinned(name: str) -> set[tuple[str, str]]:
+    """Return the packages that a lock installs here, and their versions."""
+    found = set()
+    for line in (ROOT / name).read_text().splitlines():
+        if "==" in line and not line.startswith(" "):
+            requirement = Requirement(line.rstrip("\\ "))
+            if requirement.marker is None or requirement.marker.evaluate():
+                found.add((requirement.name, str(requirement.specifier)))
+    return found
+
+
+def test_the_locks_agree_and_hold_what_is_required():
+    user, developer = pinned("requirements.lock"), pinned("requirements-dev.lock")
+    assert user <= developer
+    assert not {"pytest", "mypy", "ruff", "mkdocs", "jax"} & {name for name, _ in user}
+    versions = dict(user)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["ecg"]]
+    for requirement in map(Requirement, required):
+        name = requirement.name
+        if name == "tensorflow" and name not in versions:
+            name = "tensorflow-cpu"
+        assert requirement.specifier.contains(versions[name].removeprefix("==")), name
+
+
+def test_every_extra_that_a_message_names_is_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [path.read_text() for path in [*(ROOT / "lvh").rglob("*.py"), *ROOT.glob("docs/*.md")]]
+    named = {name for text in texts for name in re.findall(r"lvh\[([a-z]+)\]", text)}
+    named |= set(_EXTRAS.values())
+    assert named
+    assert named <= set(project["optional-dependencies"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -62,6 +63,11 @@ class LvhSweeper(Sweeper):
         space = space_of(command)
         folder = Path(self._config.hydra.sweep.dir)
         write_text(folder / "multirun.yaml", masked(OmegaConf.to_yaml(self._config)))
+        # Hydra composes again for its launcher, which makes this folder too
+        name = QuotedString(str(folder), Quote.single).with_quotes()
+        overrides = self._config.hydra.overrides.hydra
+        with read_write(overrides):
+            overrides.append(f"hydra.sweep.dir={name}")
         is_local = "n_jobs" in self._config.hydra.launcher
         run_sweep(Sweep(command, space, self._launch, self._workers, is_local, folder))
 

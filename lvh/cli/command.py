@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,6 +16,9 @@ from types import FrameType
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, masked, printable
 from lvh.tracking import TrackingSettings
 
+DEFAULT_MODEL = "models:/lvh@champion"
+"""The model that `lvh export` registers, and that other commands take, by default."""
+EXPERIMENT = "lvh"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -79,8 +84,29 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    print(f"lvh: {printable(masked(message))}", file=sys.stderr)
+    text = f"lvh: {printable(masked(message))}"
+    print(wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr)
     return exit_code
+
+
+def wrapped(text: str) -> str:
+    """Return lines that are no wider than the terminal, broken at words and indented as before.
+
+    A line that shows a command stays whole, to be pasted.
+    """
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        line
+        if line.startswith(("  lvh ", "  python "))
+        else textwrap.fill(
+            line,
+            width,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2 * line.startswith(" ")),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    )
 
 
 def command(
@@ -95,6 +121,7 @@ def command(
         parser = argparse.ArgumentParser(prog=prog, description=description)
         add_arguments(parser)
         options = parser.parse_args(arguments)
+        options.typed = sys.argv[1:] if arguments is None else arguments
         return exit_code_of(lambda: body(options))
 
     return main
@@ -106,7 +133,7 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
     def main(arguments: list[str] | None = None) -> int:
         typed = sys.argv[1:] if arguments is None else arguments
         if {"-h", "--help"} & set(typed):
-            print(help_text, end="")
+            print(wrapped(help_text), end="")
             return 0
         return exit_code_of(lambda: body(typed))
 
@@ -133,7 +160,7 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
         help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
     )
     parser.add_argument(
-        "--experiment", default="lvh", help="as tracking.experiment (default: %(default)s)"
+        "--experiment", default=EXPERIMENT, help="as tracking.experiment (default: %(default)s)"
     )
 
 
@@ -146,7 +173,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a model, as `model_folder` takes it."""
     parser.add_argument(
         "--model",
-        default="models:/lvh@champion",
+        default=DEFAULT_MODEL,
         help="folder, or address in MLflow (default: %(default)s)",
     )
     add_tracking(parser)

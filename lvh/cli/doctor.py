@@ -1,7 +1,6 @@
 """`lvh doctor`: find what would stop a run here, and say what to do."""
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from lvh.cli.command import hydra_command
-from lvh.errors import as_lvh_error, masked
+from lvh.errors import EnvironmentFault, as_lvh_error, masked
 from lvh.files import made_in, write_fault
 
 if TYPE_CHECKING:
@@ -71,10 +70,7 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
         yield Finding("settings", "fault", str(refusal), 2 if refusal.exit_code == 2 else 3)
         return
     yield Finding("settings", "ok", settings.name)
-    missing = ""
-    if settings.is_network and importlib.util.find_spec(settings.backend) is None:
-        missing = f"{settings.backend} is not installed. pip install 'lvh[{settings.backend}]'"
-    yield _finding("backend", missing, settings.backend)
+    yield _backend(settings)
     for source in filter(None, (settings.data, settings.external)):
         yield _data(source)
     if settings.tracking.name == "off":
@@ -85,9 +81,21 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
     yield from _folders(settings)
 
 
+def _backend(settings: "RunSettings") -> Finding:
+    from lvh.models.backends import check_installed
+
+    try:
+        check_installed(settings.backend)
+    except EnvironmentFault as fault:
+        return Finding("backend", "fault", str(fault))
+    return Finding("backend", "ok", settings.backend)
+
+
 def _versions() -> Iterator[Finding]:
     """Compare versions with those that lvh requires."""
     from packaging.requirements import Requirement
+
+    from lvh.models.backends import version as version_of
 
     fits = (3, 11) <= sys.version_info[:2] < (3, 14)  # as in pyproject.toml
     version = f"{platform.python_version()} on {platform.platform()}. Expected: 3.11 to 3.13"
@@ -96,10 +104,7 @@ def _versions() -> Iterator[Finding]:
     for required in map(Requirement, importlib.metadata.requires("lvh") or []):
         if required.marker is not None and not required.marker.evaluate({"extra": ""}):
             continue  # an optional one
-        try:
-            version = importlib.metadata.version(required.name)
-        except importlib.metadata.PackageNotFoundError:
-            version = "none"
+        version = version_of(required.name) or "none"
         if version == "none" or not required.specifier.contains(version, prereleases=True):
             expected = f"{required.name}{required.specifier}"
             message = f"expected {expected}. Received: {version}. pip install '{expected}'"

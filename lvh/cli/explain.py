@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from lvh.cli.command import add_run, between, command, tracking_of
+from lvh.cli.command import EXPERIMENT, add_run, between, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
+from lvh.reports.hints import option, say_next
 from lvh.reports.progress import console, progress, say
-from lvh.runs.lookup import Chosen, best_of_sweep, is_run_id, settings_of
+from lvh.runs.lookup import choose, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _run(args: argparse.Namespace) -> None:
     from lvh.search.results import store_of
 
     tracking = tracking_of(args)
-    chosen = Chosen(args.run) if args.run else best_of_sweep(args.storage, args.study)
+    chosen = choose(args.run, args.storage, args.study)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     if settings.cv.protocol.leaks:
@@ -54,14 +55,18 @@ def _run(args: argparse.Namespace) -> None:
     explanation = _explanation(settings, data, n_folds, options)
     write_report(explanation, folder, title=title, note=data.cohort.note, options=options)
     _show(explanation, data.cohort.note)
-    say(f"files: {folder}")
+    say(f"files: {folder}", link=folder)
     if not is_run_id(chosen.run):
         tracking = settings.tracking
     if tracking.name != "off":
         key = run_key(settings, data.cohort.fingerprint, data.splits)
         _track(chosen.run, key, folder, tracking)
-    if chosen.study and not args.out:
-        say(f"lvh report {chosen.study} shows it, too")
+    if is_run_id(chosen.run):
+        experiment = option("--experiment", args.experiment, EXPERIMENT)
+        say_next("export", chosen.run, *option("--uri", args.uri), *experiment)
+    else:  # the page shows the explanation too
+        sweep = (chosen.study, *option("--storage", args.storage))
+        say_next("report", *(sweep if chosen.study else (chosen.run,)))
 
 
 def _folder(out: str | None, run: str) -> Path:

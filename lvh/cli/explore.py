@@ -27,8 +27,12 @@ which age and sex alone are scored, tracking the store that also gets the page.
   python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
   python -m lvh.explore data=synthetic hydra.run.dir=FOLDER  instead of a dated one in outputs/
 
-The last line is the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
+It ends with the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
+
+
+_FOLDER = "hydra.run.dir='outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}-explore-${data.name}-${now:%f}'"
+"""The page of no run: its folder has a name of its own."""
 
 
 def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
@@ -37,7 +41,7 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
     from lvh.config.composition import composed_from
     from lvh.config.messages import explained
 
-    command, _ = read_arguments(arguments)
+    command, _ = read_arguments([_FOLDER, *arguments])
     try:
         for override in command.parsed():
             if override.is_sweep_override():
@@ -105,7 +109,14 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         if tracking.name == "mlflow":
             save(record)
             tracker.track(record)
-        say(f"page: {page}")  # seen even if the store fails now
+        say(f"page: {page}", link=page)  # seen even if the store fails now
+
+
+def _run(arguments: list[str]) -> None:
+    from lvh.reports.hints import say_next
+
+    _explore(*_settings(arguments))
+    say_next("run", *(one for one in arguments if not one.startswith("hydra.run.dir=")))
 
 
 def _check_folder(folder: Path) -> None:
@@ -120,7 +131,7 @@ def _check_folder(folder: Path) -> None:
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
 
 
-main = hydra_command(_HELP, lambda arguments: _explore(*_settings(arguments)))
+main = hydra_command(_HELP, _run)
 
 if __name__ == "__main__":
     sys.exit(main())

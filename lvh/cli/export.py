@@ -1,15 +1,15 @@
 """`lvh export`: fit the best of a sweep, or any run, to all records, and register the model."""
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
-from lvh.cli.command import add_run, between, command, tracking_of
+from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
 from lvh.errors import InputError, LvhError
 from lvh.inference import DESCRIPTION, Description, load, save
+from lvh.reports.hints import option, say_next, typed
 from lvh.reports.progress import progress, say
-from lvh.runs.lookup import Chosen, best_of_sweep, settings_of
+from lvh.runs.lookup import choose, settings_of
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -24,6 +24,7 @@ def _run(options: argparse.Namespace) -> None:
     else:
         folder, description = _export(options)
     if not options.register:
+        say_next("predict", "RECORD", "--model", folder)
         return
     from lvh.inference.registry import register
 
@@ -31,9 +32,12 @@ def _run(options: argparse.Namespace) -> None:
     try:
         version = register(folder, description, tracking_of(options), name=name, alias=alias)
     except LvhError as fault:
-        again = f"lvh export {shlex.quote(str(folder))}"
+        again = typed("export", str(folder))
         raise type(fault)(f"{fault}. The model is saved. To register it: {again}") from None
-    say(f"registered as {name}, version {version}: models:/{name}@{alias}")
+    address = f"models:/{name}@{alias}"
+    say(f"registered as {name}, version {version}: {address}")
+    model = option("--model", address, DEFAULT_MODEL)
+    say_next("predict", "RECORD", *model, *option("--uri", options.uri))
 
 
 def _export(options: argparse.Namespace) -> tuple[Path, Description]:
@@ -45,7 +49,7 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description]:
     from lvh.runs.cache_key import run_key
     from lvh.runs.run import load_data
 
-    chosen = Chosen(options.run) if options.run else best_of_sweep(options.storage, options.study)
+    chosen = choose(options.run, options.storage, options.study)
     settings = settings_of(chosen.run, tracking_of(options))
     data = load_data(settings)
     key = run_key(settings, data.cohort.fingerprint, data.splits)

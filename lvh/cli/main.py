@@ -2,36 +2,47 @@
 
 import difflib
 import importlib
+import shutil
 import sys
+import textwrap
+from pathlib import Path
 
 import lvh
 
-COMMANDS = {
-    "run": "cross-validate one configuration, or sweep with -m",
-    "sweep": "compare configurations: the same as run -m",
-    "report": "show the table, pictures and page of a sweep",
-    "export": "fit the best model to all records and save it",
-    "predict": "score ECG records with a saved model",
-    "serve": "serve a saved model over HTTP",
-    "explore": "show what a data set holds, on one page",
-    "explain": "show what the models of a run look at",
-    "doctor": "check whether a run can run here",
-    "track": "bring MLflow up to date from the stored folds",
-    "ui": "show the runs of this directory in the MLflow UI, or its sweeps",
+GROUPS = {
+    "run and compare": {
+        "run": "cross-validate one configuration, or sweep with -m",
+        "sweep": "compare configurations: the same as run -m",
+        "report": "show the table, pictures and page of a sweep or a run",
+        "compare": "show several runs or sweeps side by side",
+    },
+    "look": {
+        "explore": "show what a data set holds, on one page",
+        "explain": "show what the models of a run look at",
+        "ui": "show the runs of this directory in the MLflow UI, or its sweeps",
+    },
+    "models": {
+        "export": "fit the best model to all records and save it",
+        "predict": "score ECG records with a saved model",
+        "serve": "serve a saved model over HTTP",
+    },
+    "housekeeping": {
+        "doctor": "check whether a run can run here",
+        "track": "bring MLflow up to date from the stored folds",
+        "completion": "print what completes commands in bash, zsh or fish",
+    },
 }
-"""What each command does; all but sweep are modules of `lvh.cli`."""
+COMMANDS = {name: does for group in GROUPS.values() for name, does in group.items()}
+"""What each command does; all but sweep and compare are modules of `lvh.cli`."""
 
-_ALIASES = {"select": "export"}
-_USAGE = f"""\
-Honest, fast, tracked hyperparameter sweeps for 12-lead ECG: LVH, or any other label (data.label).
-
-usage: lvh COMMAND [ARGUMENT ...]
-
-{{}}
-
-lvh COMMAND --help shows the arguments of a command. Without a command, overrides are those of run:
-lvh model=cnn. Version {lvh.__version__}.
-"""
+CALLS = {"sweep": ("run", "-m"), "compare": ("report",), "select": ("export",)}
+"""Commands that are another one, with arguments."""
+_ABOUT = "Honest, fast, tracked hyperparameter sweeps for ECG: LVH, or any other label."
+_NOTE = (
+    "lvh COMMAND --help shows the arguments of a command. What decides a result is written "
+    "NAME=VALUE (lvh run model=cnn stride=10), the rest --NAME VALUE. Without a command, overrides "
+    f"are those of run: lvh model=cnn. Version {lvh.__version__}."
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,28 +53,36 @@ def main(arguments: list[str] | None = None) -> int:
     """
     first, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if first in ("--help", "-h", "help"):
-        print(
-            _USAGE.format("\n".join(f"  {name:<7}  {does}" for name, does in COMMANDS.items())),
-            end="",
-        )
+        print(_usage(shutil.get_terminal_size().columns))
         return 0
     if first == "--version":
         print(f"lvh {lvh.__version__}")
         return 0
-    name = _ALIASES.get(first, first)
-    if name not in COMMANDS:
+    if first == "_complete":  # what the scripts of `lvh completion` call
+        first, others = "completion", ["--words", *others]
+    if first not in (*COMMANDS, *CALLS):
         if not first.startswith(("-", "+", "~")) and "=" not in first:
             return _unknown(first)
-        name, others = "run", [first, *others]
-    if name == "sweep":
-        name, others = "run", ["-m", *others]
-    sys.argv = [f"lvh {name}", *others]  # Hydra reads the arguments of the process
+        first, others = "run", [first, *others]
+    name, *more = CALLS.get(first, (first,))
+    program = "python -m lvh" if Path(sys.argv[0]).name == "__main__.py" else sys.argv[0]
+    # Hydra reads the arguments of the process; suggestions begin as this command did
+    sys.argv = [f"{program} {name}", *more, *others]
     code: int = importlib.import_module(f"lvh.cli.{name}").main()
     return code
 
 
+def _usage(width: int) -> str:
+    lines = [*textwrap.wrap(_ABOUT, width), "", "usage: lvh COMMAND [ARGUMENT ...]"]
+    for title, group in GROUPS.items():
+        lines += ["", f"{title}:"]
+        for name, does in group.items():
+            lines += textwrap.wrap(f"  {name:<10}  {does}", width, subsequent_indent=" " * 14)
+    return "\n".join([*lines, "", *textwrap.wrap(_NOTE, width)])
+
+
 def _unknown(name: str) -> int:
-    close = difflib.get_close_matches(name, [*COMMANDS, *_ALIASES], n=1)
+    close = difflib.get_close_matches(name, [*COMMANDS, *CALLS], n=1)
     hint = f"Did you mean {close[0]}? " if close else ""
     message = f"expected a command, one of {', '.join(COMMANDS)}. {hint}Received: {name[:120]!r}"
     print(f"lvh: {message}", file=sys.stderr)

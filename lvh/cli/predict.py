@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +14,27 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lvh.cli.command import add_model, between, command, model_folder, print_error
+from lvh.cli.command import (
+    DEFAULT_MODEL,
+    EXPERIMENT,
+    add_model,
+    between,
+    command,
+    model_folder,
+    print_error,
+)
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate, library
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
-from lvh.errors import InputError, LvhError, printable
+from lvh.errors import EnvironmentFault, InputError, LvhError, printable
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
 from lvh.reports.ecg_plot import Words, draw, picture_paths, save
+from lvh.reports.hints import option, say_next
 from lvh.reports.progress import console, say
 
 Row = dict[str, Any]
@@ -49,7 +59,19 @@ def _run(options: argparse.Namespace) -> int:
         print(pd.DataFrame(rows).to_csv(index=False), end="")
     elif rows:
         _show(predicted, model.description)
+        _suggest(options)
     return max(codes, default=0)
+
+
+def _suggest(options: argparse.Namespace) -> None:
+    """Suggest a picture of one record, or else a server."""
+    picture = f"{record.record_name(Path(options.record[0]))}.pdf"
+    if options.picture is None and len(options.record) == 1 and not os.path.lexists(picture):
+        say_next("predict", "--explain", f"--picture={picture}", *options.typed)
+        return
+    experiment = option("--experiment", options.experiment, EXPERIMENT)
+    model = option("--model", options.model, DEFAULT_MODEL)
+    say_next("serve", *model, *option("--uri", options.uri), *experiment)
 
 
 def _pictures(options: argparse.Namespace) -> list[Path | None]:
@@ -126,8 +148,11 @@ def _with_waves(cohort: Cohort, *, drawn: bool, criteria: bool) -> Cohort:
         return cohort
     try:
         return replace(cohort, delineation=delineate(read(cohort.signals), cohort.fs))
-    except InputError:  # too long, or sampled too slowly; the prediction does not need them
-        return cohort
+    except LvhError as error:  # too long, sampled too slowly, or by a package that is missing
+        if drawn and isinstance(error, EnvironmentFault):
+            raise
+        print_error(f"criteria are not measured: {error}", 0)
+        return cohort  # the prediction does not need them
 
 
 def _criteria(cohort: Cohort) -> Row:

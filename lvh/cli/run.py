@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 
 import hydra
@@ -10,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lvh.cli.command import exit_code_of
+from lvh.cli.command import exit_code_of, wrapped
 from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
@@ -51,6 +53,11 @@ def _run() -> int:
             overrides = _of_every_point(command)
         sys.argv[1:] = [*overrides, *flags]
         start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
+        if {"-h", "--help"} & {*flags}:
+            with redirect_stdout(StringIO()) as help_text, suppress(SystemExit):
+                start(task)()
+            print(wrapped(help_text.getvalue().rstrip()))
+            return 0
         start(task)()
         if failures:
             raise failures[0]
@@ -73,16 +80,19 @@ def run_once(config: DictConfig) -> None:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
-    from lvh.reports.progress import compare_hint, say
+    from lvh.reports.hints import say_next, say_where
     from lvh.runs.run import load_data, run_configuration
     from lvh.tracking import Tracker
+    from lvh.tracking.run_dir import link_latest
 
     composed = composed_from(config)
-    data = load_data(composed.settings)
+    data, folder = load_data(composed.settings), Path(running.runtime.output_dir)
+    link_latest(folder)
     with Tracker(composed.settings.tracking) as tracker:
-        run_configuration(composed, data, Path(running.runtime.output_dir), tracker=tracker)
+        run_configuration(composed, data, folder, tracker=tracker)
     if tracker.page:
-        say(compare_hint(composed.settings.tracking, tracker.page))
+        say_where(composed.settings.tracking, tracker.page)
+    say_next("report", folder)
 
 
 def _of_every_point(command: CommandLine) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lvh.cli.command import hydra_command
 from lvh.errors import InputError, TrackingFault, masked
-from lvh.reports.progress import compare_hint, say
+from lvh.reports.hints import say_where
+from lvh.reports.progress import say
 
 _HELP = """Write finished runs and sweeps into a store of MLflow, without training.
 
@@ -39,8 +40,8 @@ def _track(overrides: list[str]) -> None:
     say(
         f"{len(paths) - n_sweeps} runs and {n_sweeps} sweeps are in "
         f"{masked(tracking.uri or 'mlflow.db')}, experiment {tracking.experiment}",
-        compare_hint(tracking, writer.page),
     )
+    say_where(tracking, writer.page)
 
 
 main = hydra_command(_HELP, _track)

@@ -1,10 +1,12 @@
 """One composition a configuration: from a command line to checked settings, by Hydra."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine
@@ -72,3 +74,27 @@ def plain(config: DictConfig) -> dict[str, Any]:
         return cast(dict[str, Any], OmegaConf.to_container(groups, resolve=True))
     finally:
         holder.cfg = before
+
+
+def _folder_name(kind: str, *, _root_: DictConfig) -> str:
+    """Return what the folder of a run or of a sweep is called, after the time.
+
+    A sweep has the name of its recipe, or of what it sweeps. What cannot be composed has the name
+    of its kind: the command ends with the reason soon after.
+    """
+    name = kind
+    try:
+        if kind == "run":
+            name = settings_from(plain(_root_)).name
+        elif recipe := _root_.hydra.runtime.choices.get("experiment"):
+            name = f"sweep-{recipe}"
+        else:
+            typed = OverridesParser.create().parse_overrides([*_root_.hydra.overrides.task])
+            swept = [one.key_or_group for one in typed if one.is_sweep_override()]
+            name = "-".join([kind, *(key.rpartition(".")[2] for key in swept)])
+    except Exception:  # a folder has to have some name
+        pass
+    return re.sub(r"[^\w.-]+", "-", name)[:80]
+
+
+OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)

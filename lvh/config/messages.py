@@ -23,11 +23,13 @@ from lvh.errors import InputError, LvhError, as_lvh_error, masked
 _LONGEST = 200
 """Characters of an override that a message shows."""
 _FROM_HYDRA = re.compile("Config group override must be|Only one of --|The --resolve flag")
-_MISSING = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^']*)'")
+_MISSING = re.compile(r"Could not find '(?P<group>[\w/]+)/(?P<option>[^'/]*)'")
 _NOT_OVERRIDDEN = re.compile(r"Could not override '(?P<key>[^']+)'")
 _NEEDS_MULTIRUN = re.compile(r"(Ambiguous value for argument|Sweep parameters) '(?P<typed>.*)'")
 _FIELD = re.compile(r"\+{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
 _CONVOLUTION = {"kernel": "model.kernel_size", "stride": "model.strides"}
+_EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+"""Launchers that not every environment has, and the extra that brings each."""
 _ELSEWHERE = {
     "search.direction": "search.objectives names the scores, and each has its direction",
     "search.directions": "search.objectives names the scores, and each has its direction",
@@ -84,6 +86,8 @@ def _missing(error: MissingConfigException) -> str:
     options = sorted(error.options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
     field = _CONVOLUTION.get(group)
     other = f"; any other number: {field}={option}" if field else ""
+    if group == "hydra/launcher" and option in _EXTRAS:
+        other = f"; pip install 'lvh[{_EXTRAS[option]}]' adds it"
     return f"{group}={option}: expected one of {', '.join(options)}{other}"
 
 

@@ -16,15 +16,9 @@ from textwrap import shorten
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # type: ignore[import-untyped] # its parts, at their first use: they take a second
 from rich.console import Console
 from rich.progress import track
-from scipy.ndimage import median_filter, uniform_filter1d  # type: ignore[import-untyped]
-from scipy.signal import (  # type: ignore[import-untyped]
-    butter,
-    find_peaks,
-    savgol_filter,
-    sosfiltfilt,
-)
 
 from lvh.data.cache import Arrays, cache_dir, load_or_build, lock_of
 from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
@@ -114,7 +108,9 @@ def delineate(signals: Inputs, fs: float) -> Delineation:
 
     Raises:
         InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
+        EnvironmentFault: The package that finds P and T is not installed.
     """
+    library()
     return _joined([delineate_record(signal, fs) for signal in read(signals)], signals.shape[2])
 
 
@@ -168,8 +164,18 @@ def _is_doubtful(velocity: _Float, beats: _Int, spikes: _Float, fs: float) -> bo
 
 
 def library() -> str:
-    """Return name and version of what finds the waves."""
-    return f"neurokit2 {importlib.metadata.version('neurokit2')}"
+    """Return name and version of what finds the waves.
+
+    Raises:
+        EnvironmentFault: It is not installed.
+    """
+    try:
+        return f"neurokit2 {importlib.metadata.version('neurokit2')}"
+    except importlib.metadata.PackageNotFoundError:
+        raise EnvironmentFault(
+            "fiducials: expected NeuroKit2, which detects them. Received: none. "
+            "pip install 'lvh[ecg]'"
+        ) from None
 
 
 def _find(block: Inputs, fs: float) -> Arrays:
@@ -201,19 +207,25 @@ def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDA
     """Return the signal without spikes, and which leads say something; the others are 0."""
     raw = signal.astype(np.float64)
     usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
-    return median_filter(np.where(usable, raw, 0), (round(_SPIKE_S * fs) | 1, 1)), usable
+    return scipy.ndimage.median_filter(
+        np.where(usable, raw, 0), (round(_SPIKE_S * fs) | 1, 1)
+    ), usable
 
 
 def _clean(raw: _Float, fs: float) -> _Float:
     """Return the signal without drift, and without mains interference of 50 Hz."""
-    drift = butter(5, 0.5, "highpass", fs=fs, output="sos")
-    return np.asarray(uniform_filter1d(sosfiltfilt(drift, raw, axis=0), round(fs / 50), axis=0))
+    drift = scipy.signal.butter(5, 0.5, "highpass", fs=fs, output="sos")
+    return np.asarray(
+        scipy.ndimage.uniform_filter1d(
+            scipy.signal.sosfiltfilt(drift, raw, axis=0), round(fs / 50), axis=0
+        )
+    )
 
 
 def _velocity(raw: _Float, fs: float) -> _Float:
     """Return how fast all leads together change, mV/s; a wandering baseline hardly does."""
     n_samples = round(_SMOOTH_S * fs) | 1
-    slopes = savgol_filter(raw, n_samples, 2, deriv=1, delta=1 / fs, axis=0)
+    slopes = scipy.signal.savgol_filter(raw, n_samples, 2, deriv=1, delta=1 / fs, axis=0)
     return np.asarray(np.linalg.norm(slopes, axis=1))
 
 
@@ -223,15 +235,15 @@ def _detect_beats(velocity: _Float, magnitude: _Float, fs: float) -> _Int:
     A T wave is slower than QRS. Where beats are 400 ms apart on average, of two within 300 ms
     the slower one is a T wave.
     """
-    mean = uniform_filter1d(velocity, round(_BEAT_S * fs))
+    mean = scipy.ndimage.uniform_filter1d(velocity, round(_BEAT_S * fs))
     seconds = np.array_split(mean, len(mean) // round(fs))
     usual, rest = np.median([part.max() for part in seconds]), np.median(mean)
     if usual <= _MIN_CONTRAST * rest:
         return np.zeros(0, dtype=np.int64)
     height = rest + _BEAT_SHARE * (usual - rest)
-    near, _ = find_peaks(mean, height=height, distance=round(_MIN_RR_S * fs))
+    near, _ = scipy.signal.find_peaks(mean, height=height, distance=round(_MIN_RR_S * fs))
     if len(mean) > 2 * _MIN_RR_S * fs * len(near):
-        near, _ = find_peaks(mean, height=height, distance=round(_FAST_RR_S * fs))
+        near, _ = scipy.signal.find_peaks(mean, height=height, distance=round(_FAST_RR_S * fs))
     reach = round(_HALF_QRS_S * fs)
     starts = np.maximum(near - reach, 0)
     peaks = [start + magnitude[start : start + 2 * reach + 1].argmax() for start in starts.tolist()]

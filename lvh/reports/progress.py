@@ -2,8 +2,10 @@
 
 import math
 import os
-import shlex
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -14,7 +16,9 @@ from typing import Literal
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
@@ -23,7 +27,7 @@ from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
-from lvh.tracking import TrackingSettings, resolved_uri
+from lvh.tracking import resolved_uri
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
@@ -36,6 +40,7 @@ _SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
 """Scores that are shown if a specificity decides the threshold."""
 _FOLDS_SHOWN = 10
 _WIDTH = 76  # of the widest table
+_ADDRESS = re.compile(r"https?://[^\s'\"]*[^\s'\".,;:)]")
 
 
 class _Console(Console):
@@ -66,11 +71,33 @@ def progress(*columns: TextColumn | TimeRemainingColumn, hidden: bool = False) -
     )
 
 
-def say(*lines: str, style: str | None = None, on: Console | None = None) -> None:
-    """Print lines as they are, without reading them as markup."""
+def say(
+    *lines: str,
+    style: str | None = None,
+    on: Console | None = None,
+    wraps: bool = True,
+    link: Path | None = None,
+) -> None:
+    """Print lines as they are, without reading them as markup.
+
+    A terminal gets them wrapped at words, no path or address cut, with addresses and `link`, a path
+    in a line, to click; a file or a pipe gets a line as a line. A line to paste never `wraps`.
+    """
     shown_on = on or console()
     for line in map(masked, lines):
-        shown_on.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        if wraps and shown_on.is_terminal:
+            line = _at_words(line)
+        text = Text(line, style or "")
+        for address in _ADDRESS.finditer(line):
+            text.stylize(Style(link=address[0]), *address.span())
+        if link is not None and (start := line.rfind(str(link))) >= 0:
+            text.stylize(Style(link=link.absolute().as_uri()), start, start + len(str(link)))
+        shown_on.print(text, soft_wrap=True)
+
+
+def _at_words(line: str) -> str:
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 class ProgressReporter(Callback):
@@ -182,7 +209,7 @@ class ProgressReporter(Callback):
             title = f"{self._name} on {self._cohort.name}"
             self._console.print(result_table(result, title, chosen))
             self._warn(dishonest, self._cohort.note)
-            self._print(f"files: {folder}")
+            say(f"files: {folder}", on=self._console, link=folder)
             return
         summary, seconds = result.summary, sum(fold.seconds for fold in result.folds)
         texts = []
@@ -239,12 +266,3 @@ def _groups(result: CVResult) -> list[tuple[str, Sequence[FoldResult]]]:
         return [(f"fold {fold.split.fold + 1}", [fold]) for fold in result.folds]
     repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
     return [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]
-
-
-def compare_hint(tracking: TrackingSettings, page: str) -> str:
-    """Say how to see a page of the MLflow UI, given below the server's address."""
-    if tracking.uri and tracking.uri.startswith("http"):
-        return f"compare: {masked(tracking.uri).rstrip('/')}/{page}"
-    uri = shlex.quote(masked(resolved_uri(tracking)))
-    store = f" --uri {uri}" if tracking.uri else ""
-    return f"compare: python -m lvh.ui{store}, then http://127.0.0.1:5000/{page}"

@@ -15,6 +15,7 @@ from lvh.reports.progress import say
 from lvh.reports.study_report import run_folders
 from lvh.search.study import load
 from lvh.tracking import TrackingSettings
+from lvh.tracking.run_dir import study_in
 
 _STORE = "outputs/folds"
 _MAX_CONFIG_BYTES = 1024 * 1024
@@ -31,6 +32,18 @@ class Chosen(NamedTuple):
     study: str = ""
     n_candidates: int = 1
     score: str = ""
+
+
+def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
+    """Return a run by its folder or ID, or the best of a sweep: by its folder, name, or the latest.
+
+    Raises:
+        InputError: See `best_of_sweep`.
+    """
+    study_of_folder = study_in(Path(run)) if run else ""
+    if run and not study_of_folder:
+        return Chosen(run)
+    return best_of_sweep(storage, study_of_folder or study)
 
 
 def best_of_sweep(storage: str | None, study: str | None) -> Chosen:

@@ -15,9 +15,11 @@ from lvh.data.cohort import fingerprint
 from lvh.data.labels import LVH
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.evaluation.results import Plain
+from lvh.files import write_text
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.progress import compare_hint, console, say
+from lvh.reports.hints import option, say_next, say_where
+from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
@@ -28,6 +30,7 @@ from lvh.search.results import StudyResult, Trial, store_of
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import Study, open_study, result_of
+from lvh.tracking.run_dir import STUDY, link_latest
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
 from lvh.tracking.tracker import Tracker
 
@@ -62,6 +65,8 @@ def run_sweep(sweep: Sweep) -> None:
     name = _study_name(sweep, plan, point, data)
     study = open_study(Storage(settings.search.storage), name, plan, again=not settings.resume)
     store = store_of(study.name, settings.store)
+    write_text(sweep.folder / STUDY, f"{study.name}\n")
+    link_latest(sweep.folder)
     tracker = Tracker(settings.tracking)
     try:
         _track(study, tracker, store)
@@ -73,7 +78,7 @@ def run_sweep(sweep: Sweep) -> None:
     finally:
         unrecorded = tracker.close()
     if tracker.page:
-        say(compare_hint(settings.tracking, tracker.page))
+        say_where(settings.tracking, tracker.page)
     faults = [*(fault for worker in done for fault in worker.faults), *unrecorded]
     if not faults and not study.finished:
         faults = ["some trials are not done"]
@@ -83,6 +88,8 @@ def run_sweep(sweep: Sweep) -> None:
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")
+    storage = option("--storage", settings.search.storage)
+    say_next("export", "--study", study.name, *storage)
 
 
 def _check(space: Space) -> None:
@@ -246,7 +253,7 @@ def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: st
             say(f"FAILED {_point(trial)}: {trial.error}", style="red")
     if result.note:
         say(result.note, style="yellow")
-    say(f"{sum(worker.trained for worker in done)} folds trained now; page: {page}")
+    say(f"{sum(worker.trained for worker in done)} folds trained now; page: {page}", link=page)
 
 
 def _track(

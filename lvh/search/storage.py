@@ -1,5 +1,6 @@
 """The database of the studies: its address, its schema and its faults."""
 
+import importlib.util
 import os
 import sqlite3
 import warnings
@@ -208,6 +209,11 @@ def _url(address: str | None) -> URL:
             return url.set(database=str(Path(url.database or "").absolute()))
         is_postgresql = url.drivername in ("postgresql", "postgres", "postgresql+psycopg")
         if is_postgresql and not {"[", "]"} & set(url.host or ""):
+            if importlib.util.find_spec("psycopg") is None:
+                raise EnvironmentFault(
+                    "search.storage: expected psycopg, which reaches PostgreSQL. Received: none. "
+                    "pip install 'lvh[postgresql]'"
+                )
             return url.set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):  # a bad port, or a bracket
         pass

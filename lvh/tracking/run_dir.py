@@ -1,12 +1,13 @@
 """The folder of a run: everything needed to check or redo it, as plain files."""
 
 import csv
-import importlib.metadata
 import io
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple
 from itertools import zip_longest
 from pathlib import Path
@@ -15,12 +16,37 @@ import lvh
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.models.backends import distributions
+from lvh.models.backends import distributions, version
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import Split
 
+STUDY = "study.txt"
+"""File in the folder of a sweep that names its study."""
+_OUTPUTS = Path("outputs")
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
 _LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+
+
+def link_latest(folder: Path) -> None:
+    """Make `outputs/latest` lead to the folder of a run or sweep below `outputs`, at once.
+
+    Nothing happens for another folder, where no link can be made, and where `latest` is no link.
+    """
+    latest, temporary = _OUTPUTS / "latest", _OUTPUTS / f".latest-{os.getpid()}"
+    target = os.path.relpath(folder.resolve(), _OUTPUTS.resolve())
+    if target.startswith("..") or (os.path.lexists(latest) and not latest.is_symlink()):
+        return
+    with suppress(OSError):
+        _OUTPUTS.mkdir(exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(latest)
+
+
+def study_in(folder: Path) -> str:
+    """Return the name of the study of a sweep's folder; empty for any other path."""
+    path = folder / STUDY
+    return path.read_text("utf-8").strip() if path.is_file() else ""
 
 
 def git_commit() -> str:
@@ -51,7 +77,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: importlib.metadata.version(name) for name in libraries},
+        **{name: found for name in libraries if (found := version(name))},
     }
 
 

@@ -159,7 +159,7 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
     except ModuleNotFoundError as error:
         raise EnvironmentFault(
             f"{path}: expected the package {error.name}, which reads {title}. "
-            f"Received: none. Install it: pip install {error.name}"
+            "Received: none. pip install 'lvh[ecg]'"
         ) from None
     except Exception as error:  # the libraries raise a dozen kinds for a malformed file
         reason = excerpt((str(error) or type(error).__name__).splitlines()[0])

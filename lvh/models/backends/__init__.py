@@ -4,6 +4,7 @@ A process has one backend, with one number of threads: both are fixed when the l
 """
 
 import gc
+import importlib.metadata
 import importlib.util
 import os
 import tempfile
@@ -18,6 +19,9 @@ Precision = Literal["float32", "bfloat16"]
 
 NO_BACKEND = "scikit-learn"
 """Backend of a model that is not a network."""
+
+_OTHER_BUILDS = {"tensorflow": "tensorflow-cpu"}
+"""Packages that hold the same code under another name."""
 
 _started: tuple[str, int] | None = None  # name and threads
 
@@ -34,6 +38,14 @@ def distributions(name: str) -> tuple[str, ...]:
     return (*(("jax", "jaxlib") if name == "jax" else (name,)), "keras")
 
 
+def version(package: str) -> str:
+    """Return the version of a package, or of another build of it; empty if there is none."""
+    for name in (package, _OTHER_BUILDS.get(package, package)):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return ""
+
+
 def check_installed(name: str) -> None:
     """Refuse a backend whose library is not installed, without importing it.
 
@@ -41,7 +53,8 @@ def check_installed(name: str) -> None:
         EnvironmentFault: Says what to install.
     """
     if any(importlib.util.find_spec(package) is None for package in distributions(name)):
-        raise EnvironmentFault(f"backend={name} is not installed: pip install 'lvh[{name}]'")
+        wanted = name if name == "tensorflow" else f"'lvh[{name}]'"
+        raise EnvironmentFault(f"backend={name} is not installed: pip install {wanted}")
 
 
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
