@@ -1,7 +1,7 @@
 """The groups of the configuration and their options, from the registries and from conf/.
 
 An option whose values are the defaults of its dataclass needs no file: it is registered in
-Hydra's ConfigStore when this module is imported. Files in conf/ say what differs from them.
+Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,18 @@ from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS, Architecture, Estimator
 from lvh.models.training import TrainSettings
+from lvh.plugins import load_installed
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.validation.splits import CvSettings
 
-CHOICES: Mapping[str, Mapping[str, type]] = {
-    "data": {name: source.settings for name, source in SOURCES.items()},
-    "external": {name: source.settings for name, source in SOURCES.items()},
-    "features": {name: form.settings for name, form in FORMS.items()},
-    "model": {name: model.settings for name, model in MODELS.items()},
+CHOICES: Mapping[str, Mapping[str, Any]] = {
+    "data": SOURCES,
+    "external": SOURCES,
+    "features": FORMS,
+    "model": MODELS,
 }
-"""Groups whose option decides which settings they have: dataclasses by option."""
+"""Groups whose option decides which settings they have: registry entries by option."""
 
 SETTINGS: Mapping[str, type] = {
     "cv": CvSettings,
@@ -44,6 +45,9 @@ SETTINGS: Mapping[str, type] = {
 
 OTHERS = ("kernel", "stride", "experiment", "budget")
 """Groups that only set fields of other groups."""
+
+_registered: dict[tuple[str, str], Any] = {}
+"""Registry entries that Hydra knows, by group and option."""
 
 _OTHER_FEATURES = {"resnet": "beat"}
 """Models whose features are not the first form of the kind that they take."""
@@ -70,7 +74,7 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
 
 def known_fields() -> tuple[str, ...]:
     """Return every field that an override may name, as `group.field`, and every group."""
-    types = {group: list(options.values()) for group, options in CHOICES.items()}
+    types = {group: [one.settings for one in of.values()] for group, of in CHOICES.items()}
     types |= {group: [settings] for group, settings in SETTINGS.items()}
     dotted = {
         f"{group}.{field.name}": None
@@ -97,19 +101,28 @@ def defaults(settings: type) -> dict[str, Any]:
     return values
 
 
-def register() -> None:
-    """Register every option whose values are defaults in Hydra's ConfigStore."""
+def register_options() -> None:
+    """Register options of the registries that are new, of installed plugins too."""
+    load_installed()
     store = ConfigStore.instance()
-    for group in ("data", "external"):
-        for name, settings in CHOICES[group].items():
-            node = defaults(settings) | {"name": name}
-            if node.get("root", "") is None:
+    for group, options in CHOICES.items():
+        for name in [name for of, name in _registered if of == group and name not in options]:
+            del store.repo[group][f"{name}.yaml"], _registered[group, name]
+        for name, entry in options.items():
+            if _registered.get((group, name)) is entry:
+                continue
+            _registered[group, name] = entry
+            node = _model(name, entry) if group == "model" else defaults(entry.settings)
+            if group in ("data", "external") and node.get("root", "") is None:
                 node["root"] = f"${{oc.env:LVH_{name.upper()}_ROOT,null}}"
-            store.store(group=group, name=name, node=node)
-    for name, settings in CHOICES["features"].items():
-        store.store(group="features", name=name, node=defaults(settings) | {"name": name})
-    for name, model in MODELS.items():
-        store.store(group="model", name=name, node=_model(name, model), package="_global_")
+            package = "_global_" if group == "model" else None
+            own = node if group == "model" else node | {"name": name}
+            store.store(group=group, name=name, node=own, package=package)
+
+
+def _register_groups() -> None:
+    """Register the defaults of groups that have the same settings under every option."""
+    store = ConfigStore.instance()
     store.store(group="cv", name="kfold", node=defaults(CvSettings))
     store.store(group="train", name="fixed", node=defaults(TrainSettings))
     store.store(group="search", name="default", node=defaults(SearchSettings))
@@ -131,4 +144,4 @@ def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
     return node
 
 
-register()
+_register_groups()

@@ -1,7 +1,7 @@
 """The settings of one run: typed, checked and frozen."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from itertools import chain
 from typing import Annotated, Any, TypeVar, cast
@@ -16,6 +16,7 @@ from lvh.features import FORMS
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
+from lvh.plugins import Plugin, check_origins, load_installed, origins
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import configuration_name
@@ -82,6 +83,14 @@ class RunSettings:
         """Whether Keras trains the model, in epochs."""
         return self.backend != NO_BACKEND
 
+    def plugins(self) -> dict[str, Plugin]:
+        """Return the plugin of each option that has one, as `model=mine`; often none."""
+        data = [one.name for one in (self.data, self.external) if one is not None]
+        found: dict[str, Plugin] = {}
+        for name in data:
+            found |= origins(data=name)
+        return found | origins(features=self.features.name, model=self.model.name)
+
     def params(self) -> dict[str, Plain]:
         """Flatten the settings for comparison: choices, kernel and stride under short names."""
         flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
@@ -117,7 +126,9 @@ class _Ungrouped:
 
 def settings_from(config: dict[str, Any]) -> RunSettings:
     """Check a composed configuration, resolved, field by field and across groups."""
+    load_installed()
     config = {"external": None, **config}
+    _check_plugins(config.pop("plugins", {}))
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
     ungrouped = [field.name for field in fields(_Ungrouped)]
     for group, node in config.items():
@@ -149,13 +160,26 @@ def search_from(config: dict[str, Any]) -> SearchSettings:
     return search
 
 
+def _check_plugins(recorded: Any) -> None:
+    """Refuse plugins that a file names; those that the file of a run records must be loaded."""
+    try:
+        sources = {str(option): str(one["source"]) for option, one in recorded.items()}
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(
+            "plugins: code that a file names is not run. Expected plugins=[MODULE] or --plugin "
+            f"FILE.py on the command line. Received: {excerpt(recorded)}"
+        ) from None
+    check_origins(sources, "plugins")
+
+
 def _chosen(group: str, node: dict[str, Any]) -> type:
     name = node.get("name")
     if not isinstance(name, str) or name not in CHOICES[group]:
         raise InputError(
             f"{group}.name: expected one of {', '.join(CHOICES[group])}. Received: {excerpt(name)}"
         )
-    return CHOICES[group][name]
+    chosen: type = CHOICES[group][name].settings
+    return chosen
 
 
 def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
@@ -246,7 +270,7 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             f"external={'none' if external is None else external.name}"
         )
     same = {"delineation": "found"}  # the same records, with any delineation
-    if external is not None and replace(external, **same) == replace(data, **same):
+    if external is not None and asdict(external) | same == asdict(data) | same:
         yield f"external: expected other records than those of data. Received: {data.name} twice"
     if external is not None and cv.repeats > 1:
         yield (
@@ -269,8 +293,9 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             "train.augment: changes signals, for a network that learns from nothing else. "
             f"Expected model=cnn or model=resnet. Received: model={model}"
         )
-    if augment.is_on and augment.is_in_mv and settings.features.scaling != "none":
+    scaling = getattr(settings.features, "scaling", settings.features.name)
+    if augment.is_on and augment.is_in_mv and scaling != "none":
         yield (
             "train.augment: noise, wander and amplitude are of signals in mV. Expected "
-            f"features.scaling=none. Received: {settings.features.scaling}"
+            f"features.scaling=none. Received: {scaling}"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lvh.data.cohort import Cohort, SourceMetadata
+from lvh.data.cohort import Cohort, SourceMetadata, part_of
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.features.base import feature_set, incomplete_records
@@ -25,7 +25,6 @@ from lvh.reports.survey import (
     class_balance,
     label_of,
     missing_waves,
-    part_of,
     quantiles,
     sex_of,
     share_of,

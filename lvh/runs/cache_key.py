@@ -26,6 +26,8 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
     if settings.cv.threshold != "fixed":
         alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol
+    if plugins := settings.plugins():
+        alone["plugins"] = {option: plugin.digest for option, plugin in plugins.items()}
     return {name: asdict(group) for name, group in groups.items()} | alone
 
 

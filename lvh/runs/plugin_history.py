@@ -1,0 +1,37 @@
+"""Which code of plugins the folds of a store were made with: why they are trained again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from lvh.files import write_text
+from lvh.plugins import Plugin
+
+_FILE = "plugins.json"
+
+
+def changed_options(store: Path, plugins: Mapping[str, Plugin]) -> list[str]:
+    """Return the options whose code is new to a store that holds folds of other code.
+
+    The store remembers it, so that one of several processes says so once.
+    """
+    if not plugins:
+        return []
+    path = store / _FILE
+    with FileLock(path.with_suffix(".lock")):
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+            digests = {str(option): [*map(str, known)] for option, known in stored.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            digests = {}  # it only explains
+        new = [
+            option for option, one in plugins.items() if one.digest not in digests.get(option, [])
+        ]
+        changed = [option for option in new if option in digests]
+        for option in new:
+            digests.setdefault(option, []).append(plugins[option].digest)
+        if new:
+            write_text(path, json.dumps(digests, indent=2) + "\n")
+    return changed
