@@ -12,10 +12,12 @@ from lvh.plugins import Plugin
 _FILE = "plugins.json"
 
 
-def changed_options(store: Path, plugins: Mapping[str, Plugin]) -> list[str]:
+def changed_options(
+    store: Path, plugins: Mapping[str, Plugin], *, stored: bool = False
+) -> list[str]:
     """Return the options whose code is new to a store that holds folds of other code.
 
-    The store remembers it, so that one of several processes says so once.
+    Of several processes that ask, one gets an option. `stored`: a fold of this code was stored.
     """
     if not plugins:
         return []
@@ -27,7 +29,9 @@ def changed_options(store: Path, plugins: Mapping[str, Plugin]) -> list[str]:
         except (OSError, ValueError, TypeError, AttributeError):
             digests = {}  # it only explains
         new = [
-            option for option, one in plugins.items() if one.digest not in digests.get(option, [])
+            option
+            for option, one in plugins.items()
+            if one.digest not in digests.get(option, []) and (stored or option in digests)
         ]
         changed = [option for option in new if option in digests]
         for option in new:

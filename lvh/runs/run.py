@@ -245,6 +245,8 @@ class _Run(Callback):
         if not known:
             key = self._keys[fold.split.number]
             self._store.save(key, self._data.features, fold, self._decisions)
+            settings = self._composed.settings
+            changed_options(Path(settings.store), settings.plugins(), stored=True)
         self._folds.append(fold)
 
     def write(self, result: CVResult) -> None:
