@@ -44,19 +44,16 @@ class Plugin:
     """The code that options come from.
 
     Attributes:
-        source: Absolute path of a file, or name of an imported module's package.
+        source: Absolute path of a file, or name of a module.
         digest: SHA-256 of its source: of a file and of the files next to it that it imports, or of
-            every file of a package and its version.
+            every file of a package and its version. Empty for code that is in no file of its own,
+            such as a notebook's.
         is_installed: Whether an entry point names it, so that every process finds it.
     """
 
     source: str
     digest: str
     is_installed: bool = False
-
-    def __str__(self) -> str:
-        """Return what a message shows."""
-        return f"{self.source} ({self.digest[:12]})"
 
 
 _plugins: dict[str, Plugin] = {}  # by the top package of their module
@@ -103,8 +100,9 @@ def load_installed() -> None:
         InputError: An entry point names no module.
         LvhError: The code of one fails; the message names the line.
     """
+    points = metadata.entry_points()
     for group in _ENTRY_POINTS:
-        for point in metadata.entry_points(group=group):
+        for point in points.select(group=group):
             if point.attr:
                 raise InputError(
                     f"entry point {point.name} of {group}: expected a module, which registers when "
@@ -119,24 +117,10 @@ def is_loaded(name: str) -> bool:
 
 
 def origins(data: str = "", features: str = "", model: str = "") -> dict[str, Plugin]:
-    """Return the plugin of each of these options that has one, such as `model=mine`.
-
-    Raises:
-        InputError: An option was registered by code that is in no file of its own, such as a
-            notebook's: nobody can know when it changes.
-    """
-    found = {}
-    for group, name in (("data", data), ("features", features), ("model", model)):
-        if (group, name) not in _modules:
-            continue
-        top = _modules[group, name]
-        if top not in _plugins:
-            raise InputError(
-                f"{group}={name}: expected code in a file or a module of its own, so that stored "
-                f"results follow its changes. Received: code of {top}"
-            )
-        found[f"{group}={name}"] = _plugins[top]
-    return found
+    """Return the plugin of each of these options that has one, such as `model=mine`."""
+    chosen = {"data": data, "features": features, "model": model}
+    tops = {f"{key[0]}={key[1]}": _modules.get(key) for key in chosen.items()}
+    return {option: _plugins.get(top, Plugin(top, "")) for option, top in tops.items() if top}
 
 
 def check_origins(recorded: Mapping[str, str], of: str) -> None:
@@ -301,10 +285,7 @@ def _forget(top: str) -> None:
 
 def _files_of(top: str) -> dict[Path, bytes]:
     """Return the files whose text decides what a top module does; none of a notebook."""
-    try:
-        spec = importlib.util.find_spec(top)
-    except ValueError:  # __main__
-        spec = None
+    spec = None if top == "__main__" else importlib.util.find_spec(top)
     if spec is None:
         return {}
     if spec.submodule_search_locations is not None:
@@ -317,6 +298,8 @@ def _files_of(top: str) -> dict[Path, bytes]:
 def _reached(path: Path) -> dict[Path, bytes]:
     """Return a file, and those in its folder that it imports anywhere, directly or not."""
     folder, left, files = path.parent, [path], {}
+    if next(folder.glob("*.dist-info"), None):
+        return {path: path.read_bytes()}  # all packages are next to an installed file
     while left:
         one = left.pop()
         if one in files:

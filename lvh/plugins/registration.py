@@ -6,8 +6,8 @@ Each is a decorator of a function or class, whose parameters are found by their 
 import inspect
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import Field, asdict, field, fields, is_dataclass, make_dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import Field, field, fields, is_dataclass, make_dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 from pydantic import Strict, TypeAdapter
@@ -60,9 +60,9 @@ def register_model(
         InputError: The name is taken, or a parameter is none of these.
 
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> _ = lvh.register_model("bayes")(GaussianNB)
-    >>> lvh.settings("data=synthetic", "features=voltage", "model=bayes").model.name
-    'bayes'
+    >>> bayes = lvh.register_model("bayes")(GaussianNB)
+    >>> lvh.settings("data=synthetic", "features=voltage", "model=bayes").name
+    'bayes-voltage'
     """
     module = _caller()
 
@@ -75,8 +75,16 @@ def register_model(
                 f"{what}: expected inputs=tabular, or inputs=signal of a function that takes "
                 f"input_shape. Received: {excerpt(inputs)}"
             )
-        entry = _architecture if is_network else _estimator
-        join("model", name, entry(what, module, build, own, inputs), module)
+        wanted: list[str] = []
+        if not inspect.isclass(build):
+            known = _NETWORK if is_network else _ESTIMATOR
+            wanted = _wanted(what, build, known, has_settings=settings is not None)
+        entry: Architecture | Estimator
+        if is_network:
+            entry = Architecture(own, _network(what, module, build, wanted), _fits, inputs, False)
+        else:
+            entry = Estimator(own, _classifier(what, module, build, wanted, own))
+        join("model", name, entry, module)
         return build
 
     return register
@@ -107,6 +115,13 @@ def register_features(
 
     Raises:
         InputError: The name is taken, or a parameter is none of these.
+
+    >>> @lvh.register_features("middle")
+    ... def middle(cohort):
+    ...     return cohort.signals.mean(axis=1)
+    >>> chosen = lvh.settings("data=synthetic", "data.records=42", "features=middle", "model=svm")
+    >>> lvh.load_data(chosen).features.X.shape
+    (42, 12)
     """
     module = _caller()
 
@@ -146,6 +161,13 @@ def register_source(
 
     Raises:
         InputError: The name is taken, or a parameter is none of these.
+
+    >>> @lvh.register_source("small")
+    ... def small():
+    ...     made = lvh.settings("data=synthetic", "data.records=42", "features=raw", "model=cnn")
+    ...     return lvh.load_data(made).cohort
+    >>> len(lvh.load_data(lvh.settings("data=small", "model=cnn")).cohort.records)
+    42
     """
     module = _caller()
 
@@ -166,46 +188,39 @@ def register_source(
     return register
 
 
-def _estimator(what: str, module: str, build: Any, own: type, inputs: Kind) -> Estimator:
+def _classifier(what: str, module: str, build: Any, wanted: Sequence[str], own: type) -> Any:
+    """Return what builds a checked classifier of a function, or of a class and its arguments."""
     names = [one.name for one in fields(own) if one.name != "name"]
     if inspect.isclass(build):
         _check_fields(what, build, names)
-        wanted: Collection[str] = ()
-    else:
-        wanted = _wanted(what, build, _ESTIMATOR, has_settings=bool(names))
 
     def new(settings: Any, columns: tuple[str, ...], random_state: int, subjects: Any) -> Any:
-        given = {
-            "settings": settings,
-            "names": columns,
-            "random_state": random_state,
-            "subjects": subjects,
-        }
+        given = dict(zip(_ESTIMATOR, (settings, columns, random_state, subjects), strict=True))
+        arguments = {one: given[one] for one in wanted}
         if inspect.isclass(build):
-            values = asdict(settings)
-            arguments = {one: values[one] for one in names}
-        else:
-            arguments = {one: given[one] for one in wanted}
+            arguments = {one: getattr(settings, one) for one in names}
         with calling(what, module):
             model = seeded(build(**arguments), random_state)
         return CheckedClassifier(_described(what, build), module, model)
 
-    return Estimator(own, new)
+    return new
 
 
-def _architecture(what: str, module: str, build: Any, own: type, inputs: Kind) -> Architecture:
-    has_settings = len(fields(own)) > 1
-    wanted = _wanted(what, build, _NETWORK, has_settings=has_settings)
+def _network(what: str, module: str, build: Any, wanted: Sequence[str]) -> Any:
+    """Return what builds a checked network."""
 
     def new(settings: Any, input_shape: tuple[int, ...]) -> Any:
         given = {"settings": settings, "input_shape": input_shape}
-        with calling(what, module):
+        with calling(what, module):  # the check calls the layers, which may be the user's
             model = build(**{one: given[one] for one in wanted})
-        with calling(what, module):  # it calls the layers, which may be the user's
             check_network(_described(what, build), model, input_shape)
         return model
 
-    return Architecture(own, new, lambda settings, shape: None, inputs, is_own=False)
+    return new
+
+
+def _fits(settings: Any, input_shape: tuple[int, ...]) -> None:
+    """Accept any shape: the code of a plugin says itself what does not fit."""
 
 
 def _caller() -> str:
@@ -228,7 +243,9 @@ def _wanted(what: str, function: Any, known: Iterable[str], *, has_settings: boo
     others = [
         name
         for name, one in parameters.items()
-        if name not in wanted and one.default is one.empty and one.kind not in (2, 4)
+        if name not in wanted
+        and one.default is one.empty
+        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
     if others or has_settings != ("settings" in wanted) or ("cohort" in {*known} - {*wanted}):
         raise InputError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
+from pydantic import TypeAdapter
 
 from lvh.files import write_text
 from lvh.plugins import Plugin
@@ -24,9 +25,9 @@ def changed_options(
     path = store / _FILE
     with FileLock(path.with_suffix(".lock")):
         try:
-            stored = json.loads(path.read_text("utf-8"))
-            digests = {str(option): [*map(str, known)] for option, known in stored.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            text = path.read_bytes()
+            digests: dict[str, list[str]] = TypeAdapter(dict[str, list[str]]).validate_json(text)
+        except (OSError, ValueError):
             digests = {}  # it only explains
         new = [
             option
