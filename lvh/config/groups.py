@@ -4,7 +4,7 @@ An option whose values are the defaults of its dataclass needs no file: it is re
 Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -27,13 +27,35 @@ from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.validation.splits import CvSettings
 
-CHOICES: Mapping[str, Mapping[str, Any]] = {
+_REGISTRIES: Mapping[str, Mapping[str, Any]] = {
     "data": SOURCES,
     "external": SOURCES,
     "features": FORMS,
     "model": MODELS,
 }
-"""Groups whose option decides which settings they have: registry entries by option."""
+
+
+class _Settings(Mapping[str, type]):
+    """The settings of each entry of a registry, also of those that join it later."""
+
+    def __init__(self, registry: Mapping[str, Any]) -> None:
+        self._registry = registry
+
+    def __getitem__(self, name: str) -> type:
+        settings: type = self._registry[name].settings
+        return settings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry)
+
+    def __len__(self) -> int:
+        return len(self._registry)
+
+
+CHOICES: Mapping[str, Mapping[str, type]] = {
+    group: _Settings(registry) for group, registry in _REGISTRIES.items()
+}
+"""Groups whose option decides which settings they have: dataclasses by option."""
 
 SETTINGS: Mapping[str, type] = {
     "cv": CvSettings,
@@ -74,7 +96,7 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
 
 def known_fields() -> tuple[str, ...]:
     """Return every field that an override may name, as `group.field`, and every group."""
-    types = {group: [one.settings for one in of.values()] for group, of in CHOICES.items()}
+    types = {group: list(options.values()) for group, options in CHOICES.items()}
     types |= {group: [settings] for group, settings in SETTINGS.items()}
     dotted = {
         f"{group}.{field.name}": None
@@ -102,10 +124,14 @@ def defaults(settings: type) -> dict[str, Any]:
 
 
 def register_options() -> None:
-    """Register options of the registries that are new, of installed plugins too."""
+    """Register the options of plugins that are new, of installed ones too."""
     load_installed()
+    _register_options()
+
+
+def _register_options() -> None:
     store = ConfigStore.instance()
-    for group, options in CHOICES.items():
+    for group, options in _REGISTRIES.items():
         for name in [name for of, name in _registered if of == group and name not in options]:
             del store.repo[group][f"{name}.yaml"], _registered[group, name]
         for name, entry in options.items():
@@ -145,3 +171,4 @@ def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
 
 
 _register_groups()
+_register_options()

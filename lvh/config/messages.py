@@ -98,7 +98,7 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
         return f"{key}: no such setting; {_ELSEWHERE[key]}"
     group, _, field = key.rpartition(".")
     options = CHOICES.get(group, {}).items()
-    having = [name for name, of in options if field in {own.name for own in fields(of.settings)}]
+    having = [name for name, of in options if field in {setting.name for setting in fields(of)}]
     if having:
         return f"{key}: expected {group}={' or '.join(having)}, which alone have this setting"
     names = _settings_of(group, key, command) if group and command else []

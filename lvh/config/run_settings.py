@@ -178,8 +178,7 @@ def _chosen(group: str, node: dict[str, Any]) -> type:
         raise InputError(
             f"{group}.name: expected one of {', '.join(CHOICES[group])}. Received: {excerpt(name)}"
         )
-    chosen: type = CHOICES[group][name].settings
-    return chosen
+    return CHOICES[group][name]
 
 
 def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:

@@ -68,6 +68,11 @@ def register_model(
 
     def register(build: _F) -> _F:
         what = f"model={name}"
+        if not callable(build):
+            raise InputError(
+                f"{what}: expected a class or a function. Received: an object. Write a function "
+                "that returns it"
+            )
         own = _settings(what, settings)
         is_network = not inspect.isclass(build) and "input_shape" in _parameters(build)
         if inputs not in ("tabular", "signal") or (inputs == "signal" and not is_network):
@@ -281,8 +286,10 @@ def _settings(what: str, own: type | None) -> type:
     if not is_dataclass(own) or not own.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise InputError(f"{what}: expected settings=, a frozen dataclass. Received: {own!r}")
     hints = get_type_hints(own, include_extras=True)
-    kept = [_strict(what, one, hints[one.name]) for one in fields(own) if one.init]
-    made = make_dataclass(f"{name}_settings", [*kept, named], bases=(own,), frozen=True)
+    kept = [_strict(what, one, hints[one.name]) for one in fields(own)]
+    made = make_dataclass(
+        f"{name}_settings", [*kept, named], bases=(own,), frozen=True, kw_only=True
+    )
     try:
         TypeAdapter(made)
     except Exception as error:  # of pydantic, of many kinds
@@ -294,7 +301,7 @@ def _settings(what: str, own: type | None) -> type:
 
 
 def _strict(what: str, one: "Field[Any]", hint: Any) -> tuple[str, Any, Any]:
-    if one.name == "name" or (get_origin(hint) or hint) in (list, dict, set):
+    if one.name == "name" or not one.init or (get_origin(hint) or hint) in (list, dict, set):
         raise InputError(
             f"{what}: settings: expected fields of numbers, texts or tuples, and none called name. "
             f"Received: {one.name}: {hint}"
