@@ -73,7 +73,7 @@ def register_model(
                 f"{what}: expected a class or a function. Received: an object. Write a function "
                 "that returns it"
             )
-        own = _settings(what, settings)
+        own = _settings(what, settings, module)
         is_network = not inspect.isclass(build) and "input_shape" in _parameters(build)
         if inputs not in ("tabular", "signal") or (inputs == "signal" and not is_network):
             raise InputError(
@@ -132,7 +132,7 @@ def register_features(
 
     def register(extract: _F) -> _F:
         what = f"features={name}"
-        own = _settings(what, settings)
+        own = _settings(what, settings, module)
         wanted = _wanted(what, extract, ("cohort", "settings"), has_settings=settings is not None)
         if kind not in ("tabular", "signal") or (kind == "signal" and fill):
             raise InputError(f"{what}: expected kind=tabular, or kind=signal without fill")
@@ -178,7 +178,7 @@ def register_source(
 
     def register(load: _F) -> _F:
         what = f"data={name}"
-        own = _settings(what, settings)
+        own = _settings(what, settings, module)
         wanted = _wanted(what, load, ("settings",), has_settings=settings is not None)
 
         def run(chosen: Any) -> Cohort:
@@ -272,7 +272,7 @@ def _check_fields(what: str, build: Any, names: Iterable[str]) -> None:
             )
 
 
-def _settings(what: str, own: type | None) -> type:
+def _settings(what: str, own: type | None, module: str) -> type:
     """Return a class of settings with the name of the option, whose plain values are strict."""
     group, _, name = what.partition("=")
     if not isinstance(name, str) or not _OPTION.fullmatch(name) or name in MODEL_ALIASES:
@@ -281,15 +281,16 @@ def _settings(what: str, own: type | None) -> type:
             f"name of a model. Received: {excerpt(name)}"
         )
     named = ("name", Literal[name], field(default=name))
-    if own is None:
-        return make_dataclass(f"{name}_settings", [named], frozen=True)
-    if not is_dataclass(own) or not own.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        raise InputError(f"{what}: expected settings=, a frozen dataclass. Received: {own!r}")
-    hints = get_type_hints(own, include_extras=True)
-    kept = [_strict(what, one, hints[one.name]) for one in fields(own)]
+    kept, bases = [], (own,) if own is not None else ()
+    if own is not None:
+        if not is_dataclass(own) or not own.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise InputError(f"{what}: expected settings=, a frozen dataclass. Received: {own!r}")
+        hints = get_type_hints(own, include_extras=True)
+        kept = [_strict(what, one, hints[one.name]) for one in fields(own)]
     made = make_dataclass(
-        f"{name}_settings", [*kept, named], bases=(own,), frozen=True, kw_only=True
+        f"{name}_settings", [*kept, named], bases=bases, frozen=True, kw_only=True
     )
+    made.__module__ = module  # of the code that they are of
     try:
         TypeAdapter(made)
     except Exception as error:  # of pydantic, of many kinds

@@ -1,28 +1,26 @@
 """Which code of plugins the folds of a store were made with: why they are trained again."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
 from pydantic import TypeAdapter
 
+from lvh.config.run_settings import RunSettings
 from lvh.files import write_text
-from lvh.plugins import Plugin
 
 _FILE = "plugins.json"
 
 
-def changed_options(
-    store: Path, plugins: Mapping[str, Plugin], *, stored: bool = False
-) -> list[str]:
-    """Return the options whose code is new to a store that holds folds of other code.
+def changed_options(settings: RunSettings, *, stored: bool = False) -> list[str]:
+    """Return the options whose code is new to the store of a run, which has folds of other code.
 
     Of several processes that ask, one gets an option. `stored`: a fold of this code was stored.
     """
+    plugins = settings.plugins()
     if not plugins:
         return []
-    path = store / _FILE
+    path = Path(settings.store) / _FILE
     with FileLock(path.with_suffix(".lock")):
         try:
             text = path.read_bytes()

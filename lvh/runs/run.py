@@ -209,7 +209,7 @@ class _Run(Callback):
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         """Write the files that need no training; return the folds that are stored already."""
         settings, features = self._composed.settings, self._data.features
-        for option in changed_options(Path(settings.store), settings.plugins()):
+        for option in changed_options(settings):
             say(f"{option}: its code changed since the stored folds: they are trained again")
         known = self._known(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
@@ -245,8 +245,7 @@ class _Run(Callback):
         if not known:
             key = self._keys[fold.split.number]
             self._store.save(key, self._data.features, fold, self._decisions)
-            settings = self._composed.settings
-            changed_options(Path(settings.store), settings.plugins(), stored=True)
+            changed_options(self._composed.settings, stored=True)
         self._folds.append(fold)
 
     def write(self, result: CVResult) -> None:
