@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ from lvh.cli import export
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.run_settings import RunSettings, settings_from
+from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
 from lvh.inference import load as load_model
 from lvh.models.trainers import _program
-from lvh.plugins import ensure, load, loading
-from lvh.plugins.checks import checked_features
+from lvh.plugins import checks, ensure, load, loading
 from lvh.runs.cache_key import deciding
 
 PLUGIN = """
@@ -241,11 +242,27 @@ def test_features_that_leak_or_do_not_fit_are_refused(case):
 def test_any_array_gives_usable_inputs_or_is_refused(cohort, values, fill, kind):
     few = head(cohort, 3)
     with suppress(InputError):
-        features = checked_features("features=x: f", few, lambda of: values, kind=kind, fill=fill)
+        features = checks.checked_features(
+            "features=x: f", few, lambda of: values, kind=kind, fill=fill
+        )
         assert len(features.X) == 3
         assert features.X.dtype == np.float32
         assert np.isfinite(features.X).all() or (fill and not np.isinf(features.X).any())
         assert len({*features.names}) == features.X.shape[-1]
+
+
+def test_features_of_records_that_are_read_when_needed_are_the_same(cohort, monkeypatch):
+    def values(of: lvh.Cohort) -> np.ndarray:
+        return of.signals.std(axis=1)
+
+    monkeypatch.setattr(checks, "_BLOCK", 7)
+    n, *shape = cohort.signals.shape
+    signals = LazyArray(np.arange(n), (*shape,), np.dtype("f4"), lambda at: cohort.signals[at])
+    sets = [
+        checks.checked_features("features=x: f", of, values, kind="tabular", fill=None)
+        for of in (cohort, replace(cohort, signals=signals))
+    ]
+    np.testing.assert_array_equal(sets[0].X, sets[1].X)
 
 
 def test_fields_are_settings_and_part_of_the_key():

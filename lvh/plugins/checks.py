@@ -1,6 +1,6 @@
 """What is checked of that which a plugin returns: a wrong number is worse than an error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from lvh.features.imputation import Fill
 from lvh.plugins.loading import calling
 from lvh.validation.metrics import Floats, Labels
 
+_BLOCK = 64  # records
 _TESTED = 3  # records of which the inputs are made a second time, without the others
 
 
@@ -143,14 +144,20 @@ def checked_features(
         InputError: Shape, type or names are wrong, a value is not finite, or the inputs of a record
             depend on other records or on labels.
     """
-    X, names = _array(what, values(cohort), len(cohort.records), kind)
+    n = len(cohort.records)
+    blocks: Iterable[Cohort] = [cohort]
+    if isinstance(cohort.signals, LazyArray):  # of more records than fit into memory
+        blocks = (part_of(cohort, at, at + _BLOCK) for at in range(0, n, _BLOCK))
+    parts = [_array(what, values(block), len(block.records), kind) for block in blocks]
+    if len({(part.shape[1:], names) for part, names in parts}) > 1:
+        raise InputError(f"{what}: expected the same inputs of all records. Received: different")
+    X, names = np.concatenate([part for part, _ in parts]), parts[0][1]
     is_missing = np.isnan(X) if fill else np.zeros((), bool)
     if not (np.isfinite(X) | is_missing).all():
         record = cohort.records[int(np.argwhere(~(np.isfinite(X) | is_missing))[0, 0])]
         allowed = "finite numbers, or NaN" if fill else "finite numbers (fill= allows NaN)"
         raise InputError(f"{what}: expected {allowed}. Received: others in record {record}")
-    n, first = len(cohort.records), max(0, len(cohort.records) - _TESTED)
-    if first:
+    if first := max(0, n - _TESTED):
         some = part_of(cohort, first, n)
         alone, _ = _array(what, values(replace(some, label=1 - some.label)), n - first, kind)
         scale = 1e-5 * np.nanmax(np.abs(X), initial=0, axis=0)
