@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lvh.features import FeatureSet
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
+    from lvh.plugins import register_features, register_model, register_source
     from lvh.runs.notebook import cross_validate, load_data, settings
     from lvh.search.results import StudyResult
     from lvh.search.study import load as load_study
@@ -61,6 +62,9 @@ __all__ = [
     "load_data",
     "load_model",
     "load_study",
+    "register_features",
+    "register_model",
+    "register_source",
     "score",
     "settings",
     "splits",
@@ -82,6 +86,9 @@ _MODULES = {
     "load_data": "runs.notebook",
     "load_model": "inference:load",
     "load_study": "search.study:load",
+    "register_features": "plugins",
+    "register_model": "plugins",
+    "register_source": "plugins",
     "score": "validation.metrics",
     "settings": "runs.notebook",
     "splits": "validation.splits",

@@ -254,6 +254,19 @@ class Done:
 
 
 @pytest.fixture
+def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take back what plugins of a test registered."""
+    from lvh.config.groups import register_options
+    from lvh.plugins import loading
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for top in {*loading._plugins, *loading._modules.values()}:
+        loading._forget(top)
+    register_options()
+
+
+@pytest.fixture
 def begin() -> "Iterator[Begin]":
     """Start commands that are ended with the test, even if it fails."""
     from beginnings import beginning

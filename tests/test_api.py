@@ -29,7 +29,7 @@ def doctest_of(name: str) -> doctest.DocTest:
 
 
 @pytest.mark.parametrize("name", ["lvh", *lvh.__all__])
-def test_every_name_has_an_example_that_runs(name, directory, monkeypatch):
+def test_every_name_has_an_example_that_runs(name, directory, monkeypatch, plugins_forgotten):
     """Its own, or its part of the tour in the docstring of the package."""
     monkeypatch.chdir(directory)
     for variable in ("LVH_LUDB_ROOT", "MLFLOW_TRACKING_URI"):

@@ -1,93 +1,48 @@
-"""The examples of the pages on extending: put into a copy of the package, as a reader would."""
+"""The examples of the pages on extending: each runs as its page says."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import in_process
 
 from lvh.data.cohort import Cohort
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = ROOT / "docs/examples"
-N_RECORDS = 24
-
-
-@dataclass(frozen=True)
-class Example:
-    """Where a page says its two parts go."""
-
-    room: str
-    name: str
-    registry: str
-
-
-KINDS = {
-    "source": Example("data", "arrays", "SOURCES"),
-    "features": Example("features", "spread", "FORMS"),
-    "model": Example("models", "lda", "MODELS"),
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs/examples"
+COMMANDS = {
+    "model/lda.py": "data=synthetic features=voltage model=lda model.shrinkage=0.5",
+    "model/narrow.py": "data=synthetic model=narrow train.epochs=1 features.leads=[v1]",
+    "features/spread.py": "data=synthetic features=spread features.measure=range model=logistic",
+    "source/lab.py": "data=lab data.root=. features=raw features.leads=[ii] model=cnn stride=125"
+    " kernel=500 train.epochs=1 model.filters=[4,4]",
 }
 
 
-@pytest.fixture(scope="module")
-def extended(tmp_path_factory) -> Path:
-    """A copy of the package with all three."""
-    copy = tmp_path_factory.mktemp("extended")
-    for part in ("lvh", "conf", "hydra_plugins"):
-        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for kind, one in KINDS.items():
-        shutil.copy(EXAMPLES / kind / f"{one.name}.py", copy / "lvh" / one.room)
-        register(copy / "lvh" / one.room / "__init__.py", kind)
-    return copy
+@pytest.fixture(autouse=True)
+def folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cohort: Cohort, plugins_forgotten: None
+) -> None:
+    """An empty folder with records as the example of a source expects them."""
+    monkeypatch.chdir(tmp_path)
+    subjects = [at // 2 for at in range(len(cohort.records))]
+    table = {"record": cohort.records, "subject": subjects, "lvh": cohort.label}
+    pd.DataFrame(table).to_csv("records.csv", index=False)
+    np.save("signals.npy", cohort.signals[:, :, :4], allow_pickle=False)
 
 
-def register(path: Path, kind: str) -> None:
-    """Add the two lines of an example: the import and the entry."""
-    imported, entry = (EXAMPLES / kind / "registry.txt").read_text().splitlines()
-    text, n_found = re.subn(
-        rf"^({KINDS[kind].registry}\b.*{{)$", rf"\1\n{entry}", path.read_text(), flags=re.M
-    )
-    assert n_found == 1
-    docstring, _, rest = text.partition("\n\n")
-    path.write_text(f"{docstring}\n\n{imported}\n{rest}")
-
-
-@pytest.fixture(scope="module")
-def arrays(tmp_path_factory, cohort: Cohort) -> Path:
-    """Generated records as the example of a source expects them; two subjects have two each."""
-    root = tmp_path_factory.mktemp("arrays")
-    lines = ["record,subject,sex,age,lvh"]
-    for at in range(N_RECORDS):
-        sex = "male" if cohort.male[at] else "female"
-        subject = at // 2 if at < 4 else at
-        lines.append(f"r{at},s{subject},{sex},{cohort.age[at]:.0f},{cohort.label[at]}")
-        np.save(root / f"r{at}.npy", cohort.signals[at], allow_pickle=False)
-    (root / "records.csv").write_text("\n".join(lines) + "\n")
-    return root
-
-
-def test_all_three_make_an_experiment_together(extended, arrays, tmp_path, cohort):
-    chosen = ("data=arrays", f"data.root={arrays}", "features=spread", "model=lda")
-    rest = ("cv=stratified", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
-    done = subprocess.run(
-        [sys.executable, "-m", "lvh.run", *chosen, *rest],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(extended)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = (tmp_path / "run/predictions.csv").read_text().splitlines()[1:]
-    rows = [line.split(",") for line in lines]
-    assert sorted(row[2] for row in rows) == sorted(f"r{at}" for at in range(N_RECORDS))
-    assert {row[2]: int(row[4]) for row in rows} == {
-        f"r{at}": int(cohort.label[at]) for at in range(N_RECORDS)
-    }
-    fold_of = {row[2]: row[1] for row in rows}
-    assert fold_of["r0"] == fold_of["r1"]  # of one subject
+@pytest.mark.parametrize("example", COMMANDS)
+def test_an_example_runs(example, cohort):
+    shutil.copy(EXAMPLES / example, ".")
+    records = [] if "lab" in example else ["data.records=28"]
+    rest = ("cv.folds=2", "tracking=off", "hydra.run.dir=run", "--plugin", Path(example).name)
+    code, out, err = in_process(*COMMANDS[example].split(), *records, *rest)
+    assert code == 0, out + err
+    rows = pd.read_csv("run/predictions.csv")
+    assert len(rows) == (len(cohort.records) if "lab" in example else 28)
+    if "lab" in example:
+        assert rows.groupby("subject")["fold"].nunique().max() == 1
+        assert rows.set_index("record")["y_true"].to_dict() == dict(
+            zip(map(int, cohort.records), cohort.label.tolist(), strict=True)
+        )

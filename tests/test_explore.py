@@ -20,10 +20,10 @@ from sklearn.preprocessing import StandardScaler
 
 from lvh.cli.explore import main
 from lvh.data import SOURCES
-from lvh.data.cohort import Delineation
+from lvh.data.cohort import Delineation, part_of
 from lvh.features.criteria import CRITERIA
 from lvh.reports.dataset_report import write
-from lvh.reports.survey import missing_waves, part_of, survey
+from lvh.reports.survey import missing_waves, survey
 from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
 

@@ -43,6 +43,7 @@ class LvhSweeper(Sweeper):
     ) -> None:
         """Take Hydra's context, as its interface asks."""
         self._typed = getattr(task_function, "overrides", None)
+        self._plugins = getattr(task_function, "plugins", ())
         self._context = hydra_context
         self._config = copy.deepcopy(config)
         self._workers = _limit_workers(self._config)
@@ -59,7 +60,7 @@ class LvhSweeper(Sweeper):
         from lvh.files import write_text
         from lvh.runs.sweep import Sweep, run_sweep
 
-        command = command_of(self._config, self._typed or arguments)
+        command = command_of(self._config, self._typed or arguments, self._plugins)
         space = space_of(command)
         folder = Path(self._config.hydra.sweep.dir)
         write_text(folder / "multirun.yaml", masked(OmegaConf.to_yaml(self._config)))

@@ -122,7 +122,15 @@ def command(
         add_arguments(parser)
         options = parser.parse_args(arguments)
         options.typed = sys.argv[1:] if arguments is None else arguments
-        return exit_code_of(lambda: body(options))
+
+        def run() -> object:
+            if names := getattr(options, "plugin", []):
+                from lvh.plugins import load
+
+                load(names)
+            return body(options)
+
+        return exit_code_of(run)
 
     return main
 
@@ -149,7 +157,19 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
     parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
+    add_plugin(parser)
     add_tracking(parser)
+
+
+def add_plugin(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the code of own models and features."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="code of the run's own model, features or source, or a module; may be repeated",
+    )
 
 
 def add_tracking(parser: argparse.ArgumentParser) -> None:
@@ -176,6 +196,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         help="folder, or address in MLflow (default: %(default)s)",
     )
+    add_plugin(parser)
     add_tracking(parser)
 
 

@@ -47,7 +47,8 @@ def _run() -> int:
         except Exception as error:  # raised below: Hydra would add a line of its own
             failures.append(error)
 
-    task.overrides = overrides  # type: ignore[attr-defined] # the sweeper reads it
+    task.overrides = overrides  # type: ignore[attr-defined] # the sweeper reads it, and plugins
+    task.plugins = command.plugins  # type: ignore[attr-defined]
     try:
         if any(flag in _MULTIRUN for flag in flags):
             overrides = _of_every_point(command)

@@ -10,12 +10,14 @@ from tempfile import TemporaryDirectory
 from lvh.cli.command import add_model, between, command, model_folder
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
+from lvh.plugins import load as load_plugins
 from lvh.reports.progress import say
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from lvh.inference.mlflow_model import write_mlmodel
+    from lvh.inference.mlflow_model import PLUGINS, write_mlmodel
 
+    os.environ[PLUGINS] = os.pathsep.join(one.source for one in load_plugins(options.plugin))
     with model_folder(options) as folder, TemporaryDirectory() as temporary:
         description = load(folder).description
         own = Path(temporary) / "model"

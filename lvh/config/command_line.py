@@ -1,5 +1,6 @@
 """A command line, checked and written as Hydra needs it."""
 
+import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,10 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lvh.config.groups import conf_dir, hydra_loader
+from lvh.config.groups import conf_dir, hydra_loader, register_options
 from lvh.errors import InputError, excerpt
 from lvh.models import MODEL_ALIASES
+from lvh.plugins import Plugin, ensure, load
 
 _GROUP = re.compile(
     r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
@@ -27,6 +29,9 @@ _REFUSED = {
     r"[^=]{201}.*": "expected the name of a group or of a field",
     r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
         "expected a setting or an option, not one by which Hydra would run any code that it names"
+    ),
+    r"[+~]*plugins([=@.].*)?": (
+        "expected plugins=[MODULE] or --plugin FILE.py, typed; code that a file names is not run"
     ),
     r"[+~]*hydra/sweeper=(?!lvh$).*": (
         "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler chooses"
@@ -46,13 +51,15 @@ _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
 class CommandLine:
     """A command line as Hydra takes it; any process can compose it.
 
-    Options that are numbers are put in quotes; former names of models are replaced.
+    Options that are numbers are put in quotes; former names of models are replaced. Plugins are
+    loaded where it is composed; their code must be the same there.
     """
 
     overrides: tuple[str, ...] = ()
     config_name: str = "config"
     config_dir: str | None = None
     config_path: str | None = None
+    plugins: tuple[Plugin, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the overrides, and quote the numbers that choose an option of a group."""
@@ -61,6 +68,8 @@ class CommandLine:
     @property
     def loader(self) -> ConfigLoaderImpl:
         """Hydra's loader of the folders: it works in any process, also where Hydra runs already."""
+        ensure(self.plugins)
+        register_options()
         return hydra_loader(self.config_path or str(conf_dir()), self.config_dir)
 
     def load(self) -> DictConfig:
@@ -110,14 +119,30 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
 
 
+def read_plugins(arguments: Sequence[str]) -> tuple[list[str], tuple[Plugin, ...]]:
+    """Load the plugins that arguments name; return the other arguments, and the plugins."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--plugin", action="append", default=[])
+    parser.error = _refuse  # type: ignore[assignment, method-assign]
+    known, others = parser.parse_known_args(list(arguments))
+    names: list[str] = known.plugin
+    for argument in [one for one in others if one.startswith("plugins=")]:
+        others.remove(argument)
+        names += argument.removeprefix("plugins=").strip("[]").split(",")
+    plugins = load(name.strip() for name in names if name.strip())
+    register_options()
+    return others, plugins
+
+
+def _refuse(message: str) -> None:
+    raise InputError(f"{message}. Expected flags as --hydra-help lists them")
+
+
 def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
-    """Return the command line, and Hydra's flags, which may stand anywhere."""
-
-    def refuse(message: str) -> None:
-        raise InputError(f"{message}. Expected flags as --hydra-help lists them")
-
+    """Return the command line with its plugins, and Hydra's flags, which may stand anywhere."""
+    arguments, plugins = read_plugins(arguments)
     parser = get_args_parser()
-    parser.error = refuse  # type: ignore[assignment, method-assign]
+    parser.error = _refuse  # type: ignore[assignment, method-assign]
     typed = parser.parse_intermixed_args(list(arguments))
     if typed.experimental_rerun is not None:
         raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
@@ -129,6 +154,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
         config_name=typed.config_name or "config",
         config_dir=typed.config_dir and os.path.abspath(typed.config_dir),
         config_path=typed.config_path and os.path.abspath(typed.config_path),
+        plugins=plugins,
     )
     return command, flags
 

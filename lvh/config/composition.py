@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from lvh.config.command_line import CommandLine
+from lvh.config.command_line import CommandLine, read_plugins
 from lvh.config.groups import conf_dir
 from lvh.config.messages import explained
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
+from lvh.plugins import Plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,22 @@ def compose(command: CommandLine) -> Composed:
 
 def settings_of(*overrides: str) -> RunSettings:
     """Return the settings that `python -m lvh.run OVERRIDES` would have."""
-    return compose(CommandLine(overrides)).settings
+    others, plugins = read_plugins(overrides)
+    return compose(CommandLine(tuple(others), plugins=plugins)).settings
 
 
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    return Composed(settings_from(resolved), masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
+    settings = settings_from(resolved)
+    if plugins := settings.plugins():  # to be read, not to be loaded
+        resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
+    return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
 
 
-def command_of(config: DictConfig, arguments: Sequence[str]) -> CommandLine:
+def command_of(
+    config: DictConfig, arguments: Sequence[str], plugins: tuple[Plugin, ...] = ()
+) -> CommandLine:
     """Return the command line that Hydra composed, with the sweep of its recipe."""
     folders = {source.provider: source.path for source in config.hydra.runtime.config_sources}
     path = folders.get("main", str(conf_dir()))
@@ -53,6 +60,7 @@ def command_of(config: DictConfig, arguments: Sequence[str]) -> CommandLine:
         config_name=config.hydra.job.config_name,
         config_dir=folders.get("command-line"),
         config_path=None if path == str(conf_dir()) else path,
+        plugins=plugins,
     )
     return command.with_recipe(recipe_params(config.hydra))
 

@@ -1,10 +1,10 @@
 """The groups of the configuration and their options, from the registries and from conf/.
 
 An option whose values are the defaults of its dataclass needs no file: it is registered in
-Hydra's ConfigStore when this module is imported. Files in conf/ say what differs from them.
+Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -22,15 +22,38 @@ from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS, Architecture, Estimator
 from lvh.models.training import TrainSettings
+from lvh.plugins import load_installed
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.validation.splits import CvSettings
 
+_REGISTRIES: Mapping[str, Mapping[str, Any]] = {
+    "data": SOURCES,
+    "external": SOURCES,
+    "features": FORMS,
+    "model": MODELS,
+}
+
+
+class _Settings(Mapping[str, type]):
+    """The settings of each entry of a registry, also of those that join it later."""
+
+    def __init__(self, registry: Mapping[str, Any]) -> None:
+        self._registry = registry
+
+    def __getitem__(self, name: str) -> type:
+        settings: type = self._registry[name].settings
+        return settings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry)
+
+    def __len__(self) -> int:
+        return len(self._registry)
+
+
 CHOICES: Mapping[str, Mapping[str, type]] = {
-    "data": {name: source.settings for name, source in SOURCES.items()},
-    "external": {name: source.settings for name, source in SOURCES.items()},
-    "features": {name: form.settings for name, form in FORMS.items()},
-    "model": {name: model.settings for name, model in MODELS.items()},
+    group: _Settings(registry) for group, registry in _REGISTRIES.items()
 }
 """Groups whose option decides which settings they have: dataclasses by option."""
 
@@ -44,6 +67,9 @@ SETTINGS: Mapping[str, type] = {
 
 OTHERS = ("kernel", "stride", "experiment", "budget")
 """Groups that only set fields of other groups."""
+
+_registered: dict[tuple[str, str], Any] = {}
+"""Registry entries that Hydra knows, by group and option."""
 
 _OTHER_FEATURES = {"resnet": "beat"}
 """Models whose features are not the first form of the kind that they take."""
@@ -97,19 +123,32 @@ def defaults(settings: type) -> dict[str, Any]:
     return values
 
 
-def register() -> None:
-    """Register every option whose values are defaults in Hydra's ConfigStore."""
+def register_options() -> None:
+    """Register the options of plugins that are new, of installed ones too."""
+    load_installed()
+    _register_options()
+
+
+def _register_options() -> None:
     store = ConfigStore.instance()
-    for group in ("data", "external"):
-        for name, settings in CHOICES[group].items():
-            node = defaults(settings) | {"name": name}
-            if node.get("root", "") is None:
+    for group, options in _REGISTRIES.items():
+        for name in [name for of, name in _registered if of == group and name not in options]:
+            del store.repo[group][f"{name}.yaml"], _registered[group, name]
+        for name, entry in options.items():
+            if _registered.get((group, name)) is entry:
+                continue
+            _registered[group, name] = entry
+            node = _model(name, entry) if group == "model" else defaults(entry.settings)
+            if group in ("data", "external") and node.get("root", "") is None:
                 node["root"] = f"${{oc.env:LVH_{name.upper()}_ROOT,null}}"
-            store.store(group=group, name=name, node=node)
-    for name, settings in CHOICES["features"].items():
-        store.store(group="features", name=name, node=defaults(settings) | {"name": name})
-    for name, model in MODELS.items():
-        store.store(group="model", name=name, node=_model(name, model), package="_global_")
+            package = "_global_" if group == "model" else None
+            own = node if group == "model" else node | {"name": name}
+            store.store(group=group, name=name, node=own, package=package)
+
+
+def _register_groups() -> None:
+    """Register the defaults of groups that have the same settings under every option."""
+    store = ConfigStore.instance()
     store.store(group="cv", name="kfold", node=defaults(CvSettings))
     store.store(group="train", name="fixed", node=defaults(TrainSettings))
     store.store(group="search", name="default", node=defaults(SearchSettings))
@@ -131,4 +170,5 @@ def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
     return node
 
 
-register()
+_register_groups()
+_register_options()

@@ -17,6 +17,7 @@ from lvh.features import FORMS
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
+from lvh.plugins import Plugin, check_origins, load_installed, origins
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import run_name
@@ -96,6 +97,14 @@ class RunSettings:
         """Whether Keras trains the model, in epochs."""
         return self.backend != NO_BACKEND
 
+    def plugins(self) -> dict[str, Plugin]:
+        """Return the plugin of each option that has one, as `model=mine`; often none."""
+        data = [one.name for one in (self.data, self.external) if one is not None]
+        found: dict[str, Plugin] = {}
+        for name in data:
+            found |= origins(data=name)
+        return found | origins(features=self.features.name, model=self.model.name)
+
     def params(self) -> dict[str, Plain]:
         """Flatten the settings for comparison: choices, kernel and stride under short names."""
         flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
@@ -143,7 +152,9 @@ class _Ungrouped:
 
 def settings_from(config: dict[str, Any]) -> RunSettings:
     """Check a composed configuration, resolved, field by field and across groups."""
+    load_installed()
     config = {"external": None, **config}
+    _check_plugins(config.pop("plugins", {}))
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
     for group in ("data", "external"):  # a run of before there were other labels
         node = config[group]
@@ -177,6 +188,18 @@ def search_from(config: dict[str, Any]) -> SearchSettings:
     search = _parsed("search", config["search"], SearchSettings)
     _refuse(_search_conflicts(search))
     return search
+
+
+def _check_plugins(recorded: Any) -> None:
+    """Refuse plugins that a file names; those that the file of a run records must be loaded."""
+    try:
+        sources = {str(option): str(one["source"]) for option, one in recorded.items()}
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(
+            "plugins: code that a file names is not run. Expected plugins=[MODULE] or --plugin "
+            f"FILE.py on the command line. Received: {excerpt(recorded)}"
+        ) from None
+    check_origins(sources, "plugins")
 
 
 def _chosen(group: str, node: dict[str, Any]) -> type:
@@ -304,8 +327,9 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             "train.augment: changes signals, for a network that learns from nothing else. "
             f"Expected model=cnn or model=resnet. Received: model={model}"
         )
-    if augment.is_on and augment.is_in_mv and settings.features.scaling != "none":
+    scaling = getattr(settings.features, "scaling", settings.features.name)
+    if augment.is_on and augment.is_in_mv and scaling != "none":
         yield (
             "train.augment: noise, wander and amplitude are of signals in mV. Expected "
-            f"features.scaling=none. Received: {settings.features.scaling}"
+            f"features.scaling=none. Received: {scaling}"
         )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -186,6 +186,29 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
         note="; ".join([", ".join(parts), *(part.note for part in (own, external) if part.note)]),
         label_name=own.label_name,
+    )
+
+
+def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
+    """Return some consecutive records of a cohort, with their signals in memory."""
+    own, n_leads = slice(start, end), len(cohort.leads)
+    records = cohort.records[own]
+    waves = cohort.delineation
+    offsets = waves.offsets[start * n_leads : (start + len(records)) * n_leads + 1]
+    return replace(
+        cohort,
+        records=records,
+        subjects=cohort.subjects[own],
+        # one by one, for those of a large source are read only so
+        signals=np.stack([cohort.signals[start + at] for at in range(len(records))]),
+        delineation=replace(
+            waves,
+            offsets=offsets,
+            doubtful=tuple(at - start for at in waves.doubtful if start <= at < end),
+        ),
+        male=cohort.male[own],
+        age=cohort.age[own],
+        label=cohort.label[own],
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
+from lvh.errors import InputError
 from lvh.explanations.occlusion import Part
 from lvh.features.base import find_pattern
 
@@ -33,7 +34,16 @@ class SignalLayout(NamedTuple):
 
 
 def signal_layout(settings: Any, shape: Sequence[int], fs: float) -> SignalLayout:
-    """Return how `raw`, `beat` or `fusion` lays out a signal of shape (n_samples, n_leads)."""
+    """Return how `raw`, `beat` or `fusion` lays out a signal of shape (n_samples, n_leads).
+
+    Raises:
+        InputError: A plugin made the signal, from anything.
+    """
+    if settings.name not in ("raw", "beat", "fusion"):
+        raise InputError(
+            f"features={settings.name}: expected signals of leads, by features=raw, beat or "
+            "fusion. Received: signals of a plugin, which cannot be explained"
+        )
     before = round(settings.before * fs) if hasattr(settings, "before") else None
     return SignalLayout(tuple(lead.lower() for lead in settings.leads), shape[0], before)
 

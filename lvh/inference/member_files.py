@@ -15,6 +15,7 @@ from lvh.errors import InputError, printable
 from lvh.inference.model_description import Description
 from lvh.models import MODELS, Classifier, Estimator
 from lvh.models.backends import check_installed, cores, start
+from lvh.plugins import is_loaded
 from lvh.validation.inner_splits import InnerFolds
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ _TRUSTED = [
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 ]
-"""Parts of the classifiers of `lvh.models`; skops trusts scikit-learn's estimators by itself."""
+"""Parts of the classifiers of `lvh.models`; skops trusts scikit-learn's estimators by itself.
+
+Types of a plugin are trusted where a person has loaded the plugin.
+"""
 
 
 def member_names(description: Description) -> list[str]:
@@ -82,10 +86,11 @@ def read_members(description: Description, paths: Sequence[Path]) -> MemberScore
 
 
 def _read_classifier(path: Path) -> Classifier:
-    from skops.io import load
+    from skops.io import get_untrusted_types, load
 
     try:
-        model: Classifier = load(path, trusted=_TRUSTED)
+        own = [name for name in get_untrusted_types(file=path) if is_loaded(name)]
+        model: Classifier = load(path, trusted=[*_TRUSTED, *own])
     except Exception as error:  # an altered file makes skops raise anything
         reason = printable(" ".join(str(error).split()))[:200]
         raise InputError(f"{path.name}: expected a classifier. Received: {reason}") from None
@@ -118,8 +123,8 @@ def _write_network(path: Path, description: Description, state: Any) -> None:
     def own_layer(layer: Any) -> Any:
         if not isinstance(layer, keras.Layer):
             return layer
-        kind: Any = next(one for one in type(layer).__mro__ if one.__module__.startswith("keras."))
-        return kind.from_config(layer.get_config())
+        kinds: Any = [one for one in type(layer).__mro__ if not one.__module__.startswith("lvh.")]
+        return kinds[0].from_config(layer.get_config())
 
     model = _build(description)
     for variable, value in zip(model.variables, state, strict=True):

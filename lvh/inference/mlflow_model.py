@@ -8,6 +8,7 @@ names another order. The answer is `{"predictions": [{"probability": ..., ...}, 
 """
 
 import math
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description
+from lvh.plugins import load as load_plugins
 from lvh.tracking.address import set_mlflow_variables
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 set_mlflow_variables()
 
+PLUGINS = "LVH_SERVED_PLUGINS"
+"""Variable by which `lvh serve --plugin` names plugins to the process that it starts."""
 LOADER = __name__
 """Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
 
@@ -66,6 +70,7 @@ class PyfuncModel:
 
 
 def _load_pyfunc(path: str) -> PyfuncModel:
+    load_plugins(filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)))
     return PyfuncModel(load(Path(path)))
 
 

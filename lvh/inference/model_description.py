@@ -1,15 +1,15 @@
 """The description of a final model: its `model.json`, checked by pydantic."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from lvh.data.cohort import LEADS, Cohort, Origin
 from lvh.data.labels import LVH
@@ -18,11 +18,14 @@ from lvh.features import FORMS, FeatureSet, Form
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import Name
 from lvh.models.training import TrainSettings
+from lvh.plugins import check_origins, load_installed, origins
 from lvh.validation.calibration import logit, sigmoid
 from lvh.validation.splits import CvSettings
 
 FORMAT: Literal[6] = 6
 """Version of the folder's layout."""
+_PLUGIN = "plugin "
+"""Begins the name of a plugin's option among the versions."""
 
 _SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
@@ -31,21 +34,25 @@ Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]  # no commands
 Line = tuple[float, float]
 """Intercept and slope."""
 
-if TYPE_CHECKING:
-    FeatureSettings: TypeAlias = Any
-    ModelSettings: TypeAlias = Any
-else:
-    _named = Field(discriminator="name")
-    FeatureSettings = Annotated[reduce(or_, (form.settings for form in FORMS.values())), _named]
-    ModelSettings = Annotated[reduce(or_, (model.settings for model in MODELS.values())), _named]
+
+def _of_registry(registry: Mapping[str, Any]) -> PlainValidator:
+    """Check settings by the class that their name has in a registry, also of a plugin."""
+
+    def checked(value: Any) -> Any:
+        name = value.get("name") if isinstance(value, dict) else None
+        if not isinstance(name, str) or name not in registry:
+            raise PydanticCustomError("name", "expected a name of this version of lvh")
+        return TypeAdapter(registry[name].settings).validate_python(value)
+
+    return PlainValidator(checked)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of the refitted run that decide the members; without paths and addresses."""
 
-    features: FeatureSettings
-    model: ModelSettings
+    features: Annotated[Any, _of_registry(FORMS)]
+    model: Annotated[Any, _of_registry(MODELS)]
     cv: CvSettings
     train: TrainSettings
     backend: Name | Literal["scikit-learn"]
@@ -174,6 +181,7 @@ def parse(text: str) -> Description:
     Raises:
         InputError: It is no valid description, or has the format of another version.
     """
+    load_installed()
     try:
         values = json.loads(text)
         received = values.get("format") if isinstance(values, dict) else None
@@ -182,6 +190,9 @@ def parse(text: str) -> Description:
                 f"format: expected {FORMAT}. Received: {received}, of an earlier version of lvh: "
                 "fit the model again with `lvh export RUN`"
             )
+        versions = values.get("versions") if isinstance(values, dict) else None
+        recorded = _plugins_of(versions if isinstance(versions, dict) else {})
+        check_origins({option: source for option, (source, _) in recorded.items()}, "model")
         description = _ADAPTER.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
@@ -192,7 +203,35 @@ def parse(text: str) -> Description:
     # a default of today need not be that of the training
     if json.loads(description.to_json()) != {"label": LVH, **values}:
         raise InputError("expected the fields and values that this version of lvh writes")
+    _check_plugins(description)
     return description
+
+
+def plugin_versions(settings: Any) -> dict[str, str]:
+    """Return the code that the model or its features come from, as `versions` holds it."""
+    plugins = origins(features=settings.features.name, model=settings.model.name)
+    return {f"{_PLUGIN}{option}": f"{one.source} {one.digest}" for option, one in plugins.items()}
+
+
+def _plugins_of(versions: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the source and the digest of each option's code, which `versions` names."""
+    own = {name: str(text).rpartition(" ") for name, text in versions.items()}
+    return {
+        name.removeprefix(_PLUGIN): (source, digest)
+        for name, (source, _, digest) in own.items()
+        if name.startswith(_PLUGIN)
+    }
+
+
+def _check_plugins(description: Description) -> None:
+    """Refuse a model whose plugins are others than those that are loaded."""
+    recorded = _plugins_of(description.versions)
+    for option, (source, digest) in _plugins_of(plugin_versions(description.settings)).items():
+        if recorded.get(option, ("", ""))[1] != digest:
+            raise InputError(
+                f"{option}: expected the code that the model was fitted with. Received: other code "
+                f"in {source}. Use that code, or fit the model again with lvh export"
+            )
 
 
 def card(description: Description) -> str:

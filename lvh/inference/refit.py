@@ -12,7 +12,14 @@ from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, Summary, summarize
 from lvh.features import fill_missing
-from lvh.inference.model_description import FORMAT, Calibration, Description, Settings, data_fields
+from lvh.inference.model_description import (
+    FORMAT,
+    Calibration,
+    Description,
+    Settings,
+    data_fields,
+    plugin_versions,
+)
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.lookup import Chosen
@@ -114,7 +121,10 @@ def refit(
         study=chosen.study,
         n_candidates=chosen.n_candidates,
         chosen_by=chosen.score,
-        versions=run_dir.versions(settings.backend, threads(settings)),
+        versions={
+            **run_dir.versions(settings.backend, threads(settings)),
+            **plugin_versions(settings),
+        },
         files={},
     )
     return description, states

@@ -23,6 +23,9 @@ class Architecture(NamedTuple):
     check: Callable[[Any, tuple[int, ...]], object]
     """Raises InputError where the shape does not fit, before anything is built."""
     inputs: Kind
+    is_own: bool = True
+    """Whether its layers are known, so that a seed draws their weights, and l2 is a penalty that
+    networks of one shape may differ in; a plugin's network is built again for each training."""
 
 
 class Classifier(Protocol):

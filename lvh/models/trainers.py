@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
-from lvh.models import MODELS, Classifier, Estimator
+from lvh.models import MODELS, Architecture, Classifier, Estimator
 from lvh.models.backends import NO_BACKEND, cores, start, threads_of
 from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, loss_and_accuracy
 from lvh.validation.inner_splits import Subjects
@@ -56,10 +56,10 @@ def make_trainer(
 
     started = time.perf_counter()
     start(backend, train.threads, automatic_threads(model.name))
-    l2 = getattr(model, "l2", None)
+    l2 = getattr(model, "l2", None) if entry.is_own else None
     shared = model if l2 is None else replace(model, l2=0.0)
     program = _program(
-        entry.build, shared, input_shape, train.batch_size, train.precision, train.side_by_side
+        entry, shared, input_shape, train.batch_size, train.precision, train.side_by_side
     )
     setup_seconds = time.perf_counter() - started
     return KerasTrainer(program, train, l2=l2, fs=fs, setup_seconds=setup_seconds)
@@ -67,7 +67,7 @@ def make_trainer(
 
 @lru_cache(maxsize=_PROGRAMS)
 def _program(
-    build: Callable[[Any, tuple[int, ...]], Any],
+    entry: Architecture,
     model: Any,
     input_shape: tuple[int, ...],
     batch_size: int,
@@ -77,7 +77,12 @@ def _program(
     """Build a model; every fold, and every configuration of its shape, shares it."""
     from lvh.models.keras_trainer import new_program
 
-    return new_program(lambda: build(model, input_shape), batch_size, precision, side_by_side)
+    program = new_program(
+        lambda: entry.build(model, input_shape), batch_size, precision, side_by_side
+    )
+    if not entry.is_own:
+        program.rebuild = lambda: entry.build(model, input_shape)
+    return program
 
 
 class EstimatorTrainer:

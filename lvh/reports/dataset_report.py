@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lvh.data.cohort import Cohort, SourceMetadata
+from lvh.data.cohort import Cohort, SourceMetadata, part_of
 from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
@@ -26,7 +26,6 @@ from lvh.reports.survey import (
     label_names,
     label_of,
     missing_waves,
-    part_of,
     quantiles,
     sex_of,
     share_of,

@@ -5,7 +5,7 @@ Intervals are as wide as if every subject had one record.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import Cohort, part_of
 from lvh.features.base import find_pattern
 from lvh.features.criteria import Measurements
 from lvh.features.voltage import measure
@@ -96,24 +96,6 @@ def survey(cohort: Cohort, on_block: Callable[[int], None] = lambda n_done: None
 
 def _stacked(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
-
-
-def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
-    """Return some consecutive records of a cohort, with their signals in memory."""
-    own, n_leads = slice(start, end), len(cohort.leads)
-    records = cohort.records[own]
-    offsets = cohort.delineation.offsets[start * n_leads : (start + len(records)) * n_leads + 1]
-    return replace(
-        cohort,
-        records=records,
-        subjects=cohort.subjects[own],
-        # one by one, for those of a large source are read only so
-        signals=np.stack([cohort.signals[start + at] for at in range(len(records))]),
-        delineation=replace(cohort.delineation, offsets=offsets),
-        male=cohort.male[own],
-        age=cohort.age[own],
-        label=cohort.label[own],
-    )
 
 
 def _measure_signals(part: Cohort) -> dict[str, Any]:

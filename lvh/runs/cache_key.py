@@ -6,6 +6,7 @@ from typing import Any
 
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
+from lvh.errors import InputError
 from lvh.validation.splits import Protocol, Split, before
 
 RESULTS_VERSION = 3
@@ -16,7 +17,11 @@ Folds in a store that were made under another number are trained again.
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings that decide the result of a fold, apart from data and split."""
+    """Return the settings that decide the result of a fold, apart from data and split.
+
+    Raises:
+        InputError: A model, form or source comes from code whose changes nobody can see.
+    """
     groups = {"features": settings.features, "model": settings.model}
     if settings.is_network:
         # threads, and on a GPU the folds that are trained at once, may change the last digits of
@@ -26,6 +31,15 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
     if settings.cv.threshold != "fixed":
         alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol
+    plugins = settings.plugins()
+    for option, plugin in plugins.items():
+        if not plugin.digest:
+            raise InputError(
+                f"{option}: expected code in a file or a module of its own, so that stored results "
+                f"follow its changes. Received: code of {plugin.source}"
+            )
+    if plugins:
+        alone["plugins"] = {option: plugin.digest for option, plugin in plugins.items()}
     return {name: asdict(group) for name, group in groups.items()} | alone
 
 

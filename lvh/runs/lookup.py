@@ -97,4 +97,8 @@ def _read(path: Path) -> RunSettings:
         raise InputError(f"{path}: expected a configuration: {as_lvh_error(error)}") from None
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a configuration. Received: something else")
-    return settings_from({str(key): value for key, value in config.items()})
+    settings = settings_from({str(key): value for key, value in config.items()})
+    for option, plugin in settings.plugins().items():
+        if config.get("plugins", {}).get(option, {}).get("digest") != plugin.digest:
+            raise InputError(f"RUN: {option}: its code changed since this run. Run it again first")
+    return settings

@@ -28,8 +28,9 @@ from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
 from lvh.reports import cv_figures
-from lvh.reports.progress import ProgressReporter, Verbosity
+from lvh.reports.progress import ProgressReporter, Verbosity, say
 from lvh.runs.cache_key import deciding, fold_keys, run_key_of
+from lvh.runs.plugin_history import changed_options
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
@@ -207,6 +208,8 @@ class _Run(Callback):
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         """Write the files that need no training; return the folds that are stored already."""
         settings, features = self._composed.settings, self._data.features
+        for option in changed_options(settings):
+            say(f"{option}: its code changed since the stored folds: they are trained again")
         known = self._known(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
         run_dir.write_before(self._folder, self._composed.yaml, versions, features, splits)
@@ -241,6 +244,7 @@ class _Run(Callback):
         if not known:
             key = self._keys[fold.split.number]
             self._store.save(key, self._data.features, fold, self._decisions)
+            changed_options(self._composed.settings, stored=True)
         self._folds.append(fold)
 
     def write(self, result: CVResult) -> None:

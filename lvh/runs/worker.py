@@ -18,6 +18,7 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
+from lvh.plugins import ensure
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
 from lvh.runs.run import ExperimentData, load_data, run_configuration
@@ -64,6 +65,7 @@ class Worker:
             _end_with(self.main_process)
         result, tracker = WorkerResult(), self.tracker or Tracker(self.tracking)
         try:
+            ensure(self.command.plugins)
             study = Study(Storage(self.storage), self.study)
             study.optimize(
                 partial(self._train, study=study, tracker=tracker, result=result),

@@ -1,5 +1,6 @@
 """Programs: what trains and scores a Keras model, built once for all folds."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,9 @@ class Program:
 
     It may hold several networks side by side; lists that go in and out have a part for each.
     """
+
+    rebuild: "Callable[[], keras.Model] | None" = None
+    """Builds the model again, with new weights, where its layers are not known."""
 
     def __init__(self, model: "keras.Model", batch_size: int) -> None:
         """Take a new model with one sigmoid output, and the records a step."""
@@ -44,6 +48,12 @@ class Program:
 
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
+        if self.rebuild is not None:
+            from keras import ops, utils
+
+            utils.set_random_seed(int(seed.generate_state(1)[0]))
+            new = self.rebuild()
+            return [np.array(ops.convert_to_numpy(variable.value)) for variable in new.variables]
         values = list(self._blank)
         number_of = {id(variable): number for number, variable in enumerate(self._variables)}
         draws = iter(seed.generate_state(2 * len(self._model.layers)))

@@ -104,6 +104,8 @@ def is_dense(model: keras.Model) -> bool:
     n_weights = {layers.Dense: 2, layers.BatchNormalization: 4}
     return isinstance(model, keras.Sequential) and all(
         layer.compute_dtype == "float32"
+        and layer.trainable
+        and type(layer).__module__.startswith(("keras.", "lvh."))  # no plugin's own
         and any(isinstance(layer, one) and len(layer.weights) == n for one, n in n_weights.items())
         for layer in model.layers
     )

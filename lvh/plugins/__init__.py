@@ -1,0 +1,25 @@
+"""Plugins: models, features and sources of users, which join the registries."""
+
+from lvh.plugins.loading import (
+    Plugin,
+    check_origins,
+    ensure,
+    is_loaded,
+    load,
+    load_installed,
+    origins,
+)
+from lvh.plugins.registration import register_features, register_model, register_source
+
+__all__ = [
+    "Plugin",
+    "check_origins",
+    "ensure",
+    "is_loaded",
+    "load",
+    "load_installed",
+    "origins",
+    "register_features",
+    "register_model",
+    "register_source",
+]

@@ -1,0 +1,435 @@
+"""Own models, features and sources: loaded by the command line, checked, part of a result's key."""
+
+import csv
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import command, exit_code, head, in_process
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+import lvh
+from lvh.cli import export
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import compose, plain
+from lvh.config.run_settings import RunSettings, settings_from
+from lvh.data.lazy_array import LazyArray
+from lvh.errors import InputError
+from lvh.inference import load as load_model
+from lvh.models.trainers import _program
+from lvh.plugins import checks, ensure, load, loading
+from lvh.runs.cache_key import deciding
+
+PLUGIN = """
+from dataclasses import dataclass
+import lvh
+
+@dataclass(frozen=True)
+class Ridge:
+    alpha: float = 1.0
+    kind: str = "l2"
+
+@lvh.register_model("ridge", settings=Ridge)
+def ridge(settings):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    return make_pipeline(StandardScaler(), LogisticRegression(C=1 / settings.alpha))
+
+@dataclass(frozen=True)
+class Net:
+    units: int = 4
+    l2: float = 0.01
+
+@lvh.register_model("net", settings=Net)
+def net(settings, input_shape):
+    import keras
+    from keras import layers
+    inner = keras.Sequential([layers.Dense(settings.units), layers.Dropout(0.2)])  # unknown to lvh
+    penalty = keras.regularizers.L2(settings.l2)
+    outer = layers.Dense(3, kernel_regularizer=penalty)
+    return keras.Sequential(
+        [keras.Input(input_shape), inner, outer, layers.Dense(1, activation="sigmoid")]
+    )
+
+@lvh.register_features("spread")
+def spread(cohort):
+    return cohort.signals.std(axis=1), [f"{lead}_spread" for lead in cohort.leads]
+"""
+DATA = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off", "hydra.run.dir=run")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugins_forgotten: None) -> None:
+    """Work in an empty folder, and leave no plugin behind."""
+    monkeypatch.chdir(tmp_path)
+
+
+def write(text: str, name: str = "mine.py") -> str:
+    Path(name).write_text(text)
+    return name
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    """Run with the plugin of this folder; return what was printed."""
+    done, out, err = in_process(*DATA, "--plugin", "mine.py", *arguments)
+    assert done == code, out + err
+    return out + err
+
+
+def y_score(folder: str = "run") -> np.ndarray:
+    with open(Path(folder) / "predictions.csv") as file:
+        return np.array([float(row["y_score"]) for row in csv.DictReader(file)])
+
+
+def test_folds_follow_the_code_and_scores_are_those_of_the_classifier():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    write(PLUGIN)
+    chosen = ("model=ridge", "model.alpha=0.5", "features=spread")
+    assert "changed" not in run(*chosen)
+    data = lvh.load_data(lvh.settings(*DATA, *chosen))
+    X = np.asarray(data.features.X, np.float64)
+    expected = [
+        make_pipeline(StandardScaler(), LogisticRegression(C=2.0))
+        .fit(X[split.train], data.features.y[split.train])
+        .predict_proba(X[split.test])[:, 1]
+        for split in data.splits
+    ]
+    np.testing.assert_array_equal(y_score(), np.concatenate(expected))
+
+    assert "3 of 3 folds are done already" in run(*chosen)
+    before = y_score()
+    write(PLUGIN.replace("C=1 /", "C=2 /"))
+    said = run(*chosen)
+    assert said.count("model=ridge: its code changed since the stored folds: they are train") == 1
+    assert "done already" not in said
+    assert (y_score() != before).any()
+    assert "3 of 3 folds are done already" in run(*chosen)
+    write(PLUGIN)
+    said = run(*chosen)
+    assert "3 of 3 folds are done already" in said
+    assert "changed" not in said
+    np.testing.assert_array_equal(y_score(), before)
+
+
+def test_a_network_is_trained_as_its_layers_say_and_the_seed_repeats_it():
+    write(PLUGIN)
+    chosen = ("model=net", "features=spread", "train.epochs=4", "resume=false")
+    scores = []
+    for typed in ((), (), ("model.l2=1.0",)):
+        _program.cache_clear()
+        run(*chosen, *typed)
+        scores.append(y_score())
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert np.abs(scores[0] - scores[2]).max() > 1e-4
+    assert ((scores[0] > 0) & (scores[0] < 1)).all()
+
+
+BEGIN = """
+from dataclasses import dataclass
+import lvh
+
+@dataclass(frozen=True)
+class S:
+    a: int = 1
+
+"""
+REFUSED = {
+    "a line fails": (1, "ZeroDivisionError: division by zero (", "def f():\n    return 1 / 0"),
+    "no probabilities": (
+        2,
+        "has decision_function alone",
+        "def f():\n    from sklearn.svm import LinearSVC\n    return LinearSVC()",
+    ),
+    "no classifier": (
+        2,
+        "expected a classifier with fit and predict_proba",
+        "def f():\n    return 3",
+    ),
+    "unknown parameter": (2, "expected parameters of", "def f(data):\n    pass"),
+    "settings that nobody reads": (2, "(random_state)", "def f(random_state): pass", "settings=S"),
+    "bad probabilities": (
+        2,
+        "expected probabilities",
+        "class f:\n    def fit(self, X, y): pass\n"
+        "    def predict_proba(self, X): return 2 * __import__('numpy').ones((len(X), 2))",
+    ),
+    "swapped classes": (
+        2,
+        "expected the classes 0 and 1, in this order. Received: [1, 0]",
+        "class f:\n    classes_ = [1, 0]\n    def fit(self, X, y): pass\n"
+        "    def predict_proba(self, X): pass",
+    ),
+    "no sigmoid": (2, "one sigmoid output", "Dense(1)"),
+    "another loss": (
+        2,
+        "1 other losses",
+        "Dense(2, activity_regularizer='l2'), Dense(1, activation='sigmoid')",
+    ),
+    "two penalties": (
+        2,
+        "of one strength",
+        "Dense(2, kernel_regularizer=keras.regularizers.L2(0.1)), "
+        "Dense(1, activation='sigmoid', kernel_regularizer='l2')",
+    ),
+    "a constraint": (
+        2,
+        "constraints of [",
+        "Dense(2, kernel_constraint='non_neg'), Dense(1, activation='sigmoid')",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_would_give_wrong_numbers_is_refused(case):
+    exit_, expected, code, *more = REFUSED[case]
+    if code.startswith("Dense"):
+        code = (
+            "def f(input_shape):\n    import keras\n    from keras.layers import Dense\n"
+            f"    return keras.Sequential([keras.Input(input_shape), {code}])"
+        )
+    arguments = ", ".join(['"own"', *more])
+    write(f"{BEGIN}@lvh.register_model({arguments})\n{code}")
+    said = run("model=own", "features=voltage", "train.epochs=1", code=exit_)
+    assert expected in said
+    assert "own" in said
+    if exit_ == 1:
+        assert said.strip().endswith("mine.py:11)")
+
+
+FEATURES = {
+    "mean over records": "cohort.age[:, None] - cohort.age.mean()",
+    "label": "cohort.label[:, None] * 1.0",
+    "chance": "np.random.default_rng().normal(size=(len(cohort.records), 2))",
+    "too few rows": "cohort.age[1:, None]",
+    "not finite": "cohort.age[:, None] / 0",
+    "text": "np.array([cohort.records]).T",
+    "one axis": "cohort.age",
+    "names": "cohort.age[:, None], ['a', 'b']",
+}
+
+
+@pytest.mark.parametrize("case", FEATURES)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_features_that_leak_or_do_not_fit_are_refused(case):
+    write(
+        "import numpy as np\nimport lvh\n@lvh.register_features('own')\n"
+        f"def f(cohort):\n    return {FEATURES[case]}"
+    )
+    said = run("model=svm", "features=own", code=2)
+    assert "features=own: f: expected" in said
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float64, np.float32, np.int64, np.bool_, object, "U2", np.complex64]),
+        arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
+    ),
+    st.sampled_from([None, "mean", "zero"]),
+    st.sampled_from(["tabular", "signal"]),
+)
+@settings(max_examples=60)
+def test_any_array_gives_usable_inputs_or_is_refused(cohort, values, fill, kind):
+    few = head(cohort, 3)
+    with suppress(InputError):
+        features = checks.checked_features(
+            "features=x: f", few, lambda of: values, kind=kind, fill=fill
+        )
+        assert len(features.X) == 3
+        assert features.X.dtype == np.float32
+        assert np.isfinite(features.X).all() or (fill and not np.isinf(features.X).any())
+        assert len({*features.names}) == features.X.shape[-1]
+
+
+def test_features_of_records_that_are_read_when_needed_are_the_same(cohort, monkeypatch):
+    def values(of: lvh.Cohort) -> np.ndarray:
+        return of.signals.std(axis=1)
+
+    monkeypatch.setattr(checks, "_BLOCK", 7)
+    n, *shape = cohort.signals.shape
+    signals = LazyArray(np.arange(n), (*shape,), np.dtype("f4"), lambda at: cohort.signals[at])
+    sets = [
+        checks.checked_features("features=x: f", of, values, kind="tabular", fill=None)
+        for of in (cohort, replace(cohort, signals=signals))
+    ]
+    np.testing.assert_array_equal(sets[0].X, sets[1].X)
+
+
+def test_fields_are_settings_and_part_of_the_key():
+    plugins = load([write(PLUGIN)])
+    chosen = ("data=synthetic", "features=spread", "model=ridge")
+    composed = plain(CommandLine(chosen, plugins=plugins).load())
+
+    def of(**model: object) -> RunSettings:
+        return settings_from({**composed, "model": {"name": "ridge", **model}})
+
+    @given(
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(codec="utf-8")),
+        st.one_of(st.booleans(), st.text(), st.none(), st.lists(st.integers())),
+    )
+    @settings(max_examples=40)
+    def check(alpha, kind, wrong):
+        own, default = of(alpha=alpha, kind=kind), of(alpha=1, kind="l2")
+        assert (own.model.alpha, own.model.kind) == (alpha, kind)
+        assert (deciding(own) == deciding(default)) == ((alpha, kind) == (1, "l2"))
+        with pytest.raises(InputError, match=r"model\.alpha: "):
+            of(alpha=wrong, kind=kind)
+        with pytest.raises(InputError, match=r"model\.beta: no such setting"):
+            of(alpha=alpha, kind=kind, beta=1)
+
+    check()
+
+
+def test_results_without_plugins_keep_their_keys():
+    before = deciding(lvh.settings("data=synthetic", "features=voltage", "model=svm"))
+    load([write(PLUGIN)])
+    assert deciding(lvh.settings("data=synthetic", "features=voltage", "model=svm")) == before
+    assert "plugins" not in before
+
+
+def test_no_file_names_code_that_is_run():
+    write("raise SystemExit('run')\n", "evil.py")
+    folder = Path("own/experiment")
+    folder.mkdir(parents=True)
+    for text in ("plugins: [evil]", "plugins: evil.py", "plugins: {model=x: {source: evil.py}}"):
+        (folder / "bad.yaml").write_text(f"# @package _global_\n{text}\n")
+        code, _, err = in_process(*DATA, "--config-dir", "own", "experiment=bad")
+        assert (code, "plugin" in err, "is not run" in err) == (2, True, True), err
+    (folder / "bad.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {plugins: '[evil]'}}}\n"
+    )
+    code, _, err = in_process("-m", *DATA, "--config-dir", "own", "experiment=bad")
+    assert (code, "is not run" in err) == (2, True), err
+    with pytest.raises(InputError, match="is not run"):
+        CommandLine(("+plugins=[evil]",))
+
+
+def test_an_own_experiment_of_another_folder_runs_with_a_plugin():
+    write(PLUGIN)
+    folder = Path("own/experiment")
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /model: ridge\n"
+        "  - override /features: spread\nmodel: {alpha: 0.5}\n"
+    )
+    assert "ridge-spread" in run("--config-dir", "own", "experiment=mine")
+    loading._forget("lvh_plugin_mine")
+    code, _, err = in_process("--config-path", str(Path("run").absolute()))
+    assert (code, "Add --plugin" in err) == (2, True), err
+
+
+def test_the_code_of_files_next_to_it_counts():
+    folder = Path("sub")
+    folder.mkdir()
+    write("def scale():\n    return 2.0\n", "sub/scaling.py")
+    write("unrelated = 1\n", "sub/other.py")
+    source = write(
+        "import lvh\n@lvh.register_features('own')\ndef f(cohort):\n"
+        "    from scaling import scale\n    return scale() * cohort.age[:, None]\n",
+        "sub/mine.py",
+    )
+    (first,) = load([source])
+    write("unrelated = 2\n", "sub/other.py")
+    assert load([source]) == (first,)
+    write("def scale():\n    return 3.0\n", "sub/scaling.py")
+    (second,) = load([source])
+    assert second.digest != first.digest
+    with pytest.raises(InputError, match="its code changed since this command began"):
+        ensure([first])
+    with pytest.raises(InputError, match=r"expected a file of Python. Received: 'gone\.py'"):
+        load(["gone.py"])
+
+
+def test_a_source_gets_a_fingerprint_of_all_that_it_holds(cohort):
+    write(
+        "import lvh\nfrom dataclasses import dataclass, replace\nfrom lvh.data import synthetic\n"
+        "@dataclass(frozen=True)\nclass Shift:\n    years: float = 0.0\n"
+        "@lvh.register_source('ours', settings=Shift)\ndef ours(settings):\n"
+        "    made = synthetic.load(synthetic.SyntheticSettings(records=42))\n"
+        "    return replace(made, age=made.age + settings.years, fingerprint='')\n"
+    )
+    plugins = load(["mine.py"])
+
+    def loaded(*typed: str) -> lvh.Cohort:
+        chosen = ("data=ours", "features=voltage", "model=svm", *typed)
+        return lvh.load_data(compose(CommandLine(chosen, plugins=plugins)).settings).cohort
+
+    prints = {loaded(f"data.years={years}").fingerprint for years in (0.0, 0.5, 1.0)}
+    assert len(prints) == 3
+    write(Path("mine.py").read_text().replace("age=made.age", "label=made.label"))
+    plugins = load(["mine.py"])
+    with pytest.raises(InputError, match="data=ours: ours: label: expected"):
+        loaded("data.years=1.0")
+
+
+def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
+    write(PLUGIN)
+    run("model=ridge", "features=spread")
+    arguments = ["run", "--no-register", "--out", "model", "--seeds", "1"]
+    assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 0
+    predicted = load_model(Path("model")).predict(cohort)
+    assert len(predicted.y_score) == len(cohort.records)
+
+    write(PLUGIN.replace("std(", "var("))
+    load(["mine.py"])
+    with pytest.raises(InputError, match="expected the code that the model was fitted with"):
+        load_model(Path("model"))
+    assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 2
+
+    loading._forget("lvh_plugin_mine")
+    with pytest.raises(InputError, match=r"Add --plugin .*mine\.py"):
+        load_model(Path("model"))
+    assert exit_code(export.main, arguments) == 2
+
+
+def test_entry_points_of_installed_packages_are_found(tmp_path):
+    site = tmp_path / "site"
+    (site / "theirs").mkdir(parents=True)
+    (site / "theirs/__init__.py").write_text("")
+    (site / "theirs/models.py").write_text(PLUGIN)
+    about = site / "theirs-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+    (about / "entry_points.txt").write_text("[lvh.models]\ntheirs = theirs.models\n")
+    script = (
+        "import lvh; s = lvh.settings('data=synthetic', 'features=spread', 'model=ridge');"
+        "print(s.model.alpha, sorted(s.plugins()), s.plugins()['model=ridge'].is_installed)"
+    )
+    paths = os.pathsep.join([str(site), str(Path(lvh.__file__).parent.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "1.0 ['features=spread', 'model=ridge'] True\n", done.stderr
+
+
+@pytest.mark.slow
+def test_processes_of_a_sweep_know_the_plugins(tmp_path):
+    write(PLUGIN)
+    arguments = (
+        *("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *DATA[:-1]),
+        *("features=spread", "model=ridge,net", "train.epochs=2", "--plugin", "mine.py"),
+    )
+    first = command(*arguments, cwd=tmp_path)
+    assert first.code == 0, first.err
+    assert "6 folds trained now" in first.out
+    again = command(*arguments, cwd=tmp_path)
+    assert (again.code, "0 folds trained now" in again.out) == (0, True), again.out + again.err
+    write(PLUGIN.replace("C=1 /", "C=2 /"))
+    changed = command(*arguments, cwd=tmp_path)
+    assert "6 folds trained now" in changed.out, changed.out + changed.err
+    assert changed.out.count("model=ridge: its code changed since the stored folds") == 1
