@@ -26,7 +26,7 @@ from lvh.data.cache import Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
-from lvh.data.lazy_array import Inputs, LazyArray, mapped
+from lvh.data.lazy_array import LOADED_BYTES, Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
@@ -60,8 +60,6 @@ METADATA = SourceMetadata(
     ),
 )
 TABLE = "ptbxl_database.csv"
-LOADED_BYTES = 512 * 1024 * 1024
-"""Signals that take more than this, as float32, are memory-mapped."""
 
 _FORMAT = 4  # of the cached arrays; raise it when their meaning changes
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
@@ -135,7 +133,7 @@ def load(settings: PtbxlSettings) -> Cohort:
         )
     if note:
         _log.warning("%s: %s", root / TABLE, note)
-    columns = _columns(table[used])
+    columns: dict[str, Any] = dict(_columns(table[used]))
     gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
     cohort = Cohort(
         name=f"PTB-XL, {len(digital)} records at {settings.fs} Hz",
@@ -149,6 +147,10 @@ def load(settings: PtbxlSettings) -> Cohort:
         fingerprint=str(arrays["digest"]),
         note=note,
         **columns,
+    )
+    names = table["file"][~used].str.rpartition("/")[2]
+    cohort = replace(
+        cohort, dropped=tuple(zip(names, arrays["flaws"][~used].tolist(), strict=True))
     )
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.leads import check_limb_leads
-from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
+from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description

@@ -15,12 +15,13 @@ from filelock import FileLock, Timeout
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
-from lvh.data.cohort import EXTERNAL, Cohort, join
+from lvh.data.arrays import EXTERNAL
+from lvh.data.cohort import Cohort, join
 from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
 from lvh.evaluation.permutation import NullStore, null_scores, p_values
-from lvh.features import FORMS, FeatureSet
+from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
 from lvh.models.classifiers import BASELINES
@@ -62,20 +63,13 @@ def load_data(settings: RunSettings) -> ExperimentData:
 
 @lru_cache(maxsize=_LOADED)
 def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> ExperimentData:
-    form = FORMS[features.name]
     cohorts = {"data": _cohort(data)}
     if external is not None:
         cohorts["external"] = _cohort(external)
     for group, cohort in cohorts.items():
-        if form.needs_delineation and not len(cohort.delineation.samples):
-            others = [name for name, other in FORMS.items() if not other.needs_delineation]
-            raise InputError(
-                f"features={features.name}: expected records with a delineation. Received: "
-                f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
-                f"features={' or '.join(others)}"
-            )
+        check_cohort(features.name, cohort, group)
     whole = cohorts["data"] if external is None else join(*cohorts.values())
-    extracted = form.extract(whole, features)
+    extracted: FeatureSet = FORMS[features.name].extract(whole, features)
     y, subjects = extracted.y, extracted.subjects
     if external is None:
         folds = splits(y, subjects, cv)
