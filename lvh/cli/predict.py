@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lvh.cli.command import add_model, between, command, model_folder, print_error
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import LEADS, Cohort
 from lvh.data.delineation import delineate, library
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
@@ -71,8 +71,9 @@ def _predict(
         age=options.age,
         male=None if options.sex is None else options.sex == "male",
         fs=description.fs if options.resample else None,
+        leads=description.leads,
         options=ReadOptions(
-            unit=options.unit,
+            unit="other" if description.unit == "other" else options.unit,
             fs=options.fs,
             leads=options.leads,
             start=options.start,
@@ -109,6 +110,7 @@ def _predict(
             cohort.signals[0],
             cohort.fs,
             _words(row, cohort, description),
+            leads=cohort.leads,
             importance=record_importance(model, cohort) if options.explain else None,
             delineation=cohort.delineation if options.fiducials else None,
         )
@@ -130,7 +132,8 @@ def _with_waves(cohort: Cohort, drawn: bool) -> Cohort:
 
 def _criteria(cohort: Cohort) -> Row:
     """Return the value of each criterion that can be measured, and whether it is met."""
-    if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
+    has_all = cohort.has_age_and_sex and {*LEADS} <= {*cohort.leads}
+    if not len(cohort.delineation.samples) or not has_all:
         return {}  # without age and sex there is no threshold
     waves = measure(cohort)
     row: Row = {}

@@ -214,6 +214,8 @@ class Cohort:
         subjects = (
             np.array(own) if groups is None else checked_values("groups", groups, n).astype(str)
         )
+        unknown = int(np.isnan(ages).sum())
+        which = "every record" if unknown == n else f"{unknown} of {n} records"
         content = (own, subjects, names, float(fs), signals, is_male, ages, label.astype(np.int64))
         return cls(
             name=name,
@@ -227,6 +229,7 @@ class Cohort:
             age=ages,
             label=label.astype(np.int64),
             fingerprint=fingerprint(*content, label_name),
+            note=f"age or sex of {which} is unknown: no baseline has them" if unknown else "",
             label_name=label_name,
         )
 
@@ -263,8 +266,6 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         f"scored on {external.name} ({len(external.records)} records, "
         f"prevalence {external.prevalence:.3f})",
     ]
-    if own.label_name != external.label_name:
-        parts.append(f"whose label is {external.label_name}, not {own.label_name}")
     return Cohort(
         name=f"{external.name} by a model of {own.name}",
         records=(*own.records, *(f"{EXTERNAL}{name}" for name in external.records)),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
 from lvh.data.arrays import check_names
+from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key, parse_age, parse_sex
@@ -147,20 +148,30 @@ def load(settings: TableSettings) -> Cohort:
         f"{len(dropped)} of {len(table)} records left out as flawed" if dropped else "",
         "no column of subjects: each record counts as another subject" if subjects is None else "",
     ]
-    if unknown := int(np.isnan(age).sum()):
-        which = "every record" if unknown == len(age) else f"{unknown} of {len(age)} records"
-        notes.append(f"age or sex of {which} is unknown")
     cohort = replace(
         cohort,
         columns=others,
         dropped=tuple(dropped),
-        note="; ".join(filter(None, notes)),
+        note="; ".join(filter(None, [*notes, cohort.note])),
         unit="other" if settings.unit == "other" else "mV",
         fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *others, *content),
     )
     if dropped:
         _log.warning("%s: %s", path, notes[0])
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
+
+
+def state(settings: TableSettings) -> object:
+    """Return names, sizes and times of change of the files that `load` would read."""
+    path = Path(os.path.expanduser(settings.path)).resolve()
+    paths = {path}
+    if settings.signals is not None:
+        paths.add(Path(os.path.expanduser(settings.signals)))
+    elif (files := _column(path, read_table(path), settings, "path_column")) is not None:
+        paths |= {(path.parent / os.path.expanduser(file)).parent for file in files}
+    folders = [folder_state(one) for one in sorted(paths) if one.is_dir()]
+    stats = [one.stat() for one in sorted(paths) if one.is_file()]
+    return repr((folders, [(stat.st_mtime_ns, stat.st_size) for stat in stats]))
 
 
 def _signals(

@@ -26,7 +26,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     """Return the rows as text without outer spaces; a missing cell is empty.
 
     Commas, semicolons or tabs separate the columns, whichever is in the first row; decimal commas
-    are read where semicolons or tabs do.
+    are read where semicolons or tabs do. A first column without a name is left out.
 
     Raises:
         InputError: The file is no table, or two columns have one name.
@@ -46,6 +46,8 @@ def read_table(path: Path) -> "pd.DataFrame":
         reason = excerpt((str(error).strip() or type(error).__name__).splitlines()[0])
         raise InputError(f"{path}: expected a table. Received: {reason}") from None
     names = [str(name) for name in table.columns]
+    if names and names[0] == "":  # the numbers of the rows, as pandas writes them
+        table, names = table.iloc[:, 1:], names[1:]
     if len(set(names)) < len(names) or "" in names or not len(table):
         raise InputError(
             f"{path}: expected a row of different names, then a row a record. "

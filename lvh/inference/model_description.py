@@ -84,6 +84,7 @@ class Description:
         name: Name of the run that was refitted; `settings` are its own.
         data: Name of the training data set, with the `fingerprint` and `note` of that cohort.
         fs: Sampling frequency of the training records, Hz.
+        leads: Leads of the training records, in their order, and the `unit` of their signals.
         delineation: Origin of the fiducials that the model was trained with.
         names: Names of the inputs; `input_shape` is that of one record.
         threshold: A record is positive if its probability, not recalibrated, is above it.
@@ -123,6 +124,8 @@ class Description:
     chosen_by: Text
     versions: dict[Text, Text]
     files: dict[Text, Text]
+    leads: tuple[Text, ...] = LEADS
+    unit: Literal["mV", "other"] = "mV"
 
     @property
     def form(self) -> Form:
@@ -155,6 +158,8 @@ def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
         "n_records": len(features.y),
         "n_positive": int(features.y.sum()),
         "fs": cohort.fs,
+        "leads": cohort.leads,
+        "unit": cohort.unit,
         "delineation": cohort.delineation.origin,
         "names": features.names,
         "input_shape": features.input_shape,
@@ -186,7 +191,7 @@ def parse(text: str) -> Description:
     except (ValueError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
     # a default of today need not be that of the training
-    if json.loads(description.to_json()) != values:
+    if json.loads(description.to_json()) != {"leads": [*LEADS], "unit": "mV", **values}:
         raise InputError("expected the fields and values that this version of lvh writes")
     return description
 
@@ -207,7 +212,6 @@ def card(description: Description) -> str:
     needs += ["age and sex"] if description.needs_age_and_sex else []
     return templates.get_template("model_card.md.jinja").render(
         d=description,
-        leads=LEADS,
         intercept=intercept,
         slope=slope,
         repeats=description.calibration.repeats,

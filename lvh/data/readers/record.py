@@ -31,6 +31,7 @@ _READERS: dict[str, tuple[str, Callable[[Path, bytes, ReadOptions], Recording]]]
     ".csv": ("a table", table_record.read_table),
     ".tsv": ("a table", table_record.read_table),
     ".txt": ("a table", table_record.read_table),
+    ".parquet": ("a Parquet table", table_record.read_parquet),
     ".npy": ("a NumPy array", table_record.read_array),
     ".npz": ("NumPy arrays", table_record.read_arrays),
     ".edf": ("a whole EDF file", edf_record.read),
@@ -95,7 +96,11 @@ def read(
         delineation=recording.delineation if leads == LEADS and not options.is_part else None,
     )
     notes = [note, *_replaced(recording, age, male)]
-    cohort = replace(cohort, note="; ".join(filter(None, notes)))
+    cohort = replace(
+        cohort,
+        note="; ".join(filter(None, notes)),
+        unit="other" if options.unit == "other" else "mV",
+    )
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 

@@ -52,6 +52,22 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
         ]
         row += 1
     frame = _frame(path, "\n".join(lines[row + 1 :]), separator, len(columns))
+    return _of_columns(path, columns, frame, options)
+
+
+def read_parquet(path: Path, data: bytes, options: ReadOptions) -> Recording:
+    """Read a Parquet file with a row a sample; its columns have names as those of a table."""
+    import pandas as pd
+
+    frame = pd.read_parquet(io.BytesIO(data))
+    columns = [_name_and_unit(str(name)) for name in frame]
+    return _of_columns(path, columns, frame.set_axis(range(len(columns)), axis=1), options)
+
+
+def _of_columns(
+    path: Path, columns: list[tuple[str, str]], frame: "pd.DataFrame", options: ReadOptions
+) -> Recording:
+    """Take names with their units, and the columns by number; one of them may be the time."""
     fs, signals = None, []
     for at, (name, unit) in enumerate(columns):
         time = _TIME.fullmatch(name)
