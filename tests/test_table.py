@@ -176,6 +176,7 @@ class TestTables:
         if rows.bmi.any():
             np.testing.assert_array_equal(cohort.columns["bmi"], pd.to_numeric(rows.bmi))
         assert not cohort.dropped
+        assert load(settings_for(rows, path, **more)).fingerprint == cohort.fingerprint
 
 
 @pytest.fixture

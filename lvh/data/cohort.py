@@ -300,12 +300,12 @@ def _joined_columns(own: Cohort, external: Cohort) -> "pd.DataFrame | None":
 def fingerprint(*parts: object) -> str:
     """Hash arrays and plain values, in order, with their types and shapes.
 
-    Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text arrays by
-    their items, so that their storage width does not matter; anything else by `repr`.
+    Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text and object
+    arrays by their items, so that their storage width does not matter; anything else by `repr`.
     """
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, np.ndarray) and part.dtype.kind != "U":
+        if isinstance(part, np.ndarray) and part.dtype.kind not in "UO":
             digest.update(f"{part.dtype.str}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
         elif isinstance(part, LazyArray):

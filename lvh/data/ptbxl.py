@@ -148,10 +148,9 @@ def load(settings: PtbxlSettings) -> Cohort:
         note=note,
         **columns,
     )
-    names = table["file"][~used].str.rpartition("/")[2]
-    cohort = replace(
-        cohort, dropped=tuple(zip(names, arrays["flaws"][~used].tolist(), strict=True))
-    )
+    names = [file.rpartition("/")[2] for file in table["file"][~used]]
+    flaws = arrays["flaws"][~used].tolist()
+    cohort = replace(cohort, dropped=tuple(zip(names, flaws, strict=True)))
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 

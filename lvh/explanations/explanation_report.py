@@ -87,8 +87,8 @@ def sentences(explanation: Explanation) -> list[str]:
     of_baseline = "Age and sex are unknown, so no baseline has them."
     if baseline is not None:
         of_baseline = (
-            f"Of {AGE_AND_SEX} alone {baseline.estimate:.3f}. An explanation of a model that is little "
-            "better than age and sex says little of the heart."
+            f"Of {AGE_AND_SEX} alone {baseline.estimate:.3f}. An explanation of a model that is "
+            "little better than age and sex says little of the heart."
         )
     return [
         f"{explanation.n_test} test records of {explanation.n_folds} folds, each scored by the "

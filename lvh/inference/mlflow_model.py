@@ -4,7 +4,8 @@ A request to `mlflow models serve` is
 `{"inputs": {"signal": [[[mV, ...leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
 model that needs them also takes `"age": [years, ...]` and `"sex": ["female", ...]`. Fiducials are
 detected in the signals. The leads are those of the training records, often i ii iii avr avl avf v1
-to v6; `"leads"` among the params names another order. The answer is `{"predictions": [{"probability": ..., ...}, ...]}`.
+to v6; `"leads"` among the params names another order. The answer is
+`{"predictions": [{"probability": ..., ...}, ...]}`.
 """
 
 import math
