@@ -36,6 +36,8 @@ def _run(options: argparse.Namespace) -> int:
     pictures = _pictures(options)
     with model_folder(options) as folder:
         model = load(folder)
+    if options.picture is not None and model.description.unit != "mV":
+        raise InputError("--picture: expected a model of signals in mV. Received: another unit")
     for path, picture in zip(options.record, pictures, strict=True):
         try:
             predicted.append(_predict(model, path, options, picture))

@@ -180,6 +180,7 @@ def _signals(
     """Return the signals of `n` rows: of one array, of a file each, or none."""
     options = ReadOptions(
         unit=settings.unit,
+        default_unit="mV",
         fs=settings.fs,
         leads=tuple(map(lead_key, settings.leads)),
         start=settings.start,

@@ -82,8 +82,7 @@ def read_array(path: Path, n: int, options: ReadOptions) -> TableSignals:
             f"Received: {' '.join(leads) or 'none'}"
         )
     fs = sampling_frequency(path, float(stored["fs"]) if "fs" in stored else None, options)
-    unit = str(stored.get("unit", options.unit or "mV"))
-    factor = millivolts_per_unit(path, leads[0], unit, options)
+    factor = millivolts_per_unit(path, leads[0], str(stored.get("unit", "")), options)
     first = round(options.start * fs)
     last = n_samples if options.seconds is None else first + round(options.seconds * fs)
     if not first < last <= n_samples:

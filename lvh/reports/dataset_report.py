@@ -62,8 +62,6 @@ def write(
         cv: Folds of the baselines.
         folder: Made if it is not there; files of the same names are replaced.
     """
-    if not cohort.leads:
-        raise InputError(f"data: expected signals to look at. Received: {cohort.name}, without")
     tables = {"balance": class_balance(cohort)}
     fault = "" if cohort.has_age_and_sex else "age or sex of some records is unknown."
     try:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lvh.data.cohort import Cohort
+from lvh.errors import InputError
 from lvh.features.base import find_pattern
 from lvh.features.criteria import Measurements
 from lvh.features.voltage import measure
@@ -83,7 +84,14 @@ class Survey:
 
 
 def survey(cohort: Cohort, on_block: Callable[[int], None] = lambda n_done: None) -> Survey:
-    """Measure all records, some at a time; `on_block` gets the number that are done."""
+    """Measure all records, some at a time; `on_block` gets the number that are done.
+
+    Raises:
+        InputError: There are no signals in mV.
+    """
+    if not cohort.leads or cohort.unit != "mV":
+        received = "another unit" if cohort.leads else "none"
+        raise InputError(f"data: expected signals in mV to look at. Received: {received}")
     signals, missing, waves = [], [], []
     for start in range(0, len(cohort.records), _BLOCK):
         part = part_of(cohort, start, start + _BLOCK)

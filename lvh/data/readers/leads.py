@@ -48,6 +48,7 @@ class ReadOptions:
     leads: tuple[str, ...] = ()  # of the columns of an array, which has no names
     start: float = 0.0  # where to begin to read, s
     seconds: float | None = None  # how much to read; None for all
+    default_unit: str = ""  # of a file that says none, where `unit` is None
     any_name: bool = False  # signals of any name are leads: `leads`, or all if it is empty
 
     @property
@@ -130,6 +131,7 @@ def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) 
     """Return the factor that converts a lead's voltages to mV; a file may say no `unit`."""
     if options.unit == "other":
         return 1.0
+    unit = unit or ("" if options.unit else options.default_unit)
     name = unit.strip().lower().replace("\N{GREEK SMALL LETTER MU}", "µ").removesuffix("s")
     if not name and options.unit is None:
         raise InputError(f"{path}: expected the unit of its voltages. --unit says it: mV, uV or V")

@@ -186,8 +186,6 @@ def read_leads(
 ) -> tuple[Recording, npt.NDArray[np.float32], tuple[str, ...], float]:
     """Read some leads of a file, or all of its signals, by whatever names they have.
 
-    A file that says no unit is in mV.
-
     Returns:
         The recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
         case; and the sampling frequency in Hz.
@@ -195,9 +193,7 @@ def read_leads(
     leads = tuple(lead_key(lead) for lead in leads)
     options = replace(options, any_name=True, leads=options.leads or leads)
     recording = _recording(path, options)
-    signals = [replace(signal, unit=signal.unit or "mV") for signal in recording.signals]
-    places = find_any(path, [signal.name for signal in signals], leads)
-    recording = replace(recording, signals=signals)
+    places = find_any(path, [signal.name for signal in recording.signals], leads)
     columns, fs = _columns(path, recording, places, options)
     return recording, _stacked(columns, fs, recording, options), tuple(columns), fs
 
