@@ -37,11 +37,9 @@ def commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines]
 
 
-def test_every_command_of_the_page_runs(folder, monkeypatch, capsys, own_store):  # noqa: F811
+def test_both_runs_of_the_page(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    (network, columns), (explored,) = (
-        [typed for name, *typed in commands() if name == command] for command in ("run", "explore")
-    )
+    network, columns = (typed for name, *typed in commands() if name == "run")
     code, out, err = in_process(*network, *SHORT, "train.epochs=1", FEW, "hydra.run.dir=network")
     assert (code, err) == (0, "")
     for line in blocks("text")[0].splitlines():
@@ -54,6 +52,12 @@ def test_every_command_of_the_page_runs(folder, monkeypatch, capsys, own_store):
     assert (code, err) == (0, "")
     assert "columns rate; text, so no input: site" in out
 
+
+@pytest.mark.slow
+def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F811
+    monkeypatch.chdir(folder)
+    test_both_runs_of_the_page(folder, monkeypatch)
+    (explored,) = (typed for name, *typed in commands() if name == "explore")
     assert explore.main([*explored, *SHORT, "hydra.run.dir=explored"]) == 0
     page = (folder / "explored/explore.html").read_text("utf-8")
     assert "Left out: age or sex of some records is unknown." in page

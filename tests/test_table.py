@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lvh.config.composition import settings_of
 from lvh.data import cohort_summary, table_signals
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, Cohort, join
 from lvh.data.lazy_array import LazyArray
 from lvh.data.table import TableSettings, load
 from lvh.errors import InputError
@@ -127,7 +127,7 @@ def write_signals(kind: str, folder: Path, X: np.ndarray, leads: list[str]) -> d
 
 
 class TestTables:
-    @examples(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @examples(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         rows=described(),
         kind=st.sampled_from(KINDS),
@@ -282,6 +282,21 @@ class TestDamage:
         with pytest.raises(InputError, match=r"data\.flawed=fail: expected no flawed record"):
             load(saved(rows, X, flawed="fail"))
 
+    def test_a_copy_of_another_record_is_left_out(self, saved):
+        X = drawn_signals(8, 2)
+        X[6] = X[1]
+
+        assert load(saved(X=X)).dropped == (("g", "the very samples of row 2"),)
+
+    def test_names_in_the_file_of_signals_must_be_those_of_the_table(self, saved, tmp_path):
+        settings = replace(saved(), signals=str(tmp_path / "x.npz"))
+        for names in ("abcdefgh", "bacdefgh"):
+            np.savez(tmp_path / "x.npz", signals=drawn_signals(8, 2), records=list(names))
+            if names == "abcdefgh":
+                assert load(settings).records == tuple(names)
+        with pytest.raises(InputError, match=r"data\.signals: .* in its order"):
+            load(settings)
+
     def test_limb_leads_must_fit_one_another(self, saved, cohort):
         X = cohort.signals[:8].copy()
         X[3, :, 0] = X[3, ::-1, 0]
@@ -385,6 +400,16 @@ class TestColumns:
 
         with pytest.raises(InputError, match="diagnosis says the label af of every record"):
             extract(cohort, ColumnsSettings())
+
+    def test_another_table_is_scored_by_the_columns_of_both(self, cohort):
+        other = replace(cohort, columns=cohort.columns.drop(columns="hr"), fingerprint="other")
+
+        both = join(cohort, other)
+
+        assert extract(both, ColumnsSettings()).names == ("qt",)
+        assert len(both.columns) == len(both.records) == 16
+        with pytest.raises(InputError, match="'hr', none of its columns"):
+            extract(both, ColumnsSettings(columns=("hr",)))
 
     def test_forms_of_signals_are_refused_with_a_way(self, cohort):
         for name in set(FORMS) - {"columns"}:

@@ -80,7 +80,7 @@ class Delineation:
     def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
         """Append the records of each part; the origin is that of the first."""
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        n_records = [(len(part.offsets) - 1) // part.n_leads for part in parts]
+        n_records = [(len(part.offsets) - 1) // max(part.n_leads, 1) for part in parts]
         starts = np.cumsum([0, *n_records]).tolist()
         return cls(
             np.concatenate([part.symbols for part in parts]),

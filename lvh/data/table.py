@@ -59,7 +59,7 @@ class TableSettings:
         positive: The one of two texts that is the label; the other one is its absence.
         signals: A .npy file of shape (n_records, n_samples, n_leads), or (n_records, n_samples) of
             one lead, in the order of the table; or a .npz file with such an array `signals`, and
-            maybe `leads`, `fs` and `unit`.
+            maybe `leads`, `fs`, `unit`, and `records`, which must be those of the table.
         fs: Sampling frequency, Hz, where the files do not say it.
         leads: Names of the array's leads, in its order; of files, the leads that are read.
         unit: Of the signals; `other` is no voltage and stays as it is. By default what the files
@@ -72,8 +72,8 @@ class TableSettings:
         sex: Column of sexes: female, male, F, M.
         path_column: Column of files, each with the signals of its record; below the table's folder.
         flawed: Records without a label or a subject, with a flat lead, samples that are no finite
-            number, spans that no ECG has in mV, or fewer than `seconds`, are dropped, or fail
-            the run.
+            number, spans that no ECG has in mV, fewer than `seconds`, or the very samples of
+            another record, are dropped, or fail the run.
         delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
     """
 
@@ -116,7 +116,7 @@ def load(settings: TableSettings) -> Cohort:
     if (subjects := columns["subject"]) is not None:
         faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
     try:
-        signals = _signals(path, columns["path_column"], len(table), settings)
+        signals = _signals(path, columns["path_column"], names, settings)
     except LvhError as error:  # readers name options of `lvh predict`
         raise type(error)(_OPTION.sub("data.", str(error))) from None
     faults = np.where(faults == "", signals.faults, faults)
@@ -175,9 +175,9 @@ def state(settings: TableSettings) -> object:
 
 
 def _signals(
-    path: Path, files: "pd.Series[str] | None", n: int, settings: TableSettings
+    path: Path, files: "pd.Series[str] | None", names: list[str], settings: TableSettings
 ) -> TableSignals:
-    """Return the signals of `n` rows: of one array, of a file each, or none."""
+    """Return the signals of the records: of one array, of a file each, or none."""
     options = ReadOptions(
         unit=settings.unit,
         default_unit="mV",
@@ -187,8 +187,9 @@ def _signals(
         seconds=settings.seconds,
     )
     if settings.signals is not None:
-        return read_array(Path(os.path.expanduser(settings.signals)), n, options)
+        return read_array(Path(os.path.expanduser(settings.signals)), names, options)
     if files is None:
+        n = len(names)
         return TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
     is_there = ~is_missing(files)
     paths = [path.parent / os.path.expanduser(file) for file in files]

@@ -58,14 +58,25 @@ def read_files(paths: Sequence[Path | None], options: ReadOptions) -> TableSigna
     return TableSignals(arrays["signals"], leads, float(arrays["fs"]), arrays["faults"])
 
 
-def read_array(path: Path, n: int, options: ReadOptions) -> TableSignals:
-    """Read one array with the signals of `n` records; a large `.npy` file is memory-mapped.
+def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> TableSignals:
+    """Read one array with the signals of all records; a large `.npy` file is memory-mapped.
+
+    Args:
+        path: Of a `.npy` file; or of a `.npz` file with the array `signals`, and maybe `leads`,
+            `fs`, `unit` and `records`.
+        records: Their names, in the order of the array.
+        options: What the file does not say, and the part to read.
 
     Raises:
         InputError: The file holds no such array, or names, sampling frequency or part do not fit.
     """
-    stored = _open(path)
+    stored, n = _open(path), len(records)
     array = stored["signals"]
+    if "records" in stored and stored["records"].astype(str).tolist() != list(records):
+        raise InputError(
+            f"data.signals: {path}: expected the records of the table, in its order. "
+            f"Received: {excerpt(' '.join(stored['records'].astype(str)))}"
+        )
     if array.dtype.kind not in "iuf" or array.ndim not in (2, 3) or len(array) != n:
         raise InputError(
             f"data.signals: {path}: expected numbers of {n} records, as the table has rows, of "
@@ -152,13 +163,13 @@ def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:
             f"{n_samples / fs:g} to {max(lengths) / fs:g} s; shorter ones are dropped"
         )
     signals = np.zeros((len(records), n_samples, len(leads)), np.float32)
-    faults = np.full(len(records), "no file", dtype=object)
     for at, record in enumerate(records):
-        if record is not None and len(record) < n_samples:
-            faults[at] = f"shorter than {options.seconds:g} s"
-        elif record is not None:
+        if record is not None and len(record) >= n_samples:
             signals[at] = record[:n_samples]
-            (faults[at],) = _faults([signals[at][None]], leads, options)
+    faults = _faults([signals], leads, options).astype(object)
+    for at, record in enumerate(records):
+        if record is None or len(record) < n_samples:
+            faults[at] = "no file" if record is None else f"shorter than {options.seconds:g} s"
     return {
         "signals": signals,
         "leads": np.array(leads),
@@ -169,11 +180,11 @@ def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:
 
 def _faults(blocks: Iterable[Floats], leads: Sequence[str], options: ReadOptions) -> Texts:
     """Say what is wrong with each record of some blocks; empty where nothing is."""
-    is_voltage = options.unit != "other"
-    return np.array(
-        [
-            signal_fault(record, leads) or (unit_fault(record, leads) if is_voltage else "")
-            for block in blocks
-            for record in block
-        ]
-    )
+    is_voltage, first, faults = options.unit != "other", dict[bytes, int](), list[str]()
+    for row, record in enumerate((one for block in blocks for one in block), start=1):
+        fault = signal_fault(record, leads) or (unit_fault(record, leads) if is_voltage else "")
+        original = first.setdefault(hashlib.sha256(record.tobytes()).digest(), row)
+        if not fault and original != row:  # of another subject it would be in train and test
+            fault = f"the very samples of row {original}"
+        faults.append(fault)
+    return np.array(faults)
