@@ -293,7 +293,7 @@ def _joined_columns(own: Cohort, external: Cohort) -> "pd.DataFrame | None":
         return None
     import pandas as pd
 
-    names = [name for name in first if second.dtypes.get(name) == first.dtypes[name]]
+    names = [name for name in first if name in second and first[name].dtype == second[name].dtype]
     return pd.concat([first[names], second[names]], ignore_index=True)
 
 
