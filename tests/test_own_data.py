@@ -12,6 +12,8 @@ from conftest import exit_code, in_process
 from final_models import own_store  # noqa: F401
 
 from lvh.cli import explain, explore, export, predict
+from lvh.inference import load
+from lvh.inference.mlflow_model import PyfuncModel
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/own_data.md"
 FEW = "model.filters=[8,8,8,8,8]"
@@ -73,6 +75,9 @@ def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F8
     (row,) = json.loads(capsys.readouterr().out)
     assert row["fitted_on"]
     assert 0 <= row["probability"] <= 1
+    served = PyfuncModel(load(Path("model")))
+    (answer,) = served.predict({"signal": [signal[:, None].tolist()]}, {"fs": 250.0})
+    assert answer["probability"] == pytest.approx(row["probability"], abs=1e-6)
     assert exit_code(explain.main, ["network", "--folds", "1"]) == 0
     importance = pd.read_csv("network/explanation/importance.csv")
     assert importance[["kind", "name"]].to_numpy().tolist() == [["lead", "ii"]]

@@ -202,6 +202,7 @@ DAMAGE = {
     "no such table": (dict(path="none.csv"), {}, "none.csv: expected a file"),
     "no such label": (dict(label="vt"), {}, "data.label: expected a column .* it has record"),
     "no such column": (dict(subject="id"), {}, "data.subject: expected a column"),
+    "likely subjects": ({}, {"subject": None, "Patient_ID": 1}, "Is it Patient_ID"),
     "three classes": ({}, {"af": list("01201201")}, "data.label: expected 0 and 1"),
     "two texts": ({}, {"af": list("ANANANAN")}, "data.positive=VALUE says which"),
     "one class": ({}, {"af": 1}, "data.label: expected 0 and 1"),
@@ -234,7 +235,7 @@ class TestDamage:
         more, columns, message = DAMAGE[name]
 
         with pytest.raises(InputError, match=message):
-            load(saved(rows.assign(**columns), **more))
+            load(saved(rows.assign(**columns).dropna(axis=1, how="all"), **more))
 
     @pytest.mark.parametrize(
         "X",
@@ -394,12 +395,16 @@ class TestColumns:
         with pytest.raises(InputError, match=rf"features\.columns: .*{message}"):
             extract(cohort, ColumnsSettings(columns=names))
 
-    def test_a_copy_of_the_label_is_no_input(self, rows, tmp_path):
-        rows.assign(diagnosis=rows.af * 3 + 2).to_csv(tmp_path / "rows.csv", index=False)
+    @pytest.mark.parametrize(
+        ("values", "says"), [([2, 5, 2, 5, 2, 5, 5, 2], "the label af"), (range(8), "the number")]
+    )
+    def test_a_copy_of_the_label_or_a_number_is_no_input(self, rows, tmp_path, values, says):
+        rows.assign(code=values).to_csv(tmp_path / "rows.csv", index=False)
         cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
 
-        with pytest.raises(InputError, match="diagnosis says the label af of every record"):
+        with pytest.raises(InputError, match=f"code says {says} of every record"):
             extract(cohort, ColumnsSettings())
+        assert extract(cohort, ColumnsSettings(columns=("code",))).names == ("code",)
 
     def test_another_table_is_scored_by_the_columns_of_both(self, cohort):
         other = replace(cohort, columns=cohort.columns.drop(columns="hr"), fingerprint="other")

@@ -36,6 +36,9 @@ METADATA = SourceMetadata(
 _YES, _NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
 _UNKNOWN_SEX = (*MISSING, "u", "unknown", "x", "o", "other")
 _OPTION = re.compile(r"--(?=(?:unit|fs|leads|start|seconds)\b)")
+_LIKELY_SUBJECT = re.compile(
+    r"(?:patient|subject|person|participant|pat)s?(?:[ _-]?(?:id|no|nr|number|code|name))?", re.I
+)
 _MOST_NAMED = 12  # values of a column in a message
 
 _log = logging.getLogger(__name__)
@@ -113,6 +116,12 @@ def load(settings: TableSettings) -> Cohort:
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
     names = _names(path, table, columns)
     label, faults = _labels(path, columns["label"], settings)
+    likely = [name for name in table if _LIKELY_SUBJECT.fullmatch(name)]
+    if columns["subject"] is None and settings.subject is not None and likely:
+        raise InputError(
+            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
+            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
+        )
     if (subjects := columns["subject"]) is not None:
         faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
     try:

@@ -32,7 +32,7 @@ def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
 
     Raises:
         InputError: A column is missing, repeated, or text, or none is left; or one that nobody
-            asked for by name says the label of every record.
+            asked for by name says the label, or the number, of every record.
     """
     assert cohort.columns is not None
     numbers = cohort.columns.select_dtypes("number")
@@ -55,9 +55,11 @@ def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
     for name, values in zip(names, X.T, strict=True):
         if np.isinf(values).any():
             raise InputError(f"features.columns: {name}: expected numbers that float32 can hold")
-        if not settings.columns and _says_label(values, cohort):
+        is_number_of_row = len(values) > 2 and bool((np.diff(values) == 1).all())
+        if not settings.columns and (is_number_of_row or _says_label(values, cohort)):
+            says = "the number" if is_number_of_row else f"the label {cohort.label_name}"
             raise InputError(
-                f"features.columns: {name} says the label {cohort.label_name} of every record. "
+                f"features.columns: {name} says {says} of every record. "
                 "Name the columns that are inputs, as in features.columns=[a,b]"
             )
     return feature_set(cohort, "tabular", X, names, fill=settings.missing)

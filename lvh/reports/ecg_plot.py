@@ -29,7 +29,6 @@ _GRID = (13.5, 13.0, 270.0, 160.0)  # left, bottom, width, height: whole squares
 _TRACE_LEFT = _GRID[0] + 15.0  # the calibration pulse stands before it
 _ROWS = (("i", "avr", "v1", "v4"), ("ii", "avl", "v2", "v5"), ("iii", "avf", "v3", "v6"))
 _RHYTHM = "ii"
-_MOST_ROWS = 6  # of records that lack some of the twelve leads
 _COLUMN_S = 2.5  # a lead
 _STRIP_S = 10.0  # the rhythm strip
 _SPIKES = 0.002  # of the samples of a cell, at either end
@@ -123,7 +122,7 @@ def draw(
     the grid is cut off, and its lead named.
 
     Args:
-        signals: Shape (n_samples, n_leads), mV.
+        signals: Shape (n_samples, n_leads), mV, of the `leads`.
         fs: Sampling frequency, Hz.
         words: What is written.
         leads: Names of the leads.
@@ -164,9 +163,8 @@ def draw(
     for row, y0 in enumerate(zero):
         _draw_pulse(ax, row, float(y0))
     grey = ["nothing is known of the leads in grey"] if unknown.any() else []
-    shown = {cell.lead for cell, _ in traces}
-    if len(shown) < len(leads):
-        grey.append(f"{len(shown)} of {len(leads)} leads")
+    if (n_shown := len({cell.lead for cell, _ in traces})) < len(leads):
+        grey.append(f"{n_shown} of {len(leads)} leads")
     _write(ax, words, ", ".join(_facts(len(signals), fs, traces, zero) + grey))
     if importance is not None:
         _draw_legend(ax)
@@ -195,7 +193,7 @@ def _cells(n_samples: int, fs: float, names: Sequence[str]) -> list[_Cell]:
     """Lay out a record, 2.5 s a column; where it ends before, the last ones show its last 2.5 s."""
     width, end = round(_COLUMN_S * fs), min(n_samples, round(_STRIP_S * fs))
     if not {*LEADS} <= {*names}:
-        rows = enumerate(names[:_MOST_ROWS])
+        rows = enumerate(names[:6])
         return [_Cell(lead, row, row, _TRACE_LEFT, 0, end) for row, lead in rows]
     placed = []
     for row, leads in enumerate(_ROWS):
