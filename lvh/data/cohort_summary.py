@@ -71,6 +71,32 @@ def summarize_cohort(cohort: Cohort) -> CohortSummary:
         InputError: A part has another number of records or leads, a name is not unique, a label is
             neither 0 nor 1, or one of the two is missing.
     """
+    _check(cohort)
+    n_leads, columns = len(cohort.leads), cohort.columns
+    others: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    if columns is not None:
+        others, numbers = tuple(columns), tuple(columns.select_dtypes("number"))
+    return CohortSummary(
+        source=cohort.name,
+        fingerprint=cohort.fingerprint,
+        label=cohort.label_name,
+        records=len(cohort.records),
+        with_label=int(cohort.label.sum()),
+        subjects=len(np.unique(cohort.subjects)),
+        age_and_sex=int(np.isfinite(cohort.age).sum()),
+        leads=cohort.leads,
+        unit=cohort.unit,
+        fs=cohort.fs,
+        seconds=cohort.signals.shape[1] / cohort.fs if n_leads else 0.0,
+        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
+        columns=numbers,
+        text_columns=tuple(name for name in others if name not in numbers),
+        dropped=dict(Counter(reason for _, reason in cohort.dropped).most_common()),
+    )
+
+
+def _check(cohort: Cohort) -> None:
     n, n_leads = len(cohort.records), len(cohort.leads)
     columns = cohort.columns
     sizes = {
@@ -96,27 +122,6 @@ def summarize_cohort(cohort: Cohort) -> CohortSummary:
             f"{cohort.name}: expected records with the label {cohort.label_name} and without. "
             f"Received: {int(cohort.label.sum())} of {n} with it"
         )
-    others: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    if columns is not None:
-        others, numbers = tuple(columns), tuple(columns.select_dtypes("number"))
-    return CohortSummary(
-        source=cohort.name,
-        fingerprint=cohort.fingerprint,
-        label=cohort.label_name,
-        records=n,
-        with_label=int(cohort.label.sum()),
-        subjects=len(np.unique(cohort.subjects)),
-        age_and_sex=int(np.isfinite(cohort.age).sum()),
-        leads=cohort.leads,
-        unit=cohort.unit,
-        fs=cohort.fs,
-        seconds=cohort.signals.shape[1] / cohort.fs if n_leads else 0.0,
-        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
-        columns=numbers,
-        text_columns=tuple(name for name in others if name not in numbers),
-        dropped=dict(Counter(reason for _, reason in cohort.dropped).most_common()),
-    )
 
 
 def _listed(items: Sequence[str], separator: str = " ") -> str:

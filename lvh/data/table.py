@@ -116,28 +116,16 @@ def load(settings: TableSettings) -> Cohort:
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
     names = _names(path, table, columns)
     label, faults = _labels(path, columns["label"], settings)
-    likely = [name for name in table if _LIKELY_SUBJECT.fullmatch(name)]
-    if columns["subject"] is None and settings.subject is not None and likely:
-        raise InputError(
-            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
-            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
-        )
-    if (subjects := columns["subject"]) is not None:
+    if (subjects := columns["subject"]) is None:
+        _check_no_subject(path, table, settings)
+    else:
         faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
     try:
         signals = _signals(path, columns["path_column"], names, settings)
     except LvhError as error:  # readers name options of `lvh predict`
         raise type(error)(_OPTION.sub("data.", str(error))) from None
     faults = np.where(faults == "", signals.faults, faults)
-    used = np.flatnonzero(faults == "")
-    flawed = np.flatnonzero(faults != "")
-    dropped = [(names[at], str(faults[at])) for at in flawed.tolist()]
-    if dropped and (settings.flawed == "fail" or not len(used)):
-        raise InputError(
-            f"data.flawed={settings.flawed}: expected {'no flawed' if len(used) else 'some usable'}"
-            f" record in {path}. Received: {len(dropped)} flawed, the first {dropped[0][0]}: "
-            f"{dropped[0][1]}"
-        )
+    used, dropped = np.flatnonzero(faults == ""), _dropped(path, names, faults, settings)
     age, male = (part[used] for part in _ages_and_men(path, columns, len(table)))
     cohort = Cohort.from_arrays(
         signals.values[used],
@@ -168,6 +156,31 @@ def load(settings: TableSettings) -> Cohort:
     if dropped:
         _log.warning("%s: %s", path, notes[0])
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
+
+
+def _check_no_subject(path: Path, table: "pd.DataFrame", settings: TableSettings) -> None:
+    """Refuse a table whose column of subjects has another name, unless there is to be none."""
+    likely = [name for name in table if _LIKELY_SUBJECT.fullmatch(name)]
+    if settings.subject is not None and likely:
+        raise InputError(
+            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
+            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
+        )
+
+
+def _dropped(
+    path: Path, names: list[str], faults: Texts, settings: TableSettings
+) -> list[tuple[str, str]]:
+    """Return the names of flawed records with their faults; refuse them where settings say so."""
+    dropped = [(names[at], str(faults[at])) for at in np.flatnonzero(faults != "").tolist()]
+    some_left = len(dropped) < len(names)
+    if dropped and (settings.flawed == "fail" or not some_left):
+        raise InputError(
+            f"data.flawed={settings.flawed}: expected {'no flawed' if some_left else 'some usable'}"
+            f" record in {path}. Received: {len(dropped)} flawed, the first {dropped[0][0]}: "
+            f"{dropped[0][1]}"
+        )
+    return dropped
 
 
 def state(settings: TableSettings) -> object:

@@ -94,13 +94,7 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         )
     fs = sampling_frequency(path, float(stored["fs"]) if "fs" in stored else None, options)
     factor = millivolts_per_unit(path, leads[0], str(stored.get("unit", "")), options)
-    first = round(options.start * fs)
-    last = n_samples if options.seconds is None else first + round(options.seconds * fs)
-    if not first < last <= n_samples:
-        raise InputError(
-            f"data.start and data.seconds: expected a part of the {n_samples / fs:g} s in {path}. "
-            f"Received: {options.start:g} and {options.seconds}"
-        )
+    first, last = _part(path, n_samples, fs, options)
 
     def in_mv(values: npt.NDArray[Any], _: object = None) -> Floats:
         turned = np.swapaxes(values, 1, 2) if is_turned else values.reshape(len(values), *shape)
@@ -113,6 +107,18 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         return TableSignals(values, leads, fs, _faults(values.chunks(), leads, options))
     values = in_mv(np.asarray(array))
     return TableSignals(values, leads, fs, _faults([values], leads, options))
+
+
+def _part(path: Path, n_samples: int, fs: float, options: ReadOptions) -> tuple[int, int]:
+    """Return the first sample that is read, and the one after the last."""
+    first = round(options.start * fs)
+    last = n_samples if options.seconds is None else first + round(options.seconds * fs)
+    if not first < last <= n_samples:
+        raise InputError(
+            f"data.start and data.seconds: expected a part of the {n_samples / fs:g} s in {path}. "
+            f"Received: {options.start:g} and {options.seconds}"
+        )
+    return first, last
 
 
 def _open(path: Path) -> dict[str, npt.NDArray[Any]]:

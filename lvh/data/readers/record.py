@@ -70,14 +70,14 @@ def read(
             Einthoven's law, a unit is no voltage, or unit or sampling frequency are unknown.
         EnvironmentFault: The package that reads the format is not installed.
     """
+    note = ""
     if leads == LEADS:
         recording = _recording(path, options)
         signals, own_fs, note = _twelve_leads(path, recording, options)
     else:
         recording, signals, _, own_fs = read_leads(path, leads, options)
-        note = ""
-        if fault := signal_fault(signals, leads):
-            raise InputError(f"{path}: {fault}")
+    if fault := signal_fault(signals, leads):
+        raise InputError(f"{path}: {fault}")
     known_age = recording.age if age is None else age
     if known_age > MAX_AGE or known_age < 0:
         raise InputError(
@@ -234,8 +234,6 @@ def _twelve_leads(
         names = ", ".join(excerpt(name) for name in others)
         notes.append(f"left out, for they are none of the twelve leads: {names}")
     mv = _stacked({lead: columns[lead] for lead in LEADS}, fs, recording, options)
-    if fault := signal_fault(mv):
-        raise InputError(f"{path}: {fault}")
     return mv, fs, "; ".join(notes)
 
 
