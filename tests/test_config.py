@@ -28,6 +28,8 @@ def test_every_option_composes(group, option):
     if "external" in (group, option):  # the one needs the other, and other records
         other = "synthetic" if option != "synthetic" else "ludb"
         typed += [f"data={other}", "cv=external", *(["external=ptbxl"] if group == "cv" else [])]
+    if option == "table":
+        typed += [f"{group}.path=records.csv", f"{group}.label=af"]
     assert settings(*typed, f"{group}={option}").params()["model"] in MODELS
 
 

@@ -112,6 +112,18 @@ def test_leads_are_in_their_cells_with_the_seconds_of_their_column(tmp_path):
             assert since % 1 == pytest.approx(0.4, abs=0.005)
 
 
+def test_where_leads_are_missing_each_has_a_row_to_scale(tmp_path):
+    of = drawn(tmp_path, squares()[:, :2], leads=("v5", "ecg"))
+
+    traces = [lead_trace(of, lead) for lead in ("v5", "ecg")]
+
+    for trace in traces:
+        assert np.ptp(trace[:, 0]) == pytest.approx(250, abs=0.1)
+    assert traces[0][:, 1].min() > traces[1][:, 1].max()
+    assert "trace-rhythm" not in of.paths
+    assert "trace-ii" not in of.paths
+
+
 def test_a_shorter_record_shows_its_last_seconds_in_the_last_columns_and_says_so(tmp_path):
     of = drawn(tmp_path, squares(seconds=4.0))
     for column, lead in enumerate("i avr v1 v4".split()):

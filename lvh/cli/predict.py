@@ -23,7 +23,7 @@ from lvh.cli.command import (
     model_folder,
     print_error,
 )
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import LEADS, Cohort
 from lvh.data.delineation import delineate, library
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
@@ -47,6 +47,8 @@ def _run(options: argparse.Namespace) -> int:
     pictures = _pictures(options)
     with model_folder(options) as folder:
         model = load(folder)
+    if options.picture is not None and model.description.unit != "mV":
+        raise InputError("--picture: expected a model of signals in mV. Received: another unit")
     for path, picture in zip(options.record, pictures, strict=True):
         try:
             predicted.append(_predict(model, path, options, picture))
@@ -94,8 +96,9 @@ def _predict(
         age=options.age,
         male=None if options.sex is None else options.sex == "male",
         fs=description.fs if options.resample else None,
+        leads=description.leads,
         options=ReadOptions(
-            unit=options.unit,
+            unit="other" if description.unit == "other" else options.unit,
             fs=options.fs,
             leads=options.leads,
             start=options.start,
@@ -133,6 +136,7 @@ def _predict(
             cohort.signals[0],
             cohort.fs,
             _words(row, cohort, description),
+            leads=cohort.leads,
             importance=record_importance(model, cohort) if options.explain else None,
             delineation=cohort.delineation if options.fiducials else None,
         )
@@ -157,7 +161,8 @@ def _with_waves(cohort: Cohort, *, drawn: bool, criteria: bool) -> Cohort:
 
 def _criteria(cohort: Cohort) -> Row:
     """Return the value of each criterion that can be measured, and whether it is met."""
-    if not len(cohort.delineation.samples) or not np.isfinite(cohort.age).all():
+    has_all = cohort.has_age_and_sex and {*LEADS} <= {*cohort.leads}
+    if not len(cohort.delineation.samples) or not has_all:
         return {}  # without age and sex there is no threshold
     waves = measure(cohort)
     row: Row = {}

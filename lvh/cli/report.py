@@ -26,17 +26,18 @@ def _report(options: argparse.Namespace) -> None:
         folders = [folder for name in names for folder in _runs(name, options)]
         result, runs = study_of_runs(folders)
         page = write(result, Path(options.out) if options.out else folders[0] / "report", runs)
-        following = ("explain", *(runs[best.number] for best in result.complete[:1]))
+        following: list[str | Path] = ["explain"]
+        following += [runs[best.number] for best in result.complete[:1]]
     else:
         result = load(options.storage, next(iter(names), None), options.store)
         folder = Path(options.out or f"outputs/report-{result.name}")
         page = write(result, folder, run_folders(result, options.store))
-        following = ("export", "--study", result.name, *storage)
+        following = ["export", "--study", result.name, *storage]
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}", link=page)
     if result.complete:
-        say_next(*following)
+        say_next(str(following[0]), *following[1:])
 
 
 def _runs(name: str, options: argparse.Namespace) -> list[Path]:

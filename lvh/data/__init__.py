@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lvh.data import ludb, ptbxl, synthetic
+from lvh.data import ludb, ptbxl, synthetic, table
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata
 from lvh.data.lazy_array import LazyArray
 
@@ -16,10 +16,13 @@ class Source(NamedTuple):
     settings: type
     load: Callable[[Any], Cohort]
     metadata: SourceMetadata
+    state: Callable[[Any], object] = lambda settings: None
+    """Returns what differs where the files of a user have changed since."""
 
 
 SOURCES = {
     "ludb": Source(ludb.LudbSettings, ludb.load, ludb.METADATA),
     "ptbxl": Source(ptbxl.PtbxlSettings, ptbxl.load, ptbxl.METADATA),
     "synthetic": Source(synthetic.SyntheticSettings, synthetic.load, synthetic.METADATA),
+    "table": Source(table.TableSettings, table.load, table.METADATA, table.state),
 }

@@ -1,22 +1,25 @@
 """The cohort: the output of every source and the input of every feature form."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.arrays import EXTERNAL, check_names, checked_signals, checked_values
 from lvh.data.lazy_array import Inputs, LazyArray, concatenate
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 
-EXTERNAL = "external/"
-"""Prefix of the names of records that are only scored."""
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
 """The twelve standard leads in their usual order."""
-
+MAX_AGE = 130.0
+"""Years; PTB-XL writes 300 for more than 89."""
 
 Origin = Literal["annotated", "found"]
 """Who delineated the waves: people (or the generator), or `lvh.data.delineation`."""
@@ -77,7 +80,7 @@ class Delineation:
     def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
         """Append the records of each part; the origin is that of the first."""
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        n_records = [(len(part.offsets) - 1) // part.n_leads for part in parts]
+        n_records = [(len(part.offsets) - 1) // max(part.n_leads, 1) for part in parts]
         starts = np.cumsum([0, *n_records]).tolist()
         return cls(
             np.concatenate([part.symbols for part in parts]),
@@ -93,10 +96,10 @@ class Delineation:
         )
 
     @classmethod
-    def empty(cls, n_records: int) -> "Delineation":
-        """Return the delineation of records of twelve leads that have no fiducials."""
-        nothing = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
-        return cls.from_leads([nothing] * (n_records * len(LEADS)))
+    def empty(cls, n_records: int, n_leads: int = 12) -> "Delineation":
+        """Return the delineation of records that have no fiducials."""
+        offsets = np.zeros(n_records * n_leads + 1, dtype=np.int64)
+        return cls(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +111,21 @@ class Cohort:
         records: Record names, in the source's own order.
         subjects: Subject of each record, shape (n_records,), str. All records of a subject
             are in one fold.
-        leads: Lead names, lower case.
-        fs: Sampling frequency in Hz.
-        signals: Shape (n_records, n_samples, n_leads), float32, mV; a `LazyArray` for many records.
+        leads: Lead names, lower case; none of records that have columns only.
+        fs: Sampling frequency in Hz; 0 without signals.
+        signals: Shape (n_records, n_samples, n_leads), float32, in `unit`; a `LazyArray` for many
+            records; (n_records, 0, 0) without signals.
         delineation: Fiducials of each lead.
-        male: Shape (n_records,), bool.
-        age: Shape (n_records,), float64, years.
+        male: Shape (n_records,), bool; it says nothing where the age is NaN.
+        age: Shape (n_records,), float64, years; NaN where age or sex is unknown.
         label: Shape (n_records,), int64; 1 where the record has what `label_name` says.
         fingerprint: SHA-256 over the content above; changes with any bit of it.
         note: A caveat that belongs to every result of this cohort, or empty.
         label_name: What is detected, as figures and tables name it.
+        unit: Of the signals: mV, or `other`.
+        columns: Further columns of the source's table, a row a record: numbers with NaN where
+            they are missing, or text.
+        dropped: Names of the records that the source left out, each with the reason.
     """
 
     name: str
@@ -133,11 +141,97 @@ class Cohort:
     fingerprint: str
     note: str = ""
     label_name: str = "LVH"
+    unit: str = "mV"
+    columns: "pd.DataFrame | None" = None
+    dropped: tuple[tuple[str, str], ...] = ()
 
     @property
     def prevalence(self) -> float:
         """Share of records with the label."""
         return float(self.label.mean())
+
+    @property
+    def has_age_and_sex(self) -> bool:
+        """Whether age and sex of every record are known."""
+        return bool(np.isfinite(self.age).all())
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X: Any,
+        y: Any,
+        *,
+        groups: Any = None,
+        fs: float,
+        leads: Sequence[str],
+        age: Any = None,
+        male: Any = None,
+        label_name: str = "label",
+        records: Sequence[object] | None = None,
+        name: str = "arrays",
+    ) -> "Cohort":
+        """Make a cohort of arrays, which are copied; a value a record but for `fs` and `leads`.
+
+        Args:
+            X: Signals, shape (n_records, n_samples, n_leads), or (n_records, n_samples) of one
+                lead, mV; or a `LazyArray` of finite samples.
+            y: Labels, 0 or 1.
+            groups: Subjects; by default each record is of another one.
+            fs: Sampling frequency, Hz.
+            leads: Name of each lead.
+            age: Years, 0 to 130; NaN where it is unknown.
+            male: Whether the subject is a man; without it, or without `age`, both are unknown.
+            label_name: What a label of 1 says.
+            records: Different names; by default numbers from 1.
+            name: Of the source.
+
+        Raises:
+            InputError: A shape, a length or a value is not as above.
+
+        >>> signals, labels = np.random.default_rng(0).normal(size=(6, 500)), [0, 1, 0, 1, 0, 1]
+        >>> cohort = lvh.Cohort.from_arrays(signals, labels, fs=250, leads=["ii"], label_name="AF")
+        >>> cohort.signals.shape, cohort.prevalence, cohort.has_age_and_sex
+        ((6, 500, 1), 0.5, False)
+        """
+        signals, names = checked_signals(X, leads)
+        n = len(signals)
+        if names and not (math.isfinite(fs) and fs > 0):
+            raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
+        label = checked_values("y", y, n)
+        if label.dtype.kind not in "biuf" or not np.isin(label, (0, 1)).all():
+            raise InputError(f"y: expected 0 or 1. Received: {excerpt(np.unique(label).tolist())}")
+        own = tuple(str(one) for one in (records if records is not None else range(1, n + 1)))
+        check_names(own, n)
+        ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
+        if age is not None and male is not None:
+            ages, is_male = (
+                checked_values("age", age, n, np.float64),
+                checked_values("male", male, n),
+            )
+            if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(is_male, (0, 1)).all():
+                raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
+            is_male = is_male.astype(bool) & np.isfinite(ages)
+        subjects = (
+            np.array(own) if groups is None else checked_values("groups", groups, n).astype(str)
+        )
+        unknown = int(np.isnan(ages).sum())
+        which = "every record" if unknown == n else f"{unknown} of {n} records"
+        content = (own, subjects, names, float(fs), signals, is_male, ages, label.astype(np.int64))
+        return cls(
+            name=name,
+            records=own,
+            subjects=subjects,
+            leads=names,
+            fs=float(fs),
+            signals=signals,
+            delineation=Delineation.empty(n, len(names)),
+            male=is_male,
+            age=ages,
+            label=label.astype(np.int64),
+            fingerprint=fingerprint(*content, label_name),
+            note=f"age or sex of {which} is unknown: no baseline has them" if unknown else "",
+            label_name=label_name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +255,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         ("samples", own.signals.shape[1], external.signals.shape[1]),
         ("leads", " ".join(own.leads), " ".join(external.leads)),
         ("as the label", own.label_name, external.label_name),
+        ("unit", own.unit, external.unit),
     ):
         if str(expected).casefold() != str(received).casefold():
             raise InputError(
@@ -186,6 +281,9 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
         note="; ".join([", ".join(parts), *(part.note for part in (own, external) if part.note)]),
         label_name=own.label_name,
+        unit=own.unit,
+        columns=_joined_columns(own, external),
+        dropped=(*own.dropped, *((f"{EXTERNAL}{name}", why) for name, why in external.dropped)),
     )
 
 
@@ -212,15 +310,26 @@ def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
     )
 
 
+def _joined_columns(own: Cohort, external: Cohort) -> "pd.DataFrame | None":
+    """Return the columns that both tables have, of the same kind; None unless both have some."""
+    first, second = own.columns, external.columns
+    if first is None or second is None:
+        return None
+    import pandas as pd
+
+    names = [name for name in first if name in second and first[name].dtype == second[name].dtype]
+    return pd.concat([first[names], second[names]], ignore_index=True)
+
+
 def fingerprint(*parts: object) -> str:
     """Hash arrays and plain values, in order, with their types and shapes.
 
-    Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text arrays by
-    their items, so that their storage width does not matter; anything else by `repr`.
+    Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text and object
+    arrays by their items, so that their storage width does not matter; anything else by `repr`.
     """
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, np.ndarray) and part.dtype.kind != "U":
+        if isinstance(part, np.ndarray) and part.dtype.kind not in "UO":
             digest.update(f"{part.dtype.str}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
         elif isinstance(part, LazyArray):

@@ -17,6 +17,8 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
+LOADED_BYTES = 512 * 1024 * 1024
+"""Signals that take more than this, as float32, are memory-mapped."""
 _CHUNK = 64  # records; 8 MB of PTB-XL at 500 Hz
 _PREFETCHED = 2  # items
 

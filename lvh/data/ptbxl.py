@@ -29,7 +29,7 @@ from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerpr
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
-from lvh.data.lazy_array import Inputs, LazyArray, mapped
+from lvh.data.lazy_array import LOADED_BYTES, Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
@@ -64,8 +64,6 @@ METADATA = SourceMetadata(
 )
 TABLE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
-LOADED_BYTES = 512 * 1024 * 1024
-"""Signals that take more than this, as float32, are memory-mapped."""
 
 _FORMAT = 4  # of the cached arrays; raise it when their meaning changes
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
@@ -144,7 +142,7 @@ def load(settings: PtbxlSettings) -> Cohort:
         )
     if note:
         _log.warning("%s: %s", root / TABLE, note)
-    columns: dict[str, Any] = _columns(table[used])
+    columns: dict[str, Any] = dict(_columns(table[used]))
     label_name, label, meaning = _label(root, table[used], settings.label)
     gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
     cohort = Cohort(
@@ -160,6 +158,9 @@ def load(settings: PtbxlSettings) -> Cohort:
         note=note,
         **columns,
     )
+    names = [file.rpartition("/")[2] for file in table["file"][~used]]
+    flaws = arrays["flaws"][~used].tolist()
+    cohort = replace(cohort, dropped=tuple(zip(names, flaws, strict=True)))
     cohort = with_fiducials(cohort) if settings.delineation == "found" else cohort
     return relabelled(cohort, label_name, label=label, meaning=meaning)
 

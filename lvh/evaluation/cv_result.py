@@ -21,6 +21,9 @@ from lvh.validation.metrics import (
 from lvh.validation.splits import Indices, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
 
+AGE_AND_SEX = "age + sex"
+"""Name of the baseline that needs them."""
+
 Baseline = Callable[[Floats, Labels, Floats], Floats]
 """Takes inputs and labels to learn from, and inputs to score; returns P(label = 1)."""
 
@@ -123,11 +126,14 @@ def baseline_summaries(
 ) -> dict[str, Summary]:
     """Score baselines, which know age and sex, on the folds of a cross-validation.
 
-    Their thresholds are chosen as the model's are, by the same records.
+    Their thresholds are chosen as the model's are, by the same records. Where age or sex of a
+    record is unknown, `AGE_AND_SEX` is left out.
     """
     X, y = features.age_and_sex, features.y
     summaries = {}
     for name, baseline in baselines.items():
+        if name == AGE_AND_SEX and not features.has_age_and_sex:
+            continue
 
         def scores(parts: Sequence[Split], baseline: Baseline = baseline) -> list[Floats]:
             return [baseline(X[part.train], y[part.train], X[part.test]) for part in parts]

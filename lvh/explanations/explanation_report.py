@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lvh.evaluation.cv_result import AGE_AND_SEX
 from lvh.explanations.importance import Options
 from lvh.explanations.run_explanation import Explanation
 from lvh.files import write_text, written_whole
@@ -48,8 +49,8 @@ def write_report(
     """Write README.md, the tables and the pictures; `note` is what a reader must know, or empty."""
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
     figures = {"importance": _draw_importance(explanation, caption)}
-    scores = {"model": explanation.ap, "age + sex": explanation.baseline_ap}
-    rows = [(of, "ap", ap.estimate, ap.low, ap.high) for of, ap in scores.items()]
+    scores = {"model": explanation.ap, AGE_AND_SEX: explanation.baseline_ap}
+    rows = [(of, "ap", ap.estimate, ap.low, ap.high) for of, ap in scores.items() if ap]
     tables = {
         "importance": explanation.importance,
         "scores": pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"]),
@@ -83,12 +84,17 @@ def sentences(explanation: Explanation) -> list[str]:
         difference = f"scores that differ by up to {max(differences):.2g} from the stored ones"
         exact = "exactly the stored scores"
         same = f"Trained again, {folds} gave {difference if any(differences) else exact}."
+    baseline = explanation.baseline_ap
+    of_baseline = "Age and sex are unknown, so no baseline has them."
+    if baseline is not None:
+        of_baseline = (
+            f"Of {AGE_AND_SEX} alone {baseline.estimate:.3f}. An explanation of a model that is "
+            "little better than age and sex says little of the heart."
+        )
     return [
         f"{explanation.n_test} test records of {explanation.n_folds} folds, each scored by the "
         f"model of its fold, which has not learned from it. {same}",
-        f"Pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}], age + sex "
-        f"{explanation.baseline_ap.estimate:.3f}. An explanation of a model that is little better "
-        "than age and sex says little of the heart.",
+        f"Pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}]. {of_baseline}",
     ]
 
 

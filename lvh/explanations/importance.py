@@ -69,10 +69,14 @@ class Context:
         position = {name: at for at, name in enumerate(cohort.records)}
         self.positions = np.array([position[name] for name in features.records], dtype=np.int64)
         shape = features.signal_shape or features.input_shape
-        is_tabular = features.kind == "tabular"
-        self.layout = None if is_tabular else signal_layout(settings, shape, cohort.fs)
         n_inputs = {"signal": 0, "tabular": len(features.names)}
-        self.names = features.names[: n_inputs.get(features.kind, features.input_shape[0])]
+        n = n_inputs.get(features.kind, features.input_shape[0])
+        self.names, self.layout = features.names[:n], None
+        if features.kind != "tabular":
+            leads = features.names[n : n + shape[1]]
+            if features.kind == "mixed":  # of the first sample, as `v1_0`
+                leads = tuple(lead.rpartition("_")[0] for lead in leads)
+            self.layout = signal_layout(settings, leads, shape, cohort.fs)
         self.measured = measure(cohort) if len(cohort.delineation.samples) else None
 
     def cover(self, options: Options) -> Windows:

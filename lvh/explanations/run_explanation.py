@@ -11,7 +11,7 @@ import pandas as pd
 from lvh.config.run_settings import RunSettings
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
-from lvh.evaluation.cv_result import FoldResult, baseline_summaries
+from lvh.evaluation.cv_result import AGE_AND_SEX, FoldResult, baseline_summaries
 from lvh.evaluation.fold_training import train_folds
 from lvh.explanations.importance import (
     Context,
@@ -47,7 +47,7 @@ class Explanation:
         n_folds: Folds that were explained.
         n_test: Test records of these folds; a record of several repeats counts several times.
         ap: Pooled average precision.
-        baseline_ap: That of age and sex on these folds.
+        baseline_ap: That of age and sex on these folds; None where they are unknown.
         importance: What the pooled average precision loses without something: `kind` (`lead`,
             `wave` or what a `criterion` reads, taken from the signals; `input`, `lead_inputs`,
             `wave_inputs`, `criterion_inputs` or `group`, permuted), `name`, `ap_drop`,
@@ -61,7 +61,7 @@ class Explanation:
     n_folds: int
     n_test: int
     ap: Interval
-    baseline_ap: Interval
+    baseline_ap: Interval | None
     importance: pd.DataFrame
     saliency: pd.DataFrame
     differences: tuple[float, ...] = ()
@@ -135,11 +135,12 @@ def summarize(
         name: np.concatenate([fold.changed[name] for fold in folds], axis=1)
         for name in folds[0].changed
     }
+    baseline = baseline_summaries(features, splits, BASELINES).get(AGE_AND_SEX)
     return Explanation(
         n_folds=len(splits),
         n_test=len(test),
         ap=bootstrap_intervals(y, y_score, subjects)["ap"],
-        baseline_ap=baseline_summaries(features, splits, BASELINES)["age + sex"].pooled["ap"],
+        baseline_ap=None if baseline is None else baseline.pooled["ap"],
         importance=losses(y, y_score, subjects, changed),
         saliency=_saliency(context, folds, y),
         differences=tuple(differences),

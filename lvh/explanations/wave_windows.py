@@ -33,7 +33,9 @@ class SignalLayout(NamedTuple):
     before: int | None
 
 
-def signal_layout(settings: Any, shape: Sequence[int], fs: float) -> SignalLayout:
+def signal_layout(
+    settings: Any, leads: Sequence[str], shape: Sequence[int], fs: float
+) -> SignalLayout:
     """Return how `raw`, `beat` or `fusion` lays out a signal of shape (n_samples, n_leads).
 
     Raises:
@@ -45,7 +47,7 @@ def signal_layout(settings: Any, shape: Sequence[int], fs: float) -> SignalLayou
             "fusion. Received: signals of a plugin, which cannot be explained"
         )
     before = round(settings.before * fs) if hasattr(settings, "before") else None
-    return SignalLayout(tuple(lead.lower() for lead in settings.leads), shape[0], before)
+    return SignalLayout(tuple(leads), shape[0], before)
 
 
 def beats_of(cohort: Cohort, record: int, lead: str) -> list[tuple[int, list[Wave]]]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lvh.data.cohort import Cohort
-from lvh.features import beat, fusion, morphology, ntp, raw, voltage
+from lvh.data.cohort import LEADS, Cohort
+from lvh.errors import InputError
+from lvh.features import beat, columns, fusion, morphology, ntp, raw, voltage
 from lvh.features.base import FeatureSet, Kind
 from lvh.features.imputation import fill_missing
 
-__all__ = ["FORMS", "FeatureSet", "Form", "Kind", "fill_missing"]
+__all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
 
 
 class Form(NamedTuple):
@@ -18,13 +19,56 @@ class Form(NamedTuple):
     extract: Callable[[Cohort, Any], FeatureSet]
     kind: Kind
     needs_delineation: bool = True
+    needs_signals: bool = True
+    needs_columns: bool = False
+    needs_age_and_sex: bool = False
+    needs_twelve_leads: bool = False
+
+    def lacks(self, cohort: Cohort) -> list[str]:
+        """Return what records lack for this form."""
+        needs = {
+            "signals": (self.needs_signals, len(cohort.leads)),
+            "a delineation": (self.needs_delineation, len(cohort.delineation.samples)),
+            "the twelve leads": (self.needs_twelve_leads, {*LEADS} <= {*cohort.leads}),
+            "age and sex of every record": (self.needs_age_and_sex, cohort.has_age_and_sex),
+            "a table of columns": (self.needs_columns, cohort.columns is not None),
+        }
+        return [what for what, (is_needed, is_there) in needs.items() if is_needed and not is_there]
 
 
+_clinical = {"needs_age_and_sex": True, "needs_twelve_leads": True}
 FORMS = {
-    "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular"),
+    "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular", needs_age_and_sex=True),
     "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
-    "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular"),
-    "morphology": Form(morphology.MorphologySettings, morphology.extract, "tabular"),
+    "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular", **_clinical),
+    "morphology": Form(morphology.MorphologySettings, morphology.extract, "tabular", **_clinical),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
-    "fusion": Form(fusion.FusionSettings, fusion.extract, "mixed"),
+    "fusion": Form(fusion.FusionSettings, fusion.extract, "mixed", **_clinical),
+    "columns": Form(
+        columns.ColumnsSettings,
+        columns.extract,
+        "tabular",
+        needs_delineation=False,
+        needs_signals=False,
+        needs_columns=True,
+    ),
 }
+
+
+def check_cohort(name: str, cohort: Cohort, group: str = "data") -> None:
+    """Refuse records that a feature form cannot use, and say which forms can.
+
+    Raises:
+        InputError: They lack what the form needs; `group` is that of their settings.
+    """
+    lacks = FORMS[name].lacks(cohort)
+    if not lacks:
+        return
+    ways = [form for form, other in FORMS.items() if not other.lacks(cohort)]
+    hints = [f"features={' or '.join(ways)} can use them"] if ways else []
+    if lacks == ["a delineation"]:
+        hints.insert(0, f"{group}.delineation=found finds one")
+    raise InputError(
+        f"features={name}: expected records with {' and '.join(lacks)}. Received: {cohort.name}, "
+        f"which lacks {'it' if len(lacks) == 1 else 'them'}. {'; or '.join(hints)}"
+    )

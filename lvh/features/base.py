@@ -31,7 +31,8 @@ class FeatureSet:
         names: Names of the inputs or leads along the last axis of X.
         records: Record names, in the cohort's order.
         subjects: Subject of each record, shape (n_records,).
-        age_and_sex: Age in years and 1 for male, shape (n_records, 2), for the baseline.
+        age_and_sex: Age in years and 1 for male, shape (n_records, 2), for the baseline; NaN for
+            a record of which one is unknown.
         fill: How missing values are filled, by `lvh.features.imputation.fill_missing`.
         dropped: Names of the records that could not be used, each with the reason.
         signal_shape: Shape (n_samples, n_leads) of the signal in a row of `mixed` inputs; empty
@@ -50,6 +51,11 @@ class FeatureSet:
     dropped: tuple[tuple[str, str], ...] = ()
     signal_shape: tuple[int, ...] = ()
     label_name: str = "LVH"
+
+    @property
+    def has_age_and_sex(self) -> bool:
+        """Whether age and sex of every record are known."""
+        return bool(np.isfinite(self.age_and_sex).all())
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ class BeatSettings:
     """Settings of the average beat.
 
     Attributes:
-        leads: Which leads, in this order; `all` for the twelve.
+        leads: Which leads, in this order; `all` for all.
         before: Seconds of a beat in front of its QRS peak.
         after: Seconds of it from its QRS peak on.
         average: Over the beats, sample by sample; the median forgets an extrasystole.

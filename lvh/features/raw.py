@@ -27,7 +27,8 @@ def _listed(value: Any) -> Any:
 
 
 Leads = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
-"""Names of leads, in the order of the inputs; `all` means the twelve standard ones."""
+"""Names of leads, in the order of the inputs; `all`, or the twelve in their order, means all."""
+_DEFAULT = ("avl", "v1", "v5", "v6")  # of the original study
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,13 @@ class RawSettings:
     """Settings of the waveform input.
 
     Attributes:
-        leads: Which leads, in this order; `all` for the twelve.
+        leads: Which leads, in this order; `all` for all. Of records that lack some of the default
+            ones, all.
         scaling: Each record and lead on its own, see `scale`.
     """
 
     name: Literal["raw"] = "raw"
-    leads: Leads = ("avl", "v1", "v5", "v6")
+    leads: Leads = _DEFAULT
     scaling: Scaling = "minmax"
 
 
@@ -65,10 +67,16 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
 def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
     """Return the position in the cohort of each lead, by its lower-case name, in their order.
 
+    All leads of the cohort stand for the twelve, and for the default ones of `raw` where it lacks
+    some of them.
+
     Raises:
         InputError: An unknown or repeated lead.
     """
     names = tuple(lead.lower() for lead in leads)
+    own = set(cohort.leads)
+    if (names == LEADS and own != {*LEADS}) or (names == _DEFAULT and not own.issuperset(names)):
+        names = cohort.leads
     if len(set(names) & set(cohort.leads)) != len(names):
         raise InputError(
             f"features.leads: expected some of {', '.join(cohort.leads)}, each once. "

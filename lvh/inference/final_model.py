@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
+from lvh.data.readers.leads import unit_fault
 from lvh.errors import EnvironmentFault, InputError
 from lvh.features import FeatureSet
 from lvh.files import read_bytes, write_text
@@ -24,7 +25,6 @@ DESCRIPTION = "model.json"
 CARD = "README.md"
 TRAINING = "training.npz"
 _MAX_BYTES = 512 * 1024 * 1024
-_PLAUSIBLE_MV = (0.02, 30.0)  # peak to peak of each lead; not of microvolts, nor of a flat lead
 
 Floats = npt.NDArray[np.float64]
 
@@ -180,22 +180,18 @@ def _check(description: Description, cohort: Cohort) -> None:
             f"{cohort.name}: expected {description.fs:g} Hz, as in training. "
             f"Received: {cohort.fs:g} Hz"
         )
-    if cohort.leads != LEADS:
-        raise InputError(
-            f"{cohort.name}: expected the leads {' '.join(LEADS)}. "
-            f"Received: {' '.join(cohort.leads)}"
-        )
+    for what, expected, received in (
+        ("the leads", " ".join(description.leads), " ".join(cohort.leads)),
+        ("the unit", description.unit, cohort.unit),
+    ):
+        if expected != received:
+            raise InputError(f"{cohort.name}: expected {what} {expected}. Received: {received}")
     signals = read(cohort.signals)
     if not np.isfinite(signals).all():
         raise InputError(f"{cohort.name}: expected finite samples. Received: NaN or infinity")
-    low, high = _PLAUSIBLE_MV
-    spans = np.ptp(signals, axis=1)
-    for record, lead in np.argwhere((spans < low) | (spans > high)).tolist():
-        raise InputError(
-            f"{cohort.name}: record {cohort.records[record]}: expected mV, so leads that span "
-            f"{low:g} to {high:g}. Received: {spans[record, lead]:g} in {cohort.leads[lead]}. "
-            "Is this another unit?"
-        )
+    for name, signal in zip(cohort.records, signals, strict=True):
+        if cohort.unit == "mV" and (fault := unit_fault(signal, cohort.leads)):
+            raise InputError(f"{cohort.name}: record {name}: {fault}")
     if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
         raise InputError(
             f"{cohort.name}: expected age and sex, which are inputs of the model. Received: a "

@@ -1,26 +1,28 @@
 """The final model as MLflow's `pyfunc`: what a request holds, and the answer to it.
 
 A request to `mlflow models serve` is
-`{"inputs": {"signal": [[[mV, ...12 leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
+`{"inputs": {"signal": [[[mV, ...leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
 model that needs them also takes `"age": [years, ...]` and `"sex": ["female", ...]`. Fiducials are
-detected in the signals. The leads are i ii iii avr avl avf v1 to v6; `"leads"` among the params
-names another order. The answer is `{"predictions": [{"probability": ..., ...}, ...]}`.
+detected in the signals. The leads are those of the training records, often i ii iii avr avl avf v1
+to v6; `"leads"` among the params names another order. The answer is
+`{"predictions": [{"probability": ..., ...}, ...]}`.
 """
 
 import math
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.leads import check_limb_leads
-from lvh.data.readers.record import MAX_AGE, unlabelled_cohort
+from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description
@@ -87,9 +89,10 @@ def request_cohort(
             f"params.fs: expected the sampling frequency of the signal, Hz; {description.fs:g} in "
             "training. Received: none"
         )
-    leads = tuple(str(lead).lower() for lead in params.get("leads", LEADS))
-    if sorted(leads) != sorted(LEADS):
-        raise InputError(f"params.leads: expected {' '.join(LEADS)} in any order")
+    own = description.leads
+    leads = tuple(str(lead).lower() for lead in params.get("leads", own))
+    if sorted(leads) != sorted(own):
+        raise InputError(f"params.leads: expected {' '.join(own)} in any order")
     with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
         signal = np.asarray(inputs["signal"], np.float32)
     n_records, n_samples, _ = signal.shape
@@ -100,9 +103,10 @@ def request_cohort(
             f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
             f"fiducials are detected. Received: {n_records} x {n_samples}"
         )
-    signal = signal[:, :, [leads.index(lead) for lead in LEADS]]
-    for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
-        check_limb_leads(record, LEADS)
+    signal = signal[:, :, [leads.index(lead) for lead in own]]
+    if {*LEADS[:6]} <= {*own}:
+        for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
+            check_limb_leads(record, own)
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
@@ -113,7 +117,10 @@ def request_cohort(
         if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
             raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
         males = [sex == "male" for sex in sexes]
-    return unlabelled_cohort("request", signal, fs=float(params["fs"]), age=ages, male=males)
+    cohort = unlabelled_cohort(
+        "request", signal, fs=float(params["fs"]), age=ages, male=males, leads=own
+    )
+    return replace(cohort, unit=description.unit)
 
 
 def signature(description: Description) -> "ModelSignature":
@@ -121,12 +128,12 @@ def signature(description: Description) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    inputs = [TensorSpec(np.dtype("float64"), (-1, -1, len(LEADS)), "signal")]
+    inputs = [TensorSpec(np.dtype("float64"), (-1, -1, len(description.leads)), "signal")]
     if description.needs_age_and_sex:
         inputs.append(TensorSpec(np.dtype("float64"), (-1,), "age"))
         inputs.append(TensorSpec(np.dtype("str"), (-1,), "sex"))
     fs = ParamSpec("fs", DataType.double, None)  # a default would be a guess
-    leads = ParamSpec("leads", DataType.string, list(LEADS), (-1,))
+    leads = ParamSpec("leads", DataType.string, list(description.leads), (-1,))
     return ModelSignature(inputs=Schema(inputs), params=ParamSchema([fs, leads]))  # type: ignore[arg-type]
 
 

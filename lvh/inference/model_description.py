@@ -93,6 +93,7 @@ class Description:
         label: What it detects.
         data: Name of the training data set, with the `fingerprint` and `note` of that cohort.
         fs: Sampling frequency of the training records, Hz.
+        leads: Leads of the training records, in their order, and the `unit` of their signals.
         delineation: Origin of the fiducials that the model was trained with.
         names: Names of the inputs; `input_shape` is that of one record.
         threshold: A record is positive if its probability, not recalibrated, is above it.
@@ -133,6 +134,8 @@ class Description:
     versions: dict[Text, Text]
     files: dict[Text, Text]
     label: Text = LVH
+    leads: tuple[Text, ...] = LEADS
+    unit: Literal["mV", "other"] = "mV"
 
     @property
     def form(self) -> Form:
@@ -166,6 +169,8 @@ def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
         "n_records": len(features.y),
         "n_positive": int(features.y.sum()),
         "fs": cohort.fs,
+        "leads": cohort.leads,
+        "unit": cohort.unit,
         "delineation": cohort.delineation.origin,
         "names": features.names,
         "input_shape": features.input_shape,
@@ -173,6 +178,8 @@ def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
 
 
 _ADAPTER = TypeAdapter(Description)
+_LATER = {"label": LVH, "leads": [*LEADS], "unit": "mV"}
+"""Fields that models of before had not."""
 
 
 def parse(text: str) -> Description:
@@ -201,7 +208,7 @@ def parse(text: str) -> Description:
     except (ValueError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
     # a default of today need not be that of the training
-    if json.loads(description.to_json()) != {"label": LVH, **values}:
+    if json.loads(description.to_json()) != {**_LATER, **values}:
         raise InputError("expected the fields and values that this version of lvh writes")
     _check_plugins(description)
     return description
@@ -250,7 +257,6 @@ def card(description: Description) -> str:
     needs += ["age and sex"] if description.needs_age_and_sex else []
     return templates.get_template("model_card.md.jinja").render(
         d=description,
-        leads=LEADS,
         intercept=intercept,
         slope=slope,
         repeats=description.calibration.repeats,

@@ -50,6 +50,11 @@ def cross_validated(settings: RunSettings, data: ExperimentData, study: str = ""
             "RUN: expected a run on one data set. Received: a run with external="
             f"{settings.external.name}, whose records are test records only"
         )
+    if not data.cohort.leads:
+        raise InputError(
+            "RUN: expected a run on records with signals: a final model predicts from those. "
+            f"Received: features={settings.features.name} of {data.cohort.name}, without"
+        )
     splits = data.splits
     keys = [fold_key(settings, data.cohort.fingerprint, split, splits) for split in splits]
     places = [store_of(study, settings.store)] if study else stores(settings.store)

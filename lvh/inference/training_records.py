@@ -132,7 +132,9 @@ def _values(features: FeatureSet) -> tuple[list[str], Rows]:
         return list(features.names), np.asarray(features.X)
     shape = features.signal_shape or features.input_shape
     n = features.input_shape[0] if features.kind == "mixed" else 0
-    leads = [name.partition("_")[0] for name in features.names[n : n + shape[1]]]
+    leads = list(features.names[n : n + shape[1]])
+    if n:  # of the first sample, as `v1_0`
+        leads = [name.rpartition("_")[0] for name in leads]
     rows = []
     for at in range(len(features.records)):
         flat = np.asarray(features.X[at]).ravel()

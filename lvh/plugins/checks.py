@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import EXTERNAL, Cohort, fingerprint, part_of
+from lvh.data.arrays import EXTERNAL
+from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lvh.data.cohort import Cohort, SourceMetadata, part_of
+from lvh.data.cohort import LEADS, Cohort, SourceMetadata, part_of
 from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
@@ -62,9 +62,10 @@ def write(
         folder: Made if it is not there; files of the same names are replaced.
     """
     tables = {"balance": class_balance(cohort)}
-    fault = ""
+    fault = "" if cohort.has_age_and_sex else "age or sex of some records is unknown."
     try:
-        tables["alone"] = _age_and_sex_alone(cohort, cv)
+        if not fault:
+            tables["alone"] = _age_and_sex_alone(cohort, cv)
     except InputError as error:
         fault = str(error)
     tables |= _signal_tables(cohort, measured) | _wave_tables(cohort, measured)
@@ -89,9 +90,14 @@ def write(
         criteria=CRITERIA,
         records=_marked(cohort, measured),
         limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT},
-        worst=tables["quality_by_record"].nlargest(_N_WORST, _WORST)[["record", *_WORST]],
+        worst=_worst(tables["quality_by_record"]),
         examples=_examples(cohort, folder),
     )
+
+
+def _worst(quality: pd.DataFrame) -> pd.DataFrame:
+    measures = [name for name in _WORST if quality[name].notna().all()]
+    return quality.nlargest(_N_WORST, measures)[["record", *measures]]
 
 
 def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:
@@ -196,13 +202,14 @@ def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
     if waves is None:
         return {}
     voltages = {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs * 1000}
-    lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in measured.missing.items()}
     criteria: Tables = {}
-    if cohort.label_name == LVH:  # they are criteria for nothing else
+    is_lvh = cohort.label_name == LVH  # they are criteria for nothing else
+    if is_lvh and {*LEADS} <= {*cohort.leads} and cohort.has_age_and_sex:
         values = {name: criterion.value(waves) for name, criterion in CRITERIA.items()}
         columns = {"male": cohort.male, "label": cohort.label, **values}
         criteria["criteria"] = _criteria_scores(cohort, values)
         criteria["criteria_values"] = pd.DataFrame({"record": cohort.records, **columns})
+    lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in measured.missing.items()}
     return {
         "voltages": quantiles(cohort, voltages),
         **criteria,
@@ -250,11 +257,17 @@ def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
         _, first = np.unique(cohort.subjects[own], return_index=True)
         for at in own[np.sort(first)[:_N_EXAMPLES]].tolist():
             part = part_of(cohort, at, at + 1)
-            sex = "man" if cohort.male[at] else "woman"
-            words = f"{sex}, {cohort.age[at]:.0f} years, {label_names(cohort)[1 - label]}"
+            words = label_names(cohort)[1 - label]
+            if np.isfinite(cohort.age[at]):
+                sex = "man" if cohort.male[at] else "woman"
+                words = f"{sex}, {cohort.age[at]:.0f} years, {words}"
             title = f"Record {cohort.records[at]}: {words}"
             figure = ecg_plot.draw(
-                part.signals[0], cohort.fs, ecg_plot.Words(title), delineation=part.delineation
+                part.signals[0],
+                cohort.fs,
+                ecg_plot.Words(title),
+                leads=cohort.leads,
+                delineation=part.delineation,
             )
             path = folder / f"example_{len(pictures) + 1}.svg"
             ecg_plot.save(figure, path)
@@ -272,18 +285,19 @@ def _figures(tables: Tables, labels: tuple[str, str]) -> "dict[str, Figure]":
     bars = {"error_y": "up", "error_y_minus": "down", "hover_data": ["records", "with_label"]}
     shares = express.scatter(whole, x="value", y="share", template="none", **bars)
     shares.update_xaxes(type="category", title=None)
-    counts = balance[balance.group.isin(SEXES)]
-    numbers = (counts.with_label, counts.records - counts.with_label)
-    counts = counts.assign(**dict(zip(labels, numbers, strict=True)))
-    look = {"template": "none", "color_discrete_map": colours, "barmode": "group"}
-    drawn = express.bar(counts, x="value", y=[*labels], facet_col="group", **look)
-    drawn.update_layout(legend_title=None, yaxis_title="records")
     figures = {
         "balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%"),
-        "ages": drawn.update_xaxes(title="decade of age"),
         "ranges": _boxes(tables["range_quantiles"], "mV", colours),
         "quality": _boxes(tables["quality"], "µV", colours),
     }
+    counts = balance[balance.group.isin(SEXES)]
+    if len(counts):
+        numbers = (counts.with_label, counts.records - counts.with_label)
+        counts = counts.assign(**dict(zip(labels, numbers, strict=True)))
+        look = {"template": "none", "color_discrete_map": colours, "barmode": "group"}
+        drawn = express.bar(counts, x="value", y=[*labels], facet_col="group", **look)
+        drawn.update_layout(legend_title=None, yaxis_title="records")
+        figures["ages"] = drawn.update_xaxes(title="decade of age")
     if "voltages" in tables:
         figures["voltages"] = _boxes(tables["voltages"], "mV", colours)
     return figures

@@ -1,4 +1,4 @@
-"""A 12-lead ECG on paper, 25 mm/s and 10 mm/mV, with the parts that raise or lower its score."""
+"""An ECG on paper, 25 mm/s and 10 mm/mV, with the parts that raise or lower its score."""
 
 import warnings
 from collections.abc import Sequence
@@ -63,28 +63,25 @@ class Words:
 class _Cell:
     """A piece of one lead on the page: samples `first` to `end` (exclusive), from `left` on.
 
-    Rows count from the top; the rhythm strip is the last.
+    Rows count from the top; the rhythm strip is the last. The column is that of the signals.
     """
 
     lead: str
+    column: int
     row: int
     left: float
     first: int
     end: int
+    is_rhythm: bool = False
 
     def x(self, samples: npt.ArrayLike, fs: float) -> Floats:
         """Return where samples of the record lie."""
         return self.left + (np.asarray(samples) - self.first) * (_MM_PER_S / fs)
 
     @property
-    def column(self) -> int:
-        """Position of the lead in the order of `lvh.data.cohort.LEADS`."""
-        return LEADS.index(self.lead)
-
-    @property
     def name(self) -> str:
         """Name of the cell in an SVG file."""
-        return "rhythm" if self.row == len(_ROWS) else self.lead
+        return "rhythm" if self.is_rhythm else self.lead
 
 
 def picture_paths(place: str, names: Sequence[str]) -> list[Path]:
@@ -119,20 +116,23 @@ def draw(
     fs: float,
     words: Words,
     *,
+    leads: Sequence[str] = LEADS,
     importance: npt.NDArray[np.floating] | None = None,
     delineation: Delineation | None = None,
 ) -> "Figure":
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
-    The first 10 s, four leads a row, above a rhythm strip. Each piece is drawn around its median,
-    without a filter; what is beyond the grid is cut off, and its lead named.
+    The first 10 s, four leads a row, above a rhythm strip; a lead a row, six of them, where some of
+    the twelve are missing. Each piece is drawn around its median, without a filter; what is beyond
+    the grid is cut off, and its lead named.
 
     Args:
-        signals: Shape (n_samples, 12), mV, in the order of `lvh.data.cohort.LEADS`.
+        signals: Shape (n_samples, n_leads), mV, of the `leads`.
         fs: Sampling frequency, Hz.
         words: What is written.
-        importance: Shape (n_samples, 12): above 0 where a sample has pushed the score toward the
-            label, below 0 where away, NaN where nothing is known. It is a band behind the trace.
+        leads: Names of the leads.
+        importance: Shape (n_samples, n_leads): above 0 where a sample has pushed the score toward
+            the label, below 0 where away, NaN where nothing is known; a band behind the trace.
         delineation: Fiducials of the record, the first of it, which are marked.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -147,7 +147,7 @@ def draw(
     ax.set_axis_off()
     _draw_grid(ax, _PINK if importance is None else _NEUTRAL)
     traces = []
-    for cell in _cells(len(signals), fs):
+    for cell in _cells(len(signals), fs, leads):
         mv = signals[cell.first : cell.end, cell.column].astype(np.float64)
         traces.append((cell, mv - np.median(mv)))
     zero = _baselines(traces)
@@ -168,6 +168,8 @@ def draw(
     for row, y0 in enumerate(zero):
         _draw_pulse(ax, row, float(y0))
     grey = ["nothing is known of the leads in grey"] if unknown.any() else []
+    if (n_shown := len({cell.lead for cell, _ in traces})) < len(leads):
+        grey.append(f"{n_shown} of {len(leads)} leads")
     _write(ax, words, ", ".join(_facts(len(signals), fs, traces, zero) + grey))
     if importance is not None:
         _draw_legend(ax, clipped(words.label, 40))
@@ -192,25 +194,29 @@ def save(figure: "Figure", path: Path) -> None:
         figure.savefig(temporary, format=form, dpi=_DPI, metadata=dates)
 
 
-def _cells(n_samples: int, fs: float) -> list[_Cell]:
+def _cells(n_samples: int, fs: float, names: Sequence[str]) -> list[_Cell]:
     """Lay out a record, 2.5 s a column; where it ends before, the last ones show its last 2.5 s."""
-    width = round(_COLUMN_S * fs)
+    width, end = round(_COLUMN_S * fs), min(n_samples, round(_STRIP_S * fs))
+    if not {*LEADS} <= {*names}:
+        rows = enumerate(names[:6])
+        return [_Cell(lead, row, row, _TRACE_LEFT, 0, end) for row, lead in rows]
     placed = []
     for row, leads in enumerate(_ROWS):
         for column, lead in enumerate(leads):
             first = min(round(column * _COLUMN_S * fs), max(0, n_samples - width))
             left = _TRACE_LEFT + column * _COLUMN_S * _MM_PER_S
-            placed.append(_Cell(lead, row, left, first, min(n_samples, first + width)))
-    strip = _Cell(_RHYTHM, len(_ROWS), _TRACE_LEFT, 0, min(n_samples, round(_STRIP_S * fs)))
-    return [*placed, strip]
+            last = min(n_samples, first + width)
+            placed.append(_Cell(lead, names.index(lead), row, left, first, last))
+    at = names.index(_RHYTHM)
+    return [*placed, _Cell(_RHYTHM, at, len(_ROWS), _TRACE_LEFT, 0, end, is_rhythm=True)]
 
 
 def _baselines(traces: list[tuple[_Cell, Floats]]) -> Floats:
-    """Return where 0 mV of each row lies, shape (4,), on lines of the grid.
+    """Return where 0 mV of each row lies, shape (n_rows,), on lines of the grid.
 
     Rows of equal voltages are evenly spaced, and high voltages get more room.
     """
-    top, bottom = np.zeros((2, len(_ROWS) + 1))
+    top, bottom = np.zeros((2, traces[-1][0].row + 1))
     for cell, mv in traces:
         # what is beyond a height for a few ms takes no room: pacing, artifacts
         low, high = np.quantile(mv, [_SPIKES, 1 - _SPIKES]) * _MM_PER_MV
@@ -304,7 +310,7 @@ def _name_lead(ax: "Axes", cell: _Cell, height: float, *, zero: float, color: st
     at, name = (cell.left + 0.8, y), _clinical(cell.lead)
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
     _text(ax, at, name, 9, weight="bold", color=color, bbox=box)
-    if cell.row < len(_ROWS) and cell.left > _TRACE_LEFT:
+    if cell.left > _TRACE_LEFT:
         ax.plot([cell.left] * 2, [zero - 2, zero + 2], color=_INK, linewidth=0.2 * _PT, zorder=3)
 
 
@@ -322,7 +328,7 @@ def _facts(
     if duration > _STRIP_S:
         shown = f"the first {_STRIP_S:g} s of {shown}"
     facts = [f"{fs:g} Hz", shown, "no filter", "offsets removed"]
-    if duration < _STRIP_S - 1 / fs:
+    if duration < _STRIP_S - 1 / fs and traces[-1][0].is_rhythm:
         starts = [f"{cell.first / fs:.3g}" for cell, _ in traces[: len(_ROWS[0])]]
         facts.append(f"columns from {', '.join(starts)} s")
     low, high = _GRID[1], _GRID[1] + _GRID[3]

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
+from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import masked
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
@@ -167,9 +168,18 @@ class ProgressReporter(Callback):
             f"{self._cohort.name}: {len(features.records)} records, prevalence of "
             f"{features.label_name} {features.y.mean():.3f}"
             f"{', without ' if dropped else ''}{dropped}",
+            *summarize_cohort(self._cohort).lines(),
+            *self._other_leads(),
             f"tracked in {where}",
         )
         self._warn(self._cohort.note)
+
+    def _other_leads(self) -> list[str]:
+        """Say which leads are the inputs, where these are not those of the settings."""
+        asked = getattr(self._settings.features, "leads", self._features.names)
+        if self._features.kind != "signal" or tuple(map(str.lower, asked)) == self._features.names:
+            return []
+        return [f"features.leads: {' '.join(self._features.names)}, all that the records have"]
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""

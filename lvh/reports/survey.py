@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lvh.data.cohort import Cohort, part_of
+from lvh.errors import InputError
 from lvh.features.base import find_pattern
 from lvh.features.criteria import Measurements
 from lvh.features.voltage import measure
@@ -57,7 +58,8 @@ class Survey:
         wander: Root mean square of what is slower than `SLOW`, but for the mean, mV.
         flat: Whether all samples are equal.
         clipped: Whether the lead stays at an extreme for `CLIPPED`; not where it is flat.
-        einthoven: Largest absolute value of i + iii - ii, shape (n_records,), mV.
+        einthoven: Largest absolute value of i + iii - ii, shape (n_records,), mV; NaN where one of
+            these leads is missing, as of `goldberger`.
         goldberger: Largest absolute value of avr + (i + ii) / 2, shape (n_records,), mV.
         digest: Hash of the samples, shape (n_records,); equal ones are copies of a recording.
         missing: Leads that lack each of `RUNS`, a p wave (`without_p`), or regularity
@@ -81,7 +83,14 @@ class Survey:
 
 
 def survey(cohort: Cohort, on_block: Callable[[int], None] = lambda n_done: None) -> Survey:
-    """Measure all records, some at a time; `on_block` gets the number that are done."""
+    """Measure all records, some at a time; `on_block` gets the number that are done.
+
+    Raises:
+        InputError: There are no signals in mV.
+    """
+    if not cohort.leads or cohort.unit != "mV":
+        received = "another unit" if cohort.leads else "none"
+        raise InputError(f"data: expected signals in mV to look at. Received: {received}")
     signals, missing, waves = [], [], []
     for start in range(0, len(cohort.records), _BLOCK):
         part = part_of(cohort, start, start + _BLOCK)
@@ -108,7 +117,11 @@ def _measure_signals(part: Cohort) -> dict[str, Any]:
     signals = np.asarray(part.signals, dtype=np.float64)
     low, high = signals.min(axis=1), signals.max(axis=1)
     differences = np.abs(np.diff(signals, n=2, axis=1))
-    i, ii, iii, avr = (signals[:, :, part.leads.index(lead)] for lead in ("i", "ii", "iii", "avr"))
+    missing = np.full(signals.shape[:2], np.nan)
+    i, ii, iii, avr = (
+        signals[:, :, part.leads.index(lead)] if lead in part.leads else missing
+        for lead in ("i", "ii", "iii", "avr")
+    )
     flat = low == high
     return {
         "low": low,
@@ -186,13 +199,16 @@ def bounds(name: str, interval: Interval, prefix: str = "") -> dict[str, Any]:
 
 
 def class_balance(cohort: Cohort) -> pd.DataFrame:
-    """Count the label in all records, by sex, by decade of age, and by both."""
-    sex, decade = sex_of(cohort), (cohort.age // 10 * 10).astype(np.int64)
-    decades = np.unique(decade).tolist()
-    groups = [("all", "all", np.ones(len(sex), dtype=np.bool_))]
-    groups += [("sex", value, sex == value) for value in SEXES]
-    groups += [("decade", str(value), decade == value) for value in decades]
-    groups += [(a, str(value), (decade == value) & (sex == a)) for a in SEXES for value in decades]
+    """Count the label in all records and, if known, by sex, by decade of age, and by both."""
+    groups = [("all", "all", np.ones(len(cohort.records), dtype=np.bool_))]
+    if cohort.has_age_and_sex:
+        sex, decade = sex_of(cohort), (cohort.age // 10 * 10).astype(np.int64)
+        decades = np.unique(decade).tolist()
+        groups += [("sex", value, sex == value) for value in SEXES]
+        groups += [("decade", str(value), decade == value) for value in decades]
+        groups += [
+            (a, str(value), (decade == value) & (sex == a)) for a in SEXES for value in decades
+        ]
     return pd.DataFrame(
         {
             "group": group,

@@ -15,12 +15,15 @@ from filelock import FileLock, Timeout
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
-from lvh.data.cohort import EXTERNAL, Cohort, join
+from lvh.data.arrays import EXTERNAL
+from lvh.data.cohort import Cohort, join
+from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
 from lvh.evaluation.permutation import NullStore, null_scores, p_values
-from lvh.features import FORMS, FeatureSet
+from lvh.features import FORMS, FeatureSet, check_cohort
+from lvh.files import write_text
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
 from lvh.models.classifiers import BASELINES
@@ -54,7 +57,9 @@ class ExperimentData:
 def load_data(settings: RunSettings) -> ExperimentData:
     """Load records, make features and split, with every check that needs no training."""
     check_installed(settings.backend)
-    data = _experiment_data(settings.data, settings.external, settings.features, settings.cv)
+    sources = (settings.data, settings.external)
+    states = tuple(one and SOURCES[one.name].state(one) for one in sources)
+    data = _experiment_data(sources, states, settings.features, settings.cv)
     model = MODELS[settings.model.name]
     if not isinstance(model, Estimator):
         model.check(settings.model, data.features.input_shape)
@@ -62,21 +67,16 @@ def load_data(settings: RunSettings) -> ExperimentData:
 
 
 @lru_cache(maxsize=_LOADED)
-def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> ExperimentData:
-    form = FORMS[features.name]
-    cohorts = {"data": _cohort(data)}
+def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> ExperimentData:
+    (data, external), (state, other_state) = sources, states
+    cohorts = {"data": _cohort(data, state)}
     if external is not None:
-        cohorts["external"] = _cohort(external)
+        cohorts["external"] = _cohort(external, other_state)
     for group, cohort in cohorts.items():
-        if form.needs_delineation and not len(cohort.delineation.samples):
-            others = [name for name, other in FORMS.items() if not other.needs_delineation]
-            raise InputError(
-                f"features={features.name}: expected records with a delineation. Received: "
-                f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
-                f"features={' or '.join(others)}"
-            )
+        check_cohort(features.name, cohort, group)
     whole = cohorts["data"] if external is None else join(*cohorts.values())
-    extracted = form.extract(whole, features)
+    summarize_cohort(whole)  # checks it
+    extracted: FeatureSet = FORMS[features.name].extract(whole, features)
     y, subjects = extracted.y, extracted.subjects
     if external is None:
         folds = splits(y, subjects, cv)
@@ -90,7 +90,7 @@ def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> Experi
 
 
 @lru_cache(maxsize=2)
-def _cohort(settings: Any) -> Cohort:
+def _cohort(settings: Any, state: object) -> Cohort:
     cohort: Cohort = SOURCES[settings.name].load(settings)
     return cohort
 
@@ -213,6 +213,7 @@ class _Run(Callback):
         known = self._known(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
         run_dir.write_before(self._folder, self._composed.yaml, versions, features, splits)
+        write_text(self._folder / "data.json", summarize_cohort(self._data.cohort).to_json())
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
         if self._previous is not None and len(known) == len(splits):
             tags |= self._previous.tags  # the version of the code that trained it

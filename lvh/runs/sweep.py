@@ -12,6 +12,7 @@ from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
 from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
+from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.labels import LVH
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.evaluation.results import Plain
@@ -71,6 +72,7 @@ def run_sweep(sweep: Sweep) -> None:
     try:
         _track(study, tracker, store)
         _announce(study, sweep.workers)
+        say(*summarize_cohort(data.cohort).lines())
         done = _train(sweep, study, settings, tracker=tracker, store=store)
         result = result_of(study, store)
         _show(result, done, sweep.folder / "report", settings.store)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lvh.data.readers.leads import ReadOptions, Recording, Signal, age_on, lead_name, parse_sex
+from lvh.data.readers.leads import ReadOptions, Recording, Signal, age_on, is_read, parse_sex
 from lvh.errors import InputError, excerpt
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def read(path: Path, data: bytes, options: ReadOptions) -> Recording:
     parse = read_bdf if data[:1] == b"\xff" else read_edf
     with warnings.catch_warnings(action="error"):  # edfio warns of a file that is not whole
         edf = parse(data, header_encoding="latin-1")  # the micro sign of many
-        signals = [_signal(path, signal) for signal in edf.signals]
+        signals = [_signal(path, signal, options) for signal in edf.signals]
     if edf.bytes_in_header_record != 256 * (len(edf._signals) + 1):  # with annotations
         raise InputError(
             f"{path}: expected the header of {len(edf._signals)} signals. Received: "
@@ -37,8 +37,8 @@ def read(path: Path, data: bytes, options: ReadOptions) -> Recording:
     return Recording(signals, age, male)
 
 
-def _signal(path: Path, signal: "EdfSignal | BdfSignal") -> Signal:
-    if lead_name(signal.label) is None:
+def _signal(path: Path, signal: "EdfSignal | BdfSignal", options: ReadOptions) -> Signal:
+    if not is_read(signal.label, options):
         return Signal(signal.label, np.empty(0))
     (lowest, highest), (least, most) = signal.digital_range, signal.physical_range
     digital = signal.digital

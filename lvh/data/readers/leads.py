@@ -15,6 +15,8 @@ from lvh.errors import InputError, excerpt
 
 MAX_BYTES = 64 * 1024 * 1024
 """Size of the largest file; a table of ten seconds at 500 Hz has about a million bytes."""
+PLAUSIBLE_MV = (0.02, 30.0)
+"""Peak to peak of each lead; not of microvolts, nor of a flat lead."""
 DERIVED = LEADS[2:6]
 """Limb leads that follow from i and ii."""
 
@@ -41,11 +43,13 @@ _MAX_NOISE_MV = 0.25  # that is allowed for on top, rounding included
 class ReadOptions:
     """What a user says of a file that may not say it itself; neither may contradict the other."""
 
-    unit: str | None = None  # of its voltages: mV, uV or V
+    unit: str | None = None  # of its voltages: mV, uV or V; `other` leaves values as they are
     fs: float | None = None  # Hz
     leads: tuple[str, ...] = ()  # of the columns of an array, which has no names
     start: float = 0.0  # where to begin to read, s
     seconds: float | None = None  # how much to read; None for all
+    default_unit: str = ""  # of a file that says none, where `unit` is None
+    any_name: bool = False  # signals of any name are leads: `leads`, or all if it is empty
 
     @property
     def is_part(self) -> bool:
@@ -80,6 +84,30 @@ def lead_name(name: str) -> str | None:
     return match["lead"].lower().removeprefix("d") if match else None
 
 
+def lead_key(name: str) -> str:
+    """Return the name by which a signal of a file is known: its lead, or its name in lower case."""
+    return lead_name(name) or name.strip().lower()
+
+
+def is_read(name: str, options: ReadOptions) -> bool:
+    """Whether the values of a signal of a file are needed."""
+    if not options.any_name:
+        return lead_name(name) is not None
+    return not options.leads or lead_key(name) in options.leads
+
+
+def find_any(path: Path, names: Sequence[str], leads: Sequence[str]) -> dict[str, int]:
+    """Return the position of each of some leads, of any name, in their order; of all if empty."""
+    keys = [lead_key(name) for name in names]
+    for lead in leads or keys:
+        if keys.count(lead) != 1:
+            raise InputError(
+                f"{path}: expected one signal {lead or 'with a name'}. "
+                f"Received: {excerpt(', '.join(names))}"
+            )
+    return {lead: keys.index(lead) for lead in leads or keys}
+
+
 def find_leads(path: Path, names: Sequence[str]) -> dict[str, int]:
     """Return the position of each lead; those of `DERIVED` may be missing together."""
     places: dict[str, int] = {}
@@ -101,6 +129,9 @@ def find_leads(path: Path, names: Sequence[str]) -> dict[str, int]:
 
 def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) -> float:
     """Return the factor that converts a lead's voltages to mV; a file may say no `unit`."""
+    if options.unit == "other":
+        return 1.0
+    unit = unit or ("" if options.unit else options.default_unit)
     name = unit.strip().lower().replace("\N{GREEK SMALL LETTER MU}", "µ").removesuffix("s")
     if not name and options.unit is None:
         raise InputError(f"{path}: expected the unit of its voltages. --unit says it: mV, uV or V")
@@ -152,17 +183,30 @@ def age_on(day: str, born: str) -> float:
     return float(years) if years >= 0 else math.nan
 
 
-def signal_fault(mv: npt.NDArray[np.floating]) -> str:
-    """Say what is wrong with twelve leads, shape (n_samples, 12), mV; empty if nothing is."""
-    for lead, values in zip(LEADS, mv.T, strict=True):
+def signal_fault(mv: npt.NDArray[np.floating], leads: Sequence[str] = LEADS) -> str:
+    """Say what is wrong with a record, shape (n_samples, n_leads), mV; empty if nothing is."""
+    for lead, values in zip(leads, mv.T, strict=True):
         is_finite = np.isfinite(values).all()
         if not is_finite or not len(values) or np.ptp(values) == 0:
             received = "a flat line" if is_finite else "samples that are no finite number"
             return f"lead {lead}: expected a signal. Received: {received}"
-    try:
-        check_limb_leads(mv, LEADS)
-    except InputError as error:
-        return str(error)
+    if set(LEADS[:6]) <= set(leads):
+        try:
+            check_limb_leads(mv, leads)
+        except InputError as error:
+            return str(error)
+    return ""
+
+
+def unit_fault(mv: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
+    """Say which lead, of shape (n_samples, n_leads), cannot be an ECG in mV; empty if none."""
+    low, high = PLAUSIBLE_MV
+    for lead, span in zip(leads, np.ptp(mv, axis=0).tolist(), strict=True):
+        if not low <= span <= high:
+            return (
+                f"expected mV, so leads that span {low:g} to {high:g}. Received: {span:g} in "
+                f"{lead}. Is this another unit?"
+            )
     return ""
 
 

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import LEADS, Cohort, Delineation, fingerprint
+from lvh.data.cohort import LEADS, MAX_AGE, Cohort, Delineation, fingerprint
 from lvh.data.readers import dicom_record, edf_record, table_record, wfdb_record, xml_record
 from lvh.data.readers.leads import (
     DERIVED,
     MAX_BYTES,
     ReadOptions,
     Recording,
+    find_any,
     find_leads,
+    lead_key,
     millivolts_per_unit,
     sampling_frequency,
     signal_fault,
@@ -29,6 +31,7 @@ _READERS: dict[str, tuple[str, Callable[[Path, bytes, ReadOptions], Recording]]]
     ".csv": ("a table", table_record.read_table),
     ".tsv": ("a table", table_record.read_table),
     ".txt": ("a table", table_record.read_table),
+    ".parquet": ("a Parquet table", table_record.read_parquet),
     ".npy": ("a NumPy array", table_record.read_array),
     ".npz": ("NumPy arrays", table_record.read_arrays),
     ".edf": ("a whole EDF file", edf_record.read),
@@ -37,8 +40,6 @@ _READERS: dict[str, tuple[str, Callable[[Path, bytes, ReadOptions], Recording]]]
     ".xml": ("HL7 aECG or MUSE XML", xml_record.read),
 }
 _NO_OPTIONS = ReadOptions()
-MAX_AGE = 130.0
-"""Years; PTB-XL writes 300 for more than 89."""
 _MAX_RATIO = 1000
 _MAX_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
 
@@ -49,6 +50,7 @@ def read(
     age: float | None = None,
     male: bool | None = None,
     fs: float | None = None,
+    leads: tuple[str, ...] = LEADS,
     options: ReadOptions = _NO_OPTIONS,
 ) -> Cohort:
     """Return a cohort of one record; its label is 0 and means nothing.
@@ -60,6 +62,7 @@ def read(
         age: In years; None for what the file says. Unless age and sex are known, it is NaN.
         male: None for what the file says.
         fs: Sampling frequency to convert to, Hz, by a polyphase filter; None leaves it.
+        leads: Of any names; four of the twelve standard ones may follow from i and ii.
         options: What the file does not say, and the part to read.
 
     Raises:
@@ -67,8 +70,14 @@ def read(
             Einthoven's law, a unit is no voltage, or unit or sampling frequency are unknown.
         EnvironmentFault: The package that reads the format is not installed.
     """
-    recording = _recording(path, options)
-    signals, own_fs, note = _twelve_leads(path, recording, options)
+    note = ""
+    if leads == LEADS:
+        recording = _recording(path, options)
+        signals, own_fs, note = _twelve_leads(path, recording, options)
+    else:
+        recording, signals, _, own_fs = read_leads(path, leads, options)
+    if fault := signal_fault(signals, leads):
+        raise InputError(f"{path}: {fault}")
     known_age = recording.age if age is None else age
     if known_age > MAX_AGE or known_age < 0:
         raise InputError(
@@ -83,10 +92,15 @@ def read(
         fs=own_fs,
         age=[known_age],
         male=[bool(known_male)],
-        delineation=None if options.is_part else recording.delineation,
+        leads=leads,
+        delineation=recording.delineation if leads == LEADS and not options.is_part else None,
     )
     notes = [note, *_replaced(recording, age, male)]
-    cohort = replace(cohort, note="; ".join(filter(None, notes)))
+    cohort = replace(
+        cohort,
+        note="; ".join(filter(None, notes)),
+        unit="other" if options.unit == "other" else "mV",
+    )
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
@@ -113,11 +127,12 @@ def unlabelled_cohort(
     fs: float,
     age: list[float],
     male: list[bool],
+    leads: tuple[str, ...] = LEADS,
     delineation: Delineation | None = None,
 ) -> Cohort:
     """Make a cohort of records without labels, which are numbered.
 
-    Signals have the shape (n_records, n_samples, 12), mV; an age that is not known is NaN.
+    Signals have the shape (n_records, n_samples, n_leads), mV; an age that is not known is NaN.
     """
     n = len(signals)
     records = (Path(name).name,) if n == 1 else tuple(str(number) for number in range(1, n + 1))
@@ -125,10 +140,10 @@ def unlabelled_cohort(
         name=name,
         records=records,
         subjects=np.array(records),
-        leads=LEADS,
+        leads=leads,
         fs=fs,
         signals=signals,
-        delineation=delineation or Delineation.empty(n),
+        delineation=delineation or Delineation.empty(n, len(leads)),
         male=np.array(male, dtype=bool),
         age=np.array(age, dtype=np.float64),
         label=np.zeros(n, dtype=np.int64),
@@ -166,13 +181,28 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
         raise InputError(f"{path}: expected {title}. Received: {reason}") from error
 
 
-def _twelve_leads(
-    path: Path, recording: Recording, options: ReadOptions
-) -> tuple[npt.NDArray[np.float32], float, str]:
-    """Return signals in mV, shape (n_samples, 12), their sampling frequency, and a note."""
-    signals = recording.signals
-    places = find_leads(path, [signal.name for signal in signals])
-    chosen = {lead: signals[at] for lead, at in places.items()}
+def read_leads(
+    path: Path, leads: Sequence[str], options: ReadOptions
+) -> tuple[Recording, npt.NDArray[np.float32], tuple[str, ...], float]:
+    """Read some leads of a file, or all of its signals, by whatever names they have.
+
+    Returns:
+        The recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
+        case; and the sampling frequency in Hz.
+    """
+    leads = tuple(lead_key(lead) for lead in leads)
+    options = replace(options, any_name=True, leads=options.leads or leads)
+    recording = _recording(path, options)
+    places = find_any(path, [signal.name for signal in recording.signals], leads)
+    columns, fs = _columns(path, recording, places, options)
+    return recording, _stacked(columns, fs, recording, options), tuple(columns), fs
+
+
+def _columns(
+    path: Path, recording: Recording, places: dict[str, int], options: ReadOptions
+) -> tuple[dict[str, npt.NDArray[np.floating]], float]:
+    """Return each lead in mV, shape (n_samples,), and the sampling frequency in Hz."""
+    chosen = {lead: recording.signals[at] for lead, at in places.items()}
     frequencies = {signal.fs for signal in chosen.values()}
     lengths = {len(signal.values) for signal in chosen.values()}
     if len(frequencies) > 1 or len(lengths) > 1:
@@ -181,10 +211,19 @@ def _twelve_leads(
             f"{sorted(map(str, frequencies))} Hz, {sorted(lengths)} samples"
         )
     fs = sampling_frequency(path, frequencies.pop(), options)
-    columns = {
+    return {
         lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
         for lead, signal in chosen.items()
-    }
+    }, fs
+
+
+def _twelve_leads(
+    path: Path, recording: Recording, options: ReadOptions
+) -> tuple[npt.NDArray[np.float32], float, str]:
+    """Return signals in mV, shape (n_samples, 12), their sampling frequency, and a note."""
+    signals = recording.signals
+    places = find_leads(path, [signal.name for signal in signals])
+    columns, fs = _columns(path, recording, places, options)
     notes = []
     if DERIVED[0] not in columns:
         i, ii = columns["i"], columns["ii"]
@@ -194,15 +233,23 @@ def _twelve_leads(
     if others:
         names = ", ".join(excerpt(name) for name in others)
         notes.append(f"left out, for they are none of the twelve leads: {names}")
-    mv = np.stack([columns[lead] for lead in LEADS], axis=1)
+    mv = _stacked({lead: columns[lead] for lead in LEADS}, fs, recording, options)
+    return mv, fs, "; ".join(notes)
+
+
+def _stacked(
+    columns: dict[str, npt.NDArray[np.floating]],
+    fs: float,
+    recording: Recording,
+    options: ReadOptions,
+) -> npt.NDArray[np.float32]:
+    """Return the part of the leads that is asked for, shape (n_samples, n_leads)."""
+    mv = np.stack(list(columns.values()), axis=1)
     if options.is_part and not recording.is_part:
         stop = None if options.seconds is None else options.start + options.seconds
         mv = mv[round(options.start * fs) : None if stop is None else round(stop * fs)]
     with np.errstate(over="ignore"):
-        mv = mv.astype(np.float32)
-    if fault := signal_fault(mv):
-        raise InputError(f"{path}: {fault}")
-    return mv, fs, "; ".join(notes)
+        return mv.astype(np.float32)
 
 
 def _resample(cohort: Cohort, fs: float) -> Cohort:

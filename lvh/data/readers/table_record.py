@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.readers.leads import MAX_BYTES, ReadOptions, Recording, Signal, lead_name
+from lvh.data.readers.leads import MAX_BYTES, ReadOptions, Recording, Signal, is_read, lead_name
 from lvh.errors import InputError, excerpt
 
 if TYPE_CHECKING:
@@ -36,8 +36,15 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     says. Decimal commas are read where something else divides the columns, or in quotes.
     """
     lines = _decode(data).splitlines()
-    row, separator = _header(path, lines)
+    row, separator = (_first_row if options.any_name else _header)(path, lines)
     columns = [_name_and_unit(cell) for cell in _cells(lines[row], separator)]
+    if options.any_name and all(_is_number(name) for name, _ in columns):  # there are no names
+        if len(columns) != len(options.leads):
+            raise InputError(
+                f"{path}: expected a row of names, or --leads with {len(columns)} of them. "
+                f"Received: {excerpt(lines[0][:200])}"
+            )
+        columns, row = [(lead, "") for lead in options.leads], -1
     units = _cells(lines[row + 1], separator) if row + 1 < len(lines) else []
     if len(units) == len(columns) and not any(re.search(r"\d", unit) for unit in units):
         columns = [
@@ -45,6 +52,22 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
         ]
         row += 1
     frame = _frame(path, "\n".join(lines[row + 1 :]), separator, len(columns))
+    return _of_columns(path, columns, frame, options)
+
+
+def read_parquet(path: Path, data: bytes, options: ReadOptions) -> Recording:
+    """Read a Parquet file with a row a sample; its columns have names as those of a table."""
+    import pandas as pd
+
+    frame = pd.read_parquet(io.BytesIO(data))
+    columns = [_name_and_unit(str(name)) for name in frame]
+    return _of_columns(path, columns, frame.set_axis(range(len(columns)), axis=1), options)
+
+
+def _of_columns(
+    path: Path, columns: list[tuple[str, str]], frame: "pd.DataFrame", options: ReadOptions
+) -> Recording:
+    """Take names with their units, and the columns by number; one of them may be the time."""
     fs, signals = None, []
     for at, (name, unit) in enumerate(columns):
         time = _TIME.fullmatch(name)
@@ -52,7 +75,7 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
             unit = (unit or time["unit"] or "").lower()
             fs = _fs(path, _numbers(path, name, frame[at]), unit, options)
         else:
-            values = _numbers(path, name, frame[at]) if lead_name(name) else np.empty(0)
+            values = _numbers(path, name, frame[at]) if is_read(name, options) else np.empty(0)
             signals.append((name, values, unit))
     return Recording([Signal(*signal, fs=fs) for signal in signals])
 
@@ -92,6 +115,8 @@ def _of_array(
             f"{path}: expected names of its columns. --leads says them in order, as in "
             "--leads i,ii,iii,avr,avl,avf,v1,v2,v3,v4,v5,v6"
         )
+    if array.ndim == 1:
+        array = array[:, None]
     if array.ndim == 2 and array.shape[1] != len(leads) == array.shape[0]:
         array = array.T
     if array.ndim != 2 or array.shape[1] != len(leads) or array.dtype.kind not in "iuf":
@@ -133,6 +158,20 @@ def _header(path: Path, lines: list[str]) -> tuple[int, str]:
             f"spaces, | or :. Received: {excerpt(lines[0][:200] if lines else '')}"
         )
     return -row, separator
+
+
+def _first_row(path: Path, lines: list[str]) -> tuple[int, str]:
+    """Return row 0 and the separator of its columns, where names may be any."""
+    if not lines:
+        raise InputError(f"{path}: expected a table. Received: an empty file")
+    return 0, next((one for one in _SEPARATORS[:4] if one in lines[0]), ",")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _cells(line: str, separator: str) -> list[str]:

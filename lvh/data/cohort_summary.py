@@ -1,0 +1,129 @@
+"""What a cohort holds, in numbers, before anything is trained."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from lvh.data.cohort import Cohort
+from lvh.errors import InputError
+
+_MOST_SHOWN = 6  # leads, or columns, or reasons in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSummary:
+    """Counts of a cohort, and what its source left out.
+
+    Attributes:
+        source: Name of the cohort.
+        label: What a label of 1 says; `with_label` counts such records.
+        age_and_sex: Number of records of which both are known.
+        seconds: Length of each record; 0 without signals, as `fs` in Hz.
+        fiducials: `annotated`, `found` or `none`.
+        columns: Columns of numbers in the source's table; `text_columns` are never inputs.
+        dropped: Number of records that were left out, by reason.
+    """
+
+    source: str
+    fingerprint: str
+    label: str
+    records: int
+    with_label: int
+    subjects: int
+    age_and_sex: int
+    leads: tuple[str, ...]
+    unit: str
+    fs: float
+    seconds: float
+    fiducials: str
+    columns: tuple[str, ...]
+    text_columns: tuple[str, ...]
+    dropped: Mapping[str, int]
+
+    def lines(self) -> list[str]:
+        """Return the summary as one sentence or two."""
+        holds = f"{_listed(self.leads)} at {self.fs:g} Hz, {self.seconds:g} s" if self.leads else ""
+        if not self.leads:
+            holds = f"columns {_listed(self.columns)}"
+            if self.text_columns:
+                holds += f"; text, so no input: {_listed(self.text_columns)}"
+        lines = [
+            f"{self.label} in {self.with_label} of {self.records} records, {self.subjects} "
+            f"subjects; {holds}"
+        ]
+        if self.dropped:
+            reasons = [f"{n} x {why}" for why, n in self.dropped.items()]
+            lines.append(f"left out {sum(self.dropped.values())}: {_listed(reasons, '; ')}")
+        return lines
+
+    def to_json(self) -> str:
+        """Return JSON with one field a line."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+
+def summarize_cohort(cohort: Cohort) -> CohortSummary:
+    """Count what a cohort holds, and check that its parts fit one another.
+
+    Raises:
+        InputError: A part has another number of records or leads, a name is not unique, a label is
+            neither 0 nor 1, or one of the two is missing.
+    """
+    _check(cohort)
+    n_leads, columns = len(cohort.leads), cohort.columns
+    others: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    if columns is not None:
+        others, numbers = tuple(columns), tuple(columns.select_dtypes("number"))
+    return CohortSummary(
+        source=cohort.name,
+        fingerprint=cohort.fingerprint,
+        label=cohort.label_name,
+        records=len(cohort.records),
+        with_label=int(cohort.label.sum()),
+        subjects=len(np.unique(cohort.subjects)),
+        age_and_sex=int(np.isfinite(cohort.age).sum()),
+        leads=cohort.leads,
+        unit=cohort.unit,
+        fs=cohort.fs,
+        seconds=cohort.signals.shape[1] / cohort.fs if n_leads else 0.0,
+        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
+        columns=numbers,
+        text_columns=tuple(name for name in others if name not in numbers),
+        dropped=dict(Counter(reason for _, reason in cohort.dropped).most_common()),
+    )
+
+
+def _check(cohort: Cohort) -> None:
+    n, n_leads = len(cohort.records), len(cohort.leads)
+    columns = cohort.columns
+    sizes = {
+        "names of records": len(set(cohort.records)),
+        "subjects": len(cohort.subjects),
+        "signals": len(cohort.signals),
+        "labels": len(cohort.label),
+        "ages": len(cohort.age),
+        "sexes": len(cohort.male),
+        "rows of columns": n if columns is None else len(columns),
+        "lists of fiducials": (len(cohort.delineation.offsets) - 1) / n_leads if n_leads else n,
+    }
+    for what, size in sizes.items():
+        if size != n:
+            raise InputError(f"{cohort.name}: expected {n} {what}, one a record. Received: {size}")
+    if n_leads and cohort.signals.shape[2] != n_leads:
+        received = cohort.signals.shape[2]
+        raise InputError(
+            f"{cohort.name}: expected signals of {n_leads} leads. Received: {received}"
+        )
+    if set(np.unique(cohort.label).tolist()) != {0, 1}:
+        raise InputError(
+            f"{cohort.name}: expected records with the label {cohort.label_name} and without. "
+            f"Received: {int(cohort.label.sum())} of {n} with it"
+        )
+
+
+def _listed(items: Sequence[str], separator: str = " ") -> str:
+    shown = separator.join(items[:_MOST_SHOWN])
+    return f"{shown} ... ({len(items)})" if len(items) > _MOST_SHOWN else shown or "none"

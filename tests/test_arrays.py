@@ -1,0 +1,123 @@
+"""A cohort of a user's arrays: what they hold is what it holds, and damage is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from lvh.data.cohort import LEADS, Cohort, join
+from lvh.data.cohort_summary import summarize_cohort
+from lvh.errors import InputError
+from lvh.features import FORMS, check_cohort
+from lvh.features.raw import RawSettings, extract
+
+X = np.random.default_rng(0).normal(size=(4, 30, 2)).astype(np.float32)
+Y = [0, 1, 1, 0]
+
+
+def made(X=X, y=Y, **more) -> Cohort:
+    return Cohort.from_arrays(X, y, **{"fs": 250, "leads": ["II", "ecg"], **more})
+
+
+@given(
+    signals=arrays.arrays(
+        st.sampled_from([np.float32, np.float64, np.int16]),
+        (3, 4, 2),
+        elements=st.integers(-5000, 5000),
+    ),
+    y=st.lists(st.booleans(), min_size=3, max_size=3),
+    groups=st.lists(st.integers(0, 2), min_size=3, max_size=3),
+)
+def test_it_holds_what_the_arrays_hold(signals, y, groups):
+    cohort = made(signals, y, groups=groups)
+
+    np.testing.assert_array_equal(cohort.signals, signals)
+    assert (cohort.leads, cohort.fs, cohort.records) == (("ii", "ecg"), 250, ("1", "2", "3"))
+    assert cohort.label.tolist() == y
+    assert cohort.subjects.tolist() == list(map(str, groups))
+    assert not cohort.has_age_and_sex
+    same = made(signals.astype(np.float32), np.array(y, np.int8), groups=np.array(groups))
+    assert same.fingerprint == cohort.fingerprint
+    changed = signals.copy()
+    changed[1, 2, 1] += 1
+    for other in (made(changed, y, groups=groups), made(signals, y, groups=groups, fs=251)):
+        assert other.fingerprint != cohort.fingerprint
+    before = signals.copy()
+    signals += 1
+    np.testing.assert_array_equal(cohort.signals, before)  # it has its own copy
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"X": X[:, :, 0]}, r"X: expected the shape \(n_records, n_samples, 2\)"),
+        ({"X": X[:0]}, "X: expected the shape"),
+        ({"X": X[:, :0]}, "X: expected the shape"),
+        ({"X": np.where(X > 2, np.nan, X)}, "X: expected finite samples"),
+        ({"X": X.astype(np.float64) * 1e39}, "X: expected finite samples"),
+        ({"X": X > 0}, "X: expected numbers"),
+        ({"y": [0, 1, 2, 0]}, "y: expected 0 or 1"),
+        ({"y": [0, 1, np.nan, 0]}, "y: expected 0 or 1"),
+        ({"y": ["0", "1", "1", "0"]}, "y: expected 0 or 1"),
+        ({"y": [0, 1, 1]}, "y: expected 4 values"),
+        ({"groups": "abc"}, "groups: expected 4 values"),
+        ({"age": [50] * 3, "male": [1] * 4}, "age: expected 4 values"),
+        ({"age": [300] * 4, "male": [1] * 4}, "age and male: expected 0 to 130 years"),
+        ({"age": [50] * 4, "male": [2] * 4}, "age and male"),
+        ({"leads": ["ii", "II"]}, "leads: expected different names"),
+        ({"leads": "ii"}, "X: expected the shape"),
+        ({"fs": 0}, "fs: expected a sampling frequency"),
+        ({"fs": np.nan}, "fs: expected a sampling frequency"),
+        ({"records": list("aabc")}, "records: expected 4 different names"),
+        ({"records": list("abc")}, "records: expected 4 different names"),
+        ({"records": ["a\x1b", *"bcd"]}, "records: expected 4 different names"),
+    ],
+)
+def test_damage_is_refused(more, message):
+    with pytest.raises(InputError, match=message):
+        made(**more)
+
+
+def test_age_and_sex_are_known_together():
+    cohort = made(age=[50, np.nan, 60, 70], male=[True, True, False, True])
+
+    np.testing.assert_array_equal(cohort.age, [50, np.nan, 60, 70])
+    assert cohort.male.tolist() == [True, False, False, True]
+    assert "age or sex of 1 of 4 records is unknown" in cohort.note
+    assert not made(age=[50] * 4).has_age_and_sex
+    assert made(age=[50] * 4, male=[0, 1, 0, 1]).has_age_and_sex
+
+
+def test_raw_takes_all_leads_where_its_own_are_missing():
+    assert extract(made(), RawSettings()).names == ("ii", "ecg")
+    assert extract(made(), RawSettings(leads=("ecg",))).names == ("ecg",)
+    assert extract(made(), RawSettings(leads=LEADS)).names == ("ii", "ecg")  # `all`
+    with pytest.raises(InputError, match=r"features\.leads: expected some of ii, ecg"):
+        extract(made(), RawSettings(leads=("v1", "ecg")))
+    more = made(np.zeros((4, 30, 13)) + X[:, :, :1], leads=[*LEADS, "vx"])
+    assert extract(more, RawSettings(leads=LEADS)).names == (*LEADS, "vx")
+    assert extract(more, RawSettings()).names == ("avl", "v1", "v5", "v6")
+
+
+def test_each_form_takes_or_refuses_one_lead(cohort):
+    for name, form in FORMS.items():
+        assert not form.lacks(cohort) or name == "columns"
+        if name != "raw":
+            with pytest.raises(InputError, match=f"features={name}: expected records with"):
+                check_cohort(name, made())
+
+
+def test_parts_that_do_not_fit_are_refused():
+    for change in ({"label": np.zeros(3, int)}, {"subjects": np.array(["a"])}, {"leads": ("ii",)}):
+        with pytest.raises(InputError, match="arrays: expected"):
+            summarize_cohort(replace(made(), **change))
+    with pytest.raises(InputError, match="expected records with the label label and without"):
+        summarize_cohort(made(y=[1] * 4))
+
+
+def test_another_unit_is_not_joined():
+    with pytest.raises(InputError, match="external: expected mV unit"):
+        join(made(), replace(made(), unit="other"))

@@ -1,0 +1,457 @@
+"""Anyone's own records: what a table says is what the cohort holds, and damage is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import record_files
+from conftest import checksums
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from lvh.config.composition import settings_of
+from lvh.data import cohort_summary, table_signals
+from lvh.data.cohort import LEADS, Cohort, join
+from lvh.data.lazy_array import LazyArray
+from lvh.data.table import TableSettings, load
+from lvh.errors import InputError
+from lvh.evaluation.cv_result import AGE_AND_SEX
+from lvh.features import FORMS
+from lvh.features.columns import ColumnsSettings, extract
+from lvh.runs.run import baselines_of, load_data
+
+FS, N_SAMPLES = 250, 75
+LABELS = {  # a label of 1, of 0, and data.positive
+    "numbers": ("1", "0", None),
+    "floats": ("1.0", "0.0", None),
+    "booleans": ("True", "False", None),
+    "words": ("Yes", "no", None),
+    "texts": ("AF", "sinus", "af"),
+}
+KINDS = (
+    "npy",
+    "npz",
+    "one lead",
+    "turned",
+    "microvolts",
+    "int16",
+    *"npys csv parquet hea edf".split(),
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
+
+
+@st.composite
+def described(draw) -> pd.DataFrame:
+    """Rows of a table, as text; both labels are there."""
+    n = draw(st.integers(2, 6))
+    yes, no, _ = LABELS[draw(st.sampled_from(sorted(LABELS)))]
+    labels = [True, False, *draw(st.lists(st.booleans(), min_size=n - 2, max_size=n - 2))]
+    rows = {
+        "label": [yes if label else no for label in labels],
+        "record": draw(
+            st.lists(
+                st.text('abc 01,"é', min_size=1).map(str.strip).filter(bool),
+                min_size=n,
+                max_size=n,
+                unique=True,
+            )
+        ),
+        "subject": draw(st.lists(st.sampled_from("pqr"), min_size=n, max_size=n)),
+        "age": draw(
+            st.lists(st.sampled_from(["61", "61.5", "", "NA", "0", "130"]), min_size=n, max_size=n)
+        ),
+        "sex": draw(
+            st.lists(st.sampled_from(["F", "male", "", "unknown"]), min_size=n, max_size=n)
+        ),
+        "bmi": draw(st.lists(st.sampled_from(["21", "-1.5e3", "", "0.1"]), min_size=n, max_size=n)),
+        "site": draw(st.lists(st.sampled_from(["1", "b", ""]), min_size=n, max_size=n)),
+    }
+    return pd.DataFrame(rows)[draw(st.permutations(list(rows)))]
+
+
+def settings_for(rows: pd.DataFrame, path: Path, **more) -> TableSettings:
+    positive = "af" if set(rows.label) == {"AF", "sinus"} else None
+    return TableSettings(path=str(path), label="label", positive=positive, **more)
+
+
+def drawn_signals(n: int, n_leads: int, seed: int = 0) -> np.ndarray:
+    """Whole microvolts, as mV."""
+    rng = np.random.default_rng(seed)
+    return (rng.integers(-4000, 4000, (n, N_SAMPLES, n_leads)) / 1000).astype(np.float32)
+
+
+def write_signals(kind: str, folder: Path, X: np.ndarray, leads: list[str]) -> dict:
+    """Write signals one way; return the settings that this way needs."""
+    array = {"signals": str(folder / "signals.npy"), "fs": float(FS), "leads": tuple(leads)}
+    if kind in ("npy", "one lead", "turned", "microvolts", "int16"):
+        shaped = X[:, :, 0] if kind == "one lead" else X.swapaxes(1, 2) if kind == "turned" else X
+        if kind in ("microvolts", "int16"):
+            array["unit"] = "uV"
+            shaped = np.rint(X.astype(np.float64) * 1000)
+            shaped = shaped.astype(np.int16) if kind == "int16" else shaped
+        np.save(folder / "signals.npy", shaped)
+        return array
+    if kind == "npz":
+        np.savez(folder / "signals.npz", signals=X, fs=FS, leads=np.array(leads), unit="mV")
+        return {"signals": str(folder / "signals.npz")}
+    more: dict = {"path_column": "file"}
+    for at, mv in enumerate(X):
+        path = folder / f"{at}.{kind.removesuffix('s') if kind == 'npys' else kind}"
+        if kind == "npys":
+            np.save(path, mv)
+            more |= {"fs": float(FS), "leads": tuple(leads)}
+        elif kind == "csv":
+            path.write_text(record_files.table(mv, names=leads))
+            more["fs"] = float(FS)
+        elif kind == "parquet":
+            times = {"time": np.arange(len(mv)) / FS}
+            pd.DataFrame({**times, **dict(zip(leads, mv.T, strict=True))}).to_parquet(path)
+        elif kind == "hea":
+            digital = np.rint(mv.astype(np.float64) * 1000).astype("<i2")
+            path.with_suffix(".dat").write_bytes(digital.tobytes())
+            sums = zip(leads, checksums(digital), strict=True)
+            lines = [
+                f"{at}.dat 16 1000(0)/mV 16 0 0 {total % 2**16} 0 {lead}" for lead, total in sums
+            ]
+            path.write_text("\n".join([f"{at} {len(leads)} {FS} {len(mv)}", *lines]) + "\n")
+        else:
+            path.write_bytes(record_files.edf(mv, FS, names=leads))
+    return more
+
+
+class TestTables:
+    @examples(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        rows=described(),
+        kind=st.sampled_from(KINDS),
+        n_leads=st.integers(1, 3),
+        seed=st.integers(0, 99),
+        suffix=st.sampled_from(["csv", "tsv", "semicolons", "parquet"]),
+    )
+    def test_a_cohort_equals_what_it_is_made_from(
+        self, tmp_path_factory, rows, kind, n_leads, seed, suffix
+    ):
+        folder = tmp_path_factory.mktemp("table")
+        n_leads = 1 if kind == "one lead" else n_leads
+        leads = ["ii", "ecg 2", "v1"][:n_leads]
+        X = drawn_signals(len(rows), n_leads, seed)
+        more = write_signals(kind, folder, X, leads)
+        if "path_column" in more:
+            suffixes = {"npys": "npy"}.get(kind, kind)
+            rows = rows.assign(file=[f"{at}.{suffixes}" for at in range(len(rows))])
+        path = folder / ("rows.csv" if suffix == "semicolons" else f"rows.{suffix}")
+        if suffix == "parquet":
+            rows.to_parquet(path)
+        else:
+            separator = {"csv": ",", "tsv": "\t", "semicolons": ";"}[suffix]
+            decimal = (
+                rows.assign(bmi=rows.bmi.str.replace(".", ",")) if suffix == "semicolons" else rows
+            )
+            decimal.to_csv(path, index=False, sep=separator)
+
+        cohort = load(settings_for(rows, path, **more))
+
+        known = ~rows.age.isin(["", "NA"]) & ~rows.sex.isin(["", "unknown"])
+        expected = Cohort.from_arrays(
+            X,
+            [one in ("1", "1.0", "True", "Yes", "AF") for one in rows.label],
+            groups=rows.subject,
+            fs=FS,
+            leads=leads,
+            age=pd.to_numeric(rows.age, errors="coerce").where(known),
+            male=rows.sex == "male",
+            records=list(rows.record),
+        )
+        step = 8 / 2**15 if kind == "edf" else 0
+        np.testing.assert_allclose(cohort.signals, expected.signals, rtol=0, atol=step)
+        for field in ("records", "subjects", "leads", "fs", "male", "age", "label", "note"):
+            np.testing.assert_array_equal(getattr(cohort, field), getattr(expected, field))
+        if rows.bmi.any():
+            np.testing.assert_array_equal(cohort.columns["bmi"], pd.to_numeric(rows.bmi))
+        assert not cohort.dropped
+        assert load(settings_for(rows, path, **more)).fingerprint == cohort.fingerprint
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    label = [0, 1, 0, 1, 0, 1, 1, 0]
+    return pd.DataFrame({"record": list("abcdefgh"), "subject": list("ppqqrrss"), "af": label})
+
+
+@pytest.fixture
+def saved(tmp_path, rows):
+    """A function that writes rows and signals, and returns settings that name them."""
+
+    def save(rows=rows, X=None, **more) -> TableSettings:
+        rows.to_csv(tmp_path / "rows.csv", index=False)
+        np.save(tmp_path / "x.npy", drawn_signals(8, 2) if X is None else X)
+        more = {"signals": str(tmp_path / "x.npy"), "fs": 250.0, "leads": ("ii", "v1"), **more}
+        return TableSettings(**{"path": str(tmp_path / "rows.csv"), "label": "af", **more})
+
+    return save
+
+
+DAMAGE = {
+    "no such table": (dict(path="none.csv"), {}, "none.csv: expected a file"),
+    "no such label": (dict(label="vt"), {}, "data.label: expected a column .* it has record"),
+    "no such column": (dict(subject="id"), {}, "data.subject: expected a column"),
+    "likely subjects": ({}, {"subject": None, "Patient_ID": 1}, "Is it Patient_ID"),
+    "three classes": ({}, {"af": list("01201201")}, "data.label: expected 0 and 1"),
+    "two texts": ({}, {"af": list("ANANANAN")}, "data.positive=VALUE says which"),
+    "one class": ({}, {"af": 1}, "data.label: expected 0 and 1"),
+    "no such value": (dict(positive="x"), {"af": list("ANANANAN")}, "data.positive: expected"),
+    "positive of three": (dict(positive="A"), {"af": list("ANOANOAN")}, "data.positive: expected"),
+    "twice": ({}, {"record": list("aacdefgh")}, "records: expected 8 different names"),
+    "no name": ({}, {"record": ["", *"bcdefgh"]}, "records: expected 8 different names"),
+    "external": ({}, {"record": ["external/a", *"bcdefgh"]}, "records: expected 8 different"),
+    "odd age": ({}, {"age": "old", "sex": "F"}, "row 1, column age: expected 0 to 130 years"),
+    "age of 300": ({}, {"age": 300, "sex": "F"}, "row 1, column age: expected 0 to 130 years"),
+    "odd sex": ({}, {"age": 50, "sex": 1}, "row 1, column sex: expected female or male"),
+    "no leads": (dict(leads=()), {}, "data.leads: expected names .* Received: none"),
+    "other leads": (dict(leads=("ii",)), {}, "data.leads: expected names"),
+    "same leads": (dict(leads=("ii", "II")), {}, "leads: expected different names"),
+    "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
+    "too long": (
+        dict(seconds=1.0),
+        {},
+        "data.start and data.seconds: expected a part of the 0.3 s",
+    ),
+    "too late": (dict(start=1.0), {}, "data.start and data.seconds"),
+    "no array": (dict(signals="none.npy"), {}, "data.signals: none.npy: expected a .npy"),
+    "unit": (dict(unit="V"), {}, "some usable record.* Is this another unit"),
+}
+
+
+class TestDamage:
+    @pytest.mark.parametrize("name", DAMAGE)
+    def test_it_is_refused(self, name, saved, rows):
+        more, columns, message = DAMAGE[name]
+
+        with pytest.raises(InputError, match=message):
+            load(saved(rows.assign(**columns).dropna(axis=1, how="all"), **more))
+
+    @pytest.mark.parametrize(
+        "X",
+        [
+            drawn_signals(7, 2),
+            drawn_signals(8, 3),
+            drawn_signals(8, 2)[:, :, 0],
+            drawn_signals(8, 2) > 0,
+            np.array([["a"] * 5] * 8),
+            drawn_signals(8, 2)[..., None],
+            np.zeros((8, 0, 2)),
+        ],
+        ids=lambda X: f"{X.dtype}{X.shape}",
+    )
+    def test_another_array_is_refused(self, X, saved):
+        with pytest.raises(InputError, match=r"data\.(signals|leads|start)"):
+            load(saved(X=X))
+
+    def test_a_damaged_file_is_refused(self, saved, tmp_path):
+        settings = saved()
+        for name, data in (("x.npy", b"junk"), ("x.npy", b""), ("rows.csv", b"a,b\n1,2,3\n")):
+            saved()
+            (tmp_path / name).write_bytes(data)
+            with pytest.raises(InputError, match=name):
+                load(settings)
+
+    def test_flawed_records_are_left_out_and_counted(self, saved, rows):
+        X = drawn_signals(8, 2)
+        X[0, 5, 1], X[1, :, 0], X[2] = np.nan, 0.7, X[2] * 1000
+        rows = rows.assign(af=["0", "1", "0", "", "0", "1", "1", "0"])
+        rows.loc[4, "subject"] = ""
+
+        cohort = load(saved(rows, X))
+
+        np.testing.assert_array_equal(cohort.signals, X[5:])
+        assert cohort.records == tuple("fgh")
+        reasons = dict(cohort.dropped)
+        assert list(reasons) == list("abcde")
+        for name, word in (("a", "finite"), ("b", "flat"), ("c", "unit")):
+            assert word in reasons[name]
+        assert (reasons["d"], reasons["e"]) == ("no label", "no subject")
+        assert "5 of 8 records left out as flawed" in cohort.note
+        summary = cohort_summary.summarize_cohort(cohort)
+        assert sum(summary.dropped.values()) == 5
+        with pytest.raises(InputError, match=r"data\.flawed=fail: expected no flawed record"):
+            load(saved(rows, X, flawed="fail"))
+
+    def test_a_copy_of_another_record_is_left_out(self, saved):
+        X = drawn_signals(8, 2)
+        X[6] = X[1]
+
+        assert load(saved(X=X)).dropped == (("g", "the very samples of row 2"),)
+
+    def test_names_in_the_file_of_signals_must_be_those_of_the_table(self, saved, tmp_path):
+        settings = replace(saved(), signals=str(tmp_path / "x.npz"))
+        for names in ("abcdefgh", "bacdefgh"):
+            np.savez(tmp_path / "x.npz", signals=drawn_signals(8, 2), records=list(names))
+            if names == "abcdefgh":
+                assert load(settings).records == tuple(names)
+        with pytest.raises(InputError, match=r"data\.signals: .* in its order"):
+            load(settings)
+
+    def test_limb_leads_must_fit_one_another(self, saved, cohort):
+        X = cohort.signals[:8].copy()
+        X[3, :, 0] = X[3, ::-1, 0]
+
+        kept = load(saved(X=X, fs=500.0, leads=tuple(lead.upper() for lead in LEADS)))
+
+        assert [name for name, reason in kept.dropped if "limb leads" in reason] == ["d"]
+
+    def test_files_of_other_kinds_are_refused(self, rows, tmp_path):
+        mv = drawn_signals(8, 2)
+        for at in range(8):
+            (tmp_path / f"{at}.csv").write_text(record_files.table(mv[at], names=["ii", "v1"]))
+        rows.assign(path=[f"{at}.csv" for at in range(8)]).to_csv(tmp_path / "rows.csv")
+        settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", fs=250.0)
+        assert load(settings).leads == ("ii", "v1")
+        assert load(replace(settings, leads=("V1",))).leads == ("v1",)
+
+        (tmp_path / "3.csv").write_text(record_files.table(mv[3, :50], names=["ii", "v1"]))
+        with pytest.raises(InputError, match=r"data\.seconds: .* from 0\.2 to 0\.3 s"):
+            load(settings)
+        shorter = load(replace(settings, seconds=0.3))
+        assert shorter.dropped == (("d", "shorter than 0.3 s"),)
+        np.testing.assert_array_equal(
+            load(replace(settings, start=0.1, seconds=0.1)).signals, mv[:, 25:50]
+        )
+        (tmp_path / "3.csv").write_text(record_files.table(mv[3], names=["ii", "v2"]))
+        with pytest.raises(InputError, match=r"3\.csv: expected the leads ii v1"):
+            load(settings)
+        (tmp_path / "3.csv").unlink()
+        with pytest.raises(InputError, match=r"3\.csv: expected a file"):
+            load(settings)
+
+
+class TestSignals:
+    def test_a_large_array_is_mapped_and_gives_the_same_cohort(self, saved, rows, monkeypatch):
+        X = drawn_signals(8, 2)
+        X[2, :, 1] = 1.0
+        whole = load(saved(X=X, seconds=0.2))
+        monkeypatch.setattr(table_signals, "LOADED_BYTES", 1000)
+
+        lazy = load(saved(X=X, seconds=0.2))
+
+        assert isinstance(lazy.signals, LazyArray)
+        np.testing.assert_array_equal(lazy.signals.read(), whole.signals)
+        assert (lazy.fingerprint, lazy.dropped) == (whole.fingerprint, whole.dropped)
+
+    def test_another_unit_stays_as_it_is(self, saved):
+        X = drawn_signals(8, 2) * 1e4
+
+        cohort = load(saved(X=X, unit="other"))
+
+        np.testing.assert_array_equal(cohort.signals, X)
+        assert cohort.unit == "other"
+
+    def test_a_file_that_changes_is_read_again(self, rows, tmp_path):
+        for at in range(8):
+            np.save(tmp_path / f"{at}.npy", drawn_signals(1, 1, at)[0])
+        rows.assign(path=[f"{at}.npy" for at in range(8)]).to_csv(tmp_path / "rows.csv")
+        settings = TableSettings(
+            path=str(tmp_path / "rows.csv"), label="af", fs=250.0, leads=("ii",)
+        )
+        before = load(settings)
+        np.save(tmp_path / "5.npy", drawn_signals(1, 1, 99)[0])
+
+        after = load(settings)
+
+        assert load(settings).fingerprint == after.fingerprint != before.fingerprint
+        np.testing.assert_array_equal(after.signals[5:6], drawn_signals(1, 1, 99))
+
+
+class TestColumns:
+    @pytest.fixture
+    def cohort(self, rows, tmp_path) -> Cohort:
+        rows = rows.assign(hr=[70, 80, "", 90, 60, 75, 65, 85], site="a", qt=np.arange(8) / 8)
+        rows.to_csv(tmp_path / "rows.csv", index=False)
+        return load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
+
+    def test_inputs_are_the_numbers_without_a_role(self, cohort):
+        features = extract(cohort, ColumnsSettings())
+
+        assert features.names == ("hr", "qt")
+        expected = [[70, 0], [80, 1 / 8], [np.nan, 2 / 8]]
+        np.testing.assert_array_equal(features.X[:3], np.float32(expected))
+        assert (cohort.leads, cohort.signals.shape) == ((), (8, 0, 0))
+
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            (("site",), "'site', text"),
+            (("af",), "'af', none of its columns"),
+            (("hr", "hr"), "'hr', twice"),
+        ],
+    )
+    def test_other_names_are_refused(self, cohort, names, message):
+        with pytest.raises(InputError, match=rf"features\.columns: .*{message}"):
+            extract(cohort, ColumnsSettings(columns=names))
+
+    @pytest.mark.parametrize(
+        ("values", "says"), [([2, 5, 2, 5, 2, 5, 5, 2], "the label af"), (range(8), "the number")]
+    )
+    def test_a_copy_of_the_label_or_a_number_is_no_input(self, rows, tmp_path, values, says):
+        rows.assign(code=values).to_csv(tmp_path / "rows.csv", index=False)
+        cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
+
+        with pytest.raises(InputError, match=f"code says {says} of every record"):
+            extract(cohort, ColumnsSettings())
+        assert extract(cohort, ColumnsSettings(columns=("code",))).names == ("code",)
+
+    def test_another_table_is_scored_by_the_columns_of_both(self, cohort):
+        other = replace(cohort, columns=cohort.columns.drop(columns="hr"), fingerprint="other")
+
+        both = join(cohort, other)
+
+        assert extract(both, ColumnsSettings()).names == ("qt",)
+        assert len(both.columns) == len(both.records) == 16
+        with pytest.raises(InputError, match="'hr', none of its columns"):
+            extract(both, ColumnsSettings(columns=("hr",)))
+
+    def test_forms_of_signals_are_refused_with_a_way(self, cohort):
+        for name in set(FORMS) - {"columns"}:
+            assert "signals" in FORMS[name].lacks(cohort)
+
+
+def settings_of_table(saved: TableSettings, *more: str):
+    return settings_of(
+        "data=table",
+        f"data.path={saved.path}",
+        f"data.signals={saved.signals}",
+        "data.fs=250",
+        "data.leads=[ii,v1]",
+        "data.label=af",
+        *more,
+    )
+
+
+def test_a_form_that_needs_more_is_refused_with_a_way(saved):
+    with pytest.raises(
+        InputError, match=r"features=ntp: .* age and sex .* features=raw or columns"
+    ):
+        load_data(settings_of_table(saved(), "model=svm"))
+    with pytest.raises(InputError, match=r"features=beat: .*data\.delineation=found finds one"):
+        load_data(settings_of_table(saved(), "model=resnet"))
+
+
+def test_a_baseline_needs_age_and_sex_and_a_changed_table_is_read_again(saved, rows):
+    rows = rows.assign(subject=rows.record)
+    settings = settings_of_table(
+        saved(rows), "model=cnn", "model.kernel_size=5", "model.strides=1", "cv.folds=2"
+    )
+    unknown = load_data(settings)
+    assert unknown.features.names == ("ii", "v1")  # the default leads are not there
+
+    saved(rows.assign(age=50, sex="F"))
+    known = load_data(settings)
+
+    assert list(baselines_of(unknown, "fixed")) == ["no skill"]
+    assert list(baselines_of(known, "fixed")) == ["no skill", AGE_AND_SEX]
