@@ -15,7 +15,14 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
-from lvh.models.network_program import Floats, Labels, Program, Weights
+from lvh.models.network_program import (
+    PREDICTION_BATCH,
+    Floats,
+    Labels,
+    Program,
+    Scores,
+    Weights,
+)
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
 _MOST = 16  # networks of a stack: their weights and moments stay in the cache
@@ -71,15 +78,20 @@ class GraphProgram(Program):
         losses, scores = self._train(X, y.astype(np.float32), rows, shares, learning_rate, self._l2)
         right = (scores.numpy() > THRESHOLD) == y[rows]
         sums = np.stack([losses.numpy() * n_records, (right * is_record).sum(axis=2)], axis=2)
-        by_epoch = sums.reshape(len(orders[0]), -1, *sums.shape[1:]).sum(axis=1).swapaxes(0, 1)
-        return by_epoch[: len(orders)]
+        by_epoch = sums.reshape(len(orders[0]), -1, *sums.shape[1:]).sum(axis=1)
+        return np.asarray(by_epoch.swapaxes(0, 1)[: len(orders)])
 
-    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
+    def scores(self, parts: Sequence[Floats]) -> list[Scores]:
         """Return P(label = 1) in inference mode, of each network's own records."""
-        X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
-        for at, part in enumerate(parts):
-            X[at, : len(part)] = part
-        y_score = self._score(X).numpy()
+        longest, chunks = max(map(len, parts)), []
+        for start in range(0, longest, PREDICTION_BATCH):
+            n_rows = min(PREDICTION_BATCH, longest - start)
+            X = np.zeros((self.n_networks, n_rows, *parts[0].shape[1:]), np.float32)
+            for at, part in enumerate(parts):
+                rows = part[start : start + n_rows]
+                X[at, : len(rows)] = rows
+            chunks.append(self._score(X).numpy())
+        y_score = np.concatenate(chunks, axis=1).astype(np.float64)
         return [y_score[at, : len(part)] for at, part in enumerate(parts)]
 
     def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:

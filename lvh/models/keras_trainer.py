@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
+from lvh.models.network_program import PREDICTION_BATCH, FitProgram, Floats, Labels, Scores, Weights
 from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, loss_and_accuracy
 
 if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
-    from lvh.models.network_program import FitProgram, Floats, Labels, Weights
 
-_PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _BETWEEN_REPORTS = 0.2  # s; how long a person, or a signal, may wait for the end of an epoch
 
@@ -27,7 +25,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: Union["GraphProgram", "FitProgram"],
+        program: Union["GraphProgram", FitProgram],
         settings: TrainSettings,
         *,
         l2: float | None = None,
@@ -40,16 +38,13 @@ class KerasTrainer:
         the seconds were spent on the program before.
         """
         self._program, self._settings = program, settings
-        self._l2, self._fs = l2, fs
+        self._l2, self._fs, self._augments = l2, fs, settings.augment.is_on
         self._spent_before = setup_seconds - program.setup_seconds
+        self.setup_seconds = setup_seconds
+        """Seconds spent so far on importing, building, tracing and compiling."""
         self._n_jobs = 0
         self.n_parameters = program.n_parameters
         self.max_parallel = program.max_parallel
-
-    @property
-    def setup_seconds(self) -> float:
-        """Seconds spent so far on importing, building, tracing and compiling."""
-        return self._spent_before + self._program.setup_seconds
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights; a warm job, alone, goes on from those of the last job.
@@ -66,9 +61,9 @@ class KerasTrainer:
         if not jobs[0].warm_start:
             program.reset([one.seed for one in trainings], self._l2)
         self._n_jobs = len(jobs)
-        in_parts = settings.augment.is_on or any(isinstance(job.X, LazyArray) for job in jobs)
+        in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(one.validates for one in trainings)
-        data = None if in_parts else program.place([(read(job.X), job.y) for job in jobs])
+        data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         done, at_once = 0, 1
         while done < settings.epochs and not all(one.has_stopped for one in trainings):
             started = time.perf_counter()
@@ -83,37 +78,35 @@ class KerasTrainer:
             if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
+        self.setup_seconds = self._spent_before + program.setup_seconds
         for at, training in enumerate(trainings):
             if training.weights is not None:
                 program.assign(at, training.weights)
         return [training.history() for training in trainings]
 
-    def predict(self, inputs: Sequence[Inputs]) -> list[npt.NDArray[np.float64]]:
+    def predict(self, inputs: Sequence[Inputs]) -> list[Scores]:
         """Return P(label = 1) in inference mode, by the network of each job."""
-        is_lazy = any(isinstance(part, LazyArray) for part in inputs)
-        array_of = read if is_lazy else np.asarray
+        if not isinstance(inputs[0], LazyArray):
+            return self._program.scores(list(map(np.asarray, inputs)))
 
-        def batch(start: int) -> "list[Floats]":
-            return [array_of(part[start : start + _PREDICTION_BATCH]) for part in inputs]
+        def batch(start: int) -> list[Floats]:
+            return [read(part[start : start + PREDICTION_BATCH]) for part in inputs]
 
-        starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
-        batches = prefetch(starts, batch) if is_lazy else map(batch, starts)
+        batches = prefetch(range(0, max(map(len, inputs)), PREDICTION_BATCH), batch)
         chunks = [self._program.scores(batch) for batch in batches]
-        return [np.concatenate(parts).astype(np.float64) for parts in zip(*chunks, strict=True)]
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
-    def state(self) -> "list[Weights]":
+    def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
         return [self._program.values(at) for at in range(self._n_jobs)]
 
-    def _train_in_parts(
-        self, trainings: "Sequence[_Training]", orders: "Sequence[Labels]"
-    ) -> "Floats":
+    def _train_in_parts(self, trainings: "Sequence[_Training]", orders: Sequence[Labels]) -> Floats:
         """Train an epoch on records that are read or changed; the next ones while it trains."""
         batch_size = self._settings.batch_size
         of_record = 4 * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
         n_at_once = batch_size * max(1, _PART_BYTES // (batch_size * of_record))
 
-        def part(start: int) -> "list[tuple[Floats, Labels]]":
+        def part(start: int) -> list[tuple[Floats, Labels]]:
             pairs = zip(trainings, orders, strict=True)
             return [one.records(order[0, start : start + n_at_once]) for one, order in pairs]
 
@@ -123,11 +116,11 @@ class KerasTrainer:
             shown = [np.arange(len(y))[None] for _, y in records]
             data = self._program.place(records)
             sums.append(self._program.train(data, shown, self._settings.learning_rate))
-        return np.sum(sums, axis=0, dtype=np.float32)
+        return np.asarray(np.sum(sums, axis=0))
 
-    def _log(self, trainings: "Sequence[_Training]", sums: "Floats", on_epoch: OnEpoch) -> None:
+    def _log(self, trainings: "Sequence[_Training]", sums: Floats, on_epoch: OnEpoch) -> None:
         """Log some epochs, shape (n_jobs, n_epochs, 2); of several, none has validation records."""
-        y_scores: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(trainings)
+        y_scores: list[Scores] = [np.zeros(0)] * len(trainings)
         if any(one.validates for one in trainings):
             y_scores = self.predict([one.job.X_validation for one in trainings])
         for epoch in range(sums.shape[1]):
@@ -154,18 +147,18 @@ class _Training:
         self.has_stopped = False
         self.weights: Weights | None = None
 
-    def orders(self, n_epochs: int) -> "Labels":
+    def orders(self, n_epochs: int) -> Labels:
         """Draw the order of the records in the next epochs, shape (n_epochs, n_records)."""
         return np.stack([self._order.permutation(len(self.job.y)) for _ in range(n_epochs)])
 
-    def records(self, rows: "Labels") -> "tuple[Floats, Labels]":
+    def records(self, rows: Labels) -> tuple[Floats, Labels]:
         """Read some records, and change them where the settings ask for it."""
         X = read(self.job.X[rows])
         if self._settings.augment.is_on:
             X = augmented(X, self._settings.augment, self._fs, self._changes)
         return X, self.job.y[rows]
 
-    def add(self, sums: "Floats", y_score: npt.NDArray[np.float64]) -> bool:
+    def add(self, sums: Floats, y_score: Scores) -> bool:
         """Take an epoch, and its scores of the validation records; return whether to keep it.
 
         Raises:

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
 Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
+
+PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 
 
 def new_program(
@@ -128,9 +131,10 @@ class FitProgram(Program):
         means = [self._fit(X[order], y[order]) for order in orders[0]]
         return np.array([means], np.float32) * len(y)
 
-    def scores(self, parts: Sequence[Floats]) -> list[Floats]:
+    def scores(self, parts: Sequence[Floats]) -> list[Scores]:
         """Return P(label = 1) in inference mode."""
-        return [self._model.predict(parts[0], batch_size=self._batch_size, verbose=0)[:, 0]]
+        y_score = self._model.predict(parts[0], batch_size=PREDICTION_BATCH, verbose=0)[:, 0]
+        return [y_score.astype(np.float64)]
 
     def _fit(self, X: Floats, y: Labels) -> tuple[float, float]:
         log = self._model.fit(X, y, batch_size=self._batch_size, shuffle=False, verbose=0).history
