@@ -150,7 +150,7 @@ def fold_importance(
         table, random = records.table, np.random.default_rng(seed)
         orders = [random.permutation(len(table.rows)) for _ in range(options.repeats)]
         for group in groups_of(table.names):
-            rows = np.concatenate([table.permuted(group, order) for order in orders])
+            rows = np.concatenate([table.replaced(group, table.rows[order]) for order in orders])
             scores = records.score(rows=rows).reshape(len(orders), -1)
             importance.changed[group.kind, group.name] = scores
     if context.layout is not None:
@@ -196,7 +196,7 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
     if context.layout is None:
         means = model.training.means
         values = {
-            place: logit(records.score()) - logit(records.score(records.table.averaged(own, means)))
+            place: logit(records.score()) - logit(records.score(records.table.replaced(own, means)))
             for place, own in segment_groups(context.names).items()
         }
         _paint_waves(painted, cohort, values)
