@@ -1,6 +1,6 @@
 """What a model looks at in records: how its scores change if a part of the input changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -199,7 +199,11 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
             place: logit(records.score()) - logit(records.score(records.table.replaced(own, means)))
             for place, own in segment_groups(context.names).items()
         }
-        _paint_waves(painted, cohort, values)
+        for column, lead in enumerate(cohort.leads):
+            for _, waves in beats_of(cohort, 0, lead):
+                for wave, start, stop in waves:
+                    if (lead, wave) in values:
+                        painted[start:stop, column] = values[lead, wave]
         return painted
     cover = context.cover(Options(WINDOW, default_stride(settings.name), 0))
     windowed = occluded(lambda changed: records.score(signals=changed), records.signals, cover)
@@ -238,14 +242,6 @@ def _occlude(
         return np.stack([around_beats(cohort, record, layout, of) for record, of in pairs])
 
     importance.over_time, importance.beats = per_beat(over_time), per_beat(signals)
-
-
-def _paint_waves(painted: Floats, cohort: Cohort, values: Mapping[Name, Floats]) -> None:
-    for column, lead in enumerate(cohort.leads):
-        for _, waves in beats_of(cohort, 0, lead):
-            for wave, start, stop in waves:
-                if (lead, wave) in values:
-                    painted[start:stop, column] = values[lead, wave]
 
 
 def _paint_signal(
