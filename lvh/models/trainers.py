@@ -77,7 +77,7 @@ def _program(
     """Build a model; every fold, and every configuration of its shape, shares it."""
     from lvh.models.network_program import new_program
 
-    return new_program(partial(build, model, input_shape), batch_size, precision, side_by_side)
+    return new_program(lambda: build(model, input_shape), batch_size, precision, side_by_side)
 
 
 class EstimatorTrainer:
