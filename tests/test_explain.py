@@ -63,7 +63,7 @@ def test_a_permutation_costs_what_scikit_learn_says():
     y_score = model.predict_proba(X)[:, 1]
     changed = {}
     for group in groups_of(table.names)[:4]:
-        rows = np.concatenate([table.permuted(group, order) for order in orders])
+        rows = np.concatenate([table.replaced(group, table.rows[order]) for order in orders])
         changed[group.kind, group.name] = model.predict_proba(rows)[:, 1].reshape(30, 200)
     lost = losses(y, y_score, np.arange(200).astype(str), changed).set_index("name")["ap_drop"]
     # two draws of 30 permutations
@@ -83,7 +83,7 @@ def voltages(cohort):
 def test_criteria_follow_what_is_permuted(voltages, cohort):
     order = RANDOM.permutation(len(voltages.rows))
     groups = {(group.kind, group.name): group for group in groups_of(voltages.names)}
-    changed = voltages.permuted(groups["lead_inputs", "v1"], order)
+    changed = voltages.replaced(groups["lead_inputs", "v1"], voltages.rows[order])
     measured = measure(cohort)
     at = {name: column for column, name in enumerate(voltages.names)}
     s_v1 = measured.columns(measured.s, "v1")[:, 0][order]

@@ -1,13 +1,11 @@
 """Result types that several rooms share."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Plain = str | int | float | bool | None
-Verdict = Literal["go on", "pause", "stop"]
 
 
 @dataclass(frozen=True, slots=True)

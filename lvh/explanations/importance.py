@@ -1,6 +1,6 @@
 """What a model looks at in records: how its scores change if a part of the input changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -154,7 +154,7 @@ def fold_importance(
         table, random = records.table, np.random.default_rng(seed)
         orders = [random.permutation(len(table.rows)) for _ in range(options.repeats)]
         for group in groups_of(table.names):
-            rows = np.concatenate([table.permuted(group, order) for order in orders])
+            rows = np.concatenate([table.replaced(group, table.rows[order]) for order in orders])
             scores = records.score(rows=rows).reshape(len(orders), -1)
             importance.changed[group.kind, group.name] = scores
     if context.layout is not None:
@@ -200,10 +200,14 @@ def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
     if context.layout is None:
         means = model.training.means
         values = {
-            place: logit(records.score()) - logit(records.score(records.table.averaged(own, means)))
+            place: logit(records.score()) - logit(records.score(records.table.replaced(own, means)))
             for place, own in segment_groups(context.names).items()
         }
-        _paint_waves(painted, cohort, values)
+        for column, lead in enumerate(cohort.leads):
+            for _, waves in beats_of(cohort, 0, lead):
+                for wave, start, stop in waves:
+                    if (lead, wave) in values:
+                        painted[start:stop, column] = values[lead, wave]
         return painted
     cover = context.cover(Options(WINDOW, default_stride(settings.name), 0))
     windowed = occluded(lambda changed: records.score(signals=changed), records.signals, cover)
@@ -242,14 +246,6 @@ def _occlude(
         return np.stack([around_beats(cohort, record, layout, of) for record, of in pairs])
 
     importance.over_time, importance.beats = per_beat(over_time), per_beat(signals)
-
-
-def _paint_waves(painted: Floats, cohort: Cohort, values: Mapping[Name, Floats]) -> None:
-    for column, lead in enumerate(cohort.leads):
-        for _, waves in beats_of(cohort, 0, lead):
-            for wave, start, stop in waves:
-                if (lead, wave) in values:
-                    painted[start:stop, column] = values[lead, wave]
 
 
 def _paint_signal(

@@ -6,7 +6,7 @@ all leads contribute, do not follow: they are changed as a group of their own.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -45,11 +45,6 @@ class Place(NamedTuple):
 
     lead: str
     wave: str
-
-    @property
-    def segment(self) -> str:
-        """The part of a beat, as in `lvh.explanations.wave_windows.WAVES`."""
-        return self.wave if self.wave in ("P", "ST", "T") else "QRS"
 
 
 class Group(NamedTuple):
@@ -113,7 +108,8 @@ def segment_groups(names: Sequence[str]) -> dict[tuple[str, str], Group]:
     columns: dict[tuple[str, str], list[int]] = {}
     for column, name in enumerate(names):
         if (place := place_of(name)) is not None:
-            columns.setdefault((place.lead, place.segment), []).append(column)
+            part = place.wave if place.wave in ("P", "ST", "T") else "QRS"
+            columns.setdefault((place.lead, part), []).append(column)
     return {part: Group("lead_inputs", " ".join(part), tuple(own)) for part, own in columns.items()}
 
 
@@ -130,17 +126,10 @@ class InputTable:
         """
         self.names, self.rows, self._measured = tuple(names), rows, measured
 
-    def permuted(self, group: Group, order: npt.NDArray[np.int64]) -> Rows:
-        """Return rows that have a group's inputs of other records, in their `order`."""
-        return self._replaced(group, self.rows[order])
-
-    def averaged(self, group: Group, means: Rows) -> Rows:
-        """Return rows that have `means`, shape (n_inputs,), in a group's inputs."""
-        return self._replaced(group, np.broadcast_to(means, self.rows.shape))
-
-    def _replaced(self, group: Group, others: Rows) -> Rows:
+    def replaced(self, group: Group, others: Rows) -> Rows:
+        """Return rows with a group's inputs of `others`: a row a record, or one for all."""
         rows, columns = self.rows.copy(), list(group.columns)
-        rows[:, columns] = others[:, columns]
+        rows[:, columns] = others[..., columns]
         follows = any(place_of(self.names[column]) for column in columns)
         if self._measured is None or not follows or group.kind == "group":
             return rows
@@ -155,17 +144,18 @@ class InputTable:
         """Return the measurements that inputs stand for; what is no input stays as measured."""
         assert self._measured is not None
         at = {name: column for column, name in enumerate(self.names)}
-        fields: dict[str, Any] = {
+        waves: dict[str, Any] = {
             field: rows[:, [at[f"{lead}_{wave}"] for lead in LEADS]].astype(np.float64)
             for field, wave in _MEASURED.items()
         }
-        return replace(self._measured, **fields)
+        return replace(self._measured, **waves)
 
 
 def measurements_of(measured: Measurements, records: npt.NDArray[np.int64]) -> Measurements:
     """Return the measurements of some records."""
-    fields = ("q", "r", "s", "t", "qrs", "r_time", "p_depth", "p_time", "male")
-    return replace(measured, **{field: getattr(measured, field)[records] for field in fields})
+    arrays = {field.name: getattr(measured, field.name) for field in fields(measured)}
+    del arrays["leads"]
+    return replace(measured, **{name: values[records] for name, values in arrays.items()})
 
 
 def _is_at(place: Place | None, looks_at: Sequence[tuple[str, str]]) -> bool:

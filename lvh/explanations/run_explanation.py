@@ -28,7 +28,7 @@ from lvh.models.classifiers import BASELINES
 from lvh.runs.cache_key import fold_key
 from lvh.runs.run import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
-from lvh.validation.metrics import NAMES, Interval, bootstrap_intervals, weighted_scores
+from lvh.validation.metrics import NAMES, Interval, bootstrap_intervals, resampled, weighted_scores
 from lvh.validation.splits import Split
 
 Labels = npt.NDArray[np.int64]
@@ -156,11 +156,8 @@ def losses(
     Subjects are drawn with replacement, each with all its predictions; the draws are the same for
     everything that is compared. The scores in `changed` have shape (n_repeats, n).
     """
-    distinct, member = np.unique(subjects, return_inverse=True)
-    share = np.full(len(distinct), 1 / len(distinct))
-    draws = np.random.default_rng(0).multinomial(len(distinct), share, size=_RESAMPLES)
-    all_once = np.ones((1, len(y)))  # the estimate itself stands first
-    weights = np.concatenate([all_once, draws[:, member].astype(np.float64)])
+    # each once: the estimate itself stands first
+    weights = np.concatenate([np.ones((1, len(y))), *resampled(subjects, _RESAMPLES, seed=0)])
 
     def ap(scores: Floats) -> Floats:
         return weighted_scores(y, scores, weights)[NAMES.index("ap")]

@@ -73,7 +73,7 @@ def read_members(description: Description, paths: Sequence[Path]) -> MemberScore
     settings = description.settings
     model = MODELS[settings.model.name]
     if not isinstance(model, Estimator):
-        return _Networks(description, paths)
+        return _read_networks(description, paths)
     members = [_read_classifier(path) for path in paths]
     if not members:  # published criteria, which are not fitted
         rule = model.build(settings.model, description.names, 0, np.zeros(0, dtype=np.str_))
@@ -134,32 +134,30 @@ def _write_network(path: Path, description: Description, state: Any) -> None:
     plain.save(path)
 
 
-class _Networks:
-    """One network, which predicts with the weights of each member."""
+def _read_networks(description: Description, paths: Sequence[Path]) -> MemberScores:
+    """Build one network, which predicts with the weights of each member."""
+    backend = description.settings.backend
+    check_installed(backend)
+    start(backend, None, cores())
+    from keras import ops
 
-    def __init__(self, description: Description, paths: Sequence[Path]) -> None:
-        backend = description.settings.backend
-        check_installed(backend)
-        start(backend, None, cores())
-        self._network = _build(description)
-        self._weights: list[list[npt.NDArray[Any]]] = []
-        for path in paths:
-            try:
-                self._network.load_weights(path)
-            except Exception as error:  # an altered file makes HDF5 and Keras raise anything
-                raise InputError(
-                    f"{path.name}: expected the weights of this network. Received: "
-                    f"{type(error).__name__} when Keras reads them"
-                ) from None
-            self._weights.append(self._network.get_weights())
+    network, members = _build(description), []
+    for path in paths:
+        try:
+            network.load_weights(path)
+        except Exception as error:  # an altered file makes HDF5 and Keras raise anything
+            raise InputError(
+                f"{path.name}: expected the weights of this network. Received: "
+                f"{type(error).__name__} when Keras reads them"
+            ) from None
+        members.append(network.get_weights())
 
-    def __call__(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        from keras import ops
+    def scores(X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        by_member, batches = [], [X[at : at + _BATCH] for at in range(0, len(X), _BATCH)]
+        for weights in members:
+            network.set_weights(weights)
+            outputs = [ops.convert_to_numpy(network(one, training=False)) for one in batches]
+            by_member.append(np.concatenate(outputs)[:, 0].astype(np.float64))
+        return np.column_stack(by_member)
 
-        scores = []
-        batches = [X[at : at + _BATCH] for at in range(0, len(X), _BATCH)]
-        for weights in self._weights:
-            self._network.set_weights(weights)
-            outputs = [ops.convert_to_numpy(self._network(one, training=False)) for one in batches]
-            scores.append(np.concatenate(outputs)[:, 0].astype(np.float64))
-        return np.column_stack(scores)
+    return scores

@@ -3,8 +3,8 @@
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, cast
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -102,27 +102,23 @@ def refit(
     seeds = tuple(settings.seed + number for number in range(n_members))
     fitted = replace(settings, train=replace(train, patience=None))
     states, selected = _fit(fitted, data, seeds, on_epoch)
-    cohort, features = data.cohort, data.features
     calibration, threshold = _calibrated(settings, data, result)
-    rows = {"model": result.summary, **result.baselines}
+    own = {field.name: getattr(settings, field.name) for field in fields(Settings)}
     description = Description(
         format=FORMAT,
         name=settings.name,
-        settings=Settings(
-            features=settings.features,
-            model=settings.model,
-            cv=settings.cv,
-            train=train,
-            backend=cast(Any, settings.backend),
-        ),
-        **data_fields(cohort, features),
+        settings=Settings(**{**own, "train": train}),
+        **data_fields(data.cohort, data.features),
         calibration=calibration,
         threshold=threshold,
         seeds=seeds[: len(states)],
         chosen=tuple(selected),
         n_folds=len(result.folds),
-        scores={row: _scores(summary) for row, summary in rows.items()},
-        run_key=run_key(settings, cohort.fingerprint, data.splits),
+        scores={
+            row: _scores(summary)
+            for row, summary in {"model": result.summary, **result.baselines}.items()
+        },
+        run_key=run_key(settings, data.cohort.fingerprint, data.splits),
         study=chosen.study,
         n_candidates=chosen.n_candidates,
         chosen_by=chosen.score,

@@ -63,7 +63,8 @@ class TrainingRecords:
             of them have 1 or less; and `outside`, the inputs outside of their range.
         """
         _, values = _values(features)
-        low, high = self._range
+        known = np.ma.masked_invalid(self.values)
+        low, high = known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)
         outside = [
             "; ".join(
                 f"{self.names[at]} {row[at]:.3g} ({low[at]:.3g} to {high[at]:.3g})"
@@ -75,17 +76,10 @@ class TrainingRecords:
             float(np.abs(self._standardized - row).sum(axis=1).min() / self.reach)
             for row in self._standardize(values)
         ]
-        fitted_on = [self._holds(leads) for leads in _hashes(cohort, features)]
+        # half of the leads are enough: rounding may change the others
+        hashes = _hashes(cohort, features)
+        fitted_on = [(self.hashes == own).mean(axis=1).max() >= 0.5 for own in hashes]
         return pd.DataFrame({"fitted_on": fitted_on, "distance": distances, "outside": outside})
-
-    def _holds(self, leads: npt.NDArray[np.uint64]) -> bool:
-        """Whether half of the leads are those of one record; rounding may change the others."""
-        return bool((self.hashes == leads).mean(axis=1).max() >= 0.5)
-
-    @cached_property
-    def _range(self) -> tuple[Floats, Floats]:
-        values = np.ma.masked_invalid(self.values)
-        return values.min(axis=0).filled(np.nan), values.max(axis=0).filled(np.nan)
 
     @cached_property
     def _mean_and_std(self) -> tuple[Floats, Floats]:

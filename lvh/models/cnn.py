@@ -36,28 +36,22 @@ class CnnSettings:
     bn_momentum: Share = 0.99
 
 
-def output_lengths(settings: CnnSettings, n_samples: int) -> list[int]:
-    """Return the length of each convolution's output; raise InputError if one does not fit."""
+def check(settings: CnnSettings, input_shape: tuple[int, ...]) -> None:
+    """Raise InputError unless the convolutions fit into inputs of this shape."""
+    n_samples = input_shape[0]
     if settings.kernel_size > n_samples:
         raise InputError(
             f"model.kernel_size: expected at most the {n_samples} samples of a record. "
             f"Received: {settings.kernel_size}"
         )
-    first, lost = (n_samples - settings.kernel_size) // settings.strides + 1, _LATER_KERNEL - 1
-    lengths = [first - lost * layer for layer in range(len(settings.filters))]
-    if lengths[-1] < 1:
-        needed = (len(settings.filters) - 1) * lost + 1
+    first = (n_samples - settings.kernel_size) // settings.strides + 1
+    needed = (len(settings.filters) - 1) * (_LATER_KERNEL - 1) + 1
+    if first < needed:
         raise InputError(
             f"model.strides: expected the first convolution to leave {needed} steps or more for "
             f"those behind it. Received: strides={settings.strides}, "
             f"kernel_size={settings.kernel_size}, which leave {first} of {n_samples} samples"
         )
-    return lengths
-
-
-def check(settings: CnnSettings, input_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless the convolutions fit into inputs of this shape."""
-    output_lengths(settings, input_shape[0])
 
 
 def build(settings: CnnSettings, input_shape: tuple[int, ...]) -> "keras.Model":

@@ -2,58 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.backends.program import Floats, Labels, Weights
+from lvh.models.network_program import PREDICTION_BATCH, FitProgram, Floats, Labels, Scores, Weights
 from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, loss_and_accuracy
 
 if TYPE_CHECKING:
-    import keras
+    from lvh.models.graph_program import GraphProgram
 
-    from lvh.models.backends.graph import GraphProgram
-    from lvh.models.backends.keras_fit import FitProgram
-
-_PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _BETWEEN_REPORTS = 0.2  # s; how long a person, or a signal, may wait for the end of an epoch
-
-
-def new_program(
-    build: "Callable[[], keras.Model]",
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None = None,
-) -> "GraphProgram | FitProgram":
-    """Build a model with one sigmoid output, and what trains it on the backend that was started.
-
-    The other arguments are fields of `lvh.models.training.TrainSettings`.
-    """
-    from keras import backend, config
-
-    policy = config.dtype_policy()
-    try:
-        config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-        model = build()
-    finally:
-        config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if backend.backend() != "tensorflow":
-        from lvh.models.backends.keras_fit import FitProgram
-
-        return FitProgram(model, batch_size)
-    from lvh.models.backends.graph import GraphProgram
-    from lvh.models.backends.stack import StackProgram, is_dense
-
-    if is_dense(model):
-        return StackProgram(model, batch_size, side_by_side)
-    return GraphProgram(model, batch_size)
 
 
 class KerasTrainer:
@@ -61,7 +25,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: "GraphProgram | FitProgram",
+        program: Union["GraphProgram", FitProgram],
         settings: TrainSettings,
         *,
         l2: float | None = None,
@@ -74,19 +38,13 @@ class KerasTrainer:
         the seconds were spent on the program before.
         """
         self._program, self._settings = program, settings
-        self._l2, self._fs = l2, fs
+        self._l2, self._fs, self._augments = l2, fs, settings.augment.is_on
         self._spent_before = setup_seconds - program.setup_seconds
+        self.setup_seconds = setup_seconds
+        """Seconds spent so far on importing, building, tracing and compiling."""
         self._n_jobs = 0
         self.n_parameters = program.n_parameters
-
-    @property
-    def setup_seconds(self) -> float:
-        """Seconds spent so far on importing, building, tracing and compiling."""
-        return self._spent_before + self._program.setup_seconds
-
-    def max_parallel(self, sizes: Sequence[int]) -> int:
-        """Return how many of the next jobs, with so many records each, may be fitted at once."""
-        return self._program.max_parallel(sizes)
+        self.max_parallel = program.max_parallel
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights; a warm job, alone, goes on from those of the last job.
@@ -99,115 +57,109 @@ class KerasTrainer:
             LvhError: A loss is no longer finite.
         """
         settings, program = self._settings, self._program
-        seeds = [_children(job.seed) for job in jobs]
+        trainings = [_Training(job, settings, self._fs) for job in jobs]
         if not jobs[0].warm_start:
-            program.reset([of_weights for of_weights, _, _ in seeds], self._l2)
+            program.reset([one.seed for one in trainings], self._l2)
         self._n_jobs = len(jobs)
-        # Keras's `fit` under a seed would show the same batches in every epoch
-        orders = [np.random.default_rng(of_order) for _, of_order, _ in seeds]
-        draws = [np.random.default_rng(of_changes) for _, _, of_changes in seeds]
-        logs = [_Log(settings, job) for job in jobs]
-        in_parts = settings.augment.is_on or any(isinstance(job.X, LazyArray) for job in jobs)
-        one_by_one = in_parts or any(log.validates for log in logs)
-        data = None if in_parts else program.place([(read(job.X), job.y) for job in jobs])
+        in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
+        is_watched = in_parts or any(one.validates for one in trainings)
+        data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         done, at_once = 0, 1
-        while done < settings.epochs and not all(log.has_stopped for log in logs):
+        while done < settings.epochs and not all(one.has_stopped for one in trainings):
             started = time.perf_counter()
             n_epochs = min(at_once, settings.epochs - done)
-            shown = [
-                np.stack([order.permutation(len(job.y)) for _ in range(n_epochs)])
-                for order, job in zip(orders, jobs, strict=True)
-            ]
+            orders = [one.orders(n_epochs) for one in trainings]
             if in_parts:
-                sums = self._train_in_parts(jobs, [order for (order,) in shown], draws)
+                sums = self._train_in_parts(trainings, orders)
             else:
-                sums = program.train(data, shown, settings.learning_rate)
+                sums = program.train(data, orders, settings.learning_rate)
             done += n_epochs
-            self._log(logs, sums.sum(axis=2), on_epoch)
-            if not one_by_one:  # nothing is looked at between epochs
+            self._log(trainings, sums, on_epoch)
+            if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
-        for at, log in enumerate(logs):
-            if log.weights is not None:
-                program.assign(at, log.weights)
-        return [log.history() for log in logs]
+        self.setup_seconds = self._spent_before + program.setup_seconds
+        for at, training in enumerate(trainings):
+            if training.weights is not None:
+                program.assign(at, training.weights)
+        return [training.history() for training in trainings]
 
-    def predict(self, inputs: Sequence[Inputs]) -> list[npt.NDArray[np.float64]]:
+    def predict(self, inputs: Sequence[Inputs]) -> list[Scores]:
         """Return P(label = 1) in inference mode, by the network of each job."""
-        is_lazy = any(isinstance(part, LazyArray) for part in inputs)
-        array_of = read if is_lazy else np.asarray
+        if not isinstance(inputs[0], LazyArray):
+            return self._program.scores(list(map(np.asarray, inputs)))
 
         def batch(start: int) -> list[Floats]:
-            return [array_of(part[start : start + _PREDICTION_BATCH]) for part in inputs]
+            return [read(part[start : start + PREDICTION_BATCH]) for part in inputs]
 
-        starts = range(0, max(map(len, inputs)), _PREDICTION_BATCH)
-        batches = prefetch(starts, batch) if is_lazy else map(batch, starts)
+        batches = prefetch(range(0, max(map(len, inputs)), PREDICTION_BATCH), batch)
         chunks = [self._program.scores(batch) for batch in batches]
-        return [np.concatenate(parts).astype(np.float64) for parts in zip(*chunks, strict=True)]
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
     def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
         return [self._program.values(at) for at in range(self._n_jobs)]
 
-    def _train_in_parts(
-        self,
-        jobs: Sequence[FitJob],
-        orders: Sequence[Labels],
-        draws: Sequence[np.random.Generator],
-    ) -> Floats:
+    def _train_in_parts(self, trainings: "Sequence[_Training]", orders: Sequence[Labels]) -> Floats:
         """Train an epoch on records that are read or changed; the next ones while it trains."""
-        settings = self._settings
-        of_record = 4 * sum(math.prod(job.X.shape[1:]) for job in jobs)
-        n_batches = max(1, _PART_BYTES // (settings.batch_size * of_record))
-        n_at_once = settings.batch_size * n_batches
+        batch_size = self._settings.batch_size
+        of_record = 4 * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
+        n_at_once = batch_size * max(1, _PART_BYTES // (batch_size * of_record))
 
         def part(start: int) -> list[tuple[Floats, Labels]]:
-            parts = []
-            for job, order, own in zip(jobs, orders, draws, strict=True):
-                rows = order[start : start + n_at_once]
-                X = read(job.X[rows])
-                if settings.augment.is_on:
-                    X = augmented(X, settings.augment, self._fs, own)
-                parts.append((X, job.y[rows]))
-            return parts
+            pairs = zip(trainings, orders, strict=True)
+            return [one.records(order[0, start : start + n_at_once]) for one, order in pairs]
 
-        def sums() -> Iterator[Floats]:
-            for records in prefetch(range(0, max(map(len, orders)), n_at_once), part):
-                shown = [np.arange(len(y))[None] for _, y in records]
-                data = self._program.place(records)
-                yield self._program.train(data, shown, settings.learning_rate)
+        parts = prefetch(range(0, max(order.shape[1] for order in orders), n_at_once), part)
+        sums = []
+        for records in parts:
+            shown = [np.arange(len(y))[None] for _, y in records]
+            data = self._program.place(records)
+            sums.append(self._program.train(data, shown, self._settings.learning_rate))
+        return np.asarray(np.sum(sums, axis=0))
 
-        return np.concatenate(list(sums()), axis=2)
-
-    def _log(self, logs: "Sequence[_Log]", sums: Floats, on_epoch: OnEpoch) -> None:
+    def _log(self, trainings: "Sequence[_Training]", sums: Floats, on_epoch: OnEpoch) -> None:
         """Log some epochs, shape (n_jobs, n_epochs, 2); of several, none has validation records."""
-        y_scores: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(logs)
-        if any(log.validates for log in logs):
-            y_scores = self.predict([log.job.X_validation for log in logs])
+        y_scores: list[Scores] = [np.zeros(0)] * len(trainings)
+        if any(one.validates for one in trainings):
+            y_scores = self.predict([one.job.X_validation for one in trainings])
         for epoch in range(sums.shape[1]):
-            for at, log in enumerate(logs):
-                if log.has_stopped:
+            for at, training in enumerate(trainings):
+                if training.has_stopped:
                     continue
-                log.add(sums[at, epoch], y_scores[at])
-                if log.keeps_weights:
-                    log.weights = self._program.values(at)
-                on_epoch(at, len(log.epochs))
+                if training.add(sums[at, epoch], y_scores[at]):
+                    training.weights = self._program.values(at)
+                on_epoch(at, len(training.epochs))
 
 
-class _Log:
-    """The epochs of one training, which of them is best, and when to stop."""
+class _Training:
+    """One job: its draws, its epochs, which of them is best, and when to stop."""
 
-    def __init__(self, settings: TrainSettings, job: FitJob) -> None:
-        self.job, self._settings = job, settings
+    def __init__(self, job: FitJob, settings: TrainSettings, fs: float) -> None:
+        self.job, self._settings, self._fs = job, settings, fs
+        self.seed, of_order, of_changes = _children(job.seed)
+        # Keras's `fit` under a seed would show the same batches in every epoch
+        self._order, self._changes = map(np.random.default_rng, (of_order, of_changes))
         self.validates = len(job.y_validation) > 0
         self.epochs: list[tuple[float, float]] = []
         self._validations: list[tuple[float, float]] = []
         self._best, self._best_value = 0, math.inf
-        self.has_stopped = self.keeps_weights = False
+        self.has_stopped = False
         self.weights: Weights | None = None
 
-    def add(self, sums: Floats, y_score: npt.NDArray[np.float64]) -> None:
-        """Take an epoch, and its scores of the validation records.
+    def orders(self, n_epochs: int) -> Labels:
+        """Draw the order of the records in the next epochs, shape (n_epochs, n_records)."""
+        return np.stack([self._order.permutation(len(self.job.y)) for _ in range(n_epochs)])
+
+    def records(self, rows: Labels) -> tuple[Floats, Labels]:
+        """Read some records, and change them where the settings ask for it."""
+        X = read(self.job.X[rows])
+        if self._settings.augment.is_on:
+            X = augmented(X, self._settings.augment, self._fs, self._changes)
+        return X, self.job.y[rows]
+
+    def add(self, sums: Floats, y_score: Scores) -> bool:
+        """Take an epoch, and its scores of the validation records; return whether to keep it.
 
         Raises:
             LvhError: The loss is not finite.
@@ -221,19 +173,18 @@ class _Log:
                 f"A lower train.learning_rate than {settings.learning_rate:g} may help"
             )
         if not self.validates:
-            return
+            return False
         self._validations.append(loss_and_accuracy(job.y_validation, y_score))
         validation_loss, validation_accuracy = self._validations[-1]
         value = -validation_accuracy if job.keep_most_accurate else validation_loss
         is_best = value < self._best_value
         if is_best:
             self._best, self._best_value = len(self.epochs), value
-        if job.keep_most_accurate:
-            self.keeps_weights = is_best
-        elif settings.patience is not None:
-            self.has_stopped = len(self.epochs) - self._best >= settings.patience
-            # the other networks of its stack train on, and its own weights change with theirs
-            self.keeps_weights = is_best if settings.restore_best else self.has_stopped
+        if job.keep_most_accurate or settings.patience is None:
+            return is_best and job.keep_most_accurate
+        self.has_stopped = len(self.epochs) - self._best >= settings.patience
+        # the other networks of its stack train on, and its own weights change with theirs
+        return is_best if settings.restore_best else self.has_stopped
 
     def history(self) -> History:
         """Return what happened."""

@@ -52,10 +52,10 @@ def make_trainer(
         return EstimatorTrainer(
             partial(entry.build, model, names), threads(model.name, train, backend)
         )
-    from lvh.models.keras_trainer import KerasTrainer
-
     started = time.perf_counter()
     start(backend, train.threads, automatic_threads(model.name))
+    from lvh.models.keras_trainer import KerasTrainer
+
     l2 = getattr(model, "l2", None) if entry.is_own else None
     shared = model if l2 is None else replace(model, l2=0.0)
     program = _program(
@@ -75,7 +75,7 @@ def _program(
     side_by_side: int | None,
 ) -> Any:
     """Build a model; every fold, and every configuration of its shape, shares it."""
-    from lvh.models.keras_trainer import new_program
+    from lvh.models.network_program import new_program
 
     program = new_program(
         lambda: entry.build(model, input_shape), batch_size, precision, side_by_side

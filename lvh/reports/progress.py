@@ -119,8 +119,9 @@ class ProgressReporter(Callback):
         self._trainer, self._verbosity, self._name = trainer, verbosity, title
         self._n_folds = self._done = 0
         self._epochs: dict[tuple[int, int], int] = {}
-        self._n_epochs = settings.train.epochs if settings.is_network else 1
-        unit = TextColumn("epochs, left" if settings.is_network else "folds, left")
+        self._has_epochs = settings.is_network
+        self._n_epochs = settings.train.epochs if self._has_epochs else 1
+        unit = TextColumn("epochs, left" if self._has_epochs else "folds, left")
         self._bar = progress(unit, TimeRemainingColumn(), hidden=verbosity == "line")
         self._console = self._bar.console
 
@@ -139,7 +140,7 @@ class ProgressReporter(Callback):
         if self._verbosity == "full" or (self._verbosity == "bar" and not known):
             n_parameters = None if known else self._trainer().n_parameters
             parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-            epochs = f" x {self._n_epochs} epochs" if self._settings.is_network else ""
+            epochs = f" x {self._n_epochs} epochs" if self._has_epochs else ""
             n_tabular, *signal = self._features.input_shape
             join = " + " if self._features.signal_shape else " x "
             inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
@@ -193,7 +194,7 @@ class ProgressReporter(Callback):
         following = f"fold {min(self._done + 1, self._n_folds)} of {self._n_folds}"
         self._bar.update(self._task, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
-            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
+            epochs = f"{len(fold.history.loss)} epochs, " if self._has_epochs else ""
             self._print(
                 f"fold {self._done} of {self._n_folds}: accuracy {fold.metrics.accuracy:.3f}, "
                 f"ap {fold.metrics.ap:.3f}, {epochs}{fold.seconds:.1f} s"

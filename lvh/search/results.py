@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from lvh.data.labels import LVH
 from lvh.evaluation.results import OutOfFold, Plain
@@ -79,9 +80,10 @@ class Outcome:
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "Outcome":
         """Return what `dump` has written."""
-        folds = tuple(FoldScore(**fold) for fold in content["folds"])
-        others = {name: tuple(content[name]) for name in ("values", "fold_keys")}
-        return cls(**{**content, **others, "folds": folds})
+        return _OUTCOME.validate_python(content)
+
+
+_OUTCOME = TypeAdapter(Outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,23 +28,8 @@ class Bin:
     observed: Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Recalibration:
-    """What a logistic recalibration would change; NaN where it is not defined.
-
-    Attributes:
-        intercept: What must be added to the logit of every score so that their mean is the
-            prevalence, the slope held at 1; above 0 the scores are too low. 0 is right.
-        slope: Factor of the logit in the logistic regression of the label on it, with an
-            intercept of its own; below 1 the scores are too extreme. 1 is right.
-    """
-
-    intercept: float
-    slope: float
-
-
-class Line(NamedTuple):
-    """A recalibration: the logit of what is meant is `intercept` + `slope` x that of the score."""
+class Recalibration(NamedTuple):
+    """What makes scores probabilities: see `recalibration` and `line`."""
 
     intercept: float
     slope: float
@@ -93,7 +78,11 @@ def wilson_interval(positives: float, n: int, *, level: float = 0.95) -> Interva
 
 
 def recalibration(y_true: Labels, y_score: Floats) -> Recalibration:
-    """Return calibration intercept and slope.
+    """Return calibration intercept and slope, each as if the other were right; 0 and 1 are right.
+
+    The intercept must be added to the logit of every score so that their mean is the prevalence;
+    above 0 the scores are too low. The slope is the factor of the logit in the logistic regression
+    of the label on it, with an intercept of its own; below 1 the scores are too extreme.
 
     Sources: Cox, "Two Further Applications of a Model for Binary Regression", 1958; which of the
     two intercepts is meant, Van Calster et al., "Calibration: the Achilles heel of predictive
@@ -114,8 +103,10 @@ def recalibration(y_true: Labels, y_score: Floats) -> Recalibration:
     return Recalibration(float(intercept), float(slope))
 
 
-def line(y_true: Labels, y_score: Floats, weights: Floats | None = None) -> Line:
+def line(y_true: Labels, y_score: Floats, weights: Floats | None = None) -> Recalibration:
     """Return the logistic regression of the label on the score's logit, with Firth's penalty.
+
+    The logit of what is meant is `intercept` + `slope` x that of the score.
 
     The penalty, half the log determinant of the information, takes away the bias of few records,
     and leaves an optimum where the scores part the labels, as resamples of few records often do.
@@ -133,11 +124,11 @@ def line(y_true: Labels, y_score: Floats, weights: Floats | None = None) -> Line
     spread = np.sqrt(np.average((x - center) ** 2, weights=counted))
     if spread < _LEAST_SPREAD:  # of scores that are all the same no slope can be known
         share = (counted @ y + 0.5) / (n + 1)  # what the penalty comes to without one
-        return Line(float(logit(share) - center), 1.0)
+        return Recalibration(float(logit(share) - center), 1.0)
     X = np.column_stack([np.ones(len(x)), (x - center) / spread])  # changes nothing but rounding
     beta = _logistic(X, y, counted, firth=True)
     slope = beta[1] / spread
-    return Line(float(beta[0] - slope * center), float(slope))
+    return Recalibration(float(beta[0] - slope * center), float(slope))
 
 
 def bootstrap_lines(
@@ -146,7 +137,7 @@ def bootstrap_lines(
     subjects: npt.NDArray[np.str_],
     resamples: int = 1000,
     seed: int = 0,
-) -> tuple[Line, ...]:
+) -> tuple[Recalibration, ...]:
     """Return the line of each of many resamples of subjects, whose records stay together.
 
     Percentiles of their probabilities are an interval, which is too narrow for few subjects.

@@ -1,0 +1,276 @@
+"""TensorFlow: all steps of some epochs in one graph, whose operations Python does not start.
+
+Dense networks of one shape are trained side by side: the operations of a small network take longer
+to start than to compute, and a stack computes each once for all of its networks. No number goes
+from one network to another.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from keras import layers
+
+from lvh.models.network_program import (
+    PREDICTION_BATCH,
+    Floats,
+    Labels,
+    Program,
+    Scores,
+    Weights,
+)
+from lvh.validation.metrics import EPSILON, THRESHOLD
+
+_MOST = 16  # networks of a stack: their weights and moments stay in the cache
+_ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
+
+
+class GraphProgram(Program):
+    """Networks and the graphs that train and score them; of this class, one network.
+
+    The first axis of all arrays in a graph is that of the networks.
+    """
+
+    n_networks = 0
+
+    def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
+        """Draw weights by a seed a network, and clear the optimizer.
+
+        A weight penalty of None is that of the build.
+        """
+        if self.n_networks < len(seeds):
+            started = time.perf_counter()
+            self.n_networks = len(seeds)
+            self._trace()
+            self.setup_seconds += time.perf_counter() - started
+        for at in range(self.n_networks):
+            seed = seeds[min(at, len(seeds) - 1)]  # of a network without a training, the last
+            self.assign(at, self.initial_weights(seed))
+        for variable in (self._n_steps, *self._means, *self._squares):
+            variable.assign(tf.zeros_like(variable))
+        self._l2 = self._built_l2 if l2 is None else l2
+
+    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Any, Labels, list[int]]:
+        """Put inputs and labels of all trainings, one below the other, where it trains."""
+        X = tf.constant(np.concatenate([X for X, _ in parts]) if len(parts) > 1 else parts[0][0])
+        return X, np.concatenate([y for _, y in parts]), [len(y) for _, y in parts]
+
+    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
+        """Train some epochs.
+
+        Args:
+            data: From `place`.
+            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
+            learning_rate: Of Adam.
+
+        Returns:
+            Sums over the records of losses (with penalties) and right answers in training mode,
+            shape (n_networks, n_epochs, 2).
+        """
+        X, y, sizes = data
+        rows, is_record = self._steps(sizes, orders)
+        n_records = is_record.sum(axis=2)
+        shares = (is_record / n_records[..., None])[:, :, None]
+        losses, scores = self._train(X, y.astype(np.float32), rows, shares, learning_rate, self._l2)
+        right = (scores.numpy() > THRESHOLD) == y[rows]
+        sums = np.stack([losses.numpy() * n_records, (right * is_record).sum(axis=2)], axis=2)
+        by_epoch = sums.reshape(len(orders[0]), -1, *sums.shape[1:]).sum(axis=1)
+        return np.asarray(by_epoch.swapaxes(0, 1)[: len(orders)])
+
+    def scores(self, parts: Sequence[Floats]) -> list[Scores]:
+        """Return P(label = 1) in inference mode, of each network's own records."""
+        longest, chunks = max(map(len, parts)), []
+        for start in range(0, longest, PREDICTION_BATCH):
+            n_rows = min(PREDICTION_BATCH, longest - start)
+            X = np.zeros((self.n_networks, n_rows, *parts[0].shape[1:]), np.float32)
+            for at, part in enumerate(parts):
+                rows = part[start : start + n_rows]
+                X[at, : len(rows)] = rows
+            chunks.append(self._score(X).numpy())
+        y_score = np.concatenate(chunks, axis=1).astype(np.float64)
+        return [y_score[at, : len(part)] for at, part in enumerate(parts)]
+
+    def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
+        """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
+
+        Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network that no
+        training uses is trained as the last one: its numbers are not used.
+        """
+        n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
+        rows = np.zeros((n_epochs, self.n_networks, n_steps * self._batch_size), np.int64)
+        is_record = np.zeros(rows.shape, np.float32)
+        first = 0
+        for at, (size, order) in enumerate(zip(sizes, orders, strict=True)):
+            rows[:, at:, :size] = (order + first)[:, None]
+            is_record[:, at:] = np.arange(rows.shape[2]) < size
+            first += size
+
+        def by_step(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            cut = values.reshape(n_epochs, self.n_networks, n_steps, self._batch_size)
+            return cut.swapaxes(1, 2).reshape(-1, self.n_networks, self._batch_size)
+
+        return by_step(rows), by_step(is_record)
+
+    def _trace(self) -> None:
+        """Trace training and scoring for so many networks as there are."""
+        shape, n = self._model.input_shape[1:], self.n_networks
+        self._trained = self._make_variables()
+        self._n_steps = tf.Variable(0.0)
+        self._means, self._squares = (
+            [tf.Variable(tf.zeros_like(one)) for one in self._trained] for _ in range(2)
+        )
+        self._train = self._traced_training((None, *shape))
+        self._score = tf.function(
+            lambda X: self._forward(X)[0],
+            autograph=False,
+            input_signature=[tf.TensorSpec([n, None, *shape], tf.float32)],
+        )
+        # empty runs, so that the first training costs as much as the next
+        X = np.zeros((n, 1, *shape), np.float32)
+        rows = np.zeros((0, n, self._batch_size), np.int64)
+        self._train(X[0], np.zeros(1, np.float32), rows, rows[:, :, None].astype("f"), 0, 0)
+        self._score(X)
+
+    def _traced_training(self, shape: tuple[int | None, ...]) -> Any:
+        """Trace the training; the numbers of records and of steps are left open."""
+        n, batch_size = self.n_networks, self._batch_size
+
+        # written with while_loop: to convert Python's `for` takes longer than tracing all else
+        @tf.function(
+            autograph=False,
+            input_signature=[
+                tf.TensorSpec(shape, tf.float32),
+                tf.TensorSpec([None], tf.float32),
+                tf.TensorSpec([None, n, batch_size], tf.int64),
+                tf.TensorSpec([None, n, 1, batch_size], tf.float32),
+                tf.TensorSpec([], tf.float32),
+                tf.TensorSpec([], tf.float32),
+            ],
+        )
+        def train(X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
+            def body(at: Any, losses: Any, scores: Any) -> Any:
+                own = rows[at], shares[at]
+                with tf.GradientTape() as tape:
+                    score, squares = self._forward(tf.gather(X, own[0]), own[1])
+                    of_right_label = tf.abs(1.0 - tf.gather(y, own[0]) - score)
+                    log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
+                    loss = l2 * squares - tf.matmul(own[1], log[..., None])[:, 0, 0]
+                    total = tf.reduce_sum(loss)
+                self._move(tape.gradient(total, self._trained), rate)
+                return at + 1, losses.write(at, loss), scores.write(at, score)
+
+            n_steps = tf.shape(rows)[0]
+            shapes = [n], [n, batch_size]
+            logs = [tf.TensorArray(tf.float32, n_steps, element_shape=shape) for shape in shapes]
+            _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
+            return losses.stack(), scores.stack()
+
+        return train
+
+    def _move(self, gradients: Sequence[Any], rate: Any) -> None:
+        """Move what is trained by TensorFlow's own Adam: one operation, where Keras has a dozen."""
+        step = self._n_steps.assign_add(1.0)
+        powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
+        for variable, mean, square, gradient in zip(
+            self._trained, self._means, self._squares, gradients, strict=True
+        ):
+            handles = {"var": variable.handle, "m": mean.handle, "v": square.handle}
+            tf.raw_ops.ResourceApplyAdam(**handles, **powers, lr=rate, **_ADAM, grad=gradient)
+
+    def _make_variables(self) -> list[Any]:
+        """Make what the networks hold, where it is not the model; return what is trained."""
+        return [variable.value for variable in self._model.trainable_variables]
+
+    def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
+        """Return scores, shape (n_networks, n_rows), and sums of squares of what has a penalty.
+
+        In training mode with the shares of each row in a mean, shape (n_networks, 1, batch_size);
+        a row that only fills up the batch has the share 0. Else in inference mode.
+        """
+        if shares is None:
+            return self._model(X[0], training=False)[None, :, 0], None
+        n_records = tf.math.count_nonzero(shares, dtype=tf.int32)  # no layer knows of other rows
+        scores = self._model(X[0, :n_records], training=True)[None, :, 0]
+        squares = [tf.reduce_sum(tf.square(layer.kernel.value)) for layer in self._penalized]
+        return tf.pad(scores, [[0, 0], [0, self._batch_size - n_records]]), sum(squares)
+
+
+class StackProgram(GraphProgram):
+    """Several networks; all that is trained is one variable, so that Adam is one operation."""
+
+    def __init__(self, model: keras.Model, batch_size: int, side_by_side: int | None) -> None:
+        """Take a model that `is_dense`, and the largest number of networks, if not 16."""
+        super().__init__(model, batch_size)
+        self._most = side_by_side or _MOST
+        self._groups = model.trainable_variables, model.non_trainable_variables
+
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next trainings have equally many steps, so that they fit."""
+        steps = [-(-size // self._batch_size) for size in sizes[: self._most]]
+        return next((at for at, n in enumerate(steps) if n != steps[0]), len(steps))
+
+    def values(self, at: int) -> Weights:
+        """Return copies of all variables of one network, in the order of its model."""
+        parts: dict[int, Floats] = {}
+        for group, flat in zip(self._groups, self._flat, strict=True):
+            ends = np.cumsum([np.prod(variable.shape) for variable in group])[:-1]
+            parts |= zip(map(id, group), np.split(flat.numpy()[at], ends), strict=True)
+        return [parts[id(variable)].reshape(variable.shape).copy() for variable in self._variables]
+
+    def assign(self, at: int, values: Weights) -> None:
+        """Give one network what `values` returned."""
+        by_id = dict(zip(map(id, self._variables), values, strict=True))
+        for group, flat in zip(self._groups, self._flat, strict=True):
+            flat[at].assign(np.concatenate([by_id[id(variable)].ravel() for variable in group]))
+
+    def _make_variables(self) -> list[Any]:
+        sizes = [sum(int(np.prod(variable.shape)) for variable in group) for group in self._groups]
+        self._flat = [tf.Variable(tf.zeros([self.n_networks, size])) for size in sizes]
+        return self._flat[:1]
+
+    def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
+        """Batch normalization (Ioffe and Szegedy, 2015) has the weighted mean of the records."""
+        weights, moving = (self._pieces(number) for number in (0, 1))
+        changes, squares = [], tf.zeros(self.n_networks)
+        for layer in self._model.layers:
+            if isinstance(layer, layers.Dense):
+                kernel, bias = next(weights), next(weights)
+                X = layer.activation(tf.matmul(X, kernel) + bias)
+                if layer in self._penalized:
+                    squares += tf.reduce_sum(tf.square(kernel), axis=[1, 2])
+                continue
+            gamma, beta = next(weights), next(weights)
+            mean, variance = before = next(moving), next(moving)
+            if shares is not None:
+                mean = tf.matmul(shares, X)
+                variance = tf.matmul(shares, tf.square(X - mean))
+                for old, now in zip(before, (mean, variance), strict=True):
+                    changes.append(((now - old) * (1 - np.float32(layer.momentum)))[:, 0])
+            slope = tf.math.rsqrt(variance + layer.epsilon) * gamma
+            X = X * slope + (beta - mean * slope)
+        if changes:
+            self._flat[1].assign_add(tf.concat(changes, 1))
+        return X[..., 0], squares
+
+    def _pieces(self, number: int) -> Iterator[Any]:
+        """Yield the variables of a group, shape (n_networks, ...); a vector is a row."""
+        shapes = [(1, *variable.shape)[-2:] for variable in self._groups[number]]
+        parts = tf.split(self._flat[number], [int(np.prod(shape)) for shape in shapes], axis=1)
+        for part, shape in zip(parts, shapes, strict=True):
+            yield tf.reshape(part, (self.n_networks, *shape))
+
+
+def is_dense(model: keras.Model) -> bool:
+    """Return whether a model is a sequence of dense layers and normalizations in float32."""
+    n_weights = {layers.Dense: 2, layers.BatchNormalization: 4}
+    return isinstance(model, keras.Sequential) and all(
+        layer.compute_dtype == "float32"
+        and layer.trainable
+        and type(layer).__module__.startswith(("keras.", "lvh."))  # no plugin's own
+        and any(isinstance(layer, one) and len(layer.weights) == n for one, n in n_weights.items())
+        for layer in model.layers
+    )

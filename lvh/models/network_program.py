@@ -1,0 +1,163 @@
+"""Programs: what trains and scores a Keras model, built once for all folds.
+
+On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own `fit`, here.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from lvh.models.graph_program import GraphProgram
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
+Weights = list[npt.NDArray[Any]]
+"""The value of each variable of a model, in the order of `model.variables`."""
+
+PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
+
+
+def new_program(
+    build: Callable[[], keras.Model],
+    batch_size: int,
+    precision: str,
+    side_by_side: int | None = None,
+) -> Union["GraphProgram", "FitProgram"]:
+    """Build a model with one sigmoid output, and what trains it on the backend that was started.
+
+    The other arguments are fields of `lvh.models.training.TrainSettings`.
+    """
+    policy = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+        model = build()
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
+    if keras.backend.backend() != "tensorflow":
+        return FitProgram(model, batch_size)
+    from lvh.models.graph_program import GraphProgram, StackProgram, is_dense
+
+    if is_dense(model):
+        return StackProgram(model, batch_size, side_by_side)
+    return GraphProgram(model, batch_size)
+
+
+class Program:
+    """A Keras model with what trains and scores it, for all folds and settings of its shape.
+
+    It may hold several networks side by side; lists that go in and out have a part for each.
+    """
+
+    rebuild: Callable[[], keras.Model] | None = None
+    """Builds the model again, with new weights, where its layers are not known."""
+
+    def __init__(self, model: keras.Model, batch_size: int) -> None:
+        """Take a new model with one sigmoid output, and the records a step."""
+        self._model, self._batch_size = model, batch_size
+        self._variables = list(model.variables)  # compiled, a model has others behind them
+        self._blank = Program.values(self, 0)
+        self._penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
+        self._built_l2 = float(self._penalized[0].kernel_regularizer.l2) if self._penalized else 0.0
+        self.n_parameters = int(model.count_params())
+        self.setup_seconds = 0.0
+
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next trainings, on so many records each, it holds at once."""
+        return 1
+
+    def values(self, at: int) -> Weights:
+        """Return copies of all variables of one network."""
+        # copied: a converted variable may share memory with one that changes in place
+        convert = keras.ops.convert_to_numpy
+        return [np.array(convert(variable.value)) for variable in self._variables]
+
+    def assign(self, at: int, values: Weights) -> None:
+        """Give one network what `values` returned."""
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+
+    def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
+        """Draw the weights that a new network begins with; each layer has draws of its own."""
+        if self.rebuild is not None:
+            keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
+            convert = keras.ops.convert_to_numpy
+            return [np.array(convert(variable.value)) for variable in self.rebuild().variables]
+        values = list(self._blank)
+        number_of = {id(variable): number for number, variable in enumerate(self._variables)}
+        draws = iter(seed.generate_state(2 * len(self._model.layers)))
+        for layer in self._model.layers:
+            of_kernel, of_dropout = int(next(draws)), next(draws)
+            if initializer := getattr(layer, "kernel_initializer", None):
+                config = {**initializer.get_config(), "seed": of_kernel}
+                kernel = type(initializer).from_config(config)(layer.kernel.shape)
+                values[number_of[id(layer.kernel)]] = np.array(kernel)
+            if generator := getattr(layer, "seed_generator", None):
+                number = number_of[id(generator.state)]
+                values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
+        return values
+
+
+class FitProgram(Program):
+    """One network that Keras's `compile`, `fit` and `predict` train and score."""
+
+    _l2 = -1.0
+    _warm_sizes: frozenset[int] = frozenset()
+
+    def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
+        """Begin a training; see `GraphProgram.reset`."""
+        (seed,) = seeds
+        l2 = self._built_l2 if l2 is None else l2
+        if l2 != self._l2:  # a compiled step has it as a constant
+            for layer in self._penalized:
+                layer.kernel_regularizer.l2 = l2
+            adam = keras.optimizers.Adam()
+            self._model.compile(adam, "binary_crossentropy", metrics=["accuracy"])
+            adam.build(self._model.trainable_variables)
+            self._l2, self._warm_sizes = l2, frozenset()
+        for variable in self._model.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable.value))
+        self.assign(0, self.initial_weights(seed))
+        keras.utils.set_random_seed(int(seed.generate_state(1)[0]))  # of dropout, on PyTorch
+
+    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Floats, Labels]:
+        """Leave the records in memory."""
+        return parts[0]
+
+    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
+        """Train some epochs; see `GraphProgram.train`."""
+        X, y = data
+        self._warm_up(X, y)
+        self._model.optimizer.learning_rate.assign(learning_rate)
+        means = [self._fit(X[order], y[order]) for order in orders[0]]
+        return np.array([means], np.float32) * len(y)
+
+    def scores(self, parts: Sequence[Floats]) -> list[Scores]:
+        """Return P(label = 1) in inference mode."""
+        y_score = self._model.predict(parts[0], batch_size=PREDICTION_BATCH, verbose=0)[:, 0]
+        return [y_score.astype(np.float64)]
+
+    def _fit(self, X: Floats, y: Labels) -> tuple[float, float]:
+        log = self._model.fit(X, y, batch_size=self._batch_size, shuffle=False, verbose=0).history
+        return log["loss"][0], log["accuracy"][0]
+
+    def _warm_up(self, X: Floats, y: Labels) -> None:
+        """Compile for a full and the last partial batch; that is no time of a training."""
+        n_needed = min(len(y), self._batch_size + len(y) % self._batch_size)
+        if n_needed in self._warm_sizes:
+            return
+        started = time.perf_counter()
+        optimizer = self._model.optimizer.variables
+        state = self.values(0), [keras.ops.copy(variable.value) for variable in optimizer]
+        self._fit(np.zeros_like(X[:n_needed]), y[:n_needed])
+        self.assign(0, state[0])
+        for variable, value in zip(optimizer, state[1], strict=True):
+            variable.assign(value)
+        self._warm_sizes |= {n_needed}
+        self.setup_seconds += time.perf_counter() - started
