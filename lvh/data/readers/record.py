@@ -171,10 +171,11 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
             return reader(path, read_bytes(path, path.parent, MAX_BYTES), options)
     except LvhError:
         raise
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        package = error.name or "pyarrow"  # pandas does not name it
         raise EnvironmentFault(
-            f"{path}: expected the package {error.name}, which reads {title}. "
-            "Received: none. pip install 'lvh[ecg]'"
+            f"{path}: expected the package {package}, which reads {title}. Received: none. "
+            + ("pip install pyarrow" if package == "pyarrow" else "pip install 'lvh[ecg]'")
         ) from None
     except Exception as error:  # the libraries raise a dozen kinds for a malformed file
         reason = excerpt((str(error) or type(error).__name__).splitlines()[0])

@@ -36,7 +36,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     if base == path and path.is_file() and not header_path.is_file():
         raise InputError(
             f"{path}: expected a WFDB record with its header {header_path.name}, or .csv, .tsv, "
-            ".txt, .npy, .npz, .edf, .bdf, .dcm or .xml. Received: no header"
+            ".txt, .parquet, .npy, .npz, .edf, .bdf, .dcm or .xml. Received: no header"
         )
     header = read_header(header_path, path.parent)
     start, stop = _part(header, options)
