@@ -124,7 +124,7 @@ def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, r
         assert levels(settings) == {"sweep": 1, "configuration": 1, "fold": 4}
     (top,), (run,), folds = (runs(settings, one) for one in ("sweep", "configuration", "fold"))
     assert top.info.run_name == "kernel"
-    assert top.data.tags["mlflow.note.content"].startswith("Done.")
+    assert top.data.tags["mlflow.note.content"].endswith("\n\nDone.")
     assert run.data.tags["mlflow.parentRunId"] == top.info.run_id
     assert {fold.data.tags["mlflow.parentRunId"] for fold in folds} == {run.info.run_id}
     names = {f"one fold {fold}{repeat}" for fold in (1, 2) for repeat in ("", " of repeat 2")}

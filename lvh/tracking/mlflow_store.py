@@ -99,7 +99,7 @@ class MlflowStore:
         self.page = view_page(self._experiment_id, record.study)
         link = f"[Its configurations as a table, and their charts]({self.page})"
         self._client.set_tag(
-            run_id, _NOTE, "\n\n".join([*(record.sentences or [_UNFINISHED]), link])
+            run_id, _NOTE, "\n\n".join([link, *(record.sentences or [_UNFINISHED])])
         )
         self._end(run_id, record.folder, "FINISHED" if record.complete else "KILLED")
 
