@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.arrays import EXTERNAL, check_names, checked_signals, checked_values
+from lvh.data.array_checks import EXTERNAL, check_names, checked_signals, checked_values
 from lvh.data.lazy_array import Inputs, LazyArray, concatenate
 from lvh.errors import InputError, excerpt
 

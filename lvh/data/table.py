@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
-from lvh.data.arrays import check_names
+from lvh.data.array_checks import check_names
 from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials

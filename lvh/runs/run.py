@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
-from lvh.data.arrays import EXTERNAL
+from lvh.data.array_checks import EXTERNAL
 from lvh.data.cohort import Cohort, join
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import InputError, as_lvh_error
