@@ -368,7 +368,7 @@ def test_a_source_gets_a_fingerprint_of_all_that_it_holds(cohort):
     assert len(prints) == 3
     write(Path("mine.py").read_text().replace("age=made.age", "label=made.label"))
     plugins = load(["mine.py"])
-    with pytest.raises(InputError, match="data=ours: ours: label: expected"):
+    with pytest.raises(InputError, match="data=ours: ours: y: expected 0 or 1"):
         loaded("data.years=1.0")
 
 
