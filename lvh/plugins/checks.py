@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.arrays import EXTERNAL
+from lvh.data.array_checks import EXTERNAL
 from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
