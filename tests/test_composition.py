@@ -138,7 +138,7 @@ def test_a_recipe_sweeps_a_list_of_yaml():
     space = space_of(command)
     assert space.dimensions == {"model.C": Choice(("0.1", "1"))}
     settings = compose(command.at({"model.C": "0.1"})).settings
-    assert (settings.model.C, settings.cv.folds, settings.name) == (0.1, 3, "svm-voltage")
+    assert (settings.model.C, settings.cv.folds, settings.base_name) == (0.1, 3, "svm-voltage")
 
 
 def test_what_is_typed_goes_before_the_sweep_of_a_recipe():

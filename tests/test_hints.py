@@ -13,6 +13,7 @@ from rich.console import Console
 from lvh.cli.command import wrapped
 from lvh.reports.hints import typed
 from lvh.reports.progress import say
+from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
 
 WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)
@@ -42,6 +43,7 @@ def test_a_suggestion_begins_as_the_user_began(program, start, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     assert shlex.split(typed("report", tmp_path / "a b")) == [*start, "a b"]
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert typed("report", storage=None, uri="a b").endswith(" --uri 'a b'")
     assert shlex.split(typed("report"))[0] in (start[0], Path(sys.executable).name)
 
 
@@ -85,6 +87,7 @@ def test_latest_leads_to_the_newest_folder_and_replaces_nothing_else(tmp_path, m
         folder.mkdir(parents=True)
         link_latest(folder.absolute())
         assert Path("outputs/latest").resolve() == folder.absolute()
+    assert choose("outputs/latest", None, None).run == str(tmp_path / "outputs/day/b")
     link_latest(tmp_path / "elsewhere")  # it has a place of its own
     assert Path("outputs/latest").resolve().name == "b"
     Path("outputs").rename("moved")

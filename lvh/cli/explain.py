@@ -12,7 +12,7 @@ from rich.table import Table
 from lvh.cli.command import EXPERIMENT, add_run, between, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.reports.hints import option, say_next
+from lvh.reports.hints import say_next
 from lvh.reports.progress import console, progress, say
 from lvh.runs.lookup import choose, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
@@ -62,11 +62,10 @@ def _run(args: argparse.Namespace) -> None:
         key = run_key(settings, data.cohort.fingerprint, data.splits)
         _track(chosen.run, key, folder, tracking)
     if is_run_id(chosen.run):
-        experiment = option("--experiment", args.experiment, EXPERIMENT)
-        say_next("export", chosen.run, *option("--uri", args.uri), *experiment)
+        experiment = None if args.experiment == EXPERIMENT else args.experiment
+        say_next("export", chosen.run, uri=args.uri, experiment=experiment)
     else:  # the page shows the explanation too
-        sweep = (chosen.study, *option("--storage", args.storage))
-        say_next("report", *(sweep if chosen.study else (chosen.run,)))
+        say_next("report", chosen.study or Path(chosen.run), storage=args.storage)
 
 
 def _folder(out: str | None, run: str) -> Path:

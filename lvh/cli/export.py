@@ -7,7 +7,7 @@ from pathlib import Path
 from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
 from lvh.errors import InputError, LvhError
 from lvh.inference import DESCRIPTION, Description, load, save
-from lvh.reports.hints import option, say_next, typed
+from lvh.reports.hints import say_next, typed
 from lvh.reports.progress import progress, say
 from lvh.runs.lookup import choose, settings_of
 
@@ -24,7 +24,7 @@ def _run(options: argparse.Namespace) -> None:
     else:
         folder, description = _export(options)
     if not options.register:
-        say_next("predict", "RECORD", "--model", folder)
+        say_next("predict", "RECORD", model=folder)
         return
     from lvh.inference.registry import register
 
@@ -32,12 +32,12 @@ def _run(options: argparse.Namespace) -> None:
     try:
         version = register(folder, description, tracking_of(options), name=name, alias=alias)
     except LvhError as fault:
-        again = typed("export", str(folder))
+        again = typed("export", folder)
         raise type(fault)(f"{fault}. The model is saved. To register it: {again}") from None
     address = f"models:/{name}@{alias}"
     say(f"registered as {name}, version {version}: {address}")
-    model = option("--model", address, DEFAULT_MODEL)
-    say_next("predict", "RECORD", *model, *option("--uri", options.uri))
+    model = None if address == DEFAULT_MODEL else address
+    say_next("predict", "RECORD", model=model, uri=options.uri)
 
 
 def _export(options: argparse.Namespace) -> tuple[Path, Description]:

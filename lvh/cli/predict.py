@@ -34,7 +34,7 @@ from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
 from lvh.reports.ecg_plot import Words, draw, picture_paths, save
-from lvh.reports.hints import option, say_next
+from lvh.reports.hints import say_next
 from lvh.reports.progress import console, say
 
 Row = dict[str, Any]
@@ -71,9 +71,9 @@ def _suggest(options: argparse.Namespace) -> None:
     if options.picture is None and len(options.record) == 1 and not os.path.lexists(picture):
         say_next("predict", "--explain", f"--picture={picture}", *options.typed)
         return
-    experiment = option("--experiment", options.experiment, EXPERIMENT)
-    model = option("--model", options.model, DEFAULT_MODEL)
-    say_next("serve", *model, *option("--uri", options.uri), *experiment)
+    experiment = None if options.experiment == EXPERIMENT else options.experiment
+    model = None if options.model == DEFAULT_MODEL else options.model
+    say_next("serve", model=model, uri=options.uri, experiment=experiment)
 
 
 def _pictures(options: argparse.Namespace) -> list[Path | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lvh.cli.command import command
 from lvh.errors import InputError
-from lvh.reports.hints import option, say_next
+from lvh.reports.hints import say_next
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
@@ -21,23 +21,23 @@ def _report(options: argparse.Namespace) -> None:
         say(*Storage(options.storage, to_read=True).studies())
         return
     names = [study_in(Path(name)) or name for name in options.study]
-    storage = option("--storage", options.storage)
-    if len(names) > 1 or any(Path(name).is_dir() for name in names):
-        folders = [folder for name in names for folder in _runs(name, options)]
+    is_study = len(names) <= 1 and not any(Path(name).is_dir() for name in names)
+    if not is_study:
+        found = [folder for name in names for folder in _runs(name, options)]
+        folders = [*{folder.resolve(): folder for folder in found}.values()]
         result, runs = study_of_runs(folders)
         page = write(result, Path(options.out) if options.out else folders[0] / "report", runs)
-        following: list[str | Path] = ["explain"]
-        following += [runs[best.number] for best in result.complete[:1]]
     else:
         result = load(options.storage, next(iter(names), None), options.store)
         folder = Path(options.out or f"outputs/report-{result.name}")
         page = write(result, folder, run_folders(result, options.store))
-        following = ["export", "--study", result.name, *storage]
     console().print(table(result))
     say(*sentences(result))
     say(f"page: {page}", link=page)
-    if result.complete:
-        say_next(str(following[0]), *following[1:])
+    if result.complete and is_study:
+        say_next("export", study=result.name, storage=options.storage)
+    elif result.complete:
+        say_next("explain", runs[result.complete[0].number])
 
 
 def _runs(name: str, options: argparse.Namespace) -> list[Path]:

@@ -10,13 +10,16 @@ from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings, resolved_uri
 
 
-def say_next(name: str, *arguments: str | Path) -> None:
-    """Suggest a command of lvh: a line that a shell takes as it is."""
-    say(f"next: {typed(name, *arguments)}", wraps=False)
+def say_next(name: str, *arguments: str | Path, **options: str | Path | None) -> None:
+    """Suggest a command of lvh: a line that a shell takes as it is. See `typed`."""
+    say(f"next: {typed(name, *arguments, **options)}", wraps=False)
 
 
-def typed(name: str, *arguments: str | Path) -> str:
-    """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else."""
+def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
+    """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else.
+
+    An option that is None is left out.
+    """
     program = sys.argv[0]
     if program.endswith(".py"):  # python -m lvh.run
         start = f"{_callable(sys.executable)} -m lvh.{name}"
@@ -25,13 +28,11 @@ def typed(name: str, *arguments: str | Path) -> str:
     else:
         path, _, subcommand = program.rpartition(" ")
         start = f"{_callable(path) if subcommand and '/' in path else 'lvh'} {name}"
-    words = [str(_near(one)) if isinstance(one, Path) else one for one in arguments]
-    return shlex.join([*shlex.split(start), *words])
-
-
-def option(flag: str, value: str | None, default: str | None = None) -> tuple[str, ...]:
-    """Return an option of a command line; nothing where it has its default, or is None."""
-    return () if value in (None, default) else (flag, str(value))
+    words = [*arguments]
+    for flag, value in options.items():
+        words += [] if value is None else [f"--{flag}", value]
+    shown = [str(_near(one)) if isinstance(one, Path) else one for one in words]
+    return shlex.join([*shlex.split(start), *shown])
 
 
 def _callable(program: str) -> str:
@@ -54,5 +55,5 @@ def say_where(tracking: TrackingSettings, page: str) -> None:
     if tracking.uri and tracking.uri.startswith("http"):
         say(f"compare: {masked(tracking.uri).rstrip('/')}/{page}", wraps=False)
         return
-    store = ("--uri", masked(resolved_uri(tracking))) if tracking.uri else ()
-    say(f"compare: {typed('ui', *store)}, then http://127.0.0.1:5000/{page}", wraps=False)
+    uri = masked(resolved_uri(tracking)) if tracking.uri else None
+    say(f"compare: {typed('ui', uri=uri)}, then http://127.0.0.1:5000/{page}", wraps=False)

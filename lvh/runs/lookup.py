@@ -42,7 +42,8 @@ def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
     """
     study_of_folder = study_in(Path(run)) if run else ""
     if run and not study_of_folder:
-        return Chosen(run)
+        path = Path(run)  # a link will lead elsewhere: outputs/latest
+        return Chosen(str(path.resolve()) if path.is_symlink() else run)
     return best_of_sweep(storage, study_of_folder or study)
 
 

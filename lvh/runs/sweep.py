@@ -19,7 +19,7 @@ from lvh.evaluation.results import Plain
 from lvh.files import write_text
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.hints import option, say_next, say_where
+from lvh.reports.hints import say_next, say_where
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
@@ -90,8 +90,7 @@ def run_sweep(sweep: Sweep) -> None:
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")
-    storage = option("--storage", settings.search.storage)
-    say_next("export", "--study", study.name, *storage)
+    say_next("export", study=study.name, storage=settings.search.storage)
 
 
 def _check(space: Space) -> None:

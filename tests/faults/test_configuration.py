@@ -19,6 +19,7 @@ LEAKING = "cv.weights=carried cv.allow_leakage=true"
 REFUSED = {  # arguments as a shell takes them: parts of the line
     "model=vgg": ["model=vgg: expected one of boosting, cnn, criteria, dnn"],
     "model=cnn stride=7": ["stride=7: expected one of 5, 10, 50, 125", "model.strides=7"],
+    "hydra/launcher=ray": ["hydra/launcher=ray: expected one of basic", "lvh[ray]"],
     "modle=cnn": ["modle", "did you mean model?"],
     "train.epoch=3": ["train.epoch", "did you mean epochs?"],
     "model=cnn model.kernl=3": ["model.kernl", "did you mean kernel_size?"],
