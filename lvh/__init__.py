@@ -13,7 +13,7 @@ One configuration, as `lvh run` cross-validates it, but without its files:
 >>> result = lvh.cross_validate(settings, data)
 >>> isinstance(result, lvh.CVResult), len(result.folds)
 (True, 3)
->>> result.summary.mean.ap > result.baselines["no skill"].mean.ap
+>>> result.scores.mean.ap > result.baselines["no skill"].mean.ap
 True
 
 The latest sweep of this directory (`lvh sweep model.C=0.1,1 ...`):
@@ -37,13 +37,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
-    from lvh.evaluation.cv_result import CVResult
     from lvh.features import FeatureSet
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
-    from lvh.runs.notebook import cross_validate, load_data, settings
-    from lvh.search.results import StudyResult
-    from lvh.search.study import load as load_study
+    from lvh.reports.result_views import CVResult, StudyResult
+    from lvh.runs.python_api import cross_validate, load_data, load_study, settings
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -70,20 +68,20 @@ __all__ = [
 __path__.append(str(Path(__file__).parent / "cli"))
 
 _MODULES = {
-    "CVResult": "evaluation.cv_result",
+    "CVResult": "reports.result_views",
     "Cohort": "data.cohort",
     "FeatureSet": "features",
     "FinalModel": "inference",
     "InputError": "errors",
     "LvhError": "errors",
-    "StudyResult": "search.results",
+    "StudyResult": "reports.result_views",
     "bootstrap_intervals": "validation.metrics",
-    "cross_validate": "runs.notebook",
-    "load_data": "runs.notebook",
+    "cross_validate": "runs.python_api",
+    "load_data": "runs.python_api",
     "load_model": "inference:load",
-    "load_study": "search.study:load",
+    "load_study": "runs.python_api",
     "score": "validation.metrics",
-    "settings": "runs.notebook",
+    "settings": "runs.python_api",
     "splits": "validation.splits",
 }
 """The module of each public name, and what it is called there if that differs."""

@@ -92,7 +92,7 @@ def refit(
     states, selected = _fit(fitted, data, seeds, on_epoch)
     cohort, features = data.cohort, data.features
     calibration, threshold = _calibrated(settings, data, result)
-    rows = {"model": result.summary, **result.baselines}
+    rows = {"model": result.scores, **result.baselines}
     description = Description(
         format=FORMAT,
         name=settings.name,

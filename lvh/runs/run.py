@@ -4,7 +4,7 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
 from lvh.tracking.tracker import Tracker
-from lvh.validation.splits import Split, Threshold, external_split, splits
+from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
 _SLOW = ("sklearn.linear_model", "sklearn.metrics", "matplotlib.backends.backend_agg")
@@ -48,6 +48,7 @@ class ExperimentData:
     cohort: Cohort
     features: FeatureSet
     splits: tuple[Split, ...]
+    cv: CvSettings = field(default_factory=CvSettings)
 
 
 def load_data(settings: RunSettings) -> ExperimentData:
@@ -62,20 +63,13 @@ def load_data(settings: RunSettings) -> ExperimentData:
 
 @lru_cache(maxsize=_LOADED)
 def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> ExperimentData:
-    form = FORMS[features.name]
-    cohorts = {"data": _cohort(data)}
+    cohorts = {"data": load_cohort(data)}
     if external is not None:
-        cohorts["external"] = _cohort(external)
+        cohorts["external"] = load_cohort(external)
     for group, cohort in cohorts.items():
-        if form.needs_delineation and not len(cohort.delineation.samples):
-            others = [name for name, other in FORMS.items() if not other.needs_delineation]
-            raise InputError(
-                f"features={features.name}: expected records with a delineation. Received: "
-                f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
-                f"features={' or '.join(others)}"
-            )
+        check_form(cohort, features, group)
     whole = cohorts["data"] if external is None else join(*cohorts.values())
-    extracted = form.extract(whole, features)
+    extracted = FORMS[features.name].extract(whole, features)
     y, subjects = extracted.y, extracted.subjects
     if external is None:
         folds = splits(y, subjects, cv)
@@ -85,11 +79,24 @@ def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> Experi
     if cv.threshold != "fixed":
         for split in folds:
             held_out(split, y, subjects)  # raises here what it would after the first trainings
-    return ExperimentData(whole, extracted, folds)
+    return ExperimentData(whole, extracted, folds, cv)
+
+
+def check_form(cohort: Cohort, features: Any, group: str = "data") -> None:
+    """Refuse features that need fiducials, of a cohort without any; say what to do about it."""
+    form = FORMS[features.name]
+    if form.needs_delineation and not len(cohort.delineation.samples):
+        others = [name for name, other in FORMS.items() if not other.needs_delineation]
+        raise InputError(
+            f"features={features.name}: expected records with a delineation. Received: "
+            f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
+            f"features={' or '.join(others)}"
+        )
 
 
 @lru_cache(maxsize=2)
-def _cohort(settings: Any) -> Cohort:
+def load_cohort(settings: Any) -> Cohort:
+    """Load a source by its settings."""
     cohort: Cohort = SOURCES[settings.name].load(settings)
     return cohort
 
@@ -246,7 +253,7 @@ class _Run(Callback):
 
     def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
-        features, record, summary = self._data.features, self.record, result.summary
+        features, record, summary = self._data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
@@ -284,7 +291,7 @@ class _Run(Callback):
             null.append(scores)
             store.save(null)
         follow(wanted, wanted)
-        return replace(result, null=tuple(null), p_values=p_values(result.summary.mean, null))
+        return replace(result, null=tuple(null), p_values=p_values(result.scores.mean, null))
 
     @contextmanager
     def recorded(self, tracker: Tracker) -> Iterator[None]:
