@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lvh.inference import load as load_model
     from lvh.reports.result_views import CVResult, StudyResult
     from lvh.runs.python_api import cross_validate, load_data, load_study, settings
+    from lvh.runs.python_sweep import sweep
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -62,6 +63,7 @@ __all__ = [
     "score",
     "settings",
     "splits",
+    "sweep",
 ]
 
 # `python -m lvh.run` and every other command is a module of lvh/cli.
@@ -82,6 +84,7 @@ _MODULES = {
     "load_study": "runs.python_api",
     "score": "validation.metrics",
     "settings": "runs.python_api",
+    "sweep": "runs.python_sweep",
     "splits": "validation.splits",
 }
 """The module of each public name, and what it is called there if that differs."""

@@ -38,7 +38,7 @@ ESTIMATORS = {
     "pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), X),
     "margins": (SVC(), X),
     "trees": (ExtraTreesClassifier(20, random_state=3), X.astype(np.float32)),
-    "missing": (HistGradientBoostingClassifier(max_iter=5), WITH_GAPS),
+    "missing": (HistGradientBoostingClassifier(max_iter=2), WITH_GAPS),
     "columns": (
         make_pipeline(
             make_column_transformer((OneHotEncoder(), ["place"]), remainder="passthrough"),
@@ -46,7 +46,7 @@ ESTIMATORS = {
         ),
         TABLE,
     ),
-    "search": (sk.GridSearchCV(LogisticRegression(), {"C": [0.01, 1]}, cv=3), X),
+    "search": (sk.GridSearchCV(LogisticRegression(), {"C": [0.01, 1]}, cv=2), X),
 }
 
 
@@ -76,15 +76,14 @@ def test_a_group_is_never_in_two_parts_of_a_fold(data):
     names = np.array([f"s{group}" for group in groups])
     try:
         result = lvh.cross_validate(LogisticRegression(), inputs, y, names, cv=folds)
-    except lvh.InputError as error:  # too few subjects of a class
-        assert "cv" in str(error)
+    except lvh.InputError:  # too few subjects of a class
         return
     for fold in result.folds:
         assert not {*names[fold.split.train]} & {*names[fold.split.test]}
     assert sorted(result.test.tolist()) == list(range(n))
     np.testing.assert_array_equal(result.y_true, y[result.test])
+    each_record = [(np.delete(np.arange(n), at), [at]) for at in range(n)]
     with pytest.raises(lvh.InputError, match="cv: expected every subject in one part"):
-        each_record = [(np.delete(np.arange(n), at), [at]) for at in range(n)]
         lvh.cross_validate(LogisticRegression(), inputs, y, names, cv=each_record)
 
 
@@ -131,10 +130,10 @@ def network(input_shape, units=4, compiled=False):
 def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     signals = np.stack([X, X[:, ::-1]], axis=2)  # records, samples, leads
     folds = list(sk.KFold(2, shuffle=True, random_state=0).split(X))
-    options = {"cv": folds, "train": {"epochs": 12, "learning_rate": 0.02}}
+    options = {"cv": folds, "train": {"epochs": 8, "learning_rate": 0.03}}
     result = lvh.cross_validate(network, signals, Y, **options)
     assert result.scores.mean.roc_auc > 0.7
-    assert [len(fold.history.loss) for fold in result.folds] == [12] * 2
+    assert [len(fold.history.loss) for fold in result.folds] == [8] * 2
     # a test record changes nothing but its own score: not the training, not the other scores
     changed, test = signals.copy(), folds[0][1]
     changed[test[:10]] = 50
@@ -142,8 +141,6 @@ def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     assert dirty.folds[0].history == result.folds[0].history
     np.testing.assert_array_equal(dirty.folds[0].y_score[10:], result.folds[0].y_score[10:])
     assert dirty.folds[1].history != result.folds[1].history  # where it is learned from
-    other = lvh.cross_validate(network, signals, Y, seed=1, **options)
-    assert (other.y_score != result.y_score).any()
 
 
 def test_a_compiled_network_keeps_its_optimizer_and_may_stop_early():
@@ -151,7 +148,7 @@ def test_a_compiled_network_keeps_its_optimizer_and_may_stop_early():
         return network(input_shape, compiled=True)
 
     options = {"cv": {"folds": 2, "validation": 0.3}}
-    result = lvh.cross_validate(build, X, Y, train={"epochs": 40, "patience": 3}, **options)
+    result = lvh.cross_validate(build, X, Y, train={"epochs": 20, "patience": 2}, **options)
     for fold in result.folds:
         assert len(fold.history.validation_loss) == len(fold.history.loss)
         assert fold.history.kept_epoch == np.argmin(fold.history.validation_loss) + 1
@@ -206,7 +203,7 @@ def test_summary_and_comparison_agree_with_pandas_and_the_corrected_test():
     loss = results[0].compare(results[1]).loc["loss"]
     assert (loss.difference < 0) == (loss.better > loss.worse)
     other = lvh.cross_validate(LogisticRegression(), X, 1 - Y, GROUPS, cv=5)
-    with pytest.raises(lvh.InputError, match="compare: .* without a fold in common"):
+    with pytest.raises(lvh.InputError, match=r"compare: .* without a fold in common"):
         results[0].compare(other)
 
 
@@ -282,5 +279,5 @@ def test_nan_is_filled_from_the_training_records_or_refused_by_the_classifier():
         by_hand.fit(inputs[fold.split.train], Y[fold.split.train])
         expected = by_hand.predict_proba(inputs[fold.split.test])[:, 1]
         np.testing.assert_allclose(fold.y_score, expected, rtol=1e-9)
-    with pytest.raises(lvh.LvhError, match="refuses the training records of a fold: .*NaN"):
+    with pytest.raises(lvh.LvhError, match=r"refuses the training records of a fold: .*NaN"):
         lvh.cross_validate(LogisticRegression(), WITH_GAPS, Y, cv=3)

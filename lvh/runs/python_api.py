@@ -18,8 +18,8 @@ from lvh.evaluation import cross_validation as evaluation
 from lvh.evaluation import cv_result
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.result_views import CVResult, OwnScore, StudyResult
-from lvh.runs.learners import NamedLearner, Train, learner_of
-from lvh.runs.python_data import Folds, features_of, folds_of, has_labels, option
+from lvh.runs.learners import Train, learner_of
+from lvh.runs.python_data import option, training_data
 from lvh.runs.run import ExperimentData, baselines_of, load_cohort, new_trainer
 from lvh.runs.run import load_data as data_of
 from lvh.search import study
@@ -148,24 +148,15 @@ def cross_validate(
         result = _of_settings(estimator, X, on_fold or y)
         return _shown(result, names, own)
     learner = learner_of(estimator, train)
-    data, fs = features_of(learner, X, y, groups, features)
-    if cv is None and isinstance(X, ExperimentData):
-        folds = Folds(X.splits, X.cv.protocol, X.cv.threshold)
-    else:
-        folds = folds_of(7 if cv is None else cv, data, data.subjects if has_labels(X) else groups)
-    if folds.protocol.leaks and not (learner.has_epochs and isinstance(learner, NamedLearner)):
-        raise InputError(
-            "cv.weights and cv.epoch: expected an honest protocol, unless the model is a network "
-            f"of lvh. Received: {folds.protocol.leakage}"
-        )
+    data = training_data(learner, X, y, groups, features=features, cv=cv)
     result = evaluation.cross_validate(
-        data,
-        folds.splits,
-        partial(learner.trainer, data, fs),
+        data.features,
+        data.folds.splits,
+        partial(learner.trainer, data.features, data.fs),
         seed=seed,
         callbacks=[] if on_fold is None else [_OnFold(on_fold)],
-        protocol=folds.protocol,
-        threshold=folds.threshold,
+        protocol=data.folds.protocol,
+        threshold=data.folds.threshold,
     )
     return _shown(result, names, own)
 

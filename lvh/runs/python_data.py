@@ -13,7 +13,7 @@ from lvh.config.composition import compose, plain
 from lvh.config.groups import CHOICES
 from lvh.config.messages import explained
 from lvh.config.run_settings import parsed
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import Cohort, fingerprint
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS, FeatureSet
@@ -33,6 +33,28 @@ class Folds:
     splits: tuple[Split, ...]
     protocol: Protocol = HONEST
     threshold: Threshold = "fixed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """What a learner is trained on: its inputs, their sampling frequency in Hz, and the folds."""
+
+    features: FeatureSet
+    fs: float
+    folds: Folds
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of inputs, labels and subjects."""
+        features = self.features
+        X: Any = features.X
+        parts: list[Any] = [X]
+        if isinstance(X, FrameRows):
+            frame: pd.DataFrame = X[:]
+            parts = [pd.util.hash_pandas_object(frame, index=False).to_numpy()]
+            parts += [[*frame.columns], [str(dtype) for dtype in frame.dtypes]]
+        parts += [features.y, features.subjects, features.records, features.names, features.fill]
+        return fingerprint(features.kind, *parts)
 
 
 class FrameRows:
@@ -62,10 +84,10 @@ def option(group: str, name: str, fields: Mapping[str, Any] | None = None) -> An
     return parsed(group, {**node, **(fields or {})}, CHOICES[group][node["name"]])
 
 
-def features_of(
-    learner: Learner, X: Any, y: Any, groups: Any, form: Any
-) -> tuple[FeatureSet, float]:
-    """Return the inputs that a learner gets, and their sampling frequency in Hz.
+def training_data(
+    learner: Learner, X: Any, y: Any, groups: Any, *, features: Any, cv: Any
+) -> TrainingData:
+    """Return the data that a learner is trained on.
 
     Args:
         learner: What is to be trained.
@@ -73,37 +95,42 @@ def features_of(
             or (n_records, n_samples, n_leads), or a DataFrame with a row a record.
         y: Labels of an array or a DataFrame; None for the others, which have theirs.
         groups: Subjects of the records, in the same way; None: each record is a subject.
-        form: Features of a cohort: a name or its settings; None for those of the model.
+        features: Of a cohort: the name of a form or its settings; None for those of the model.
+        cv: See `folds_of`; None for 7 folds, or those of the data of an experiment.
 
     Raises:
         InputError: They do not fit together, or to the learner.
     """
-    fs = 1.0
-    if has_labels(X):
-        for field, value in (("y", y), ("groups", groups)):
-            if value is not None:
-                raise InputError(
-                    f"{field}: expected None with a {type(X).__name__}, which has its own. "
-                    f"Received: {excerpt(value)}"
-                )
-    if form is not None and not isinstance(X, Cohort):
-        raise InputError(f"features: expected None unless X is a Cohort. Received: {excerpt(form)}")
+    fs, has_labels = 1.0, isinstance(X, (Cohort, FeatureSet, ExperimentData))
+    for field, value in (("y", y), ("groups", groups)) if has_labels else ():
+        if value is not None:
+            raise InputError(
+                f"{field}: expected None with a {type(X).__name__}, which has its own. "
+                f"Received: {excerpt(value)}"
+            )
+    if features is not None and not isinstance(X, Cohort):
+        raise InputError(
+            f"features: expected None unless X is a Cohort. Received: {excerpt(features)}"
+        )
     if isinstance(X, Cohort):
-        settings = _form(learner, form)
-        check_form(X, settings)
-        fs, features = X.fs, FORMS[settings.name].extract(X, settings)
+        form = _form(learner, features)
+        check_form(X, form)
+        fs, own = X.fs, FORMS[form.name].extract(X, form)
     elif isinstance(X, ExperimentData):
-        fs, features = X.cohort.fs, X.features
-    elif isinstance(X, FeatureSet):
-        features = X
+        fs, own = X.cohort.fs, X.features
     else:
-        features = _from_arrays(X, y, groups)
-    return _fitting(learner, features), fs
-
-
-def has_labels(X: Any) -> bool:
-    """Return whether data have their labels and subjects."""
-    return isinstance(X, (Cohort, FeatureSet, ExperimentData))
+        own = X if isinstance(X, FeatureSet) else _from_arrays(X, y, groups)
+    own = _fitting(learner, own)
+    if cv is None and isinstance(X, ExperimentData):
+        folds = Folds(X.splits, X.cv.protocol, X.cv.threshold)
+    else:
+        folds = folds_of(7 if cv is None else cv, own, own.subjects if has_labels else groups)
+    if folds.protocol.leaks and not (learner.has_epochs and isinstance(learner, NamedLearner)):
+        raise InputError(
+            "cv.weights and cv.epoch: expected an honest protocol, unless the model is a network "
+            f"of lvh. Received: {folds.protocol.leakage}"
+        )
+    return TrainingData(own, fs, folds)
 
 
 def folds_of(cv: Any, features: FeatureSet, groups: Any) -> Folds:
