@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.reports.result_views import CVResult, StudyResult
-    from lvh.runs.python_api import cross_validate, load_data, load_study, settings
+    from lvh.runs.python_api import cross_validate, load_data, load_run, load_study, settings
     from lvh.runs.python_sweep import sweep
+    from lvh.runs.sklearn_estimator import estimator
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -57,8 +58,10 @@ __all__ = [
     "StudyResult",
     "bootstrap_intervals",
     "cross_validate",
+    "estimator",
     "load_data",
     "load_model",
+    "load_run",
     "load_study",
     "score",
     "settings",
@@ -79,8 +82,10 @@ _MODULES = {
     "StudyResult": "reports.result_views",
     "bootstrap_intervals": "validation.metrics",
     "cross_validate": "runs.python_api",
+    "estimator": "runs.sklearn_estimator",
     "load_data": "runs.python_api",
     "load_model": "inference:load",
+    "load_run": "runs.python_api",
     "load_study": "runs.python_api",
     "score": "validation.metrics",
     "settings": "runs.python_api",

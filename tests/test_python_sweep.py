@@ -98,6 +98,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
     options = {
         "space": {"shift": [0.0, 0.1, 0.2]},
         "cv": 3,
+        "sampler": "grid",
         "storage": f"sqlite:///{tmp_path}/studies.db",
         "store": tmp_path / "folds",
     }
@@ -117,7 +118,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
     assert loaded.summary().equals(study.summary())
     # other data, labels, folds, estimators and seeds are other sweeps
     for changed in ({"y": 1 - Y}, {"X": X + 1}, {"cv": 2}, {"estimator": Counting(1)}, {"seed": 1}):
-        given_now = {"estimator": Counting(), "X": X, "y": Y, **options, **changed}
+        given_now = {"estimator": Counting(), "X": X, "y": Y, **options, **changed, "n_trials": 1}
         assert lvh.sweep(**given_now).name != study.name
 
 

@@ -1,6 +1,7 @@
 """Experiments from Python: the same as the commands, without their files, and with own models."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from lvh.evaluation import cross_validation as evaluation
 from lvh.evaluation import cv_result
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.result_views import CVResult, OwnScore, StudyResult
+from lvh.runs.finished_run import read_result
 from lvh.runs.learners import Train, learner_of
 from lvh.runs.python_data import option, training_data
 from lvh.runs.run import ExperimentData, baselines_of, load_cohort, new_trainer
@@ -25,7 +27,7 @@ from lvh.runs.run import load_data as data_of
 from lvh.search import study
 from lvh.validation.metrics import NAMES
 
-__all__ = ["cross_validate", "load_data", "load_study", "settings"]
+__all__ = ["cross_validate", "load_data", "load_run", "load_study", "settings"]
 
 Metric = Callable[[Any, Any], float]
 """Takes labels and scores of the test records of a fold."""
@@ -159,6 +161,25 @@ def cross_validate(
         threshold=data.folds.threshold,
     )
     return _shown(result, names, own)
+
+
+def load_run(run: str | Path, uri: str | None = None) -> CVResult:
+    """Return the result of a finished run of `python -m lvh.run`; the data are not needed.
+
+    Args:
+        run: Folder of the run, or its ID in MLflow, 32 digits.
+        uri: Where MLflow has the ID; None for `MLFLOW_TRACKING_URI`, or `mlflow.db` in this
+            directory.
+
+    Raises:
+        InputError: There is no such run, or it is not finished.
+
+    >>> from pathlib import Path
+    >>> folder = min(Path("outputs").rglob("run.json")).parent
+    >>> lvh.load_run(folder).summary().loc["ap", "mean"] > 0
+    True
+    """
+    return CVResult.of(read_result(run, uri or os.environ.get("MLFLOW_TRACKING_URI")))
 
 
 def load_study(

@@ -165,6 +165,11 @@ def folds_of(cv: Any, features: FeatureSet, groups: Any) -> Folds:
     return Folds(folds, settings.protocol, settings.threshold)
 
 
+def inputs_of(learner: Learner, X: Any, y: Any, groups: Any) -> FeatureSet:
+    """Return the inputs of arrays or a DataFrame as a learner takes them; see `training_data`."""
+    return _fitting(learner, _from_arrays(X, y, groups))
+
+
 def _form(learner: Learner, form: Any) -> Any:
     """Return the settings of a feature form."""
     if form is None and isinstance(learner, NamedLearner):

@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +15,9 @@ from lvh.config.run_settings import search_from
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, excerpt
 from lvh.evaluation.cross_validation import StopCrossValidation, cross_validate
-from lvh.evaluation.cv_result import CVResult, FoldResult
+from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
 from lvh.features import FeatureSet
+from lvh.models.classifiers import BASELINES
 from lvh.reports.result_views import StudyResult
 from lvh.runs.cache_key import RESULTS_VERSION
 from lvh.runs.code_identity import identity
@@ -102,7 +103,16 @@ def sweep(
         study = open_study(opened, _study_name(plan, data, seed, parts), plan, again=False)
         own_store = FoldStore(Path(folder or store))
         own_store.check()
-        training = _Training(study, learners, data, swept, own_store, seed, bool(storage))
+        training = _Training(
+            study=study,
+            learners=learners,
+            data=data,
+            swept=swept,
+            store=own_store,
+            seed=seed,
+            is_resumable=bool(storage),
+            baselines={name: cache(partial(_baselines, one)) for name, one in data.items()},
+        )
         study.optimize(training)
         result = StudyResult.of(result_of(study, Path(folder or store)))
     errors = [trial.error for trial in result.trials if trial.state == "failed"]
@@ -122,6 +132,7 @@ class _Training:
     store: FoldStore
     seed: int
     is_resumable: bool
+    baselines: Mapping[str, Callable[[], Mapping[str, Summary]]]
 
     def __call__(self, trial: OpenTrial) -> Outcome:
         """Train a trial; its failure is its own."""
@@ -143,6 +154,7 @@ class _Training:
                 protocol=data.folds.protocol,
                 threshold=data.folds.threshold,
                 check_after=plan.search.burn_in if plan.search.may_stop else None,
+                baselines=self.baselines[name],
             )
         except EnvironmentFault:
             raise
@@ -201,6 +213,12 @@ class _Keeper(Follower):
             self._store.save(key, self._features, fold, {"from": "python"})
         self.fold_keys.append(key)
         super().on_fold(fold, known)
+
+
+def _baselines(data: TrainingData) -> dict[str, Summary]:
+    return baseline_summaries(
+        data.features, data.folds.splits, BASELINES, threshold=data.folds.threshold
+    )
 
 
 def _done(follower: _Keeper | None) -> dict[str, Any]:
