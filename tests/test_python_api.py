@@ -1,8 +1,12 @@
 """The Python API: scikit-learn's scores on the same splits, the command's for the same settings."""
 
+import hydra
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import model_selection as sk
@@ -281,3 +285,30 @@ def test_nan_is_filled_from_the_training_records_or_refused_by_the_classifier():
         np.testing.assert_allclose(fold.y_score, expected, rtol=1e-9)
     with pytest.raises(lvh.LvhError, match=r"refuses the training records of a fold: .*NaN"):
         lvh.cross_validate(LogisticRegression(), WITH_GAPS, Y, cv=3)
+
+
+def test_a_notebook_with_a_run_and_an_application_of_its_own_keeps_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/own.db")
+    try:
+        with hydra.initialize(version_base=None, config_path=None), mlflow.start_run() as run:
+            config = hydra.compose(overrides=["+a=1"], return_hydra_config=True)
+            HydraConfig.instance().set_config(config)
+            config = HydraConfig.instance().cfg
+            own = lvh.settings("data=synthetic", "data.records=42", "model=svm", "cv.folds=3")
+            data = lvh.load_data(own)
+            lvh.cross_validate(own, data)
+            lvh.sweep("logistic", data, space={"C": [0.1]})
+            assert GlobalHydra.instance().is_initialized()
+            assert HydraConfig.instance().cfg is config
+            assert mlflow.active_run().info.run_id == run.info.run_id
+        runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        assert [(one.info.run_id, one.info.status) for one in runs] == [
+            (run.info.run_id, "FINISHED")
+        ]
+        assert not runs[0].data.params
+        assert not runs[0].data.metrics
+        assert {path.name for path in tmp_path.iterdir()} <= {"own.db", "mlruns", "mlartifacts"}
+    finally:
+        HydraConfig.instance().cfg = None
+        mlflow.set_tracking_uri(None)

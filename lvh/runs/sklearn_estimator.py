@@ -67,7 +67,12 @@ def estimator(name: str, **params: Any) -> Any:
 
 
 class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A model of lvh; `_class_of` gives it a name and parameters."""
+    """A model of lvh; `_class_of` gives it a name and parameters.
+
+    Attributes:
+        classes_: Both labels, sorted.
+        model_: The classifier, or the weights of a network.
+    """
 
     _model: str
 
@@ -106,8 +111,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             (self.model_,) = trainer.state()
         except LvhError as error:
             raise ValueError(str(error)) from error
-        if self._is_network:
-            self.model_ = _network(learner, self.model_, features.input_shape)
+        self._input_shape, self._built = features.input_shape, None
         return self
 
     def predict_proba(self, X: Any) -> Any:
@@ -116,12 +120,20 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, reset=False, allow_nd=self._is_signal, dtype="numeric")
         if not self._is_network:
             return np.asarray(self.model_.predict_proba(X.astype(np.float64)))
-        y_score = np.asarray(self.model_.predict(X.astype(np.float32), verbose=0), np.float64)
+        if self._built is None:
+            self._built = _network(self._learner(), self.model_, self._input_shape)
+        y_score = np.asarray(self._built.predict(X.astype(np.float32), verbose=0), np.float64)
         return np.column_stack([1 - y_score[:, 0], y_score[:, 0]])
 
     def predict(self, X: Any) -> Any:
         """Return the class of each record: the second where its probability is above .5."""
-        return self.classes_[(self.predict_proba(X)[:, 1] > THRESHOLD).astype(int)]
+        is_second = self.predict_proba(X)[:, 1] > THRESHOLD
+        return self.classes_[is_second.astype(int)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is stored: of a network its weights, from which it is built again."""
+        state = dict(super().__getstate__())
+        return state | {"_built": None} if "_built" in state else state
 
     def __sklearn_tags__(self) -> Any:
         """Say that it takes two classes, and of a network that inputs are not flat."""
@@ -142,7 +154,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learner(self) -> NamedLearner:
         params = self.get_params(deep=False)
-        of_train = {name: params.pop(name) for name in _TRAIN if name in params}
+        of_train = {name: params.pop(name) for name in _TRAIN if self._is_network}
         params.pop("random_state")
         node = {**params, "name": self._model}
         settings = parsed("model", node, MODELS[self._model].settings)
