@@ -114,8 +114,8 @@ def _is(table: pd.DataFrame, number: tuple[int, int]) -> pd.Series:
 
 def _history(epochs: pd.DataFrame, row: dict[str, Any]) -> History:
     names = ("loss", "accuracy", "validation_loss", "validation_accuracy")
-    curves = (tuple(map(float, epochs[name].dropna())) for name in names)
-    return History(*curves, int(row["kept_epoch"]), str(row["chosen"]))
+    curves = {name: tuple(map(float, epochs[name].dropna())) for name in names}
+    return History(**curves, kept_epoch=int(row["kept_epoch"]), chosen=str(row["chosen"]))
 
 
 def _summary(rows: pd.DataFrame) -> Summary:

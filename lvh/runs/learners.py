@@ -21,7 +21,6 @@ from lvh.models.trainers import EstimatorTrainer, make_trainer
 from lvh.models.training import Trainer, TrainSettings
 from lvh.runs.code_identity import identity
 
-_SETTINGS = {entry.settings: name for name, entry in MODELS.items()}
 Train = TrainSettings | Mapping[str, Any] | None
 
 
@@ -72,9 +71,9 @@ def learner_of(estimator: Any, train: Train = None) -> Learner:
                 f"Received: {excerpt(estimator)}"
             )
         return NamedLearner(_checked(name, MODELS[name].settings()), network, train is not None)
-    if type(estimator) in _SETTINGS:
-        name = _SETTINGS[type(estimator)]
-        return NamedLearner(_checked(name, estimator), network, train is not None)
+    for name, entry in MODELS.items():
+        if type(estimator) is entry.settings:
+            return NamedLearner(_checked(name, estimator), network, train is not None)
     if not isinstance(estimator, type) and hasattr(estimator, "fit"):
         if type(estimator).__module__.startswith("keras."):
             raise InputError(

@@ -10,9 +10,9 @@ from typing import Any, overload
 import numpy as np
 
 from lvh.config.composition import settings_of
-from lvh.config.groups import CHOICES
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import RunSettings
+from lvh.data import SOURCES
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.evaluation import cross_validation as evaluation
@@ -22,7 +22,7 @@ from lvh.reports.result_views import CVResult, OwnScore, StudyResult
 from lvh.runs.finished_run import read_result
 from lvh.runs.learners import Train, learner_of
 from lvh.runs.python_data import option, training_data
-from lvh.runs.run import ExperimentData, baselines_of, load_cohort, new_trainer
+from lvh.runs.run import ExperimentData, baselines_of, new_trainer
 from lvh.runs.run import load_data as data_of
 from lvh.search import study
 from lvh.validation.metrics import NAMES
@@ -76,12 +76,12 @@ def load_data(what: RunSettings | str, /, *overrides: str, **fields: Any) -> Any
                 f"others. Received: {excerpt(fields)}"
             )
         return data_of(settings_of(what, *overrides))
-    if what not in CHOICES["data"]:
+    if what not in SOURCES:
         raise InputError(
-            f"source: expected one of {', '.join(CHOICES['data'])}"
-            f"{suggestion(what, CHOICES['data'])}. Received: {excerpt(what)}"
+            f"source: expected one of {', '.join(SOURCES)}{suggestion(what, SOURCES)}. "
+            f"Received: {excerpt(what)}"
         )
-    cohort: Cohort = load_cohort(option("data", what, fields))
+    cohort: Cohort = SOURCES[what].load(option("data", what, fields))
     return cohort
 
 

@@ -10,16 +10,16 @@ import pandas as pd
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
-from lvh.config.groups import CHOICES
 from lvh.config.messages import explained
 from lvh.config.run_settings import parsed
+from lvh.data import SOURCES
 from lvh.data.cohort import Cohort, fingerprint
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS, FeatureSet
 from lvh.models import MODELS, Estimator
 from lvh.runs.learners import Learner, NamedLearner
-from lvh.runs.run import ExperimentData, check_form
+from lvh.runs.run import ExperimentData
 from lvh.validation.given_splits import given_splits
 from lvh.validation.splits import HONEST, CvSettings, Protocol, Split, Threshold, check_protocol
 from lvh.validation.splits import splits as splits_of
@@ -81,7 +81,8 @@ def option(group: str, name: str, fields: Mapping[str, Any] | None = None) -> An
         node = plain(command.load())[group]
     except Exception as error:
         raise explained(error, command) from None
-    return parsed(group, {**node, **(fields or {})}, CHOICES[group][node["name"]])
+    registry: Mapping[str, Any] = SOURCES if group == "data" else FORMS
+    return parsed(group, {**node, **(fields or {})}, registry[node["name"]].settings)
 
 
 def training_data(
@@ -114,7 +115,7 @@ def training_data(
         )
     if isinstance(X, Cohort):
         form = _form(learner, features)
-        check_form(X, form)
+        _check_cohort(X, form.name)
         fs, own = X.fs, FORMS[form.name].extract(X, form)
     elif isinstance(X, ExperimentData):
         fs, own = X.cohort.fs, X.features
@@ -168,6 +169,15 @@ def folds_of(cv: Any, features: FeatureSet, groups: Any) -> Folds:
 def inputs_of(learner: Learner, X: Any, y: Any, groups: Any) -> FeatureSet:
     """Return the inputs of arrays or a DataFrame as a learner takes them; see `training_data`."""
     return _fitting(learner, _from_arrays(X, y, groups))
+
+
+def _check_cohort(cohort: Cohort, form: str) -> None:
+    if FORMS[form].needs_delineation and not len(cohort.delineation.samples):
+        others = [name for name, other in FORMS.items() if not other.needs_delineation]
+        raise InputError(
+            f"features={form}: expected records with a delineation. Received: {cohort.name}, which "
+            f"has none. Choose features={' or '.join(others)}"
+        )
 
 
 def _form(learner: Learner, form: Any) -> Any:

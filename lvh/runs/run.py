@@ -63,13 +63,20 @@ def load_data(settings: RunSettings) -> ExperimentData:
 
 @lru_cache(maxsize=_LOADED)
 def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> ExperimentData:
-    cohorts = {"data": load_cohort(data)}
+    form = FORMS[features.name]
+    cohorts = {"data": _cohort(data)}
     if external is not None:
-        cohorts["external"] = load_cohort(external)
+        cohorts["external"] = _cohort(external)
     for group, cohort in cohorts.items():
-        check_form(cohort, features, group)
+        if form.needs_delineation and not len(cohort.delineation.samples):
+            others = [name for name, other in FORMS.items() if not other.needs_delineation]
+            raise InputError(
+                f"features={features.name}: expected records with a delineation. Received: "
+                f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
+                f"features={' or '.join(others)}"
+            )
     whole = cohorts["data"] if external is None else join(*cohorts.values())
-    extracted = FORMS[features.name].extract(whole, features)
+    extracted = form.extract(whole, features)
     y, subjects = extracted.y, extracted.subjects
     if external is None:
         folds = splits(y, subjects, cv)
@@ -82,21 +89,8 @@ def _experiment_data(data: Any, external: Any, features: Any, cv: Any) -> Experi
     return ExperimentData(whole, extracted, folds, cv)
 
 
-def check_form(cohort: Cohort, features: Any, group: str = "data") -> None:
-    """Refuse features that need fiducials, of a cohort without any; say what to do about it."""
-    form = FORMS[features.name]
-    if form.needs_delineation and not len(cohort.delineation.samples):
-        others = [name for name, other in FORMS.items() if not other.needs_delineation]
-        raise InputError(
-            f"features={features.name}: expected records with a delineation. Received: "
-            f"{cohort.name}, which has none. {group}.delineation=found finds one; or choose "
-            f"features={' or '.join(others)}"
-        )
-
-
 @lru_cache(maxsize=2)
-def load_cohort(settings: Any) -> Cohort:
-    """Load a source by its settings."""
+def _cohort(settings: Any) -> Cohort:
     cohort: Cohort = SOURCES[settings.name].load(settings)
     return cohort
 

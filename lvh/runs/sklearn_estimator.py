@@ -75,6 +75,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     _model: str
+    _built: Any
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> "_Named":
         """Fit it to inputs and labels of two classes; records of a group stay together inside."""
@@ -157,7 +158,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         of_train = {name: params.pop(name) for name in _TRAIN if self._is_network}
         params.pop("random_state")
         node = {**params, "name": self._model}
-        settings = parsed("model", node, MODELS[self._model].settings)
+        settings: Any = parsed("model", node, MODELS[self._model].settings)
         train = parsed("train", asdict(TrainSettings()) | of_train, TrainSettings)
         return NamedLearner(settings, train)
 
