@@ -16,6 +16,13 @@ One configuration, as `lvh run` cross-validates it, but without its files:
 >>> result.scores.mean.ap > result.baselines["no skill"].mean.ap
 True
 
+A classifier of scikit-learn, or a function that builds a Keras model, in place of the settings:
+
+>>> from sklearn.ensemble import RandomForestClassifier
+>>> forest = lvh.cross_validate(RandomForestClassifier(20), data)
+>>> forest.compare(result).loc["ap", ["difference", "low", "high", "p"]].notna().all()
+True
+
 The latest sweep of this directory (`lvh sweep model.C=0.1,1 ...`):
 
 >>> study = lvh.load_study(None, None, "outputs/folds")

@@ -16,13 +16,16 @@ SMALL = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
 @pytest.mark.parametrize(
     "chosen",
     [
-        ("model=svm", "cv.threshold=specificity_90", "cv.repeats=2"),
-        (
-            *("model=dnn", "features=ntp", "train.epochs=3"),
-            *("cv=holdout", "cv.validation=0.2", "cv.permutations=1"),
+        ("model=logistic", "cv.threshold=specificity_90", "cv.repeats=2"),
+        pytest.param(
+            (
+                *("model=dnn", "features=ntp", "train.epochs=3"),
+                *("cv=holdout", "cv.validation=0.2", "cv.permutations=1"),
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
-    ids=["svm", "dnn"],
+    ids=["logistic", "dnn"],
 )
 def test_the_folder_of_a_run_gives_its_result(chosen, trained):
     run = trained(*SMALL, *chosen)
@@ -51,6 +54,7 @@ def test_the_folder_of_a_run_gives_its_result(chosen, trained):
     assert (difference.dropna() == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_store")
 def test_a_tracked_run_is_read_while_a_run_of_the_person_is_active(trained, tmp_path):
     run = trained(*SMALL, "model=logistic")
@@ -69,13 +73,13 @@ def test_a_tracked_run_is_read_while_a_run_of_the_person_is_active(trained, tmp_
         lvh.load_run("0" * 32, uri)
 
 
-@pytest.mark.parametrize("name", ["predictions.csv", "run.json", "folds.csv"])
-def test_a_run_without_its_files_or_with_damaged_ones_is_refused(name, trained, tmp_path):
+def test_a_run_without_its_files_or_with_damaged_ones_is_refused(trained, tmp_path):
     run = trained(*SMALL, "model=logistic")
-    damaged = shutil.copytree(run.folder, tmp_path / "damaged")
-    (damaged / name).write_text("repeat,fold\n1,1\n")
-    with pytest.raises(lvh.InputError, match="expected the "):
-        lvh.load_run(damaged)
-    (damaged / name).unlink()
-    with pytest.raises(lvh.InputError, match=f"without {name}"):
-        lvh.load_run(damaged)
+    for name in ("predictions.csv", "run.json", "folds.csv", "scores.csv"):
+        damaged = shutil.copytree(run.folder, tmp_path / name)
+        (damaged / name).write_text("repeat,fold\n1,1\n")
+        with pytest.raises(lvh.InputError, match="expected the "):
+            lvh.load_run(damaged)
+        (damaged / name).unlink()
+        with pytest.raises(lvh.InputError, match=f"without {name}"):
+            lvh.load_run(damaged)

@@ -70,7 +70,7 @@ def test_scores_are_those_of_scikit_learn_on_the_same_splits(name):
     assert list(result.baselines) == ["no skill"]  # age and sex are not known
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.data())
 def test_a_group_is_never_in_two_parts_of_a_fold(data):
     n = data.draw(st.integers(24, 60))  # more records than subjects
@@ -100,7 +100,7 @@ def test_repeats_and_pairs_are_told_apart_by_the_records_that_they_test():
     np.testing.assert_array_equal(by_pairs.y_score, by_splitter.y_score)
 
 
-@pytest.mark.parametrize("name", ["svm", "extra_trees"])
+@pytest.mark.parametrize("name", ["svm", pytest.param("extra_trees", marks=pytest.mark.slow)])
 def test_a_name_and_a_cohort_give_the_scores_of_the_settings(name):
     chosen = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
     trees = ("model.trees=20",) if name == "extra_trees" else ()
@@ -147,6 +147,7 @@ def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     assert dirty.folds[1].history != result.folds[1].history  # where it is learned from
 
 
+@pytest.mark.slow
 def test_a_compiled_network_keeps_its_optimizer_and_may_stop_early():
     def build(input_shape):
         return network(input_shape, compiled=True)
@@ -160,6 +161,7 @@ def test_a_compiled_network_keeps_its_optimizer_and_may_stop_early():
         lvh.cross_validate(build, X, Y, train={"learning_rate": 0.1}, cv=2)
 
 
+@pytest.mark.slow
 def test_a_network_of_ours_takes_arrays_and_its_settings():
     small = CnnSettings(kernel_size=8, strides=2, filters=(4, 4))
     signals = np.random.default_rng(0).normal(size=(N, 64, 1)) + Y[:, None, None]
@@ -287,6 +289,7 @@ def test_nan_is_filled_from_the_training_records_or_refused_by_the_classifier():
         lvh.cross_validate(LogisticRegression(), WITH_GAPS, Y, cv=3)
 
 
+@pytest.mark.slow
 def test_a_notebook_with_a_run_and_an_application_of_its_own_keeps_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/own.db")

@@ -24,7 +24,7 @@ FEW = {
 EXPECTED = {
     "svm": {"check_fit2d_1feature": "calibration needs five records of each class; it has three"}
 }
-SLOW = ("boosting", "nested_selection", "voting")
+SLOW = ("boosting", "extra_trees", "nested_selection", "voting")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def test_an_estimator_scores_as_the_model_of_that_name(name):
         np.testing.assert_allclose(scores, named.to_frame().roc_auc)
 
 
+@pytest.mark.slow
 def test_a_network_works_in_a_pipeline_a_search_a_clone_and_a_pickle():
     network = lvh.estimator("dnn", epochs=2, units=(4, 4, 2))
     pipeline = make_pipeline(MinMaxScaler(), network)

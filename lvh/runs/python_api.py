@@ -130,7 +130,7 @@ def cross_validate(
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
     >>> rng = np.random.default_rng(0)
-    >>> y = np.tile([0, 1], 60)
+    >>> y = np.tile([0, 0, 1, 1], 30)
     >>> X = y[:, None] + rng.normal(size=(120, 3))
     >>> result = lvh.cross_validate(LogisticRegression(), X, y, groups=np.arange(120) // 2)
     >>> result.to_frame().shape, bool(result.summary().loc["roc_auc", "mean"] > 0.7)
