@@ -134,17 +134,17 @@ def network(input_shape, units=4, compiled=False):
 def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     signals = np.stack([X, X[:, ::-1]], axis=2)  # records, samples, leads
     folds = list(sk.KFold(2, shuffle=True, random_state=0).split(X))
-    options = {"cv": folds, "train": {"epochs": 8, "learning_rate": 0.03}}
-    result = lvh.cross_validate(network, signals, Y, **options)
+    options = {"train": {"epochs": 8, "learning_rate": 0.03}}
+    result = lvh.cross_validate(network, signals, Y, cv=folds, **options)
     assert result.scores.mean.roc_auc > 0.7
     assert [len(fold.history.loss) for fold in result.folds] == [8] * 2
     # a test record changes nothing but its own score: not the training, not the other scores
-    changed, test = signals.copy(), folds[0][1]
+    changed, test = signals.copy(), folds[1][1]
     changed[test[:10]] = 50
-    dirty = lvh.cross_validate(network, changed, Y, **options)
-    assert dirty.folds[0].history == result.folds[0].history
-    np.testing.assert_array_equal(dirty.folds[0].y_score[10:], result.folds[0].y_score[10:])
-    assert dirty.folds[1].history != result.folds[1].history  # where it is learned from
+    dirty = lvh.cross_validate(network, changed, Y, cv=folds[1:], **options)
+    again = lvh.cross_validate(network, signals, Y, cv=folds[1:], **options)
+    assert dirty.folds[0].history == again.folds[0].history
+    np.testing.assert_array_equal(dirty.folds[0].y_score[10:], again.folds[0].y_score[10:])
 
 
 @pytest.mark.slow
@@ -260,6 +260,10 @@ REFUSED = {
     "metric": (lambda: lvh.cross_validate(SVC(), X, Y, metrics=["auc"]), "metrics: .*roc_auc"),
     "nan": (lambda: lvh.cross_validate(network, NAN[:, :, None], Y), "X: expected finite"),
     "inf": (lambda: lvh.cross_validate("svm", np.where(np.isnan(NAN), np.inf, X), Y), "X: "),
+    "margins": (
+        lambda: lvh.cross_validate(SVC(), X, Y, metrics=["brier"]),
+        "brier: needs probabilities, which SVC",
+    ),
     "kind": (lambda: lvh.cross_validate("cnn", X, Y), "cnn needs signal inputs"),
     "text": (lambda: lvh.cross_validate("svm", TABLE, Y), "X: .*columns of numbers.*place"),
     "features": (lambda: lvh.cross_validate("svm", X, Y, features="ntp"), "features: "),

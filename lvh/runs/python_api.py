@@ -20,7 +20,7 @@ from lvh.evaluation import cv_result
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.result_views import CVResult, OwnScore, StudyResult
 from lvh.runs.finished_run import read_result
-from lvh.runs.learners import Train, learner_of
+from lvh.runs.learners import Train, check_scores, learner_of
 from lvh.runs.python_data import option, training_data
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer
 from lvh.runs.run import load_data as data_of
@@ -93,7 +93,7 @@ def cross_validate(
     *,
     features: Any = None,
     cv: Any = None,
-    metrics: Sequence[str | Metric] = NAMES,
+    metrics: Sequence[str | Metric] | None = None,
     seed: int = 0,
     train: Train = None,
     on_fold: OnFold | None = None,
@@ -118,7 +118,8 @@ def cross_validate(
         cv: Number of folds; a mapping of fields of `CvSettings`; a splitter of scikit-learn; or
             pairs of train and test positions. None: the folds of the data of an experiment, or 7.
         metrics: Scores that tables show: names in `lvh.validation.metrics.NAMES`, or functions of
-            labels and scores.
+            labels and scores; None for all names. A classifier with no `predict_proba` has no
+            `loss` and `brier`, and functions get its margins in the logistic function.
         seed: Of networks, and of a classifier whose `random_state` is None.
         train: How a network is trained, such as `{"epochs": 20}`.
         on_fold: Called with each fold when it is done.
@@ -136,7 +137,7 @@ def cross_validate(
     >>> result.to_frame().shape, bool(result.summary().loc["roc_auc", "mean"] > 0.7)
     ((7, 16), True)
     """
-    names, own = _metrics(metrics)
+    names, own = _metrics(NAMES if metrics is None else metrics)
     if isinstance(estimator, RunSettings):
         others = {"groups": groups, "features": features, "cv": cv, "train": train}
         if seed != 0:
@@ -150,6 +151,9 @@ def cross_validate(
         result = _of_settings(estimator, X, on_fold or y)
         return _shown(result, names, own)
     learner = learner_of(estimator, train)
+    if metrics is None and not learner.has_probabilities:
+        names = tuple(name for name in NAMES if name not in ("loss", "brier"))
+    check_scores(learner, names)
     data = training_data(learner, X, y, groups, features=features, cv=cv)
     result = evaluation.cross_validate(
         data.features,

@@ -21,7 +21,7 @@ from lvh.models.classifiers import BASELINES
 from lvh.reports.result_views import StudyResult
 from lvh.runs.cache_key import RESULTS_VERSION
 from lvh.runs.code_identity import identity
-from lvh.runs.learners import Learner, Train, learner_of
+from lvh.runs.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.python_data import TrainingData, training_data
 from lvh.runs.python_space import PythonSpace, space_from
 from lvh.runs.worker import Follower, WorkerResult
@@ -99,6 +99,8 @@ def sweep(
         stack.callback(opened.optuna.engine.dispose)
         stack.callback(opened.optuna.remove_session)
         plan = _plan(swept, data, {**search, "n_trials": n_trials})
+        for learner in learners.values():
+            check_scores(learner, plan.search.objectives)
         parts = () if folder else (learners, swept.objects)
         study = open_study(opened, _study_name(plan, data, seed, parts), plan, again=False)
         own_store = FoldStore(Path(folder or store))
