@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn import model_selection as sk
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score, log_loss
 from sklearn.pipeline import make_pipeline
@@ -222,6 +223,11 @@ def test_a_result_draws_itself_and_shows_itself_in_a_notebook():
     assert "no skill" in result._repr_html_()
 
 
+def always_the_same():
+    model = network((4,))
+    return lambda input_shape: model
+
+
 NAN = np.where(np.arange(N * 4).reshape(N, 4) == 5, np.nan, X)
 REFUSED = {
     "class": (lambda: lvh.cross_validate(SVC, X, Y), "estimator: .* not its class"),
@@ -263,6 +269,25 @@ REFUSED = {
     "margins": (
         lambda: lvh.cross_validate(SVC(), X, Y, metrics=["brier"]),
         "brier: needs probabilities, which SVC",
+    ),
+    "index": (
+        lambda: lvh.cross_validate(SVC(), TABLE[["a"]], pd.Series(Y[::-1], range(N)[::-1])),
+        "y: expected the index of X",
+    ),
+    "label in the inputs": (
+        lambda: lvh.cross_validate(SVC(), TABLE.assign(af=Y), pd.Series(Y, name="af")),
+        "X: .*a column af, the name of y",
+    ),
+    "masked": (lambda: lvh.cross_validate(SVC(), np.ma.masked_less(X, 0), Y), "X: .*masked"),
+    "frozen": (
+        lambda: lvh.cross_validate(
+            make_pipeline(FrozenEstimator(StandardScaler().fit(X)), SVC()), X, Y
+        ),
+        "estimator: .*a frozen one",
+    ),
+    "one network": (
+        lambda: lvh.cross_validate(always_the_same(), X, Y, cv=2, train={"epochs": 1}),
+        "estimator: expected a new model",
     ),
     "kind": (lambda: lvh.cross_validate("cnn", X, Y), "cnn needs signal inputs"),
     "text": (lambda: lvh.cross_validate("svm", TABLE, Y), "X: .*columns of numbers.*place"),

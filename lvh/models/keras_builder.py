@@ -34,6 +34,7 @@ class BuilderTrainer:
     def __init__(self, build: Build, settings: TrainSettings) -> None:
         """Take the function, and how its networks are trained."""
         self._build, self._settings = build, settings
+        self._last: keras.Model | None = None
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return 1."""
@@ -68,6 +69,7 @@ class BuilderTrainer:
         of_weights, of_order = (int(seed) for seed in job.seed.generate_state(2))
         with _seeded(of_weights):
             model = _compiled(self._build(job.X.shape[1:]), settings)
+            self._check_new(model)
             self.setup_seconds += time.perf_counter() - started
             callbacks = [keras.callbacks.LambdaCallback(lambda epoch, _: on_epoch(at, epoch + 1))]
             if settings.patience is not None:
@@ -93,6 +95,16 @@ class BuilderTrainer:
         accuracies = (tuple(epochs.get(name, ())) for name in ("accuracy", "val_accuracy"))
         accuracy, validation_accuracy = accuracies
         return History(tuple(epochs["loss"]), accuracy, losses, validation_accuracy, kept)
+
+    def _check_new(self, model: "keras.Model") -> None:
+        """Refuse weights that an earlier fold has trained: they may know the test records."""
+        before = [] if self._last is None else self._last.trainable_variables
+        if {id(one) for one in before} & {id(one) for one in model.trainable_variables}:
+            raise InputError(
+                "estimator: expected a new model, with new layers, at each call of the function. "
+                "Received: trainable weights of the model before"
+            )
+        self._last = model
 
 
 @contextmanager

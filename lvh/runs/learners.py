@@ -191,6 +191,12 @@ class GivenLearner:
         self.has_probabilities = hasattr(estimator, "predict_proba")
         self.name = type(estimator).__name__
         self.parameters = tuple(self._params())
+        for part in (estimator, *self._params().values()):
+            if type(part).__name__ == "FrozenEstimator":
+                raise InputError(
+                    "estimator: expected parts that are fitted in each fold; a frozen one may know "
+                    f"test records. Received: {excerpt(part)}"
+                )
 
     def with_params(self, params: Mapping[str, Any]) -> "GivenLearner":
         """Return a copy with other parameters, by scikit-learn's `set_params`."""
@@ -296,7 +302,8 @@ class BuilderLearner:
 
     def identity(self) -> str:
         """Return its code, its arguments and the settings of the training."""
-        return repr((identity(self._build), identity(self._own), asdict(self._train)))
+        own = identity((self._build, self._own))
+        return repr((own, asdict(self._train), backend_in_use()))
 
 
 def _copy(value: Any) -> Any:

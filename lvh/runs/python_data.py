@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class TrainingData:
             parts = [pd.util.hash_pandas_object(frame, index=False).to_numpy()]
             parts += [[*frame.columns], [str(dtype) for dtype in frame.dtypes]]
         parts += [features.y, features.subjects, features.records, features.names, features.fill]
-        return fingerprint(features.kind, *parts)
+        return fingerprint(features.kind, self.fs, *parts)
 
 
 class FrameRows:
@@ -147,8 +148,8 @@ def folds_of(cv: Any, features: FeatureSet, groups: Any) -> Folds:
         InputError: It is none of these, or does not fit to the records.
     """
     y, subjects = features.y, features.subjects
-    if isinstance(cv, int) and not isinstance(cv, bool):
-        cv = {"folds": cv}
+    if isinstance(cv, Integral) and not isinstance(cv, bool):
+        cv = {"folds": int(cv)}
     if not isinstance(cv, (CvSettings, Mapping)):
         return Folds(given_splits(cv, y, subjects, groups))
     given = asdict(cv) if isinstance(cv, CvSettings) else {**asdict(CvSettings()), **cv}
@@ -233,6 +234,7 @@ def _numbers(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 
 def _from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
+    _check_tables(X, y, groups)
     inputs: Any = FrameRows(X) if isinstance(X, pd.DataFrame) else np.asarray(X)
     n, n_axes = len(inputs) if inputs.shape else 0, len(inputs.shape)
     if n_axes not in (2, 3) or 0 in inputs.shape:
@@ -257,6 +259,24 @@ def _from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
         fill="keep",
         label_name=str(getattr(y, "name", None) or "label"),
     )
+
+
+def _check_tables(X: Any, y: Any, groups: Any) -> None:
+    """Refuse rows in another order, a label or a subject among the inputs, and masked values."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise InputError("X: expected NaN for a missing value. Received: a masked array")
+    for field, column in (("y", y), ("groups", groups)):
+        if not isinstance(X, pd.DataFrame) or not isinstance(column, pd.Series):
+            continue
+        if column.name is not None and column.name in X.columns:
+            raise InputError(
+                f"X: expected inputs only. Received: a column {column.name}, the name of {field}"
+            )
+        if not column.index.equals(X.index):
+            raise InputError(
+                f"{field}: expected the index of X. Received: another one; give "
+                f"{field}.to_numpy() if the rows are in the same order"
+            )
 
 
 def _labels(y: Any, n: int) -> npt.NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
@@ -89,10 +89,15 @@ def sweep(
     for name in swept.space.names:
         _check_name(name, learners)
     _with_point(learners, swept.params(next(swept.space.probes())))
+    cv = list(cv) if isinstance(cv, Iterator) else cv
     data = {
         name: training_data(learner, X, y, groups, features=features, cv=cv)
         for name, learner in learners.items()
     }
+    first = next(iter(data.values()))
+    for name, one in data.items():  # a splitter without a seed would draw other folds for each
+        if one.features.records == first.features.records:
+            data[name] = replace(one, folds=first.folds)
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory()) if storage is None else ""
         opened = Storage(storage or f"sqlite:///{folder}/studies.db")
