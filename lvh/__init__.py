@@ -43,15 +43,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lvh.api.experiments import cross_validate, load_data, load_run, load_study, settings
+    from lvh.api.python_sweep import sweep
+    from lvh.api.sklearn_estimator import estimator
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
     from lvh.features import FeatureSet
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.reports.result_views import CVResult, StudyResult
-    from lvh.runs.python_api import cross_validate, load_data, load_run, load_study, settings
-    from lvh.runs.python_sweep import sweep
-    from lvh.runs.sklearn_estimator import estimator
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -89,15 +89,15 @@ _MODULES = {
     "LvhError": "errors",
     "StudyResult": "reports.result_views",
     "bootstrap_intervals": "validation.metrics",
-    "cross_validate": "runs.python_api",
-    "estimator": "runs.sklearn_estimator",
-    "load_data": "runs.python_api",
+    "cross_validate": "api.experiments",
+    "estimator": "api.sklearn_estimator",
+    "load_data": "api.experiments",
     "load_model": "inference:load",
-    "load_run": "runs.python_api",
-    "load_study": "runs.python_api",
+    "load_run": "api.experiments",
+    "load_study": "api.experiments",
     "score": "validation.metrics",
-    "settings": "runs.python_api",
-    "sweep": "runs.python_sweep",
+    "settings": "api.experiments",
+    "sweep": "api.python_sweep",
     "splits": "validation.splits",
 }
 """The module of each public name, and what it is called there if that differs."""

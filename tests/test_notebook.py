@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import command
 
+from lvh.api.experiments import cross_validate, load_data, settings
 from lvh.errors import InputError
-from lvh.runs.python_api import cross_validate, load_data, settings
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "docs/notebook.ipynb"
 SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")

@@ -285,6 +285,7 @@ REFUSED = {
         ),
         "estimator: .*a frozen one",
     ),
+    "no shape": (lambda: lvh.cross_validate(lambda: None, X, Y), "takes the shape of one input"),
     "one network": (
         lambda: lvh.cross_validate(always_the_same(), X, Y, cv=2, train={"epochs": 1}),
         "estimator: expected a new model",

@@ -19,8 +19,8 @@ from sklearn.svm import SVC
 from test_python_api import GROUPS, X, Y
 
 import lvh
-from lvh.runs.code_identity import identity
-from lvh.runs.python_space import space_from
+from lvh.api.code_identity import identity
+from lvh.api.dict_space import space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
 GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}

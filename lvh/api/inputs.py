@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lvh.api.learners import Learner, NamedLearner
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.messages import explained
@@ -19,7 +20,6 @@ from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS, FeatureSet
 from lvh.models import MODELS, Estimator
-from lvh.runs.learners import Learner, NamedLearner
 from lvh.runs.run import ExperimentData
 from lvh.validation.given_splits import given_splits
 from lvh.validation.splits import HONEST, CvSettings, Protocol, Split, Threshold, check_protocol

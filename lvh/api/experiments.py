@@ -9,6 +9,9 @@ from typing import Any, overload
 
 import numpy as np
 
+from lvh.api.finished_run import read_result
+from lvh.api.inputs import option, training_data
+from lvh.api.learners import Train, check_scores, learner_of
 from lvh.config.composition import settings_of
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import RunSettings
@@ -19,9 +22,6 @@ from lvh.evaluation import cross_validation as evaluation
 from lvh.evaluation import cv_result
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.result_views import CVResult, OwnScore, StudyResult
-from lvh.runs.finished_run import read_result
-from lvh.runs.learners import Train, check_scores, learner_of
-from lvh.runs.python_data import option, training_data
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer
 from lvh.runs.run import load_data as data_of
 from lvh.search import study

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lvh.api.code_identity import identity
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import parsed
 from lvh.data.lazy_array import read
@@ -19,7 +20,6 @@ from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, check_installed, cores, start
 from lvh.models.trainers import EstimatorTrainer, make_trainer
 from lvh.models.training import Trainer, TrainSettings
-from lvh.runs.code_identity import identity
 
 Train = TrainSettings | Mapping[str, Any] | None
 
@@ -275,7 +275,12 @@ class BuilderLearner:
         """Take the function, how its models are trained, and arguments by name."""
         self._build, self._train, self._own = build, train, dict(params or {})
         self.name = str(getattr(build, "__name__", type(build).__name__))
-        _, *others = inspect.signature(build).parameters
+        shape, *others = inspect.signature(build).parameters or [""]
+        if not shape:
+            raise InputError(
+                "estimator: expected a function that takes the shape of one input. "
+                f"Received: {self.name}, which takes nothing"
+            )
         self.parameters = (*others, *(f"train.{one.name}" for one in fields(train)))
         unused = {"augment": train.augment.is_on, "precision": train.precision != "float32"}
         unused["side_by_side"] = train.side_by_side is not None

@@ -10,6 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from lvh.api.code_identity import identity
+from lvh.api.dict_space import PythonSpace, space_from
+from lvh.api.inputs import TrainingData, training_data
+from lvh.api.learners import Learner, Train, check_scores, learner_of
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
 from lvh.data.cohort import fingerprint
@@ -20,10 +24,6 @@ from lvh.features import FeatureSet
 from lvh.models.classifiers import BASELINES
 from lvh.reports.result_views import StudyResult
 from lvh.runs.cache_key import RESULTS_VERSION
-from lvh.runs.code_identity import identity
-from lvh.runs.learners import Learner, Train, check_scores, learner_of
-from lvh.runs.python_data import TrainingData, training_data
-from lvh.runs.python_space import PythonSpace, space_from
 from lvh.runs.worker import Follower, WorkerResult
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
