@@ -55,7 +55,13 @@ ESTIMATORS = {
 }
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("trees", "search")))
+        for name in ESTIMATORS
+    ],
+)
 def test_scores_are_those_of_scikit_learn_on_the_same_splits(name):
     estimator, inputs = ESTIMATORS[name]
     cv = sk.StratifiedGroupKFold(4, shuffle=True, random_state=5)
@@ -132,6 +138,7 @@ def network(input_shape, units=4, compiled=False):
     return model
 
 
+@pytest.mark.slow
 def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     signals = np.stack([X, X[:, ::-1]], axis=2)  # records, samples, leads
     folds = list(sk.KFold(2, shuffle=True, random_state=0).split(X))
