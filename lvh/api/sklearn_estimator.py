@@ -1,6 +1,6 @@
 """The models of lvh as estimators of scikit-learn, for its pipelines and searches."""
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from inspect import Parameter, Signature
 from typing import Any
@@ -11,10 +11,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lvh.api.inputs import inputs_of
-from lvh.api.learners import NamedLearner
+from lvh.api.inputs import fitting, from_arrays
+from lvh.api.learners import Learner, learner_of
 from lvh.config.messages import suggestion
-from lvh.config.run_settings import parsed
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.training import FitJob, TrainSettings
@@ -98,7 +97,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = check_random_state(self.random_state).randint(2**31)
         try:
             learner = self._learner()
-            features = inputs_of(learner, X, labels, subjects)
+            features = fitting(learner, from_arrays(X, labels, subjects))
             trainer = learner.trainer(features, 1.0)
             job = FitJob(
                 X=features.X,
@@ -122,7 +121,10 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self._is_network:
             return np.asarray(self.model_.predict_proba(X.astype(np.float64)))
         if self._built is None:
-            self._built = _network(self._learner(), self.model_, self._input_shape)
+            entry: Any = MODELS[self._model]
+            self._built = entry.build(self._learner().settings, self._input_shape)
+            for variable, value in zip(self._built.variables, self.model_, strict=True):
+                variable.assign(value)
         y_score = np.asarray(self._built.predict(X.astype(np.float32), verbose=0), np.float64)
         return np.column_stack([1 - y_score[:, 0], y_score[:, 0]])
 
@@ -153,14 +155,11 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _is_signal(self) -> bool:
         return MODELS[self._model].inputs == "signal"
 
-    def _learner(self) -> NamedLearner:
+    def _learner(self) -> Learner:
         params = self.get_params(deep=False)
-        of_train = {name: params.pop(name) for name in _TRAIN if self._is_network}
+        params |= {f"train.{one}": params.pop(one) for one in _TRAIN if self._is_network}
         params.pop("random_state")
-        node = {**params, "name": self._model}
-        settings: Any = parsed("model", node, MODELS[self._model].settings)
-        train = parsed("train", asdict(TrainSettings()) | of_train, TrainSettings)
-        return NamedLearner(settings, train)
+        return learner_of(self._model, params=params)
 
 
 @cache
@@ -177,21 +176,11 @@ def _class_of(name: str) -> Any:
             raise TypeError(f"{unknown}: no such parameter. Expected some of {', '.join(defaults)}")
         vars(self).update(defaults | params)
 
-    __init__.__signature__ = Signature(  # type: ignore[attr-defined]
-        [
-            Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
-            *(
-                Parameter(one, Parameter.KEYWORD_ONLY, default=default)
-                for one, default in defaults.items()
-            ),
-        ]
-    )
-    content = {
-        "__init__": __init__,
-        "__module__": __name__,
-        "__doc__": f"The model `{name}` of lvh; see `lvh.estimator`.",
-        "_model": name,
-    }
+    own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
+    own += [Parameter(one, Parameter.KEYWORD_ONLY, default=defaults[one]) for one in defaults]
+    __init__.__signature__ = Signature(own)  # type: ignore[attr-defined]
+    about = f"The model `{name}` of lvh; see `lvh.estimator`."
+    content = {"__init__": __init__, "__module__": __name__, "__doc__": about, "_model": name}
     return type(_title(name), (_Named,), content)
 
 
@@ -205,12 +194,3 @@ def __getattr__(title: str) -> Any:
         if _title(name) == title:
             return _class_of(name)
     raise AttributeError(f"module {__name__!r} has no attribute {title!r}")
-
-
-def _network(learner: NamedLearner, values: Any, input_shape: tuple[int, ...]) -> Any:
-    """Build a network of its own with the weights that were trained."""
-    entry: Any = MODELS[learner.name]
-    model = entry.build(learner.settings, input_shape)
-    for variable, value in zip(model.variables, values, strict=True):
-        variable.assign(value)
-    return model

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from lvh.errors import InputError
+
 if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
 
@@ -87,8 +89,14 @@ class Program:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
         if self.rebuild is not None:
             keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
-            convert = keras.ops.convert_to_numpy
-            return [np.array(convert(variable.value)) for variable in self.rebuild().variables]
+            convert, new = keras.ops.convert_to_numpy, self.rebuild()
+            known = {id(one) for one in self._model.trainable_variables}
+            if known & {id(one) for one in new.trainable_variables}:  # they know test records
+                raise InputError(
+                    "expected a new network, with new layers, at each call of the function that "
+                    "builds it. Received: trainable weights of the one before"
+                )
+            return [np.array(convert(variable.value)) for variable in new.variables]
         values = list(self._blank)
         number_of = {id(variable): number for number, variable in enumerate(self._variables)}
         draws = iter(seed.generate_state(2 * len(self._model.layers)))

@@ -1,5 +1,6 @@
 """The result of a finished run, read from the files of its folder; the data are not needed."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ import pandas as pd
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
 from lvh.models.training import History
-from lvh.runs.lookup import is_run_id
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_record import load_run
 from lvh.validation.metrics import NAMES, Interval, Metrics
@@ -47,7 +47,7 @@ def read_result(run: str | Path, uri: str | None = None) -> CVResult:
 
 @contextmanager
 def _folder(run: str, uri: str | None) -> Iterator[Path]:
-    if not is_run_id(run):
+    if not re.fullmatch("[0-9a-f]{32}", run):
         yield Path(run)
         return
     from lvh.tracking.run_lookup import files_of
