@@ -238,7 +238,10 @@ NAN = np.where(np.arange(N * 4).reshape(N, 4) == 5, np.nan, X)
 REFUSED = {
     "class": (lambda: lvh.cross_validate(SVC, X, Y), "estimator: .* not its class"),
     "name": (lambda: lvh.cross_validate("smv", X, Y), "estimator: .*did you mean svm"),
-    "regressor": (lambda: lvh.cross_validate(Ridge(), X, Y), "estimator: Ridge: expected a classifier"),
+    "regressor": (
+        lambda: lvh.cross_validate(Ridge(), X, Y),
+        "estimator: Ridge: expected a classifier",
+    ),
     "settings": (
         lambda: lvh.cross_validate(CnnSettings(kernel_size=-1), X[:, :, None], Y),
         r"model\.kernel_size",
@@ -289,7 +292,7 @@ REFUSED = {
         lambda: lvh.cross_validate(
             make_pipeline(FrozenEstimator(StandardScaler().fit(X)), SVC()), X, Y
         ),
-        "estimator: .*a frozen one",
+        "fitted or frozen .*FrozenEstimator",
     ),
     "compiled": (
         lambda: lvh.cross_validate(partial(network, compiled=True), X, Y, cv=2),
@@ -305,7 +308,10 @@ REFUSED = {
     "features": (lambda: lvh.cross_validate("svm", X, Y, features="ntp"), "features: "),
     "source": (lambda: lvh.load_data("ludb2"), "source: .*did you mean ludb"),
     "field": (lambda: lvh.load_data("synthetic", record=3), r"data\.record: .*records"),
-    "criteria": (lambda: lvh.cross_validate("criteria", X, Y), "criteria needs .* cohort features=voltage"),
+    "criteria": (
+        lambda: lvh.cross_validate("criteria", X, Y),
+        "criteria needs .* cohort features=voltage",
+    ),
 }
 
 

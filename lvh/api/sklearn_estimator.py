@@ -54,7 +54,7 @@ def estimator(name: str, **params: Any) -> Any:
             f"name: expected one of {', '.join(known)}{suggestion(str(name), known)}. "
             f"Received: {excerpt(name)}"
         )
-    of = _class_of(name)
+    of = _class_of(name, entry.settings)
     for param in params:
         if param not in of._get_param_names():
             names = of._get_param_names()
@@ -163,10 +163,10 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 @cache
-def _class_of(name: str) -> Any:
+def _class_of(name: str, settings: type) -> Any:
     """Return the class of a model, whose signature has the settings, as scikit-learn reads it."""
     entry = MODELS[name]
-    defaults = {one.name: one.default for one in fields(entry.settings) if one.name != "name"}
+    defaults = {one.name: one.default for one in fields(settings) if one.name != "name"}
     if not isinstance(entry, Estimator):
         defaults |= {one: getattr(TrainSettings(), one) for one in _TRAIN}
     defaults["random_state"] = 0
@@ -192,5 +192,5 @@ def __getattr__(title: str) -> Any:
     """Return the class of a model by its own name, by which a pickle finds it."""
     for name in MODELS:
         if _title(name) == title:
-            return _class_of(name)
+            return _class_of(name, MODELS[name].settings)
     raise AttributeError(f"module {__name__!r} has no attribute {title!r}")

@@ -3,6 +3,7 @@
 On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own `fit`, here.
 """
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Union
@@ -88,8 +89,11 @@ class Program:
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
         if self.rebuild is not None:
+            before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a person's own
             keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
             convert, new = keras.ops.convert_to_numpy, self.rebuild()
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
             known = {id(one) for one in self._model.trainable_variables}
             if known & {id(one) for one in new.trainable_variables}:  # they know test records
                 raise InputError(

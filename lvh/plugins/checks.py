@@ -40,7 +40,7 @@ class CheckedClassifier:
         With `margins`, the logistic function of its `decision_function` is a probability.
 
         Raises:
-            InputError: It is none, or a part of it was fitted before.
+            InputError: It is none, or a part of it is fitted.
         """
         self._origin, self.fitted = origin, model
         self._has_margins = not hasattr(model, "predict_proba")
@@ -59,10 +59,11 @@ class CheckedClassifier:
             )
         params = model.get_params() if hasattr(model, "get_params") else {}
         for part in (model, *params.values()):
-            if type(part).__name__ == "FrozenEstimator":
+            is_fitted = "classes_" in getattr(part, "__dict__", ())
+            if is_fitted or type(part).__name__ == "FrozenEstimator":
                 raise origin.refused(
-                    "expected parts that are fitted in each fold; a frozen one may know test "
-                    "records",
+                    "expected a new classifier for each fold; a part that is fitted or frozen may "
+                    "know test records",
                     excerpt(part),
                 )
         unset = [name for name, value in params.items() if value is None]

@@ -185,7 +185,7 @@ def _load_file(path: str) -> Plugin:
         if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
             del sys.modules[name]
     sys.modules[top] = module = ModuleType(top)
-    module.__file__ = path
+    module.__file__, module.__spec__ = path, importlib.util.spec_from_file_location(top, path)
     if (folder := os.path.dirname(path)) not in sys.path:
         sys.path.append(folder)  # for what it imports; last, so that it hides no other module
 
