@@ -19,9 +19,10 @@ from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.evaluation import cross_validation
-from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
+from lvh.models.classifiers import BASELINES
 from lvh.models.training import check_train
 from lvh.plugins import load_installed
 from lvh.plugins.loading import REGISTRIES
@@ -53,6 +54,11 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
         threshold=data.cv.threshold,
         **more,
     )
+
+
+def baselines_on(data: TrainingData) -> dict[str, Summary]:
+    """Score the baselines on the same folds."""
+    return baseline_summaries(data.features, data.splits, BASELINES, data.cv.threshold)
 
 
 class FrameRows:

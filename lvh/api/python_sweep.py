@@ -9,20 +9,19 @@ from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lvh.api.inputs import TrainingData, cross_validated, training_data
+from lvh.api.inputs import TrainingData, baselines_on, cross_validated, training_data
 from lvh.api.learners import Learner, Train, check_scores, learner_of
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, excerpt
 from lvh.evaluation.cross_validation import StopCrossValidation
-from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
+from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.results import Plain
-from lvh.models.classifiers import BASELINES
 from lvh.reports.result_views import StudyResult, predictions_of
 from lvh.runs.worker import Follower, WorkerResult
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import Outcome
+from lvh.search.results import FoldScore, Outcome, State
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
@@ -91,7 +90,8 @@ def sweep(
     plan = _plan(candidates.space, data, {**search, "n_trials": n_trials})
     for learner in candidates.learners.values():
         check_scores(learner, plan.search.objectives)
-    training = _Training(plan, candidates, data, seed)
+    baselines = {name: cache(partial(baselines_on, one)) for name, one in data.items()}
+    training = _Training(plan, candidates, data, baselines, seed)
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         storage = Storage(f"sqlite:///{folder}/studies.db")
@@ -178,19 +178,13 @@ class _Training:
     plan: StudyPlan
     candidates: _Candidates
     data: Mapping[str, TrainingData]
+    baselines: Mapping[str, Callable[[], Any]]
     seed: int
     results: dict[int, CVResult] = field(default_factory=dict)
-    baselines: dict[str, Callable[[], Mapping[str, Summary]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, one in self.data.items():
-            of = (one.features, one.splits, BASELINES, one.cv.threshold)
-            self.baselines[name] = cache(partial(baseline_summaries, *of))
 
     def __call__(self, trial: OpenTrial) -> Outcome:
         """Train a trial; its failure is its own."""
-        search, scores = self.plan.search, []
-        state: Any = "complete"
+        search, scores = self.plan.search, list[FoldScore]()
         try:
             name, learner = self.candidates.at(trial.point)
             check_scores(learner, search.objectives)
@@ -214,14 +208,14 @@ class _Training:
         except Exception as error:
             # a point that a person listed has failed; one that a sampler proposed was a bad one
             is_bad = isinstance(error, InputError) and search.sampler != "grid"
-            state = "stopped" if is_bad else "failed"
+            state: State = "stopped" if is_bad else "failed"
             return Outcome(state, folds=tuple(scores), error=str(as_lvh_error(error)))
         if leakage := data.cv.protocol.leakage:
             return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
         self.results[trial.number] = result
         baselines = {one: asdict(of.mean) for one, of in result.baselines.items()}
         values = _values(result, search.objectives)
-        return Outcome(state, values, tuple(scores), baselines=baselines)
+        return Outcome("complete", values, tuple(scores), baselines=baselines)
 
 
 def _plan(space: Space, data: Mapping[str, TrainingData], search: Mapping[str, Any]) -> StudyPlan:

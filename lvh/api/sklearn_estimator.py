@@ -54,15 +54,7 @@ def estimator(name: str, **params: Any) -> Any:
             f"name: expected one of {', '.join(known)}{suggestion(str(name), known)}. "
             f"Received: {excerpt(name)}"
         )
-    of = _class_of(name, entry.settings)
-    for param in params:
-        if param not in of._get_param_names():
-            names = of._get_param_names()
-            raise InputError(
-                f"{param}: no such parameter of {name}{suggestion(param, names)}. "
-                f"Expected some of {', '.join(names)}"
-            )
-    return of(**params)
+    return _class_of(name, entry.settings)(**params)
 
 
 class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -79,11 +71,6 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, groups: Any = None) -> "_Named":
         """Fit it to inputs and labels of two classes; records of a group stay together inside."""
         X, y = validate_data(self, X, y, allow_nd=self._is_signal, dtype="numeric")
-        if self._is_signal and X.ndim != 3:
-            raise ValueError(
-                "X: expected shape (n_records, n_samples, n_leads). "
-                f"Received: {X.shape}. Reshape your data"
-            )
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) > 2:
@@ -173,7 +160,10 @@ def _class_of(name: str, settings: type) -> Any:
 
     def __init__(self: Any, **params: Any) -> None:
         for unknown in params.keys() - defaults.keys():
-            raise TypeError(f"{unknown}: no such parameter. Expected some of {', '.join(defaults)}")
+            raise InputError(
+                f"{unknown}: no such parameter of {name}{suggestion(unknown, defaults)}. "
+                f"Expected some of {', '.join(defaults)}"
+            )
         vars(self).update(defaults | params)
 
     own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
