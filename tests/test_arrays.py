@@ -64,6 +64,8 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
         ({"y": ["0", "1", "1", "0"]}, "y: expected 0 or 1"),
         ({"y": [0, 1, 1]}, "y: expected 4 values"),
         ({"groups": "abc"}, "groups: expected 4 values"),
+        ({"groups": [1, "1", 2, 3]}, "groups: .*look the same"),
+        ({"groups": ["a", None, "b", "c"]}, "groups: .*a missing one"),
         ({"age": [50] * 3, "male": [1] * 4}, "age: expected 4 values"),
         ({"age": [300] * 4, "male": [1] * 4}, "age and male: expected 0 to 130 years"),
         ({"age": [50] * 4, "male": [2] * 4}, "age and male"),

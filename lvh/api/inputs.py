@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from lvh.api.learners import Learner
@@ -15,6 +14,7 @@ from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.messages import explained
 from lvh.config.run_settings import parsed
+from lvh.data.array_checks import checked_labels, checked_subjects
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
@@ -225,10 +225,10 @@ def from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
     return FeatureSet(
         kind="tabular" if n_axes == 2 else "signal",
         X=inputs,
-        y=_labels(y, n),
+        y=checked_labels(y, n),
         names=tuple(map(str, names)),
         records=tuple(map(str, records)),
-        subjects=_subjects(groups, n),
+        subjects=np.arange(n).astype(str) if groups is None else checked_subjects(groups, n),
         age_and_sex=np.full((n, 2), np.nan),
         fill="keep",
         label_name=str(getattr(y, "name", None) or "label"),
@@ -251,30 +251,3 @@ def _check_tables(X: Any, y: Any, groups: Any) -> None:
                 f"{field}: expected the index of X. Received: another one; give "
                 f"{field}.to_numpy() if the rows are in the same order"
             )
-
-
-def _labels(y: Any, n: int) -> npt.NDArray[np.int64]:
-    labels = np.asarray(y)
-    if labels.shape != (n,):
-        raise InputError(f"y: expected {n} labels, one a record. Received: shape {labels.shape}")
-    found = pd.unique(pd.Series(labels))
-    if pd.isna(found).any() or not {*found.tolist()} <= {0, 1}:
-        raise InputError(
-            f"y: expected labels 0 and 1, or False and True. Received: {excerpt(found.tolist())}"
-        )
-    return labels.astype(np.int64)
-
-
-def _subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
-    if groups is None:
-        return np.arange(n).astype(str)
-    if np.shape(groups) != (n,):
-        raise InputError(f"groups: expected {n}, one a record. Received: shape {np.shape(groups)}")
-    codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
-    texts = np.array([str(one) for one in distinct])
-    if (codes < 0).any() or len({*texts}) < len(texts):
-        raise InputError(
-            "groups: expected the name or the number of a subject for every record. Received: "
-            f"{'a missing one' if (codes < 0).any() else 'different ones that look the same'}"
-        )
-    return np.asarray(texts[codes], np.str_)

@@ -47,6 +47,35 @@ def checked_values(field: str, values: Any, n: int, dtype: Any = None) -> npt.ND
     return array
 
 
+def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
+    """Return labels 0 and 1, shape (n,)."""
+    import pandas as pd
+
+    labels = checked_values("y", y, n)
+    found = pd.unique(pd.Series(labels))
+    if pd.isna(found).any() or not {*found.tolist()} <= {0, 1}:
+        raise InputError(
+            f"y: expected 0 or 1, or False and True. Received: {excerpt(found.tolist())}"
+        )
+    return labels.astype(np.int64)
+
+
+def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
+    """Return the subject of each record as text, shape (n,); different ones look different."""
+    import pandas as pd
+
+    if np.shape(groups) != (n,):
+        raise InputError(f"groups: expected {n} values, one a record. Received: {excerpt(groups)}")
+    codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
+    texts = np.array([str(one) for one in distinct])
+    if (codes < 0).any() or len({*texts}) < len(texts):
+        raise InputError(
+            "groups: expected the name or the number of a subject for every record. Received: "
+            f"{'a missing one' if (codes < 0).any() else 'different ones that look the same'}"
+        )
+    return np.asarray(texts[codes], np.str_)
+
+
 def check_names(records: Sequence[str], n: int) -> None:
     """Raise InputError unless `n` records have different names that a terminal can show."""
     counts = Counter(records)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import EXTERNAL, check_names, checked_signals, checked_values
+from lvh.data.array_checks import (
+    EXTERNAL,
+    check_names,
+    checked_labels,
+    checked_signals,
+    checked_subjects,
+    checked_values,
+)
 from lvh.data.lazy_array import Inputs, LazyArray, concatenate
 from lvh.errors import InputError, excerpt
 
@@ -197,9 +204,7 @@ class Cohort:
         n = len(signals)
         if names and not (math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
-        label = checked_values("y", y, n)
-        if label.dtype.kind not in "biuf" or not np.isin(label, (0, 1)).all():
-            raise InputError(f"y: expected 0 or 1. Received: {excerpt(np.unique(label).tolist())}")
+        label = checked_labels(y, n)
         own = tuple(str(one) for one in (records if records is not None else range(1, n + 1)))
         check_names(own, n)
         ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
@@ -211,12 +216,10 @@ class Cohort:
             if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(is_male, (0, 1)).all():
                 raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
             is_male = is_male.astype(bool) & np.isfinite(ages)
-        subjects = (
-            np.array(own) if groups is None else checked_values("groups", groups, n).astype(str)
-        )
+        subjects = np.array(own) if groups is None else checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
-        content = (own, subjects, names, float(fs), signals, is_male, ages, label.astype(np.int64))
+        content = (own, subjects, names, float(fs), signals, is_male, ages, label)
         return cls(
             name=name,
             records=own,
@@ -227,7 +230,7 @@ class Cohort:
             delineation=Delineation.empty(n, len(names)),
             male=is_male,
             age=ages,
-            label=label.astype(np.int64),
+            label=label,
             fingerprint=fingerprint(*content, label_name),
             note=f"age or sex of {which} is unknown: no baseline has them" if unknown else "",
             label_name=label_name,
