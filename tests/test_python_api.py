@@ -157,6 +157,24 @@ def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     np.testing.assert_array_equal(dirty.folds[0].y_score[10:], again.folds[0].y_score[10:])
 
 
+def test_folds_of_a_dense_network_side_by_side_score_as_one_by_one():
+    def build(input_shape, with_flatten):
+        import keras
+
+        layers = [keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1, "sigmoid")]
+        if with_flatten:  # which is not trained side by side
+            layers.insert(0, keras.layers.Flatten())
+        return keras.Sequential([keras.Input(input_shape), *layers])
+
+    scores = [
+        lvh.cross_validate(
+            partial(build, with_flatten=one), X, Y, cv=3, train={"epochs": 3}
+        ).y_score
+        for one in (False, True)
+    ]
+    np.testing.assert_allclose(*scores, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_network_of_a_function_may_stop_early():
     options = {"cv": {"folds": 2, "validation": 0.3}}
