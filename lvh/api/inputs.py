@@ -117,6 +117,11 @@ def training_data(
     fs, own = 1.0, X
     if isinstance(X, Cohort):
         form = _form(learner, features)
+        if learner.train.augment.is_in_mv and getattr(form, "scaling", form.name) != "none":
+            raise InputError(
+                "train.augment: noise, wander and amplitude are of signals in mV. Expected a form "
+                f"with features.scaling=none. Received: features={form.name}"
+            )
         check_cohort(form.name, X)
         fs, own = X.fs, FORMS[form.name].extract(X, form)
     elif isinstance(X, ExperimentData):
