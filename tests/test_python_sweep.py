@@ -101,7 +101,9 @@ REFUSED = {
     "same": ({"C": [1, "1"]}, "look the same"),
     "order": ({"C": (3, 1)}, "of C"),
     "log": ({"C": (0, 1, "log")}, "of C"),
-    "name": ({"gama": [1]}, "no parameter gama; did you mean gamma"),
+    "name": ({"gama": [1]}, "space: Invalid parameter 'gama'"),
+    "name under an option": ({"kernel": {"rbf": {}, "poly": {"degre": [2]}}}, "parameter 'degre'"),
+    "training": ({"train.epochs": [2]}, "train: expected None"),
     "not a dict": ({"kernel": {"rbf": [1]}}, "a dict under kernel=rbf"),
     "twice": ({"C": [1], "kernel": {"rbf": {"C": [1]}, "linear": {}}}, "expected C once"),
 }
