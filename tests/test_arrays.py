@@ -48,6 +48,9 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
     before = signals.copy()
     signals += 1
     np.testing.assert_array_equal(cohort.signals, before)  # it has its own copy
+    for values in (cohort.signals, cohort.label, cohort.age, cohort.subjects):
+        with pytest.raises(ValueError, match="read-only"):  # a plugin that writes is refused
+            values[:] = values[::-1]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,15 @@ class Cohort:
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Let nobody who is given the cohort write into what its fingerprint is made of."""
+        for name in ("subjects", "signals", "male", "age", "label"):
+            values = getattr(self, name)
+            if isinstance(values, np.ndarray):
+                view = values.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
     @property
     def prevalence(self) -> float:
         """Share of records with the label."""
