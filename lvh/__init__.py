@@ -13,8 +13,16 @@ One configuration, as `lvh run` cross-validates it, but without its files:
 >>> result = lvh.cross_validate(settings, data)
 >>> isinstance(result, lvh.CVResult), len(result.folds)
 (True, 3)
->>> result.summary.mean.ap > result.baselines["no skill"].mean.ap
+>>> result.scores.mean.ap > result.baselines["no skill"].mean.ap
 True
+
+A classifier of scikit-learn, or a function that builds a Keras model, in place of the settings:
+
+>>> from sklearn.ensemble import RandomForestClassifier
+>>> forest = lvh.cross_validate(RandomForestClassifier(20), data)
+>>> comparison = forest.compare(result)  # difference, interval, p ... of each score
+>>> int(comparison.loc["ap", "n_folds"])
+3
 
 The latest sweep of this directory (`lvh sweep model.C=0.1,1 ...`):
 
@@ -35,16 +43,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lvh.api.experiments import cross_validate, load_data, load_run, load_study, settings
+    from lvh.api.python_sweep import sweep
+    from lvh.api.sklearn_estimator import estimator
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
-    from lvh.evaluation.cv_result import CVResult
     from lvh.features import FeatureSet
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.plugins import register_features, register_model, register_source
-    from lvh.runs.notebook import cross_validate, load_data, settings
-    from lvh.search.results import StudyResult
-    from lvh.search.study import load as load_study
+    from lvh.reports.result_views import CVResult, StudyResult
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -59,8 +67,10 @@ __all__ = [
     "StudyResult",
     "bootstrap_intervals",
     "cross_validate",
+    "estimator",
     "load_data",
     "load_model",
+    "load_run",
     "load_study",
     "register_features",
     "register_model",
@@ -68,29 +78,33 @@ __all__ = [
     "score",
     "settings",
     "splits",
+    "sweep",
 ]
 
 # `python -m lvh.run` and every other command is a module of lvh/cli.
 __path__.append(str(Path(__file__).parent / "cli"))
 
 _MODULES = {
-    "CVResult": "evaluation.cv_result",
+    "CVResult": "reports.result_views",
     "Cohort": "data.cohort",
     "FeatureSet": "features",
     "FinalModel": "inference",
     "InputError": "errors",
     "LvhError": "errors",
-    "StudyResult": "search.results",
+    "StudyResult": "reports.result_views",
     "bootstrap_intervals": "validation.metrics",
-    "cross_validate": "runs.notebook",
-    "load_data": "runs.notebook",
+    "cross_validate": "api.experiments",
+    "estimator": "api.sklearn_estimator",
+    "load_data": "api.experiments",
     "load_model": "inference:load",
-    "load_study": "search.study:load",
     "register_features": "plugins",
     "register_model": "plugins",
     "register_source": "plugins",
+    "load_run": "api.experiments",
+    "load_study": "api.experiments",
     "score": "validation.metrics",
-    "settings": "runs.notebook",
+    "settings": "api.experiments",
+    "sweep": "api.python_sweep",
     "splits": "validation.splits",
 }
 """The module of each public name, and what it is called there if that differs."""

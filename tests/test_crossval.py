@@ -158,7 +158,7 @@ def test_callbacks_follow_the_folds_and_known_ones_are_not_trained():
         data, order, lambda: learner, seed=0, known=known, callbacks=[Callback(), events]
     )
     assert len(learner.fits) == 1
-    assert again.summary == whole.summary
+    assert again.scores == whole.scores
     assert again.baselines == whole.baselines
     np.testing.assert_array_equal(again.y_score, whole.y_score)
     assert events.seen[:2] == [("start", 7, 6), ("fold", 5, True)]
@@ -216,7 +216,7 @@ def test_planted_leaks_show_on_labels_that_nothing_can_tell(leaks):
     The best of 30 epochs gave .56 to .63 on TensorFlow, .55 to .64 on JAX.
     """
     mean = {
-        name: np.mean([one.summary.mean.accuracy for one in results])
+        name: np.mean([one.scores.mean.accuracy for one in results])
         for name, results in leaks.items()
     }
     assert abs(mean["honest"] - 0.5) < 0.11

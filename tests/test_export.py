@@ -66,8 +66,8 @@ def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(tr
     assert description.n_folds == 6
     assert set(description.scores) == {"model", *result.baselines}
     scores = description.scores["model"]
-    assert scores["ap"] == result.summary.mean.ap
-    assert scores["pooled_ap"] == result.summary.pooled["ap"].estimate
+    assert scores["ap"] == result.scores.mean.ap
+    assert scores["pooled_ap"] == result.scores.pooled["ap"].estimate
     assert scores["pooled_ap_low"] < scores["pooled_ap"] < scores["pooled_ap_high"]
 
     order = np.argsort(result.test, kind="stable")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import command
 
+from lvh.api.experiments import cross_validate, load_data, settings
 from lvh.errors import InputError
-from lvh.runs.notebook import cross_validate, load_data, settings
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "docs/notebook.ipynb"
 SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
@@ -39,7 +39,7 @@ def test_a_notebook_gives_the_scores_of_the_command(chosen, tmp_path):
     assert [bool(int(row["y_pred"])) for row in rows] == result.y_pred.tolist()
     with (tmp_path / "run/scores.csv").open(newline="") as file:
         scores = {(row["of"], row["metric"]): row for row in csv.DictReader(file)}
-    for name, summary in {"model": result.summary, **result.baselines}.items():
+    for name, summary in {"model": result.scores, **result.baselines}.items():
         assert float(scores[name, "ap"]["mean"]) == summary.mean.ap
         assert float(scores[name, "ap"]["low"]) == summary.pooled["ap"].low
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import command, exit_code, head, in_process
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from lvh.config.composition import compose, plain
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
+from lvh.features import FORMS
 from lvh.inference import load as load_model
 from lvh.models.trainers import _program
 from lvh.plugins import checks, ensure, load, loading
@@ -264,6 +266,19 @@ def test_features_of_records_that_are_read_when_needed_are_the_same(cohort, monk
     np.testing.assert_array_equal(sets[0].X, sets[1].X)
 
 
+def test_features_may_read_columns_of_a_table(cohort):
+    write(
+        "import lvh\n@lvh.register_features('own', needs=['columns'])\n"
+        "def f(cohort):\n    return cohort.columns[['x']] * 2.0\n"
+    )
+    load(["mine.py"])
+    form, x = FORMS["own"], np.linspace(-1, 1, len(cohort.records))
+    assert form.lacks(cohort) == ["a table of columns"]
+    features = form.extract(replace(cohort, columns=pd.DataFrame({"x": x})), form.settings())
+    np.testing.assert_array_equal(features.X[:, 0], np.float32(2 * x))
+    assert features.names == ("x",)
+
+
 def test_fields_are_settings_and_part_of_the_key():
     plugins = load([write(PLUGIN)])
     chosen = ("data=synthetic", "features=spread", "model=ridge")
@@ -368,7 +383,7 @@ def test_a_source_gets_a_fingerprint_of_all_that_it_holds(cohort):
     assert len(prints) == 3
     write(Path("mine.py").read_text().replace("age=made.age", "label=made.label"))
     plugins = load(["mine.py"])
-    with pytest.raises(InputError, match="data=ours: ours: label: expected"):
+    with pytest.raises(InputError, match="data=ours: ours: y: expected 0 or 1"):
         loaded("data.years=1.0")
 
 

@@ -145,7 +145,7 @@ def _summary(
 ) -> Summary:
     trainer = new_trainer(configured, features, fs)
     results = list(train_folds(features, folds, trainer, seed=configured.seed))
-    return summarize(features, results, {}).summary
+    return summarize(features, results, {}).scores
 
 
 def external() -> dict[str, Summary]:

@@ -170,10 +170,10 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
     types = {group: _chosen(group, config[group]) for group in CHOICES if config[group] is not None}
     _refuse(_misplaced(model, config["features"]["name"]))
-    values = asdict(_parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
+    values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
-        values[group] = _parsed(group, config[group], settings)
+        values[group] = parsed(group, config[group], settings)
     if isinstance(MODELS[model["name"]], Estimator):
         values["backend"] = NO_BACKEND
     run_settings = RunSettings(**values)
@@ -185,7 +185,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
     """Check the part of a configuration that says how a sweep searches."""
-    search = _parsed("search", config["search"], SearchSettings)
+    search = parsed("search", config["search"], SearchSettings)
     _refuse(_search_conflicts(search))
     return search
 
@@ -211,7 +211,7 @@ def _chosen(group: str, node: dict[str, Any]) -> type:
     return CHOICES[group][name]
 
 
-def _parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
+def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass; a fault names the field as `group.field`."""
     _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
     try:

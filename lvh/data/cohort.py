@@ -316,6 +316,7 @@ def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
         male=cohort.male[own],
         age=cohort.age[own],
         label=cohort.label[own],
+        columns=None if cohort.columns is None else cohort.columns[own],
     )
 
 

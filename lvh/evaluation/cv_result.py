@@ -75,20 +75,25 @@ class CVResult:
 
     Attributes:
         folds: In order of repeat and fold.
+        scores: Of all folds.
         baselines: Summary of each baseline on the same folds, by name.
         null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
             permutation test.
         p_values: Of the scores in it, by name.
+        records: Names of all records; positions in a split count in them.
+        y_true: Labels of the test records, in the order of `test`.
         test: Positions of the test records, fold after fold.
         y_score: Out-of-fold scores in the order of `test`.
         y_pred: Out-of-fold predictions in the order of `test`, each by its fold's threshold.
     """
 
     folds: tuple[FoldResult, ...]
-    summary: Summary
+    scores: Summary
     baselines: Mapping[str, Summary]
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
+    records: tuple[str, ...] = ()
+    y_true: Labels = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
 
     test: Indices = field(init=False, repr=False, compare=False)
     y_score: Floats = field(init=False, repr=False, compare=False)
@@ -115,7 +120,13 @@ def summarize(
         y_scores=[fold.y_score for fold in ordered],
         thresholds=[fold.threshold for fold in ordered],
     )
-    return CVResult(folds=tuple(ordered), summary=summary, baselines=baselines)
+    return CVResult(
+        folds=tuple(ordered),
+        scores=summary,
+        baselines=baselines,
+        records=features.records,
+        y_true=np.concatenate([features.y[fold.split.test] for fold in ordered]),
+    )
 
 
 def baseline_summaries(

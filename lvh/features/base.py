@@ -47,7 +47,7 @@ class FeatureSet:
     records: tuple[str, ...]
     subjects: npt.NDArray[np.str_]
     age_and_sex: npt.NDArray[np.float64]
-    fill: Fill = "zero"
+    fill: Fill | Literal["keep"] = "zero"
     dropped: tuple[tuple[str, str], ...] = ()
     signal_shape: tuple[int, ...] = ()
     label_name: str = "LVH"

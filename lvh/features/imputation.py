@@ -9,19 +9,22 @@ from lvh.data.lazy_array import Inputs, LazyArray, read
 Fill = Literal["mean", "zero"]
 
 
-def fill_missing(fill: Fill, train: Inputs, *others: Inputs) -> tuple[Inputs, ...]:
+def fill_missing(
+    fill: Fill | Literal["keep"], train: Inputs, *others: Inputs
+) -> tuple[Inputs, ...]:
     """Replace missing values, from the training records alone.
 
     Args:
         fill: `mean`, the input's mean over the training records that have it (zero where
-            none has it), or `zero`.
+            none has it); `zero`; or `keep`, for a model that takes missing values.
         train: Inputs of the training records.
         *others: Inputs of records that must not influence the filling.
 
     Returns:
-        `train` and `others` without NaN; signals, which alone may be lazy, miss nothing.
+        `train` and `others` without NaN, unless these are kept; signals, which alone may be lazy,
+        miss nothing.
     """
-    if isinstance(train, LazyArray):
+    if fill == "keep" or isinstance(train, LazyArray):
         return (train, *others)
     parts = (train, *(read(inputs) for inputs in others))
     if not any(np.isnan(part).any() for part in parts):

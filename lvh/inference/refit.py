@@ -116,7 +116,7 @@ def refit(
         n_folds=len(result.folds),
         scores={
             row: _scores(summary)
-            for row, summary in {"model": result.summary, **result.baselines}.items()
+            for row, summary in {"model": result.scores, **result.baselines}.items()
         },
         run_key=run_key(settings, data.cohort.fingerprint, data.splits),
         study=chosen.study,

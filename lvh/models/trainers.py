@@ -91,9 +91,18 @@ class EstimatorTrainer:
     n_parameters = None
     setup_seconds = 0.0
 
-    def __init__(self, build: Callable[[int, Subjects], Classifier], threads: int) -> None:
-        """Take what makes a classifier from a random state and the training records' subjects."""
-        self._build, self._threads = build, threads
+    def __init__(
+        self,
+        build: Callable[[int, Subjects], Classifier],
+        threads: int,
+        *,
+        inputs: Callable[[Inputs], Any] = lambda X: read(X).astype(np.float64),
+    ) -> None:
+        """Take what makes a classifier from a random state and the training records' subjects.
+
+        `inputs` turns the inputs of records into what the classifier takes.
+        """
+        self._build, self._threads, self._inputs = build, threads, inputs
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return 1."""
@@ -132,12 +141,12 @@ class EstimatorTrainer:
         self.setup_seconds += time.perf_counter() - started
         try:
             with threadpool_limits(self._threads):
-                model.fit(read(job.X).astype(np.float64), job.y)
+                model.fit(self._inputs(job.X), job.y)
         except ValueError as error:
             raise LvhError(f"the model refuses the training records of a fold: {error}") from error
         return model
 
     def _scores(self, at: int, X: Inputs) -> Floats:
         with threadpool_limits(self._threads):
-            y_score = self._fitted[at].predict_proba(read(X).astype(np.float64))[:, 1]
+            y_score = self._fitted[at].predict_proba(self._inputs(X))[:, 1]
         return np.asarray(y_score, np.float64)

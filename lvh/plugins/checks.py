@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import EXTERNAL
 from lvh.data.cohort import Cohort, fingerprint, part_of
+from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet
@@ -204,44 +205,31 @@ def _array(
 
 
 def checked_cohort(what: str, cohort: Any) -> Cohort:
-    """Return a cohort with the fingerprint of all that it holds.
+    """Return a cohort whose parts fit together, with the fingerprint of all that it holds.
 
     Raises:
-        InputError: Its parts do not fit together.
+        InputError: A part is not as `lvh.Cohort` says.
     """
     if not isinstance(cohort, Cohort):
         raise InputError(f"{what}: expected a lvh.Cohort. Received: {type(cohort).__name__}")
-    n, signals, names = len(cohort.records), cohort.signals, {*cohort.records}
-    arrays = {name: np.asarray(getattr(cohort, name)) for name in ("subjects", "male", "age")}
-    label = np.asarray(cohort.label)
-    is_lazy = isinstance(signals, LazyArray)
-    shape = (n, *signals.shape[1:2], len(cohort.leads))
-    fits = {
-        "records": n == len(names) and not any(one.startswith(EXTERNAL) for one in names),
-        **{name: one.shape == (n,) for name, one in arrays.items()},
-        "label": label.shape == (n,) and {*label.tolist()} <= {0, 1},
-        "signals": signals.shape == shape and (is_lazy or signals.dtype == np.float32),
-        "delineation": len(cohort.delineation.offsets) == n * len(cohort.leads) + 1,
-    }
-    for name, is_fine in fits.items():
-        if not is_fine:
-            value = getattr(cohort, name)
-            received = excerpt(value)
-            if isinstance(value, np.ndarray):
-                received = f"{value.dtype} of shape {value.shape}"
-            raise InputError(
-                f"{what}: {name}: expected what lvh.Cohort says, of {n} different records. "
-                f"Received: {received}"
-            )
-    if isinstance(signals, np.ndarray) and not np.isfinite(signals).all():
-        raise InputError(f"{what}: signals: expected finite samples. Received: NaN or infinity")
-    waves = cohort.delineation
-    known: dict[str, Any] = {
-        "subjects": arrays["subjects"].astype(str),
-        "male": arrays["male"].astype(bool),
-        "age": arrays["age"].astype(np.float64),
-        "label": label.astype(np.int64),
-    }
-    content = (cohort.leads, cohort.fs, signals, waves.symbols, waves.samples, waves.offsets)
-    digest = fingerprint(cohort.records, *known.values(), *content, cohort.label_name)
-    return replace(cohort, **known, fingerprint=digest)
+    try:
+        made = Cohort.from_arrays(
+            cohort.signals,
+            cohort.label,
+            groups=cohort.subjects,
+            fs=cohort.fs,
+            leads=cohort.leads,
+            age=cohort.age,
+            male=cohort.male,
+            label_name=cohort.label_name,
+            records=cohort.records,
+        )
+        others = ("name", "note", "unit", "columns", "dropped", "delineation")
+        own = replace(made, **{name: getattr(cohort, name) for name in others})
+        summarize_cohort(own)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+    waves, table = own.delineation, own.columns
+    columns = [] if table is None else [(name, table[name].to_numpy()) for name in table]
+    parts = (own.unit, waves.symbols, waves.samples, waves.offsets, *chain(*columns))
+    return replace(own, fingerprint=fingerprint(own.fingerprint, *parts))

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import Field, field, fields, is_dataclass, make_dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import Strict, TypeAdapter
 
@@ -29,6 +29,7 @@ from lvh.plugins.loading import calling, join
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Kind = Literal["tabular", "signal"]
+Need = Literal["signals", "delineation", "columns", "twelve_leads", "age_and_sex"]
 
 _OPTION = re.compile("[a-z][a-z0-9_]{0,50}")
 _SCALARS = (bool, int, float, str)
@@ -101,7 +102,7 @@ def register_features(
     settings: type | None = None,
     kind: Kind = "tabular",
     fill: Fill | None = None,
-    needs_delineation: bool = False,
+    needs: Sequence[Need] = ("signals",),
 ) -> Callable[[_F], _F]:
     """Register a function from a cohort to inputs as `features=NAME`.
 
@@ -116,7 +117,8 @@ def register_features(
         kind: Of the inputs; it decides which models take them.
         fill: How missing values, NaN, of tabular inputs are filled in each fold: `mean` of the
             training records, or `zero`. Without it no value may be missing.
-        needs_delineation: Whether the function reads fiducials, so that records must have them.
+        needs: What the function reads, so that a cohort must have it: `signals`, `delineation`,
+            `columns`, `twelve_leads`, `age_and_sex`.
 
     Raises:
         InputError: The name is taken, or a parameter is none of these.
@@ -134,8 +136,13 @@ def register_features(
         what = f"features={name}"
         own = _settings(what, settings, module)
         wanted = _wanted(what, extract, ("cohort", "settings"), has_settings=settings is not None)
-        if kind not in ("tabular", "signal") or (kind == "signal" and fill):
+        if kind not in get_args(Kind) or (kind == "signal" and fill):
             raise InputError(f"{what}: expected kind=tabular, or kind=signal without fill")
+        if isinstance(needs, str) or {*needs} - {*get_args(Need)}:
+            raise InputError(
+                f"{what}: needs: expected some of {', '.join(get_args(Need))} in a list. "
+                f"Received: {excerpt(needs)}"
+            )
 
         def run(cohort: Cohort, chosen: Any) -> FeatureSet:
             def values(of: Cohort) -> Any:
@@ -145,7 +152,8 @@ def register_features(
 
             return checked_features(_described(what, extract), cohort, values, kind=kind, fill=fill)
 
-        join("features", name, Form(own, run, kind, needs_delineation), module)
+        needed = {f"needs_{one}": one in needs for one in get_args(Need)}
+        join("features", name, Form(own, run, kind, **needed), module)
         return extract
 
     return register
@@ -184,7 +192,7 @@ def register_source(
         def run(chosen: Any) -> Cohort:
             with calling(what, module):
                 cohort = load(**dict.fromkeys(wanted, chosen))
-            return checked_cohort(_described(what, load), cohort)
+                return checked_cohort(_described(what, load), cohort)
 
         about = metadata or SourceMetadata(f"The plugin {module}.", "not known", "Not described.")
         join("data", name, Source(own, run, about), module)

@@ -60,10 +60,10 @@ def _draw_scores(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     places = np.arange(len(_SHOWN))
     values = [[getattr(fold.metrics, name) for fold in result.folds] for name in _SHOWN]
     ax.plot(places, values, ".", color=_PALE)
-    pooled = [result.summary.pooled[name] for name in _SHOWN]
+    pooled = [result.scores.pooled[name] for name in _SHOWN]
     bounds = np.array([(interval.low, interval.high) for interval in pooled])
     ax.vlines(places + 0.2, bounds[:, 0], bounds[:, 1], BLUE, linewidth=3, label="pooled, 95 %")
-    summaries = {"mean over folds": result.summary, **result.baselines}
+    summaries = {"mean over folds": result.scores, **result.baselines}
     for (name, summary), look in zip(summaries.items(), ("D", "_", "x"), strict=False):
         means = [getattr(summary.mean, score) for score in _SHOWN]
         ax.plot(places, means, look, color=BLUE if look == "D" else ORANGE, label=name)
@@ -92,7 +92,7 @@ def _draw_roc(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
 
 
 def _with_interval(result: CVResult, score: str) -> str:
-    interval = result.summary.pooled[score]
+    interval = result.scores.pooled[score]
     return f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
 
 

@@ -91,7 +91,7 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
         return ()
     best, *others = complete
     n_folds = int(np.isfinite(list(fold_values(best, objective).values())).sum())
-    pairs = [_compare(trial, best, objective) for trial in others]
+    pairs = [compare_trials(trial, best, objective) for trial in others]
     # the best was chosen among all by these folds, so every pair counts, not only those with it
     n_pairs_each = len(complete) / 2
     corrected = statistics.holm([float(np.minimum(1.0, pair.p * n_pairs_each)) for pair in pairs])
@@ -105,7 +105,8 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
     return tuple(compared)
 
 
-def _compare(trial: Trial, best: Trial, objective: Objective) -> Comparison:
+def compare_trials(trial: Trial, best: Trial, objective: Objective) -> Comparison:
+    """Compare a trial with the best, or with any other one, on the folds that both have."""
     values, best_values = fold_values(trial, objective), fold_values(best, objective)
     tested = {(fold.repeat, fold.fold): fold.test for fold in trial.folds}
     shared = [fold for fold in best.folds if tested.get((fold.repeat, fold.fold)) == fold.test]

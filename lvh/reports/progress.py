@@ -222,7 +222,7 @@ class ProgressReporter(Callback):
             self._warn(dishonest, self._cohort.note)
             say(f"files: {folder}", on=self._console, link=folder)
             return
-        summary, seconds = result.summary, sum(fold.seconds for fold in result.folds)
+        summary, seconds = result.scores, sum(fold.seconds for fold in result.folds)
         texts = []
         for name in ("ap", "accuracy"):
             average, std = getattr(summary.mean, name), getattr(summary.std, name)
@@ -256,7 +256,7 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
         scores, _ = mean_and_std([fold.metrics for fold in folds])
         add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold(folds))
     table.add_section()
-    summary = result.summary
+    summary = result.scores
     add("mean", "", asdict(summary.mean) | threshold(result.folds), style="bold")
     add("std", "", asdict(summary.std))
     table.add_section()

@@ -90,8 +90,8 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
     """
     rows, runs = ranked_rows(study), runs or {}
     links = {number: (os.path.relpath(run, folder), _command(run)) for number, run in runs.items()}
-    write_table(folder / "leaderboard.csv", _leaderboard(study, rows))
-    write_table(folder / "folds.csv", _folds(study))
+    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
+    write_table(folder / "folds.csv", folds_table(study))
     names = [field.name for field in fields(Comparison)]
     comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
     write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
@@ -136,7 +136,7 @@ def _explanation(run: Path | None) -> list[tuple[str, str]]:
     ]
 
 
-def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
+def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
     """Return all trials, those without a rank below the others and without a score."""
     scores = {
         row.trial.number: {
@@ -167,7 +167,8 @@ def _leaderboard(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns, dtype=object)
 
 
-def _folds(study: StudyResult) -> pd.DataFrame:
+def folds_table(study: StudyResult) -> pd.DataFrame:
+    """Return a row for each fold of each trial."""
     lines = [
         {
             "trial": trial.number,
@@ -190,7 +191,10 @@ def _shown_leaderboard(
     study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, str]], digits: int = 6
 ) -> pd.DataFrame:
     """Return the leaderboard for a reader: a script makes links of its last two columns."""
-    frame, names = _leaderboard(study, rows), [objective.name for objective in study.objectives]
+    frame, names = (
+        leaderboard_table(study, rows),
+        [objective.name for objective in study.objectives],
+    )
     shown = frame[["rank", "trial"]].astype(object).fillna("")
     for name, short in short_names(study.dimensions).items():
         shown[short] = [

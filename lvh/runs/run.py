@@ -4,7 +4,7 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
 from lvh.tracking.tracker import Tracker
-from lvh.validation.splits import Split, Threshold, external_split, splits
+from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
 _SLOW = ("sklearn.linear_model", "sklearn.metrics", "matplotlib.backends.backend_agg")
@@ -52,6 +52,7 @@ class ExperimentData:
     cohort: Cohort
     features: FeatureSet
     splits: tuple[Split, ...]
+    cv: CvSettings = field(default_factory=CvSettings)
 
 
 def load_data(settings: RunSettings) -> ExperimentData:
@@ -86,7 +87,7 @@ def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> Exper
     if cv.threshold != "fixed":
         for split in folds:
             held_out(split, y, subjects)  # raises here what it would after the first trainings
-    return ExperimentData(whole, extracted, folds)
+    return ExperimentData(whole, extracted, folds, cv)
 
 
 @lru_cache(maxsize=2)
@@ -250,7 +251,7 @@ class _Run(Callback):
 
     def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
-        features, record, summary = self._data.features, self.record, result.summary
+        features, record, summary = self._data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
@@ -288,7 +289,7 @@ class _Run(Callback):
             null.append(scores)
             store.save(null)
         follow(wanted, wanted)
-        return replace(result, null=tuple(null), p_values=p_values(result.summary.mean, null))
+        return replace(result, null=tuple(null), p_values=p_values(result.scores.mean, null))
 
     @contextmanager
     def recorded(self, tracker: Tracker) -> Iterator[None]:

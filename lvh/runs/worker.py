@@ -4,6 +4,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from lvh.evaluation.cv_result import FoldResult
 from lvh.plugins import ensure
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
-from lvh.runs.run import ExperimentData, load_data, run_configuration
+from lvh.runs.run import load_data, run_configuration
 from lvh.search.results import FoldScore, Outcome, is_separate
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
@@ -99,7 +100,7 @@ class Worker:
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
         place = _place(study, trial, composed.settings)
-        follower = _Follower(trial, data, plan.objectives[0].name, result)
+        follower = Follower(trial, data.features.records, plan.objectives[0].name, result)
         try:
             record = run_configuration(
                 composed,
@@ -132,14 +133,15 @@ class Worker:
         return replace(composed, settings=changed)
 
 
-class _Follower(Callback):
+class Follower(Callback):
     """Reports each fold to the study, and stops the trial if the study says so."""
 
     def __init__(
-        self, trial: OpenTrial, data: ExperimentData, objective: str, result: WorkerResult
+        self, trial: OpenTrial, records: Sequence[str], objective: str, result: WorkerResult
     ) -> None:
+        """Take the trial, the names of all records, and the score that is reported."""
         self._trial, self._objective, self._result = trial, objective, result
-        self._records = data.features.records
+        self._records = tuple(records)
         self.scores: list[FoldScore] = []
         trial.set_records(fingerprint(self._records))
 

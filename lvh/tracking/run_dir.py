@@ -116,7 +116,7 @@ def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
         history += [(*at, epoch, *values) for epoch, values in enumerate(curves, start=1)]
     scores = [
         (of, name, getattr(one.mean, name), getattr(one.std, name), *astuple(one.pooled[name]))
-        for of, one in {"model": result.summary, **result.baselines}.items()
+        for of, one in {"model": result.scores, **result.baselines}.items()
         for name in NAMES
     ]
     of_record = ("record", "subject", "y_true", "y_score", "y_pred")

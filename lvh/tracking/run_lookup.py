@@ -29,6 +29,16 @@ def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
         yield path
 
 
+@contextmanager
+def files_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
+    """Give all files of a tracked run in a folder."""
+    with TemporaryDirectory() as folder:
+        with store_faults(settings, f"run {run_id}"):
+            client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
+            client.download_artifacts(run_id, "", folder)
+        yield Path(folder)
+
+
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
     """Return the latest run with a key; None if there is none."""
     with store_faults(settings, settings.experiment):

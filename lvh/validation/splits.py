@@ -153,7 +153,7 @@ def splits(
                 draw = int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
             train, validation = _set_aside(learned, settings, draw)
             split = Split(repeat, fold, records(train), records(validation), records(scored))
-            _check_both_classes(
+            check_both_classes(
                 f"cv: expected both classes in the training part of fold {fold + 1}",
                 y[split.train],
                 ". cv=stratified spreads them",
@@ -179,8 +179,8 @@ def external_split(
     subject_of, positive = by_subject(y[own], subjects[own])
     parts = _set_aside(np.arange(len(positive)), settings, settings.random_state)
     train, validation = (own[np.isin(subject_of, part)] for part in parts)
-    _check_both_classes("data: expected both classes", y[train])
-    _check_both_classes("external: expected both classes", y[scored])
+    check_both_classes("data: expected both classes", y[train])
+    check_both_classes("external: expected both classes", y[scored])
     return Split(0, 0, train, validation, scored)
 
 
@@ -291,7 +291,7 @@ def _drawn(n: int, share: float, state: int, field: str) -> tuple[Indices, Indic
 
 
 def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:
-    _check_both_classes("labels: expected both classes", y)
+    check_both_classes("labels: expected both classes", y)
     if settings.scheme == "holdout":
         return
     n_positive = int(positive.sum())
@@ -308,7 +308,8 @@ def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSetti
             )
 
 
-def _check_both_classes(expected: str, y: npt.NDArray[np.int64], remedy: str = "") -> None:
+def check_both_classes(expected: str, y: npt.NDArray[np.int64], remedy: str = "") -> None:
+    """Raise InputError, which begins with what is expected, where all labels are the same."""
     if y.sum() in (0, len(y)):
         raise InputError(
             f"{expected}. Received: {len(y)} records, {y.sum()} of them positive{remedy}"

@@ -1,0 +1,274 @@
+"""Experiments from Python: the same as the commands, without their files, and with own models."""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from lvh.api.finished_run import read_result
+from lvh.api.inputs import option, training_data
+from lvh.api.learners import Train, check_scores, learner_of
+from lvh.config.composition import settings_of
+from lvh.config.messages import suggestion
+from lvh.config.run_settings import RunSettings
+from lvh.data import SOURCES
+from lvh.data.cohort import Cohort
+from lvh.errors import InputError, LvhError, excerpt
+from lvh.evaluation import cross_validation as evaluation
+from lvh.evaluation import cv_result
+from lvh.evaluation.cv_result import FoldResult
+from lvh.reports.result_views import CVResult, OwnScore, StudyResult
+from lvh.runs.run import ExperimentData, baselines_of, new_trainer
+from lvh.runs.run import load_data as data_of
+from lvh.search import study
+from lvh.validation.metrics import NAMES
+
+__all__ = ["cross_validate", "load_data", "load_run", "load_study", "settings"]
+
+Metric = Callable[[Any, Any], float]
+"""Takes labels and scores of the test records of a fold."""
+OnFold = Callable[[FoldResult], object]
+
+
+def settings(*overrides: str) -> RunSettings:
+    """Return the settings that `python -m lvh.run OVERRIDES` would have.
+
+    Args:
+        *overrides: Such as `data=synthetic` or `model.C=3`.
+
+    >>> lvh.settings("data=synthetic", "model=svm", "features=voltage", "model.C=3").model.C
+    3.0
+    """
+    return settings_of(*overrides)
+
+
+@overload
+def load_data(what: RunSettings, /) -> ExperimentData: ...
+@overload
+def load_data(what: str, /, *overrides: str, **fields: Any) -> Any: ...
+def load_data(what: RunSettings | str, /, *overrides: str, **fields: Any) -> Any:
+    """Load records: a cohort by the name of a source, or all that an experiment needs.
+
+    Args:
+        what: Name of a source, such as `ludb`; an override, such as `data=ludb`; or settings.
+        *overrides: Further ones.
+        **fields: Settings of the source, such as `root="ludb"`.
+
+    Returns:
+        A `Cohort` for the name of a source; for overrides and settings `ExperimentData`, which has
+        the cohort, its features and the splits.
+
+    >>> lvh.load_data("synthetic", records=42).signals.shape  # records, samples, leads
+    (42, 5000, 12)
+    >>> lvh.load_data("data=synthetic", "data.records=42", "features=voltage").features.X.shape
+    (42, 71)
+    """
+    if isinstance(what, RunSettings):
+        return data_of(what)
+    if overrides or "=" in what:
+        if fields:
+            raise InputError(
+                f"{next(iter(fields))}: expected an override, such as data.records=42, next to "
+                f"others. Received: {excerpt(fields)}"
+            )
+        return data_of(settings_of(what, *overrides))
+    if what not in SOURCES:
+        raise InputError(
+            f"source: expected one of {', '.join(SOURCES)}{suggestion(what, SOURCES)}. "
+            f"Received: {excerpt(what)}"
+        )
+    cohort: Cohort = SOURCES[what].load(option("data", what, fields))
+    return cohort
+
+
+def cross_validate(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    groups: Any = None,
+    *,
+    features: Any = None,
+    cv: Any = None,
+    metrics: Sequence[str | Metric] | None = None,
+    seed: int = 0,
+    train: Train = None,
+    on_fold: OnFold | None = None,
+) -> CVResult:
+    """Train and score every fold, and the baselines; nothing is written or tracked.
+
+    No subject is in two parts of a fold, and nothing of a test record is in its model. The scores
+    are those of the command with the same settings, and of scikit-learn's `cross_validate` on the
+    same splits.
+
+    Args:
+        estimator: A name, such as `svm`, or the settings of a model; a classifier or a pipeline of
+            scikit-learn; or a function that takes the shape of one input and returns a Keras model
+            with one sigmoid output. With the settings of an experiment and its data (`settings`,
+            `load_data`), these decide all else.
+        X: A cohort; the data of an experiment; features; an array of shape (n_records, n_inputs)
+            or (n_records, n_samples, n_leads); or a DataFrame with a row a record.
+        y: Labels 0 and 1 of an array or a DataFrame, shape (n_records,).
+        groups: Subjects of its records, shape (n_records,); None: each record is one.
+        features: Of a cohort: a form, such as `raw`, or its settings; None for those that the
+            command has with the model.
+        cv: Number of folds; a mapping of fields of `CvSettings`; a splitter of scikit-learn; or
+            pairs of train and test positions. None: the folds of the data of an experiment, or 7.
+        metrics: Scores that tables show: names in `lvh.validation.metrics.NAMES`, or functions of
+            labels and scores; None for all names. A classifier with no `predict_proba` has no
+            `loss` and `brier`, and functions get its margins in the logistic function.
+        seed: Of networks, and of a classifier whose `random_state` is None.
+        train: How a network is trained, such as `{"epochs": 20}`.
+        on_fold: Called with each fold when it is done.
+
+    Raises:
+        InputError: An argument is not as above, or does not fit to the others.
+        LvhError: A model refuses its records.
+
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.tile([0, 0, 1, 1], 30)
+    >>> X = y[:, None] + rng.normal(size=(120, 3))
+    >>> result = lvh.cross_validate(LogisticRegression(), X, y, groups=np.arange(120) // 2)
+    >>> result.to_frame().shape, bool(result.summary().loc["roc_auc", "mean"] > 0.7)
+    ((7, 16), True)
+    """
+    names, own = _metrics(NAMES if metrics is None else metrics)
+    if isinstance(estimator, RunSettings):
+        others = {"groups": groups, "features": features, "cv": cv, "train": train}
+        if seed != 0:
+            others["seed"] = seed
+        for name, value in others.items():
+            if value is not None:
+                raise InputError(
+                    f"{name}: expected none with settings, which decide it. "
+                    f"Received: {excerpt(value)}"
+                )
+        result = _of_settings(estimator, X, on_fold or y)
+        return _shown(result, names, own)
+    learner = learner_of(estimator, train)
+    if metrics is None and not learner.has_probabilities:
+        names = tuple(name for name in NAMES if name not in ("loss", "brier"))
+    check_scores(learner, names)
+    data = training_data(learner, X, y, groups, features=features, cv=cv)
+    result = evaluation.cross_validate(
+        data.features,
+        data.folds.splits,
+        partial(learner.trainer, data.features, data.fs),
+        seed=seed,
+        callbacks=[] if on_fold is None else [_OnFold(on_fold)],
+        protocol=data.folds.protocol,
+        threshold=data.folds.threshold,
+    )
+    return _shown(result, names, own)
+
+
+def load_run(run: str | Path, uri: str | None = None) -> CVResult:
+    """Return the result of a finished run of `python -m lvh.run`; the data are not needed.
+
+    Args:
+        run: Folder of the run, or its ID in MLflow, 32 digits.
+        uri: Where MLflow has the ID; None for `MLFLOW_TRACKING_URI`, or `mlflow.db` in this
+            directory.
+
+    Raises:
+        InputError: There is no such run, or it is not finished.
+
+    >>> from pathlib import Path
+    >>> folder = min(Path("outputs").rglob("run.json")).parent
+    >>> len(lvh.load_run(folder).to_frame())
+    3
+    """
+    return CVResult.of(read_result(run, uri or os.environ.get("MLFLOW_TRACKING_URI")))
+
+
+def load_study(
+    storage: str | None = None, name: str | None = None, store: str | Path = "outputs/folds"
+) -> StudyResult:
+    """Return a sweep, by default the latest one of this directory.
+
+    Args:
+        storage: Database, such as `sqlite:///studies.db`; None for `studies.db`.
+        name: Of the study; None for the latest.
+        store: Folder of the finished folds, which have the predictions.
+    """
+    return StudyResult.of(study.load(storage, name, store))
+
+
+def _of_settings(
+    settings: RunSettings, data: ExperimentData, on_fold: OnFold | None
+) -> cv_result.CVResult:
+    if settings.cv.permutations:
+        raise InputError(
+            "cv.permutations: expected 0 here; python -m lvh.run makes the test, and stores what "
+            f"is done. Received: {settings.cv.permutations}"
+        )
+    return evaluation.cross_validate(
+        data.features,
+        data.splits,
+        partial(new_trainer, settings, data.features, data.cohort.fs),
+        seed=settings.seed,
+        callbacks=[] if on_fold is None else [_OnFold(on_fold)],
+        protocol=settings.cv.protocol,
+        threshold=settings.cv.threshold,
+        baselines=partial(baselines_of, data, settings.cv.threshold),
+    )
+
+
+def _metrics(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], dict[str, Metric]]:
+    """Split metrics into names of ours and functions by their names."""
+    names, own = list[str](), dict[str, Metric]()
+    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
+        if callable(metric):
+            name = str(getattr(metric, "__name__", type(metric).__name__))
+            known: Sequence[str] = [*own, *NAMES]
+            if name in known:
+                raise InputError(f"metrics: expected another name than {name}, which is taken")
+            own[name] = metric
+        elif metric in NAMES:
+            names.append(metric)
+        else:
+            raise InputError(
+                f"metrics: expected functions, or some of {', '.join(NAMES)}"
+                f"{suggestion(str(metric), NAMES)}. Received: {excerpt(metric)}"
+            )
+    return tuple(dict.fromkeys(names)), own
+
+
+def _shown(
+    result: cv_result.CVResult, names: tuple[str, ...], metrics: dict[str, Metric]
+) -> CVResult:
+    """Return a result with scores by functions of a person."""
+    ends = np.cumsum([len(fold.split.test) for fold in result.folds])[:-1]
+    parts = list(zip(np.split(result.y_true, ends), np.split(result.y_score, ends), strict=True))
+    own = {
+        name: OwnScore(
+            tuple(_value(name, metric, *part) for part in parts),
+            _value(name, metric, result.y_true, result.y_score),
+        )
+        for name, metric in metrics.items()
+    }
+    return CVResult.of(result, shown=names, own=own)
+
+
+def _value(name: str, metric: Metric, y_true: Any, y_score: Any) -> float:
+    try:
+        value = float(metric(y_true, y_score))
+    except Exception as error:
+        raise LvhError(f"metrics: {name} fails: {type(error).__name__}: {error}") from error
+    if math.isinf(value):
+        raise LvhError(f"metrics: expected a number of {name}, or NaN. Received: {value}")
+    return value
+
+
+class _OnFold(evaluation.Callback):
+    def __init__(self, call: OnFold) -> None:
+        self._call = call
+
+    def on_fold(self, fold: FoldResult, known: bool) -> None:
+        """Call a function with each fold."""
+        self._call(fold)

@@ -1,0 +1,216 @@
+"""The models of lvh as estimators of scikit-learn, for its pipelines and searches."""
+
+from dataclasses import asdict, fields
+from functools import cache
+from inspect import Parameter, Signature
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lvh.api.inputs import inputs_of
+from lvh.api.learners import NamedLearner
+from lvh.config.messages import suggestion
+from lvh.config.run_settings import parsed
+from lvh.errors import InputError, LvhError, excerpt
+from lvh.models import MODEL_ALIASES, MODELS, Estimator
+from lvh.models.training import FitJob, TrainSettings
+from lvh.validation.metrics import THRESHOLD
+
+_TRAIN = ("epochs", "batch_size", "learning_rate")
+"""Settings of a training that are parameters of a network; all folds of a search have them."""
+
+
+def estimator(name: str, **params: Any) -> Any:
+    """Return a model as an estimator of scikit-learn.
+
+    Its parameters are the settings of the model, `random_state`, and of a network `epochs`,
+    `batch_size` and `learning_rate`. It takes X of shape (n_records, n_inputs), or of `cnn` and
+    `resnet` (n_records, n_samples, n_leads), and labels of two classes. `fit(X, y, groups=...)`
+    keeps subjects whole in folds inside of it, such as those that calibrate `svm`.
+
+    Args:
+        name: In `lvh.models.MODELS`; not one that needs a cohort, as `criteria` does.
+        **params: Of the estimator.
+
+    Raises:
+        InputError: There is no such model or parameter. A wrong value is refused by `fit`, as in
+            scikit-learn, with a ValueError.
+
+    >>> import numpy as np
+    >>> from sklearn.model_selection import cross_val_score
+    >>> y = np.tile([0, 1], 40)
+    >>> X = y[:, None] + np.random.default_rng(0).normal(size=(80, 3))
+    >>> cross_val_score(lvh.estimator("svm", C=3.0), X, y, cv=4).shape
+    (4,)
+    """
+    name = MODEL_ALIASES.get(name, name)
+    entry = MODELS.get(name)
+    known = [one for one, of in MODELS.items() if of.inputs != "mixed" and one != "criteria"]
+    if entry is None or name not in known:
+        raise InputError(
+            f"name: expected one of {', '.join(known)}{suggestion(str(name), known)}. "
+            f"Received: {excerpt(name)}"
+        )
+    of = _class_of(name)
+    for param in params:
+        if param not in of._get_param_names():
+            names = of._get_param_names()
+            raise InputError(
+                f"{param}: no such parameter of {name}{suggestion(param, names)}. "
+                f"Expected some of {', '.join(names)}"
+            )
+    return of(**params)
+
+
+class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A model of lvh; `_class_of` gives it a name and parameters.
+
+    Attributes:
+        classes_: Both labels, sorted.
+        model_: The classifier, or the weights of a network.
+    """
+
+    _model: str
+    _built: Any
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> "_Named":
+        """Fit it to inputs and labels of two classes; records of a group stay together inside."""
+        X, y = validate_data(self, X, y, allow_nd=self._is_signal, dtype="numeric")
+        if self._is_signal and X.ndim != 3:
+            raise ValueError(
+                "X: expected shape (n_records, n_samples, n_leads). "
+                f"Received: {X.shape}. Reshape your data"
+            )
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is "
+                f"{type_of_target(y)}."
+            )
+        if len(self.classes_) < 2:
+            raise ValueError("y: expected two classes. Received: one class")
+        subjects = np.arange(len(y)) if groups is None else np.asarray(groups)
+        seed = check_random_state(self.random_state).randint(2**31)
+        try:
+            learner = self._learner()
+            features = inputs_of(learner, X, labels, subjects)
+            trainer = learner.trainer(features, 1.0)
+            job = FitJob(
+                X=features.X,
+                y=features.y,
+                subjects=features.subjects,
+                X_validation=features.X[:0],
+                y_validation=features.y[:0],
+                seed=np.random.SeedSequence(seed),
+            )
+            trainer.fit([job], lambda at, epoch: None)
+            (self.model_,) = trainer.state()
+        except LvhError as error:
+            raise ValueError(str(error)) from error
+        self._input_shape, self._built = features.input_shape, None
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probabilities of both classes, shape (n_records, 2)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, allow_nd=self._is_signal, dtype="numeric")
+        if not self._is_network:
+            return np.asarray(self.model_.predict_proba(X.astype(np.float64)))
+        if self._built is None:
+            self._built = _network(self._learner(), self.model_, self._input_shape)
+        y_score = np.asarray(self._built.predict(X.astype(np.float32), verbose=0), np.float64)
+        return np.column_stack([1 - y_score[:, 0], y_score[:, 0]])
+
+    def predict(self, X: Any) -> Any:
+        """Return the class of each record: the second where its probability is above .5."""
+        is_second = self.predict_proba(X)[:, 1] > THRESHOLD
+        return self.classes_[is_second.astype(int)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is stored: of a network its weights, from which it is built again."""
+        state = dict(super().__getstate__())
+        return state | {"_built": None} if "_built" in state else state
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that it takes two classes, and of a network that inputs are not flat."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.non_deterministic = self._is_network
+        tags.input_tags.three_d_array = self._is_signal
+        tags.input_tags.two_d_array = not self._is_signal
+        return tags
+
+    @property
+    def _is_network(self) -> bool:
+        return not isinstance(MODELS[self._model], Estimator)
+
+    @property
+    def _is_signal(self) -> bool:
+        return MODELS[self._model].inputs == "signal"
+
+    def _learner(self) -> NamedLearner:
+        params = self.get_params(deep=False)
+        of_train = {name: params.pop(name) for name in _TRAIN if self._is_network}
+        params.pop("random_state")
+        node = {**params, "name": self._model}
+        settings: Any = parsed("model", node, MODELS[self._model].settings)
+        train = parsed("train", asdict(TrainSettings()) | of_train, TrainSettings)
+        return NamedLearner(settings, train)
+
+
+@cache
+def _class_of(name: str) -> Any:
+    """Return the class of a model, whose signature has the settings, as scikit-learn reads it."""
+    entry = MODELS[name]
+    defaults = {one.name: one.default for one in fields(entry.settings) if one.name != "name"}
+    if not isinstance(entry, Estimator):
+        defaults |= {one: getattr(TrainSettings(), one) for one in _TRAIN}
+    defaults["random_state"] = 0
+
+    def __init__(self: Any, **params: Any) -> None:
+        for unknown in params.keys() - defaults.keys():
+            raise TypeError(f"{unknown}: no such parameter. Expected some of {', '.join(defaults)}")
+        vars(self).update(defaults | params)
+
+    __init__.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
+            *(
+                Parameter(one, Parameter.KEYWORD_ONLY, default=default)
+                for one, default in defaults.items()
+            ),
+        ]
+    )
+    content = {
+        "__init__": __init__,
+        "__module__": __name__,
+        "__doc__": f"The model `{name}` of lvh; see `lvh.estimator`.",
+        "_model": name,
+    }
+    return type(_title(name), (_Named,), content)
+
+
+def _title(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def __getattr__(title: str) -> Any:
+    """Return the class of a model by its own name, by which a pickle finds it."""
+    for name in MODELS:
+        if _title(name) == title:
+            return _class_of(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {title!r}")
+
+
+def _network(learner: NamedLearner, values: Any, input_shape: tuple[int, ...]) -> Any:
+    """Build a network of its own with the weights that were trained."""
+    entry: Any = MODELS[learner.name]
+    model = entry.build(learner.settings, input_shape)
+    for variable, value in zip(model.variables, values, strict=True):
+        variable.assign(value)
+    return model

@@ -1,0 +1,85 @@
+"""A run that is read from its folder, or from MLflow, is the result that it was made from."""
+
+import shutil
+from dataclasses import astuple
+
+import mlflow
+import numpy as np
+import pytest
+from final_models import own_store  # noqa: F401
+
+import lvh
+
+SMALL = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ("model=logistic", "cv.threshold=specificity_90", "cv.repeats=2"),
+        pytest.param(
+            (
+                *("model=dnn", "features=ntp", "train.epochs=3"),
+                *("cv=holdout", "cv.validation=0.2", "cv.permutations=1"),
+            ),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["logistic", "dnn"],
+)
+def test_the_folder_of_a_run_gives_its_result(chosen, trained):
+    run = trained(*SMALL, *chosen)
+    result = lvh.load_run(run.folder)
+    own = lvh.settings(*SMALL, *(one for one in chosen if "permutations" not in one))
+    expected = lvh.cross_validate(own, run.data)
+    assert repr(result.scores) == repr(expected.scores)  # NaN is not equal to itself
+    assert repr(result.baselines) == repr(expected.baselines)
+    assert list(result.baselines) == list(expected.baselines)
+    names = [[one.records[at] for at in one.test] for one in (result, expected)]
+    assert names[0] == names[1]
+    np.testing.assert_array_equal(result.y_score, expected.y_score)
+    np.testing.assert_array_equal(result.y_pred, expected.y_pred)
+    np.testing.assert_array_equal(result.y_true, expected.y_true)
+    assert len(result.null) == run.settings.cv.permutations
+    for fold, other in zip(result.folds, expected.folds, strict=True):
+        np.testing.assert_array_equal(astuple(fold.metrics), astuple(other.metrics))
+        assert fold.history == other.history
+        for part in ("train", "validation"):
+            records = [
+                {one.records[at] for at in getattr(of.split, part)}
+                for one, of in ((result, fold), (expected, other))
+            ]
+            assert records[0] == records[1]
+    difference = result.compare(expected).difference
+    assert (difference.dropna() == 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_store")
+def test_a_tracked_run_is_read_while_a_run_of_the_person_is_active(trained, tmp_path):
+    run = trained(*SMALL, "model=logistic")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("mine")
+    with mlflow.start_run() as tracked:
+        mlflow.log_artifacts(str(run.folder))
+        mlflow.log_metric("own", 1)
+        result = lvh.load_run(tracked.info.run_id, uri)
+        assert mlflow.active_run().info.run_id == tracked.info.run_id
+        assert mlflow.get_tracking_uri() == uri
+    expected = lvh.load_run(run.folder)
+    np.testing.assert_array_equal(result.y_score, expected.y_score)
+    with pytest.raises(lvh.InputError, match="run 00000000000000000000000000000000: not in"):
+        lvh.load_run("0" * 32, uri)
+
+
+def test_a_run_without_its_files_or_with_damaged_ones_is_refused(trained, tmp_path):
+    run = trained(*SMALL, "model=logistic")
+    for name in ("predictions.csv", "run.json", "folds.csv", "scores.csv"):
+        damaged = shutil.copytree(run.folder, tmp_path / name)
+        (damaged / name).write_text("repeat,fold\n1,1\n")
+        with pytest.raises(lvh.InputError, match="expected the "):
+            lvh.load_run(damaged)
+        (damaged / name).unlink()
+        with pytest.raises(lvh.InputError, match=f"without {name}"):
+            lvh.load_run(damaged)

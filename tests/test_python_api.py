@@ -1,0 +1,354 @@
+"""The Python API: scikit-learn's scores on the same splits, the command's for the same settings."""
+
+import hydra
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import model_selection as sk
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import average_precision_score, log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
+
+import lvh
+from lvh.models.cnn import CnnSettings
+from lvh.validation.comparison import corrected_t
+from lvh.validation.metrics import NAMES
+
+SCORES = {"ap": "average_precision", "roc_auc": "roc_auc", "accuracy": "accuracy"}
+N = 120
+GROUPS = np.arange(N) // 2
+
+
+def drawn(n: int = N, n_inputs: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    y = (generator.random(n) < 0.4).astype(int)
+    y[:2] = 0, 1
+    return 0.7 * y[:, None] + generator.normal(size=(n, n_inputs)), y
+
+
+X, Y = drawn()
+WITH_GAPS = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
+TABLE = pd.DataFrame(X, columns=list("abcd")).assign(place=np.where(X[:, 0] > 0, "in", "out"))
+ESTIMATORS = {
+    "pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), X),
+    "margins": (SVC(), X),
+    "trees": (ExtraTreesClassifier(20, random_state=3), X.astype(np.float32)),
+    "missing": (HistGradientBoostingClassifier(max_iter=2), WITH_GAPS),
+    "columns": (
+        make_pipeline(
+            make_column_transformer((OneHotEncoder(), ["place"]), remainder="passthrough"),
+            LogisticRegression(),
+        ),
+        TABLE,
+    ),
+    "search": (sk.GridSearchCV(LogisticRegression(), {"C": [0.01, 1]}, cv=2), X),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("trees", "search")))
+        for name in ESTIMATORS
+    ],
+)
+def test_scores_are_those_of_scikit_learn_on_the_same_splits(name):
+    estimator, inputs = ESTIMATORS[name]
+    cv = sk.StratifiedGroupKFold(4, shuffle=True, random_state=5)
+    result = lvh.cross_validate(estimator, inputs, Y, GROUPS, cv=cv)
+    theirs = sk.cross_validate(
+        estimator, inputs, Y, groups=GROUPS, cv=cv, scoring=list(SCORES.values())
+    )
+    frame = result.to_frame()
+    for own, scorer in SCORES.items():
+        np.testing.assert_allclose(frame[own], theirs[f"test_{scorer}"], rtol=0, atol=1e-12)
+    assert list(frame.n_test + frame.n_train) == [N] * 4
+    assert not hasattr(estimator, "classes_")  # a person's own object is not fitted
+    assert list(result.baselines) == ["no skill"]  # age and sex are not known
+
+
+@settings(max_examples=5)
+@given(st.data())
+def test_a_group_is_never_in_two_parts_of_a_fold(data):
+    n = data.draw(st.integers(24, 60))  # more records than subjects
+    groups = data.draw(st.lists(st.integers(0, 19), min_size=n, max_size=n))
+    folds = data.draw(st.integers(2, 4))
+    inputs, y = drawn(n, seed=data.draw(st.integers(0, 9)))
+    names = np.array([f"s{group}" for group in groups])
+    try:
+        result = lvh.cross_validate(LogisticRegression(), inputs, y, names, cv=folds)
+    except lvh.InputError:  # too few subjects of a class
+        return
+    for fold in result.folds:
+        assert not {*names[fold.split.train]} & {*names[fold.split.test]}
+    assert sorted(result.test.tolist()) == list(range(n))
+    np.testing.assert_array_equal(result.y_true, y[result.test])
+    each_record = [(np.delete(np.arange(n), at), [at]) for at in range(n)]
+    with pytest.raises(lvh.InputError, match="cv: expected every subject in one part"):
+        lvh.cross_validate(LogisticRegression(), inputs, y, names, cv=each_record)
+
+
+def test_repeats_and_pairs_are_told_apart_by_the_records_that_they_test():
+    cv = sk.RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
+    by_splitter = lvh.cross_validate(LogisticRegression(), X, Y, cv=cv)
+    numbers = [fold.split.number for fold in by_splitter.folds]
+    assert numbers == [(repeat, fold) for repeat in range(2) for fold in range(3)]
+    by_pairs = lvh.cross_validate(LogisticRegression(), X, Y, cv=list(cv.split(X, Y)))
+    np.testing.assert_array_equal(by_pairs.y_score, by_splitter.y_score)
+
+
+@pytest.mark.parametrize("name", ["svm", pytest.param("extra_trees", marks=pytest.mark.slow)])
+def test_a_name_and_a_cohort_give_the_scores_of_the_settings(name):
+    chosen = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
+    trees = ("model.trees=20",) if name == "extra_trees" else ()
+    own = lvh.settings(*chosen, f"model={name}", *trees)
+    data = lvh.load_data(own)
+    expected = lvh.cross_validate(own, data)
+    cohort = lvh.load_data("synthetic", records=42)
+    for given_data, more in ((cohort, {"features": "voltage", "cv": 3}), (data, {})):
+        result = lvh.cross_validate(own.model, given_data, **more)
+        np.testing.assert_array_equal(result.y_score, expected.y_score)
+        assert result.scores == expected.scores
+        assert result.baselines == expected.baselines
+
+
+def network(input_shape, units=4, compiled=False):
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(units, activation="tanh"),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    if compiled:
+        model.compile(keras.optimizers.SGD(0.3), "binary_crossentropy")
+    return model
+
+
+@pytest.mark.slow
+def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
+    signals = np.stack([X, X[:, ::-1]], axis=2)  # records, samples, leads
+    folds = list(sk.KFold(2, shuffle=True, random_state=0).split(X))
+    options = {"train": {"epochs": 8, "learning_rate": 0.03}}
+    result = lvh.cross_validate(network, signals, Y, cv=folds, **options)
+    assert result.scores.mean.roc_auc > 0.7
+    assert [len(fold.history.loss) for fold in result.folds] == [8] * 2
+    # a test record changes nothing but its own score: not the training, not the other scores
+    changed, test = signals.copy(), folds[1][1]
+    changed[test[:10]] = 50
+    dirty = lvh.cross_validate(network, changed, Y, cv=folds[1:], **options)
+    again = lvh.cross_validate(network, signals, Y, cv=folds[1:], **options)
+    assert dirty.folds[0].history == again.folds[0].history
+    np.testing.assert_array_equal(dirty.folds[0].y_score[10:], again.folds[0].y_score[10:])
+
+
+@pytest.mark.slow
+def test_a_compiled_network_keeps_its_optimizer_and_may_stop_early():
+    def build(input_shape):
+        return network(input_shape, compiled=True)
+
+    options = {"cv": {"folds": 2, "validation": 0.3}}
+    result = lvh.cross_validate(build, X, Y, train={"epochs": 20, "patience": 2}, **options)
+    for fold in result.folds:
+        assert len(fold.history.validation_loss) == len(fold.history.loss)
+        assert fold.history.kept_epoch == np.argmin(fold.history.validation_loss) + 1
+    with pytest.raises(lvh.InputError, match=r"train\.learning_rate: .* optimizer of its own"):
+        lvh.cross_validate(build, X, Y, train={"learning_rate": 0.1}, cv=2)
+
+
+@pytest.mark.slow
+def test_a_network_of_ours_takes_arrays_and_its_settings():
+    small = CnnSettings(kernel_size=8, strides=2, filters=(4, 4))
+    signals = np.random.default_rng(0).normal(size=(N, 64, 1)) + Y[:, None, None]
+    result = lvh.cross_validate(small, signals, Y, GROUPS, cv=2, train={"epochs": 2})
+    assert result.y_score.shape == (N,)
+
+
+def test_metrics_choose_what_tables_show():
+    def cost(y_true, y_score):
+        return log_loss(y_true, y_score)
+
+    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3, metrics=["ap", cost])
+    assert list(result.to_frame())[2:4] == ["ap", "cost"]
+    np.testing.assert_allclose(
+        result.to_frame().cost, [fold.metrics.loss for fold in result.folds], rtol=1e-6
+    )
+    summary = result.summary()
+    assert list(summary.index) == ["ap", "cost"]
+    assert summary.loc["ap", "no skill"] == result.baselines["no skill"].mean.ap
+    assert summary.loc["cost", "pooled"] == log_loss(result.y_true, result.y_score)
+    with pytest.raises(lvh.LvhError, match="metrics: broken fails: ZeroDivisionError"):
+        lvh.cross_validate(LogisticRegression(), X, Y, cv=2, metrics=[broken])
+
+
+def broken(y_true, y_score):
+    return 1 / 0
+
+
+def test_summary_and_comparison_agree_with_pandas_and_the_corrected_test():
+    results = [lvh.cross_validate(LogisticRegression(C=C), X, Y, GROUPS, cv=5) for C in (1, 0.001)]
+    frames = [result.to_frame() for result in results]
+    summary = results[0].summary()
+    np.testing.assert_allclose(summary["mean"], frames[0][list(NAMES)].mean())
+    np.testing.assert_allclose(summary["std"], frames[0][list(NAMES)].std())
+    pooled = average_precision_score(results[0].y_true, results[0].y_score)
+    assert summary.loc["ap", "pooled"] == pytest.approx(pooled)
+    row = results[0].compare(results[1]).loc["ap"]
+    difference = frames[0].ap - frames[1].ap
+    t, p = corrected_t(difference, float((frames[0].n_test / frames[0].n_train).mean()))
+    assert (row.n_folds, row.t, row.p) == (5, t, p)
+    assert row.difference == pytest.approx(difference.mean())
+    assert row.low < row.difference < row.high
+    assert row.worse + row.equivalent + row.better == pytest.approx(1)
+    # of a loss, less is better
+    loss = results[0].compare(results[1]).loc["loss"]
+    assert (loss.difference < 0) == (loss.better > loss.worse)
+    other = lvh.cross_validate(LogisticRegression(), X, 1 - Y, GROUPS, cv=5)
+    with pytest.raises(lvh.InputError, match=r"compare: .* without a fold in common"):
+        results[0].compare(other)
+
+
+def test_a_result_draws_itself_and_shows_itself_in_a_notebook():
+    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
+    assert len(result.plot("roc").data)
+    assert result.plot().to_json() == result.plot("folds").to_json()
+    with pytest.raises(lvh.InputError, match=r"plot: expected one of folds, .*Received: pie"):
+        result.plot("pie")
+    assert "no skill" in result._repr_html_()
+
+
+def always_the_same():
+    model = network((4,))
+    return lambda input_shape: model
+
+
+NAN = np.where(np.arange(N * 4).reshape(N, 4) == 5, np.nan, X)
+REFUSED = {
+    "class": (lambda: lvh.cross_validate(SVC, X, Y), "estimator: .* not its class"),
+    "name": (lambda: lvh.cross_validate("smv", X, Y), "estimator: .*did you mean svm"),
+    "regressor": (lambda: lvh.cross_validate(Ridge(), X, Y), "estimator: expected a classifier"),
+    "settings": (
+        lambda: lvh.cross_validate(CnnSettings(kernel_size=-1), X[:, :, None], Y),
+        r"model\.kernel_size",
+    ),
+    "train": (lambda: lvh.cross_validate(SVC(), X, Y, train={"epochs": 3}), "train: expected None"),
+    "train of svm": (lambda: lvh.cross_validate("svm", X, Y, train={}), "train: expected None"),
+    "no epochs": (lambda: lvh.cross_validate(network, X, Y, train={"epoch": 3}), r"train\.epoch: "),
+    "labels": (lambda: lvh.cross_validate(SVC(), X, Y + 1), "y: expected labels 0 and 1"),
+    "no labels": (lambda: lvh.cross_validate(SVC(), X), "y: expected"),
+    "length": (lambda: lvh.cross_validate(SVC(), X, Y[1:]), f"y: expected {N} labels"),
+    "groups": (lambda: lvh.cross_validate(SVC(), X, Y, [1, "1"] * 60), "groups: .*look the same"),
+    "missing group": (lambda: lvh.cross_validate(SVC(), X, Y, [None, "1"] * 60), "groups: "),
+    "one class": (lambda: lvh.cross_validate(SVC(), X, 0 * Y), "labels: expected both classes"),
+    "one class in a fold": (
+        lambda: lvh.cross_validate(
+            SVC(), X, np.arange(N) >= 60, cv=[(np.arange(60), np.arange(60, N))]
+        ),
+        "expected both classes in the training part of fold 1",
+    ),
+    "cv": (lambda: lvh.cross_validate(SVC(), X, Y, cv="5"), "cv: "),
+    "no fold": (lambda: lvh.cross_validate(SVC(), X, Y, cv=[]), "cv: expected one fold or more"),
+    "folds": (lambda: lvh.cross_validate(SVC(), X, Y, cv=1), r"cv\.folds: "),
+    "leak": (
+        lambda: lvh.cross_validate(network, X, Y, cv={"weights": "carried", "allow_leakage": True}),
+        "cv.weights and cv.epoch",
+    ),
+    "positions": (
+        lambda: lvh.cross_validate(SVC(), X, Y, cv=[(np.arange(60), [N])]),
+        "cv: expected different positions",
+    ),
+    "metric": (lambda: lvh.cross_validate(SVC(), X, Y, metrics=["auc"]), "metrics: .*roc_auc"),
+    "nan": (lambda: lvh.cross_validate(network, NAN[:, :, None], Y), "X: expected finite"),
+    "inf": (lambda: lvh.cross_validate("svm", np.where(np.isnan(NAN), np.inf, X), Y), "X: "),
+    "margins": (
+        lambda: lvh.cross_validate(SVC(), X, Y, metrics=["brier"]),
+        "brier: needs probabilities, which SVC",
+    ),
+    "index": (
+        lambda: lvh.cross_validate(SVC(), TABLE[["a"]], pd.Series(Y[::-1], range(N)[::-1])),
+        "y: expected the index of X",
+    ),
+    "label in the inputs": (
+        lambda: lvh.cross_validate(SVC(), TABLE.assign(af=Y), pd.Series(Y, name="af")),
+        "X: .*a column af, the name of y",
+    ),
+    "masked": (lambda: lvh.cross_validate(SVC(), np.ma.masked_less(X, 0), Y), "X: .*masked"),
+    "frozen": (
+        lambda: lvh.cross_validate(
+            make_pipeline(FrozenEstimator(StandardScaler().fit(X)), SVC()), X, Y
+        ),
+        "estimator: .*a frozen one",
+    ),
+    "no shape": (lambda: lvh.cross_validate(lambda: None, X, Y), "takes the shape of one input"),
+    "one network": (
+        lambda: lvh.cross_validate(always_the_same(), X, Y, cv=2, train={"epochs": 1}),
+        "estimator: expected a new model",
+    ),
+    "kind": (lambda: lvh.cross_validate("cnn", X, Y), "cnn needs signal inputs"),
+    "text": (lambda: lvh.cross_validate("svm", TABLE, Y), "X: .*columns of numbers.*place"),
+    "features": (lambda: lvh.cross_validate("svm", X, Y, features="ntp"), "features: "),
+    "source": (lambda: lvh.load_data("ludb2"), "source: .*did you mean ludb"),
+    "field": (lambda: lvh.load_data("synthetic", record=3), r"data\.record: .*records"),
+    "criteria": (lambda: lvh.cross_validate("criteria", X, Y), "criteria needs a cohort"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_right_is_refused_before_any_training(name):
+    call, message = REFUSED[name]
+    with pytest.raises(lvh.InputError, match=message):
+        call()
+
+
+def test_nan_is_filled_from_the_training_records_or_refused_by_the_classifier():
+    filled = lvh.cross_validate("logistic", WITH_GAPS, Y, cv=3)
+    by_hand = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000))
+    for fold in filled.folds:
+        mean = np.nanmean(WITH_GAPS[fold.split.train], axis=0).astype(np.float32)
+        inputs = np.where(np.isnan(WITH_GAPS), mean, WITH_GAPS)
+        by_hand.fit(inputs[fold.split.train], Y[fold.split.train])
+        expected = by_hand.predict_proba(inputs[fold.split.test])[:, 1]
+        np.testing.assert_allclose(fold.y_score, expected, rtol=1e-9)
+    with pytest.raises(lvh.LvhError, match=r"refuses the training records of a fold: .*NaN"):
+        lvh.cross_validate(LogisticRegression(), WITH_GAPS, Y, cv=3)
+
+
+@pytest.mark.slow
+def test_a_notebook_with_a_run_and_an_application_of_its_own_keeps_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/own.db")
+    try:
+        with hydra.initialize(version_base=None, config_path=None), mlflow.start_run() as run:
+            config = hydra.compose(overrides=["+a=1"], return_hydra_config=True)
+            HydraConfig.instance().set_config(config)
+            config = HydraConfig.instance().cfg
+            own = lvh.settings("data=synthetic", "data.records=42", "model=svm", "cv.folds=3")
+            data = lvh.load_data(own)
+            lvh.cross_validate(own, data)
+            lvh.sweep("logistic", data, space={"C": [0.1]})
+            assert GlobalHydra.instance().is_initialized()
+            assert HydraConfig.instance().cfg is config
+            assert mlflow.active_run().info.run_id == run.info.run_id
+        runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        assert [(one.info.run_id, one.info.status) for one in runs] == [
+            (run.info.run_id, "FINISHED")
+        ]
+        assert not runs[0].data.params
+        assert not runs[0].data.metrics
+        assert {path.name for path in tmp_path.iterdir()} <= {"own.db", "mlruns", "mlartifacts"}
+    finally:
+        HydraConfig.instance().cfg = None
+        mlflow.set_tracking_uri(None)
