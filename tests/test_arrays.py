@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,14 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
         ({"y": ["0", "1", "1", "0"]}, "y: expected 0 or 1"),
         ({"y": [0, 1, 1]}, "y: expected 4 values"),
         ({"groups": "abc"}, "groups: expected 4 values"),
+        ({"groups": [1, None, 2, 2]}, "groups: expected the name .* none for 1 of 4"),
+        ({"groups": [1, np.nan, 2, 2]}, "groups: expected the name .* none for 1 of 4"),
+        ({"groups": pd.Series([1, None, 2, 2], dtype="Int64")}, "groups: .* none for 1 of 4"),
+        ({"groups": np.array([1, 1.0, 2, 2], dtype=object)}, "'1' and '1.0'"),
+        ({"X": np.ma.masked_greater(X, 2)}, "X: expected numbers. Received: a masked array"),
+        ({"fs": "250"}, "fs: expected a sampling frequency"),
+        ({"label_name": "\x1b[1m"}, "label_name: expected a name"),
+        ({"label_name": " "}, "label_name: expected a name"),
         ({"age": [50] * 3, "male": [1] * 4}, "age: expected 4 values"),
         ({"age": [300] * 4, "male": [1] * 4}, "age and male: expected 0 to 130 years"),
         ({"age": [50] * 4, "male": [2] * 4}, "age and male"),

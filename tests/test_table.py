@@ -491,7 +491,7 @@ class TestColumns:
         table = pd.DataFrame({"hr": rng.normal(70, 9, n), "x": values.astype(float)})
         cohort = Cohort.from_arrays(np.zeros((n, 0, 0)), label, fs=0, leads=[])
 
-        with pytest.raises(InputError, match="x says the (number|label)"):
+        with pytest.raises(InputError, match=r"x says the (number|label)"):
             extract(replace(cohort, columns=table), ColumnsSettings())
         assert extract(replace(cohort, columns=table[["hr"]]), ColumnsSettings()).names == ("hr",)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import EXTERNAL, check_names, checked_signals, checked_values
+from lvh.data.array_checks import (
+    EXTERNAL,
+    check_names,
+    checked_signals,
+    checked_subjects,
+    checked_values,
+)
 from lvh.data.lazy_array import Inputs, LazyArray, concatenate
 from lvh.errors import InputError, excerpt
 
@@ -204,7 +211,10 @@ class Cohort:
         """
         signals, names = checked_signals(X, leads)
         n = len(signals)
-        if names and not (math.isfinite(fs) and fs > 0):
+        if not (label_name.strip() and label_name.isprintable()):
+            received = excerpt(label_name)
+            raise InputError(f"label_name: expected a name that can be shown. Received: {received}")
+        if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
         label = checked_values("y", y, n)
         if label.dtype.kind not in "biuf" or not np.isin(label, (0, 1)).all():
@@ -220,9 +230,7 @@ class Cohort:
             if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(is_male, (0, 1)).all():
                 raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
             is_male = is_male.astype(bool) & np.isfinite(ages)
-        subjects = (
-            np.array(own) if groups is None else checked_values("groups", groups, n).astype(str)
-        )
+        subjects = np.array(own) if groups is None else checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
         content = (own, subjects, names, float(fs), signals, is_male, ages, label.astype(np.int64))

@@ -7,7 +7,6 @@ left out and counted, each with its reason, or fail the run.
 import logging
 import os
 import re
-import unicodedata
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
-from lvh.data.array_checks import check_names
+from lvh.data.array_checks import check_names, check_spellings
 from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
@@ -36,7 +35,6 @@ METADATA = SourceMetadata(
 
 _YES, _NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
 _UNKNOWN_SEX = (*MISSING, "u", "unknown", "x", "o", "other")
-_WHOLE = re.compile(r"^0*(\d+)(?:\.0*)?$")
 _OPTION = re.compile(r"--(?=(?:unit|fs|leads|start|seconds)\b)")
 LIKELY_SUBJECT = re.compile(
     r"mrn|pid|(?:patient|subject|person|participant|pat)s?(?:[ _-]?(?:id|no|nr|number|code|name))?",
@@ -124,7 +122,8 @@ def load(settings: TableSettings) -> Cohort:
     if (subjects := columns["subject"]) is None:
         _check_no_subject(path, table, settings)
     else:
-        _check_spellings(path, subjects)
+        known = subjects[~is_missing(subjects)].tolist()
+        check_spellings(f"{path}: column {subjects.name}", known)
         faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
     try:
         signals = _signals(path, columns["path_column"], names, settings)
@@ -183,18 +182,6 @@ def _check_roles(columns: "dict[str, pd.Series[str] | None]") -> None:
             raise InputError(
                 f"data.{role}: expected another column than data.label. Received: {label}. "
                 f"data.{role}=null says that there is none"
-            )
-
-
-def _check_spellings(path: Path, subjects: "pd.Series[str]") -> None:
-    """Refuse a subject who is spelled in two ways, `7` and `7.0` say: two folds would have them."""
-    spelled: dict[str, str] = {}
-    for text in subjects[~is_missing(subjects)].unique():
-        key = _WHOLE.sub(r"\1", unicodedata.normalize("NFKC", text).casefold())
-        if (first := spelled.setdefault(key, text)) != text:
-            raise InputError(
-                f"{path}: column {subjects.name}: expected one spelling of each subject. "
-                f"Received: {excerpt(first)} and {excerpt(text)}"
             )
 
 

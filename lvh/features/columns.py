@@ -91,5 +91,5 @@ def _decides(values: npt.NDArray[Any], label: npt.NDArray[np.int64]) -> bool:
     """Whether a few values, such as codes, have one label each, and both labels are there."""
     distinct, at = np.unique(values, return_inverse=True)
     shares = np.bincount(at, weights=label) / np.bincount(at)
-    is_code = 1 < len(distinct) <= max(2, len(values) / 10)
+    is_code = bool(1 < len(distinct) <= max(2, len(values) / 10))
     return is_code and set(shares.tolist()) == {0.0, 1.0}
