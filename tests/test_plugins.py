@@ -27,6 +27,7 @@ from lvh.features import FORMS
 from lvh.inference import load as load_model
 from lvh.models.trainers import _program
 from lvh.plugins import checks, ensure, load, loading
+from lvh.reports.hints import say_next
 from lvh.runs.cache_key import deciding
 
 PLUGIN = """
@@ -447,3 +448,14 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     changed = command(*arguments, cwd=tmp_path)
     assert "4 folds trained now" in changed.out, changed.out + changed.err
     assert changed.out.count("model=ridge: its code changed since the stored folds") == 1
+
+
+def test_a_suggested_command_names_the_code(capsys):
+    load([write(PLUGIN)])
+
+    say_next("export", study="s")
+    say_next("report", "s")
+
+    export, report = "".join(capsys.readouterr()).splitlines()
+    assert export.endswith("export --plugin mine.py --study s")
+    assert "--plugin" not in report

@@ -52,19 +52,44 @@ def checked_values(field: str, values: Any, n: int, dtype: Any = None) -> npt.ND
     return array
 
 
-def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
-    """Return the subject of each record as text, shape (n,); none may be missing."""
+def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
+    """Return labels 0 and 1, shape (n,)."""
     import pandas as pd
 
-    values = checked_values("groups", groups, n)
-    subjects = values.astype(str)
-    if missing := int((pd.isna(values) | (subjects == "")).sum()):
+    labels = checked_values("y", y, n)
+    found = pd.unique(pd.Series(labels))
+    if pd.isna(found).any() or not {*found.tolist()} <= {0, 1}:
         raise InputError(
-            "groups: expected the name or the number of a subject for every record. "
-            f"Received: none for {missing} of {n}"
+            f"y: expected 0 or 1, or False and True. Received: {excerpt(found.tolist())}"
         )
-    check_spellings("groups", subjects.tolist())
-    return subjects
+    return labels.astype(np.int64)
+
+
+def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
+    """Return the subject of each record as text, shape (n,); different ones look different."""
+    import pandas as pd
+
+    if np.shape(groups) != (n,):
+        raise InputError(f"groups: expected {n} values, one a record. Received: {excerpt(groups)}")
+    codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
+    texts = np.array([str(one) for one in distinct])
+    if (codes < 0).any() or len({*texts}) < len(texts):
+        raise InputError(
+            "groups: expected the name or the number of a subject for every record. Received: "
+            f"{'a missing one' if (codes < 0).any() else 'different ones that look the same'}"
+        )
+    check_spellings("groups", texts.tolist())
+    return np.asarray(texts[codes], np.str_)
+
+
+def check_names(records: Sequence[str], n: int) -> None:
+    """Raise InputError unless `n` records have different names that a terminal can show."""
+    counts = Counter(records)
+    repeated = next((one for one in records if counts[one] > 1), None)
+    odd = [one for one in records if not (one and one.isprintable()) or one.startswith(EXTERNAL)]
+    if len(records) != n or repeated is not None or odd:
+        received = excerpt(repeated if repeated is not None else odd[0] if odd else len(records))
+        raise InputError(f"records: expected {n} different names. Received: {received}")
 
 
 def check_spellings(where: str, subjects: Sequence[str]) -> None:
@@ -77,13 +102,3 @@ def check_spellings(where: str, subjects: Sequence[str]) -> None:
                 f"{where}: expected one spelling of each subject. "
                 f"Received: {excerpt(first)} and {excerpt(text)}"
             )
-
-
-def check_names(records: Sequence[str], n: int) -> None:
-    """Raise InputError unless `n` records have different names that a terminal can show."""
-    counts = Counter(records)
-    repeated = next((one for one in records if counts[one] > 1), None)
-    odd = [one for one in records if not (one and one.isprintable()) or one.startswith(EXTERNAL)]
-    if len(records) != n or repeated is not None or odd:
-        received = excerpt(repeated if repeated is not None else odd[0] if odd else len(records))
-        raise InputError(f"records: expected {n} different names. Received: {received}")

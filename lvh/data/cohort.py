@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lvh.data.array_checks import (
     EXTERNAL,
     check_names,
+    checked_labels,
     checked_signals,
     checked_subjects,
     checked_values,
@@ -216,9 +217,7 @@ class Cohort:
             raise InputError(f"label_name: expected a name that can be shown. Received: {received}")
         if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
-        label = checked_values("y", y, n)
-        if label.dtype.kind not in "biuf" or not np.isin(label, (0, 1)).all():
-            raise InputError(f"y: expected 0 or 1. Received: {excerpt(np.unique(label).tolist())}")
+        label = checked_labels(y, n)
         own = tuple(str(one) for one in (records if records is not None else range(1, n + 1)))
         check_names(own, n)
         ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
@@ -233,7 +232,7 @@ class Cohort:
         subjects = np.array(own) if groups is None else checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
-        content = (own, subjects, names, float(fs), signals, is_male, ages, label.astype(np.int64))
+        content = (own, subjects, names, float(fs), signals, is_male, ages, label)
         return cls(
             name=name,
             records=own,
@@ -244,7 +243,7 @@ class Cohort:
             delineation=Delineation.empty(n, len(names)),
             male=is_male,
             age=ages,
-            label=label.astype(np.int64),
+            label=label,
             fingerprint=fingerprint(*content, label_name),
             note=f"age or sex of {which} is unknown: no baseline has them" if unknown else "",
             label_name=label_name,

@@ -116,6 +116,11 @@ def is_loaded(name: str) -> bool:
     return _top(name) in _plugins
 
 
+def loaded() -> list[str]:
+    """Return the paths and modules that commands have to name, of the plugins loaded so far."""
+    return [one.source for one in _plugins.values() if one.digest and not one.is_installed]
+
+
 def origins(data: str = "", features: str = "", model: str = "") -> dict[str, Plugin]:
     """Return the plugin of each of these options that has one, such as `model=mine`."""
     chosen = {"data": data, "features": features, "model": model}
