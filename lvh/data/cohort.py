@@ -145,6 +145,18 @@ class Cohort:
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
 
+    def __repr__(self) -> str:
+        """Return what it holds, in a line."""
+        n, subjects = len(self.records), len(np.unique(self.subjects))
+        signals = ""
+        if self.leads:
+            seconds = self.signals.shape[1] / self.fs
+            signals = f", {' '.join(self.leads)} at {self.fs:g} Hz, {seconds:g} s"
+        return (
+            f"<Cohort {self.name}: {n} records, {self.label_name} in {int(self.label.sum())}, "
+            f"{subjects} subjects{signals}>"
+        )
+
     @property
     def prevalence(self) -> float:
         """Share of records with the label."""
@@ -182,7 +194,7 @@ class Cohort:
             age: Years, 0 to 130; NaN where it is unknown.
             male: Whether the subject is a man; without it, or without `age`, both are unknown.
             label_name: What a label of 1 says.
-            records: Different names; by default numbers from 1.
+            records: Different names; by default numbers from 0.
             name: Of the source.
 
         Raises:
@@ -200,7 +212,7 @@ class Cohort:
         label = checked_values("y", y, n)
         if label.dtype.kind not in "biuf" or not np.isin(label, (0, 1)).all():
             raise InputError(f"y: expected 0 or 1. Received: {excerpt(np.unique(label).tolist())}")
-        own = tuple(str(one) for one in (records if records is not None else range(1, n + 1)))
+        own = tuple(str(one) for one in (records if records is not None else range(n)))
         check_names(own, n)
         ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
         if age is not None and male is not None:

@@ -116,6 +116,11 @@ def is_loaded(name: str) -> bool:
     return _top(name) in _plugins
 
 
+def loaded_sources() -> list[str]:
+    """Return the files and modules that a command must name to have the options of this process."""
+    return [one.source for one in _plugins.values() if one.digest and not one.is_installed]
+
+
 def origins(data: str = "", features: str = "", model: str = "") -> dict[str, Plugin]:
     """Return the plugin of each of these options that has one, such as `model=mine`."""
     chosen = {"data": data, "features": features, "model": model}
@@ -133,13 +138,17 @@ def check_origins(recorded: Mapping[str, str], of: str) -> None:
     Raises:
         InputError: It says what to type.
     """
+    missing = {}
     for option, source in recorded.items():
         group, _, name = option.partition("=")
         if name not in REGISTRIES.get(group, {}):
-            raise InputError(
-                f"{of}: {option} comes from a plugin, and code that a file names is not run. Add "
-                f"--plugin {source}"
-            )
+            missing[option] = source
+    if missing:
+        flags = " ".join(f"--plugin {source}" for source in dict.fromkeys(missing.values()))
+        raise InputError(
+            f"{of}: {next(iter(missing))} comes from a plugin, and code that a file names is not "
+            f"run. Add {flags}; in Python, import it first"
+        )
 
 
 def join(group: str, name: str, entry: Any, module: str) -> None:

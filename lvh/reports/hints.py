@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 from lvh.errors import masked
+from lvh.plugins import loaded_sources
 from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings, resolved_uri
+
+_WITH_PLUGINS = ("explain", "explore", "export", "predict", "run", "serve")
 
 
 def say_next(name: str, *arguments: str | Path, **options: str | Path | None) -> None:
@@ -18,7 +21,8 @@ def say_next(name: str, *arguments: str | Path, **options: str | Path | None) ->
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
     """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else.
 
-    An option that is None is left out.
+    An option that is None is left out. Plugins of this process are named to a command that needs
+    them.
     """
     program = sys.argv[0]
     if program.endswith(".py"):  # python -m lvh.run
@@ -31,6 +35,9 @@ def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> st
     words = [*arguments]
     for flag, value in options.items():
         words += [] if value is None else [f"--{flag}", value]
+    if name in _WITH_PLUGINS and "--plugin" not in words:
+        for source in loaded_sources():
+            words += ["--plugin", Path(source) if source.endswith(".py") else source]
     shown = [str(_near(one)) if isinstance(one, Path) else one for one in words]
     return shlex.join([*shlex.split(start), *shown])
 
