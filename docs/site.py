@@ -73,6 +73,7 @@ def _shown(output: dict[str, Any], name: str) -> str:
         draw = f'Plotly.newPlot("{name}", {numbers})'
         return f'<div id="{name}"></div>\n<script>{draw}</script>'
     if "text/html" in data:
-        return re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
+        table = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
+        return re.sub(r"<table[^>]*>", "<table>", table)  # the theme draws tables without a class
     text = "".join(output.get("text", data.get("text/plain", "")))
     return f"```text\n{text.rstrip()}\n```"

@@ -232,7 +232,7 @@ shell(
     "lvh sweep data=table data.path=records.csv data.signals=signals.npy data.fs=250"
     " data.leads=[ii] data.label=af features=rhythm model=squares,svm model.C=0.1,1,10 cv.folds=5"
     " --plugin rhythm.py --plugin squares.py",
-    last=24,
+    last=23,
 )
 
 # %% [markdown]

@@ -2,9 +2,11 @@
 
 import csv
 
+import numpy as np
 import pytest
 from conftest import command
 
+import lvh
 from lvh.api.experiments import cross_validate, load_data, settings
 from lvh.errors import InputError
 
@@ -44,3 +46,15 @@ def test_a_permutation_test_is_left_to_the_command():
     own = settings(*SMALL, "features=voltage", "model=logistic", "cv.permutations=5")
     with pytest.raises(InputError, match=r"cv\.permutations: expected 0 here"):
         cross_validate(own, load_data(own))
+
+
+def test_a_cohort_and_its_arrays_are_compared_on_the_same_folds(plugins_forgotten):
+    y, subjects = np.tile([0, 0, 1, 1], 15), np.arange(60) // 2
+    X = np.random.default_rng(0).normal(size=(60, 4)) + y[:, None]
+    cohort = lvh.Cohort.from_arrays(X, y, groups=subjects, fs=1, leads=["ii"], label_name="AF")
+    assert repr(cohort) == ("<Cohort arrays: 60 records, AF in 30, 30 subjects, ii at 1 Hz, 4 s>")
+    lvh.register_features("as_they_are")(lambda cohort: cohort.signals[:, :, 0])
+    of_arrays = lvh.cross_validate("logistic", X, y, subjects, cv=3)
+    of_cohort = lvh.cross_validate("logistic", cohort, features="as_they_are", cv=3)
+    assert (of_arrays.compare(of_cohort)["n_folds"] == 3).all()
+    assert repr(of_arrays).startswith(" ")

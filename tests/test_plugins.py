@@ -27,6 +27,7 @@ from lvh.features import FORMS
 from lvh.inference import load as load_model
 from lvh.models.trainers import _program
 from lvh.plugins import checks, ensure, load, loading
+from lvh.reports import hints
 from lvh.runs.cache_key import deciding
 
 PLUGIN = """
@@ -392,6 +393,10 @@ def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
     run("model=ridge", "features=spread")
     arguments = ["run", "--no-register", "--out", "model", "--seeds", "1"]
     assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 0
+    assert hints.typed("predict", "RECORD").endswith(
+        " RECORD --plugin mine.py"
+    )  # what is said next
+    assert not hints.typed("report").endswith("mine.py")
     predicted = load_model(Path("model")).predict(cohort)
     assert len(predicted.y_score) == len(cohort.records)
 
@@ -402,8 +407,8 @@ def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
     assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 2
 
     loading._forget("lvh_plugin_mine")
-    with pytest.raises(InputError, match=r"Add --plugin .*mine\.py"):
-        load_model(Path("model"))
+    with pytest.raises(InputError, match=r"Add --plugin \S*mine\.py; in Python"):
+        load_model("model")
     assert exit_code(export.main, arguments) == 2
 
 
