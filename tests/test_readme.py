@@ -29,6 +29,18 @@ CONF = {
     if line.startswith("#   ")
 }
 
+MINE = """from dataclasses import dataclass
+import lvh
+
+@dataclass(frozen=True)
+class Settings:
+    alpha: float = 1.0
+
+@lvh.register_model("mine", settings=Settings)
+def build(settings): ...
+"""
+"""The plugin that the README names."""
+
 
 def commands(*names: str) -> list[tuple[str, str]]:
     """Return the name and the arguments of every command shown, as `lvh NAME` or `lvh.NAME`."""
@@ -42,7 +54,9 @@ def commands(*names: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "arguments"), commands("run", "sweep", "doctor"))
-def test_every_run_and_sweep_is_valid(name, arguments):
+def test_every_run_and_sweep_is_valid(name, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
     command_line, flags = read_arguments(shlex.split(arguments))
     config = one_point(command_line).load()
     if recipe := recipe_params(config.hydra):

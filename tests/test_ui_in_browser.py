@@ -164,6 +164,14 @@ def by_ap(stored: dict[str, Stored]) -> list[str]:
     return sorted(POINTS, key=lambda name: -stored[name].ap)
 
 
+def follow(ui: Ui, words: str) -> None:
+    """Click a link of a description, which MLflow opens in a new tab."""
+    tabs = ui.driver.window_handles
+    ui.click("a", words)
+    ui.until(lambda: len(ui.driver.window_handles) > len(tabs), "a new tab")
+    ui.driver.switch_to.window(ui.driver.window_handles[-1])
+
+
 def show_differences(ui: Ui) -> None:
     """Show of parameters and metrics what differs, in the middle of the window."""
     ui.click("[aria-label='Parameters - Show diff only']")
@@ -202,7 +210,7 @@ def test_its_charts_are_filled(ui, shown, stored):
 
 def test_a_sweep_links_to_the_view_of_what_it_swept(ui, stored):
     ui.open(stored[SWEEP].route)
-    ui.click("a", "Its configurations as a table, and their charts")
+    follow(ui, "Its configurations as a table, and their charts")
     ui.until_names(*by_ap(stored))
     at = ui.head().index("params.`kernel`")
     assert ui.head()[at : at + 3] == ["params.`kernel`", "params.`stride`", "params.`model`"]
@@ -265,5 +273,5 @@ def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     ui.find("h1, h2, h3", model)
     ui.says(stored[best].data)
     ui.open("/models/lvh/versions/1")
-    ui.click("a", "The cross-validated run, with its folds and figures")
+    follow(ui, "The cross-validated run, with its folds and figures")
     ui.find("h1, h2, h3", best)

@@ -108,7 +108,8 @@ def _flags(name: str) -> list[str]:
     if module is None or module.origin is None:
         return ["--help", "--version"]
     text = Path(module.origin).read_text("utf-8")
-    for helper in ("add_run", "add_model", "add_tracking"):  # the last one is a part of the others
+    # the last two are parts of the others
+    for helper in ("add_run", "add_model", "add_tracking", "add_plugin"):
         if f"{helper}(" in text:
             text += inspect.getsource(getattr(shared, helper))
     return sorted({"--help", *re.findall(r'"(--[a-z][a-z-]*)"', text)})

@@ -24,4 +24,5 @@ def lab(settings):
         leads=["i", "ii", "v1", "v5"],
         records=table["record"],
         label_name="LVH",
+        name=f"lab, {settings.root}",
     )
