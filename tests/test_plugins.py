@@ -403,8 +403,8 @@ def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
     assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 2
 
     loading._forget("lvh_plugin_mine")
-    with pytest.raises(InputError, match=r"Add --plugin .*mine\.py"):
-        load_model(Path("model"))
+    with pytest.raises(InputError, match=r"Add --plugin \S*mine\.py; in Python"):
+        load_model("model")
     assert exit_code(export.main, arguments) == 2
 
 

@@ -192,7 +192,8 @@ def _form(learner: Learner, form: Any) -> Any:
     if isinstance(form, str):
         return option("features", form)
     raise InputError(
-        f"features: expected one of {', '.join(FORMS)}, or its settings. Received: {excerpt(form)}"
+        "features: expected what a model of your own gets of a cohort: one of "
+        f"{', '.join(FORMS)}, or its settings. Received: {excerpt(form)}"
     )
 
 

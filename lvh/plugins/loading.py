@@ -138,13 +138,17 @@ def check_origins(recorded: Mapping[str, str], of: str) -> None:
     Raises:
         InputError: It says what to type.
     """
+    missing = {}
     for option, source in recorded.items():
         group, _, name = option.partition("=")
         if name not in REGISTRIES.get(group, {}):
-            raise InputError(
-                f"{of}: {option} comes from a plugin, and code that a file names is not run. Add "
-                f"--plugin {source}"
-            )
+            missing[option] = source
+    if missing:
+        flags = " ".join(f"--plugin {source}" for source in dict.fromkeys(missing.values()))
+        raise InputError(
+            f"{of}: {next(iter(missing))} comes from a plugin, and code that a file names is not "
+            f"run. Add {flags}; in Python, import it first"
+        )
 
 
 def join(group: str, name: str, entry: Any, module: str) -> None:

@@ -112,6 +112,10 @@ class CVResult(cv_result.CVResult):
         )
         return _figure(study, name)
 
+    def __repr__(self) -> str:
+        """Return the summary, not the predictions."""
+        return str(self.summary().to_string(float_format="{:.3f}".format))
+
     def _repr_html_(self) -> str:
         n_records = len(np.unique(self.test))
         title = f"{len(self.folds)} folds, {n_records} records scored"
@@ -163,6 +167,10 @@ class StudyResult(results.StudyResult):
     def plot(self, name: str | None = None) -> "Figure":
         """Return a figure, such as `heatmap` or `folds`; an error names all that there are."""
         return _figure(self, name)
+
+    def __repr__(self) -> str:
+        """Return the summary, not the predictions."""
+        return str(self.summary().to_string(float_format="{:.3f}".format))
 
     def _repr_html_(self) -> str:
         return _html([self.title, *self.sentences()], self.summary())
