@@ -28,6 +28,7 @@ from lvh.inference import load as load_model
 from lvh.models.trainers import _program
 from lvh.plugins import checks, ensure, load, loading
 from lvh.plugins.origin import Origin
+from lvh.reports.hints import say_next
 from lvh.runs.cache_key import deciding
 
 PLUGIN = """
@@ -435,8 +436,8 @@ def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
     assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 2
 
     loading._forget("lvh_plugin_mine")
-    with pytest.raises(InputError, match=r"Add --plugin .*mine\.py"):
-        load_model(Path("model"))
+    with pytest.raises(InputError, match=r"Add --plugin \S*mine\.py; in Python"):
+        load_model("model")
     assert exit_code(export.main, arguments) == 2
 
 
@@ -480,3 +481,14 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     changed = command(*arguments, cwd=tmp_path)
     assert "4 folds trained now" in changed.out, changed.out + changed.err
     assert changed.out.count("model=ridge: its code changed since the stored folds") == 1
+
+
+def test_a_suggested_command_names_the_code(capsys):
+    load([write(PLUGIN)])
+
+    say_next("export", study="s")
+    say_next("report", "s")
+
+    export, report = "".join(capsys.readouterr()).splitlines()
+    assert export.endswith("export --plugin mine.py --study s")
+    assert "--plugin" not in report

@@ -181,7 +181,8 @@ def _form(learner: Learner, form: Any) -> Any:
     if any(type(form) is one.settings for one in FORMS.values()):
         return option("features", form.name, asdict(form))
     raise InputError(
-        f"features: expected one of {', '.join(FORMS)}, or its settings. Received: {excerpt(form)}"
+        "features: expected what a model of your own gets of a cohort: one of "
+        f"{', '.join(FORMS)}, or its settings. Received: {excerpt(form)}"
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -152,6 +153,27 @@ class Cohort:
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Let nobody who is given the cohort write into what its fingerprint is made of."""
+        for name in ("subjects", "signals", "male", "age", "label"):
+            values = getattr(self, name)
+            if isinstance(values, np.ndarray):
+                view = values.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
+    def __repr__(self) -> str:
+        """Return what it holds, in a line."""
+        n, subjects = len(self.records), len(np.unique(self.subjects))
+        signals = ""
+        if self.leads:
+            seconds = self.signals.shape[1] / self.fs
+            signals = f", {' '.join(self.leads)} at {self.fs:g} Hz, {seconds:g} s"
+        return (
+            f"<Cohort {self.name}: {n} records, {self.label_name} in {int(self.label.sum())}, "
+            f"{subjects} subjects{signals}>"
+        )
+
     @property
     def prevalence(self) -> float:
         """Share of records with the label."""
@@ -189,7 +211,7 @@ class Cohort:
             age: Years, 0 to 130; NaN where it is unknown.
             male: Whether the subject is a man; without it, or without `age`, both are unknown.
             label_name: What a label of 1 says.
-            records: Different names; by default numbers from 1.
+            records: Different names; by default numbers from 0.
             name: Of the source.
 
         Raises:
@@ -202,10 +224,13 @@ class Cohort:
         """
         signals, names = checked_signals(X, leads)
         n = len(signals)
-        if names and not (math.isfinite(fs) and fs > 0):
+        if not (label_name.strip() and label_name.isprintable()):
+            received = excerpt(label_name)
+            raise InputError(f"label_name: expected a name that can be shown. Received: {received}")
+        if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
         label = checked_labels(y, n)
-        own = tuple(str(one) for one in (records if records is not None else range(1, n + 1)))
+        own = tuple(str(one) for one in (records if records is not None else range(n)))
         check_names(own, n)
         ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
         if age is not None and male is not None:

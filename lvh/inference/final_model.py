@@ -138,13 +138,14 @@ def save(
     return description
 
 
-def load(folder: Path) -> FinalModel:
+def load(folder: str | Path) -> FinalModel:
     """Read a final model; its files are data, and nothing in them is run.
 
     Raises:
         EnvironmentFault: The backend of its network is not installed.
         InputError: The folder holds no final model, or an altered one.
     """
+    folder = Path(folder)
     if not (folder / DESCRIPTION).is_file():
         raise InputError(
             f"{folder}: expected the folder of a final model, with {DESCRIPTION}. "

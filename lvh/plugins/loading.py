@@ -50,6 +50,7 @@ class Plugin:
 
 _plugins: dict[str, Plugin] = {}  # by the top package of their module
 _modules: dict[tuple[str, str], str] = {}  # top package by group and option
+_installed: set[str] = set()  # top packages that every process finds, by their entry points
 _loading: set[str] = set()  # top packages whose digest was made right before their import
 
 
@@ -101,11 +102,17 @@ def load_installed() -> None:
                     f"it is imported. Received: {excerpt(point.value)}"
                 )
             _load_module(point.module)
+            _installed.add(_top(point.module))
 
 
 def is_loaded(name: str) -> bool:
     """Return whether a plugin, or its package, has the type or module of this name."""
     return _top(name) in _plugins
+
+
+def loaded() -> list[str]:
+    """Return the paths and modules that commands have to name, of the plugins loaded so far."""
+    return [one.source for top, one in _plugins.items() if one.digest and top not in _installed]
 
 
 def origins(**chosen: str) -> dict[str, Plugin]:
@@ -124,13 +131,17 @@ def check_origins(recorded: Mapping[str, str], of: str) -> None:
     Raises:
         InputError: It says what to type.
     """
+    missing = {}
     for option, source in recorded.items():
         group, _, name = option.partition("=")
         if name not in REGISTRIES.get(group, {}):
-            raise InputError(
-                f"{of}: {option} comes from a plugin, and code that a file names is not run. Add "
-                f"--plugin {source}"
-            )
+            missing[option] = source
+    if missing:
+        flags = " ".join(f"--plugin {source}" for source in dict.fromkeys(missing.values()))
+        raise InputError(
+            f"{of}: {next(iter(missing))} comes from a plugin, and code that a file names is not "
+            f"run. Add {flags}; in Python, import it first"
+        )
 
 
 def join(group: str, name: str, entry: Any, module: str) -> None:

@@ -1,18 +1,25 @@
 """What the user may type next, as a line at the end of a command's output."""
 
+import os
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
 from lvh.errors import masked
+from lvh.plugins import loaded
 from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings, resolved_uri
+
+_OF_PLUGINS = ("explain", "export", "predict", "serve")
+"""Commands that need the code of a run or a model."""
 
 
 def say_next(name: str, *arguments: str | Path, **options: str | Path | None) -> None:
     """Suggest a command of lvh: a line that a shell takes as it is. See `typed`."""
-    say(f"next: {typed(name, *arguments, **options)}", wraps=False)
+    plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
+    code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
+    say(f"next: {typed(name, *arguments, *code, **options)}", wraps=False)
 
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:

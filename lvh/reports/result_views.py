@@ -72,6 +72,10 @@ class StudyResult(results.StudyResult):
             raise InputError(f"plot: expected one of {', '.join(figures)}. Received: {name}")
         return figures[name or next(iter(figures))]
 
+    def __repr__(self) -> str:
+        """Return the summary, not the predictions."""
+        return str(self.summary().to_string(float_format="{:.3f}".format))
+
     def _repr_html_(self) -> str:
         return _html([self.title, *self.sentences()], self.summary())
 
@@ -112,8 +116,8 @@ class CVResult(cv_result.CVResult):
         """
         rows = {}
         for name in self.shown:
-            pooled, of = self.scores.pooled[name], self.scores
-            rows[name] = {"mean": getattr(of.mean, name), "std": getattr(of.std, name)}
+            own, pooled = self.scores, self.scores.pooled[name]
+            rows[name] = {"mean": getattr(own.mean, name), "std": getattr(own.std, name)}
             rows[name] |= {"pooled": pooled.estimate, "low": pooled.low, "high": pooled.high}
             rows[name] |= {of: getattr(one.mean, name) for of, one in self.baselines.items()}
         for name, (*folds, together) in self.own.items():
@@ -149,6 +153,10 @@ class CVResult(cv_result.CVResult):
             predictions={0: predictions_of(self)},
         )
         return study.plot(name)
+
+    def __repr__(self) -> str:
+        """Return the summary, not the predictions."""
+        return str(self.summary().to_string(float_format="{:.3f}".format))
 
     def _repr_html_(self) -> str:
         n_records = len(np.unique(self.test))
