@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType
 from typing import Any
 
 from lvh.data import SOURCES
@@ -190,15 +191,23 @@ def _load_file(path: str) -> Plugin:
     for name, one in [*sys.modules.items()]:  # earlier versions of what it imports
         if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
             del sys.modules[name]
-    sys.modules[top] = module = ModuleType(top)
-    module.__file__, module.__spec__ = path, importlib.util.spec_from_file_location(top, path)
+    loader = _Digested(top, path)
+    loader.text = files[Path(path)]
+    spec = importlib.util.spec_from_file_location(top, path, loader=loader)
+    assert spec is not None
+    sys.modules[top] = module = importlib.util.module_from_spec(spec)
     if (folder := os.path.dirname(path)) not in sys.path:
         sys.path.append(folder)  # for what it imports; last, so that it hides no other module
+    return _registered(plugin, partial(loader.exec_module, module))
 
-    def run() -> None:  # the text that was digested: Python's cache may hold an earlier version
-        exec(compile(files[Path(path)], path, "exec"), vars(module))
 
-    return _registered(plugin, run)
+class _Digested(SourceFileLoader):
+    """Imports the text that was digested: Python's own cache may hold an earlier version."""
+
+    text: bytes
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.text, self.path)
 
 
 def _load_module(name: str) -> Plugin:
