@@ -8,7 +8,7 @@ import pytest
 from lvh.config.composition import settings_of as settings
 from lvh.data import synthetic
 from lvh.data.array_checks import EXTERNAL
-from lvh.data.cohort import join
+from lvh.data.joining import join
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.evaluation.fold_training import train_folds
 from lvh.models.classifiers import BASELINES

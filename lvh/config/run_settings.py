@@ -300,7 +300,7 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
     model, protocol, augment = settings.model.name, cv.protocol, settings.train.augment
     if (cv.scheme == "external") != (external is not None):
         yield (
-            "cv and external: expected both cv=external and external=ludb, ptbxl or synthetic, or "
+            "cv and external: expected both cv=external and external=SOURCE, or "
             f"neither. Received: cv.scheme={cv.scheme}, "
             f"external={'none' if external is None else external.name}"
         )

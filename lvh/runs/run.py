@@ -16,8 +16,9 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.data.array_checks import EXTERNAL
-from lvh.data.cohort import Cohort, join
+from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
+from lvh.data.joining import join
 from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
