@@ -84,7 +84,7 @@ def _are_row_numbers(values: npt.NDArray[np.float64]) -> bool:
         return False
     is_dense = len(np.unique(values)) == n and np.ptp(values) < 2 * n
     is_ordered = bool((steps > 0).all() or (steps < 0).all())
-    return bool((steps == 1).all()) or (n >= _MANY and (is_dense or is_ordered))
+    return bool((steps == 1).all() or (n >= _MANY and (is_dense or is_ordered)))
 
 
 def _decides(values: npt.NDArray[Any], label: npt.NDArray[np.int64]) -> bool:
