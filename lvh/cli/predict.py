@@ -116,7 +116,8 @@ def _predict(
         elif description.needs_age_and_sex and not np.isfinite(cohort.age).all():
             hint = ". --age and --sex give them"
         elif (
-            not description.form.needs_delineation
+            len(description.input_shape) == 2  # of samples and leads
+            and not description.form.needs_delineation
             and cohort.signals.shape[1] > description.input_shape[0]
         ):
             hint = ". --start and --seconds choose a part"
