@@ -38,7 +38,7 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
     cohort = made(signals, y, groups=groups)
 
     np.testing.assert_array_equal(cohort.signals, signals)
-    assert (cohort.leads, cohort.fs, cohort.records) == (("ii", "ecg"), 250, ("1", "2", "3"))
+    assert (cohort.leads, cohort.fs, cohort.records) == (("ii", "ecg"), 250, ("0", "1", "2"))
     assert cohort.label.tolist() == y
     assert cohort.subjects.tolist() == list(map(str, groups))
     assert not cohort.has_age_and_sex

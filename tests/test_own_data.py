@@ -85,9 +85,6 @@ def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F8
     assert exit_code(export.main, ["columns", "--out", "other"]) == 2
     assert "expected a run on records with signals" in capsys.readouterr().err
 
-    exec(blocks("python")[1], {})
-    assert capsys.readouterr().out == "(120, 1000, 1) 0.55\n"
-
 
 @pytest.mark.parametrize(
     ("override", "message"),

@@ -161,6 +161,18 @@ class Cohort:
                 view.flags.writeable = False
                 object.__setattr__(self, name, view)
 
+    def __repr__(self) -> str:
+        """Return what it holds, in a line."""
+        n, subjects = len(self.records), len(np.unique(self.subjects))
+        signals = ""
+        if self.leads:
+            seconds = self.signals.shape[1] / self.fs
+            signals = f", {' '.join(self.leads)} at {self.fs:g} Hz, {seconds:g} s"
+        return (
+            f"<Cohort {self.name}: {n} records, {self.label_name} in {int(self.label.sum())}, "
+            f"{subjects} subjects{signals}>"
+        )
+
     @property
     def prevalence(self) -> float:
         """Share of records with the label."""
@@ -198,7 +210,7 @@ class Cohort:
             age: Years, 0 to 130; NaN where it is unknown.
             male: Whether the subject is a man; without it, or without `age`, both are unknown.
             label_name: What a label of 1 says.
-            records: Different names; by default numbers from 1.
+            records: Different names; by default numbers from 0.
             name: Of the source.
 
         Raises:
@@ -217,7 +229,7 @@ class Cohort:
         if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
         label = checked_labels(y, n)
-        own = tuple(str(one) for one in (records if records is not None else range(1, n + 1)))
+        own = tuple(str(one) for one in (records if records is not None else range(n)))
         check_names(own, n)
         ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
         if age is not None and male is not None:

@@ -3,16 +3,19 @@
 On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own `fit`, here.
 """
 
+import random
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from lvh.errors import InputError
+
 if TYPE_CHECKING:
-    from lvh.models.graph_program import GraphProgram
+    pass
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -21,32 +24,6 @@ Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
 
 PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
-
-
-def new_program(
-    build: Callable[[], keras.Model],
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None = None,
-) -> Union["GraphProgram", "FitProgram"]:
-    """Build a model with one sigmoid output, and what trains it on the backend that was started.
-
-    The other arguments are fields of `lvh.models.training.TrainSettings`.
-    """
-    policy = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-        model = build()
-    finally:
-        keras.config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if keras.backend.backend() != "tensorflow":
-        return FitProgram(model, batch_size)
-    from lvh.models.graph_program import GraphProgram, StackProgram, is_dense
-
-    if is_dense(model):
-        return StackProgram(model, batch_size, side_by_side)
-    return GraphProgram(model, batch_size)
 
 
 class Program:
@@ -86,9 +63,18 @@ class Program:
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
         if self.rebuild is not None:
+            before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a person's own
             keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
-            convert = keras.ops.convert_to_numpy
-            return [np.array(convert(variable.value)) for variable in self.rebuild().variables]
+            convert, new = keras.ops.convert_to_numpy, self.rebuild()
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+            known = {id(one) for one in self._model.trainable_variables}
+            if known & {id(one) for one in new.trainable_variables}:  # they know test records
+                raise InputError(
+                    "expected a new network, with new layers, at each call of the function that "
+                    "builds it. Received: trainable weights of the one before"
+                )
+            return [np.array(convert(variable.value)) for variable in new.variables]
         values = list(self._blank)
         number_of = {id(variable): number for number, variable in enumerate(self._variables)}
         draws = iter(seed.generate_state(2 * len(self._model.layers)))

@@ -27,7 +27,6 @@ from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.files import write_text
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
-from lvh.models.classifiers import BASELINES
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
@@ -100,24 +99,24 @@ def _cohort(settings: Any, state: object) -> Cohort:
 @lru_cache(maxsize=_LOADED)
 def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summary]:
     """Score the baselines on the same folds; configurations share the result."""
-    return baseline_summaries(data.features, data.splits, BASELINES, threshold)
+    return baseline_summaries(data.features, data.splits, threshold)
 
 
 def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:
     """Return the trainer of a configuration; `fs` in Hz."""
     return make_trainer(
+        MODELS[settings.model.name],
         settings.model,
-        settings.train,
+        train=settings.train,
         backend=settings.backend,
-        input_shape=features.input_shape,
-        names=features.names,
+        features=features,
         fs=fs,
     )
 
 
 def threads(settings: RunSettings) -> int:
     """Return how many threads the trainings of this process have."""
-    return threads_of_model(settings.model.name, settings.train, settings.backend)
+    return threads_of_model(MODELS[settings.model.name], settings.train, settings.backend)
 
 
 def run_configuration(

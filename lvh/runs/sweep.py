@@ -17,20 +17,22 @@ from lvh.data.labels import LVH
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
+from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.hints import say_next, say_where
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
+from lvh.runs.hints import say_next, say_where
 from lvh.runs.run import ExperimentData, load_data
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import StudyResult, Trial, store_of
+from lvh.search.results import StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import Study, open_study, result_of
+from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
 from lvh.tracking.tracker import Tracker
@@ -216,7 +218,8 @@ def _train(
     threads = None
     if sweep.is_local:
         share = max(1, cores() // n_workers)
-        threads = min(settings.train.threads or automatic_threads(settings.model.name), share)
+        automatic = automatic_threads(MODELS[settings.model.name])
+        threads = min(settings.train.threads or automatic, share)
     worker = Worker(
         storage=study.storage.address,
         study=study.name,

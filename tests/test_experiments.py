@@ -1,17 +1,15 @@
-"""An experiment from Python, and the notebook that shows it."""
+"""An experiment from Python, as the command has it."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import command
 
+import lvh
 from lvh.api.experiments import cross_validate, load_data, settings
 from lvh.errors import InputError
 
-NOTEBOOK = Path(__file__).resolve().parent.parent / "docs/notebook.ipynb"
 SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
 
 
@@ -24,7 +22,7 @@ SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
     ],
     ids=["svm", "dnn"],
 )
-def test_a_notebook_gives_the_scores_of_the_command(chosen, tmp_path):
+def test_python_gives_the_scores_of_the_command(chosen, tmp_path):
     own = settings(*SMALL, *chosen)
     data, done_folds = load_data(own), []
     result = cross_validate(own, data, done_folds.append)
@@ -50,25 +48,13 @@ def test_a_permutation_test_is_left_to_the_command():
         cross_validate(own, load_data(own))
 
 
-def executed(folder: Path, **environment: str) -> list[str]:
-    """Run the notebook in a kernel of this Python and return what it prints and draws."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    document = nbformat.read(NOTEBOOK, as_version=4)
-    variables = {key: value for key, value in os.environ.items() if key != "LVH_LUDB_ROOT"}
-    place = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(document, kernel_name="python3", timeout=240, resources=place)
-    client.execute(env={**variables, **environment})
-    outputs = [output for cell in document.cells for output in cell.get("outputs", [])]
-    return [one.get("text") or str(sorted(one.get("data", {}))) for one in outputs]
-
-
-def test_the_notebook_runs_without_a_download(tmp_path):
-    shown = executed(tmp_path)
-    text = "".join(shown)
-    assert "synthetic cohort: generated signals, no patients" in text
-    assert "120 predictions, all as above" in text
-    assert "\x1b[2K" not in text  # no bar where lines cannot be drawn over
-    assert text.count("image/png") == 2
-    assert np.all([f"fold {fold}: ap" in text for fold in range(1, 8)])
+def test_a_cohort_and_its_arrays_are_compared_on_the_same_folds(plugins_forgotten):
+    y, subjects = np.tile([0, 0, 1, 1], 15), np.arange(60) // 2
+    X = np.random.default_rng(0).normal(size=(60, 4)) + y[:, None]
+    cohort = lvh.Cohort.from_arrays(X, y, groups=subjects, fs=1, leads=["ii"], label_name="AF")
+    assert repr(cohort) == ("<Cohort arrays: 60 records, AF in 30, 30 subjects, ii at 1 Hz, 4 s>")
+    lvh.register_features("as_they_are")(lambda cohort: cohort.signals[:, :, 0])
+    of_arrays = lvh.cross_validate("logistic", X, y, subjects, cv=3)
+    of_cohort = lvh.cross_validate("logistic", cohort, features="as_they_are", cv=3)
+    assert (of_arrays.compare(of_cohort)["n_folds"] == 3).all()
+    assert repr(of_arrays).startswith(" ")
