@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,9 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
     before = signals.copy()
     signals += 1
     np.testing.assert_array_equal(cohort.signals, before)  # it has its own copy
+    for values in (cohort.signals, cohort.label, cohort.age, cohort.subjects):
+        with pytest.raises(ValueError, match="read-only"):  # a plugin that writes is refused
+            values[:] = values[::-1]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,14 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
         ({"y": ["0", "1", "1", "0"]}, "y: expected 0 or 1"),
         ({"y": [0, 1, 1]}, "y: expected 4 values"),
         ({"groups": "abc"}, "groups: expected 4 values"),
+        ({"groups": [1, "1", 2, 3]}, "groups: .*look the same"),
+        ({"groups": ["a", None, "b", "c"]}, "groups: .*a missing one"),
+        ({"groups": pd.Series([1, None, 2, 2], dtype="Int64")}, "groups: .*a missing one"),
+        ({"groups": ["1", "1.0", "2", "2"]}, "one spelling of each subject.* '1' and '1.0'"),
+        ({"X": np.ma.masked_greater(X, 2)}, "X: expected numbers. Received: a masked array"),
+        ({"fs": "250"}, "fs: expected a sampling frequency"),
+        ({"label_name": "\x1b[1m"}, "label_name: expected a name"),
+        ({"label_name": " "}, "label_name: expected a name"),
         ({"age": [50] * 3, "male": [1] * 4}, "age: expected 4 values"),
         ({"age": [300] * 4, "male": [1] * 4}, "age and male: expected 0 to 130 years"),
         ({"age": [50] * 4, "male": [2] * 4}, "age and male"),

@@ -30,6 +30,8 @@ def words(line: str) -> list[str]:
     ("typed", "some"),
     [
         ("", {"run", "sweep", "report", "compare", "doctor"}),
+        ("run --pl", {"--plugin"}),
+        ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
         ("ru", {"run"}),
         ("model=c", {"model=cnn", "model=criteria"}),
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
@@ -45,7 +47,9 @@ def test_candidates_are_what_may_follow(typed, some):
     assert all(one.startswith(words(typed)[-1]) for one in found)
 
 
-@pytest.mark.parametrize("typed", ["run data.root=/tm", "run data.root=", "export F", "run a=b c="])
+@pytest.mark.parametrize(
+    "typed", ["run data.root=/tm", "run data.root=", "export F", "run a=b c=", "run --plugin m"]
+)
 def test_nothing_stands_in_the_way_of_files(typed, monkeypatch):
     monkeypatch.delenv("LVH_LUDB_ROOT", raising=False)
     assert candidates(words(typed)) == []

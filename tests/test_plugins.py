@@ -27,7 +27,8 @@ from lvh.features import FORMS
 from lvh.inference import load as load_model
 from lvh.models.trainers import _program
 from lvh.plugins import checks, ensure, load, loading
-from lvh.reports import hints
+from lvh.plugins.origin import Origin
+from lvh.reports.hints import say_next
 from lvh.runs.cache_key import deciding
 
 PLUGIN = """
@@ -62,10 +63,13 @@ def net(settings, input_shape):
         [keras.Input(input_shape), inner, outer, layers.Dense(1, activation="sigmoid")]
     )
 
+"""
+SPREAD = """
 @lvh.register_features("spread")
 def spread(cohort):
     return cohort.signals.std(axis=1), [f"{lead}_spread" for lead in cohort.leads]
 """
+PLUGIN += SPREAD
 DATA = ("data=synthetic", "data.records=28", "cv.folds=2", "tracking=off", "hydra.run.dir=run")
 
 
@@ -137,6 +141,29 @@ def test_a_network_is_trained_as_its_layers_say_and_the_seed_repeats_it():
     assert ((scores[0] > 0) & (scores[0] < 1)).all()
 
 
+def test_a_network_that_is_not_new_in_each_fold_is_refused():
+    write(
+        "import keras, lvh\nfrom keras import layers\n"
+        "model = keras.Sequential([keras.Input((12,)), layers.Dense(1, activation='sigmoid')])\n"
+        "@lvh.register_model('own')\ndef f(input_shape):\n    return model\n" + SPREAD
+    )
+    said = run("model=own", "features=spread", "train.epochs=1", code=2)
+    assert "expected a new network, with new layers" in said
+
+
+def test_names_of_plugins_work_from_python(cohort):
+    load([write(PLUGIN)])
+    result = lvh.cross_validate("ridge", cohort, features="spread", cv=2)
+    form = FORMS["spread"]
+    features = form.extract(cohort, form.settings())
+    same = lvh.cross_validate("ridge", features, cv=2)
+    np.testing.assert_array_equal(result.y_score, same.y_score)
+    study = lvh.sweep("ridge", features, space={"alpha": [0.5, 1.0]}, cv=2)
+    assert study.complete[0].values[0] >= result.scores.mean.ap
+    network = lvh.cross_validate("net", features, cv=2, train={"epochs": 1})
+    assert len(network.y_score) == len(cohort.records)
+
+
 BEGIN = """
 from dataclasses import dataclass
 import lvh
@@ -171,6 +198,12 @@ REFUSED = {
         "expected the classes 0 and 1, in this order. Received: [1, 0]",
         "class f:\n    classes_ = [1, 0]\n    def fit(self, X, y): pass\n"
         "    def predict_proba(self, X): pass",
+    ),
+    "one classifier for all folds": (
+        2,
+        "expected a new classifier for each fold",
+        "def f(model=__import__('sklearn.naive_bayes').naive_bayes.GaussianNB()):\n"
+        "    return model",
     ),
     "no sigmoid": (2, "one sigmoid output", "Dense(1)"),
     "another loss": (
@@ -245,7 +278,7 @@ def test_any_array_gives_usable_inputs_or_is_refused(cohort, values, fill, kind)
     few = head(cohort, 3)
     with suppress(InputError):
         features = checks.checked_features(
-            "features=x: f", few, lambda of: values, kind=kind, fill=fill
+            Origin("features=x: f", ""), few, lambda of: values, kind=kind, fill=fill
         )
         assert len(features.X) == 3
         assert features.X.dtype == np.float32
@@ -261,7 +294,7 @@ def test_features_of_records_that_are_read_when_needed_are_the_same(cohort, monk
     n, *shape = cohort.signals.shape
     signals = LazyArray(np.arange(n), (*shape,), np.dtype("f4"), lambda at: cohort.signals[at])
     sets = [
-        checks.checked_features("features=x: f", of, values, kind="tabular", fill=None)
+        checks.checked_features(Origin("features=x: f", ""), of, values, kind="tabular", fill=None)
         for of in (cohort, replace(cohort, signals=signals))
     ]
     np.testing.assert_array_equal(sets[0].X, sets[1].X)
@@ -393,10 +426,6 @@ def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
     run("model=ridge", "features=spread")
     arguments = ["run", "--no-register", "--out", "model", "--seeds", "1"]
     assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 0
-    assert hints.typed("predict", "RECORD").endswith(
-        " RECORD --plugin mine.py"
-    )  # what is said next
-    assert not hints.typed("report").endswith("mine.py")
     predicted = load_model(Path("model")).predict(cohort)
     assert len(predicted.y_score) == len(cohort.records)
 
@@ -423,7 +452,7 @@ def test_entry_points_of_installed_packages_are_found(tmp_path):
     (about / "entry_points.txt").write_text("[lvh.models]\ntheirs = theirs.models\n")
     script = (
         "import lvh; s = lvh.settings('data=synthetic', 'features=spread', 'model=ridge');"
-        "print(s.model.alpha, sorted(s.plugins()), s.plugins()['model=ridge'].is_installed)"
+        "print(s.model.alpha, sorted(s.plugins()))"
     )
     paths = os.pathsep.join([str(site), str(Path(lvh.__file__).parent.parent)])
     done = subprocess.run(
@@ -433,7 +462,7 @@ def test_entry_points_of_installed_packages_are_found(tmp_path):
         text=True,
         check=False,
     )
-    assert done.stdout == "1.0 ['features=spread', 'model=ridge'] True\n", done.stderr
+    assert done.stdout == "1.0 ['features=spread', 'model=ridge']\n", done.stderr
 
 
 @pytest.mark.slow
@@ -452,3 +481,14 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     changed = command(*arguments, cwd=tmp_path)
     assert "4 folds trained now" in changed.out, changed.out + changed.err
     assert changed.out.count("model=ridge: its code changed since the stored folds") == 1
+
+
+def test_a_suggested_command_names_the_code(capsys):
+    load([write(PLUGIN)])
+
+    say_next("export", study="s")
+    say_next("report", "s")
+
+    export, report = "".join(capsys.readouterr()).splitlines()
+    assert export.endswith("export --plugin mine.py --study s")
+    assert "--plugin" not in report

@@ -1,16 +1,11 @@
-"""Sweeps from Python: scikit-learn's grid search, and what is left of one that was interrupted."""
+"""Sweeps from Python: they rank as scikit-learn's grid search, and hold what was asked for."""
 
-import linecache
-import sys
 from itertools import islice
-from types import ModuleType
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import model_selection as sk
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -19,8 +14,7 @@ from sklearn.svm import SVC
 from test_python_api import GROUPS, X, Y
 
 import lvh
-from lvh.api.code_identity import identity
-from lvh.api.dict_space import space_from
+from lvh.api.python_sweep import params_of, space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
 GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}
@@ -75,103 +69,6 @@ def test_several_estimators_and_what_only_some_options_have():
     assert len({trial.params["model"] for trial in study.trials}) == 3
 
 
-class Counting(ClassifierMixin, BaseEstimator):
-    """Counts its fits, and may be interrupted in one of them."""
-
-    fits = 0
-    stops_at = -1
-
-    def __init__(self, shift=0.0):
-        self.shift = shift
-
-    def fit(self, inputs, y):
-        if Counting.fits == Counting.stops_at:
-            raise KeyboardInterrupt
-        Counting.fits += 1
-        self.mean_ = inputs.mean() + self.shift
-        return self
-
-    def decision_function(self, inputs):
-        return inputs[:, 0] - self.mean_
-
-
-def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(Counting, "fits", 0)
-    monkeypatch.setattr(Counting, "stops_at", 4)  # in the second fold of the second trial
-    options = {
-        "space": {"shift": [0.0, 0.1, 0.2]},
-        "cv": 3,
-        "sampler": "grid",
-        "storage": f"sqlite:///{tmp_path}/studies.db",
-        "store": tmp_path / "folds",
-    }
-    with pytest.raises(KeyboardInterrupt):
-        lvh.sweep(Counting(), X, Y, **options)
-    monkeypatch.setattr(Counting, "stops_at", -1)
-    study = lvh.sweep(Counting(), X, Y, **options)
-    assert Counting.fits == 9  # each fold of each trial once
-    assert [(trial.number, trial.state) for trial in study.trials] == [
-        (number, "complete") for number in range(3)
-    ]
-    whole = lvh.sweep(Counting(), X, Y, space=options["space"], cv=3)
-    assert [trial.values for trial in study.trials] == [trial.values for trial in whole.trials]
-    assert lvh.sweep(Counting(), X, Y, **options).trials == study.trials
-    assert Counting.fits == 18  # those of `whole`
-    loaded = lvh.load_study(options["storage"], None, options["store"])
-    assert loaded.summary().equals(study.summary())
-    # other data, labels, folds, estimators and seeds are other sweeps
-    for changed in ({"X": X + 1}, {"estimator": Counting(1)}):
-        given_now = {"estimator": Counting(), "X": X, "y": Y, **options, **changed, "n_trials": 1}
-        assert lvh.sweep(**given_now).name != study.name
-
-
-CELL = """
-factor = {factor}
-
-def scaled(inputs):
-    return {factor} * inputs
-
-class Rule:
-    def __init__(self, add={add}):
-        self.add = add
-
-    def fit(self, inputs, y):
-        return scaled(inputs)
-"""
-
-
-def in_notebook(name: str, **values: int):
-    """Define a class as a notebook does: in a module without a file, of cells without a name."""
-    text = CELL.format(**values)
-    cell = f"<cell of {name}>"
-    linecache.cache[cell] = (len(text), None, text.splitlines(keepends=True), cell)
-    module = ModuleType(name)
-    sys.modules[name] = module
-    exec(compile(text, cell, "exec"), vars(module))
-    return module
-
-
-def test_the_identity_of_code_follows_its_source_and_what_it_uses(monkeypatch):
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-
-    def enclosing(value):
-        return lambda inputs: inputs + value
-
-    assert identity(enclosing(1)) == identity(enclosing(1)) != identity(enclosing(2))
-    assert identity(SVC(C=2)) == identity(SVC(C=2)) != identity(SVC(C=3))
-    assert identity({1: "a"}) != identity({"1": "a"})
-    assert identity(np.arange(3)) != identity(np.arange(3.0))
-    assert identity(pipeline()) != identity(pipeline().set_params(standardscaler=None))
-    with pytest.raises(lvh.InputError, match=r"storage: .* same in another process"):
-        identity(ExtraTreesClassifier(random_state=np.random.RandomState(0)))
-    one, same, other = (
-        identity(in_notebook("notebook", factor=factor, add=add).Rule(5))
-        for factor, add in ((1, 2), (1, 2), (3, 2))
-    )
-    assert one == same != other  # by a function that a method calls
-    assert identity(in_notebook("notebook", factor=1, add=9).Rule(5)) != one
-
-
 finite = st.floats(-1e6, 1e6)
 VALUES = st.one_of(
     st.tuples(finite, finite).filter(lambda pair: pair[0] < pair[1]),
@@ -183,9 +80,9 @@ VALUES = st.one_of(
 @settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from("abcd"), VALUES, min_size=1), VALUES)
 def test_every_point_of_a_drawn_space_holds_what_was_asked_for(values, under):
-    read = space_from({**values, "choice": {"one": {"inner": under}, "other": {}}})
-    for point in islice(read.space.probes(), 50):
-        params = read.params(point)
+    space, objects = space_from({**values, "choice": {"one": {"inner": under}, "other": {}}})
+    for point in islice(space.probes(), 50):
+        params = params_of(point, objects)
         assert ("inner" in params) == (params["choice"] == "one")
         for name, asked in {**values, "inner": under}.items():
             if name not in params:

@@ -91,5 +91,5 @@ def test_what_is_no_estimator_is_refused():
         lvh.estimator("svm", gama=1)
     with pytest.raises(ValueError, match=r"model\.C: .*Received: -1"):
         lvh.estimator("svm", C=-1).fit(X, Y)
-    with pytest.raises(ValueError, match=r"X: expected shape .* Reshape"):
+    with pytest.raises(ValueError, match="cnn needs signal inputs"):
         lvh.estimator("cnn").fit(X, Y)

@@ -1,5 +1,6 @@
 """Anyone's own records: what a table says is what the cohort holds, and damage is refused."""
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,7 +227,23 @@ DAMAGE = {
     "too late": (dict(start=1.0), {}, "data.start and data.seconds"),
     "no array": (dict(signals="none.npy"), {}, "data.signals: none.npy: expected a .npy"),
     "unit": (dict(unit="V"), {}, "some usable record.* Is this another unit"),
+    "label is sex": (
+        dict(label="sex", positive="F"),
+        {"sex": list("FMFMFMFM"), "age": 60},
+        "data.sex: expected another column than data.label",
+    ),
+    "a command to a terminal": ({}, {"\x1b[31m": 1}, "expected a row of different names"),
 }
+
+
+@st.composite
+def spelled_twice(draw) -> tuple[str, str]:
+    """Two spellings of one subject."""
+    one = draw(st.text("0123456789aßéK ", min_size=1).map(str.strip).filter(bool))
+    ways = [str.upper, str.lower, lambda text: unicodedata.normalize("NFD", text)]
+    if one.isdecimal():
+        ways = [lambda text: f"{text}.0", lambda text: f"0{text}", lambda text: f"0{text}."]
+    return one, draw(st.sampled_from(ways))(one)
 
 
 class TestDamage:
@@ -283,6 +300,34 @@ class TestDamage:
         with pytest.raises(InputError, match=r"data\.flawed=fail: expected no flawed record"):
             load(saved(rows, X, flawed="fail"))
 
+    @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+    @given(texts=spelled_twice(), more=st.lists(st.sampled_from("pqr"), min_size=6, max_size=6))
+    def test_a_subject_has_one_spelling(self, tmp_path, rows, texts, more):
+        path = tmp_path / "rows.csv"
+        rows.assign(subject=[*texts, *more]).to_csv(path, index=False)
+        settings = TableSettings(path=str(path), label="af")
+
+        if texts[0] == texts[1]:
+            assert load(settings).subjects[0] == load(settings).subjects[1]
+        else:
+            with pytest.raises(InputError, match=r"column subject: expected one spelling"):
+                load(settings)
+
+    def test_subjects_in_the_index_of_parquet_are_read(self, rows, tmp_path):
+        rows.set_index("subject").to_parquet(tmp_path / "rows.parquet")
+
+        cohort = load(TableSettings(path=str(tmp_path / "rows.parquet"), label="af"))
+
+        assert "".join(cohort.subjects) == "ppqqrrss"
+
+    def test_text_that_is_not_utf_8_is_refused(self, saved, rows, tmp_path):
+        settings = saved(rows)  # ü and ö would be one letter, and two subjects one
+        rows.assign(subject=list("üüööüüöö")).to_csv(
+            tmp_path / "rows.csv", index=False, encoding="latin-1"
+        )
+        with pytest.raises(InputError, match="Save the table as UTF-8"):
+            load(settings)
+
     def test_a_copy_of_another_record_is_left_out(self, saved):
         X = drawn_signals(8, 2)
         X[6] = X[1]
@@ -297,6 +342,20 @@ class TestDamage:
                 assert load(settings).records == tuple(names)
         with pytest.raises(InputError, match=r"data\.signals: .* in its order"):
             load(settings)
+
+    @pytest.mark.parametrize(
+        ("stored", "message"),
+        [
+            ({"leads": ["v1", "ii"]}, r"data\.leads: expected v1 ii, as"),
+            ({"fs": [250, 250]}, "fs: expected one number"),
+            ({"fs": "fast"}, "fs: expected one number"),
+            ({"leads": "ii"}, r"data\.leads: expected ii, as"),
+        ],
+    )
+    def test_what_the_file_of_signals_says_counts(self, saved, tmp_path, stored, message):
+        np.savez(tmp_path / "x.npz", signals=drawn_signals(8, 2), **stored)
+        with pytest.raises(InputError, match=message):
+            load(replace(saved(), signals=str(tmp_path / "x.npz")))
 
     def test_limb_leads_must_fit_one_another(self, saved, cohort):
         X = cohort.signals[:8].copy()
@@ -396,15 +455,45 @@ class TestColumns:
             extract(cohort, ColumnsSettings(columns=names))
 
     @pytest.mark.parametrize(
-        ("values", "says"), [([2, 5, 2, 5, 2, 5, 5, 2], "the label af"), (range(8), "the number")]
+        ("name", "values", "says"),
+        [
+            ("code", [2, 5, 2, 5, 2, 5, 5, 2], "the label af"),
+            ("code", [2, 5, "", 5, 2, "", 5, 2], "the label af"),
+            ("code", ["", 5.5, "", 1.3, "", 2, 2.5, ""], "the label af"),
+            ("code", range(8), "the number"),
+            ("patient_id", list("11223344"), "the subject"),
+        ],
     )
-    def test_a_copy_of_the_label_or_a_number_is_no_input(self, rows, tmp_path, values, says):
-        rows.assign(code=values).to_csv(tmp_path / "rows.csv", index=False)
+    def test_a_column_that_is_no_measurement_is_no_input(self, rows, tmp_path, name, values, says):
+        rows.assign(**{name: values}).to_csv(tmp_path / "rows.csv", index=False)
         cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
 
-        with pytest.raises(InputError, match=f"code says {says} of every record"):
+        with pytest.raises(InputError, match=f"{name} says {says} of every record"):
             extract(cohort, ColumnsSettings())
-        assert extract(cohort, ColumnsSettings(columns=("code",))).names == ("code",)
+        assert extract(cohort, ColumnsSettings(columns=(name,))).names == (name,)
+
+    @given(
+        seed=st.integers(0, 999),
+        n=st.integers(10, 60),
+        kind=st.sampled_from(["row", "backwards", "shuffled", "gaps", "code"]),
+    )
+    def test_numbers_of_rows_and_codes_of_the_label_are_no_inputs(self, seed, n, kind):
+        rng = np.random.default_rng(seed)
+        n *= 5 if kind == "code" else 1
+        label = rng.permutation(np.arange(n) % 2)
+        values = {
+            "row": np.arange(n) + 2**25,
+            "backwards": -np.arange(n),
+            "shuffled": rng.permutation(n),
+            "gaps": np.cumsum(rng.integers(1, 9, n)),
+            "code": np.where(label == 1, rng.integers(3, 5, n), rng.integers(0, 3, n)),
+        }[kind]
+        table = pd.DataFrame({"hr": rng.normal(70, 9, n), "x": values.astype(float)})
+        cohort = Cohort.from_arrays(np.zeros((n, 0, 0)), label, fs=0, leads=[])
+
+        with pytest.raises(InputError, match=r"x says the (number|label)"):
+            extract(replace(cohort, columns=table), ColumnsSettings())
+        assert extract(replace(cohort, columns=table[["hr"]]), ColumnsSettings()).names == ("hr",)
 
     def test_another_table_is_scored_by_the_columns_of_both(self, cohort):
         other = replace(cohort, columns=cohort.columns.drop(columns="hr"), fingerprint="other")

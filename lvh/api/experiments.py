@@ -3,28 +3,28 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from lvh.api.finished_run import read_result
-from lvh.api.inputs import option, training_data
-from lvh.api.learners import Train, check_scores, learner_of
+from lvh.api.inputs import TrainingData, cross_validated, option, training_data
+from lvh.api.learners import Learner, Train, check_scores, learner_of
 from lvh.config.composition import settings_of
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError, LvhError, excerpt
-from lvh.evaluation import cross_validation as evaluation
-from lvh.evaluation import cv_result
+from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import FoldResult
-from lvh.reports.result_views import CVResult, OwnScore, StudyResult
-from lvh.runs.run import ExperimentData, baselines_of, new_trainer
+from lvh.plugins import load_installed
+from lvh.reports.result_views import CVResult, StudyResult
+from lvh.runs.run import ExperimentData
 from lvh.runs.run import load_data as data_of
 from lvh.search import study
+from lvh.tracking.finished_run import read_result
 from lvh.validation.metrics import NAMES
 
 __all__ = ["cross_validate", "load_data", "load_run", "load_study", "settings"]
@@ -76,6 +76,7 @@ def load_data(what: RunSettings | str, /, *overrides: str, **fields: Any) -> Any
                 f"others. Received: {excerpt(fields)}"
             )
         return data_of(settings_of(what, *overrides))
+    load_installed()
     if what not in SOURCES:
         raise InputError(
             f"source: expected one of {', '.join(SOURCES)}{suggestion(what, SOURCES)}. "
@@ -139,32 +140,29 @@ def cross_validate(
     """
     names, own = _metrics(NAMES if metrics is None else metrics)
     if isinstance(estimator, RunSettings):
+        on_fold = on_fold or y  # the third argument, beside settings and data
         others = {"groups": groups, "features": features, "cv": cv, "train": train}
-        if seed != 0:
-            others["seed"] = seed
-        for name, value in others.items():
+        for name, value in (others | {"seed": seed or None}).items():
             if value is not None:
                 raise InputError(
                     f"{name}: expected none with settings, which decide it. "
                     f"Received: {excerpt(value)}"
                 )
-        result = _of_settings(estimator, X, on_fold or y)
-        return _shown(result, names, own)
-    learner = learner_of(estimator, train)
+        learner, data = _of_settings(estimator, X)
+        seed = estimator.seed
+    else:
+        learner = learner_of(estimator, train)
+        data = training_data(learner, X, y, groups, features=features, cv=cv)
     if metrics is None and not learner.has_probabilities:
         names = tuple(name for name in NAMES if name not in ("loss", "brier"))
     check_scores(learner, names)
-    data = training_data(learner, X, y, groups, features=features, cv=cv)
-    result = evaluation.cross_validate(
-        data.features,
-        data.folds.splits,
-        partial(learner.trainer, data.features, data.fs),
-        seed=seed,
-        callbacks=[] if on_fold is None else [_OnFold(on_fold)],
-        protocol=data.folds.protocol,
-        threshold=data.folds.threshold,
-    )
-    return _shown(result, names, own)
+    calls = [] if on_fold is None else [_OnFold(on_fold)]
+    result = cross_validated(learner, data, seed, callbacks=calls)
+    ends = np.cumsum([len(fold.split.test) for fold in result.folds])[:-1]
+    parts = [*zip(np.split(result.y_true, ends), np.split(result.y_score, ends), strict=True)]
+    parts.append((result.y_true, result.y_score))
+    values = {name: tuple(_value(name, own[name], *part) for part in parts) for name in own}
+    return CVResult.of(result, shown=names, own=values)
 
 
 def load_run(run: str | Path, uri: str | None = None) -> CVResult:
@@ -199,24 +197,20 @@ def load_study(
     return StudyResult.of(study.load(storage, name, store))
 
 
-def _of_settings(
-    settings: RunSettings, data: ExperimentData, on_fold: OnFold | None
-) -> cv_result.CVResult:
+def _of_settings(settings: RunSettings, data: Any) -> tuple[Learner, TrainingData]:
+    """Return what a run trains, and on what."""
     if settings.cv.permutations:
         raise InputError(
             "cv.permutations: expected 0 here; python -m lvh.run makes the test, and stores what "
             f"is done. Received: {settings.cv.permutations}"
         )
-    return evaluation.cross_validate(
-        data.features,
-        data.splits,
-        partial(new_trainer, settings, data.features, data.cohort.fs),
-        seed=settings.seed,
-        callbacks=[] if on_fold is None else [_OnFold(on_fold)],
-        protocol=settings.cv.protocol,
-        threshold=settings.cv.threshold,
-        baselines=partial(baselines_of, data, settings.cv.threshold),
-    )
+    if not isinstance(data, ExperimentData) or replace(data.cv, permutations=0) != settings.cv:
+        raise InputError(
+            "X: expected the data of these settings, lvh.load_data(settings). Received: "
+            f"{'other splits' if isinstance(data, ExperimentData) else type(data).__name__}"
+        )
+    learner = replace(learner_of(settings.model), train=settings.train, backend=settings.backend)
+    return learner, training_data(learner, data, None, None, features=None, cv=None)
 
 
 def _metrics(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], dict[str, Metric]]:
@@ -239,22 +233,6 @@ def _metrics(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], dict[str
     return tuple(dict.fromkeys(names)), own
 
 
-def _shown(
-    result: cv_result.CVResult, names: tuple[str, ...], metrics: dict[str, Metric]
-) -> CVResult:
-    """Return a result with scores by functions of a person."""
-    ends = np.cumsum([len(fold.split.test) for fold in result.folds])[:-1]
-    parts = list(zip(np.split(result.y_true, ends), np.split(result.y_score, ends), strict=True))
-    own = {
-        name: OwnScore(
-            tuple(_value(name, metric, *part) for part in parts),
-            _value(name, metric, result.y_true, result.y_score),
-        )
-        for name, metric in metrics.items()
-    }
-    return CVResult.of(result, shown=names, own=own)
-
-
 def _value(name: str, metric: Metric, y_true: Any, y_score: Any) -> float:
     try:
         value = float(metric(y_true, y_score))
@@ -265,7 +243,7 @@ def _value(name: str, metric: Metric, y_true: Any, y_score: Any) -> float:
     return value
 
 
-class _OnFold(evaluation.Callback):
+class _OnFold(Callback):
     def __init__(self, call: OnFold) -> None:
         self._call = call
 

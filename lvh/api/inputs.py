@@ -1,39 +1,36 @@
 """What Python hands over as data, as features and splits: arrays, tables, features, a cohort."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from lvh.api.learners import Learner, NamedLearner
+from lvh.api.learners import Learner
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.messages import explained
 from lvh.config.run_settings import parsed
-from lvh.data import SOURCES
-from lvh.data.cohort import Cohort, fingerprint
+from lvh.data.array_checks import checked_labels, checked_subjects
+from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
-from lvh.features import FORMS, FeatureSet
+from lvh.evaluation import cross_validation
+from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
+from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
+from lvh.models.classifiers import BASELINES
+from lvh.models.training import check_train
+from lvh.plugins import load_installed
+from lvh.plugins.loading import REGISTRIES
 from lvh.runs.run import ExperimentData
 from lvh.validation.given_splits import given_splits
-from lvh.validation.splits import HONEST, CvSettings, Protocol, Split, Threshold, check_protocol
+from lvh.validation.splits import CvSettings, Split, check_protocol
 from lvh.validation.splits import splits as splits_of
 from lvh.validation.thresholds import held_out
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Folds:
-    """Splits, and what belongs to them."""
-
-    splits: tuple[Split, ...]
-    protocol: Protocol = HONEST
-    threshold: Threshold = "fixed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,20 +39,26 @@ class TrainingData:
 
     features: FeatureSet
     fs: float
-    folds: Folds
+    splits: tuple[Split, ...]
+    cv: CvSettings
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of inputs, labels and subjects."""
-        features = self.features
-        X: Any = features.X
-        parts: list[Any] = [X]
-        if isinstance(X, FrameRows):
-            frame: pd.DataFrame = X[:]
-            parts = [pd.util.hash_pandas_object(frame, index=False).to_numpy()]
-            parts += [[*frame.columns], [str(dtype) for dtype in frame.dtypes]]
-        parts += [features.y, features.subjects, features.records, features.names, features.fill]
-        return fingerprint(features.kind, self.fs, *parts)
+
+def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any) -> CVResult:
+    """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`."""
+    return cross_validation.cross_validate(
+        data.features,
+        more.pop("splits", data.splits),
+        partial(learner.trainer, data.features, data.fs),
+        seed=seed,
+        protocol=data.cv.protocol,
+        threshold=data.cv.threshold,
+        **more,
+    )
+
+
+def baselines_on(data: TrainingData) -> dict[str, Summary]:
+    """Score the baselines on the same folds."""
+    return baseline_summaries(data.features, data.splits, BASELINES, data.cv.threshold)
 
 
 class FrameRows:
@@ -75,15 +78,16 @@ class FrameRows:
         return self._frame.iloc[rows]
 
 
-def option(group: str, name: str, fields: Mapping[str, Any] | None = None) -> Any:
-    """Return the checked settings of an option, as `group=name` composes it, with other fields."""
+def option(group: str, name: str, changes: Mapping[str, Any] | None = None) -> Any:
+    """Return the checked settings of an option, as `group=name` composes it, with changes."""
+    load_installed()
     command = CommandLine((f"{group}={name}",))
     try:
         node = plain(command.load())[group]
     except Exception as error:
         raise explained(error, command) from None
-    registry: Mapping[str, Any] = SOURCES if group == "data" else FORMS
-    return parsed(group, {**node, **(fields or {})}, registry[node["name"]].settings)
+    settings: type = REGISTRIES[group][node["name"]].settings
+    return parsed(group, {**node, **(changes or {})}, settings)
 
 
 def training_data(
@@ -98,62 +102,53 @@ def training_data(
         y: Labels of an array or a DataFrame; None for the others, which have theirs.
         groups: Subjects of the records, in the same way; None: each record is a subject.
         features: Of a cohort: the name of a form or its settings; None for those of the model.
-        cv: See `folds_of`; None for 7 folds, or those of the data of an experiment.
+        cv: See `_splits`; None for 7 folds, or those of the data of an experiment.
 
     Raises:
         InputError: They do not fit together, or to the learner.
     """
-    fs, has_labels = 1.0, isinstance(X, (Cohort, FeatureSet, ExperimentData))
-    for field, value in (("y", y), ("groups", groups)) if has_labels else ():
+    has_labels = isinstance(X, (Cohort, FeatureSet, ExperimentData))
+    no_form = None if isinstance(X, Cohort) else features
+    for field, value in (("y", y), ("groups", groups)) * has_labels + (("features", no_form),):
         if value is not None:
             raise InputError(
-                f"{field}: expected None with a {type(X).__name__}, which has its own. "
-                f"Received: {excerpt(value)}"
+                f"{field}: expected None with X as a {type(X).__name__}. Received: {excerpt(value)}"
             )
-    if features is not None and not isinstance(X, Cohort):
-        raise InputError(
-            f"features: expected None unless X is a Cohort. Received: {excerpt(features)}"
-        )
+    fs, own = 1.0, X
     if isinstance(X, Cohort):
         form = _form(learner, features)
-        _check_cohort(X, form.name)
+        check_cohort(form.name, X)
         fs, own = X.fs, FORMS[form.name].extract(X, form)
     elif isinstance(X, ExperimentData):
         fs, own = X.cohort.fs, X.features
-    else:
-        own = X if isinstance(X, FeatureSet) else _from_arrays(X, y, groups)
-    own = _fitting(learner, own)
+    elif not isinstance(X, FeatureSet):
+        own = from_arrays(X, y, groups)
+    own = fitting(learner, own)
     if cv is None and isinstance(X, ExperimentData):
-        folds = Folds(X.splits, X.cv.protocol, X.cv.threshold)
+        data = TrainingData(own, fs, X.splits, X.cv)
     else:
-        folds = folds_of(7 if cv is None else cv, own, own.subjects if has_labels else groups)
-    if folds.protocol.leaks and not (learner.has_epochs and isinstance(learner, NamedLearner)):
+        cv = 7 if cv is None else cv
+        data = TrainingData(own, fs, *_splits(cv, own, own.subjects if has_labels else groups))
+    if data.cv.protocol.leaks and not learner.is_network:
         raise InputError(
-            "cv.weights and cv.epoch: expected an honest protocol, unless the model is a network "
-            f"of lvh. Received: {folds.protocol.leakage}"
+            "cv.weights and cv.epoch: expected an honest protocol, unless the model is a network. "
+            f"Received: {data.cv.protocol.leakage}"
         )
-    return TrainingData(own, fs, folds)
+    check_train(learner.train, min(len(one.validation) for one in data.splits), learner.is_network)
+    if learner.train.augment.is_on and own.kind != "signal":
+        raise InputError(f"train.augment: expected signals. Received: {own.kind} inputs")
+    return data
 
 
-def folds_of(cv: Any, features: FeatureSet, groups: Any) -> Folds:
-    """Return the folds that `cv` means.
-
-    Args:
-        cv: Number of folds; `CvSettings` or a mapping of some of its fields; a splitter of
-            scikit-learn; or pairs of train and test positions.
-        features: What is split.
-        groups: What a splitter gets as groups.
-
-    Raises:
-        InputError: It is none of these, or does not fit to the records.
-    """
+def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ...], CvSettings]:
+    """Return the folds that a number, `CvSettings` or some of its fields, or a splitter mean."""
     y, subjects = features.y, features.subjects
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         cv = {"folds": int(cv)}
     if not isinstance(cv, (CvSettings, Mapping)):
-        return Folds(given_splits(cv, y, subjects, groups))
-    given = asdict(cv) if isinstance(cv, CvSettings) else {**asdict(CvSettings()), **cv}
-    settings: CvSettings = parsed("cv", given, CvSettings)
+        return given_splits(cv, y, subjects, groups), CvSettings()
+    given = asdict(cv) if isinstance(cv, CvSettings) else dict(cv)
+    settings: CvSettings = parsed("cv", {**asdict(CvSettings()), **given}, CvSettings)
     check_protocol(settings)
     if settings.permutations or settings.scheme == "external":
         raise InputError(
@@ -164,77 +159,57 @@ def folds_of(cv: Any, features: FeatureSet, groups: Any) -> Folds:
     if settings.threshold != "fixed":
         for split in folds:
             held_out(split, y, subjects)  # raises here what it would after the first trainings
-    return Folds(folds, settings.protocol, settings.threshold)
-
-
-def inputs_of(learner: Learner, X: Any, y: Any, groups: Any) -> FeatureSet:
-    """Return the inputs of arrays or a DataFrame as a learner takes them; see `training_data`."""
-    return _fitting(learner, _from_arrays(X, y, groups))
-
-
-def _check_cohort(cohort: Cohort, form: str) -> None:
-    if FORMS[form].needs_delineation and not len(cohort.delineation.samples):
-        others = [name for name, other in FORMS.items() if not other.needs_delineation]
-        raise InputError(
-            f"features={form}: expected records with a delineation. Received: {cohort.name}, which "
-            f"has none. Choose features={' or '.join(others)}"
-        )
+    return folds, settings
 
 
 def _form(learner: Learner, form: Any) -> Any:
     """Return the settings of a feature form."""
-    if form is None and isinstance(learner, NamedLearner):
+    if form is None and not learner.is_given and learner.name in MODELS:
         return compose(CommandLine((f"model={learner.name}",))).settings.features
-    if is_dataclass(form) and not isinstance(form, type):
-        for name, one in FORMS.items():
-            if isinstance(form, one.settings):
-                return option("features", getattr(form, "name", name), asdict(form))
     if isinstance(form, str):
         return option("features", form)
+    if any(type(form) is one.settings for one in FORMS.values()):
+        return option("features", form.name, asdict(form))
     raise InputError(
         "features: expected what a model of your own gets of a cohort: one of "
         f"{', '.join(FORMS)}, or its settings. Received: {excerpt(form)}"
     )
 
 
-def _fitting(learner: Learner, features: FeatureSet) -> FeatureSet:
+def fitting(learner: Learner, features: FeatureSet) -> FeatureSet:
     """Return the inputs as the learner takes them."""
-    if learner.kind is not None and learner.kind != features.kind:
-        entry = MODELS[learner.name]
-        only = entry.form if isinstance(entry, Estimator) else None
-        fitting = [name for name, one in FORMS.items() if one.kind == learner.kind]
+    kind = learner.entry.inputs
+    only = learner.entry.form if isinstance(learner.entry, Estimator) else None
+    if kind not in (None, features.kind) or (only is not None and "male" not in features.names):
+        forms = [only] if only else [name for name, one in FORMS.items() if one.kind == kind]
         raise InputError(
-            f"estimator: {learner.name} needs {learner.kind} inputs, of a cohort features="
-            f"{only or ' or '.join(fitting)}. Received: {features.kind} ones of shape "
-            f"{features.X.shape}"
+            f"estimator: {learner.name} needs {kind} inputs, of a cohort features="
+            f"{' or '.join(forms)}. Received: {features.kind} ones of shape {features.X.shape}"
         )
     X: Any = features.X
     if learner.is_given or isinstance(X, LazyArray):
         return features
     if isinstance(X, FrameRows):
-        X = _numbers(X[:])
-    if learner.has_epochs:
+        frame = X[:]
+        texts = [str(name) for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
+        if texts:
+            raise InputError(
+                f"X: expected columns of numbers. Received: {excerpt(', '.join(texts))}; leave "
+                "them out, or use a pipeline of scikit-learn that encodes them"
+            )
+        X = np.asarray(frame.to_numpy(np.float64, na_value=np.nan))
+    if learner.is_network:
         X = np.asarray(X, np.float32)
     if np.isinf(X).any() or (features.kind == "signal" and np.isnan(X).any()):
         raise InputError(
             "X: expected finite numbers, or NaN for a missing one in a table. Received: "
             f"{int((~np.isfinite(X)).sum())} that are not"
         )
-    fill = "mean" if features.fill == "keep" else features.fill
-    return replace(features, X=X, fill=fill)
+    return replace(features, X=X, fill="mean" if features.fill == "keep" else features.fill)
 
 
-def _numbers(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-    texts = [str(name) for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
-    if texts:
-        raise InputError(
-            f"X: expected columns of numbers. Received: {excerpt(', '.join(texts))}; leave them "
-            "out, or use a pipeline of scikit-learn that encodes them"
-        )
-    return np.asarray(frame.to_numpy(np.float64, na_value=np.nan))
-
-
-def _from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
+def from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
+    """Return the inputs of arrays or a DataFrame; see `training_data`."""
     _check_tables(X, y, groups)
     inputs: Any = FrameRows(X) if isinstance(X, pd.DataFrame) else np.asarray(X)
     n, n_axes = len(inputs) if inputs.shape else 0, len(inputs.shape)
@@ -248,14 +223,13 @@ def _from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
         raise InputError(f"X: expected numbers. Received: an array of {inputs.dtype}")
     names = X.columns if isinstance(X, pd.DataFrame) else range(inputs.shape[-1])
     records = X.index if isinstance(X, pd.DataFrame) and X.index.is_unique else range(n)
-    subjects = _subjects(groups, n)
     return FeatureSet(
         kind="tabular" if n_axes == 2 else "signal",
         X=inputs,
-        y=_labels(y, n),
+        y=checked_labels(y, n),
         names=tuple(map(str, names)),
         records=tuple(map(str, records)),
-        subjects=subjects,
+        subjects=np.arange(n).astype(str) if groups is None else checked_subjects(groups, n),
         age_and_sex=np.full((n, 2), np.nan),
         fill="keep",
         label_name=str(getattr(y, "name", None) or "label"),
@@ -278,30 +252,3 @@ def _check_tables(X: Any, y: Any, groups: Any) -> None:
                 f"{field}: expected the index of X. Received: another one; give "
                 f"{field}.to_numpy() if the rows are in the same order"
             )
-
-
-def _labels(y: Any, n: int) -> npt.NDArray[np.int64]:
-    labels = np.asarray(y)
-    if labels.ndim != 1 or len(labels) != n:
-        raise InputError(f"y: expected {n} labels, one a record. Received: shape {labels.shape}")
-    found = pd.unique(pd.Series(labels))
-    if pd.isna(found).any() or not {*found.tolist()} <= {0, 1}:
-        raise InputError(
-            f"y: expected labels 0 and 1, or False and True. Received: {excerpt(found.tolist())}"
-        )
-    return labels.astype(np.int64)
-
-
-def _subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
-    if groups is None:
-        return np.arange(n).astype(str)
-    if np.shape(groups) != (n,):
-        raise InputError(f"groups: expected {n}, one a record. Received: shape {np.shape(groups)}")
-    codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
-    texts = np.array([str(one) for one in distinct])
-    if (codes < 0).any() or len({*texts}) < len(texts):
-        raise InputError(
-            "groups: expected the name or the number of a subject for every record. Received: "
-            f"{'a missing one' if (codes < 0).any() else 'different ones that look the same'}"
-        )
-    return np.asarray(texts[codes], np.str_)

@@ -1,36 +1,33 @@
-"""A sweep from Python: the study, the samplers and the stores of the command."""
+"""A sweep from Python: a space as a dict, the samplers of the command, and nothing on disk."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
-from pathlib import Path
+from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lvh.api.code_identity import identity
-from lvh.api.dict_space import PythonSpace, space_from
-from lvh.api.inputs import TrainingData, training_data
+from lvh.api.inputs import TrainingData, baselines_on, cross_validated, training_data
 from lvh.api.learners import Learner, Train, check_scores, learner_of
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
-from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, excerpt
-from lvh.evaluation.cross_validation import StopCrossValidation, cross_validate
-from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
-from lvh.features import FeatureSet
-from lvh.models.classifiers import BASELINES
-from lvh.reports.result_views import StudyResult
-from lvh.runs.cache_key import RESULTS_VERSION
+from lvh.evaluation.cross_validation import StopCrossValidation
+from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.results import Plain
+from lvh.reports.result_views import StudyResult, predictions_of
 from lvh.runs.worker import Follower, WorkerResult
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import Outcome
+from lvh.search.results import FoldScore, Outcome, State
+from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 from lvh.search.storage import Storage
-from lvh.search.study import OpenTrial, Study, open_study, result_of
-from lvh.tracking.fold_store import FoldStore
+from lvh.search.study import OpenTrial, open_study, result_of
+
+Objects = Mapping[str, Mapping[Plain, Any]]
+"""What the values of a choice stand for, by dimension."""
 
 
 def sweep(
@@ -41,15 +38,13 @@ def sweep(
     *,
     space: Mapping[str, Any],
     n_trials: int | None = None,
-    storage: str | None = None,
-    store: str | Path = "outputs/folds",
     features: Any = None,
     cv: Any = None,
     seed: int = 0,
     train: Train = None,
     **search: Any,
 ) -> StudyResult:
-    """Cross-validate the points of a space, and rank them.
+    """Cross-validate the points of a space, and rank them; nothing is stored.
 
     Args:
         estimator: As of `cross_validate`; or several by name, such as
@@ -63,11 +58,8 @@ def sweep(
             `{"kernel": {"rbf": {"gamma": (0.001, 1, "log")}, "linear": {}}}`. Parameters are those
             of scikit-learn's `set_params`, settings of a model of lvh, or further arguments of a
             function; of a network also settings of the training, such as `train.learning_rate`.
-        n_trials: How many trials there are to be, with those that `storage` has; None for every
-            point of a space that can be listed, or 50.
-        storage: Database of the study, such as `sqlite:///studies.db`: the same call resumes it,
-            in any process. None: nothing stays.
-        store: Folder of finished folds, with a `storage`.
+        n_trials: How many points are tried; None for every point of a space that can be listed,
+            or 50.
         features: See X.
         cv: See X.
         seed: See X.
@@ -85,267 +77,163 @@ def sweep(
     >>> study.dimensions, [trial.state for trial in study.trials]
     (('C',), ['complete', 'complete'])
     """
-    learners, swept = _learners(estimator, train, space)
-    for name in swept.space.names:
-        _check_name(name, learners)
-    _with_point(learners, swept.params(next(swept.space.probes())))
+    candidates = _Candidates(estimator, train, space)
     cv = list(cv) if isinstance(cv, Iterator) else cv
     data = {
-        name: training_data(learner, X, y, groups, features=features, cv=cv)
-        for name, learner in learners.items()
+        name: training_data(one, X, y, groups, features=features, cv=cv)
+        for name, one in candidates.learners.items()
     }
     first = next(iter(data.values()))
     for name, one in data.items():  # a splitter without a seed would draw other folds for each
         if one.features.records == first.features.records:
-            data[name] = replace(one, folds=first.folds)
+            data[name] = replace(one, splits=first.splits)
+    plan = _plan(candidates.space, data, {**search, "n_trials": n_trials})
+    for learner in candidates.learners.values():
+        check_scores(learner, plan.search.objectives)
+    baselines = {name: cache(partial(baselines_on, one)) for name, one in data.items()}
+    training = _Training(plan, candidates, data, baselines, seed)
     with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory()) if storage is None else ""
-        opened = Storage(storage or f"sqlite:///{folder}/studies.db")
-        stack.callback(opened.optuna.engine.dispose)
-        stack.callback(opened.optuna.remove_session)
-        plan = _plan(swept, data, {**search, "n_trials": n_trials})
-        for learner in learners.values():
-            check_scores(learner, plan.search.objectives)
-        parts = () if folder else (learners, swept.objects)
-        study = open_study(opened, _study_name(plan, data, seed, parts), plan, again=False)
-        own_store = FoldStore(Path(folder or store))
-        own_store.check()
-        training = _Training(
-            study=study,
-            learners=learners,
-            data=data,
-            swept=swept,
-            store=own_store,
-            seed=seed,
-            is_resumable=bool(storage),
-            baselines={name: cache(partial(_baselines, one)) for name, one in data.items()},
-        )
+        folder = stack.enter_context(TemporaryDirectory())
+        storage = Storage(f"sqlite:///{folder}/studies.db")
+        stack.callback(storage.optuna.engine.dispose)
+        stack.callback(storage.optuna.remove_session)
+        study = open_study(storage, "python", plan, again=False)
         study.optimize(training)
-        result = StudyResult.of(result_of(study, Path(folder or store)))
-    errors = [trial.error for trial in result.trials if trial.state == "failed"]
-    if len(errors) == len(result.trials):
+        found = result_of(study, folder)
+    errors = [trial.error for trial in found.trials if trial.state == "failed"]
+    if len(errors) == len(found.trials):
         raise LvhError(f"every trial failed, the first so: {errors[0]}")
-    return result
+    predictions = {number: predictions_of(one) for number, one in training.results.items()}
+    return StudyResult.of(found, predictions=predictions)
+
+
+class _Candidates:
+    """One estimator, under no name, or several, and the space of their parameters."""
+
+    def __init__(self, estimator: Any, train: Train, space: Mapping[str, Any]) -> None:
+        if not isinstance(space, Mapping):
+            raise InputError(f"space: expected a dict. Received: {excerpt(space)}")
+        named: Mapping[str, Any] = {"": estimator}
+        if isinstance(estimator, Mapping):
+            named, space = estimator, _of_several(estimator, space)
+        self._estimators = {name: partial(learner_of, one) for name, one in named.items()}
+        is_network = {name: of().is_network for name, of in self._estimators.items()}
+        if train is not None and not any(is_network.values()):
+            raise InputError("train: expected None, for no estimator is a network")
+        self._train = {name: train if is_network[name] else None for name in named}
+        self.learners = {name: of(self._train[name]) for name, of in self._estimators.items()}
+        self.space, self._objects = space_from(space)
+        for name in self.space.names:
+            self._check(name)
+        self.at(next(self.space.probes()))
+
+    def _check(self, name: str) -> None:
+        owner, _, parameter = ("", "", name) if "" in self.learners else name.partition(".")
+        if owner not in self.learners:  # the choice of one of them
+            return
+        learner = self.learners[owner]
+        if not {parameter, parameter.partition("__")[0]} & {*learner.parameters}:
+            raise InputError(
+                f"space: {learner.name} has no parameter {parameter}"
+                f"{suggestion(parameter, learner.parameters)}. Expected some of "
+                f"{excerpt(', '.join(learner.parameters))}"
+            )
+
+    def at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
+        """Return the estimator of a point, by name and with its parameters."""
+        params = params_of(point, self._objects)
+        name = "" if "" in self.learners else params.pop("model")
+        own = {one.removeprefix(f"{name}."): value for one, value in params.items()}
+        return name, self._estimators[name](self._train[name], own)
+
+
+def _of_several(estimators: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a choice of an estimator, under which its own parameters are."""
+    if len(estimators) < 2 or not all(isinstance(one, str) and one for one in estimators):
+        raise InputError(
+            f"estimator: expected two names or more in a dict. Received: {excerpt(estimators)}"
+        )
+    for name, inner in space.items():
+        if name not in estimators or not isinstance(inner, Mapping):
+            raise InputError(
+                f"space: expected a dict for each of {', '.join(estimators)}"
+                f"{suggestion(str(name), estimators)}. Received: {excerpt({name: inner})}"
+            )
+
+    def prefixed(prefix: str, inner: Any) -> Any:
+        return {
+            f"{prefix}.{name}": {option: prefixed(prefix, under) for option, under in of.items()}
+            if isinstance(of, Mapping)
+            else of
+            for name, of in inner.items()
+        }
+
+    return {"model": {name: prefixed(name, space.get(name, {})) for name in estimators}}
 
 
 @dataclass(frozen=True, slots=True)
 class _Training:
-    """Trains one trial of a study after the other."""
+    """Trains one trial of a study after the other, and keeps the results of complete ones."""
 
-    study: Study
-    learners: Mapping[str, Learner]
+    plan: StudyPlan
+    candidates: _Candidates
     data: Mapping[str, TrainingData]
-    swept: PythonSpace
-    store: FoldStore
+    baselines: Mapping[str, Callable[[], Any]]
     seed: int
-    is_resumable: bool
-    baselines: Mapping[str, Callable[[], Mapping[str, Summary]]]
+    results: dict[int, CVResult] = field(default_factory=dict)
 
     def __call__(self, trial: OpenTrial) -> Outcome:
         """Train a trial; its failure is its own."""
-        plan = self.study.plan
-        follower: _Keeper | None = None
+        search, scores = self.plan.search, list[FoldScore]()
         try:
-            name, learner = _with_point(self.learners, self.swept.params(trial.point))
+            name, learner = self.candidates.at(trial.point)
+            check_scores(learner, search.objectives)
             data = self.data[name]
-            keys = self._keys(trial, learner, data)
-            loaded = [self.store.load(keys[one.number], one) for one in data.folds.splits]
-            follower = _Keeper(trial, data.features, plan.objectives[0].name, self.store, keys)
-            result = cross_validate(
-                data.features,
-                [data.folds.splits[at] for at in plan.fold_order(len(data.folds.splits))],
-                partial(learner.trainer, data.features, data.fs),
-                seed=self.seed,
-                known={fold.split.number: fold for fold in loaded if fold is not None},
+            follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
+            scores = follower.scores
+            order = self.plan.fold_order(len(data.splits))
+            result = cross_validated(
+                learner,
+                data,
+                self.seed,
+                splits=[data.splits[at] for at in order],
                 callbacks=[follower],
-                protocol=data.folds.protocol,
-                threshold=data.folds.threshold,
-                check_after=plan.search.burn_in if plan.search.may_stop else None,
+                check_after=search.burn_in if search.may_stop else None,
                 baselines=self.baselines[name],
             )
         except EnvironmentFault:
             raise
         except StopCrossValidation as stop:
-            return Outcome("stopped", **_done(follower), error=stop.reason)
+            return Outcome("stopped", folds=tuple(scores), error=stop.reason)
         except Exception as error:
             # a point that a person listed has failed; one that a sampler proposed was a bad one
-            is_bad = isinstance(error, InputError) and plan.search.sampler != "grid"
-            state: Any = "stopped" if is_bad else "failed"
-            return Outcome(state, **_done(follower), error=str(as_lvh_error(error)))
-        if leakage := data.folds.protocol.leakage:
-            return Outcome("leaking", **_done(follower), error=f"not honest: {leakage}")
-        return Outcome(
-            "complete",
-            values=_values(result, plan.search.objectives),
-            **_done(follower),
-            baselines={one: asdict(baseline.mean) for one, baseline in result.baselines.items()},
-        )
-
-    def _keys(
-        self, trial: OpenTrial, learner: Learner, data: TrainingData
-    ) -> dict[tuple[int, int], str]:
-        """Return a key for each fold, equal for equal results; else one of this trial alone."""
-        parts: tuple[Any, ...] = (self.study.name, trial.number)
-        if self.is_resumable:
-            folds = data.folds
-            of_folds = (asdict(folds.protocol), folds.threshold)
-            parts = (learner.identity(), self.seed, of_folds, data.fingerprint)
-        return {
-            one.number: fingerprint(
-                "python", RESULTS_VERSION, parts, one.number, one.train, one.validation, one.test
-            )
-            for one in data.folds.splits
-        }
+            is_bad = isinstance(error, InputError) and search.sampler != "grid"
+            state: State = "stopped" if is_bad else "failed"
+            return Outcome(state, folds=tuple(scores), error=str(as_lvh_error(error)))
+        if leakage := data.cv.protocol.leakage:
+            return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
+        self.results[trial.number] = result
+        baselines = {one: asdict(of.mean) for one, of in result.baselines.items()}
+        values = _values(result, search.objectives)
+        return Outcome("complete", values, tuple(scores), baselines=baselines)
 
 
-class _Keeper(Follower):
-    """Stores each fold before it is reported."""
-
-    def __init__(
-        self,
-        trial: OpenTrial,
-        features: FeatureSet,
-        objective: str,
-        store: FoldStore,
-        keys: Mapping[tuple[int, int], str],
-    ) -> None:
-        super().__init__(trial, features.records, objective, WorkerResult())
-        self._features, self._store, self._keys = features, store, keys
-        self.fold_keys: list[str] = []
-
-    def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Store and report a fold."""
-        key = self._keys[fold.split.number]
-        if not known:
-            self._store.save(key, self._features, fold, {"from": "python"})
-        self.fold_keys.append(key)
-        super().on_fold(fold, known)
-
-
-def _baselines(data: TrainingData) -> dict[str, Summary]:
-    return baseline_summaries(
-        data.features, data.folds.splits, BASELINES, threshold=data.folds.threshold
-    )
-
-
-def _done(follower: _Keeper | None) -> dict[str, Any]:
-    if follower is None:
-        return {}
-    return {"folds": tuple(follower.scores), "fold_keys": tuple(follower.fold_keys)}
-
-
-def _learners(
-    estimator: Any, train: Train, space: Mapping[str, Any]
-) -> tuple[dict[str, Learner], PythonSpace]:
-    """Return the learners by name, one alone under no name, and the space with their names."""
-    if not isinstance(space, Mapping):
-        raise InputError(f"space: expected a dict. Received: {excerpt(space)}")
-    if not isinstance(estimator, Mapping):
-        return {"": learner_of(estimator, train)}, space_from(space)
-    if len(estimator) < 2 or not all(isinstance(name, str) and name for name in estimator):
-        raise InputError(
-            f"estimator: expected two names or more in a dict. Received: {excerpt(estimator)}"
-        )
-    for name, inner in space.items():
-        if name not in estimator or not isinstance(inner, Mapping):
-            raise InputError(
-                f"space: expected a dict for each of {', '.join(estimator)}"
-                f"{suggestion(str(name), estimator)}. Received: {excerpt({name: inner})}"
-            )
-    named = {name: _prefixed(name, space.get(name, {})) for name in estimator}
-    learners = {
-        name: learner_of(one, train if _has_epochs(one) else None)
-        for name, one in estimator.items()
-    }
-    if train is not None and not any(one.has_epochs for one in learners.values()):
-        raise InputError("train: expected None, for no estimator is a network")
-    return learners, space_from({"model": named})
-
-
-def _has_epochs(estimator: Any) -> bool:
-    return learner_of(estimator).has_epochs
-
-
-def _prefixed(prefix: str, space: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the name of an estimator before its parameters."""
-    return {
-        f"{prefix}.{name}": {option: _prefixed(prefix, inner) for option, inner in value.items()}
-        if isinstance(value, Mapping)
-        else value
-        for name, value in space.items()
-    }
-
-
-def _check_name(name: str, learners: Mapping[str, Learner]) -> None:
-    if "" not in learners and name == "model":
-        return
-    owner, parameter = ("", name) if "" in learners else name.split(".", 1)
-    known = learners[owner].parameters
-    if parameter not in known and parameter.partition("__")[0] not in known:
-        raise InputError(
-            f"space: {learners[owner].name} has no parameter {parameter}"
-            f"{suggestion(parameter, known)}. Expected some of {excerpt(', '.join(known))}"
-        )
-
-
-def _with_point(learners: Mapping[str, Learner], params: Mapping[str, Any]) -> tuple[str, Learner]:
-    """Return the learner that a point chooses, with its parameters."""
-    if "" in learners:
-        return "", learners[""].with_params(params)
-    name = params["model"]
-    own = {one.split(".", 1)[1]: value for one, value in params.items() if one != "model"}
-    return name, learners[name].with_params(own)
-
-
-def _plan(
-    swept: PythonSpace, data: Mapping[str, TrainingData], search: Mapping[str, Any]
-) -> StudyPlan:
+def _plan(space: Space, data: Mapping[str, TrainingData], search: Mapping[str, Any]) -> StudyPlan:
     for name in {"storage", "workers"} & {*search}:
-        raise InputError(f"{name}: expected none. Received: {excerpt(search[name])}")
+        raise InputError(
+            f"{name}: expected none; lvh sweep has it, also for models of a plugin. "
+            f"Received: {excerpt(search[name])}"
+        )
     objectives = search.get("objectives", SearchSettings().objectives)
     given = {**search, "objectives": [objectives] if isinstance(objectives, str) else objectives}
     checked = search_from({"search": {**asdict(SearchSettings()), **given}})
-    sizes = {len(one.folds.splits) for one in data.values()}
+    sizes = {len(one.splits) for one in data.values()}
     if len(sizes) > 1 and checked.may_stop:
         raise InputError("race and pruner: expected the same folds of every estimator")
-    plan = StudyPlan(
-        space=swept.space,
-        search=decided(checked, swept.space),
-        title="",
-        note="",
-        n_folds=max(sizes),
-    )
+    label = next(iter(data.values())).features.label_name
+    plan = StudyPlan(space, decided(checked, space), "", "", max(sizes), label)
     runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
-    return replace(plan, title=f"{' x '.join(swept.space.names)}, {runs}")
-
-
-def _study_name(
-    plan: StudyPlan, data: Mapping[str, TrainingData], seed: int, parts: tuple[Any, ...]
-) -> str:
-    """Return the name of the study: equal for equal questions, and for no others."""
-    search = plan.search
-    digest = ""
-    if parts:
-        learners, objects = parts
-        digest = fingerprint(
-            RESULTS_VERSION,
-            [(name, one.identity()) for name, one in learners.items()],
-            identity(objects),
-            asdict(plan.space),
-            [(name, one.fingerprint, _places(one)) for name, one in data.items()],
-            (search.objectives, search.race, search.pruner, search.burn_in, search.seed),
-            (search.sampler == "grid", seed),
-        )
-    swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in plan.space.names)
-    return f"{swept[:60]}-{digest[:12] or 'python'}"
-
-
-def _places(data: TrainingData) -> list[Any]:
-    folds = data.folds
-    splits = [
-        (one.train.tolist(), one.validation.tolist(), one.test.tolist()) for one in folds.splits
-    ]
-    return [splits, asdict(folds.protocol), folds.threshold]
+    return replace(plan, title=f"{' x '.join(space.names)}, {runs}")
 
 
 def _values(result: CVResult, objectives: Sequence[str]) -> tuple[float, ...]:
@@ -354,3 +242,75 @@ def _values(result: CVResult, objectives: Sequence[str]) -> tuple[float, ...]:
     values |= {f"std_{name}": value for name, value in asdict(scores.std).items()}
     values |= {f"pooled_{name}": one.estimate for name, one in scores.pooled.items()}
     return tuple(values.get(name, math.nan) for name in objectives)
+
+
+def space_from(space: Mapping[str, Any]) -> tuple[Space, Objects]:
+    """Read a space, see `sweep`, and what its values stand for.
+
+    Raises:
+        InputError: A value is none of these, or a name stands there twice.
+    """
+    dimensions: dict[str, Dimension] = {}
+    conditions: dict[str, tuple[Condition, ...]] = {}
+    objects: dict[str, Mapping[Plain, Any]] = {}
+
+    def read(inner: Mapping[str, Any], under: tuple[Condition, ...]) -> None:
+        for name, value in inner.items():
+            if not isinstance(name, str):
+                raise InputError(f"space: expected names of parameters. Received: {excerpt(name)}")
+            options = value if isinstance(value, Mapping) else {}
+            found = _dimension(name, [*value] if options else value)
+            if name in dimensions:
+                before, same = conditions.get(name, ()), (dimensions[name], objects[name])
+                if not _differ_in_option(before, under) or found != same:
+                    raise InputError(
+                        f"space: expected {name} once, or with the same values under options of "
+                        "the same choice. Received: twice"
+                    )
+                texts = (*before[-1].texts, *under[-1].texts)
+                conditions[name] = (*under[:-1], Condition(under[-1].parent, texts))
+                continue
+            dimensions[name], objects[name] = found
+            if under:
+                conditions[name] = under
+            for option, of in options.items():
+                if not isinstance(of, Mapping):
+                    raise InputError(
+                        f"space: expected a dict under {name}={option}, {{}} for nothing more. "
+                        f"Received: {excerpt(of)}"
+                    )
+                read(of, (*under, Condition(name, (repr(option),))))
+
+    read(space, ())
+    if not dimensions:
+        raise InputError("space: expected one parameter or more. Received: none")
+    return Space(dimensions, conditions), objects
+
+
+def _differ_in_option(first: tuple[Condition, ...], second: tuple[Condition, ...]) -> bool:
+    same = [one.parent for one in first] == [one.parent for one in second]
+    return bool(first) and same and first[:-1] == second[:-1]
+
+
+def params_of(point: Mapping[str, Plain], objects: Objects) -> dict[str, Any]:
+    """Return what the values of a point stand for."""
+    return {name: objects.get(name, {}).get(value, value) for name, value in point.items()}
+
+
+def _dimension(name: str, value: Any) -> tuple[Dimension, Mapping[Plain, Any]]:
+    if isinstance(value, tuple) and len(value) in (2, 3) and value[2:] in ((), ("log",)):
+        low, high = value[:2]
+        is_number = all(isinstance(end, Real) and not isinstance(end, bool) for end in (low, high))
+        if is_number and low < high < float("inf") and low > (0 if value[2:] else -float("inf")):
+            if isinstance(low, Integral) and isinstance(high, Integral):
+                return Numbers(int(low), int(high), 1, log=bool(value[2:])), {}
+            return Numbers(float(low), float(high), log=bool(value[2:])), {}
+    expected = 'a list of values, a range (low, high) or (low, high, "log"), or a dict'
+    if isinstance(value, range) and len(value) and value.step > 0:
+        return Numbers(value[0], value[-1], value.step, is_listed=True), {}
+    if isinstance(value, list) and value:
+        choice = Choice(tuple(repr(one) for one in value))
+        if len({*choice.texts}) == len(choice.values()) == len(value):
+            return choice, dict(zip(choice.values(), value, strict=True))
+        expected = "different values, which do not look the same"
+    raise InputError(f"space: expected {expected}, of {name}. Received: {excerpt(value)}")

@@ -1,6 +1,6 @@
 """The models of lvh as estimators of scikit-learn, for its pipelines and searches."""
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from inspect import Parameter, Signature
 from typing import Any
@@ -11,10 +11,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lvh.api.inputs import inputs_of
-from lvh.api.learners import NamedLearner
+from lvh.api.inputs import fitting, from_arrays
+from lvh.api.learners import Learner, learner_of
 from lvh.config.messages import suggestion
-from lvh.config.run_settings import parsed
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.training import FitJob, TrainSettings
@@ -55,15 +54,7 @@ def estimator(name: str, **params: Any) -> Any:
             f"name: expected one of {', '.join(known)}{suggestion(str(name), known)}. "
             f"Received: {excerpt(name)}"
         )
-    of = _class_of(name)
-    for param in params:
-        if param not in of._get_param_names():
-            names = of._get_param_names()
-            raise InputError(
-                f"{param}: no such parameter of {name}{suggestion(param, names)}. "
-                f"Expected some of {', '.join(names)}"
-            )
-    return of(**params)
+    return _class_of(name, entry.settings)(**params)
 
 
 class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -80,11 +71,6 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, groups: Any = None) -> "_Named":
         """Fit it to inputs and labels of two classes; records of a group stay together inside."""
         X, y = validate_data(self, X, y, allow_nd=self._is_signal, dtype="numeric")
-        if self._is_signal and X.ndim != 3:
-            raise ValueError(
-                "X: expected shape (n_records, n_samples, n_leads). "
-                f"Received: {X.shape}. Reshape your data"
-            )
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) > 2:
@@ -98,7 +84,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = check_random_state(self.random_state).randint(2**31)
         try:
             learner = self._learner()
-            features = inputs_of(learner, X, labels, subjects)
+            features = fitting(learner, from_arrays(X, labels, subjects))
             trainer = learner.trainer(features, 1.0)
             job = FitJob(
                 X=features.X,
@@ -122,7 +108,10 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self._is_network:
             return np.asarray(self.model_.predict_proba(X.astype(np.float64)))
         if self._built is None:
-            self._built = _network(self._learner(), self.model_, self._input_shape)
+            entry: Any = MODELS[self._model]
+            self._built = entry.build(self._learner().settings, self._input_shape)
+            for variable, value in zip(self._built.variables, self.model_, strict=True):
+                variable.assign(value)
         y_score = np.asarray(self._built.predict(X.astype(np.float32), verbose=0), np.float64)
         return np.column_stack([1 - y_score[:, 0], y_score[:, 0]])
 
@@ -153,45 +142,35 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _is_signal(self) -> bool:
         return MODELS[self._model].inputs == "signal"
 
-    def _learner(self) -> NamedLearner:
+    def _learner(self) -> Learner:
         params = self.get_params(deep=False)
-        of_train = {name: params.pop(name) for name in _TRAIN if self._is_network}
+        params |= {f"train.{one}": params.pop(one) for one in _TRAIN if self._is_network}
         params.pop("random_state")
-        node = {**params, "name": self._model}
-        settings: Any = parsed("model", node, MODELS[self._model].settings)
-        train = parsed("train", asdict(TrainSettings()) | of_train, TrainSettings)
-        return NamedLearner(settings, train)
+        return learner_of(self._model, params=params)
 
 
 @cache
-def _class_of(name: str) -> Any:
+def _class_of(name: str, settings: type) -> Any:
     """Return the class of a model, whose signature has the settings, as scikit-learn reads it."""
     entry = MODELS[name]
-    defaults = {one.name: one.default for one in fields(entry.settings) if one.name != "name"}
+    defaults = {one.name: one.default for one in fields(settings) if one.name != "name"}
     if not isinstance(entry, Estimator):
         defaults |= {one: getattr(TrainSettings(), one) for one in _TRAIN}
     defaults["random_state"] = 0
 
     def __init__(self: Any, **params: Any) -> None:
         for unknown in params.keys() - defaults.keys():
-            raise TypeError(f"{unknown}: no such parameter. Expected some of {', '.join(defaults)}")
+            raise InputError(
+                f"{unknown}: no such parameter of {name}{suggestion(unknown, defaults)}. "
+                f"Expected some of {', '.join(defaults)}"
+            )
         vars(self).update(defaults | params)
 
-    __init__.__signature__ = Signature(  # type: ignore[attr-defined]
-        [
-            Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
-            *(
-                Parameter(one, Parameter.KEYWORD_ONLY, default=default)
-                for one, default in defaults.items()
-            ),
-        ]
-    )
-    content = {
-        "__init__": __init__,
-        "__module__": __name__,
-        "__doc__": f"The model `{name}` of lvh; see `lvh.estimator`.",
-        "_model": name,
-    }
+    own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
+    own += [Parameter(one, Parameter.KEYWORD_ONLY, default=defaults[one]) for one in defaults]
+    __init__.__signature__ = Signature(own)  # type: ignore[attr-defined]
+    about = f"The model `{name}` of lvh; see `lvh.estimator`."
+    content = {"__init__": __init__, "__module__": __name__, "__doc__": about, "_model": name}
     return type(_title(name), (_Named,), content)
 
 
@@ -203,14 +182,5 @@ def __getattr__(title: str) -> Any:
     """Return the class of a model by its own name, by which a pickle finds it."""
     for name in MODELS:
         if _title(name) == title:
-            return _class_of(name)
+            return _class_of(name, MODELS[name].settings)
     raise AttributeError(f"module {__name__!r} has no attribute {title!r}")
-
-
-def _network(learner: NamedLearner, values: Any, input_shape: tuple[int, ...]) -> Any:
-    """Build a network of its own with the weights that were trained."""
-    entry: Any = MODELS[learner.name]
-    model = entry.build(learner.settings, input_shape)
-    for variable, value in zip(model.variables, values, strict=True):
-        variable.assign(value)
-    return model

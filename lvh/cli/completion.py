@@ -57,6 +57,8 @@ complete -c lvh -f -a '(__lvh_complete)'
 SCRIPTS = {"bash": _BASH, "fish": _FISH, "zsh": _ZSH}
 _OF_HYDRA = ("doctor", "explore", "run", "sweep", "track")
 """Commands whose arguments are overrides."""
+_OF_FILES = ("--plugin", "--config-dir")
+"""Flags before a file or a folder."""
 
 
 def candidates(words: list[str]) -> list[str]:
@@ -71,6 +73,8 @@ def candidates(words: list[str]) -> list[str]:
         found = [*COMMANDS]
     elif name == "completion":
         found = [*SCRIPTS]
+    if before and before[-1] in _OF_FILES:
+        return []
     if word.startswith("-"):
         found = _flags(name)
     elif name in _OF_HYDRA or (not found and name not in COMMANDS) or (not before and "=" in word):
@@ -88,7 +92,7 @@ def _overrides(before: list[str], word: str) -> list[str]:
     values, comma, last = value.rpartition(",")
     if last.startswith(("/", ".", "~")):
         return []  # a path
-    command = CommandLine(tuple(one for one in before if not one.startswith("-")))
+    command = CommandLine(tuple(one for one in before if "=" in one and one[0] != "-"))
     line = " ".join([*command.overrides, f"{key}{equals}{last}"])
     found: list[str] = DefaultCompletionPlugin(command.loader)._query("config", line)
     if not comma:
@@ -102,7 +106,8 @@ def _flags(name: str) -> list[str]:
         from hydra._internal.utils import get_args_parser
 
         parser = get_args_parser()
-        return sorted(flag for action in parser._actions for flag in action.option_strings)
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        return sorted({*flags, "--plugin"})
     name = CALLS.get(name, (name,))[0]
     module = importlib.util.find_spec(f"lvh.cli.{name}") if name else None
     if module is None or module.origin is None:

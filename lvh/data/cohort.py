@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import EXTERNAL, check_names, checked_signals, checked_values
+from lvh.data.array_checks import (
+    EXTERNAL,
+    check_names,
+    checked_labels,
+    checked_signals,
+    checked_subjects,
+    checked_values,
+)
 from lvh.data.lazy_array import Inputs, LazyArray, concatenate
 from lvh.errors import InputError, excerpt
 
@@ -145,6 +153,15 @@ class Cohort:
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Let nobody who is given the cohort write into what its fingerprint is made of."""
+        for name in ("subjects", "signals", "male", "age", "label"):
+            values = getattr(self, name)
+            if isinstance(values, np.ndarray):
+                view = values.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
     def __repr__(self) -> str:
         """Return what it holds, in a line."""
         n, subjects = len(self.records), len(np.unique(self.subjects))
@@ -207,11 +224,12 @@ class Cohort:
         """
         signals, names = checked_signals(X, leads)
         n = len(signals)
-        if names and not (math.isfinite(fs) and fs > 0):
+        if not (label_name.strip() and label_name.isprintable()):
+            received = excerpt(label_name)
+            raise InputError(f"label_name: expected a name that can be shown. Received: {received}")
+        if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
-        label = checked_values("y", y, n)
-        if label.dtype.kind not in "biuf" or not np.isin(label, (0, 1)).all():
-            raise InputError(f"y: expected 0 or 1. Received: {excerpt(np.unique(label).tolist())}")
+        label = checked_labels(y, n)
         own = tuple(str(one) for one in (records if records is not None else range(n)))
         check_names(own, n)
         ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
@@ -223,12 +241,10 @@ class Cohort:
             if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(is_male, (0, 1)).all():
                 raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
             is_male = is_male.astype(bool) & np.isfinite(ages)
-        subjects = (
-            np.array(own) if groups is None else checked_values("groups", groups, n).astype(str)
-        )
+        subjects = np.array(own) if groups is None else checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
-        content = (own, subjects, names, float(fs), signals, is_male, ages, label.astype(np.int64))
+        content = (own, subjects, names, float(fs), signals, is_male, ages, label)
         return cls(
             name=name,
             records=own,
@@ -239,7 +255,7 @@ class Cohort:
             delineation=Delineation.empty(n, len(names)),
             male=is_male,
             age=ages,
-            label=label.astype(np.int64),
+            label=label,
             fingerprint=fingerprint(*content, label_name),
             note=f"age or sex of {which} is unknown: no baseline has them" if unknown else "",
             label_name=label_name,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
-from lvh.data.array_checks import check_names
+from lvh.data.array_checks import check_names, check_spellings
 from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
@@ -36,9 +36,11 @@ METADATA = SourceMetadata(
 _YES, _NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
 _UNKNOWN_SEX = (*MISSING, "u", "unknown", "x", "o", "other")
 _OPTION = re.compile(r"--(?=(?:unit|fs|leads|start|seconds)\b)")
-_LIKELY_SUBJECT = re.compile(
-    r"(?:patient|subject|person|participant|pat)s?(?:[ _-]?(?:id|no|nr|number|code|name))?", re.I
+LIKELY_SUBJECT = re.compile(
+    r"mrn|pid|(?:patient|subject|person|participant|pat)s?(?:[ _-]?(?:id|no|nr|number|code|name))?",
+    re.I,
 )
+"""Names of columns that look like those of subjects."""
 _MOST_NAMED = 12  # values of a column in a message
 
 _log = logging.getLogger(__name__)
@@ -114,11 +116,14 @@ def load(settings: TableSettings) -> Cohort:
     path = Path(os.path.expanduser(settings.path)).resolve()
     table = read_table(path)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
+    _check_roles(columns)
     names = _names(path, table, columns)
     label, faults = _labels(path, columns["label"], settings)
     if (subjects := columns["subject"]) is None:
         _check_no_subject(path, table, settings)
     else:
+        known = subjects[~is_missing(subjects)].tolist()
+        check_spellings(f"{path}: column {subjects.name}", known)
         faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
     try:
         signals = _signals(path, columns["path_column"], names, settings)
@@ -160,12 +165,24 @@ def load(settings: TableSettings) -> Cohort:
 
 def _check_no_subject(path: Path, table: "pd.DataFrame", settings: TableSettings) -> None:
     """Refuse a table whose column of subjects has another name, unless there is to be none."""
-    likely = [name for name in table if _LIKELY_SUBJECT.fullmatch(name)]
+    likely = [name for name in table if LIKELY_SUBJECT.fullmatch(name)]
     if settings.subject is not None and likely:
         raise InputError(
             f"data.subject: expected the column of subjects in {path}, all of whose records are in "
             f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
         )
+
+
+def _check_roles(columns: "dict[str, pd.Series[str] | None]") -> None:
+    """Refuse a label that is age, sex or a name too: features and a baseline would say it."""
+    names = {role: column.name for role, column in columns.items() if column is not None}
+    label = names.pop("label")
+    for role, name in names.items():
+        if name == label:
+            raise InputError(
+                f"data.{role}: expected another column than data.label. Received: {label}. "
+                f"data.{role}=null says that there is none"
+            )
 
 
 def _dropped(

@@ -42,13 +42,16 @@ def read_table(path: Path) -> "pd.DataFrame":
             f"{path}: expected the package pyarrow, which reads Parquet. Received: none. "
             "Install it: pip install pyarrow"
         ) from None
+    except UnicodeDecodeError:  # other letters in place of these would be one name for two
+        raise InputError(f"{path}: expected text in UTF-8. Save the table as UTF-8") from None
     except (ValueError, OSError) as error:  # pandas and pyarrow raise several kinds of them
         reason = excerpt((str(error).strip() or type(error).__name__).splitlines()[0])
         raise InputError(f"{path}: expected a table. Received: {reason}") from None
     names = [str(name) for name in table.columns]
     if names and names[0] == "":  # the numbers of the rows, as pandas writes them
         table, names = table.iloc[:, 1:], names[1:]
-    if len(set(names)) < len(names) or "" in names or not len(table):
+    is_named = len(set(names)) == len(names) and all(name and name.isprintable() for name in names)
+    if not is_named or not len(table):
         raise InputError(
             f"{path}: expected a row of different names, then a row a record. "
             f"Received: {excerpt(' '.join(names))} and {len(table)} rows"
@@ -76,7 +79,7 @@ def numbers(column: "pd.Series[str]") -> npt.NDArray[np.float64] | None:
 def _text(data: bytes) -> "pd.DataFrame":
     import pandas as pd
 
-    text = data.decode("utf-8-sig", errors="replace")
+    text = data.decode("utf-8-sig")
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = next((one for one in ("\t", ";", ",") if one in first), ",")
     rows = pd.read_csv(
@@ -96,5 +99,7 @@ def _text(data: bytes) -> "pd.DataFrame":
 def _parquet(data: bytes) -> "pd.DataFrame":
     import pandas as pd
 
-    table = pd.read_parquet(io.BytesIO(data)).reset_index(drop=True)
+    table = pd.read_parquet(io.BytesIO(data))
+    named = [name for name in table.index.names if name is not None]  # columns as others are
+    table = table.reset_index(named).reset_index(drop=True)
     return table.astype(object).where(table.notna(), "").astype(str)

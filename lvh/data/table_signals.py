@@ -83,7 +83,13 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
             "shape (n_records, n_samples, n_leads), or (n_records, n_samples) of one lead. "
             f"Received: {array.dtype} of shape {array.shape}"
         )
-    leads = tuple(map(lead_key, options.leads or stored.get("leads", np.array([], str)).tolist()))
+    own_leads = tuple(lead_key(str(lead)) for lead in np.atleast_1d(stored.get("leads", ())))
+    leads = options.leads or own_leads
+    if own_leads and leads != own_leads:
+        raise InputError(
+            f"data.leads: expected {' '.join(own_leads)}, as {path} says. "
+            f"Received: {' '.join(leads)}"
+        )
     shape = array.shape[1:] if array.ndim == 3 else (*array.shape[1:], 1)
     is_turned = shape[1] != len(leads) == shape[0]  # (n_records, n_leads, n_samples)
     n_samples, n_leads = reversed(shape) if is_turned else shape
@@ -92,7 +98,7 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
             f"data.leads: expected names of the leads in {path}, of shape {array.shape}. "
             f"Received: {' '.join(leads) or 'none'}"
         )
-    fs = sampling_frequency(path, float(stored["fs"]) if "fs" in stored else None, options)
+    fs = sampling_frequency(path, _stored_fs(path, stored), options)
     factor = millivolts_per_unit(path, leads[0], str(stored.get("unit", "")), options)
     first, last = _part(path, n_samples, fs, options)
 
@@ -107,6 +113,14 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         return TableSignals(values, leads, fs, _faults(values.chunks(), leads, options))
     values = in_mv(np.asarray(array))
     return TableSignals(values, leads, fs, _faults([values], leads, options))
+
+
+def _stored_fs(path: Path, stored: dict[str, npt.NDArray[Any]]) -> float | None:
+    try:
+        return float(stored["fs"]) if "fs" in stored else None
+    except (TypeError, ValueError):
+        received = excerpt(stored["fs"].tolist())
+        raise InputError(f"{path}: fs: expected one number, Hz. Received: {received}") from None
 
 
 def _part(path: Path, n_samples: int, fs: float, options: ReadOptions) -> tuple[int, int]:

@@ -1,15 +1,18 @@
 """`columns`: the numbers of the table that the records come from."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
+from lvh.data.table import LIKELY_SUBJECT
 from lvh.errors import InputError, excerpt
 from lvh.features.base import FeatureSet, feature_set
 from lvh.features.imputation import Fill
+
+_MANY = 10  # records, of which whole numbers are not different by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
 
     Raises:
         InputError: A column is missing, repeated, or text, or none is left; or one that nobody
-            asked for by name says the label, or the number, of every record.
+            asked for by name says the label, the number or the subject of every record.
     """
     assert cohort.columns is not None
     numbers = cohort.columns.select_dtypes("number")
@@ -55,9 +58,7 @@ def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
     for name, values in zip(names, X.T, strict=True):
         if np.isinf(values).any():
             raise InputError(f"features.columns: {name}: expected numbers that float32 can hold")
-        is_number_of_row = len(values) > 2 and bool((np.diff(values) == 1).all())
-        if not settings.columns and (is_number_of_row or _says_label(values, cohort)):
-            says = "the number" if is_number_of_row else f"the label {cohort.label_name}"
+        if not settings.columns and (says := _says(name, numbers[name].to_numpy(), cohort)):
             raise InputError(
                 f"features.columns: {name} says {says} of every record. "
                 "Name the columns that are inputs, as in features.columns=[a,b]"
@@ -65,7 +66,30 @@ def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
     return feature_set(cohort, "tabular", X, names, fill=settings.missing)
 
 
-def _says_label(values: npt.NDArray[np.float32], cohort: Cohort) -> bool:
-    """Whether a column has one value in all records with the label, and another in the rest."""
-    parts = [np.unique(values[cohort.label == label]) for label in (0, 1)]
-    return all(len(part) == 1 for part in parts) and parts[0][0] != parts[1][0]
+def _says(name: str, values: npt.NDArray[np.float64], cohort: Cohort) -> str:
+    """Return what a column knows of a record that is no measurement; empty if nothing."""
+    if LIKELY_SUBJECT.fullmatch(name):
+        return "the subject"
+    if _are_row_numbers(values):
+        return "the number"
+    known = ~np.isnan(values)
+    says_label = known.mean() > 0.5 and _decides(values[known], cohort.label[known])
+    return f"the label {cohort.label_name}" if says_label or _decides(known, cohort.label) else ""
+
+
+def _are_row_numbers(values: npt.NDArray[np.float64]) -> bool:
+    """Whether values number the records: whole, in steps of one, or, of many, all different."""
+    n, steps = len(values), np.diff(values)
+    if n < 3 or not (values % 1 == 0).all():  # NaN is not whole
+        return False
+    is_dense = len(np.unique(values)) == n and np.ptp(values) < 2 * n
+    is_ordered = bool((steps > 0).all() or (steps < 0).all())
+    return bool((steps == 1).all() or (n >= _MANY and (is_dense or is_ordered)))
+
+
+def _decides(values: npt.NDArray[Any], label: npt.NDArray[np.int64]) -> bool:
+    """Whether a few values, such as codes, have one label each, and both labels are there."""
+    distinct, at = np.unique(values, return_inverse=True)
+    shares = np.bincount(at, weights=label) / np.bincount(at)
+    is_code = bool(1 < len(distinct) <= max(2, len(values) / 10))
+    return is_code and set(shares.tolist()) == {0.0, 1.0}

@@ -22,7 +22,8 @@ class Architecture(NamedTuple):
     build: Callable[[Any, tuple[int, ...]], "keras.Model"]
     check: Callable[[Any, tuple[int, ...]], object]
     """Raises InputError where the shape does not fit, before anything is built."""
-    inputs: Kind
+    inputs: Kind | None
+    """None for any."""
     is_own: bool = True
     """Whether its layers are known, so that a seed draws their weights, and l2 is a penalty that
     networks of one shape may differ in; a plugin's network is built again for each training."""
@@ -46,7 +47,9 @@ class Estimator(NamedTuple):
     """Takes the names of the inputs, the random state and the subjects of the training records."""
     form: str | None = None
     """The only feature form that it takes; None for every tabular one."""
-    inputs: Kind = "tabular"
+    inputs: Kind | None = "tabular"
+    is_given: bool = False
+    """Whether it gets inputs as a person gave them, tables and missing values too."""
 
 
 MODELS: dict[str, Architecture | Estimator] = {

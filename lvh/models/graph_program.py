@@ -206,7 +206,8 @@ class StackProgram(GraphProgram):
         """Take a model that `is_dense`, and the largest number of networks, if not 16."""
         super().__init__(model, batch_size)
         self._most = side_by_side or _MOST
-        self._groups = model.trainable_variables, model.non_trainable_variables
+        both = (model.trainable_variables, model.non_trainable_variables)
+        self._groups = [group for group in both if group]  # without a normalization, one
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next trainings have equally many steps, so that they fit."""

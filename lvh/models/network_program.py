@@ -3,6 +3,7 @@
 On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own `fit`, here.
 """
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Union
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Union
 import keras
 import numpy as np
 import numpy.typing as npt
+
+from lvh.errors import InputError
 
 if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
@@ -86,9 +89,18 @@ class Program:
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
         if self.rebuild is not None:
+            before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a person's own
             keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
-            convert = keras.ops.convert_to_numpy
-            return [np.array(convert(variable.value)) for variable in self.rebuild().variables]
+            convert, new = keras.ops.convert_to_numpy, self.rebuild()
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+            known = {id(one) for one in self._model.trainable_variables}
+            if known & {id(one) for one in new.trainable_variables}:  # they know test records
+                raise InputError(
+                    "expected a new network, with new layers, at each call of the function that "
+                    "builds it. Received: trainable weights of the one before"
+                )
+            return [np.array(convert(variable.value)) for variable in new.variables]
         values = list(self._blank)
         number_of = {id(variable): number for number, variable in enumerate(self._variables)}
         draws = iter(seed.generate_state(2 * len(self._model.layers)))

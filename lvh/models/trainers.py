@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
-from lvh.models import MODELS, Architecture, Classifier, Estimator
+from lvh.features import FeatureSet
+from lvh.models import Architecture, Classifier, Estimator
 from lvh.models.backends import NO_BACKEND, cores, start, threads_of
 from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, loss_and_accuracy
 from lvh.validation.inner_splits import Subjects
@@ -20,47 +21,45 @@ from lvh.validation.metrics import Floats
 _PROGRAMS = 16  # for trials that take turns
 
 
-def automatic_threads(model: str) -> int:
+def automatic_threads(entry: Architecture | Estimator) -> int:
     """Return the number of threads by default; steps on tabular inputs are too small to share."""
-    return 1 if MODELS[model].inputs == "tabular" else cores()
+    return 1 if entry.inputs == "tabular" else cores()
 
 
-def threads(model: str, train: TrainSettings, backend: str) -> int:
+def threads(entry: Architecture | Estimator, train: TrainSettings, backend: str) -> int:
     """Return how many threads the trainings of this process have."""
-    automatic = automatic_threads(model)
+    automatic = automatic_threads(entry)
     if backend == NO_BACKEND:
         return train.threads or automatic
     return threads_of(backend, train.threads, automatic)
 
 
 def make_trainer(
+    entry: Architecture | Estimator,
     model: Any,
-    train: TrainSettings,
     *,
+    train: TrainSettings,
     backend: str,
-    input_shape: tuple[int, ...],
-    names: tuple[str, ...],
+    features: FeatureSet,
     fs: float,
 ) -> Trainer:
     """Return the trainer of a model; a network of a known shape is built and traced once.
 
-    Model settings are those of a model in `lvh.models.MODELS`, the shape is that of one record, the
-    names are those of tabular inputs, and fs is in Hz.
+    The entry is that of a registry, such as `lvh.models.MODELS`, the model its settings, and fs is
+    in Hz.
     """
-    entry = MODELS[model.name]
     if isinstance(entry, Estimator):
-        return EstimatorTrainer(
-            partial(entry.build, model, names), threads(model.name, train, backend)
-        )
+        build = partial(entry.build, model, features.names)
+        n_threads = threads(entry, train, backend)
+        return EstimatorTrainer(build, n_threads, is_given=entry.is_given)
     started = time.perf_counter()
-    start(backend, train.threads, automatic_threads(model.name))
+    start(backend, train.threads, automatic_threads(entry))
     from lvh.models.keras_trainer import KerasTrainer
 
     l2 = getattr(model, "l2", None) if entry.is_own else None
     shared = model if l2 is None else replace(model, l2=0.0)
-    program = _program(
-        entry, shared, input_shape, train.batch_size, train.precision, train.side_by_side
-    )
+    shape = features.input_shape
+    program = _program(entry, shared, shape, train.batch_size, train.precision, train.side_by_side)
     setup_seconds = time.perf_counter() - started
     return KerasTrainer(program, train, l2=l2, fs=fs, setup_seconds=setup_seconds)
 
@@ -96,13 +95,13 @@ class EstimatorTrainer:
         build: Callable[[int, Subjects], Classifier],
         threads: int,
         *,
-        inputs: Callable[[Inputs], Any] = lambda X: read(X).astype(np.float64),
+        is_given: bool = False,
     ) -> None:
         """Take what makes a classifier from a random state and the training records' subjects.
 
-        `inputs` turns the inputs of records into what the classifier takes.
+        It gets numbers in double precision, or inputs as they are (`is_given`).
         """
-        self._build, self._threads, self._inputs = build, threads, inputs
+        self._build, self._threads, self._is_given = build, threads, is_given
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return 1."""
@@ -134,6 +133,9 @@ class EstimatorTrainer:
     def state(self) -> list[Classifier]:
         """Return the classifier of each job."""
         return self._fitted
+
+    def _inputs(self, X: Inputs) -> Any:
+        return read(X) if self._is_given else read(X).astype(np.float64)
 
     def _fit(self, job: FitJob) -> Classifier:
         started = time.perf_counter()

@@ -7,7 +7,7 @@ from lvh.plugins.loading import (
     is_loaded,
     load,
     load_installed,
-    loaded_sources,
+    loaded,
     origins,
 )
 from lvh.plugins.registration import register_features, register_model, register_source
@@ -19,7 +19,7 @@ __all__ = [
     "is_loaded",
     "load",
     "load_installed",
-    "loaded_sources",
+    "loaded",
     "origins",
     "register_features",
     "register_model",

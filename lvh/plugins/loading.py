@@ -5,20 +5,17 @@ plugin: never the value of a setting, nor a file of a run or of a model.
 """
 
 import ast
-import importlib
 import importlib.util
 import os
 import re
 import sys
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import metadata
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
+from types import ModuleType
 from typing import Any
 
 from lvh.data import SOURCES
@@ -26,6 +23,7 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.features import FORMS
 from lvh.models import MODELS
+from lvh.plugins.origin import Origin
 
 REGISTRIES: Mapping[str, dict[str, Any]] = {
     "data": SOURCES,
@@ -48,16 +46,15 @@ class Plugin:
         digest: SHA-256 of its source: of a file and of the files next to it that it imports, or of
             every file of a package and its version. Empty for code that is in no file of its own,
             such as a notebook's.
-        is_installed: Whether an entry point names it, so that every process finds it.
     """
 
     source: str
     digest: str
-    is_installed: bool = False
 
 
 _plugins: dict[str, Plugin] = {}  # by the top package of their module
 _modules: dict[tuple[str, str], str] = {}  # top package by group and option
+_installed: set[str] = set()  # top packages that every process finds, by their entry points
 _loading: set[str] = set()  # top packages whose digest was made right before their import
 
 
@@ -108,7 +105,8 @@ def load_installed() -> None:
                     f"entry point {point.name} of {group}: expected a module, which registers when "
                     f"it is imported. Received: {excerpt(point.value)}"
                 )
-            _load_module(point.module, is_installed=True)
+            _load_module(point.module)
+            _installed.add(_top(point.module))
 
 
 def is_loaded(name: str) -> bool:
@@ -116,9 +114,9 @@ def is_loaded(name: str) -> bool:
     return _top(name) in _plugins
 
 
-def loaded_sources() -> list[str]:
-    """Return the files and modules that a command must name to have the options of this process."""
-    return [one.source for one in _plugins.values() if one.digest and not one.is_installed]
+def loaded() -> list[str]:
+    """Return the paths and modules that commands have to name, of the plugins loaded so far."""
+    return [one.source for top, one in _plugins.items() if one.digest and top not in _installed]
 
 
 def origins(data: str = "", features: str = "", model: str = "") -> dict[str, Plugin]:
@@ -164,35 +162,9 @@ def join(group: str, name: str, entry: Any, module: str) -> None:
             f"{group}={name}: expected a name that is free. Received: one that {owner} has"
         )
     if top not in _loading and (files := _files_of(top)):  # the user's own import, or a reload
-        _plugins[top] = Plugin(top, _digest(files, _version(top)))
+        _plugins[top] = Plugin(top, _digest(files, top))
     REGISTRIES[group][name] = entry
     _modules[group, name] = top
-
-
-@contextmanager
-def calling(what: str, module: str) -> Iterator[None]:
-    """Turn an error of a plugin's code into one line that names the line of code.
-
-    Raises:
-        LvhError: With exit code 1; those of lvh stay as they are.
-    """
-    try:
-        yield
-    except LvhError:
-        raise
-    except Exception as error:
-        text = next(iter(str(error).strip().splitlines()), "")
-        if isinstance(error, SyntaxError):
-            text, place = str(error.msg), f"{error.filename}:{error.lineno}"
-        else:
-            lines = [
-                f"{frame.f_code.co_filename}:{line}"
-                for frame, line in traceback.walk_tb(error.__traceback__)
-                if _top(frame.f_globals.get("__name__", "")) == _top(module)
-            ]
-            place = lines[-1] if lines else ""
-        end = f" ({place})" if place else ""
-        raise LvhError(f"{what}: {type(error).__name__}: {text}{end}") from error
 
 
 def _path(name: str) -> str:
@@ -223,31 +195,20 @@ def _load_file(path: str) -> Plugin:
     for name, one in [*sys.modules.items()]:  # earlier versions of what it imports
         if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
             del sys.modules[name]
-    spec = importlib.util.spec_from_file_location(top, path, loader=_Digested(top, path, files))
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[top] = module = importlib.util.module_from_spec(spec)
+    sys.modules[top] = module = ModuleType(top)
+    module.__file__, module.__spec__ = path, importlib.util.spec_from_file_location(top, path)
     if (folder := os.path.dirname(path)) not in sys.path:
         sys.path.append(folder)  # for what it imports; last, so that it hides no other module
-    return _registered(plugin, partial(spec.loader.exec_module, module))
+
+    def run() -> None:  # the text that was digested: Python's cache may hold an earlier version
+        exec(compile(files[Path(path)], path, "exec"), vars(module))
+
+    return _registered(plugin, run)
 
 
-class _Digested(SourceFileLoader):
-    """Imports the text that was digested: Python's own cache may hold an earlier version."""
-
-    def __init__(self, top: str, path: str, files: Mapping[Path, bytes]) -> None:
-        super().__init__(top, path)
-        self._text = files[Path(path)]
-
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self._text, self.path)
-
-
-def _load_module(name: str, is_installed: bool = False) -> Plugin:
+def _load_module(name: str) -> Plugin:
     top = _top(name)
-    known = _plugins.get(top)
-    files = {} if known else _files_of(top)
-    plugin = known or Plugin(name, _digest(files, _version(top)), is_installed)
+    plugin = _plugins.get(top) or Plugin(name, _digest(_files_of(top), top))
     try:
         registered = _registered(plugin, partial(importlib.import_module, name))
     except LvhError as error:
@@ -267,7 +228,7 @@ def _registered(plugin: Plugin, run: Callable[[], object]) -> Plugin:
     _plugins[top] = plugin
     _loading.add(top)
     try:
-        with calling(f"--plugin {plugin.source}", top):
+        with Origin(f"--plugin {plugin.source}", top).calling():
             run()
         if top not in _modules.values():
             raise InputError(
@@ -306,37 +267,28 @@ def _files_of(top: str) -> dict[Path, bytes]:
 
 def _reached(path: Path) -> dict[Path, bytes]:
     """Return a file, and those in its folder that it imports anywhere, directly or not."""
-    folder, left, files = path.parent, [path], {}
+    folder, left, files = path.parent, [path], dict[Path, bytes]()
     if next(folder.glob("*.dist-info"), None):
         return {path: path.read_bytes()}  # all packages are next to an installed file
     while left:
-        one = left.pop()
-        if one in files:
+        if (one := left.pop()) in files:
             continue
         files[one] = one.read_bytes()
-        try:
-            nodes = [*ast.walk(ast.parse(files[one]))]
-        except (SyntaxError, ValueError):
-            continue  # the import says so
-        names = [
-            alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
-        ]
-        names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-        for name in {_top(name) for name in names} - {"lvh"}:
-            left += [folder / f"{name}.py"] if (folder / f"{name}.py").is_file() else []
-            left += sorted((folder / name).rglob("*.py"))
+        with suppress(SyntaxError, ValueError):  # the import says so
+            for node in ast.walk(ast.parse(files[one])):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or "lvh"] if isinstance(node, ast.ImportFrom) else []
+                for name in {_top(name) for name in names} - {"lvh"}:
+                    file = folder / f"{name}.py"
+                    left += [*(folder / name).rglob("*.py"), *([file] if file.is_file() else [])]
     return files
 
 
-def _version(top: str) -> str:
-    try:
-        return metadata.version(top)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _digest(files: Mapping[Path, bytes], version: str = "") -> str:
-    """Return the digest of a plugin's files; their folder does not count."""
+def _digest(files: Mapping[Path, bytes], package: str = "") -> str:
+    """Return the digest of a plugin's files and of its package's version; their folder is free."""
     folder = os.path.commonpath([path.parent for path in files]) if files else ""
     texts = sorted((str(path.relative_to(folder)), text) for path, text in files.items())
+    version = ""
+    with suppress(metadata.PackageNotFoundError, ValueError):
+        version = metadata.version(package)
     return fingerprint(texts, version)

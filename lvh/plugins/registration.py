@@ -6,8 +6,8 @@ Each is a decorator of a function or class, whose parameters are found by their 
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import Field, field, fields, is_dataclass, make_dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import Strict, TypeAdapter
@@ -18,23 +18,15 @@ from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet, Form
 from lvh.features.imputation import Fill
 from lvh.models import MODEL_ALIASES, Architecture, Estimator
-from lvh.plugins.checks import (
-    CheckedClassifier,
-    check_network,
-    checked_cohort,
-    checked_features,
-    seeded,
-)
-from lvh.plugins.loading import calling, join
+from lvh.plugins.checks import checked_cohort, checked_features, classifier_entry, network_entry
+from lvh.plugins.loading import join
+from lvh.plugins.origin import Origin, named
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Kind = Literal["tabular", "signal"]
 Need = Literal["signals", "delineation", "columns", "twelve_leads", "age_and_sex"]
 
 _OPTION = re.compile("[a-z][a-z0-9_]{0,50}")
-_SCALARS = (bool, int, float, str)
-_ESTIMATOR = ("settings", "names", "random_state", "subjects")
-_NETWORK = ("settings", "input_shape")
 
 
 def register_model(
@@ -65,35 +57,25 @@ def register_model(
     >>> lvh.settings("data=synthetic", "features=voltage", "model=bayes").name
     'bayes-voltage'
     """
-    module = _caller()
 
-    def register(build: _F) -> _F:
-        what = f"model={name}"
-        if not callable(build):
-            raise InputError(
-                f"{what}: expected a class or a function. Received: an object. Write a function "
-                "that returns it"
+    def new(build: Any, origin: Origin) -> Architecture | Estimator:
+        if inspect.isclass(build) and inputs == "tabular":
+            return classifier_entry(origin, own, _of_fields(origin, build, settings))
+        is_network = callable(build) and "input_shape" in inspect.signature(build).parameters
+        if not callable(build) or inputs not in ("signal" if is_network else "", "tabular"):
+            raise origin.refused(
+                "expected a class or a function with inputs=tabular, or with inputs=signal a "
+                "function that takes input_shape",
+                f"{type(build).__name__}, inputs={excerpt(inputs)}",
             )
-        own = _settings(what, settings, module)
-        is_network = not inspect.isclass(build) and "input_shape" in _parameters(build)
-        if inputs not in ("tabular", "signal") or (inputs == "signal" and not is_network):
-            raise InputError(
-                f"{what}: expected inputs=tabular, or inputs=signal of a function that takes "
-                f"input_shape. Received: {excerpt(inputs)}"
-            )
-        wanted: list[str] = []
-        if not inspect.isclass(build):
-            known = _NETWORK if is_network else _ESTIMATOR
-            wanted = _wanted(what, build, known, has_settings=settings is not None)
-        entry: Architecture | Estimator
         if is_network:
-            entry = Architecture(own, _network(what, module, build, wanted), _fits, inputs, False)
-        else:
-            entry = Estimator(own, _classifier(what, module, build, wanted, own))
-        join("model", name, entry, module)
-        return build
+            call = _taking(origin, build, ("settings", "input_shape"), settings)
+            return network_entry(origin, own, call, inputs)
+        known = ("settings", "names", "random_state", "subjects")
+        return classifier_entry(origin, own, _taking(origin, build, known, settings))
 
-    return register
+    own = _settings("model", name, settings, _caller())
+    return _decorator("model", name, _caller(), new)
 
 
 def register_features(
@@ -130,33 +112,26 @@ def register_features(
     >>> lvh.load_data(chosen).features.X.shape
     (42, 12)
     """
-    module = _caller()
 
-    def register(extract: _F) -> _F:
-        what = f"features={name}"
-        own = _settings(what, settings, module)
-        wanted = _wanted(what, extract, ("cohort", "settings"), has_settings=settings is not None)
+    def new(extract: Any, origin: Origin) -> Form:
+        call = _taking(origin, extract, ("cohort", "settings"), settings, required="cohort")
         if kind not in get_args(Kind) or (kind == "signal" and fill):
-            raise InputError(f"{what}: expected kind=tabular, or kind=signal without fill")
+            raise origin.refused("expected kind=tabular, or kind=signal without fill", (kind, fill))
         if isinstance(needs, str) or {*needs} - {*get_args(Need)}:
-            raise InputError(
-                f"{what}: needs: expected some of {', '.join(get_args(Need))} in a list. "
-                f"Received: {excerpt(needs)}"
-            )
+            known = ", ".join(get_args(Need))
+            raise origin.refused(f"needs: expected some of {known} in a list", excerpt(needs))
 
         def run(cohort: Cohort, chosen: Any) -> FeatureSet:
             def values(of: Cohort) -> Any:
-                given = {"cohort": of, "settings": chosen}
-                with calling(what, module):
-                    return extract(**{one: given[one] for one in wanted})
+                with origin.calling():
+                    return call(cohort=of, settings=chosen)
 
-            return checked_features(_described(what, extract), cohort, values, kind=kind, fill=fill)
+            return checked_features(origin, cohort, values, kind=kind, fill=fill)
 
-        needed = {f"needs_{one}": one in needs for one in get_args(Need)}
-        join("features", name, Form(own, run, kind, **needed), module)
-        return extract
+        return Form(own, run, kind, **{f"needs_{one}": one in needs for one in get_args(Need)})
 
-    return register
+    own = _settings("features", name, settings, _caller())
+    return _decorator("features", name, _caller(), new)
 
 
 def register_source(
@@ -177,63 +152,23 @@ def register_source(
 
     >>> @lvh.register_source("small")
     ... def small():
-    ...     made = lvh.settings("data=synthetic", "data.records=42", "features=raw", "model=cnn")
-    ...     return lvh.load_data(made).cohort
-    >>> len(lvh.load_data(lvh.settings("data=small", "model=cnn")).cohort.records)
+    ...     return lvh.load_data("synthetic", records=42)
+    >>> len(lvh.load_data("small").records)
     42
     """
-    module = _caller()
 
-    def register(load: _F) -> _F:
-        what = f"data={name}"
-        own = _settings(what, settings, module)
-        wanted = _wanted(what, load, ("settings",), has_settings=settings is not None)
+    def new(load: Any, origin: Origin) -> Source:
+        call = _taking(origin, load, ("settings",), settings)
 
         def run(chosen: Any) -> Cohort:
-            with calling(what, module):
-                cohort = load(**dict.fromkeys(wanted, chosen))
-                return checked_cohort(_described(what, load), cohort)
+            with origin.calling():
+                return checked_cohort(origin, call(settings=chosen))
 
-        about = metadata or SourceMetadata(f"The plugin {module}.", "not known", "Not described.")
-        join("data", name, Source(own, run, about), module)
-        return load
+        about = SourceMetadata(f"The plugin {origin.module}.", "not known", "Not described.")
+        return Source(own, run, metadata or about)
 
-    return register
-
-
-def _classifier(what: str, module: str, build: Any, wanted: Sequence[str], own: type) -> Any:
-    """Return what builds a checked classifier of a function, or of a class and its arguments."""
-    names = [one.name for one in fields(own) if one.name != "name"]
-    if inspect.isclass(build):
-        _check_fields(what, build, names)
-
-    def new(settings: Any, columns: tuple[str, ...], random_state: int, subjects: Any) -> Any:
-        given = dict(zip(_ESTIMATOR, (settings, columns, random_state, subjects), strict=True))
-        arguments = {one: given[one] for one in wanted}
-        if inspect.isclass(build):
-            arguments = {one: getattr(settings, one) for one in names}
-        with calling(what, module):
-            model = seeded(build(**arguments), random_state)
-        return CheckedClassifier(_described(what, build), module, model)
-
-    return new
-
-
-def _network(what: str, module: str, build: Any, wanted: Sequence[str]) -> Any:
-    """Return what builds a checked network."""
-
-    def new(settings: Any, input_shape: tuple[int, ...]) -> Any:
-        given = {"settings": settings, "input_shape": input_shape}
-        with calling(what, module):  # the check calls the layers, which may be the user's
-            model = build(**{one: given[one] for one in wanted})
-            check_network(_described(what, build), model, input_shape)
-        return model
-
-    return new
-
-
-def _fits(settings: Any, input_shape: tuple[int, ...]) -> None:
-    """Accept any shape: the code of a plugin says itself what does not fit."""
+    own = _settings("data", name, settings, _caller())
+    return _decorator("data", name, _caller(), new)
 
 
 def _caller() -> str:
@@ -241,80 +176,88 @@ def _caller() -> str:
     return str(sys._getframe(2).f_globals.get("__name__", "__main__"))
 
 
-def _described(what: str, function: Any) -> str:
-    return f"{what}: {getattr(function, '__name__', type(function).__name__)}"
+def _decorator(
+    group: str, name: str, module: str, new: Callable[[Any, Origin], Any]
+) -> Callable[[_F], _F]:
+    """Return what adds the entry of the decorated function or class to its registry."""
+
+    def register(code: _F) -> _F:
+        entry = new(code, Origin(named(f"{group}={name}", code), module))
+        join(group, name, entry, module)
+        return code
+
+    return register
 
 
-def _parameters(function: Any) -> list[str]:
-    return [*inspect.signature(function).parameters]
+def _of_fields(origin: Origin, build: type, settings: type | None) -> Callable[..., Any]:
+    """Return what calls a class with the fields of the settings as its arguments."""
+    names = [one.name for one in fields(settings)] if settings is not None else []
+    try:
+        inspect.signature(build).bind_partial(**dict.fromkeys(names))
+    except TypeError as error:
+        expected = f"expected fields of settings that are arguments of {build.__name__}"
+        raise origin.refused(expected, error) from None
+    return lambda settings, **_: build(**{one: getattr(settings, one) for one in names})
 
 
-def _wanted(what: str, function: Any, known: Iterable[str], *, has_settings: bool) -> list[str]:
-    """Return the parameters that a function gets; it must take settings exactly if it has some."""
+def _taking(
+    origin: Origin,
+    function: Any,
+    known: Sequence[str],
+    settings: type | None,
+    required: str = "",
+) -> Callable[..., Any]:
+    """Return what calls a function with those of the known arguments that it names.
+
+    It must name settings exactly if it has some, else the settings would do nothing.
+    """
     parameters = inspect.signature(function).parameters
     wanted = [name for name in known if name in parameters]
-    others = [
-        name
-        for name, one in parameters.items()
-        if name not in wanted
-        and one.default is one.empty
-        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-    ]
-    if others or has_settings != ("settings" in wanted) or ("cohort" in {*known} - {*wanted}):
-        raise InputError(
-            f"{_described(what, function)}: expected parameters of {', '.join(known)}, with "
-            "settings where register_... gets a class settings=, and only there. Received: "
-            f"({', '.join(parameters)})"
+    needed = {name for name, one in parameters.items() if one.default is one.empty}
+    is_missing = required not in ("", *wanted)
+    if needed - {*wanted} or is_missing or (settings is not None) != ("settings" in wanted):
+        raise origin.refused(
+            f"expected parameters of {', '.join(known)}, with settings where register_... gets a "
+            "class settings=, and only there",
+            f"({', '.join(parameters)})",
         )
-    return wanted
+    return lambda **given: function(**{name: given[name] for name in wanted})
 
 
-def _check_fields(what: str, build: Any, names: Iterable[str]) -> None:
-    parameters = inspect.signature(build).parameters
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    for name in names:
-        if name not in parameters and not takes_any:
-            raise InputError(
-                f"{_described(what, build)}: expected fields of settings that are arguments: "
-                f"{', '.join(parameters)}. Received: {name}"
-            )
-
-
-def _settings(what: str, own: type | None, module: str) -> type:
+def _settings(group: str, name: str, own: type | None, module: str) -> type:
     """Return a class of settings with the name of the option, whose plain values are strict."""
-    group, _, name = what.partition("=")
     if not isinstance(name, str) or not _OPTION.fullmatch(name) or name in MODEL_ALIASES:
         raise InputError(
             f"{group}: expected a name of small letters, digits and underscores, and no former "
             f"name of a model. Received: {excerpt(name)}"
         )
-    named = ("name", Literal[name], field(default=name))
-    kept, bases = [], (own,) if own is not None else ()
+    what, kept = f"{group}={name}: settings", list[Any]()
     if own is not None:
         if not is_dataclass(own) or not own.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-            raise InputError(f"{what}: expected settings=, a frozen dataclass. Received: {own!r}")
+            raise InputError(f"{what}: expected a frozen dataclass. Received: {own!r}")
         hints = get_type_hints(own, include_extras=True)
-        kept = [_strict(what, one, hints[one.name]) for one in fields(own)]
-    made = make_dataclass(
-        f"{name}_settings", [*kept, named], bases=bases, frozen=True, kw_only=True
-    )
+        for one in fields(own):
+            hint = hints[one.name]
+            if (
+                one.name == "name"
+                or not one.init
+                or (get_origin(hint) or hint) in (list, dict, set)
+            ):
+                raise InputError(
+                    f"{what}: expected fields of numbers, texts or tuples, and none called name. "
+                    f"Received: {one.name}: {hint}"
+                )
+            if hint in (bool, int, float, str):
+                hint = Annotated[hint, Strict()]  # true is no number, and 1 no text
+            value = field(default=one.default, default_factory=one.default_factory)
+            kept.append((one.name, hint, value))
+    kept.append(("name", Literal[name], field(default=name)))
+    bases = (own,) if own is not None else ()
+    made = make_dataclass(f"{name}_settings", kept, bases=bases, frozen=True, kw_only=True)
     made.__module__ = module  # of the code that they are of
     try:
         TypeAdapter(made)
     except Exception as error:  # of pydantic, of many kinds
         reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{what}: expected settings of types that can be checked: {reason}"
-        ) from None
+        raise InputError(f"{what}: expected types that can be checked: {reason}") from None
     return made
-
-
-def _strict(what: str, one: "Field[Any]", hint: Any) -> tuple[str, Any, Any]:
-    if one.name == "name" or not one.init or (get_origin(hint) or hint) in (list, dict, set):
-        raise InputError(
-            f"{what}: settings: expected fields of numbers, texts or tuples, and none called name. "
-            f"Received: {one.name}: {hint}"
-        )
-    if hint in _SCALARS:
-        hint = Annotated[hint, Strict()]  # true is no number, and 1 no text
-    return one.name, hint, field(default=one.default, default_factory=one.default_factory)

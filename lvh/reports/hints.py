@@ -1,28 +1,31 @@
 """What the user may type next, as a line at the end of a command's output."""
 
+import os
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
 from lvh.errors import masked
-from lvh.plugins import loaded_sources
+from lvh.plugins import loaded
 from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings, resolved_uri
 
-_WITH_PLUGINS = ("explain", "explore", "export", "predict", "run", "serve")
+_OF_PLUGINS = ("explain", "export", "predict", "serve")
+"""Commands that need the code of a run or a model."""
 
 
 def say_next(name: str, *arguments: str | Path, **options: str | Path | None) -> None:
     """Suggest a command of lvh: a line that a shell takes as it is. See `typed`."""
-    say(f"next: {typed(name, *arguments, **options)}", wraps=False)
+    plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
+    code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
+    say(f"next: {typed(name, *arguments, *code, **options)}", wraps=False)
 
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
     """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else.
 
-    An option that is None is left out. Plugins of this process are named to a command that needs
-    them.
+    An option that is None is left out.
     """
     program = sys.argv[0]
     if program.endswith(".py"):  # python -m lvh.run
@@ -35,9 +38,6 @@ def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> st
     words = [*arguments]
     for flag, value in options.items():
         words += [] if value is None else [f"--{flag}", value]
-    if name in _WITH_PLUGINS and "--plugin" not in words:
-        for source in loaded_sources():
-            words += ["--plugin", Path(source) if source.endswith(".py") else source]
     shown = [str(_near(one)) if isinstance(one, Path) else one for one in words]
     return shlex.join([*shlex.split(start), *shown])
 

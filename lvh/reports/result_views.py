@@ -24,119 +24,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnScore:
-    """A score by a function of a person: its value in each fold, and over all folds together."""
-
-    folds: tuple[float, ...]
-    pooled: float
-
-
-@dataclass(frozen=True, slots=True)
-class CVResult(cv_result.CVResult):
-    """A cross-validation, with tables and figures for a notebook.
-
-    Attributes:
-        shown: Names of the scores that tables show.
-        own: Scores by functions of a person, by name.
-    """
-
-    shown: tuple[str, ...] = NAMES
-    own: Mapping[str, OwnScore] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, result: cv_result.CVResult, **more: Any) -> "CVResult":
-        """Return a result with tables and figures; `more` are fields of this class."""
-        values = {one.name: getattr(result, one.name) for one in fields(result) if one.init}
-        return cls(**values, **more)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row for each fold: repeat and fold from 1, scores, seconds, n_train, n_test."""
-        rows = []
-        for at, fold in enumerate(self.folds):
-            scores = {name: getattr(fold.metrics, name) for name in self.shown}
-            scores |= {name: own.folds[at] for name, own in self.own.items()}
-            split = fold.split
-            row = {"repeat": split.repeat + 1, "fold": split.fold + 1, **scores}
-            row |= {"seconds": fold.seconds, "n_train": len(split.train), "n_test": len(split.test)}
-            rows.append(row)
-        return pd.DataFrame(rows)
-
-    def summary(self) -> pd.DataFrame:
-        """Return a row for each score: mean and std over folds, pooled, and baselines.
-
-        `pooled` is of all folds together, with its 95 % interval from `low` to `high`, which a
-        function of a person does not get; a baseline's column has its means over the same folds.
-        """
-        rows = {}
-        for name in self.shown:
-            pooled = self.scores.pooled[name]
-            rows[name] = {
-                "mean": getattr(self.scores.mean, name),
-                "std": getattr(self.scores.std, name),
-                "pooled": pooled.estimate,
-                "low": pooled.low,
-                "high": pooled.high,
-            }
-            rows[name] |= {of: getattr(one.mean, name) for of, one in self.baselines.items()}
-        for name, own in self.own.items():
-            defined = pd.Series(own.folds)  # pandas leaves NaN out, as ours do
-            rows[name] = {"mean": defined.mean(), "std": defined.std(), "pooled": own.pooled}
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("score")
-
-    def compare(self, other: "CVResult") -> pd.DataFrame:
-        """Compare with another result, fold by fold, on the folds that both have.
-
-        Returns:
-            A row for each score: `difference` (this minus the other, mean over shared folds), its
-            95 % interval from `low` to `high`, `n_folds`, `t` and two-sided `p`, all corrected for
-            training records that folds share, and the probabilities that this is `worse`,
-            `equivalent` (within .01) or `better`; more of a function of a person is better.
-
-        Raises:
-            InputError: They share no fold: the same test records with the same labels.
-        """
-        names = (*self.shown, *(name for name in self.own if name in other.own))
-        return _compared(_trial(self, 0), _trial(other, 1), names)
-
-    def plot(self, name: str | None = None) -> "Figure":
-        """Return a figure, such as `folds`, `roc` or `calibration`; an error names all of them."""
-        study = results.StudyResult(
-            name="",
-            title="cross-validation",
-            note="",
-            objectives=(Objective(_first(self)),),
-            dimensions=(),
-            n_folds=len(self.folds),
-            trials=(_trial(self, 0),),
-            predictions={0: _predictions(self)},
-        )
-        return _figure(study, name)
-
-    def __repr__(self) -> str:
-        """Return the summary, not the predictions."""
-        return str(self.summary().to_string(float_format="{:.3f}".format))
-
-    def _repr_html_(self) -> str:
-        n_records = len(np.unique(self.test))
-        title = f"{len(self.folds)} folds, {n_records} records scored"
-        return _html([title], self.summary())
-
-
-@dataclass(frozen=True, slots=True)
 class StudyResult(results.StudyResult):
     """A sweep, with tables and figures for a notebook."""
 
     @classmethod
-    def of(cls, study: results.StudyResult) -> "StudyResult":
-        """Return a study with tables and figures."""
-        return cls(**{one.name: getattr(study, one.name) for one in fields(study)})
+    def of(cls, study: results.StudyResult, **more: Any) -> "StudyResult":
+        """Return a study with tables and figures, and with `more` in place of its fields."""
+        return cls(**{one.name: getattr(study, one.name) for one in fields(study)} | more)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each fold of each trial: as `CVResult.to_frame`, and its parameters."""
-        params = pd.DataFrame(
-            [{"trial": one.number, **one.params} for one in self.trials],
-            columns=["trial", *self.dimensions],
-        )
+        rows = [{"trial": one.number, **one.params} for one in self.trials]
+        params = pd.DataFrame(rows, columns=["trial", *self.dimensions])
         return params.merge(folds_table(self), on="trial").astype({"seconds": float})
 
     def summary(self) -> pd.DataFrame:
@@ -166,7 +65,12 @@ class StudyResult(results.StudyResult):
 
     def plot(self, name: str | None = None) -> "Figure":
         """Return a figure, such as `heatmap` or `folds`; an error names all that there are."""
-        return _figure(self, name)
+        figures = draw_all(self, ranked_rows(self), {})
+        if not figures:
+            raise InputError("plot: expected a complete trial. Received: none")
+        if name is not None and name not in figures:
+            raise InputError(f"plot: expected one of {', '.join(figures)}. Received: {name}")
+        return figures[name or next(iter(figures))]
 
     def __repr__(self) -> str:
         """Return the summary, not the predictions."""
@@ -176,53 +80,116 @@ class StudyResult(results.StudyResult):
         return _html([self.title, *self.sentences()], self.summary())
 
 
-def _compared(own: Trial, other: Trial, names: tuple[str, ...]) -> pd.DataFrame:
-    pairs = {name: compare_trials(own, other, Objective(name)) for name in names}
-    if not any(pair.n_folds for pair in pairs.values()):
-        raise InputError(
-            "compare: expected results on the same folds: test records and labels. Received: two "
-            "without a fold in common"
+@dataclass(frozen=True, slots=True)
+class CVResult(cv_result.CVResult):
+    """A cross-validation, with tables and figures for a notebook.
+
+    Attributes:
+        shown: Names of the scores that tables show.
+        own: Scores by functions of a person, by name: one for each fold, then one of all together.
+    """
+
+    shown: tuple[str, ...] = NAMES
+    own: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, result: cv_result.CVResult, **more: Any) -> "CVResult":
+        """Return a result with tables and figures; `more` are fields of this class."""
+        return cls(
+            **{one.name: getattr(result, one.name) for one in fields(result) if one.init} | more
         )
-    left_out = ["number", "p_holm", "verdict"]
-    table = pd.DataFrame.from_dict({name: asdict(one) for name, one in pairs.items()}, "index")
-    return table.drop(columns=left_out).rename_axis("score")
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each fold: repeat and fold from 1, scores, seconds, n_train, n_test."""
+        names = ("repeat", "fold", *self.shown, *self.own, "seconds", "n_train", "n_test")
+        rows = [
+            asdict(one) | {**one.metrics} | {"repeat": one.repeat + 1, "fold": one.fold + 1}
+            for one in self._trial().folds
+        ]
+        return pd.DataFrame(rows)[[*names]]
 
-def _trial(result: CVResult, number: int) -> Trial:
-    names = np.array(result.records)
-    ends = np.cumsum([len(fold.split.test) for fold in result.folds])
-    folds = []
-    for at, (fold, labels) in enumerate(
-        zip(result.folds, np.split(result.y_true, ends[:-1]), strict=True)
-    ):
-        test = fold.split.test
-        own = {name: score.folds[at] for name, score in result.own.items()}
-        folds.append(
+    def summary(self) -> pd.DataFrame:
+        """Return a row for each score: mean and std over folds, pooled, and baselines.
+
+        `pooled` is of all folds together, with its 95 % interval from `low` to `high`, which a
+        function of a person does not get; a baseline's column has its means over the same folds.
+        """
+        rows = {}
+        for name in self.shown:
+            own, pooled = self.scores, self.scores.pooled[name]
+            rows[name] = {"mean": getattr(own.mean, name), "std": getattr(own.std, name)}
+            rows[name] |= {"pooled": pooled.estimate, "low": pooled.low, "high": pooled.high}
+            rows[name] |= {of: getattr(one.mean, name) for of, one in self.baselines.items()}
+        for name, (*folds, together) in self.own.items():
+            defined = pd.Series(folds)  # pandas leaves NaN out, as ours do
+            rows[name] = {"mean": defined.mean(), "std": defined.std(), "pooled": together}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("score")
+
+    def compare(self, other: "CVResult") -> pd.DataFrame:
+        """Compare with another result, fold by fold, on the folds that both have.
+
+        Returns:
+            A row for each score: `difference` (this minus the other, mean over shared folds), its
+            95 % interval from `low` to `high`, `n_folds`, `t` and two-sided `p`, all corrected for
+            training records that folds share, and the probabilities that this is `worse`,
+            `equivalent` (within .01) or `better`; more of a function of a person is better.
+
+        Raises:
+            InputError: They share no fold: the same test records with the same labels.
+        """
+        names = (*self.shown, *(name for name in self.own if name in other.own))
+        return _compared(self._trial(), other._trial(), names)
+
+    def plot(self, name: str | None = None) -> "Figure":
+        """Return a figure, such as `folds`, `roc` or `calibration`; an error names all of them."""
+        study = StudyResult(
+            name="",
+            title="cross-validation",
+            note="",
+            objectives=(Objective(self._first),),
+            dimensions=(),
+            n_folds=len(self.folds),
+            trials=(self._trial(),),
+            predictions={0: predictions_of(self)},
+        )
+        return study.plot(name)
+
+    def __repr__(self) -> str:
+        """Return the summary, not the predictions."""
+        return str(self.summary().to_string(float_format="{:.3f}".format))
+
+    def _repr_html_(self) -> str:
+        n_records = len(np.unique(self.test))
+        return _html([f"{len(self.folds)} folds, {n_records} records scored"], self.summary())
+
+    @property
+    def _first(self) -> str:
+        return self.shown[0] if self.shown else "ap"
+
+    def _trial(self) -> Trial:
+        """Return it as the one trial of a sweep."""
+        ends = np.cumsum([len(fold.split.test) for fold in self.folds])[:-1]
+        scored = zip(np.array(self.records)[self.test].tolist(), self.y_true.tolist(), strict=True)
+        tests = np.split(np.array([f"{name} {label}" for name, label in scored]), ends)
+        folds = [
             FoldScore(
                 repeat=fold.split.repeat,
                 fold=fold.split.fold,
-                metrics=asdict(fold.metrics) | own,
+                metrics=asdict(fold.metrics) | {name: own[at] for name, own in self.own.items()},
                 seconds=fold.seconds,
                 n_train=len(fold.split.train),
-                n_test=len(test),
-                test=fingerprint(sorted(zip(names[test].tolist(), labels.tolist(), strict=True))),
+                n_test=len(fold.split.test),
+                test=fingerprint(sorted(tests[at].tolist())),
             )
-        )
-    return Trial(
-        number=number,
-        params={},
-        state="complete",
-        values=(getattr(result.scores.mean, _first(result)),),
-        folds=tuple(folds),
-        baselines={name: asdict(one.mean) for name, one in result.baselines.items()},
-    )
+            for at, fold in enumerate(self.folds)
+        ]
+        baselines = {name: asdict(one.mean) for name, one in self.baselines.items()}
+        value = getattr(self.scores.mean, self._first)
+        return Trial("complete", (value,), tuple(folds), (), baselines, number=0, params={})
 
 
-def _first(result: CVResult) -> str:
-    return result.shown[0] if result.shown else "ap"
-
-
-def _predictions(result: CVResult) -> OutOfFold:
+def predictions_of(result: cv_result.CVResult) -> OutOfFold:
+    """Return the predictions of a cross-validation as figures take them."""
     sizes = [len(fold.split.test) for fold in result.folds]
     records = np.array(result.records)[result.test]
     return OutOfFold(
@@ -236,13 +203,15 @@ def _predictions(result: CVResult) -> OutOfFold:
     )
 
 
-def _figure(study: results.StudyResult, name: str | None) -> "Figure":
-    figures = draw_all(study, ranked_rows(study), {})
-    if not figures:
-        raise InputError("plot: expected a complete trial. Received: none")
-    if name is not None and name not in figures:
-        raise InputError(f"plot: expected one of {', '.join(figures)}. Received: {name}")
-    return figures[name or next(iter(figures))]
+def _compared(own: Trial, other: Trial, names: tuple[str, ...]) -> pd.DataFrame:
+    pairs = {name: asdict(compare_trials(own, other, Objective(name))) for name in names}
+    if not any(pair["n_folds"] for pair in pairs.values()):
+        raise InputError(
+            "compare: expected results on the same folds: test records and labels. Received: two "
+            "without a fold in common"
+        )
+    table = pd.DataFrame.from_dict(pairs, "index").rename_axis("score")
+    return table.drop(columns=["number", "p_holm", "verdict"])
 
 
 def _html(lines: list[str], table: pd.DataFrame) -> str:

@@ -105,18 +105,18 @@ def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summar
 def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:
     """Return the trainer of a configuration; `fs` in Hz."""
     return make_trainer(
+        MODELS[settings.model.name],
         settings.model,
-        settings.train,
+        train=settings.train,
         backend=settings.backend,
-        input_shape=features.input_shape,
-        names=features.names,
+        features=features,
         fs=fs,
     )
 
 
 def threads(settings: RunSettings) -> int:
     """Return how many threads the trainings of this process have."""
-    return threads_of_model(settings.model.name, settings.train, settings.backend)
+    return threads_of_model(MODELS[settings.model.name], settings.train, settings.backend)
 
 
 def run_configuration(

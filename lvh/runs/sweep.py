@@ -17,6 +17,7 @@ from lvh.data.labels import LVH
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
+from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
 from lvh.reports.hints import say_next, say_where
@@ -216,7 +217,8 @@ def _train(
     threads = None
     if sweep.is_local:
         share = max(1, cores() // n_workers)
-        threads = min(settings.train.threads or automatic_threads(settings.model.name), share)
+        automatic = automatic_threads(MODELS[settings.model.name])
+        threads = min(settings.train.threads or automatic, share)
     worker = Worker(
         storage=study.storage.address,
         study=study.name,

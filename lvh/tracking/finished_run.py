@@ -1,8 +1,8 @@
 """The result of a finished run, read from the files of its folder; the data are not needed."""
 
+import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pandas as pd
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
 from lvh.models.training import History
-from lvh.runs.lookup import is_run_id
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_record import load_run
 from lvh.validation.metrics import NAMES, Interval, Metrics
@@ -27,7 +26,12 @@ def read_result(run: str | Path, uri: str | None = None) -> CVResult:
     Raises:
         InputError: There is no such run, or it is not finished.
     """
-    with _folder(str(run), uri) as folder:
+    with ExitStack() as stack:
+        folder = Path(run)
+        if re.fullmatch("[0-9a-f]{32}", str(run)):
+            from lvh.tracking.run_lookup import files_of
+
+            folder = stack.enter_context(files_of(str(run), TrackingSettings(uri=uri)))
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:
             raise InputError(
@@ -43,17 +47,6 @@ def read_result(run: str | Path, uri: str | None = None) -> CVResult:
             raise InputError(
                 f"{run}: expected the files of a run. Received: damaged ones ({error})"
             ) from error
-
-
-@contextmanager
-def _folder(run: str, uri: str | None) -> Iterator[Path]:
-    if not is_run_id(run):
-        yield Path(run)
-        return
-    from lvh.tracking.run_lookup import files_of
-
-    with files_of(run, TrackingSettings(uri=uri)) as folder:
-        yield folder
 
 
 def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
