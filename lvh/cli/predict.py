@@ -34,8 +34,8 @@ from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
 from lvh.reports.ecg_plot import Words, draw, picture_paths, save
-from lvh.reports.hints import say_next
 from lvh.reports.progress import console, say
+from lvh.runs.hints import say_next
 
 Row = dict[str, Any]
 """The prediction of a record, by the columns of `--csv`."""

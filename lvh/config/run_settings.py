@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from itertools import chain
-from typing import Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
@@ -12,7 +12,6 @@ from lvh.config.groups import CHOICES, SETTINGS, defaults
 from lvh.config.messages import suggestion
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
-from lvh.evaluation.results import Plain
 from lvh.features import FORMS
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, Name
@@ -23,6 +22,9 @@ from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import run_name
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import CvSettings, check_protocol
+
+if TYPE_CHECKING:
+    from lvh.evaluation.results import Plain
 
 _T = TypeVar("_T")
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
