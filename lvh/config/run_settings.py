@@ -107,7 +107,7 @@ class RunSettings:
             found |= origins(data=name)
         return found | origins(features=self.features.name, model=self.model.name)
 
-    def params(self) -> dict[str, Plain]:
+    def params(self) -> "dict[str, Plain]":
         """Flatten the settings for comparison: choices, kernel and stride under short names."""
         flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
         groups = ["data", "external", "features", "model", "cv", "train"]
@@ -118,7 +118,7 @@ class RunSettings:
         return flat | _flattened({group: asdict(getattr(self, group)) for group in groups})
 
 
-def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Plain]:
+def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
     """Return settings by the names of MLflow's parameters."""
     flat: dict[str, Plain] = {}
     for group, settings in groups.items():

@@ -111,7 +111,7 @@ class ProgressReporter(Callback):
         settings: "RunSettings",
         cohort: Cohort,
         features: FeatureSet,
-        trainer: Callable[[], Trainer],
+        trainer: "Callable[[], Trainer]",
         *,
         verbosity: Verbosity = "full",
         title: str = "",
