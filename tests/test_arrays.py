@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lvh.data.cohort import LEADS, Cohort, join
+from lvh.data.cohort import LEADS, Cohort
 from lvh.data.cohort_summary import summarize_cohort
+from lvh.data.joining import join
+from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
 from lvh.features import FORMS, check_cohort
 from lvh.features.raw import RawSettings, extract
@@ -133,3 +135,23 @@ def test_parts_that_do_not_fit_are_refused():
 def test_another_unit_is_not_joined():
     with pytest.raises(InputError, match="external: expected mV unit"):
         join(made(), replace(made(), unit="other"))
+
+
+@given(
+    shared=st.lists(st.integers(0, 3), unique=True, max_size=4),
+    is_lazy=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_a_record_in_both_cohorts_is_refused(shared, is_lazy, seed):
+    other = np.random.default_rng(seed + 1).normal(size=X.shape).astype(np.float32)
+    other[shared] = X[shared[::-1]]
+    external = made(other, groups=list("qrst"), records=list("qrst"))
+    if is_lazy:
+        lazy = LazyArray(np.arange(4), X.shape[1:], X.dtype, lambda at: other[at])
+        external = replace(external, signals=lazy)
+
+    if not shared:
+        assert len(join(made(), external).records) == 8
+    else:
+        with pytest.raises(InputError, match=rf"external: expected no record .* {len(shared)} of"):
+            join(made(), external)

@@ -16,8 +16,7 @@ from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.models.backends import start
 from lvh.models.dnn import DnnSettings, build
-from lvh.models.keras_trainer import KerasTrainer
-from lvh.models.network_program import new_program
+from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import History, TrainSettings
 from lvh.validation.splits import HONEST, CvSettings, Protocol, splits

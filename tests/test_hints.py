@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lvh.cli.command import wrapped
-from lvh.reports.hints import typed
 from lvh.reports.progress import say
+from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
 

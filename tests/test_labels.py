@@ -14,8 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.config.composition import settings_of
-from lvh.data import cohort as cohorts
-from lvh.data import ludb, ptbxl
+from lvh.data import joining, ludb, ptbxl
 from lvh.data.labels import find_label
 from lvh.data.ludb import LudbSettings
 from lvh.data.ptbxl import PtbxlSettings
@@ -103,10 +102,10 @@ class TestPtbxl:
 
     def test_a_learned_label_is_scored_as_the_same_label(self, ptbxl_root, ludb_root):
         own = of_ludb(ludb_root, "Atrial fibrillation")
-        joined = cohorts.join(own, of_ptbxl(ptbxl_root, "atrial fibrillation"))
+        joined = joining.join(own, of_ptbxl(ptbxl_root, "atrial fibrillation"))
         assert joined.label.sum() == 15 + 5
         with pytest.raises(InputError, match=r"expected Atrial fibrillation as the label"):
-            cohorts.join(own, of_ptbxl(ptbxl_root, "LVH"))
+            joining.join(own, of_ptbxl(ptbxl_root, "LVH"))
 
     def test_a_run_of_too_few_is_refused_and_so_is_a_sweep_of_labels(
         self, ptbxl_root, tmp_path, monkeypatch

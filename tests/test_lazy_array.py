@@ -9,7 +9,8 @@ from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data import ptbxl
 from lvh.data import synthetic as synthetic_source
-from lvh.data.cohort import fingerprint, join
+from lvh.data.cohort import fingerprint
+from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray, concatenate, read
 from lvh.errors import InputError
 from lvh.features import FORMS

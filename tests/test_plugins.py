@@ -28,8 +28,8 @@ from lvh.inference import load as load_model
 from lvh.models.trainers import _program
 from lvh.plugins import checks, ensure, load, loading
 from lvh.plugins.origin import Origin
-from lvh.reports.hints import say_next
 from lvh.runs.cache_key import deciding
+from lvh.runs.hints import say_next
 
 PLUGIN = """
 from dataclasses import dataclass

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from lvh.config.composition import settings_of
 from lvh.data import cohort_summary, table_signals
-from lvh.data.cohort import LEADS, Cohort, join
+from lvh.data.cohort import LEADS, Cohort
+from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray
 from lvh.data.table import TableSettings, load
 from lvh.errors import InputError
@@ -496,7 +497,11 @@ class TestColumns:
         assert extract(replace(cohort, columns=table[["hr"]]), ColumnsSettings()).names == ("hr",)
 
     def test_another_table_is_scored_by_the_columns_of_both(self, cohort):
-        other = replace(cohort, columns=cohort.columns.drop(columns="hr"), fingerprint="other")
+        less = cohort.columns.drop(columns="hr")
+        other = replace(cohort, columns=less, fingerprint="other")
+        with pytest.raises(InputError, match=r"external: expected no record of .* 8 of"):
+            join(cohort, other)
+        other = replace(other, records=tuple("stuvwxyz"))
 
         both = join(cohort, other)
 

@@ -23,7 +23,6 @@ from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
 from lvh.files import write_text
-from lvh.models.classifiers import BASELINES
 from lvh.runs.run import load_data, new_trainer
 from lvh.validation.splits import Split, splits
 
@@ -117,7 +116,7 @@ def cross_validated(
         )
         for fiducials, way in WAYS.items()
     }
-    return summaries | baseline_summaries(first, folds, BASELINES)
+    return summaries | baseline_summaries(first, folds)
 
 
 def _only(features: FeatureSet, records: set[str]) -> FeatureSet:
@@ -157,7 +156,7 @@ def external() -> dict[str, Summary]:
         data = load_data(configured)
         features, folds = data.features, list(data.splits)
         found[f"{learned}, found"] = _summary(configured, features, folds, data.cohort.fs)
-        baselines = baseline_summaries(features, data.splits, BASELINES)
+        baselines = baseline_summaries(features, data.splits)
     return found | baselines
 
 

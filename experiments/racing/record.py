@@ -29,8 +29,7 @@ from lvh.errors import LvhError
 from lvh.features import FeatureSet, fill_missing, ntp, raw
 from lvh.models import cnn, dnn
 from lvh.models.backends import start
-from lvh.models.keras_trainer import KerasTrainer
-from lvh.models.network_program import new_program
+from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.training import FitJob, TrainSettings
 from lvh.validation.metrics import score
 from lvh.validation.splits import CvSettings, Split, splits

@@ -26,8 +26,8 @@ from lvh.config.run_settings import RunSettings
 from lvh.evaluation.fold_training import train_folds
 from lvh.models import MODELS
 from lvh.models.backends import cores, start
-from lvh.models.keras_trainer import KerasTrainer
-from lvh.models.network_program import Program, new_program
+from lvh.models.keras_trainer import KerasTrainer, new_program
+from lvh.models.network_program import Program
 from lvh.runs.run import load_data
 
 COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}

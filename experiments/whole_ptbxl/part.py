@@ -13,8 +13,7 @@ from lvh.data.lazy_array import prefetch
 from lvh.features.raw import RawSettings, extract
 from lvh.models.backends import start
 from lvh.models.cnn import CnnSettings, build
-from lvh.models.keras_trainer import KerasTrainer
-from lvh.models.network_program import new_program
+from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.training import FitJob, TrainSettings
 
 BATCH = 32

@@ -22,7 +22,6 @@ from lvh.evaluation import cross_validation
 from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
-from lvh.models.classifiers import BASELINES
 from lvh.models.training import check_train
 from lvh.plugins import load_installed
 from lvh.plugins.loading import REGISTRIES
@@ -77,7 +76,7 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
 
 def baselines_on(data: TrainingData) -> dict[str, Summary]:
     """Score the baselines on the same folds."""
-    return baseline_summaries(data.features, data.splits, BASELINES, data.cv.threshold)
+    return baseline_summaries(data.features, data.splits, data.cv.threshold)
 
 
 class FrameRows:

@@ -12,8 +12,8 @@ from rich.table import Table
 from lvh.cli.command import EXPERIMENT, add_run, between, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.reports.hints import say_next
 from lvh.reports.progress import console, progress, say
+from lvh.runs.hints import say_next
 from lvh.runs.lookup import choose, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
@@ -32,7 +32,7 @@ def _run(args: argparse.Namespace) -> None:
     from lvh.explanations.importance import WINDOW, Options, default_stride
     from lvh.runs.cache_key import run_key
     from lvh.runs.run import load_data
-    from lvh.search.results import store_of
+    from lvh.tracking.fold_store import store_of
 
     tracking = tracking_of(args)
     chosen = choose(args.run, args.storage, args.study)

@@ -113,7 +113,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    from lvh.reports.hints import say_next
+    from lvh.runs.hints import say_next
 
     _explore(*_settings(arguments))
     say_next("run", *(one for one in arguments if not one.startswith("hydra.run.dir=")))

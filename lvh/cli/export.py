@@ -7,8 +7,8 @@ from pathlib import Path
 from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
 from lvh.errors import InputError, LvhError
 from lvh.inference import DESCRIPTION, Description, load, save
-from lvh.reports.hints import say_next, typed
 from lvh.reports.progress import progress, say
+from lvh.runs.hints import say_next, typed
 from lvh.runs.lookup import choose, settings_of
 
 

@@ -34,8 +34,8 @@ from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
 from lvh.reports.ecg_plot import Words, draw, picture_paths, save
-from lvh.reports.hints import say_next
 from lvh.reports.progress import console, say
+from lvh.runs.hints import say_next
 
 Row = dict[str, Any]
 """The prediction of a record, by the columns of `--csv`."""
@@ -116,7 +116,8 @@ def _predict(
         elif description.needs_age_and_sex and not np.isfinite(cohort.age).all():
             hint = ". --age and --sex give them"
         elif (
-            not description.form.needs_delineation
+            len(description.input_shape) == 2  # of samples and leads
+            and not description.form.needs_delineation
             and cohort.signals.shape[1] > description.input_shape[0]
         ):
             hint = ". --start and --seconds choose a part"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from lvh.cli.command import command
 from lvh.errors import InputError
-from lvh.reports.hints import say_next
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
+from lvh.runs.hints import say_next
 from lvh.runs.side_by_side import study_of_runs
 from lvh.search.storage import Storage
 from lvh.search.study import load

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from itertools import chain
-from typing import Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
@@ -12,7 +12,6 @@ from lvh.config.groups import CHOICES, SETTINGS, defaults
 from lvh.config.messages import suggestion
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
-from lvh.evaluation.results import Plain
 from lvh.features import FORMS
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, Name
@@ -23,6 +22,9 @@ from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import run_name
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import CvSettings, check_protocol
+
+if TYPE_CHECKING:
+    from lvh.evaluation.results import Plain
 
 _T = TypeVar("_T")
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
@@ -105,7 +107,7 @@ class RunSettings:
             found |= origins(data=name)
         return found | origins(features=self.features.name, model=self.model.name)
 
-    def params(self) -> dict[str, Plain]:
+    def params(self) -> "dict[str, Plain]":
         """Flatten the settings for comparison: choices, kernel and stride under short names."""
         flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
         groups = ["data", "external", "features", "model", "cv", "train"]
@@ -116,7 +118,7 @@ class RunSettings:
         return flat | _flattened({group: asdict(getattr(self, group)) for group in groups})
 
 
-def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Plain]:
+def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
     """Return settings by the names of MLflow's parameters."""
     flat: dict[str, Plain] = {}
     for group, settings in groups.items():
@@ -300,7 +302,7 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
     model, protocol, augment = settings.model.name, cv.protocol, settings.train.augment
     if (cv.scheme == "external") != (external is not None):
         yield (
-            "cv and external: expected both cv=external and external=ludb, ptbxl or synthetic, or "
+            "cv and external: expected both cv=external and external=SOURCE, or "
             f"neither. Received: cv.scheme={cv.scheme}, "
             f"external={'none' if external is None else external.name}"
         )

@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.array_checks import (
-    EXTERNAL,
     check_names,
     checked_labels,
     checked_signals,
     checked_subjects,
     checked_values,
 )
-from lvh.data.lazy_array import Inputs, LazyArray, concatenate
+from lvh.data.lazy_array import Inputs, LazyArray
 from lvh.errors import InputError, excerpt
 
 if TYPE_CHECKING:
@@ -272,49 +271,6 @@ class SourceMetadata:
     voltage: str = ""  # why its signals are in mV, where that is not plain
 
 
-def join(own: Cohort, external: Cohort) -> Cohort:
-    """Append another source, whose records and subjects get the prefix `EXTERNAL`.
-
-    Raises:
-        InputError: They differ in sampling frequency, length, leads or label.
-    """
-    for quantity, expected, received in (
-        ("Hz", own.fs, external.fs),
-        ("samples", own.signals.shape[1], external.signals.shape[1]),
-        ("leads", " ".join(own.leads), " ".join(external.leads)),
-        ("as the label", own.label_name, external.label_name),
-        ("unit", own.unit, external.unit),
-    ):
-        if str(expected).casefold() != str(received).casefold():
-            raise InputError(
-                f"external: expected {expected} {quantity}, as {own.name} has. "
-                f"Received: {received}, of {external.name}"
-            )
-    parts = [
-        f"learned from {own.name} ({len(own.records)} records, prevalence {own.prevalence:.3f})",
-        f"scored on {external.name} ({len(external.records)} records, "
-        f"prevalence {external.prevalence:.3f})",
-    ]
-    return Cohort(
-        name=f"{external.name} by a model of {own.name}",
-        records=(*own.records, *(f"{EXTERNAL}{name}" for name in external.records)),
-        subjects=np.array([*own.subjects, *(f"{EXTERNAL}{name}" for name in external.subjects)]),
-        leads=own.leads,
-        fs=own.fs,
-        signals=concatenate(own.signals, external.signals),
-        delineation=Delineation.join([own.delineation, external.delineation]),
-        male=np.concatenate([own.male, external.male]),
-        age=np.concatenate([own.age, external.age]),
-        label=np.concatenate([own.label, external.label]),
-        fingerprint=fingerprint(own.fingerprint, external.fingerprint),
-        note="; ".join([", ".join(parts), *(part.note for part in (own, external) if part.note)]),
-        label_name=own.label_name,
-        unit=own.unit,
-        columns=_joined_columns(own, external),
-        dropped=(*own.dropped, *((f"{EXTERNAL}{name}", why) for name, why in external.dropped)),
-    )
-
-
 def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
     """Return some consecutive records of a cohort, with their signals in memory."""
     own, n_leads = slice(start, end), len(cohort.leads)
@@ -337,17 +293,6 @@ def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
         label=cohort.label[own],
         columns=None if cohort.columns is None else cohort.columns[own],
     )
-
-
-def _joined_columns(own: Cohort, external: Cohort) -> "pd.DataFrame | None":
-    """Return the columns that both tables have, of the same kind; None unless both have some."""
-    first, second = own.columns, external.columns
-    if first is None or second is None:
-        return None
-    import pandas as pd
-
-    names = [name for name in first if name in second and first[name].dtype == second[name].dtype]
-    return pd.concat([first[names], second[names]], ignore_index=True)
 
 
 def fingerprint(*parts: object) -> str:

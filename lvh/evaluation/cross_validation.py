@@ -7,7 +7,6 @@ from itertools import groupby
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
-from lvh.models.classifiers import BASELINES
 from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
@@ -98,7 +97,7 @@ def cross_validate(
                 callback.on_fold(fold, is_known)
     if baselines is None:
         ordered = sorted(splits, key=lambda split: split.number)
-        baselines = partial(baseline_summaries, features, ordered, BASELINES, threshold)
+        baselines = partial(baseline_summaries, features, ordered, threshold)
     result = summarize(features, done, baselines())
     for callback in callbacks:
         callback.on_end(result)

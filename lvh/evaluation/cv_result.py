@@ -1,12 +1,13 @@
 """Results of a cross-validation: one for each fold, and scores over all folds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.features import FeatureSet
+from lvh.models.classifiers import BASELINES, Baseline
 from lvh.models.training import History
 from lvh.validation.metrics import (
     THRESHOLD,
@@ -23,9 +24,6 @@ from lvh.validation.thresholds import choose, held_out
 
 AGE_AND_SEX = "age + sex"
 """Name of the baseline that needs them."""
-
-Baseline = Callable[[Floats, Labels, Floats], Floats]
-"""Takes inputs and labels to learn from, and inputs to score; returns P(label = 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,6 @@ def summarize(
 def baseline_summaries(
     features: FeatureSet,
     splits: Sequence[Split],
-    baselines: Mapping[str, Baseline],
     threshold: Threshold = "fixed",
 ) -> dict[str, Summary]:
     """Score baselines, which know age and sex, on the folds of a cross-validation.
@@ -142,7 +139,7 @@ def baseline_summaries(
     """
     X, y = features.age_and_sex, features.y
     summaries = {}
-    for name, baseline in baselines.items():
+    for name, baseline in BASELINES.items():
         if name == AGE_AND_SEX and not features.has_age_and_sex:
             continue
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,10 @@ from lvh.explanations.wave_windows import (
 from lvh.features import FeatureSet
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
-from lvh.inference import FinalModel
 from lvh.validation.calibration import logit
+
+if TYPE_CHECKING:
+    from lvh.inference import FinalModel
 
 Positions = npt.NDArray[np.int64]
 Name = tuple[str, str]
@@ -171,7 +173,7 @@ def default_stride(form: str) -> float:
     return _STRIDE_OF_RECORDINGS if form == "raw" else _STRIDE
 
 
-def record_importance(model: FinalModel, cohort: Cohort) -> Floats:
+def record_importance(model: "FinalModel", cohort: Cohort) -> Floats:
     """Return by how much each part of a record raises the log-odds of the label.
 
     `raw`: windows of 80 ms, every 40 ms, are bridged by a straight line, lead by lead: hundreds of

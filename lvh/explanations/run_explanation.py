@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.config.run_settings import RunSettings
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.evaluation.cv_result import AGE_AND_SEX, FoldResult, baseline_summaries
@@ -24,12 +24,14 @@ from lvh.explanations.importance import (
 from lvh.explanations.occlusion import Floats
 from lvh.explanations.wave_windows import beat_times
 from lvh.features import fill_missing
-from lvh.models.classifiers import BASELINES
 from lvh.runs.cache_key import fold_key
 from lvh.runs.run import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.metrics import NAMES, Interval, bootstrap_intervals, resampled, weighted_scores
 from lvh.validation.splits import Split
+
+if TYPE_CHECKING:
+    from lvh.config.run_settings import RunSettings
 
 Labels = npt.NDArray[np.int64]
 Progress = Callable[[int, str, float], None]
@@ -69,7 +71,7 @@ class Explanation:
 
 
 def explain_run(
-    settings: RunSettings,
+    settings: "RunSettings",
     data: ExperimentData,
     splits: Sequence[Split],
     options: Options,
@@ -135,7 +137,7 @@ def summarize(
         name: np.concatenate([fold.changed[name] for fold in folds], axis=1)
         for name in folds[0].changed
     }
-    baseline = baseline_summaries(features, splits, BASELINES).get(AGE_AND_SEX)
+    baseline = baseline_summaries(features, splits).get(AGE_AND_SEX)
     return Explanation(
         n_folds=len(splits),
         n_test=len(test),

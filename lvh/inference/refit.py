@@ -4,11 +4,10 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, Summary, summarize
 from lvh.features import fill_missing
@@ -24,17 +23,19 @@ from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.lookup import Chosen
 from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
-from lvh.search.results import store_of, stores
 from lvh.tracking import run_dir
-from lvh.tracking.fold_store import FoldStore
+from lvh.tracking.fold_store import FoldStore, store_of, stores
 from lvh.validation.calibration import bootstrap_lines, line
 from lvh.validation.metrics import NAMES, chosen_threshold
+
+if TYPE_CHECKING:
+    from lvh.config.run_settings import RunSettings
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of a member, from 0, and how many of its epochs are done."""
 
 
-def cross_validated(settings: RunSettings, data: ExperimentData, study: str = "") -> CVResult:
+def cross_validated(settings: "RunSettings", data: ExperimentData, study: str = "") -> CVResult:
     """Return the result of a finished run, of a study if that is known, from the fold store.
 
     Raises:
@@ -70,7 +71,7 @@ def cross_validated(settings: RunSettings, data: ExperimentData, study: str = ""
 
 
 def refit(
-    settings: RunSettings,
+    settings: "RunSettings",
     data: ExperimentData,
     result: CVResult,
     *,
@@ -132,7 +133,7 @@ def refit(
 
 
 def _fit(
-    settings: RunSettings, data: ExperimentData, seeds: tuple[int, ...], on_epoch: OnEpoch
+    settings: "RunSettings", data: ExperimentData, seeds: tuple[int, ...], on_epoch: OnEpoch
 ) -> tuple[list[Any], list[str]]:
     """Return the state of each member, and the candidate that it selected; one if all are equal."""
     features = data.features
@@ -160,7 +161,7 @@ def _fit(
 
 
 def _calibrated(
-    settings: RunSettings, data: ExperimentData, result: CVResult
+    settings: "RunSettings", data: ExperimentData, result: CVResult
 ) -> tuple[Calibration, float]:
     """Return the recalibration and the threshold that the out-of-fold predictions give."""
     features = data.features

@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Union
 
+import keras
 import numpy as np
 
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
@@ -199,3 +200,29 @@ def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
     """Return the seeds of weights, order and changes, equal ones in every call."""
     keys = [(*seed.spawn_key, number) for number in range(3)]
     return [np.random.SeedSequence(seed.entropy, spawn_key=key) for key in keys]
+
+
+def new_program(
+    build: Callable[[], keras.Model],
+    batch_size: int,
+    precision: str,
+    side_by_side: int | None = None,
+) -> Union["GraphProgram", FitProgram]:
+    """Build a model with one sigmoid output, and what trains it on the backend that was started.
+
+    The other arguments are fields of `lvh.models.training.TrainSettings`.
+    """
+    policy = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+        model = build()
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
+    if keras.backend.backend() != "tensorflow":
+        return FitProgram(model, batch_size)
+    from lvh.models.graph_program import GraphProgram, StackProgram, is_dense
+
+    if is_dense(model):
+        return StackProgram(model, batch_size, side_by_side)
+    return GraphProgram(model, batch_size)

@@ -6,7 +6,7 @@ On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lvh.errors import InputError
 
 if TYPE_CHECKING:
-    from lvh.models.graph_program import GraphProgram
+    pass
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -24,32 +24,6 @@ Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
 
 PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
-
-
-def new_program(
-    build: Callable[[], keras.Model],
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None = None,
-) -> Union["GraphProgram", "FitProgram"]:
-    """Build a model with one sigmoid output, and what trains it on the backend that was started.
-
-    The other arguments are fields of `lvh.models.training.TrainSettings`.
-    """
-    policy = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-        model = build()
-    finally:
-        keras.config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if keras.backend.backend() != "tensorflow":
-        return FitProgram(model, batch_size)
-    from lvh.models.graph_program import GraphProgram, StackProgram, is_dense
-
-    if is_dense(model):
-        return StackProgram(model, batch_size, side_by_side)
-    return GraphProgram(model, batch_size)
 
 
 class Program:

@@ -74,7 +74,7 @@ def _program(
     side_by_side: int | None,
 ) -> Any:
     """Build a model; every fold, and every configuration of its shape, shares it."""
-    from lvh.models.network_program import new_program
+    from lvh.models.keras_trainer import new_program
 
     program = new_program(
         lambda: entry.build(model, input_shape), batch_size, precision, side_by_side

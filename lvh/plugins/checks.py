@@ -20,7 +20,6 @@ from lvh.features.base import feature_set
 from lvh.features.imputation import Fill
 from lvh.models import Architecture, Estimator, Kind
 from lvh.plugins.origin import Origin
-from lvh.validation.metrics import Floats, Labels
 
 _ROUNDING = 1e-6  # of a probability, which is cut
 _BLOCK = 64  # records
@@ -71,7 +70,7 @@ class CheckedClassifier:
         if states:
             model.set_params(**dict.fromkeys(states, random_state))
 
-    def fit(self, X: Any, y: Labels) -> "CheckedClassifier":
+    def fit(self, X: Any, y: npt.NDArray[np.int64]) -> "CheckedClassifier":
         """Fit the classifier to records of both labels."""
         with self._origin.calling():
             self.fitted.fit(X, y)
@@ -80,7 +79,7 @@ class CheckedClassifier:
             raise self._origin.refused("expected the classes 0 and 1, in this order", [*classes])
         return self
 
-    def predict_proba(self, X: Any) -> Floats:
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
         with self._origin.calling():
             if self._has_margins:
@@ -96,7 +95,7 @@ class CheckedClassifier:
                 f"predict_proba: expected probabilities of shape ({len(X)}, 2)",
                 scores[is_odd][0] if scores.shape == (len(X), 2) else f"shape {scores.shape}",
             )
-        clipped: Floats = np.clip(scores, 0, 1)
+        clipped: npt.NDArray[np.float64] = np.clip(scores, 0, 1)
         return clipped
 
 

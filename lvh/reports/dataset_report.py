@@ -13,7 +13,6 @@ from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.features.base import feature_set, incomplete_records
 from lvh.features.criteria import CRITERIA
-from lvh.models.classifiers import BASELINES
 from lvh.reports import ecg_plot
 from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table
 from lvh.reports.survey import (
@@ -152,7 +151,7 @@ def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
     nothing = np.zeros((len(cohort.records), 0), dtype=np.float32)
     features = feature_set(cohort, "tabular", nothing, ())
     folds = splits(features.y, features.subjects, cv)
-    summaries = baseline_summaries(features, folds, BASELINES, cv.threshold)
+    summaries = baseline_summaries(features, folds, cv.threshold)
     return pd.DataFrame(
         {
             "baseline": name,

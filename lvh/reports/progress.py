@@ -11,7 +11,7 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -20,18 +20,20 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import masked
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
-from lvh.models.training import Trainer
 from lvh.tracking import resolved_uri
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
+
+if TYPE_CHECKING:
+    from lvh.config.run_settings import RunSettings
+    from lvh.models.training import Trainer
 
 Verbosity = Literal["full", "bar", "line"]
 """Of a single run; of a run in a sweep; of a run while others run at the same time."""
@@ -106,10 +108,10 @@ class ProgressReporter(Callback):
 
     def __init__(
         self,
-        settings: RunSettings,
+        settings: "RunSettings",
         cohort: Cohort,
         features: FeatureSet,
-        trainer: Callable[[], Trainer],
+        trainer: "Callable[[], Trainer]",
         *,
         verbosity: Verbosity = "full",
         title: str = "",

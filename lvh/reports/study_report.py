@@ -23,7 +23,8 @@ from lvh.reports.leaderboard import (
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.study_figures import draw_all
 from lvh.reports.verdict import sentences
-from lvh.search.results import StudyResult, Trial, store_of
+from lvh.search.results import StudyResult, Trial
+from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import load_run
 from lvh.validation.metrics import NAMES, bootstrap_intervals

@@ -16,8 +16,9 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.data.array_checks import EXTERNAL
-from lvh.data.cohort import Cohort, join
+from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
+from lvh.data.joining import join
 from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
@@ -26,7 +27,6 @@ from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.files import write_text
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
-from lvh.models.classifiers import BASELINES
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
@@ -99,7 +99,7 @@ def _cohort(settings: Any, state: object) -> Cohort:
 @lru_cache(maxsize=_LOADED)
 def baselines_of(data: ExperimentData, threshold: Threshold) -> dict[str, Summary]:
     """Score the baselines on the same folds; configurations share the result."""
-    return baseline_summaries(data.features, data.splits, BASELINES, threshold)
+    return baseline_summaries(data.features, data.splits, threshold)
 
 
 def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Trainer:

@@ -20,18 +20,19 @@ from lvh.files import write_text
 from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.hints import say_next, say_where
 from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
+from lvh.runs.hints import say_next, say_where
 from lvh.runs.run import ExperimentData, load_data
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import StudyResult, Trial, store_of
+from lvh.search.results import StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import Study, open_study, result_of
+from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
 from lvh.tracking.tracker import Tracker

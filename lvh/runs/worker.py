@@ -23,10 +23,11 @@ from lvh.plugins import ensure
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
 from lvh.runs.run import load_data, run_configuration
-from lvh.search.results import FoldScore, Outcome, is_separate
+from lvh.search.results import FoldScore, Outcome
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
+from lvh.tracking.fold_store import is_separate
 from lvh.tracking.run_names import run_name
 from lvh.tracking.run_record import RunRecord, SweepLink
 from lvh.tracking.tracker import Tracker

@@ -8,7 +8,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from pydantic import TypeAdapter
 
-from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.search import SearchSettings
 from lvh.search.results import Objective
@@ -26,7 +25,7 @@ class StudyPlan:
     title: str
     note: str
     n_folds: int
-    label_name: str = LVH
+    label_name: str = "LVH"  # of what was stored before there were other labels
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

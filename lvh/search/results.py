@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.data.labels import LVH
 from lvh.evaluation.results import OutOfFold, Plain
 
 State = Literal["complete", "leaking", "stopped", "failed", "open"]
@@ -106,7 +104,7 @@ class StudyResult:
     n_folds: int
     trials: tuple[Trial, ...]
     predictions: Mapping[int, OutOfFold]
-    label_name: str = LVH
+    label_name: str = "LVH"  # of what was stored before there were other labels
 
     @property
     def complete(self) -> tuple[Trial, ...]:
@@ -115,19 +113,3 @@ class StudyResult:
         done = [trial for trial in self.trials if trial.state == "complete"]
         ranks = [float(np.nan_to_num(sign * one.values[0], nan=np.inf)) for one in done]
         return tuple(one for _, one in sorted(zip(ranks, done, strict=True), key=lambda at: at[0]))
-
-
-def is_separate(study: str) -> bool:
-    """Return whether a study was begun again by `resume=false`, next to one of the same name."""
-    return "." in study
-
-
-def store_of(study: str, root: str) -> Path:
-    """Return the folder of a study's folds: that of all, unless the study was begun again."""
-    return Path(root) / study if is_separate(study) else Path(root)
-
-
-def stores(root: str) -> list[Path]:
-    """Return the folders that may have a run's folds: that of all, then the separate ones."""
-    separate = [path for path in Path(root).glob("*.*") if path.is_dir()]
-    return [Path(root), *sorted(separate, key=lambda path: path.stat().st_mtime, reverse=True)]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -14,11 +14,13 @@ from pydantic import TypeAdapter
 from lvh.errors import EnvironmentFault, InputError, excerpt
 from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.results import OutOfFold
-from lvh.features import FeatureSet
 from lvh.files import write_fault, write_text
 from lvh.models.training import History
 from lvh.validation.metrics import THRESHOLD, Metrics, score
 from lvh.validation.splits import Split
+
+if TYPE_CHECKING:
+    from lvh.features import FeatureSet
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ class FoldStore:
             raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
 
     def save(
-        self, key: str, features: FeatureSet, fold: FoldResult, settings: Mapping[str, Any]
+        self, key: str, features: "FeatureSet", fold: FoldResult, settings: Mapping[str, Any]
     ) -> None:
         """Write a fold; its features name the records."""
         test = fold.split.test
@@ -166,3 +168,19 @@ _FORMAT = TypeAdapter(StoredFold)
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_separate(study: str) -> bool:
+    """Return whether a study was begun again by `resume=false`, next to one of the same name."""
+    return "." in study
+
+
+def store_of(study: str, root: str) -> Path:
+    """Return the folder of a study's folds: that of all, unless the study was begun again."""
+    return Path(root) / study if is_separate(study) else Path(root)
+
+
+def stores(root: str) -> list[Path]:
+    """Return the folders that may have a run's folds: that of all, then the separate ones."""
+    separate = [path for path in Path(root).glob("*.*") if path.is_dir()]
+    return [Path(root), *sorted(separate, key=lambda path: path.stat().st_mtime, reverse=True)]

@@ -11,14 +11,17 @@ from contextlib import suppress
 from dataclasses import astuple
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lvh
 from lvh.evaluation.cv_result import CVResult
-from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.backends import distributions, version
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import Split
+
+if TYPE_CHECKING:
+    from lvh.features import FeatureSet
 
 STUDY = "study.txt"
 """File in the folder of a sweep that names its study."""
@@ -85,7 +88,7 @@ def write_before(
     folder: Path,
     config: str,
     versions: Mapping[str, str],
-    features: FeatureSet,
+    features: "FeatureSet",
     splits: Sequence[Split],
 ) -> None:
     """Write what is known before training: configuration, versions and splits."""
@@ -101,7 +104,7 @@ def write_before(
     write_text(folder / "splits.csv", splits_table)
 
 
-def write_after(folder: Path, features: FeatureSet, result: CVResult) -> None:
+def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
     """Write the results: predictions, scores by fold and over folds, and histories."""
     predictions, folds, history = [], [], []
     for fold in result.folds:

@@ -14,7 +14,6 @@ from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter
 
-from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
@@ -33,7 +32,7 @@ class DataRecord:
     fingerprint: str
     note: str
     n: int
-    label: str = LVH
+    label: str = "LVH"  # of what was stored before there were other labels
 
 
 @dataclass(frozen=True, slots=True)
