@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -155,3 +155,32 @@ def test_a_record_in_both_cohorts_is_refused(shared, is_lazy, seed):
     else:
         with pytest.raises(InputError, match=rf"external: expected no record .* {len(shared)} of"):
             join(made(), external)
+
+
+@settings(max_examples=40)
+@given(
+    factor=st.sampled_from([1.0, 1e-3, 1e3, 1e6]),
+    share=st.sampled_from([0.2, 0.8]),
+    n=st.integers(5, 12),
+    seed=st.integers(0, 99),
+)
+def test_signals_of_another_unit_are_refused(factor, share, n, seed):
+    X = np.random.default_rng(seed).normal(0, 0.5, (n, 200, 2))
+    X[: round(share * n)] *= factor
+    given = {"y": np.arange(n) % 2, "fs": 250, "leads": ["ii", "v1"]}
+    if factor == 1 or share < 0.5:  # an artifact or two
+        assert Cohort.from_arrays(X, **given).unit == "mV"
+        return
+    with pytest.raises(InputError, match="Is this another unit"):
+        Cohort.from_arrays(X, **given)
+    np.testing.assert_array_equal(
+        Cohort.from_arrays(X, unit="other", **given).signals, X.astype(np.float32)
+    )
+
+
+def test_limb_leads_of_another_order_are_refused(cohort):
+    given = {"y": cohort.label, "fs": cohort.fs}
+    assert Cohort.from_arrays(cohort.signals, leads=LEADS, **given).leads == LEADS
+    swapped = [*LEADS[:3], LEADS[4], LEADS[3], *LEADS[5:]]
+    with pytest.raises(InputError, match="in this order"):
+        Cohort.from_arrays(cohort.signals, leads=swapped, **given)

@@ -197,12 +197,13 @@ class Cohort:
         label_name: str = "label",
         records: Sequence[object] | None = None,
         name: str = "arrays",
+        unit: Literal["mV", "other"] = "mV",
     ) -> "Cohort":
         """Make a cohort of arrays, which are copied; a value a record but for `fs` and `leads`.
 
         Args:
             X: Signals, shape (n_records, n_samples, n_leads), or (n_records, n_samples) of one
-                lead, mV; or a `LazyArray` of finite samples.
+                lead; or a `LazyArray` of finite samples.
             y: Labels, 0 or 1.
             groups: Subjects; by default each record is of another one.
             fs: Sampling frequency, Hz.
@@ -212,9 +213,11 @@ class Cohort:
             label_name: What a label of 1 says.
             records: Different names; by default numbers from 0.
             name: Of the source.
+            unit: Of the signals; `other` for those that are no ECG.
 
         Raises:
-            InputError: A shape, a length or a value is not as above.
+            InputError: A shape, a length or a value is not as above; or half of the records are no
+                ECG in mV, or have limb leads of another order.
 
         >>> signals, labels = np.random.default_rng(0).normal(size=(6, 500)), [0, 1, 0, 1, 0, 1]
         >>> cohort = lvh.Cohort.from_arrays(signals, labels, fs=250, leads=["ii"], label_name="AF")
@@ -243,6 +246,10 @@ class Cohort:
         subjects = np.array(own) if groups is None else checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
+        if unit == "mV" and isinstance(signals, np.ndarray):
+            from lvh.data.readers.leads import check_voltages
+
+            check_voltages(signals, names)
         content = (own, subjects, names, float(fs), signals, is_male, ages, label)
         return cls(
             name=name,
@@ -258,6 +265,7 @@ class Cohort:
             fingerprint=fingerprint(*content, label_name),
             note=f"age or sex of {which} is unknown: no baseline has them" if unknown else "",
             label_name=label_name,
+            unit=unit,
         )
 
 

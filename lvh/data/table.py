@@ -143,6 +143,7 @@ def load(settings: TableSettings) -> Cohort:
         label_name=settings.label,
         records=[names[at] for at in used.tolist()],
         name=path.name,
+        unit="other" if settings.unit == "other" else "mV",
     )
     others = _other_columns(table, columns).iloc[used].reset_index(drop=True)
     content = [others[name].to_numpy() for name in others]
@@ -155,7 +156,6 @@ def load(settings: TableSettings) -> Cohort:
         columns=others,
         dropped=tuple(dropped),
         note="; ".join(filter(None, [*notes, cohort.note])),
-        unit="other" if settings.unit == "other" else "mV",
         fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *others, *content),
     )
     if dropped:

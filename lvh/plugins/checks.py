@@ -251,7 +251,7 @@ def checked_cohort(origin: Origin, cohort: Any) -> Cohort:
     """
     if not isinstance(cohort, Cohort):
         raise origin.refused("expected a lvh.Cohort", type(cohort).__name__)
-    same = ("fs", "leads", "age", "male", "label_name", "records")
+    same = ("fs", "leads", "age", "male", "label_name", "records", "unit")
     try:
         made = Cohort.from_arrays(
             cohort.signals,
@@ -259,7 +259,7 @@ def checked_cohort(origin: Origin, cohort: Any) -> Cohort:
             groups=cohort.subjects,
             **{name: getattr(cohort, name) for name in same},
         )
-        others = ("name", "note", "unit", "columns", "dropped", "delineation")
+        others = ("name", "note", "columns", "dropped", "delineation")
         own = replace(made, **{name: getattr(cohort, name) for name in others})
         summarize_cohort(own)
     except InputError as error:

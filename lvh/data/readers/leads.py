@@ -210,6 +210,24 @@ def unit_fault(mv: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
     return ""
 
 
+def check_voltages(signals: npt.NDArray[np.floating], leads: Sequence[str]) -> None:
+    """Raise InputError if half of the records are no ECG in mV; one record may be anything.
+
+    Args:
+        signals: Shape (n_records, n_samples, n_leads), mV.
+        leads: Name of each lead.
+    """
+    faults = [unit_fault(record, leads) for record in signals]
+    if not any(faults) and set(LEADS[:6]) <= set(leads):
+        faults = [signal_fault(record, leads) for record in signals]
+    found = [fault for fault in faults if fault]
+    if 2 * len(found) > len(faults):
+        raise InputError(
+            f"X: {found[0]} So it is in {len(found)} of {len(faults)} records; unit='other' takes "
+            "signals that are no ECG"
+        )
+
+
 def check_limb_leads(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> None:
     """Raise InputError unless limb leads obey Einthoven and Goldberger, as those of one body do.
 
