@@ -280,9 +280,10 @@ print(f"P(af) {probability:.3f}")
 # %% [markdown]
 # ## 7. A public task
 #
-# [PTB-XL](https://physionet.org/content/ptb-xl/) has 21,799 records of 12 leads, with codes for
-# what cardiologists saw. Any code can be the label, and the same features work. This cell runs if
-# the variable `LVH_PTBXL_ROOT` names a folder of PTB-XL, or of a part of it.
+# [PTB-XL](https://physionet.org/content/ptb-xl/) (CC BY 4.0, [cite it](tour.md#the-data)) has
+# 21,799 records of 12 leads, with codes for what cardiologists saw. Any code can be the label,
+# and the same features work. This cell runs if the variable `LVH_PTBXL_ROOT` names a folder of
+# PTB-XL, or of a part of it.
 
 # %%
 if os.environ.get("LVH_PTBXL_ROOT"):

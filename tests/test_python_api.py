@@ -312,6 +312,20 @@ REFUSED = {
         ),
         "fitted or frozen .*FrozenEstimator",
     ),
+    "other data": (
+        lambda: lvh.cross_validate(lvh.settings("data=synthetic", "model=svm"), X),
+        "X: expected the data of these settings",
+    ),
+    "augmented table": (
+        lambda: lvh.cross_validate("dnn", X, Y, train={"augment": {"shift": 0.1}}),
+        r"train\.augment: expected signals",
+    ),
+    "noise in mV": (
+        lambda: lvh.cross_validate(
+            "cnn", lvh.load_data("synthetic", records=42), train={"augment": {"noise": 0.1}}
+        ),
+        r"train\.augment: .*features\.scaling=none",
+    ),
     "compiled": (
         lambda: lvh.cross_validate(partial(network, compiled=True), X, Y, cv=2),
         "expected a network that is not compiled",

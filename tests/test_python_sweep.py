@@ -42,6 +42,8 @@ def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
     )
     assert len(study.predictions) == 3
     assert study.compare(study).loc["ap", "difference"] == 0
+    with pytest.raises(lvh.InputError, match="compare: expected a sweep"):
+        study.compare(frame)
     assert len(study.plot("folds").data)
     assert "Best" in study._repr_html_()
 
@@ -101,7 +103,9 @@ REFUSED = {
     "same": ({"C": [1, "1"]}, "look the same"),
     "order": ({"C": (3, 1)}, "of C"),
     "log": ({"C": (0, 1, "log")}, "of C"),
-    "name": ({"gama": [1]}, "no parameter gama; did you mean gamma"),
+    "name": ({"gama": [1]}, "space: Invalid parameter 'gama'"),
+    "name under an option": ({"kernel": {"rbf": {}, "poly": {"degre": [2]}}}, "parameter 'degre'"),
+    "training": ({"train.epochs": [2]}, "train: expected None"),
     "not a dict": ({"kernel": {"rbf": [1]}}, "a dict under kernel=rbf"),
     "twice": ({"C": [1], "kernel": {"rbf": {"C": [1]}, "linear": {}}}, "expected C once"),
 }
@@ -120,5 +124,7 @@ def test_a_trial_fails_alone_and_a_sweep_of_failures_says_so():
     assert "C" in study.trials[1].error
     with pytest.raises(lvh.LvhError, match=r"every trial failed, the first so: .*C"):
         lvh.sweep(SVC(), X, Y, space={"C": [-2.0, -1.0]}, cv=2)
+    with pytest.raises(lvh.LvhError, match=r"every trial failed.*train\.patience: needs"):
+        lvh.sweep("dnn", X, Y, space={"train.patience": [1]}, cv=2)
     with pytest.raises(lvh.InputError, match=r"search\.objectives"):
         lvh.sweep(SVC(), X, Y, space={"C": [1.0]}, objectives="auc")

@@ -40,10 +40,29 @@ class TrainingData:
     fs: float
     splits: tuple[Split, ...]
     cv: CvSettings
+    is_scaled: bool = False  # by the form of features, so that a signal is not in mV
 
 
 def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any) -> CVResult:
-    """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`."""
+    """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`.
+
+    Raises:
+        InputError: The training has settings that would do nothing, or nothing sensible.
+    """
+    train, n_validation = learner.train, min(len(one.validation) for one in data.splits)
+    if data.cv.protocol.leaks and not learner.is_network:
+        raise InputError(
+            "cv.weights and cv.epoch: expected an honest protocol, unless the model is a network. "
+            f"Received: {data.cv.protocol.leakage}"
+        )
+    check_train(train, n_validation, learner.is_network)
+    is_signal = data.features.kind == "signal"
+    if train.augment.is_on and (not is_signal or (data.is_scaled and train.augment.is_in_mv)):
+        raise InputError(
+            "train.augment: expected signals; for noise, wander and amplitude those of a form with "
+            f"features.scaling=none, in mV. Received: {data.features.kind} inputs"
+            f"{', scaled' if data.is_scaled else ''}"
+        )
     return cross_validation.cross_validate(
         data.features,
         more.pop("splits", data.splits),
@@ -113,30 +132,21 @@ def training_data(
             raise InputError(
                 f"{field}: expected None with X as a {type(X).__name__}. Received: {excerpt(value)}"
             )
-    fs, own = 1.0, X
+    fs, own, is_scaled = 1.0, X, False
     if isinstance(X, Cohort):
         form = _form(learner, features)
         check_cohort(form.name, X)
         fs, own = X.fs, FORMS[form.name].extract(X, form)
+        is_scaled = getattr(form, "scaling", form.name) != "none"
     elif isinstance(X, ExperimentData):
         fs, own = X.cohort.fs, X.features
     elif not isinstance(X, FeatureSet):
         own = from_arrays(X, y, groups)
     own = fitting(learner, own)
     if cv is None and isinstance(X, ExperimentData):
-        data = TrainingData(own, fs, X.splits, X.cv)
-    else:
-        cv = 7 if cv is None else cv
-        data = TrainingData(own, fs, *_splits(cv, own, own.subjects if has_labels else groups))
-    if data.cv.protocol.leaks and not learner.is_network:
-        raise InputError(
-            "cv.weights and cv.epoch: expected an honest protocol, unless the model is a network. "
-            f"Received: {data.cv.protocol.leakage}"
-        )
-    check_train(learner.train, min(len(one.validation) for one in data.splits), learner.is_network)
-    if learner.train.augment.is_on and own.kind != "signal":
-        raise InputError(f"train.augment: expected signals. Received: {own.kind} inputs")
-    return data
+        return TrainingData(own, fs, X.splits, X.cv)
+    given = own.subjects if has_labels else groups
+    return TrainingData(own, fs, *_splits(7 if cv is None else cv, own, given), is_scaled)
 
 
 def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ...], CvSettings]:

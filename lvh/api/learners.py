@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from types import NoneType
 from typing import Any
@@ -32,7 +32,6 @@ class Learner:
 
     Attributes:
         name: Short, for messages.
-        parameters: Names that `learner_of` takes as `params`.
         backend: Of a network; None for the one in use, or TensorFlow.
     """
 
@@ -40,7 +39,6 @@ class Learner:
     entry: Architecture | Estimator
     settings: Any
     train: TrainSettings
-    parameters: tuple[str, ...]
     backend: str | None = None
     has_probabilities: bool = True
 
@@ -92,12 +90,9 @@ def learner_of(
         given[name.removeprefix("train.")] = own.pop(name)
     network = parsed("train", {**asdict(TrainSettings()), **given}, TrainSettings)
     learner = _learner(estimator, network, own)
-    if not learner.is_network:
-        if train is not None:
-            raise InputError(f"train: expected None, for {learner.name} has no epochs")
-        return learner
-    names = (f"train.{one.name}" for one in fields(TrainSettings))
-    return replace(learner, parameters=(*learner.parameters, *names))
+    if not learner.is_network and (given or train is not None):
+        raise InputError(f"train: expected None, for {learner.name} has no epochs")
+    return learner
 
 
 def _learner(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Learner:
@@ -119,8 +114,7 @@ def _learner(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Le
         )
     entry = MODELS[node["name"]]
     settings: Any = parsed("model", {**node, **params}, entry.settings)
-    names = tuple(name for name in node if name != "name")
-    return Learner(node["name"], entry, settings, train, names)
+    return Learner(node["name"], entry, settings, train)
 
 
 def _of_classifier(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Learner:
@@ -138,19 +132,20 @@ def _of_classifier(estimator: Any, train: TrainSettings, params: dict[str, Any])
     entry = classifier_entry(origin, NoneType, lambda **_: clone(model), is_given=True)
     entry.build(None, (), 0, np.zeros(0, np.str_))  # raises what can be known before a training
     name, has_probabilities = type(estimator).__name__, hasattr(model, "predict_proba")
-    names = tuple(model.get_params())
-    return Learner(name, entry, None, train, names, has_probabilities=has_probabilities)
+    return Learner(name, entry, None, train, has_probabilities=has_probabilities)
 
 
 def _of_builder(build: Any, train: TrainSettings, params: dict[str, Any]) -> Learner:
-    shape, *others = inspect.signature(build).parameters or [""]
     origin = Origin(named("estimator", build), str(getattr(build, "__module__", "")))
-    if not shape:
-        raise origin.refused("expected a function that takes the shape of one input", "none")
+    try:
+        inspect.signature(build).bind((), **params)
+    except TypeError as error:
+        names = ", ".join(["the shape of one input", *params])
+        raise origin.refused(f"expected a function that takes {names}", error) from None
     entry = network_entry(
         origin, NoneType, lambda settings, input_shape: build(input_shape, **params), None
     )
-    return Learner(origin.what.partition(": ")[2], entry, None, train, tuple(others))
+    return Learner(origin.what.partition(": ")[2], entry, None, train)
 
 
 def check_scores(learner: Learner, names: Iterable[str]) -> None:

@@ -123,21 +123,8 @@ class _Candidates:
         self._train = {name: train if is_network[name] else None for name in named}
         self.learners = {name: of(self._train[name]) for name, of in self._estimators.items()}
         self.space, self._objects = space_from(space)
-        for name in self.space.names:
-            self._check(name)
-        self.at(next(self.space.probes()))
-
-    def _check(self, name: str) -> None:
-        owner, _, parameter = ("", "", name) if "" in self.learners else name.partition(".")
-        if owner not in self.learners:  # the choice of one of them
-            return
-        learner = self.learners[owner]
-        if not {parameter, parameter.partition("__")[0]} & {*learner.parameters}:
-            raise InputError(
-                f"space: {learner.name} has no parameter {parameter}"
-                f"{suggestion(parameter, learner.parameters)}. Expected some of "
-                f"{excerpt(', '.join(learner.parameters))}"
-            )
+        for name in self.space.names:  # each is refused before any training
+            self.at(next(point for point in self.space.probes() if name in point))
 
     def at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
         """Return the estimator of a point, by name and with its parameters."""

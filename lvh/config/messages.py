@@ -88,6 +88,8 @@ def _missing(error: MissingConfigException) -> str:
     other = f"; any other number: {field}={option}" if field else ""
     if group == "hydra/launcher" and option in _EXTRAS:
         other = f"; pip install 'lvh[{_EXTRAS[option]}]' adds it"
+    if group in ("data", "external", "features", "model"):
+        other = f"{suggestion(option, options)}; one of your own needs --plugin FILE.py"
     return f"{group}={option}: expected one of {', '.join(options)}{other}"
 
 

@@ -20,16 +20,12 @@ from typing import Any
 
 from lvh.data import SOURCES
 from lvh.data.cohort import fingerprint
-from lvh.errors import InputError, LvhError, excerpt
+from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
 from lvh.models import MODELS
 from lvh.plugins.origin import Origin
 
-REGISTRIES: Mapping[str, dict[str, Any]] = {
-    "data": SOURCES,
-    "features": FORMS,
-    "model": MODELS,
-}
+REGISTRIES: dict[str, dict[str, Any]] = {"data": SOURCES, "features": FORMS, "model": MODELS}
 """The registry of each group of options."""
 
 _ENTRY_POINTS = ("lvh.models", "lvh.features", "lvh.sources")
@@ -119,9 +115,8 @@ def loaded() -> list[str]:
     return [one.source for top, one in _plugins.items() if one.digest and top not in _installed]
 
 
-def origins(data: str = "", features: str = "", model: str = "") -> dict[str, Plugin]:
-    """Return the plugin of each of these options that has one, such as `model=mine`."""
-    chosen = {"data": data, "features": features, "model": model}
+def origins(**chosen: str) -> dict[str, Plugin]:
+    """Return the plugin of each of these options, by group, that has one, such as `model=mine`."""
     tops = {f"{key[0]}={key[1]}": _modules.get(key) for key in chosen.items()}
     return {option: _plugins.get(top, Plugin(top, "")) for option, top in tops.items() if top}
 
@@ -208,18 +203,13 @@ def _load_file(path: str) -> Plugin:
 
 def _load_module(name: str) -> Plugin:
     top = _top(name)
+    if top not in sys.modules and importlib.util.find_spec(top) is None:
+        raise InputError(
+            "--plugin: expected FILE.py, or a module that is installed or on PYTHONPATH. "
+            f"Received: {excerpt(name)}"
+        )
     plugin = _plugins.get(top) or Plugin(name, _digest(_files_of(top), top))
-    try:
-        registered = _registered(plugin, partial(importlib.import_module, name))
-    except LvhError as error:
-        cause = error.__cause__
-        if isinstance(cause, ModuleNotFoundError) and f"{name}.".startswith(f"{cause.name}."):
-            raise InputError(
-                "--plugin: expected FILE.py, or a module that is installed or on PYTHONPATH. "
-                f"Received: {excerpt(name)}"
-            ) from None
-        raise
-    return replace(registered, source=name)
+    return replace(_registered(plugin, partial(importlib.import_module, name)), source=name)
 
 
 def _registered(plugin: Plugin, run: Callable[[], object]) -> Plugin:

@@ -52,8 +52,9 @@ class StudyResult(results.StudyResult):
         Both were chosen by their scores, which are therefore too good: see `sentences`.
 
         Raises:
-            InputError: One has no complete trial, or they share no fold.
+            InputError: One is no sweep or has no complete trial, or they share no fold.
         """
+        _check_kind(other, StudyResult, "a sweep")
         for study in (self, other):
             if not study.complete:
                 raise InputError(f"compare: expected a complete trial in study {study.name}")
@@ -135,8 +136,10 @@ class CVResult(cv_result.CVResult):
             `equivalent` (within .01) or `better`; more of a function of a person is better.
 
         Raises:
-            InputError: They share no fold: the same test records with the same labels.
+            InputError: The other is no cross-validation; or they share no fold: the same test
+                records with the same labels.
         """
+        _check_kind(other, CVResult, "a cross-validation, such as one of a sweep's best settings")
         names = (*self.shown, *(name for name in self.own if name in other.own))
         return _compared(self._trial(), other._trial(), names)
 
@@ -212,6 +215,11 @@ def _compared(own: Trial, other: Trial, names: tuple[str, ...]) -> pd.DataFrame:
         )
     table = pd.DataFrame.from_dict(pairs, "index").rename_axis("score")
     return table.drop(columns=["number", "p_holm", "verdict"])
+
+
+def _check_kind(other: object, kind: type, what: str) -> None:
+    if not isinstance(other, kind):
+        raise InputError(f"compare: expected {what}. Received: a {type(other).__name__}")
 
 
 def _html(lines: list[str], table: pd.DataFrame) -> str:

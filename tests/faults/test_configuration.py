@@ -17,7 +17,7 @@ from lvh.errors import InputError
 
 LEAKING = "cv.weights=carried cv.allow_leakage=true"
 REFUSED = {  # arguments as a shell takes them: parts of the line
-    "model=vgg": ["model=vgg: expected one of boosting, cnn, criteria, dnn"],
+    "model=vgg": ["model=vgg: expected one of boosting, cnn, criteria, dnn", "--plugin"],
     "model=cnn stride=7": ["stride=7: expected one of 5, 10, 50, 125", "model.strides=7"],
     "hydra/launcher=ray": ["hydra/launcher=ray: expected one of basic", "lvh[ray]"],
     "modle=cnn": ["modle", "did you mean model?"],
