@@ -492,3 +492,31 @@ def test_a_suggested_command_names_the_code(capsys):
     export, report = "".join(capsys.readouterr()).splitlines()
     assert export.endswith("export --plugin mine.py --study s")
     assert "--plugin" not in report
+
+
+@pytest.mark.parametrize("field", ["kind: Kind = Kind.A", "path: Path = Path()", "x: list = ()"])
+def test_settings_that_no_file_can_hold_are_refused(field):
+    write(
+        "import enum, lvh\nfrom dataclasses import dataclass\nfrom pathlib import Path\n"
+        "class Kind(enum.Enum):\n    A = 1\n"
+        f"@dataclass(frozen=True)\nclass S:\n    {field}\n"
+        "@lvh.register_model('x', settings=S)\ndef x(settings): ...\n"
+    )
+    with pytest.raises(InputError, match="fields of numbers, texts or tuples"):
+        load(["mine.py"])
+
+
+def test_code_that_exits_is_no_success():
+    write("import sys; sys.exit(0)")
+    assert "SystemExit: 0" in run("model=svm", code=1)
+
+
+def test_no_function_of_features_sees_a_label():
+    write(
+        "import lvh\n@lvh.register_features('x')\ndef x(cohort):\n"
+        "    if len(cohort.records) > 3:\n        return cohort.label[:, None] + 0.0\n"
+        "    return 1 - cohort.label[:, None]\n"
+    )
+    data = lvh.load_data(lvh.settings(*DATA, "features=x", "model=svm", "plugins=[mine.py]"))
+    assert not data.features.X.any()
+    assert data.features.y.any()

@@ -40,7 +40,7 @@ class Origin:
             yield
         except LvhError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an exit code of 0 would be no result
             text = next(iter(str(error).strip().splitlines()), "")
             if isinstance(error, SyntaxError):
                 text, place = str(error.msg), f" ({error.filename}:{error.lineno})"

@@ -8,7 +8,17 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import Strict, TypeAdapter
 
@@ -238,11 +248,7 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
         hints = get_type_hints(own, include_extras=True)
         for one in fields(own):
             hint = hints[one.name]
-            if (
-                one.name == "name"
-                or not one.init
-                or (get_origin(hint) or hint) in (list, dict, set)
-            ):
+            if one.name == "name" or not one.init or not _is_plain(hint):
                 raise InputError(
                     f"{what}: expected fields of numbers, texts or tuples, and none called name. "
                     f"Received: {one.name}: {hint}"
@@ -261,3 +267,13 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
         reason = str(error).splitlines()[0]
         raise InputError(f"{what}: expected types that can be checked: {reason}") from None
     return made
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether values of a type can be written into a key, a command line and a file of settings."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _is_plain(arguments[0])
+    if origin in (tuple, Union, UnionType):
+        return all(one is ... or _is_plain(one) for one in arguments)
+    return origin is Literal or hint in (bool, int, float, str, NoneType)
