@@ -22,7 +22,7 @@ Y = [0, 1, 1, 0]
 
 
 def made(X=X, y=Y, **more) -> Cohort:
-    return Cohort.from_arrays(X, y, **{"fs": 250, "leads": ["II", "ecg"], **more})
+    return Cohort.from_arrays(X, y, **{"fs": 250, "leads": ["II", "ecg"], "unit": "other", **more})
 
 
 @given(
@@ -134,7 +134,7 @@ def test_parts_that_do_not_fit_are_refused():
 
 def test_another_unit_is_not_joined():
     with pytest.raises(InputError, match="external: expected mV unit"):
-        join(made(), replace(made(), unit="other"))
+        join(made(unit="mV"), made(X + 1))
 
 
 @given(

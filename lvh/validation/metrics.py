@@ -169,6 +169,8 @@ def weighted_scores(
     at_thresholds = _cumulated(positive, negative, y_score)
     ap, roc_auc = _ranking(*at_thresholds)
     ap_thresholded, _ = _ranking(*_cumulated(positive, negative, predicted.astype(np.float64)))
+    # with positives alone it is 1 for any scores, which is no skill
+    ap, ap_thresholded = (np.where(n > 0, one, np.nan) for one in (ap, ap_thresholded))
     return [
         _ratio(tp + n - fp, total),
         np.where(tp + fp > 0, _ratio(tp, tp + fp), 0.0),
