@@ -158,7 +158,7 @@ def configuration_names(study: StudyResult) -> dict[int, str]:
             for key in study.dimensions
             if key in trial.params
         )
-        or f"trial {trial.number}"
+        or (study.title if len(study.trials) == 1 else f"trial {trial.number}")
         for trial in study.trials
     }
 
