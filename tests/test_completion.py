@@ -74,6 +74,7 @@ def test_it_imports_nothing_heavy():
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_a_shell_completes_a_command_line(shell, tmp_path):
     program = shutil.which(shell)

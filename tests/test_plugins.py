@@ -128,6 +128,7 @@ def test_folds_follow_the_code_and_scores_are_those_of_the_classifier():
     np.testing.assert_array_equal(y_score(), before)
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_as_its_layers_say_and_the_seed_repeats_it():
     write(PLUGIN)
     chosen = ("model=net", "features=spread", "train.epochs=2", "resume=false")

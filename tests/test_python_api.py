@@ -157,6 +157,7 @@ def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     np.testing.assert_array_equal(dirty.folds[0].y_score[10:], again.folds[0].y_score[10:])
 
 
+@pytest.mark.slow
 def test_folds_of_a_dense_network_side_by_side_score_as_one_by_one():
     def build(input_shape, with_flatten):
         import keras

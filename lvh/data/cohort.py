@@ -246,7 +246,7 @@ class Cohort:
         subjects = np.array(own) if groups is None else checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
-        if unit == "mV" and isinstance(signals, np.ndarray):
+        if unit == "mV" and names and isinstance(signals, np.ndarray):
             from lvh.data.readers.leads import check_voltages
 
             check_voltages(signals, names)
