@@ -96,7 +96,7 @@ default_index = $(call hand_on,UV_DEFAULT_INDEX,PIP_INDEX_URL,index-url, ) \
 # the hashes of the lock make it safe to take a file from any of the indexes
 install = $(default_index) $(call hand_on,UV_INDEX,PIP_EXTRA_INDEX_URL,extra-index-url, ) \
   $(call hand_on,UV_FIND_LINKS,PIP_FIND_LINKS,find-links,$(comma)) \
-  $(BIN)/uv pip install --python $(BIN)/python --index-strategy unsafe-best-match --quiet $(1) || \
+  $(BIN)/uv pip install --python $(BIN)/python --index-strategy unsafe-best-match --compile-bytecode --quiet $(1) || \
   { echo "make: uv could not install; pip tries" >&2; $(BIN)/python -m pip install --quiet $(1); }
 solve = $(default_index) $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade $(1)
