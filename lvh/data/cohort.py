@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lvh.data.array_checks import (
     check_names,
+    check_voltages,
     checked_labels,
     checked_signals,
     checked_subjects,
@@ -247,8 +248,6 @@ class Cohort:
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
         if unit == "mV" and names and isinstance(signals, np.ndarray):
-            from lvh.data.readers.leads import check_voltages
-
             check_voltages(signals, names)
         content = (own, subjects, names, float(fs), signals, is_male, ages, label)
         return cls(

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from lvh.data import cache
+from lvh.data.array_checks import unit_fault
 from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, mapped
 from lvh.data.readers.leads import (
     ReadOptions,
@@ -20,7 +21,6 @@ from lvh.data.readers.leads import (
     millivolts_per_unit,
     sampling_frequency,
     signal_fault,
-    unit_fault,
 )
 from lvh.data.readers.record import read_leads
 from lvh.errors import InputError, excerpt

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lvh.data.array_checks import check_limb_leads
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
-from lvh.data.readers.leads import check_limb_leads
 from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
