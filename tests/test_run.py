@@ -111,6 +111,7 @@ def test_an_interrupted_run_is_recorded_as_killed_and_then_finished(tmp_path, nu
     assert len(done.runs("tags.level = 'fold'")) == 3
 
 
+@pytest.mark.slow
 def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     process = start(*SMALL, "train.epochs=100000", cwd=tmp_path)
     while not process.stdout.readline().startswith("synthetic cohort"):
@@ -122,6 +123,7 @@ def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     assert done.err.startswith("lvh: resume: another process trains this very run now")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_costs_no_training(tmp_path):
     done = command(*FAST, "tracking.uri=http://127.0.0.1:9", cwd=tmp_path)
     assert done.code == 3

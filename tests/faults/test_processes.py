@@ -73,6 +73,7 @@ def test_a_trial_that_is_killed_again_and_again_fails_and_no_other_does(begin, t
     assert statuses(cwd, "configuration") == {"FINISHED": 3, "FAILED": 1}
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_a_number_fails_its_configuration_and_no_other(tmp_path):
     given = ("-m", *SMALL, "cv.folds=3", "train.epochs=20", f"{RATE}=0.001,1e38,0.003")
     done = command(*given, cwd=tmp_path)

@@ -166,6 +166,7 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines()[1:]
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_server(folder, tmp_path):
     server = Served(folder, tmp_path / "log")
     os.kill(server.process.pid, signal.SIGKILL)
