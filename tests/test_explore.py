@@ -208,7 +208,8 @@ def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
     )
     done = Done(process.returncode, process.stdout, process.stderr, tmp_path)
     assert (done.code, done.err) == (0, "")
-    page = done.cwd / done.out.splitlines()[-1].removeprefix("page: ")
+    (line,) = (line for line in done.out.splitlines() if line.startswith("page: "))
+    page = done.cwd / line.removeprefix("page: ")
     assert page == done.folder() / "explore.html"
     assert Page(page).sections == KEYS
     (run,) = done.runs("")

@@ -228,6 +228,9 @@ EDGES = {
     "three dimensions": of_params(
         9, lambda at: {"a": [True, None, "$x$"][at % 3], "b": 10.0**-at, "c": "\u6f22 $\\frac$"}
     ),
+    "conditional": of_params(
+        4, lambda at: {"model": "trees"} if at == 3 else {"model": "svm", "C": at}
+    ),
     "three objectives": make_study(
         [replace(make_trial(at, [at / 5, 0.4]), values=(at, 5 - at, 1.0)) for at in range(5)],
         ("ap", "width", "seconds"),

@@ -57,8 +57,11 @@ def draw_all(
 
 
 def is_grid(study: StudyResult) -> bool:
-    """Return whether a heat map shows the sweep: two dimensions, few values, most pairs tried."""
-    if len(study.dimensions) != 2:
+    """Return whether a heat map shows the sweep: two dimensions, few values, most pairs tried.
+
+    None of the two may be missing in a trial, as one of a conditional space may.
+    """
+    if len(study.dimensions) != 2 or any(len(trial.params) < 2 for trial in study.trials):
         return False
     sizes = [len(_levels(study, name)) for name in study.dimensions]
     tried = {tuple(trial.params.get(name) for name in study.dimensions) for trial in study.trials}
