@@ -43,16 +43,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lvh.api.experiments import cross_validate, load_data, load_run, load_study, settings
-    from lvh.api.python_sweep import sweep
-    from lvh.api.sklearn_estimator import estimator
+    from lvh.config.plugins import register_features, register_model, register_source
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
     from lvh.features import FeatureSet
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
-    from lvh.plugins import register_features, register_model, register_source
     from lvh.reports.result_views import CVResult, StudyResult
+    from lvh.runs.api.experiments import cross_validate, load_data, load_run, load_study, settings
+    from lvh.runs.api.python_sweep import sweep
+    from lvh.runs.api.sklearn_estimator import estimator
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -93,18 +93,18 @@ _MODULES = {
     "LvhError": "errors",
     "StudyResult": "reports.result_views",
     "bootstrap_intervals": "validation.metrics",
-    "cross_validate": "api.experiments",
-    "estimator": "api.sklearn_estimator",
-    "load_data": "api.experiments",
+    "cross_validate": "runs.api.experiments",
+    "estimator": "runs.api.sklearn_estimator",
+    "load_data": "runs.api.experiments",
     "load_model": "inference:load",
-    "register_features": "plugins",
-    "register_model": "plugins",
-    "register_source": "plugins",
-    "load_run": "api.experiments",
-    "load_study": "api.experiments",
+    "register_features": "config.plugins",
+    "register_model": "config.plugins",
+    "register_source": "config.plugins",
+    "load_run": "runs.api.experiments",
+    "load_study": "runs.api.experiments",
     "score": "validation.metrics",
-    "settings": "api.experiments",
-    "sweep": "api.python_sweep",
+    "settings": "runs.api.experiments",
+    "sweep": "runs.api.python_sweep",
     "splits": "validation.splits",
 }
 """The module of each public name, and what it is called there if that differs."""

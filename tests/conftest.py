@@ -257,7 +257,7 @@ class Done:
 def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take back what plugins of a test registered."""
     from lvh.config.groups import register_options
-    from lvh.plugins import loading
+    from lvh.config.plugins import loading
 
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield

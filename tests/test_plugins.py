@@ -20,14 +20,14 @@ import lvh
 from lvh.cli import export
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
+from lvh.config.plugins import checks, ensure, load, loading
+from lvh.config.plugins.origin import Origin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.inference import load as load_model
 from lvh.models.trainers import _program
-from lvh.plugins import checks, ensure, load, loading
-from lvh.plugins.origin import Origin
 from lvh.runs.cache_key import deciding
 from lvh.runs.hints import say_next
 

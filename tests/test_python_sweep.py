@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 from test_python_api import GROUPS, X, Y
 
 import lvh
-from lvh.api.python_sweep import params_of, space_from
+from lvh.runs.api.python_sweep import params_of, space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
 GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}

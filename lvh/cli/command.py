@@ -125,7 +125,7 @@ def command(
 
         def run() -> object:
             if names := getattr(options, "plugin", []):
-                from lvh.plugins import load
+                from lvh.config.plugins import load
 
                 load(names)
             return body(options)

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lvh.cli.command import add_model, between, command, model_folder
+from lvh.config.plugins import load as load_plugins
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
-from lvh.plugins import load as load_plugins
 from lvh.reports.progress import say
 
 

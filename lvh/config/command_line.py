@@ -15,9 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lvh.config.groups import conf_dir, hydra_loader, register_options
+from lvh.config.plugins import Plugin, ensure, load
 from lvh.errors import InputError, excerpt
 from lvh.models import MODEL_ALIASES
-from lvh.plugins import Plugin, ensure, load
 
 _GROUP = re.compile(
     r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"

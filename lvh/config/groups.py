@@ -17,12 +17,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import setup_globals
 
 import lvh
+from lvh.config.plugins import load_installed
 from lvh.data import SOURCES
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import MODELS, Architecture, Estimator
 from lvh.models.training import TrainSettings
-from lvh.plugins import load_installed
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.validation.splits import CvSettings

@@ -10,13 +10,13 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from lvh.config.groups import CHOICES, SETTINGS, defaults
 from lvh.config.messages import suggestion
+from lvh.config.plugins import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
-from lvh.plugins import Plugin, check_origins, load_installed, origins
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import run_name

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.config.plugins import is_loaded
 from lvh.errors import InputError, printable
 from lvh.inference.model_description import Description
 from lvh.models import MODELS, Classifier, Estimator
 from lvh.models.backends import check_installed, cores, start
-from lvh.plugins import is_loaded
 from lvh.validation.inner_splits import InnerFolds
 
 if TYPE_CHECKING:

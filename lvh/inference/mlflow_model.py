@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lvh.config.plugins import load as load_plugins
 from lvh.data.array_checks import check_limb_leads
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
@@ -26,7 +27,6 @@ from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description
-from lvh.plugins import load as load_plugins
 from lvh.tracking.address import set_mlflow_variables
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from lvh.config.plugins import check_origins, load_installed, origins
 from lvh.data.cohort import LEADS, Cohort, Origin
 from lvh.data.labels import LVH
 from lvh.errors import InputError, printable
@@ -18,7 +19,6 @@ from lvh.features import FORMS, FeatureSet, Form
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import Name
 from lvh.models.training import TrainSettings
-from lvh.plugins import check_origins, load_installed, origins
 from lvh.validation.calibration import logit, sigmoid
 from lvh.validation.splits import CvSettings
 

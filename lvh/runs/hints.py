@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from lvh.config.plugins import loaded
 from lvh.errors import masked
-from lvh.plugins import loaded
 from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings, resolved_uri
 

@@ -14,12 +14,12 @@ from omegaconf import DictConfig
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
+from lvh.config.plugins import ensure
 from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
-from lvh.plugins import ensure
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
 from lvh.runs.run import load_data, run_configuration

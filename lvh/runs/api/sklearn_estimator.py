@@ -11,12 +11,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lvh.api.inputs import fitting, from_arrays
-from lvh.api.learners import Learner, learner_of
 from lvh.config.messages import suggestion
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.training import FitJob, TrainSettings
+from lvh.runs.api.inputs import fitting, from_arrays
+from lvh.runs.api.learners import Learner, learner_of
 from lvh.validation.metrics import THRESHOLD
 
 _TRAIN = ("epochs", "batch_size", "learning_rate")

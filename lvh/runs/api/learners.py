@@ -12,6 +12,9 @@ import numpy as np
 
 from lvh.config.groups import defaults
 from lvh.config.messages import suggestion
+from lvh.config.plugins import load_installed
+from lvh.config.plugins.checks import classifier_entry, network_entry
+from lvh.config.plugins.origin import Origin, named
 from lvh.config.run_settings import parsed
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet
@@ -19,9 +22,6 @@ from lvh.models import MODEL_ALIASES, MODELS, Architecture, Estimator
 from lvh.models.backends import NO_BACKEND, check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.training import Trainer, TrainSettings
-from lvh.plugins import load_installed
-from lvh.plugins.checks import classifier_entry, network_entry
-from lvh.plugins.origin import Origin, named
 
 Train = TrainSettings | Mapping[str, Any] | None
 

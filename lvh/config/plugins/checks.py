@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lvh.config.plugins.origin import Origin
 from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
@@ -19,7 +20,6 @@ from lvh.features import FeatureSet
 from lvh.features.base import feature_set
 from lvh.features.imputation import Fill
 from lvh.models import Architecture, Estimator, Kind
-from lvh.plugins.origin import Origin
 
 _ROUNDING = 1e-6  # of a probability, which is cut
 _BLOCK = 64  # records

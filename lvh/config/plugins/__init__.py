@@ -1,6 +1,6 @@
 """Plugins: models, features and sources of users, which join the registries."""
 
-from lvh.plugins.loading import (
+from lvh.config.plugins.loading import (
     Plugin,
     check_origins,
     ensure,
@@ -10,7 +10,7 @@ from lvh.plugins.loading import (
     loaded,
     origins,
 )
-from lvh.plugins.registration import register_features, register_model, register_source
+from lvh.config.plugins.registration import register_features, register_model, register_source
 
 __all__ = [
     "Plugin",

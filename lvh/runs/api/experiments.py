@@ -9,18 +9,18 @@ from typing import Any, overload
 
 import numpy as np
 
-from lvh.api.inputs import TrainingData, cross_validated, option, training_data
-from lvh.api.learners import Learner, Train, check_scores, learner_of
 from lvh.config.composition import settings_of
 from lvh.config.messages import suggestion
+from lvh.config.plugins import load_installed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import FoldResult
-from lvh.plugins import load_installed
 from lvh.reports.result_views import CVResult, StudyResult
+from lvh.runs.api.inputs import TrainingData, cross_validated, option, training_data
+from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.run import ExperimentData
 from lvh.runs.run import load_data as data_of
 from lvh.search import study

@@ -22,15 +22,20 @@ from typing import (
 
 from pydantic import Strict, TypeAdapter
 
+from lvh.config.plugins.checks import (
+    checked_cohort,
+    checked_features,
+    classifier_entry,
+    network_entry,
+)
+from lvh.config.plugins.loading import join
+from lvh.config.plugins.origin import Origin, named
 from lvh.data import Source
 from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet, Form
 from lvh.features.imputation import Fill
 from lvh.models import MODEL_ALIASES, Architecture, Estimator
-from lvh.plugins.checks import checked_cohort, checked_features, classifier_entry, network_entry
-from lvh.plugins.loading import join
-from lvh.plugins.origin import Origin, named
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Kind = Literal["tabular", "signal"]

@@ -19,12 +19,12 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from lvh.config.plugins.origin import Origin
 from lvh.data import SOURCES
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
 from lvh.models import MODELS
-from lvh.plugins.origin import Origin
 
 REGISTRIES: dict[str, dict[str, Any]] = {"data": SOURCES, "features": FORMS, "model": MODELS}
 """The registry of each group of options."""

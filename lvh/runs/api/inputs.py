@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lvh.api.learners import Learner
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.messages import explained
+from lvh.config.plugins import load_installed
+from lvh.config.plugins.loading import REGISTRIES
 from lvh.config.run_settings import parsed
 from lvh.data.array_checks import checked_labels, checked_subjects
 from lvh.data.cohort import Cohort
@@ -23,8 +24,7 @@ from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
 from lvh.models.training import check_train
-from lvh.plugins import load_installed
-from lvh.plugins.loading import REGISTRIES
+from lvh.runs.api.learners import Learner
 from lvh.runs.run import ExperimentData
 from lvh.validation.given_splits import given_splits
 from lvh.validation.splits import CvSettings, Split, check_protocol

@@ -9,8 +9,6 @@ from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lvh.api.inputs import TrainingData, baselines_on, cross_validated, training_data
-from lvh.api.learners import Learner, Train, check_scores, learner_of
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, excerpt
@@ -18,6 +16,8 @@ from lvh.evaluation.cross_validation import StopCrossValidation
 from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.results import Plain
 from lvh.reports.result_views import StudyResult, predictions_of
+from lvh.runs.api.inputs import TrainingData, baselines_on, cross_validated, training_data
+from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.worker import Follower, WorkerResult
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
