@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -128,3 +129,13 @@ def test_a_trial_fails_alone_and_a_sweep_of_failures_says_so():
         lvh.sweep("dnn", X, Y, space={"train.patience": [1]}, cv=2)
     with pytest.raises(lvh.InputError, match=r"search\.objectives"):
         lvh.sweep(SVC(), X, Y, space={"C": [1.0]}, objectives="auc")
+
+
+def test_predictions_know_their_subjects():
+    rng = np.random.default_rng(3)
+    y = np.repeat(rng.permutation(np.tile([0, 1], 15)), 3)  # three records a subject
+    X, groups = y[:, None] + rng.normal(size=(90, 2)), np.repeat(np.arange(30), 3)
+    study = lvh.sweep("logistic", X, y, groups, space={"C": [0.1, 1.0]}, cv=3)
+    for of in study.predictions.values():  # the bootstrap resamples them
+        assert of.subject.tolist() == groups[of.record.astype(int)].astype(str).tolist()
+        assert len(set(of.subject)) == 30

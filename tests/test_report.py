@@ -391,7 +391,7 @@ class TestRuns:
     def test_what_is_no_run_is_refused(self, runs, tmp_path, capsys):
         assert report.main([str(tmp_path)]) == 2
         assert report.main([str(runs / "1.0"), "no-such-study"]) == 2
-        assert "expected the record of a run" in capsys.readouterr().err
+        assert "expected the folder of a finished run" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -18,21 +18,16 @@ from hydra.core.utils import setup_globals
 
 import lvh
 from lvh.config.plugins import load_installed
-from lvh.data import SOURCES
+from lvh.config.plugins.loading import REGISTRIES
 from lvh.errors import InputError
 from lvh.features import FORMS
-from lvh.models import MODELS, Architecture, Estimator
+from lvh.models import Architecture, Estimator
 from lvh.models.training import TrainSettings
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.validation.splits import CvSettings
 
-_REGISTRIES: Mapping[str, Mapping[str, Any]] = {
-    "data": SOURCES,
-    "external": SOURCES,
-    "features": FORMS,
-    "model": MODELS,
-}
+_REGISTRIES: Mapping[str, Mapping[str, Any]] = {**REGISTRIES, "external": REGISTRIES["data"]}
 
 
 class _Settings(Mapping[str, type]):

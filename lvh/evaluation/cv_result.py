@@ -79,6 +79,7 @@ class CVResult:
             permutation test.
         p_values: Of the scores in it, by name.
         records: Names of all records; positions in a split count in them.
+        subjects: Subject of each of them, shape (n_records,).
         y_true: Labels of the test records, in the order of `test`.
         test: Positions of the test records, fold after fold.
         y_score: Out-of-fold scores in the order of `test`.
@@ -91,6 +92,9 @@ class CVResult:
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
     records: tuple[str, ...] = ()
+    subjects: npt.NDArray[np.str_] = field(
+        default_factory=lambda: np.zeros(0, np.str_), compare=False
+    )
     y_true: Labels = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
 
     test: Indices = field(init=False, repr=False, compare=False)
@@ -123,6 +127,7 @@ def summarize(
         scores=summary,
         baselines=baselines,
         records=features.records,
+        subjects=features.subjects,
         y_true=np.concatenate([features.y[fold.split.test] for fold in ordered]),
     )
 

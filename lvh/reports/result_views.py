@@ -171,34 +171,44 @@ class CVResult(cv_result.CVResult):
 
     def _trial(self) -> Trial:
         """Return it as the one trial of a sweep."""
-        ends = np.cumsum([len(fold.split.test) for fold in self.folds])[:-1]
-        scored = zip(np.array(self.records)[self.test].tolist(), self.y_true.tolist(), strict=True)
-        tests = np.split(np.array([f"{name} {label}" for name, label in scored]), ends)
-        folds = [
-            FoldScore(
-                repeat=fold.split.repeat,
-                fold=fold.split.fold,
-                metrics=asdict(fold.metrics) | {name: own[at] for name, own in self.own.items()},
-                seconds=fold.seconds,
-                n_train=len(fold.split.train),
-                n_test=len(fold.split.test),
-                test=fingerprint(sorted(tests[at].tolist())),
-            )
-            for at, fold in enumerate(self.folds)
-        ]
         baselines = {name: asdict(one.mean) for name, one in self.baselines.items()}
         value = getattr(self.scores.mean, self._first)
-        return Trial("complete", (value,), tuple(folds), (), baselines, number=0, params={})
+        folds = fold_scores(self, own=self.own)
+        return Trial("complete", (value,), folds, (), baselines, number=0, params={})
+
+
+def fold_scores(
+    result: cv_result.CVResult, data: str = "", own: Mapping[str, tuple[float, ...]] | None = None
+) -> tuple[FoldScore, ...]:
+    """Return the folds of a cross-validation as those of a trial.
+
+    Folds with the same test records and labels are the same, if the fingerprints of their data are.
+    `own` has further scores by fold.
+    """
+    ends = np.cumsum([len(fold.split.test) for fold in result.folds])[:-1]
+    scored = zip(np.array(result.records)[result.test].tolist(), result.y_true, strict=True)
+    tests = np.split(np.array([f"{name} {label}" for name, label in scored]), ends)
+    return tuple(
+        FoldScore(
+            repeat=fold.split.repeat,
+            fold=fold.split.fold,
+            metrics=asdict(fold.metrics) | {name: of[at] for name, of in (own or {}).items()},
+            seconds=fold.seconds,
+            n_train=len(fold.split.train),
+            n_test=len(fold.split.test),
+            test=fingerprint(data, sorted(tests[at].tolist())),
+        )
+        for at, fold in enumerate(result.folds)
+    )
 
 
 def predictions_of(result: cv_result.CVResult) -> OutOfFold:
     """Return the predictions of a cross-validation as figures take them."""
     sizes = [len(fold.split.test) for fold in result.folds]
-    records = np.array(result.records)[result.test]
     return OutOfFold(
-        record=records,
+        record=np.array(result.records)[result.test],
         repeat=np.repeat([fold.split.repeat for fold in result.folds], sizes),
-        subject=records,  # figures resample nobody
+        subject=result.subjects[result.test],
         y_true=result.y_true,
         y_score=result.y_score,
         threshold=np.repeat([fold.threshold for fold in result.folds], sizes),

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
-from lvh.evaluation.results import OutOfFold
-from lvh.search.results import FoldScore, Objective, StudyResult, Trial
-from lvh.tracking.run_record import RunRecord, load_run
-from lvh.validation.metrics import NAMES
+from lvh.evaluation.cv_result import CVResult
+from lvh.reports.result_views import fold_scores, predictions_of
+from lvh.search.results import Objective, StudyResult, Trial
+from lvh.tracking.finished_run import read_folder
+from lvh.tracking.run_record import RunRecord
 
 
 def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
@@ -25,10 +23,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     Raises:
         InputError: A folder is of no finished run, or the runs have different labels.
     """
-    records = [load_run(folder / "run.json") for folder in folders]
-    for folder in folders:
-        if not (folder / "predictions.csv").is_file():
-            raise InputError(f"{folder}: expected a finished run, with predictions.csv")
+    results, records = zip(*map(read_folder, folders), strict=True)
     labels = {record.data.label.casefold(): record.data.label for record in records}
     if len(labels) > 1:
         listed = ", ".join(labels.values())
@@ -37,8 +32,8 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     absent = object()
     differing = [key for key in keys if len({one.params.get(key, absent) for one in records}) > 1]
     trials = tuple(
-        _trial(number, folder, record, differing)
-        for number, (folder, record) in enumerate(zip(folders, records, strict=True))
+        _trial(number, result, record, differing)
+        for number, (result, record) in enumerate(zip(results, records, strict=True))
     )
     names = dict.fromkeys(f"{record.name} on {record.data.name}" for record in records)
     study = StudyResult(
@@ -49,53 +44,21 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
         dimensions=tuple(differing),
         n_folds=max(len(trial.folds) for trial in trials),
         trials=trials,
-        predictions={number: _predictions(folder) for number, folder in enumerate(folders)},
+        predictions={number: predictions_of(result) for number, result in enumerate(results)},
         label_name=records[0].data.label,
     )
     return study, dict(enumerate(folders))
 
 
-def _trial(number: int, folder: Path, record: RunRecord, names: Sequence[str]) -> Trial:
-    folds, splits = pd.read_csv(folder / "folds.csv"), pd.read_csv(folder / "splits.csv", dtype=str)
-    scores = []
-    for row in folds.to_dict("records"):
-        own = splits[(splits.repeat == str(row["repeat"])) & (splits.fold == str(row["fold"]))]
-        test = own.record[own.part == "test"]
-        scores.append(
-            FoldScore(
-                repeat=row["repeat"] - 1,
-                fold=row["fold"] - 1,
-                metrics={name: row[name] for name in NAMES},
-                seconds=row["seconds"],
-                n_train=int((own.part == "train").sum()),
-                n_test=len(test),
-                test=fingerprint(record.data.fingerprint, test.tolist()),
-            )
-        )
+def _trial(number: int, result: CVResult, record: RunRecord, names: Sequence[str]) -> Trial:
     is_complete = record.status == "complete"
     return Trial(
         number=number,
         params={name: record.params[name] for name in names if name in record.params},
         state="complete" if is_complete else "leaking",
         values=(record.mean["ap"],) if is_complete else (),
-        folds=tuple(scores),
+        folds=fold_scores(result, record.data.fingerprint),
         baselines=record.baselines if is_complete else {},
         error=record.tags.get("leakage", record.error),
         run_key=record.key,
-    )
-
-
-def _predictions(folder: Path) -> OutOfFold:
-    rows = pd.read_csv(folder / "predictions.csv", dtype={"record": str, "subject": str})
-    thresholds = pd.read_csv(folder / "folds.csv")[["repeat", "fold", "threshold"]]
-    rows = rows.merge(thresholds, on=["repeat", "fold"], validate="many_to_one")
-    epochs = pd.read_csv(folder / "history.csv").groupby(["repeat", "fold"])
-    return OutOfFold(
-        record=rows.record.to_numpy(str),
-        repeat=rows.repeat.to_numpy() - 1,
-        subject=rows.subject.to_numpy(str),
-        y_true=rows.y_true.to_numpy(),
-        y_score=rows.y_score.to_numpy(),
-        threshold=rows.threshold.to_numpy(),
-        losses=tuple((tuple(own.loss), tuple(own.validation_loss.dropna())) for _, own in epochs),
     )

@@ -23,7 +23,7 @@ from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
 from lvh.runs.run import load_data, run_configuration
-from lvh.search.results import FoldScore, Outcome
+from lvh.search.results import FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
@@ -183,10 +183,13 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
 
 
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
-    results = {**record.mean, "seconds": record.seconds}
-    results |= {f"std_{name}": value for name, value in record.std.items()}
-    results |= {f"pooled_{name}": value for name, (value, _, _) in record.pooled.items()}
-    values = tuple(results.get(objective.name, math.nan) for objective in study.plan.objectives)
+    values = objective_values(
+        [objective.name for objective in study.plan.objectives],
+        mean=record.mean,
+        std=record.std,
+        pooled={name: value for name, (value, _, _) in record.pooled.items()},
+        seconds=record.seconds,
+    )
     is_complete = record.status == "complete"
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,

@@ -1,6 +1,7 @@
 """The result of a sweep: its trials, their folds, and its objectives."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -113,3 +114,21 @@ class StudyResult:
         done = [trial for trial in self.trials if trial.state == "complete"]
         ranks = [float(np.nan_to_num(sign * one.values[0], nan=np.inf)) for one in done]
         return tuple(one for _, one in sorted(zip(ranks, done, strict=True), key=lambda at: at[0]))
+
+
+def objective_values(
+    objectives: Iterable[str],
+    *,
+    mean: Mapping[str, float],
+    std: Mapping[str, float],
+    pooled: Mapping[str, float],
+    seconds: float,
+) -> tuple[float, ...]:
+    """Return the value of each objective of a complete trial, NaN where it is undefined.
+
+    `mean`, `std` and `pooled` are of each score over the folds, by its name.
+    """
+    values = {**mean, "seconds": seconds}
+    values |= {f"std_{name}": value for name, value in std.items()}
+    values |= {f"pooled_{name}": value for name, value in pooled.items()}
+    return tuple(values.get(name, math.nan) for name in objectives)

@@ -13,7 +13,7 @@ from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
 from lvh.models.training import History
 from lvh.tracking import TrackingSettings
-from lvh.tracking.run_record import load_run
+from lvh.tracking.run_record import RunRecord, load_run
 from lvh.validation.metrics import NAMES, Interval, Metrics
 from lvh.validation.splits import Split
 
@@ -32,21 +32,31 @@ def read_result(run: str | Path, uri: str | None = None) -> CVResult:
             from lvh.tracking.run_lookup import files_of
 
             folder = stack.enter_context(files_of(str(run), TrackingSettings(uri=uri)))
-        missing = [name for name in _FILES if not (folder / name).is_file()]
-        if missing:
-            raise InputError(
-                "run: expected the folder of a finished run, or the 32 digits of a tracked one. "
-                f"Received: {run}, without {' '.join(missing)}"
-            )
-        record = load_run(folder / "run.json")
-        if leakage := record.tags.get("leakage"):
-            warnings.warn(f"{run}: not honest: {leakage}", stacklevel=3)
-        try:
-            return _read(folder, dict(record.p_values))
-        except (AttributeError, KeyError, ValueError, TypeError) as error:
-            raise InputError(
-                f"{run}: expected the files of a run. Received: damaged ones ({error})"
-            ) from error
+        result, record = read_folder(folder)
+    if leakage := record.tags.get("leakage"):
+        warnings.warn(f"{run}: not honest: {leakage}", stacklevel=3)
+    return result
+
+
+def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
+    """Return the result of a finished run, and its record, from the files of its folder.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            "run: expected the folder of a finished run, or the 32 digits of a tracked one. "
+            f"Received: {folder}, without {' '.join(missing)}"
+        )
+    record = load_run(folder / "run.json")
+    try:
+        return _read(folder, dict(record.p_values)), record
+    except (AttributeError, KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{folder}: expected the files of a run. Received: damaged ones ({error})"
+        ) from error
 
 
 def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
@@ -86,6 +96,7 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
         null=tuple(null.drop(columns="shuffle", errors="ignore").to_dict("records")),
         p_values=p_values,
         records=records,
+        subjects=parts.drop_duplicates("record").subject.to_numpy(np.str_),
         y_true=np.concatenate(labels),
     )
 

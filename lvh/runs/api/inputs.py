@@ -20,7 +20,7 @@ from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.evaluation import cross_validation
-from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
+from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
 from lvh.models.training import check_train
@@ -72,11 +72,6 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
         threshold=data.cv.threshold,
         **more,
     )
-
-
-def baselines_on(data: TrainingData) -> dict[str, Summary]:
-    """Score the baselines on the same folds."""
-    return baseline_summaries(data.features, data.splits, data.cv.threshold)
 
 
 class FrameRows:

@@ -1,7 +1,6 @@
 """A sweep from Python: a space as a dict, the samplers of the command, and nothing on disk."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
@@ -13,15 +12,15 @@ from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, excerpt
 from lvh.evaluation.cross_validation import StopCrossValidation
-from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.cv_result import CVResult, baseline_summaries
 from lvh.evaluation.results import Plain
 from lvh.reports.result_views import StudyResult, predictions_of
-from lvh.runs.api.inputs import TrainingData, baselines_on, cross_validated, training_data
+from lvh.runs.api.inputs import TrainingData, cross_validated, training_data
 from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.worker import Follower, WorkerResult
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import FoldScore, Outcome, State
+from lvh.search.results import FoldScore, Outcome, State, objective_values
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
@@ -90,7 +89,10 @@ def sweep(
     plan = _plan(candidates.space, data, {**search, "n_trials": n_trials})
     for learner in candidates.learners.values():
         check_scores(learner, plan.search.objectives)
-    baselines = {name: cache(partial(baselines_on, one)) for name, one in data.items()}
+    baselines = {
+        name: cache(partial(baseline_summaries, one.features, one.splits, one.cv.threshold))
+        for name, one in data.items()
+    }
     training = _Training(plan, candidates, data, baselines, seed)
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
@@ -201,7 +203,13 @@ class _Training:
             return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
         self.results[trial.number] = result
         baselines = {one: asdict(of.mean) for one, of in result.baselines.items()}
-        values = _values(result, search.objectives)
+        values = objective_values(
+            search.objectives,
+            mean=asdict(result.scores.mean),
+            std=asdict(result.scores.std),
+            pooled={name: one.estimate for name, one in result.scores.pooled.items()},
+            seconds=sum(fold.seconds for fold in result.folds),
+        )
         return Outcome("complete", values, tuple(scores), baselines=baselines)
 
 
@@ -221,14 +229,6 @@ def _plan(space: Space, data: Mapping[str, TrainingData], search: Mapping[str, A
     plan = StudyPlan(space, decided(checked, space), "", "", max(sizes), label)
     runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
     return replace(plan, title=f"{' x '.join(space.names)}, {runs}")
-
-
-def _values(result: CVResult, objectives: Sequence[str]) -> tuple[float, ...]:
-    scores, values = result.scores, {"seconds": sum(fold.seconds for fold in result.folds)}
-    values |= asdict(scores.mean)
-    values |= {f"std_{name}": value for name, value in asdict(scores.std).items()}
-    values |= {f"pooled_{name}": one.estimate for name, one in scores.pooled.items()}
-    return tuple(values.get(name, math.nan) for name in objectives)
 
 
 def space_from(space: Mapping[str, Any]) -> tuple[Space, Objects]:
