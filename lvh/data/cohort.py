@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from lvh.data.array_checks import (
     check_names,
-    check_voltages,
     checked_labels,
     checked_signals,
     checked_subjects,
     checked_values,
 )
 from lvh.data.lazy_array import Inputs, LazyArray
+from lvh.data.voltage_checks import check_voltages
 from lvh.errors import InputError, excerpt
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lvh.config.plugins import load as load_plugins
-from lvh.data.array_checks import check_limb_leads
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.record import unlabelled_cohort
+from lvh.data.voltage_checks import check_limb_leads
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import limb_fault
 from lvh.data.cohort import LEADS, Delineation
+from lvh.data.voltage_checks import limb_fault
 from lvh.errors import InputError, excerpt
 
 MAX_BYTES = 64 * 1024 * 1024
