@@ -2,6 +2,8 @@
 
 import errno
 import re
+import shutil
+import textwrap
 
 _SECRET = re.compile(
     # up to the last @: a password may have an @ that is not written as %40
@@ -25,6 +27,20 @@ def printable(text: str) -> str:
     """Return a text without the control characters that a terminal obeys; its lines stay."""
     return "".join(
         one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text
+    )
+
+
+def at_words(line: str, indent: str = "") -> str:
+    """Return a line broken at words for the terminal; no path or address is cut.
+
+    `indent` begins every line but the first.
+    """
+    return textwrap.fill(
+        line,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

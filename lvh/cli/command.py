@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import shutil
 import signal
 import sys
-import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,7 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, masked, printable
+from lvh.errors import (
+    EnvironmentFault,
+    InputError,
+    LvhError,
+    as_lvh_error,
+    at_words,
+    masked,
+    printable,
+)
 from lvh.tracking import TrackingSettings
 
 DEFAULT_MODEL = "models:/lvh@champion"
@@ -94,17 +100,10 @@ def wrapped(text: str) -> str:
 
     A line that shows a command stays whole, to be pasted.
     """
-    width = shutil.get_terminal_size().columns
     return "\n".join(
         line
         if line.startswith(("  lvh ", "  python "))
-        else textwrap.fill(
-            line,
-            width,
-            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2 * line.startswith(" ")),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        else at_words(line, " " * (len(line) - len(line.lstrip()) + 2 * line.startswith(" ")))
         for line in text.split("\n")
     )
 

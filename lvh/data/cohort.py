@@ -115,7 +115,7 @@ class Cohort:
     """Records of one source, all with the same leads, length and sampling frequency.
 
     Attributes:
-        name: The source, as a person would cite it.
+        name: The source, as a user would cite it.
         records: Record names, in the source's own order.
         subjects: Subject of each record, shape (n_records,), str. All records of a subject
             are in one fold.

@@ -1,4 +1,4 @@
-"""The label: which statement about a record is detected, by the name that a person types."""
+"""The label: which statement about a record is detected, by the name that a user types."""
 
 import difflib
 from collections import Counter

@@ -34,7 +34,7 @@ _TRUSTED = [
 ]
 """Parts of the classifiers of `lvh.models`; skops trusts scikit-learn's estimators by itself.
 
-Types of a plugin are trusted where a person has loaded the plugin.
+Types of a plugin are trusted where a user has loaded the plugin.
 """
 
 

@@ -104,7 +104,7 @@ class Description:
             `pooled_ap_low`, ...); a score that is not defined is left out.
         run_key: Cache key of that run, by which a tracking store finds it.
         study: Sweep of which it was the best of `n_candidates` by `chosen_by`, which flatters that
-            score; empty if a person chose the run.
+            score; empty if a user chose the run.
         versions: Versions of the packages that trained the model.
         files: SHA-256 of each of the other files.
     """
@@ -242,7 +242,7 @@ def _check_plugins(description: Description) -> None:
 
 
 def card(description: Description) -> str:
-    """Return the model card as Markdown: what a person must know before using a final model."""
+    """Return the model card as Markdown: what a user must know before using a final model."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(

@@ -49,7 +49,7 @@ class Estimator(NamedTuple):
     """The only feature form that it takes; None for every tabular one."""
     inputs: Kind | None = "tabular"
     is_given: bool = False
-    """Whether it gets inputs as a person gave them, tables and missing values too."""
+    """Whether it gets inputs as a user gave them, tables and missing values too."""
 
 
 MODELS: dict[str, Architecture | Estimator] = {

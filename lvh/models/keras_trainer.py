@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
 
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
-_BETWEEN_REPORTS = 0.2  # s; how long a person, or a signal, may wait for the end of an epoch
+_BETWEEN_REPORTS = 0.2  # s; how long a user, or a signal, may wait for the end of an epoch
 
 
 class KerasTrainer:
@@ -48,7 +48,7 @@ class KerasTrainer:
         self.max_parallel = program.max_parallel
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
-        """Train from new weights; a warm job, alone, goes on from those of the last job.
+        """Train from new weights; a warm job, alone, continues from those of the last job.
 
         Args:
             jobs: At most `max_parallel`.

@@ -63,7 +63,7 @@ class Program:
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
         if self.rebuild is not None:
-            before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a person's own
+            before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a user's own
             keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
             convert, new = keras.ops.convert_to_numpy, self.rebuild()
             random.setstate(before[0])

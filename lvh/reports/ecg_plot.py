@@ -188,7 +188,7 @@ def save(figure: "Figure", path: Path) -> None:
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[form]
     # text that stays text, in letters that a name may not have a glyph for
     ours: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "lvh", "pdf.fonttype": 42}
-    ours["savefig.bbox"] = "standard"  # another one, of a person's own settings, is no A4
+    ours["savefig.bbox"] = "standard"  # another one, of a user's own settings, is no A4
     with written_whole(path) as temporary, rc_context(ours), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(temporary, format=form, dpi=_DPI, metadata=dates)

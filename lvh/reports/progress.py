@@ -1,11 +1,9 @@
-"""The progress and the result of a run, as a person sees them."""
+"""The progress and the result of a run, as a user sees them."""
 
 import math
 import os
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -22,7 +20,7 @@ from rich.text import Text
 
 from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
-from lvh.errors import masked
+from lvh.errors import at_words, masked
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
@@ -89,18 +87,13 @@ def say(
     shown_on = on or console()
     for line in map(masked, lines):
         if wraps and shown_on.is_terminal:
-            line = _at_words(line)
+            line = at_words(line)
         text = Text(line, style or "")
         for address in _ADDRESS.finditer(line):
             text.stylize(Style(link=address[0]), *address.span())
         if link is not None and (start := line.rfind(str(link))) >= 0:
             text.stylize(Style(link=link.absolute().as_uri()), start, start + len(str(link)))
         shown_on.print(text, soft_wrap=True)
-
-
-def _at_words(line: str) -> str:
-    width = shutil.get_terminal_size().columns
-    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 class ProgressReporter(Callback):

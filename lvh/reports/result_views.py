@@ -87,7 +87,7 @@ class CVResult(cv_result.CVResult):
 
     Attributes:
         shown: Names of the scores that tables show.
-        own: Scores by functions of a person, by name: one for each fold, then one of all together.
+        own: Scores by functions of a user, by name: one for each fold, then one of all together.
     """
 
     shown: tuple[str, ...] = NAMES
@@ -113,7 +113,7 @@ class CVResult(cv_result.CVResult):
         """Return a row for each score: mean and std over folds, pooled, and baselines.
 
         `pooled` is of all folds together, with its 95 % interval from `low` to `high`, which a
-        function of a person does not get; a baseline's column has its means over the same folds.
+        function of a user does not get; a baseline's column has its means over the same folds.
         """
         rows = {}
         for name in self.shown:
@@ -133,7 +133,7 @@ class CVResult(cv_result.CVResult):
             A row for each score: `difference` (this minus the other, mean over shared folds), its
             95 % interval from `low` to `high`, `n_folds`, `t` and two-sided `p`, all corrected for
             training records that folds share, and the probabilities that this is `worse`,
-            `equivalent` (within .01) or `better`; more of a function of a person is better.
+            `equivalent` (within .01) or `better`; more of a function of a user is better.
 
         Raises:
             InputError: The other is no cross-validation; or they share no fold: the same test

@@ -24,7 +24,7 @@ _MAX_CONFIG_BYTES = 1024 * 1024
 class Chosen(NamedTuple):
     """A run, and the sweep that it was chosen from.
 
-    `study` is empty if a person named the run. Else the run is the best of `n_candidates` by
+    `study` is empty if a user named the run. Else the run is the best of `n_candidates` by
     `score`, among them those that were stopped early.
     """
 

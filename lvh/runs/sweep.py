@@ -46,7 +46,7 @@ _RELAUNCHES = 30
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The sweep that a person asked for; `launch` starts a task a number of times."""
+    """The sweep that a user asked for; `launch` starts a task a number of times."""
 
     command: CommandLine  # with the sweep of its recipe
     space: Space

@@ -97,7 +97,7 @@ class Worker:
         except EnvironmentFault:
             raise
         except LvhError as error:
-            # a point that a person listed has failed; one that a sampler proposed was a bad one
+            # a point that a user listed has failed; one that a sampler proposed was a bad one
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
         place = _place(study, trial, composed.settings)

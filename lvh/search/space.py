@@ -50,7 +50,7 @@ class Numbers:
         high: The highest; of whole numbers `low` plus a multiple of `step`.
         step: Between whole numbers; None for real numbers.
         log: Whether ratios count, not differences.
-        is_listed: Whether a person listed them (`range`), and so means all to be tried.
+        is_listed: Whether a user listed them (`range`), and so means all to be tried.
     """
 
     low: int | float
@@ -106,7 +106,7 @@ class Space:
 
     @property
     def is_listed(self) -> bool:
-        """Whether a person listed every value, so that they mean all to be tried."""
+        """Whether a user listed every value, so that they mean all to be tried."""
         return all(dimension.is_listed for dimension in self.dimensions.values())
 
     @cached_property

@@ -48,7 +48,7 @@ _DISOWN = "delete from trial_user_attributes where trial_id = :trial and key = '
 
 
 class Database(RDBStorage):
-    """Optuna's storage, in which a trial whose process died goes on under its number.
+    """Optuna's storage, in which a trial whose process died continues under its number.
 
     Optuna would fail it and make another one, which is then to be counted with it.
     """
@@ -102,7 +102,7 @@ class Storage:
 
     @property
     def address(self) -> str:
-        """Complete address, with its password: for other processes, never for a person."""
+        """Complete address, with its password: for other processes, never for a user."""
         return self._url.render_as_string(hide_password=False)
 
     @property

@@ -30,7 +30,7 @@ class StoredFold:
     """A fold as its file holds it.
 
     `record`, `subject`, `y_true` and `y_score` are of the test records and equally long;
-    `settings` are for a person who reads the file, since the key contains them; all else is as in
+    `settings` are for a user who reads the file, since the key contains them; all else is as in
     `FoldResult`.
     """
 

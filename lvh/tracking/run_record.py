@@ -122,7 +122,7 @@ class RunRecord:
 
     @property
     def description(self) -> str:
-        """What a person reads first of a configuration with scores."""
+        """What a user reads first of a configuration with scores."""
         baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in self.baselines.items())
         estimate, low, high = self.pooled["ap"]
         leakage = self.tags.get("leakage", "")

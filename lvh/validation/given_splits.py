@@ -1,4 +1,4 @@
-"""Splits that a person gives: a splitter of scikit-learn, or pairs of train and test positions."""
+"""Splits that a user gives: a splitter of scikit-learn, or pairs of train and test positions."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def given_splits(
         cv: An object with scikit-learn's `split(X, y, groups)`, or pairs of positions.
         y: Labels, shape (n_records,).
         subjects: Subject of each record, shape (n_records,).
-        groups: The same as a person gave them, whose order a splitter may use; None for none.
+        groups: The same as a user gave them, whose order a splitter may use; None for none.
 
     Raises:
         InputError: There are no folds, a subject is in both parts of a fold, or the training part

@@ -24,7 +24,7 @@ class InnerFolds:
         random_state: Of the draw.
         subjects: Subject of each record that is split, shape (n_records,).
         field: Field of the configuration that asks for them, which an error names.
-        remedy: What a person can change there if the records are too few.
+        remedy: What a user can change there if the records are too few.
     """
 
     n_folds: int

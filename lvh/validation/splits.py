@@ -28,7 +28,7 @@ class Protocol:
             is trained on from fold to fold of a repeat, as by calling Keras's `fit` again.
         epoch: `last`: the weights after the training, or those that `cv.validation` chose.
             `best_on_scored`: the weights of the epoch with the highest accuracy on the test
-            records, the first of equals; with carried weights the next fold goes on from there.
+            records, the first of equals; with carried weights the next fold continues from there.
     """
 
     weights: Weights = "fresh"

@@ -140,7 +140,7 @@ def cross_validate(
     """
     names, own = _metrics(NAMES if metrics is None else metrics)
     if isinstance(estimator, RunSettings):
-        on_fold = on_fold or y  # the third argument, beside settings and data
+        on_fold = on_fold or y  # the third argument after settings and data
         others = {"groups": groups, "features": features, "cv": cv, "train": train}
         for name, value in (others | {"seed": seed or None}).items():
             if value is not None:

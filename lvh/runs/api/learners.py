@@ -49,7 +49,7 @@ class Learner:
 
     @property
     def is_given(self) -> bool:
-        """Whether it gets inputs as a person gave them, with missing values and texts."""
+        """Whether it gets inputs as a user gave them, with missing values and texts."""
         return isinstance(self.entry, Estimator) and self.entry.is_given
 
     def trainer(self, features: FeatureSet, fs: float) -> Trainer:
@@ -69,7 +69,7 @@ class Learner:
 def learner_of(
     estimator: Any, train: Train = None, params: Mapping[str, Any] | None = None
 ) -> Learner:
-    """Return what a person wants to train.
+    """Return what a user wants to train.
 
     Args:
         estimator: A name in `lvh.models.MODELS` or the settings of one; a classifier with

@@ -195,7 +195,7 @@ class _Training:
         except StopCrossValidation as stop:
             return Outcome("stopped", folds=tuple(scores), error=stop.reason)
         except Exception as error:
-            # a point that a person listed has failed; one that a sampler proposed was a bad one
+            # a point that a user listed has failed; one that a sampler proposed was a bad one
             is_bad = isinstance(error, InputError) and search.sampler != "grid"
             state: State = "stopped" if is_bad else "failed"
             return Outcome(state, folds=tuple(scores), error=str(as_lvh_error(error)))
