@@ -60,7 +60,7 @@ GRIDS = {
             ("train.learning_rate=0.0003", "train.learning_rate=0.001"),
             ("features.missing_p=mean", "features.missing_p=zero"),
         ),
-        tuple(range(5, 105, 5)) + (12, 34),
+        (*range(5, 105, 5), 12, 34),
     ),
 }
 
