@@ -21,7 +21,7 @@ from lvh.search.racing import beaten, is_out
 Floats = npt.NDArray[np.float64]
 
 HERE = Path(__file__).resolve().parent
-REPLAYS = 100
+REPLAYS = 1000
 BUDGETS = ("race", "halving", "both")
 REDUCTIONS = (2, 3)
 
@@ -67,7 +67,7 @@ def read(path: Path, statistics: str) -> Curves:
                 folds = values.setdefault(row["configuration"], {})
                 point = float(row["ap"]), float(row["seconds"])
                 folds.setdefault(row["fold"], {})[int(row["epochs"])] = point
-    epochs = sorted({number for folds in values.values() for one in folds.values() for number in one})
+    epochs = sorted({number for one in values.values() for fold in one.values() for number in fold})
     n_folds = max(map(len, values.values()))
     whole = [
         [[one[number] for number in epochs] for _, one in sorted(folds.items())]
@@ -78,43 +78,61 @@ def read(path: Path, statistics: str) -> Curves:
     return Curves(tuple(epochs), array[..., 0], array[:, :, -1, 1])
 
 
-def replay(curves: Curves, search: SearchSettings, generator: np.random.Generator) -> tuple[int, Floats]:
+@dataclass
+class Sweep:
+    """One sweep that is replayed: what it knows of each trial, and what that cost."""
+
+    curves: Curves
+    search: SearchSettings
+    order: npt.NDArray[np.int64]  # of the folds
+
+    def __post_init__(self) -> None:
+        """Begin with nothing known."""
+        rungs = self.search.rungs(self.curves.epochs[-1])
+        self.stages = [self.curves.epochs.index(number) for number in rungs]
+        shape = (*self.curves.scores.shape[:2], len(rungs))
+        self.known = np.full(shape, np.nan)
+        self.trained = np.zeros(shape[:2])
+        self.stopped: set[int] = set()
+        self.complete: list[int] = []
+
+    def train(self, trial: int) -> None:
+        """Train a trial until it is stopped or complete."""
+        for number, stage in enumerate(self.stages):
+            for at, fold in enumerate(self.order):
+                self.known[trial, at, number] = self.curves.scores[trial, fold, stage]
+                share = self.curves.epochs[stage] / self.curves.epochs[-1]
+                self.trained[trial, fold] = share
+                if self._is_beaten(trial, at, number):
+                    self.stopped.add(trial)
+                    return
+        self.complete.append(trial)
+
+    def _is_beaten(self, trial: int, at: int, number: int) -> bool:
+        n, n_folds, n_stages = self.known.shape
+        others = [one for one in range(n) if one != trial]
+        others = [one for one in others if np.isfinite(self.known[one, 0, number])]
+        if at + 1 < n_folds:
+            rows = [trial, *(one for one in others if one not in self.stopped)]
+            scores, burn_in = self.known[rows, :, number], self.search.burn_in
+            return self.search.races and bool(beaten(scores, maximize=True, burn_in=burn_in)[0])
+        if number + 1 == n_stages:
+            return False
+        rivals = [self.known[one, :, number] for one in others]
+        rivals = [one[np.isfinite(one)] for one in rivals]
+        return is_out(self.known[trial, :, number], rivals, self.search.reduction)
+
+
+def replay(
+    curves: Curves, search: SearchSettings, generator: np.random.Generator
+) -> tuple[int, Floats]:
     """Return the winner of one sweep, and the share of each fold's epochs that it trained."""
     n, n_folds, _ = curves.scores.shape
-    stages = [curves.epochs.index(number) for number in search.rungs(curves.epochs[-1])]
-    order = generator.permutation(n_folds)
-    scores = curves.scores[:, order][:, :, stages]
-    known = np.full_like(scores, np.nan)
-    trained = np.zeros((n, n_folds))
-    raced: set[int] = set()  # trials that were stopped
-    complete: list[int] = []
+    sweep = Sweep(curves, search, generator.permutation(n_folds))
     for trial in generator.permutation(n):
-        for stage, at in enumerate(stages):
-            for fold in range(n_folds):
-                known[trial, fold, stage] = scores[trial, fold, stage]
-                trained[trial, order[fold]] = curves.epochs[at] / curves.epochs[-1]
-                if fold + 1 < n_folds and search.races:
-                    rivals = [
-                        other
-                        for other in range(n)
-                        if other != trial and other not in raced
-                        and np.isfinite(known[other, 0, stage])
-                    ]
-                    rows = known[[trial, *rivals], :, stage]
-                    if beaten(rows, maximize=True, burn_in=search.burn_in)[0]:
-                        raced.add(trial)
-                        break
-            if trial in raced:
-                break
-            others = [known[other, :, stage] for other in range(n) if other != trial]
-            others = [one[np.isfinite(one)] for one in others if np.isfinite(one[0])]
-            if stage + 1 < len(stages) and is_out(scores[trial, :, stage], others, search.reduction):
-                raced.add(trial)
-                break
-        if trial not in raced:
-            complete.append(trial)
+        sweep.train(int(trial))
     means = curves.scores[:, :, -1].mean(axis=1)
-    return max(complete, key=lambda trial: means[trial]), trained
+    return max(sweep.complete, key=lambda trial: means[trial]), sweep.trained
 
 
 def rows(path: Path) -> Iterator[Row]:
