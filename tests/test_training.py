@@ -305,6 +305,6 @@ def test_precise_statistics_are_those_of_the_training_records(case):
         keras.ops.convert_to_numpy, (normalization.moving_mean, normalization.moving_variance)
     )
     np.testing.assert_allclose(mean, flat.mean(axis=0), atol=1e-5)
-    # of batches: each lacks the variance between the means of batches
-    limit = 1e-4 if case == "dnn" else 0.2
+    # a stack takes all records as one batch; smaller ones lack the variance between their means
+    limit = 1e-4 if case == "dnn" and BACKEND == "tensorflow" else 0.2
     np.testing.assert_allclose(variance, flat.var(axis=0), rtol=limit)

@@ -106,13 +106,13 @@ class Program:
         for start in range(0, len(X), self._batch_size):
             batch = read(X[start : start + self._batch_size])
             for layer in normalizations:
-                layer.moving_mean.assign(keras.ops.zeros_like(layer.moving_mean))
-                layer.moving_variance.assign(keras.ops.zeros_like(layer.moving_variance))
+                layer.moving_mean.assign(keras.ops.zeros_like(layer.moving_mean.value))
+                layer.moving_variance.assign(keras.ops.zeros_like(layer.moving_variance.value))
             self._model(batch, training=True)
             for total, layer in zip(sums, normalizations, strict=True):
                 share = len(batch) / len(X) / (1 - layer.momentum)
                 mean, variance = (
-                    np.array(keras.ops.convert_to_numpy(one)).astype(np.float64)
+                    np.array(keras.ops.convert_to_numpy(one.value)).astype(np.float64)
                     for one in (layer.moving_mean, layer.moving_variance)
                 )
                 total[0] += share * mean
