@@ -11,6 +11,7 @@ from lvh.data.cohort import LEADS, Cohort, SourceMetadata, part_of
 from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
+from lvh.features.alike import SUSPICIOUS, closest_pairs
 from lvh.features.base import feature_set, incomplete_records
 from lvh.features.criteria import CRITERIA
 from lvh.reports import ecg_plot
@@ -68,6 +69,8 @@ def write(
     except InputError as error:
         fault = str(error)
     tables |= _signal_tables(cohort, measured) | _wave_tables(cohort, measured)
+    if pairs := closest_pairs(cohort):
+        tables["alike"] = pd.DataFrame(pairs)
     facts = _facts(cohort, about, measured)
     source = pd.DataFrame(facts.items(), columns=["what", "value"])
     for name, table in {"source": source, **tables}.items():
@@ -88,7 +91,7 @@ def write(
         tables=tables,
         criteria=CRITERIA,
         records=_marked(cohort, measured),
-        limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT},
+        limits={"suspicious": SUSPICIOUS, "slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT},
         worst=_worst(tables["quality_by_record"]),
         examples=_examples(cohort, folder),
     )
