@@ -69,7 +69,8 @@ def write(
     except InputError as error:
         fault = str(error)
     tables |= _signal_tables(cohort, measured) | _wave_tables(cohort, measured)
-    if pairs := closest_pairs(cohort):
+    pairs = closest_pairs(cohort)
+    if pairs:
         tables["alike"] = pd.DataFrame(pairs)
     facts = _facts(cohort, about, measured)
     source = pd.DataFrame(facts.items(), columns=["what", "value"])
@@ -91,7 +92,13 @@ def write(
         tables=tables,
         criteria=CRITERIA,
         records=_marked(cohort, measured),
-        limits={"suspicious": SUSPICIOUS, "slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT},
+        limits={
+            "suspicious": SUSPICIOUS,
+            "slow": SLOW,
+            "clipped": 1000 * CLIPPED,
+            "unfit": 1000 * UNFIT,
+        },
+        close=[one for one in pairs if one.distance < SUSPICIOUS and not one.same_subject],
         worst=_worst(tables["quality_by_record"]),
         examples=_examples(cohort, folder),
     )
