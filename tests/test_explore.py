@@ -28,7 +28,7 @@ from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
 
 CV = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
-KEYS = "balance ages alone ranges examples voltages criteria missing quality".split()
+KEYS = "balance ages alone ranges examples voltages criteria missing alike quality".split()
 SCRIPT = "<script>alert(1)</script>$x$"
 
 
