@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
 """Fields of the convolution and the groups that set them."""
-_UNNAMED = ("cv.weights", "cv.epoch", "cv.allow_leakage", "train.threads", "train.side_by_side")
+_UNNAMED = (
+    *("cv.weights", "cv.epoch", "cv.allow_leakage", "cv.recalibrate", "cv.refits"),
+    *("train.threads", "train.side_by_side"),
+)
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
+_LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits")
+"""Settings that a run of an earlier version did not have: their defaults mean what it did."""
 _MOST_NAMED = 6  # settings in the name of a run
 
 
@@ -158,10 +163,6 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     config = {"external": None, **config}
     _check_plugins(config.pop("plugins", {}))
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
-    for group in ("data", "external"):  # a run of before there were other labels
-        node = config[group]
-        if isinstance(node, dict) and node.get("name") in ("ludb", "ptbxl"):
-            config[group] = {"label": LVH, **node}
     ungrouped = [field.name for field in fields(_Ungrouped)]
     for group, node in config.items():
         is_absent = group == "external" and node is None
@@ -175,7 +176,8 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
-        values[group] = parsed(group, config[group], settings)
+        later = {one: at for one, at in defaults(settings).items() if one in _LATER and at != "???"}
+        values[group] = parsed(group, {**later, **config[group]}, settings)
     if isinstance(MODELS[model["name"]], Estimator):
         values["backend"] = NO_BACKEND
     run_settings = RunSettings(**values)
@@ -329,6 +331,8 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             "train.augment: changes signals, for a network that learns from nothing else. "
             f"Expected model=cnn or model=resnet. Received: model={model}"
         )
+    if model == "criteria" and (settings.features.inputs, settings.features.columns) != ("full", ()):
+        yield "features.inputs and features.columns: model=criteria needs all inputs. Leave them out"
     scaling = getattr(settings.features, "scaling", settings.features.name)
     if augment.is_on and augment.is_in_mv and scaling != "none":
         yield (
