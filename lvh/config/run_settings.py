@@ -224,6 +224,7 @@ def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
         expected = first["msg"].replace("Input should be", "expected")
+        expected = expected.removeprefix("Value error, ")
         raise InputError(f"{place}: {expected}. Received: {excerpt(first['input'])}") from None
 
 
@@ -331,8 +332,9 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             "train.augment: changes signals, for a network that learns from nothing else. "
             f"Expected model=cnn or model=resnet. Received: model={model}"
         )
-    if model == "criteria" and (settings.features.inputs, settings.features.columns) != ("full", ()):
-        yield "features.inputs and features.columns: model=criteria needs all inputs. Leave them out"
+    features = settings.features
+    if model == "criteria" and (features.inputs != "full" or features.columns):
+        yield "features.inputs and features.columns: expected neither, for model=criteria needs all"
     scaling = getattr(settings.features, "scaling", settings.features.name)
     if augment.is_on and augment.is_in_mv and scaling != "none":
         yield (

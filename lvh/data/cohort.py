@@ -3,8 +3,8 @@
 import hashlib
 import math
 import numbers
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -134,6 +134,8 @@ class Cohort:
         columns: Further columns of the source's table, a row a record: numbers with NaN where
             they are missing, or text.
         dropped: Names of the records that the source left out, each with the reason.
+        known: What else the source knows of every record, by name, such as `paced` and `rhythm`;
+            a condition (`data.where`) may use it, no model sees it.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Cohort:
     unit: str = "mV"
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
+    known: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Let nobody who is given the cohort write into what its fingerprint is made of."""
@@ -299,6 +302,33 @@ def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
         age=cohort.age[own],
         label=cohort.label[own],
         columns=None if cohort.columns is None else cohort.columns[own],
+        known={name: values[own] for name, values in cohort.known.items()},
+    )
+
+
+def records_at(cohort: Cohort, at: npt.NDArray[np.int64]) -> Cohort:
+    """Return the records at positions, which ascend; the caller changes the fingerprint."""
+    waves, counts = cohort.delineation, np.diff(cohort.delineation.offsets)
+    rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
+    is_kept = np.repeat(np.isin(np.arange(len(counts)), rows), counts)
+    new = {old: number for number, old in enumerate(at.tolist())}
+    return replace(
+        cohort,
+        records=tuple(cohort.records[i] for i in at),
+        subjects=cohort.subjects[at],
+        signals=cohort.signals[at],
+        delineation=replace(
+            waves,
+            symbols=waves.symbols[is_kept],
+            samples=waves.samples[is_kept],
+            offsets=np.cumsum([0, *counts[rows]], dtype=np.int64),
+            doubtful=tuple(new[i] for i in waves.doubtful if i in new),
+        ),
+        male=cohort.male[at],
+        age=cohort.age[at],
+        label=cohort.label[at],
+        columns=None if cohort.columns is None else cohort.columns.iloc[at].reset_index(drop=True),
+        known={name: values[at] for name, values in cohort.known.items()},
     )
 
 

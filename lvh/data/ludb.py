@@ -15,6 +15,7 @@ from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.readers import wfdb
+from lvh.data.record_filter import Where
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
@@ -48,6 +49,7 @@ METADATA = SourceMetadata(
 _FORMAT = 3  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
+_RHYTHM = re.compile("rhythm:", re.IGNORECASE).match
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
 _ZEROS = np.zeros(12, dtype=np.float32)
 _GAINS = np.full(12, 1000, dtype=np.float32)  # ADC units a mV
@@ -66,6 +68,7 @@ class LudbSettings:
             `lvh.data.delineation` finds.
         label: What is detected: `LVH`, or a diagnosis of the headers in any case, such as `Atrial
             fibrillation`. A diagnosis up to a colon or comma means all that begin so: `Ischemia`.
+        where: A condition that records fulfil, such as `age >= 40`: see `lvh.data.record_filter`.
     """
 
     name: Literal["ludb"] = "ludb"
@@ -73,6 +76,7 @@ class LudbSettings:
     url: str = ARCHIVE.url
     delineation: Origin = "annotated"
     label: Label = LVH
+    where: Where = ""
 
 
 def load(settings: LudbSettings) -> Cohort:
@@ -112,6 +116,10 @@ def load(settings: LudbSettings) -> Cohort:
         label=lvh,
         fingerprint=digest,
         note="" if is_published else "differs from LUDB 1.0.1 as published",
+        known={
+            "paced": np.array(["pacing" in text.casefold() for text in arrays["diagnoses"]]),
+            "rhythm": np.array([_rhythm(lines) for lines in diagnoses], dtype=object),
+        },
     )
     if settings.delineation == "found":
         cohort = with_fiducials(cohort)
@@ -185,6 +193,12 @@ def _diagnoses(header: wfdb.Header) -> list[str]:
     _comment(header, "diagnoses", "")
     diagnoses = header.comments[header.comments.index("<diagnoses>:") + 1 :]
     return [line.rstrip(".") for line in diagnoses]
+
+
+def _rhythm(diagnoses: list[str]) -> str | None:
+    """Return the rhythm in lower case, as `sinus rhythm`; None where none or several are named."""
+    named = [line.casefold().removeprefix("rhythm:").strip() for line in diagnoses if _RHYTHM(line)]
+    return named[0] if len(named) == 1 else None
 
 
 def _names(diagnosis: str) -> list[str]:

@@ -31,6 +31,7 @@ from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.lazy_array import LOADED_BYTES, Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb
+from lvh.data.record_filter import Where
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
@@ -78,6 +79,10 @@ _COLUMNS = {  # that are read, with the pattern of their values
     "filename_lr": _RECORD_PATH,
     "filename_hr": _RECORD_PATH,
 }
+_RHYTHMS = {
+    *("SR", "AFIB", "STACH", "SARRH", "SBRAD", "PACE", "SVARR", "BIGU", "AFLT", "SVTAC", "PSVT"),
+    "TRIGU",
+}
 _CODE = re.compile(r"'([^'\\]+)':")
 _ABOVE_89 = 90.0  # years
 
@@ -98,6 +103,7 @@ class PtbxlSettings:
         delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
         label: What is detected, in any case: an SCP code such as `LVH` or `AFIB`, its description
             in scp_statements.csv, or a diagnostic superclass there: NORM, MI, STTC, CD or HYP.
+        where: A condition that records fulfil, such as `age >= 40`: see `lvh.data.record_filter`.
     """
 
     name: Literal["ptbxl"] = "ptbxl"
@@ -107,6 +113,7 @@ class PtbxlSettings:
     url: str = ARCHIVE.url
     delineation: Literal["none", "found"] = "none"
     label: Label = LVH
+    where: Where = ""
 
 
 def load(settings: PtbxlSettings) -> Cohort:
@@ -156,6 +163,7 @@ def load(settings: PtbxlSettings) -> Cohort:
         delineation=Delineation.empty(len(digital)),
         fingerprint=str(arrays["digest"]),
         note=note,
+        known=_rhythms(table[used]),
         **columns,
     )
     names = [file.rpartition("/")[2] for file in table["file"][~used]]
@@ -196,6 +204,16 @@ def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
         "male": np.array(table["sex"] == "0"),
         "age": np.array([_ABOVE_89 if float(age) == 300 else float(age) for age in table["age"]]),
         "label": find_label(LVH, _codes(table))[1],
+    }
+
+
+def _rhythms(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
+    """Return whether PACE is stated, and the codes of rhythms, such as `SR`, or None."""
+    codes = _codes(table)
+    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in codes]
+    return {
+        "paced": np.array(["PACE" in own for own in codes]),
+        "rhythm": np.array(rhythms, dtype=object),
     }
 
 

@@ -20,6 +20,7 @@ from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key, parse_age, parse_sex
+from lvh.data.record_filter import Where
 from lvh.data.table_file import MISSING, is_missing, numbers, read_table
 from lvh.data.table_signals import TableSignals, Texts, read_array, read_files
 from lvh.errors import InputError, LvhError, excerpt
@@ -80,6 +81,7 @@ class TableSettings:
             number, spans that no ECG has in mV, fewer than `seconds`, or the very samples of
             another record, are dropped, or fail the run.
         delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
+        where: A condition on age, sex, columns that records fulfil: see `lvh.data.record_filter`.
     """
 
     path: str
@@ -99,6 +101,7 @@ class TableSettings:
     path_column: str | None = "path"
     flawed: Literal["drop", "fail"] = "drop"
     delineation: Literal["none", "found"] = "none"
+    where: Where = ""
 
 
 _USUAL = {field.name: field.default for field in fields(TableSettings)}

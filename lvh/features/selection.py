@@ -28,7 +28,6 @@ class MeasuredSettings:
     """
 
     name: str = ""
-    name: str = ""
     missing: Fill = "mean"
     inputs: Literal["full", "lean"] = "full"
     columns: tuple[str, ...] = ()

@@ -70,9 +70,9 @@ def load_data(settings: RunSettings) -> ExperimentData:
 @lru_cache(maxsize=_LOADED)
 def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> ExperimentData:
     (data, external), (state, other_state) = sources, states
-    cohorts = {"data": _cohort(data, state)}
+    cohorts = {"data": _cohort(data, state, "data")}
     if external is not None:
-        cohorts["external"] = _cohort(external, other_state)
+        cohorts["external"] = _cohort(external, other_state, "external")
     for group, cohort in cohorts.items():
         check_cohort(features.name, cohort, group)
     whole = cohorts["data"] if external is None else join(*cohorts.values())
@@ -91,9 +91,8 @@ def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> Exper
 
 
 @lru_cache(maxsize=2)
-def _cohort(settings: Any, state: object) -> Cohort:
-    cohort: Cohort = SOURCES[settings.name].load(settings)
-    return cohort
+def _cohort(settings: Any, state: object, group: str) -> Cohort:
+    return SOURCES[settings.name].cohort(settings, group)
 
 
 @lru_cache(maxsize=_LOADED)
