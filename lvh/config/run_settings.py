@@ -36,6 +36,7 @@ _UNNAMED = (
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
 _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
+_FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
 _MOST_NAMED = 6  # settings in the name of a run
 
 
@@ -315,6 +316,16 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
         yield (
             "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
             f"models. Received: {cv.repeats}"
+        )
+    if external is None and (cv.refits or cv.recalibrate != "none"):
+        yield (
+            "cv.refits and cv.recalibrate: expected neither without external=SOURCE. "
+            f"Received: cv.refits={cv.refits}, cv.recalibrate={cv.recalibrate}"
+        )
+    if cv.refits and (settings.is_network or cv.refits < _FEWEST_REFITS):
+        yield (
+            f"cv.refits: expected 0, or {_FEWEST_REFITS} or more of a model that is no network, "
+            f"which takes long to fit. Received: {cv.refits}, model={model}"
         )
     if protocol.leaks and not settings.is_network:
         yield (

@@ -196,6 +196,8 @@ def _over_leads(
         at = np.array([match.start() for match in re.finditer(r"\(N\)", symbols)], np.int64)
         if len(of_beats := beats(at, samples)):
             values[record, lead] = np.median(of_beats)
+    if not values.size:
+        return np.full(len(values), np.nan)
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # no lead has any
         return np.asarray(over(values, axis=1) / cohort.fs, np.float64)
 

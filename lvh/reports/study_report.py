@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from lvh.evaluation.external_validation import FILES
 from lvh.files import read_bytes
 from lvh.reports.leaderboard import (
     Comparison,
@@ -38,6 +39,11 @@ _EXPLANATIONS = {
     "importance.png": "Loss of average precision without leads, waves and inputs",
 }
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
+_EXTERNAL = {
+    "measures": "Measures at the prevalence of the test and of the training records",
+    "net_benefit": "Net benefit by threshold; to treat none has 0",
+    "subgroups": "Subgroups of the test records",
+}
 _ROOM = 21  # letters that a terminal of 80 leaves for the dimensions
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
@@ -108,6 +114,7 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
         sentences=others,
         leaderboard=_shown_leaderboard(study, rows, links),
         scores=_scores(study, rows[0].trial) if rows else pd.DataFrame(),
+        external=_external(runs.get(rows[0].trial.number)) if rows else {},
         explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
         objective=study.objectives[0].name,
         label=study.label_name,
@@ -135,6 +142,12 @@ def _explanation(run: Path | None) -> list[tuple[str, str]]:
         for path, name in paths.items()
         if path.is_file()
     ]
+
+
+def _external(run: Path | None) -> dict[str, pd.DataFrame]:
+    """Return the tables of an external validation by their titles; none of another run."""
+    paths = {} if run is None else {title: run / FILES[name] for name, title in _EXTERNAL.items()}
+    return {title: pd.read_csv(path) for title, path in paths.items() if path.is_file()}
 
 
 def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:

@@ -163,6 +163,18 @@ def run_configuration(
                 result = run.test(result, trainer, progress.on_shuffle)
             run.write(result)
     progress.show(run.result, folder, run.record.error)
+    if run.result is not None and settings.external is not None:
+        from lvh.runs.external_tables import write_external  # needs pandas
+
+        lines = write_external(
+            run.result,
+            trainer(),
+            settings=settings,
+            cohort=data.cohort,
+            features=features,
+            folder=folder,
+        )
+        say(*(lines if verbosity == "full" else ()))
     return run.record
 
 
