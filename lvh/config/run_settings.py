@@ -37,6 +37,8 @@ _UNNAMED = (
 _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
 _FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
+_NOT_RECORDS = ("delineation", "label", "where")
+"""Settings of a source that do not decide whose records they are: a subject may have several."""
 _MOST_NAMED = 6  # settings in the name of a run
 
 
@@ -298,7 +300,7 @@ def _search_conflicts(search: SearchSettings) -> Iterator[str]:
 def _records_of(source: Any) -> dict[str, Any]:
     """Return the settings that decide which records there are, with any waves and labels."""
     settings = asdict(source)
-    return {name: settings[name] for name in settings if name not in ("delineation", "label")}
+    return {name: settings[name] for name in settings if name not in _NOT_RECORDS}
 
 
 def _conflicts(settings: RunSettings) -> Iterator[str]:

@@ -307,10 +307,11 @@ def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
 
 
 def records_at(cohort: Cohort, at: npt.NDArray[np.int64]) -> Cohort:
-    """Return the records at positions, which ascend; the caller changes the fingerprint."""
-    waves, counts = cohort.delineation, np.diff(cohort.delineation.offsets)
+    """Return the records at positions, in that order; the caller changes the fingerprint."""
+    waves, ends = cohort.delineation, cohort.delineation.offsets
     rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
-    is_kept = np.repeat(np.isin(np.arange(len(counts)), rows), counts)
+    parts = [np.arange(ends[row], ends[row + 1]) for row in rows]
+    kept = np.concatenate(parts) if parts else np.zeros(0, np.int64)
     new = {old: number for number, old in enumerate(at.tolist())}
     return replace(
         cohort,
@@ -319,9 +320,9 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64]) -> Cohort:
         signals=cohort.signals[at],
         delineation=replace(
             waves,
-            symbols=waves.symbols[is_kept],
-            samples=waves.samples[is_kept],
-            offsets=np.cumsum([0, *counts[rows]], dtype=np.int64),
+            symbols=waves.symbols[kept],
+            samples=waves.samples[kept],
+            offsets=np.cumsum([0, *map(len, parts)], dtype=np.int64),
             doubtful=tuple(new[i] for i in waves.doubtful if i in new),
         ),
         male=cohort.male[at],

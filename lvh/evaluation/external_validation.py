@@ -6,13 +6,14 @@ Medical Decision Making 26, 2006.
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.evaluation.cv_result import FoldResult
+from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
@@ -36,6 +37,7 @@ FILES = {
 _RESAMPLES = 300
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 _AS_GIVEN, _RECALIBRATED = "as predicted", "recalibrated in the large"
+_BENEFIT = "net benefit at "
 _AGES, _QRS_S = (40, 60, 75), (0.12,)
 
 
@@ -110,7 +112,7 @@ def refitted_scores(
 
 def external_validation(
     features: FeatureSet,
-    fold: FoldResult,
+    result: CVResult,
     qrs: Floats,
     *,
     recalibrate: bool = False,
@@ -120,54 +122,39 @@ def external_validation(
 
     Args:
         features: Of both sources.
-        fold: The one fold of cv=external.
+        result: Of cv=external, which has one fold.
         qrs: Duration of QRS of each test record, s; NaN where it is unknown.
         recalibrate: Judge also the scores with the intercept that makes their mean the prevalence
             of the test records; it uses their labels.
         refits: Scores of `refitted_scores`, one row for each resample of the test subjects; None
             leaves the training sample out of the intervals.
     """
-    split = fold.split
-    y, subjects = features.y[split.test], features.subjects[split.test]
-    shares = {"test": float(y.mean()), "training": float(features.y[split.train].mean())}
-    pairs = [(fold.y_score, np.ones(len(y))), *_draws(y, fold.y_score, subjects, refits)]
-    measures, benefits = [], []
-    for is_shifted in (False, True) if recalibrate else (False,):
-        for name, share in shares.items():
-            first, *others = (
-                _Judged(
-                    y,
-                    y_score,
-                    weights=weights,
-                    share=None if name == "test" else share,
-                    is_shifted=is_shifted,
-                )
-                for y_score, weights in pairs
-            )
-            case = {"prevalence": name, "scores": _RECALIBRATED if is_shifted else _AS_GIVEN}
-            measures.append(_with_intervals(first, others, fold.threshold).assign(**case))
-            at_each = [first.net_benefits(at) for at in _THRESHOLDS]
-            benefits.append(pd.DataFrame(at_each).assign(**case))
-    table = pd.concat(measures, ignore_index=True)
-    how = f"training and test subjects resampled {len(pairs) - 1} times, a new model each time"
+    (fold,) = result.folds
+    y, subjects = result.y_true, features.subjects[fold.split.test]
+    shares = {"test": float(y.mean()), "training": float(features.y[fold.split.train].mean())}
+    judge = partial(_judge, y, share=shares["training"], fold=fold, recalibrate=recalibrate)
+    estimates = judge(fold.y_score, np.ones(len(y)))
+    draws = [judge(scores, own) for scores, own in _draws(y, fold.y_score, subjects, refits)]
+    values = [[*draw.values()] for draw in draws]
+    drawn = pd.DataFrame(values, columns=range(len(estimates)), dtype=float)
+    bounds = drawn.quantile([0.025, 0.975]).to_numpy().copy()  # where a measure is defined
+    how = f"training and test subjects resampled {len(draws)} times, a new model each time"
     if refits is None:
         how = (
             "test subjects resampled, the model as it is (cv.refits=200 resamples its training too)"
         )
-        pooled = bootstrap_intervals(y, fold.y_score, subjects, fold.threshold)
-        for row in np.flatnonzero((table.prevalence == "test") & (table.scores == _AS_GIVEN)):
-            if (one := pooled.get(table.measure[row])) is not None:  # as the run has it
-                table.loc[row, ["low", "high"]] = one.low, one.high
-    net_benefit = pd.concat(benefits, ignore_index=True)
-    return ExternalValidation(table, net_benefit, _subgroups(features, fold, qrs), shares, how)
-
-
-def _with_intervals(first: "_Judged", others: "list[_Judged]", threshold: float) -> pd.DataFrame:
-    estimates = first.measures(threshold)
-    drawn = pd.DataFrame([one.measures(threshold) for one in others], columns=[*estimates])
-    bounds = drawn.quantile([0.025, 0.975])  # of those draws in which a measure is defined
-    table = pd.DataFrame({"measure": [*estimates], "estimate": [*estimates.values()]})
-    return table.assign(low=bounds.iloc[0].to_numpy(), high=bounds.iloc[1].to_numpy())
+        for at, (measure, *case) in enumerate(estimates):
+            if case == ["test", _AS_GIVEN] and measure in result.scores.pooled:
+                own = result.scores.pooled[measure]
+                bounds[:, at] = own.low, own.high  # as the table of the run has them
+    rows = zip(estimates.items(), *bounds, strict=True)
+    columns = ["measure", "prevalence", "scores", "estimate", "low", "high"]
+    table = pd.DataFrame([(*case, value, *ends) for (case, value), *ends in rows], columns=columns)
+    is_benefit = table.measure.str.startswith(_BENEFIT)
+    benefits = table[is_benefit].rename(columns={"measure": "threshold"})
+    benefits["threshold"] = benefits.threshold.str.removeprefix(_BENEFIT)
+    subgroups = _subgroups(features, fold, qrs)
+    return ExternalValidation(table[~is_benefit], benefits, subgroups, shares, how)
 
 
 def _draws(
@@ -181,43 +168,39 @@ def _draws(
             yield (y_score if refits is None else refits[at]), own
 
 
-class _Judged:
-    """Scores of records, which count so often that `share` of them have the label, if it is one.
+def _judge(
+    y: Labels,
+    y_score: Floats,
+    weights: Floats,
+    *,
+    share: float,
+    fold: FoldResult,
+    recalibrate: bool,
+) -> dict[tuple[str, str, str], float]:
+    """Return each measure at each prevalence, of scores as they are and recalibrated.
 
-    They are recalibrated in the large where `is_shifted`, at the prevalence of the records.
+    `share` is the prevalence of the training records: the test records count so that they have it.
     """
-
-    def __init__(
-        self, y: Labels, y_score: Floats, *, weights: Floats, share: float | None, is_shifted: bool
-    ) -> None:
-        if is_shifted:
-            y_score = sigmoid(logit(y_score) + recalibration(y, y_score, weights).intercept)
-        if share is not None:
-            own = weights @ y / weights.sum()
-            weights = weights * np.where(y == 1, share / own, (1 - share) / (1 - own))
-        self.y, self.y_score, self.weights = y, y_score, weights
-
-    def measures(self, threshold: float) -> dict[str, float]:
-        y, y_score, weights = self.y, self.y_score, self.weights
-        found = weighted_scores(y, y_score, weights[None], threshold)
-        values = {name: float(one[0]) for name, one in zip(NAMES, found, strict=True)}
-        line = recalibration(y, y_score, weights)
-        return {
-            "roc_auc": values["roc_auc"],
-            "ap": values["ap"],
-            "intercept": line.intercept,
-            "slope": line.slope,
-            "observed_to_expected": float(weights @ y / (weights @ y_score)),
-            "accuracy": values["accuracy"],
-            "brier": values["brier"],
-        }
-
-    def net_benefits(self, threshold: float) -> dict[str, float]:
-        """Return true positives less false ones at their price, as shares of all records."""
-        gain = self.weights * np.where(self.y == 1, 1, -threshold / (1 - threshold))
-        gain /= self.weights.sum()
-        model, everyone = gain[self.y_score > threshold].sum(), gain.sum()
-        return {"threshold": threshold, "model": round(model, 12), "treat_all": round(everyone, 12)}
+    own = weights @ y / weights.sum()
+    at_training = weights * np.where(y == 1, share / own, (1 - share) / (1 - own))
+    kinds, found = {_AS_GIVEN: 0.0}, dict[tuple[str, str, str], float]()
+    for name, counted in {"test": weights, "training": at_training}.items():
+        line = recalibration(y, y_score, counted)
+        if recalibrate and name == "test":
+            kinds[_RECALIBRATED] = line.intercept
+        for kind, shift in kinds.items():
+            shown = sigmoid(logit(y_score) + shift) if shift else y_score
+            scores = weighted_scores(y, shown, counted[None], fold.threshold)
+            values = {one: float(value[0]) for one, value in zip(NAMES, scores, strict=True)}
+            measures = {one: values[one] for one in ("roc_auc", "ap", "accuracy", "brier")}
+            measures |= {"intercept": line.intercept - shift, "slope": line.slope}
+            measures["observed_to_expected"] = counted @ y / (counted @ shown)
+            for limit in _THRESHOLDS:
+                gain = counted / counted.sum() * np.where(y == 1, 1, -limit / (1 - limit))
+                measures[f"{_BENEFIT}{limit}"] = gain[shown > limit].sum()
+                measures[f"{_BENEFIT}{limit}, treat all"] = gain.sum()
+            found |= {(one, name, kind): round(float(at), 9) for one, at in measures.items()}
+    return found
 
 
 def _subgroups(features: FeatureSet, fold: FoldResult, qrs: Floats) -> pd.DataFrame:
@@ -230,7 +213,9 @@ def _subgroups(features: FeatureSet, fold: FoldResult, qrs: Floats) -> pd.DataFr
     for by, groups in parts.items():
         for name in np.unique(groups).tolist():
             here = groups == name
-            auc = bootstrap_intervals(y[here], y_score[here], subjects[here])["roc_auc"]
+            auc = bootstrap_intervals(y[here], y_score[here], subjects[here], resamples=_RESAMPLES)[
+                "roc_auc"
+            ]
             counts = len(y[here]), len(np.unique(subjects[here])), int(y[here].sum())
             rows.append((by, name, *counts, y_score[here].mean(), *astuple(auc)))
     counted = ["records", "subjects", "with_label", "mean_score"]

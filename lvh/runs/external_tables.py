@@ -31,7 +31,7 @@ def write_external(
     at = [place[features.records[one]] for one in fold.split.test.tolist()]
     found = external_validation(
         features,
-        fold,
+        result,
         np.asarray(qrs_duration(cohort)[at]),
         recalibrate=cv.recalibrate == "large",
         refits=refits,
