@@ -13,7 +13,7 @@ from lvh.config.composition import settings_of
 from lvh.data import SOURCES
 from lvh.data.cohort import Cohort, part_of
 from lvh.data.cohort_summary import summarize_cohort
-from lvh.data.record_filter import filtered, heart_rate, parse, qrs_duration
+from lvh.data.record_filter import filtered, heart_rate, qrs_duration
 from lvh.errors import InputError
 from lvh.features.morphology import MorphologySettings, extract
 
@@ -94,7 +94,7 @@ leaves = st.one_of(
     st.builds(
         compared, st.just("ward"), st.sampled_from(["==", "!="]), st.sampled_from(["A", "C d"])
     ),
-    st.builds(among, st.sampled_from(["in", "not in"]), st.just("ward"), st.just(("A", "Z"))),
+    st.builds(among, st.sampled_from(["in", "not in"]), st.just("ward"), st.just(("A", "B"))),
     st.builds(among, st.sampled_from(["in", "not in"]), st.just("score"), st.just((-1, 2, 2.5))),
 )
 conditions = st.recursive(
@@ -140,15 +140,16 @@ def test_any_text_is_a_condition_or_refused_in_words(people, text):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("__import__('os').system('x')", "no condition"),
+        ("__import__('os').system('x')", "__import__ is no field"),
+        ("age is 3", "age is 3 is no condition"),
         ("age > 1e999", "finite"),
         ("age = 40", "expected conditions"),
-        ("agee > 40", "such as age"),
+        ("agee > 40", "it has age"),
         ("age > '40'", "two numbers or two texts"),
-        ("ward < 'B'", "== or !="),
+        ("ward < 'B'", "== and !="),
         ("ward != 'a'", "'A', 'B', 'C d'"),
-        ("score", "expected a comparison"),
-        ("40 > 30", "needs a field"),
+        ("score", "needs a comparison"),
+        ("40 > 30", "is a field"),
         ("qrs_duration < 0.12", "fiducials"),
         ("age > 200", "0 of 60"),
         ("(" * 150 + "age" + ")" * 150, "expected"),
@@ -164,8 +165,6 @@ def test_the_command_takes_a_condition_without_quotes_of_hydra(people):
     text = "(age >= 40 and sex == 'male') or age in [30, 31]"
     assert settings_of("data=synthetic", f"data.where={text}").data.where == text
     assert settings_of("data=synthetic", f'data.where="{text}"').data.where == text
-    with pytest.raises(InputError, match=r"data\.where: expected conditions"):
-        settings_of("data=synthetic", "data.where=age >")
 
 
 def test_measures_are_those_of_the_features_and_select_waves_too(cohort):
@@ -186,7 +185,7 @@ def test_measures_are_those_of_the_features_and_select_waves_too(cohort):
         name for name, age in zip(all_records.records, all_records.age, strict=True) if age >= 50
     }
     assert f"{len(some.records)} of 40 records fulfil age >= 50" in some.note
-    assert parse("  ") is None
+    assert filtered(cohort, "  ") is cohort
 
 
 def test_rhythm_and_pacing_of_ludb(ludb):

@@ -17,7 +17,7 @@ import pandas as pd
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import cross_validate
-from lvh.evaluation.external_validation import external_validation, refitted_scores
+from lvh.reports.external_validation import external_validation, refitted_scores
 from lvh.reports.page import write_table
 from lvh.runs.run import ExperimentData, load_data, new_trainer
 
@@ -65,7 +65,7 @@ def row_of(direction: str, model: str, settings: RunSettings, data: ExperimentDa
         refits = refitted_scores(features, fold.split, trainer(), seed=0, n=REFITS)
     qrs = np.full(len(fold.split.test), np.nan)
     found = external_validation(features, result, qrs, refits=refits)
-    table = found.measures.query("prevalence == 'test'").set_index("measure")
+    table = found.external.query("prevalence == 'test'").set_index("measure")
     if refits is not None:
         both = table.loc["roc_auc"]
         row |= {"low_refitted": both.low, "high_refitted": both.high}

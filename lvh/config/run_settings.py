@@ -227,7 +227,6 @@ def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
         expected = first["msg"].replace("Input should be", "expected")
-        expected = expected.removeprefix("Value error, ")
         raise InputError(f"{place}: {expected}. Received: {excerpt(first['input'])}") from None
 
 
@@ -319,15 +318,12 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
             f"models. Received: {cv.repeats}"
         )
-    if external is None and (cv.refits or cv.recalibrate != "none"):
+    is_off = cv.refits and (settings.is_network or cv.refits < _FEWEST_REFITS)
+    if is_off or (external is None and (cv.refits or cv.recalibrate != "none")):
         yield (
-            "cv.refits and cv.recalibrate: expected neither without external=SOURCE. "
-            f"Received: cv.refits={cv.refits}, cv.recalibrate={cv.recalibrate}"
-        )
-    if cv.refits and (settings.is_network or cv.refits < _FEWEST_REFITS):
-        yield (
-            f"cv.refits: expected 0, or {_FEWEST_REFITS} or more of a model that is no network, "
-            f"which takes long to fit. Received: {cv.refits}, model={model}"
+            "cv.refits and cv.recalibrate: expected external=SOURCE, and 0 refits, or "
+            f"{_FEWEST_REFITS} or more of a model that is no network. Received: {cv.refits} and "
+            f"{cv.recalibrate}, model={model}"
         )
     if protocol.leaks and not settings.is_network:
         yield (

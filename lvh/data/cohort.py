@@ -283,31 +283,16 @@ class SourceMetadata:
 
 def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
     """Return some consecutive records of a cohort, with their signals in memory."""
-    own, n_leads = slice(start, end), len(cohort.leads)
-    records = cohort.records[own]
-    waves = cohort.delineation
-    offsets = waves.offsets[start * n_leads : (start + len(records)) * n_leads + 1]
-    return replace(
-        cohort,
-        records=records,
-        subjects=cohort.subjects[own],
-        # one by one, for those of a large source are read only so
-        signals=np.stack([cohort.signals[start + at] for at in range(len(records))]),
-        delineation=replace(
-            waves,
-            offsets=offsets,
-            doubtful=tuple(at - start for at in waves.doubtful if start <= at < end),
-        ),
-        male=cohort.male[own],
-        age=cohort.age[own],
-        label=cohort.label[own],
-        columns=None if cohort.columns is None else cohort.columns[own],
-        known={name: values[own] for name, values in cohort.known.items()},
-    )
+    at = np.arange(len(cohort.records))[start:end]
+    # one by one, for those of a large source are read only so
+    return records_at(cohort, at, np.stack([cohort.signals[one] for one in at.tolist()]))
 
 
-def records_at(cohort: Cohort, at: npt.NDArray[np.int64]) -> Cohort:
-    """Return the records at positions, in that order; the caller changes the fingerprint."""
+def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None = None) -> Cohort:
+    """Return the records at positions, in that order, with their signals or those given.
+
+    The fingerprint stays that of all records.
+    """
     waves, ends = cohort.delineation, cohort.delineation.offsets
     rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
     parts = [np.arange(ends[row], ends[row + 1]) for row in rows]
@@ -317,7 +302,7 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64]) -> Cohort:
         cohort,
         records=tuple(cohort.records[i] for i in at),
         subjects=cohort.subjects[at],
-        signals=cohort.signals[at],
+        signals=cohort.signals[at] if signals is None else signals,
         delineation=replace(
             waves,
             symbols=waves.symbols[kept],

@@ -15,7 +15,6 @@ from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.readers import wfdb
-from lvh.data.record_filter import Where
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
@@ -76,7 +75,7 @@ class LudbSettings:
     url: str = ARCHIVE.url
     delineation: Origin = "annotated"
     label: Label = LVH
-    where: Where = ""
+    where: str = ""
 
 
 def load(settings: LudbSettings) -> Cohort:

@@ -31,7 +31,6 @@ from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.lazy_array import LOADED_BYTES, Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb
-from lvh.data.record_filter import Where
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
@@ -79,10 +78,7 @@ _COLUMNS = {  # that are read, with the pattern of their values
     "filename_lr": _RECORD_PATH,
     "filename_hr": _RECORD_PATH,
 }
-_RHYTHMS = {
-    *("SR", "AFIB", "STACH", "SARRH", "SBRAD", "PACE", "SVARR", "BIGU", "AFLT", "SVTAC", "PSVT"),
-    "TRIGU",
-}
+_RHYTHMS = {*"SR AFIB STACH SARRH SBRAD PACE SVARR BIGU TRIGU AFLT SVTAC PSVT".split()}
 _CODE = re.compile(r"'([^'\\]+)':")
 _ABOVE_89 = 90.0  # years
 
@@ -113,7 +109,7 @@ class PtbxlSettings:
     url: str = ARCHIVE.url
     delineation: Literal["none", "found"] = "none"
     label: Label = LVH
-    where: Where = ""
+    where: str = ""
 
 
 def load(settings: PtbxlSettings) -> Cohort:
@@ -209,12 +205,9 @@ def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
 
 def _rhythms(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
     """Return whether PACE is stated, and the codes of rhythms, such as `SR`, or None."""
-    codes = _codes(table)
-    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in codes]
-    return {
-        "paced": np.array(["PACE" in own for own in codes]),
-        "rhythm": np.array(rhythms, dtype=object),
-    }
+    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in _codes(table)]
+    paced = [rhythm is not None and "PACE" in rhythm for rhythm in rhythms]
+    return {"paced": np.array(paced), "rhythm": np.array(rhythms, dtype=object)}
 
 
 def _codes(table: "pd.DataFrame") -> list[set[str]]:

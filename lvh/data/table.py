@@ -20,7 +20,6 @@ from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key, parse_age, parse_sex
-from lvh.data.record_filter import Where
 from lvh.data.table_file import MISSING, is_missing, numbers, read_table
 from lvh.data.table_signals import TableSignals, Texts, read_array, read_files
 from lvh.errors import InputError, LvhError, excerpt
@@ -101,7 +100,7 @@ class TableSettings:
     path_column: str | None = "path"
     flawed: Literal["drop", "fail"] = "drop"
     delineation: Literal["none", "found"] = "none"
-    where: Where = ""
+    where: str = ""
 
 
 _USUAL = {field.name: field.default for field in fields(TableSettings)}

@@ -9,10 +9,7 @@ from lvh.errors import InputError, excerpt
 from lvh.features.base import FeatureSet
 from lvh.features.imputation import Fill
 
-LEAN = (
-    *("sokolow_lyon", "v5_R", "v6_R", "avl_R", "v5_T", "v6_T", "i_T", "v6_ST"),
-    *("age", "male"),
-)
+LEAN = (*"sokolow_lyon v5_R v6_R avl_R v5_T v6_T i_T v6_ST age male".split(),)
 """Ten inputs that are measured alike in most hospitals: voltages, repolarization, age and sex."""
 
 
@@ -40,10 +37,7 @@ def chosen(features: FeatureSet, settings: MeasuredSettings) -> FeatureSet:
         InputError: A name is unknown or repeated, or two settings name inputs.
     """
     if settings.columns and settings.inputs != "full":
-        raise InputError(
-            "features.columns and features.inputs: expected one of them. Received: "
-            f"features.inputs={settings.inputs} and {excerpt(', '.join(settings.columns))}"
-        )
+        raise InputError("features.columns and features.inputs: expected one. Received: both")
     names = settings.columns or (LEAN if settings.inputs == "lean" else features.names)
     field = "features.columns" if settings.columns else f"features.inputs={settings.inputs}"
     if unknown := [name for name in names if name not in features.names]:

@@ -11,8 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lvh.evaluation.external_validation import FILES
 from lvh.files import read_bytes
+from lvh.reports.external_validation import TABLES
 from lvh.reports.leaderboard import (
     Comparison,
     Row,
@@ -39,11 +39,6 @@ _EXPLANATIONS = {
     "importance.png": "Loss of average precision without leads, waves and inputs",
 }
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
-_EXTERNAL = {
-    "measures": "Measures at the prevalence of the test and of the training records",
-    "net_benefit": "Net benefit by threshold; to treat none has 0",
-    "subgroups": "Subgroups of the test records",
-}
 _ROOM = 21  # letters that a terminal of 80 leaves for the dimensions
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
@@ -145,9 +140,9 @@ def _explanation(run: Path | None) -> list[tuple[str, str]]:
 
 
 def _external(run: Path | None) -> dict[str, pd.DataFrame]:
-    """Return the tables of an external validation by their titles; none of another run."""
-    paths = {} if run is None else {title: run / FILES[name] for name, title in _EXTERNAL.items()}
-    return {title: pd.read_csv(path) for title, path in paths.items() if path.is_file()}
+    """Return the tables of an external validation by file; none of another run."""
+    paths = [] if run is None else [run / f"{name}.csv" for name in TABLES]
+    return {path.name: pd.read_csv(path) for path in paths if path.is_file()}
 
 
 def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:

@@ -164,7 +164,7 @@ def run_configuration(
             run.write(result)
     progress.show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
-        from lvh.runs.external_tables import write_external  # needs pandas
+        from lvh.reports.external_validation import write_external  # needs pandas
 
         lines = write_external(
             run.result,
