@@ -34,10 +34,10 @@ _UNNAMED = (
     *("train.threads", "train.side_by_side"),
 )
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
-_LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits")
+_LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
 _FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
-_NOT_RECORDS = ("delineation", "label", "where")
+_NOT_RECORDS = ("delineation", "label", "same_subject", "where")
 """Settings of a source that do not decide whose records they are: a subject may have several."""
 _MOST_NAMED = 6  # settings in the name of a run
 
@@ -284,10 +284,16 @@ def _search_conflicts(search: SearchSettings) -> Iterator[str]:
         )
     if len(set(search.objectives)) < len(search.objectives):
         yield f"search.objectives: expected different ones. Received: {received}"
-    if search.race and search.pruner != "none":
+    if (search.races or search.halves) and search.pruner != "none":
+        budget = "race" if search.race else search.budget
         yield (
-            "search.race and search.pruner: expected one of them. "
-            f"Received: race=true, pruner={search.pruner}"
+            "search.budget and search.pruner: expected one of them. "
+            f"Received: budget={budget}, pruner={search.pruner}"
+        )
+    if search.race and search.budget not in ("full", "race"):
+        yield (
+            "search.race: the old name of search.budget=race, expected without another budget. "
+            f"Received: race=true, budget={search.budget}"
         )
     if search.may_stop and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
         yield (
@@ -332,8 +338,18 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
         )
     if protocol.leaks and settings.search.may_stop:
         yield (
-            "search.race and search.pruner: expected neither under a protocol that leaks, whose "
+            "search.budget and search.pruner: expected neither under a protocol that leaks, whose "
             f"trials have no rank. Received: {protocol.leakage}"
+        )
+    if settings.search.halves and not settings.is_network:
+        yield (
+            "search.budget: halving needs a model that is trained in epochs; this one can race. "
+            f"Expected full or race. Received: {settings.search.budget}, model={model}"
+        )
+    if settings.search.halves and settings.train.patience is not None:
+        yield (
+            "search.budget: halving decides the epochs, and so does train.patience. Expected one "
+            f"of them. Received: {settings.search.budget}, patience={settings.train.patience}"
         )
     is_signal = FORMS[settings.features.name].kind == "signal" and settings.is_network
     if augment.is_on and not is_signal:

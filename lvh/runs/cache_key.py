@@ -46,6 +46,9 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
             )
     if plugins:
         alone["plugins"] = {option: plugin.digest for option, plugin in plugins.items()}
+    if not settings.train.precise_bn:
+        # a key is the same as before there was this setting
+        decisions.get("train", {}).pop("precise_bn", None)
     return decisions | alone
 
 
