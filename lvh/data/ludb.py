@@ -49,7 +49,7 @@ METADATA = SourceMetadata(
 _FORMAT = 3  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
-_RHYTHM = re.compile("rhythm:", re.IGNORECASE).match
+_RHYTHM = re.compile("^rhythm: *(.*)", re.MULTILINE)
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
 _ZEROS = np.zeros(12, dtype=np.float32)
 _GAINS = np.full(12, 1000, dtype=np.float32)  # ADC units a mV
@@ -100,6 +100,7 @@ def load(settings: LudbSettings) -> Cohort:
     path = cache_dir() / "cohorts" / f"ludb-{state.hexdigest()[:16]}.npz"
     arrays = load_or_build(path, lambda: _parse(root, records))
     diagnoses = [text.split("\n") for text in arrays["diagnoses"].tolist()]
+    rhythms = [_RHYTHM.findall(text.casefold()) for text in arrays["diagnoses"].tolist()]
     statements = [{name for line in lines for name in _names(line)} for lines in diagnoses]
     _, lvh = find_label(LVH, statements)
     label_name, label = find_label(_names(settings.label)[0], statements)
@@ -124,7 +125,7 @@ def load(settings: LudbSettings) -> Cohort:
         note="" if is_published else "differs from LUDB 1.0.1 as published",
         known={
             "paced": np.array(["pacing" in text.casefold() for text in arrays["diagnoses"]]),
-            "rhythm": np.array([_rhythm(lines) for lines in diagnoses], dtype=object),
+            "rhythm": np.array([one[0] if len(one) == 1 else None for one in rhythms], object),
         },
     )
     if settings.delineation == "found":
@@ -199,12 +200,6 @@ def _diagnoses(header: wfdb.Header) -> list[str]:
     _comment(header, "diagnoses", "")
     diagnoses = header.comments[header.comments.index("<diagnoses>:") + 1 :]
     return [line.rstrip(".") for line in diagnoses]
-
-
-def _rhythm(diagnoses: list[str]) -> str | None:
-    """Return the rhythm in lower case, as `sinus rhythm`; None where none or several are named."""
-    named = [line.casefold().removeprefix("rhythm:").strip() for line in diagnoses if _RHYTHM(line)]
-    return named[0] if len(named) == 1 else None
 
 
 def _names(diagnosis: str) -> list[str]:

@@ -39,12 +39,10 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
     """Return the records that fulfil a condition; the cohort itself without one.
 
-    Records that do not, and those of which it is unknown, are listed in `dropped` and counted in
-    the note. The fingerprint has the condition and the records that are left.
+    The others are listed in `dropped` and counted in the note. The fingerprint has the condition.
 
     Raises:
-        InputError: The text is no condition, a field is unknown or of another kind than what it is
-            compared with, or the records that are left have not both labels.
+        InputError: The text is no condition on this cohort, or not both labels are left.
     """
     if not where.strip():
         return cohort
@@ -90,10 +88,7 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
 
 
 def qrs_duration(cohort: Cohort) -> Floats:
-    """Return the duration of QRS in the widest lead, s: of each lead the median over beats.
-
-    NaN where a lead has no complete QRS, as of the input `qrs_duration`.
-    """
+    """Return the input `qrs_duration` of every record, s: that of the widest lead."""
     return _over_leads(cohort, lambda at, samples: samples[at + 2] - samples[at], np.max)
 
 

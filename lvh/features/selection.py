@@ -31,11 +31,7 @@ class MeasuredSettings:
 
 
 def chosen(features: FeatureSet, settings: MeasuredSettings) -> FeatureSet:
-    """Return the inputs that the settings name, in their order.
-
-    Raises:
-        InputError: A name is unknown or repeated, or two settings name inputs.
-    """
+    """Return the inputs that the settings name; an InputError says why they cannot be."""
     if settings.columns and settings.inputs != "full":
         raise InputError("features.columns and features.inputs: expected one. Received: both")
     names = settings.columns or (LEAN if settings.inputs == "lean" else features.names)

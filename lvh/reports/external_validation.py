@@ -4,6 +4,7 @@ Collins et al., "TRIPOD+AI statement", BMJ 385, 2024; Vickers and Elkin, "Decisi
 Medical Decision Making 26, 2006.
 """
 
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
@@ -36,10 +37,7 @@ _AGE_NAMES = ["below 40", "40 to below 60", "60 to below 75", "75 and more"]
 
 
 class ExternalValidation(NamedTuple):
-    """Measures, net benefits by threshold and subgroups, and the result in a few lines.
-
-    Measures and benefits are at the prevalence of the test and of the training records.
-    """
+    """Measures and net benefits at both prevalences, subgroups, and the result in a few lines."""
 
     external: pd.DataFrame
     net_benefit: pd.DataFrame
@@ -49,25 +47,21 @@ class ExternalValidation(NamedTuple):
 
 def write_external(
     result: CVResult,
-    trainer: Trainer,
-    *,
-    settings: RunSettings,
+    trainer: Callable[[], Trainer],
     cohort: Cohort,
     features: FeatureSet,
+    *,
+    settings: RunSettings,
     folder: Path,
 ) -> list[str]:
     """Judge a model on another source and write `TABLES`; return the result in a few lines."""
     (fold,), cv, refits = result.folds, settings.cv, None
     if cv.refits:
-        refits = refitted_scores(features, fold.split, trainer, seed=settings.seed, n=cv.refits)
+        refits = refitted_scores(features, fold.split, trainer(), seed=settings.seed, n=cv.refits)
     qrs = dict(zip(cohort.records, qrs_duration(cohort).tolist(), strict=True))
-    found = external_validation(
-        features,
-        result,
-        np.array([qrs[features.records[at]] for at in fold.split.test]),
-        recalibrate=cv.recalibrate == "large",
-        refits=refits,
-    )
+    of_test = np.array([qrs[features.records[at]] for at in fold.split.test])
+    is_shifted = cv.recalibrate == "large"
+    found = external_validation(features, result, of_test, recalibrate=is_shifted, refits=refits)
     for name in TABLES:
         write_table(folder / f"{name}.csv", getattr(found, name))
     return found.sentences
@@ -101,14 +95,10 @@ def external_validation(
     recalibrate: bool = False,
     refits: Floats | None = None,
 ) -> ExternalValidation:
-    """Judge the scores of another source's records.
+    """Judge the scores of another source's records, whose `qrs` is in s or NaN.
 
-    Args:
-        features: Of both sources.
-        result: Of cv=external.
-        qrs: Duration of QRS of each test record, s; NaN where it is unknown.
-        recalibrate: Judge also the scores whose mean is made the prevalence of the test records.
-        refits: Of `refitted_scores`; None leaves the training sample out of the intervals.
+    `recalibrate` judges also scores whose mean is made the prevalence of the test records; without
+    `refits` of `refitted_scores`, the intervals leave the training sample out.
     """
     (fold,) = result.folds
     y, subjects = result.y_true, features.subjects[fold.split.test]

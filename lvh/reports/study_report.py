@@ -140,8 +140,8 @@ def _explanation(run: Path | None) -> list[tuple[str, str]]:
 
 
 def _external(run: Path | None) -> dict[str, pd.DataFrame]:
-    """Return the tables of an external validation by file; none of another run."""
-    paths = [] if run is None else [run / f"{name}.csv" for name in TABLES]
+    """Return the tables of an external validation, by file."""
+    paths = [run / f"{name}.csv" for name in TABLES] if run else []
     return {path.name: pd.read_csv(path) for path in paths if path.is_file()}
 
 

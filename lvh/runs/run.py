@@ -178,12 +178,7 @@ def run_configuration(
         from lvh.reports.external_validation import write_external  # needs pandas
 
         lines = write_external(
-            run.result,
-            trainer(),
-            settings=settings,
-            cohort=data.cohort,
-            features=features,
-            folder=folder,
+            run.result, trainer, data.cohort, features, settings=settings, folder=folder
         )
         say(*(lines if verbosity == "full" else ()))
     return run.record

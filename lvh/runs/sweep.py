@@ -190,11 +190,9 @@ def _decision(sweep: Sweep, point: Point) -> str:
         data = load_data(settings).cohort.fingerprint if is_swept else ""
     except InputError:  # does not go with the rest of this point; maybe with another's
         return "refused"
-    # to allow leakage changes no run; what leaks stands in the protocol; nor do measures of it
-    without = ("recalibrate", "refits")
-    cv = asdict(replace(settings.cv, allow_leakage=False))
-    cv = {name: value for name, value in cv.items() if name not in without}
-    return repr([deciding(settings), cv, RESULTS_VERSION, data])
+    # these change no run; what leaks stands in the protocol
+    cv = replace(settings.cv, allow_leakage=False, recalibrate="none", refits=0)
+    return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 
 
 def _announce(study: Study, workers: int | None) -> None:
