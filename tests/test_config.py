@@ -70,8 +70,8 @@ def test_features_have_the_settings_that_their_model_needs():
     assert settings("model=resnet").features.leads == LEADS
     by_name = settings("model=cnn", f"features.leads=[{','.join(LEADS)}]")
     assert settings("model=cnn", "features.leads=all") == by_name
-    both = asdict(settings("model=resnet").features) | asdict(settings("features=voltage").features)
-    assert asdict(settings("model=two_branch").features) == both | {"name": "fusion"}
+    both = asdict(settings("model=resnet").features) | {"name": "fusion", "missing": "mean"}
+    assert asdict(settings("model=two_branch").features) == both
     assert settings("model=criteria", "features=voltage").features.missing == "zero"
     assert settings("model=criteria", "features.missing=mean").features.missing == "mean"
     assert settings("model=cnn", "train.augment.shift=0.1").train.augment.is_on

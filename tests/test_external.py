@@ -3,15 +3,26 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import command
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lvh.config.composition import settings_of as settings
 from lvh.data import synthetic
 from lvh.data.array_checks import EXTERNAL
+from lvh.data.cohort import part_of
 from lvh.data.joining import join
-from lvh.evaluation.cv_result import baseline_summaries
+from lvh.errors import InputError
+from lvh.evaluation.cv_result import FoldResult, baseline_summaries, summarize
 from lvh.evaluation.fold_training import train_folds
+from lvh.features import FeatureSet, morphology, voltage
+from lvh.features.selection import LEAN
+from lvh.models.training import History
+from lvh.reports.external_validation import TABLES, external_validation, refitted_scores
 from lvh.runs.run import load_data, new_trainer
+from lvh.validation.metrics import score
+from lvh.validation.splits import Split
 
 TWO = ("cv=external", "data=synthetic", "data.records=60", "external=synthetic")
 OTHER = ("external.records=50", "external.seed=7")
@@ -63,3 +74,117 @@ def test_nothing_of_the_scored_records_reaches_what_scores_them():
     turned = baseline_summaries(replace(features, y=y), (split,))
     assert clean["age + sex"].pooled["ap"] != turned["age + sex"].pooled["ap"]
     assert clean["no skill"].mean.brier != turned["no skill"].mean.brier
+
+
+def judged(n, shift, slope):
+    """Return features and a fold of test records whose log odds are `shift` and `slope` off."""
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(size=n)
+    y = np.concatenate([[0, 1, 1, 1], (rng.random(n) < 1 / (1 + np.exp(-log_odds)))]).astype(int)
+    names = np.arange(n + 4).astype(str)
+    sex = np.column_stack([rng.integers(20, 90, n + 4), rng.integers(0, 2, n + 4)]).astype(float)
+    features = FeatureSet(
+        "tabular", np.zeros((n + 4, 1), np.float32), y, ("x",), tuple(names), names, sex
+    )
+    split = Split(0, 0, np.arange(4), np.arange(0), np.arange(4, n + 4))
+    y_score = 1 / (1 + np.exp(-(log_odds - shift) / slope))
+    fold = FoldResult(split, y_score, score(y[4:], y_score), History((), (), (), (), 0), 0.0)
+    return features, summarize(features, [fold], {})
+
+
+def table_of(found, prevalence="test", scores="as predicted"):
+    rows = found.external.query("prevalence == @prevalence and scores == @scores")
+    return rows.set_index("measure")
+
+
+def test_measures_are_those_that_scikit_learn_and_a_known_truth_give():
+    features, result = judged(1000, 1.0, 0.5)
+    y = result.y_true
+    found = external_validation(features, result, np.full(len(y), 0.1), recalibrate=True)
+    table = table_of(found)
+    assert table.estimate["slope"] == pytest.approx(0.5, abs=0.1)
+    assert table.estimate["intercept"] > 0.8  # the scores are too low
+    assert table.estimate["roc_auc"] == pytest.approx(roc_auc_score(y, result.y_score), abs=1e-8)
+    assert ((table.low <= table.estimate) & (table.estimate <= table.high)).all()
+    weights = np.where(y == 1, 0.75 / y.mean(), 0.25 / (1 - y.mean()))  # the training's prevalence
+    at_training = table_of(found, "training").estimate
+    ap = average_precision_score(y, result.y_score, sample_weight=weights)
+    assert at_training["ap"] == pytest.approx(ap, abs=1e-8)
+    shifted = table_of(found, scores="recalibrated in the large").estimate
+    assert shifted["intercept"] == pytest.approx(0, abs=1e-6)
+    assert shifted["observed_to_expected"] == pytest.approx(1, abs=1e-6)
+    assert shifted["roc_auc"] == pytest.approx(table.estimate["roc_auc"], abs=1e-8)
+    rows = found.net_benefit.query("prevalence == 'test' and scores == 'as predicted'")
+    benefits = rows.set_index("threshold").estimate
+    for threshold in (0.05, 0.2, 0.5):
+        positive, price = result.y_score > threshold, threshold / (1 - threshold)
+        benefit = (np.sum(y[positive]) - price * np.sum(1 - y[positive])) / len(y)
+        assert benefits[f"{threshold}"] == pytest.approx(benefit, abs=1e-8)
+        of_all = y.mean() - price * (1 - y.mean())
+        assert benefits[f"{threshold}, treat all"] == pytest.approx(of_all, abs=1e-8)
+    groups = found.subgroups
+    assert (groups.groupby("by").records.sum() == len(y)).all()
+    assert (groups.groupby("by").with_label.sum() == y.sum()).all()
+
+
+def test_refits_resample_whole_training_subjects_and_never_a_test_record():
+    of = settings(*TWO, *OTHER, "model=logistic", "features=voltage")
+    data = load_data(of)
+    (split,), features = data.splits, data.features
+    subjects = np.array([f"s{at // 2}" for at in range(len(features.y))])
+    paired = replace(features, subjects=subjects)
+    seen = []
+
+    class Recording(type(new_trainer(of, paired, 500.0))):
+        def fit(self, jobs, *more):
+            seen.extend(jobs)
+            return super().fit(jobs, *more)
+
+    trainer = new_trainer(of, paired, 500.0)
+    trainer.__class__ = Recording
+    scores = refitted_scores(paired, split, trainer, seed=0, n=5)
+    assert scores.shape == (5, len(split.test))
+    assert len(np.unique(scores, axis=0)) == 5
+    for job in seen:
+        assert set(job.subjects) <= set(subjects[split.train])
+        assert all(count % 2 == 0 for count in np.unique(job.subjects, return_counts=True)[1])
+    result = summarize(paired, [*train_folds(paired, (split,), trainer, seed=0)], {})
+    found = external_validation(paired, result, np.full(len(split.test), 0.1), refits=scores)
+    assert "training and test subjects resampled 5 times" in found.sentences[0]
+
+
+def test_an_external_run_writes_its_tables_and_settings_without_a_source_are_refused(tmp_path):
+    done = command(
+        *TWO, *OTHER, "experiment=travelling", "data.delineation=annotated", "tracking=off",
+        "cv.recalibrate=large", "cv.refits=40", "external.where=age >= 30", "hydra.run.dir=run",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "training and test subjects resampled 40 times" in done.out
+    assert "fulfil age >= 30" in done.out
+    files = {name: pd.read_csv(tmp_path / f"run/{name}.csv") for name in TABLES}
+    assert len(files["external"]) == 4 * 7
+    assert files["subgroups"].query("group == 'below 40'").records.sum() > 0
+    with pytest.raises(InputError, match="expected external=SOURCE"):
+        settings("cv.recalibrate=large", "model=logistic", "features=voltage")
+    with pytest.raises(InputError, match="40 or more"):
+        settings(*TWO, *OTHER, "model=logistic", "features=voltage", "cv.refits=5")
+
+
+def test_inputs_are_chosen_by_name(cohort):
+    cohort = part_of(cohort, 0, 6)
+    full = morphology.extract(cohort, morphology.MorphologySettings())
+    lean = morphology.extract(cohort, morphology.MorphologySettings(inputs="lean"))
+    assert lean.names == LEAN
+    at = [full.names.index(name) for name in LEAN]
+    np.testing.assert_array_equal(lean.X, full.X[:, at])
+    chosen = voltage.extract(cohort, voltage.VoltageSettings(columns=("v5_R", "age")))
+    np.testing.assert_array_equal(chosen.X, full.X[:, [full.names.index("v5_R"), 1]])
+    for form, fault in (
+        (voltage.VoltageSettings(inputs="lean"), "v6_ST'; features=morphology has it"),
+        (voltage.VoltageSettings(columns=("v5R",)), "such as v5_R"),
+        (voltage.VoltageSettings(columns=("age", "age")), "age twice"),
+        (voltage.VoltageSettings(columns=("age",), inputs="lean"), "expected one"),
+    ):
+        with pytest.raises(InputError, match=fault):
+            voltage.extract(cohort, form)

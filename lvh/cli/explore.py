@@ -10,7 +10,6 @@ from lvh.files import made_in, write_fault
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
-    from lvh.data.cohort import Cohort
 
 _HELP = """\
 Show what a source holds before anything is trained: class balance, age and sex by label, what
@@ -71,7 +70,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
 
     source, tracking = SOURCES[settings.data.name], settings.tracking
     _check_folder(folder)
-    cohort: Cohort = source.load(settings.data)
+    cohort = source.cohort(settings.data)
     n, label = len(cohort.records), cohort.label_name
     say(f"{cohort.name}: {n} records, prevalence of {label} {cohort.prevalence:.3f}")
     if tracking.name == "mlflow":

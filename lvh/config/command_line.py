@@ -10,7 +10,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -24,6 +24,7 @@ _GROUP = re.compile(
     r"(?:@[^=]*)?=([^{].*)?",
     re.DOTALL,
 )
+_CONDITION = re.compile(r"""([+]*(?:data|external)\.where=)((?!['"]|choice\().*)""", re.DOTALL)
 _REFUSED = {
     r"[+~]*(?:[=@].*)?": "expected GROUP=OPTION or FIELD=VALUE",
     r"[^=]{201}.*": "expected the name of a group or of a field",
@@ -163,6 +164,9 @@ def _checked(argument: str) -> str:
     for pattern, expected in _REFUSED.items():
         if re.fullmatch(pattern, argument, re.DOTALL):
             raise InputError(f"{excerpt(argument)}: {expected}")
+    if condition := _CONDITION.fullmatch(argument):  # `>` and `(` are no part of Hydra's grammar
+        quoted = QuotedString(condition[2].replace("${", r"\${"), Quote.double).with_quotes()
+        return condition[1] + quoted
     match = _GROUP.fullmatch(argument)
     if match is None or not match[2]:
         return argument

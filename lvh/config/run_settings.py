@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
 """Fields of the convolution and the groups that set them."""
-_UNNAMED = ("cv.weights", "cv.epoch", "cv.allow_leakage", "train.threads", "train.side_by_side")
+_UNNAMED = (
+    *("cv.weights", "cv.epoch", "cv.allow_leakage", "cv.recalibrate", "cv.refits"),
+    *("train.threads", "train.side_by_side"),
+)
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
+_LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
+"""Settings that a run of an earlier version did not have: their defaults mean what it did."""
+_FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
+_NOT_RECORDS = ("delineation", "label", "same_subject", "where")
+"""Settings of a source that do not decide whose records they are: a subject may have several."""
 _MOST_NAMED = 6  # settings in the name of a run
 
 
@@ -158,10 +166,6 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     config = {"external": None, **config}
     _check_plugins(config.pop("plugins", {}))
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
-    for group in ("data", "external"):  # a run of before there were other labels
-        node = config[group]
-        if isinstance(node, dict) and node.get("name") in ("ludb", "ptbxl"):
-            config[group] = {"label": LVH, **node}
     ungrouped = [field.name for field in fields(_Ungrouped)]
     for group, node in config.items():
         is_absent = group == "external" and node is None
@@ -175,7 +179,8 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
-        values[group] = parsed(group, config[group], settings)
+        later = {one: at for one, at in defaults(settings).items() if one in _LATER and at != "???"}
+        values[group] = parsed(group, {**later, **config[group]}, settings)
     if isinstance(MODELS[model["name"]], Estimator):
         values["backend"] = NO_BACKEND
     run_settings = RunSettings(**values)
@@ -300,8 +305,7 @@ def _search_conflicts(search: SearchSettings) -> Iterator[str]:
 def _records_of(source: Any) -> dict[str, Any]:
     """Return the settings that decide which records there are, with any waves and labels."""
     settings = asdict(source)
-    others = ("delineation", "label", "same_subject")
-    return {name: settings[name] for name in settings if name not in others}
+    return {name: settings[name] for name in settings if name not in _NOT_RECORDS}
 
 
 def _conflicts(settings: RunSettings) -> Iterator[str]:
@@ -319,6 +323,13 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
         yield (
             "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
             f"models. Received: {cv.repeats}"
+        )
+    is_off = cv.refits and (settings.is_network or cv.refits < _FEWEST_REFITS)
+    if is_off or (external is None and (cv.refits or cv.recalibrate != "none")):
+        yield (
+            "cv.refits and cv.recalibrate: expected external=SOURCE, and 0 refits, or "
+            f"{_FEWEST_REFITS} or more of a model that is no network. Received: {cv.refits} and "
+            f"{cv.recalibrate}, model={model}"
         )
     if protocol.leaks and not settings.is_network:
         yield (
@@ -346,6 +357,9 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
             "train.augment: changes signals, for a network that learns from nothing else. "
             f"Expected model=cnn or model=resnet. Received: model={model}"
         )
+    features = settings.features
+    if model == "criteria" and (features.inputs != "full" or features.columns):
+        yield "features.inputs and features.columns: expected neither, for model=criteria needs all"
     scaling = getattr(settings.features, "scaling", settings.features.name)
     if augment.is_on and augment.is_in_mv and scaling != "none":
         yield (

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from lvh.data import ludb, ptbxl, synthetic, table
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata
 from lvh.data.lazy_array import LazyArray
+from lvh.data.record_filter import filtered
 
 __all__ = ["LEADS", "SOURCES", "Cohort", "Delineation", "LazyArray", "Source"]
 
@@ -18,6 +19,10 @@ class Source(NamedTuple):
     metadata: SourceMetadata
     state: Callable[[Any], object] = lambda settings: None
     """Returns what differs where the files of a user have changed since."""
+
+    def cohort(self, settings: Any, group: str = "data") -> Cohort:
+        """Load the records that fulfil the condition of `settings.where`, if they have one."""
+        return filtered(self.load(settings), getattr(settings, "where", ""), group)
 
 
 SOURCES = {

@@ -3,8 +3,8 @@
 import hashlib
 import math
 import numbers
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -134,6 +134,8 @@ class Cohort:
         columns: Further columns of the source's table, a row a record: numbers with NaN where
             they are missing, or text.
         dropped: Names of the records that the source left out, each with the reason.
+        known: What else the source knows of every record, by name, such as `paced` and `rhythm`;
+            a condition (`data.where`) may use it, no model sees it.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Cohort:
     unit: str = "mV"
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
+    known: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Let nobody who is given the cohort write into what its fingerprint is made of."""
@@ -280,25 +283,38 @@ class SourceMetadata:
 
 def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
     """Return some consecutive records of a cohort, with their signals in memory."""
-    own, n_leads = slice(start, end), len(cohort.leads)
-    records = cohort.records[own]
-    waves = cohort.delineation
-    offsets = waves.offsets[start * n_leads : (start + len(records)) * n_leads + 1]
+    at = np.arange(len(cohort.records))[start:end]
+    # one by one, for those of a large source are read only so
+    return records_at(cohort, at, np.stack([cohort.signals[one] for one in at.tolist()]))
+
+
+def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None = None) -> Cohort:
+    """Return the records at positions, in that order, with their signals or those given.
+
+    The fingerprint stays that of all records.
+    """
+    waves, ends = cohort.delineation, cohort.delineation.offsets
+    rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
+    parts = [np.arange(ends[row], ends[row + 1]) for row in rows]
+    kept = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    new = {old: number for number, old in enumerate(at.tolist())}
     return replace(
         cohort,
-        records=records,
-        subjects=cohort.subjects[own],
-        # one by one, for those of a large source are read only so
-        signals=np.stack([cohort.signals[start + at] for at in range(len(records))]),
+        records=tuple(cohort.records[i] for i in at),
+        subjects=cohort.subjects[at],
+        signals=cohort.signals[at] if signals is None else signals,
         delineation=replace(
             waves,
-            offsets=offsets,
-            doubtful=tuple(at - start for at in waves.doubtful if start <= at < end),
+            symbols=waves.symbols[kept],
+            samples=waves.samples[kept],
+            offsets=np.cumsum([0, *map(len, parts)], dtype=np.int64),
+            doubtful=tuple(new[i] for i in waves.doubtful if i in new),
         ),
-        male=cohort.male[own],
-        age=cohort.age[own],
-        label=cohort.label[own],
-        columns=None if cohort.columns is None else cohort.columns[own],
+        male=cohort.male[at],
+        age=cohort.age[at],
+        label=cohort.label[at],
+        columns=None if cohort.columns is None else cohort.columns.iloc[at].reset_index(drop=True),
+        known={name: values[at] for name, values in cohort.known.items()},
     )
 
 

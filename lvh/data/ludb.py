@@ -49,6 +49,7 @@ METADATA = SourceMetadata(
 _FORMAT = 3  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
+_RHYTHM = re.compile("^rhythm: *(.*)", re.MULTILINE)
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
 _ZEROS = np.zeros(12, dtype=np.float32)
 _GAINS = np.full(12, 1000, dtype=np.float32)  # ADC units a mV
@@ -71,6 +72,7 @@ class LudbSettings:
             fibrillation`. A diagnosis up to a colon or comma means all that begin so: `Ischemia`.
         same_subject: Records 3 and 20, and 5 and 12, very likely show one subject each, and are
             never in two parts of a fold; false takes every record for a subject of its own.
+        where: A condition that records fulfil, such as `age >= 40`: see `lvh.data.record_filter`.
     """
 
     name: Literal["ludb"] = "ludb"
@@ -79,6 +81,7 @@ class LudbSettings:
     delineation: Origin = "annotated"
     label: Label = LVH
     same_subject: Annotated[bool, Strict()] = True
+    where: str = ""
 
 
 def load(settings: LudbSettings) -> Cohort:
@@ -97,6 +100,7 @@ def load(settings: LudbSettings) -> Cohort:
     path = cache_dir() / "cohorts" / f"ludb-{state.hexdigest()[:16]}.npz"
     arrays = load_or_build(path, lambda: _parse(root, records))
     diagnoses = [text.split("\n") for text in arrays["diagnoses"].tolist()]
+    rhythms = [_RHYTHM.findall(text.casefold()) for text in arrays["diagnoses"].tolist()]
     statements = [{name for line in lines for name in _names(line)} for lines in diagnoses]
     _, lvh = find_label(LVH, statements)
     label_name, label = find_label(_names(settings.label)[0], statements)
@@ -119,6 +123,10 @@ def load(settings: LudbSettings) -> Cohort:
         label=lvh,
         fingerprint=digest,
         note="" if is_published else "differs from LUDB 1.0.1 as published",
+        known={
+            "paced": np.array(["pacing" in text.casefold() for text in arrays["diagnoses"]]),
+            "rhythm": np.array([one[0] if len(one) == 1 else None for one in rhythms], object),
+        },
     )
     if settings.delineation == "found":
         cohort = with_fiducials(cohort)

@@ -78,6 +78,7 @@ _COLUMNS = {  # that are read, with the pattern of their values
     "filename_lr": _RECORD_PATH,
     "filename_hr": _RECORD_PATH,
 }
+_RHYTHMS = {*"SR AFIB STACH SARRH SBRAD PACE SVARR BIGU TRIGU AFLT SVTAC PSVT".split()}
 _CODE = re.compile(r"'([^'\\]+)':")
 _ABOVE_89 = 90.0  # years
 
@@ -98,6 +99,7 @@ class PtbxlSettings:
         delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
         label: What is detected, in any case: an SCP code such as `LVH` or `AFIB`, its description
             in scp_statements.csv, or a diagnostic superclass there: NORM, MI, STTC, CD or HYP.
+        where: A condition that records fulfil, such as `age >= 40`: see `lvh.data.record_filter`.
     """
 
     name: Literal["ptbxl"] = "ptbxl"
@@ -107,6 +109,7 @@ class PtbxlSettings:
     url: str = ARCHIVE.url
     delineation: Literal["none", "found"] = "none"
     label: Label = LVH
+    where: str = ""
 
 
 def load(settings: PtbxlSettings) -> Cohort:
@@ -156,6 +159,7 @@ def load(settings: PtbxlSettings) -> Cohort:
         delineation=Delineation.empty(len(digital)),
         fingerprint=str(arrays["digest"]),
         note=note,
+        known=_rhythms(table[used]),
         **columns,
     )
     names = [file.rpartition("/")[2] for file in table["file"][~used]]
@@ -197,6 +201,13 @@ def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
         "age": np.array([_ABOVE_89 if float(age) == 300 else float(age) for age in table["age"]]),
         "label": find_label(LVH, _codes(table))[1],
     }
+
+
+def _rhythms(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
+    """Return whether PACE is stated, and the codes of rhythms, such as `SR`, or None."""
+    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in _codes(table)]
+    paced = [rhythm is not None and "PACE" in rhythm for rhythm in rhythms]
+    return {"paced": np.array(paced), "rhythm": np.array(rhythms, dtype=object)}
 
 
 def _codes(table: "pd.DataFrame") -> list[set[str]]:

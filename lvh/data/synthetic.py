@@ -51,6 +51,7 @@ class SyntheticSettings:
             subjects. Baseline wander and fibrillatory waves come on top.
         seed: Chooses the cohort. With one seed, a shorter cohort begins a longer one.
         delineation: The true fiducials, or those that `lvh.data.delineation` finds.
+        where: A condition that records fulfil, such as `age >= 40`: see `lvh.data.record_filter`.
     """
 
     name: Literal["synthetic"] = "synthetic"
@@ -59,6 +60,7 @@ class SyntheticSettings:
     noise: Annotated[float, Strict(), Field(ge=0, le=1000, allow_inf_nan=False)] = 0.02
     seed: Annotated[int, Strict(), Field(ge=0)] = 0
     delineation: Origin = "annotated"
+    where: str = ""
 
 
 def load(settings: SyntheticSettings) -> Cohort:
@@ -94,6 +96,7 @@ def load(settings: SyntheticSettings) -> Cohort:
         label=label,
         fingerprint=fingerprint(names, LEADS, FS, signals, *content, male, age, label),
         note=f"synthetic cohort: generated signals, no patients{null}",
+        known={"paced": np.zeros(n, dtype=bool)},
     )
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 

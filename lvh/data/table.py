@@ -80,6 +80,7 @@ class TableSettings:
             number, spans that no ECG has in mV, fewer than `seconds`, or the very samples of
             another record, are dropped, or fail the run.
         delineation: `none`; or `found`: the fiducials that `lvh.data.delineation` finds.
+        where: A condition on age, sex, columns that records fulfil: see `lvh.data.record_filter`.
     """
 
     path: str
@@ -99,6 +100,7 @@ class TableSettings:
     path_column: str | None = "path"
     flawed: Literal["drop", "fail"] = "drop"
     delineation: Literal["none", "found"] = "none"
+    where: str = ""
 
 
 _USUAL = {field.name: field.default for field in fields(TableSettings)}

@@ -144,10 +144,12 @@ class InputTable:
         """Return the measurements that inputs stand for; what is no input stays as measured."""
         assert self._measured is not None
         at = {name: column for column, name in enumerate(self.names)}
-        waves: dict[str, Any] = {
-            field: rows[:, [at[f"{lead}_{wave}"] for lead in LEADS]].astype(np.float64)
-            for field, wave in _MEASURED.items()
-        }
+        waves: dict[str, Any] = {}
+        for field, wave in _MEASURED.items():
+            waves[field] = getattr(self._measured, field).copy()
+            for place, lead in enumerate(LEADS):
+                if (name := f"{lead}_{wave}") in at:
+                    waves[field][:, place] = rows[:, at[name]]
         return replace(self._measured, **waves)
 
 

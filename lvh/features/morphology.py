@@ -9,7 +9,7 @@ import numpy as np
 from lvh.data.cohort import Cohort
 from lvh.features.base import FeatureSet, find_pattern
 from lvh.features.criteria import qrs_axis
-from lvh.features.imputation import Fill
+from lvh.features.selection import MeasuredSettings
 from lvh.features.voltage import (
     Floats,
     Samples,
@@ -35,15 +35,10 @@ _SPATIAL = ("qrs_area", "t_area", "qrs_t_angle")
 
 
 @dataclass(frozen=True, slots=True)
-class MorphologySettings:
-    """Settings of the measured input.
-
-    Attributes:
-        missing: See `lvh.features.voltage.VoltageSettings`.
-    """
+class MorphologySettings(MeasuredSettings):
+    """Settings of the measured input."""
 
     name: Literal["morphology"] = "morphology"
-    missing: Fill = "mean"
 
 
 def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
@@ -54,10 +49,11 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
     the duration of P and the QT interval, in s, each the median of all leads; the product of
     depth and duration of the end of P in v1, in mV s; sine and cosine of the frontal axis of
     QRS; the areas of QRS and of T in space, in mV s, and the angle between them as a share of 180
-    degrees. A value that needs a missing wave is NaN. Records as in `voltage`.
+    degrees. A value that needs a missing wave is NaN. Records, and the
+    settings that name inputs, as in `voltage`.
 
     Raises:
-        InputError: No record is left.
+        InputError: As of `voltage`.
     """
     waves = measure(cohort)
     st, times, areas = _measured(cohort)
@@ -71,7 +67,7 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
     more["v1_p_terminal_force"] = waves.p_depth * waves.p_time
     more |= {"qrs_axis_sin": np.sin(axis), "qrs_axis_cos": np.cos(axis)}
     more |= dict(zip(_SPATIAL, _spatial(cohort, areas), strict=True))
-    return measured_inputs(cohort, waves, more, settings.missing)
+    return measured_inputs(cohort, waves, more, settings)
 
 
 def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:

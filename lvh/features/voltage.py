@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lvh.data.cohort import Cohort
 from lvh.features.base import FeatureSet, feature_set, find_pattern
 from lvh.features.criteria import CRITERIA, Measurements
-from lvh.features.imputation import Fill
+from lvh.features.selection import MeasuredSettings, chosen
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]
@@ -23,16 +23,10 @@ WAVES = ("Q", "R", "S", "T", "QRS")
 
 
 @dataclass(frozen=True, slots=True)
-class VoltageSettings:
-    """Settings of the measured input.
-
-    Attributes:
-        missing: An input that needs a wave which the delineation lacks gets the mean over
-            the training fold or zero.
-    """
+class VoltageSettings(MeasuredSettings):
+    """Settings of the measured input."""
 
     name: Literal["voltage"] = "voltage"
-    missing: Fill = "mean"
 
 
 def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
@@ -42,18 +36,18 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     lead by lead `WAVES` (depth of Q, height of R, depth of S, signed T, all in mV, and the
     duration of QRS in s), the duration of QRS in the widest lead, and the values of
     `lvh.features.criteria.CRITERIA` under their names. A value that needs a missing wave is NaN.
-    A record without any complete QRS is dropped.
+    A record without any complete QRS is dropped. The settings may name some of the columns.
 
     Raises:
-        InputError: No record is left.
+        InputError: No record is left, or a setting names an input that there is not.
     """
-    return measured_inputs(cohort, measure(cohort), {}, settings.missing)
+    return measured_inputs(cohort, measure(cohort), {}, settings)
 
 
 def measured_inputs(
-    cohort: Cohort, waves: Measurements, more: Mapping[str, Floats], fill: Fill
+    cohort: Cohort, waves: Measurements, more: Mapping[str, Floats], settings: MeasuredSettings
 ) -> FeatureSet:
-    """Return the inputs of `voltage`, and `more` by name, each of shape (n_records,)."""
+    """Return those inputs of `voltage`, and `more` by name, each (n_records,), that are wanted."""
     values = np.stack([waves.q, waves.r, waves.s, waves.t, waves.qrs], axis=2)
     of_leads = [f"{lead}_{wave}" for lead in cohort.leads for wave in WAVES]
     columns = {
@@ -65,14 +59,15 @@ def measured_inputs(
         **more,
     }
     without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1)).tolist()
-    return feature_set(
+    measured = feature_set(
         cohort,
         "tabular",
         np.column_stack([*columns.values()]).astype(np.float32),
         tuple(columns),
-        fill=fill,
+        fill=settings.missing,
         dropped=dict.fromkeys(without, "no complete (N) in any lead"),
     )
+    return chosen(measured, settings)
 
 
 def measure(cohort: Cohort) -> Measurements:

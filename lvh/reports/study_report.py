@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lvh.files import read_bytes
+from lvh.reports.external_validation import TABLES
 from lvh.reports.leaderboard import (
     Comparison,
     Row,
@@ -108,6 +109,7 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
         sentences=others,
         leaderboard=_shown_leaderboard(study, rows, links),
         scores=_scores(study, rows[0].trial) if rows else pd.DataFrame(),
+        external=_external(runs.get(rows[0].trial.number)) if rows else {},
         explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
         objective=study.objectives[0].name,
         label=study.label_name,
@@ -135,6 +137,12 @@ def _explanation(run: Path | None) -> list[tuple[str, str]]:
         for path, name in paths.items()
         if path.is_file()
     ]
+
+
+def _external(run: Path | None) -> dict[str, pd.DataFrame]:
+    """Return the tables of an external validation, by file."""
+    paths = [run / f"{name}.csv" for name in TABLES] if run else []
+    return {path.name: pd.read_csv(path) for path in paths if path.is_file()}
 
 
 def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:

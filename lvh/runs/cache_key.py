@@ -7,6 +7,7 @@ from typing import Any
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
+from lvh.features.selection import MeasuredSettings
 from lvh.validation.splits import Protocol, Split, before
 
 RESULTS_VERSION = 3
@@ -31,6 +32,11 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
     if settings.cv.threshold != "fixed":
         alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol
+    decisions = {name: asdict(group) for name, group in groups.items()}
+    if isinstance(settings.features, MeasuredSettings):  # keys of before there was a choice
+        own = decisions["features"]
+        for name in [one for one in ("inputs", "columns") if own[one] in ("full", ())]:
+            del own[name]
     plugins = settings.plugins()
     for option, plugin in plugins.items():
         if not plugin.digest:
@@ -40,7 +46,6 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
             )
     if plugins:
         alone["plugins"] = {option: plugin.digest for option, plugin in plugins.items()}
-    decisions = {name: asdict(group) for name, group in groups.items()}
     if not settings.train.precise_bn:
         # a key is the same as before there was this setting
         decisions.get("train", {}).pop("precise_bn", None)

@@ -72,9 +72,9 @@ def load_data(settings: RunSettings) -> ExperimentData:
 @lru_cache(maxsize=_LOADED)
 def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> ExperimentData:
     (data, external), (state, other_state) = sources, states
-    cohorts = {"data": _cohort(data, state)}
+    cohorts = {"data": _cohort(data, state, "data")}
     if external is not None:
-        cohorts["external"] = _cohort(external, other_state)
+        cohorts["external"] = _cohort(external, other_state, "external")
     for group, cohort in cohorts.items():
         check_cohort(features.name, cohort, group)
     whole = cohorts["data"] if external is None else join(*cohorts.values())
@@ -98,9 +98,8 @@ def split_records(features: FeatureSet, cv: CvSettings, y: Labels) -> tuple[Spli
 
 
 @lru_cache(maxsize=2)
-def _cohort(settings: Any, state: object) -> Cohort:
-    cohort: Cohort = SOURCES[settings.name].load(settings)
-    return cohort
+def _cohort(settings: Any, state: object, group: str) -> Cohort:
+    return SOURCES[settings.name].cohort(settings, group)
 
 
 @lru_cache(maxsize=_LOADED)
@@ -181,6 +180,13 @@ def run_configuration(
                 result = run.test(result, trainer, progress.on_shuffle)
             run.write(result)
     progress.show(run.result, folder, run.record.error)
+    if run.result is not None and settings.external is not None:
+        from lvh.reports.external_validation import write_external  # needs pandas
+
+        lines = write_external(
+            run.result, trainer, data.cohort, features, settings=settings, folder=folder
+        )
+        say(*(lines if verbosity == "full" else ()))
     return run.record
 
 

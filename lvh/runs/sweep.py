@@ -190,8 +190,8 @@ def _decision(sweep: Sweep, point: Point) -> str:
         data = load_data(settings).cohort.fingerprint if is_swept else ""
     except InputError:  # does not go with the rest of this point; maybe with another's
         return "refused"
-    # to allow leakage changes no run; what leaks stands in the protocol
-    cv = replace(settings.cv, allow_leakage=False)
+    # these change no run; what leaks stands in the protocol
+    cv = replace(settings.cv, allow_leakage=False, recalibrate="none", refits=0)
     return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 
 

@@ -77,7 +77,7 @@ def wilson_interval(positives: float, n: int, *, level: float = 0.95) -> Interva
     return Interval(share, float(min(middle - half, share)), float(max(middle + half, share)))
 
 
-def recalibration(y_true: Labels, y_score: Floats) -> Recalibration:
+def recalibration(y_true: Labels, y_score: Floats, weights: Floats | None = None) -> Recalibration:
     """Return calibration intercept and slope, each as if the other were right; 0 and 1 are right.
 
     The intercept must be added to the logit of every score so that their mean is the prevalence;
@@ -86,20 +86,22 @@ def recalibration(y_true: Labels, y_score: Floats) -> Recalibration:
 
     Sources: Cox, "Two Further Applications of a Model for Binary Regression", 1958; which of the
     two intercepts is meant, Van Calster et al., "Calibration: the Achilles heel of predictive
-    analytics", 2019.
+    analytics", 2019. `weights` say how often each record counts; None for once.
 
     Returns:
         NaN for both where the labels are all the same, and for the slope where the scores of the
         two labels do not overlap: the best slope would be infinite.
     """
+    counted = np.ones(len(y_score)) if weights is None else weights
+    y_true, y_score, counted = y_true[counted > 0], y_score[counted > 0], counted[counted > 0]
     positive, negative = y_score[y_true == 1], y_score[y_true == 0]
     if not (positive.size and negative.size):
         return Recalibration(np.nan, np.nan)
     x, once = logit(y_score), np.ones(len(y_score))
-    intercept = _logistic(once[:, None], y_true, once, offset=x)[0]
+    intercept = _logistic(once[:, None], y_true, counted, offset=x)[0]
     if not (negative.max() > positive.min() and positive.max() > negative.min()):
         return Recalibration(float(intercept), np.nan)
-    slope = _logistic(np.column_stack([once, x]), y_true, once)[1]
+    slope = _logistic(np.column_stack([once, x]), y_true, counted)[1]
     return Recalibration(float(intercept), float(slope))
 
 

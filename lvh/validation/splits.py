@@ -76,6 +76,10 @@ class CvSettings:
         threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`, in
             each fold the lowest that keeps 90 % of the negatives negative among records of its
             training part that the model has not learned from, see `lvh.validation.thresholds`.
+        recalibrate: Of `external`: `large` judges also the scores that are recalibrated in the
+            large, by the labels of the test records; the result of the run is not changed.
+        refits: Of `external`: resamples of the training subjects, each with a new model, so that
+            intervals contain the training sample; 0 resamples only the test subjects.
     """
 
     scheme: Literal["kfold", "stratified", "holdout", "external"] = "kfold"
@@ -89,6 +93,8 @@ class CvSettings:
     allow_leakage: Annotated[bool, Strict()] = False
     permutations: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
     threshold: Threshold = "fixed"
+    recalibrate: Literal["none", "large"] = "none"
+    refits: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
 
     @property
     def protocol(self) -> Protocol:

@@ -14,7 +14,6 @@ from lvh.config.messages import suggestion
 from lvh.config.plugins import load_installed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
-from lvh.data.cohort import Cohort
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import FoldResult
@@ -82,8 +81,7 @@ def load_data(what: RunSettings | str, /, *overrides: str, **fields: Any) -> Any
             f"source: expected one of {', '.join(SOURCES)}{suggestion(what, SOURCES)}. "
             f"Received: {excerpt(what)}"
         )
-    cohort: Cohort = SOURCES[what].load(option("data", what, fields))
-    return cohort
+    return SOURCES[what].cohort(option("data", what, fields))
 
 
 def cross_validate(

@@ -1,0 +1,217 @@
+"""How a model does on the records of another source, in the measures that TRIPOD+AI asks for.
+
+Collins et al., "TRIPOD+AI statement", BMJ 385, 2024; Vickers and Elkin, "Decision curve analysis",
+Medical Decision Making 26, 2006.
+"""
+
+from collections.abc import Callable
+from dataclasses import astuple, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lvh.config.run_settings import RunSettings
+from lvh.data.cohort import Cohort
+from lvh.data.record_filter import qrs_duration
+from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.fold_training import train_folds
+from lvh.features import FeatureSet
+from lvh.models.training import Trainer
+from lvh.reports.page import write_table
+from lvh.validation.calibration import logit, recalibration, sigmoid
+from lvh.validation.metrics import NAMES, Floats, Labels, bootstrap_intervals, resampled
+from lvh.validation.metrics import weighted_scores as weighted
+from lvh.validation.splits import Split
+
+TABLES = ("external", "net_benefit", "subgroups")
+"""Of `ExternalValidation`, and of the CSV files in the folder of a run."""
+_RESAMPLES = 300
+_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+_AS_GIVEN, _RECALIBRATED = "as predicted", "recalibrated in the large"
+_BENEFIT = "net benefit at "
+_AGES = [0, 40, 60, 75, np.inf]
+_AGE_NAMES = ["below 40", "40 to below 60", "60 to below 75", "75 and more"]
+
+
+class ExternalValidation(NamedTuple):
+    """Measures and net benefits at both prevalences, subgroups, and the result in a few lines."""
+
+    external: pd.DataFrame
+    net_benefit: pd.DataFrame
+    subgroups: pd.DataFrame
+    sentences: list[str]
+
+
+def write_external(
+    result: CVResult,
+    trainer: Callable[[], Trainer],
+    cohort: Cohort,
+    features: FeatureSet,
+    *,
+    settings: RunSettings,
+    folder: Path,
+) -> list[str]:
+    """Judge a model on another source and write `TABLES`; return the result in a few lines."""
+    (fold,), cv, refits = result.folds, settings.cv, None
+    if cv.refits:
+        refits = refitted_scores(features, fold.split, trainer(), seed=settings.seed, n=cv.refits)
+    qrs = dict(zip(cohort.records, qrs_duration(cohort).tolist(), strict=True))
+    of_test = np.array([qrs[features.records[at]] for at in fold.split.test])
+    is_shifted = cv.recalibrate == "large"
+    found = external_validation(features, result, of_test, recalibrate=is_shifted, refits=refits)
+    for name in TABLES:
+        write_table(folder / f"{name}.csv", getattr(found, name))
+    return found.sentences
+
+
+def refitted_scores(
+    features: FeatureSet, split: Split, trainer: Trainer, *, seed: int, n: int
+) -> Floats:
+    """Return scores of the test records by `n` models, each of resampled training subjects.
+
+    Shape (n, n_test). A subject's records stay together; each draw has both labels.
+    """
+    _, member = np.unique(features.subjects[split.train], return_inverse=True)
+    places = [split.train[member == number] for number in range(member.max() + 1)]
+    generator = np.random.default_rng([seed, split.repeat, split.fold])
+    rows: list[Floats] = []
+    while len(rows) < n:
+        drawn = [places[at] for at in generator.integers(len(places), size=len(places))]
+        fold = replace(split, train=np.concatenate(drawn))
+        if np.ptp(features.y[fold.train]):
+            (result,) = train_folds(features, [fold], trainer, seed=seed)
+            rows.append(result.y_score)
+    return np.array(rows)
+
+
+def external_validation(
+    features: FeatureSet,
+    result: CVResult,
+    qrs: Floats,
+    *,
+    recalibrate: bool = False,
+    refits: Floats | None = None,
+) -> ExternalValidation:
+    """Judge the scores of another source's records, whose `qrs` is in s or NaN.
+
+    `recalibrate` judges also scores whose mean is made the prevalence of the test records; without
+    `refits` of `refitted_scores`, the intervals leave the training sample out.
+    """
+    (fold,) = result.folds
+    y, subjects = result.y_true, features.subjects[fold.split.test]
+    shares = {"test": float(y.mean()), "training": float(features.y[fold.split.train].mean())}
+    judge = partial(
+        _judge, y, share=shares["training"], threshold=fold.threshold, recalibrate=recalibrate
+    )
+    estimates = judge(fold.y_score, np.ones(len(y)))
+    n = _RESAMPLES if refits is None else len(refits)
+    weights = [one for block in resampled(subjects, n, seed=0) for one in block]
+    draws = [
+        [*judge(fold.y_score if refits is None else refits[at], own).values()]
+        for at, own in enumerate(weights)
+        if 0 < own @ y < own.sum()  # both labels count
+    ]
+    drawn = pd.DataFrame(draws, columns=range(len(estimates)), dtype=float)
+    bounds = drawn.quantile([0.025, 0.975]).to_numpy().copy()  # where a measure is defined
+    how = f"training and test subjects resampled {len(draws)} times, a new model each time"
+    if refits is None:
+        how = "test subjects resampled; cv.refits=200 resamples the training subjects too"
+        for at, (measure, *case) in enumerate(estimates):
+            if case == ["test", _AS_GIVEN] and measure in result.scores.pooled:
+                own = result.scores.pooled[measure]
+                bounds[:, at] = own.low, own.high  # as the table of the run has them
+    rows = zip(estimates.items(), *bounds, strict=True)
+    columns = ["measure", "prevalence", "scores", "estimate", "low", "high"]
+    table = pd.DataFrame([(*case, value, *ends) for (case, value), *ends in rows], columns=columns)
+    is_benefit = table.measure.str.startswith(_BENEFIT)
+    benefits = table[is_benefit].rename(columns={"measure": "threshold"})
+    benefits["threshold"] = benefits.threshold.str.removeprefix(_BENEFIT)
+    subgroups = _subgroups(features, result, qrs)
+    lines = [f"external validation; 95 % intervals: {how}", *_sentences(table, shares)]
+    return ExternalValidation(table[~is_benefit], benefits, subgroups, lines)
+
+
+def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
+    rows = table.set_index(["measure", "prevalence", "scores"])
+
+    def text(measure: str, prevalence: str = "test", scores: str = _AS_GIVEN) -> str:
+        one = rows.loc[(measure, prevalence, scores)]
+        return f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
+
+    majority = max(shares["test"], 1 - shares["test"])
+    lines = [
+        f"AUC {text('roc_auc')}; AP {text('ap')} at the prevalence of the test records "
+        f"({shares['test']:.3f}), {text('ap', 'training')} at that of the training records "
+        f"({shares['training']:.3f})",
+        f"calibration: slope {text('slope')} (1 is right), intercept {text('intercept')} (0 is "
+        f"right; {text('intercept', 'training')} at the training prevalence), observed : expected "
+        f"{text('observed_to_expected')}",
+        f"accuracy {text('accuracy')}, the larger class of the test records alone {majority:.3f}",
+    ]
+    if ("brier", "test", _RECALIBRATED) in rows.index:
+        lines.append(
+            f"{_RECALIBRATED}, by the labels of the test records: accuracy "
+            f"{text('accuracy', scores=_RECALIBRATED)}, Brier score "
+            f"{text('brier', scores=_RECALIBRATED)}; the table above has the scores as predicted"
+        )
+    return [*lines, f"more in {', '.join(f'{name}.csv' for name in TABLES)} of this folder"]
+
+
+def _judge(
+    y: Labels,
+    y_score: Floats,
+    weights: Floats,
+    *,
+    share: float,
+    threshold: float,
+    recalibrate: bool,
+) -> dict[tuple[str, str, str], float]:
+    """Return each measure at each prevalence, of scores as they are and recalibrated.
+
+    `share` is the prevalence of the training records: the test records count so that they have it.
+    """
+    own = weights @ y / weights.sum()
+    at_training = weights * np.where(y == 1, share / own, (1 - share) / (1 - own))
+    kinds, found = {_AS_GIVEN: 0.0}, dict[tuple[str, str, str], float]()
+    for name, counted in {"test": weights, "training": at_training}.items():
+        line = recalibration(y, y_score, counted)
+        if recalibrate and name == "test":
+            kinds[_RECALIBRATED] = line.intercept
+        for kind, shift in kinds.items():
+            shown = sigmoid(logit(y_score) + shift) if shift else y_score
+            scores = weighted(y, shown, counted[None], threshold)
+            values = {one: float(value[0]) for one, value in zip(NAMES, scores, strict=True)}
+            measures = {one: values[one] for one in ("roc_auc", "ap", "accuracy", "brier")}
+            measures |= {"intercept": line.intercept - shift, "slope": line.slope}
+            measures["observed_to_expected"] = counted @ y / (counted @ shown)
+            for limit in _THRESHOLDS:
+                gain = counted / counted.sum() * np.where(y == 1, 1, -limit / (1 - limit))
+                measures[f"{_BENEFIT}{limit}"] = gain[shown > limit].sum()
+                measures[f"{_BENEFIT}{limit}, treat all"] = gain.sum()
+            found |= {(one, name, kind): round(float(at), 9) for one, at in measures.items()}
+    return found
+
+
+def _subgroups(features: FeatureSet, result: CVResult, qrs: Floats) -> pd.DataFrame:
+    y, y_score, subjects = result.y_true, result.y_score, features.subjects[result.test]
+    age, male = features.age_and_sex[result.test].T
+    sex = np.where(np.isnan(age), np.nan, male)
+    parts = {
+        "age, years": pd.cut(age, _AGES, right=False, labels=_AGE_NAMES),
+        "QRS, s": pd.cut(qrs, [0, 0.12, np.inf], right=False, labels=["below .12", ".12 and more"]),
+        "sex": pd.cut(sex, [0, 1, 2], right=False, labels=["female", "male"]),
+    }
+    rows = []
+    for by, groups in parts.items():
+        for name in (*groups.categories, None):
+            here = groups.isna() if name is None else np.asarray(groups == name)
+            if here.any():
+                auc = bootstrap_intervals(y[here], y_score[here], subjects[here])["roc_auc"]
+                counts = here.sum(), len(np.unique(subjects[here])), y[here].sum()
+                mean = y_score[here].mean()
+                rows.append((by, name or "unknown", *counts, mean, *astuple(auc)))
+    counted = ["records", "subjects", "with_label", "mean_score"]
+    return pd.DataFrame(rows, columns=["by", "group", *counted, "roc_auc", "low", "high"])
