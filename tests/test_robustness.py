@@ -9,7 +9,8 @@ from final_models import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvh.data.cohort import LEADS, part_of, take
+from lvh.data.cohort import LEADS
+from lvh.data.joining import take
 from lvh.errors import InputError
 from lvh.explanations.robustness import (
     changed,
@@ -27,7 +28,7 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def few(cohort):
-    return part_of(cohort, 0, 4)
+    return take(cohort, np.arange(4))
 
 
 def extract(cohort) -> FeatureSet:
@@ -148,4 +149,3 @@ def test_records_are_taken_with_their_own_waves(cohort):
             expected = cohort.delineation.lead(at, lead)
             assert symbols == expected[0]
             np.testing.assert_array_equal(samples, expected[1])
-    assert part_of(cohort, len(cohort.records) - 1, 10**6).records == cohort.records[-1:]

@@ -280,32 +280,25 @@ class SourceMetadata:
 
 def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
     """Return some consecutive records of a cohort, with their signals in memory."""
-    return take(cohort, np.arange(start, min(end, len(cohort.records))))
-
-
-def take(cohort: Cohort, positions: npt.NDArray[np.int64]) -> Cohort:
-    """Return the records at some positions, in that order, with their signals in memory."""
-    own, waves = positions.tolist(), cohort.delineation
-    starts, ends = (waves.offsets[(positions + more) * waves.n_leads] for more in (0, 1))
-    kept = np.concatenate([np.arange(0), *map(np.arange, starts, ends)])
-    lengths = np.diff(waves.offsets).reshape(len(cohort.records), waves.n_leads)[positions]
+    own, n_leads = slice(start, end), len(cohort.leads)
+    records = cohort.records[own]
+    waves = cohort.delineation
+    offsets = waves.offsets[start * n_leads : (start + len(records)) * n_leads + 1]
     return replace(
         cohort,
-        records=tuple(cohort.records[at] for at in own),
-        subjects=cohort.subjects[positions],
+        records=records,
+        subjects=cohort.subjects[own],
         # one by one, for those of a large source are read only so
-        signals=np.stack([cohort.signals[at] for at in own]),
+        signals=np.stack([cohort.signals[start + at] for at in range(len(records))]),
         delineation=replace(
             waves,
-            symbols=waves.symbols[kept],
-            samples=waves.samples[kept],
-            offsets=np.cumsum([0, *lengths.ravel()], dtype=np.int64),
-            doubtful=tuple(new for new, at in enumerate(own) if at in waves.doubtful),
+            offsets=offsets,
+            doubtful=tuple(at - start for at in waves.doubtful if start <= at < end),
         ),
-        male=cohort.male[positions],
-        age=cohort.age[positions],
-        label=cohort.label[positions],
-        columns=None if cohort.columns is None else cohort.columns.iloc[positions],
+        male=cohort.male[own],
+        age=cohort.age[own],
+        label=cohort.label[own],
+        columns=None if cohort.columns is None else cohort.columns[own],
     )
 
 

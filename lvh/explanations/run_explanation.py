@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.data.cohort import Cohort, take
+from lvh.data.cohort import Cohort
+from lvh.data.joining import take
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.evaluation.cv_result import AGE_AND_SEX, FoldResult, baseline_summaries
