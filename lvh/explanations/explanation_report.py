@@ -46,7 +46,7 @@ matter, and together they do.
 _CHANGED = """\
 Signals were changed in the test records of the first repeat, at most {most} of them, and measured
 again: `moved` is the mean absolute change of a record's probability, at the strength that moves it
-most; robustness.csv has all. Annotated fiducials stay where they are; found ones are found again
+most; robustness.csv has all, and why records are not scored. Annotated fiducials stay where they are; found ones are found again
 where a change may move them."""
 
 
@@ -123,7 +123,7 @@ def changed_rows(explanation: Explanation) -> list[list[str]]:
     rows = [["signals changed", f"mean probability with {label}", f"without {label}", "moved"]]
     for change in table["change"].unique() if len(table) else []:
         own = table[table["change"] == change].pivot(index="strength", columns="label")
-        moved = own["moved"].mean(axis=1).fillna(0)
+        moved = own["moved"].mean(axis=1).fillna(np.inf)  # none of a label can be scored
         worst = own.loc[moved.idxmax()]
         means = [f"{p:.2f}" if np.isfinite(p) else "not scored" for p in worst["mean"][::-1]]
         title = f"{TITLES.get(change, change)} {worst.name}".strip()

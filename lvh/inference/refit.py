@@ -172,15 +172,23 @@ def _fit(
     return states, selected, tuple(zip(*means, strict=True))
 
 
-def _louder(settings: "RunSettings", data: ExperimentData) -> FeatureSet:
-    """Return features of some training records of each label, at each of `FACTORS`."""
+def _louder(settings: "RunSettings", data: ExperimentData) -> FeatureSet | None:
+    """Return features of some training records of each label, at each of `FACTORS`.
+
+    None if features of a plugin are not of records with such voltages.
+    """
     position = {name: at for at, name in enumerate(data.cohort.records)}
     own = np.array([position[name] for name in data.features.records], dtype=np.int64)
     some = np.concatenate([own[data.features.y == label][:_MOST_CURVE] for label in (0, 1)])
     cohort = take(data.cohort, np.tile(some, len(FACTORS)))
     factors = np.repeat(np.array(FACTORS, np.float32), len(some))[:, None, None]
     cohort = replace(cohort, signals=read(cohort.signals) * factors)
-    features: FeatureSet = FORMS[settings.features.name].extract(cohort, settings.features)
+    try:
+        features: FeatureSet = FORMS[settings.features.name].extract(cohort, settings.features)
+    except InputError:
+        return None
+    if len(features.y) < len(factors):
+        return None
     return replace(features, X=fill_missing(data.features.fill, data.features.X, features.X)[1])
 
 
