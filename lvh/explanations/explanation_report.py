@@ -46,8 +46,8 @@ matter, and together they do.
 _CHANGED = """\
 Signals were changed in the test records of the first repeat, at most {most} of them, and measured
 again: `moved` is the mean absolute change of a record's probability, at the strength that moves it
-most; robustness.csv has all, and why records are not scored. Annotated fiducials stay where they are; found ones are found again
-where a change may move them."""
+most; robustness.csv has all, and why records are not scored. Annotated fiducials stay where they
+are; found ones are found again where a change may move them."""
 
 
 def write_report(
@@ -127,7 +127,7 @@ def changed_rows(explanation: Explanation) -> list[list[str]]:
         worst = own.loc[moved.idxmax()]
         means = [f"{p:.2f}" if np.isfinite(p) else "not scored" for p in worst["mean"][::-1]]
         title = f"{TITLES.get(change, change)} {worst.name}".strip()
-        rows.append([title, *means, f"{moved.max():.2f}"])
+        rows.append([title, *means, f"{moved.max():.2f}".replace("inf", "")])
     return rows
 
 
