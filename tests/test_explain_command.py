@@ -43,14 +43,23 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     run = trained("model=logistic", "features=voltage").folder
-    assert main([str(run), "--repeats", "2"]) == 0
+    assert main([str(run), "--repeats", "2", "--changes", "amplitude,arms"]) == 0
     shown = capsys.readouterr()
     assert "Trained again, 3 of 3 folds gave exactly the stored scores." in shown.out
     assert not shown.err
     folder = run / "explanation"
     assert {one.name for one in folder.iterdir()} == {
-        *("README.md", "importance.csv", "scores.csv", "importance.png")
+        *("README.md", "importance.csv", "scores.csv", "importance.png"),
+        *("robustness.csv", "robustness.png"),
     }
+    predictions = {label: [] for label in "01"}
+    for row in read(run / "predictions.csv"):
+        predictions[row["y_true"]].append(float(row["y_score"]))
+    unchanged = [row for row in read(folder / "robustness.csv") if row["change"] == "nothing"]
+    for row in unchanged:
+        expected = np.mean(predictions[row["label"]])
+        assert float(row["mean"]) == pytest.approx(expected, rel=1e-5)
+    assert "mean probability of records with LVH" in shown.out
     rows = {(row["kind"], row["name"]): row for row in read(folder / "importance.csv")}
     assert {("input", "v5_R"), ("group", "criteria"), ("criterion_inputs", "cornell")} <= set(rows)
     for row in rows.values():
@@ -114,18 +123,18 @@ def test_the_best_of_a_sweep_is_explained_tracked_and_on_its_page(tmp_path):
 
     lvh("sweep", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.01,0.1")
     lvh("report", "--out", "before")
-    explained = lvh("explain", "--repeats", "1")
+    explained = lvh("explain", "--repeats", "1", "--changes", "amplitude")
     run = re.search(r"logged to run (\w{32}) as explanation/", explained.out)[1]
     logged = {one.path for one in explained.client().list_artifacts(run, "explanation")}
     assert {"explanation/importance.csv", "explanation/importance.png"} <= logged
     assert list(tmp_path.glob("outputs/20*/**/explanation/README.md"))
     lvh("report", "--out", "after")
     before, after = ((tmp_path / one / "report.html").read_text() for one in ("before", "after"))
-    assert after.count("<img") == before.count("<img") + 1
+    assert after.count("<img") == before.count("<img") + 2
     # by its folder it is found in the store too
     configurations = (tmp_path / "outputs").glob("20*/**/config.yaml")
     (folder,) = {one.parent for one in configurations if "C: 0.01" in one.read_text()}
-    other = lvh("explain", str(folder), "--folds", "1", "--repeats", "1")
+    other = lvh("explain", str(folder), "--folds", "1", "--repeats", "1", "--changes", "none")
     assert re.search(r"logged to run \w{32} as explanation/", other.out)
 
 

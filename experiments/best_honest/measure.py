@@ -148,7 +148,7 @@ def write_table(scores: Sequence[dict[str, str]]) -> None:
 
 
 def draw(scores: Sequence[dict[str, str]]) -> None:
-    """Draw the pooled estimates of all runs with their intervals, beside what was aimed at."""
+    """Draw the pooled estimates of all runs with their intervals."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -158,17 +158,15 @@ def draw(scores: Sequence[dict[str, str]]) -> None:
     shown = [one for one in shown if (*one[1:], "ap") in of][::-1]
     figure = Figure(figsize=(11, 4.6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    for at, (metric, aim) in enumerate((("accuracy", 0.90), ("ap", 0.95)), start=1):
+    for at, metric in enumerate(("accuracy", "ap"), start=1):
         ax = figure.add_subplot(1, 2, at)
         for height, (_, name, whose) in enumerate(shown):
             row = {key: float(of[name, whose, metric][key]) for key in ("pooled", "low", "high")}
             color = "#1f4e79" if whose == "model" else "#b5651d"
             ax.plot([row["low"], row["high"]], [height, height], color=color)
             ax.plot(row["pooled"], height, "o", color=color)
-        ax.axvline(aim, color="0.6", linestyle="--", label=f"aim {aim:.2f}")
         ax.set(xlabel=f"pooled {metric}, 95 % interval", xlim=(0.4, 1.0))
         ax.set_yticks(range(len(shown)), [one[0] for one in shown] if at == 1 else [])
-        ax.legend(loc="upper left")
     figure.savefig(HERE / "models.png", metadata={"Software": None})
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lvh.runs.run import ExperimentData
 
 _SHOWN = 6
+CHANGES = "amplitude,noise,wander,resampling,arms,v1_v2,flat"
 EXPLANATIONS = Path("outputs/explanations")
 """Where explanations of tracked runs lie, each in a folder with the ID of its run."""
 
@@ -30,6 +31,7 @@ EXPLANATIONS = Path("outputs/explanations")
 def _run(args: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
     from lvh.explanations.importance import WINDOW, Options, default_stride
+    from lvh.explanations.robustness import changes_of
     from lvh.runs.cache_key import run_key
     from lvh.runs.run import load_data
     from lvh.tracking.fold_store import store_of
@@ -45,8 +47,8 @@ def _run(args: argparse.Namespace) -> None:
         )
     stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
     window = WINDOW if args.window is None else args.window / 1000
-    options = Options(window, stride, args.repeats)
     data = load_data(settings)
+    options = Options(window, stride, args.repeats, changes_of(data.cohort, args.changes))
     n_all = len(data.splits)
     n_folds = min(args.folds or n_all, n_all)
     folder = _folder(args.out, chosen.run)
@@ -93,7 +95,7 @@ def _explanation(
 
 
 def _show(explanation: "Explanation", note: str) -> None:
-    from lvh.explanations.explanation_report import KINDS, by_kind, sentences, shown
+    from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, sentences, shown
 
     say(*sentences(explanation))
     table = Table("", "without", "loss of ap [95 %]", box=SIMPLE_HEAD)
@@ -102,6 +104,12 @@ def _show(explanation: "Explanation", note: str) -> None:
             table.add_row("" if at else KINDS[kind], str(row.name), shown(row))
         table.add_section()
     console().print(table)
+    header, *rows = changed_rows(explanation)
+    table = Table(*header, box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row)
+    if rows:
+        console().print(table)
     say("It shows what the scores depend on: no cause, and nothing about a patient.")
     if note:
         say(note, style="yellow")
@@ -130,6 +138,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--window", type=ms, help="length of an occlusion, ms (default: 80)")
     add("--stride", type=ms, help="between windows, ms (default: 20; 40 in recordings)")
     add("--repeats", type=count, default=5, help="of each permutation (default: %(default)s)")
+    add("--changes", default="all", help=f"of signals: all, none or some of {CHANGES}")
     add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
 
 

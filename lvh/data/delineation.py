@@ -108,10 +108,23 @@ def delineate(signals: Inputs, fs: float) -> Delineation:
 
     Raises:
         InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
-        EnvironmentFault: The package that finds P and T is not installed.
+        EnvironmentFault: The package that finds P and T is not installed, or a process was killed.
     """
     library()
-    return _joined([delineate_record(signal, fs) for signal in read(signals)], signals.shape[2])
+    signals = read(signals)
+    # in a process of a sweep the other cores are in use
+    if len(signals) < _MIN_PARALLEL or current_process().name != "MainProcess":
+        return _joined([delineate_record(one, fs) for one in signals], signals.shape[2])
+    from sklearn.utils.parallel import Parallel, delayed  # takes a second
+
+    n_jobs = len(os.sched_getaffinity(0))
+    try:
+        records = Parallel(n_jobs)(delayed(delineate_record)(one, fs) for one in signals)
+    except BrokenProcessPool:
+        raise EnvironmentFault(
+            "a process that was finding fiducials ended: killed for memory, perhaps"
+        ) from None
+    return _joined(records, signals.shape[2])
 
 
 def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> tuple[list[LeadWaves], bool]:
@@ -180,20 +193,8 @@ def library() -> str:
 
 def _find(block: Inputs, fs: float) -> Arrays:
     """Return the waves of a block of records, and which of them are in doubt."""
-    from sklearn.utils.parallel import Parallel, delayed  # takes a second
-
-    signals = read(block)
-    n_jobs = len(os.sched_getaffinity(0))
-    if len(signals) < _MIN_PARALLEL or current_process().name != "MainProcess":
-        n_jobs = 1  # in a process of a sweep the other cores are in use
-    try:
-        records = Parallel(n_jobs)(delayed(delineate_record)(signal, fs) for signal in signals)
-    except BrokenProcessPool:
-        raise EnvironmentFault(
-            "a process that was finding fiducials ended: killed for memory, perhaps"
-        ) from None
-    delineation = _joined(records, signals.shape[2])
-    doubtful = np.isin(np.arange(len(signals)), delineation.doubtful)
+    delineation = delineate(block, fs)
+    doubtful = np.isin(np.arange(len(block)), delineation.doubtful)
     return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
 
 

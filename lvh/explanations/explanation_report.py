@@ -8,8 +8,10 @@ import pandas as pd
 
 from lvh.evaluation.cv_result import AGE_AND_SEX
 from lvh.explanations.importance import Options
+from lvh.explanations.robustness import MOST, TITLES, voltage_curve
 from lvh.explanations.run_explanation import Explanation
 from lvh.files import write_text, written_whole
+from lvh.inference.model_description import told_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +43,11 @@ finding in a patient. A changed record is one that no heart makes, of which a mo
 anything. Leads and inputs with the same information replace each other: alone none of them seems to
 matter, and together they do.
 """
+_CHANGED = """\
+Signals were changed in the test records of the first repeat, at most {most} of them, and measured
+again: `moved` is the mean absolute change of a record's probability, at the strength that moves it
+most; robustness.csv has all, and why records are not scored. Annotated fiducials stay where they
+are; found ones are found again where a change may move them."""
 
 
 def write_report(
@@ -58,6 +65,10 @@ def write_report(
     if len(explanation.saliency):
         figures["saliency"] = _draw_saliency(explanation, caption)
         tables["saliency"] = explanation.saliency
+    header, *changes = changed_rows(explanation)
+    if changes:
+        figures["robustness"] = _draw_robustness(explanation, caption)
+        tables["robustness"] = explanation.robustness
     for name, figure in figures.items():
         with written_whole(folder / f"{name}.png") as file:
             figure.savefig(file, format="png", metadata={"Software": None})
@@ -69,6 +80,9 @@ def write_report(
         text.append(
             "\n".join([f"| {KINDS[kind]}: without | loss of ap [95 %] |", "|---|---|", *lines])
         )
+    if changes:
+        lines = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *changes)]
+        text.append("\n".join([*lines, "", _CHANGED.format(most=MOST)]))
     window, stride = options.window * 1000, options.stride * 1000
     label = explanation.label_name
     text.append(_MEANING.format(window=window, stride=stride, repeats=options.repeats, label=label))
@@ -91,11 +105,30 @@ def sentences(explanation: Explanation) -> list[str]:
             f"Of {AGE_AND_SEX} alone {baseline.estimate:.3f}. An explanation of a model that is "
             "little better than age and sex says little of the heart."
         )
+    curve = voltage_curve(explanation.robustness) if len(explanation.robustness) else []
     return [
         f"{explanation.n_test} test records of {explanation.n_folds} folds, each scored by the "
         f"model of its fold, which has not learned from it. {same}",
         f"Pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}]. {of_baseline}",
+        *([f"With {told_curve(curve, explanation.label_name)}."] if curve else []),
     ]
+
+
+def changed_rows(explanation: Explanation) -> list[list[str]]:
+    """Return mean probabilities after each change, at the strength that moves them most.
+
+    The titles of the columns come first.
+    """
+    table, label = explanation.robustness, explanation.label_name
+    rows = [["signals changed", f"mean probability with {label}", f"without {label}", "moved"]]
+    for change in table["change"].unique() if len(table) else []:
+        own = table[table["change"] == change].pivot(index="strength", columns="label")
+        moved = own["moved"].mean(axis=1).fillna(np.inf)  # none of a label can be scored
+        worst = own.loc[moved.idxmax()]
+        means = [f"{p:.2f}" if np.isfinite(p) else "not scored" for p in worst["mean"][::-1]]
+        title = f"{TITLES.get(change, change)} {worst.name}".strip()
+        rows.append([title, *means, f"{moved.max():.2f}".replace("inf", "")])
+    return rows
 
 
 def by_kind(explanation: Explanation) -> list[tuple[str, pd.DataFrame]]:
@@ -143,6 +176,31 @@ def _draw_saliency(explanation: Explanation, title: str) -> "Figure":
     for ax in panels[-1]:
         ax.set_xlabel("s from the QRS peak")
     panels[0, 0].set_ylabel("change of log-odds")
+    return figure
+
+
+def _draw_robustness(explanation: Explanation, title: str) -> "Figure":
+    """Draw mean and spread at every strength, a panel a change; dotted lines are of no change."""
+    table = explanation.robustness
+    changes = {name: of for name, of in table.groupby("change", sort=False) if name in TITLES}
+    sizes = [1.5 + of["strength"].nunique() for of in changes.values()]
+    figure = _figure(0.4 * sum(sizes) + 1, 3.8, title)
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False, width_ratios=sizes)[0]
+    for ax, (change, of_change) in zip(panels, changes.items(), strict=True):
+        ax.set_title(TITLES[change], fontsize="small", rotation=20, ha="left", loc="left")
+        ax.set(xlim=(-0.6, of_change["strength"].nunique() - 0.4), ylim=(-0.02, 1.02))
+        for label, name in ((0, "without"), (1, "with")):
+            of, look = of_change[of_change["label"] == label], {"color": _COLORS[label]}
+            x = np.arange(len(of)) + 0.2 * (label - 0.5)
+            ends = np.abs(of[["low", "high"]].T - of["mean"])
+            ax.errorbar(
+                x, of["mean"], ends, fmt="o", label=f"{name} {explanation.label_name}", **look
+            )
+            ax.axhline(table.loc[table["label"] == label, "mean"].iloc[0], linestyle=":", **look)
+            ax.set_xticks(range(len(of)), of["strength"], rotation=90)
+    panels[0].set_ylabel("probability: mean, 80 % of records")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 

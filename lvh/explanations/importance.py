@@ -55,11 +55,15 @@ _STRIDE, _STRIDE_OF_RECORDINGS = 0.02, 0.04  # s; a recording has many times the
 
 
 class Options(NamedTuple):
-    """How closely to look: length and stride of an occlusion, s; repeats of a permutation."""
+    """How closely to look: length and stride of an occlusion, s; repeats of a permutation.
+
+    `changes` of whole signals are those of `lvh.explanations.robustness.changes_of`.
+    """
 
     window: float
     stride: float
     repeats: int
+    changes: Sequence[tuple[str, float | str]] = ()
 
 
 class Context:

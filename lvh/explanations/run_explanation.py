@@ -1,7 +1,7 @@
 """What the models of a run look at: its folds are trained again and asked about test records."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lvh.data.cohort import Cohort
+from lvh.data.joining import take
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.evaluation.cv_result import AGE_AND_SEX, FoldResult, baseline_summaries
@@ -19,11 +21,13 @@ from lvh.explanations.importance import (
     FoldImportance,
     Name,
     Options,
+    Positions,
     fold_importance,
 )
 from lvh.explanations.occlusion import Floats
+from lvh.explanations.robustness import MOST, responses, summarize_responses
 from lvh.explanations.wave_windows import beat_times
-from lvh.features import fill_missing
+from lvh.features import FORMS, FeatureSet, fill_missing
 from lvh.runs.cache_key import fold_key
 from lvh.runs.run import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
@@ -58,6 +62,8 @@ class Explanation:
             `seconds`, `importance` (log-odds) and `beat`, which the model reads. Empty without
             signals or fiducials.
         differences: Largest difference of a score from the stored one, of each stored fold.
+        robustness: What the probability does as signals are changed, in the first repeat; see
+            `lvh.explanations.robustness.summarize_responses`. Empty where nothing was changed.
     """
 
     n_folds: int
@@ -67,6 +73,7 @@ class Explanation:
     importance: pd.DataFrame
     saliency: pd.DataFrame
     differences: tuple[float, ...] = ()
+    robustness: pd.DataFrame = field(default_factory=pd.DataFrame)
     label_name: str = LVH
 
 
@@ -89,10 +96,13 @@ def explain_run(
         new_trainer(settings, features, data.cohort.fs),
         FoldStore(Path(settings.store)),
     )
+    form = FORMS[settings.features.name]
     epochs = settings.train.epochs if settings.is_network else 1
     results: list[FoldResult] = []
     folds: list[FoldImportance] = []
     differences: list[float] = []
+    robustness: list[pd.DataFrame] = []
+    n_once = sum(len(split.test) for split in splits if split.repeat == splits[0].repeat)
     # no threshold is chosen again: it decides no score
     for result in train_folds(
         features,
@@ -116,11 +126,26 @@ def explain_run(
                 progress=lambda done, of: progress(len(folds), "explaining", done / of),
             )
         )
+        if options.changes and split.repeat == splits[0].repeat:
+            progress(len(results), "changing signals", 0)
+            own = take(data.cohort, context.positions[split.test[:: -(-n_once // MOST)]])
+
+            def score(changed: FeatureSet, train: Positions = split.train) -> Floats:
+                _, X = fill_missing(features.fill, features.X[train], changed.X)
+                return trainer.predict([X])[0]
+
+            def extract(cohort: Cohort) -> FeatureSet:
+                return form.extract(cohort, settings.features)
+
+            robustness.append(responses(own, options.changes, extract, score, seed=split.fold))
         results.append(result)
         stored = store.load(fold_key(settings, data.cohort.fingerprint, split, data.splits), split)
         if stored is not None:
             differences.append(float(np.abs(stored.y_score - result.y_score).max()))
-    return summarize(context, [result.split for result in results], folds, differences)
+    explanation = summarize(context, [result.split for result in results], folds, differences)
+    if not robustness:
+        return explanation
+    return replace(explanation, robustness=summarize_responses(pd.concat(robustness)))
 
 
 def summarize(

@@ -1,7 +1,7 @@
 """The description of a final model: its `model.json`, checked by pydantic."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,8 +24,12 @@ from lvh.validation.splits import CvSettings
 
 FORMAT: Literal[6] = 6
 """Version of the folder's layout."""
+_FALL = 0.005  # of a mean probability; less is none
 _PLUGIN = "plugin "
 """Begins the name of a plugin's option among the versions."""
+
+FACTORS = (0.5, 1.0, 1.5, 2.0, 3.0)
+"""By which all signals are multiplied, to see what a model makes of larger and smaller voltages."""
 
 _SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
@@ -105,6 +109,8 @@ class Description:
         run_key: Cache key of that run, by which a tracking store finds it.
         study: Sweep of which it was the best of `n_candidates` by `chosen_by`, which flatters that
             score; empty if a user chose the run.
+        voltage_curve: Mean probability of training records without the label and with it, where
+            all signals are multiplied by each of `FACTORS`; empty for networks.
         versions: Versions of the packages that trained the model.
         files: SHA-256 of each of the other files.
     """
@@ -136,6 +142,7 @@ class Description:
     label: Text = LVH
     leads: tuple[Text, ...] = LEADS
     unit: Literal["mV", "other"] = "mV"
+    voltage_curve: tuple[tuple[float, float], ...] = ()
 
     @property
     def form(self) -> Form:
@@ -178,7 +185,7 @@ def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
 
 
 _ADAPTER = TypeAdapter(Description)
-_LATER = {"label": LVH, "leads": [*LEADS], "unit": "mV"}
+_LATER = {"label": LVH, "leads": [*LEADS], "unit": "mV", "voltage_curve": []}
 """Fields that models of before had not."""
 
 
@@ -241,6 +248,21 @@ def _check_plugins(description: Description) -> None:
             )
 
 
+def told_curve(curve: Sequence[Sequence[float]], label: str) -> str:
+    """Say how mean probabilities without and with a label answer `FACTORS`, and if one falls."""
+    told, verdict, steps = [], [], np.diff(curve, axis=0)
+    for at, side in ((1, "with"), (0, "without")):
+        means = ", ".join(f"{row[at]:.2f}" for row in curve)
+        told.append(f"{side} {label} {means}")
+        if len(falls := np.flatnonzero(steps[:, at] < -_FALL)):
+            first, last = FACTORS[falls[0]], FACTORS[falls[-1] + 1]
+            verdict.append(f"{side} {label} it FALLS between {first:g} and {last:g}")
+    never = "it never falls" if np.abs(steps).max() > _FALL else "it hardly changes"
+    factors, told_means = ", ".join(f"{one:g}" for one in FACTORS), ", ".join(told)
+    says = ", ".join(verdict) or never
+    return f"all voltages times {factors}: mean probability of records {told_means}; {says}"
+
+
 def card(description: Description) -> str:
     """Return the model card as Markdown: what a user must know before using a final model."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -261,6 +283,9 @@ def card(description: Description) -> str:
         slope=slope,
         repeats=description.calibration.repeats,
         needs=needs,
+        curve=told_curve(description.voltage_curve, description.label)
+        if description.voltage_curve
+        else "",
         selected=sorted({*description.chosen} - {""}),
         shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
     )

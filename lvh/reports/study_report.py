@@ -37,6 +37,7 @@ _NOT_TOLD_APART = (
 _EXPLANATIONS = {
     "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
     "importance.png": "Loss of average precision without leads, waves and inputs",
+    "robustness.png": "Probability after changes of the signals, by label",
 }
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _ROOM = 21  # letters that a terminal of 80 leaves for the dimensions

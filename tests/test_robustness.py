@@ -1,0 +1,151 @@
+"""Changes of signals: what they do to waves that are measured, and what is said of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from final_models import settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lvh.data.cohort import LEADS
+from lvh.data.joining import take
+from lvh.errors import InputError
+from lvh.explanations.robustness import (
+    changed,
+    changes_of,
+    responses,
+    summarize_responses,
+    voltage_curve,
+)
+from lvh.features import FORMS, FeatureSet
+from lvh.features.voltage import measure
+from lvh.inference.model_description import FACTORS, told_curve
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def few(cohort):
+    return take(cohort, np.arange(4))
+
+
+def extract(cohort) -> FeatureSet:
+    return FORMS["voltage"].extract(cohort, settings("logistic", "voltage").features)
+
+
+def test_measured_waves_follow_a_change(few):
+    before = measure(few)
+    louder = measure(changed(few, ("amplitude", 2.0)))
+    # a small wave may only then be one
+    big = before.r > 0.2
+    np.testing.assert_allclose(louder.r[big], 2 * before.r[big], rtol=1e-4)
+    np.testing.assert_allclose(louder.qrs, before.qrs)
+    swapped = measure(changed(few, ("arms", "")))
+    pairs = [("ii", "iii"), ("iii", "ii"), ("avr", "avl"), ("avl", "avr"), ("v1", "v1")]
+    for lead, source in pairs:
+        at, of = LEADS.index(lead), LEADS.index(source)
+        np.testing.assert_array_equal(swapped.r[:, at], before.r[:, of])
+        np.testing.assert_array_equal(swapped.t[:, at], before.t[:, of])
+    np.testing.assert_allclose(swapped.t[:, 0], -before.t[:, 0])
+    flat = measure(changed(few, ("flat", "v5")))
+    at = LEADS.index("v5")
+    assert np.isnan(flat.r[:, at]).all()
+    np.testing.assert_array_equal(np.delete(flat.r, at, 1), np.delete(before.r, at, 1))
+    again = measure(changed(few, ("resampling", 250.0)))
+    assert np.nanmedian(np.abs(again.r - before.r)) < 0.02
+    for name in ("arms", "v1_v2"):
+        twice = changed(changed(few, (name, "")), (name, ""))
+        np.testing.assert_array_equal(twice.signals, few.signals)
+        np.testing.assert_array_equal(twice.delineation.samples, few.delineation.samples)
+
+
+def test_noise_and_wander_have_the_size_that_is_said(few):
+    noise = changed(few, ("noise", 0.05)).signals - few.signals
+    assert noise.std() == pytest.approx(0.05, rel=0.02)
+    wander = changed(few, ("wander", 0.5)).signals - few.signals
+    assert np.abs(wander).max() == pytest.approx(0.5, rel=0.01)
+    spectrum = np.abs(np.fft.rfft(wander, axis=1)).sum(axis=(0, 2))
+    assert np.fft.rfftfreq(wander.shape[1], 1 / few.fs)[spectrum.argmax()] == pytest.approx(0.3)
+
+
+def test_fiducials_are_found_again_where_they_were_found(few, monkeypatch):
+    module, asked = "lvh.explanations.robustness.delineate", []
+    monkeypatch.setattr(module, lambda x, fs: asked.append(fs) or few.delineation)
+    for name, strength in changes_of(few, "all"):
+        changed(few, (name, strength))
+    assert not asked
+    found = replace(few, delineation=replace(few.delineation, origin="found"))
+    for name, strength in changes_of(few, "amplitude,v1_v2,flat"):
+        changed(found, (name, strength))
+    assert not asked
+    changed(found, ("noise", 0.1))
+    assert asked == [few.fs]
+
+
+def test_only_possible_changes_are_made(few):
+    one_lead = replace(few, leads=("ii",), signals=few.signals[..., :1], fs=200.0, unit="other")
+    assert {name for name, _ in changes_of(one_lead, "all")} == {"amplitude", "resampling", "flat"}
+    assert changes_of(one_lead, "flat,flat") == (("flat", "ii"),)
+    assert changes_of(few, "none") == ()
+    for asked in ("noise", "arms", "nois", "", "all,flat"):
+        with pytest.raises(InputError, match="--changes: expected all, none, or some of"):
+            changes_of(one_lead, asked)
+
+
+def test_probabilities_are_those_of_each_record_and_missing_ones_are_counted(few):
+    def score(features):  # of R in v5, which a flat lead has not
+        return np.array(features.X[:, features.names.index("v5_R")], np.float64)
+
+    def strict(cohort):  # a record without v5 is left out, one without v6 is refused
+        features = extract(cohort)
+        if np.isnan(features.X[:, features.names.index("v6_R")]).any():
+            raise InputError("no v6")
+        missing = np.isnan(features.X[:, features.names.index("v5_R")])
+        if not missing.any():
+            return features
+        kept = np.array([0])
+        dropped = tuple((name, "no v5") for name in features.records[1:])
+        return replace(features, X=np.zeros_like(features.X[kept]), y=features.y[kept],
+                       records=features.records[:1], dropped=dropped)  # fmt: skip
+
+    changes = [("amplitude", 2.0), ("flat", "v5"), ("flat", "v6")]
+    table = responses(few, changes, strict, score)
+    summary = summarize_responses(table).set_index(["change", "strength", "label"]).sort_index()
+    r = measure(few).columns(measure(few).r, "v5")[:, 0]
+    for label in set(few.label):
+        own = r[few.label == label]
+        row = summary.loc["amplitude", "2.0", label]
+        assert row["mean"] == pytest.approx(2 * own.mean(), rel=1e-3)
+        assert row["moved"] == pytest.approx(own.mean(), rel=1e-3)
+        assert row["n"] == row["scored"] == len(own)
+        lost = summary.loc["flat", "v6", label]
+        assert (lost["scored"], lost["reason"]) == (0, "no v6")
+        assert np.isnan(lost["mean"])
+    v5 = summary.loc["flat", "v5"]
+    assert (v5["scored"].sum(), v5["n"].sum(), set(v5["reason"])) == (1, 4, {"no v5"})
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=5, max_size=5))
+def test_a_fall_of_the_probability_is_told(curve):
+    text = told_curve(curve, "LVH")
+    assert ("FALLS" in text) == bool((np.diff(curve, axis=0) < -0.005).any())
+    table = pd.DataFrame(
+        [("amplitude", str(f), label, means[label]) for f, means in zip(FACTORS, curve, strict=True)
+         for label in (0, 1)], columns=["change", "strength", "label", "mean"],
+    )  # fmt: skip
+    assert voltage_curve(table) == [tuple(one) for one in curve]
+
+
+def test_records_are_taken_with_their_own_waves(cohort):
+    positions = RANDOM.permutation(len(cohort.records))[:5]
+    own = take(cohort, positions)
+    for new, at in enumerate(positions.tolist()):
+        assert own.records[new] == cohort.records[at]
+        np.testing.assert_array_equal(own.signals[new], cohort.signals[at])
+        for lead in (0, 11):
+            symbols, samples = own.delineation.lead(new, lead)
+            expected = cohort.delineation.lead(at, lead)
+            assert symbols == expected[0]
+            np.testing.assert_array_equal(samples, expected[1])
