@@ -230,6 +230,7 @@ def _train(
         verbosity="bar" if sweep.workers is None else "line",
         threads=threads,
         main_process=os.getpid(),
+        at_once=n_workers,
         tracker=tracker if sweep.workers is None else None,
     )
     results: list[WorkerResult] = []

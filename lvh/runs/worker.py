@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,10 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
+from lvh.runs.forecast import Forecast, duration
 from lvh.runs.run import load_data, run_configuration
 from lvh.search.results import FoldScore, Outcome, objective_values
+from lvh.search.space import Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
@@ -58,6 +60,7 @@ class Worker:
     verbosity: Verbosity
     threads: int | None  # None for those of the settings
     main_process: int  # its children end with it
+    at_once: int  # processes that train
     only_retries: bool = False  # train what was interrupted, and no new point
     tracker: Tracker | None = None  # of the command, for a worker in its process
 
@@ -68,10 +71,14 @@ class Worker:
         result, tracker = WorkerResult(), self.tracker or Tracker(self.tracking)
         try:
             ensure(self.command.plugins)
-            study = Study(Storage(self.storage), self.study)
+            study, number = Study(Storage(self.storage), self.study), int(HydraConfig.get().job.num)
+            forecast = Forecast(study, self.at_once)
+            if number == 0 and not self.only_retries:
+                say(*filter(None, [forecast.begin(self._settings_at(study.plan.space))]))
+            train = partial(self._train, study=study, forecast=forecast, tracker=tracker)
             study.optimize(
-                partial(self._train, study=study, tracker=tracker, result=result),
-                worker=int(HydraConfig.get().job.num),
+                partial(train, result=result),
+                worker=number,
                 only_retries=self.only_retries,
             )
         except Exception as error:  # Hydra would print it, with every override
@@ -82,10 +89,16 @@ class Worker:
         return result
 
     def _train(
-        self, trial: OpenTrial, *, study: Study, tracker: Tracker, result: WorkerResult
+        self,
+        trial: OpenTrial,
+        *,
+        study: Study,
+        forecast: Forecast,
+        tracker: Tracker,
+        result: WorkerResult,
     ) -> Outcome:
         """Train one trial; its failure is its own, unless every other trial would meet it too."""
-        plan = study.plan
+        plan, started, left = study.plan, time.perf_counter(), forecast.left()
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
@@ -101,6 +114,7 @@ class Worker:
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
         place = _place(study, trial, composed.settings)
+        left_text = "" if math.isnan(left) else f", about {duration(left)} left"
         follower = Follower(trial, data.features.records, plan.objectives[0].name, result)
         try:
             record = run_configuration(
@@ -112,7 +126,7 @@ class Worker:
                 order=[data.splits[at] for at in plan.fold_order(len(data.splits))],
                 check_after=plan.search.burn_in if plan.search.may_stop else None,
                 verbosity=self.verbosity,
-                title=f"trial {trial.number} of {plan.total}: ",
+                title=f"trial {trial.number} of {plan.total}{left_text}: ",
                 sweep=place,
             )
         except EnvironmentFault:
@@ -123,7 +137,11 @@ class Worker:
             key += f"-{study.name}" if is_separate(study.name) else ""
             scores = tuple(follower.scores)
             return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
+        forecast.add(time.perf_counter() - started, follower.seconds)
         return _outcome(record, study, follower.scores)
+
+    def _settings_at(self, space: Space) -> Callable[[Point], RunSettings]:
+        return lambda point: self._composed(space.texts(point)).settings
 
     def _composed(self, point: dict[str, str]) -> Composed:
         composed = compose(self.command.at(point))
@@ -144,11 +162,13 @@ class Follower(Callback):
         self._trial, self._objective, self._result = trial, objective, result
         self._records = tuple(records)
         self.scores: list[FoldScore] = []
+        self.seconds = 0.0  # of the folds that this process has trained
         trial.set_records(fingerprint(self._records))
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Report a fold."""
         self._result.trained += not known
+        self.seconds += 0.0 if known else fold.seconds
         metrics = asdict(fold.metrics)
         self.scores.append(
             FoldScore(
