@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from statistics import median, median_low
+from statistics import median
 
 import numpy as np
 
@@ -143,7 +143,7 @@ class Forecast:
             if plan.search.race:
                 share = float(np.interp(plan.n_folds, list(_RACED), list(_RACED.values())))
             share = trained / n_folds if n_folds * 4 > plan.total * plan.n_folds else share
-        overhead = median_low(self._overheads) if self._overheads else _OVERHEAD
+        overhead = median(self._overheads) if self._overheads else _OVERHEAD
         open_shares = np.array([shares.get(place, 1.0) for place in places])
         seconds = open_shares * (share * each + overhead)
         total = seconds.sum() * plan.total / len(places)
