@@ -48,7 +48,9 @@ class Sweep:
                     for name, one in GRID.dimensions.items()
                 },
                 value=0.5,
-                user_attrs={"outcome": {"folds": n_done * [{"seconds": seconds}]}},
+                user_attrs={
+                    "outcome": {"state": "complete", "folds": n_done * [{"seconds": seconds}]}
+                },
                 intermediate_values=dict.fromkeys(range(n_done), 0.5),
             )
         assert follow.left() == 0

@@ -100,7 +100,7 @@ class Forecast:
         if not any(costs.values()):
             return ""
         text = f"training takes about {duration(self.left(races=False))}"
-        if plan.search.race:
+        if plan.search.races:
             text += f", with racing about {duration(self.left())}"
         return f"{text} (timed steps of {len(costs)} of {plan.total} configurations)"
 
@@ -115,19 +115,18 @@ class Forecast:
         proportion in which they were right so far, or what a regression of the logarithm on the
         logarithms of the swept numbers says.
         """
-        plan, ran = self._study.plan, defaultdict[Kind, list[float]](list)
-        trials = self._study.configurations()
+        plan, halves = self._study.plan, self._study.plan.search.halves
+        ran, ended = defaultdict[Kind, list[float]](list), list[tuple[Kind, float]]()
         shares = dict[int, float]()  # of the folds of a trial that are to be trained
-        n_folds = trained = 0
-        for place, trial in trials.items():
-            shares[place] = max(0.0, 1 - len(trial.intermediate_values) / plan.n_folds)
+        for place, trial in self._study.configurations().items():
+            shares[place] = 1 - (0 if halves else len(trial.intermediate_values) / plan.n_folds)
             if trial.state.is_finished():
                 shares[place] = 0.0
-                folds = trial.user_attrs.get(OUTCOME, {}).get("folds", ())
-                n_folds, trained = n_folds + plan.n_folds, trained + len(folds)
-                if folds:
-                    mean = float(np.mean([fold["seconds"] for fold in folds]))
-                    ran[_kind(trial.params)].append(mean * plan.n_folds)
+                outcome = trial.user_attrs.get(OUTCOME, {})
+                seconds = [fold["seconds"] for fold in outcome.get("folds", ())]
+                ended.append((_kind(trial.params), sum(seconds)))
+                if seconds and (outcome["state"] == "complete" or not halves):
+                    ran[ended[-1][0]].append(plan.n_folds * float(np.mean(seconds)))
         known = {kind: median(seconds) for kind, seconds in ran.items()}
         costs = self._study.attribute(_COSTS) or {}
         of_kind = {_kind(plan.space.at(int(place))): cost for place, cost in costs.items()}
@@ -140,14 +139,16 @@ class Forecast:
         each = self._each(places, known)
         share = 1.0
         if plan.search.may_stop and races:
-            if plan.search.race:
+            if plan.search.races:
                 share = float(np.interp(plan.n_folds, list(_RACED), list(_RACED.values())))
-            share = trained / n_folds if n_folds * 4 > plan.total * plan.n_folds else share
+            if 4 * len(ended) > plan.total:
+                whole = sum(known.get(kind, 0.0) for kind, _ in ended)
+                share = sum(spent for kind, spent in ended if kind in known) / (whole or math.inf)
         overhead = median(self._overheads) if self._overheads else _OVERHEAD
         open_shares = np.array([shares.get(place, 1.0) for place in places])
-        seconds = open_shares * (share * each + overhead)
-        total = seconds.sum() * plan.total / len(places)
-        return float(max(total / self._at_once, seconds.max()))
+        each = open_shares * (share * each + overhead)
+        total = each.sum() * plan.total / len(places)
+        return float(max(total / self._at_once, each.max()))
 
     def _each(self, places: range, known: Mapping[Kind, float]) -> np.ndarray:
         """Return the cost of each place, in seconds."""
