@@ -80,6 +80,7 @@ def test_racing_makes_it_shorter_by_what_it_was_measured_to_save_then_by_what_it
 def test_the_first_line_expects_nothing_of_folds_that_are_stored(tmp_path, monkeypatch):
     storage = Storage(f"sqlite:///{tmp_path}/studies.db")
     monkeypatch.setattr(forecast, "timed", lambda settings, data: 60.0)
+    monkeypatch.setattr(forecast, "_SHARE", float("inf"))
     monkeypatch.setattr("lvh.tracking.fold_store.FoldStore.count_of", lambda store, keys: 6)
     plan = StudyPlan(GRID, SearchSettings(sampler="grid"), title="", note="", n_folds=N_FOLDS)
     study = open_study(storage, "s", plan, again=False)
