@@ -24,7 +24,9 @@ def script(body: str, **environment: str) -> subprocess.Popen:
     )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_it_by_its_number(number, code):
     process = script("print('ready', flush=True)\n    signal.pause()")
     assert process.stdout.readline() == "ready\n"
@@ -32,6 +34,14 @@ def test_a_signal_ends_it_by_its_number(number, code):
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert err == f"lvh: interrupted by {number.name}\n"
+
+
+def test_a_command_under_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        assert exit_code_of(lambda: os.kill(os.getpid(), signal.SIGHUP)) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, me
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in (15, signal.SIGHUP))],
 )
 def test_an_interrupted_run_is_recorded_as_killed_and_then_finished(tmp_path, number):
     process = start(*SLOW, cwd=tmp_path)

@@ -394,3 +394,31 @@ def test_a_worker_waits_for_the_last_trial_and_takes_it_up_when_its_process_dies
     study.optimize(hold)
     assert seen == [0]
     assert [one.values for one in result(study).trials] == [(0.5,)]
+
+
+def test_a_process_that_dies_between_two_looks_of_a_waiting_one_leaves_it_the_trial(
+    storage, monkeypatch
+):
+    """A look for dead processes finds none, the holder dies, then nobody is at work."""
+    study = open_study(storage, "s", planned(n_trials=1), again=False)
+    waiting, take_back = Study(storage, "s"), Study.take_back
+    looks = []
+
+    def look(study: Study) -> int:
+        n_found = take_back(study)
+        looks.append(n_found)
+        if len(looks) == 1:  # the holder dies now
+            (held,) = study.trials()
+            storage.optuna.set_trial_user_attr(held._trial_id, OWNER, f"{process_name(1)}0")
+        return n_found
+
+    def hold(trial: OpenTrial) -> Outcome:
+        monkeypatch.setattr(Study, "take_back", look)
+        monkeypatch.setattr("lvh.search.study._POLL", 0.0)
+        waiting.optimize(lambda trial: Outcome("complete", (0.5,)))
+        assert looks == [0, 1, 0]
+        assert waiting.finished
+        return Outcome("complete", (0.1,))
+
+    study.optimize(hold)
+    assert [one.values for one in result(study).trials] == [(0.5,)]

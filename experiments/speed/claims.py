@@ -3,9 +3,11 @@
 python experiments/speed/claims.py
 
 A claim is all that the study does for a trial but its training: looking for interrupted ones,
-asking, choosing a point, writing the outcome. Studies have 50, 500 or 2,000 finished trials of
-seven folds; PostgreSQL is left out where it is not installed. Seconds are medians over processes
-and claims, and CPU seconds of the process: those of a database server are not among them.
+asking, choosing a point, writing the outcome. A fold is recorded, with a look at the race, while
+the others claim (fold) and while they wait for the last trial (idle). The report is the result of
+the study, its table and its page. Studies have 50, 500 or 2,000 finished trials of seven folds;
+PostgreSQL is left out where it is not installed. Seconds are medians over processes and claims;
+CPU seconds are those of the process, without a database server's.
 """
 
 import argparse
@@ -28,15 +30,16 @@ import optuna
 from optuna.trial import create_trial
 from sqlalchemy import event
 
+from lvh.reports.study_report import table, write
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome
 from lvh.search.space import Choice, Space
 from lvh.search.storage import Storage
-from lvh.search.study import OUTCOME, OpenTrial, Study, open_study
+from lvh.search.study import OUTCOME, OpenTrial, Study, open_study, result_of
 from lvh.validation.metrics import NAMES
 
-NAME, WORKERS, CLAIMS = "claims", 8, 4
+NAME, WORKERS, CLAIMS, IDLE = "claims", 8, 3, 5
 SPACE = Space(
     {
         "seed": Choice(tuple(map(str, range(100)))),
@@ -50,12 +53,23 @@ FOLDS = tuple(
 )
 LAST = SearchSettings(n_trials=1)
 SAMPLERS = ("grid", "tpe")
+HEADER = (
+    "storage",
+    "sampler",
+    "finished",
+    "first_cpu_s",
+    "cpu_s",
+    "wall_s",
+    "fold_cpu_s",
+    "fold_wall_s",
+)
+HEADER += ("idle_wall_s", "report_cpu_s")
 OUTCOME_OF_ALL = Outcome("complete", (0.5,), FOLDS, ("0" * 64,) * 7, {"age": {"ap": 0.3}}, "0" * 64)
 
 
 def planned(storage: Storage, sampler: str) -> Study:
     """Make the study, or take it up with another sampler."""
-    search = SearchSettings(sampler=sampler, n_trials=3000)
+    search = SearchSettings(sampler=sampler, n_trials=3000, race=True)
     plan = StudyPlan(SPACE, search, title="claims", note="", n_folds=7)
     return open_study(storage, NAME, plan, again=False)
 
@@ -88,21 +102,38 @@ def fill(study: Study, n_finished: int) -> None:
     )
 
 
-def claims(address: str, worker: int, together: Barrier) -> list[list[float]]:
-    """Claim trials and return the CPU seconds and the wall seconds of each, first one first."""
+def claims(address: str, worker: int, together: Barrier) -> list[list[list[float]]]:
+    """Claim trials and record their folds; return CPU and wall seconds of each, in turn."""
     study = Study(Storage(address), NAME)
     laps: list[tuple[float, float]] = []
 
     def train(trial: OpenTrial) -> Outcome:
         laps.append((time.process_time(), time.perf_counter()))
-        if len(laps) > CLAIMS + 1:
+        if len(laps) > 2 * CLAIMS + 2:
             study.plan = replace(study.plan, search=LAST)  # this process takes no further one
+            if worker:
+                return OUTCOME_OF_ALL
+            time.sleep(IDLE)  # by then the others wait
+            laps[-1] = (time.process_time(), time.perf_counter())
+        for _ in FOLDS:
+            trial.report(0.5)
+        laps.append((time.process_time(), time.perf_counter()))
         return OUTCOME_OF_ALL
 
     together.wait()
     laps.append((time.process_time(), time.perf_counter()))
     study.optimize(train, worker=worker)
     return np.diff(np.array(laps), axis=0).tolist()
+
+
+def report(address: str) -> float:
+    """Return the CPU seconds of a report of the study, with its page."""
+    started = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        result = result_of(Study(Storage(address), NAME), folder)
+        table(result)
+        write(result, Path(folder))
+    return time.process_time() - started
 
 
 @contextmanager
@@ -130,7 +161,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 500, 2000])
     given = parser.parse_args()
-    header = ("storage", "sampler", "finished", "first_cpu_s", "cpu_s", "wall_s")
     context = multiprocessing.get_context("spawn")
     with (
         storages() as addresses,
@@ -139,16 +169,24 @@ def main() -> None:
         Path(__file__).with_name("claims.csv").open("w", newline="") as opened,
     ):
         writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(header)
+        writer.writerow(HEADER)
         for (kind, address), size in itertools.product(addresses.items(), given.sizes):
             fill(planned(Storage(address), "grid"), size)
             for sampler in SAMPLERS:
                 planned(Storage(address), sampler)
                 together = manager.Barrier(WORKERS)
                 work = [(address, one, together) for one in range(WORKERS)]
-                laps = np.array(pool.starmap(claims, work, chunksize=1))
-                first, later = laps[:, 0, 0], laps[:, 1:]
-                medians = [np.median(first), *np.median(later, axis=(0, 1))]
+                laps = [np.array(one) for one in pool.starmap(claims, work, chunksize=1)]
+                by_kind = [
+                    np.array([one[at : 2 * CLAIMS + 2 : 2] for one in laps]) for at in (0, 1)
+                ]
+                medians = [
+                    np.median(by_kind[0][:, 0, 0]),
+                    *np.median(by_kind[0][:, 1:], axis=(0, 1)),
+                    *np.median(by_kind[1], axis=(0, 1)) / len(FOLDS),
+                    laps[0][-1][1] / len(FOLDS),
+                    min(report(address) for _ in range(2)),  # the first one imports
+                ]
                 row = (kind, sampler, size, *(f"{one:.3f}" for one in medians))
                 writer.writerow(row)
                 opened.flush()

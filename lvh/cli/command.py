@@ -25,7 +25,7 @@ from lvh.tracking import TrackingSettings
 DEFAULT_MODEL = "models:/lvh@champion"
 """The model that `lvh export` registers, and that other commands take, by default."""
 EXPERIMENT = "lvh"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -70,7 +70,10 @@ def _signals_raised() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main thread only
         return
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    # a command that `nohup` starts ignores the end of its terminal, and still does
+    is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    heard = _SIGNALS[:2] if is_nohup else _SIGNALS
+    before = {number: signal.signal(number, _interrupt) for number in heard}
     restores = True
     try:
         yield

@@ -125,6 +125,8 @@ def register_options() -> None:
 
 
 def _register_options() -> None:
+    # Hydra copies all options at each composition, and for each group of --help; it only reads
+    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     store = ConfigStore.instance()
     for group, options in _REGISTRIES.items():
         for name in [name for of, name in _registered if of == group and name not in options]:

@@ -208,6 +208,7 @@ class _Run(Callback):
         """Seconds of each fold so far."""
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
+        self._draw: Callable[[], None] = lambda: None
         self.record = self._begin(settings, sweep)
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
@@ -280,12 +281,14 @@ class _Run(Callback):
         self.spent[fold.split.number] = fold.seconds
 
     def write(self, result: CVResult) -> None:
-        """Write the files of a finished run, and add its scores to the record."""
+        """Write the tables of a finished run, and add its scores to the record."""
         features, record, summary = self.data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
-        cv_figures.draw_all(result, features, title=title, folder=self._folder)
+        self._draw = partial(
+            cv_figures.draw_all, result, features, title=title, folder=self._folder
+        )
         self.record = replace(
             record,
             mean=asdict(summary.mean),
@@ -349,7 +352,7 @@ class _Run(Callback):
             setup_seconds=sum(fold.setup_seconds for fold in self._folds),
         )
         save(self.record)
-        tracker.track(self.record)
+        tracker.track(self.record, first=self._draw)
 
 
 class _Stage(Callback):

@@ -235,7 +235,9 @@ def _train(
         verbosity="bar" if sweep.workers is None else "line",
         threads=threads,
         main_process=os.getpid(),
+        at_once=n_workers,
         tracker=tracker if sweep.workers is None else None,
+        tracker_address=tracker.address if sweep.is_local else "",
     )
     results: list[WorkerResult] = []
     has_died = False

@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,10 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
+from lvh.runs.forecast import Forecast, duration
 from lvh.runs.run import load_data, run_configuration
 from lvh.search.results import FoldScore, Outcome, objective_values
+from lvh.search.space import Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
@@ -59,20 +61,27 @@ class Worker:
     verbosity: Verbosity
     threads: int | None  # None for those of the settings
     main_process: int  # its children end with it
+    at_once: int  # processes that train
     only_retries: bool = False  # train what was interrupted, and no new point
     tracker: Tracker | None = None  # of the command, for a worker in its process
+    tracker_address: str = ""  # of the same one, for a worker in another process
 
     def __call__(self, config: DictConfig) -> WorkerResult:
         """Train trials of the study until none is left; Hydra's own configuration is not used."""
         if os.getppid() == self.main_process:
             _end_with(self.main_process)
-        result, tracker = WorkerResult(), self.tracker or Tracker(self.tracking)
+        result, tracker = WorkerResult(), self.tracker
+        tracker = tracker or Tracker(self.tracking, self.tracker_address)
         try:
             ensure(self.command.plugins)
-            study = Study(Storage(self.storage), self.study)
+            study, number = Study(Storage(self.storage), self.study), int(HydraConfig.get().job.num)
+            forecast = Forecast(study, self.at_once)
+            if number == 0 and not self.only_retries:
+                say(*filter(None, [forecast.begin(self._settings_at(study.plan.space))]))
+            train = partial(self._train, study=study, forecast=forecast, tracker=tracker)
             study.optimize(
-                partial(self._train, study=study, tracker=tracker, result=result),
-                worker=int(HydraConfig.get().job.num),
+                partial(train, result=result),
+                worker=number,
                 only_retries=self.only_retries,
             )
         except Exception as error:  # Hydra would print it, with every override
@@ -83,10 +92,16 @@ class Worker:
         return result
 
     def _train(
-        self, trial: OpenTrial, *, study: Study, tracker: Tracker, result: WorkerResult
+        self,
+        trial: OpenTrial,
+        *,
+        study: Study,
+        forecast: Forecast,
+        tracker: Tracker,
+        result: WorkerResult,
     ) -> Outcome:
         """Train one trial; its failure is its own, unless every other trial would meet it too."""
-        plan = study.plan
+        plan, started, left = study.plan, time.perf_counter(), forecast.left()
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
@@ -102,6 +117,7 @@ class Worker:
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
         place = _place(study, trial, composed.settings)
+        left_text = "" if math.isnan(left) else f", about {duration(left)} left"
         rungs = plan.search.rungs(composed.settings.train.epochs)
         follower = Follower(trial, data.features.records, plan.objectives[0].name, result, rungs)
         try:
@@ -115,7 +131,7 @@ class Worker:
                 check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
                 rungs=rungs,
                 verbosity=self.verbosity,
-                title=f"trial {trial.number} of {plan.total}: ",
+                title=f"trial {trial.number} of {plan.total}{left_text}: ",
                 sweep=place,
             )
         except EnvironmentFault:
@@ -126,7 +142,11 @@ class Worker:
             key += f"-{study.name}" if is_separate(study.name) else ""
             scores = tuple(follower.scores)
             return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
+        forecast.add(time.perf_counter() - started, sum(follower.seconds.values()))
         return _outcome(record, study, follower.scores)
+
+    def _settings_at(self, space: Space) -> Callable[[Point], RunSettings]:
+        return lambda point: self._composed(space.texts(point)).settings
 
     def _composed(self, point: dict[str, str]) -> Composed:
         composed = compose(self.command.at(point))
@@ -155,6 +175,7 @@ class Follower(Callback):
         self._trial, self._objective, self._result = trial, objective, result
         self._records, self._rungs, self._stage = tuple(records), rungs, -1
         self.scores: list[FoldScore] = []
+        self.seconds: dict[tuple[int, int], float] = {}  # of what this process has trained
         trial.set_records(fingerprint(self._records))
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
@@ -165,6 +186,8 @@ class Follower(Callback):
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Report a fold."""
         self._result.trained += not known
+        if not known:
+            self.seconds[fold.split.number] = fold.seconds  # with those of earlier stages
         metrics = asdict(fold.metrics)
         self.scores.append(
             FoldScore(

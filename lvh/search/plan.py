@@ -1,10 +1,8 @@
 """The plan of a study, which it stores for all its processes, and the sampler of its points."""
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from pydantic import TypeAdapter
 
@@ -87,10 +85,9 @@ def make_sampler(plan: StudyPlan, *draw: int) -> BaseSampler:
     seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
     if plan.search.sampler != "tpe":
         return RandomSampler(seed=seed)
-    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return TPESampler(
-            seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
-        )
+    return TPESampler(
+        seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
+    )
 
 
 def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:
@@ -99,5 +96,4 @@ def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:
     Optuna's own samplers of grids look at what other trials have: two processes that ask at once
     get the same point, and the price grows with the study (experiments/speed/claims.csv).
     """
-    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return PartialFixedSampler(plan.space.at(place), RandomSampler())
+    return PartialFixedSampler(plan.space.at(place), RandomSampler())

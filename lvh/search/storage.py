@@ -21,6 +21,7 @@ from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking.address import opened, tables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 PLAN = "lvh"
 """Attribute of a study of ours: its plan."""
@@ -35,9 +36,12 @@ HEARTBEAT, GRACE = 10, 90
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
 _ATTEMPTS = 50  # to make a schema while other processes make the same one
 _FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError)
-# s; so that a machine that loses its power or network is noticed
+# s; so that a machine that loses its power or network is noticed, and a process that is paused
+# within a transaction, which holds up all others, loses its connection
+_LIMITS = {"tcp_keepalives_idle": "30", "idle_in_transaction_session_timeout": "30s"}
 _KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10}
-_KEEP_ALIVE |= {"keepalives_count": 3, "options": "-c tcp_keepalives_idle=30"}
+_KEEP_ALIVE |= {"keepalives_count": 3}
+_KEEP_ALIVE |= {"options": " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())}
 _PUT_BACK = """
     update trials set state = 'WAITING'
     where trial_id = :trial and state = 'RUNNING' and :owner = coalesce(
@@ -125,6 +129,8 @@ class Storage:
         except _FAULTS as error:
             cause = getattr(error, "orig", None) or error.__cause__ or error
             reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
+            if "is locked" in reason:
+                reason += f" for {_WAIT} s by another process: is one paused (ps: state T)?"
             raise EnvironmentFault(f"search.storage: cannot use {self.shown}: {reason}") from None
 
 
@@ -156,16 +162,15 @@ def _made(url: URL) -> Database:
     address = url.render_as_string(hide_password=False)
     for attempt in range(_ATTEMPTS):
         try:
-            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                database = Database(
-                    address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                    engine_kwargs={
-                        "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
-                        "pool_pre_ping": not is_file,
-                    },
-                    heartbeat_interval=HEARTBEAT,
-                    grace_period=GRACE,
-                )
+            database = Database(
+                address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+                engine_kwargs={
+                    "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
+                    "pool_pre_ping": not is_file,
+                },
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+            )
             if is_file:
                 _lock_before_reading(database.engine)
             return database

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -132,6 +133,16 @@ class Study:
     def configurations(self) -> dict[int, FrozenTrial]:
         """Return the trials that are not void, by their place."""
         return dict(enumerate(trial for trial in self.trials() if not is_void(trial)))
+
+    def attribute(self, name: str) -> Any:
+        """Return what `set_attribute` stored by a name; None where there is nothing."""
+        with self.storage.faults():
+            return self._study.user_attrs.get(name)
+
+    def set_attribute(self, name: str, value: object) -> None:
+        """Store a value for all processes of the study."""
+        with self.storage.faults():
+            self._study.set_user_attr(name, value)
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,68 @@
+"""Compare the time left that a sweep shows with what it then took, on three sweeps.
+
+LVH_LUDB_ROOT=FOLDER python experiments/speed/forecast.py
+
+The configurations of each sweep differ in cost, by ten times and more. A row of forecast.csv has
+what was shown as a trial began, and the seconds that training took from there to the end.
+"""
+
+import csv
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SWEEPS = {
+    "cnn, kernel x stride": (
+        "model=cnn kernel=250,500 stride=5,10,50,125 model.filters=[8,8] train.epochs=4 cv.folds=3"
+    ),
+    "dnn, l2 x units": (
+        "model=dnn features=ntp model.l2=0,0.0001,0.001,0.01 "
+        "model.units=choice([64,32,8],[256,128,8],[1024,256,8])"
+    ),
+    "trees and kernels": (
+        "features=voltage,morphology model=logistic,svm,extra_trees,voting cv.folds=5 cv.repeats=2"
+    ),
+}
+_SHOWN = re.compile(r"trial (\d+) of (\d+), about ([\d.]+) (s|min|h) left: .* inputs, ")
+_BEFORE = re.compile(r"training takes about ([\d.]+) (s|min|h) ")
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def follow(arguments: str, folder: str) -> tuple[float, list[tuple[int, int, float, float]]]:
+    """Run a sweep; return what it expected first, and trial, trials, left and time of each."""
+    command = [sys.executable, "-u", "-m", "lvh.run", "-m", *arguments.split()]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    before, shown, end = 0.0, [], 0.0
+    for line in process.stdout or ():
+        now = time.perf_counter()
+        if match := _BEFORE.search(line):
+            before = float(match[1]) * _SECONDS[match[2]]
+        if match := _SHOWN.search(line):
+            left = float(match[3]) * _SECONDS[match[4]]
+            shown.append((int(match[1]), int(match[2]), left, now))
+        if line.startswith("trial "):
+            end = now
+    if process.wait():
+        raise SystemExit(f"{arguments}: exit code {process.returncode}")
+    return before, [(at, n, left, end - began) for at, n, left, began in shown]
+
+
+def main() -> None:
+    """Do it, and write a row for every trial."""
+    with Path(__file__).with_name("forecast.csv").open("w", newline="") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(("sweep", "trial", "of", "shown_s", "took_s", "shown_per_took"))
+        for name, arguments in SWEEPS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                before, rows = follow(arguments, folder)
+            for at, n, left, took in [(-1, rows[0][1], before, rows[0][3]), *rows]:
+                row = (at if at >= 0 else "before", n, f"{left:.1f}", f"{took:.1f}")
+                writer.writerow((name, *row, f"{left / took:.2f}"))
+                print(name, *row, f"{left / took:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
