@@ -64,7 +64,7 @@ def _write(path: Path, checkpoint: Checkpoint) -> None:
     }
     arrays = [*checkpoint.variables, *checkpoint.optimizer]
     with written_whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, *arrays, about=np.array(json.dumps(about)))
+        np.savez(file, *arrays, allow_pickle=False, about=np.array(json.dumps(about)))
 
 
 def _read(path: Path) -> Checkpoint | None:
