@@ -9,8 +9,7 @@ from final_models import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvh.data.cohort import LEADS
-from lvh.data.joining import take
+from lvh.data.cohort import LEADS, records_at
 from lvh.errors import InputError
 from lvh.explanations.robustness import (
     changed,
@@ -28,7 +27,7 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def few(cohort):
-    return take(cohort, np.arange(4))
+    return records_at(cohort, np.arange(4))
 
 
 def extract(cohort) -> FeatureSet:
@@ -140,7 +139,7 @@ def test_a_fall_of_the_probability_is_told(curve):
 
 def test_records_are_taken_with_their_own_waves(cohort):
     positions = RANDOM.permutation(len(cohort.records))[:5]
-    own = take(cohort, positions)
+    own = records_at(cohort, positions)
     for new, at in enumerate(positions.tolist()):
         assert own.records[new] == cohort.records[at]
         np.testing.assert_array_equal(own.signals[new], cohort.signals[at])

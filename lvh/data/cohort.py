@@ -297,7 +297,6 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
     rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
     parts = [np.arange(ends[row], ends[row + 1]) for row in rows]
     kept = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-    new = {old: number for number, old in enumerate(at.tolist())}
     return replace(
         cohort,
         records=tuple(cohort.records[i] for i in at),
@@ -308,7 +307,7 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
             symbols=waves.symbols[kept],
             samples=waves.samples[kept],
             offsets=np.cumsum([0, *map(len, parts)], dtype=np.int64),
-            doubtful=tuple(new[i] for i in waves.doubtful if i in new),
+            doubtful=tuple(i for i, own in enumerate(at.tolist()) if own in waves.doubtful),
         ),
         male=cohort.male[at],
         age=cohort.age[at],

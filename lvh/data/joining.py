@@ -1,10 +1,8 @@
 """Records of two sources in one cohort (one is learned from, one scored), and some of a cohort."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.data.array_checks import EXTERNAL
 from lvh.data.cohort import Cohort, Delineation, fingerprint
@@ -93,29 +91,3 @@ def _joined_columns(own: Cohort, external: Cohort) -> "pd.DataFrame | None":
 
     names = [name for name in first if name in second and first[name].dtype == second[name].dtype]
     return pd.concat([first[names], second[names]], ignore_index=True)
-
-
-def take(cohort: Cohort, positions: npt.NDArray[np.int64]) -> Cohort:
-    """Return the records at some positions, in that order, with their signals in memory."""
-    own, waves = positions.tolist(), cohort.delineation
-    starts, ends = (waves.offsets[(positions + more) * waves.n_leads] for more in (0, 1))
-    kept = np.concatenate([np.arange(0), *map(np.arange, starts, ends)])
-    lengths = np.diff(waves.offsets).reshape(len(cohort.records), waves.n_leads)[positions]
-    return replace(
-        cohort,
-        records=tuple(cohort.records[at] for at in own),
-        subjects=cohort.subjects[positions],
-        # one by one, for those of a large source are read only so
-        signals=np.stack([cohort.signals[at] for at in own]),
-        delineation=replace(
-            waves,
-            symbols=waves.symbols[kept],
-            samples=waves.samples[kept],
-            offsets=np.cumsum([0, *lengths.ravel()], dtype=np.int64),
-            doubtful=tuple(new for new, at in enumerate(own) if at in waves.doubtful),
-        ),
-        male=cohort.male[positions],
-        age=cohort.age[positions],
-        label=cohort.label[positions],
-        columns=None if cohort.columns is None else cohort.columns.iloc[positions],
-    )

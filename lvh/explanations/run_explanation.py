@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.data.cohort import Cohort
-from lvh.data.joining import take
+from lvh.data.cohort import Cohort, records_at
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.evaluation.cv_result import AGE_AND_SEX, FoldResult, baseline_summaries
@@ -128,7 +127,9 @@ def explain_run(
         )
         if options.changes and split.repeat == splits[0].repeat:
             progress(len(results), "changing signals", 0)
-            own = take(data.cohort, context.positions[split.test[:: -(-n_once // MOST)]])
+            chosen = context.positions[split.test[:: -(-n_once // MOST)]]
+            signals = np.stack([data.cohort.signals[at] for at in chosen.tolist()])
+            own = records_at(data.cohort, chosen, signals)
 
             def score(changed: FeatureSet, train: Positions = split.train) -> Floats:
                 _, X = fill_missing(features.fill, features.X[train], changed.X)
