@@ -91,17 +91,10 @@ def load_installed() -> None:
     """Import the modules that entry points of installed packages name, once in a process.
 
     Raises:
-        InputError: An entry point names no module.
         LvhError: The code of one fails; the message names the line.
     """
-    points = metadata.entry_points()
     for group in _ENTRY_POINTS:
-        for point in points.select(group=group):
-            if point.attr:
-                raise InputError(
-                    f"entry point {point.name} of {group}: expected a module, which registers when "
-                    f"it is imported. Received: {excerpt(point.value)}"
-                )
+        for point in metadata.entry_points(group=group):
             _load_module(point.module)
             _installed.add(_top(point.module))
 
