@@ -68,7 +68,8 @@ def write(
     except InputError as error:
         fault = str(error)
     tables |= _signal_tables(cohort, measured) | _wave_tables(cohort, measured)
-    facts = _facts(cohort, about, measured)
+    facts, quality = _facts(cohort, about, measured), tables["quality_by_record"]
+    measures = [name for name in _WORST if quality[name].notna().all()]
     source = pd.DataFrame(facts.items(), columns=["what", "value"])
     for name, table in {"source": source, **tables}.items():
         write_table(folder / f"{name}.csv", table, "%.6g")
@@ -89,14 +90,9 @@ def write(
         criteria=CRITERIA,
         records=_marked(cohort, measured),
         limits={"slow": SLOW, "clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT},
-        worst=_worst(tables["quality_by_record"]),
+        worst=quality.nlargest(_N_WORST, measures)[["record", *measures]],
         examples=_examples(cohort, folder),
     )
-
-
-def _worst(quality: pd.DataFrame) -> pd.DataFrame:
-    measures = [name for name in _WORST if quality[name].notna().all()]
-    return quality.nlargest(_N_WORST, measures)[["record", *measures]]
 
 
 def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:

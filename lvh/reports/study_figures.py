@@ -288,23 +288,15 @@ def _varies(study: StudyResult, values: Sequence[float]) -> bool:
 def _as_optuna(study: StudyResult) -> "Study":
     """Copy the complete trials that have all their values into a study in memory."""
     import optuna
-    from optuna.study import StudyDirection
 
-    directions = [
-        StudyDirection.MAXIMIZE if objective.maximize else StudyDirection.MINIMIZE
-        for objective in study.objectives
-    ]
+    directions = ["maximize" if one.maximize else "minimize" for one in study.objectives]
     copy = optuna.create_study(directions=directions)
-    distributions = {name: _distribution(_levels(study, name)) for name in study.dimensions}
+    kinds = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():
-            params = {name: value for name, value in trial.params.items() if name in distributions}
-            own = {name: distributions[name] for name in params}
-            point: dict[str, Any] = {
-                "params": params,
-                "distributions": own,
-                "values": list(trial.values),
-            }
+            params = {name: value for name, value in trial.params.items() if name in kinds}
+            point: dict[str, Any] = {"params": params, "values": list(trial.values)}
+            point["distributions"] = {name: kinds[name] for name in params}
             copy.add_trial(optuna.trial.create_trial(**point))
     return copy
 
