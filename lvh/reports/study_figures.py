@@ -288,9 +288,10 @@ def _varies(study: StudyResult, values: Sequence[float]) -> bool:
 def _as_optuna(study: StudyResult) -> "Study":
     """Copy the complete trials that have all their values into a study in memory."""
     import optuna
+    from optuna.study import StudyDirection
 
-    directions = ["maximize" if one.maximize else "minimize" for one in study.objectives]
-    copy = optuna.create_study(directions=directions)
+    way = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
+    copy = optuna.create_study(directions=[way[one.maximize] for one in study.objectives])
     kinds = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():

@@ -217,16 +217,15 @@ def _load_module(name: str) -> Plugin:
 def _registered(plugin: Plugin, run: Callable[[], object]) -> Plugin:
     """Run the code of a plugin that was just digested."""
     top = _top(plugin.source)
+    origin = Origin(f"--plugin {plugin.source}", top)
     _plugins[top] = plugin
     _loading.add(top)
     try:
-        with Origin(f"--plugin {plugin.source}", top).calling():
+        with origin.calling():
             run()
         if top not in _modules.values():
-            raise InputError(
-                f"--plugin {plugin.source}: expected code that calls lvh.register_model, "
-                "register_features or register_source. Received: code that registers nothing"
-            )
+            expected = "code that calls lvh.register_model, register_features or register_source"
+            raise origin.refused(f"expected {expected}", "code that registers nothing")
     except BaseException:
         _forget(top)
         raise
