@@ -246,6 +246,24 @@ def test_a_clearly_bad_trial_is_stopped_after_the_burn_in_and_the_best_is_not(st
     assert study.finished
 
 
+@pytest.mark.parametrize("budget", ["halving", "both"])
+def test_only_the_best_so_far_have_all_epochs(storage, budget):
+    study = open_study(storage, "s", planned(budget=budget), again=False)
+
+    def train(trial: OpenTrial) -> Outcome:
+        for stage in range(3):
+            for fold in range(N_FOLDS):
+                if reason := trial.report(level(trial.point, fold), stage, is_last=stage == 2):
+                    return Outcome("stopped", error=reason)
+        return Outcome("complete", (LEVELS[trial.point["x"]],))
+
+    study.optimize(train)
+    assert states(study) == ["complete"] * 3 + ["stopped", "complete", "stopped"]
+    # a race stops what is far behind before all folds have the first epochs
+    by = {"halving": "halving after 7 of 7", "both": "racing after 3 of 7"}[budget]
+    assert all(by in trial.error for trial in result(study).trials if trial.error)
+
+
 # Killed processes
 
 

@@ -268,3 +268,43 @@ def test_lazy_records_train_what_those_in_memory_do(monkeypatch):
     lazy = fit(trainer, as_lazy(X), y, validation=lazy_validation), predict(trainer, as_lazy(X))
     np.testing.assert_allclose(lazy[0].loss, in_memory[0].loss, rtol=1e-6)
     np.testing.assert_array_equal(lazy[1], in_memory[1])
+
+
+@pytest.mark.parametrize("case", ["dnn", "cnn", "changed"])
+def test_a_training_continues_from_a_checkpoint_as_if_it_had_not_stopped(case):
+    """Weights, moving statistics, optimizer, dropout, order and changes of the records."""
+    X, y = problem() if case == "dnn" else signals()
+    train = {"augment": AugmentSettings(shift=0.05)} if case == "changed" else {}
+    new = dnn if case == "dnn" else cnn
+    n_jobs = 3 if case == "dnn" and BACKEND == "tensorflow" else 1
+    jobs = [fit_job(X, y, seed, keep_checkpoint=True) for seed in range(n_jobs)]
+    whole, begun, continued = new(epochs=5, **train), new(epochs=2, **train), new(epochs=5, **train)
+    histories = whole.fit(jobs, lambda at, epoch: None)
+    begun.fit(jobs, lambda at, epoch: None)
+    jobs = [replace(job, start=at) for job, at in zip(jobs, begun.checkpoints(), strict=True)]
+    epochs = []
+    assert continued.fit(jobs, lambda at, epoch: epochs.append(epoch)) == histories
+    assert sorted(epochs) == sorted([3, 4, 5] * n_jobs)
+    parts = [X] * n_jobs
+    np.testing.assert_array_equal(continued.predict(parts), whole.predict(parts))
+
+
+@pytest.mark.parametrize("case", ["dnn", "cnn"])
+def test_precise_statistics_are_those_of_the_training_records(case):
+    """Of the first normalization: the mean and the variance of what it gets, without dropout."""
+    X, y = problem() if case == "dnn" else signals(64)
+    trainer = (dnn if case == "dnn" else cnn)(precise_bn=True)
+    fit(trainer, X, y)
+    model = build_dnn(DNN, (12,)) if case == "dnn" else build_cnn(CNN, (400, 2))
+    for variable, value in zip(model.variables, trainer.state()[0], strict=False):
+        variable.assign(value)
+    normalization = next(one for one in model.layers if hasattr(one, "moving_variance"))
+    inputs = keras.ops.convert_to_numpy(keras.Model(model.inputs[0], normalization.input)(X))
+    flat = inputs.reshape(-1, inputs.shape[-1])
+    mean, variance = map(
+        keras.ops.convert_to_numpy, (normalization.moving_mean, normalization.moving_variance)
+    )
+    np.testing.assert_allclose(mean, flat.mean(axis=0), atol=1e-5)
+    # of batches: each lacks the variance between the means of batches
+    limit = 1e-4 if case == "dnn" else 0.2
+    np.testing.assert_allclose(variance, flat.var(axis=0), rtol=limit)

@@ -275,10 +275,16 @@ def _search_conflicts(search: SearchSettings) -> Iterator[str]:
         )
     if len(set(search.objectives)) < len(search.objectives):
         yield f"search.objectives: expected different ones. Received: {received}"
-    if search.race and search.pruner != "none":
+    if (search.races or search.halves) and search.pruner != "none":
+        budget = "race" if search.race else search.budget
         yield (
-            "search.race and search.pruner: expected one of them. "
-            f"Received: race=true, pruner={search.pruner}"
+            "search.budget and search.pruner: expected one of them. "
+            f"Received: budget={budget}, pruner={search.pruner}"
+        )
+    if search.race and search.budget not in ("full", "race"):
+        yield (
+            "search.race: the old name of search.budget=race, expected without another budget. "
+            f"Received: race=true, budget={search.budget}"
         )
     if search.may_stop and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
         yield (
@@ -290,7 +296,8 @@ def _search_conflicts(search: SearchSettings) -> Iterator[str]:
 def _records_of(source: Any) -> dict[str, Any]:
     """Return the settings that decide which records there are, with any waves and labels."""
     settings = asdict(source)
-    return {name: settings[name] for name in settings if name not in ("delineation", "label")}
+    others = ("delineation", "label", "same_subject")
+    return {name: settings[name] for name in settings if name not in others}
 
 
 def _conflicts(settings: RunSettings) -> Iterator[str]:
@@ -316,8 +323,18 @@ def _conflicts(settings: RunSettings) -> Iterator[str]:
         )
     if protocol.leaks and settings.search.may_stop:
         yield (
-            "search.race and search.pruner: expected neither under a protocol that leaks, whose "
+            "search.budget and search.pruner: expected neither under a protocol that leaks, whose "
             f"trials have no rank. Received: {protocol.leakage}"
+        )
+    if settings.search.halves and not settings.is_network:
+        yield (
+            "search.budget: halving needs a model that is trained in epochs; this one can race. "
+            f"Expected full or race. Received: {settings.search.budget}, model={model}"
+        )
+    if settings.search.halves and settings.train.patience is not None:
+        yield (
+            "search.budget: halving decides the epochs, and so does train.patience. Expected one "
+            f"of them. Received: {settings.search.budget}, patience={settings.train.patience}"
         )
     is_signal = FORMS[settings.features.name].kind == "signal" and settings.is_network
     if augment.is_on and not is_signal:

@@ -5,9 +5,10 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Strict
 
 from lvh.data.cache import Arrays, cache_dir, folder_state, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
@@ -51,6 +52,8 @@ _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
 _MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
 _ZEROS = np.zeros(12, dtype=np.float32)
 _GAINS = np.full(12, 1000, dtype=np.float32)  # ADC units a mV
+SAME_SUBJECT = {"20": "3", "12": "5"}
+"""Records that are very likely of the subject of an earlier one; see experiments/duplicates."""
 _CONTENT = ("records", "fs", "digital", "symbols", "samples", "offsets", "male", "age", "label")
 
 
@@ -66,6 +69,8 @@ class LudbSettings:
             `lvh.data.delineation` finds.
         label: What is detected: `LVH`, or a diagnosis of the headers in any case, such as `Atrial
             fibrillation`. A diagnosis up to a colon or comma means all that begin so: `Ischemia`.
+        same_subject: Records 3 and 20, and 5 and 12, very likely show one subject each, and are
+            never in two parts of a fold; false takes every record for a subject of its own.
     """
 
     name: Literal["ludb"] = "ludb"
@@ -73,6 +78,7 @@ class LudbSettings:
     url: str = ARCHIVE.url
     delineation: Origin = "annotated"
     label: Label = LVH
+    same_subject: Annotated[bool, Strict()] = True
 
 
 def load(settings: LudbSettings) -> Cohort:
@@ -97,10 +103,11 @@ def load(settings: LudbSettings) -> Cohort:
     is_whole = any(label_name == _names(line)[0] for lines in diagnoses for line in lines)
     digest = fingerprint(*({**arrays, "label": lvh}[name] for name in _CONTENT))
     is_published = digest == FINGERPRINT
+    same = SAME_SUBJECT if settings.same_subject and is_published else {}
     cohort = Cohort(
         name="LUDB 1.0.1" if is_published else f"LUDB in {root}",
         records=records,
-        subjects=np.array(records),  # one record a subject
+        subjects=np.array([same.get(record, record) for record in records]),
         leads=LEADS,
         fs=float(arrays["fs"]),
         signals=wfdb.millivolts(arrays["digital"], _ZEROS, _GAINS),

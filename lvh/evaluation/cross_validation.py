@@ -5,7 +5,7 @@ from functools import partial
 from itertools import groupby
 
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.fold_training import Checkpoints, train_folds
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
@@ -52,6 +52,7 @@ def cross_validate(
     threshold: Threshold = "fixed",
     check_after: int | None = None,
     baselines: Callable[[], Mapping[str, Summary]] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> CVResult:
     """Train and score every fold that is not known yet, and summarize all of them.
 
@@ -68,6 +69,7 @@ def cross_validate(
         check_after: Folds that are trained before a callback may stop the run; after these, folds
             are trained one by one. None: no callback stops it.
         baselines: Returns `baseline_summaries` on the same folds; None computes them.
+        checkpoints: Where the trainings of folds continue, and where their ends are kept.
 
     Raises:
         StopCrossValidation: A callback stopped the run.
@@ -90,6 +92,7 @@ def cross_validate(
                 threshold=threshold,
                 on_epoch=[callback.on_epoch for callback in callbacks],
                 first_group=None if check_after is None else max(check_after - len(done), 1),
+                checkpoints=checkpoints,
             )
         for fold in folds:
             done.append(fold)

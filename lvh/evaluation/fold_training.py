@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol as Interface
 
 import numpy as np
 
@@ -9,10 +11,21 @@ from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet, fill_missing
-from lvh.models.training import FitJob, Trainer
+from lvh.models.training import Checkpoint, FitJob, Trainer
 from lvh.validation.metrics import THRESHOLD, Floats, score
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
+
+
+class Checkpoints(Interface):
+    """Where the trainings of folds are kept, so that more epochs continue from fewer."""
+
+    def load(self, split: Split) -> Checkpoint | None:
+        """Return where the training of a fold stands, if that is known."""
+
+    def save(self, split: Split, checkpoint: Checkpoint) -> None:
+        """Keep where the training of a fold stands at its end."""
+
 
 OnEpoch = Callable[[Split, int], None]
 """Takes a fold and how many epochs of it are done."""
@@ -28,6 +41,7 @@ def train_folds(
     threshold: Threshold = "fixed",
     on_epoch: Sequence[OnEpoch] = (),
     first_group: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[FoldResult]:
     """Train and score folds in their order, side by side as far as the trainer can.
 
@@ -45,6 +59,7 @@ def train_folds(
         on_epoch: Follow the training. Models that only choose a threshold count as epoch 0.
         first_group: How many folds may be trained before the caller has seen the first; after
             these, folds are trained one by one. None: as many as the trainer can.
+        checkpoints: Where the trainings continue, and where their ends are kept.
     """
     done, limit = 0, first_group
     while done < len(splits):
@@ -62,6 +77,7 @@ def train_folds(
             protocol=protocol,
             threshold=threshold,
             on_epoch=on_epoch,
+            checkpoints=checkpoints,
         )
         done += len(group)
         if limit is not None:
@@ -77,12 +93,20 @@ def _train(
     protocol: Protocol,
     threshold: Threshold,
     on_epoch: Sequence[OnEpoch],
+    checkpoints: Checkpoints | None,
 ) -> list[FoldResult]:
     """Train and score a group of folds side by side."""
     started, setup_before = time.perf_counter(), trainer.setup_seconds
     y, subjects = features.y, features.subjects
-    prepared = [_job(features, split, _seed(seed, split), protocol) for split in splits]
+    prepared = [fit_job(features, split, fold_seed(seed, split), protocol) for split in splits]
     jobs, test_inputs = [job for job, _ in prepared], [test for _, test in prepared]
+    spent = 0.0
+    if checkpoints is not None:
+        jobs = [replace(job, keep_checkpoint=True) for job in jobs]
+        starts = [checkpoints.load(split) for split in splits]
+        if all(starts):  # networks side by side have the same number of epochs
+            jobs = [replace(job, start=at) for job, at in zip(jobs, starts, strict=True)]
+            spent = sum(start.seconds for start in starts if start is not None)
 
     def report(at: int, epoch: int) -> None:
         for call in on_epoch:
@@ -105,14 +129,17 @@ def _train(
     for split, y_score in zip(splits, y_scores, strict=True):
         _check_finite(split, y_score)
     setup = trainer.setup_seconds - setup_before
-    seconds = time.perf_counter() - started - setup
+    seconds = (time.perf_counter() - started - setup + spent) / len(splits)
+    if checkpoints is not None:
+        for split, end in zip(splits, trainer.checkpoints(), strict=True):
+            checkpoints.save(split, replace(end, seconds=seconds))
     return [
         FoldResult(
             split=split,
             y_score=y_score,
             metrics=score(y[split.test], y_score, own_threshold),
             history=history,
-            seconds=seconds / len(splits),
+            seconds=seconds,
             threshold=own_threshold,
             setup_seconds=setup / len(splits),
         )
@@ -128,7 +155,7 @@ def _inner_threshold(
     """Choose a threshold by folds inside the training part of a fold."""
     parts = held_out(split, features.y, features.subjects)
     prepared = [
-        _job(features, part, _seed(seed, split, number), HONEST)
+        fit_job(features, part, fold_seed(seed, split, number), HONEST)
         for number, part in enumerate(parts, start=1)
     ]
 
@@ -147,8 +174,11 @@ def _inner_threshold(
     return choose(parts, features.y, y_scores)
 
 
-def _job(
-    features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol
+def fit_job(
+    features: FeatureSet,
+    split: Split,
+    seed: np.random.SeedSequence,
+    protocol: Protocol = HONEST,
 ) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
     X, y = features.X, features.y
@@ -170,7 +200,7 @@ def _job(
     return job, test
 
 
-def _seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
+def fold_seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
     """Return the seed of a fold's model, or of one inside its training part, from 1."""
     return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
 

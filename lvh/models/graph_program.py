@@ -15,8 +15,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
+from lvh.data.lazy_array import Inputs, read
 from lvh.models.network_program import (
     PREDICTION_BATCH,
+    Arrays,
     Floats,
     Labels,
     Program,
@@ -53,6 +55,17 @@ class GraphProgram(Program):
         for variable in (self._n_steps, *self._means, *self._squares):
             variable.assign(tf.zeros_like(variable))
         self._l2 = self._built_l2 if l2 is None else l2
+
+    def moments(self, at: int) -> Weights:
+        """Return copies of what the optimizer of one network holds."""
+        return [variable.numpy() for variable in (self._n_steps, *self._means, *self._squares)]
+
+    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
+        """Continue, after a reset, where `values` and `moments` were taken."""
+        self.assign(at, variables)
+        kept = (self._n_steps, *self._means, *self._squares)
+        for variable, value in zip(kept, moments, strict=True):
+            variable.assign(value)
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Any, Labels, list[int]]:
         """Put inputs and labels of all trainings, one below the other, where it trains."""
@@ -222,11 +235,39 @@ class StackProgram(GraphProgram):
             parts |= zip(map(id, group), np.split(flat.numpy()[at], ends), strict=True)
         return [parts[id(variable)].reshape(variable.shape).copy() for variable in self._variables]
 
-    def assign(self, at: int, values: Weights) -> None:
+    def assign(self, at: int, values: Arrays) -> None:
         """Give one network what `values` returned."""
         by_id = dict(zip(map(id, self._variables), values, strict=True))
         for group, flat in zip(self._groups, self._flat, strict=True):
             flat[at].assign(np.concatenate([by_id[id(variable)].ravel() for variable in group]))
+
+    def moments(self, at: int) -> Weights:
+        """Return copies of what the optimizer holds of one network; all have as many steps."""
+        flat = [variable.numpy()[at] for variable in (*self._means, *self._squares)]
+        return [self._n_steps.numpy(), *flat]
+
+    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
+        """Continue, after a reset, where `values` and `moments` were taken."""
+        self.assign(at, variables)
+        self._n_steps.assign(moments[0])
+        kept = (*self._means, *self._squares)
+        for variable, value in zip(kept, moments[1:], strict=True):
+            variable[at].assign(value)
+
+    def estimate_statistics(self, parts: Sequence[Inputs]) -> None:
+        """Take the statistics of batch normalization from all records of each network at once."""
+        if len(self._flat) < 2:
+            return
+        X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
+        shares = np.zeros((self.n_networks, 1, X.shape[1]), np.float32)
+        for at in range(self.n_networks):
+            part = read(parts[min(at, len(parts) - 1)])
+            X[at, : len(part)], shares[at, 0, : len(part)] = part, 1 / len(part)
+        self._flat[1].assign(tf.zeros_like(self._flat[1]))
+        self._forward(tf.constant(X), tf.constant(shares))
+        momenta = [one.momentum for one in self._model.layers if hasattr(one, "moving_variance")]
+        sizes = [2 * int(one.shape[0]) for one in self._groups[1][::2]]
+        self._flat[1].assign(self._flat[1] / (1 - np.repeat(momenta, sizes)).astype(np.float32))
 
     def _make_variables(self) -> list[Any]:
         sizes = [sum(int(np.prod(variable.shape)) for variable in group) for group in self._groups]

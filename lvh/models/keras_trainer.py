@@ -1,5 +1,6 @@
 """Train networks on folds, each from a state that a seed alone decides."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,14 @@ from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
 from lvh.models.network_program import PREDICTION_BATCH, FitProgram, Floats, Labels, Scores, Weights
-from lvh.models.training import FitJob, History, OnEpoch, TrainSettings, loss_and_accuracy
+from lvh.models.training import (
+    Checkpoint,
+    FitJob,
+    History,
+    OnEpoch,
+    TrainSettings,
+    loss_and_accuracy,
+)
 
 if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
@@ -61,11 +69,14 @@ class KerasTrainer:
         trainings = [_Training(job, settings, self._fs) for job in jobs]
         if not jobs[0].warm_start:
             program.reset([one.seed for one in trainings], self._l2)
+        for at, job in enumerate(jobs):
+            if job.start is not None:
+                program.restore(at, job.start.variables, job.start.optimizer)
         self._n_jobs = len(jobs)
         in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(one.validates for one in trainings)
         data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
-        done, at_once = 0, 1
+        done, at_once = min(len(one.epochs) for one in trainings), 1
         while done < settings.epochs and not all(one.has_stopped for one in trainings):
             started = time.perf_counter()
             n_epochs = min(at_once, settings.epochs - done)
@@ -80,9 +91,16 @@ class KerasTrainer:
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
         self.setup_seconds = self._spent_before + program.setup_seconds
+        self._checkpoints = [
+            training.checkpoint(program.values(at), program.moments(at))
+            for at, training in enumerate(trainings)
+            if training.job.keep_checkpoint
+        ]
         for at, training in enumerate(trainings):
             if training.weights is not None:
                 program.assign(at, training.weights)
+        if settings.precise_bn:
+            program.estimate_statistics([job.X for job in jobs])
         return [training.history() for training in trainings]
 
     def predict(self, inputs: Sequence[Inputs]) -> list[Scores]:
@@ -100,6 +118,10 @@ class KerasTrainer:
     def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
         return [self._program.values(at) for at in range(self._n_jobs)]
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return where the training of each job stands that asked for it."""
+        return self._checkpoints
 
     def _train_in_parts(self, trainings: "Sequence[_Training]", orders: Sequence[Labels]) -> Floats:
         """Train an epoch on records that are read or changed; the next ones while it trains."""
@@ -145,6 +167,14 @@ class _Training:
         self.epochs: list[tuple[float, float]] = []
         self._validations: list[tuple[float, float]] = []
         self._best, self._best_value = 0, math.inf
+        if job.start is not None:
+            history, states = job.start.history, json.loads(job.start.random)
+            self.epochs = list(zip(history.loss, history.accuracy, strict=True))
+            self._validations = list(
+                zip(history.validation_loss, history.validation_accuracy, strict=True)
+            )
+            for generator, state in zip((self._order, self._changes), states, strict=True):
+                generator.bit_generator.state = state
         self.has_stopped = False
         self.weights: Weights | None = None
 
@@ -186,6 +216,12 @@ class _Training:
         self.has_stopped = len(self.epochs) - self._best >= settings.patience
         # the other networks of its stack train on, and its own weights change with theirs
         return is_best if settings.restore_best else self.has_stopped
+
+    def checkpoint(self, variables: Weights, moments: Weights) -> Checkpoint:
+        """Return where the training stands, with the variables of its network and optimizer."""
+        generators = (self._order, self._changes)
+        states = json.dumps([generator.bit_generator.state for generator in generators])
+        return Checkpoint(variables, moments, states, self.history())
 
     def history(self) -> History:
         """Return what happened."""

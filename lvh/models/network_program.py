@@ -6,22 +6,22 @@ On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.lazy_array import Inputs, read
 from lvh.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
+
+Arrays = Sequence[npt.NDArray[Any]]
 
 PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
 
@@ -55,7 +55,7 @@ class Program:
         convert = keras.ops.convert_to_numpy
         return [np.array(convert(variable.value)) for variable in self._variables]
 
-    def assign(self, at: int, values: Weights) -> None:
+    def assign(self, at: int, values: Arrays) -> None:
         """Give one network what `values` returned."""
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
@@ -89,6 +89,40 @@ class Program:
                 values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
         return values
 
+    def estimate_statistics(self, parts: Sequence[Inputs]) -> None:
+        """Take the statistics of batch normalization from records, and no moving averages.
+
+        They are means over batches, without dropout, by Wu and Johnson, `Rethinking "Batch" in
+        BatchNorm`, 2021, arXiv:2105.07576.
+        """
+        normalizations = [one for one in self._model.layers if hasattr(one, "moving_variance")]
+        dropouts = [(one, one.rate) for one in self._model.layers if hasattr(one, "rate")]
+        if not normalizations:
+            return
+        (X,) = parts
+        sums: list[Any] = [[0.0, 0.0] for _ in normalizations]
+        for layer, _ in dropouts:
+            layer.rate = 0.0
+        for start in range(0, len(X), self._batch_size):
+            batch = read(X[start : start + self._batch_size])
+            for layer in normalizations:
+                layer.moving_mean.assign(keras.ops.zeros_like(layer.moving_mean))
+                layer.moving_variance.assign(keras.ops.zeros_like(layer.moving_variance))
+            self._model(batch, training=True)
+            for total, layer in zip(sums, normalizations, strict=True):
+                share = len(batch) / len(X) / (1 - layer.momentum)
+                mean, variance = (
+                    np.array(keras.ops.convert_to_numpy(one)).astype(np.float64)
+                    for one in (layer.moving_mean, layer.moving_variance)
+                )
+                total[0] += share * mean
+                total[1] += share * variance
+        for layer, rate in dropouts:
+            layer.rate = rate
+        for (mean, variance), layer in zip(sums, normalizations, strict=True):
+            layer.moving_mean.assign(mean)
+            layer.moving_variance.assign(variance)
+
 
 class FitProgram(Program):
     """One network that Keras's `compile`, `fit` and `predict` train and score."""
@@ -111,6 +145,17 @@ class FitProgram(Program):
             variable.assign(keras.ops.zeros_like(variable.value))
         self.assign(0, self.initial_weights(seed))
         keras.utils.set_random_seed(int(seed.generate_state(1)[0]))  # of dropout, on PyTorch
+
+    def moments(self, at: int) -> Weights:
+        """Return the variables of the optimizer."""
+        convert = keras.ops.convert_to_numpy
+        return [np.array(convert(one.value)) for one in self._model.optimizer.variables]
+
+    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
+        """Continue, after a reset, where `values` and `moments` were taken."""
+        self.assign(at, variables)
+        for variable, value in zip(self._model.optimizer.variables, moments, strict=True):
+            variable.assign(value)
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Floats, Labels]:
         """Leave the records in memory."""

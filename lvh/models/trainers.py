@@ -14,7 +14,15 @@ from lvh.errors import LvhError
 from lvh.features import FeatureSet
 from lvh.models import Architecture, Classifier, Estimator
 from lvh.models.backends import NO_BACKEND, cores, start, threads_of
-from lvh.models.training import FitJob, History, OnEpoch, Trainer, TrainSettings, loss_and_accuracy
+from lvh.models.training import (
+    Checkpoint,
+    FitJob,
+    History,
+    OnEpoch,
+    Trainer,
+    TrainSettings,
+    loss_and_accuracy,
+)
 from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import Floats
 
@@ -133,6 +141,10 @@ class EstimatorTrainer:
     def state(self) -> list[Classifier]:
         """Return the classifier of each job."""
         return self._fitted
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return none: a fit cannot be continued."""
+        return []
 
     def _inputs(self, X: Inputs) -> Any:
         return read(X) if self._is_given else read(X).astype(np.float64)

@@ -35,6 +35,9 @@ class TrainSettings:
         side_by_side: Largest number of folds that are trained at once; None for the fastest: up to
             16 dense networks, others one by one. On TensorFlow only.
         augment: How training records are changed in every epoch; by default not at all.
+        precise_bn: After the last epoch, take the statistics of batch normalization from all
+            training records, without dropout, in place of moving averages, which lag behind the
+            weights: `Rethinking "Batch" in BatchNorm`, Wu and Johnson, 2021, arXiv:2105.07576.
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 
@@ -47,6 +50,7 @@ class TrainSettings:
     side_by_side: Processes | None = None
     precision: Precision = "float32"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    precise_bn: Annotated[bool, Strict()] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,25 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Where a training stands: from here it continues as if it had not stopped.
+
+    Attributes:
+        variables: Of the network, in the order of its model.
+        optimizer: Its number of steps and its moments.
+        random: States of the generators of order and of changes of the records, as JSON.
+        history: Of the epochs so far.
+        seconds: That they took.
+    """
+
+    variables: Sequence[npt.NDArray[Any]]
+    optimizer: Sequence[npt.NDArray[Any]]
+    random: str
+    history: History
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FitJob:
     """One training.
 
@@ -82,6 +105,9 @@ class FitJob:
             is fitted alone.
         keep_most_accurate: Train all epochs, and use the weights of the one that is most accurate
             on the validation records, the first of equals.
+        start: Continue from here, to the epochs of the settings; for networks that no patience
+            stops.
+        keep_checkpoint: Keep where the training stands at its end, for `Trainer.checkpoints`.
     """
 
     X: Inputs
@@ -92,6 +118,8 @@ class FitJob:
     seed: np.random.SeedSequence
     warm_start: bool = False
     keep_most_accurate: bool = False
+    start: Checkpoint | None = None
+    keep_checkpoint: bool = False
 
 
 class Trainer(Protocol):
@@ -116,6 +144,9 @@ class Trainer(Protocol):
 
     def state(self) -> list[Any]:
         """Return what each job fitted: the variables of a network, or a classifier."""
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return where the training of each job stands that asked for it."""
 
 
 def loss_and_accuracy(y: Labels, y_score: Floats) -> tuple[float, float]:

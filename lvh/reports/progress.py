@@ -120,8 +120,9 @@ class ProgressReporter(Callback):
         self._bar = progress(unit, TimeRemainingColumn(), hidden=verbosity == "line")
         self._console = self._bar.console
 
-    def __enter__(self) -> None:
-        """Do nothing: the progress bar begins with the first fold."""
+    def __enter__(self) -> "ProgressReporter":
+        """Return this reporter; the progress bar begins with the first fold."""
+        return self
 
     def __exit__(self, *exception: object) -> None:
         """Remove the progress bar."""

@@ -40,7 +40,11 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
             )
     if plugins:
         alone["plugins"] = {option: plugin.digest for option, plugin in plugins.items()}
-    return {name: asdict(group) for name, group in groups.items()} | alone
+    decisions = {name: asdict(group) for name, group in groups.items()}
+    if not settings.train.precise_bn:
+        # a key is the same as before there was this setting
+        decisions.get("train", {}).pop("precise_bn", None)
+    return decisions | alone
 
 
 def fold_keys(

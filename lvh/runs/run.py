@@ -2,7 +2,7 @@
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import lru_cache, partial
@@ -35,6 +35,7 @@ from lvh.reports.progress import ProgressReporter, Verbosity, say
 from lvh.runs.cache_key import deciding, fold_keys, run_key_of
 from lvh.runs.plugin_history import changed_options
 from lvh.tracking import run_dir
+from lvh.tracking.checkpoints import FoldCheckpoints
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
 from lvh.tracking.tracker import Tracker
@@ -131,23 +132,31 @@ def run_configuration(
     verbosity: Verbosity = "full",
     title: str = "",
     sweep: SweepLink | None = None,
+    rungs: Sequence[int] = (),
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
     after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
+    `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
+    one before any has those of the next.
     """
     settings, features = composed.settings, data.features
     folds = data.splits if order is None else order
     trainer = lru_cache(1)(partial(new_trainer, settings, features, data.cohort.fs))
     run = _Run(composed, data, folder, sweep)
     title += run.record.name
-    progress = ProgressReporter(
-        settings, data.cohort, features, trainer, verbosity=verbosity, title=title
-    )
+    show = partial(ProgressReporter, verbosity=verbosity, title=title)
+    progress = show(settings, data.cohort, features, trainer)
     with _locked(settings, run.record.key) if sweep is None else nullcontext():
         known = run.start(folds)
         with run.recorded(tracker):
+            checkpoints = FoldCheckpoints(Path(settings.store), {}, {})
+            for epochs in rungs[:-1]:
+                stage = _Stage(run, epochs, checkpoints)
+                with show(stage.settings, data.cohort, features, stage.trainer) as shown:
+                    stage.train(folds, [shown, *callbacks], check_after)
+                checkpoints = stage.next
             with progress:
                 result = cross_validate(
                     features,
@@ -160,7 +169,9 @@ def run_configuration(
                     threshold=settings.cv.threshold,
                     check_after=check_after,
                     baselines=partial(baselines_of, data, settings.cv.threshold),
+                    checkpoints=checkpoints if rungs[:-1] else None,
                 )
+                checkpoints.discard()
                 result = run.test(result, trainer, progress.on_shuffle)
             run.write(result)
     progress.show(run.result, folder, run.record.error)
@@ -174,20 +185,23 @@ class _Run(Callback):
         self, composed: Composed, data: ExperimentData, folder: Path, sweep: SweepLink | None
     ) -> None:
         settings = composed.settings
-        self._store = FoldStore(Path(settings.store))
-        self._store.check()
-        self._composed, self._data, self._folder = composed, data, folder
+        self.store = FoldStore(Path(settings.store))
+        self.store.check()
+        self._composed, self.data, self._folder = composed, data, folder
+        self.settings = settings
         self._decisions = deciding(settings)
         self._keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
         self._folds: list[FoldResult] = []
+        self.spent: dict[tuple[int, int], float] = {}
+        """Seconds of each fold so far."""
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
         self.record = self._begin(settings, sweep)
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
-        cohort, protocol = self._data.cohort, settings.cv.protocol
+        cohort, protocol = self.data.cohort, settings.cv.protocol
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
-        n, label = len(self._data.features.records), cohort.label_name
+        n, label = len(self.data.features.records), cohort.label_name
         record = RunRecord(
             key=run_key_of(self._keys.values(), settings.cv.permutations),
             name=settings.name,
@@ -208,33 +222,36 @@ class _Run(Callback):
 
     def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
         """Write the files that need no training; return the folds that are stored already."""
-        settings, features = self._composed.settings, self._data.features
+        settings, features = self.settings, self.data.features
         for option in changed_options(settings):
             say(f"{option}: its code changed since the stored folds: they are trained again")
-        known = self._known(splits)
+        known = self.known(splits, self._keys)
         versions = run_dir.versions(settings.backend, threads(settings))
         run_dir.write_before(self._folder, self._composed.yaml, versions, features, splits)
-        write_text(self._folder / "data.json", summarize_cohort(self._data.cohort).to_json())
+        write_text(self._folder / "data.json", summarize_cohort(self.data.cohort).to_json())
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
         if self._previous is not None and len(known) == len(splits):
             tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
         return known
 
-    def _known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
-        if not self._composed.settings.resume:
+    def known(
+        self, splits: Sequence[Split], keys: Mapping[tuple[int, int], str]
+    ) -> dict[tuple[int, int], FoldResult]:
+        """Return the folds that are stored already, by repeat and fold."""
+        if not self.settings.resume:
             return {}
-        loaded = [self._store.load(self._keys[split.number], split) for split in splits]
+        loaded = [self.store.load(keys[split.number], split) for split in splits]
         known = {fold.split.number: fold for fold in loaded if fold is not None}
         # weights are not stored: a repeat of which a fold is missing begins at its first fold
         lost = {split.repeat for split in splits if split.number not in known}
-        if self._composed.settings.cv.weights == "fresh":
+        if self.settings.cv.weights == "fresh":
             lost = set()
         return {number: fold for number, fold in known.items() if number[0] not in lost}
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
         """Import what the result needs before a quick fit, whose seconds are measured."""
-        if known < len(splits) and not self._composed.settings.is_network:
+        if known < len(splits) and not self.settings.is_network:
             _import_ahead(waits=True)
 
     def on_epoch(self, split: Split, epoch: int) -> None:
@@ -245,13 +262,14 @@ class _Run(Callback):
         """Store a fold."""
         if not known:
             key = self._keys[fold.split.number]
-            self._store.save(key, self._data.features, fold, self._decisions)
-            changed_options(self._composed.settings, stored=True)
+            self.store.save(key, self.data.features, fold, self._decisions)
+            changed_options(self.settings, stored=True)
         self._folds.append(fold)
+        self.spent[fold.split.number] = fold.seconds
 
     def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
-        features, record, summary = self._data.features, self.record, result.scores
+        features, record, summary = self.data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
@@ -269,7 +287,7 @@ class _Run(Callback):
         self, result: CVResult, trainer: Callable[[], Trainer], follow: Callable[[int, int], None]
     ) -> CVResult:
         """Compare a result with those of shuffled labels, where the settings ask for it."""
-        settings, wanted = self._composed.settings, self._composed.settings.cv.permutations
+        settings, wanted = self.settings, self.settings.cv.permutations
         if not wanted:
             return result
         key = run_key_of(self._keys.values(), permutations=0)  # more shuffles extend fewer
@@ -278,7 +296,7 @@ class _Run(Callback):
         while len(null) < wanted:
             follow(len(null), wanted)
             scores = null_scores(
-                self._data.features,
+                self.data.features,
                 [fold.split for fold in result.folds],
                 trainer(),
                 seed=settings.seed,
@@ -315,11 +333,57 @@ class _Run(Callback):
             status=status,
             error=error,
             fold_keys=tuple(self._keys[fold.split.number] for fold in self._folds),
-            seconds=sum(fold.seconds for fold in self._folds),
+            seconds=sum(self.spent.values()),
             setup_seconds=sum(fold.setup_seconds for fold in self._folds),
         )
         save(self.record)
         tracker.track(self.record)
+
+
+class _Stage(Callback):
+    """All folds of a run with fewer epochs: a result of its own, which the next stage continues."""
+
+    def __init__(self, run: _Run, epochs: int, checkpoints: FoldCheckpoints) -> None:
+        settings, data = run.settings, run.data
+        self.settings = replace(settings, train=replace(settings.train, epochs=epochs))
+        self.trainer = lru_cache(1)(
+            partial(new_trainer, self.settings, data.features, data.cohort.fs)
+        )
+        self._run, self._decisions = run, deciding(self.settings)
+        self._keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
+        self._checkpoints = replace(checkpoints, ends=self._keys)
+        self.next = replace(checkpoints, starts=self._keys, ends={})
+
+    def train(
+        self, folds: Sequence[Split], callbacks: Sequence[Callback], check_after: int | None
+    ) -> None:
+        """Train the folds that are not stored, and keep where each of them stands."""
+        data, cv = self._run.data, self.settings.cv
+        try:
+            cross_validate(
+                data.features,
+                folds,
+                self.trainer,
+                seed=self.settings.seed,
+                known=self._run.known(folds, self._keys),
+                callbacks=[self, *callbacks],
+                threshold=cv.threshold,
+                check_after=check_after,
+                baselines=partial(baselines_of, data, cv.threshold),
+                checkpoints=self._checkpoints,
+            )
+        except StopCrossValidation:
+            self.next.discard()
+            self._checkpoints.discard()
+            raise
+        self._checkpoints.discard()
+
+    def on_fold(self, fold: FoldResult, known: bool) -> None:
+        """Store a fold."""
+        if not known:
+            key = self._keys[fold.split.number]
+            self._run.store.save(key, self._run.data.features, fold, self._decisions)
+        self._run.spent[fold.split.number] = fold.seconds
 
 
 def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:

@@ -127,8 +127,12 @@ def _plan(sweep: Sweep, settings: RunSettings, data: ExperimentData) -> StudyPla
     search, space = decided(settings.search, sweep.space), sweep.space
     if search.may_stop and any(_group(name) in ("cv", *_RECORDS) for name in space.names):
         raise InputError(
-            "search.race and search.pruner compare trials fold by fold: they cannot be used "
+            "search.budget and search.pruner compare trials fold by fold: they cannot be used "
             "where folds or data are swept"
+        )
+    if search.halves and "train.epochs" in space.names:
+        raise InputError(
+            "search.budget: halving decides the epochs. Expected train.epochs not to be swept"
         )
     swept = " x ".join(name.rpartition(".")[2] for name in space.names)
     plan = StudyPlan(
@@ -153,7 +157,8 @@ def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentDat
         data.cohort.fingerprint,
         [(split.train.tolist(), split.test.tolist()) for split in data.splits],
         _decisions(sweep, point),
-        (search.objectives, search.race, search.pruner, search.burn_in, search.seed),
+        (search.objectives, search.races, search.pruner, search.burn_in, search.seed),
+        *([(search.reduction, search.min_epochs)] if search.halves else []),
         search.sampler == "grid",  # it gives the points in their order
         asdict(plan.space),
     )

@@ -31,6 +31,7 @@ from lvh.tracking.fold_store import is_separate
 from lvh.tracking.run_names import run_name
 from lvh.tracking.run_record import RunRecord, SweepLink
 from lvh.tracking.tracker import Tracker
+from lvh.validation.splits import Split
 
 
 @dataclass(slots=True)
@@ -101,7 +102,8 @@ class Worker:
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
         place = _place(study, trial, composed.settings)
-        follower = Follower(trial, data.features.records, plan.objectives[0].name, result)
+        rungs = plan.search.rungs(composed.settings.train.epochs)
+        follower = Follower(trial, data.features.records, plan.objectives[0].name, result, rungs)
         try:
             record = run_configuration(
                 composed,
@@ -110,7 +112,8 @@ class Worker:
                 tracker=tracker,
                 callbacks=[follower],
                 order=[data.splits[at] for at in plan.fold_order(len(data.splits))],
-                check_after=plan.search.burn_in if plan.search.may_stop else None,
+                check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
+                rungs=rungs,
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}: ",
                 sweep=place,
@@ -138,13 +141,26 @@ class Follower(Callback):
     """Reports each fold to the study, and stops the trial if the study says so."""
 
     def __init__(
-        self, trial: OpenTrial, records: Sequence[str], objective: str, result: WorkerResult
+        self,
+        trial: OpenTrial,
+        records: Sequence[str],
+        objective: str,
+        result: WorkerResult,
+        rungs: Sequence[int] = (0,),
     ) -> None:
-        """Take the trial, the names of all records, and the score that is reported."""
+        """Take the trial, the names of all records, and the score that is reported.
+
+        `rungs` are the epochs at the end of each stage.
+        """
         self._trial, self._objective, self._result = trial, objective, result
-        self._records = tuple(records)
+        self._records, self._rungs, self._stage = tuple(records), rungs, -1
         self.scores: list[FoldScore] = []
         trial.set_records(fingerprint(self._records))
+
+    def on_start(self, splits: Sequence[Split], known: int) -> None:
+        """Begin a stage: its scores stand in place of those of fewer epochs."""
+        self._stage += 1
+        self.scores.clear()
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Report a fold."""
@@ -161,8 +177,11 @@ class Follower(Callback):
                 test=fingerprint(fold.split.test, self._records),
             )
         )
-        if reason := self._trial.report(metrics.get(self._objective, math.nan)):
-            raise StopCrossValidation(reason)
+        is_last = self._stage == len(self._rungs) - 1
+        value = metrics.get(self._objective, math.nan)
+        if reason := self._trial.report(value, self._stage, is_last=is_last):
+            of_epochs = "" if is_last else f", at {self._rungs[self._stage]} epochs"
+            raise StopCrossValidation(reason + of_epochs)
 
 
 def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:

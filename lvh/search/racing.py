@@ -1,6 +1,7 @@
-"""Racing over folds, and Optuna's pruners: which trials end before their last fold."""
+"""Racing over folds, halving over epochs, Optuna's pruners: which trials end before the others."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,39 +23,73 @@ RECORDS = "records"
 """Attribute of a trial: digest of the records that its folds score, in their order."""
 
 
-class RacingPruner(BasePruner):
-    """Stops a trial that is credibly worse than the leader on the folds both have run.
+class BudgetPruner(BasePruner):
+    """Races trials over the folds of a stage, and lets the best of a stage into the next one.
 
-    Trials that were stopped or failed, or were scored on other records, neither lead nor count.
+    The values of a trial are the scores of its folds: those of the first stage, which has the
+    fewest epochs, then those of the next. Trials that were scored on other records do not count.
     """
 
-    def __init__(self, n_folds: int, burn_in: int) -> None:
-        """Take how many folds a complete trial has, and how many every trial gets."""
-        self._n_folds = n_folds
-        self._burn_in = burn_in
+    def __init__(self, n_folds: int, *, burn_in: int | None, reduction: int) -> None:
+        """Take how many folds a stage has, how many every trial gets, and the share that stays.
+
+        A `burn_in` of None: there is no racing.
+        """
+        self._n_folds, self._burn_in, self._reduction = n_folds, burn_in, reduction
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Return whether a trial, whose reported values are scores of folds, is to be stopped."""
-        racing = [
+        """Return whether a trial is to be stopped after the last score that it has."""
+        stage, fold = divmod(max(trial.intermediate_values), self._n_folds)
+        alike = [
             other
             for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number
-            and other.state in (TrialState.RUNNING, TrialState.COMPLETE)
-            and other.user_attrs.get(RECORDS) == trial.user_attrs.get(RECORDS)
+            if other.user_attrs.get(RECORDS) == trial.user_attrs.get(RECORDS)
+            and other.state != TrialState.FAIL
+            and other.number != trial.number
         ]
+        sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+        if fold + 1 == self._n_folds:
+            others = [sign * self._scores(other, stage) for other in alike]
+            own = sign * self._scores(trial, stage)
+            return is_out(own, [one for one in others if len(one)], self._reduction)
+        if self._burn_in is None:
+            return False
+        racing = [one for one in alike if one.state in (TrialState.RUNNING, TrialState.COMPLETE)]
         scores = np.full((len(racing) + 1, self._n_folds), np.nan)
         for row, other in enumerate([trial, *racing]):
-            for step, value in other.intermediate_values.items():
-                scores[row, step] = value
-        maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
-        return bool(beaten(scores, maximize=maximize, burn_in=self._burn_in)[0])
+            values = self._scores(other, stage)
+            scores[row, : len(values)] = sign * values
+        return bool(beaten(scores, maximize=True, burn_in=self._burn_in)[0])
+
+    def _scores(self, trial: FrozenTrial, stage: int) -> Floats:
+        """Return the scores of a trial in a stage, fewer than all where it was stopped in it."""
+        steps = range(stage * self._n_folds, (stage + 1) * self._n_folds)
+        values = trial.intermediate_values
+        return np.array([values[step] for step in steps if step in values], np.float64)
+
+
+def is_out(scores: Floats, others: Sequence[Floats], reduction: int) -> bool:
+    """Return whether a trial is not among the best 1 / reduction of those that ended a stage.
+
+    That is successive halving without waiting for the slowest (Li et al., A System for Massively
+    Parallel Hyperparameter Tuning, 2020, algorithm 2). More is better. Others with fewer scores
+    were stopped in the stage, or are still in it: they count, as worse ones.
+    """
+    mean = np.nanmean(scores)
+    whole = [other for other in others if len(other) == len(scores)]
+    n_better = sum(bool(np.nanmean(other) > mean) for other in whole)
+    return n_better >= max(1, (len(others) + 1) // reduction)
 
 
 def make_pruner(plan: StudyPlan) -> BasePruner:
     """Return the rule that a study stops trials by."""
     rule, burn_in = plan.search.pruner, plan.search.burn_in
-    if plan.search.race:
-        return RacingPruner(plan.n_folds, burn_in)
+    if plan.search.races or plan.search.halves:
+        return BudgetPruner(
+            plan.n_folds,
+            burn_in=burn_in if plan.search.races else None,
+            reduction=plan.search.reduction,
+        )
     if rule == "wilcoxon":
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
             return WilcoxonPruner(p_threshold=0.1, n_startup_steps=burn_in)

@@ -52,7 +52,7 @@ class OpenTrial:
         self.number = number
         self._study, self._trial = study, trial
         self._reported = len(study.trials()[trial.number].intermediate_values)
-        self._scores: list[float] = []
+        self._scores: dict[int, list[float]] = {}
 
     @property
     def point(self) -> Mapping[str, Plain]:
@@ -64,23 +64,29 @@ class OpenTrial:
         with self._study.storage.faults():
             self._trial.set_user_attr(RECORDS, digest)
 
-    def report(self, score: float) -> str:
-        """Take the first objective of the next fold; return why no further fold is trained."""
-        self._scores.append(score)
-        search, done = self._study.plan.search, len(self._scores)
-        if done < self._reported:
+    def report(self, score: float, stage: int = 0, *, is_last: bool = True) -> str:
+        """Take the first objective of the next fold; return why no further fold is trained.
+
+        A fold has a score at the end of each stage; only the last stage has all epochs.
+        """
+        scores = self._scores.setdefault(stage, [])
+        scores.append(score)
+        search, n_folds = self._study.plan.search, self._study.plan.n_folds
+        done, step = len(scores), stage * n_folds + len(scores) - 1
+        if step + 1 < self._reported:
             return ""
-        # racing and Wilcoxon's test compare fold by fold; the other rules compare running means
-        by_fold = search.race or search.pruner == "wilcoxon"
-        value = score if by_fold else float(np.mean(self._scores))
+        # a budget and Wilcoxon's test compare fold by fold; the other rules compare running means
+        by_mean = search.pruner in ("median", "percentile")
+        value = float(np.mean(scores)) if by_mean else score
         with self._study.storage.faults():
             # not by Optuna's `report`, which takes none where there are several objectives
             storage, trial_id = self._trial.storage, self._trial._trial_id
-            storage.set_trial_intermediate_value(trial_id, done - 1, value)
-        n_folds = self._study.plan.n_folds
-        may_stop = search.may_stop and search.burn_in <= done < n_folds
+            storage.set_trial_intermediate_value(trial_id, step, value)
+        rule = f"the {search.pruner} pruner" if search.pruner != "none" else "racing"
+        may_stop = search.stops_at_folds and search.burn_in <= done < n_folds
+        if search.halves and done == n_folds and not is_last:
+            rule, may_stop = "halving", True
         if may_stop and self._study.is_beaten(self._trial.number):
-            rule = "racing" if search.race else f"the {search.pruner} pruner"
             return f"stopped by {rule} after {done} of {n_folds} folds"
         return ""
 

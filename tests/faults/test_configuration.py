@@ -51,6 +51,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "-m seed=0,1 search.workers=2": ["search.workers: needs a launcher"],
     "-m seed=0,1 search.race=true search.pruner=median": ["expected one of them"],
     "-m data=synthetic ++cv.folds=2,3 search.race=true": ["folds or data are swept"],
+    "-m data=synthetic train.epochs=9,18 search.budget=halving": ["halving decides the epochs"],
     "-m data=synthetic 'model.l2=interval(0.1,1)' search.sampler=grid": ["cannot be listed"],
     "-m model=svm,trees model.C=3": ["model.C: expected model=", "model.C=choice(3)"],
     "--experimental-rerun job.pickle": ["a pickle may hold code"],

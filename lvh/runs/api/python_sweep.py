@@ -222,6 +222,11 @@ def _plan(space: Space, data: Mapping[str, TrainingData], search: Mapping[str, A
     objectives = search.get("objectives", SearchSettings().objectives)
     given = {**search, "objectives": [objectives] if isinstance(objectives, str) else objectives}
     checked = search_from({"search": {**asdict(SearchSettings()), **given}})
+    if checked.halves:
+        raise InputError(
+            "budget: expected full or race; lvh sweep has halving, also for models of a plugin. "
+            f"Received: {checked.budget}"
+        )
     sizes = {len(one.splits) for one in data.values()}
     if len(sizes) > 1 and checked.may_stop:
         raise InputError("race and pruner: expected the same folds of every estimator")

@@ -1,0 +1,82 @@
+"""Checkpoints: where trainings stand, so that more epochs continue from fewer.
+
+A fold of fewer epochs is a result of its own, under its own key in the fold store. Its checkpoint
+lies in a file beside it: where that file is lost, the fold is trained from its first epoch.
+"""
+
+import io
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from lvh.files import written_whole
+from lvh.models.training import Checkpoint, History
+from lvh.validation.splits import Split
+
+_HISTORY = TypeAdapter(History)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldCheckpoints:
+    """The checkpoints of the folds of one configuration.
+
+    Attributes:
+        root: Folder of the fold store.
+        starts: Keys of the folds of fewer epochs, by repeat and fold; may be empty.
+        ends: Keys of the folds that are trained; empty where nothing continues from them.
+    """
+
+    root: Path
+    starts: Mapping[tuple[int, int], str]
+    ends: Mapping[tuple[int, int], str]
+
+    def load(self, split: Split) -> Checkpoint | None:
+        """Return where the training of a fold stands; None where that is not known."""
+        key = self.starts.get(split.number)
+        return None if key is None else _read(self._path(key))
+
+    def save(self, split: Split, checkpoint: Checkpoint) -> None:
+        """Write where the training of a fold stands, if something continues from it."""
+        if key := self.ends.get(split.number):
+            _write(self._path(key), checkpoint)
+
+    def discard(self) -> None:
+        """Delete the files that trainings have started from."""
+        for key in self.starts.values():
+            self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self.root / key[:2] / f"{key}.npz"
+
+
+def _write(path: Path, checkpoint: Checkpoint) -> None:
+    about = {
+        "random": checkpoint.random,
+        "history": asdict(checkpoint.history),
+        "seconds": checkpoint.seconds,
+        "n_variables": len(checkpoint.variables),
+    }
+    arrays = [*checkpoint.variables, *checkpoint.optimizer]
+    with written_whole(path) as partial, partial.open("wb") as file:
+        np.savez(file, *arrays, about=np.array(json.dumps(about)))
+
+
+def _read(path: Path) -> Checkpoint | None:
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            arrays = [stored[f"arr_{number}"] for number in range(len(stored.files) - 1)]
+        n = about["n_variables"]
+        history = _HISTORY.validate_python(about["history"])
+        return Checkpoint(arrays[:n], arrays[n:], about["random"], history, about["seconds"])
+    except FileNotFoundError:
+        return None
+    except Exception:  # a zip archive may be damaged in many ways
+        _log.warning("%s: a checkpoint is damaged; its fold is trained from the start", path)
+        return None

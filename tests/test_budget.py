@@ -1,0 +1,145 @@
+"""A budget: fewer epochs first, from where they stopped; what cannot win is stopped."""
+
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lvh.config.command_line import CommandLine
+from lvh.config.composition import Composed, compose
+from lvh.errors import InputError
+from lvh.evaluation.cross_validation import Callback
+from lvh.runs.run import load_data, run_configuration
+from lvh.search import SearchSettings
+from lvh.search.racing import is_out
+from lvh.tracking.address import TrackingSettings
+from lvh.tracking.fold_store import FoldStore
+from lvh.tracking.tracker import Tracker
+
+OVERRIDES = (
+    "data=synthetic data.records=40 model=cnn model.filters=[4,4] kernel=250 stride=125 "
+    "cv=stratified cv.folds=3 train.epochs=6 train.precise_bn=true tracking=off"
+).split()
+RUNGS = (1, 3, 6)
+
+
+class _Killed(BaseException):
+    """The process ends now."""
+
+
+class _Follow(Callback):
+    """Counts the epochs of each fold; ends the process after some folds of any stage."""
+
+    def __init__(self, dies_after: int | None = None) -> None:
+        self.epochs: Counter[int] = Counter()
+        self._left = dies_after
+
+    def on_epoch(self, split, epoch) -> None:
+        self.epochs[split.fold] += 1
+
+    def on_fold(self, fold, known) -> None:
+        if self._left is not None and not known:
+            self._left -= 1
+            if self._left < 0:
+                raise _Killed
+
+
+def composed(folder: Path) -> Composed:
+    return compose(CommandLine((*OVERRIDES, f"store={folder}/folds")))
+
+
+def train(folder: Path, rungs: tuple[int, ...], follow: _Follow) -> dict[int, list[float]]:
+    """Train, or resume; return the scores of the records of each fold."""
+    one = composed(folder)
+    tracker = Tracker(TrackingSettings("off"))
+    record = run_configuration(
+        one,
+        load_data(one.settings),
+        folder / "run",
+        tracker=tracker,
+        callbacks=[follow],
+        verbosity="line",
+        rungs=rungs,
+    )
+    assert record.status == "complete"
+    folds = [FoldStore(folder / "folds").read(key) for key in record.fold_keys]
+    return {fold.fold: list(fold.y_score) for fold in folds}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[int, list[float]]:
+    return train(tmp_path_factory.mktemp("plain"), (6,), _Follow())
+
+
+def test_stages_train_each_epoch_once_and_end_as_one_training(undisturbed, tmp_path):
+    follow = _Follow()
+    assert train(tmp_path, RUNGS, follow) == undisturbed
+    assert follow.epochs == {fold: 6 for fold in range(3)}
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+@pytest.mark.parametrize("n_folds", [0, 4, 8])
+def test_a_process_killed_in_a_stage_resumes_at_its_fold(undisturbed, tmp_path, n_folds):
+    """Only the fold that was amid a stage is trained in it a second time."""
+    before, after = _Follow(dies_after=n_folds), _Follow()
+    with suppress(_Killed):
+        train(tmp_path, RUNGS, before)
+    assert train(tmp_path, RUNGS, after) == undisturbed
+    # the fold whose end the process did not see was stored already
+    assert before.epochs + after.epochs == {fold: 6 for fold in range(3)}
+
+
+def test_a_damaged_checkpoint_costs_epochs_and_no_number(undisturbed, tmp_path):
+    with suppress(_Killed):
+        train(tmp_path, RUNGS, _Follow(dies_after=4))
+    for path in tmp_path.rglob("*.npz"):
+        path.write_bytes(path.read_bytes()[:1000])
+    after = _Follow()
+    assert train(tmp_path, RUNGS, after) == undisturbed
+    assert sum(after.epochs.values()) > 6
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=30),
+    st.integers(2, 5),
+    st.randoms(use_true_random=False),
+)
+def test_the_best_of_a_stage_stays_in_any_order(means, reduction, random):
+    random.shuffle(means)
+    kept = [
+        at
+        for at, mean in enumerate(means)
+        if not is_out(np.full(3, mean), [np.full(3, other) for other in means[:at]], reduction)
+    ]
+    assert means.index(max(means)) in kept
+    assert 0 in kept  # the first has no rival yet
+    for at in kept:
+        n_better = sum(other > means[at] for other in means[:at])
+        assert n_better < max(1, (at + 1) // reduction)
+
+
+@given(st.integers(1, 500), st.integers(2, 5), st.none() | st.integers(1, 500))
+def test_stages_have_ever_more_epochs_and_the_last_all(epochs, reduction, first):
+    search = SearchSettings(budget="halving", reduction=reduction, min_epochs=first)
+    rungs = search.rungs(epochs)
+    assert rungs[-1] == epochs
+    assert list(rungs) == sorted(set(rungs))
+    assert rungs[0] == min(epochs, first or rungs[0])
+
+
+@pytest.mark.parametrize(
+    ("given_", "named"),
+    [
+        ("model=svm search.budget=halving", "model=svm"),
+        ("search.budget=both search.pruner=median", "search.pruner"),
+        ("search.budget=halving search.race=true", "search.race"),
+        ("search.budget=both cv.validation=0.2 train.patience=3", "train.patience"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept_is_refused(given_, named):
+    with pytest.raises(InputError, match=named):
+        compose(CommandLine(tuple(given_.split())))
