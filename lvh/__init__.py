@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lvh.config.composition import settings_of as settings
     from lvh.config.plugins import register_features, register_model, register_source
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.reports.result_views import CVResult, StudyResult
-    from lvh.runs.api.experiments import cross_validate, load_data, load_run, load_study, settings
+    from lvh.runs.api.experiments import cross_validate, load_data, load_run, load_study
     from lvh.runs.api.python_sweep import sweep
     from lvh.runs.api.sklearn_estimator import estimator
     from lvh.validation.metrics import bootstrap_intervals, score
@@ -103,7 +104,7 @@ _MODULES = {
     "load_run": "runs.api.experiments",
     "load_study": "runs.api.experiments",
     "score": "validation.metrics",
-    "settings": "runs.api.experiments",
+    "settings": "config.composition:settings_of",
     "sweep": "runs.api.python_sweep",
     "splits": "validation.splits",
 }

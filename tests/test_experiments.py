@@ -7,8 +7,9 @@ import pytest
 from conftest import command
 
 import lvh
+from lvh.config.composition import settings_of as settings
 from lvh.errors import InputError
-from lvh.runs.api.experiments import cross_validate, load_data, settings
+from lvh.runs.api.experiments import cross_validate, load_data
 
 SMALL = ("data=synthetic", "data.records=40", "cv.folds=2", "tracking=off")
 

@@ -15,7 +15,7 @@ from record_files import SUFFIXES, edf, table, write
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions, lead_name, parse_age, parse_sex
-from lvh.data.voltage_checks import check_limb_leads
+from lvh.data.voltage_checks import limb_fault
 from lvh.errors import EnvironmentFault, InputError
 
 UNKNOWN = {".npy": {"leads": LEADS, "unit": "mV", "fs": 500.0}}
@@ -81,12 +81,11 @@ def test_limb_leads_may_have_noise_and_offsets_but_no_other_order(
 ):
     mv = cohort.signals[seed % 40] * size
     noisy = mv + np.array(offsets) + np.random.default_rng(seed).normal(0, noise, mv.shape)
-    check_limb_leads(noisy, [lead.upper() for lead in LEADS])
+    assert not limb_fault(noisy, [lead.upper() for lead in LEADS])
     shuffled = np.random.default_rng(seed).permutation(12)
-    check_limb_leads(noisy[:, shuffled], [LEADS[at] for at in shuffled])
+    assert not limb_fault(noisy[:, shuffled], [LEADS[at] for at in shuffled])
     for wrong in (noisy[:, [1, 0, *range(2, 12)]], noisy * np.where(np.arange(12) == 3, -1, 1)):
-        with pytest.raises(InputError, match="limb leads: expected"):
-            check_limb_leads(wrong, LEADS)
+        assert "limb leads: expected" in limb_fault(wrong, LEADS)
 
 
 @given(
@@ -99,7 +98,7 @@ def test_limb_leads_of_a_coarse_adc_obey_their_laws(cohort, step, size, rounded,
     mv = cohort.signals[record].astype(np.float64) * size
     i, ii = mv[:, 0], mv[:, 1]
     mv[:, 2:6] = np.stack([ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2], axis=1)
-    check_limb_leads((rounded(mv / step) * step).astype(np.float32), LEADS)
+    assert not limb_fault((rounded(mv / step) * step).astype(np.float32), LEADS)
 
 
 @given(data=st.data())
@@ -339,4 +338,4 @@ def test_the_sample_of_pydicom_is_read():
 def test_a_burst_in_one_lead_is_no_other_lead(cohort):
     mv = cohort.signals[0].copy()
     mv[800:807, 3] += 2.5  # as in PTB-XL 162
-    check_limb_leads(mv, LEADS)
+    assert not limb_fault(mv, LEADS)

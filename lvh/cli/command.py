@@ -218,6 +218,14 @@ def model_folder(options: argparse.Namespace) -> Iterator[Path]:
         yield folder
 
 
+def check_folder(field: str, folder: Path, own: str) -> None:
+    """Refuse a folder that holds files, but not `own`: all of its files would be tracked."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / own).exists():
+        raise InputError(
+            f"{field}: expected a new folder, or one that this command wrote. Received: {folder}"
+        )
+
+
 def between(low: float, high: float, kind: type = float) -> Callable[[str], float]:
     """Return a type of argparse for numbers in a range."""
 

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from lvh.cli.command import hydra_command
@@ -36,24 +36,20 @@ fault of the arguments or the data, else 3.
 
 
 class Finding(NamedTuple):
-    """The result of a check, and the exit code of a fault."""
+    """The result of a check: what is wrong or else what is found, and the exit code of a fault."""
 
     check: str
-    state: Literal["ok", "warning", "fault"]
-    text: str
+    fault: str
+    found: str = ""
     exit_code: int = 3
-
-
-def _finding(check: str, fault: str, otherwise: str, exit_code: int = 3) -> Finding:
-    return Finding(check, "fault" if fault else "ok", fault or otherwise, exit_code)
 
 
 def _examine(arguments: list[str]) -> int:
     codes = []
-    for finding in _findings(arguments):
-        text = " ".join(masked(finding.text).split())
-        print(f"{finding.state:<8} {finding.check:<9} {text}", flush=True)
-        codes += [finding.exit_code] if finding.state == "fault" else []
+    for check, fault, found, exit_code in _findings(arguments):
+        state = "ok" if not fault else "fault" if exit_code else "warning"
+        print(f"{state:<8} {check:<9} {' '.join(masked(fault or found).split())}", flush=True)
+        codes += [exit_code] if state == "fault" else []
     return min(codes, default=0)
 
 
@@ -61,34 +57,29 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
     from lvh.config.command_line import read_arguments
     from lvh.config.composition import compose
     from lvh.config.sweep_space import one_point
+    from lvh.models.backends import check_installed
 
     yield from _versions()
     try:
         settings = compose(one_point(read_arguments(arguments)[0])).settings
     except Exception as error:
         refusal = as_lvh_error(error)
-        yield Finding("settings", "fault", str(refusal), 2 if refusal.exit_code == 2 else 3)
+        yield Finding("settings", str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
         return
-    yield Finding("settings", "ok", settings.name)
-    yield _backend(settings)
+    yield Finding("settings", "", settings.name)
+    try:
+        check_installed(settings.backend)
+        yield Finding("backend", "", settings.backend)
+    except EnvironmentFault as fault:
+        yield Finding("backend", str(fault))
     for source in filter(None, (settings.data, settings.external)):
         yield _data(source)
     if settings.tracking.name == "off":
-        yield Finding("tracking", "ok", "tracking=off: results stay in outputs/")
+        yield Finding("tracking", "", "tracking=off: results stay in outputs/")
     else:
         yield _store("tracking", settings.tracking.uri or "sqlite:///mlflow.db", "tracking.uri")
     yield _store("studies", settings.search.storage or "sqlite:///studies.db", "search.storage")
     yield from _folders(settings)
-
-
-def _backend(settings: "RunSettings") -> Finding:
-    from lvh.models.backends import check_installed
-
-    try:
-        check_installed(settings.backend)
-    except EnvironmentFault as fault:
-        return Finding("backend", "fault", str(fault))
-    return Finding("backend", "ok", settings.backend)
 
 
 def _versions() -> Iterator[Finding]:
@@ -99,7 +90,7 @@ def _versions() -> Iterator[Finding]:
 
     fits = (3, 11) <= sys.version_info[:2] < (3, 14)  # as in pyproject.toml
     version = f"{platform.python_version()} on {platform.platform()}. Expected: 3.11 to 3.13"
-    yield Finding("python", "ok" if fits else "fault", version)
+    yield Finding("python", "" if fits else version, version)
     versions = []
     for required in map(Requirement, importlib.metadata.requires("lvh") or []):
         if required.marker is not None and not required.marker.evaluate({"extra": ""}):
@@ -108,9 +99,9 @@ def _versions() -> Iterator[Finding]:
         if version == "none" or not required.specifier.contains(version, prereleases=True):
             expected = f"{required.name}{required.specifier}"
             message = f"expected {expected}. Received: {version}. pip install '{expected}'"
-            yield Finding("packages", "fault", message)
+            yield Finding("packages", message)
         versions.append(f"{required.name} {version}")
-    yield Finding("packages", "ok", ", ".join(versions))
+    yield Finding("packages", "", ", ".join(versions))
 
 
 def _data(source: Any) -> Finding:
@@ -122,12 +113,12 @@ def _data(source: Any) -> Finding:
     if root:
         fault = f"{root}: expected the folder of the data. {by_hand}"
         is_there = Path(root).expanduser().is_dir()
-        return _finding("data", "" if is_there else fault, f"{root} is there", 2)
+        return Finding("data", "" if is_there else fault, f"{root} is there", 2)
     if url is None or any(cache_dir().glob(f"{source.name}-*/")):
-        return Finding("data", "ok", f"data={source.name} needs no download")
+        return Finding("data", "", f"data={source.name} needs no download")
     fault = _unreachable(url)
     refusal = f"the first run would download {url}: {fault}. {by_hand}" if fault else ""
-    return _finding("data", refusal, f"the first run downloads it from {url}")
+    return Finding("data", refusal, f"the first run downloads it from {url}")
 
 
 def _store(check: str, address: str, field: str) -> Finding:
@@ -137,7 +128,7 @@ def _store(check: str, address: str, field: str) -> Finding:
     else:
         fault = _unreachable(address)
     refusal = f"cannot use {address}: {fault}. Choose another {field}" if fault else ""
-    return _finding(check, refusal, address)
+    return Finding(check, refusal, address)
 
 
 def _unreachable(address: str) -> str:
@@ -165,12 +156,11 @@ def _folders(settings: "RunSettings") -> Iterator[Finding]:
     for folder in dict.fromkeys(map(made_in, (Path.cwd() / "outputs", store, cache_dir(), tmp))):
         if fault := write_fault(folder):
             remedy = "Work in another folder, or choose another one by store= or hydra.run.dir="
-            yield Finding("folders", "fault", f"cannot write in {folder}: {fault}. {remedy}")
+            yield Finding("folders", f"cannot write in {folder}: {fault}. {remedy}")
             continue
         free = shutil.disk_usage(folder).free // 2**20
-        state: Any = "fault" if free < 100 else "warning" if free < 1024 else "ok"
         text = f"{free:,} MiB are free in {folder}; a run needs some ten, LUDB 200"
-        yield Finding("folders", state, text)
+        yield Finding("folders", text if free < 1024 else "", text, 3 if free < 100 else 0)
 
 
 main = hydra_command(_HELP, _examine)

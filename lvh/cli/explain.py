@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from lvh.cli.command import EXPERIMENT, add_run, between, command, tracking_of
+from lvh.cli.command import EXPERIMENT, add_run, between, check_folder, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.reports.progress import console, progress, say
@@ -51,7 +51,9 @@ def _run(args: argparse.Namespace) -> None:
     options = Options(window, stride, args.repeats, changes_of(data.cohort, args.changes))
     n_all = len(data.splits)
     n_folds = min(args.folds or n_all, n_all)
-    folder = _folder(args.out, chosen.run)
+    usual = EXPLANATIONS / chosen.run if is_run_id(chosen.run) else Path(chosen.run, "explanation")
+    folder = Path(args.out or usual)
+    check_folder("--out", folder, "importance.csv")
     title = f"{settings.name} on {data.cohort.name}"
     say(f"{title}: {n_folds} of {n_all} folds are trained again and explained")
     explanation = _explanation(settings, data, n_folds, options)
@@ -68,15 +70,6 @@ def _run(args: argparse.Namespace) -> None:
         say_next("export", chosen.run, uri=args.uri, experiment=experiment)
     else:  # the page shows the explanation too
         say_next("report", chosen.study or Path(chosen.run), storage=args.storage)
-
-
-def _folder(out: str | None, run: str) -> Path:
-    folder = Path(out or (EXPLANATIONS / run if is_run_id(run) else Path(run, "explanation")))
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "importance.csv").exists():
-        raise InputError(  # all files in it would be tracked
-            f"--out: expected a new folder, or that of an earlier explanation. Received: {folder}"
-        )
-    return folder
 
 
 def _explanation(

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvh.cli.command import hydra_command
+from lvh.cli.command import check_folder, hydra_command
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
 
@@ -62,14 +62,16 @@ def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
 def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
     from lvh.data.cohort import fingerprint
-    from lvh.reports.dataset_report import write
+    from lvh.reports.dataset_report import PAGE, write
     from lvh.reports.progress import progress, say
     from lvh.reports.survey import survey
     from lvh.tracking import Tracker, resolved_uri
     from lvh.tracking.run_record import DataRecord, RunRecord, save
 
     source, tracking = SOURCES[settings.data.name], settings.tracking
-    _check_folder(folder)
+    check_folder("hydra.run.dir", folder, PAGE)
+    if fault := write_fault(made_in(folder.absolute())):
+        raise EnvironmentFault(f"cannot write {folder}: {fault}")
     cohort = source.cohort(settings.data)
     n, label = len(cohort.records), cohort.label_name
     say(f"{cohort.name}: {n} records, prevalence of {label} {cohort.prevalence:.3f}")
@@ -89,16 +91,10 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
             level="data",
             status="complete",
             params=params,
-            data=DataRecord(
-                name=cohort.name,
-                fingerprint=cohort.fingerprint,
-                note=cohort.note,
-                n=len(cohort.records),
-                label=cohort.label_name,
-            ),
+            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
             tags={
                 "note": cohort.note,
-                "label": cohort.label_name,
+                "label": label,
                 "mlflow.source.name": "lvh.explore",
                 "mlflow.note.content": f"The data, before any model: {page.name} below.",
             },
@@ -116,18 +112,6 @@ def _run(arguments: list[str]) -> None:
 
     _explore(*_settings(arguments))
     say_next("run", *(one for one in arguments if not one.startswith("hydra.run.dir=")))
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse before the work a folder with files that are of no page: all of it is tracked."""
-    from lvh.reports.dataset_report import PAGE
-
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).exists():
-        raise InputError(
-            f"hydra.run.dir: expected a new folder, or that of an earlier page. Received: {folder}"
-        )
-    if fault := write_fault(made_in(folder.absolute())):
-        raise EnvironmentFault(f"cannot write {folder}: {fault}")
 
 
 main = hydra_command(_HELP, _run)

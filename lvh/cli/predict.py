@@ -165,28 +165,23 @@ def _criteria(cohort: Cohort) -> Row:
     has_all = cohort.has_age_and_sex and {*LEADS} <= {*cohort.leads}
     if not len(cohort.delineation.samples) or not has_all:
         return {}  # without age and sex there is no threshold
-    waves = measure(cohort)
-    row: Row = {}
+    waves, row = measure(cohort), dict[str, Any]()
     for name, criterion in CRITERIA.items():
         value = criterion.value(waves)
         if np.isfinite(value[0]):
-            row |= {
-                name: float(value[0]),
-                f"{name}_met": bool(criterion.positive(value, cohort.male)[0]),
-            }
+            row[name] = float(value[0])
+            row[f"{name}_met"] = bool(criterion.positive(value, cohort.male)[0])
     return row
 
 
-def _met(row: Row) -> list[str]:
-    return [name for name in CRITERIA if row.get(f"{name}_met")]
-
-
-def _n_measured(row: Row) -> int:
-    return sum(name in row for name in CRITERIA)
-
-
-def _measured(row: Row, name: str, male: bool) -> str:
-    return f"{row[name]:.3g} {CRITERIA[name].unit} ({CRITERIA[name].bound(male)})"
+def _measured(row: Row, cohort: Cohort) -> dict[str, str]:
+    """Return the value of each criterion that was measured, with its unit and bound."""
+    male = bool(cohort.male[0])
+    return {
+        name: f"{row[name]:.3g} {criterion.unit} ({criterion.bound(male)})"
+        for name, criterion in CRITERIA.items()
+        if name in row
+    }
 
 
 def _says(row: Row, description: Description) -> str:
@@ -198,10 +193,9 @@ def _calibrated(row: Row) -> str:
 
 
 def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None:
-    rows = [row for row, _ in predicted]
+    rows, shows_criteria = [row for row, _ in predicted], description.label == LVH
     table = Table(box=SIMPLE_HEAD)
     table.add_column("record", overflow="fold")
-    shows_criteria = description.label == LVH
     table.add_column(f"P({description.label})")
     for name in (f"range of {len(description.seeds)}", "calibrated, 95 %"):
         table.add_column(name, no_wrap=True)
@@ -211,25 +205,23 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
     names = [Path(row["record"]).name for row in rows]
     if len(set(names)) < len(names):
         names = [row["record"] for row in rows]
-    for name, row in zip(names, rows, strict=True):
-        n_measured = _n_measured(row)
-        met = f"{len(_met(row))} of {n_measured}" if n_measured else "not measured"
+    for name, (row, cohort) in zip(names, predicted, strict=True):
+        measured = _measured(row, cohort)
+        n_met = sum(row[f"{one}_met"] for one in measured)
+        met = f"{n_met} of {len(measured)}" if measured else "not measured"
         table.add_row(
             escape(name),
             f"{row['probability']:.3f}",
             f"{row['member_low']:.3f} to {row['member_high']:.3f}",
             _calibrated(row),
             _says(row, description),
-            *([met] if shows_criteria else []),
+            *[met] * shows_criteria,
         )
     console().print(table)
-    if len(predicted) == 1 and _n_measured(rows[0]):
-        ((row, cohort),) = predicted
+    if len(predicted) == 1 and measured:
         table = Table("criterion", "value", "met", box=SIMPLE_HEAD)
-        for name, criterion in CRITERIA.items():
-            if name in row:
-                value = _measured(row, name, bool(cohort.male[0]))
-                table.add_row(criterion.title, value, "yes" if row[f"{name}_met"] else "no")
+        for name, value in measured.items():
+            table.add_row(CRITERIA[name].title, value, "yes" if row[f"{name}_met"] else "no")
         console().print(table)
     _say_what_it_means(rows, description)
 
@@ -268,12 +260,12 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
 
 def _words(row: Row, cohort: Cohort, description: Description) -> Words:
     """Return the text next to the ECG of a record."""
-    age, male = cohort.age[0], bool(cohort.male[0])
-    who = f"{age:.0f} years, {'male' if male else 'female'}"
-    met = [f"{CRITERIA[name].title} {_measured(row, name, male)}" for name in _met(row)]
-    n = _n_measured(row)
-    criteria = f"Criteria met, {len(met)} of {n}: {', '.join(met) or 'none'}"
-    lines = [criteria if n else "Criteria: not measured"] if description.label == LVH else []
+    age, measured = cohort.age[0], _measured(row, cohort)
+    who = f"{age:.0f} years, {'male' if cohort.male[0] else 'female'}"
+    values = measured.items()
+    met = [f"{CRITERIA[name].title} {value}" for name, value in values if row[f"{name}_met"]]
+    criteria = f"Criteria met, {len(met)} of {len(measured)}: {', '.join(met) or 'none'}"
+    lines = [criteria if measured else "Criteria: not measured"] * (description.label == LVH)
     return Words(
         f"Record {cohort.records[0]}, {who if age == age else 'age or sex unknown'}",
         (

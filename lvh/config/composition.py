@@ -34,7 +34,11 @@ def compose(command: CommandLine) -> Composed:
 
 
 def settings_of(*overrides: str) -> RunSettings:
-    """Return the settings that `python -m lvh.run OVERRIDES` would have."""
+    """Return the settings that `python -m lvh.run OVERRIDES` would have.
+
+    >>> lvh.settings("data=synthetic", "model=svm", "features=voltage", "model.C=3").model.C
+    3.0
+    """
     others, plugins = read_plugins(overrides)
     return compose(CommandLine(tuple(others), plugins=plugins)).settings
 

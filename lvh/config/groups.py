@@ -4,7 +4,7 @@ An option whose values are the defaults of its dataclass needs no file: it is re
 Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -30,27 +30,8 @@ from lvh.validation.splits import CvSettings
 _REGISTRIES: Mapping[str, Mapping[str, Any]] = {**REGISTRIES, "external": REGISTRIES["data"]}
 
 
-class _Settings(Mapping[str, type]):
-    """The settings of each entry of a registry, also of those that join it later."""
-
-    def __init__(self, registry: Mapping[str, Any]) -> None:
-        self._registry = registry
-
-    def __getitem__(self, name: str) -> type:
-        settings: type = self._registry[name].settings
-        return settings
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._registry)
-
-    def __len__(self) -> int:
-        return len(self._registry)
-
-
-CHOICES: Mapping[str, Mapping[str, type]] = {
-    group: _Settings(registry) for group, registry in _REGISTRIES.items()
-}
-"""Groups whose option decides which settings they have: dataclasses by option."""
+CHOICES = tuple(_REGISTRIES)
+"""Groups whose option decides which settings they have."""
 
 SETTINGS: Mapping[str, type] = {
     "cv": CvSettings,
@@ -89,16 +70,17 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
     return ConfigLoaderImpl(search_path)
 
 
+def choices_of(group: str) -> dict[str, type]:
+    """Return the settings of each option of a group of `CHOICES`; nothing of another group."""
+    return {name: entry.settings for name, entry in _REGISTRIES.get(group, {}).items()}
+
+
 def known_fields() -> tuple[str, ...]:
     """Return every field that an override may name, as `group.field`, and every group."""
-    types = {group: list(options.values()) for group, options in CHOICES.items()}
+    types = {group: [*choices_of(group).values()] for group in CHOICES}
     types |= {group: [settings] for group, settings in SETTINGS.items()}
-    dotted = {
-        f"{group}.{field.name}": None
-        for group, settings in types.items()
-        for option in settings
-        for field in fields(option)
-    }
+    names = [(group, field.name) for group in types for of in types[group] for field in fields(of)]
+    dotted = dict.fromkeys(f"{group}.{name}" for group, name in names)
     return (*types, *OTHERS, "backend", "seed", "resume", "store", *dotted)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.groups import CHOICES, SETTINGS, defaults
+from lvh.config.groups import CHOICES, SETTINGS, choices_of, defaults
 from lvh.config.messages import suggestion
 from lvh.config.plugins import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
@@ -109,21 +109,17 @@ class RunSettings:
 
     def plugins(self) -> dict[str, Plugin]:
         """Return the plugin of each option that has one, as `model=mine`; often none."""
-        data = [one.name for one in (self.data, self.external) if one is not None]
-        found: dict[str, Plugin] = {}
-        for name in data:
-            found |= origins(data=name)
-        return found | origins(features=self.features.name, model=self.model.name)
+        found = {} if self.external is None else origins(data=self.external.name)
+        others = origins(features=self.features.name, model=self.model.name)
+        return origins(data=self.data.name) | found | others
 
     def params(self) -> "dict[str, Plain]":
         """Flatten the settings for comparison: choices, kernel and stride under short names."""
         flat: dict[str, Plain] = {"seed": self.seed, "backend": self.backend}
-        groups = ["data", "external", "features", "model", "cv", "train"]
-        if self.external is None:
-            groups.remove("external")
-        if not self.is_network:
-            groups.remove("train")
-        return flat | _flattened({group: asdict(getattr(self, group)) for group in groups})
+        unused = (self.external is None and "external", not self.is_network and "train")
+        groups = ("data", "external", "features", "model", "cv", "train")
+        used = [group for group in groups if group not in unused]
+        return flat | _flattened({group: asdict(getattr(self, group)) for group in used})
 
 
 def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
@@ -210,12 +206,12 @@ def _check_plugins(recorded: Any) -> None:
 
 
 def _chosen(group: str, node: dict[str, Any]) -> type:
-    name = node.get("name")
-    if not isinstance(name, str) or name not in CHOICES[group]:
+    name, options = node.get("name"), choices_of(group)
+    if not isinstance(name, str) or name not in options:
         raise InputError(
-            f"{group}.name: expected one of {', '.join(CHOICES[group])}. Received: {excerpt(name)}"
+            f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
         )
-    return CHOICES[group][name]
+    return options[name]
 
 
 def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:

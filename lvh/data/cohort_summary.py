@@ -45,11 +45,10 @@ class CohortSummary:
 
     def lines(self) -> list[str]:
         """Return the summary as one sentence or two."""
-        holds = f"{_listed(self.leads)} at {self.fs:g} Hz, {self.seconds:g} s" if self.leads else ""
+        holds = f"{_listed(self.leads)} at {self.fs:g} Hz, {self.seconds:g} s"
         if not self.leads:
-            holds = f"columns {_listed(self.columns)}"
-            if self.text_columns:
-                holds += f"; text, so no input: {_listed(self.text_columns)}"
+            text = f"; text, so no input: {_listed(self.text_columns)}" * bool(self.text_columns)
+            holds = f"columns {_listed(self.columns)}{text}"
         lines = [
             f"{self.label} in {self.with_label} of {self.records} records, {self.subjects} "
             f"subjects; {holds}"
@@ -72,11 +71,8 @@ def summarize_cohort(cohort: Cohort) -> CohortSummary:
             neither 0 nor 1, or one of the two is missing.
     """
     _check(cohort)
-    n_leads, columns = len(cohort.leads), cohort.columns
-    others: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    if columns is not None:
-        others, numbers = tuple(columns), tuple(columns.select_dtypes("number"))
+    columns = () if cohort.columns is None else cohort.columns
+    numbers = () if cohort.columns is None else tuple(cohort.columns.select_dtypes("number"))
     return CohortSummary(
         source=cohort.name,
         fingerprint=cohort.fingerprint,
@@ -88,17 +84,16 @@ def summarize_cohort(cohort: Cohort) -> CohortSummary:
         leads=cohort.leads,
         unit=cohort.unit,
         fs=cohort.fs,
-        seconds=cohort.signals.shape[1] / cohort.fs if n_leads else 0.0,
+        seconds=cohort.signals.shape[1] / cohort.fs if cohort.leads else 0.0,
         fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
         columns=numbers,
-        text_columns=tuple(name for name in others if name not in numbers),
+        text_columns=tuple(name for name in columns if name not in numbers),
         dropped=dict(Counter(reason for _, reason in cohort.dropped).most_common()),
     )
 
 
 def _check(cohort: Cohort) -> None:
-    n, n_leads = len(cohort.records), len(cohort.leads)
-    columns = cohort.columns
+    n, n_leads, waves = len(cohort.records), len(cohort.leads), cohort.delineation
     sizes = {
         "names of records": len(set(cohort.records)),
         "subjects": len(cohort.subjects),
@@ -106,18 +101,18 @@ def _check(cohort: Cohort) -> None:
         "labels": len(cohort.label),
         "ages": len(cohort.age),
         "sexes": len(cohort.male),
-        "rows of columns": n if columns is None else len(columns),
-        "lists of fiducials": (len(cohort.delineation.offsets) - 1) / n_leads if n_leads else n,
+        "rows of columns": n if cohort.columns is None else len(cohort.columns),
+        "lists of fiducials": (len(waves.offsets) - 1) / n_leads if n_leads else n,
     }
     for what, size in sizes.items():
         if size != n:
             raise InputError(f"{cohort.name}: expected {n} {what}, one a record. Received: {size}")
-    if n_leads and cohort.signals.shape[2] != n_leads:
-        received = cohort.signals.shape[2]
+    if n_leads != cohort.signals.shape[2] and n_leads:
         raise InputError(
-            f"{cohort.name}: expected signals of {n_leads} leads. Received: {received}"
+            f"{cohort.name}: expected signals of {n_leads} leads. "
+            f"Received: {cohort.signals.shape[2]}"
         )
-    if set(np.unique(cohort.label).tolist()) != {0, 1}:
+    if {*np.unique(cohort.label).tolist()} != {0, 1}:
         raise InputError(
             f"{cohort.name}: expected records with the label {cohort.label_name} and without. "
             f"Received: {int(cohort.label.sum())} of {n} with it"

@@ -33,10 +33,10 @@ def join(own: Cohort, external: Cohort) -> Cohort:
             )
     columns = _joined_columns(own, external)
     _check_apart(own, external, columns)
+    which, sources = ("learned from", "scored on"), (own, external)
     parts = [
-        f"learned from {own.name} ({len(own.records)} records, prevalence {own.prevalence:.3f})",
-        f"scored on {external.name} ({len(external.records)} records, "
-        f"prevalence {external.prevalence:.3f})",
+        f"{of} {part.name} ({len(part.records)} records, prevalence {part.prevalence:.3f})"
+        for of, part in zip(which, sources, strict=True)
     ]
     return Cohort(
         name=f"{external.name} by a model of {own.name}",
@@ -50,7 +50,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
-        note="; ".join([", ".join(parts), *(part.note for part in (own, external) if part.note)]),
+        note="; ".join([", ".join(parts), *(part.note for part in sources if part.note)]),
         label_name=own.label_name,
         unit=own.unit,
         columns=columns,
@@ -65,16 +65,15 @@ def _check_apart(own: Cohort, external: Cohort, columns: "pd.DataFrame | None") 
             one.signals.chunks() if isinstance(one.signals, LazyArray) else [one.signals]
             for one in (own, external)
         ]
-        keys = [[fingerprint(x) for block in part for x in block] for part in parts]
+        keys = [fingerprint(x) for part in parts for block in part for x in block]
     elif columns is not None:
         names = [*own.records, *external.records]
         rows = zip(names, columns.itertuples(index=False, name=None), strict=True)
-        all_keys = [repr(row) for row in rows]
-        keys = [all_keys[: len(own.records)], all_keys[len(own.records) :]]
+        keys = [repr(row) for row in rows]
     else:
         return
-    known = {*keys[0]}
-    shared = [name for name, key in zip(external.records, keys[1], strict=True) if key in known]
+    n, known = len(own.records), {*keys[: len(own.records)]}
+    shared = [name for name, key in zip(external.records, keys[n:], strict=True) if key in known]
     if shared:
         raise InputError(
             f"external: expected no record of {own.name}. Received: {len(shared)} of "

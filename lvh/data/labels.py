@@ -41,20 +41,18 @@ def find_label(
     >>> find_label("af", [{"AF", "LVH"}, {"SR"}])
     ('AF', array([1, 0]))
     """
-    counts = Counter(name for names in statements for name in set(names))
-    wanted = label.casefold()
-    spelled = [name for name, _ in counts.most_common() if name.casefold() == wanted]
-    if not spelled and wanted != LVH.casefold():
-        lower = {name.casefold(): name for name in counts}
-        close = difflib.get_close_matches(wanted, lower, n=1, cutoff=0.75)
-        listed = ", ".join(f"{name} {count}" for name, count in counts.most_common(_LISTED))
+    counts = Counter(name for names in statements for name in set(names)).most_common()
+    spelled, wanted = {name.casefold(): name for name, _ in reversed(counts)}, label.casefold()
+    if wanted not in {*spelled, LVH.casefold()}:
+        close = difflib.get_close_matches(wanted, spelled, n=1, cutoff=0.75)
+        listed = ", ".join(f"{name} {count}" for name, count in counts[:_LISTED])
         raise InputError(
             f"data.label: expected a label that some record has, such as {listed}"
-            f"{f'; did you mean {lower[close[0]]}?' if close else ''}{hint}. "
+            f"{f'; did you mean {spelled[close[0]]}?' if close else ''}{hint}. "
             f"Received: {excerpt(label)}"
         )
     has = [any(name.casefold() == wanted for name in names) for names in statements]
-    return spelled[0] if spelled else LVH, np.array(has, dtype=np.int64)
+    return spelled.get(wanted, LVH), np.array(has, dtype=np.int64)
 
 
 def relabelled(

@@ -98,7 +98,12 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
             f"data.leads: expected names of the leads in {path}, of shape {array.shape}. "
             f"Received: {' '.join(leads) or 'none'}"
         )
-    fs = sampling_frequency(path, _stored_fs(path, stored), options)
+    try:
+        own_fs = float(stored["fs"]) if "fs" in stored else None
+    except (TypeError, ValueError):
+        received = excerpt(stored["fs"].tolist())
+        raise InputError(f"{path}: fs: expected one number, Hz. Received: {received}") from None
+    fs = sampling_frequency(path, own_fs, options)
     factor = millivolts_per_unit(path, leads[0], str(stored.get("unit", "")), options)
     first, last = _part(path, n_samples, fs, options)
 
@@ -113,14 +118,6 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         return TableSignals(values, leads, fs, _faults(values.chunks(), leads, options))
     values = in_mv(np.asarray(array))
     return TableSignals(values, leads, fs, _faults([values], leads, options))
-
-
-def _stored_fs(path: Path, stored: dict[str, npt.NDArray[Any]]) -> float | None:
-    try:
-        return float(stored["fs"]) if "fs" in stored else None
-    except (TypeError, ValueError):
-        received = excerpt(stored["fs"].tolist())
-        raise InputError(f"{path}: fs: expected one number, Hz. Received: {received}") from None
 
 
 def _part(path: Path, n_samples: int, fs: float, options: ReadOptions) -> tuple[int, int]:
@@ -153,43 +150,44 @@ def _open(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:
     """Read a file a record; all have the same leads, sampling frequency and length."""
-    console = Console(stderr=True)
-    kinds: list[tuple[tuple[str, ...], float]] = []
-    records: list[Floats | None] = []
-    for path in track(
-        paths, "reading", console=console, transient=True, disable=not console.is_terminal
+    console, fs = Console(stderr=True), 0.0
+    leads: tuple[str, ...] = ()
+    records: dict[int, Floats] = {}  # by row
+    for row, path in track(
+        [*enumerate(paths)],
+        "reading",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     ):
         if path is None:
-            records.append(None)
             continue
-        _, mv, leads, fs = read_leads(path, options.leads, options)
-        kinds.append((leads, fs))
-        expected_leads, expected_fs = kinds[0]
-        if sorted(leads) != sorted(expected_leads) or fs != expected_fs:
+        _, mv, own_leads, own_fs = read_leads(path, options.leads, options)
+        if not records:
+            leads, fs = own_leads, own_fs
+        if sorted(own_leads) != sorted(leads) or own_fs != fs:
             raise InputError(
-                f"{path}: expected the leads {' '.join(expected_leads)} at {expected_fs:g} Hz, as "
-                f"the first file has; data.leads chooses some. Received: {' '.join(leads)} at "
-                f"{fs:g} Hz"
+                f"{path}: expected the leads {' '.join(leads)} at {fs:g} Hz, as the first file "
+                f"has; data.leads chooses some. Received: {' '.join(own_leads)} at {own_fs:g} Hz"
             )
-        records.append(mv[:, [leads.index(lead) for lead in expected_leads]])
-    if not kinds:
+        records[row] = mv[:, [own_leads.index(lead) for lead in leads]]
+    if not records:
         raise InputError("data.path_column: expected a file a record. Received: no file")
-    leads, fs = kinds[0]
-    lengths = {len(mv) for mv in records if mv is not None}
+    lengths = {len(mv) for mv in records.values()}
     n_samples = min(lengths) if options.seconds is None else round(options.seconds * fs)
     if options.seconds is None and len(lengths) > 1:
         raise InputError(
             f"data.seconds: expected how much of each record is read, for they last from "
             f"{n_samples / fs:g} to {max(lengths) / fs:g} s; shorter ones are dropped"
         )
-    signals = np.zeros((len(records), n_samples, len(leads)), np.float32)
-    for at, record in enumerate(records):
-        if record is not None and len(record) >= n_samples:
-            signals[at] = record[:n_samples]
+    signals = np.zeros((len(paths), n_samples, len(leads)), np.float32)
+    is_short = {row: len(mv) < n_samples for row, mv in records.items()}
+    for row, mv in records.items():
+        signals[row] = 0 if is_short[row] else mv[:n_samples]
     faults = _faults([signals], leads, options).astype(object)
-    for at, record in enumerate(records):
-        if record is None or len(record) < n_samples:
-            faults[at] = "no file" if record is None else f"shorter than {options.seconds:g} s"
+    for row in range(len(paths)):
+        if is_short.get(row, True):
+            faults[row] = f"shorter than {options.seconds:g} s" if row in records else "no file"
     return {
         "signals": signals,
         "leads": np.array(leads),

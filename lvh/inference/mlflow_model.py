@@ -23,7 +23,7 @@ from lvh.config.plugins import load as load_plugins
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.record import unlabelled_cohort
-from lvh.data.voltage_checks import check_limb_leads
+from lvh.data.voltage_checks import limb_fault
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description
@@ -106,7 +106,8 @@ def request_cohort(
     signal = signal[:, :, [leads.index(lead) for lead in own]]
     if {*LEADS[:6]} <= {*own}:
         for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
-            check_limb_leads(record, own)
+            if fault := limb_fault(record, own):
+                raise InputError(fault)
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))

@@ -204,8 +204,7 @@ def parse(text: str) -> Description:
                 f"format: expected {FORMAT}. Received: {received}, of an earlier version of lvh: "
                 "fit the model again with `lvh export RUN`"
             )
-        versions = values.get("versions") if isinstance(values, dict) else None
-        recorded = _plugins_of(versions if isinstance(versions, dict) else {})
+        recorded = _plugins_of(values.get("versions") if isinstance(values, dict) else None)
         check_origins({option: source for option, (source, _) in recorded.items()}, "model")
         description = _ADAPTER.validate_python(values)
     except ValidationError as error:
@@ -217,7 +216,12 @@ def parse(text: str) -> Description:
     # a default of today need not be that of the training
     if json.loads(description.to_json()) != {**_LATER, **values}:
         raise InputError("expected the fields and values that this version of lvh writes")
-    _check_plugins(description)
+    for option, (source, digest) in _plugins_of(plugin_versions(description.settings)).items():
+        if recorded.get(option, ("", ""))[1] != digest:
+            raise InputError(
+                f"{option}: expected the code that the model was fitted with. Received: other code "
+                f"in {source}. Use that code, or fit the model again with lvh export"
+            )
     return description
 
 
@@ -227,25 +231,13 @@ def plugin_versions(settings: Any) -> dict[str, str]:
     return {f"{_PLUGIN}{option}": f"{one.source} {one.digest}" for option, one in plugins.items()}
 
 
-def _plugins_of(versions: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def _plugins_of(versions: Any) -> dict[str, tuple[str, ...]]:
     """Return the source and the digest of each option's code, which `versions` names."""
-    own = {name: str(text).rpartition(" ") for name, text in versions.items()}
     return {
-        name.removeprefix(_PLUGIN): (source, digest)
-        for name, (source, _, digest) in own.items()
+        name.removeprefix(_PLUGIN): str(text).rpartition(" ")[::2]
+        for name, text in (versions.items() if isinstance(versions, dict) else ())
         if name.startswith(_PLUGIN)
     }
-
-
-def _check_plugins(description: Description) -> None:
-    """Refuse a model whose plugins are others than those that are loaded."""
-    recorded = _plugins_of(description.versions)
-    for option, (source, digest) in _plugins_of(plugin_versions(description.settings)).items():
-        if recorded.get(option, ("", ""))[1] != digest:
-            raise InputError(
-                f"{option}: expected the code that the model was fitted with. Received: other code "
-                f"in {source}. Use that code, or fit the model again with lvh export"
-            )
 
 
 def told_curve(curve: Sequence[Sequence[float]], label: str) -> str:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import astuple, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +109,7 @@ def refit(
     states, selected, curve = _fit(fitted, data, seeds, on_epoch)
     calibration, threshold = _calibrated(settings, data, result)
     own = {field.name: getattr(settings, field.name) for field in fields(Settings)}
+    rows = {"model": result.scores, **result.baselines}
     description = Description(
         format=FORMAT,
         name=settings.name,
@@ -119,19 +120,13 @@ def refit(
         seeds=seeds[: len(states)],
         chosen=tuple(selected),
         n_folds=len(result.folds),
-        scores={
-            row: _scores(summary)
-            for row, summary in {"model": result.scores, **result.baselines}.items()
-        },
+        scores={row: _scores(summary) for row, summary in rows.items()},
         run_key=run_key(settings, data.cohort.fingerprint, data.splits),
         study=chosen.study,
         n_candidates=chosen.n_candidates,
         chosen_by=chosen.score,
         voltage_curve=curve,
-        versions={
-            **run_dir.versions(settings.backend, threads(settings)),
-            **plugin_versions(settings),
-        },
+        versions=run_dir.versions(settings.backend, threads(settings)) | plugin_versions(settings),
         files={},
     )
     return description, states
@@ -145,9 +140,7 @@ def _fit(
     (X,) = fill_missing(features.fill, features.X)
     louder = None if settings.is_network else _louder(settings, data)
     trainer = new_trainer(settings, features, data.cohort.fs)
-    states: list[Any] = []
-    selected: list[str] = []
-    scores: list[Any] = []
+    states, scores, selected = list[Any](), list[Any](), list[str]()
     curves: list[Any] = []
     for member, seed in enumerate(seeds):
         job = FitJob(
@@ -220,9 +213,11 @@ def _scores(summary: Summary) -> dict[str, float]:
     """Return the scores over folds by the names that MLflow shows, without undefined ones."""
     scores: dict[str, float] = {}
     for name in NAMES:
-        pooled = summary.pooled[name]
-        scores[name] = getattr(summary.mean, name)
-        scores[f"std_{name}"] = getattr(summary.std, name)
-        ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
-        scores |= zip(ends, (pooled.estimate, pooled.low, pooled.high), strict=True)
-    return {name: float(score) for name, score in scores.items() if math.isfinite(score)}
+        own = (
+            getattr(summary.mean, name),
+            getattr(summary.std, name),
+            *astuple(summary.pooled[name]),
+        )
+        forms = ("{}", "std_{}", "pooled_{}", "pooled_{}_low", "pooled_{}_high")
+        scores |= {form.format(name): float(one) for form, one in zip(forms, own, strict=True)}
+    return {name: score for name, score in scores.items() if math.isfinite(score)}

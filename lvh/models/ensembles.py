@@ -6,6 +6,7 @@ is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -76,13 +77,9 @@ def _parsed(field: str, text: str) -> Candidate:
 
 
 def _value(text: str) -> object:
-    if text in _WORDS:
-        return _WORDS[text]
-    for number in (int, float):
-        try:
+    for number in (_WORDS.__getitem__, int, float):
+        with suppress(KeyError, ValueError):
             return number(text)
-        except ValueError:
-            continue
     return text
 
 

@@ -72,7 +72,8 @@ def write(
     pairs = closest_pairs(cohort)
     if pairs:
         tables["alike"] = pd.DataFrame(pairs)
-    facts = _facts(cohort, about, measured)
+    facts, quality = _facts(cohort, about, measured), tables["quality_by_record"]
+    measures = [name for name in _WORST if quality[name].notna().all()]
     source = pd.DataFrame(facts.items(), columns=["what", "value"])
     for name, table in {"source": source, **tables}.items():
         write_table(folder / f"{name}.csv", table, "%.6g")
@@ -99,14 +100,9 @@ def write(
             "unfit": 1000 * UNFIT,
         },
         close=[one for one in pairs if one.distance < SUSPICIOUS and not one.same_subject],
-        worst=_worst(tables["quality_by_record"]),
+        worst=quality.nlargest(_N_WORST, measures)[["record", *measures]],
         examples=_examples(cohort, folder),
     )
-
-
-def _worst(quality: pd.DataFrame) -> pd.DataFrame:
-    measures = [name for name in _WORST if quality[name].notna().all()]
-    return quality.nlargest(_N_WORST, measures)[["record", *measures]]
 
 
 def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:

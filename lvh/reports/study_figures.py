@@ -290,21 +290,14 @@ def _as_optuna(study: StudyResult) -> "Study":
     import optuna
     from optuna.study import StudyDirection
 
-    directions = [
-        StudyDirection.MAXIMIZE if objective.maximize else StudyDirection.MINIMIZE
-        for objective in study.objectives
-    ]
-    copy = optuna.create_study(directions=directions)
-    distributions = {name: _distribution(_levels(study, name)) for name in study.dimensions}
+    way = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
+    copy = optuna.create_study(directions=[way[one.maximize] for one in study.objectives])
+    kinds = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():
-            params = {name: value for name, value in trial.params.items() if name in distributions}
-            own = {name: distributions[name] for name in params}
-            point: dict[str, Any] = {
-                "params": params,
-                "distributions": own,
-                "values": list(trial.values),
-            }
+            params = {name: value for name, value in trial.params.items() if name in kinds}
+            point: dict[str, Any] = {"params": params, "values": list(trial.values)}
+            point["distributions"] = {name: kinds[name] for name in params}
             copy.add_trial(optuna.trial.create_trial(**point))
     return copy
 

@@ -201,10 +201,7 @@ def _shown_leaderboard(
     study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, str]], digits: int = 6
 ) -> pd.DataFrame:
     """Return the leaderboard for a reader: a script makes links of its last two columns."""
-    frame, names = (
-        leaderboard_table(study, rows),
-        [objective.name for objective in study.objectives],
-    )
+    frame, names = leaderboard_table(study, rows), [one.name for one in study.objectives]
     shown = frame[["rank", "trial"]].astype(object).fillna("")
     for name, short in short_names(study.dimensions).items():
         shown[short] = [

@@ -69,9 +69,9 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
     """Return the settings of a run, by its folder or its ID."""
     if is_run_id(run):
-        from lvh.tracking.run_lookup import config_of
+        from lvh.tracking.run_lookup import files_of
 
-        with config_of(run, tracking) as path:
+        with files_of(run, tracking, "config.yaml") as path:
             return _read(path)
     path = Path(run) / "config.yaml"
     if not path.is_file():

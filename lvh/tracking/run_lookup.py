@@ -20,29 +20,17 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
 @contextmanager
-def config_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Give the configuration of a tracked run as a file."""
+def files_of(run_id: str, settings: TrackingSettings, name: str = "") -> Iterator[Path]:
+    """Give a file of a tracked run, or all of its files in a folder."""
     with TemporaryDirectory() as folder:
-        with store_faults(settings, f"run {run_id}"):
-            client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
-            path = Path(client.download_artifacts(run_id, "config.yaml", folder))
-        yield path
-
-
-@contextmanager
-def files_of(run_id: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Give all files of a tracked run in a folder."""
-    with TemporaryDirectory() as folder:
-        with store_faults(settings, f"run {run_id}"):
-            client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
-            client.download_artifacts(run_id, "", folder)
-        yield Path(folder)
+        with _reading(settings, f"run {run_id}") as client:
+            client.download_artifacts(run_id, name, folder)
+        yield Path(folder) / name
 
 
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
     """Return the latest run with a key; None if there is none."""
-    with store_faults(settings, settings.experiment):
-        client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
+    with _reading(settings, settings.experiment) as client:
         experiment = client.get_experiment_by_name(settings.experiment)
         if experiment is None:
             return None
@@ -52,9 +40,14 @@ def run_with_key(key: str, settings: TrackingSettings) -> str | None:
 
 def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
     """Record every file of an explanation as an artifact of the run that it explains."""
-    with store_faults(settings, f"run {run_id}"):
-        client = MlflowClient(tracking_uri=store_of(settings, to_read=True))
+    with _reading(settings, f"run {run_id}") as client:
         client.log_artifacts(run_id, str(folder), "explanation")
+
+
+@contextmanager
+def _reading(settings: TrackingSettings, what: str) -> Iterator[MlflowClient]:
+    with store_faults(settings, what):
+        yield MlflowClient(tracking_uri=store_of(settings, to_read=True))
 
 
 def store_of(settings: TrackingSettings, *, to_read: bool) -> str:

@@ -91,17 +91,10 @@ def load_installed() -> None:
     """Import the modules that entry points of installed packages name, once in a process.
 
     Raises:
-        InputError: An entry point names no module.
         LvhError: The code of one fails; the message names the line.
     """
-    points = metadata.entry_points()
     for group in _ENTRY_POINTS:
-        for point in points.select(group=group):
-            if point.attr:
-                raise InputError(
-                    f"entry point {point.name} of {group}: expected a module, which registers when "
-                    f"it is imported. Received: {excerpt(point.value)}"
-                )
+        for point in metadata.entry_points(group=group):
             _load_module(point.module)
             _installed.add(_top(point.module))
 
@@ -224,16 +217,15 @@ def _load_module(name: str) -> Plugin:
 def _registered(plugin: Plugin, run: Callable[[], object]) -> Plugin:
     """Run the code of a plugin that was just digested."""
     top = _top(plugin.source)
+    origin = Origin(f"--plugin {plugin.source}", top)
     _plugins[top] = plugin
     _loading.add(top)
     try:
-        with Origin(f"--plugin {plugin.source}", top).calling():
+        with origin.calling():
             run()
         if top not in _modules.values():
-            raise InputError(
-                f"--plugin {plugin.source}: expected code that calls lvh.register_model, "
-                "register_features or register_source. Received: code that registers nothing"
-            )
+            expected = "code that calls lvh.register_model, register_features or register_source"
+            raise origin.refused(f"expected {expected}", "code that registers nothing")
     except BaseException:
         _forget(top)
         raise

@@ -9,16 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from types import NoneType, UnionType
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Strict, TypeAdapter
 
@@ -247,21 +238,20 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
             f"name of a model. Received: {excerpt(name)}"
         )
     what, kept = f"{group}={name}: settings", list[Any]()
-    if own is not None:
-        if not is_dataclass(own) or not own.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-            raise InputError(f"{what}: expected a frozen dataclass. Received: {own!r}")
-        hints = get_type_hints(own, include_extras=True)
-        for one in fields(own):
-            hint = hints[one.name]
-            if one.name == "name" or not one.init or not _is_plain(hint):
-                raise InputError(
-                    f"{what}: expected fields of numbers, texts or tuples, and none called name. "
-                    f"Received: {one.name}: {hint}"
-                )
-            if hint in (bool, int, float, str):
-                hint = Annotated[hint, Strict()]  # true is no number, and 1 no text
-            value = field(default=one.default, default_factory=one.default_factory)
-            kept.append((one.name, hint, value))
+    if own and not (is_dataclass(own) and own.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise InputError(f"{what}: expected a frozen dataclass. Received: {own!r}")
+    hints = get_type_hints(own, include_extras=True) if own else {}
+    for one in fields(own) if own else ():
+        hint = hints[one.name]
+        if one.name == "name" or not one.init or not _is_plain(hint):
+            raise InputError(
+                f"{what}: expected fields of numbers, texts or tuples, and none called name. "
+                f"Received: {one.name}: {hint}"
+            )
+        if hint in (bool, int, float, str):
+            hint = Annotated[hint, Strict()]  # true is no number, and 1 no text
+        value = field(default=one.default, default_factory=one.default_factory)
+        kept.append((one.name, hint, value))
     kept.append(("name", Literal[name], field(default=name)))
     bases = (own,) if own is not None else ()
     made = make_dataclass(f"{name}_settings", kept, bases=bases, frozen=True, kw_only=True)

@@ -107,11 +107,10 @@ def read(
 def _replaced(recording: Recording, age: float | None, male: bool | None) -> list[str]:
     """Name what the user says in place of the file."""
     pairs = (("age", age, recording.age), ("sex", male, recording.male))
-    is_said = [(name, mine, own) for name, mine, own in pairs if own is not None and own == own]
     return [
         f"--{name} replaces that of the file"
-        for name, mine, own in is_said
-        if mine not in (None, own)
+        for name, mine, own in pairs
+        if mine not in (None, own) and own is not None and own == own
     ]
 
 

@@ -35,8 +35,10 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     A name may have its unit, `V1 (mV)` or `V1_mV`; a column `time` is in s, or as `time (ms)`
     says. Decimal commas are read where something else divides the columns, or in quotes.
     """
-    lines = _decode(data).splitlines()
-    row, separator = (_first_row if options.any_name else _header)(path, lines)
+    lines = _decode(data).splitlines() or [""]
+    row, separator = 0, next((one for one in _SEPARATORS[:4] if one in lines[0]), ",")
+    if not options.any_name:
+        row, separator = _header(path, lines)
     columns = [_name_and_unit(cell) for cell in _cells(lines[row], separator)]
     if options.any_name and all(_is_number(name) for name, _ in columns):  # there are no names
         if len(columns) != len(options.leads):
@@ -155,16 +157,9 @@ def _header(path: Path, lines: list[str]) -> tuple[int, str]:
     if n_leads < _FEWEST_LEADS:
         raise InputError(
             f"{path}: expected a row of names, i to v6, separated by commas, semicolons, tabs, "
-            f"spaces, | or :. Received: {excerpt(lines[0][:200] if lines else '')}"
+            f"spaces, | or :. Received: {excerpt(lines[0][:200])}"
         )
     return -row, separator
-
-
-def _first_row(path: Path, lines: list[str]) -> tuple[int, str]:
-    """Return row 0 and the separator of its columns, where names may be any."""
-    if not lines:
-        raise InputError(f"{path}: expected a table. Received: an empty file")
-    return 0, next((one for one in _SEPARATORS[:4] if one in lines[0]), ",")
 
 
 def _is_number(text: str) -> bool:

@@ -26,23 +26,9 @@ from lvh.search import study
 from lvh.tracking.finished_run import read_result
 from lvh.validation.metrics import NAMES
 
-__all__ = ["cross_validate", "load_data", "load_run", "load_study", "settings"]
-
 Metric = Callable[[Any, Any], float]
 """Takes labels and scores of the test records of a fold."""
 OnFold = Callable[[FoldResult], object]
-
-
-def settings(*overrides: str) -> RunSettings:
-    """Return the settings that `python -m lvh.run OVERRIDES` would have.
-
-    Args:
-        *overrides: Such as `data=synthetic` or `model.C=3`.
-
-    >>> lvh.settings("data=synthetic", "model=svm", "features=voltage", "model.C=3").model.C
-    3.0
-    """
-    return settings_of(*overrides)
 
 
 @overload

@@ -120,12 +120,9 @@ def _learner(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Le
 def _of_classifier(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Learner:
     from sklearn.base import clone
 
-    def copy(value: Any) -> Any:
-        return clone(value, safe=False)  # of what is no estimator a deep copy
-
     model = clone(estimator)
-    try:
-        model.set_params(**{name: copy(value) for name, value in params.items()})
+    try:  # of what is no estimator it is a deep copy
+        model.set_params(**{name: clone(value, safe=False) for name, value in params.items()})
     except (TypeError, ValueError) as error:
         raise InputError(f"space: {error}") from error
     origin = Origin(named("estimator", type(estimator)), type(estimator).__module__)
