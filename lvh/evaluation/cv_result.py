@@ -1,13 +1,13 @@
 """Results of a cross-validation: one for each fold, and scores over all folds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.features import FeatureSet
-from lvh.models.classifiers import BASELINES, NO_SKILL, Baseline
+from lvh.models.classifiers import BASELINES, Baseline
 from lvh.models.training import History
 from lvh.validation.metrics import (
     THRESHOLD,
@@ -16,8 +16,6 @@ from lvh.validation.metrics import (
     Labels,
     Metrics,
     bootstrap_intervals,
-    expected_by_chance,
-    intervals_by_chance,
     mean_and_std,
     score,
 )
@@ -158,8 +156,6 @@ def baseline_summaries(
             parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
             thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
         summaries[name] = _summary(features, splits, y_scores=scores(splits), thresholds=thresholds)
-        if name == NO_SKILL:
-            summaries[name] = _by_chance(features, splits, summaries[name])
     return summaries
 
 
@@ -182,20 +178,3 @@ def _summary(
         constant = bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
     return Summary(mean, std, pooled)
-
-
-def _by_chance(features: FeatureSet, splits: Sequence[Split], constant: Summary) -> Summary:
-    """Return scores of no skill: predictions of a constant, and a random ranking.
-
-    The intervals of pooled scores hold 95 % of random rankings of the test records, each once.
-    """
-    of_folds = [expected_by_chance(features.y[split.test]) for split in splits]
-    tables = [
-        Metrics(**{**asdict(constant.mean), **of_fold})  # what is not ranked stays
-        for of_fold in of_folds
-    ]
-    mean, std = mean_and_std(tables)
-    ranked = {name: getattr(std, name) for name in of_folds[0]}
-    test = np.unique(np.concatenate([split.test for split in splits]))
-    pooled = {**constant.pooled, **intervals_by_chance(features.y[test])}
-    return Summary(mean, replace(constant.std, **ranked), pooled)

@@ -1,14 +1,12 @@
 """Permutation test: how often do shuffled labels score as well as the real ones?
 
-Labels are shuffled, folds are drawn from the shuffled labels as they were from the real ones, and
-everything is trained and scored again. Folds that were stratified by the real labels would know
-them: of 100 data sets without any information 9 or 10 had p <= .05 in place of 5. With b of n
+Labels are shuffled, and everything is trained and scored again on the same folds. With b of n
 shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests
 for Studying Classifier Performance, JMLR 11, 2010, test 1.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from lvh.data.array_checks import EXTERNAL
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.training import Trainer
-from lvh.validation.metrics import Labels, Metrics, mean_and_std
+from lvh.validation.metrics import Metrics, mean_and_std
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
 Scores = Mapping[str, float]
@@ -57,7 +54,7 @@ class NullStore:
 
 def null_scores(
     features: FeatureSet,
-    split: Callable[[Labels], Sequence[Split]],
+    splits: Sequence[Split],
     trainer: Trainer,
     *,
     seed: int,
@@ -67,18 +64,10 @@ def null_scores(
 ) -> Scores:
     """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
-    `split` draws the folds from labels. All else is as in
-    `lvh.evaluation.fold_training.train_folds`.
+    All else is as in `lvh.evaluation.fold_training.train_folds`.
     """
-    y = features.y.copy()
-    is_external = np.array([record.startswith(EXTERNAL) for record in features.records])
-    for part in (~is_external, is_external):  # each source keeps its prevalence
-        if part.any():
-            y[part] = shuffled(y[part], features.subjects[part], seed, number)
-    shuffle = replace(features, y=y)
-    folds = train_folds(
-        shuffle, split(shuffle.y), trainer, seed=seed, protocol=protocol, threshold=threshold
-    )
+    shuffle = replace(features, y=shuffled(features.y, features.subjects, seed, number))
+    folds = train_folds(shuffle, splits, trainer, seed=seed, protocol=protocol, threshold=threshold)
     mean, _ = mean_and_std([fold.metrics for fold in folds])
     return {name: getattr(mean, name) for name in SCORES}
 

@@ -158,6 +158,5 @@ def _standardized(model: Any) -> Any:
     return make_pipeline(StandardScaler(), model)
 
 
-NO_SKILL = "no skill"
-BASELINES: dict[str, Baseline] = {NO_SKILL: no_skill, "age + sex": age_and_sex}
+BASELINES: dict[str, Baseline] = {"no skill": no_skill, "age + sex": age_and_sex}
 """What a score has to beat: knowing nothing, and knowing age and sex alone."""

@@ -24,7 +24,6 @@ from lvh.errors import at_words, masked
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
-from lvh.models.classifiers import NO_SKILL
 from lvh.tracking import resolved_uri
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
@@ -254,22 +253,17 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
         add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold(folds))
     table.add_section()
     summary = result.scores
+    add("mean", "", asdict(summary.mean) | threshold(result.folds), style="bold")
+    add("std", "", asdict(summary.std))
+    table.add_section()
     for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
         pooled = {name: getattr(interval, bound) for name, interval in summary.pooled.items()}
-        is_pooled = bound == "estimate"
-        add(label, len(result.test) if is_pooled else "", pooled, "bold" if is_pooled else "")
-    table.add_section()
-    add("mean", "", asdict(summary.mean) | threshold(result.folds))
-    add("std", "", asdict(summary.std))
+        add(label, len(result.test) if bound == "estimate" else "", pooled)
     if result.null:
         add("p, shuffled", len(result.null), result.p_values)
     table.add_section()
     for name, baseline in result.baselines.items():
         add(name, "", asdict(baseline.mean), style="dim")
-    if NO_SKILL in result.baselines:
-        pooled_by_chance = result.baselines[NO_SKILL].pooled
-        highest = {name: pooled_by_chance[name].high for name in ("ap", "roc_auc")}
-        add("by chance, to", "", highest, style="dim")
     return table
 
 

@@ -39,7 +39,6 @@ from lvh.tracking.checkpoints import FoldCheckpoints
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
 from lvh.tracking.tracker import Tracker
-from lvh.validation.metrics import Labels
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
@@ -81,20 +80,15 @@ def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> Exper
     summarize_cohort(whole)  # checks it
     extracted: FeatureSet = FORMS[features.name].extract(whole, features)
     y, subjects = extracted.y, extracted.subjects
-    folds = split_records(extracted, cv, y)
+    if external is None:
+        folds = splits(y, subjects, cv)
+    else:
+        n_own = sum(not record.startswith(EXTERNAL) for record in extracted.records)
+        folds = (external_split(y, subjects, n_own, cv),)
     if cv.threshold != "fixed":
         for split in folds:
             held_out(split, y, subjects)  # raises here what it would after the first trainings
     return ExperimentData(whole, extracted, folds, cv)
-
-
-def split_records(features: FeatureSet, cv: CvSettings, y: Labels) -> tuple[Split, ...]:
-    """Split records by labels, which may be other ones than their own."""
-    subjects = features.subjects
-    n_own = sum(not record.startswith(EXTERNAL) for record in features.records)
-    if n_own < len(features.records):
-        return (external_split(y, subjects, n_own, cv),)
-    return splits(y, subjects, cv)
 
 
 @lru_cache(maxsize=2)
@@ -306,13 +300,13 @@ class _Run(Callback):
         if not wanted:
             return result
         key = run_key_of(self._keys.values(), permutations=0)  # more shuffles extend fewer
-        store = NullStore(Path(settings.store) / "shuffles" / f"{key}.json")
+        store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
         null = store.load()[:wanted] if settings.resume else []
         while len(null) < wanted:
             follow(len(null), wanted)
             scores = null_scores(
                 self.data.features,
-                partial(split_records, self.data.features, settings.cv),
+                [fold.split for fold in result.folds],
                 trainer(),
                 seed=settings.seed,
                 number=len(null),

@@ -137,49 +137,6 @@ def bootstrap_intervals(
     return intervals
 
 
-def expected_by_chance(y_true: Labels) -> dict[str, float]:
-    """Return what the scores of a ranking have on average if the ranking is random.
-
-    Average precision is above the share of positives then, the more so the fewer the records are:
-    Bestgen, Exact expected average precision of the random baseline for system evaluation, Prague
-    Bulletin of Mathematical Linguistics 103, 2015. A ranking of positives alone has no score.
-
-    >>> import numpy as np
-    >>> round(expected_by_chance(np.array([0, 0, 1, 1]))["ap"], 4)
-    0.6806
-    """
-    n, p = len(y_true), int(np.sum(y_true))
-    if not 0 < p < n:
-        return {"ap": np.nan, "roc_auc": np.nan, "recall_at_90": np.nan}
-    harmonic = float((1 / np.arange(1, n + 1)).sum())
-    # negatives that may stand before the last threshold; positives fall between any two alike
-    allowed = int((n - p) * (1 - SPECIFICITY) + 1e-6)
-    return {
-        "ap": (harmonic + (n - harmonic) * (p - 1) / (n - 1)) / n,
-        "roc_auc": 0.5,
-        "recall_at_90": (allowed + 1) / (n - p + 1),
-    }
-
-
-def intervals_by_chance(
-    y_true: Labels, *, level: float = 0.95, draws: int = 2000, seed: int = 0
-) -> dict[str, Interval]:
-    """Return where the scores of a ranking are if the ranking is random, such as 95 % of them."""
-    expected = expected_by_chance(y_true)
-    if np.isnan(expected["ap"]):
-        return {name: Interval(value, np.nan, np.nan) for name, value in expected.items()}
-    n_draws = max(200, min(draws, 4_000_000 // len(y_true)))  # long rankings vary little
-    ranked = np.tile(y_true.astype(np.float64), (n_draws, 1))
-    np.random.default_rng(seed).permuted(ranked, axis=1, out=ranked)
-    at_thresholds = _cumulated(ranked, 1 - ranked, -np.arange(len(y_true), dtype=np.float64))
-    drawn = [*_ranking(*at_thresholds), _sensitivity(*at_thresholds)]
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    return {
-        name: Interval(value, *np.quantile(of_draws, tails).tolist())
-        for (name, value), of_draws in zip(expected.items(), drawn, strict=True)
-    }
-
-
 def resampled(subjects: npt.NDArray[np.str_], resamples: int, seed: int) -> Iterator[Floats]:
     """Yield how often each record counts in resamples of subjects, shape (n_resamples, n).
 
