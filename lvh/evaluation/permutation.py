@@ -1,12 +1,14 @@
 """Permutation test: how often do shuffled labels score as well as the real ones?
 
-Labels are shuffled, and everything is trained and scored again on the same folds. With b of n
-shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests
-for Studying Classifier Performance, JMLR 11, 2010, test 1.
+Labels are shuffled, the folds are made of the shuffled labels by the same settings, and everything
+is trained and scored on them. Folds of the real labels would help the shuffles less than the
+result: `stratified` spreads the labels evenly, and p would be too small. With b of n shuffles that
+score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests for Studying
+Classifier Performance, JMLR 11, 2010, test 1.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
+from lvh.data.array_checks import EXTERNAL
+from lvh.errors import InputError
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.files import write_text
@@ -22,10 +26,16 @@ from lvh.validation.metrics import Metrics, mean_and_std
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 
 Scores = Mapping[str, float]
+MakeFolds = Callable[[npt.NDArray[np.int64]], Sequence[Split]]
+"""Returns the folds of labels; raises InputError where the settings allow none."""
 
 SCORES = ("accuracy", "ap", "roc_auc")
 """Scores that are tested, by their means over the folds."""
 
+WAY = "folds of the shuffled labels"
+"""Part of the key of stored shuffles: scores of another way are not read."""
+
+_DRAWS = 1000  # of one shuffle, before its folds are given up
 _FORMAT = TypeAdapter(list[dict[str, float]])
 _log = logging.getLogger(__name__)
 
@@ -54,7 +64,7 @@ class NullStore:
 
 def null_scores(
     features: FeatureSet,
-    splits: Sequence[Split],
+    make_folds: MakeFolds,
     trainer: Trainer,
     *,
     seed: int,
@@ -64,26 +74,46 @@ def null_scores(
 ) -> Scores:
     """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
-    All else is as in `lvh.evaluation.fold_training.train_folds`.
+    With an external source, labels stay in their own source. The real labels have folds that can
+    be trained, so a shuffle that has none (one class in a training part) is drawn again. All else
+    is as in `lvh.evaluation.fold_training.train_folds`.
+
+    Raises:
+        InputError: No draw has folds.
     """
-    shuffle = replace(features, y=shuffled(features.y, features.subjects, seed, number))
+    sources = np.array([record.startswith(EXTERNAL) for record in features.records])
+    for draw in range(_DRAWS):
+        seeds = [seed, number, draw] if draw else [seed, number]
+        y = shuffled(features.y, features.subjects, seeds, sources)
+        try:
+            splits = make_folds(y)
+        except InputError:
+            if draw + 1 == _DRAWS:
+                raise
+        else:
+            break
+    shuffle = replace(features, y=y)
     folds = train_folds(shuffle, splits, trainer, seed=seed, protocol=protocol, threshold=threshold)
     mean, _ = mean_and_std([fold.metrics for fold in folds])
     return {name: getattr(mean, name) for name in SCORES}
 
 
 def shuffled(
-    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed: int, number: int
+    y: npt.NDArray[np.int64],
+    subjects: npt.NDArray[np.str_],
+    seeds: Sequence[int],
+    sources: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.int64]:
-    """Shuffle labels among subjects that have as many records; a subject's stay together."""
+    """Shuffle labels among subjects of a source with as many records; a subject's stay together."""
     _, member = np.unique(subjects, return_inverse=True)
     counts = np.bincount(member)
     order = np.argsort(member, kind="stable")
     places = np.split(order, np.cumsum(counts)[:-1])
-    generator = np.random.default_rng([seed, number])
+    generator = np.random.default_rng(seeds)
     result = y.copy()
-    for size in np.unique(counts):
-        alike = np.array([places[at] for at in np.flatnonzero(counts == size)])
+    kinds = 2 * counts + sources[[own[0] for own in places]]
+    for kind in np.unique(kinds):
+        alike = np.array([places[at] for at in np.flatnonzero(kinds == kind)])
         result[alike] = y[alike[generator.permutation(len(alike))]]
     return result
 

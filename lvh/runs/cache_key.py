@@ -88,4 +88,4 @@ def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
 
 def run_key_of(keys: Iterable[str], permutations: int) -> str:
     """Return the key of a cross-validation from the keys of its folds."""
-    return fingerprint(list(keys), *((permutations,) if permutations else ()))
+    return fingerprint(list(keys), *((permutations, WAY) if permutations else ()))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from lvh.config.composition import Composed
@@ -22,7 +24,7 @@ from lvh.data.joining import join
 from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries
-from lvh.evaluation.permutation import NullStore, null_scores, p_values
+from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.files import write_text
 from lvh.models import MODELS, Estimator
@@ -79,16 +81,21 @@ def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> Exper
     whole = cohorts["data"] if external is None else join(*cohorts.values())
     summarize_cohort(whole)  # checks it
     extracted: FeatureSet = FORMS[features.name].extract(whole, features)
-    y, subjects = extracted.y, extracted.subjects
-    if external is None:
-        folds = splits(y, subjects, cv)
+    return ExperimentData(whole, extracted, _folds(extracted, cv, extracted.y), cv)
+
+
+def _folds(features: FeatureSet, cv: CvSettings, y: npt.NDArray[np.int64]) -> tuple[Split, ...]:
+    """Return the folds of the records with labels `y`; raise InputError where there are none."""
+    subjects = features.subjects
+    if cv.scheme == "external":
+        n_own = sum(not record.startswith(EXTERNAL) for record in features.records)
+        folds: tuple[Split, ...] = (external_split(y, subjects, n_own, cv),)
     else:
-        n_own = sum(not record.startswith(EXTERNAL) for record in extracted.records)
-        folds = (external_split(y, subjects, n_own, cv),)
+        folds = splits(y, subjects, cv)
     if cv.threshold != "fixed":
         for split in folds:
             held_out(split, y, subjects)  # raises here what it would after the first trainings
-    return ExperimentData(whole, extracted, folds, cv)
+    return folds
 
 
 @lru_cache(maxsize=2)
@@ -299,14 +306,14 @@ class _Run(Callback):
         settings, wanted = self.settings, self.settings.cv.permutations
         if not wanted:
             return result
-        key = run_key_of(self._keys.values(), permutations=0)  # more shuffles extend fewer
+        key = run_key_of([*self._keys.values(), WAY], permutations=0)  # more extend fewer
         store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
         null = store.load()[:wanted] if settings.resume else []
         while len(null) < wanted:
             follow(len(null), wanted)
             scores = null_scores(
                 self.data.features,
-                [fold.split for fold in result.folds],
+                partial(_folds, self.data.features, settings.cv),
                 trainer(),
                 seed=settings.seed,
                 number=len(null),
