@@ -116,7 +116,7 @@ result
 
 # %% [markdown]
 # Read it from right to left. `no skill` is what a model gets that knows only how frequent AF is:
-# its average precision (`ap`) is the prevalence. `low` and `high` are the 95 % interval of
+# its average precision (`ap`) is that of records in a random order. `low` and `high` are the 95 % interval of
 # `pooled`. With ages and sexes (`age=`, `male=` of `from_arrays`) there would be a second
 # baseline, `age + sex`; these records have none, and the note above said so.
 #

@@ -1,7 +1,7 @@
 """Results of a cross-validation: one for each fold, and scores over all folds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from lvh.validation.metrics import (
     mean_and_std,
     score,
 )
+from lvh.validation.random_ranking import NO_SKILL, expected_at_random, intervals_at_random
 from lvh.validation.splits import Indices, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
 
@@ -65,6 +66,12 @@ class Summary:
     mean: Metrics
     std: Metrics
     pooled: Mapping[str, Interval]
+
+    def as_baseline(self) -> dict[str, float]:
+        """Return the means over folds, and `pooled_ap` with the ends of its interval."""
+        ap = self.pooled["ap"]
+        ends = {"pooled_ap": ap.estimate, "pooled_ap_low": ap.low, "pooled_ap_high": ap.high}
+        return asdict(self.mean) | ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,12 @@ def baseline_summaries(
 
     Their thresholds are chosen as the model's are, by the same records. Where age or sex of a
     record is unknown, `AGE_AND_SEX` is left out.
+
+    `NO_SKILL` predicts by the prevalence of the training records: the class that is more frequent
+    there. Its accuracy, precision, recall, specificity, f1, ap_thresholded, brier and loss are of
+    these predictions. They give no order, so that `ap`, `roc_auc` and `recall_at_90` are the
+    expectations over random orders of the test records, and their pooled intervals hold the middle
+    95 % of these: what a model without skill reaches by chance.
     """
     X, y = features.age_and_sex, features.y
     summaries = {}
@@ -155,7 +168,13 @@ def baseline_summaries(
         if threshold != "fixed":
             parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
             thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
-        summaries[name] = _summary(features, splits, y_scores=scores(splits), thresholds=thresholds)
+        summaries[name] = _summary(
+            features,
+            splits,
+            y_scores=scores(splits),
+            thresholds=thresholds,
+            at_random=name == NO_SKILL,
+        )
     return summaries
 
 
@@ -165,14 +184,22 @@ def _summary(
     *,
     y_scores: list[Floats],
     thresholds: list[float],
+    at_random: bool = False,
 ) -> Summary:
     labels = [features.y[split.test] for split in splits]
-    mean, std = mean_and_std(list(map(score, labels, y_scores, thresholds)))
+    of_folds = list(map(score, labels, y_scores, thresholds))
+    if at_random:
+        expected = map(expected_at_random, labels)
+        of_folds = [replace(one, **own) for one, own in zip(of_folds, expected, strict=True)]
+    mean, std = mean_and_std(of_folds)
     y_true, y_score = np.concatenate(labels), np.concatenate(y_scores)
-    subjects = features.subjects[np.concatenate([split.test for split in splits])]
+    test = np.concatenate([split.test for split in splits])
+    subjects = features.subjects[test]
     of_records = np.repeat(thresholds, list(map(len, labels)))
     pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
-    if max(map(np.ptp, y_scores)) == 0:
+    if at_random:
+        pooled |= intervals_at_random(y_true, test)
+    elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
         constant = bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)

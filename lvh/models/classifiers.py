@@ -10,6 +10,7 @@ from pydantic import Field, Strict
 from lvh.validation.bounds import Count, NotNegative, Part, Positive
 from lvh.validation.inner_splits import InnerFolds, Subjects
 from lvh.validation.metrics import Floats, Labels
+from lvh.validation.random_ranking import NO_SKILL
 
 Baseline = Callable[[Floats, Labels, Floats], Floats]
 
@@ -158,5 +159,5 @@ def _standardized(model: Any) -> Any:
     return make_pipeline(StandardScaler(), model)
 
 
-BASELINES: dict[str, Baseline] = {"no skill": no_skill, "age + sex": age_and_sex}
+BASELINES: dict[str, Baseline] = {NO_SKILL: no_skill, "age + sex": age_and_sex}
 """What a score has to beat: knowing nothing, and knowing age and sex alone."""

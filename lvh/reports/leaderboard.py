@@ -21,9 +21,10 @@ ALPHA = 0.05
 class Comparison:
     """One configuration against the best on the folds that both have.
 
-    `t` and `p` are corrected for shared training records, `p_holm` for the number of pairs among
-    all complete trials too; `worse`, `equivalent` and `better` are probabilities, for a region of
-    practical equivalence. `verdict` is `worse` where `p_holm` is below .05. The best itself, and a
+    `t` and `p` are corrected for shared training records, `p_holm` is min(1, p n / 2), for n
+    complete trials of which any could be the best, then corrected by Holm over the n - 1 others;
+    `worse`, `equivalent` and `better` are probabilities, for a region of practical equivalence.
+    `verdict` is `worse` where `p_holm` is below .05. The best itself, and a
     trial that shares fewer than two folds with it, has NaN.
     """
 

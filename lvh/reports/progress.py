@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,6 +26,7 @@ from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.tracking import resolved_uri
+from lvh.tracking.run_record import at_random
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
@@ -214,6 +216,7 @@ class ProgressReporter(Callback):
             self._warn(dishonest)
             chosen = self._settings.cv.threshold != "fixed"
             title = f"{self._name} on {self._cohort.name}"
+            self._print(headline(result))
             self._console.print(result_table(result, title, chosen))
             self._warn(dishonest, self._cohort.note)
             say(f"files: {folder}", on=self._console, link=folder)
@@ -231,6 +234,17 @@ class ProgressReporter(Callback):
 
     def _print(self, *lines: str) -> None:
         say(*lines, on=self._console)
+
+
+def headline(result: CVResult) -> str:
+    """Say the pooled average precision, and what a random order of the records has."""
+    ap, baselines = result.scores.pooled["ap"], result.baselines
+    chance = at_random({name: one.as_baseline() for name, one in baselines.items()})
+    n = len(np.unique(result.test))
+    return (
+        f"ap of all {n} test records together {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to "
+        f"{ap.high:.3f}{chance}"
+    )
 
 
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:

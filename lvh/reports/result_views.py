@@ -171,7 +171,7 @@ class CVResult(cv_result.CVResult):
 
     def _trial(self) -> Trial:
         """Return it as the one trial of a sweep."""
-        baselines = {name: asdict(one.mean) for name, one in self.baselines.items()}
+        baselines = {name: one.as_baseline() for name, one in self.baselines.items()}
         value = getattr(self.scores.mean, self._first)
         folds = fold_scores(self, own=self.own)
         return Trial("complete", (value,), folds, (), baselines, number=0, params={})

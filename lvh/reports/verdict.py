@@ -9,11 +9,15 @@ import pandas as pd
 
 from lvh.reports.leaderboard import Row, configuration_names, has_folds, ranked_rows
 from lvh.search.results import StudyResult
-from lvh.validation.metrics import NAMES
+from lvh.tracking.run_record import at_random
+from lvh.validation.metrics import NAMES, bootstrap_intervals
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _LISTED = 6  # configurations that a sentence names
-_TEST = "paired t-test corrected for shared training records, Holm over all pairs, 5 %"
+_TEST = (
+    "paired t-test corrected for shared training records; p times half the number of "
+    "configurations, for any of them could be the best, then Holm over those compared; 5 %"
+)
 _STATES = {
     "leaking": "scored by records that leaked into the training",
     "stopped": "stopped early",
@@ -28,6 +32,7 @@ def sentences(study: StudyResult) -> list[str]:
     if not rows:
         return ["No configuration is complete, so none can be called the best.", _counts(study)]
     return [
+        *_headline(study, rows[0]),
         _best(study, rows[0]),
         *_equals(study, rows),
         *_baselines(study, rows[0]),
@@ -67,6 +72,19 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     corrected = bias_corrected(shown, objective.name, maximize=objective.maximize)
     undefined = math.isnan(corrected.estimate.estimate)
     return "it was defined in no resample" if undefined else corrected
+
+
+def _headline(study: StudyResult, best: Row) -> list[str]:
+    """Say the pooled average precision of the best, where its predictions are at hand."""
+    rows = study.predictions.get(best.trial.number)
+    if rows is None or math.isnan(best.trial.values[0]):
+        return []
+    ap = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)["ap"]
+    return [
+        f"The best has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
+        f"with all {len(np.unique(rows.record))} test records together"
+        f"{at_random(best.trial.baselines)}."
+    ]
 
 
 def _best(study: StudyResult, best: Row) -> str:

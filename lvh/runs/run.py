@@ -295,7 +295,7 @@ class _Run(Callback):
             mean=asdict(summary.mean),
             std=asdict(summary.std),
             pooled={name: astuple(interval) for name, interval in summary.pooled.items()},
-            baselines={name: asdict(baseline.mean) for name, baseline in result.baselines.items()},
+            baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
 

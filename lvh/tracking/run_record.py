@@ -18,6 +18,7 @@ from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
 from lvh.validation.metrics import NAMES
+from lvh.validation.random_ranking import NO_SKILL
 
 RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
 """`leaking`: complete under a protocol that leaks; `stopped` early by a sweep; `killed` by a
@@ -113,25 +114,38 @@ class RunRecord:
             values |= {name: self.mean[name], f"std_{name}": self.std[name]}
             ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
             values |= zip(ends, self.pooled[name], strict=True)
-            for baseline, means in self.baselines.items():
-                prefix = baseline.replace(" + ", "_").replace(" ", "_")
-                values[f"baseline_{prefix}_{name}"] = means[name]
+        for baseline, scores in self.baselines.items():
+            prefix = f"baseline_{baseline.replace(' + ', '_').replace(' ', '_')}"
+            values |= {f"{prefix}_{name}": value for name, value in scores.items()}
         values |= {f"p_{name}": p for name, p in self.p_values.items()}
         values |= {"seconds": self.seconds, "setup_seconds": self.setup_seconds}
         return values | {"folds_done": len(self.fold_keys)}
 
     @property
     def description(self) -> str:
-        """What a user reads first of a configuration with scores."""
+        """What a user reads first of a configuration with scores: the pooled ap."""
         baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in self.baselines.items())
         estimate, low, high = self.pooled["ap"]
         leakage = self.tags.get("leakage", "")
         return (
             f"{f'NOT HONEST: {leakage}. ' if leakage else ''}{self.data.label}: "
-            f"mean ap over {len(self.fold_keys)} folds {self.mean['ap']:.3f}, "
-            f"std {self.std['ap']:.3f}; baselines: {baselines}. "
-            f"Pooled ap {estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}."
+            f"pooled ap {estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}"
+            f"{at_random(self.baselines)}. "
+            f"Mean ap over {len(self.fold_keys)} folds {self.mean['ap']:.3f}, "
+            f"std {self.std['ap']:.3f}; baselines: {baselines}."
         )
+
+
+def at_random(baselines: Mapping[str, Mapping[str, float]]) -> str:
+    """Say what a random order has, as the end of a sentence; empty for runs without the interval.
+
+    `baselines` are as in `RunRecord`.
+    """
+    own = baselines.get(NO_SKILL, {})
+    if "pooled_ap_low" not in own:
+        return ""
+    low, high = own["pooled_ap_low"], own["pooled_ap_high"]
+    return f"; a random order has {own['pooled_ap']:.3f}, by chance {low:.3f} to {high:.3f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,17 @@ def weighted_scores(
     ]
 
 
+def ranking_scores(
+    positive: Floats, weights: Floats, y_score: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return `ap`, `roc_auc` and `recall_at_90` of weightings, shape (n_weightings, n).
+
+    `positive` is the weight of positives, 0 for negatives, which may differ between weightings.
+    """
+    at_thresholds = _cumulated(positive, weights - positive, y_score)
+    return *_ranking(*at_thresholds), _sensitivity(*at_thresholds)
+
+
 def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float = SPECIFICITY) -> float:
     """Return the lowest threshold that calls enough of the negatives negative.
 

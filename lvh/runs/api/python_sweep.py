@@ -202,7 +202,7 @@ class _Training:
         if leakage := data.cv.protocol.leakage:
             return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
         self.results[trial.number] = result
-        baselines = {one: asdict(of.mean) for one, of in result.baselines.items()}
+        baselines = {one: of.as_baseline() for one, of in result.baselines.items()}
         values = objective_values(
             search.objectives,
             mean=asdict(result.scores.mean),
