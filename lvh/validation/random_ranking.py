@@ -67,7 +67,7 @@ def intervals_at_random(
         rows = np.tile(np.arange(n), (min(at_once, _ORDERS - start), 1))
         orders = generator.permuted(rows, axis=1)
         weights: Floats = counts[orders].astype(np.float64)
-        parts.append(np.array(ranking_scores(weights * y[orders], weights, np.arange(n))))
+        parts.append(np.array(ranking_scores(weights * y[orders], weights, np.arange(float(n)))))
     values = dict(zip(exact, np.concatenate(parts, axis=1), strict=True))
     if np.ptp(counts):
         exact = {name: float(own.mean()) for name, own in values.items()}
