@@ -117,8 +117,8 @@ result
 # %% [markdown]
 # Read it from right to left. `no skill` is what a model gets that knows only how frequent AF is:
 # its average precision (`ap`) is that of records in a random order. `low` and `high` are the 95 %
-# interval of `pooled`. With ages and sexes (`age=`, `male=` of `from_arrays`) there would be a second
-# baseline, `age + sex`; these records have none, and the note above said so.
+# interval of `pooled`. With ages and sexes (`age=`, `male=` of `from_arrays`) there would be a
+# second baseline, `age + sex`; these records have none, and the note above said so.
 #
 # What does the irregularity add to the mean heart rate? Compare on the same folds:
 
