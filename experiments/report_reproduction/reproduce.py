@@ -30,7 +30,10 @@ from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.network_program import Program
 from lvh.runs.run import load_data
 
-COHORTS = {"ludb": ["data=ludb"], "null": ["data=synthetic", "data.effect=0"]}
+COHORTS = {
+    "ludb": ["data=ludb", "data.same_subject=false"],  # the study's own folds
+    "null": ["data=synthetic", "data.effect=0"],
+}
 LEAKS = {
     "honest": [],
     "carried": ["cv.weights=carried"],
