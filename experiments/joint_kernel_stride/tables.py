@@ -1,0 +1,74 @@
+"""Write the tables of README.md from the files beside it: python .../tables.py."""
+
+from pathlib import Path
+
+import pandas as pd
+
+HERE = Path(__file__).resolve().parent
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Return a table in Markdown."""
+    rows = [
+        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
+        for row in frame.itertuples(index=False)
+    ]
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def of_settings() -> str:
+    """Mean loss and ap after some epochs, by learning rate, momentum and statistics."""
+    frame = pd.read_csv(HERE / "settings.csv")
+    shown = frame[frame["epochs"].isin([5, 10, 20])]
+    keys = ["learning_rate", "momentum", "statistics"]
+    wide = shown.groupby([*keys, "epochs"])[["ap", "loss"]].mean().unstack("epochs")
+    wide.columns = [f"{name}, {epochs} epochs" for name, epochs in wide.columns]
+    wide = wide.reset_index()
+    wide["learning_rate"] = wide["learning_rate"].map("{:g}".format)
+    return table(wide)
+
+
+def of_answer() -> str:
+    """Return the leaderboard of the sweep in millivolts."""
+    frame = pd.read_csv(HERE / "leaderboard_millivolts.csv")
+    return table(frame[["kernel", "stride", "mean", "low", "high", "accuracy", "verdict"]])
+
+
+def of_statistics() -> str:
+    """Mean scores of all recorded pairs with either kind of statistics."""
+    frame = pd.read_csv(HERE / "curves_millivolts.csv")
+    last = frame[frame["epochs"] == frame["epochs"].max()]
+    scores = ["ap", "roc_auc", "accuracy", "loss"]
+    means = last.groupby(["configuration", "statistics"], sort=False)[scores].mean()
+    return table(means.reset_index())
+
+
+def of_budgets() -> str:
+    """Return the replays of all tables of curves."""
+    frame = pd.read_csv(HERE / "budgets.csv")
+    shown = "curves statistics configurations folds budget reduction training seconds same near"
+    return table(frame[[*shown.split(), "loss", "worst_loss"]])
+
+
+def main() -> None:
+    """Write all tables in place."""
+    text = (HERE / "README.md").read_text("utf-8")
+    parts = {
+        "settings": of_settings,
+        "answer": of_answer,
+        "statistics": of_statistics,
+        "budgets": of_budgets,
+    }
+    for name, make in parts.items():
+        before, mark, after = text.partition(f"<!-- {name}: made by tables.py -->")
+        lines = after.lstrip("\n").split("\n")
+        while lines and lines[0].startswith("|"):  # the table that was there
+            lines.pop(0)
+        rest = "\n".join(lines).lstrip("\n")
+        text = f"{before}{mark}\n\n{make()}\n\n{rest}"
+    (HERE / "README.md").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
