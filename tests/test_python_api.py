@@ -372,6 +372,7 @@ def test_nan_is_filled_from_the_training_records_or_refused_by_the_classifier():
 def test_a_notebook_with_a_run_and_an_application_of_its_own_keeps_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/own.db")
+    mlflow.set_experiment("Default")  # another test may have left one of another store
     try:
         with hydra.initialize(version_base=None, config_path=None), mlflow.start_run() as run:
             config = hydra.compose(overrides=["+a=1"], return_hydra_config=True)
