@@ -20,7 +20,8 @@ from lvh.inference.model_description import FORMAT, data_fields
 from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 from lvh.models.training import FitJob
-from lvh.runs.run import ExperimentData, load_data, new_trainer, run_configuration
+from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
+from lvh.runs.run import run_configuration
 from lvh.tracking import Tracker
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")

@@ -13,7 +13,8 @@ from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
 from lvh.errors import InputError
 from lvh.evaluation.cross_validation import Callback
-from lvh.runs.run import load_data, run_configuration
+from lvh.runs.experiment_data import load_data
+from lvh.runs.run import run_configuration
 from lvh.search import SearchSettings
 from lvh.search.racing import is_out
 from lvh.tracking.address import TrackingSettings

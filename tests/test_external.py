@@ -20,7 +20,7 @@ from lvh.features import FeatureSet, morphology, voltage
 from lvh.features.selection import LEAN
 from lvh.models.training import History
 from lvh.reports.external_validation import TABLES, external_validation, refitted_scores
-from lvh.runs.run import load_data, new_trainer
+from lvh.runs.experiment_data import load_data, new_trainer
 from lvh.validation.metrics import score
 from lvh.validation.splits import Split
 

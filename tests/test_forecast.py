@@ -8,8 +8,8 @@ from optuna.trial import FrozenTrial, create_trial
 
 from lvh.config.composition import settings_of
 from lvh.runs import forecast
+from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import Forecast, timed
-from lvh.runs.run import load_data
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 from lvh.search.space import Choice, Space

@@ -15,7 +15,7 @@ from lvh.data.lazy_array import LazyArray, concatenate, read
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.runs.cache_key import run_key
-from lvh.runs.run import ExperimentData
+from lvh.runs.experiment_data import ExperimentData
 from lvh.validation.splits import splits
 
 

@@ -23,7 +23,7 @@ from lvh.errors import InputError
 from lvh.evaluation.cv_result import AGE_AND_SEX
 from lvh.features import FORMS
 from lvh.features.columns import ColumnsSettings, extract
-from lvh.runs.run import baselines_of, load_data
+from lvh.runs.experiment_data import baselines_of, load_data
 
 FS, N_SAMPLES = 250, 75
 LABELS = {  # a label of 1, of 0, and data.positive

@@ -23,7 +23,7 @@ from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
 from lvh.files import write_text
-from lvh.runs.run import load_data, new_trainer
+from lvh.runs.experiment_data import load_data, new_trainer
 from lvh.validation.splits import Split, splits
 
 HERE = Path(__file__).resolve().parent

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import lvh
 from lvh.evaluation.fold_training import fit_job, fold_seed
-from lvh.runs.run import load_data, new_trainer
+from lvh.runs.experiment_data import load_data, new_trainer
 from lvh.validation.metrics import score
 
 HERE = Path(__file__).resolve().parent

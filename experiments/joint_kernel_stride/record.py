@@ -23,7 +23,7 @@ from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.fold_training import fit_job, fold_seed
 from lvh.models.training import Checkpoint
 from lvh.runs.cache_key import deciding, fold_keys
-from lvh.runs.run import ExperimentData, load_data, new_trainer
+from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.metrics import THRESHOLD, score
 from lvh.validation.splits import Split

@@ -28,7 +28,7 @@ from lvh.models import MODELS
 from lvh.models.backends import cores, start
 from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.network_program import Program
-from lvh.runs.run import load_data
+from lvh.runs.experiment_data import load_data
 
 COHORTS = {
     "ludb": ["data=ludb", "data.same_subject=false"],  # the study's own folds

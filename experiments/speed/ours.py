@@ -28,7 +28,8 @@ from lvh.config.composition import Composed
 from lvh.config.composition import settings_of as compose_settings
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import Callback
-from lvh.runs.run import ExperimentData, load_data, run_configuration
+from lvh.runs.experiment_data import ExperimentData, load_data
+from lvh.runs.run import run_configuration
 from lvh.tracking import Tracker
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

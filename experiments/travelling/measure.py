@@ -19,7 +19,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import cross_validate
 from lvh.reports.external_validation import external_validation, refitted_scores
 from lvh.reports.page import write_table
-from lvh.runs.run import ExperimentData, load_data, new_trainer
+from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 
 HERE = Path(__file__).resolve().parent
 MARK = "<!-- made by measure.py from results.csv -->"

@@ -20,7 +20,7 @@ from lvh.data.cohort import Cohort
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.files import write_text, written_whole
-from lvh.runs.run import load_data
+from lvh.runs.experiment_data import load_data
 
 HERE = Path(__file__).resolve().parent
 OUTPUTS = HERE.parents[1] / "outputs/voltages"

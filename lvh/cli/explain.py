@@ -20,7 +20,7 @@ from lvh.tracking import TrackingSettings
 if TYPE_CHECKING:
     from lvh.explanations.importance import Options
     from lvh.explanations.run_explanation import Explanation
-    from lvh.runs.run import ExperimentData
+    from lvh.runs.experiment_data import ExperimentData
 
 _SHOWN = 6
 CHANGES = "amplitude,noise,wander,resampling,arms,v1_v2,flat"
@@ -33,7 +33,7 @@ def _run(args: argparse.Namespace) -> None:
     from lvh.explanations.importance import WINDOW, Options, default_stride
     from lvh.explanations.robustness import changes_of
     from lvh.runs.cache_key import run_key
-    from lvh.runs.run import load_data
+    from lvh.runs.experiment_data import load_data
     from lvh.tracking.fold_store import store_of
 
     tracking = tracking_of(args)

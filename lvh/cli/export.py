@@ -47,7 +47,7 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description]:
     from lvh.inference.refit import cross_validated, refit
     from lvh.inference.training_records import training_records
     from lvh.runs.cache_key import run_key
-    from lvh.runs.run import load_data
+    from lvh.runs.experiment_data import load_data
 
     chosen = choose(options.run, options.storage, options.study)
     settings = settings_of(chosen.run, tracking_of(options))

@@ -81,8 +81,9 @@ def run_once(config: DictConfig) -> None:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
+    from lvh.runs.experiment_data import load_data
     from lvh.runs.hints import say_next, say_where
-    from lvh.runs.run import load_data, run_configuration
+    from lvh.runs.run import run_configuration
     from lvh.tracking import Tracker
     from lvh.tracking.run_dir import link_latest
 

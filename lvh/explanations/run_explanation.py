@@ -28,7 +28,7 @@ from lvh.explanations.robustness import MOST, responses, summarize_responses
 from lvh.explanations.wave_windows import beat_times
 from lvh.features import FORMS, FeatureSet, fill_missing
 from lvh.runs.cache_key import fold_key
-from lvh.runs.run import ExperimentData, new_trainer
+from lvh.runs.experiment_data import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.metrics import NAMES, Interval, bootstrap_intervals, resampled, weighted_scores
 from lvh.validation.splits import Split

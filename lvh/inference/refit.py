@@ -23,8 +23,8 @@ from lvh.inference.model_description import (
 )
 from lvh.models.training import FitJob
 from lvh.runs.cache_key import fold_key, run_key
+from lvh.runs.experiment_data import ExperimentData, baselines_of, new_trainer, threads
 from lvh.runs.lookup import Chosen
-from lvh.runs.run import ExperimentData, baselines_of, new_trainer, threads
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore, store_of, stores
 from lvh.validation.calibration import bootstrap_lines, line

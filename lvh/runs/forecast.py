@@ -15,7 +15,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.results import Plain
 from lvh.runs.cache_key import deciding, fold_keys
-from lvh.runs.run import ExperimentData, load_data, new_trainer
+from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.search.space import Point
 from lvh.search.study import OUTCOME, Study
 from lvh.tracking.fold_store import FoldStore

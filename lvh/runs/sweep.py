@@ -24,8 +24,8 @@ from lvh.reports.progress import console, say
 from lvh.reports.study_report import run_folders, table, write
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
+from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.runs.hints import say_next, say_where
-from lvh.runs.run import ExperimentData, load_data
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.results import StudyResult, Trial

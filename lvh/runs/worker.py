@@ -22,8 +22,9 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity, say
 from lvh.runs.cache_key import run_key
+from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import Forecast, duration
-from lvh.runs.run import load_data, run_configuration
+from lvh.runs.run import run_configuration
 from lvh.search.results import FoldScore, Outcome, objective_values
 from lvh.search.space import Point, Space
 from lvh.search.storage import Storage

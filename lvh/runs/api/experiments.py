@@ -20,8 +20,8 @@ from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.result_views import CVResult, StudyResult
 from lvh.runs.api.inputs import TrainingData, cross_validated, option, training_data
 from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
-from lvh.runs.run import ExperimentData
-from lvh.runs.run import load_data as data_of
+from lvh.runs.experiment_data import ExperimentData
+from lvh.runs.experiment_data import load_data as data_of
 from lvh.search import study
 from lvh.tracking.finished_run import read_result
 from lvh.validation.metrics import NAMES

@@ -25,7 +25,7 @@ from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
 from lvh.models.training import check_train
 from lvh.runs.api.learners import Learner
-from lvh.runs.run import ExperimentData
+from lvh.runs.experiment_data import ExperimentData
 from lvh.validation.given_splits import given_splits
 from lvh.validation.splits import CvSettings, Split, check_protocol
 from lvh.validation.splits import splits as splits_of
