@@ -28,7 +28,9 @@ def script(body: str, **environment: str) -> subprocess.Popen:
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_a_signal_ends_it_by_its_number(number, code):
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
     process = script("print('ready', flush=True)\n    signal.pause()")
+    signal.signal(signal.SIGHUP, before)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
