@@ -124,7 +124,6 @@ class _Run(Callback):
         """Seconds of each fold so far."""
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
-        self._draw: Callable[[], None] = lambda: None
         self.record = self._begin(settings, sweep)
 
     def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
@@ -197,14 +196,12 @@ class _Run(Callback):
         self.spent[fold.split.number] = fold.seconds
 
     def write(self, result: CVResult) -> None:
-        """Write the tables of a finished run, and add its scores to the record."""
+        """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self.data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
-        self._draw = partial(
-            cv_figures.draw_all, result, features, title=title, folder=self._folder
-        )
+        cv_figures.draw_all(result, features, title=title, folder=self._folder)
         self.record = replace(
             record,
             mean=asdict(summary.mean),
@@ -268,7 +265,7 @@ class _Run(Callback):
             setup_seconds=sum(fold.setup_seconds for fold in self._folds),
         )
         save(self.record)
-        tracker.track(self.record, first=self._draw)
+        tracker.track(self.record)
 
 
 class _Stage(Callback):

@@ -237,7 +237,6 @@ def _train(
         main_process=os.getpid(),
         at_once=n_workers,
         tracker=tracker if sweep.workers is None else None,
-        tracker_address=tracker.address if sweep.is_local else "",
     )
     results: list[WorkerResult] = []
     has_died = False

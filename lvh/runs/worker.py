@@ -65,14 +65,12 @@ class Worker:
     at_once: int  # processes that train
     only_retries: bool = False  # train what was interrupted, and no new point
     tracker: Tracker | None = None  # of the command, for a worker in its process
-    tracker_address: str = ""  # of the same one, for a worker in another process
 
     def __call__(self, config: DictConfig) -> WorkerResult:
         """Train trials of the study until none is left; Hydra's own configuration is not used."""
         if os.getppid() == self.main_process:
             _end_with(self.main_process)
-        result, tracker = WorkerResult(), self.tracker
-        tracker = tracker or Tracker(self.tracking, self.tracker_address)
+        result, tracker = WorkerResult(), self.tracker or Tracker(self.tracking)
         try:
             ensure(self.command.plugins)
             study, number = Study(Storage(self.storage), self.study), int(HydraConfig.get().job.num)

@@ -1,8 +1,10 @@
 """The plan of a study, which it stores for all its processes, and the sampler of its points."""
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from pydantic import TypeAdapter
 
@@ -85,9 +87,10 @@ def make_sampler(plan: StudyPlan, *draw: int) -> BaseSampler:
     seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
     if plan.search.sampler != "tpe":
         return RandomSampler(seed=seed)
-    return TPESampler(
-        seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
-    )
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        return TPESampler(
+            seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
+        )
 
 
 def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:
@@ -96,4 +99,5 @@ def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:
     Optuna's own samplers of grids look at what other trials have: two processes that ask at once
     get the same point, and the price grows with the study (experiments/speed/claims.csv).
     """
-    return PartialFixedSampler(plan.space.at(place), RandomSampler())
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        return PartialFixedSampler(plan.space.at(place), RandomSampler())

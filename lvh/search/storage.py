@@ -21,7 +21,6 @@ from lvh.errors import EnvironmentFault, InputError, masked
 from lvh.tracking.address import opened, tables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 PLAN = "lvh"
 """Attribute of a study of ours: its plan."""
@@ -162,15 +161,16 @@ def _made(url: URL) -> Database:
     address = url.render_as_string(hide_password=False)
     for attempt in range(_ATTEMPTS):
         try:
-            database = Database(
-                address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                engine_kwargs={
-                    "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
-                    "pool_pre_ping": not is_file,
-                },
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE,
-            )
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                database = Database(
+                    address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+                    engine_kwargs={
+                        "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
+                        "pool_pre_ping": not is_file,
+                    },
+                    heartbeat_interval=HEARTBEAT,
+                    grace_period=GRACE,
+                )
             if is_file:
                 _lock_before_reading(database.engine)
             return database

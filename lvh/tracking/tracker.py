@@ -4,24 +4,20 @@ Importing MLflow takes seconds of processor time and a server may be slow; no tr
 either. What cannot be written stays on the disk as a record, and is written later.
 """
 
-import io
 import json
 import logging
-import os
 import queue
 import select
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lvh.errors import LvhError, TrackingFault, as_lvh_error, masked
+from lvh.errors import LvhError, TrackingFault, masked
 from lvh.tracking.address import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.run_record import RunRecord, SweepRecord
 
@@ -38,24 +34,13 @@ class Tracker:
     No method but the constructor raises, and only `close` waits.
     """
 
-    def __init__(self, settings: TrackingSettings, shared: str = "") -> None:
-        """Check what can be checked without MLflow, and start the worker.
-
-        Where `shared`, the address of another tracker, is of this machine, its worker writes.
-        """
+    def __init__(self, settings: TrackingSettings) -> None:
+        """Check what can be checked without MLflow, and start the worker."""
         self._sent: dict[str, str] = {}
         self._worker: subprocess.Popen[bytes] | None = None
-        self._shared: io.RawIOBase | None = None
-        self._thread, self._begun = ThreadPoolExecutor(1), list[Future[None]]()
-        self.address = ""
-        """Where other processes of this machine may send records."""
         self.page = ""
         """Place of the experiment in MLflow's UI, once all is recorded."""
         if settings.name == "off":
-            return
-        with suppress(OSError):
-            self._shared = open(shared, "wb", buffering=0) if shared else None
-        if self._shared is not None:
             return
         if (database := embedded(settings)) is not None:
             check_embedded(database)
@@ -67,8 +52,6 @@ class Tracker:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for this process
         )
-        if self._worker.stdin is not None:  # Linux opens a pipe by this name
-            self.address = f"/proc/{os.getpid()}/fd/{self._worker.stdin.fileno()}"
         # not in the command line, which other users can read, for an address has a password
         self._send(asdict(settings))
 
@@ -84,35 +67,21 @@ class Tracker:
         for fault in faults:
             logging.getLogger(__name__).warning("%s", fault)
 
-    def track(
-        self, record: RunRecord | SweepRecord, first: Callable[[], None] = lambda: None
-    ) -> None:
-        """Have a saved record tracked; of a sweep, also its configurations.
-
-        What is to be done `first`, such as its figures, is done beside the next training.
-        """
-        self._begun.append(self._thread.submit(self._track, record, first))
-
-    def _track(self, record: RunRecord | SweepRecord, first: Callable[[], None]) -> None:
-        first()
-        path = str(record.path.absolute())
+    def track(self, record: RunRecord | SweepRecord) -> None:
+        """Have a saved record tracked; of a sweep, also its configurations."""
         if self._worker is not None:
+            path = str(record.path.absolute())
             self._sent[path] = "the process that records does not answer"
-        self._send(path)
+            self._send(path)
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded.
 
         A store that is down or hangs costs a few seconds at most.
         """
-        self._thread.shutdown()
-        errors = [future.exception() for future in self._begun]
-        undone = [str(as_lvh_error(one)) for one in errors if isinstance(one, Exception)]
         faults, worker = self._sent, self._worker
-        if self._shared is not None:
-            self._shared.close()
         if worker is None:
-            return undone
+            return []
         assert worker.stdin is not None
         assert worker.stdout is not None
         worker.stdin.close()
@@ -127,22 +96,19 @@ class Tracker:
         worker.stdout.close()
         self._worker = None
         if not faults:
-            return undone
+            return []
         n, reason = len(faults), next(iter(faults.values()))
         return [
-            *undone,
             f"tracking: {n} {'record is' if n == 1 else 'records are'} not in the store: "
             f"{reason.rstrip('.')}. The results are on the disk: the same command, or "
-            f"python -m lvh.track, records them without training",
+            f"python -m lvh.track, records them without training"
         ]
 
     def _send(self, message: object) -> None:
-        line = json.dumps(message).encode() + b"\n"
-        pipe = self._shared if self._worker is None else self._worker.stdin
-        # several processes write whole lines up to this length; the sweep records the others
-        if pipe is not None and (self._shared is None or len(line) <= select.PIPE_BUF):
-            with suppress(OSError):  # it was killed: `close` says what is not recorded
-                pipe.write(line)
+        assert self._worker is not None
+        assert self._worker.stdin is not None
+        with suppress(OSError):  # it was killed: `close` says what is not recorded
+            self._worker.stdin.write(json.dumps(message).encode() + b"\n")
 
 
 def serve() -> None:
