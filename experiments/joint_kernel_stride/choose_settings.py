@@ -9,13 +9,12 @@ statistics. Kernel 250, stride 125: the cheapest pair. No real record takes part
 
 import csv
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
+from record import points
+
 import lvh
-from lvh.evaluation.fold_training import fit_job, fold_seed
-from lvh.runs.experiment_data import load_data, new_trainer
-from lvh.validation.metrics import score
+from lvh.runs.experiment_data import load_data
 
 HERE = Path(__file__).resolve().parent
 RATES = (1e-3, 3e-4, 1e-4)
@@ -39,28 +38,10 @@ def rows(learning_rate: float, momentum: float) -> Iterator[dict[str, float | st
         f"model.bn_momentum={momentum}",
     )
     data = load_data(settings)
-    y = data.features.y
     for split in data.splits[:N_FOLDS]:
-        job, test = fit_job(data.features, split, fold_seed(settings.seed, split))
-        for epochs in EPOCHS:
-            train = replace(settings.train, epochs=epochs)
-            for precise in (False, True):
-                at = replace(settings, train=replace(train, precise_bn=precise))
-                trainer = new_trainer(at, data.features, data.cohort.fs)
-                # the second time no epoch is left: only the statistics are taken
-                trainer.fit([replace(job, keep_checkpoint=True)], lambda job, epoch: None)
-                (start,) = trainer.checkpoints()
-                job = replace(job, start=start)
-                (y_score,) = trainer.predict([test])
-                scores = score(y[split.test], y_score, 0.5)
-                yield {
-                    "learning_rate": learning_rate,
-                    "momentum": momentum,
-                    "statistics": "precise" if precise else "moving",
-                    "epochs": epochs,
-                    "fold": split.fold,
-                    **{name: round(getattr(scores, name), 4) for name in FIELDS[-3:]},
-                }
+        for row, _ in points(settings, data, split, EPOCHS):
+            shown = {name: value for name, value in row.items() if name in FIELDS}
+            yield {"learning_rate": learning_rate, "momentum": momentum, **shown}
 
 
 def main() -> None:

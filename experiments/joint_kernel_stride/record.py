@@ -13,6 +13,7 @@ second fold, for a second process.
 import argparse
 import csv
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -75,11 +76,13 @@ def settings_of(grid: Grid, swept: tuple[str, ...]) -> RunSettings:
     return lvh.settings(*given)
 
 
-def record(
+def points(
     settings: RunSettings, data: ExperimentData, split: Split, epochs: tuple[int, ...]
-) -> tuple[list[dict[str, float | str]], FoldResult]:
-    """Train one fold; return its rows, and its result with the statistics of the settings."""
-    rows: list[dict[str, float | str]] = []
+) -> Iterator[tuple[dict[str, float | str], FoldResult]]:
+    """Train one fold; yield its row and its result after some epochs, with either statistics.
+
+    Those of the settings come last.
+    """
     y = data.features.y[split.test]
     job, test = fit_job(data.features, split, fold_seed(settings.seed, split))
     start: Checkpoint | None = None
@@ -96,20 +99,11 @@ def record(
             setup += trainer.setup_seconds - before
             spent += time.perf_counter() - started - (trainer.setup_seconds - before)
             scores = score(y, y_score, THRESHOLD)
-            row = {name: round(getattr(scores, name), 5) for name in SCORES}
-            row |= {"fold": split.fold, "epochs": n_epochs, "seconds": round(spent, 2)}
+            row: dict[str, float | str] = {"fold": split.fold, "epochs": n_epochs}
             row |= {"statistics": "precise" if precise else "moving"}
-            rows.append({**row, "setup_seconds": round(setup, 2)})
-    result = FoldResult(
-        split=split,
-        y_score=y_score,
-        metrics=scores,
-        history=history,
-        seconds=spent,
-        threshold=THRESHOLD,
-        setup_seconds=setup,
-    )
-    return rows, result
+            row |= {name: round(getattr(scores, name), 5) for name in SCORES}
+            row |= {"seconds": round(spent, 2), "setup_seconds": round(setup, 2)}
+            yield row, FoldResult(split, y_score, scores, history, spent, THRESHOLD, setup)
 
 
 def main() -> None:
@@ -138,7 +132,8 @@ def main() -> None:
             number += 1
             if number % parts != part or (name, str(split.fold)) in done:
                 continue
-            rows, result = record(settings, data, split, grid.epochs)
+            rows, results = zip(*points(settings, data, split, grid.epochs), strict=True)
+            result = results[-1]
             store.save(keys[split.number], data.features, result, decisions)
             with table.open("a", newline="") as file:
                 writer = csv.DictWriter(file, FIELDS)

@@ -20,6 +20,10 @@ from lvh.validation.thresholds import choose, held_out
 class Checkpoints(Interface):
     """Where the trainings of folds are kept, so that more epochs continue from fewer."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether something continues from the ends of these trainings."""
+
     def load(self, split: Split) -> Checkpoint | None:
         """Return where the training of a fold stands, if that is known."""
 
@@ -102,7 +106,7 @@ def _train(
     jobs, test_inputs = [job for job, _ in prepared], [test for _, test in prepared]
     spent = 0.0
     if checkpoints is not None:
-        jobs = [replace(job, keep_checkpoint=True) for job in jobs]
+        jobs = [replace(job, keep_checkpoint=checkpoints.keeps) for job in jobs]
         starts = [checkpoints.load(split) for split in splits]
         if all(starts):  # networks side by side have the same number of epochs
             jobs = [replace(job, start=at) for job, at in zip(jobs, starts, strict=True)]
@@ -130,7 +134,7 @@ def _train(
         _check_finite(split, y_score)
     setup = trainer.setup_seconds - setup_before
     seconds = (time.perf_counter() - started - setup + spent) / len(splits)
-    if checkpoints is not None:
+    if checkpoints is not None and checkpoints.keeps:
         for split, end in zip(splits, trainer.checkpoints(), strict=True):
             checkpoints.save(split, replace(end, seconds=seconds))
     return [

@@ -36,15 +36,19 @@ class FoldCheckpoints:
     starts: Mapping[tuple[int, int], str]
     ends: Mapping[tuple[int, int], str]
 
+    @property
+    def keeps(self) -> bool:
+        """Whether something continues from the ends of these trainings."""
+        return bool(self.ends)
+
     def load(self, split: Split) -> Checkpoint | None:
         """Return where the training of a fold stands; None where that is not known."""
         key = self.starts.get(split.number)
         return None if key is None else _read(self._path(key))
 
     def save(self, split: Split, checkpoint: Checkpoint) -> None:
-        """Write where the training of a fold stands, if something continues from it."""
-        if key := self.ends.get(split.number):
-            _write(self._path(key), checkpoint)
+        """Write where the training of a fold stands."""
+        _write(self._path(self.ends[split.number]), checkpoint)
 
     def discard(self) -> None:
         """Delete the files that trainings have started from."""
