@@ -20,7 +20,7 @@ from lvh.explanations.robustness import (
 )
 from lvh.features import FORMS, FeatureSet
 from lvh.features.voltage import measure
-from lvh.inference.model_description import FACTORS, told_curve
+from lvh.inference.model_description import FACTORS, voltage_sentence
 
 RANDOM = np.random.default_rng(0)
 
@@ -128,7 +128,7 @@ def test_probabilities_are_those_of_each_record_and_missing_ones_are_counted(few
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=5, max_size=5))
 def test_a_fall_of_the_probability_is_told(curve):
-    text = told_curve(curve, "LVH")
+    text = voltage_sentence(curve, "LVH")
     assert ("FALLS" in text) == bool((np.diff(curve, axis=0) < -0.005).any())
     table = pd.DataFrame(
         [("amplitude", str(f), label, means[label]) for f, means in zip(FACTORS, curve, strict=True)

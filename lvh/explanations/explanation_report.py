@@ -11,7 +11,7 @@ from lvh.explanations.importance import Options
 from lvh.explanations.robustness import MOST, TITLES, voltage_curve
 from lvh.explanations.run_explanation import Explanation
 from lvh.files import write_text, written_whole
-from lvh.inference.model_description import told_curve
+from lvh.inference.model_description import voltage_sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +110,7 @@ def sentences(explanation: Explanation) -> list[str]:
         f"{explanation.n_test} test records of {explanation.n_folds} folds, each scored by the "
         f"model of its fold, which has not learned from it. {same}",
         f"Pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}]. {of_baseline}",
-        *([f"With {told_curve(curve, explanation.label_name)}."] if curve else []),
+        *([f"With {voltage_sentence(curve, explanation.label_name)}."] if curve else []),
     ]
 
 

@@ -240,19 +240,19 @@ def _plugins_of(versions: Any) -> dict[str, tuple[str, ...]]:
     }
 
 
-def told_curve(curve: Sequence[Sequence[float]], label: str) -> str:
+def voltage_sentence(curve: Sequence[Sequence[float]], label: str) -> str:
     """Say how mean probabilities without and with a label answer `FACTORS`, and if one falls."""
-    told, verdict, steps = [], [], np.diff(curve, axis=0)
+    sides, verdict, steps = [], [], np.diff(curve, axis=0)
     for at, side in ((1, "with"), (0, "without")):
         means = ", ".join(f"{row[at]:.2f}" for row in curve)
-        told.append(f"{side} {label} {means}")
+        sides.append(f"{side} {label} {means}")
         if len(falls := np.flatnonzero(steps[:, at] < -_FALL)):
             first, last = FACTORS[falls[0]], FACTORS[falls[-1] + 1]
             verdict.append(f"{side} {label} it FALLS between {first:g} and {last:g}")
     never = "it never falls" if np.abs(steps).max() > _FALL else "it hardly changes"
-    factors, told_means = ", ".join(f"{one:g}" for one in FACTORS), ", ".join(told)
+    factors, means = ", ".join(f"{one:g}" for one in FACTORS), ", ".join(sides)
     says = ", ".join(verdict) or never
-    return f"all voltages times {factors}: mean probability of records {told_means}; {says}"
+    return f"all voltages times {factors}: mean probability of records {means}; {says}"
 
 
 def card(description: Description) -> str:
@@ -275,7 +275,7 @@ def card(description: Description) -> str:
         slope=slope,
         repeats=description.calibration.repeats,
         needs=needs,
-        curve=told_curve(description.voltage_curve, description.label)
+        curve=voltage_sentence(description.voltage_curve, description.label)
         if description.voltage_curve
         else "",
         selected=sorted({*description.chosen} - {""}),

@@ -153,7 +153,7 @@ class Forecast:
     def _each(self, places: range, known: Mapping[Kind, float]) -> np.ndarray:
         """Return the cost of each place, in seconds."""
         plan = self._study.plan
-        if plan.search.sampler != "grid":  # nobody knows the points that come
+        if plan.search.sampler != "grid":  # the points to come are unknown
             return np.full(len(places), np.mean(list(known.values())))
         kinds = [_kind(plan.space.at(place)) for place in places]
         by_kind = dict(known)
