@@ -91,13 +91,13 @@ def points(
         for precise in (not settings.train.precise_bn, settings.train.precise_bn):
             train = replace(settings.train, epochs=n_epochs, precise_bn=precise)
             trainer = new_trainer(replace(settings, train=train), data.features, data.cohort.fs)
-            started, before = time.perf_counter(), trainer.setup_seconds
+            started, before = time.process_time(), trainer.setup_seconds
             own = replace(job, start=start, keep_checkpoint=True)
             (history,) = trainer.fit([own], lambda at, epoch: None)  # the second time no epoch
             (y_score,) = trainer.predict([test])
             (start,) = trainer.checkpoints()
             setup += trainer.setup_seconds - before
-            spent += time.perf_counter() - started - (trainer.setup_seconds - before)
+            spent += time.process_time() - started - (trainer.setup_seconds - before)
             scores = score(y, y_score, THRESHOLD)
             row: dict[str, float | str] = {"fold": split.fold, "epochs": n_epochs}
             row |= {"statistics": "precise" if precise else "moving"}
