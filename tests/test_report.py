@@ -264,8 +264,10 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     assert f"{best.mean:.3f}<br>{low:.2f} to {high:.2f}" in texts
     assert {"stopped", "failed", "open"} <= set(texts)
     assert len(texts) == 10  # of 12 places: 16 was tried with one stride only
-    (hover,) = [one for row in heatmap["customdata"] for one in row if "size=3, stride=1" in one]
+    (hover,) = [one for row in heatmap["hovertext"] for one in row if "size=3, stride=1" in one]
     assert "5 of 5 folds" in hover
+    shown = {one for row in heatmap["customdata"] for one in row if one != ""}
+    assert shown == {trial.number for trial in study.trials}
 
 
 class TestFiles:
@@ -304,7 +306,9 @@ class TestPage:
         page = Page(folder / "report.html")
 
         text = " ".join(page.text.split())
-        for sentence in (study.title, study.name, study.note, *sentences(study)):
+        first, *others = sentences(study)
+        verdict = "size=3, stride=2" + first.removeprefix("The best").removesuffix(".")
+        for sentence in (study.title, study.name, study.note, verdict, *others):
             assert sentence in text
         assert "behind the best" in text
         assert {"heatmap", "folds", "differences", "roc", "parallel"} <= set(page.figures)
@@ -322,7 +326,7 @@ class TestPage:
             area = auc(decoded(trace["x"]), decoded(trace["y"]))
             assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
         shown = [trace["meta"] for trace in figures["roc"]["data"] if trace["visible"]]
-        assert shown == [row.trial.number for row in ranked_rows(study)[:3]]
+        assert shown == [row.trial.number for row in ranked_rows(study)[:5]]
 
     def test_texts_of_others_are_not_markup(self, tmp_path):
         trials = [

@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError, masked
-from lvh.tracking import check_embedded, embedded, resolved_uri
+from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.address import set_mlflow_variables
 from lvh.tracking.run_names import view_page
+from lvh.tracking.run_record import load_run
 
 _LOOPBACK = "127.0.0.1"
 
@@ -88,9 +90,11 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
 
     experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(args.experiment)
     page = view_page(experiment.experiment_id) if experiment else "#/experiments?"
-    page = f"http://{_LOOPBACK}:{port}/{page}"
-    print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {page}", sep="\n")
-    print(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
+    start = f"http://{_LOOPBACK}:{port}/"
+    if args.run:
+        print(f"this run: {start}{_page_of(args.run, settings)}")
+    print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {start}{page}", sep="\n")
+    print(f"in charts: {start}{page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
     # the address may have a password, and everyone may list processes with their arguments
     stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
     stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
@@ -107,7 +111,20 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {port} free?")
 
 
+def _page_of(run: str, settings: TrackingSettings) -> str:
+    """Return the page of the run that a folder is of."""
+    from lvh.tracking.run_lookup import experiment_id, run_with_key
+
+    run_id = run_with_key(load_run(Path(run) / "run.json").path.stem, settings)
+    if run_id is None:
+        raise InputError(
+            f"RUN: expected a run that is tracked in {settings.experiment}. Received: {run}"
+        )
+    return f"#/experiments/{experiment_id(settings)}/runs/{run_id}"
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", help="folder of a run to show (default: all runs)")
     add_tracking(parser)
     add, port = parser.add_argument, between(1, 2**16 - 1, int)
     add("--port", type=port, help="(default: 5000, of --studies 8080)")

@@ -16,7 +16,7 @@ from lvh.reports.leaderboard import (
     has_folds,
     unranked_trials,
 )
-from lvh.reports.page import BLUE, COLOURS, GREY, ORANGE, clipped
+from lvh.reports.page import COLOURS, GREY, ORANGE, clipped
 from lvh.search.results import StudyResult
 from lvh.tracking.run_names import short_names, value_text
 from lvh.validation.calibration import calibration_curve
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _MOST_LEVELS = 20  # of a dimension of a heat map, or of names in a random forest
-_MOST_ROWS = 15  # configurations whose folds are drawn
-_SHOWN_CURVES = 3  # configurations whose curves are shown at first; as many as colours have some
-_MOST_POINTS = 250  # of a curve
+_MOST_ROWS = 40  # configurations that the leaderboard can choose
+_SHOWN_ROWS = 5  # that are chosen at first
+_MOST_POINTS = 150  # of a curve
 _FEWEST = 4  # trials from which a share of variance says anything at all
 _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
@@ -44,16 +44,8 @@ def draw_all(
         rows: From `lvh.reports.leaderboard.ranked_rows`.
         commands: That train a trial again, by its number.
     """
-    figures = {}
-    if is_grid(study):
-        figures["heatmap"] = draw_heatmap(study, rows, commands)
-    defined = [row for row in rows if not math.isnan(row.mean)]
-    if defined and has_folds(study.objectives[0]):
-        figures["folds"] = _draw_folds(study, defined[:_MOST_ROWS])
-    compared = [row for row in rows[:_MOST_ROWS] if not math.isnan(row.comparison.low)]
-    if compared:
-        figures["differences"] = _draw_differences(study, compared)
-    return figures | _draw_curves(study, rows) | _draw_search(study)
+    figures = {"heatmap": draw_heatmap(study, rows, commands)} if is_grid(study) else {}
+    return figures | _draw_rows(study, rows) | _draw_search(study)
 
 
 def is_grid(study: StudyResult) -> bool:
@@ -85,19 +77,20 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
         hover = [names[trial.number], text, f"{len(trial.folds)} of {study.n_folds} folds"]
         hover.append(commands.get(trial.number, ""))
         place = [value_text(trial.params.get(name)) for name in study.dimensions]
-        cells.append([*place, mean, text, "<br>".join(hover)])
-    frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover"])
+        cells.append([*place, mean, text, "<br>".join(hover), trial.number])
+    frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover", "trial"])
     wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
     ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
-    parts = {name: wide[name].reindex(index=ys, columns=xs) for name in ("mean", "text", "hover")}
+    parts = {name: wide[name].reindex(index=ys, columns=xs) for name in frame.columns[2:]}
     down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
     figure = Figure(
         Heatmap(
             z=parts["mean"].to_numpy(float),
             text=parts["text"].fillna("").to_numpy(),
-            customdata=parts["hover"].fillna("not tried").to_numpy(),
+            hovertext=parts["hover"].fillna("not tried").to_numpy(),
+            customdata=parts["trial"].astype(object).fillna("").to_numpy(),
             texttemplate="%{text}",
-            hovertemplate="%{customdata}<extra></extra>",
+            hovertemplate="%{hovertext}<extra></extra>",
             colorscale="Blues",
             xgap=2,
             ygap=2,
@@ -113,95 +106,69 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
     return figure
 
 
-def _draw_folds(study: StudyResult, rows: Sequence[Row]) -> "Figure":
+def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
+    """Draw folds, differences and curves of the best; the `meta` of a trace is its trial."""
     from plotly.graph_objects import Figure
 
-    objective, figure = study.objectives[0], Figure()
-    values = {
-        _label(study, row.trial.number): list(fold_values(row.trial, objective).values())
-        for row in rows
+    objective, label = study.objectives[0].name, study.label_name
+    titles = {
+        "folds": ("seconds a fold" if objective == "seconds" else objective, None),
+        "differences": (f"difference in {objective} to the best", None),
+        "roc": ("1 - specificity", "recall"),
+        "precision_recall": ("recall", "precision"),
+        "calibration": (f"P({label})", f"share with {label}"),
+        "learning": ("epoch", "loss"),
     }
-    folds = pd.Series(values).explode()
-    look = {"color": BLUE, "opacity": 0.4}
-    figure.add_scatter(x=folds, y=folds.index, mode="markers", marker=look, name="fold")
-    means = [row.mean for row in rows]
-    figure.add_scatter(
-        x=means,
-        y=list(values),
-        mode="markers",
-        marker={"color": BLUE, "symbol": "diamond", "size": 10},
-        name="mean, 95 % interval",
-        error_x=_errors(means, [(row.interval.low, row.interval.high) for row in rows]),
-    )
-    for side, (name, scores) in zip(
-        ("left", "right"), rows[0].trial.baselines.items(), strict=False
-    ):
-        if not math.isnan(value := scores.get(objective.name, math.nan)):
-            words = {"annotation_text": name, "annotation_position": f"top {side}"}
-            figure.add_vline(value, line_color=ORANGE, line_dash="dot", **words)
-    title = "seconds a fold" if objective.name == "seconds" else objective.name
-    return _by_row(figure, title, len(rows))
+    figures, names = {name: Figure() for name in titles}, configuration_names(study)
+    for at, row in enumerate(rows[:_MOST_ROWS]):
+        number = row.trial.number
+        name = clipped(names[number], 30)
+        name += f" #{number}" if study.dimensions else ""
+        predictions = study.predictions.get(number)
+        look = {"meta": number, "name": name, "visible": at < _SHOWN_ROWS}
+        colour = COLOURS[at % len(COLOURS)]
+        curves = [] if predictions is None else _curves(predictions)
+        for key, trace in (*_by_fold(study, row, name), *curves):
+            figures[key].add_scatter(**look, marker_color=colour, line_color=colour, **trace)
+    drawn = {name: figure for name, figure in figures.items() if figure.data}
+    for name, figure in drawn.items():
+        x, y = titles[name]
+        figure.update_layout(xaxis_title=x, yaxis_title=y, height=420, showlegend=y is not None)
+        if y is None:
+            figure.update_yaxes(autorange="reversed", type="category")
+        if name in ("roc", "calibration"):
+            line = {"color": GREY, "dash": "dot"}
+            figure.add_shape(type="line", x0=0, x1=1, y0=0, y1=1, line=line)
+    if "folds" in drawn:
+        baselines = rows[0].trial.baselines.items()
+        for side, (name, scores) in zip(("left", "right"), baselines, strict=False):
+            if not math.isnan(value := scores.get(objective, math.nan)):
+                words = {"annotation_text": name, "annotation_position": f"top {side}"}
+                drawn["folds"].add_vline(value, line_color=GREY, line_dash="dot", **words)
+    if "differences" in drawn:
+        drawn["differences"].add_vline(0, line_color=GREY, line_dash="dot")
+    return drawn
 
 
-def _draw_differences(study: StudyResult, rows: Sequence[Row]) -> "Figure":
-    from plotly.graph_objects import Figure
-
-    figure, pairs = Figure(), [row.comparison for row in rows]
-    differences = [pair.difference for pair in pairs]
-    figure.add_scatter(
-        x=differences,
-        y=[_label(study, pair.number) for pair in pairs],
-        mode="markers",
-        marker={"color": [ORANGE if one.verdict == "worse" else BLUE for one in pairs], "size": 9},
-        error_x={"color": BLUE, **_errors(differences, [(one.low, one.high) for one in pairs])},
-        text=[
-            f"{one.verdict}, p (Holm) {one.p_holm:.3g}, P(worse) {one.worse:.2f}" for one in pairs
-        ],
-    )
-    figure.add_vline(0, line_color=GREY, line_dash="dot")
-    return _by_row(figure, f"difference in {study.objectives[0].name} to the best", len(rows))
+def _by_fold(study: StudyResult, row: Row, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a row's score in each fold, its mean, and its difference to the best."""
+    objective, pair = study.objectives[0], row.comparison
+    if has_folds(objective) and not math.isnan(row.mean):
+        folds = list(fold_values(row.trial, objective).values())
+        yield "folds", {"x": folds, "y": [name] * len(folds), "mode": "markers", "opacity": 0.5}
+        bounds = _errors([row.mean], [(row.interval.low, row.interval.high)])
+        mean = {"mode": "markers", "marker_symbol": "diamond", "marker_size": 10}
+        yield "folds", {"x": [row.mean], "y": [name], "error_x": bounds, **mean}
+    if not math.isnan(pair.low):
+        bounds = _errors([pair.difference], [(pair.low, pair.high)])
+        text = f"{pair.verdict}, p (Holm) {pair.p_holm:.3g}, P(worse) {pair.worse:.2f}"
+        point = {"x": [pair.difference], "y": [name], "text": text, "mode": "markers"}
+        yield "differences", {**point, "marker_size": 9, "error_x": bounds}
 
 
 def _errors(middle: Sequence[float], bounds: Sequence[tuple[float, float]]) -> dict[str, Any]:
     low, high = np.array(bounds).T
     return {"array": high - middle, "arrayminus": middle - low, "thickness": 2}
-
-
-def _label(study: StudyResult, number: int) -> str:
-    name = clipped(configuration_names(study)[number], 30)
-    return f"{name} #{number}" if study.dimensions else name
-
-
-def _by_row(figure: "Figure", title: str, n_rows: int) -> "Figure":
-    """Give a figure one line a configuration, the best at the top."""
-    figure.update_layout(height=170 + 26 * n_rows, xaxis_title=title)
-    return figure.update_yaxes(autorange="reversed", type="category")
-
-
-def _draw_curves(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
-    """Draw curves of the best configurations over all their folds; `meta` is the trial's number."""
-    from plotly.graph_objects import Figure
-
-    titles = {
-        "roc": ("1 - specificity", "recall"),
-        "precision_recall": ("recall", "precision"),
-        "calibration": (f"P({study.label_name})", f"share with {study.label_name}"),
-        "learning": ("epoch", "loss"),
-    }
-    figures: dict[str, Figure] = {}
-    shown = [row.trial.number for row in rows if row.trial.number in study.predictions]
-    for at, (number, colour) in enumerate(zip(shown, COLOURS, strict=False)):
-        for key, curve in _curves(study.predictions[number]):
-            x, y = titles[key]
-            layout = {"xaxis_title": x, "yaxis_title": y, "height": 420, "showlegend": True}
-            trace = {"name": _label(study, number), "meta": number, "line_color": colour}
-            figure = figures.setdefault(key, Figure()).update_layout(**layout)
-            figure.add_scatter(visible=at < _SHOWN_CURVES, **trace, **curve)
-    for key in {"roc", "calibration"} & figures.keys():
-        figures[key].add_shape(
-            type="line", x0=0, x1=1, y0=0, y1=1, line_color=GREY, line_dash="dot"
-        )
-    return figures
 
 
 def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -275,7 +242,8 @@ def _draw_parallel(study: StudyResult) -> "Figure":
             axis["ticktext"] = [clipped(text, 20) for text in texts]
         axes.append(axis)
     line = {"color": scores, "colorscale": "Viridis", "showscale": True}
-    return Figure(Parcoords(dimensions=axes, line=line))
+    numbers = [trial.number for trial in trials]
+    return Figure(Parcoords(dimensions=axes, line=line, customdata=numbers))
 
 
 def _varies(study: StudyResult, values: Sequence[float]) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from lvh.data.cohort import Cohort
 from lvh.files import read_bytes
+from lvh.reports import ecg_plot
 from lvh.reports.external_validation import TABLES
 from lvh.reports.leaderboard import (
     Comparison,
@@ -23,7 +25,7 @@ from lvh.reports.leaderboard import (
 )
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.study_figures import draw_all
-from lvh.reports.verdict import sentences
+from lvh.reports.verdict import headline, sentences
 from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
@@ -39,6 +41,8 @@ _EXPLANATIONS = {
     "importance.png": "Loss of average precision without leads, waves and inputs",
     "robustness.png": "Probability after changes of the signals, by label",
 }
+_LINKS = ("folder", "mlflow", "command")
+_N_WORST = 4  # records that are drawn
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _ROOM = 21  # letters that a terminal of 80 leaves for the dimensions
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
@@ -82,7 +86,14 @@ def table(study: StudyResult) -> Table:
     return shown_table
 
 
-def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = None) -> Path:
+def write(
+    study: StudyResult,
+    folder: Path,
+    runs: Mapping[int, Path] | None = None,
+    *,
+    mlflow: Callable[[str, Path], str] | None = None,
+    cohort: Cohort | str = "",
+) -> Path:
     """Write the report of a sweep; return the page, which needs none of the other files.
 
     Args:
@@ -90,31 +101,65 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
             `report.html` in it are replaced.
         runs: Folders of the trials' runs, by number.
+        mlflow: Returns the address of a run in MLflow, or the command that shows it, of its key
+            and its folder.
+        cohort: Records of the best run, or why there are none to draw; empty says nothing.
     """
     rows, runs = ranked_rows(study), runs or {}
-    links = {number: (os.path.relpath(run, folder), _command(run)) for number, run in runs.items()}
+    keys = {trial.number: trial.run_key for trial in study.trials}
+    links = {
+        number: (
+            os.path.relpath(run, folder),
+            mlflow(keys[number], run) if mlflow and keys[number] else "",
+            _command(run),
+        )
+        for number, run in runs.items()
+    }
     write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
     write_table(folder / "folds.csv", folds_table(study))
     names = [field.name for field in fields(Comparison)]
     comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
     write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
-    verdict, *others = sentences(study)
+    first, *others = sentences(study)
+    best = rows[0].trial if rows else None
+    best_run = None if best is None else runs.get(best.number)
     return write_page(
         folder / "report.html",
         "study.html",
-        figures=draw_all(study, rows, {number: command for number, (_, command) in links.items()}),
+        figures=draw_all(study, rows, {number: link[-1] for number, link in links.items()}),
         title=study.title,
         about=study.name,
         note=study.note,
-        verdict=verdict,
+        verdict=headline(study, rows, first),
         sentences=others,
         leaderboard=_shown_leaderboard(study, rows, links),
-        scores=_scores(study, rows[0].trial) if rows else pd.DataFrame(),
-        external=_external(runs.get(rows[0].trial.number)) if rows else {},
-        explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
+        scores=pd.DataFrame() if best is None else _scores(study, best),
+        external=_external(best_run),
+        explanation=_explanation(best_run),
+        worst=_worst(study, best, cohort, folder) if best and cohort else None,
         objective=study.objectives[0].name,
         label=study.label_name,
     )
+
+
+def _worst(
+    study: StudyResult, best: Trial, cohort: Cohort | str, folder: Path
+) -> str | list[tuple[str, str]]:
+    """Draw the records whose scores are farthest from their labels, or say why none is drawn."""
+    rows, label = study.predictions.get(best.number), study.label_name
+    if isinstance(cohort, str):
+        return cohort
+    if rows is None or not cohort.leads or cohort.unit != "mV":
+        return "it needs stored predictions, and signals in mV."
+    table = pd.DataFrame({"label": rows.y_true, "score": rows.y_score}, index=rows.record)
+    table = table.groupby(level=0, sort=False).mean()  # over repeats
+    pictures = []
+    for at, name in enumerate((table.label - table.score).abs().nlargest(_N_WORST).index, 1):
+        says = "has" if table.label[name] else "does not have"
+        title = f"Record {name} {says} {label}: P({label}) {table.score[name]:.3f}, out of fold"
+        place = cohort.records.index(name)
+        pictures.append(ecg_plot.draw_record(cohort, place, title, folder / f"worst_{at}.svg"))
+    return pictures
 
 
 def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
@@ -198,9 +243,9 @@ def folds_table(study: StudyResult) -> pd.DataFrame:
 
 
 def _shown_leaderboard(
-    study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, str]], digits: int = 6
+    study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, ...]], digits: int = 6
 ) -> pd.DataFrame:
-    """Return the leaderboard for a reader: a script makes links of its last two columns."""
+    """Return the leaderboard for a reader; the script of the page makes links of `_LINKS`."""
     frame, names = leaderboard_table(study, rows), [one.name for one in study.objectives]
     shown = frame[["rank", "trial"]].astype(object).fillna("")
     for name, short in short_names(study.dimensions).items():
@@ -223,9 +268,9 @@ def _shown_leaderboard(
     verdict = frame["verdict"].replace("not comparable", "?")
     shown["verdict"] = verdict.where(is_ranked, frame["state"])
     shown["reason"] = frame["error"]
-    for at, name in enumerate(("folder", "command")):
-        shown[name] = [links.get(number, ("", ""))[at] for number in frame["trial"]]
-    empty = [name for name in ("reason", "folder", "command") if not shown[name].any()]
+    for at, name in enumerate(_LINKS):
+        shown[name] = [links[one][at] if one in links else "" for one in frame["trial"]]
+    empty = [name for name in ("reason", *_LINKS) if not shown[name].any()]
     return shown.drop(columns=empty)
 
 

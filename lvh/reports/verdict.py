@@ -13,6 +13,7 @@ from lvh.tracking.run_record import at_random
 from lvh.validation.metrics import NAMES, bootstrap_intervals
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
+_THE_BEST = "The best"
 _LISTED = 6  # configurations that a sentence names
 _TEST = (
     "paired t-test corrected for shared training records; p times half the number of "
@@ -39,6 +40,19 @@ def sentences(study: StudyResult) -> list[str]:
         *_selection_bias(study),
         _counts(study),
     ]
+
+
+def headline(study: StudyResult, rows: Sequence[Row], first: str) -> str:
+    """Return the verdict in one sentence: the first of `sentences`, with names and equals."""
+    if not rows or not first.startswith(_THE_BEST):
+        return first
+    name = configuration_names(study)[rows[0].trial.number]
+    text = first.replace(_THE_BEST, name, 1).removesuffix(".")
+    verdicts = Counter(row.verdict for row in rows)
+    equal, n = verdicts["not told apart"], verdicts["not told apart"] + verdicts["worse"]
+    if n:
+        text += f"; these folds cannot tell {equal} of {n} other configurations apart from it"
+    return f"{text}."
 
 
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
@@ -81,7 +95,7 @@ def _headline(study: StudyResult, best: Row) -> list[str]:
         return []
     ap = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)["ap"]
     return [
-        f"The best has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
+        f"{_THE_BEST} has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
         f"with all {len(np.unique(rows.record))} test records together"
         f"{at_random(best.trial.baselines)}."
     ]

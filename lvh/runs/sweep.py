@@ -21,11 +21,12 @@ from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
 from lvh.reports.progress import console, say
-from lvh.reports.study_report import run_folders, table, write
+from lvh.reports.study_report import run_folders, table
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.runs.hints import say_next, say_where
+from lvh.runs.result_page import write_page
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.results import StudyResult, Trial
@@ -255,7 +256,7 @@ def _train(
 
 
 def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: str) -> None:
-    page = write(result, folder, run_folders(result, store))
+    page = write_page(result, folder, run_folders(result, store))
     console().print(table(result))
     say(*sentences(result))
     for trial in result.trials:
