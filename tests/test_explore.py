@@ -64,7 +64,7 @@ class Page(HTMLParser):
             self.sections.append(values["id"])
         if tag == "img":
             self.pictures.append(values["src"])
-        self.links += [values["href"]] if "href" in values else []
+        self.links += [values["href"]] if tag == "a" and values["href"] != "#main" else []
 
     def handle_data(self, data):
         if self.tag not in ("script", "style"):

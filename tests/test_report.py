@@ -313,7 +313,7 @@ class TestPage:
         assert "behind the best" in text
         assert {"heatmap", "folds", "differences", "roc", "parallel"} <= set(page.figures)
         links = [value for name, value in page.attributes if name in ("src", "href")]
-        assert {one for one in links if not one.startswith("data:")} == {
+        assert {one for one in links if not one.startswith(("data:", "#"))} == {
             f"{one}.csv" for one in ("leaderboard", "folds", "comparisons")
         }
 

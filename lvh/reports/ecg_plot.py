@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,12 +56,12 @@ class Words:
 
 
 class _Trace(NamedTuple):
-    """A piece of a lead, from the sample `first` on; `y` is the height above 0 mV of its row."""
+    """A piece of a lead, from a sample on, in a row from the top; `y` is the height above 0 mV."""
 
     name: str
     lead: str
-    column: int  # of the signals
-    row: int  # from the top
+    column: int
+    row: int
     first: int
     x: Floats
     y: Floats
@@ -70,27 +70,23 @@ class _Trace(NamedTuple):
 def picture_paths(place: str, names: Sequence[str]) -> list[Path]:
     """Return the path of the picture of each record, before anything is computed.
 
-    Args:
-        place: A file for one record, or a folder in which each has a PDF of its own name.
-        names: Of the records.
+    `place` is a file for one record, or a folder in which each has a PDF of its own name.
     """
-    path = Path(place)
+    path, expected = Path(place), ""
     is_folder = bool(place) and path.is_dir()
     paths = [path / f"{name}.pdf" for name in names] if is_folder else [path]
-    folder, expected = paths[0].parent, ""
-    if not is_folder and (len(names) > 1 or path.suffix.lower() not in _SUFFIXES):
+    is_file = len(names) == 1 and path.suffix.lower() in _SUFFIXES
+    if not paths[0].parent.is_dir() or not (is_folder or is_file):
         file = f"a file that ends in {', '.join(_SUFFIXES)}, or " if len(names) == 1 else ""
         expected = f"{file}a folder that is there"
-    elif not folder.is_dir():
-        expected = "a folder that is there"
     elif len(set(paths)) < len(paths):
         expected = "records of distinct names"
     elif there := [path for path in paths if path.exists() or path.is_symlink()]:
         expected, place = "a file that is not there yet", str(there[0])
     if expected:
         raise InputError(f"--picture: expected {expected}. Received: {place!r:.200}")
-    if fault := write_fault(folder):
-        raise EnvironmentFault(f"--picture: cannot write into {folder}: {fault}")
+    if fault := write_fault(paths[0].parent):
+        raise EnvironmentFault(f"--picture: cannot write into {paths[0].parent}: {fault}")
     return paths
 
 
@@ -143,19 +139,18 @@ def draw(
         unknown = np.isnan(importance).all(axis=0)
         _draw_legend(ax, clipped(words.label, 40))
     zero = _baselines(traces)
+    for row, y in enumerate(zero):  # 1 mV for 200 ms on lines of the grid
+        x = _LEFT + np.array([3, 5, 5, 10, 10, 12])
+        _draw_line(ax, x, y + _MM_PER_MV * np.array([0, 0, 1, 1, 0, 0]), f"pulse-{row}", "miter")
     traces = [trace._replace(y=zero[trace.row] + trace.y) for trace in traces]
     for trace in traces:
+        end = trace.first + len(trace.y)
         if importance is not None:
-            end = trace.first + len(trace.y)
             _draw_band(ax, trace, importance[trace.first : end, trace.column])
         if delineation is not None:
             _draw_fiducials(ax, trace, delineation)
         _draw_line(ax, trace.x, trace.y, f"trace-{trace.name}", "round")
         _name_lead(ax, trace, zero[trace.row], _PALE if unknown[trace.column] else _INK)
-    for row, y in enumerate(zero):  # 1 mV for 200 ms on lines of the grid
-        left, right = _LEFT + 5, _LEFT + 5 + 0.2 * _MM_PER_S
-        x = [left - 2, left, left, right, right, right + 2]
-        _draw_line(ax, x, y + _MM_PER_MV * np.array([0, 0, 1, 1, 0, 0]), f"pulse-{row}", "miter")
     facts = _facts(len(signals), fs, traces)
     facts += ["nothing is known of the leads in grey"] if unknown.any() else []
     if (n_shown := len({trace.lead for trace in traces})) < len(leads):
@@ -165,11 +160,7 @@ def draw(
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure in the format of its suffix, whole or not at all; equal figures, equal bytes.
-
-    Raises:
-        EnvironmentFault: It cannot be written.
-    """
+    """Write a figure in the format of its suffix, whole or not at all, in bytes that are equal."""
     from matplotlib import rc_context
 
     form = path.suffix[1:].lower()
@@ -187,12 +178,11 @@ def _traces(signals: npt.NDArray[np.float32], fs: float, leads: Sequence[str]) -
     n, width, strip = len(signals), round(_COLUMN_S * fs), round(_STRIP_S * fs)
     places = [(lead, lead, row, 0.0, 0, strip) for row, lead in enumerate(leads[:6])]
     if {*LEADS} <= {*leads}:
-        starts = np.arange(len(_ROWS[0])) * _COLUMN_S
-        places = [
-            (lead, lead, row, start, min(round(start * fs), max(0, n - width)), width)
-            for row, names in enumerate(_ROWS)
-            for lead, start in zip(names, starts.tolist(), strict=True)
-        ]
+        places = []
+        for (row, names), column in product(enumerate(_ROWS), range(len(_ROWS[0]))):
+            start, lead = column * _COLUMN_S, names[column]
+            first = min(round(start * fs), max(0, n - width))
+            places.append((lead, lead, row, start, first, width))
         places.append(("rhythm", "ii", len(_ROWS), 0.0, 0, strip))
     traces = []
     for name, lead, row, start, first, length in places:
@@ -235,19 +225,13 @@ def _draw_band(ax: "Axes", trace: _Trace, share: npt.NDArray[np.floating]) -> No
     from matplotlib.collections import LineCollection
 
     level = np.rint(np.nan_to_num(share) * _LEVELS).astype(int)
-    edges = np.flatnonzero(np.diff(level)) + 1
-    runs = [(a, b) for a, b in pairwise([0, *edges.tolist(), len(level)]) if level[a]]
+    edges = [0, *(np.flatnonzero(np.diff(level)) + 1).tolist(), len(level)]
+    runs = [(a, b) for a, b in pairwise(edges) if level[a]]
     points = np.column_stack([trace.x, trace.y])
-    band = LineCollection(
-        [points[a : b + 1] for a, b in runs],  # a sample further, so that it reaches the next run
-        colors=[_colour(int(level[a])) for a, _ in runs],
-        linewidths=_BAND * _PT,
-        joinstyle="round",
-        capstyle="butt",
-        zorder=2,
-        gid=f"band-{trace.name}",
-    )
-    ax.add_collection(band, autolim=False)
+    lines = [points[a : b + 1] for a, b in runs]  # a sample further, so that runs meet
+    look: dict[str, Any] = {"joinstyle": "round", "capstyle": "butt", "zorder": 2}
+    look |= {"colors": [_colour(int(level[a])) for a, _ in runs], "linewidths": _BAND * _PT}
+    ax.add_collection(LineCollection(lines, gid=f"band-{trace.name}", **look), autolim=False)
 
 
 def _colour(level: int) -> tuple[float, ...]:
@@ -259,9 +243,9 @@ def _colour(level: int) -> tuple[float, ...]:
 
 def _draw_legend(ax: "Axes", label: str) -> None:
     middle, width = _WIDTH / 2, 4.0
-    for at, level in enumerate([*range(-_LEVELS, 0), *range(1, _LEVELS + 1)]):
-        x = [middle + (at - _LEVELS + end) * width for end in (0, 1)]
-        ax.fill_between(x, 8.2, 10.4, color=_colour(level), linewidth=0, clip_on=False)
+    for level in (*range(-_LEVELS, 0), *range(1, _LEVELS + 1)):
+        x = middle + width * (level if level < 0 else level - 1)
+        ax.fill_between([x, x + width], 8.2, 10.4, color=_colour(level), linewidth=0, clip_on=False)
     side = _LEVELS * width + 1.5
     _text(ax, middle - side, 8.6, f"away from {label}", 7.5, ha="right")
     _text(ax, middle + side, 8.6, f"toward {label}", 7.5)
@@ -296,10 +280,8 @@ def _clinical(lead: str) -> str:
 def _facts(n_samples: int, fs: float, traces: list[_Trace]) -> list[str]:
     """Return how much of the record is shown, and which leads are cut off."""
     duration = n_samples / fs
-    shown = f"{duration:.4g} s"
-    if duration > _STRIP_S:
-        shown = f"the first {_STRIP_S:g} s of {shown}"
-    facts = [f"{fs:g} Hz", shown, "no filter", "offsets removed"]
+    start = f"the first {_STRIP_S:g} s of " if duration > _STRIP_S else ""
+    facts = [f"{fs:g} Hz", f"{start}{duration:.4g} s", "no filter", "offsets removed"]
     if duration < _STRIP_S - 1 / fs and traces[-1].name == "rhythm":
         starts = [f"{trace.first / fs:.3g}" for trace in traces[: len(_ROWS[0])]]
         facts.append(f"columns from {', '.join(starts)} s")

@@ -75,29 +75,22 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
         if interval is not None and not math.isnan(interval.low):
             text += f"<br>{interval.low:.2f} to {interval.high:.2f}"
         hover = [names[trial.number], text, f"{len(trial.folds)} of {study.n_folds} folds"]
-        hover.append(commands.get(trial.number, ""))
         place = [value_text(trial.params.get(name)) for name in study.dimensions]
+        hover.append(commands.get(trial.number, ""))
         cells.append([*place, mean, text, "<br>".join(hover), trial.number])
     frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover", "trial"])
     wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
     ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
     parts = {name: wide[name].reindex(index=ys, columns=xs) for name in frame.columns[2:]}
-    down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
-    figure = Figure(
-        Heatmap(
-            z=parts["mean"].to_numpy(float),
-            text=parts["text"].fillna("").to_numpy(),
-            hovertext=parts["hover"].fillna("not tried").to_numpy(),
-            customdata=parts["trial"].astype(object).fillna("").to_numpy(),
-            texttemplate="%{text}",
-            hovertemplate="%{hovertext}<extra></extra>",
-            colorscale="Blues",
-            xgap=2,
-            ygap=2,
-        )
-    )
+    shown: dict[str, Any] = {"z": parts["mean"].to_numpy(float)}
+    for key, name, empty in (("text", "text", ""), ("hovertext", "hover", "not tried")):
+        shown[key] = parts[name].fillna(empty).to_numpy()
+    shown["customdata"] = parts["trial"].astype(object).fillna("").to_numpy()
+    look = {"texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>"}
+    figure = Figure(Heatmap(**shown, **look, colorscale="Blues", xgap=2, ygap=2))
     figure.update_xaxes(tickvals=list(range(len(xs))), ticktext=[clipped(x, 20) for x in xs])
     figure.update_yaxes(tickvals=list(range(len(ys))), ticktext=[clipped(y, 20) for y in ys])
+    down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
     figure.update_layout(xaxis_title=across, yaxis_title=down, height=170 + 60 * len(ys))
     if rows:
         y, x = ys.index(str(frame.y[0])), xs.index(str(frame.x[0]))
@@ -122,32 +115,29 @@ def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
     figures, names = {name: Figure() for name in titles}, configuration_names(study)
     for at, row in enumerate(rows[:_MOST_ROWS]):
         number = row.trial.number
-        name = clipped(names[number], 30)
-        name += f" #{number}" if study.dimensions else ""
-        predictions = study.predictions.get(number)
+        name = clipped(names[number], 30) + (f" #{number}" if study.dimensions else "")
         look = {"meta": number, "name": name, "visible": at < _SHOWN_ROWS}
-        colour = COLOURS[at % len(COLOURS)]
-        curves = [] if predictions is None else _curves(predictions)
+        look |= dict.fromkeys(("marker_color", "line_color"), COLOURS[at % len(COLOURS)])
+        curves = _curves(study.predictions[number]) if number in study.predictions else ()
         for key, trace in (*_by_fold(study, row, name), *curves):
-            figures[key].add_scatter(**look, marker_color=colour, line_color=colour, **trace)
-    drawn = {name: figure for name, figure in figures.items() if figure.data}
-    for name, figure in drawn.items():
-        x, y = titles[name]
+            figures[key].add_scatter(**look, **trace)
+    figures = {name: figure for name, figure in figures.items() if figure.data}
+    dots: dict[str, Any] = {"line_color": GREY, "line_dash": "dot"}
+    for key, figure in figures.items():
+        x, y = titles[key]
         figure.update_layout(xaxis_title=x, yaxis_title=y, height=420, showlegend=y is not None)
         if y is None:
             figure.update_yaxes(autorange="reversed", type="category")
-        if name in ("roc", "calibration"):
-            line = {"color": GREY, "dash": "dot"}
-            figure.add_shape(type="line", x0=0, x1=1, y0=0, y1=1, line=line)
-    if "folds" in drawn:
-        baselines = rows[0].trial.baselines.items()
-        for side, (name, scores) in zip(("left", "right"), baselines, strict=False):
-            if not math.isnan(value := scores.get(objective, math.nan)):
-                words = {"annotation_text": name, "annotation_position": f"top {side}"}
-                drawn["folds"].add_vline(value, line_color=GREY, line_dash="dot", **words)
-    if "differences" in drawn:
-        drawn["differences"].add_vline(0, line_color=GREY, line_dash="dot")
-    return drawn
+        if key in ("roc", "calibration"):
+            figure.add_shape(type="line", x0=0, x1=1, y0=0, y1=1, **dots)
+        if key == "differences":
+            figure.add_vline(0, **dots)
+    baselines = rows[0].trial.baselines.items() if "folds" in figures else ()
+    for side, (name, scores) in zip(("left", "right"), baselines, strict=False):
+        if not math.isnan(value := scores.get(objective, math.nan)):
+            words = {"annotation_text": name, "annotation_position": f"top {side}"}
+            figures["folds"].add_vline(value, **dots, **words)
+    return figures
 
 
 def _by_fold(study: StudyResult, row: Row, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -177,10 +167,13 @@ def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
 
     if len(np.unique(of.y_true)) == 2:
         fpr, tpr, _ = roc_curve(of.y_true, of.y_score)
-        yield "roc", {"x": _thinned(fpr), "y": _thinned(tpr), "mode": "lines"}
         precision, recall, _ = precision_recall_curve(of.y_true, of.y_score)
-        points = {"x": _thinned(recall), "y": _thinned(precision), "mode": "lines"}
-        yield "precision_recall", {**points, "line_shape": "hv"}
+        for key, x, y, shape in (
+            ("roc", fpr, tpr, "linear"),
+            ("precision_recall", recall, precision, "hv"),
+        ):
+            at = np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).astype(int)
+            yield key, {"x": x[at], "y": y[at], "mode": "lines", "line_shape": shape}
     bins = calibration_curve(of.y_true, of.y_score)
     shares = [group.observed.estimate for group in bins]
     errors = _errors(shares, [(group.observed.low, group.observed.high) for group in bins])
@@ -189,11 +182,6 @@ def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
         means = pd.DataFrame(losses).mean()
         if len(means) > 1:
             yield "learning", {"x": means.index + 1, "y": means, "mode": "lines", "line_dash": dash}
-
-
-def _thinned(values: Any) -> Any:
-    step = np.linspace(0, len(values) - 1, min(len(values), _MOST_POINTS))
-    return values[step.astype(int)]
 
 
 def _draw_search(study: StudyResult) -> "dict[str, Figure]":
@@ -215,14 +203,16 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             options["target"] = lambda trial: trial.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
         figures["history"] = visualization.plot_optimization_history(copy, **options)
-        figures["parallel"] = _draw_parallel(study)
-        if _varies(study, [trial.values[0] for trial in copy.trials]):
+        levels = [_levels(study, name) for name in study.dimensions]
+        is_small = all(len(own) <= _MOST_LEVELS or _is_numeric(own) for own in levels)
+        values = {trial.values[0] for trial in copy.trials}
+        if is_small and len(copy.trials) >= _FEWEST and len(values) > 1:
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
             figures["importance"] = visualization.plot_param_importances(copy, **options)
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
-    return figures
+    return {**figures, "parallel": _draw_parallel(study)}
 
 
 def _draw_parallel(study: StudyResult) -> "Figure":
@@ -246,27 +236,22 @@ def _draw_parallel(study: StudyResult) -> "Figure":
     return Figure(Parcoords(dimensions=axes, line=line, customdata=numbers))
 
 
-def _varies(study: StudyResult, values: Sequence[float]) -> bool:
-    """Return whether shares of variance mean anything, and a forest can take the dimensions."""
-    levels = [_levels(study, name) for name in study.dimensions]
-    is_small = all(len(values) <= _MOST_LEVELS or _is_numeric(values) for values in levels)
-    return is_small and len(values) >= _FEWEST and min(values) < max(values)
-
-
 def _as_optuna(study: StudyResult) -> "Study":
     """Copy the complete trials that have all their values into a study in memory."""
     import optuna
     from optuna.study import StudyDirection
 
-    way = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
-    copy = optuna.create_study(directions=[way[one.maximize] for one in study.objectives])
+    ways = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
+    copy = optuna.create_study(directions=[ways[one.maximize] for one in study.objectives])
     kinds = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():
             params = {name: value for name, value in trial.params.items() if name in kinds}
-            point: dict[str, Any] = {"params": params, "values": list(trial.values)}
-            point["distributions"] = {name: kinds[name] for name in params}
-            copy.add_trial(optuna.trial.create_trial(**point))
+            known = {name: kinds[name] for name in params}
+            made = optuna.trial.create_trial(
+                params=params, distributions=known, values=list(trial.values)
+            )
+            copy.add_trial(made)
     return copy
 
 
@@ -291,6 +276,6 @@ def _levels(study: StudyResult, dimension: str) -> list[Plain]:
 def _is_numeric(values: Sequence[Plain]) -> bool:
     """Return whether all values are finite numbers; true and false are not."""
     return all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        for value in values
+        isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one)
+        for one in values
     )

@@ -107,18 +107,14 @@ def write(
     """
     rows, runs = ranked_rows(study), runs or {}
     keys = {trial.number: trial.run_key for trial in study.trials}
-    links = {
-        number: (
-            os.path.relpath(run, folder),
-            mlflow(keys[number], run) if mlflow and keys[number] else "",
-            _command(run),
-        )
-        for number, run in runs.items()
-    }
-    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
-    write_table(folder / "folds.csv", folds_table(study))
+    links = {}
+    for number, run in runs.items():
+        place = mlflow(keys[number], run) if mlflow and keys[number] else ""
+        links[number] = (os.path.relpath(run, folder), place, _command(run))
     names = [field.name for field in fields(Comparison)]
     comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
+    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
+    write_table(folder / "folds.csv", folds_table(study))
     write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
     first, *others = sentences(study)
     best = rows[0].trial if rows else None
@@ -193,52 +189,35 @@ def _external(run: Path | None) -> dict[str, pd.DataFrame]:
 
 def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
     """Return all trials, those without a rank below the others and without a score."""
-    scores = {
-        row.trial.number: {
-            "rank": row.rank,
-            "mean": row.mean,
-            "std": row.std,
-            "low": row.interval.low,
-            "high": row.interval.high,
-            "folds": row.n_folds,
-            "accuracy": row.accuracy,
-            "verdict": row.verdict,
-        }
-        for row in rows
-    }
     values = [f"value_{objective.name}" for objective in study.objectives]
-    names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
-    lines = []
+    ranked, lines = {row.trial.number: row for row in rows}, []
     for trial in (*(row.trial for row in rows), *unranked_trials(study)):
         line: dict[str, object] = {"trial": trial.number, "state": trial.state}
-        line["folds"] = len(trial.folds)
         for name in study.dimensions:  # numbers with every digit
             value = trial.params.get(name, "")  # it exists under other options
             line[name] = value if isinstance(value, float) else value_text(value)
         line |= zip(values, trial.values, strict=False)
         line["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
-        lines.append(line | {"error": trial.error} | scores.get(trial.number, {}))
+        line |= {"folds": len(trial.folds), "error": trial.error}
+        if row := ranked.get(trial.number):
+            line |= {name: getattr(row, name) for name in ("rank", "mean", "std", "accuracy")}
+            line |= {"low": row.interval.low, "high": row.interval.high}
+            line |= {"folds": row.n_folds, "verdict": row.verdict}
+        lines.append(line)
+    names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
     columns = ["rank", "trial", "state", *study.dimensions, *values, *names]
     return pd.DataFrame(lines, columns=columns, dtype=object)
 
 
 def folds_table(study: StudyResult) -> pd.DataFrame:
     """Return a row for each fold of each trial."""
+    names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
     lines = [
-        {
-            "trial": trial.number,
-            "state": trial.state,
-            "repeat": fold.repeat + 1,
-            "fold": fold.fold + 1,
-            **fold.metrics,
-            "seconds": f"{fold.seconds:.3f}",
-            "n_train": fold.n_train,
-            "n_test": fold.n_test,
-        }
+        {**asdict(fold), **fold.metrics, "trial": trial.number, "state": trial.state}
+        | {"repeat": fold.repeat + 1, "fold": fold.fold + 1, "seconds": f"{fold.seconds:.3f}"}
         for trial in study.trials
         for fold in trial.folds
     ]
-    names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
     return pd.DataFrame(lines, columns=names)
 
 
@@ -283,9 +262,7 @@ def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:
     folds = pd.DataFrame([fold.metrics for fold in best.folds], columns=list(NAMES))
     shown = pd.DataFrame({"mean over folds": folds.mean(), "std": folds.std()})
     if rows := study.predictions.get(best.number):
-        pooled = bootstrap_intervals(
-            rows.y_true, rows.y_score, rows.subject, threshold=rows.threshold
-        )
+        pooled = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)
         intervals = {name: (one.estimate, one.low, one.high) for name, one in pooled.items()}
         shown[["pooled", "95 % from", "to"]] = pd.DataFrame(intervals).T
     for name, scores in best.baselines.items():

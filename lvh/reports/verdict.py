@@ -65,24 +65,19 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
         return "it needs at least two complete configurations to choose from"
     if missing:
         return f"predictions are missing of {missing} of {len(complete)} configurations"
-    names, key = ("subject", "y_true", "y_score", "threshold"), ["record", "repeat"]
-    frames = {
-        number: pd.DataFrame({name: getattr(one, name) for name in (*key, *names)}).set_index(key)
-        for number, one in sorted(study.predictions.items())
-    }
+    frames = {}
+    for number, one in sorted(study.predictions.items()):
+        names = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
+        frame = pd.DataFrame({name: getattr(one, name) for name in names})
+        frames[number] = frame.set_index(["record", "repeat"])
     shared = pd.concat(frames, axis=1, join="inner").sort_index().swaplevel(axis=1)
-    labels = shared["y_true"].to_numpy().T
+    labels, subject = shared["y_true"].to_numpy().T, shared["subject"].iloc[:, 0].to_numpy(str)
     if (labels != labels[0]).any():
         return "the configurations have different labels for the same record"
-    subject = shared["subject"].iloc[:, 0].to_numpy(str)
     if len(np.unique(subject)) < 2:
         return "the configurations share predictions of fewer than two subjects"
-    shown = Predictions(
-        y_true=labels[0],
-        y_score=shared["y_score"].to_numpy().T,
-        threshold=shared["threshold"].to_numpy().T,
-        subject=subject,
-    )
+    y_score, threshold = (shared[name].to_numpy().T for name in ("y_score", "threshold"))
+    shown = Predictions(y_true=labels[0], y_score=y_score, threshold=threshold, subject=subject)
     corrected = bias_corrected(shown, objective.name, maximize=objective.maximize)
     undefined = math.isnan(corrected.estimate.estimate)
     return "it was defined in no resample" if undefined else corrected
@@ -105,11 +100,10 @@ def _best(study: StudyResult, best: Row) -> str:
     name, configuration = study.objectives[0].name, _listed(study, [best])
     if math.isnan(best.trial.values[0]):
         return f"No configuration has a defined {name}."
-    start = f"Best: {configuration}" if len(study.trials) > 1 else study.title
+    text = f"Best: {configuration}" if len(study.trials) > 1 else study.title
     if not has_folds(study.objectives[0]):
-        return f"{start}, {name} {best.mean:.3f}."
-    folds = f"{best.n_folds} fold{'s' if best.n_folds != 1 else ''}"
-    text = f"{start}, mean {name} {best.mean:.3f} over {folds}"
+        return f"{text}, {name} {best.mean:.3f}."
+    text += f", mean {name} {best.mean:.3f} over {best.n_folds} fold{'s' * (best.n_folds != 1)}"
     if not math.isnan(best.interval.low):
         text += f", 95 % interval {best.interval.low:.3f} to {best.interval.high:.3f}"
     return f"{text}."
@@ -119,16 +113,14 @@ def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
     if len(rows) < 2 or rows[0].verdict != "best":
         return []
     equal = [row for row in rows if row.verdict == "not told apart"]
-    unknown = [row for row in rows if row.verdict == "not comparable"]
+    unknown = _listed(study, [row for row in rows if row.verdict == "not comparable"])
     texts = []
     if equal:
         texts.append(f"These folds cannot tell it apart from {_listed(study, equal)} ({_TEST}).")
     elif not unknown:
         texts.append(f"Every other complete configuration scores worse ({_TEST}).")
     if unknown:
-        texts.append(
-            f"Not comparable, because fewer than two folds have a score: {_listed(study, unknown)}."
-        )
+        texts.append(f"Not comparable, because fewer than two folds have a score: {unknown}.")
     return texts
 
 
@@ -159,24 +151,20 @@ def _selection_bias(study: StudyResult) -> list[str]:
         )
     elif n > 1:
         texts.append(f"No bias-corrected {name} of the best of {n}: {corrected}.")
-    stopped = sum(trial.state == "stopped" for trial in study.trials)
-    if stopped:
+    if stopped := sum(trial.state == "stopped" for trial in study.trials):
         texts.append(
-            f"{stopped} stopped configuration{'s' if stopped > 1 else ''} took part in the choice "
+            f"{stopped} stopped configuration{'s' * (stopped > 1)} took part in the choice "
             "but in no correction, so the score of the best is still too good."
         )
     return texts
 
 
 def _counts(study: StudyResult) -> str:
-    count = Counter[str](trial.state for trial in study.trials)
-    n = len(study.trials)
-    text = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
+    count, n = Counter[str](trial.state for trial in study.trials), len(study.trials)
+    text = f"{count['complete']} of {n} configuration{'s' * (n != 1)} complete"
     parts = [f"{count[state]} {words}" for state, words in _STATES.items() if count[state]]
-    if not parts:
-        return f"{text}."
-    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    return f"{text}; {listed}, which are not ranked."
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+    return f"{text}; {listed}, which are not ranked." if parts else f"{text}."
 
 
 def _listed(study: StudyResult, rows: Sequence[Row]) -> str:
