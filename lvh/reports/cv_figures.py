@@ -25,7 +25,7 @@ def draw_all(result: CVResult, features: FeatureSet, *, title: str, folder: Path
     from matplotlib.figure import Figure
     from matplotlib.image import imsave
 
-    panels: dict[str, Callable[["Axes", CVResult, FeatureSet], None]] = {
+    panels: dict[str, Callable[[Axes, CVResult, FeatureSet], None]] = {
         "scores": _draw_scores,
         "precision_recall": partial(_draw_curve, kind="precision_recall"),
         "roc": partial(_draw_curve, kind="roc"),

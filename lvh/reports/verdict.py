@@ -13,7 +13,6 @@ from lvh.tracking.run_record import at_random
 from lvh.validation.metrics import NAMES, bootstrap_intervals
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
-_THE_BEST = "The best"
 _LISTED = 6  # configurations that a sentence names
 _TEST = (
     "paired t-test corrected for shared training records; p times half the number of "
@@ -44,10 +43,10 @@ def sentences(study: StudyResult) -> list[str]:
 
 def headline(study: StudyResult, rows: Sequence[Row], first: str) -> str:
     """Return the verdict in one sentence: the first of `sentences`, with names and equals."""
-    if not rows or not first.startswith(_THE_BEST):
+    if not rows or not first.startswith("The best has"):
         return first
     name = configuration_names(study)[rows[0].trial.number]
-    text = first.replace(_THE_BEST, name, 1).removesuffix(".")
+    text = f"{name}{first.removeprefix('The best').removesuffix('.')}"
     verdicts = Counter(row.verdict for row in rows)
     equal, n = verdicts["not told apart"], verdicts["not told apart"] + verdicts["worse"]
     if n:
@@ -65,19 +64,24 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
         return "it needs at least two complete configurations to choose from"
     if missing:
         return f"predictions are missing of {missing} of {len(complete)} configurations"
-    frames = {}
-    for number, one in sorted(study.predictions.items()):
-        names = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
-        frame = pd.DataFrame({name: getattr(one, name) for name in names})
-        frames[number] = frame.set_index(["record", "repeat"])
+    names, key = ("subject", "y_true", "y_score", "threshold"), ["record", "repeat"]
+    frames = {
+        number: pd.DataFrame({name: getattr(one, name) for name in (*key, *names)}).set_index(key)
+        for number, one in sorted(study.predictions.items())
+    }
     shared = pd.concat(frames, axis=1, join="inner").sort_index().swaplevel(axis=1)
-    labels, subject = shared["y_true"].to_numpy().T, shared["subject"].iloc[:, 0].to_numpy(str)
+    labels = shared["y_true"].to_numpy().T
     if (labels != labels[0]).any():
         return "the configurations have different labels for the same record"
+    subject = shared["subject"].iloc[:, 0].to_numpy(str)
     if len(np.unique(subject)) < 2:
         return "the configurations share predictions of fewer than two subjects"
-    y_score, threshold = (shared[name].to_numpy().T for name in ("y_score", "threshold"))
-    shown = Predictions(y_true=labels[0], y_score=y_score, threshold=threshold, subject=subject)
+    shown = Predictions(
+        y_true=labels[0],
+        y_score=shared["y_score"].to_numpy().T,
+        threshold=shared["threshold"].to_numpy().T,
+        subject=subject,
+    )
     corrected = bias_corrected(shown, objective.name, maximize=objective.maximize)
     undefined = math.isnan(corrected.estimate.estimate)
     return "it was defined in no resample" if undefined else corrected
@@ -90,7 +94,7 @@ def _headline(study: StudyResult, best: Row) -> list[str]:
         return []
     ap = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)["ap"]
     return [
-        f"{_THE_BEST} has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
+        f"The best has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
         f"with all {len(np.unique(rows.record))} test records together"
         f"{at_random(best.trial.baselines)}."
     ]
@@ -100,10 +104,11 @@ def _best(study: StudyResult, best: Row) -> str:
     name, configuration = study.objectives[0].name, _listed(study, [best])
     if math.isnan(best.trial.values[0]):
         return f"No configuration has a defined {name}."
-    text = f"Best: {configuration}" if len(study.trials) > 1 else study.title
+    start = f"Best: {configuration}" if len(study.trials) > 1 else study.title
     if not has_folds(study.objectives[0]):
-        return f"{text}, {name} {best.mean:.3f}."
-    text += f", mean {name} {best.mean:.3f} over {best.n_folds} fold{'s' * (best.n_folds != 1)}"
+        return f"{start}, {name} {best.mean:.3f}."
+    folds = f"{best.n_folds} fold{'s' if best.n_folds != 1 else ''}"
+    text = f"{start}, mean {name} {best.mean:.3f} over {folds}"
     if not math.isnan(best.interval.low):
         text += f", 95 % interval {best.interval.low:.3f} to {best.interval.high:.3f}"
     return f"{text}."
@@ -113,14 +118,16 @@ def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
     if len(rows) < 2 or rows[0].verdict != "best":
         return []
     equal = [row for row in rows if row.verdict == "not told apart"]
-    unknown = _listed(study, [row for row in rows if row.verdict == "not comparable"])
+    unknown = [row for row in rows if row.verdict == "not comparable"]
     texts = []
     if equal:
         texts.append(f"These folds cannot tell it apart from {_listed(study, equal)} ({_TEST}).")
     elif not unknown:
         texts.append(f"Every other complete configuration scores worse ({_TEST}).")
     if unknown:
-        texts.append(f"Not comparable, because fewer than two folds have a score: {unknown}.")
+        texts.append(
+            f"Not comparable, because fewer than two folds have a score: {_listed(study, unknown)}."
+        )
     return texts
 
 
@@ -151,20 +158,24 @@ def _selection_bias(study: StudyResult) -> list[str]:
         )
     elif n > 1:
         texts.append(f"No bias-corrected {name} of the best of {n}: {corrected}.")
-    if stopped := sum(trial.state == "stopped" for trial in study.trials):
+    stopped = sum(trial.state == "stopped" for trial in study.trials)
+    if stopped:
         texts.append(
-            f"{stopped} stopped configuration{'s' * (stopped > 1)} took part in the choice "
+            f"{stopped} stopped configuration{'s' if stopped > 1 else ''} took part in the choice "
             "but in no correction, so the score of the best is still too good."
         )
     return texts
 
 
 def _counts(study: StudyResult) -> str:
-    count, n = Counter[str](trial.state for trial in study.trials), len(study.trials)
-    text = f"{count['complete']} of {n} configuration{'s' * (n != 1)} complete"
+    count = Counter[str](trial.state for trial in study.trials)
+    n = len(study.trials)
+    text = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
     parts = [f"{count[state]} {words}" for state, words in _STATES.items() if count[state]]
-    listed = " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
-    return f"{text}; {listed}, which are not ranked." if parts else f"{text}."
+    if not parts:
+        return f"{text}."
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return f"{text}; {listed}, which are not ranked."
 
 
 def _listed(study: StudyResult, rows: Sequence[Row]) -> str:
