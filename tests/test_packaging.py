@@ -8,7 +8,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import jinja2
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 import lvh
@@ -95,3 +97,20 @@ def test_every_extra_that_a_message_names_is_there():
     named |= set(_EXTRAS.values())
     assert named
     assert named <= set(project["optional-dependencies"])
+
+
+def test_there_is_one_version():
+    day = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert day["version"] == lvh.__version__
+    changes = re.findall(r"^## \[(.+?)\](?: - (\S+))?$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert changes[:2] == [("Unreleased", ""), (lvh.__version__, day["date-released"])]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = jinja2.Template((ROOT / "conda/recipe/meta.yaml").read_text()).render(
+        load_file_data=lambda *_, **__: {"project": project},
+        load_file_regex=lambda _, pattern, **__: re.search(
+            pattern, (ROOT / "lvh/__init__.py").read_text()
+        ),
+    )
+    conda = yaml.safe_load(recipe)
+    assert conda["package"] == {"name": "lvh", "version": lvh.__version__}
+    assert {*project["dependencies"]} < {*conda["requirements"]["run"]}
