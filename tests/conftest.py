@@ -142,9 +142,7 @@ def head(cohort: Cohort, n: int) -> Cohort:
 
 def load_ludb(root: Path) -> Cohort:
     """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
-    return ludb_source.load(
-        ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url),
-    )
+    return ludb_source.load(ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url))
 
 
 def write_data_set(

@@ -51,11 +51,7 @@ class Server(ABC):
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **self._as_whom(),
+                self._command(), stdout=log, stderr=log, start_new_session=True, **self._as_whom()
             )
         until(self._ready, f"{self._command()[0]} answers, {self._log}")
 
@@ -142,11 +138,7 @@ class Postgres(Server):
         return True
 
     def _command(self) -> list[str]:
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "fsync": "off",
-        }
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         data = str(self._folder / "data")
         return [str(self._programs / "postgres"), "-D", data, "-p", str(self.port), *options]

@@ -36,7 +36,6 @@ def made(X=X, y=Y, **more) -> Cohort:
 )
 def test_it_holds_what_the_arrays_hold(signals, y, groups):
     cohort = made(signals, y, groups=groups)
-
     np.testing.assert_array_equal(cohort.signals, signals)
     assert (cohort.leads, cohort.fs, cohort.records) == (("ii", "ecg"), 250, ("0", "1", "2"))
     assert cohort.label.tolist() == y
@@ -97,7 +96,6 @@ def test_damage_is_refused(more, message):
 
 def test_age_and_sex_are_known_together():
     cohort = made(age=[50, np.nan, 60, 70], male=[True, True, False, True])
-
     np.testing.assert_array_equal(cohort.age, [50, np.nan, 60, 70])
     assert cohort.male.tolist() == [True, False, False, True]
     assert "age or sex of 1 of 4 records is unknown" in cohort.note
@@ -149,7 +147,6 @@ def test_a_record_in_both_cohorts_is_refused(shared, is_lazy, seed):
     if is_lazy:
         lazy = LazyArray(np.arange(4), X.shape[1:], X.dtype, lambda at: other[at])
         external = replace(external, signals=lazy)
-
     if not shared:
         assert len(join(made(), external).records) == 8
     else:

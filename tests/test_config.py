@@ -54,10 +54,7 @@ def test_the_defaults_are_those_of_the_2021_study():
         ("cv.weights=carried cv.allow_leakage=true", "dnn-ntp-carried"),
         ("cv=external external=synthetic", "dnn-ntp-on-synthetic"),
         ("model=chosen", "nested_selection-ntp"),
-        (
-            "model=svm model.C=3 seed=2 cv=repeated",
-            "svm-ntp C=3 cv=stratified repeats=5 seed=2",
-        ),
+        ("model=svm model.C=3 seed=2 cv=repeated", "svm-ntp C=3 cv=stratified repeats=5 seed=2"),
         ("data=ptbxl data.label=AFIB model=cnn", "cnn-raw label=AFIB"),
     ],
 )

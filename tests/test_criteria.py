@@ -145,5 +145,4 @@ def test_the_axis_of_vectors_that_are_known(i, avf, degrees):
         f"{'r' if value >= 0 else 's'}_{lead}": abs(value)
         for lead, value in (("i", i), ("avf", avf))
     }
-
     assert qrs_axis(measured(**waves)).tolist() == [pytest.approx(degrees)]

@@ -8,12 +8,7 @@ from conftest import head
 
 from lvh.data import delineation, synthetic
 from lvh.data.cohort import LEADS, Cohort, Delineation
-from lvh.data.delineation import (
-    MAX_SAMPLES,
-    delineate,
-    delineate_record,
-    with_fiducials,
-)
+from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
 from lvh.errors import InputError
 from lvh.features.voltage import qrs_waves
 
@@ -86,7 +81,6 @@ def test_a_wide_qrs_is_found_whole():
     signal = drawn(*RSR, T)
     of = delineate(signal[None], FS)
     qrs = waves(of, 0, 0, "N")
-
     assert len(qrs) >= 9
     assert np.all((qrs[:, 2] - qrs[:, 0]) / FS > 0.13)
     assert np.all((qrs[:, 2] - qrs[:, 0]) / FS < 0.18)

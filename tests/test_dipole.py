@@ -41,7 +41,6 @@ def test_noise_is_as_large_as_asked():
         (quiet, quiet_waves), (loud, loud_waves) = (draw(seed, noise=size) for size in (0.0, 0.1))
         noises.append((loud - quiet)[:, [0, 1, 6, 7, 8, 9, 10, 11]].std())
         assert np.array_equal(quiet_waves.peaks, loud_waves.peaks)
-
     # Both have the same beats and wander. The level is log-normal over subjects with median .1
     # and sigma .3, so that its median over 40 has a standard error of 6 %.
     assert np.median(noises) == pytest.approx(0.1, rel=0.2)

@@ -114,9 +114,7 @@ def test_leads_are_in_their_cells_with_the_seconds_of_their_column(tmp_path):
 
 def test_where_leads_are_missing_each_has_a_row_to_scale(tmp_path):
     of = drawn(tmp_path, squares()[:, :2], leads=("v5", "ecg"))
-
     traces = [lead_trace(of, lead) for lead in ("v5", "ecg")]
-
     for trace in traces:
         assert np.ptp(trace[:, 0]) == pytest.approx(250, abs=0.1)
     assert traces[0][:, 1].min() > traces[1][:, 1].max()

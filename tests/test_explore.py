@@ -83,24 +83,19 @@ class TestSignals:
         seconds = np.arange(5000)[:, None] / 500
         noise = np.random.default_rng(0).normal(0, 0.03, (5000, 12))
         signals = noise + np.sin(2 * np.pi * seconds)  # slow waves do not count
-
         assert self.measured(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
 
     def test_wander_holds_slow_frequencies_only(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         slow, fast = np.sin(2 * np.pi * 0.3 * seconds), np.sin(2 * np.pi * 5 * seconds)
-
         found = self.measured(cohort, 2 + 0.4 * slow + fast)
-
         assert found.wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)
 
     def test_flat_and_clipped_leads_are_counted(self, cohort):
         signals = np.random.default_rng(0).normal(size=(5000, 12)).clip(-2, 2)
         signals[100:120, 3] = signals.max()  # 40 ms
         signals[100:119, 4] = signals.max()
-
         found = self.measured(cohort, signals)
-
         assert found.flat.tolist() == [[True] * 12, [False] * 12]
         assert np.flatnonzero(found.clipped).tolist() == [12 + 3]
 
@@ -108,9 +103,7 @@ class TestSignals:
         signals = cohort.signals.copy()
         signals[3, 70, 2] += 0.5
         signals[7] = signals[2]
-
         found = survey(replace(cohort, signals=signals))
-
         assert np.flatnonzero(pd.Series(found.digest).duplicated(keep=False)).tolist() == [2, 7]
         assert np.flatnonzero(found.einthoven > 0.1).tolist() == [3]
         assert found.einthoven[3] == pytest.approx(0.5, abs=0.01)
@@ -120,7 +113,6 @@ class TestSignals:
 class TestFiles:
     def test_balance_and_ages(self, cohort, tables):
         rows = tables["balance"].set_index(["group", "value"])
-
         assert rows.with_label["all", "all"] == cohort.label.sum()
         assert rows.records["sex", "men"] == cohort.male.sum()
         inside = (cohort.age >= 50) & (cohort.age < 60)
@@ -137,7 +129,6 @@ class TestFiles:
             y_score = model.predict_proba(X[test])[:, 1]
             accuracy.append(((y_score > 0.5) == y[test]).mean())
             ap.append(average_precision_score(y[test], y_score))
-
         rows = tables["alone"].set_index(["baseline", "score"])
         shown = rows["mean"][[("age + sex", "accuracy"), ("age + sex", "ap")]].tolist()
         assert shown == pytest.approx([np.mean(accuracy), np.mean(ap)], rel=1e-5)
@@ -145,7 +136,6 @@ class TestFiles:
 
     def test_criteria(self, cohort, tables):
         rows = tables["criteria"].set_index(["criterion", "sex"])
-
         assert set(tables["criteria"].criterion) == set(CRITERIA)
         cornell = tables["criteria_values"].cornell.to_numpy()
         positive = cornell > np.where(cohort.male, 2.8, 2.0)
@@ -160,7 +150,6 @@ class TestFiles:
 class TestPage:
     def test_every_section_with_its_figures_and_files(self, page, tables):
         found = Page(page)
-
         assert found.sections == KEYS
         assert len(found.pictures) == 4
         assert all(src.startswith("data:image/svg+xml;base64,") for src in found.pictures)
@@ -169,9 +158,7 @@ class TestPage:
 
     def test_without_delineation_sections_are_left_out(self, cohort, tmp_path):
         empty = Delineation.empty(len(cohort.records))
-
         found = Page(written(replace(cohort, delineation=empty), tmp_path))
-
         assert found.sections == KEYS
         assert found.text.count("Left out: this source has no delineation") == 4
         assert "No fiducials are marked" in found.text
@@ -184,9 +171,7 @@ class TestPage:
             **{"name": SCRIPT, "note": f"left out {SCRIPT}", "label": np.ones(3, dtype=np.int64)},
             records=tuple(f"{SCRIPT}{at}" for at in range(3)),
         )
-
         page = written(hostile, tmp_path)
-
         found = Page(page)
         assert found.sections == KEYS
         assert re.search(r"How far age and sex alone go\s+Left out: .*expected", found.text)

@@ -72,13 +72,11 @@ def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(tr
     assert scores["ap"] == result.scores.mean.ap
     assert scores["pooled_ap"] == result.scores.pooled["ap"].estimate
     assert scores["pooled_ap_low"] < scores["pooled_ap"] < scores["pooled_ap_high"]
-
     order = np.argsort(result.test, kind="stable")
     means = result.y_score[order].reshape(-1, 2).mean(axis=1)
     expected = chosen_threshold(data.features.y, means)
     assert description.threshold == pytest.approx(expected, abs=1e-12)
     assert "out-of-fold predictions, each the mean of 2" in card(description)
-
     calibration = description.calibration
     assert calibration.line == pytest.approx(tuple(line(data.features.y, means)), rel=1e-6)
     assert (calibration.n_records, calibration.repeats) == (42, 2)
@@ -134,7 +132,6 @@ def test_the_best_of_a_sweep_becomes_the_champion(swept, tmp_path, data_set):
     assert f"(trial {number})" in re.search(r"^Best: .*$", report.out, re.M)[0]
     assert "registered as lvh, version 1: models:/lvh@champion" in done.out
     assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
-
     path = next((data_set / "data").glob("*.hea"))
     printed = export(str(path), "--json", cwd=swept, name="predict")
     assert printed.code == 0, printed.err

@@ -36,19 +36,13 @@ def without_t(cohort: Cohort, *records: int) -> Cohort:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"average": "mean", "scaling": "minmax", "missing": "zero"},
-    ],
+    "changes", [{}, {"average": "mean", "scaling": "minmax", "missing": "zero"}]
 )
 def test_halves_are_those_of_voltage_and_beat(cohort, changes):
     settings = replace(DEFAULT, **changes)
     patchy = without_t(cohort, 0, 5)
     measured, beats = halves(patchy, settings)
-
     features = extract(patchy, settings)
-
     n_samples, n_leads = beats.input_shape
     assert features.kind == "mixed"
     assert features.X.dtype == np.float32
@@ -67,9 +61,7 @@ def test_a_record_that_lacks_a_beat_is_missing_from_both_halves(cohort):
     """Record 4 has no beat in v1, which `voltage` takes; record 7 has none at all."""
     broken = with_waves(cohort, {(3, 6): ("", []), **{(6, lead): ("", []) for lead in range(12)}})
     measured, beats = halves(broken, DEFAULT)
-
     features = extract(broken, DEFAULT)
-
     assert (len(measured.records), len(beats.records)) == (39, 38)
     assert features.records == beats.records
     assert features.dropped == beats.dropped

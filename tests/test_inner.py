@@ -24,9 +24,7 @@ def test_no_subject_is_in_two_folds(rows, state):
     y = np.array([label for _, label in rows])
     _, positive = by_subject(y, subjects)
     assume(3 <= positive.sum() <= len(positive) - 3)
-
     found = list(folds(3, state, subjects).split(None, y))
-
     assert sorted(np.concatenate([own for _, own in found])) == list(range(len(y)))
     for others, own in found:
         assert not set(subjects[others]) & set(subjects[own])

@@ -4,12 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import (
-    edit,
-    load_ludb,
-    read_dat,
-    write_data_set,
-)
+from conftest import edit, load_ludb, read_dat, write_data_set
 
 from lvh.data import ludb as ludb_source
 from lvh.data.cohort import LEADS
@@ -41,7 +36,6 @@ class TestPublishedData:
         counts = {
             symbol: int((ludb.delineation.symbols == ord(symbol)).sum()) for symbol in "Ntp()"
         }
-
         # The README of LUDB says 21966 N, 19666 t and 16797 p. The files, read by wfdb.rdann
         # too, hold one N and five t fewer.
         assert counts == {"N": 21965, "t": 19661, "p": 16797, "(": 58321, ")": 58423}
@@ -67,7 +61,6 @@ class TestSmallCopy:
 
     def test_everything_written_is_read(self, data_set, cohort):
         found = load_ludb(data_set)
-
         assert found.records == ("1", "2", "3")
         assert found.subjects.tolist() == ["1", "2", "3"]
         assert found.leads == LEADS
@@ -109,7 +102,6 @@ class TestSmallCopy:
         text, found = re.subn("#Left .* hypertrophy\\..*\n", f"{line}\n", header.read_text())
         assert found == 1
         header.write_text(text)
-
         assert load_ludb(data_set).label[0] == label
 
 

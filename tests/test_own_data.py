@@ -49,7 +49,6 @@ def test_both_runs_of_the_page(folder, monkeypatch):
     assert "age + sex" not in out
     summary = json.loads((folder / "network/data.json").read_text())
     assert (summary["records"], summary["leads"], summary["dropped"]) == (120, ["ii"], {})
-
     code, out, err = in_process(*columns, *SHORT, "hydra.run.dir=columns")
     assert (code, err) == (0, "")
     assert "columns rate; text, so no input: site" in out
@@ -63,7 +62,6 @@ def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F8
     assert explore.main([*explored, *SHORT, "hydra.run.dir=explored"]) == 0
     page = (folder / "explored/explore.html").read_text("utf-8")
     assert "Left out: age or sex of some records is unknown." in page
-
     # a model of one lead, from a file of that lead
     assert exit_code(export.main, ["network", "--out", "model", "--seeds", "1"]) == 0
     signal = np.load("signals.npy")[7]
@@ -81,7 +79,6 @@ def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F8
     assert exit_code(explain.main, ["network", "--folds", "1"]) == 0
     importance = pd.read_csv("network/explanation/importance.csv")
     assert importance[["kind", "name"]].to_numpy().tolist() == [["lead", "ii"]]
-
     assert exit_code(export.main, ["columns", "--out", "other"]) == 2
     assert "expected a run on records with signals" in capsys.readouterr().err
 
@@ -99,9 +96,7 @@ def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F8
 def test_a_mistake_ends_with_2_and_a_line(folder, monkeypatch, override, message):
     monkeypatch.chdir(folder)
     (network, _) = (typed for name, *typed in commands() if name == "run")
-
     code, out, err = in_process(*network, *SHORT, override)
-
     assert (code, out) == (2, "")
     assert message in err
     assert len(err.strip().splitlines()) == 1

@@ -113,7 +113,6 @@ def test_folds_follow_the_code_and_scores_are_those_of_the_classifier():
         for split in data.splits
     ]
     np.testing.assert_array_equal(y_score(), np.concatenate(expected))
-
     assert "2 of 2 folds are done already" in run(*chosen)
     before = y_score()
     write(PLUGIN.replace("C=1 /", "C=2 /"))
@@ -429,13 +428,11 @@ def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
     assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 0
     predicted = load_model(Path("model")).predict(cohort)
     assert len(predicted.y_score) == len(cohort.records)
-
     write(PLUGIN.replace("std(", "var("))
     load(["mine.py"])
     with pytest.raises(InputError, match="expected the code that the model was fitted with"):
         load_model(Path("model"))
     assert exit_code(export.main, [*arguments, "--plugin", "mine.py"]) == 2
-
     loading._forget("lvh_plugin_mine")
     with pytest.raises(InputError, match=r"Add --plugin \S*mine\.py; in Python"):
         load_model("model")
@@ -486,10 +483,8 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
 
 def test_a_suggested_command_names_the_code(capsys):
     load([write(PLUGIN)])
-
     say_next("export", study="s")
     say_next("report", "s")
-
     export, report = "".join(capsys.readouterr()).splitlines()
     assert export.endswith("export --plugin mine.py --study s")
     assert "--plugin" not in report

@@ -89,8 +89,7 @@ def test_age_and_sex_that_replace_those_of_the_file_are_said(model, cohort, tmp_
 
 
 @pytest.mark.parametrize(
-    "typed",
-    ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"],
+    "typed", ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"]
 )
 def test_a_bad_option_is_refused(typed, tmp_path, capsys):
     assert exit_code(main, ["r.csv", "--model", str(tmp_path), *typed.split()]) == 2

@@ -60,7 +60,6 @@ def test_a_version_names_its_origin_and_the_scores_of_the_folds(folder, store, c
     origin["label"] = "LVH"
     assert version.tags == origin
     assert version.description == (folder / "README.md").read_text()
-
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags.items() >= (origin | {"level": "model"}).items()

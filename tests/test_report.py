@@ -95,9 +95,7 @@ class TestComparison:
     def test_every_number_of_a_pair(self):
         generator = np.random.default_rng(4)
         best, other = generator.normal(0.7, 0.05, 10), generator.normal(0.6, 0.05, 10)
-
         one = compare_with_best(make_study([make_trial(0, other), make_trial(1, best)]))[1]
-
         t, p = corrected_t(other - best, 0.25)
         assert (one.number, one.n_folds, one.t, one.p, one.p_holm) == (0, 10, t, p, p)
         interval = corrected_interval(other - best, 0.25)
@@ -110,18 +108,14 @@ class TestComparison:
         generator = np.random.default_rng(5)
         slow, fast = generator.normal(3, 0.02, 10), generator.normal(1, 0.02, 10)
         trials = [make_trial(at, own, objective=objective) for at, own in enumerate([slow, fast])]
-
         best, other = compare_with_best(make_study(trials, (objective,)))
-
         assert (best.number, other.verdict) == (1, "worse")
         assert other.difference > 0
         assert other.worse > 0.99
 
     def test_only_folds_that_both_have_count(self):
         best = replace(make_trial(0, [0.8, 0.9, math.nan, 0.85, 0.8]), values=(0.84,))
-
         found = compare_with_best(make_study([best, make_trial(1, [0.5, 0.6, 0.9, 0.55])]))
-
         assert [one.n_folds for one in found] == [4, 3]
         assert found[1].difference == pytest.approx(-0.3)
 
@@ -143,14 +137,12 @@ class TestSelectionBias:
             "no subjects": replace(one, record=np.array([f"x{at}" for at in range(60)])),
         }
         predictions = {**study.predictions, 1: other[shared]} if shared in other else {}
-
         assert isinstance(without_selection_bias(replace(study, predictions=predictions)), str)
 
 
 class TestLeaderboard:
     def test_best_first(self, study):
         rows = ranked_rows(study)
-
         values = [row.mean for row in rows]
         assert values == sorted(values, reverse=True)
         assert [row.rank for row in rows] == list(range(1, 8))
@@ -166,7 +158,6 @@ class TestLeaderboard:
             trials[3], state="leaking", values=(), baselines={}, error="not honest: carried weights"
         )
         study = make_study(trials)
-
         assert [row.trial.number for row in ranked_rows(study)] == [2, 1, 0]
         assert re.search(r"^ +3 .* 5/5 +leaking", printed(study), re.M)
         assert "0.800" not in printed(study)
@@ -181,7 +172,6 @@ class TestLeaderboard:
 class TestTable:
     def test_every_trial_in_its_place(self, study):
         text = printed(study)
-
         numbers = [int(one) for one in re.findall(r"^ +(\d+)  ", text, re.M)]
         assert numbers == [*(row.trial.number for row in ranked_rows(study)), 2, 4, 9]
         assert re.search(r"^ +1 +3 +2 .* best", text, re.M)
@@ -195,7 +185,6 @@ class TestTable:
 class TestSentences:
     def test_of_a_grid(self, study):
         texts, best = sentences(study), ranked_rows(study)[0]
-
         corrected = without_selection_bias(study)
         low, high = corrected.estimate.low, corrected.estimate.high
         for expected in (
@@ -209,7 +198,6 @@ class TestSentences:
     @pytest.mark.parametrize(("objective", "baseline"), [("ap", "age + sex"), ("loss", "no skill")])
     def test_a_best_that_does_not_beat_the_baselines(self, objective, baseline):
         texts = sentences(make_study([make_trial(0, [0.4], objective=objective)], (objective,)))
-
         assert f"The best configuration does not score better than {baseline}." in texts
 
 
@@ -246,7 +234,6 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
         warnings.simplefilter("error")
         page = Page(write(study, tmp_path))
         text = printed(study)
-
     assert capfd.readouterr() == ("", "")
     assert DRAWN.get(case) in (None, *page.figures)
     assert ("heatmap" in page.figures) == is_grid(study)
@@ -257,7 +244,6 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
 
 def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     (heatmap,) = Page(folder / "report.html").figures["heatmap"]["data"]
-
     best = ranked_rows(study)[0]
     low, high = best.interval.low, best.interval.high
     texts = [text for row in heatmap["text"] for text in row if text]
@@ -271,7 +257,6 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
 class TestFiles:
     def test_the_leaderboard(self, study, folder):
         lines = read(folder / "leaderboard.csv")
-
         rows = ranked_rows(study)
         for line, row in zip(lines, rows, strict=False):
             assert [int(line["rank"]), int(line["trial"])] == [row.rank, row.trial.number]
@@ -294,7 +279,6 @@ class TestFiles:
 
     def test_a_folder_that_cannot_be(self, study, tmp_path):
         (tmp_path / "file").write_text("")
-
         with pytest.raises(EnvironmentFault, match="cannot write"):
             write(study, tmp_path / "file")
 
@@ -302,7 +286,6 @@ class TestFiles:
 class TestPage:
     def test_it_says_the_result_and_needs_nothing_else(self, study, folder):
         page = Page(folder / "report.html")
-
         text = " ".join(page.text.split())
         for sentence in (study.title, study.name, study.note, *sentences(study)):
             assert sentence in text
@@ -331,9 +314,7 @@ class TestPage:
             make_trial(2, [], "failed", {SCRIPT: "x"}, error=SCRIPT),
         ]
         study = make_study(trials, title=SCRIPT, name=SCRIPT, note=SCRIPT)
-
         page = Page(write(study, tmp_path))
-
         assert not [name for name, _ in page.attributes if name.startswith("on")]
         assert page.text.count(SCRIPT) >= 6
         assert SCRIPT not in (tmp_path / "report.html").read_text()
@@ -411,12 +392,10 @@ def test_the_page_sorts_filters_and_chooses_curves_on_a_phone_without_a_network(
         browser.get((folder / "report.html").as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") == 390
         assert len(browser.execute_script(numbers)) == 10
-
         browser.execute_script("document.querySelectorAll('#leaderboard th button')[1].click()")
         assert browser.execute_script(numbers) == list(range(10))
         browser.find_element("css selector", "#leaderboard [type=search]").send_keys("failed")
         assert browser.execute_script(numbers) == [4]
-
         before = browser.execute_script(curves)
         choose = "document.querySelector('#leaderboard [type=checkbox]:not(:checked)').click()"
         browser.execute_script(choose)

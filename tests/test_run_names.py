@@ -32,9 +32,7 @@ def test_no_two_configurations_of_a_sweep_have_one_name(space, data):
         points = list(space.points())
     study = SimpleNamespace(name="s", plan=SimpleNamespace(space=space))
     settings = SimpleNamespace(
-        base_name="svm-ntp",
-        model=SimpleNamespace(name="svm"),
-        features=SimpleNamespace(name="ntp"),
+        base_name="svm-ntp", model=SimpleNamespace(name="svm"), features=SimpleNamespace(name="ntp")
     )
     places = [
         _place(study, SimpleNamespace(point=point, number=number), settings)

@@ -157,9 +157,7 @@ class TestTables:
                 rows.assign(bmi=rows.bmi.str.replace(".", ",")) if suffix == "semicolons" else rows
             )
             decimal.to_csv(path, index=False, sep=separator)
-
         cohort = load(settings_for(rows, path, **more))
-
         known = ~rows.age.isin(["", "NA"]) & ~rows.sex.isin(["", "unknown"])
         expected = Cohort.from_arrays(
             X,
@@ -251,7 +249,6 @@ class TestDamage:
     @pytest.mark.parametrize("name", DAMAGE)
     def test_it_is_refused(self, name, saved, rows):
         more, columns, message = DAMAGE[name]
-
         with pytest.raises(InputError, match=message):
             load(saved(rows.assign(**columns).dropna(axis=1, how="all"), **more))
 
@@ -285,9 +282,7 @@ class TestDamage:
         X[0, 5, 1], X[1, :, 0], X[2] = np.nan, 0.7, X[2] * 1000
         rows = rows.assign(af=["0", "1", "0", "", "0", "1", "1", "0"])
         rows.loc[4, "subject"] = ""
-
         cohort = load(saved(rows, X))
-
         np.testing.assert_array_equal(cohort.signals, X[5:])
         assert cohort.records == tuple("fgh")
         reasons = dict(cohort.dropped)
@@ -307,7 +302,6 @@ class TestDamage:
         path = tmp_path / "rows.csv"
         rows.assign(subject=[*texts, *more]).to_csv(path, index=False)
         settings = TableSettings(path=str(path), label="af")
-
         if texts[0] == texts[1]:
             assert load(settings).subjects[0] == load(settings).subjects[1]
         else:
@@ -316,9 +310,7 @@ class TestDamage:
 
     def test_subjects_in_the_index_of_parquet_are_read(self, rows, tmp_path):
         rows.set_index("subject").to_parquet(tmp_path / "rows.parquet")
-
         cohort = load(TableSettings(path=str(tmp_path / "rows.parquet"), label="af"))
-
         assert "".join(cohort.subjects) == "ppqqrrss"
 
     def test_text_that_is_not_utf_8_is_refused(self, saved, rows, tmp_path):
@@ -332,7 +324,6 @@ class TestDamage:
     def test_a_copy_of_another_record_is_left_out(self, saved):
         X = drawn_signals(8, 2)
         X[6] = X[1]
-
         assert load(saved(X=X)).dropped == (("g", "the very samples of row 2"),)
 
     def test_names_in_the_file_of_signals_must_be_those_of_the_table(self, saved, tmp_path):
@@ -361,9 +352,7 @@ class TestDamage:
     def test_limb_leads_must_fit_one_another(self, saved, cohort):
         X = cohort.signals[:8].copy()
         X[3, :, 0] = X[3, ::-1, 0]
-
         kept = load(saved(X=X, fs=500.0, leads=tuple(lead.upper() for lead in LEADS)))
-
         assert [name for name, reason in kept.dropped if "limb leads" in reason] == ["d"]
 
     def test_files_of_other_kinds_are_refused(self, rows, tmp_path):
@@ -374,7 +363,6 @@ class TestDamage:
         settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", fs=250.0)
         assert load(settings).leads == ("ii", "v1")
         assert load(replace(settings, leads=("V1",))).leads == ("v1",)
-
         (tmp_path / "3.csv").write_text(record_files.table(mv[3, :50], names=["ii", "v1"]))
         with pytest.raises(InputError, match=r"data\.seconds: .* from 0\.2 to 0\.3 s"):
             load(settings)
@@ -397,18 +385,14 @@ class TestSignals:
         X[2, :, 1] = 1.0
         whole = load(saved(X=X, seconds=0.2))
         monkeypatch.setattr(table_signals, "LOADED_BYTES", 1000)
-
         lazy = load(saved(X=X, seconds=0.2))
-
         assert isinstance(lazy.signals, LazyArray)
         np.testing.assert_array_equal(lazy.signals.read(), whole.signals)
         assert (lazy.fingerprint, lazy.dropped) == (whole.fingerprint, whole.dropped)
 
     def test_another_unit_stays_as_it_is(self, saved):
         X = drawn_signals(8, 2) * 1e4
-
         cohort = load(saved(X=X, unit="other"))
-
         np.testing.assert_array_equal(cohort.signals, X)
         assert cohort.unit == "other"
 
@@ -421,9 +405,7 @@ class TestSignals:
         )
         before = load(settings)
         np.save(tmp_path / "5.npy", drawn_signals(1, 1, 99)[0])
-
         after = load(settings)
-
         assert load(settings).fingerprint == after.fingerprint != before.fingerprint
         np.testing.assert_array_equal(after.signals[5:6], drawn_signals(1, 1, 99))
 
@@ -437,7 +419,6 @@ class TestColumns:
 
     def test_inputs_are_the_numbers_without_a_role(self, cohort):
         features = extract(cohort, ColumnsSettings())
-
         assert features.names == ("hr", "qt")
         expected = [[70, 0], [80, 1 / 8], [np.nan, 2 / 8]]
         np.testing.assert_array_equal(features.X[:3], np.float32(expected))
@@ -468,7 +449,6 @@ class TestColumns:
     def test_a_column_that_is_no_measurement_is_no_input(self, rows, tmp_path, name, values, says):
         rows.assign(**{name: values}).to_csv(tmp_path / "rows.csv", index=False)
         cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
-
         with pytest.raises(InputError, match=f"{name} says {says} of every record"):
             extract(cohort, ColumnsSettings())
         assert extract(cohort, ColumnsSettings(columns=(name,))).names == (name,)
@@ -491,7 +471,6 @@ class TestColumns:
         }[kind]
         table = pd.DataFrame({"hr": rng.normal(70, 9, n), "x": values.astype(float)})
         cohort = Cohort.from_arrays(np.zeros((n, 0, 0)), label, fs=0, leads=[])
-
         with pytest.raises(InputError, match=r"x says the (number|label)"):
             extract(replace(cohort, columns=table), ColumnsSettings())
         assert extract(replace(cohort, columns=table[["hr"]]), ColumnsSettings()).names == ("hr",)
@@ -502,9 +481,7 @@ class TestColumns:
         with pytest.raises(InputError, match=r"external: expected no record of .* 8 of"):
             join(cohort, other)
         other = replace(other, records=tuple("stuvwxyz"))
-
         both = join(cohort, other)
-
         assert extract(both, ColumnsSettings()).names == ("qt",)
         assert len(both.columns) == len(both.records) == 16
         with pytest.raises(InputError, match="'hr', none of its columns"):
@@ -543,9 +520,7 @@ def test_a_baseline_needs_age_and_sex_and_a_changed_table_is_read_again(saved, r
     )
     unknown = load_data(settings)
     assert unknown.features.names == ("ii", "v1")  # the default leads are not there
-
     saved(rows.assign(age=50, sex="F"))
     known = load_data(settings)
-
     assert list(baselines_of(unknown, "fixed")) == ["no skill"]
     assert list(baselines_of(known, "fixed")) == ["no skill", AGE_AND_SEX]

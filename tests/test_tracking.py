@@ -285,7 +285,6 @@ def view(tags: dict[str, str], key: str) -> tuple[str, list[str], list[str]]:
 
 @pytest.mark.slow
 def test_runs_and_views_show_what_each_sweep_swept(settings):
-
     store = client(settings)
 
     def added(*typed: str) -> dict[str, tuple[str, str]]:
@@ -311,7 +310,6 @@ def test_runs_and_views_show_what_each_sweep_swept(settings):
     assert {run.info.run_name.partition(" fold ")[0] for run in folds} == set(both)
     alone = set(added("model=svm", "model.C=3", "seed=5")) - set(both)
     assert alone == {"svm-voltage C=3 folds=3 seed=5"}
-
     tags = store.get_experiment("1").tags
     sweeps = {run.info.run_name: run for run in store.search_runs(["1"], "tags.level = 'sweep'")}
     swept_c, swept_model = sweeps["C, 2 runs"], sweeps["model x gamma x seed, 3 runs"]

@@ -106,7 +106,6 @@ def drawn_complexes(draw):
 @examples(max_examples=200)
 def test_drawn_complexes_have_their_q_r_and_s(drawn):
     qrs, expected = drawn
-
     assert qrs_waves(qrs, 500)[:3] == pytest.approx(expected, abs=0.011)
     assert independent_reading(qrs, 500) == pytest.approx(expected, abs=0.011)
 
@@ -139,7 +138,6 @@ def test_a_wave_lasts_six_milliseconds():
 
 def test_columns_have_their_names_and_order(cohort):
     features = extract(cohort, MEAN)
-
     assert features.kind == "tabular"
     assert features.X.shape == (40, 71)
     assert features.X.dtype == np.float32
@@ -168,7 +166,6 @@ def test_the_end_of_p_gives_points(cohort):
     symbols, samples = without_p.delineation.lead(0, 6)
     with_p = with_waves(without_p, {(0, 6): (symbols + "(p)", [*samples, 1000, 1010, 1060])})
     measured = measure(with_p)
-
     # The level at the onset of P is a tenth of its 0.25 mV too high: 1 of 10 samples.
     assert measured.p_depth.tolist() == [pytest.approx(0.15)]
     assert measured.p_time.tolist() == [0.082]
@@ -179,9 +176,7 @@ def test_the_end_of_p_gives_points(cohort):
 
 def test_a_record_without_any_complex_is_dropped_with_the_reason(cohort):
     nothing = with_waves(cohort, {(3, lead): ("(p)", [1, 2, 3]) for lead in range(12)})
-
     features = extract(nothing, MEAN)
-
     assert features.dropped == (("4", "no complete (N) in any lead"),)
     kept = [record for record in range(40) if record != 3]
     assert np.array_equal(features.X, extract(cohort, MEAN).X[kept])

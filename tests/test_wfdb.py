@@ -4,12 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import (
-    ANNOTATION_CODES,
-    annotation_words,
-    words_to_bytes,
-    write_data_set,
-)
+from conftest import ANNOTATION_CODES, annotation_words, words_to_bytes, write_data_set
 from hypothesis import given
 from hypothesis import strategies as st
 

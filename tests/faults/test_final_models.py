@@ -266,7 +266,6 @@ def test_fiducials_are_detected_where_a_record_has_none(
     with_files, without = predicted(network, annotated, bare, capsys=capsys)
     assert (with_files["fiducials"], without["fiducials"]) == ("annotated", "found")
     assert with_files["sokolow_lyon"] == pytest.approx(without["sokolow_lyon"], abs=0.2)
-
     other = copied(network, tmp_path / "found")
     text = (other / "model.json").read_text()
     assert text.count('"delineation": "annotated"') == 1
@@ -275,7 +274,6 @@ def test_fiducials_are_detected_where_a_record_has_none(
     both = predicted(other, annotated, bare, capsys=capsys)
     assert [one["fiducials"] for one in both] == ["found", "found"]
     assert {one["probability"] for one in both} == {without["probability"]}
-
     assert main([str(bare), "--model", str(network)]) == 0
     assert "Fiducials of 1 of 1 were detected" in " ".join(capsys.readouterr().out.split())
 
