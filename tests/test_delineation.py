@@ -151,11 +151,8 @@ def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
         delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
 
 
+@pytest.mark.usefixtures("own_cache")
 class TestCohort:
-    @pytest.fixture(autouse=True)
-    def own_cache(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
     def test_it_says_whose_its_fiducials_are_and_is_another_cohort(self, few, found):
         one = with_fiducials(few)
         np.testing.assert_array_equal(one.delineation.samples, found.samples)

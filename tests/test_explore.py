@@ -1,9 +1,6 @@
 """A data set as numbers, as files, as a page and in MLflow."""
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import _OURS, Done, with_waves
+from conftest import command, with_waves
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import KFold
@@ -182,16 +179,7 @@ class TestPage:
 
 @pytest.mark.slow
 def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
-    variables = {key: value for key, value in os.environ.items() if key not in _OURS}
-    process = subprocess.run(
-        [sys.executable, "-m", "lvh.explore", "data=synthetic", "data.records=16"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**variables, "COLUMNS": "100"},
-        check=False,
-    )
-    done = Done(process.returncode, process.stdout, process.stderr, tmp_path)
+    done = command("data=synthetic", "data.records=16", cwd=tmp_path, module="lvh.explore")
     assert (done.code, done.err) == (0, "")
     (line,) = (line for line in done.out.splitlines() if line.startswith("page: "))
     page = done.cwd / line.removeprefix("page: ")

@@ -2,14 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, command, exit_code
+from conftest import command, exit_code
 from final_models import SMALL, own_store  # noqa: F401
 
 from lvh.cli.export import main
@@ -25,12 +23,6 @@ from lvh.validation.metrics import chosen_threshold
 
 LOGISTIC = ("model=logistic", "features=voltage")
 pytestmark = pytest.mark.usefixtures("own_store")
-
-
-def export(*arguments: str, cwd: Path, name: str = "export") -> Done:
-    command = [sys.executable, "-m", f"lvh.{name}", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
-    return Done(done.returncode, done.stdout, done.stderr, cwd)
 
 
 def refitted(settings, data, n_members: int, **more):
@@ -122,18 +114,18 @@ def swept(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_the_best_of_a_sweep_becomes_the_champion(swept, tmp_path, data_set):
-    done = export("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept)
+    done = command("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
     number = int(re.search(r"^best of 3 of study \S+ by ap: trial (\d)$", done.out, re.M)[1])
     described = json.loads((tmp_path / "m" / "model.json").read_text())
     assert described["n_candidates"] == 3
     assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]
-    report = export(cwd=swept, name="report")
+    report = command(cwd=swept, module="lvh.report")
     assert f"(trial {number})" in re.search(r"^Best: .*$", report.out, re.M)[0]
     assert "registered as lvh, version 1: models:/lvh@champion" in done.out
     assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
     path = next((data_set / "data").glob("*.hea"))
-    printed = export(str(path), "--json", cwd=swept, name="predict")
+    printed = command(str(path), "--json", cwd=swept, module="lvh.predict")
     assert printed.code == 0, printed.err
     expected = load(tmp_path / "m").predict(read(path)).y_score[0]
     assert json.loads(printed.out)[0]["probability"] == pytest.approx(expected, abs=1e-12)
@@ -150,11 +142,13 @@ def test_a_run_is_named_by_its_folder_or_its_identity_and_registered_later(swept
     )
     folder = next((swept / "outputs").glob("2*/*/0"))
     for which, out in ((run.info.run_id, "by-id"), (str(folder), str(tmp_path / "by-folder"))):
-        done = export(which, "--no-register", "--seeds", "1", "--out", out, cwd=swept)
+        done = command(
+            which, "--no-register", "--seeds", "1", "--out", out, cwd=swept, module="lvh.export"
+        )
         assert done.code == 0, done.err
         described = json.loads((swept / out / "model.json").read_text())
         assert (described["settings"]["model"]["C"], described["n_candidates"]) == (0.001, 1)
-    done = export(out, "--name", "later", cwd=swept)
+    done = command(out, "--name", "later", cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
     assert "registered as later, version 1: models:/later@champion\n" in done.out
 

@@ -9,16 +9,11 @@ from conftest import edit, load_ludb, read_dat, write_data_set
 from lvh.data import ludb as ludb_source
 from lvh.data.cohort import LEADS
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 HEADER = "data/1.hea"
 HALF_A_UNIT = 0.0005 + 1e-6
 """Rounding to whole microvolts on writing, and float32 on reading, in mV."""
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Start each test without a cached cohort."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
-    return tmp_path / "own-cache" / "lvh" / "cohorts"
 
 
 @pytest.mark.ludb

@@ -1,10 +1,10 @@
 """The command `lvh`: what it dispatches to, and how it ends."""
 
 import importlib.util
-import subprocess
 import sys
 from types import SimpleNamespace
 
+import conftest
 import pytest
 
 import lvh
@@ -55,10 +55,9 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
     ],
 )
 def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
-    command = [sys.executable, "-m", module, *typed.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stderr
-    assert printed in done.stdout + done.stderr
+    done = conftest.command(*typed.split(), cwd=tmp_path, module=module)
+    assert done.code == code, done.err
+    assert printed in done.out + done.err
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "select"])

@@ -1,6 +1,5 @@
 """Own models, features and sources: loaded by the command line, checked, part of a result's key."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import command, exit_code, head, in_process
+from conftest import command, csv_rows, exit_code, head, in_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -92,8 +91,7 @@ def run(*arguments: str, code: int = 0) -> str:
 
 
 def y_score(folder: str = "run") -> np.ndarray:
-    with open(Path(folder) / "predictions.csv") as file:
-        return np.array([float(row["y_score"]) for row in csv.DictReader(file)])
+    return np.array([float(row["y_score"]) for row in csv_rows(Path(folder, "predictions.csv"))])
 
 
 def test_folds_follow_the_code_and_scores_are_those_of_the_classifier():

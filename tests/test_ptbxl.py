@@ -1,7 +1,6 @@
 """PTB-XL: its sample against what is known of it, and what a damaged copy of its layout gives."""
 
 import csv
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,17 @@ from conftest import checksums, read_dat, write_signals
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from record_files import wfdb as oracle
 
 from lvh.data import ptbxl
 from lvh.data.cohort import LEADS
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1
-    import wfdb as oracle
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 COLUMNS = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "filename_lr", "filename_hr")
 TABLE = "ptbxl_database.csv"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Start each test without a cached cohort."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
 
 
 def header_of(root: Path, number: int, fs: int = 500) -> Path:
@@ -198,12 +190,11 @@ class TestMapped:
             np.testing.assert_array_equal(cohort.signals[2], whole.signals[2])
             assert (cohort.note, cohort.fingerprint) == (whole.note, whole.fingerprint)
 
-    def test_a_refused_record_leaves_nothing_behind(self, root, tmp_path):
+    def test_a_refused_record_leaves_nothing_behind(self, root, own_cache):
         header_of(root, 5).with_suffix(".dat").write_bytes(b"x" * 119_999)
         with pytest.raises(InputError, match=r"00005_hr\.dat: expected 120000 bytes"):
             loaded(root)
-        cached = (tmp_path / "own-cache" / "lvh" / "cohorts").glob("*")
-        assert [one.name for one in cached if not one.name.endswith(".lock")] == []
+        assert [one.name for one in own_cache.iterdir() if one.suffix != ".lock"] == []
 
 
 @given(

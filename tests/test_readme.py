@@ -1,6 +1,5 @@
 """Every command that README, site and configuration show is valid; links lead somewhere."""
 
-import csv
 import importlib
 import re
 import shlex
@@ -8,6 +7,7 @@ import statistics
 from pathlib import Path
 
 import pytest
+from conftest import csv_rows
 
 from lvh.cli import command
 from lvh.config.command_line import read_arguments
@@ -84,10 +84,8 @@ def test_links_lead_somewhere():
 
 def test_the_best_honest_scores_are_the_means_of_its_folds():
     folder = ROOT / "experiments/best_honest"
-    with (folder / "results.csv").open() as file:
-        folds = list(csv.DictReader(file))
-    with (folder / "scores.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["of"] == "model"]
+    folds = csv_rows(folder / "results.csv")
+    rows = [row for row in csv_rows(folder / "scores.csv") if row["of"] == "model"]
     for row in rows:
         values = [float(fold[row["metric"]]) for fold in folds if fold["run"] == row["run"]]
         assert len(values) == (7 if row["run"].endswith("_report") else 35)

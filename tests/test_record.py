@@ -12,14 +12,12 @@ from final_models import write_record
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from record_files import wfdb as oracle
 
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
 from lvh.errors import InputError
-
-with warnings.catch_warnings(action="ignore"):  # of pandas
-    import wfdb as oracle
 
 
 @pytest.mark.ludb

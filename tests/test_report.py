@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import csv
 import io
 import json
 import math
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command, in_process
+from conftest import command, csv_rows, in_process
 from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
@@ -84,11 +83,6 @@ def printed(study, width=100):
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(table(study))
     return console.export_text()
-
-
-def read(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 class TestComparison:
@@ -165,7 +159,7 @@ class TestLeaderboard:
         assert "trial 3" not in text
         assert "3 of 4 configurations complete; 1 scored by records that leaked" in text
         assert "not honest: carried weights" in write(study, tmp_path).read_text()
-        (last,) = [row for row in read(tmp_path / "leaderboard.csv") if row["trial"] == "3"]
+        (last,) = [row for row in csv_rows(tmp_path / "leaderboard.csv") if row["trial"] == "3"]
         assert (last["rank"], last["state"], last["mean"]) == ("", "leaking", "")
 
 
@@ -238,7 +232,7 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
     assert DRAWN.get(case) in (None, *page.figures)
     assert ("heatmap" in page.figures) == is_grid(study)
     assert max(map(len, text.splitlines())) <= 100
-    assert len(read(tmp_path / "leaderboard.csv")) == len(study.trials)
+    assert len(csv_rows(tmp_path / "leaderboard.csv")) == len(study.trials)
     assert not re.search(r"\bnan\b", page.text)
 
 
@@ -256,7 +250,7 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
 
 class TestFiles:
     def test_the_leaderboard(self, study, folder):
-        lines = read(folder / "leaderboard.csv")
+        lines = csv_rows(folder / "leaderboard.csv")
         rows = ranked_rows(study)
         for line, row in zip(lines, rows, strict=False):
             assert [int(line["rank"]), int(line["trial"])] == [row.rank, row.trial.number]
@@ -268,11 +262,11 @@ class TestFiles:
         assert rest[1]["error"] == f"no memory\n{SCRIPT}"
 
     def test_folds_and_comparisons(self, study, folder):
-        folds = read(folder / "folds.csv")
+        folds = csv_rows(folder / "folds.csv")
         assert len(folds) == sum(len(trial.folds) for trial in study.trials)
         line = next(one for one in folds if (one["trial"], one["fold"]) == ("8", "5"))
         assert {name: float(line[name]) for name in NAMES} == study.trials[8].folds[-1].metrics
-        comparisons = zip(read(folder / "comparisons.csv"), ranked_rows(study), strict=True)
+        comparisons = zip(csv_rows(folder / "comparisons.csv"), ranked_rows(study), strict=True)
         for line, row in comparisons:
             assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.verdict)
             assert float(line["difference"]) == row.comparison.difference
@@ -343,9 +337,9 @@ def runs(tmp_path_factory):
 
 class TestRuns:
     def test_a_run_is_its_own_files(self, runs):
-        (line,) = read(runs / "1.0/report/leaderboard.csv")
+        (line,) = csv_rows(runs / "1.0/report/leaderboard.csv")
         scores = {
-            one["metric"]: one for one in read(runs / "1.0/scores.csv") if one["of"] == "model"
+            one["metric"]: one for one in csv_rows(runs / "1.0/scores.csv") if one["of"] == "model"
         }
         assert float(line["mean"]) == pytest.approx(float(scores["ap"]["mean"]))
         assert float(line["std"]) == pytest.approx(float(scores["ap"]["std"]))
@@ -354,11 +348,11 @@ class TestRuns:
         assert "ap " + " ".join(f"{one:.3f}" for one in shown) in text
 
     def test_runs_are_compared_fold_by_fold(self, runs):
-        lines = read(runs / "both/leaderboard.csv")
+        lines = csv_rows(runs / "both/leaderboard.csv")
         assert {line["model.C"] for line in lines} == {"0.1", "1.0"}
-        best, other = read(runs / "both/comparisons.csv")
+        best, other = csv_rows(runs / "both/comparisons.csv")
         assert (best["verdict"], best["n_folds"], other["n_folds"]) == ("best", "3", "3")
-        folds = {one: read(runs / one / "folds.csv") for one in ("0.1", "1.0")}
+        folds = {one: csv_rows(runs / one / "folds.csv") for one in ("0.1", "1.0")}
         means = {one: np.mean([float(fold["ap"]) for fold in own]) for one, own in folds.items()}
         assert abs(float(other["difference"])) == pytest.approx(abs(means["0.1"] - means["1.0"]))
 

@@ -1,11 +1,10 @@
 """A sweep as a user types it: every point once, one tree, one table, failures named, resumed."""
 
-import csv
 import re
 from pathlib import Path
 
 import pytest
-from conftest import Done, command
+from conftest import Done, command, csv_rows
 
 FOLDS = 2
 SMALL = [
@@ -28,8 +27,7 @@ def serial(tmp_path_factory) -> Done:
 
 def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
     file = sorted(cwd.glob("outputs/*/*/report/leaderboard.csv"))[at]
-    with file.open() as opened:
-        return list(csv.DictReader(opened))
+    return csv_rows(file)
 
 
 def trained(*outputs: str) -> int:
@@ -64,12 +62,9 @@ def test_the_folder_says_when_and_what_and_is_the_latest(serial):
 
 
 def test_the_report_can_be_had_later(serial):
-    import subprocess
-    import sys
-
-    report = [sys.executable, "-m", "lvh.report", "outputs/latest", "--out", "later"]
-    done = subprocess.run(report, cwd=serial.cwd, capture_output=True, text=True, check=True)
+    report = ("outputs/latest", "--out", "later")
+    done = command(*report, cwd=serial.cwd, module="lvh.report")
     for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
         (first,) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
         assert (serial.cwd / "later" / name).read_bytes() == first.read_bytes()
-    assert "by mean ap" in done.stdout
+    assert "by mean ap" in done.out

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import record_files
-from conftest import checksums
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -44,9 +43,7 @@ KINDS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @st.composite
@@ -116,13 +113,7 @@ def write_signals(kind: str, folder: Path, X: np.ndarray, leads: list[str]) -> d
             times = {"time": np.arange(len(mv)) / FS}
             pd.DataFrame({**times, **dict(zip(leads, mv.T, strict=True))}).to_parquet(path)
         elif kind == "hea":
-            digital = np.rint(mv.astype(np.float64) * 1000).astype("<i2")
-            path.with_suffix(".dat").write_bytes(digital.tobytes())
-            sums = zip(leads, checksums(digital), strict=True)
-            lines = [
-                f"{at}.dat 16 1000(0)/mV 16 0 0 {total % 2**16} 0 {lead}" for lead, total in sums
-            ]
-            path.write_text("\n".join([f"{at} {len(leads)} {FS} {len(mv)}", *lines]) + "\n")
+            record_files.write_wfdb(path, mv, FS, leads=leads)
         else:
             path.write_bytes(record_files.edf(mv, FS, names=leads))
     return more
