@@ -28,7 +28,6 @@ from lvh.features import FORMS
 from lvh.inference import load as load_model
 from lvh.models.trainers import _program
 from lvh.runs.cache_key import deciding
-from lvh.runs.hints import say_next
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -137,16 +136,6 @@ def test_a_network_is_trained_as_its_layers_say_and_the_seed_repeats_it():
     np.testing.assert_array_equal(scores[0], scores[1])
     assert np.abs(scores[0] - scores[2]).max() > 1e-4
     assert ((scores[0] > 0) & (scores[0] < 1)).all()
-
-
-def test_a_network_that_is_not_new_in_each_fold_is_refused():
-    write(
-        "import keras, lvh\nfrom keras import layers\n"
-        "model = keras.Sequential([keras.Input((12,)), layers.Dense(1, activation='sigmoid')])\n"
-        "@lvh.register_model('own')\ndef f(input_shape):\n    return model\n" + SPREAD
-    )
-    said = run("model=own", "features=spread", "train.epochs=1", code=2)
-    assert "expected a new network, with new layers" in said
 
 
 def test_names_of_plugins_work_from_python(cohort):
@@ -477,15 +466,6 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     changed = command(*arguments, cwd=tmp_path)
     assert "4 folds trained now" in changed.out, changed.out + changed.err
     assert changed.out.count("model=ridge: its code changed since the stored folds") == 1
-
-
-def test_a_suggested_command_names_the_code(capsys):
-    load([write(PLUGIN)])
-    say_next("export", study="s")
-    say_next("report", "s")
-    export, report = "".join(capsys.readouterr()).splitlines()
-    assert export.endswith("export --plugin mine.py --study s")
-    assert "--plugin" not in report
 
 
 @pytest.mark.parametrize("field", ["kind: Kind = Kind.A", "path: Path = Path()", "x: list = ()"])

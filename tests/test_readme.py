@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """Those of docs/extend have commands of a package that is extended: test_docs_examples.py."""
 BLOCKS = [
-    block for page in PAGES for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    re.sub(r"\$\w+", "1", block)
+    for page in PAGES
+    for block in re.findall(r"```(?:ba)?sh\n(.*?)```", page.read_text(), re.DOTALL)
 ]
 LINES = {line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()}
 CONF = {
@@ -45,7 +47,7 @@ def build(settings): ...
 def commands(*names: str) -> list[tuple[str, str]]:
     """Return the name and the arguments of every command shown, as `lvh NAME` or `lvh.NAME`."""
     found = (
-        (name, re.search(rf"^ *(?:python -m )?lvh[ .]{name}\b(.*)", line))
+        (name, re.search(rf"^ *(?:srun )?(?:python -m )?lvh[ .]{name}\b(.*)", line))
         for line in LINES | CONF
         for name in names
     )
