@@ -198,10 +198,3 @@ def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     assert "secret" not in composed.yaml
     written = yaml.safe_load(composed.yaml)
     assert (written["train"]["epochs"], written["data"]["root"]) == (5, "here")
-
-
-def test_help_lists_options():
-    code, out, _ = in_process("--help")
-    assert code == 0
-    assert "\nstride: " in out
-    assert "\nmodel: boosting, cnn, criteria, dnn, " in out

@@ -72,13 +72,3 @@ def test_features_have_the_settings_that_their_model_needs():
     assert settings("model=criteria", "features=voltage").features.missing == "zero"
     assert settings("model=criteria", "features.missing=mean").features.missing == "mean"
     assert settings("model=cnn", "train.augment.shift=0.1").train.augment.is_on
-
-
-def test_params_tell_configurations_apart_by_plain_names():
-    params = settings("model=cnn", "stride=50", "seed=3", "train.augment.shift=0.01").params()
-    assert (params["model"], params["features"], params["data"]) == ("cnn", "raw", "ludb")
-    assert (params["kernel"], params["stride"], params["seed"]) == (250, 50, 3)
-    assert params["features.leads"] == "avl v1 v5 v6"
-    assert params["train.augment.shift"] == 0.01
-    assert not [name for name in params if name.startswith("tracking")]  # may hold a password
-    assert all(value is None or isinstance(value, (str, int, float)) for value in params.values())

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import with_waves
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 
@@ -17,14 +16,12 @@ from lvh.explanations.run_explanation import losses, summarize
 from lvh.features import FORMS
 from lvh.features.beat import BeatSettings
 from lvh.features.fusion import FusionSettings
-from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings, measure
 from lvh.validation.splits import Split
 
 RANDOM = np.random.default_rng(0)
 SIGNALS = RANDOM.normal(size=(3, 50, 2)).astype(np.float32)
 BEAT = BeatSettings(leads=("i", "v1", "v5", "v6"))
-RAW = RawSettings(leads=("v1", "v5"), scaling="none")
 OPTIONS = Options(window=0.08, stride=0.08, repeats=2)
 
 
@@ -184,19 +181,3 @@ class TestKnownAnswers:
         assert matters >= {("criterion_inputs", "r_in_avl"), ("criterion", "sokolow_lyon")}
         assert not matters & {("lead", "v5"), ("group", "age and sex"), ("lead_inputs", "v1")}
         assert (made.over_time[:, :, 0] == 0).all()
-
-    def test_without_fiducials_only_leads_are_taken_away(self, cohort):
-        n = len(cohort.records)
-        nothing = {(record, lead): ("", []) for record in range(n) for lead in range(12)}
-        bare = with_waves(cohort, nothing)
-        features = FORMS["raw"].extract(bare, RAW)
-        context = Context(bare, features, RAW)
-        records = ExplainedRecords(
-            lambda X: sigmoid(X[:, :, 0].max(axis=1)),
-            features.X[:4],
-            positions=np.arange(4),
-            context=context,
-        )
-        made = fold_importance(records, context, OPTIONS)
-        assert set(made.changed) == {("lead", "v1"), ("lead", "v5")}
-        assert made.over_time is None

@@ -65,25 +65,6 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     assert "**synthetic cohort" in text  # what a reader must know of the data
 
 
-@pytest.mark.slow
-def test_a_network_on_beats_is_explained(configured):
-    run = configured(
-        *("model=resnet", "model.filters=[4]", "train.epochs=1"),
-        *("features.leads=[v5,v1]", "cv.folds=2"),
-    )
-    assert main([str(run), "--folds", "1", "--stride", "80"]) == 0
-    folder = run / "explanation"
-    kinds = {row["kind"] for row in csv_rows(folder / "importance.csv")}
-    assert kinds == {"lead", "wave", "criterion"}
-    over_time = csv_rows(folder / "saliency.csv")
-    assert [row["lead"] for row in over_time[::350]] == ["v5", "v1"] * 2
-    assert (over_time[0]["seconds"], over_time[349]["seconds"]) == ("-0.25", "0.448")
-    from matplotlib.image import imread  # not before the backend, which hides a part of it
-
-    for name in ("saliency.png", "importance.png"):
-        assert np.ptp(imread(folder / name)[..., :3]) > 0.5
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -15,7 +15,6 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.cli.explore import main
 from lvh.data import SOURCES
 from lvh.data.cohort import Delineation, part_of
 from lvh.features.criteria import CRITERIA
@@ -192,22 +191,6 @@ def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
     assert logged == {path.name for path in done.folder().iterdir()}
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest in done.out + (done.folder() / "source.csv").read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("data=ptbxl data.root=nowhere", "nowhere/ptbxl_database.csv: expected a file"),
-        ("data=synthetic hydra.run.dir=.", "hydra.run.dir: expected a new folder"),
-    ],
-)
-def test_bad_input(arguments, message, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.txt").write_text("")
-    assert main([*arguments.split(), "tracking=off"]) == 2
-    out, err = capsys.readouterr()
-    assert message in err
-    assert (out, [path.name for path in tmp_path.iterdir()]) == ("", ["mine.txt"])
 
 
 @pytest.mark.ludb

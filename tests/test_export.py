@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command, exit_code
+from conftest import command
 from final_models import SMALL, own_store  # noqa: F401
 
-from lvh.cli.export import main
 from lvh.data.readers.record import read
 from lvh.errors import InputError
 from lvh.inference import load, save
@@ -151,18 +150,3 @@ def test_a_run_is_named_by_its_folder_or_its_identity_and_registered_later(swept
     done = command(out, "--name", "later", cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
     assert "registered as later, version 1: models:/later@champion\n" in done.out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["absent"], "RUN: expected the folder of a run"),
-        (["0" * 32], "expected a store of MLflow"),
-        (["--seeds", "0"], "--seeds: expected 1 to 100. Received: 0"),
-    ],
-)
-def test_a_bad_choice_is_refused(arguments, reason, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert exit_code(main, arguments) == 2
-    assert reason in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())

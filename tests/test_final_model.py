@@ -156,13 +156,3 @@ def test_what_is_no_ecg_is_flagged_though_it_is_scaled(scaling, cohort, tmp_path
     for signals in (random.normal(0, 0.3, size), cohort.signals + mains):
         table = loaded.predict(replace(cohort, signals=signals.astype(np.float32))).table
         assert (table["distance"] > 1).all()
-
-
-@pytest.mark.ludb
-def test_doubled_voltages_are_flagged_and_ludb_s_records_are_named(ludb, tmp_path):
-    save_model(tmp_path / "m", settings("svm", "voltage"), ludb, 1)
-    model = load(tmp_path / "m")
-    assert model.predict(ludb).table["fitted_on"].all()
-    doubled = model.predict(replace(ludb, signals=ludb.signals * np.float32(2))).table
-    assert not doubled["fitted_on"].any()
-    assert ((doubled["distance"] > 1) | (doubled["outside"] != "")).mean() > 0.8

@@ -1,5 +1,6 @@
 """Folds: scikit-learn's where each record is a subject, and never a subject in two parts."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -140,3 +141,22 @@ def test_a_protocol_that_leaks_is_named_and_refused_unless_it_is_allowed(changes
     check_protocol(replace(settings, allow_leakage=True))
     with pytest.raises(InputError, match=r"cv\.(weights|validation)"):  # it means nothing there
         check_protocol(replace(settings, scheme="holdout", validation=0.2, allow_leakage=True))
+
+
+FAULTS = {
+    "one class": ((0, 20), {}, "20 records, 0 of them positive"),
+    "one class, holdout": ((20, 0), {"scheme": "holdout"}, "20 records, 20 of them positive"),
+    "fewer records than folds": ((3, 3), {}, "7 folds, 6 subjects"),
+    "fewer positives": ((6, 30), {"scheme": "stratified"}, "7 folds, 6 positive subjects"),
+    "fewer negatives": ((30, 2), {}, "7 folds, 2 negative subjects"),
+    "nothing to train": ((20, 20), {"scheme": "holdout", "test_size": 0.99}, "cv.test_size: "),
+    "nothing to validate": ((2, 2), {"folds": 2, "validation": 0.9}, "cv.validation: expected"),
+}
+
+
+@pytest.mark.parametrize(("counts", "changes", "said"), FAULTS.values(), ids=FAULTS)
+def test_too_few_records_are_refused_with_the_counts(counts, changes, said):
+    y = np.repeat([1, 0], counts)
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        splits(y, np.arange(len(y)).astype(str), replace(REPORT, **changes))
+    assert refusal.value.exit_code == 2

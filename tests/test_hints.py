@@ -65,21 +65,6 @@ def test_a_terminal_gets_whole_words_in_its_width_and_a_pipe_gets_lines(words, w
         assert len(text.rstrip()) <= width or len(text.split()) == 1
 
 
-def test_a_terminal_can_click_on_addresses_and_paths(tmp_path):
-    shown = {}
-    for terminal in (True, False):
-        file = io.StringIO()
-        on = Console(
-            file=file, force_terminal=terminal, color_system="standard" if terminal else None
-        )
-        say(f"at http://127.0.0.1:5000/#/x, page: {tmp_path}", on=on, link=tmp_path, wraps=False)
-        shown[terminal] = file.getvalue()
-    assert "\x1b]8;" in shown[True]
-    assert ";http://127.0.0.1:5000/#/x\x1b" in shown[True]
-    assert f";{tmp_path.as_uri()}\x1b" in shown[True]
-    assert shown[False] == f"at http://127.0.0.1:5000/#/x, page: {tmp_path}\n"
-
-
 def test_latest_leads_to_the_newest_folder_and_replaces_nothing_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.config.composition import settings_of
 from lvh.data import joining, ludb, ptbxl
 from lvh.data.labels import find_label
 from lvh.data.ludb import LudbSettings
@@ -131,11 +130,6 @@ def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):
     (tmp_path / "scp_statements.csv").write_text("code,description\n")
     with pytest.raises(InputError, match="expected the column of codes"):
         ptbxl._label(tmp_path, table, "MI")
-
-
-def test_records_of_before_there_were_labels_are_of_lvh():
-    assert settings_of().data.label == "LVH"
-    assert settings_of("data=ptbxl", "data.label=AFIB").data.label == "AFIB"
 
 
 @examples(max_examples=60)

@@ -81,22 +81,3 @@ def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F8
     assert importance[["kind", "name"]].to_numpy().tolist() == [["lead", "ii"]]
     assert exit_code(export.main, ["columns", "--out", "other"]) == 2
     assert "expected a run on records with signals" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("data.label=rhythm", "data.label: expected a column"),
-        ("data.leads=[ii,v1]", "data.leads: expected names of the leads"),
-        ("data.fs=null", "data.fs says it, in Hz"),
-        ("data.signals=other.npy", "data.signals: other.npy: expected a .npy or .npz file"),
-        ("features=ntp", "model=cnn needs signal inputs"),
-    ],
-)
-def test_a_mistake_ends_with_2_and_a_line(folder, monkeypatch, override, message):
-    monkeypatch.chdir(folder)
-    (network, _) = (typed for name, *typed in commands() if name == "run")
-    code, out, err = in_process(*network, *SHORT, override)
-    assert (code, out) == (2, "")
-    assert message in err
-    assert len(err.strip().splitlines()) == 1

@@ -1,7 +1,6 @@
 """The wheel holds all that a run needs, wherever it is installed."""
 
 import os
-import re
 import subprocess
 import sys
 import tomllib
@@ -13,7 +12,6 @@ from packaging.requirements import Requirement
 
 import lvh
 from lvh.config.groups import conf_dir
-from lvh.config.messages import _EXTRAS
 
 ROOT = Path(lvh.__file__).resolve().parent.parent
 
@@ -53,16 +51,6 @@ def test_the_wheel_runs_from_any_directory(installed, tmp_path):
     assert "strides: 50" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
-def test_a_lock_names_hashes_and_no_addresses(name):
-    lock = (ROOT / name).read_text()
-    assert "://" not in lock
-    pins = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
-    assert len(pins) > 100
-    assert lock.count("--hash=sha256:") > len(pins)
-    assert all("==" in pin and pin.endswith("\\") for pin in pins)
-
-
 def pinned(name: str) -> set[tuple[str, str]]:
     """Return the packages that a lock installs here, and their versions."""
     found = set()
@@ -86,12 +74,3 @@ def test_the_locks_agree_and_hold_what_is_required():
         if name == "tensorflow" and name not in versions:
             name = "tensorflow-cpu"
         assert requirement.specifier.contains(versions[name].removeprefix("==")), name
-
-
-def test_every_extra_that_a_message_names_is_there():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = [path.read_text() for path in [*(ROOT / "lvh").rglob("*.py"), *ROOT.glob("docs/*.md")]]
-    named = {name for text in texts for name in re.findall(r"lvh\[([a-z]+)\]", text)}
-    named |= set(_EXTRAS.values())
-    assert named
-    assert named <= set(project["optional-dependencies"])

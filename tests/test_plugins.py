@@ -167,11 +167,7 @@ REFUSED = {
         "has decision_function alone",
         "def f():\n    from sklearn.svm import LinearSVC\n    return LinearSVC()",
     ),
-    "no classifier": (
-        2,
-        "expected a classifier with fit and predict_proba",
-        "def f():\n    return 3",
-    ),
+    "no classifier": (2, "a classifier with fit and predict_proba", "def f():\n    return 3"),
     "unknown parameter": (2, "expected parameters of", "def f(data):\n    pass"),
     "settings that nobody reads": (2, "(random_state)", "def f(random_state): pass", "settings=S"),
     "bad probabilities": (

@@ -146,23 +146,6 @@ def test_a_table_with_a_bad_value_is_refused(root, column, value, message):
         loaded(root)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "expected a table"),
-        (",".join(COLUMNS) + "\n", "expected distinct records. Received: 0 rows"),
-        (";".join(COLUMNS) + "\n1;{'NORM': 80.0, 'SR': 0.0}\n", "expected the column ecg_id, sep"),
-        (",".join(COLUMNS) + "\n1,1,60,1,{},a,b,more\n", "expected a table"),
-        (",".join(COLUMNS) + "\n1,2\n", "record 1: .* Received: ''"),
-        ('ecg_id,"age\n1,2\n', "expected a table of comma-separated values"),
-    ],
-)
-def test_a_malformed_table_is_refused(root, text, message):
-    (root / TABLE).write_text(text)
-    with pytest.raises(InputError, match=message):
-        loaded(root)
-
-
 def test_a_data_set_that_cannot_be_fetched_names_the_variable_of_its_folder():
     with pytest.raises(EnvironmentFault, match=r"cannot fetch [\s\S]*LVH_PTBXL_ROOT"):
         load(PtbxlSettings(url="http://127.0.0.1:1/ptb-xl.zip"))

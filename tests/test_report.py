@@ -18,7 +18,6 @@ from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.cli import report
-from lvh.errors import EnvironmentFault
 from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
@@ -163,32 +162,7 @@ class TestLeaderboard:
         assert (last["rank"], last["state"], last["mean"]) == ("", "leaking", "")
 
 
-class TestTable:
-    def test_every_trial_in_its_place(self, study):
-        text = printed(study)
-        numbers = [int(one) for one in re.findall(r"^ +(\d+)  ", text, re.M)]
-        assert numbers == [*(row.trial.number for row in ranked_rows(study)), 2, 4, 9]
-        assert re.search(r"^ +1 +3 +2 .* best", text, re.M)
-        assert re.search(r"2/5 +stopped", text)
-        assert re.search(r"0/5 +failed", text)
-        assert re.search(r"1/5 +open", text)
-        assert "0.99" not in text  # of the stopped one
-        assert "Labels are generated." in text
-
-
 class TestSentences:
-    def test_of_a_grid(self, study):
-        texts, best = sentences(study), ranked_rows(study)[0]
-        corrected = without_selection_bias(study)
-        low, high = corrected.estimate.low, corrected.estimate.high
-        for expected in (
-            f"size=3, stride=2 (trial 1), mean ap {best.mean:.3f}",
-            "no skill 0.300 and age + sex 0.450.",
-            f"{corrected.estimate.estimate:.3f} [{low:.3f}, {high:.3f}]",
-            "7 of 10 configurations complete; 1 stopped early, 1 failed and 1 still open",
-        ):
-            assert sum(expected in text for text in texts) == 1
-
     @pytest.mark.parametrize(("objective", "baseline"), [("ap", "age + sex"), ("loss", "no skill")])
     def test_a_best_that_does_not_beat_the_baselines(self, objective, baseline):
         texts = sentences(make_study([make_trial(0, [0.4], objective=objective)], (objective,)))
@@ -270,11 +244,6 @@ class TestFiles:
         for line, row in comparisons:
             assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.verdict)
             assert float(line["difference"]) == row.comparison.difference
-
-    def test_a_folder_that_cannot_be(self, study, tmp_path):
-        (tmp_path / "file").write_text("")
-        with pytest.raises(EnvironmentFault, match="cannot write"):
-            write(study, tmp_path / "file")
 
 
 class TestPage:

@@ -36,11 +36,6 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_pat
     assert [path.name for path in (here / "deep").iterdir()] == ["mine.db"]
 
 
-def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
-    assert str(tmp_path / "none") in fault(f"sqlite:///{tmp_path}/none/studies.db")
-    assert not (tmp_path / "none").exists()
-
-
 def test_reading_what_is_not_there_makes_nothing(here):
     for address in (None, f"sqlite:///{here}/mine.db", "sqlite:///none/mine.db"):
         assert "mine.db" in fault(address, of=InputError, to_read=True) or address is None

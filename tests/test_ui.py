@@ -69,18 +69,6 @@ def test_a_server_shows_its_runs_itself(capsys, monkeypatch):
 
 
 class TestStudies:
-    def test_without_the_package_a_line_says_how_to_install_it(self, capsys, monkeypatch):
-        monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
-        code, line = refusal(capsys, "--studies")
-        assert code == 3
-        assert line.endswith("pip install 'lvh[dashboard]'")
-
-    def test_a_database_that_is_not_there_is_not_made(self, capsys, tmp_path):
-        code, line = refusal(capsys, "--studies")
-        assert (code, "expected a database of studies" in line) == (2, True)
-        assert refusal(capsys, "--storage", "sqlite:///studies.db")[0] == 2
-        assert not list(tmp_path.iterdir())
-
     def test_they_are_shown_on_loopback_until_the_command_ends(self, tmp_path, capsys):
         optuna.create_study(storage=f"sqlite:///{tmp_path}/studies.db", study_name="kernel-1")
         port = free_port()

@@ -241,20 +241,6 @@ def test_leads_go_by_name_and_units_are_converted(on_signals, cohort, tmp_path, 
     assert (other["fiducials"], "sokolow_lyon" in other) == ("none", False)
 
 
-@pytest.mark.parametrize(
-    ("written", "reason"),
-    [
-        ({"scale": 1000, "gain": 10.0}, "Is this another unit?"),
-        ({"n_samples": 4000}, "expected inputs of shape 5000 x 4"),
-    ],
-)
-def test_a_record_of_another_kind_is_refused(written, reason, on_signals, cohort, tmp_path, capsys):
-    written = dict(written)
-    signal = cohort.signals[0, : written.pop("n_samples", 5000)] * written.pop("scale", 1)
-    path = write_record(tmp_path, cohort, signal=signal, **written)
-    assert reason.lower() in outcome(on_signals, path, capsys).lower()
-
-
 def test_fiducials_are_detected_where_a_record_has_none(
     network, cohort, data_set, tmp_path, capsys
 ):
