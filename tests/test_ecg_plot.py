@@ -121,18 +121,6 @@ def test_where_leads_are_missing_each_has_a_row_to_scale(tmp_path):
     assert "trace-ii" not in of.paths
 
 
-def test_a_shorter_record_shows_its_last_seconds_in_the_last_columns_and_says_so(tmp_path):
-    of = drawn(tmp_path, squares(seconds=4.0))
-    for column, lead in enumerate("i avr v1 v4".split()):
-        points = lead_trace(of, lead)
-        assert np.ptp(points[:, 0]) == pytest.approx(62.5 - 0.05, abs=0.01)
-        first = 0.0 if column == 0 else 1.5
-        since = (edges(points) - points[0, 0]) / 25 + first
-        assert since % 1 == pytest.approx(0.4, abs=0.005)
-    assert any("4 s" in text and "columns from 0, 1.5, 1.5, 1.5 s" in text for text, *_ in of.texts)
-    assert np.ptp(of.paths["trace-rhythm"][0][:, 0]) == pytest.approx(100 - 0.05, abs=0.01)
-
-
 def test_rows_make_room_for_high_voltages_and_what_has_none_is_named(tmp_path):
     signals = squares()
     signals[:, LEADS.index("v2")] *= -12  # 9.6 mV down, which is more than a row has

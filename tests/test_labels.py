@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import in_process
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -105,16 +104,6 @@ class TestPtbxl:
         assert joined.label.sum() == 15 + 5
         with pytest.raises(InputError, match=r"expected Atrial fibrillation as the label"):
             joining.join(own, of_ptbxl(ptbxl_root, "LVH"))
-
-    def test_a_run_of_too_few_is_refused_and_so_is_a_sweep_of_labels(
-        self, ptbxl_root, tmp_path, monkeypatch
-    ):
-        monkeypatch.chdir(tmp_path)
-        typed = ("data=ptbxl", f"data.root={ptbxl_root}", "model=cnn", "tracking=off")
-        code, _, err = in_process(*typed, "cv=stratified", "cv.folds=7", "data.label=AFIB")
-        assert (code, "5" in err) == (2, True), err
-        code, _, err = in_process(*typed, "-m", "data.label=AFIB,NORM")
-        assert (code, "data.label: expected something" in err) == (2, True), err
 
 
 def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):

@@ -1,6 +1,5 @@
 """The command `lvh`: what it dispatches to, and how it ends."""
 
-import importlib.util
 import sys
 from types import SimpleNamespace
 
@@ -9,7 +8,7 @@ import pytest
 
 import lvh
 from lvh.cli import main as command
-from lvh.cli.main import COMMANDS, main
+from lvh.cli.main import main
 
 
 @pytest.fixture
@@ -58,8 +57,3 @@ def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, co
     done = conftest.command(*typed.split(), cwd=tmp_path, module=module)
     assert done.code == code, done.err
     assert printed in done.out + done.err
-
-
-@pytest.mark.parametrize("name", [*COMMANDS, "select"])
-def test_every_command_is_a_module_too(name):
-    assert importlib.util.find_spec(f"lvh.{name}") or name in ("sweep", "compare")

@@ -157,17 +157,6 @@ def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     np.testing.assert_array_equal(dirty.folds[0].y_score[10:], again.folds[0].y_score[10:])
 
 
-@pytest.mark.slow
-def test_a_network_of_a_function_may_stop_early():
-    options = {"cv": {"folds": 2, "validation": 0.3}}
-    result = lvh.cross_validate(network, X, Y, train={"epochs": 20, "patience": 2}, **options)
-    for fold in result.folds:
-        assert len(fold.history.validation_loss) == len(fold.history.loss)
-        assert fold.history.kept_epoch == np.argmin(fold.history.validation_loss) + 1
-    with pytest.raises(lvh.InputError, match=r"train\.patience: needs validation records"):
-        lvh.cross_validate(network, X, Y, train={"patience": 2}, cv=2)
-
-
 def test_metrics_choose_what_tables_show():
     def cost(y_true, y_score):
         return log_loss(y_true, y_score)

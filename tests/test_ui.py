@@ -69,6 +69,7 @@ def test_a_server_shows_its_runs_itself(capsys, monkeypatch):
 
 
 class TestStudies:
+    @pytest.mark.slow
     def test_they_are_shown_on_loopback_until_the_command_ends(self, tmp_path, capsys):
         optuna.create_study(storage=f"sqlite:///{tmp_path}/studies.db", study_name="kernel-1")
         port = free_port()
