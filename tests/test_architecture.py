@@ -29,6 +29,7 @@ LIGHT = [
     (["-m", "lvh", "--help"], ALL),
     (["-m", "lvh", "run", "--help"], HEAVY),
     (["-c", "import lvh.config.composition"], HEAVY),
+    (["-c", "from lvh.cli.completion import candidates as c; c(['run', 'model.'])"], HEAVY),
     (["-m", *SVM.split()], {"tensorflow", "jax", "torch", "keras"}),
 ]
 """What needs no network, and what that must not load."""

@@ -65,16 +65,7 @@ def features(n: int = 42, missing: bool = True) -> FeatureSet:
 
 
 def cv(**changes) -> CvSettings:
-    values = {
-        "scheme": "kfold",
-        "folds": 7,
-        "repeats": 1,
-        "random_state": 123,
-        "test_size": 0.2,
-        "validation": 0.0,
-        **changes,
-    }
-    return CvSettings(**values)
+    return replace(CvSettings("kfold", 7, 1, 123, 0.2, 0.0), **changes)
 
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:

@@ -63,10 +63,3 @@ def test_after_a_quarter_the_time_left_is_right_within_a_quarter(n_timed, error)
     sweep = Sweep({at: error * cost(GRID.at(at)) for at in places})
     for at in range(3, 12):
         assert sweep.expected[at] == pytest.approx(sum(sweep.taken[at:]), rel=0.25), at
-
-
-def test_racing_makes_it_shorter_by_what_it_was_measured_to_save_then_by_what_it_saves():
-    costs = {at: cost(GRID.at(at)) for at in range(12)}
-    sweep = Sweep(costs, race=True, n_done=3)
-    assert sweep.expected[0] == pytest.approx(0.8 * sum(costs.values()) + 12 * 0.5)
-    assert sweep.expected[5] == pytest.approx(sum(sweep.taken[5:]), rel=0.05)

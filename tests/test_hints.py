@@ -28,25 +28,6 @@ def test_a_suggestion_says_the_same_to_a_shell(arguments):
     assert shlex.split(line) == ["lvh", "run", *arguments]
 
 
-@pytest.mark.parametrize(
-    ("program", "start"),
-    [
-        ("lvh run", ["lvh", "report"]),
-        ("/elsewhere/a b/bin/lvh run", ["/elsewhere/a b/bin/lvh", "report"]),
-        (str(Path("/x y/lvh/cli/run.py")), [sys.executable, "-m", "lvh.report"]),
-        ("python -m lvh run", [sys.executable, "-m", "lvh", "report"]),
-    ],
-)
-def test_a_suggestion_begins_as_the_user_began(program, start, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "argv", [program])
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.chdir(tmp_path)
-    assert shlex.split(typed("report", tmp_path / "a b")) == [*start, "a b"]
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert typed("report", storage=None, uri="a b").endswith(" --uri 'a b'")
-    assert shlex.split(typed("report"))[0] in (start[0], Path(sys.executable).name)
-
-
 @given(ONE_LINE, st.integers(40, 200))
 def test_a_terminal_gets_whole_words_in_its_width_and_a_pipe_gets_lines(words, width):
     line = " ".join(words)
