@@ -165,13 +165,13 @@ class S:
 FITS = "class f:\n    def fit(self, X, y): pass\n    def predict_proba(self, X): return "
 REFUSED = {  # a part of the message, and the code
     "ZeroDivisionError: division by zero (": "def f():\n    return 1 / 0",
-    "has decision_function alone": "def f(): return sklearn.svm.LinearSVC()",
+    "has decision_function alone": "def f(): return svm.LinearSVC()",
     "expected a classifier with fit and predict_proba": "def f(): return 3",
     "expected parameters of": "def f(data): pass",
     "(random_state)": "def f(random_state): pass",
     "expected probabilities": f"{FITS}2 * __import__('numpy').ones((len(X), 2))",
     "the classes 0 and 1, in this order. Received: [1, 0]": f"{FITS}0\n    classes_ = [1, 0]",
-    "a new classifier for each fold": "def f(own=sklearn.svm.SVC(probability=True)): return own",
+    "a new classifier for each fold": "def f(own=naive_bayes.GaussianNB()): return own",
     "one sigmoid output": "Dense(1)",
     "1 other losses": "Dense(2, activity_regularizer='l2'), Dense(1, activation='sigmoid')",
     "of one strength": (
@@ -191,7 +191,7 @@ def test_what_would_give_wrong_numbers_is_refused(expected):
             f"    return keras.Sequential([keras.Input(input_shape), {code}])"
         )
     more = ", settings=S" if expected == "(random_state)" else ""
-    write(f"import sklearn.svm\n{BEGIN}@lvh.register_model('own'{more})\n{code}")
+    write(f"from sklearn import naive_bayes, svm\n{BEGIN}@lvh.register_model('own'{more})\n{code}")
     said = run("model=own", "features=voltage", "train.epochs=1", code=1 + ("Zero" not in expected))
     assert expected in said
     assert "own" in said

@@ -8,12 +8,7 @@ from final_models import settings
 
 from lvh.data.cohort import LEADS, records_at
 from lvh.errors import InputError
-from lvh.explanations.robustness import (
-    changed,
-    changes_of,
-    responses,
-    summarize_responses,
-)
+from lvh.explanations.robustness import changed, changes_of, responses, summarize_responses
 from lvh.features import FORMS, FeatureSet
 from lvh.features.voltage import measure
 
