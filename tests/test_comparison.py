@@ -22,11 +22,14 @@ def dependent_folds(seed, n=10, rho=0.1):
     return shared + generator.normal(size=(2000, n)) * math.sqrt(1 - rho), rho / (1 - rho)
 
 
-def test_an_interval_by_hand():
+def test_by_hand():
     """Five folds of five: n_test / n_train is 1/4, variance 1/5 + 1/4 times .025."""
     interval = corrected_interval([0.5, 0.6, 0.7, math.nan, 0.8, 0.9], 0.25)
     half = 2.7764451051977987 * math.sqrt(0.45 * 0.025)
     assert astuple(interval) == pytest.approx((0.7, 0.7 - half, 0.7 + half))
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, math.nan, 0.7]) == pytest.approx([1, math.nan, 1], nan_ok=True)
+    assert holm([]) == []
 
 
 @pytest.mark.parametrize(("values", "mean"), [([], math.nan), ([0.7, math.nan], 0.7)])
@@ -67,9 +70,3 @@ def test_the_probabilities_are_an_integral_over_mean_and_variance(mean):
     drawn = generator.normal(values.mean(), np.sqrt(squares * (1 / 10 + share)))
     expected = [(drawn < -0.01).mean(), (abs(drawn) <= 0.01).mean(), (drawn > 0.01).mean()]
     assert correlated_bayes(values, share, 0.01) == pytest.approx(expected, abs=0.004)
-
-
-def test_holm_corrects_as_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, math.nan, 0.7]) == pytest.approx([1, math.nan, 1], nan_ok=True)
-    assert holm([]) == []

@@ -33,7 +33,7 @@ def test_every_option_composes(group, option):
     assert settings(*typed, f"{group}={option}").params()["model"] in MODELS
 
 
-def test_the_defaults_are_those_of_the_2021_study():
+def test_defaults_are_those_of_the_2021_study_and_of_the_model():
     default = settings()
     assert default.name == "dnn-ntp"
     assert (default.cv.scheme, default.cv.folds, default.cv.random_state) == ("kfold", 7, 123)
@@ -43,6 +43,15 @@ def test_the_defaults_are_those_of_the_2021_study():
     assert (early.train.patience, early.train.epochs, early.cv.validation) == (30, 200, 0.2)
     holdout = settings("cv=holdout").cv
     assert (holdout.scheme, holdout.test_size, holdout.validation) == ("holdout", 0.2, 0.2)
+    assert settings("model=cnn").features.leads == ("avl", "v1", "v5", "v6")
+    assert settings("model=resnet").features.leads == LEADS
+    by_name = settings("model=cnn", f"features.leads=[{','.join(LEADS)}]")
+    assert settings("model=cnn", "features.leads=all") == by_name
+    both = asdict(settings("model=resnet").features) | {"name": "fusion", "missing": "mean"}
+    assert asdict(settings("model=two_branch").features) == both
+    assert settings("model=criteria", "features=voltage").features.missing == "zero"
+    assert settings("model=criteria", "features.missing=mean").features.missing == "mean"
+    assert settings("model=cnn", "train.augment.shift=0.1").train.augment.is_on
 
 
 @pytest.mark.parametrize(
@@ -60,15 +69,3 @@ def test_the_defaults_are_those_of_the_2021_study():
 )
 def test_a_short_name_says_what_was_chosen(typed, name):
     assert settings(*typed.split()).name == name
-
-
-def test_features_have_the_settings_that_their_model_needs():
-    assert settings("model=cnn").features.leads == ("avl", "v1", "v5", "v6")
-    assert settings("model=resnet").features.leads == LEADS
-    by_name = settings("model=cnn", f"features.leads=[{','.join(LEADS)}]")
-    assert settings("model=cnn", "features.leads=all") == by_name
-    both = asdict(settings("model=resnet").features) | {"name": "fusion", "missing": "mean"}
-    assert asdict(settings("model=two_branch").features) == both
-    assert settings("model=criteria", "features=voltage").features.missing == "zero"
-    assert settings("model=criteria", "features.missing=mean").features.missing == "mean"
-    assert settings("model=cnn", "train.augment.shift=0.1").train.augment.is_on

@@ -77,7 +77,7 @@ RSR = ((0.0, 0.008, 0.4), (0.03, 0.01, -0.8), (0.085, 0.016, 1.2))
 T = (0.32, 0.05, 0.4)
 
 
-def test_a_wide_qrs_is_found_whole():
+def test_waves_of_drawn_hearts_are_found_whole():
     signal = drawn(*RSR, T)
     of = delineate(signal[None], FS)
     qrs = waves(of, 0, 0, "N")
@@ -88,15 +88,9 @@ def test_a_wide_qrs_is_found_whole():
     _, r, s, _ = qrs_waves(signal[onset : offset + 1, 0].astype(float), FS)
     assert (r, s) == (pytest.approx(1.2, abs=0.05), pytest.approx(0.75, abs=0.08))
     assert not of.doubtful
-
-
-def test_a_tall_t_wave_is_no_heartbeat():
     signal = drawn((0.0, 0.012, 1.0), (0.24, 0.04, 1.2))
     n = [symbols.tobytes().count(b"N") for symbols, _ in delineate_record(signal, FS)[0]]
     assert set(n) <= {10, 11}
-
-
-def test_spikes_of_a_pacemaker_are_no_qrs_and_are_in_doubt():
     signal = drawn(*RSR, T)
     expected = delineate(signal[None], FS)
     for beat in np.arange(0.5, 9.6, 0.9):
@@ -105,6 +99,10 @@ def test_spikes_of_a_pacemaker_are_no_qrs_and_are_in_doubt():
     assert spiked.doubtful == (0,)
     off = errors(waves(expected, 0, 0, "N"), waves(spiked, 0, 0, "N"))
     assert np.nanmax(np.abs(off[:, [0, 2]])) <= 3
+    signal = drawn((0.0, 0.005, 1.0), T)
+    leads, is_doubtful = delineate_record(signal, FS)
+    assert all(b"N" not in symbols.tobytes() for symbols, _ in leads)
+    assert is_doubtful
 
 
 def test_p_is_found_where_the_atria_beat_and_nowhere_else(cohort):
@@ -161,25 +159,6 @@ class TestCohort:
         assert one.note.startswith(few.note)
         assert "; fiducials found by neurokit2 " in one.note
 
-    def test_a_stopped_run_goes_on(self, few, found, monkeypatch):
-        monkeypatch.setattr(delineation, "BLOCK", 1)
-        done = []
-
-        def stopped(signal, fs):
-            if len(done) == 2:
-                raise KeyboardInterrupt
-            done.append(signal)
-            return delineate_record(signal, fs)
-
-        monkeypatch.setattr(delineation, "delineate_record", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            with_fiducials(few)
-        monkeypatch.setattr(delineation, "delineate_record", delineate_record)
-        find, blocks = delineation._find, []
-        monkeypatch.setattr(delineation, "_find", lambda *of: blocks.append(of[0]) or find(*of))
-        np.testing.assert_array_equal(with_fiducials(few).delineation.samples, found.samples)
-        np.testing.assert_array_equal(np.concatenate(blocks), few.signals[2:3])
-
     @pytest.mark.slow
     def test_several_processes_find_what_one_does(self, monkeypatch):
         given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
@@ -205,10 +184,3 @@ def test_they_agree_with_those_of_cardiologists(ludb):
     assert near / n > 0.98
     ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
     assert (ms <= [14, 6, 14]).all()
-
-
-def test_a_qrs_that_no_adult_has_is_not_believed():
-    signal = drawn((0.0, 0.005, 1.0), T)
-    leads, is_doubtful = delineate_record(signal, FS)
-    assert all(b"N" not in symbols.tobytes() for symbols, _ in leads)
-    assert is_doubtful

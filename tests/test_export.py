@@ -128,25 +128,3 @@ def test_the_best_of_a_sweep_becomes_the_champion(swept, tmp_path, data_set):
     assert printed.code == 0, printed.err
     expected = load(tmp_path / "m").predict(read(path)).y_score[0]
     assert json.loads(printed.out)[0]["probability"] == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.slow
-def test_a_run_is_named_by_its_folder_or_its_identity_and_registered_later(swept, tmp_path):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{swept}/mlflow.db")
-    experiment = client.get_experiment_by_name("lvh").experiment_id
-    run, *_ = client.search_runs(
-        [experiment], "tags.level = 'configuration' and params.`model.C` = '0.001'"
-    )
-    folder = next((swept / "outputs").glob("2*/*/0"))
-    for which, out in ((run.info.run_id, "by-id"), (str(folder), str(tmp_path / "by-folder"))):
-        done = command(
-            which, "--no-register", "--seeds", "1", "--out", out, cwd=swept, module="lvh.export"
-        )
-        assert done.code == 0, done.err
-        described = json.loads((swept / out / "model.json").read_text())
-        assert (described["settings"]["model"]["C"], described["n_candidates"]) == (0.001, 1)
-    done = command(out, "--name", "later", cwd=swept, module="lvh.export")
-    assert done.code == 0, done.err
-    assert "registered as later, version 1: models:/later@champion\n" in done.out

@@ -18,7 +18,7 @@ HALF_A_UNIT = 0.0005 + 1e-6
 
 @pytest.mark.ludb
 class TestPublishedData:
-    def test_records_and_labels(self, ludb):
+    def test_records_labels_and_waves(self, ludb):
         assert ludb.records == tuple(str(record) for record in range(1, 201))
         same = {"20": "3", "12": "5"}
         assert ludb.subjects.tolist() == [same.get(name, name) for name in ludb.records]
@@ -26,8 +26,6 @@ class TestPublishedData:
         assert ludb.male.sum() == 115
         assert (ludb.name, ludb.note) == ("LUDB 1.0.1", "")
         assert ludb.fingerprint == ludb_source.FINGERPRINT
-
-    def test_waves(self, ludb):
         counts = {
             symbol: int((ludb.delineation.symbols == ord(symbol)).sum()) for symbol in "Ntp()"
         }
@@ -72,13 +70,13 @@ class TestSmallCopy:
                 assert symbols == expected_symbols
                 assert samples.tolist() == expected_samples.tolist()
 
-    def test_the_gain_of_its_headers_is_no_calibration(self, data_set):
+    def test_leads_go_by_name_and_gains_of_headers_count_for_nothing(
+        self, data_set, tmp_path, cohort
+    ):
         before = load_ludb(data_set).fingerprint
         header = data_set / HEADER
         header.write_text(header.read_text().replace("1000(0)/mV", "1716(6)/mV"))
         assert load_ludb(data_set).fingerprint == before
-
-    def test_leads_are_mapped_by_name(self, tmp_path, cohort, data_set):
         other = write_data_set(tmp_path / "other", cohort, 3, ("V6", *LEADS[:11]))
         assert not np.array_equal(read_dat(other / HEADER), read_dat(data_set / HEADER))
         assert load_ludb(other).fingerprint == load_ludb(data_set).fingerprint

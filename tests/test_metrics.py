@@ -79,7 +79,7 @@ def undefined(metrics):
     return {name for name, value in zip(NAMES, astuple(metrics), strict=True) if math.isnan(value)}
 
 
-def test_one_class_leaves_undefined_what_needs_the_other():
+def test_what_is_undefined_does_not_count():
     positives = score(np.ones(3, int), np.array([0.9, 0.6, 0.2]))
     negatives = score(np.zeros(3, int), np.array([0.9, 0.6, 0.2]))
     quiet = score(np.zeros(3, int), np.array([0.4, 0.3, 0.2]))
@@ -94,9 +94,6 @@ def test_one_class_leaves_undefined_what_needs_the_other():
     assert undefined(quiet) == undefined(negatives) | {"f1"}
     assert positives.accuracy == 2 / 3
     assert (negatives.accuracy, negatives.precision) == (1 / 3, 0)
-
-
-def test_undefined_folds_do_not_count_in_mean_and_std():
     folds = [score(*predictions(seed)) for seed in range(3)]
     folds.append(score(np.ones(3, int), np.array([0.9, 0.6, 0.2])))
     mean, std = mean_and_std(folds)

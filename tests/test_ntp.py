@@ -43,12 +43,10 @@ def slow_means(cohort, record, lead):
 
 @pytest.mark.ludb
 class TestLudb:
-    def test_lead_i_of_three_records_as_measured(self, ludb):
+    def test_ludb_as_measured(self, ludb):
         expected = np.array(MEASURED.split(), dtype=float).reshape(3, 9)
         found = extract(ludb, DROP).X[:3, 9:18]
         assert np.abs(found - expected).max() <= 0.5e-6 + FLOAT32  # six digits are printed
-
-    def test_records_dropped_and_left(self, ludb):
         features = extract(ludb, DROP)
         assert features.X.shape == (197, 117)
         assert features.X.dtype == np.float32
@@ -86,9 +84,6 @@ def test_columns_have_their_names_and_order(cohort):
     assert features.names[-3:] == ("v6_p_onset", "v6_p_peak", "v6_p_offset")
     assert features.X[:, 0].tolist() == cohort.male.tolist()
     assert features.age_and_sex.tolist() == np.column_stack([cohort.age, cohort.male]).tolist()
-
-
-def test_age_decades_have_open_ends():
     ages = np.array([0, 19, 20, 39, 79, 80, 120], dtype=float)
     assert age_decades(ages).argmax(axis=1).tolist() == [0, 0, 1, 2, 6, 7, 7]
     assert (age_decades(ages).sum(axis=1) == 1).all()

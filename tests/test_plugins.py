@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import command, csv_rows, exit_code, head, in_process
 from hypothesis import given, settings
@@ -253,19 +252,6 @@ def test_features_of_records_that_are_read_when_needed_are_the_same(cohort, monk
         for of in (cohort, replace(cohort, signals=signals))
     ]
     np.testing.assert_array_equal(sets[0].X, sets[1].X)
-
-
-def test_features_may_read_columns_of_a_table(cohort):
-    write(
-        "import lvh\n@lvh.register_features('own', needs=['columns'])\n"
-        "def f(cohort):\n    return cohort.columns[['x']] * 2.0\n"
-    )
-    load(["mine.py"])
-    form, x = FORMS["own"], np.linspace(-1, 1, len(cohort.records))
-    assert form.lacks(cohort) == ["a table of columns"]
-    features = form.extract(replace(cohort, columns=pd.DataFrame({"x": x})), form.settings())
-    np.testing.assert_array_equal(features.X[:, 0], np.float32(2 * x))
-    assert features.names == ("x",)
 
 
 def test_fields_are_settings_and_part_of_the_key():

@@ -104,9 +104,6 @@ def test_a_record_is_what_table_and_header_say(root):
     assert cohort.fs == 500.0
     assert cohort.leads == LEADS
     assert cohort.signals[:, 0, 0].tolist() == pytest.approx([n / 500 for n in range(1, 7)])
-
-
-def test_leads_are_found_by_name_gain_and_baseline_by_lead(root):
     write_record(root, 1, 500, gain=200.0, baseline=40)
     cohort = loaded(root)
     record = oracle.rdrecord(str(header_of(root, 1).with_suffix("")))
@@ -146,12 +143,9 @@ def test_a_table_with_a_bad_value_is_refused(root, column, value, message):
         loaded(root)
 
 
-def test_a_data_set_that_cannot_be_fetched_names_the_variable_of_its_folder():
+def test_a_change_is_seen_and_a_folder_that_cannot_be_fetched_is_named(root):
     with pytest.raises(EnvironmentFault, match=r"cannot fetch [\s\S]*LVH_PTBXL_ROOT"):
         load(PtbxlSettings(url="http://127.0.0.1:1/ptb-xl.zip"))
-
-
-def test_a_second_reading_is_from_the_cache_and_a_change_is_seen(root):
     first = loaded(root)
     assert loaded(root).fingerprint == first.fingerprint
     write_record(root, 1, 500, gain=999.0)

@@ -78,13 +78,10 @@ def test_every_other_command_is_valid(name, arguments, monkeypatch):
     assert module.main(shlex.split(arguments)) == 0  # argparse exits where it refuses
 
 
-def test_links_lead_somewhere():
+def test_links_lead_somewhere_and_scores_are_the_means_of_their_folds():
     for page in ("README.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text()):
             assert (ROOT / target).exists(), target
-
-
-def test_the_best_honest_scores_are_the_means_of_its_folds():
     folder = ROOT / "experiments/best_honest"
     folds = csv_rows(folder / "results.csv")
     rows = [row for row in csv_rows(folder / "scores.csv") if row["of"] == "model"]

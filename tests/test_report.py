@@ -111,8 +111,6 @@ class TestComparison:
         found = compare_with_best(make_study([best, make_trial(1, [0.5, 0.6, 0.9, 0.55])]))
         assert [one.n_folds for one in found] == [4, 3]
         assert found[1].difference == pytest.approx(-0.3)
-
-    def test_without_values_of_shared_folds_there_is_no_comparison(self):
         one_fold = compare_with_best(make_study([make_trial(0, [0.8]), make_trial(1, [0.5])]))
         assert [one.verdict for one in one_fold] == ["best", "not comparable"]
         unknown = make_study([make_trial(0, [0.5] * 5)], ("n_parameters",))
@@ -316,7 +314,7 @@ class TestRuns:
         shown = [float(scores["ap"][name]) for name in ("mean", "std", "pooled", "low", "high")]
         assert "ap " + " ".join(f"{one:.3f}" for one in shown) in text
 
-    def test_runs_are_compared_fold_by_fold(self, runs):
+    def test_runs_are_compared_fold_by_fold_and_can_be_repeated(self, runs, tmp_path, capsys):
         lines = csv_rows(runs / "both/leaderboard.csv")
         assert {line["model.C"] for line in lines} == {"0.1", "1.0"}
         best, other = csv_rows(runs / "both/comparisons.csv")
@@ -324,15 +322,11 @@ class TestRuns:
         folds = {one: csv_rows(runs / one / "folds.csv") for one in ("0.1", "1.0")}
         means = {one: np.mean([float(fold["ap"]) for fold in own]) for one, own in folds.items()}
         assert abs(float(other["difference"])) == pytest.approx(abs(means["0.1"] - means["1.0"]))
-
-    def test_a_row_names_the_command_that_trains_it_again(self, runs):
         text = Page(runs / "both/report.html").text
         (typed,) = re.findall(r"python -m lvh.run (--config-path \S+/1\.0 .+)", text)
         # not in this process: Hydra would close the standard error that TensorFlow logs to here
         done = command(*typed.split(), "tracking.name=off", cwd=runs)
         assert (done.code, "nothing to train" in done.out) == (0, True)
-
-    def test_what_is_no_run_is_refused(self, runs, tmp_path, capsys):
         assert report.main([str(tmp_path)]) == 2
         assert report.main([str(runs / "1.0"), "no-such-study"]) == 2
         assert "expected the folder of a finished run" in capsys.readouterr().err

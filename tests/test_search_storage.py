@@ -36,15 +36,12 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_pat
     assert [path.name for path in (here / "deep").iterdir()] == ["mine.db"]
 
 
-def test_reading_what_is_not_there_makes_nothing(here):
+def test_what_cannot_be_read_is_named_and_not_made(here):
     for address in (None, f"sqlite:///{here}/mine.db", "sqlite:///none/mine.db"):
         assert "mine.db" in fault(address, of=InputError, to_read=True) or address is None
     with pytest.raises(InputError, match=r"studies\.db"):
         load(None, None, here / "folds")
     assert not list(here.iterdir())
-
-
-def test_a_server_that_does_not_answer_is_named_without_its_password(here):
     with closing(socket.socket()) as taken:  # bound, and never listening: nobody else takes it
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

@@ -270,12 +270,10 @@ class TestDamage:
             with pytest.raises(InputError, match=r"column subject: expected one spelling"):
                 load(settings)
 
-    def test_subjects_in_the_index_of_parquet_are_read(self, rows, tmp_path):
+    def test_subjects_are_read_from_an_index_and_as_utf_8_alone(self, rows, tmp_path, saved):
         rows.set_index("subject").to_parquet(tmp_path / "rows.parquet")
         cohort = load(TableSettings(path=str(tmp_path / "rows.parquet"), label="af"))
         assert "".join(cohort.subjects) == "ppqqrrss"
-
-    def test_text_that_is_not_utf_8_is_refused(self, saved, rows, tmp_path):
         settings = saved(rows)  # ü and ö would be one letter, and two subjects one
         rows.assign(subject=list("üüööüüöö")).to_csv(
             tmp_path / "rows.csv", index=False, encoding="latin-1"
@@ -283,10 +281,14 @@ class TestDamage:
         with pytest.raises(InputError, match="Save the table as UTF-8"):
             load(settings)
 
-    def test_a_copy_of_another_record_is_left_out(self, saved):
+    def test_copies_and_swapped_limb_leads_are_left_out(self, saved, cohort):
         X = drawn_signals(8, 2)
         X[6] = X[1]
         assert load(saved(X=X)).dropped == (("g", "the very samples of row 2"),)
+        X = cohort.signals[:8].copy()
+        X[3, :, 0] = X[3, ::-1, 0]
+        kept = load(saved(X=X, fs=500.0, leads=tuple(lead.upper() for lead in LEADS)))
+        assert [name for name, reason in kept.dropped if "limb leads" in reason] == ["d"]
 
     def test_names_in_the_file_of_signals_must_be_those_of_the_table(self, saved, tmp_path):
         settings = replace(saved(), signals=str(tmp_path / "x.npz"))
@@ -310,12 +312,6 @@ class TestDamage:
         np.savez(tmp_path / "x.npz", signals=drawn_signals(8, 2), **stored)
         with pytest.raises(InputError, match=message):
             load(replace(saved(), signals=str(tmp_path / "x.npz")))
-
-    def test_limb_leads_must_fit_one_another(self, saved, cohort):
-        X = cohort.signals[:8].copy()
-        X[3, :, 0] = X[3, ::-1, 0]
-        kept = load(saved(X=X, fs=500.0, leads=tuple(lead.upper() for lead in LEADS)))
-        assert [name for name, reason in kept.dropped if "limb leads" in reason] == ["d"]
 
     def test_files_of_other_kinds_are_refused(self, rows, tmp_path):
         mv = drawn_signals(8, 2)

@@ -130,7 +130,8 @@ def test_complexes_are_measured_as_by_hand(qrs, expected):
     assert qrs_waves(np.array(qrs, dtype=float), 100) == expected
 
 
-def test_columns_have_their_names_and_order(cohort):
+def test_equals_the_independent_reading_in_columns_of_their_order(cohort):
+    assert_equals_the_independent_reading(head(cohort, 10))
     features = extract(cohort, MEAN)
     assert features.kind == "tabular"
     assert features.X.shape == (40, 71)
@@ -144,10 +145,6 @@ def test_columns_have_their_names_and_order(cohort):
     assert features.records == cohort.records
     assert features.y.tolist() == cohort.label.tolist()
     assert features.dropped == ()
-
-
-def test_equals_the_independent_reading(cohort):
-    assert_equals_the_independent_reading(head(cohort, 10))
 
 
 def test_the_end_of_p_gives_points(cohort):
@@ -180,11 +177,9 @@ def test_a_record_without_any_complex_is_dropped_with_the_reason(cohort):
 
 @pytest.mark.ludb
 class TestLudb:
-    def test_every_lead_equals_the_independent_reading(self, ludb):
+    def test_ludb_equals_the_independent_reading(self, ludb):
         assert_equals_the_independent_reading(ludb)
-
-    def test_an_end_of_qs_is_no_r(self, ludb):
-        """In both, S of v1 or v3 was lost to the rise at its end."""
+        # In both, S of v1 or v3 was lost to the rise at its end.
         waves = measure(ludb)
         for name, record, expected in (("cornell", "116", 3.75), ("sokolow_lyon", "20", 4.08)):
             value = CRITERIA[name].value(waves)[ludb.records.index(record)]

@@ -14,7 +14,6 @@ from final_models import own_store, save_model, settings, write_record  # noqa: 
 from scipy.signal import resample_poly
 
 from lvh.cli.predict import main
-from lvh.data.cohort import LEADS
 from lvh.data.readers import record
 from lvh.errors import InputError
 from lvh.inference import load
@@ -94,7 +93,7 @@ def test_a_network_takes_weights_of_its_shape_only_and_no_architecture(layer, ne
     assert not list(tmp_path.parent.rglob("escaped"))
 
 
-def test_a_pickle_is_refused_wherever_it_stands(network, forest, tmp_path, capsys):
+def test_no_code_in_a_model_is_run(network, forest, tmp_path, capsys):
     trap = tmp_path / "ran"
     data = pickle.dumps(Touches(trap))
     (tmp_path / "model.pkl").write_bytes(data)
@@ -111,9 +110,6 @@ def test_a_pickle_is_refused_wherever_it_stands(network, forest, tmp_path, capsy
         replace_member(altered, name, bad)
         assert "expected" in refusal(altered)
     assert not trap.exists()
-
-
-def test_a_classifier_names_no_function(forest, tmp_path):
     from sklearn.preprocessing import FunctionTransformer
     from skops.io import dumps
 
@@ -223,22 +219,6 @@ def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, 
     )
     # float32 through a network
     assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
-
-
-def test_leads_go_by_name_and_units_are_converted(on_signals, cohort, tmp_path, capsys):
-    whole = write_record(tmp_path, cohort, name="whole", comments=("Age: 60", "Sex: F"))
-    turned = write_record(tmp_path, cohort, name="turned", leads=LEADS[::-1])
-    micro = write_record(
-        tmp_path, cohort, name="micro", units="uV", gain=1.0, signal=cohort.signals[0] * 1000
-    )
-    one, other, third = predicted(on_signals, whole, turned, micro, capsys=capsys)
-    assert [row["fitted_on"] for row in (one, other, third)] == [True] * 3
-    assert one["probability"] == other["probability"]
-    assert one["probability"] == pytest.approx(third["probability"], abs=1e-6)
-    # criteria have thresholds by age and sex
-    assert one["fiducials"] == "found"
-    assert {"sokolow_lyon", "cornell_met"} <= one.keys()
-    assert (other["fiducials"], "sokolow_lyon" in other) == ("none", False)
 
 
 def test_fiducials_are_detected_where_a_record_has_none(
