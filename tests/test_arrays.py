@@ -89,13 +89,18 @@ def test_damage_is_refused(more, message):
         made(**more)
 
 
-def test_age_and_sex_are_known_together():
+def test_age_and_sex_are_known_together_and_parts_must_fit():
     cohort = made(age=[50, np.nan, 60, 70], male=[True, True, False, True])
     np.testing.assert_array_equal(cohort.age, [50, np.nan, 60, 70])
     assert cohort.male.tolist() == [True, False, False, True]
     assert "age or sex of 1 of 4 records is unknown" in cohort.note
     assert not made(age=[50] * 4).has_age_and_sex
     assert made(age=[50] * 4, male=[0, 1, 0, 1]).has_age_and_sex
+    for change in ({"label": np.zeros(3, int)}, {"subjects": np.array(["a"])}, {"leads": ("ii",)}):
+        with pytest.raises(InputError, match="arrays: expected"):
+            summarize_cohort(replace(made(), **change))
+    with pytest.raises(InputError, match="expected records with the label label and without"):
+        summarize_cohort(made(y=[1] * 4))
 
 
 def test_raw_takes_all_leads_where_its_own_are_missing():
@@ -107,14 +112,6 @@ def test_raw_takes_all_leads_where_its_own_are_missing():
     more = made(np.zeros((4, 30, 13)) + X[:, :, :1], leads=[*LEADS, "vx"])
     assert extract(more, RawSettings(leads=LEADS)).names == (*LEADS, "vx")
     assert extract(more, RawSettings()).names == ("avl", "v1", "v5", "v6")
-
-
-def test_parts_that_do_not_fit_are_refused():
-    for change in ({"label": np.zeros(3, int)}, {"subjects": np.array(["a"])}, {"leads": ("ii",)}):
-        with pytest.raises(InputError, match="arrays: expected"):
-            summarize_cohort(replace(made(), **change))
-    with pytest.raises(InputError, match="expected records with the label label and without"):
-        summarize_cohort(made(y=[1] * 4))
 
 
 @given(

@@ -2,13 +2,12 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import command, with_waves
+from pages import Page
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import KFold
@@ -45,28 +44,6 @@ def tables(page):
     return {path.stem: pd.read_csv(path, dtype=names) for path in page.parent.glob("*.csv")}
 
 
-class Page(HTMLParser):
-    """What a reader meets: sections, pictures, links."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.sections, self.pictures, self.links = [], [], []
-        self.text, self.tag = "", ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        values, self.tag = dict(attrs), tag
-        if tag == "h2":
-            self.sections.append(values["id"])
-        if tag == "img":
-            self.pictures.append(values["src"])
-        self.links += [values["href"]] if "href" in values else []
-
-    def handle_data(self, data):
-        if self.tag not in ("script", "style"):
-            self.text += data
-
-
 class TestSignals:
     """A flat record, and one that each test fills."""
 
@@ -75,19 +52,15 @@ class TestSignals:
         both[1] = signals
         return survey(replace(part_of(cohort, 0, 2), signals=both, fs=500.0))
 
-    def test_noise_is_its_standard_deviation(self, cohort):
+    def test_noise_wander_flat_and_clipped_leads_are_measured(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         noise = np.random.default_rng(0).normal(0, 0.03, (5000, 12))
         signals = noise + np.sin(2 * np.pi * seconds)  # slow waves do not count
         assert self.measured(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
-
-    def test_wander_holds_slow_frequencies_only(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         slow, fast = np.sin(2 * np.pi * 0.3 * seconds), np.sin(2 * np.pi * 5 * seconds)
         found = self.measured(cohort, 2 + 0.4 * slow + fast)
         assert found.wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)
-
-    def test_flat_and_clipped_leads_are_counted(self, cohort):
         signals = np.random.default_rng(0).normal(size=(5000, 12)).clip(-2, 2)
         signals[100:120, 3] = signals.max()  # 40 ms
         signals[100:119, 4] = signals.max()

@@ -65,15 +65,12 @@ def test_keras_alone_reads_a_network(model, cohort, tmp_path):
     np.testing.assert_allclose(elsewhere, scores[:, 1], atol=1e-5)
 
 
-def test_a_network_trained_in_bfloat16_predicts_in_float32(cohort, tmp_path):
+def test_precision_and_other_records_change_no_prediction(cohort, tmp_path):
     of = settings("dnn", "ntp", "train.precision=bfloat16")
     _, scores = save_model(tmp_path, of, cohort)
     by_member = load(tmp_path).predict(cohort).by_member
     assert 0 < np.abs(by_member - scores).max() < 0.05  # 8 bits of precision
     assert "| precision | trained in bfloat16" in (tmp_path / "README.md").read_text()
-
-
-def test_a_prediction_does_not_depend_on_the_other_records(cohort, tmp_path):
     save_model(tmp_path, settings("dnn", "ntp"), cohort)
     model = load(tmp_path)
     alone, among = model.predict(head(cohort, 1)), model.predict(cohort)

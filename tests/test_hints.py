@@ -1,6 +1,5 @@
 """What the output suggests can be pasted; text fits the terminal; `outputs/latest` leads there."""
 
-import io
 import shlex
 import sys
 from pathlib import Path
@@ -8,10 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
-from lvh.cli.command import wrapped
-from lvh.reports.progress import say
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
@@ -26,24 +22,6 @@ def test_a_suggestion_says_the_same_to_a_shell(arguments):
         patch.setattr(sys, "argv", ["lvh"])
         line = typed("run", *arguments)
     assert shlex.split(line) == ["lvh", "run", *arguments]
-
-
-@given(ONE_LINE, st.integers(40, 200))
-def test_a_terminal_gets_whole_words_in_its_width_and_a_pipe_gets_lines(words, width):
-    line = " ".join(words)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COLUMNS", str(width))
-        shown = {}
-        for terminal in (True, False):
-            file = io.StringIO()
-            on = Console(file=file, force_terminal=terminal, color_system=None)
-            say(line, on=on)
-            shown[terminal] = file.getvalue()
-        help_lines = wrapped(f"  {line}").splitlines()
-    assert shown[False] == f"{line}\n"
-    assert shown[True].split() == words
-    for text in (*shown[True].splitlines(), *help_lines):
-        assert len(text.rstrip()) <= width or len(text.split()) == 1
 
 
 def test_latest_leads_to_the_newest_folder_and_replaces_nothing_else(tmp_path, monkeypatch):

@@ -28,16 +28,13 @@ def installed(tmp_path_factory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_holds_every_choice_and_the_sweeper(installed):
+def test_the_wheel_holds_all_and_runs_from_any_directory(installed, tmp_path):
     inside = {
         path.relative_to(installed / "lvh/conf") for path in installed.rglob("conf/**/*.yaml")
     }
     assert inside == {path.relative_to(conf_dir()) for path in conf_dir().rglob("*.yaml")}
     assert (installed / "hydra_plugins/lvh_sweeper/sweeper.py").exists()
     assert not any((installed / one).exists() for one in ("tests", "docs", "experiments"))
-
-
-def test_the_wheel_runs_from_any_directory(installed, tmp_path):
     code = "import lvh, sys; print(lvh.__file__); from lvh.cli.run import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, "model=cnn", "stride=50", "--cfg", "job"],

@@ -100,13 +100,19 @@ def test_a_group_is_never_in_two_parts_of_a_fold(data):
         lvh.cross_validate(LogisticRegression(), inputs, y, names, cv=each_record)
 
 
-def test_repeats_and_pairs_are_told_apart_by_the_records_that_they_test():
+def test_pairs_repeat_a_splitter_and_a_result_draws_itself():
     cv = sk.RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
     by_splitter = lvh.cross_validate(LogisticRegression(), X, Y, cv=cv)
     numbers = [fold.split.number for fold in by_splitter.folds]
     assert numbers == [(repeat, fold) for repeat in range(2) for fold in range(3)]
     by_pairs = lvh.cross_validate(LogisticRegression(), X, Y, cv=list(cv.split(X, Y)))
     np.testing.assert_array_equal(by_pairs.y_score, by_splitter.y_score)
+    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
+    assert len(result.plot("roc").data)
+    assert result.plot().to_json() == result.plot("folds").to_json()
+    with pytest.raises(lvh.InputError, match=r"plot: expected one of folds, .*Received: pie"):
+        result.plot("pie")
+    assert "no skill" in result._repr_html_()
 
 
 @pytest.mark.parametrize("name", ["svm", pytest.param("extra_trees", marks=pytest.mark.slow)])
@@ -199,15 +205,6 @@ def test_summary_and_comparison_agree_with_pandas_and_the_corrected_test():
     other = lvh.cross_validate(LogisticRegression(), X, 1 - Y, GROUPS, cv=5)
     with pytest.raises(lvh.InputError, match=r"compare: .* without a fold in common"):
         results[0].compare(other)
-
-
-def test_a_result_draws_itself_and_shows_itself_in_a_notebook():
-    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
-    assert len(result.plot("roc").data)
-    assert result.plot().to_json() == result.plot("folds").to_json()
-    with pytest.raises(lvh.InputError, match=r"plot: expected one of folds, .*Received: pie"):
-        result.plot("pie")
-    assert "no skill" in result._repr_html_()
 
 
 def always_the_same():

@@ -3,17 +3,16 @@
 import base64
 import contextlib
 import io
-import json
 import math
 import re
 import warnings
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import command, csv_rows, in_process
+from pages import Page
 from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
@@ -51,31 +50,6 @@ def study():
 @pytest.fixture(scope="module")
 def folder(study, tmp_path_factory):
     return write(study, tmp_path_factory.mktemp("report")).parent
-
-
-class Page(HTMLParser):
-    """Tags, attributes, the text that a reader sees, and the figures by their place."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.open, self.attributes, self.text, self.figures = [], [], "", {}
-        self.feed(path.read_text(encoding="utf-8"))
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes.extend(attrs)
-        self.key = dict(attrs).get("data-figure", "")
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] == "script" and self.key:
-            self.figures[self.key] = json.loads(data)
-        elif self.open and self.open[-1] not in ("script", "style"):
-            self.text += data
 
 
 def printed(study, width=100):
@@ -221,7 +195,7 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
 
 
 class TestFiles:
-    def test_the_leaderboard(self, study, folder):
+    def test_the_tables_are_those_of_the_study(self, study, folder):
         lines = csv_rows(folder / "leaderboard.csv")
         rows = ranked_rows(study)
         for line, row in zip(lines, rows, strict=False):
@@ -232,8 +206,6 @@ class TestFiles:
         assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
         assert {line["rank"] + line["mean"] + line["value_ap"] for line in rest} == {""}
         assert rest[1]["error"] == f"no memory\n{SCRIPT}"
-
-    def test_folds_and_comparisons(self, study, folder):
         folds = csv_rows(folder / "folds.csv")
         assert len(folds) == sum(len(trial.folds) for trial in study.trials)
         line = next(one for one in folds if (one["trial"], one["fold"]) == ("8", "5"))

@@ -50,16 +50,13 @@ def test_measured_waves_follow_a_change(few):
         np.testing.assert_array_equal(twice.delineation.samples, few.delineation.samples)
 
 
-def test_noise_and_wander_have_the_size_that_is_said(few):
+def test_only_possible_changes_are_made_in_the_size_that_is_said(few):
     noise = changed(few, ("noise", 0.05)).signals - few.signals
     assert noise.std() == pytest.approx(0.05, rel=0.02)
     wander = changed(few, ("wander", 0.5)).signals - few.signals
     assert np.abs(wander).max() == pytest.approx(0.5, rel=0.01)
     spectrum = np.abs(np.fft.rfft(wander, axis=1)).sum(axis=(0, 2))
     assert np.fft.rfftfreq(wander.shape[1], 1 / few.fs)[spectrum.argmax()] == pytest.approx(0.3)
-
-
-def test_only_possible_changes_are_made(few):
     one_lead = replace(few, leads=("ii",), signals=few.signals[..., :1], fs=200.0, unit="other")
     assert {name for name, _ in changes_of(one_lead, "all")} == {"amplitude", "resampling", "flat"}
     assert changes_of(one_lead, "flat,flat") == (("flat", "ii"),)

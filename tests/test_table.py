@@ -338,7 +338,7 @@ class TestDamage:
 
 
 class TestSignals:
-    def test_a_large_array_is_mapped_and_gives_the_same_cohort(self, saved, rows, monkeypatch):
+    def test_a_large_array_is_mapped_and_another_unit_stays(self, saved, rows, monkeypatch):
         X = drawn_signals(8, 2)
         X[2, :, 1] = 1.0
         whole = load(saved(X=X, seconds=0.2))
@@ -347,8 +347,6 @@ class TestSignals:
         assert isinstance(lazy.signals, LazyArray)
         np.testing.assert_array_equal(lazy.signals.read(), whole.signals)
         assert (lazy.fingerprint, lazy.dropped) == (whole.fingerprint, whole.dropped)
-
-    def test_another_unit_stays_as_it_is(self, saved):
         X = drawn_signals(8, 2) * 1e4
         cohort = load(saved(X=X, unit="other"))
         np.testing.assert_array_equal(cohort.signals, X)
@@ -375,12 +373,22 @@ class TestColumns:
         rows.to_csv(tmp_path / "rows.csv", index=False)
         return load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
 
-    def test_inputs_are_the_numbers_without_a_role(self, cohort):
+    def test_inputs_are_the_numbers_without_a_role_in_both_tables(self, cohort):
         features = extract(cohort, ColumnsSettings())
         assert features.names == ("hr", "qt")
         expected = [[70, 0], [80, 1 / 8], [np.nan, 2 / 8]]
         np.testing.assert_array_equal(features.X[:3], np.float32(expected))
         assert (cohort.leads, cohort.signals.shape) == ((), (8, 0, 0))
+        less = cohort.columns.drop(columns="hr")
+        other = replace(cohort, columns=less, fingerprint="other")
+        with pytest.raises(InputError, match=r"external: expected no record of .* 8 of"):
+            join(cohort, other)
+        other = replace(other, records=tuple("stuvwxyz"))
+        both = join(cohort, other)
+        assert extract(both, ColumnsSettings()).names == ("qt",)
+        assert len(both.columns) == len(both.records) == 16
+        with pytest.raises(InputError, match="'hr', none of its columns"):
+            extract(both, ColumnsSettings(columns=("hr",)))
 
     @pytest.mark.parametrize(
         ("names", "message"),
@@ -431,18 +439,6 @@ class TestColumns:
             extract(replace(cohort, columns=table), ColumnsSettings())
         assert extract(replace(cohort, columns=table[["hr"]]), ColumnsSettings()).names == ("hr",)
 
-    def test_another_table_is_scored_by_the_columns_of_both(self, cohort):
-        less = cohort.columns.drop(columns="hr")
-        other = replace(cohort, columns=less, fingerprint="other")
-        with pytest.raises(InputError, match=r"external: expected no record of .* 8 of"):
-            join(cohort, other)
-        other = replace(other, records=tuple("stuvwxyz"))
-        both = join(cohort, other)
-        assert extract(both, ColumnsSettings()).names == ("qt",)
-        assert len(both.columns) == len(both.records) == 16
-        with pytest.raises(InputError, match="'hr', none of its columns"):
-            extract(both, ColumnsSettings(columns=("hr",)))
-
 
 def settings_of_table(saved: TableSettings, *more: str):
     files = (f"data.path={saved.path}", f"data.signals={saved.signals}")
@@ -450,16 +446,13 @@ def settings_of_table(saved: TableSettings, *more: str):
     return settings_of(*data, *more)
 
 
-def test_a_form_that_needs_more_is_refused_with_a_way(saved):
+def test_what_is_unknown_is_refused_or_left_out_until_a_changed_table_says_it(saved, rows):
     with pytest.raises(
         InputError, match=r"features=ntp: .* age and sex .* features=raw or columns"
     ):
         load_data(settings_of_table(saved(), "model=svm"))
     with pytest.raises(InputError, match=r"features=beat: .*data\.delineation=found finds one"):
         load_data(settings_of_table(saved(), "model=resnet"))
-
-
-def test_a_baseline_needs_age_and_sex_and_a_changed_table_is_read_again(saved, rows):
     rows = rows.assign(subject=rows.record)
     small = ("model=cnn", "model.kernel_size=5", "model.strides=1", "cv.folds=2")
     settings = settings_of_table(saved(rows), *small)

@@ -145,7 +145,7 @@ def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, r
     assert folds[0].info.end_time - folds[0].info.start_time == 12_000
 
 
-def test_what_was_deleted_by_hand_is_made_whole(settings, record):
+def test_what_was_deleted_by_hand_is_made_whole_or_named(settings, record):
     tracked(settings, record)
     (run,), folds = runs(settings, "configuration"), runs(settings, "fold")
     store = client(settings)
@@ -155,6 +155,13 @@ def test_what_was_deleted_by_hand_is_made_whole(settings, record):
     assert levels(settings) == {"configuration": 1, "fold": 4}
     (again,) = runs(settings, "configuration")
     assert again.data.metrics == run.data.metrics
+    tracked(settings, record)
+    store = client(settings)
+    store.delete_experiment(store.get_experiment_by_name("lvh").experiment_id)
+    fault = RecordWriter(settings).write(str(record.path))
+    assert "mlflow experiments restore --experiment-id 1" in fault
+    assert "another tracking.experiment" in fault
+    tracked(replace(settings, experiment="other"), record)
 
 
 class KilledInFolds(MlflowClient):
@@ -262,16 +269,6 @@ def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, m
         assert levels(own) == {"configuration": 1, "fold": 3}
     assert "nothing to train" in in_process(*FAST)[1]
     assert levels(TrackingSettings()) == {"configuration": 1, "fold": 3}
-
-
-def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record):
-    tracked(settings, record)
-    store = client(settings)
-    store.delete_experiment(store.get_experiment_by_name("lvh").experiment_id)
-    fault = RecordWriter(settings).write(str(record.path))
-    assert "mlflow experiments restore --experiment-id 1" in fault
-    assert "another tracking.experiment" in fault
-    tracked(replace(settings, experiment="other"), record)
 
 
 def view(tags: dict[str, str], key: str) -> tuple[str, list[str], list[str]]:
