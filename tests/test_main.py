@@ -1,17 +1,16 @@
 """The command `lvh`: what it dispatches to, and how it ends."""
 
-import importlib.util
-import subprocess
 import sys
 from functools import partial
 from types import SimpleNamespace
 
+import conftest
 import numpy as np
 import pytest
 
 import lvh
 from lvh.cli import main as command
-from lvh.cli.main import COMMANDS, main
+from lvh.cli.main import main
 from lvh.errors import RenamedWarning, warn_renamed
 from lvh.models import MODEL_ALIASES
 from lvh.runs.cache_key import run_key
@@ -61,11 +60,9 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
     ],
 )
 def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
-    command = [sys.executable, "-m", module, *typed.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stderr
-    assert printed in done.stdout + done.stderr
-    assert len(done.stderr.splitlines()) <= 1
+    done = conftest.command(*typed.split(), cwd=tmp_path, module=module)
+    assert done.code == code, done.err
+    assert printed in done.out + done.err
 
 
 @pytest.fixture
@@ -94,8 +91,3 @@ def test_the_old_name_of_a_race_warns_and_gives_the_same():
         old = swept(race=True)
     states = [(trial.state, trial.values) for trial in old.trials]
     assert states == [(trial.state, trial.values) for trial in swept(budget="race").trials]
-
-
-@pytest.mark.parametrize("name", [*COMMANDS, "select"])
-def test_every_command_is_a_module_too(name):
-    assert importlib.util.find_spec(f"lvh.{name}") or name in ("sweep", "compare")
