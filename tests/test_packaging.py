@@ -1,6 +1,7 @@
 """The wheel holds all that a run needs, wherever it is installed."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
