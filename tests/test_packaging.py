@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import re
 import tomllib
 import zipfile
 from pathlib import Path
