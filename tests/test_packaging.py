@@ -1,9 +1,9 @@
 """The wheel holds all that a run needs, wherever it is installed."""
 
 import os
+import re
 import subprocess
 import sys
-import re
 import tomllib
 import zipfile
 from pathlib import Path
