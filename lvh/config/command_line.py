@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lvh.config.groups import conf_dir, hydra_loader, register_options
-from lvh.config.plugins import Plugin, ensure, load
+from lvh.config.plugins.loading import Plugin, ensure, load
 from lvh.errors import InputError, excerpt
 from lvh.models import MODEL_ALIASES
 

@@ -12,8 +12,7 @@ import pandas as pd
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.messages import explained
-from lvh.config.plugins import load_installed
-from lvh.config.plugins.loading import REGISTRIES
+from lvh.config.plugins.loading import REGISTRIES, load_installed
 from lvh.config.run_settings import parsed
 from lvh.data.array_checks import checked_labels, checked_subjects
 from lvh.data.cohort import Cohort
