@@ -130,7 +130,7 @@ def read_plugins(arguments: Sequence[str]) -> tuple[list[str], tuple[Plugin, ...
     for argument in [one for one in others if one.startswith("plugins=")]:
         others.remove(argument)
         names += argument.removeprefix("plugins=").strip("[]").split(",")
-    plugins = load(name.strip() for name in names if name.strip())
+    plugins = load([name.strip() for name in names if name.strip()])
     register_options()
     return others, plugins
 

@@ -65,16 +65,16 @@ def fold_keys(
     A key does not contain how many folds or repeats there are: a fold is the same in a longer
     cross-validation. Where weights are carried, those before it `among` all folds decide it too.
     """
-    protocol = Protocol(**decisions["protocol"])
-    keys = {}
-    for split in splits:
-        chain = [split]
-        if protocol.weights == "carried":
-            chain += before(split, splits if among is None else among, protocol)
-        records = [part for split in chain for part in (split.train, split.validation, split.test)]
-        number = (split.repeat, split.fold)
-        keys[number] = fingerprint(RESULTS_VERSION, data, decisions, number, *records)
-    return keys
+    protocol, among = Protocol(**decisions["protocol"]), splits if among is None else among
+    chains = {split.number: [split, *before(split, among, protocol)] for split in splits}
+    records = {
+        number: [part for one in chain for part in (one.train, one.validation, one.test)]
+        for number, chain in chains.items()
+    }
+    return {
+        number: fingerprint(RESULTS_VERSION, data, decisions, number, *parts)
+        for number, parts in records.items()
+    }
 
 
 def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
