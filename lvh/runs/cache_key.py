@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
@@ -93,14 +94,16 @@ def run_key_of(keys: Iterable[str], permutations: int) -> str:
     return fingerprint(list(keys), *((permutations, WAY) if permutations else ()))
 
 
-def changed_options(settings: RunSettings, *, stored: bool = False) -> list[str]:
-    """Return the options whose code is new to the store of a run, which has folds of other code.
+def changed_options(
+    plugins: Mapping[str, Plugin], store: str, *, stored: bool = False
+) -> list[str]:
+    """Return the options whose code is new to a store of folds, which has folds of other code.
 
     Of several processes that ask, one gets an option. `stored`: a fold of this code was stored.
     """
     changed = []
-    for option, plugin in settings.plugins().items():
-        folder = Path(settings.store) / "plugins" / option  # an empty file for each code
+    for option, plugin in plugins.items():
+        folder = Path(store) / "plugins" / option  # an empty file for each code
         is_known = folder.is_dir()
         if not (is_known or stored):
             continue
