@@ -18,7 +18,8 @@ import lvh
 from lvh.cli import export
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
-from lvh.config.plugins import checks, ensure, load, loading
+from lvh.config.plugins import checks, loading
+from lvh.config.plugins.loading import ensure, load
 from lvh.config.plugins.origin import Origin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.data.lazy_array import LazyArray

@@ -148,7 +148,7 @@ def command(
 
         def run() -> object:
             if names := getattr(options, "plugin", []):
-                from lvh.config.plugins import load
+                from lvh.config.plugins.loading import load
 
                 load(names)
             return body(options)

@@ -92,18 +92,14 @@ class _Stage(Callback):
     A further stage, with more epochs, continues where the folds of this one stand.
     """
 
-    def __init__(
-        self, settings: RunSettings, data: ExperimentData, *, before: "_Stage | None", is_last: bool
-    ) -> None:
-        self.settings, self._data = settings, data
+    def __init__(self, settings: RunSettings, data: ExperimentData, store: FoldStore) -> None:
+        self.settings, self._data, self._store = settings, data, store
         self.decisions = deciding(settings)
         self.keys = fold_keys(self.decisions, data.cohort.fingerprint, data.splits)
         self.trainer = cache(partial(new_trainer, settings, data.features, data.cohort.fs))
         self.folds: list[FoldResult] = []
         self.known: dict[tuple[int, int], FoldResult] = {}
-        self._store = FoldStore(Path(settings.store))
-        starts, ends = {} if before is None else before.keys, {} if is_last else self.keys
-        self._checkpoints = FoldCheckpoints(Path(settings.store), starts, ends)
+        self.checkpoints = FoldCheckpoints(Path(settings.store), {}, {})
 
     def find(self, splits: Sequence[Split]) -> None:
         """Load the folds that are stored already."""
@@ -120,7 +116,7 @@ class _Stage(Callback):
         self, splits: Sequence[Split], callbacks: Sequence[Callback], check_after: int | None
     ) -> CVResult:
         """Train the folds that are not stored."""
-        data, cv, points = self._data, self.settings.cv, self._checkpoints
+        data, cv, checkpoints = self._data, self.settings.cv, self.checkpoints
         if len(self.known) < len(splits):
             _import_ahead(waits=not self.settings.is_network)
         try:
@@ -135,13 +131,13 @@ class _Stage(Callback):
                 threshold=cv.threshold,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
-                checkpoints=points if points.starts or points.ends else None,
+                checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
             )
         except StopCrossValidation:
-            replace(points, starts=points.ends).discard()
-            points.discard()
+            checkpoints.discard(checkpoints.ends)
+            checkpoints.discard(checkpoints.starts)
             raise
-        points.discard()
+        checkpoints.discard(checkpoints.starts)
         return result
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
@@ -165,13 +161,17 @@ class _Run:
         rungs: Sequence[int],
     ) -> None:
         self.settings = settings = composed.settings
-        FoldStore(Path(settings.store)).check()
+        store = FoldStore(Path(settings.store))
+        store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
+        self._plugins = settings.plugins()
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = replace(settings, train=replace(settings.train, epochs=epochs))
-            before, is_last = next(reversed(self.stages), None), epochs == settings.train.epochs
-            self.stages.append(_Stage(own, data, before=before, is_last=is_last))
+            self.stages.append(_Stage(own, data, store))
+        keys = [{}, *(stage.keys for stage in self.stages[:-1]), {}]
+        for stage, starts, ends in zip(self.stages, keys, keys[1:], strict=False):
+            stage.checkpoints = replace(stage.checkpoints, starts=starts, ends=ends)
         self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
@@ -202,7 +202,7 @@ class _Run:
     def start(self, splits: Sequence[Split]) -> None:
         """Find the folds that are stored already, and write the files that need no training."""
         settings = self.settings
-        for option in changed_options(settings):
+        for option in changed_options(self._plugins, settings.store):
             say(f"{option}: its code changed since the stored folds: they are trained again")
         for stage in self.stages:
             stage.find(splits)
@@ -275,7 +275,7 @@ class _Run:
             return  # it was complete before
         folds = self.last.folds
         if len(self.last.known) < len(folds):
-            changed_options(self.settings, stored=True)
+            changed_options(self._plugins, self.settings.store, stored=True)
         spent = {fold.split.number: fold.seconds for one in self.stages for fold in one.folds}
         self.record = replace(
             self.record,

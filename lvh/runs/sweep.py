@@ -72,8 +72,7 @@ def run_sweep(sweep: Sweep) -> None:
     store = store_of(study.name, settings.store)
     write_text(sweep.folder / STUDY, f"{study.name}\n")
     link_latest(sweep.folder)
-    tracker = Tracker(settings.tracking)
-    try:
+    with Tracker(settings.tracking) as tracker:
         _track(study, tracker, store)
         _announce(study, sweep.workers)
         say(*summarize_cohort(data.cohort).lines())
@@ -81,16 +80,14 @@ def run_sweep(sweep: Sweep) -> None:
         result = result_of(study, store)
         _show(result, done, sweep.folder / "report", settings.store)
         _track(study, tracker, store, result, sweep.folder / "report")
-    finally:
-        unrecorded = tracker.close()
+        faults = [fault for worker in done for fault in worker.faults]
+        if not faults and not study.finished:
+            faults = ["some trials are not done"]
+        if faults:
+            message = "; ".join(fault.rstrip(".") for fault in dict.fromkeys(faults))
+            raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     if tracker.page:
         say_where(settings.tracking, tracker.page)
-    faults = [*(fault for worker in done for fault in worker.faults), *unrecorded]
-    if not faults and not study.finished:
-        faults = ["some trials are not done"]
-    if faults:
-        message = "; ".join(fault.rstrip(".") for fault in dict.fromkeys(faults))
-        raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")
