@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lvh.config.plugins import load as load_plugins
+from lvh.config.plugins.loading import load as load_plugins
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.record import unlabelled_cohort

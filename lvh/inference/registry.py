@@ -11,8 +11,8 @@ from lvh.errors import InputError
 from lvh.inference.final_model import CARD, DESCRIPTION
 from lvh.inference.mlflow_model import LOADER, signature
 from lvh.inference.model_description import Description
-from lvh.tracking import TrackingSettings, embedded
-from lvh.tracking.address import artifact_folder, set_mlflow_variables
+from lvh.tracking import TrackingSettings
+from lvh.tracking.address import set_mlflow_variables
 from lvh.validation.metrics import NAMES
 
 set_mlflow_variables()
@@ -20,6 +20,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, LoggedModelOutput, Run
 
+from lvh.tracking.mlflow_store import MlflowStore
 from lvh.tracking.run_lookup import store_faults, store_of
 
 _MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes
@@ -40,7 +41,7 @@ def register(
     """
     with store_faults(settings, name):
         _use(settings, to_read=False)
-        client, experiment = MlflowClient(), _experiment_id(settings)
+        client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
         run = _refitted_run(client, experiment, description)
         text = _description((folder / CARD).read_text(), run)
         origin = {
@@ -88,16 +89,6 @@ def _use(settings: TrackingSettings, *, to_read: bool) -> None:
     store = store_of(settings, to_read=to_read)
     mlflow.set_tracking_uri(store)
     mlflow.set_registry_uri(store)
-
-
-def _experiment_id(settings: TrackingSettings) -> str:
-    """Return the experiment, which is made where it does not exist yet."""
-    experiment = mlflow.get_experiment_by_name(settings.experiment)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    database = embedded(settings)
-    location = None if database is None else artifact_folder(database).as_uri()
-    return str(mlflow.create_experiment(settings.experiment, location))
 
 
 def _log(folder: Path, description: Description, origin: dict[str, str], name: str) -> Any:
