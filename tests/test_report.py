@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import io
+import json
 import math
 import re
 import shlex
@@ -314,7 +315,7 @@ class TestRuns:
         assert "expected the folder of a finished run" in capsys.readouterr().err
 
     def test_the_records_with_the_largest_errors_are_drawn(self, runs, tmp_path):
-        rows = read(runs / "1.0/predictions.csv")
+        rows = csv_rows(runs / "1.0/predictions.csv")
         errors = {one["record"]: abs(float(one["y_true"]) - float(one["y_score"])) for one in rows}
         page = Page(runs / "1.0/report/report.html")
         names = re.findall(r"Record (\S+) (?:has|does not have) LVH: P", page.text)
