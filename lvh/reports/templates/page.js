@@ -37,7 +37,8 @@ function draw(plot) {
   if (plot.listens) return;
   plot.listens = true;
   plot.place.on("plotly_click", ({ points: [point] }) => choose(point.customdata));
-  plot.place.on("plotly_restyle", () => brush(plot.data[0]));
+  if (plot.data[0].type === "parcoords")
+    plot.place.on("plotly_restyle", () => brush(plot.data[0]));
 }
 
 for (const plot of plots) plot.place.style.minHeight = `${plot.layout.height ?? 380}px`;
@@ -84,7 +85,10 @@ function drawChosen() {
       trace[part] = { ...trace[part], color: chosen.get(trace.meta) };
   }
   for (const plot of plots.filter(({ data }) => data.some((one) => one.meta !== undefined))) {
-    if (plot.layout.yaxis?.type === "category") plot.layout.height = 150 + 28 * chosen.size;
+    if (plot.layout.yaxis?.type === "category") {
+      plot.layout.height = 160 + 28 * chosen.size;
+      plot.place.style.minHeight = `${plot.layout.height}px`;
+    }
     if (plot.drawn) draw(plot);
   }
   for (const [trial, box] of boxes) {
@@ -103,12 +107,12 @@ function choose(trial) {
 let brushed = null;
 let updateBoard = () => {};
 function brush({ dimensions, customdata }) {
-  const limited = dimensions?.filter((one) => one.constraintrange) ?? [];
+  const limited = dimensions.filter((one) => one.constraintrange);
   const goes = (one, at) =>
     [one.constraintrange].flat(one.constraintrange[0].length ? 1 : 0).some(
       ([low, high]) => low <= one.values[at] && one.values[at] <= high,
     );
-  const inside = (customdata ?? []).filter((_, at) => limited.every((one) => goes(one, at)));
+  const inside = customdata.filter((_, at) => limited.every((one) => goes(one, at)));
   brushed = limited.length ? new Set(inside) : null;
   updateBoard();
 }
