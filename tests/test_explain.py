@@ -15,8 +15,7 @@ from lvh.explanations.input_groups import InputTable, groups_of
 from lvh.explanations.occlusion import occluded, windows
 from lvh.explanations.run_explanation import losses, summarize
 from lvh.features import FORMS
-from lvh.features.beat import BeatSettings
-from lvh.features.fusion import FusionSettings
+from lvh.features.beat import BeatSettings, FusionSettings
 from lvh.features.raw import RawSettings
 from lvh.features.voltage import VoltageSettings, measure
 from lvh.validation.splits import Split

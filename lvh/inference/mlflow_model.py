@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lvh.config.plugins import load as load_plugins
-from lvh.data.cohort import LEADS, MAX_AGE, Cohort
+from lvh.data.array_checks import limb_fault
+from lvh.data.cohort import MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.record import unlabelled_cohort
-from lvh.data.voltage_checks import limb_fault
 from lvh.errors import InputError
 from lvh.inference.final_model import FinalModel, load
 from lvh.inference.model_description import Description
@@ -104,10 +104,9 @@ def request_cohort(
             f"fiducials are detected. Received: {n_records} x {n_samples}"
         )
     signal = signal[:, :, [leads.index(lead) for lead in own]]
-    if {*LEADS[:6]} <= {*own}:
-        for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
-            if fault := limb_fault(record, own):
-                raise InputError(fault)
+    for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
+        if fault := limb_fault(record, own):
+            raise InputError(fault)
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
