@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from lvh.errors import InputError
 from lvh.inference import load
-from lvh.inference.registry import fetch, register
+from lvh.inference.mlflow_model import fetch, register
 from lvh.tracking import TrackingSettings
 
 SCORES = {
