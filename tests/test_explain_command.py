@@ -13,7 +13,7 @@ from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
 from lvh.data.cohort import LEADS
 from lvh.explanations.importance import record_importance
-from lvh.explanations.wave_windows import beats_of
+from lvh.explanations.occlusion import beats_of
 from lvh.features import FORMS
 from lvh.inference import FinalModel, load
 from lvh.inference.training_records import training_records

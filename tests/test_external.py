@@ -17,7 +17,7 @@ from lvh.errors import InputError
 from lvh.evaluation.cv_result import FoldResult, baseline_summaries, summarize
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet, morphology, voltage
-from lvh.features.selection import LEAN
+from lvh.features.voltage import LEAN
 from lvh.models.training import History
 from lvh.reports.external_validation import TABLES, external_validation, refitted_scores
 from lvh.runs.experiment_data import load_data, new_trainer

@@ -8,7 +8,7 @@ import pytest
 from conftest import head, with_waves
 
 from lvh.errors import InputError
-from lvh.features.imputation import fill_missing
+from lvh.features.base import fill_missing
 from lvh.features.ntp import NtpSettings, age_decades, extract, fiducial_means
 from lvh.features.raw import scale
 

@@ -12,10 +12,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from record_files import SUFFIXES, edf, table, write
 
+from lvh.data.array_checks import limb_fault
 from lvh.data.cohort import LEADS
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions, lead_name
-from lvh.data.voltage_checks import limb_fault
 from lvh.errors import EnvironmentFault, InputError
 
 UNKNOWN = {".npy": {"leads": LEADS, "unit": "mV", "fs": 500.0}}

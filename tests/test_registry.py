@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lvh.inference import load
-from lvh.inference.registry import fetch, register
+from lvh.inference.mlflow_model import fetch, register
 from lvh.tracking import TrackingSettings
 
 SCORES = {

@@ -233,7 +233,7 @@ def model_folder(options: argparse.Namespace) -> Iterator[Path]:
             )
         yield Path(options.model)
         return
-    from lvh.inference.registry import fetch
+    from lvh.inference.mlflow_model import fetch
 
     with fetch(options.model, tracking_of(options)) as folder:
         yield folder
