@@ -6,7 +6,7 @@ from one network to another.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,12 +18,10 @@ from keras import layers
 from lvh.data.lazy_array import Inputs, read
 from lvh.models.network_program import (
     PREDICTION_BATCH,
-    Arrays,
     Floats,
     Labels,
     Program,
     Scores,
-    Weights,
 )
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
@@ -52,20 +50,17 @@ class GraphProgram(Program):
         for at in range(self.n_networks):
             seed = seeds[min(at, len(seeds) - 1)]  # of a network without a training, the last
             self.assign(at, self.initial_weights(seed))
-        for variable in (self._n_steps, *self._means, *self._squares):
+        for variable in self._adam:
             variable.assign(tf.zeros_like(variable))
         self._l2 = self._built_l2 if l2 is None else l2
 
-    def moments(self, at: int) -> Weights:
-        """Return copies of what the optimizer of one network holds."""
-        return [variable.numpy() for variable in (self._n_steps, *self._means, *self._squares)]
+    def network(self, at: int) -> Sequence[Any]:
+        """Return the variables of one network, in the order of its model."""
+        return list(self._held.values())
 
-    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
-        """Continue, after a reset, where `values` and `moments` were taken."""
-        self.assign(at, variables)
-        kept = (self._n_steps, *self._means, *self._squares)
-        for variable, value in zip(kept, moments, strict=True):
-            variable.assign(value)
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the number of steps, and the moments of one network."""
+        return self._adam
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Any, Labels, list[int]]:
         """Put inputs and labels of all trainings, one below the other, where it trains."""
@@ -131,11 +126,10 @@ class GraphProgram(Program):
     def _trace(self) -> None:
         """Trace training and scoring for so many networks as there are."""
         shape, n = self._model.input_shape[1:], self.n_networks
-        self._trained = self._make_variables()
-        self._n_steps = tf.Variable(0.0)
-        self._means, self._squares = (
-            [tf.Variable(tf.zeros_like(one)) for one in self._trained] for _ in range(2)
-        )
+        self._held = {id(one): self._make_variable(one) for one in self._variables}
+        self._trained = [self._held[id(one)] for one in self._model.trainable_variables]
+        moments = [tf.Variable(tf.zeros_like(one)) for one in 2 * self._trained]
+        self._adam = [tf.Variable(0.0), *moments]
         self._train = self._traced_training((None, *shape))
         self._score = tf.function(
             lambda X: self._forward(X)[0],
@@ -186,17 +180,18 @@ class GraphProgram(Program):
 
     def _move(self, gradients: Sequence[Any], rate: Any) -> None:
         """Move what is trained by TensorFlow's own Adam: one operation, where Keras has a dozen."""
-        step = self._n_steps.assign_add(1.0)
+        step = self._adam[0].assign_add(1.0)
         powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
+        of_squares = self._adam[1 + len(self._trained) :]
         for variable, mean, square, gradient in zip(
-            self._trained, self._means, self._squares, gradients, strict=True
+            self._trained, self._adam[1 : -len(of_squares)], of_squares, gradients, strict=True
         ):
             handles = {"var": variable.handle, "m": mean.handle, "v": square.handle}
             tf.raw_ops.ResourceApplyAdam(**handles, **powers, lr=rate, **_ADAM, grad=gradient)
 
-    def _make_variables(self) -> list[Any]:
-        """Make what the networks hold, where it is not the model; return what is trained."""
-        return [variable.value for variable in self._model.trainable_variables]
+    def _make_variable(self, variable: Any) -> Any:
+        """Return what holds a variable of the model, for all networks."""
+        return variable.value
 
     def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
         """Return scores, shape (n_networks, n_rows), and sums of squares of what has a penalty.
@@ -213,97 +208,67 @@ class GraphProgram(Program):
 
 
 class StackProgram(GraphProgram):
-    """Several networks; all that is trained is one variable, so that Adam is one operation."""
+    """Several networks, whose variables are stacked: the first axis is that of the networks."""
 
     def __init__(self, model: keras.Model, batch_size: int, side_by_side: int | None) -> None:
         """Take a model that `is_dense`, and the largest number of networks, if not 16."""
         super().__init__(model, batch_size)
         self._most = side_by_side or _MOST
-        both = (model.trainable_variables, model.non_trainable_variables)
-        self._groups = [group for group in both if group]  # without a normalization, one
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next trainings have equally many steps, so that they fit."""
         steps = [-(-size // self._batch_size) for size in sizes[: self._most]]
         return next((at for at, n in enumerate(steps) if n != steps[0]), len(steps))
 
-    def values(self, at: int) -> Weights:
-        """Return copies of all variables of one network, in the order of its model."""
-        parts: dict[int, Floats] = {}
-        for group, flat in zip(self._groups, self._flat, strict=True):
-            ends = np.cumsum([np.prod(variable.shape) for variable in group])[:-1]
-            parts |= zip(map(id, group), np.split(flat.numpy()[at], ends), strict=True)
-        return [parts[id(variable)].reshape(variable.shape).copy() for variable in self._variables]
+    def network(self, at: int) -> Sequence[Any]:
+        """Return the variables of one network, in the order of its model."""
+        return [variable[at] for variable in self._held.values()]
 
-    def assign(self, at: int, values: Arrays) -> None:
-        """Give one network what `values` returned."""
-        by_id = dict(zip(map(id, self._variables), values, strict=True))
-        for group, flat in zip(self._groups, self._flat, strict=True):
-            flat[at].assign(np.concatenate([by_id[id(variable)].ravel() for variable in group]))
-
-    def moments(self, at: int) -> Weights:
-        """Return copies of what the optimizer holds of one network; all have as many steps."""
-        flat = [variable.numpy()[at] for variable in (*self._means, *self._squares)]
-        return [self._n_steps.numpy(), *flat]
-
-    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
-        """Continue, after a reset, where `values` and `moments` were taken."""
-        self.assign(at, variables)
-        self._n_steps.assign(moments[0])
-        kept = (*self._means, *self._squares)
-        for variable, value in zip(kept, moments[1:], strict=True):
-            variable[at].assign(value)
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the number of steps, which all have, and the moments of one network."""
+        return [self._adam[0], *(variable[at] for variable in self._adam[1:])]
 
     def estimate_statistics(self, parts: Sequence[Inputs]) -> None:
         """Take the statistics of batch normalization from all records of each network at once."""
-        if len(self._flat) < 2:
-            return
         X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
         shares = np.zeros((self.n_networks, 1, X.shape[1]), np.float32)
         for at in range(self.n_networks):
             part = read(parts[min(at, len(parts) - 1)])
             X[at, : len(part)], shares[at, 0, : len(part)] = part, 1 / len(part)
-        self._flat[1].assign(tf.zeros_like(self._flat[1]))
+        moving = [
+            (self._held[id(variable)], np.float32(1 - layer.momentum))
+            for layer in self._model.layers
+            for variable in layer.non_trainable_weights
+        ]
+        for variable, _ in moving:
+            variable.assign(tf.zeros_like(variable))
         self._forward(tf.constant(X), tf.constant(shares))
-        momenta = [one.momentum for one in self._model.layers if hasattr(one, "moving_variance")]
-        sizes = [2 * int(one.shape[0]) for one in self._groups[1][::2]]
-        self._flat[1].assign(self._flat[1] / (1 - np.repeat(momenta, sizes)).astype(np.float32))
+        for variable, share in moving:
+            variable.assign(variable / share)
 
-    def _make_variables(self) -> list[Any]:
-        sizes = [sum(int(np.prod(variable.shape)) for variable in group) for group in self._groups]
-        self._flat = [tf.Variable(tf.zeros([self.n_networks, size])) for size in sizes]
-        return self._flat[:1]
+    def _make_variable(self, variable: Any) -> Any:
+        return tf.Variable(tf.zeros([self.n_networks, *variable.shape]))
 
     def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
         """Batch normalization (Ioffe and Szegedy, 2015) has the weighted mean of the records."""
-        weights, moving = (self._pieces(number) for number in (0, 1))
-        changes, squares = [], tf.zeros(self.n_networks)
+        squares = tf.zeros(self.n_networks)
         for layer in self._model.layers:
+            own = [self._held[id(variable)] for variable in layer.weights]
             if isinstance(layer, layers.Dense):
-                kernel, bias = next(weights), next(weights)
-                X = layer.activation(tf.matmul(X, kernel) + bias)
+                X = layer.activation(tf.matmul(X, own[0]) + tf.expand_dims(own[1], 1))
                 if layer in self._penalized:
-                    squares += tf.reduce_sum(tf.square(kernel), axis=[1, 2])
+                    squares += tf.reduce_sum(tf.square(own[0]), axis=[1, 2])
                 continue
-            gamma, beta = next(weights), next(weights)
-            mean, variance = before = next(moving), next(moving)
+            gamma, beta, mean, variance = (tf.expand_dims(variable, 1) for variable in own)
             if shares is not None:
+                before = mean, variance
                 mean = tf.matmul(shares, X)
                 variance = tf.matmul(shares, tf.square(X - mean))
-                for old, now in zip(before, (mean, variance), strict=True):
-                    changes.append(((now - old) * (1 - np.float32(layer.momentum)))[:, 0])
+                for moving, old, now in zip(own[2:], before, (mean, variance), strict=True):
+                    moving.assign_add(((now - old) * (1 - np.float32(layer.momentum)))[:, 0])
             slope = tf.math.rsqrt(variance + layer.epsilon) * gamma
             X = X * slope + (beta - mean * slope)
-        if changes:
-            self._flat[1].assign_add(tf.concat(changes, 1))
         return X[..., 0], squares
-
-    def _pieces(self, number: int) -> Iterator[Any]:
-        """Yield the variables of a group, shape (n_networks, ...); a vector is a row."""
-        shapes = [(1, *variable.shape)[-2:] for variable in self._groups[number]]
-        parts = tf.split(self._flat[number], [int(np.prod(shape)) for shape in shapes], axis=1)
-        for part, shape in zip(parts, shapes, strict=True):
-            yield tf.reshape(part, (self.n_networks, *shape))
 
 
 def is_dense(model: keras.Model) -> bool:
