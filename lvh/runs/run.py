@@ -54,13 +54,14 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
+    draws: Callable[[RunRecord], bool] = lambda record: True,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
     after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
     `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
-    one before any has those of the next.
+    one before any has those of the next. `draws` decides, by its scores, whether it gets figures.
     """
     settings, features = composed.settings, data.features
     folds = data.splits if order is None else order
@@ -94,7 +95,7 @@ def run_configuration(
                 )
                 checkpoints.discard()
                 result = run.test(result, trainer, progress.on_shuffle)
-            run.write(result)
+            run.write(result, draws)
     progress.show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
@@ -195,13 +196,11 @@ class _Run(Callback):
         self._folds.append(fold)
         self.spent[fold.split.number] = fold.seconds
 
-    def write(self, result: CVResult) -> None:
+    def write(self, result: CVResult, draws: Callable[[RunRecord], bool]) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self.data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
-        title = f"{record.name} on {record.data.name}"
-        cv_figures.draw_all(result, features, title=title, folder=self._folder)
         self.record = replace(
             record,
             mean=asdict(summary.mean),
@@ -210,6 +209,9 @@ class _Run(Callback):
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
+        if draws(self.record):
+            title = f"{record.name} on {record.data.name}"
+            cv_figures.draw_all(result, features, title=title, folder=self._folder)
 
     def test(
         self, result: CVResult, trainer: Callable[[], Trainer], follow: Callable[[int, int], None]
