@@ -7,25 +7,19 @@ from one network to another.
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
 from lvh.data.lazy_array import Inputs, read
-from lvh.models.network_program import (
-    PREDICTION_BATCH,
-    Floats,
-    Labels,
-    Program,
-    Scores,
-)
+from lvh.models.fast_layers import BatchNormalization
+from lvh.models.network_program import Floats, Labels, Program, Scores
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
-_MOST = 16  # networks of a stack: their weights and moments stay in the cache
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
 
 
@@ -68,16 +62,11 @@ class GraphProgram(Program):
         return X, np.concatenate([y for _, y in parts]), [len(y) for _, y in parts]
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs.
+        """Train some epochs on `data` from `place`, by Adam.
 
-        Args:
-            data: From `place`.
-            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
-            learning_rate: Of Adam.
-
-        Returns:
-            Sums over the records of losses (with penalties) and right answers in training mode,
-            shape (n_networks, n_epochs, 2).
+        `orders` of the records in each epoch have the shape (n_epochs, n_records), one a network.
+        Return sums over the records of losses (with penalties) and right answers in training mode,
+        shape (n_networks, n_epochs, 2).
         """
         X, y, sizes = data
         rows, is_record = self._steps(sizes, orders)
@@ -90,101 +79,79 @@ class GraphProgram(Program):
         return np.asarray(by_epoch.swapaxes(0, 1)[: len(orders)])
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
-        """Return P(label = 1) in inference mode, of each network's own records."""
-        longest, chunks = max(map(len, parts)), []
-        for start in range(0, longest, PREDICTION_BATCH):
-            n_rows = min(PREDICTION_BATCH, longest - start)
-            X = np.zeros((self.n_networks, n_rows, *parts[0].shape[1:]), np.float32)
-            for at, part in enumerate(parts):
-                rows = part[start : start + n_rows]
-                X[at, : len(rows)] = rows
-            chunks.append(self._score(X).numpy())
-        y_score = np.concatenate(chunks, axis=1).astype(np.float64)
+        """Return P(label = 1) in inference mode, of some records of each network."""
+        X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
+        for at, part in enumerate(parts):
+            X[at, : len(part)] = part
+        y_score = self._score(X).numpy().astype(np.float64)
         return [y_score[at, : len(part)] for at, part in enumerate(parts)]
 
     def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
         """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
 
-        Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network that no
-        training uses is trained as the last one: its numbers are not used.
+        Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network without a
+        training is trained as the last one.
         """
         n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
-        rows = np.zeros((n_epochs, self.n_networks, n_steps * self._batch_size), np.int64)
-        is_record = np.zeros(rows.shape, np.float32)
-        first = 0
-        for at, (size, order) in enumerate(zip(sizes, orders, strict=True)):
-            rows[:, at:, :size] = (order + first)[:, None]
-            is_record[:, at:] = np.arange(rows.shape[2]) < size
-            first += size
-
-        def by_step(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            cut = values.reshape(n_epochs, self.n_networks, n_steps, self._batch_size)
-            return cut.swapaxes(1, 2).reshape(-1, self.n_networks, self._batch_size)
-
-        return by_step(rows), by_step(is_record)
+        cut = n_epochs, self.n_networks, n_steps, self._batch_size
+        rows = np.full((*cut[:2], n_steps * self._batch_size), -1)
+        for at, order in enumerate(orders):
+            rows[:, at:] = -1
+            rows[:, at:, : sizes[at]] = (order + sum(sizes[:at]))[:, None]
+        by_step = rows.reshape(cut).swapaxes(1, 2).reshape(-1, self.n_networks, self._batch_size)
+        return np.maximum(by_step, 0), (by_step >= 0).astype(np.float32)
 
     def _trace(self) -> None:
         """Trace training and scoring for so many networks as there are."""
-        shape, n = self._model.input_shape[1:], self.n_networks
+        shape, n, batch_size = self._model.input_shape[1:], self.n_networks, self._batch_size
         self._held = {id(one): self._make_variable(one) for one in self._variables}
         self._trained = [self._held[id(one)] for one in self._model.trainable_variables]
         moments = [tf.Variable(tf.zeros_like(one)) for one in 2 * self._trained]
         self._adam = [tf.Variable(0.0), *moments]
-        self._train = self._traced_training((None, *shape))
-        self._score = tf.function(
-            lambda X: self._forward(X)[0],
-            autograph=False,
-            input_signature=[tf.TensorSpec([n, None, *shape], tf.float32)],
+        traced, spec = partial(tf.function, autograph=False), tf.TensorSpec
+        rows, shares = spec([None, n, batch_size], tf.int64), spec([None, n, 1, batch_size])
+        signature = [spec([None, *shape]), spec([None]), rows, shares, spec([]), spec([])]
+        self._train = traced(self._run_steps, input_signature=signature)
+        self._score = traced(
+            lambda X: self._forward(X)[0], input_signature=[spec([n, None, *shape])]
         )
         # empty runs, so that the first training costs as much as the next
         X = np.zeros((n, 1, *shape), np.float32)
-        rows = np.zeros((0, n, self._batch_size), np.int64)
-        self._train(X[0], np.zeros(1, np.float32), rows, rows[:, :, None].astype("f"), 0, 0)
+        none = np.zeros((0, n, batch_size), np.int64)
+        self._train(X[0], np.zeros(1, np.float32), none, none[:, :, None].astype("f"), 0, 0)
         self._score(X)
 
-    def _traced_training(self, shape: tuple[int | None, ...]) -> Any:
-        """Trace the training; the numbers of records and of steps are left open."""
-        n, batch_size = self.n_networks, self._batch_size
+    def _run_steps(self, X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
+        """Take all steps, and return the losses and scores of each.
 
-        # written with while_loop: to convert Python's `for` takes longer than tracing all else
-        @tf.function(
-            autograph=False,
-            input_signature=[
-                tf.TensorSpec(shape, tf.float32),
-                tf.TensorSpec([None], tf.float32),
-                tf.TensorSpec([None, n, batch_size], tf.int64),
-                tf.TensorSpec([None, n, 1, batch_size], tf.float32),
-                tf.TensorSpec([], tf.float32),
-                tf.TensorSpec([], tf.float32),
-            ],
-        )
-        def train(X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
-            def body(at: Any, losses: Any, scores: Any) -> Any:
-                own = rows[at], shares[at]
-                with tf.GradientTape() as tape:
-                    score, squares = self._forward(tf.gather(X, own[0]), own[1])
-                    of_right_label = tf.abs(1.0 - tf.gather(y, own[0]) - score)
-                    log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
-                    loss = l2 * squares - tf.matmul(own[1], log[..., None])[:, 0, 0]
-                    total = tf.reduce_sum(loss)
-                self._move(tape.gradient(total, self._trained), rate)
-                return at + 1, losses.write(at, loss), scores.write(at, score)
+        It is written with while_loop: to convert Python's `for` takes longer than tracing the rest.
+        """
 
-            n_steps = tf.shape(rows)[0]
-            shapes = [n], [n, batch_size]
-            logs = [tf.TensorArray(tf.float32, n_steps, element_shape=shape) for shape in shapes]
-            _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
-            return losses.stack(), scores.stack()
+        def body(at: Any, losses: Any, scores: Any) -> Any:
+            own = rows[at], shares[at]
+            with tf.GradientTape() as tape:
+                score, squares = self._forward(tf.gather(X, own[0]), own[1])
+                of_right_label = tf.abs(1.0 - tf.gather(y, own[0]) - score)
+                log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
+                loss = l2 * squares - tf.matmul(own[1], log[..., None])[:, 0, 0]
+                total = tf.reduce_sum(loss)
+            self._move(tape.gradient(total, self._trained), rate)
+            return at + 1, losses.write(at, loss), scores.write(at, score)
 
-        return train
+        n_steps, n = tf.shape(rows)[0], self.n_networks
+        shapes = [n], [n, self._batch_size]
+        logs = [tf.TensorArray(tf.float32, n_steps, element_shape=shape) for shape in shapes]
+        _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
+        return losses.stack(), scores.stack()
 
     def _move(self, gradients: Sequence[Any], rate: Any) -> None:
         """Move what is trained by TensorFlow's own Adam: one operation, where Keras has a dozen."""
         step = self._adam[0].assign_add(1.0)
         powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
-        of_squares = self._adam[1 + len(self._trained) :]
+        n = len(self._trained)
+        moments = self._adam[1 : n + 1], self._adam[n + 1 :]
         for variable, mean, square, gradient in zip(
-            self._trained, self._adam[1 : -len(of_squares)], of_squares, gradients, strict=True
+            self._trained, moments[0], moments[1], gradients, strict=True
         ):
             handles = {"var": variable.handle, "m": mean.handle, "v": square.handle}
             tf.raw_ops.ResourceApplyAdam(**handles, **powers, lr=rate, **_ADAM, grad=gradient)
@@ -210,14 +177,12 @@ class GraphProgram(Program):
 class StackProgram(GraphProgram):
     """Several networks, whose variables are stacked: the first axis is that of the networks."""
 
-    def __init__(self, model: keras.Model, batch_size: int, side_by_side: int | None) -> None:
-        """Take a model that `is_dense`, and the largest number of networks, if not 16."""
-        super().__init__(model, batch_size)
-        self._most = side_by_side or _MOST
+    side_by_side = 16
+    """Networks at most: their weights and moments stay in the cache."""
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next trainings have equally many steps, so that they fit."""
-        steps = [-(-size // self._batch_size) for size in sizes[: self._most]]
+        steps = [-(-size // self._batch_size) for size in sizes[: self.side_by_side]]
         return next((at for at, n in enumerate(steps) if n != steps[0]), len(steps))
 
     def network(self, at: int) -> Sequence[Any]:
@@ -273,11 +238,10 @@ class StackProgram(GraphProgram):
 
 def is_dense(model: keras.Model) -> bool:
     """Return whether a model is a sequence of dense layers and normalizations in float32."""
-    n_weights = {layers.Dense: 2, layers.BatchNormalization: 4}
+    n_weights = {layers.Dense: 2, layers.BatchNormalization: 4, BatchNormalization: 4}
     return isinstance(model, keras.Sequential) and all(
         layer.compute_dtype == "float32"
         and layer.trainable
-        and type(layer).__module__.startswith(("keras.", "lvh."))  # no plugin's own
-        and any(isinstance(layer, one) and len(layer.weights) == n for one, n in n_weights.items())
+        and len(layer.weights) == n_weights.get(type(layer))  # a layer of a plugin has its own type
         for layer in model.layers
     )

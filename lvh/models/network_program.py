@@ -22,8 +22,6 @@ Weights = list[npt.NDArray[Any]]
 
 Arrays = Sequence[npt.NDArray[Any]]
 
-PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
-
 
 class Program:
     """A Keras model with what trains and scores it, for all folds and settings of its shape.
@@ -168,9 +166,8 @@ class FitProgram(Program):
         return np.array([means], np.float32) * len(y)
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
-        """Return P(label = 1) in inference mode."""
-        y_score = self._model.predict(parts[0], batch_size=PREDICTION_BATCH, verbose=0)[:, 0]
-        return [y_score.astype(np.float64)]
+        """Return P(label = 1) in inference mode, of some records."""
+        return [self._model.predict_on_batch(parts[0])[:, 0].astype(np.float64)]
 
     def _fit(self, X: Floats, y: Labels) -> tuple[float, float]:
         log = self._model.fit(X, y, batch_size=self._batch_size, shuffle=False, verbose=0).history

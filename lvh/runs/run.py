@@ -262,7 +262,7 @@ class _Run:
         try:
             yield
         except StopCrossValidation as stop:
-            self._end(tracker, "stopped", stop.reason)
+            self._end(tracker, "stopped", str(stop))
         except Exception as error:
             self._end(tracker, "failed", str(as_lvh_error(error)))
             raise
