@@ -220,6 +220,7 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
         separate=is_separate(study.name),
         name=f"{name} #{trial.number}" if is_rounded else name,
         point={param_name(name.lstrip("+")): value for name, value in point.items()},
+        objectives=tuple(objective.name for objective in study.plan.objectives),
     )
 
 
