@@ -112,7 +112,7 @@ def test_an_interrupted_run_is_recorded_as_killed_and_then_finished(tmp_path, nu
 @pytest.mark.slow
 def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     process = start(*SMALL, "train.epochs=100000", cwd=tmp_path)
-    while not process.stdout.readline().startswith("synthetic cohort"):
+    while not process.stdout.readline().startswith("note: synthetic cohort"):
         assert process.poll() is None
     done = command(*SMALL, "train.epochs=100000", cwd=tmp_path)
     process.kill()

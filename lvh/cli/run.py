@@ -82,7 +82,7 @@ def run_once(config: DictConfig) -> None:
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
     from lvh.runs.experiment_data import load_data
-    from lvh.runs.hints import say_next, say_where
+    from lvh.runs.hints import say_hints, say_next, say_where
     from lvh.runs.run import run_configuration
     from lvh.tracking import Tracker
     from lvh.tracking.run_dir import link_latest
@@ -91,7 +91,8 @@ def run_once(config: DictConfig) -> None:
     data, folder = load_data(composed.settings), Path(running.runtime.output_dir)
     link_latest(folder)
     with Tracker(composed.settings.tracking) as tracker:
-        run_configuration(composed, data, folder, tracker=tracker)
+        record = run_configuration(composed, data, folder, tracker=tracker)
+    say_hints(composed.settings, data, record)
     if tracker.page:
         say_where(composed.settings.tracking, tracker.page)
     say_next("report", folder)

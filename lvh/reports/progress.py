@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.style import Style
 from rich.table import Table
@@ -43,7 +44,9 @@ _SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
 """Scores that are shown if a specificity decides the threshold."""
 _FOLDS_SHOWN = 10
 _WIDTH = 76  # of the widest table
-_ADDRESS = re.compile(r"https?://[^\s'\"]*[^\s'\".,;:)]")
+_LINE = 10_000  # letters of a row in a file or a pipe, which nothing breaks
+_ADDRESS = re.compile(r"https?://[^\s'\"]*[^\s'\".,;:)]|\bdocs/\w+\.md")
+_ROOT = Path(__file__).parents[2]
 
 
 class _Console(Console):
@@ -55,8 +58,9 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Return a console on standard output, wide enough for the tables."""
-    return _Console(width=max(Console().width, _WIDTH))
+    """Return a console on standard output: wide enough for the tables, or for any row of a file."""
+    shown_on = Console()
+    return _Console(width=max(shown_on.width, _WIDTH) if shown_on.is_terminal else _LINE)
 
 
 def progress(*columns: TextColumn | TimeRemainingColumn, hidden: bool = False) -> Progress:
@@ -64,11 +68,12 @@ def progress(*columns: TextColumn | TimeRemainingColumn, hidden: bool = False) -
     shown_on = console()
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
         *columns,
         console=shown_on,
         transient=True,
+        expand=True,
         # a notebook asks for colours, as a terminal has them, but cannot draw over a line
         disable=hidden or not shown_on.file.isatty(),
     )
@@ -83,19 +88,60 @@ def say(
 ) -> None:
     """Print lines as they are, without reading them as markup.
 
-    A terminal gets them wrapped at words, no path or address cut, with addresses and `link`, a path
-    in a line, to click; a file or a pipe gets a line as a line. A line to paste never `wraps`.
+    A terminal gets them wrapped at words, no path or address cut, with addresses, pages of docs/
+    and `link`, a path in a line, to click; a file or a pipe gets a line as a line. A line to paste
+    never `wraps`.
     """
     shown_on = on or console()
     for line in map(masked, lines):
         if wraps and shown_on.is_terminal:
             line = at_words(line)
-        text = Text(line, style or "")
-        for address in _ADDRESS.finditer(line):
-            text.stylize(Style(link=address[0]), *address.span())
-        if link is not None and (start := line.rfind(str(link))) >= 0:
-            text.stylize(Style(link=link.absolute().as_uri()), start, start + len(str(link)))
-        shown_on.print(text, soft_wrap=True)
+        shown_on.print(_clickable(line, style or "", link), soft_wrap=True)
+
+
+def _clickable(line: str, style: str = "", link: Path | None = None) -> Text:
+    text = Text(line, style)
+    if not style:
+        text.highlight_regex(r"^[a-z]+:(?= )", "bold cyan")
+    for address in _ADDRESS.finditer(line):
+        page = _ROOT / address[0]
+        target = page.as_uri() if page.is_file() else address[0]
+        text.stylize(Style(link=target if ":" in target else None), *address.span())
+    if link is not None and (start := line.rfind(str(link))) >= 0:
+        text.stylize(Style(link=link.absolute().as_uri()), start, start + len(str(link)))
+    return text
+
+
+def show_facts(facts: Mapping[str, str], title: str = "", *, on: Console | None = None) -> None:
+    """Print texts by their names: a terminal gets a frame, a file or a pipe a line for each."""
+    shown_on = on or console()
+    given = {name: masked(text) for name, text in facts.items() if text}
+    if not shown_on.is_terminal:
+        say(*filter(None, [title]), *(f"{one}: {text}" for one, text in given.items()), on=shown_on)
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid.add_column(style="bold cyan", no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    for name, text in given.items():
+        grid.add_row(Text(name), _clickable(text))
+    heading = Text(title, "bold") if title else None
+    shown_on.print(Panel(grid, title=heading, title_align="left", border_style="dim"))
+
+
+def show_table(table: Table, on: Console | None = None) -> None:
+    """Print a table: as wide as a terminal; in a file or a pipe a row a line, without rules."""
+    shown_on = on or console()
+    table.title_justify, table.title_style = "left", "bold"
+    if shown_on.is_terminal:
+        table.box, table.expand = SIMPLE_HEAD, True
+    else:
+        table.box, table.padding, table.pad_edge = None, (0, 2, 0, 0), False
+    shown_on.print(table)
+
+
+def near(address: str) -> str:
+    """Return a path, or the address of an embedded store, as seen from the working directory."""
+    return re.sub(f"^(sqlite:///)?{re.escape(str(Path.cwd()))}/", "", address)
 
 
 class ProgressReporter(Callback):
@@ -135,50 +181,49 @@ class ProgressReporter(Callback):
         self._n_folds = len(splits)
         total = self._n_folds * self._n_epochs
         self._task = self._bar.add_task(f"fold 1 of {self._n_folds}", total=total)
-        if self._verbosity == "full" or (self._verbosity == "bar" and not known):
-            n_parameters = None if known else self._trainer().n_parameters
-            parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-            epochs = f" x {self._n_epochs} epochs" if self._has_epochs else ""
-            n_tabular, *signal = self._features.input_shape
-            join = " + " if self._features.signal_shape else " x "
-            inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
-            self._print(f"{self._name}: {inputs} inputs, {parameters}{self._n_folds} folds{epochs}")
         if self._verbosity == "full":
-            self._announce(known)
+            show_facts(self._facts(known), self._name, on=self._console)
+        elif self._verbosity == "bar" and not known and not self._console.is_terminal:
+            self._print(f"{self._name}: {self._training(known)}")
         self._bar.start()
 
-    def _announce(self, known: int) -> None:
+    def _training(self, known: int) -> str:
+        n_parameters = None if known else self._trainer().n_parameters
+        parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
+        epochs = f" x {self._n_epochs} epochs" if self._has_epochs else ""
+        n_tabular, *signal = self._features.input_shape
+        join = " + " if self._features.signal_shape else " x "
+        inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
+        return f"{inputs} inputs, {parameters}{self._n_folds} folds{epochs}"
+
+    def _facts(self, known: int) -> dict[str, str]:
         settings, features, tracking = self._settings, self._features, self._settings.tracking
-        if known:
-            left = "nothing to train" if known == self._n_folds else "the others are trained"
-            done = f"{known} of {self._n_folds} folds are done already"
-            self._print(f"{done}, {left} (resume=false starts again)")
-        if settings.cv.threshold != "fixed":
-            by = "validation records" if settings.cv.validation else f"{INNER_FOLDS} more trainings"
-            self._print(
-                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
-                "training part; baselines too"
-            )
+        left = "nothing to train" if known == self._n_folds else "the others are trained"
+        done = f"{known} of {self._n_folds} folds are done already, {left} (resume=false repeats)"
+        by = "validation records" if settings.cv.validation else f"{INNER_FOLDS} more trainings"
+        threshold = f"{SPECIFICITY:.0%} specificity by {by} inside each training part"
         dropped = "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
         where = "nothing (tracking=off)"
         if tracking.name != "off":
-            where = f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
-        self._print(
-            f"{self._cohort.name}: {len(features.records)} records, prevalence of "
-            f"{features.label_name} {features.y.mean():.3f}"
-            f"{', without ' if dropped else ''}{dropped}",
-            *summarize_cohort(self._cohort).lines(),
-            *self._other_leads(),
-            f"tracked in {where}",
-        )
-        self._warn(self._cohort.note)
+            where = f"{near(resolved_uri(tracking))}, experiment {tracking.experiment}"
+        return {
+            "data": self._cohort.name,
+            **summarize_cohort(self._cohort).facts(),
+            "used": f"{len(features.records)} records, without {dropped}" if dropped else "",
+            "leads": self._other_leads(),
+            "training": self._training(known),
+            "done": done if known else "",
+            "threshold": "" if settings.cv.threshold == "fixed" else threshold,
+            "tracking": where,
+            "note": self._cohort.note,
+        }
 
-    def _other_leads(self) -> list[str]:
+    def _other_leads(self) -> str:
         """Say which leads are the inputs, where these are not those of the settings."""
         asked = getattr(self._settings.features, "leads", self._features.names)
         if self._features.kind != "signal" or tuple(map(str.lower, asked)) == self._features.names:
-            return []
-        return [f"features.leads: {' '.join(self._features.names)}, all that the records have"]
+            return ""
+        return f"{' '.join(self._features.names)}, all that the records have"
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""
@@ -215,11 +260,12 @@ class ProgressReporter(Callback):
         if self._verbosity == "full":
             self._warn(dishonest)
             chosen = self._settings.cv.threshold != "fixed"
-            title = f"{self._name} on {self._cohort.name}"
-            self._print(headline(result))
-            self._console.print(result_table(result, title, chosen))
-            self._warn(dishonest, self._cohort.note)
-            say(f"files: {folder}", on=self._console, link=folder)
+            show_table(result_table(result, f"{self._name} on {self._cohort.name}", chosen))
+            note = self._cohort.note
+            show_facts({"result": headline(result), "note": note}, on=self._console)
+            self._warn(dishonest)
+            files = near(str(folder))
+            say(f"files: {files}", on=self._console, link=Path(files))
             return
         summary, seconds = result.scores, sum(fold.seconds for fold in result.folds)
         texts = []
@@ -250,7 +296,7 @@ def headline(result: CVResult) -> str:
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
     """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
     shown = ("threshold", *_SHOWN_BY_THRESHOLD) if shows_threshold else _SHOWN
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=title)
     table.add_column("")
     for name in ("scored", *shown):
         table.add_column(name, justify="right")
