@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from lvh.errors import (
     EnvironmentFault,
     InputError,
@@ -22,6 +24,7 @@ from lvh.errors import (
     masked,
     printable,
 )
+from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
 DEFAULT_MODEL = "models:/lvh@champion"
@@ -95,7 +98,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    print(_as_line(message), file=sys.stderr)
+    say(_as_line(message), style="red", on=Console(stderr=True), wraps=False)
     return exit_code
 
 

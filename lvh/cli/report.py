@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lvh.cli.command import command
 from lvh.errors import InputError
-from lvh.reports.progress import say
 from lvh.reports.study_report import run_folders, show_sweep, write
+from lvh.reports.terminal import say
 from lvh.runs.hints import say_next
 from lvh.runs.side_by_side import study_of_runs
 from lvh.search.storage import Storage

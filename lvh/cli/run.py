@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from contextlib import redirect_stdout, suppress
 from io import StringIO
@@ -18,6 +19,7 @@ from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
 from lvh.config.messages import explained
 from lvh.errors import InputError, masked
+from lvh.reports.terminal import say
 
 _MULTIRUN = ("-m", "--multirun")
 
@@ -32,7 +34,10 @@ class _Masking(logging.Formatter):
 def main() -> int:
     """Run what the command line says and return the exit code."""
     _log_masked()
-    return exit_code_of(_run, explained)
+    code = exit_code_of(_run, explained)
+    if code == 128 + signal.SIGINT:
+        say("hint: finished folds are stored, so the same command continues")
+    return code
 
 
 def _run() -> int:

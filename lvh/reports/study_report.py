@@ -21,8 +21,8 @@ from lvh.reports.leaderboard import (
     unranked_trials,
 )
 from lvh.reports.page import data_uri, write_page, write_table
-from lvh.reports.progress import console, say, show_facts, show_table
 from lvh.reports.study_figures import draw_all
+from lvh.reports.terminal import console, say, show_facts, show_table
 from lvh.reports.verdict import facts, sentences
 from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of

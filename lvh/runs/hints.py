@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lvh.config.plugins import loaded
 from lvh.errors import masked
 from lvh.evaluation.cv_result import AGE_AND_SEX
-from lvh.reports.progress import say
+from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings, resolved_uri
 
 if TYPE_CHECKING:

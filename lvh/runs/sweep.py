@@ -20,8 +20,8 @@ from lvh.files import write_text
 from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.progress import near, say, show_facts
 from lvh.reports.study_report import run_folders, show_sweep, write
+from lvh.reports.terminal import near, say, show_facts
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.experiment_data import ExperimentData, load_data
