@@ -120,7 +120,7 @@ def test_the_best_of_a_sweep_becomes_the_champion(swept, tmp_path, data_set):
     assert described["n_candidates"] == 3
     assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]
     report = command(cwd=swept, module="lvh.report")
-    assert f"(trial {number})" in re.search(r"^Best: .*$", report.out, re.M)[0]
+    assert f"(trial {number})" in re.search(r"^best: .*$", report.out, re.M)[0]
     assert "registered as lvh, version 1: models:/lvh@champion" in done.out
     assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
     path = next((data_set / "data").glob("*.hea"))

@@ -35,7 +35,7 @@ OTHER = "logistic-voltage-on-synthetic"
 DATA = "data=synthetic data.records=40"
 COMMANDS = (
     f"lvh.run -m {DATA} model=cnn kernel=250,400,500 stride=5,10,50,125 "
-    "model.filters=[8,8,8,8,8] train.epochs=2 cv.folds=2",
+    "model.filters=[4,4] train.epochs=2 cv.folds=2",
     "lvh.export --seeds 1",
     f"lvh.run {DATA} cv=external external=synthetic external.records=24 external.seed=1 "
     "model=logistic features=voltage",

@@ -90,10 +90,18 @@ def main() -> None:
     later = _configurations[1:]
     names = list(dict.fromkeys(part for part, _, _ in PARTS))
     of_part = [
-        (name, *(1000 * statistics.median(one.get(name, [0, 0])[at] for one in later) for at in (0, 1)))
+        (
+            name,
+            *(
+                1000 * statistics.median(one.get(name, [0, 0])[at] for one in later)
+                for at in (0, 1)
+            ),
+        )
         for name in names
     ]
-    sums = [1000 * statistics.median(sum(v[at] for v in one.values()) for one in later) for at in (0, 1)]
+    sums = [
+        1000 * statistics.median(sum(v[at] for v in one.values()) for one in later) for at in (0, 1)
+    ]
     rows = [*of_part, ("all", *sums)]
     write(path, ("part", "processor_ms", "clock_ms"), rows)
     for name, *values in rows:

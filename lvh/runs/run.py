@@ -20,7 +20,8 @@ from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
 from lvh.files import write_text
 from lvh.reports import cv_figures
-from lvh.reports.progress import ProgressReporter, Verbosity, say
+from lvh.reports.progress import ProgressReporter, Verbosity
+from lvh.reports.terminal import say
 from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
     ExperimentData,

@@ -14,7 +14,7 @@ from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
 from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
-from lvh.data.cohort_summary import summarize_cohort
+from lvh.data.cohort_summary import CohortSummary, summarize_cohort
 from lvh.data.labels import LVH
 from lvh.errors import EnvironmentFault, InputError, LvhError, warn_renamed
 from lvh.evaluation.results import Plain
@@ -22,15 +22,15 @@ from lvh.files import write_text
 from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.progress import console, say
-from lvh.reports.study_report import run_folders, table, write
+from lvh.reports.study_report import run_folders, show_sweep, write
+from lvh.reports.terminal import near, say, show_facts
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.experiment_data import ExperimentData, load_data
-from lvh.runs.hints import say_next, say_where
+from lvh.runs.hints import say_hints, say_next, say_where
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import Outcome, StudyResult, Trial
+from lvh.search.results import OUTCOME_FORMAT, StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, Study, open_study, result_of
@@ -85,12 +85,12 @@ def run_sweep(sweep: Sweep) -> None:
     link_latest(sweep.folder)
     with Tracker(settings.tracking) as tracker:
         _track(study, tracker, store)
-        _announce(study, sweep.workers)
-        say(*summarize_cohort(data.cohort).lines())
+        _announce(study, sweep.workers, summarize_cohort(data.cohort))
         with _followed(study, tracker, store) if sweep.is_local else nullcontext():
             done = _train(sweep, study, settings, tracker=tracker, store=store)
         result = result_of(study, store)
         _show(result, done, sweep.folder / "report", settings.store)
+        say_hints(settings, data)
         _track(study, tracker, store, result, sweep.folder / "report")
         faults = [fault for worker in done for fault in worker.faults]
         if not faults and not study.finished:
@@ -206,17 +206,20 @@ def _decision(sweep: Sweep, point: Point) -> str:
     return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 
 
-def _announce(study: Study, workers: int | None) -> None:
+def _announce(study: Study, workers: int | None, data: CohortSummary) -> None:
     plan = study.plan
     at_once = "one after another" if workers is None else f"{workers} at a time"
-    say(
-        f"{plan.title}: {plan.n_folds} folds each, {plan.search.sampler} sampler, {at_once}",
-        f"study {study.name} in {study.storage.shown}",
-    )
     trials = study.configurations().values()
-    if trials:
-        ended = sum(trial.state.is_finished() for trial in trials)
-        say(f"{ended} trials are done already, {len(trials) - ended} were begun")
+    ended = sum(trial.state.is_finished() for trial in trials)
+    done = f"{ended} trials are done already, {len(trials) - ended} were begun"
+    facts = {
+        **data.facts(),
+        "training": f"{plan.n_folds} folds each, {plan.search.sampler} sampler, {at_once}",
+        "study": f"{study.name} in {near(study.storage.shown)}",
+        "done": done if trials else "",
+        "note": plan.note,
+    }
+    show_facts(facts, plan.title)
 
 
 def _train(
@@ -278,7 +281,7 @@ def _followed(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
                 for number, trial in study.configurations().items():
                     if number not in sent and OUTCOME in trial.user_attrs:
                         sent.add(number)
-                        key = Outcome.load(trial.user_attrs[OUTCOME]).run_key
+                        key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
                         tracker.track(load_run(store / "runs" / f"{key}.json"))
 
     thread = threading.Thread(target=follow, daemon=True)
@@ -292,14 +295,11 @@ def _followed(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
 
 def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: str) -> None:
     page = write(result, folder, run_folders(result, store))
-    console().print(table(result))
-    say(*sentences(result))
+    show_sweep(result)
     for trial in result.trials:
         if trial.state == "failed":
             say(f"FAILED {_point(trial)}: {trial.error}", style="red")
-    if result.note:
-        say(result.note, style="yellow")
-    say(f"{sum(worker.trained for worker in done)} folds trained now; page: {page}", link=page)
+    say(f"{sum(worker.trained for worker in done)} folds trained now", f"page: {page}", link=page)
 
 
 def _track(

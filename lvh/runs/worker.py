@@ -21,7 +21,8 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
-from lvh.reports.progress import Verbosity, say
+from lvh.reports.progress import Verbosity
+from lvh.reports.terminal import say
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import Forecast, duration
@@ -222,6 +223,7 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
         separate=is_separate(study.name),
         name=f"{name} #{trial.number}" if is_rounded else name,
         point={param_name(name.lstrip("+")): value for name, value in point.items()},
+        objectives=tuple(objective.name for objective in study.plan.objectives),
     )
 
 
