@@ -1,0 +1,30 @@
+# %% [markdown]
+# # A race: stop what cannot win
+#
+# After three folds, a configuration that is credibly behind the best gets no further folds.
+
+# %%
+import lvh
+
+cohort = lvh.load_data("synthetic", records=120)
+study = lvh.sweep(
+    "svm",
+    cohort,
+    features="voltage",
+    space={"C": [1.0, 0.001, 0.01, 0.1, 10.0, 100.0]},
+    race=True,
+    cv={"folds": 5, "scheme": "stratified", "repeats": 2},
+)
+study.summary()[["rank", "C", "mean", "std", "state"]]
+
+# %% [markdown]
+# How many of the folds were trained?
+
+# %%
+trained = sum(len(trial.folds) for trial in study.trials)
+print(f"{trained} of {len(study.trials) * 10} folds")
+
+# %% [markdown]
+# A stopped configuration has no rank and no mean. The command is `search.budget=race`;
+# `search.budget=both` also halves the epochs of networks. When it helps, and when not:
+# [stopping trials early](../sweeps.md#stopping-trials-early).
