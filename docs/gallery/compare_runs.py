@@ -4,9 +4,10 @@
 # Two runs on the same folds, and a test that knows that folds share their training records.
 
 # %% [sh]
-# lvh run data=synthetic data.records=120 features=voltage model=svm hydra.run.dir=svm > svm.txt
-# lvh run data=synthetic data.records=120 features=voltage model=extra_trees hydra.run.dir=trees > trees.txt
-# lvh compare svm trees
+# DATA="data=synthetic data.records=84 features=voltage tracking=off"
+# lvh run $DATA model=svm hydra.run.dir=svm > svm.txt
+# lvh run $DATA model=logistic hydra.run.dir=logistic > logistic.txt
+# lvh compare svm logistic
 
 # %% [markdown]
 # The same from Python. `difference` is the first run minus the second one, and `low` to `high` is
@@ -15,9 +16,9 @@
 # %%
 import lvh
 
-svm, trees = lvh.load_run("svm"), lvh.load_run("trees")
+svm, logistic = lvh.load_run("svm"), lvh.load_run("logistic")
 columns = ["difference", "low", "high", "p", "n_folds"]
-svm.compare(trees).loc[["accuracy", "ap", "roc_auc"], columns].round(3)
+svm.compare(logistic).loc[["accuracy", "ap", "roc_auc"], columns].round(3)
 
 # %%
 svm.plot("folds")

@@ -6,7 +6,7 @@
 # It asks each fold's model about the records that this model has not learned from.
 
 # %% [sh]
-# lvh run data=synthetic data.records=100 features=voltage model=logistic cv.folds=4 > run.txt
+# lvh run data=synthetic data.records=80 features=voltage model=logistic cv.folds=4 tracking=off > run.txt
 # lvh explain outputs/latest --folds 2 --changes amplitude
 
 # %% [picture]
