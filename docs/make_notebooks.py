@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = [HERE / "tutorial.py", *sorted((HERE / "gallery").glob("*.py"))]
+_ANSI = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\|[ \t]+$", re.MULTILINE)  # colours, links
 _CODE = {
     "": "{}",
     "sh": "%%bash\n{}",
@@ -51,11 +52,14 @@ def run(script: Path, folder: Path) -> nbformat.NotebookNode:
     own["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     place = {"metadata": {"path": str(folder)}}
     client = NotebookClient(document, kernel_name="python3", timeout=600, resources=place)
-    client.record_timing = False
+    client.record_timing, client.coalesce_streams = False, True
     client.execute(env={**os.environ, **own})
     for cell in document.cells:
         if "outputs" in cell:
             cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+            for one in cell.outputs:
+                if "text" in one:
+                    one["text"] = _ANSI.sub("", one["text"])
     return document
 
 

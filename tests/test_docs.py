@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import lvh
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -69,6 +71,11 @@ def test_no_page_asks_anything_of_another_host(site):
         assert found == [], style
     # the theme would fetch this one for a diagram
     assert not any('class="mermaid"' in page.read_text() for page in pages)
+
+
+def test_the_reference_has_every_public_name():
+    page = (DOCS / "reference/python.md").read_text()
+    assert {*re.findall(r"\[`(\w+)`\]", page)} == {*lvh.__all__}
 
 
 def text_of(page: Path) -> str:

@@ -18,11 +18,14 @@ study = lvh.sweep(
 study.summary()[["rank", "C", "mean", "std", "state"]]
 
 # %% [markdown]
-# How many of the folds were trained?
+# Each point is a fold that was trained: ten of the best configuration, fewer of the others.
 
 # %%
-trained = sum(len(trial.folds) for trial in study.trials)
-print(f"{trained} of {len(study.trials) * 10} folds")
+import plotly.express as px
+
+folds = study.to_frame()
+print(f"{len(folds)} of {len(study.trials) * 10} folds")
+px.strip(folds, x=folds["C"].astype(str), y="ap", labels={"x": "C"})
 
 # %% [markdown]
 # A stopped configuration has no rank and no mean. The command is `search.budget=race`;
