@@ -13,7 +13,8 @@
 
 # %% [markdown]
 # A probability that is right in one hospital may be wrong in the other one. The calibration shows
-# it: of the records scored .7, do seven in ten have the label?
+# it: of the records scored .7, do seven in ten have the label? A slope below 1 says that the
+# probabilities are too extreme, a slope above 1 that they are too moderate.
 
 # %% [picture]
 # outputs/latest/calibration.png
