@@ -23,5 +23,5 @@ def test_a_command_ends_with_its_message(typed, message, tmp_path, monkeypatch):
 
     code, _, err = in_process(*typed.split())
 
-    assert code == (3 if "postgresql" in typed else 2)
+    assert code == 2
     assert re.search(".*".join(map(re.escape, re.split(r" ?\.\.\. ?", message))), err), err

@@ -3,12 +3,12 @@
 #
 # Every pair of a kernel and a stride is one configuration. All have the same folds.
 #
-# The network here is small and has three epochs, so that the example takes seconds. Its scores
-# mean nothing. The [real search](../experiments/joint_kernel_stride/README.md) took days.
+# The network here is small and has two epochs, so that the example is quick. Its scores mean
+# nothing. The [real search](../experiments/joint_kernel_stride/README.md) took days.
 
 # %% [sh]
-# lvh sweep data=synthetic data.records=48 model=cnn model.filters=[4,4,4,4,4] \
-#   kernel=250,400,500 stride=50,125 train.epochs=3 cv.folds=3 | tail -n 30
+# lvh sweep data=synthetic data.records=30 model=cnn model.filters=[2,2,2,2,2] \
+#   kernel=250,500 stride=50,125 train.epochs=2 cv.folds=2 | tail -n 30
 
 # %% [markdown]
 # `lvh report` makes the page `report.html` of the sweep. Python draws the same figures:
