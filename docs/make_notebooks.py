@@ -1,7 +1,7 @@
 """Make the notebooks of the site, with their outputs, from scripts: `make notebooks`.
 
-A script is in the percent format: a cell begins with `# %%`. Its lines are comments where it is one of
-`# %% [markdown]` text, `# %% [sh]` commands, or `# %% [picture]`, the path of a file to show.
+A script is in the percent format: a cell begins with `# %%`. Three kinds of cells are comments:
+`# %% [markdown]`, `# %% [sh]` with commands, and `# %% [picture]` with the path of a file.
 """
 
 import os
@@ -26,9 +26,7 @@ _CODE = {
 def cells(script: str) -> list[tuple[str, str]]:
     """Return the kind (`markdown` or `code`) and the text of each cell of a script."""
     found = []
-    for kind, text in re.findall(
-        r"^# %%(?: \[(\w+)\])?\n(.*?)(?=^# %%|\Z)", script, re.M | re.S
-    ):
+    for kind, text in re.findall(r"^# %%(?: \[(\w+)\])?\n(.*?)(?=^# %%|\Z)", script, re.M | re.S):
         plain = re.sub(r"^# ?", "", text.strip(), flags=re.M) if kind else text.strip()
         if kind == "markdown":
             found.append((kind, plain))

@@ -1,4 +1,4 @@
-"""The notebooks of the site: the cells of their scripts, which run and end with what they promise."""
+"""The notebooks of the site have the cells of their scripts, which run and draw."""
 
 import json
 import re

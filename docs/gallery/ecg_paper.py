@@ -6,7 +6,8 @@
 # `lvh export` fits the best configuration to all records and saves it as plain files.
 
 # %% [sh]
-# lvh run data=synthetic data.records=80 features=voltage model=logistic cv.folds=4 tracking=off > run.txt
+# DATA="data=synthetic data.records=80 features=voltage"
+# lvh run $DATA model=logistic cv.folds=4 tracking=off > run.txt
 # lvh export outputs/latest --out model --no-register --seeds 1
 
 # %% [markdown]

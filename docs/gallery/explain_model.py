@@ -6,7 +6,8 @@
 # It asks each fold's model about the records that this model has not learned from.
 
 # %% [sh]
-# lvh run data=synthetic data.records=80 features=voltage model=logistic cv.folds=4 tracking=off > run.txt
+# DATA="data=synthetic data.records=80 features=voltage"
+# lvh run $DATA model=logistic cv.folds=4 tracking=off > run.txt
 # lvh explain outputs/latest --folds 2 --changes amplitude
 
 # %% [picture]
