@@ -1,6 +1,6 @@
 """What the site has from elsewhere in the repository, so that no text is written twice.
 
-MkDocs calls `on_files`. The experiments keep their addresses; the tutorial's notebook becomes a
+MkDocs calls `on_files` and `on_post_page`. The experiments keep their addresses; the tutorial's notebook becomes a
 page with its outputs, and CONTRIBUTING.md a page of its own.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 _SHOWN = {".md", ".png", ".csv", ".py"}
 _ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     script = Path(plotly.origin).parent / "package_data/plotly.min.js"
     files.append(File.generated(config, _PLOTLY, abs_src_path=str(script)))
     return files
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Name the search for screen readers, and let keys scroll a block of code."""
+    named = output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+    return re.sub(r"(<pre[^>]*>(?:<span></span>)?<code)>", r'\1 tabindex="0">', named)
 
 
 def page(notebook: str, at: str) -> tuple[str, dict[str, bytes]]:

@@ -18,7 +18,12 @@ import lvh
 
 svm, logistic = lvh.load_run("svm"), lvh.load_run("logistic")
 columns = ["difference", "low", "high", "p", "n_folds"]
-svm.compare(logistic).loc[["accuracy", "ap", "roc_auc"], columns].round(3)
+compared = svm.compare(logistic).loc[["accuracy", "ap", "roc_auc"], columns].round(3)
+compared
 
 # %%
-svm.plot("folds")
+import plotly.express as px
+
+middle = compared["difference"]
+ends = {"error_x": compared["high"] - middle, "error_x_minus": middle - compared["low"]}
+px.scatter(compared, x="difference", y=compared.index, labels={"y": "score"}, **ends)

@@ -21,7 +21,4 @@ study.plot("heatmap")
 
 # %% [markdown]
 # Look for a plateau, not for a peak. A single good cell between bad ones is mostly noise. The
-# sentences say what these folds can and cannot show:
-
-# %%
-print(*study.sentences(), sep="\n")
+# sentences below the table say what these folds can and cannot show; `study.sentences()` has them.
