@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import lvh
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -65,3 +67,8 @@ def test_no_page_asks_anything_of_another_host(site):
             assert page.name == "404.html" or where.exists(), (page, address)
     for style in site.rglob("*.css"):
         assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text()), style
+
+
+def test_the_reference_has_every_public_name():
+    page = (DOCS / "reference/python.md").read_text()
+    assert {*re.findall(r"\[`(\w+)`\]", page)} == {*lvh.__all__}
