@@ -155,21 +155,6 @@ def with_waves(
     )
 
 
-def head(cohort: Cohort, n: int) -> Cohort:
-    """The first records of a cohort."""
-    offsets = cohort.delineation.offsets[: n * len(cohort.leads) + 1]
-    return replace(
-        cohort,
-        records=cohort.records[:n],
-        subjects=cohort.subjects[:n],
-        signals=cohort.signals[:n],
-        male=cohort.male[:n],
-        age=cohort.age[:n],
-        label=cohort.label[:n],
-        delineation=replace(cohort.delineation, offsets=offsets),
-    )
-
-
 def load_ludb(root: Path) -> Cohort:
     """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
     return ludb_source.load(ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url))

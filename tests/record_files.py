@@ -161,7 +161,7 @@ def write_wfdb(path: Path, mv: np.ndarray, fs: float, **more) -> bytes:
             p_signal=mv.astype(np.float64),
             fmt=["16"] * len(leads),
             adc_gain=[more.get("gain", 1000.0)] * len(leads),
-            baseline=[0] * len(leads),
+            baseline=[more.get("baseline", 0)] * len(leads),
             comments=list(more.get("comments", ())),
             write_dir=str(path.parent),
         )

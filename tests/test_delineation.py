@@ -4,10 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from conftest import head
 
 from lvh.data import delineation, synthetic
-from lvh.data.cohort import LEADS, Cohort, Delineation
+from lvh.data.cohort import LEADS, Cohort, Delineation, part_of
 from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
 from lvh.errors import InputError
 from lvh.features.voltage import qrs_waves
@@ -18,7 +17,7 @@ FS = 500.0
 
 @pytest.fixture(scope="module")
 def few(cohort) -> Cohort:
-    return head(cohort, N_RECORDS)
+    return part_of(cohort, 0, N_RECORDS)
 
 
 @pytest.fixture(scope="module")

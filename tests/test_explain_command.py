@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, command, csv_rows, exit_code, head
+from conftest import Done, command, csv_rows, exit_code
 from final_models import SMALL, describe, save_model, settings
 
 from lvh.cli.explain import main
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
-from lvh.data.cohort import LEADS
+from lvh.data.cohort import LEADS, part_of
 from lvh.explanations.importance import record_importance
 from lvh.explanations.wave_windows import beats_of
 from lvh.features import FORMS
@@ -108,7 +108,7 @@ def test_the_best_of_a_sweep_is_explained_tracked_and_on_its_page(tmp_path):
 class TestRecord:
     def test_of_a_model_on_recordings_it_stands_in_the_leads_that_it_reads(self, cohort):
         of = settings("cnn", "raw", "features.leads=[v5,v1]", "features.scaling=none")
-        one = head(cohort, 1)
+        one = part_of(cohort, 0, 1)
         features = FORMS["raw"].extract(one, of.features)
 
         def scores(X):  # two members that read the fifth second of v5, of which one says less
@@ -116,7 +116,7 @@ class TestRecord:
             return 1 / (1 + np.exp(-np.column_stack([z, z])))
 
         training = training_records(
-            head(cohort, 3), FORMS["raw"].extract(head(cohort, 3), of.features)
+            part_of(cohort, 0, 3), FORMS["raw"].extract(part_of(cohort, 0, 3), of.features)
         )
         model = FinalModel(describe(of, cohort, features), training, scores)
         found = record_importance(model, one)
@@ -132,7 +132,7 @@ class TestRecord:
         of = settings("logistic", "voltage")
         features, y_score = save_model(tmp_path / "m", of, cohort, 1)
         model = load(tmp_path / "m")
-        one = head(cohort, 1)
+        one = part_of(cohort, 0, 1)
         found = record_importance(model, one)
         lead = LEADS.index("avr")  # of no criterion but by its deepest S
         means = model.training.means

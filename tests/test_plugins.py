@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command, csv_rows, exit_code, head, in_process
+from conftest import command, csv_rows, exit_code, in_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -21,6 +21,7 @@ from lvh.config.composition import compose, plain
 from lvh.config.plugins import checks, ensure, load, loading
 from lvh.config.plugins.origin import Origin
 from lvh.config.run_settings import RunSettings, settings_from
+from lvh.data.cohort import part_of
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
 from lvh.features import FORMS
@@ -229,7 +230,7 @@ def test_features_that_leak_or_do_not_fit_are_refused(case):
 )
 @settings(max_examples=60)
 def test_any_array_gives_usable_inputs_or_is_refused(cohort, values, fill, kind):
-    few = head(cohort, 3)
+    few = part_of(cohort, 0, 3)
     with suppress(InputError):
         features = checks.checked_features(
             Origin("features=x: f", ""), few, lambda of: values, kind=kind, fill=fill
