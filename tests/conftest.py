@@ -342,6 +342,12 @@ def in_process(*arguments: str) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
+def done_here(*arguments: str, cwd: Path) -> Done:
+    """Run `lvh run` in this process, in a directory."""
+    with contextlib.chdir(cwd):
+        return Done(*in_process(*arguments), cwd)
+
+
 def exit_code(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     """Return how a command ends in this process, whether argparse or the command ends it."""
     try:

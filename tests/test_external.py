@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import command
+from conftest import done_here
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lvh.config.composition import settings_of as settings
@@ -154,7 +154,7 @@ def test_refits_resample_whole_training_subjects_and_never_a_test_record():
 
 
 def test_an_external_run_writes_its_tables_and_settings_without_a_source_are_refused(tmp_path):
-    done = command(
+    done = done_here(
         *TWO, *OTHER, "experiment=travelling", "data.delineation=annotated", "tracking=off",
         "cv.recalibrate=large", "cv.refits=40", "external.where=age >= 30", "hydra.run.dir=run",
         cwd=tmp_path,

@@ -102,7 +102,7 @@ def test_limb_leads_of_a_coarse_adc_obey_their_laws(cohort, step, size, rounded,
 
 
 @given(data=st.data())
-@examples(max_examples=300, suppress_health_check=list(HealthCheck))
+@examples(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_any_damaged_file_is_refused_in_one_line_or_read(small, tmp_path, data):
     suffix = data.draw(st.sampled_from(SUFFIXES))
     path = write(tmp_path / f"r{suffix}", small[:60] if suffix.startswith(".m") else small)

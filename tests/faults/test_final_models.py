@@ -135,33 +135,6 @@ def test_an_altered_member_is_refused_and_none_names_a_subject(network, tmp_path
     assert "subject" not in (tmp_path / "m" / "model.json").read_text()
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow advises against pickles too
-def test_a_pickle_in_the_registry_is_no_model_of_ours(tmp_path, capsys, monkeypatch):
-    import mlflow
-    from sklearn.linear_model import LogisticRegression
-
-    trap, uri = tmp_path / "ran", f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-
-    class Trapped(LogisticRegression):
-        def __reduce__(self):
-            return Path.touch, (trap,)
-
-    with mlflow.start_run():
-        mlflow.sklearn.log_model(
-            Trapped(),
-            name="model",
-            registered_model_name="lvh",
-            serialization_format="pickle",
-            pip_requirements=[],
-        )
-    assert main(["any", "--model", "models:/lvh/1", "--uri", uri]) == 2
-    assert "models:/lvh/1: expected a final model of lvh" in capsys.readouterr().err
-    assert not trap.exists()
-
-
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [

@@ -1,7 +1,5 @@
 """No input, download or name runs code, shows a password or changes another file."""
 
-import re
-
 import pytest
 from conftest import Done, command, in_process
 
@@ -29,15 +27,6 @@ def test_an_override_that_names_code_is_refused(override, tmp_path, monkeypatch)
     code, _, err = in_process(*FAST, override)
     assert code == 2
     assert override.partition("=")[0].lstrip("+") in err
-    assert not list(tmp_path.iterdir())
-
-
-def test_code_in_an_override_does_not_run(tmp_path):
-    """Hydra would run its callbacks before a program of its user runs."""
-    callback = [f"+hydra.callbacks.a.{one}" for one in ("_target_=builtins.open", "file=evil")]
-    done = command(*FAST, *callback, "+hydra.callbacks.a.mode=w", cwd=tmp_path)
-    assert done.code == 2
-    assert re.fullmatch(r"lvh: '\+hydra\.callbacks\.a\._target_=.+: expected .+\n", done.err)
     assert not list(tmp_path.iterdir())
 
 
