@@ -38,14 +38,6 @@ def test_a_signal_ends_it_by_its_number(number, code):
     assert err == f"lvh: interrupted by {number.name}\n"
 
 
-def test_a_command_under_nohup_outlives_its_terminal():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
-    try:
-        assert exit_code_of(lambda: os.kill(os.getpid(), signal.SIGHUP)) == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
