@@ -156,7 +156,6 @@ class TestCohort:
         assert (one.delineation.origin, few.delineation.origin) == ("found", "annotated")
         assert one.fingerprint != few.fingerprint
         assert one.note.startswith(few.note)
-        assert "; fiducials found by neurokit2 " in one.note
 
     @pytest.mark.slow
     def test_several_processes_find_what_one_does(self, monkeypatch):

@@ -71,7 +71,6 @@ def test_precision_and_other_records_change_no_prediction(cohort, tmp_path):
     _, scores = save_model(tmp_path, of, cohort)
     by_member = load(tmp_path).predict(cohort).by_member
     assert 0 < np.abs(by_member - scores).max() < 0.05  # 8 bits of precision
-    assert "| precision | trained in bfloat16" in (tmp_path / "README.md").read_text()
     save_model(tmp_path, settings("dnn", "ntp"), cohort)
     model = load(tmp_path)
     alone, among = model.predict(part_of(cohort, 0, 1)), model.predict(cohort)

@@ -84,7 +84,7 @@ def drawn(seed: int, n_samples: int, bits: list[int]) -> np.ndarray:
     seed=st.integers(0, 99),
 )
 @examples(max_examples=25, suppress_health_check=list(HealthCheck))
-def test_any_format_in_two_files_is_read_as_the_wfdb_package_does(
+def test_any_format_is_read_as_the_wfdb_package_does(
     tmp_path, storage, first, n_samples, gain, seed
 ):
     files = ["r0.dat"] * first + ["r1.dat"] * (12 - first)

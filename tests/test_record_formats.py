@@ -76,9 +76,7 @@ def test_limb_leads_that_break_their_laws_are_refused_in_each_format(small, tmp_
     size=st.floats(1, 3),
     seed=st.integers(0, 99),
 )
-def test_limb_leads_may_have_noise_and_offsets_but_no_other_order(
-    cohort, noise, offsets, size, seed
-):
+def test_limb_leads_may_have_noise_but_no_other_order(cohort, noise, offsets, size, seed):
     mv = cohort.signals[seed % 40] * size
     noisy = mv + np.array(offsets) + np.random.default_rng(seed).normal(0, noise, mv.shape)
     assert not limb_fault(noisy, [lead.upper() for lead in LEADS])

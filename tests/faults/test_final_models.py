@@ -191,9 +191,7 @@ def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, 
     assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
 
 
-def test_fiducials_are_detected_where_a_record_has_none(
-    network, cohort, data_set, tmp_path, capsys
-):
+def test_fiducials_are_found_where_there_are_none(network, cohort, data_set, tmp_path, capsys):
     """A model that was trained with detected fiducials takes no annotated ones."""
     annotated = data_set / "data" / cohort.records[0]
     bare = tmp_path / annotated.name

@@ -66,9 +66,7 @@ NOWHERE = {
         for name, one in NOWHERE.items()
     ],
 )
-def test_11_a_folder_that_cannot_be_written_is_refused_before_training(
-    tmp_path, arguments, override
-):
+def test_11_a_folder_without_a_right_to_write_is_refused(tmp_path, arguments, override):
     """/proc takes no file even of root, whom the rights of a folder do not bind."""
     done = done_here(*arguments, override.format("/proc/self"), cwd=tmp_path)
     assert_one_line(done, "/proc/self")
