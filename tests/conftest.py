@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -277,6 +277,20 @@ def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for top in {*loading._plugins, *loading._modules.values()}:
         loading._forget(top)
     register_options()
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Callable[..., Path]:
+    """Save a final model of two members once, for tests that only read it."""
+    from final_models import save_model, settings
+
+    @cache
+    def save(model: str, features: str, *typed: str) -> Path:
+        folder = tmp_path_factory.mktemp(model) / "m"
+        save_model(folder, settings(model, features, *typed), cohort)
+        return folder
+
+    return save
 
 
 @pytest.fixture

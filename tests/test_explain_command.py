@@ -1,36 +1,19 @@
 """`lvh explain`, the explanation of one record, and what is refused."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, command, csv_rows, exit_code
+from conftest import Done, command, csv_rows
 from final_models import SMALL, describe, save_model, settings
 
 from lvh.cli.explain import main
-from lvh.config.command_line import CommandLine
-from lvh.config.composition import compose
 from lvh.data.cohort import LEADS, part_of
 from lvh.explanations.importance import record_importance
 from lvh.explanations.wave_windows import beats_of
 from lvh.features import FORMS
 from lvh.inference import FinalModel, load
 from lvh.inference.training_records import training_records
-
-
-@pytest.fixture
-def configured(tmp_path, monkeypatch):
-    """Give the folder of a run that was never begun, in a directory of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def configure(*overrides: str) -> Path:
-        Path("run").mkdir()
-        composed = compose(CommandLine((*SMALL, *overrides)))
-        Path("run/config.yaml").write_text(composed.yaml)
-        return Path("run")
-
-    return configure
 
 
 def test_a_run_on_measured_inputs_is_explained(trained, capsys):
@@ -59,22 +42,6 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     for row in csv_rows(folder / "scores.csv"):
         for bound in ("pooled", "low", "high"):
             assert float(row[bound]) == pytest.approx(float(kept[row["of"]][bound]), rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["absent"], "RUN: expected the folder of a run, with config.yaml"),
-        (["run", "--window", "nan"], "argument --window: expected 1 to 10000. Received: nan"),
-        (["run", "--repeats", "0"], "argument --repeats: expected 1 to 1000. Received: 0"),
-        ([], "search.storage: expected a database of studies"),
-    ],
-)
-def test_what_cannot_be_explained_is_refused(arguments, message, configured, capsys):
-    configured("model=logistic", "features=voltage")
-    assert exit_code(main, arguments) == 2
-    assert message in capsys.readouterr().err
-    assert not Path("run/explanation").exists()
 
 
 @pytest.mark.slow

@@ -423,18 +423,6 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     assert changed.out.count("model=ridge: its code changed since the stored folds") == 1
 
 
-@pytest.mark.parametrize("field", ["kind: Kind = Kind.A", "path: Path = Path()", "x: list = ()"])
-def test_settings_that_no_file_can_hold_are_refused(field):
-    write(
-        "import enum, lvh\nfrom dataclasses import dataclass\nfrom pathlib import Path\n"
-        "class Kind(enum.Enum):\n    A = 1\n"
-        f"@dataclass(frozen=True)\nclass S:\n    {field}\n"
-        "@lvh.register_model('x', settings=S)\ndef x(settings): ...\n"
-    )
-    with pytest.raises(InputError, match="fields of numbers, texts or tuples"):
-        load(["mine.py"])
-
-
 def test_code_that_exits_is_no_success():
     write("import sys; sys.exit(0)")
     assert "SystemExit: 0" in run("model=svm", code=1)

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 from conftest import exit_code
-from final_models import save_model, settings, write_record
+from final_models import write_record
 
 from lvh.cli.predict import main
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("voltage") / "m"
-    save_model(folder, settings("logistic", "voltage"), cohort, 1)
-    return folder
+def model(saved) -> Path:
+    return saved("logistic", "voltage")
 
 
 def words(path: Path) -> str:

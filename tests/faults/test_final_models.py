@@ -33,24 +33,18 @@ pytestmark = pytest.mark.usefixtures("own_store")
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("network") / "m"
-    save_model(folder, settings("dnn", "ntp"), cohort)
-    return folder
+def network(saved) -> Path:
+    return saved("dnn", "ntp")
 
 
 @pytest.fixture(scope="module")
-def on_signals(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("signals") / "m"
-    save_model(folder, settings("cnn", "raw", "stride=125"), cohort, 1)
-    return folder
+def on_signals(saved) -> Path:
+    return saved("cnn", "raw", "stride=125")
 
 
 @pytest.fixture(scope="module")
-def forest(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("forest") / "m"
-    save_model(folder, settings("extra_trees", "voltage"), cohort, 1)
-    return folder
+def forest(saved) -> Path:
+    return saved("extra_trees", "voltage")
 
 
 def copied(folder: Path, to: Path) -> Path:

@@ -69,18 +69,6 @@ def test_the_password_of_a_tracking_server_is_nowhere(tmp_path, arguments):
     assert list(tmp_path.rglob("config.yaml")) or list(tmp_path.rglob("multirun.yaml"))
 
 
-@pytest.mark.slow
-def test_the_password_of_a_database_of_studies_is_nowhere(tmp_path):
-    pytest.importorskip("psycopg")
-    studies = f"search.storage=postgresql://me:{SECRET}@127.0.0.1:9/db"
-    tracking = f"tracking.uri=http://user:{SECRET}@127.0.0.1:9"
-    done = command("-m", *FAST, "model.C=0.5,1", studies, tracking, cwd=tmp_path)
-    assert done.code == 3, done.out + done.err
-    assert "me:***@127.0.0.1:9/db" in done.err
-    assert next(tmp_path.rglob("multirun.yaml")).stat().st_size > 0
-    assert_secret_nowhere(done)
-
-
 @pytest.mark.parametrize(
     "typed",
     [
