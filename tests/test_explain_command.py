@@ -1,11 +1,9 @@
 """`lvh explain`, the explanation of one record, and what is refused."""
 
-import re
-
 import numpy as np
 import pytest
-from conftest import Done, command, csv_rows
-from final_models import SMALL, describe, save_model, settings
+from conftest import csv_rows
+from final_models import describe, save_model, settings
 
 from lvh.cli.explain import main
 from lvh.data.cohort import LEADS, part_of
@@ -42,30 +40,6 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     for row in csv_rows(folder / "scores.csv"):
         for bound in ("pooled", "low", "high"):
             assert float(row[bound]) == pytest.approx(float(kept[row["of"]][bound]), rel=1e-5)
-
-
-@pytest.mark.slow
-def test_the_best_of_a_sweep_is_explained_tracked_and_on_its_page(tmp_path):
-    def lvh(*arguments: str) -> Done:
-        made = command(*arguments, cwd=tmp_path, module="lvh")
-        assert made.code == 0, made.err
-        return made
-
-    lvh("sweep", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.01,0.1")
-    lvh("report", "--out", "before")
-    explained = lvh("explain", "--repeats", "1", "--changes", "amplitude")
-    run = re.search(r"logged to run (\w{32}) as explanation/", explained.out)[1]
-    logged = {one.path for one in explained.client().list_artifacts(run, "explanation")}
-    assert {"explanation/importance.csv", "explanation/importance.png"} <= logged
-    assert list(tmp_path.glob("outputs/20*/**/explanation/README.md"))
-    lvh("report", "--out", "after")
-    before, after = ((tmp_path / one / "report.html").read_text() for one in ("before", "after"))
-    assert after.count("<img") == before.count("<img") + 2
-    # by its folder it is found in the store too
-    configurations = (tmp_path / "outputs").glob("20*/**/config.yaml")
-    (folder,) = {one.parent for one in configurations if "C: 0.01" in one.read_text()}
-    other = lvh("explain", str(folder), "--folds", "1", "--repeats", "1", "--changes", "none")
-    assert re.search(r"logged to run \w{32} as explanation/", other.out)
 
 
 class TestRecord:

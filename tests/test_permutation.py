@@ -17,15 +17,12 @@ from lvh.validation.splits import CvSettings, external_split, splits
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "model=logistic", "cv.folds=3")
 
 
-def test_p_is_that_of_the_formula():
+def test_p_is_that_of_the_formula_and_subjects_stay_together():
     observed = score(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.4]))  # accuracy .5
     scores = [dict.fromkeys(SCORES, value) for value in (0.4, 0.5, 0.6, 0.3)]
     assert p_values(observed, scores)["accuracy"] == (2 + 1) / (4 + 1)
     undefined = [{**one, "accuracy": np.nan} for one in scores]
     assert p_values(observed, undefined)["accuracy"] == 1
-
-
-def test_a_shuffle_keeps_the_records_of_a_subject_together():
     subjects = np.array(list("aabbccdefg"))
     y = np.array([1, 0, 0, 0, 1, 1, 1, 0, 0, 1])
     one_source, seen = np.zeros(len(y), bool), set()

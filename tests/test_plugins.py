@@ -423,12 +423,9 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     assert changed.out.count("model=ridge: its code changed since the stored folds") == 1
 
 
-def test_code_that_exits_is_no_success():
+def test_no_function_of_features_sees_a_label_and_no_exit_is_a_success():
     write("import sys; sys.exit(0)")
     assert "SystemExit: 0" in run("model=svm", code=1)
-
-
-def test_no_function_of_features_sees_a_label():
     write(
         "import lvh\n@lvh.register_features('x')\ndef x(cohort):\n"
         "    if len(cohort.records) > 3:\n        return cohort.label[:, None] + 0.0\n"

@@ -285,7 +285,7 @@ class TestEdf:
         assert message in refusal(tmp_path / "r.edf")
 
 
-def test_eight_leads_of_muse_give_the_twelve(small, tmp_path):
+def test_edf_and_muse_say_what_is_left_out_or_follows(small, tmp_path):
     path = write(tmp_path / "r.muse.xml", small, leads=("i", "ii", *LEADS[6:]))
     one = read(path)
     assert one.note == "iii avr avl avf follow from i and ii"
@@ -296,9 +296,6 @@ def test_eight_leads_of_muse_give_the_twelve(small, tmp_path):
     path.write_text(text.replace("<SampleBase>500</SampleBase>", ""))
     assert "--fs says it" in refusal(path)
     assert read(path, fs=500.0).fs == 500
-
-
-def test_xml_and_arrays_hold_what_they_must(small, tmp_path):
     entity = '<!DOCTYPE x [<!ENTITY a "aaaa">]>'
     path = write(tmp_path / "r.aecg.xml", small, more=entity)
     assert "without entities" in refusal(path)

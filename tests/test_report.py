@@ -214,7 +214,7 @@ class TestFiles:
 
 
 class TestPage:
-    def test_it_says_the_result_and_needs_nothing_else(self, study, folder):
+    def test_the_page_says_the_result_by_the_curves_of_its_predictions(self, study, folder):
         page = Page(folder / "report.html")
         text = " ".join(page.text.split())
         for sentence in (study.title, study.name, study.note, *sentences(study)):
@@ -224,8 +224,6 @@ class TestPage:
         assert {one for one in links if not one.startswith("data:")} == {
             f"{one}.csv" for one in ("leaderboard", "folds", "comparisons")
         }
-
-    def test_curves_are_those_of_the_predictions(self, study, folder):
         from sklearn.metrics import auc, roc_auc_score
 
         figures = Page(folder / "report.html").figures

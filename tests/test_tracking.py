@@ -169,12 +169,20 @@ class KilledInFolds(MlflowClient):
         raise KeyboardInterrupt
 
 
-def test_a_process_that_is_killed_leaves_nothing_running(settings, record, monkeypatch):
+def test_killed_processes_leave_nothing_running_and_are_reported(settings, record, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("lvh.tracking.mlflow_store.MlflowClient", KilledInFolds)
         with pytest.raises(KeyboardInterrupt):
             RecordWriter(settings).write(str(record.path))
     assert [run.info.status for run in runs(settings)] == ["KILLED", "KILLED"]
+    tracked(settings, record)
+    assert levels(settings) == {"configuration": 1, "fold": 4}
+    tracker = Tracker(settings)
+    os.kill(tracker._worker.pid, signal.SIGKILL)
+    tracker._worker.wait()
+    tracker.track(record)
+    (fault,) = tracker.close()
+    assert "1 record is not in the store" in fault
     tracked(settings, record)
     assert levels(settings) == {"configuration": 1, "fold": 4}
 
@@ -238,17 +246,6 @@ def test_artifacts_are_beside_their_database_wherever_it_is_moved(settings, reco
     assert not before.exists()
     for run in runs(here, "configuration"):
         assert client(here).download_artifacts(run.info.run_id, "scores.csv", str(tmp_path))
-
-
-def test_a_killed_worker_is_reported_and_its_records_are_written_later(settings, record):
-    tracker = Tracker(settings)
-    os.kill(tracker._worker.pid, signal.SIGKILL)
-    tracker._worker.wait()
-    tracker.track(record)
-    (fault,) = tracker.close()
-    assert "1 record is not in the store" in fault
-    tracked(settings, record)
-    assert levels(settings) == {"configuration": 1, "fold": 4}
 
 
 def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, monkeypatch, capsys):
