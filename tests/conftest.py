@@ -370,6 +370,14 @@ def exit_code(main: Callable[[list[str]], int], arguments: list[str]) -> int:
         return int(end.code or 0)
 
 
+def python(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess:
+    """Run Python to its end; more variables of the environment may be given."""
+    line, environment = [sys.executable, *arguments], {**os.environ, **more}
+    return subprocess.run(
+        line, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
 def command(*arguments: str, cwd: Path, **more: Any) -> Done:
     process = start(*arguments, cwd=cwd, **more)
     out, err = process.communicate(timeout=300)

@@ -14,18 +14,7 @@ from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
 from lvh.data.cohort import LEADS
 
-SUFFIXES = (
-    ".csv",
-    ".tsv",
-    ".edf",
-    ".bdf",
-    ".dcm",
-    ".aecg.xml",
-    ".muse.xml",
-    ".npz",
-    ".npy",
-    ".hea",
-)
+SUFFIXES = (*".csv .tsv .edf .bdf .dcm .aecg.xml .muse.xml .npz .npy .hea".split(),)
 """Of every format; a step of 1 microvolt is kept by each."""
 
 

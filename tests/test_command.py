@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import python
 
 import lvh
 from lvh.cli.command import exit_code_of
@@ -59,13 +60,6 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
 
 def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):
     code = "import os, sys; os.rmdir(os.getcwd()); from lvh.cli.run import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "seed=1"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(lvh.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", code, "seed=1", cwd=tmp_path, PYTHONPATH=str(Path(lvh.__file__).parents[1]))
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert "working directory" in done.stderr

@@ -83,14 +83,9 @@ def test_what_is_undefined_does_not_count():
     positives = score(np.ones(3, int), np.array([0.9, 0.6, 0.2]))
     negatives = score(np.zeros(3, int), np.array([0.9, 0.6, 0.2]))
     quiet = score(np.zeros(3, int), np.array([0.4, 0.3, 0.2]))
-    assert undefined(positives) == {
-        "specificity",
-        "ap",
-        "ap_thresholded",
-        "roc_auc",
-        "recall_at_90",
-    }
-    assert undefined(negatives) == {"recall", "ap", "ap_thresholded", "roc_auc", "recall_at_90"}
+    needs_both = {"ap", "ap_thresholded", "roc_auc", "recall_at_90"}
+    assert undefined(positives) == {"specificity"} | needs_both
+    assert undefined(negatives) == {"recall"} | needs_both
     assert undefined(quiet) == undefined(negatives) | {"f1"}
     assert positives.accuracy == 2 / 3
     assert (negatives.accuracy, negatives.precision) == (1 / 3, 0)

@@ -1,15 +1,13 @@
 """Own models, features and sources: loaded by the command line, checked, part of a result's key."""
 
 import os
-import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command, csv_rows, exit_code, in_process
+from conftest import command, csv_rows, exit_code, in_process, python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -395,13 +393,7 @@ def test_entry_points_of_installed_packages_are_found(tmp_path):
         "print(s.model.alpha, sorted(s.plugins()))"
     )
     paths = os.pathsep.join([str(site), str(Path(lvh.__file__).parent.parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", script, PYTHONPATH=paths)
     assert done.stdout == "1.0 ['features=spread', 'model=ridge']\n", done.stderr
 
 

@@ -10,15 +10,8 @@ from conftest import Done, command, csv_rows
 from lvh.cli import report
 
 FOLDS = 2
-SMALL = [
-    "-m",
-    "data=synthetic",
-    "data.records=40",
-    f"cv.folds={FOLDS}",
-    "train.epochs=1",
-    "model=cnn",
-    "model.filters=[4,4]",
-]
+DATA = ["-m", "data=synthetic", "data.records=40", f"cv.folds={FOLDS}", "train.epochs=1"]
+SMALL = [*DATA, "model=cnn", "model.filters=[4,4]"]
 GRID = [*SMALL, "kernel=250,400", "stride=50,125"]
 POINTS = {(kernel, stride) for kernel in ("250", "400") for stride in ("50", "125")}
 
