@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "CVResult",
     "Cohort",

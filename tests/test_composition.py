@@ -75,7 +75,7 @@ def trained(command: CommandLine) -> RunSettings | None:
 
 
 FIXED = (
-    *("model=svm", "model=cnn", "model=trees", "cv=stratified", "cv={folds:3}", "cv.folds=4"),
+    *("model=svm", "model=cnn", "model=extra_trees", "cv=stratified", "cv={folds:3}", "cv.folds=4"),
     *("budget=smoke", "~budget", "train=early_stopping", "experiment=best_honest", "seed=3"),
     *("features=voltage", "features=raw", "stride=50", "train={epochs:9}", "train.epochs=7"),
     *("features.leads=[v1,v2]", "model.C=3", "model={C:5}", "~external", "data=synthetic"),
@@ -83,7 +83,7 @@ FIXED = (
     *("+hydra.job.env_set.LVH_DRAWN=1", "hydra.verbose=false"),
 )
 SWEPT = {
-    "model": ("svm", "trees", "cnn", "logistic"),
+    "model": ("svm", "extra_trees", "cnn", "logistic"),
     "features": ("voltage", "ntp", "raw"),
     "kernel": ("250", "400"),
     "stride": ("5", "10"),
@@ -153,7 +153,7 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
     ("typed", "dimensions", "conditions"),
     [
         (
-            ["model=svm,trees", "model.C=1,3"],
+            ["model=svm,extra_trees", "model.C=1,3"],
             {"model": Choice(("svm", "extra_trees")), "model.C": Choice(("1", "3"))},
             {"model.C": (Condition("model", ("svm",)),)},
         ),

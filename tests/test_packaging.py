@@ -1,12 +1,15 @@
 """The wheel holds all that a run needs, wherever it is installed."""
 
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
 
+import jinja2
 import pytest
+import yaml
 from conftest import python
 from packaging.requirements import Requirement
 
@@ -65,3 +68,20 @@ def test_the_locks_agree_and_hold_what_is_required():
         if name == "tensorflow" and name not in versions:
             name = "tensorflow-cpu"
         assert requirement.specifier.contains(versions[name].removeprefix("==")), name
+
+
+def test_there_is_one_version():
+    day = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert day["version"] == lvh.__version__
+    changes = re.findall(r"^## \[(.+?)\](?: - (\S+))?$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert changes[:2] == [("Unreleased", ""), (lvh.__version__, day["date-released"])]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = jinja2.Template((ROOT / "conda/recipe/meta.yaml").read_text()).render(
+        load_file_data=lambda *_, **__: {"project": project},
+        load_file_regex=lambda _, pattern, **__: re.search(
+            pattern, (ROOT / "lvh/__init__.py").read_text()
+        ),
+    )
+    conda = yaml.safe_load(recipe)
+    assert conda["package"] == {"name": "lvh", "version": lvh.__version__}
+    assert {*project["dependencies"]} < {*conda["requirements"]["run"]}

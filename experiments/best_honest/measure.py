@@ -1,4 +1,4 @@
-"""Run what README.md compares, and make its table, its figure and the files anew.
+"""Run what README.md compares, and make its table, its figure and the files again.
 
     export LVH_LUDB_ROOT=FOLDER
     python experiments/best_honest/measure.py
@@ -9,60 +9,49 @@ and the table of README.md. What was trained before is not trained again: Ctrl-C
 """
 
 import argparse
-import csv
-import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import BLUE, ORANGE, figure, interval, keep, ludb, lvh, put, read, save, table
 
 HERE = Path(__file__).resolve().parent
 OUTPUTS = HERE.parents[1] / "outputs/best_honest"
 MARK = "<!-- made by measure.py from scores.csv -->"
 SHOWN = ("accuracy", "ap", "roc_auc", "recall_at_90")
-_REPEATED = ("features=voltage", "cv=repeated")
-
-
-class Run(NamedTuple):
-    """What is run, and what it is for a person."""
-
-    what: str
-    overrides: tuple[str, ...]
-
-
 RUNS = {
-    "chosen": Run("chosen inside, 7 x 5", ("model=chosen", *_REPEATED)),
-    "chosen_report": Run(
-        "chosen inside, the original study's folds", ("model=chosen", "features=voltage")
+    "chosen": ("chosen inside, 7 x 5", "model=chosen features=voltage cv=repeated"),
+    "chosen_report": ("chosen inside, the original study's folds", "model=chosen features=voltage"),
+    "svm": ("RBF machine, C = 1, 7 x 5", "model=svm features=voltage cv=repeated"),
+    "average": ("three kinds averaged, 7 x 5", "model=average features=voltage cv=repeated"),
+    "average_report": (
+        "three kinds averaged, the original study's folds",
+        "model=average features=voltage",
     ),
-    "svm": Run("RBF machine, C = 1, 7 x 5", ("model=svm", *_REPEATED)),
-    "average": Run("three kinds averaged, 7 x 5", ("model=average", *_REPEATED)),
-    "average_report": Run(
-        "three kinds averaged, the original study's folds", ("model=average", "features=voltage")
-    ),
-    "average_morphology": Run(
-        "three kinds averaged, more inputs, 7 x 5",
-        ("experiment=best_honest",),
-    ),
-    "average_morphology_report": Run(
+    "average_morphology": ("three kinds averaged, more inputs, 7 x 5", "experiment=best_honest"),
+    "average_morphology_report": (
         "three kinds averaged, more inputs, the original study's folds",
-        ("experiment=best_honest", "cv=kfold"),
+        "experiment=best_honest cv=kfold",
     ),
-    "chosen_morphology": Run(
-        "chosen inside, more inputs, 7 x 5", ("experiment=best_honest", "model=chosen")
+    "chosen_morphology": (
+        "chosen inside, more inputs, 7 x 5",
+        "experiment=best_honest model=chosen",
     ),
-    "threshold": Run(
+    "threshold": (
         "RBF machine, threshold for 90 % specificity chosen inside, 7 x 5",
-        ("model=svm", *_REPEATED, "cv.threshold=specificity_90"),
+        "model=svm features=voltage cv=repeated cv.threshold=specificity_90",
     ),
-    "two_branch": Run(
-        "waveform and voltages, two branches, 7 x 5", ("model=two_branch", "cv=repeated")
+    "two_branch": (
+        "waveform and voltages, two branches, 7 x 5",
+        "model=two_branch cv=repeated",
     ),
 }
-BASELINES = {"age + sex": "age + sex, 7 x 5", "no skill": "no skill, 7 x 5"}
+"""What a run is for a person, and what is typed."""
+LINES = [(what, name, "model") for name, (what, _) in RUNS.items() if name != "threshold"]
+LINES += [(f"{baseline}, 7 x 5", "chosen", baseline) for baseline in ("age + sex", "no skill")]
 
 
 def main() -> None:
@@ -70,104 +59,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS))
     for name in parser.parse_args().only:
-        started = time.perf_counter()
-        folder = OUTPUTS / name
-        run(RUNS[name], folder)
-        keep(HERE / "results.csv", name, folder / "folds.csv")
-        keep(HERE / "scores.csv", name, folder / "scores.csv")
+        started, folder = time.perf_counter(), OUTPUTS / name
+        places = (f"hydra.run.dir={folder}", f"store={OUTPUTS / 'folds'}", *ludb())
+        lvh("run", *RUNS[name][1].split(), "tracking=off", *places, folder=OUTPUTS)
+        keep(HERE / "results.csv", name, read(folder / "folds.csv"), RUNS)
+        keep(HERE / "scores.csv", name, read(folder / "scores.csv"), RUNS)
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
     if (OUTPUTS / "average_morphology/summary.png").exists():
         shutil.copy(OUTPUTS / "average_morphology/summary.png", HERE)
-    scores = read(HERE / "scores.csv")
-    draw(scores)
-    write_table(scores)
+    show()
 
 
-def run(asked: Run, folder: Path) -> None:
-    """Run the command that a user types."""
-    command = [sys.executable, "-m", "lvh.run", *asked.overrides]
-    command += ["tracking=off", f"hydra.run.dir={folder}", f"store={OUTPUTS / 'folds'}"]
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
-    root = os.environ.get("LVH_LUDB_ROOT")
-    if root:
-        command.append(f"data.root={Path(root).resolve()}")
-    subprocess.run(command, check=True, cwd=OUTPUTS, stdout=subprocess.DEVNULL)
-
-
-def keep(path: Path, name: str, source: Path) -> None:
-    """Put the rows of a run in the place of its former ones, in the order of RUNS."""
-    with source.open(newline="") as file:
-        new = [{"run": name, **row} for row in csv.DictReader(file)]
-    rows = [row for row in read(path) if row["run"] != name] + new
-    order = list(RUNS)
-    rows.sort(key=lambda row: order.index(row["run"]))  # stable: folds keep their order
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, new[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """Read a table; none is empty."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def lines(scores: Sequence[dict[str, str]]) -> list[str]:
-    """Make the table of README.md: means over folds, and pooled intervals of two."""
-    of = {(row["run"], row["of"], row["metric"]): row for row in scores}
-    shown = [(one.what, name, "model") for name, one in RUNS.items() if name != "threshold"]
-    shown += [(what, "chosen", baseline) for baseline, what in BASELINES.items()]
-    made = [
-        "| | accuracy | ap | AUC | sensitivity at 90 % specificity | pooled accuracy | pooled ap |"
-    ]
-    made.append("|---|---|---|---|---|---|---|")
-    for what, name, whose in shown:
-        if (name, whose, "ap") not in of:
-            continue
-        means = [f"{float(of[name, whose, metric]['mean']):.3f}" for metric in SHOWN]
-        pooled = [interval(of[name, whose, metric]) for metric in SHOWN[:2]]
-        made.append(f"| {' | '.join([what, *means, *pooled])} |")
-    return made
-
-
-def interval(row: dict[str, str]) -> str:
-    """Show an estimate with its 95 % interval."""
-    estimate, low, high = (float(row[name]) for name in ("pooled", "low", "high"))
-    return f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def write_table(scores: Sequence[dict[str, str]]) -> None:
-    """Put the table behind the mark, up to the next empty line but one."""
-    path = HERE / "README.md"
-    before, _, after = path.read_text().partition(MARK)
-    rest = after.partition("\n\n")[2].partition("\n\n")[2]  # behind the former table
-    path.write_text(f"{before}{MARK}\n\n" + "\n".join(lines(scores)) + f"\n\n{rest}")
-
-
-def draw(scores: Sequence[dict[str, str]]) -> None:
-    """Draw the pooled estimates of all runs with their intervals."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    of = {(row["run"], row["of"], row["metric"]): row for row in scores}
-    shown = [(one.what, name, "model") for name, one in RUNS.items() if name != "threshold"]
-    shown += [(what, "chosen", baseline) for baseline, what in BASELINES.items()]
-    shown = [one for one in shown if (*one[1:], "ap") in of][::-1]
-    figure = Figure(figsize=(11, 4.6), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    for at, metric in enumerate(("accuracy", "ap"), start=1):
-        ax = figure.add_subplot(1, 2, at)
-        for height, (_, name, whose) in enumerate(shown):
-            row = {key: float(of[name, whose, metric][key]) for key in ("pooled", "low", "high")}
-            color = "#1f4e79" if whose == "model" else "#b5651d"
-            ax.plot([row["low"], row["high"]], [height, height], color=color)
-            ax.plot(row["pooled"], height, "o", color=color)
+def show() -> None:
+    """Make the table, means over folds and two pooled intervals, and draw the latter."""
+    of = {(row["run"], row["of"], row["metric"]): row for row in read(HERE / "scores.csv")}
+    shown = [line for line in LINES if (*line[1:], "ap") in of]
+    rows = []
+    for what, *key in shown:
+        means = [f"{float(of[*key, metric]['mean']):.3f}" for metric in SHOWN]
+        rows.append([what, *means, *(interval(of[*key, metric]) for metric in SHOWN[:2])])
+    columns = "|accuracy|ap|AUC|sensitivity at 90 % specificity|pooled accuracy|pooled ap"
+    put(HERE / "README.md", MARK, table(columns.split("|"), rows))
+    picture = figure(11, 4.6)
+    for ax, metric in zip(picture.subplots(1, 2), SHOWN, strict=False):
+        for height, (_, *key) in enumerate(shown[::-1]):
+            ends = [float(of[*key, metric][end]) for end in ("low", "high")]
+            color = BLUE if key[1] == "model" else ORANGE
+            ax.plot(ends, [height, height], color=color)
+            ax.plot(float(of[*key, metric]["pooled"]), height, "o", color=color)
         ax.set(xlabel=f"pooled {metric}, 95 % interval", xlim=(0.4, 1.0))
-        ax.set_yticks(range(len(shown)), [one[0] for one in shown] if at == 1 else [])
-    figure.savefig(HERE / "models.png", metadata={"Software": None})
+        names = [line[0] for line in shown[::-1]] if metric == "accuracy" else []
+        ax.set_yticks(range(len(shown)), names)
+    save(picture, HERE / "models.png")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,17 @@ export LVH_LUDB_ROOT=FOLDER LVH_PTBXL_ROOT=FOLDER
 python experiments/criteria_by_hand/compare.py
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from draw import cohorts
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import put
+from _common import table as markdown
 
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
@@ -55,22 +61,18 @@ def main() -> None:
     agree = sum(int((one == other).sum()) for one, other in zip(*[iter(verdicts)] * 2, strict=True))
     n = sum(len(one) for one in verdicts) // 2
     error = np.concatenate([(table[f"{m}, lvh"] - table[f"{m}, hand"]).dropna() for m in FORMULAS])
-    lines = [
-        f"| record | {' | '.join(CRITERIA[name].title for name in FORMULAS)} | note |",
-        f"|---|{'---|' * len(FORMULAS)}---|",
-    ]
+    rows = []
     for record, row in table.iterrows():
         cells = [f"{row[f'{m}, hand']:.2f} / {row[f'{m}, lvh']:.2f}" for m in FORMULAS]
-        lines.append(f"| {record} | {' | '.join(cells)} | {hand.loc[record, 'note']} |")
-    lines += [
-        "",
+        rows.append([record, *cells, hand.loc[record, "note"]])
+    titles = [CRITERIA[name].title for name in FORMULAS]
+    verdict = (
         f"lvh less hand: median {np.median(error):+.2f} mV, largest {np.abs(error).max():.2f} mV; "
         f"{np.mean(np.abs(error) <= 0.1):.0%} of {len(error)} values within 0.1 mV. "
-        f"The verdicts agree in {agree} of {n}.",
-    ]
-    readme = HERE / "README.md"
-    before = readme.read_text().partition(MARK)[0]
-    readme.write_text("\n".join([f"{before}{MARK}", "", *lines, ""]).replace("nan", "not read"))
+        f"The verdicts agree in {agree} of {n}."
+    )
+    lines = [*markdown(["record", *titles, "note"], rows), "", verdict]
+    put(HERE / "README.md", MARK, [line.replace("nan", "not read") for line in lines])
 
 
 if __name__ == "__main__":

@@ -3,14 +3,19 @@
 python experiments/delineation/table.py
 """
 
+import sys
 from pathlib import Path
 
 import pandas as pd
 from agreement import POINTS, WAVES
 from methods import ALL
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import BLUE, ORANGE, figure, interval, put, save
+from _common import table as lines_of
+
 from lvh.data.cohort import LEADS
-from lvh.files import written_whole
 
 HERE = Path(__file__).resolve().parent
 MARK = "<!-- made by table.py from the files in this folder -->"
@@ -20,10 +25,7 @@ NAMES = {"N": "QRS", "p": "P", "t": "T"}
 
 def markdown(table: pd.DataFrame, index: str = "") -> list[str]:
     """Write a table of texts, with its index as the first column."""
-    lines = [f"| {index} | {' | '.join(table.columns)} |", f"|---|{'---|' * len(table.columns)}"]
-    return lines + [
-        f"| {name} | {' | '.join(map(str, row))} |" for name, *row in table.itertuples()
-    ]
+    return lines_of([index, *table.columns], table.itertuples())
 
 
 def cells(waves: pd.DataFrame) -> pd.Series:
@@ -98,27 +100,19 @@ def worth() -> pd.DataFrame:
     shown = pd.DataFrame({"model": results["model"] + " on " + results["features"]})
     shown["learned from, scored on"] = results["way"]
     for score, title in (("ap", "ap"), ("roc_auc", "AUC"), ("accuracy", "accuracy")):
-        shown[title] = [
-            f"{pooled:.3f} [{low:.3f}, {high:.3f}]"
-            for pooled, low, high in results[
-                [f"{score}_pooled", f"{score}_low", f"{score}_high"]
-            ].to_numpy()
-        ]
+        of, ends = f"{score}_pooled", f"{score}_"
+        shown[title] = [interval(row, of, ends) for _, row in results.iterrows()]
     return shown
 
 
 def draw() -> None:
     """Draw error and rates of each point by each method."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     waves = pd.read_csv(HERE / "waves.csv")
     waves = waves[waves["lead"] == "all"].set_index(["method", "wave", "point"])
     keys = [(wave, point) for wave in WAVES for point in POINTS]
-    figure = Figure(figsize=(11, 7.2), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    errors, rates = figure.subplots(2, 1, sharex=True)
-    colours = ("#1f4e79", "#6fa8dc", "#b5651d", "#d9a066", "#8a8a8a")
+    picture = figure(11, 7.2)
+    errors, rates = picture.subplots(2, 1, sharex=True)
+    colours = (BLUE, "#6fa8dc", ORANGE, "#d9a066", "#8a8a8a")
     for at, (method, colour) in enumerate(zip(ORDER, colours, strict=True)):
         known = [(i, key) for i, key in enumerate(keys) if (method, *key) in waves.index]
         rows = waves.loc[[(method, *key) for _, key in known]]
@@ -136,15 +130,12 @@ def draw() -> None:
     rates.set_ylim(0, 1.03)
     for axes in (errors, rates):
         axes.grid(axis="y", lw=0.3)
-    with written_whole(HERE / "agreement.png") as temporary:
-        figure.savefig(temporary, format="png")
+    save(picture, HERE / "agreement.png")
 
 
 def main() -> None:
     """Write the tables below the mark of README.md, and the figure."""
-    path = HERE / "README.md"
-    before = path.read_text().partition(MARK)[0]
-    path.write_text("\n".join([f"{before}{MARK}", "", *tables(), ""]))
+    put(HERE / "README.md", MARK, tables())
     draw()
 
 

@@ -7,12 +7,14 @@ Measures both delineations of LUDB; scores them by models that learned from one 
 same folds; and scores PTB-XL by a model of LUDB.
 """
 
+import csv
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from methods import scored
+from sklearn.metrics import roc_auc_score
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
@@ -22,7 +24,6 @@ from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
-from lvh.files import write_text
 from lvh.runs.experiment_data import load_data, new_trainer
 from lvh.validation.splits import Split, splits
 
@@ -79,15 +80,9 @@ def criteria(annotated: Cohort, found: Cohort) -> list[list[str]]:
         for cohort, one in zip(cohorts, measured, strict=True):
             value = CRITERIA[name].value(one)
             is_there = np.isfinite(value)
-            row.append(f"{roc_auc(cohort.label[is_there], value[is_there]):.4f}")
+            row.append(f"{roc_auc_score(cohort.label[is_there], value[is_there]):.4f}")
         rows.append(row)
     return rows
-
-
-def roc_auc(label: np.ndarray, value: np.ndarray) -> float:
-    """Return how often a record with LVH has the larger value, ties counting half."""
-    larger = value[label == 1][:, None] - value[label == 0][None]
-    return float((np.sign(larger) + 1).mean() / 2)
 
 
 def cross_validated(
@@ -191,8 +186,8 @@ def _numbers(of: Summary) -> list[str]:
 
 
 def _write(name: str, rows: list[list[str]]) -> None:
-    quoted_rows = [[f'"{cell}"' if "," in cell else cell for cell in row] for row in rows]
-    write_text(HERE / name, "".join(",".join(row) + "\n" for row in quoted_rows))
+    with (HERE / name).open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ Writes pairs.csv beside this file: the closest pairs of LUDB, every record taken
 its own, and of each folder with a part of PTB-XL, which says whose record each is.
 """
 
-import csv
 import sys
+from dataclasses import asdict
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import write
 
 import lvh
 from lvh.features.alike import closest_pairs
@@ -24,20 +28,17 @@ def main() -> None:
     for folder in sys.argv[1:]:
         name = f"PTB-XL, {Path(folder).name}"
         sources[name] = ("data=ptbxl", f"data.root={folder}")
-    with (HERE / "pairs.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        head = "source records record other distance same_subject same_sex ages labels".split()
-        writer.writerow(head)
-        for name, overrides in sources.items():
-            settings = lvh.settings(*overrides, "data.delineation=found")
-            cohort = lvh.load_data(settings).cohort
-            for pair in closest_pairs(cohort, SHOWN):
-                a, b = (cohort.records.index(one) for one in (pair.record, pair.other))
-                row = [name, len(cohort.records), pair.record, pair.other]
-                row += [round(pair.distance, 3), pair.same_subject]
-                row += [bool(cohort.male[a] == cohort.male[b])]
-                row += [f"{cohort.age[a]:.0f} {cohort.age[b]:.0f}"]
-                writer.writerow([*row, f"{cohort.label[a]} {cohort.label[b]}"])
+    rows = []
+    for name, overrides in sources.items():
+        cohort = lvh.load_data(lvh.settings(*overrides, "data.delineation=found")).cohort
+        for pair in closest_pairs(cohort, SHOWN):
+            a, b = (cohort.records.index(one) for one in (pair.record, pair.other))
+            row = {"source": name, "records": len(cohort.records), **asdict(pair)}
+            row["distance"] = round(pair.distance, 3)
+            row["same_sex"] = bool(cohort.male[a] == cohort.male[b])
+            row["ages"] = f"{cohort.age[a]:.0f} {cohort.age[b]:.0f}"
+            rows.append(row | {"labels": f"{cohort.label[a]} {cohort.label[b]}"})
+    write(HERE / "pairs.csv", rows)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,27 @@ with what speaks for either reading), the table of README.md, overview.png, and 
 for each in pictures/.
 """
 
+import io
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import BLUE, ORANGE, figure, ludb, lvh, put
+from _common import table as markdown
 
 from lvh.data.cohort import LEADS, Cohort, part_of
 from lvh.data.ludb import LudbSettings, load
 from lvh.features.criteria import CRITERIA, qrs_axis
 from lvh.features.morphology import MorphologySettings, extract
 from lvh.features.voltage import measure
+from lvh.reports.ecg_plot import Words
+from lvh.reports.ecg_plot import draw as on_paper
 
 HERE = Path(__file__).resolve().parent
 OUTPUTS = HERE.parents[1] / "outputs/label_noise"
@@ -36,12 +44,9 @@ STRAIN = ("i", "avl", "v5", "v6")
 def predictions(model: str, features: str) -> pd.DataFrame:
     """Return the out-of-fold predictions of 7 x 5 folds, by the command that a user types."""
     folder = OUTPUTS / f"{model}_{features}"
-    command = [sys.executable, "-m", "lvh.run", f"model={model}", f"features={features}"]
-    command += ["cv=repeated", "tracking=off", f"store={OUTPUTS / 'folds'}"]
-    root = Path(os.environ["LVH_LUDB_ROOT"]).resolve()
-    command += [f"hydra.run.dir={folder}", f"data.root={root}"]
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
-    subprocess.run(command, check=True, cwd=OUTPUTS, stdout=subprocess.DEVNULL)
+    typed = [f"model={model}", f"features={features}", "cv=repeated", "tracking=off"]
+    typed += [f"store={OUTPUTS / 'folds'}", f"hydra.run.dir={folder}", *ludb()]
+    lvh("run", *typed, folder=OUTPUTS)
     table = pd.read_csv(folder / "predictions.csv", dtype={"record": str})
     return table.assign(model=f"{model}_{features}", wrong=table["y_true"] != table["y_pred"])
 
@@ -120,12 +125,6 @@ def arguments(row: pd.Series) -> tuple[str, str]:
 
 def draw(cohort: Cohort, chosen: pd.DataFrame) -> None:
     """Draw each record on ECG paper, and all of them on one page."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from lvh.reports.ecg_plot import Words
-    from lvh.reports.ecg_plot import draw as on_paper
-
     folder = HERE / "pictures"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):
@@ -144,17 +143,16 @@ def draw(cohort: Cohort, chosen: pd.DataFrame) -> None:
                 f"Header: {row['diagnoses']}",
             ),
         )
-        figure = on_paper(one.signals[0], one.fs, words, leads=one.leads)
-        _save(figure, folder / f"{name}.png", dpi=85)
+        page = on_paper(one.signals[0], one.fs, words, leads=one.leads)
+        _save(page, folder / f"{name}.png", dpi=85)
     names = [str(name) for name in chosen.index]
     columns = 3
-    figure = Figure(figsize=(11, 1.5 * -(-len(names) // columns)), dpi=90, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(-(-len(names) // columns), columns, squeeze=False).ravel()
+    picture = figure(11, 1.5 * -(-len(names) // columns))
+    axes = picture.subplots(-(-len(names) // columns), columns, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
         at = cohort.records.index(name)
         signal = cohort.signals[at][: round(1.6 * cohort.fs)]
-        for lead, colour in (("v1", "#b5651d"), ("v5", "#1f4e79"), ("avl", "0.4")):
+        for lead, colour in (("v1", ORANGE), ("v5", BLUE), ("avl", "0.4")):
             mv = signal[:, LEADS.index(lead)]
             ax.plot(mv - np.median(mv), color=colour, linewidth=0.8, label=lead)
         ax.set_title(f"{name}: {'LVH' if cohort.label[at] else 'no LVH'} stated", fontsize=8)
@@ -162,15 +160,11 @@ def draw(cohort: Cohort, chosen: pd.DataFrame) -> None:
     for ax in axes[len(names) :]:
         ax.set_axis_off()
     axes[0].legend(fontsize=6, ncols=3)
-    _save(figure, HERE / "overview.png", dpi=90)
+    _save(picture, HERE / "overview.png", dpi=90)
 
 
 def _save(figure: object, path: Path, dpi: int) -> None:
     """Write a picture in 64 colours, which a small file can hold."""
-    import io
-
-    from PIL import Image
-
     memory = io.BytesIO()
     figure.savefig(memory, format="png", dpi=dpi, metadata={"Software": None})
     Image.open(memory).convert("RGB").quantize(64).save(path, optimize=True)
@@ -191,11 +185,12 @@ def write_tables(shares: pd.DataFrame, read: pd.DataFrame) -> pd.DataFrame:
             by_model["average_morphology"] > 0.5
         ),
     }
-    lines = ["| wrong by | records | of the 18 | which others |", "|---|---|---|---|"]
+    rows = []
     for what, is_wrong in sets.items():
         own = {*number[is_wrong]}
         others = ", ".join(map(str, sorted(own - {*REPORTED}))) or "none"
-        lines.append(f"| {what} | {len(own)} | {len(own & {*REPORTED})} | {others} |")
+        rows.append((what, len(own), len(own & {*REPORTED}), others))
+    lines = markdown(("wrong by", "records", "of the 18", "which others"), rows)
     shown = number.isin(REPORTED) | sets["every model in most repeats"]
     chosen = read.loc[shares.index[shown]].copy()
     chosen.insert(0, "models_wrong", (by_model > 0.5).sum(axis=1))
@@ -208,20 +203,16 @@ def write_tables(shares: pd.DataFrame, read: pd.DataFrame) -> pd.DataFrame:
         "",
         f"Each of them; `models`: how many of {by_model.shape[1]} are wrong in most repeats.",
         "",
-        "| record | | stated | models | mean score | speaks for LVH | against | header |",
-        "|---|---|---|---|---|---|---|---|",
     ]
+    header = ("record", "", "stated", "models", "mean score", "speaks for LVH", "against", "header")
+    rows = []
     for name, row in chosen.iterrows():
-        stated = "LVH" if row["label"] else "no LVH"
-        lines.append(
-            f"| [{name}](pictures/{name}.png) | {row['sex']} {row['age']} | {stated} | "
-            f"{row['models_wrong']} | {row['mean_score']:.2f} | {row['speaks_for']} | "
-            f"{row['speaks_against']} | {row['diagnoses']} |"
-        )
-    lines += ["", *_meaning_of_the_label(read)]
-    path = HERE / "README.md"
-    before = path.read_text().partition(MARK)[0] if path.exists() else ""
-    path.write_text("\n".join([f"{before}{MARK}", "", *lines, ""]))
+        who = (f"[{name}](pictures/{name}.png)", f"{row['sex']} {row['age']}")
+        stated, score = "LVH" if row["label"] else "no LVH", f"{row['mean_score']:.2f}"
+        texts = row[["speaks_for", "speaks_against", "diagnoses"]]
+        rows.append((*who, stated, row["models_wrong"], score, *texts))
+    lines += [*markdown(header, rows), "", *_meaning_of_the_label(read)]
+    put(HERE / "README.md", MARK, lines)
     return chosen
 
 
@@ -237,11 +228,11 @@ def _meaning_of_the_label(read: pd.DataFrame) -> list[str]:
     rows["Sokolow-Lyon is met"] = read["sokolow_lyon"] >= 3.5
     rows["a left atrial statement in the header"] = atrial
     rows |= {f"{what}; but a left atrial statement": rows[what] & atrial for what in none}
-    lvh, n = read["label"] == 1, len(read)
-    lines = [f"| LUDB | of {lvh.sum()} with LVH | of {n - lvh.sum()} without |", "|---|---|---|"]
-    return lines + [
-        f"| {what} | {(x & lvh).sum()} | {(x & ~lvh).sum()} |" for what, x in rows.items()
-    ]
+    has, n = read["label"] == 1, len(read)
+    return markdown(
+        ("LUDB", f"of {has.sum()} with LVH", f"of {n - has.sum()} without"),
+        [(what, (x & has).sum(), (x & ~has).sum()) for what, x in rows.items()],
+    )
 
 
 def main() -> None:

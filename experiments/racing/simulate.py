@@ -8,16 +8,21 @@ this file. The rule, its level and the burn-in were chosen on generated scores a
 """
 
 import argparse
-import csv
 import itertools
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from race import BURN_IN, Rule, race
 from scipy.special import stdtr, stdtrit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _common import BLUE, ORANGE, figure, put, save
+from _common import table as markdown
 
 from lvh.search.racing import LEVEL, beaten
 
@@ -29,14 +34,13 @@ MARK = "<!-- made by simulate.py -->"
 FOLDS_A_REPEAT = 7
 TESTED_TO_TRAINED = 1 / (FOLDS_A_REPEAT - 1)
 GRID = 12
-NOT_CONFIGURATION = ("repeat", "fold", "ap", "accuracy", "roc_auc", "seconds")
+CONFIGURATION = ["learning_rate", "l2", "units", "missing_p", "kernel", "stride"]
 LEVELS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9)
 BURN_INS = (2, 3, 5)
 REGIMES = ("null", "close", "middle", "wide", "unequal noise", "alike", "bad half")
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Scores of some configurations in some folds, and what the folds cost.
 
     Attributes:
@@ -52,8 +56,7 @@ class Table:
     fold_seconds: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What is raced, and by which rule."""
 
     part: str
@@ -66,8 +69,7 @@ class Setting:
     level: float
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Means over resamplings.
 
     Attributes:
@@ -91,9 +93,6 @@ class Found:
     loss_se: float
 
 
-Results = dict[Setting, Found]
-
-
 def main() -> None:
     """Simulate, write and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -102,12 +101,21 @@ def main() -> None:
     given = parser.parse_args()
     resamplings = {"choice": given.generated, "report": given.resamplings}
     tables = {name: recorded(name) for name in ("dnn", "cnn", "spread", "mixed")}
-    results: Results = {}
+    rows = []
     for setting in [*choice_settings(), *report_settings(tables)]:
         found = simulate(setting, resamplings[setting.part])
-        results[setting] = found
-        print(*astuple(setting), *(f"{value:.4f}" for value in astuple(found)), flush=True)
-    write_csv(results, resamplings)
+        print(*setting, *(f"{value:.4f}" for value in found), flush=True)
+        counted = {"resamplings": resamplings[setting.part]}
+        rows.append(setting._asdict() | found._asdict() | counted)
+    results = pd.DataFrame(rows)
+    results[[*Found._fields]] = results[[*Found._fields]].map("{:.5f}".format)
+    results.to_csv(HERE / "results.csv", index=False)
+    show()
+
+
+def show() -> None:
+    """Make the tables and the picture from results.csv."""
+    results = pd.read_csv(HERE / "results.csv", keep_default_na=False)
     write_readme(results)
     draw(results)
 
@@ -127,53 +135,33 @@ def report_settings(tables: dict[str, Table]) -> Iterator[Setting]:
         for folds in (7, 10, 21, 35):
             if folds > len(table.repeat):
                 continue
-            given = ("report", name, "ap", "breadth", folds)
-            for burn_in in BURN_INS:
-                yield Setting(*given, "lvh", burn_in, LEVEL)
+            usual = Setting("report", name, "ap", "breadth", folds, "lvh", BURN_IN, LEVEL)
+            yield from (usual._replace(burn_in=burn_in) for burn_in in BURN_INS)
             if folds == 10:
                 continue
-            for level in LEVELS:
-                if level != LEVEL:
-                    yield Setting(*given, "lvh", BURN_IN, level)
+            yield from (usual._replace(level=level) for level in LEVELS if level != LEVEL)
             if folds == 35:
                 continue
-            for rule in RULES:
-                if rule != "lvh":
-                    yield Setting(*given, rule, BURN_IN, LEVEL)
-            yield Setting("report", name, "ap", "in turn", folds, "lvh", BURN_IN, LEVEL)
-            for metric in ("accuracy", "roc_auc"):
-                given = ("report", name, metric, "breadth", folds)
-                yield Setting(*given, "lvh", BURN_IN, LEVEL)
+            yield from (usual._replace(rule=rule) for rule in RULES if rule != "lvh")
+            yield usual._replace(order="in turn")
+            yield from (usual._replace(metric=metric) for metric in ("accuracy", "roc_auc"))
 
 
 def recorded(name: str, metric: str = "ap") -> Table:
-    """Read a table of record.py; `mixed` is dnn and spread together, recorded alike."""
-    if name == "mixed":
-        first, second = read("dnn", metric), read("spread", metric)
-        new = [key for key in second if key not in first]
-        return table_of(first | {key: second[key] for key in new})
-    return table_of(read(name, metric))
+    """Read a table of record.py; `mixed` is dnn and spread together, recorded alike.
 
-
-def read(name: str, metric: str) -> dict[tuple[str, ...], list[tuple[int, float, float]]]:
-    """Return repeat, score and seconds of each fold, by configuration."""
-    rows: dict[tuple[str, ...], list[tuple[int, float, float]]] = {}
-    with (HERE / f"scores_{name}.csv").open() as file:
-        for row in csv.DictReader(file):
-            # sorted by name: dnn and spread must give one configuration one key
-            key = tuple(row[column] for column in sorted(row) if column not in NOT_CONFIGURATION)
-            value = (int(row["repeat"]), float(row[metric]), float(row["seconds"]))
-            rows.setdefault(key, []).append(value)
-    return rows
-
-
-def table_of(rows: dict[tuple[str, ...], list[tuple[int, float, float]]]) -> Table:
-    """Turn rows into arrays; the first fold's surplus of seconds is tracing."""
-    values = np.array(list(rows.values()))
-    seconds = values[:, :, 2]
+    The surplus of seconds of a configuration's first fold is tracing.
+    """
+    names = ("dnn", "spread") if name == "mixed" else (name,)
+    folds = pd.concat([pd.read_csv(HERE / f"scores_{one}.csv") for one in names])
+    keys = [column for column in CONFIGURATION if column in folds]
+    folds = folds.drop_duplicates([*keys, "repeat", "fold"])
+    groups = [group for _, group in folds.groupby(keys, sort=False)]
+    seconds = np.array([group["seconds"] for group in groups])
     median = np.median(seconds, axis=1)
+    scores = np.array([group[metric] for group in groups])
     setup = np.maximum(seconds[:, 0] - median, 0)
-    return Table(values[:, :, 1], values[0, :, 0].astype(np.int64), setup, median)
+    return Table(scores, groups[0]["repeat"].to_numpy(), setup, median)
 
 
 def simulate(setting: Setting, resamplings: int) -> Found:
@@ -187,7 +175,7 @@ def simulate(setting: Setting, resamplings: int) -> Found:
             drawn = generated(generator, setting.table, setting.folds)
         else:
             drawn = resampled(generator, table, setting.folds)
-        rows.append(astuple(raced(setting, drawn)))
+        rows.append(raced(setting, drawn))
     return Found(*np.mean(rows, axis=0).tolist())
 
 
@@ -342,41 +330,6 @@ RULES: dict[str, Rule] = {
 }
 
 
-def write_csv(results: Results, resamplings: dict[str, int]) -> None:
-    """Write everything."""
-    with (HERE / "results.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        names = [field.name for of in (Setting, Found) for field in fields(of)]
-        writer.writerow((*names, "resamplings"))
-        for setting, found in results.items():
-            numbers = (f"{value:.5f}" for value in asdict(found).values())
-            writer.writerow((*astuple(setting), *numbers, resamplings[setting.part]))
-
-
-def write_readme(results: Results) -> None:
-    """Put the tables into the README, behind the mark."""
-    default = {"rule": "lvh", "order": "breadth", "metric": "ap"}
-    default |= {"burn_in": BURN_IN, "level": LEVEL}
-    tables = (
-        ("The defaults", ("folds", "table"), default),
-        ("Levels, mean over tables", ("folds", "level"), without(default, "level")),
-        ("Burn-in, mean over tables", ("folds", "burn_in"), without(default, "burn_in")),
-        ("Rules, mean over tables", ("folds", "rule"), without(default, "rule")),
-        ("Other scores, mean over tables", ("folds", "metric"), without(default, "metric")),
-        ("Trial after trial, mean over tables", ("folds", "order"), without(default, "order")),
-    )
-    lines = []
-    for title, keys, given in tables:
-        lines += ["", f"{title}.", "", *heading(*keys, *OUTCOMES)]
-        lines += mean_rows(results, keys, given)
-    columns = ("same winner, worst", "loss in SE, worst", "folds run, mean")
-    lines += ["", "Choice: generated scores, burn-in 3, over the seven regimes.", ""]
-    lines += [*heading("folds", "rule", "level", *columns), *choice_rows(results)]
-    readme = HERE / "README.md"
-    head = readme.read_text().partition(MARK)[0]
-    readme.write_text(head + MARK + "\n" + "\n".join(lines) + "\n")
-
-
 OUTCOMES = (
     "folds run",
     "in seconds",
@@ -386,65 +339,65 @@ OUTCOMES = (
     "loss",
     "loss in SE",
 )
+DEFAULT = {"rule": "lvh", "order": "breadth", "metric": "ap", "burn_in": BURN_IN, "level": LEVEL}
+TABLES = {
+    "The defaults": "table",
+    "Levels, mean over tables": "level",
+    "Burn-in, mean over tables": "burn_in",
+    "Rules, mean over tables": "rule",
+    "Other scores, mean over tables": "metric",
+    "Trial after trial, mean over tables": "order",
+}
 
 
-def without(given: dict[str, object], key: str) -> dict[str, object]:
-    """Return the dictionary without one of its keys."""
-    return {name: value for name, value in given.items() if name != key}
+def write_readme(results: pd.DataFrame) -> None:
+    """Put the tables into the README, behind the mark."""
+    lines = []
+    for title, key in TABLES.items():
+        header = ["folds", key, *OUTCOMES]
+        lines += [f"{title}.", "", *markdown(header, mean_rows(results, key)), ""]
+    columns = ["folds", "rule", "level", "same winner, worst", "loss in SE, worst"]
+    lines += ["Choice: generated scores, burn-in 3, over the seven regimes.", ""]
+    lines += markdown([*columns, "folds run, mean"], choice_rows(results))
+    put(HERE / "README.md", MARK, lines)
 
 
-def mean_rows(results: Results, keys: tuple[str, ...], given: dict[str, object]) -> list[str]:
-    """Average the results that share `keys`, among those reported with the given settings.
+def reported(results: pd.DataFrame, **given: Any) -> pd.DataFrame:
+    """Return what was reported with the default settings, or those given; None is any."""
+    wanted = {"part": "report", **DEFAULT, **given}
+    for name, value in wanted.items():
+        results = results if value is None else results[results[name] == value]
+    return results
+
+
+def mean_rows(results: pd.DataFrame, key: str) -> list[tuple[object, ...]]:
+    """Average the results over tables, of every number of folds and value of a setting.
 
     Folds for which one value only was tried are left out, as nothing is compared there.
     """
-    groups: dict[tuple[object, ...], list[tuple[float, ...]]] = {}
-    for setting, found in results.items():
-        fields_ = asdict(setting)
-        if setting.part == "report" and all(fields_[key] == value for key, value in given.items()):
-            groups.setdefault(tuple(fields_[key] for key in keys), []).append(astuple(found))
-    tried = [key[0] for key in groups]
-    # numbers in their order; names stay in that of the settings
-    order = sorted(groups, key=lambda key: [0 if isinstance(part, str) else part for part in key])
-    return [
-        row(*key, *outcomes(Found(*np.mean(groups[key], axis=0).tolist())))
-        for key in order
-        if tried.count(key[0]) > 1
-    ]
+    own = reported(results, **{key: None})
+    numbers = ["folds", *({key} & {"level", "burn_in"})]  # names stay in the order of the settings
+    own = own.sort_values(numbers, kind="stable")
+    means = own.groupby(["folds", key], sort=False)[[*Found._fields]].mean()
+    means = means[means.groupby("folds").transform("size") > 1]
+    return [(*at, *outcomes(Found(*row))) for at, *row in means.itertuples()]
 
 
 def outcomes(found: Found) -> tuple[str, ...]:
     """Format what races came to, in the order of OUTCOMES."""
-    costs = (found.share, found.share_seconds)
-    shares = (*costs, found.same, found.not_told, found.alike)
+    shares = (found.share, found.share_seconds, found.same, found.not_told, found.alike)
     return (*map(percent, shares), f"{found.loss:.4f}", f"{found.loss_se:.2f}")
 
 
-def choice_rows(results: Results) -> list[str]:
+def choice_rows(results: pd.DataFrame) -> list[tuple[object, ...]]:
     """Return the worst outcome over regimes of every rule."""
-    groups: dict[tuple[int, str, float], list[Found]] = {}
-    for setting, found in results.items():
-        if setting.part == "choice" and setting.burn_in == BURN_IN:
-            groups.setdefault((setting.folds, setting.rule, setting.level), []).append(found)
+    own = results[(results["part"] == "choice") & (results["burn_in"] == BURN_IN)]
+    groups = own.groupby(["folds", "rule", "level"], sort=False)
+    worst = groups.agg({"same": "min", "loss_se": "max", "share": "mean"})
     return [
-        row(
-            *key,
-            percent(min(one.same for one in found)),
-            f"{max(one.loss_se for one in found):.2f}",
-            percent(float(np.mean([one.share for one in found]))),
-        )
-        for key, found in groups.items()
+        (*key, percent(same), f"{loss:.2f}", percent(share))
+        for key, same, loss, share in worst.itertuples()
     ]
-
-
-def heading(*names: str) -> list[str]:
-    """Return the two lines that open a table."""
-    return [row(*names), "|" + "---|" * len(names)]
-
-
-def row(*cells: object) -> str:
-    """Return one line of a table."""
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def percent(share: float) -> str:
@@ -452,92 +405,72 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def draw(results: Results) -> None:
+COLOURS = {"dnn": BLUE, "cnn": ORANGE, "spread": "#4c8c4a", "mixed": "#7b4b94"}
+
+
+def draw(results: pd.DataFrame) -> None:
     """Draw the trade-off between training and outcome, and one race."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 8), layout="constrained")
-    axes = figure.subplots(2, 3)
+    picture = figure(13, 8)
+    axes = picture.subplots(2, 3)
     for ax, folds in zip(axes[0], (7, 21, 35), strict=True):
-        draw_levels(ax, results, folds)
-    draw_loss(axes[1, 0], results, 21)
-    draw_rules(axes[1, 1], results, 21)
+        draw_levels(ax, reported(results, folds=folds, level=None))
+        finish(ax, f"{folds} folds: same winner, %")
+    at_21 = reported(results, folds=21, level=None)
+    for table, of in curves(at_21):
+        axes[1, 0].plot(100 * of["share"], of["loss"], ".-", color=COLOURS[table], label=table)
+    finish(axes[1, 0], "21 folds: mean loss in AP")
+    draw_rules(axes[1, 1], reported(results, folds=21, rule=None))
     draw_race(axes[1, 2])
-    figure.savefig(HERE / "races.png", dpi=100)
+    save(picture, HERE / "races.png")
 
 
-COLOURS = {"dnn": "#1f4e79", "cnn": "#b5651d", "spread": "#4c8c4a", "mixed": "#7b4b94"}
+def curves(results: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each table with its results over all levels, from the strictest on."""
+    for table in COLOURS:
+        of = results[results["table"] == table].sort_values("level", kind="stable")
+        if len(of):
+            yield table, of
 
 
-def curve(results: Results, table: str, folds: int) -> list[tuple[Setting, Found]]:
-    """Return the results over all levels, from the strictest on."""
-    found = [
-        (setting, found)
-        for setting, found in results.items()
-        if (setting.part, setting.table, setting.folds) == ("report", table, folds)
-        and (setting.metric, setting.order, setting.rule) == ("ap", "breadth", "lvh")
-        and setting.burn_in == BURN_IN
-    ]
-    return sorted(found, key=lambda item: item[0].level)
-
-
-def draw_levels(ax, results: Results, folds: int) -> None:
+def draw_levels(ax: Any, results: pd.DataFrame) -> None:
     """Draw the share of kept winners against the share of training."""
-    for table, colour in COLOURS.items():
-        points = curve(results, table, folds)
-        x = [100 * found.share for _, found in points]
-        y = [100 * found.same for _, found in points]
-        if points:
-            ax.plot(x, y, ".-", color=colour, label=table)
-        for (setting, _), *at in zip(points, x, y, strict=True):
-            if setting.level == LEVEL:
-                ax.plot(*at, "o", color=colour, markersize=9)
-    finish(ax, f"{folds} folds: same winner, %", "folds run, %")
+    for table, of in curves(results):
+        x, y, colour = 100 * of["share"], 100 * of["same"], COLOURS[table]
+        ax.plot(x, y, ".-", color=colour, label=table)
+        default = of["level"] == LEVEL
+        ax.plot(x[default], y[default], "o", color=colour, markersize=9)
     ax.axhline(95, color="grey", linewidth=0.8, linestyle=":")
     ax.axvline(100 / 3, color="grey", linewidth=0.8, linestyle=":")
-    ax.set(xlim=(0, 102), ylim=(-4, 104))
+    ax.set_ylim(-4, 104)
 
 
-def draw_loss(ax, results: Results, folds: int) -> None:
-    """Draw the mean loss against the share of training."""
-    for table, colour in COLOURS.items():
-        points = curve(results, table, folds)
-        if points:
-            x = [100 * found.share for _, found in points]
-            ax.plot(x, [found.loss for _, found in points], ".-", color=colour, label=table)
-    finish(ax, f"{folds} folds: mean loss in AP", "folds run, %")
-    ax.set(xlim=(0, 102))
-
-
-def draw_rules(ax, results: Results, folds: int) -> None:
+def draw_rules(ax: Any, results: pd.DataFrame) -> None:
     """Draw every rule at its level .05."""
     markers = dict(zip(RULES, "sDv^ox", strict=True))
-    for setting, found in results.items():
-        asked = (setting.part, setting.metric, setting.order) == ("report", "ap", "breadth")
-        if asked and (setting.folds, setting.burn_in, setting.level) == (folds, BURN_IN, LEVEL):
-            label = setting.rule if setting.table == "dnn" else None
-            at = (100 * found.share, 100 * found.same)
-            ax.plot(*at, markers[setting.rule], color=COLOURS[setting.table], label=label)
-    finish(ax, f"{folds} folds: rules at level .05, same winner, %", "folds run, %")
-    ax.set(xlim=(0, 102), ylim=(-4, 104))
+    for one in results.itertuples():
+        label = one.rule if one.table == "dnn" else None
+        at = (100 * one.share, 100 * one.same)
+        ax.plot(*at, markers[one.rule], color=COLOURS[one.table], label=label)
+    finish(ax, "21 folds: rules at level .05, same winner, %")
+    ax.set_ylim(-4, 104)
 
 
-def draw_race(ax) -> None:
+def draw_race(ax: Any) -> None:
     """Draw one race: how long each configuration ran, the best of all folds at the top."""
     drawn = resampled(np.random.default_rng(0), recorded("mixed"), 21)
     found = race(drawn.scores, maximize=True)
     order = np.argsort(drawn.scores.mean(axis=1))
     means = drawn.scores.mean(axis=1)[order]
-    colours = ["#b5651d" if trial == found.winner else "#9db7d1" for trial in order]
+    colours = [ORANGE if trial == found.winner else "#9db7d1" for trial in order]
     ax.barh(np.arange(len(order)), found.folds_run[order], color=colours)
     ax.set_yticks(np.arange(len(order)), [f"{mean:.3f}" for mean in means])
     ax.set(title="one race (mixed, 21 folds)", xlabel="folds run")
     ax.set_ylabel("AP over all 21 folds")
 
 
-def finish(ax, title: str, xlabel: str) -> None:
+def finish(ax: Any, title: str) -> None:
     """Name what is drawn."""
-    ax.set(title=title, xlabel=xlabel)
+    ax.set(title=title, xlabel="folds run, %", xlim=(0, 102))
     ax.legend(fontsize=8)
     ax.grid(alpha=0.3)
 

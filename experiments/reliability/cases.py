@@ -96,19 +96,8 @@ def write(files: Files, root: Path) -> None:
 
 # ---- any bytes
 
-WORDS = (
-    b"\0",
-    b"\xff",
-    b"\0\0",
-    b"\n",
-    b"\r\n",
-    b"#",
-    b"-",
-    b"9",
-    b" ",
-    b"\x1b[2J",
-    b"\xe2\x80\xa8",
-)
+WORDS = (b"\0", b"\xff", b"\0\0", b"\n", b"\r\n", b"#", b"-", b"9", b" ", b"\x1b[2J")
+WORDS += ("\u2028".encode(),)
 
 
 def edited(data: bytes, rng: Rng) -> bytes:
@@ -147,68 +136,20 @@ def lengthened(data: bytes, rng: Rng) -> bytes:
 
 # ---- text
 
-TOKENS = (
-    *("", "-", "0", "-0", "+1", "-1", "1", "12", "00012", "500", "500.0", "5e2", "5_00", "5000"),
-    *(
-        "\u0665\u0660\u0660",
-        "²",
-        "nan",
-        "-nan",
-        "inf",
-        "1e999",
-        "1e-999",
-        "0x10",
-        "2147483648",
-        "2000000000",
-    ),
-    *(
-        "9" * 19,
-        "9" * 5000,
-        "9" * 30_000 + "x",
-        "1" * 300,
-        "500/360",
-        "500(0)",
-        "1/2",
-        "16x100000",
-        "16:1000000000",
-    ),
-    *(
-        "16+24",
-        "212",
-        "80",
-        "99",
-        "0(6)/mV",
-        "200(6",
-        "200)(6)",
-        "200(\u0666)/mV",
-        "2_00(6)/mV",
-        "1e3",
-    ),
-    *("../../etc/passwd", "/etc/passwd", "https://example.org/1.dat", "..", ".", "~", "1.dat"),
-    *("2.dat", "1.hea", "1.dat.", "con.dat", "\x1b[2J", "\u202e", "ü", "🫀", "\0", "#", "i", "V6"),
-    *("I", "v7", "ii v6", "None", "true", "${x}", "%s%n", "'; --", "\\", "?", "*"),
-)
-COMMENTS = (
-    *(
-        "<age>: 51",
-        "<age>: -3",
-        "<age>: 999",
-        "<age>: \u0665\u0661",
-        "<age>: 5e1",
-        "<age>:",
-        "<age>: 51 52",
-    ),
-    *("<sex>: M", "<sex>: F", "<sex>: m", "<sex>: X", "<sex>:", "<diagnoses>:", "<diagnoses>"),
-    *(
-        "Left ventricular hypertrophy.",
-        "left ventricular hypertrophy",
-        "No LVH",
-        "",
-        "#",
-        "\x1b[2J",
-    ),
-)
-_BLANKS = ("\t", "  ", "\u00a0", "\u2028", "\x0b", "\x0c", "\x1c", "\x85", "\r", "\n", "\ufeff")
+TOKENS = ("", *"- 0 -0 +1 -1 1 12 00012 500 500.0 5e2 5_00 5000 \u0665\u0660\u0660 ²".split())
+TOKENS += (*"nan -nan inf 1e999 1e-999 0x10 2147483648 2000000000".split(), "9" * 19, "9" * 5000)
+TOKENS += ("9" * 30_000 + "x", "1" * 300)
+TOKENS += (*"500/360 500(0) 1/2 16x100000 16:1000000000 16+24 212 80 99 0(6)/mV 200(6".split(),)
+TOKENS += (*"200)(6) 200(\u0666)/mV 2_00(6)/mV 1e3 ../../etc/passwd /etc/passwd".split(),)
+TOKENS += (*"https://example.org/1.dat .. . ~ 1.dat 2.dat 1.hea 1.dat. con.dat".split(),)
+TOKENS += ("\x1b[2J", "\u202e", "ü", "🫀", "\0", "#", "i", "V6", "I", "v7", "ii v6", "None")
+TOKENS += (*"true ${x} %s%n".split(), "'; --", "\\", "?", "*")
+AGES = ("51", "-3", "999", "\u0665\u0661", "5e1", "", "51 52")
+COMMENTS = tuple(f"<age>: {age}".strip() for age in AGES)
+COMMENTS += (*(f"<sex>: {sex}".strip() for sex in ("M", "F", "m", "X", "")), "<diagnoses>:")
+COMMENTS += ("<diagnoses>", "Left ventricular hypertrophy.", "left ventricular hypertrophy")
+COMMENTS += ("No LVH", "", "#", "\x1b[2J")
+_BLANKS = ("\t", "  ", "\u00a0", *"\u2028\x0b\x0c\x1c\x85\r\n\ufeff")
 
 
 def fields_changed(text: str, rng: Rng) -> str:
@@ -237,16 +178,10 @@ def nudged(field: str, rng: Rng) -> str:
     if not digits:
         return f"{field}1"
     number = int(digits[:18])
-    written = rng.choice(
-        (number + 1, number - 1, -number, number * 10, number // 10, number + 65536, number * 2**32)
-    )
-    others = (
-        f"+{digits}",
-        f"0{digits}",
-        f"{digits}.0",
-        f"{digits[:1]}_{digits[1:]}",
-        f"{digits}e0",
-    )
+    near = (number + 1, number - 1, -number, number * 10, number // 10, number + 65536)
+    written = rng.choice((*near, number * 2**32))
+    others = (f"+{digits}", f"0{digits}", f"{digits}.0", f"{digits[:1]}_{digits[1:]}")
+    others += (f"{digits}e0",)
     arabic = digits.translate({ord("0") + value: 0x660 + value for value in range(10)})
     return field.replace(digits, rng.choice((str(written), str(written), *others, arabic)), 1)
 

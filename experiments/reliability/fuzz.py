@@ -8,7 +8,6 @@ README.md. What results.csv has already is not done again. Ends with 1 if a case
 """
 
 import argparse
-import csv
 import multiprocessing
 import os
 import resource
@@ -25,18 +24,24 @@ from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from _common import append, put, read
+from _common import table as markdown
 from cases import Case, Record, case, records_in, write
 
 HERE = Path(__file__).resolve().parent
 RESULTS, README = HERE / "results.csv", HERE / "README.md"
-MARK = "<!-- made by fuzz.py -->\n"
+MARK = "<!-- made by fuzz.py -->"
 SEED = 0
 CASES = {"mutation": 97_000, "hypothesis": 4_000}
 CHUNK = {"mutation": 1000, "hypothesis": 250}
 ALLOWED_SECONDS, ALLOWED_MB = 1.0, 200
 GIVEN_UP = 10  # s: a case that still runs then counts as an error
 COMPARED_EVERY = 50  # of the cohorts that come out: wfdb is slow
+SUMS = {name: name for name in ("cases", "refused", "taken")}
+SUMS |= {"compared": "compared with wfdb", "errors": "other exceptions"}
+SUMS |= {"wrong": "wrong", "slow": "over 1 s"}
 
 
 @dataclass(slots=True)
@@ -84,7 +89,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--chunks", type=int, help="of each source, at most; for a look")
     arguments = parser.parse_args()
-    done = {(row.source, row.seed, row.chunk) for row in rows(RESULTS)}
+    done = {(row.source, row.seed, row.chunk) for row in rows()}
     left = [
         (source, SEED, chunk)
         for source in CASES
@@ -96,63 +101,38 @@ def main() -> int:
         try:
             for future in as_completed([processes.submit(chunk_rows, *one) for one in left]):
                 found, told = future.result()
-                append(found)
+                append(RESULTS, map(asdict, found))
                 print(f"{len(found)} rows of chunk {found[0].source} {found[0].chunk}", flush=True)
                 for line in told:
                     print(line, flush=True)
         except BaseException:  # at once, not when all the others are done
             processes.shutdown(cancel_futures=True)
             raise
-    found = rows(RESULTS)
-    README.write_text(README.read_text().partition(MARK)[0] + MARK + "\n" + table(found) + "\n")
+    found = rows()
+    put(README, MARK, table(found))
     return int(any(row.errors or row.wrong or row.slow for row in found))
 
 
-def rows(path: Path) -> list[Row]:
+def rows() -> list[Row]:
     """Read results."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        kinds = {field.name: field.type for field in fields(Row)}
-        return [
-            Row(**{name: kinds[name](value) for name, value in row.items()})  # type: ignore[operator]
-            for row in csv.DictReader(file)
-        ]
-
-
-def append(found: Sequence[Row]) -> None:
-    """Add the rows of a chunk to results.csv."""
-    is_new = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [one.name for one in fields(Row)], lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerows(asdict(row) for row in found)
-
-
-def table(found: Sequence[Row]) -> str:
-    """Sum the rows up for README.md."""
-    lines = [
-        "| drawn by | damaged | cases | refused | taken | compared with wfdb | other exceptions "
-        "| wrong | over 1 s | most s | most MB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+    kinds = {field.name: field.type for field in fields(Row)}
+    return [
+        Row(**{name: kinds[name](value) for name, value in row.items()})  # type: ignore[operator]
+        for row in read(RESULTS)
     ]
+
+
+def table(found: Sequence[Row]) -> list[str]:
+    """Sum the rows up for README.md."""
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in found:
         groups[row.source, row.family].append(row)
-    for (source, family), group in sorted(groups.items(), reverse=True):
-        lines.append(_line(source, family, group))
-    lines.append(_line("both", "all", found))
-    return "\n".join(lines)
-
-
-def _line(source: str, family: str, group: Sequence[Row]) -> str:
-    sums = [
-        f"{sum(getattr(row, name) for row in group):,}"
-        for name in ("cases", "refused", "taken", "compared", "errors", "wrong", "slow")
-    ]
-    most = f"{max(row.seconds for row in group):.2f} | {max(row.mb for row in group):.0f}"
-    return f"| {source} | {family} | {' | '.join(sums)} | {most} |"
+    lines = []
+    for key, group in [*sorted(groups.items(), reverse=True), (("both", "all"), found)]:
+        sums = (f"{sum(getattr(row, name) for row in group):,}" for name in SUMS)
+        most = f"{max(row.seconds for row in group):.2f}", f"{max(row.mb for row in group):.0f}"
+        lines.append((*key, *sums, *most))
+    return markdown(["drawn by", "damaged", *SUMS.values(), "most s", "most MB"], lines)
 
 
 @cache

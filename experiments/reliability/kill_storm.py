@@ -4,7 +4,6 @@ python experiments/reliability/kill_storm.py --kills 50
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -23,20 +22,18 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import append, read, start
+
 SWEEP = (
     *("-m", "data=synthetic", "data.records=42", "cv.folds=3", "train.side_by_side=1"),
     *("model.units=[8,4,2]", "train.epochs=200", "train.learning_rate=0.001,0.003,0.01"),
 )
 N_TRIALS, N_FOLDS = 3, 3
 LONGEST = 600  # s; a command that takes longer hangs
-_MEASURED = ("seconds",)
-_ENDS = {
-    ".png": b"IEND\xaeB`\x82",
-    ".csv": b"\n",
-    ".json": b"\n",
-    ".html": b"</html>",
-    ".yaml": b"\n",
-}
+_ENDS = {".csv": b"\n", ".json": b"\n", ".yaml": b"\n"}
+_ENDS |= {".png": b"IEND\xaeB`\x82", ".html": b"</html>"}
 
 
 @dataclass
@@ -120,15 +117,7 @@ class Place:
 
 def begun(place: Place, number: int) -> subprocess.Popen:
     """Start the command, in a group of its own; what it shows goes to a file."""
-    place.folder.mkdir(exist_ok=True)
-    with (place.folder / f"{number}.log").open("w") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "lvh.run", *SWEEP],
-            stdout=log,
-            stderr=log,
-            cwd=place.folder,
-            start_new_session=True,
-        )
+    return start(place.folder, f"{number}.log", *SWEEP, start_new_session=True)
 
 
 def undisturbed(place: Place) -> float:
@@ -240,11 +229,7 @@ def _is_torn(path: Path) -> bool:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as opened:
-        return [
-            {name: value for name, value in row.items() if name not in _MEASURED}
-            for row in csv.DictReader(opened)
-        ]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in read(path)]
 
 
 def main() -> None:
@@ -255,15 +240,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="kept afterwards; a temporary one by default")
     given = parser.parse_args()
     out = Path(__file__).with_name("kill_storm.csv")
-    names = list(Kill.__dataclass_fields__)
-    with tempfile.TemporaryDirectory() as temporary, out.open("w", newline="") as opened:
-        folder = given.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        writer = csv.DictWriter(opened, names, lineterminator="\n")
-        writer.writeheader()
-        for kill in storm(folder, given.kills, given.seed):
-            writer.writerow(asdict(kill))
-            opened.flush()
+    out.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        for kill in storm(given.folder or Path(temporary), given.kills, given.seed):
+            append(out, [asdict(kill)])
             print(*asdict(kill).values(), flush=True)
 
 

@@ -4,7 +4,6 @@ python experiments/reliability/long_haul.py
 """
 
 import argparse
-import csv
 import os
 import re
 import subprocess
@@ -15,6 +14,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import append, start
+from _common.memory import held
 
 SHAPES = ("[16,8,4]", "[32,8,4]", "[48,8,4]", "[64,8,4]", "[80,8,4]")
 WARM = 30
@@ -50,16 +54,13 @@ class Held:
 def begun(folder: Path, n_configurations: int) -> subprocess.Popen:
     """Start the sweep; seeds change slowest, so that the shapes take turns."""
     n_seeds = -(-n_configurations // len(SHAPES))
-    sweep = (
+    return start(
+        folder,
+        "log",
         *("-m", "data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=10"),
         *(f"seed=range({n_seeds})", f"model.units={','.join(SHAPES)}"),
-        f"search.n_trials={n_configurations}",
-        "search.sampler=grid",
+        *(f"search.n_trials={n_configurations}", "search.sampler=grid"),
     )
-    with (folder / "log").open("w") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "lvh.run", *sweep], stdout=log, stderr=log, cwd=folder
-        )
 
 
 def watched(folder: Path, process: subprocess.Popen) -> Iterator[Held]:
@@ -91,9 +92,7 @@ def _held(folder: Path, pid: int, done: int, seconds: float) -> Held:
 
 def _resident(pid: int) -> float:
     with suppress(FileNotFoundError):
-        status = Path(f"/proc/{pid}/status").read_text()
-        found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
-        return round(int(found[1]) / 1024, 1) if found else 0.0
+        return round(held(pid).get("VmRSS", 0.0), 1)
     return 0.0
 
 
@@ -117,19 +116,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--configurations", type=int, default=300)
     given = parser.parse_args()
-    rows = []
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        Path(__file__).with_name("long_haul.csv").open("w", newline="") as opened,
-    ):
-        writer = csv.DictWriter(opened, Held.__dataclass_fields__, lineterminator="\n")
-        writer.writeheader()
+    rows, out = [], Path(__file__).with_name("long_haul.csv")
+    out.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
         process = begun(Path(temporary), given.configurations)
-        for held in watched(Path(temporary), process):
-            rows.append(held)
-            writer.writerow(asdict(held))
-            opened.flush()
-            print(*asdict(held).values(), flush=True)
+        for row in watched(Path(temporary), process):
+            rows.append(row)
+            append(out, [asdict(row)])
+            print(*asdict(row).values(), flush=True)
         if process.returncode:
             raise SystemExit((Path(temporary) / "log").read_text())
     print(*verdict(rows), sep="\n")

@@ -9,77 +9,27 @@ _UNKNOWN += ("_target_", "model._target_", "train.augment._target_", "défaut", 
 _DEEP = ("seed.x", "train.epochs.y", "train.augment.noise", "train.augment.x", "model.units.0")
 _DEEP += ("model.filters.0", "features.leads.1", "data.root.x", "search.objectives.0")
 
-NUMBERS = (
-    "0",
-    "-0",
-    "1",
-    "-1",
-    "2",
-    "7",
-    "0.5",
-    "-0.5",
-    "1.5",
-    "1e-300",
-    "5e-324",
-    "1e300",
-    "1e999",
-)
-NUMBERS += (
-    "nan",
-    "inf",
-    "-inf",
-    "4294967295",
-    "4294967296",
-    "9223372036854775808",
-    "1_000",
-    "0x10",
-)
-NUMBERS += ("1" + "0" * 30, "-1" + "0" * 30, "9" * 400, "9" * 5000, "-" + "9" * 5000, "1e5000")
-TEXTS = ("", "x", "true", "false", "null", "None", "???", "all", "off", "ludb", "synthetic", "cnn")
-TEXTS += ("dnn", "svm", "raw", "beat", "voltage", "kfold", "grid", "ap", "seconds", "a" * 5000)
-TEXTS += ("ü", "心", "\u202e", "🫀", "'ü \"'", '"\x1b[2J"', "\x1b[2J", "\x00", "\x07", "a\nb", "\t")
-TEXTS += (
-    "'\n'",
-    "\udcff",
-    "%s",
-    "%(x)s",
-    "{x}",
-    "$x",
-    "$(id)",
-    "`id`",
-    ";",
-    "&&",
-    "|",
-    "\\",
-    "\\'",
-)
-PATHS = ("../../etc/passwd", "/etc/passwd", "/dev/zero", "~", "~nobody-x/y", "a/../b", "file:///x")
-PATHS += (
-    "../config",
-    "../model/dnn",
-    "dnn.yaml",
-    "https://example.org/x",
-    "sqlite:///x.db",
-    "C:\\x",
-)
-LISTS = ("[]", "[1]", "[v1]", "[v1,v1]", "[v1,[v2]]", "[1,2,3]", "[-1,2,3]", "[1,2,x]", "[null]")
-LISTS += ("[ap,ap]", "[ap,seconds]", "[1e30,2,3]", "[[]]", "[", "]", "[1,", "[???]", "[${seed}]")
-DICTS = ("{}", "{a:1}", "{name:dnn}", "{1:2}", "{null:1}", "{a:{b:[1]}}", "{", "{a:", "{a:1,a:2}")
-DICTS += ("{_target_:builtins.open}", "{name:[1]}", "{name:{a:1}}", "{epochs:3}", "{_args_:[1]}")
-SWEEPS = ("1,2", "5,10", "choice(1,2)", "range(1,9)", "interval(0,1)", "tag(log,interval(1,2))")
-SWEEPS += ("glob(*)", "shuffle(1,2)", "sort(3,1)", "int(3.5)", "str(3)", "float(x)", "json_str(1)")
-SWEEPS += ("extend_list(1)", "bool(2)", "f(1)", "range(1,1e9,0)", "int(nan)", "float(1e999)")
-LINKS = ("${seed}", "${store}", "${nowhere}", "${train}", "${train.epochs}", "${.x}", "${..}", "${")
-LINKS += ("${oc.env:NOT_SET_ANYWHERE}", "${oc.env:NOT_SET_ANYWHERE,1}", "${oc.env:[1]}", "${f:1}")
-LINKS += ("${oc.decode:'[1'}", "${oc.create:{a:1}}", "${oc.select:train.epochs}", "${hydra:x}")
-LINKS += (
-    "${oc.dict.keys:train}",
-    "${now:%Y}",
-    "${python_version:x}",
-    "${oc.decode:${seed}}",
-    "${}",
-)
-LINKS += ("${model.name}", "${data}", "x${train}x", "${seed}${seed}", "${oc.env:HOME}", "$" * 99)
+NUMBERS = (*"0 -0 1 -1 2 7 0.5 -0.5 1.5 1e-300 5e-324 1e300 1e999 nan inf -inf 4294967295".split(),)
+NUMBERS += (*"4294967296 9223372036854775808 1_000 0x10".split(), "1" + "0" * 30, "-1" + "0" * 30)
+NUMBERS += ("9" * 400, "9" * 5000, "-" + "9" * 5000, "1e5000")
+TEXTS = ("", *"x true false null None ??? all off ludb synthetic cnn dnn svm raw beat".split())
+TEXTS += (*"voltage kfold grid ap seconds".split(), "a" * 5000, "ü", "心", "\u202e", "🫀", "'ü \"'")
+TEXTS += ('"\x1b[2J"', "\x1b[2J", "\x00", "\x07", "a\nb", "\t", "'\n'", "\udcff")
+TEXTS += (*r"%s %(x)s {x} $x $(id) `id` ; && | \ \'".split(),)
+PATHS = (*"../../etc/passwd /etc/passwd /dev/zero ~ ~nobody-x/y a/../b file:///x".split(),)
+PATHS += (*"../config ../model/dnn dnn.yaml https://example.org/x sqlite:///x.db C:\\x".split(),)
+LISTS = (*"[] [1] [v1] [v1,v1] [v1,[v2]] [1,2,3] [-1,2,3] [1,2,x] [null] [ap,ap]".split(),)
+LISTS += (*"[ap,seconds] [1e30,2,3] [[]] [ ] [1, [???] [${seed}]".split(),)
+DICTS = (*"{} {a:1} {name:dnn} {1:2} {null:1} {a:{b:[1]}} { {a: {a:1,a:2}".split(),)
+DICTS += (*"{_target_:builtins.open} {name:[1]} {name:{a:1}} {epochs:3} {_args_:[1]}".split(),)
+SWEEPS = (*"1,2 5,10 choice(1,2) range(1,9) interval(0,1) tag(log,interval(1,2))".split(),)
+SWEEPS += (*"glob(*) shuffle(1,2) sort(3,1) int(3.5) str(3) float(x) json_str(1)".split(),)
+SWEEPS += (*"extend_list(1) bool(2) f(1) range(1,1e9,0) int(nan) float(1e999)".split(),)
+LINKS = (*"${seed} ${store} ${nowhere} ${train} ${train.epochs} ${.x} ${..} ${".split(),)
+LINKS += (*"${oc.env:NOT_SET_ANYWHERE} ${oc.env:NOT_SET_ANYWHERE,1} ${oc.env:[1]} ${f:1}".split(),)
+LINKS += (*"${oc.decode:'[1'} ${oc.create:{a:1}} ${oc.select:train.epochs} ${hydra:x}".split(),)
+LINKS += (*"${oc.dict.keys:train} ${now:%Y} ${python_version:x} ${oc.decode:${seed}} ${}".split(),)
+LINKS += (*"${model.name} ${data} x${train}x ${seed}${seed} ${oc.env:HOME}".split(), "$" * 99)
 
 KEYS = st.one_of(*[st.sampled_from(known_fields())] * 9, st.sampled_from((*_UNKNOWN, *_DEEP)))
 VALUES = st.one_of(
@@ -108,16 +58,9 @@ _SENSIBLE = st.one_of(
 OVERRIDE = st.one_of(*[_TYPED] * 8, *[_SENSIBLE] * 4, _ODD)
 CHOICES = st.sampled_from(
     (
-        *(
-            (),
-            (),
-            (),
-            ("model=cnn",),
-            ("model=resnet",),
-            ("model=svm",),
-            ("model=nested_selection",),
-        ),
-        *(("features=voltage",), ("data=synthetic",), ("cv=holdout",), ("train=early_stopping",)),
+        *((), (), (), ("model=cnn",), ("model=resnet",), ("model=svm",)),
+        *(("model=nested_selection",), ("features=voltage",), ("data=synthetic",)),
+        *(("cv=holdout",), ("train=early_stopping",)),
     )
 )
 COMMANDS = st.tuples(CHOICES, st.lists(OVERRIDE, min_size=1, max_size=2)).map(

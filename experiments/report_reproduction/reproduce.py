@@ -9,17 +9,20 @@ and makes the tables and the picture of README.md anew. Ctrl-C loses one cross-v
 """
 
 import argparse
-import csv
 import itertools
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from rows import EXPERIMENTS, PROTOCOLS, RESULTS, Key, Row, read
 from table import write_readme
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _common import append
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
@@ -54,7 +57,7 @@ def main() -> None:
         started = time.perf_counter()
         for row in cross_validated(key):
             if row.key not in done:
-                append(row)
+                append(RESULTS, [row.cells()])
                 done.add(row.key)
                 print(
                     f"{time.perf_counter() - started:5.1f} s {row.mean:.3f} {row.key}", flush=True
@@ -134,16 +137,6 @@ def program(settings: RunSettings, shape: tuple[int, ...]) -> Program:
 @lru_cache(maxsize=4)
 def _program(model: Any, shape: tuple[int, ...], batch_size: int) -> Program:
     return new_program(lambda: MODELS[model.name].build(model, shape), batch_size, "float32")
-
-
-def append(row: Row) -> None:
-    """Write a row at the end of the file, whole."""
-    is_new = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(Row.HEADER)
-        writer.writerow(row.cells())
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The experiments, and the rows of results.csv."""
 
-import csv
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import read as read_csv
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.csv"
@@ -76,8 +79,6 @@ class Key:
 class Row:
     """One cross-validation: the accuracy of each fold, in order."""
 
-    HEADER: ClassVar = ("experiment", "protocol", "cohort", "seed", "epochs", "folds", "mean")
-
     key: Key
     folds: tuple[float, ...]
 
@@ -86,23 +87,18 @@ class Row:
         """Mean accuracy over folds."""
         return sum(self.folds) / len(self.folds)
 
-    def cells(self) -> tuple[object, ...]:
-        """Return what stands in the file."""
+    def cells(self) -> dict[str, object]:
+        """Return what stands in the file, by column."""
         folds = " ".join(f"{one:.4f}" for one in self.folds)
-        return (*astuple(self.key), folds, f"{self.mean:.4f}")
+        return {**asdict(self.key), "folds": folds, "mean": f"{self.mean:.4f}"}
 
 
 def read(path: Path) -> list[Row]:
     """Read what there is, each once; a line that was torn off counts as absent."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list({row.key: row for row in _rows(csv.DictReader(file))}.values())
-
-
-def _rows(lines: Iterable[dict[str, str]]) -> Iterable[Row]:
-    for line in lines:
+    rows = {}
+    for line in read_csv(path):
         if line["mean"]:
             seed, epochs = int(line["seed"]), int(line["epochs"])
             key = Key(line["experiment"], line["protocol"], line["cohort"], seed, epochs)
-            yield Row(key, tuple(map(float, line["folds"].split())))
+            rows[key] = Row(key, tuple(map(float, line["folds"].split())))
+    return [*rows.values()]

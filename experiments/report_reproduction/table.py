@@ -4,14 +4,19 @@ python experiments/report_reproduction/table.py
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from rows import EXPERIMENTS, HERE, PROTOCOLS, RESULTS, Row, read
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _common import BLUE, ORANGE, figure, put, save, table
 
 MARK = "<!-- made by table.py from results.csv -->"
 PICTURE = "protocols.png"
 _COHORTS = {"ludb": "LUDB", "null": "null cohort"}
-_COLORS = ("#1f4e79", "#b5651d", "#6b8e23", "#8b1a1a")
+_COLORS = (BLUE, ORANGE, "#6b8e23", "#8b1a1a")
 _NOT_RUN = "not run yet"
 _COLUMNS = 2  # of panels in the picture
 
@@ -23,8 +28,6 @@ def main() -> None:
 
 def write_readme(rows: Sequence[Row]) -> None:
     """Put the tables behind the mark; what is before it stays."""
-    path = HERE / "README.md"
-    head = path.read_text().partition(MARK)[0]
     lines = [
         f"![Accuracy of each fold under each protocol]({PICTURE})",
         "",
@@ -41,7 +44,7 @@ def write_readme(rows: Sequence[Row]) -> None:
         *momentum(rows),
     ]
     draw(rows)
-    path.write_text(head + MARK + "\n\n" + "\n".join(lines) + "\n")
+    put(HERE / "README.md", MARK, lines)
 
 
 def scores(rows: Sequence[Row]) -> list[str]:
@@ -92,9 +95,6 @@ def momentum(rows: Sequence[Row]) -> list[str]:
 
 def draw(rows: Sequence[Row]) -> None:
     """Draw the folds of what was cross-validated on LUDB, beside what the original study prints."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = [
         (name, max(epochs for cohort, epochs in places(rows, name) if cohort == "ludb"))
         for name, one in EXPERIMENTS.items()
@@ -103,10 +103,9 @@ def draw(rows: Sequence[Row]) -> None:
     ]
     columns = min(len(shown), _COLUMNS) or 1
     lines = -(-len(shown) // columns)
-    figure = Figure(figsize=(5.2 * columns, 3.8 * max(1, lines)), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    picture = figure(5.2 * columns, 3.8 * max(1, lines))
     for at, (name, epochs) in enumerate(shown, start=1):
-        ax = figure.add_subplot(lines, columns, at)
+        ax = picture.add_subplot(lines, columns, at)
         for protocol, color in zip(PROTOCOLS, _COLORS, strict=True):
             some = chosen(rows, name, protocol, "ludb", epochs)
             if some:
@@ -120,11 +119,11 @@ def draw(rows: Sequence[Row]) -> None:
         ax.set_title(f"{EXPERIMENTS[name].what}, {epochs} epochs, LUDB", fontsize=10)
     named = {
         label: handle
-        for ax in figure.axes
+        for ax in picture.axes
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(named.values(), named, loc="outside lower center", ncols=len(named) or 1)
-    figure.savefig(HERE / PICTURE, metadata={"Software": None})
+    picture.legend(named.values(), named, loc="outside lower center", ncols=len(named) or 1)
+    save(picture, HERE / PICTURE)
 
 
 def places(rows: Sequence[Row], name: str) -> list[tuple[str, int]]:
@@ -161,12 +160,6 @@ def spread(rows: Sequence[Row]) -> str:
 def number(value: float) -> str:
     """Show three decimals."""
     return f"{value:.3f}"
-
-
-def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Make a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(map(str, line))} |" for line in lines]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memory import tree_mib
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common.memory import tree_mib
 
 HERE = Path(__file__).resolve().parent
 _BETWEEN_LOOKS = 1.0  # s; a look costs some milliseconds

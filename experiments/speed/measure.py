@@ -14,7 +14,6 @@ median over the turns, and ratios are taken turn by turn.
 """
 
 import argparse
-import csv
 import os
 import platform
 import subprocess
@@ -137,11 +136,7 @@ def show(out: Path) -> None:
 
 def provenance(out: Path) -> list[tuple[str, ...]]:
     """Read when and on what each part was measured."""
-    path = out / "parts.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [tuple(one[name] for name in PROVENANCE) for one in csv.DictReader(file)]
+    return [tuple(row[name] for name in PROVENANCE) for row in tidy.read_rows(out / "parts.csv")]
 
 
 def machine() -> str:

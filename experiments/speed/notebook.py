@@ -10,13 +10,18 @@ and folds. The last line of the output is JSON; importing TensorFlow is not coun
 
 import argparse
 import json
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
-from memory import peak_mib
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common.memory import held
 
 
 class Clock(keras.callbacks.Callback):
@@ -78,7 +83,7 @@ def main() -> None:
         data = dict(file)
     configurations = [cross_validation(asked, data) for _ in range(asked.configurations)]
     print()  # ends the line of the progress bar
-    print(json.dumps({"configurations": configurations, "peak_mib": peak_mib()}))
+    print(json.dumps({"configurations": configurations, "peak_mib": held()["VmHWM"]}))
 
 
 def cross_validation(asked: argparse.Namespace, data: dict[str, Any]) -> dict[str, Any]:

@@ -14,18 +14,20 @@ import argparse
 import importlib
 import json
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from memory import peak_mib
 
-from lvh.config.composition import Composed
-from lvh.config.composition import settings_of as compose_settings
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common.memory import held
+
+from lvh.config.composition import Composed, settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import Callback
 from lvh.runs.experiment_data import ExperimentData, load_data
@@ -80,19 +82,14 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        settings = settings_of([*asked.overrides, f"store={folder}/store"])
+        fixed = ("tracking=off", "resume=false", f"store={folder}/store")
+        settings = settings_of(*fixed, *asked.overrides)
         prepared = load_data(settings)
         if asked.write is not None:
             write(prepared, Path(asked.write))
             return
         configurations = trained(settings, prepared, asked, Path(folder))
-    print(json.dumps({"configurations": configurations, "peak_mib": peak_mib()}))
-
-
-def settings_of(overrides: Sequence[str]) -> RunSettings:
-    """Compose and check a configuration."""
-    given = ["tracking=off", "resume=false", *overrides]
-    return compose_settings(*given)
+    print(json.dumps({"configurations": configurations, "peak_mib": held()["VmHWM"]}))
 
 
 def trained(

@@ -1,10 +1,15 @@
 """What is measured, in long form: every repeat, its summary, and both as CSV."""
 
-import csv
 import statistics
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import read as read_rows
+from _common import write as write_rows
 
 
 class Row(NamedTuple):
@@ -42,25 +47,16 @@ class Figure(NamedTuple):
 
 def read(path: Path) -> list[Row]:
     """Read rows of an earlier run, none if there was none."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            Row(part, what, side, int(repeat), float(value), unit)
-            for part, what, side, repeat, value, unit in list(csv.reader(file))[1:]
-        ]
+    return [
+        Row(**{**row, "repeat": int(row["repeat"]), "value": float(row["value"])})
+        for row in read_rows(path)
+    ]
 
 
 def write(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    """Write a CSV whole, so that an interruption leaves the former one."""
-    whole = path.with_suffix(".part")
-    with whole.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(
-            [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row] for row in rows
-        )
-    whole.replace(path)
+    """Write rows, numbers with six digits."""
+    texts = ([f"{one:.6g}" if isinstance(one, float) else one for one in row] for row in rows)
+    write_rows(path, [dict(zip(header, row, strict=True)) for row in texts])
 
 
 def ratios(rows: Iterable[Row], over: str, under: str, unit: str = "x") -> list[Row]:

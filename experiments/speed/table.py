@@ -1,10 +1,14 @@
 """The tables of README.md."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from rows import Figure
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _common import put, table
 
 MARK = "<!-- made by measure.py -->"
 SHARE = "of 1"
@@ -59,7 +63,6 @@ def aim(figure: Figure) -> Aim | None:
 
 def write_readme(path: Path, figures: Sequence[Figure], machines: Iterable[str], plot: str) -> None:
     """Put the tables behind the mark; what is before it stays."""
-    head = path.read_text().partition(MARK)[0]
     lines = [
         *(f"- {machine}" for machine in machines),
         "",
@@ -78,7 +81,7 @@ def write_readme(path: Path, figures: Sequence[Figure], machines: Iterable[str],
         "",
         *around(figures),
     ]
-    path.write_text(head + MARK + "\n\n" + "\n".join(lines) + "\n")
+    put(path, MARK, lines)
 
 
 def against(figures: Sequence[Figure]) -> list[str]:
@@ -173,9 +176,3 @@ def spread(figure: Figure | None) -> str:
 def number(value: float) -> str:
     """Show three significant digits, without an exponent."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Make a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(map(str, line))} |" for line in lines]

@@ -7,12 +7,17 @@ Both folders are parts of PTB-XL in its own layout that share no patient.
 """
 
 import argparse
-import csv
+import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import interval, put, read
+from _common import table as markdown
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
@@ -106,27 +111,16 @@ def main() -> None:
             rows.append(row_of(direction, model, settings, load_data(settings)))
             print(rows[-1], flush=True)
             write_table(HERE / "results.csv", pd.DataFrame(rows), float_format="%.4f")
-    table()
+    show()
 
 
-def table() -> None:
+def show() -> None:
     """Write the table of README.md from results.csv."""
-    with (HERE / "results.csv").open(newline="") as file:
-        rows = [*csv.DictReader(file)]
-    directions = [*dict.fromkeys(row["direction"] for row in rows)]
-    lines = [f"| AUC | {' | '.join(directions)} |", "|---" * (len(directions) + 1) + "|"]
-    for model in dict.fromkeys(row["model"] for row in rows):
-        cells = {row["direction"]: row for row in rows if row["model"] == model}
-        texts = [
-            f"{float(cells[one]['auc']):.3f} [{float(cells[one]['low']):.3f}, "
-            f"{float(cells[one]['high']):.3f}]"
-            for one in directions
-        ]
-        lines.append(f"| {model} | {' | '.join(texts)} |")
-    path = HERE / "README.md"
-    before, _, rest = path.read_text("utf-8").partition(MARK)
-    _, _, after = rest.partition("\n\n**")
-    path.write_text(f"{before}{MARK}\n\n" + "\n".join(lines) + f"\n\n**{after}", "utf-8")
+    cells: dict[str, dict[str, str]] = {}
+    for row in read(HERE / "results.csv"):
+        cells.setdefault(row["model"], {})[row["direction"]] = interval(row, "auc")
+    rows = [(model, *own.values()) for model, own in cells.items()]
+    put(HERE / "README.md", MARK, markdown(["AUC", *next(iter(cells.values()))], rows))
 
 
 if __name__ == "__main__":

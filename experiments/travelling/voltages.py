@@ -9,17 +9,21 @@ voltages.md. What was done before is not done again.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import figure, ludb, lvh, put, save
+from _common import table as markdown
+
 from lvh.config.composition import settings_of
 from lvh.data.cohort import Cohort
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
-from lvh.files import write_text, written_whole
+from lvh.files import write_text
 from lvh.runs.experiment_data import load_data
 
 HERE = Path(__file__).resolve().parent
@@ -37,22 +41,16 @@ MODELS = {
 COLOURS = ("#1f4e79", "#6fa8dc", "#b5651d", "#d9a066", "#2e7d32", "#81c784", "#111111")
 
 
-def run(module: str, *arguments: str) -> None:
-    """Run a command of lvh."""
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", module, *arguments]
-    subprocess.run(command, check=True, cwd=OUTPUTS, stdout=subprocess.DEVNULL)
-
-
 def louder() -> pd.DataFrame:
     """Return what each model makes of LUDB's own records with larger voltages, out of fold."""
-    root, tables = Path(os.environ["LVH_LUDB_ROOT"]).resolve(), []
+    tables = []
     for at, (model, overrides) in enumerate(MODELS.items()):
         made = OUTPUTS / f"ludb-{at}/explanation/robustness.csv"
         if not made.exists():
-            own = ("data=ludb", f"data.root={root}", "cv=stratified", "tracking=off")
-            run("lvh.run", *overrides, *own, f"hydra.run.dir=ludb-{at}", "store=folds")
-            run("lvh.explain", f"ludb-{at}", "--repeats", "1", "--changes", "amplitude")
+            own = ("data=ludb", *ludb(), "cv=stratified", "tracking=off", "store=folds")
+            lvh("run", *overrides, *own, f"hydra.run.dir=ludb-{at}", folder=OUTPUTS)
+            how = ("--repeats", "1", "--changes", "amplitude")
+            lvh("explain", f"ludb-{at}", *how, folder=OUTPUTS)
         table = pd.read_csv(made)
         tables.append(table[table["change"] == "amplitude"].assign(model=model))
     columns = ["model", "strength", "label", "scored", "mean", "low", "high"]
@@ -91,30 +89,24 @@ def cohorts() -> dict[str, Cohort]:
 def tables(curves: pd.DataFrame, who: pd.DataFrame) -> list[str]:
     """Return the tables of voltages.md."""
     factors = sorted(curves["strength"].unique())
-    lines = [f"| all voltages times | {' | '.join(f'{one:g}' for one in factors)} |"]
-    lines.append("|---" * (len(factors) + 1) + "|")
     means = curves.set_index(["model", "label", "strength"])["mean"]
-    for model in MODELS:
-        cells = [f"{means[model, 1, one]:.2f} / {means[model, 0, one]:.2f}" for one in factors]
-        lines.append(f"| {model} | {' | '.join(cells)} |")
-    lines += ["", "| data | fifth | records | Sokolow-Lyon, mV | LVH | age | under 40 | wide QRS |"]
-    lines.append("|---" * 8 + "|")
-    for row in who.itertuples():
-        lines.append(
-            f"| {row.data} | {row.fifth} | {row.n} | {row.sokolow_lyon:.2f} | {row.lvh:.2f} | "
-            f"{row.median_age:.0f} | {row.under_40:.2f} | {row.wide_qrs:.2f} |"
-        )
-    return lines
+    rows = [
+        (model, *(f"{means[model, 1, one]:.2f} / {means[model, 0, one]:.2f}" for one in factors))
+        for model in MODELS
+    ]
+    titles = ("data", "fifth", "records", "Sokolow-Lyon, mV", "LVH", "age", "under 40", "wide QRS")
+    shares = who.assign(median_age=who["median_age"].map("{:.0f}".format))
+    for name in ("sokolow_lyon", "lvh", "under_40", "wide_qrs"):
+        shares[name] = who[name].map("{:.2f}".format)
+    shares = shares[["data", *who.columns.drop("data")]].to_numpy()
+    louder = markdown(["all voltages times", *(f"{one:g}" for one in factors)], rows)
+    return [*louder, "", *markdown(titles, shares)]
 
 
 def draw(curves: pd.DataFrame, who: pd.DataFrame) -> None:
     """Draw the curves of records with LVH, and the share of LVH by fifths of Sokolow-Lyon."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4), dpi=90, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True)
+    picture = figure(11, 4, dpi=90)
+    left, right = picture.subplots(1, 2, sharey=True)
     for model, colour in zip(MODELS, COLOURS, strict=True):
         of = curves[(curves["model"] == model) & (curves["label"] == 1)]
         left.plot(of["strength"], of["mean"], "o-", color=colour, label=model)
@@ -125,8 +117,7 @@ def draw(curves: pd.DataFrame, who: pd.DataFrame) -> None:
         right.plot(of["sokolow_lyon"], of["lvh"], "o-", color=colour, label=name)
     right.set(xlabel="Sokolow-Lyon, mV, median of each fifth", ylabel="share with LVH stated")
     right.legend()
-    with written_whole(HERE / "voltages.png") as file:
-        figure.savefig(file, format="png", metadata={"Software": None})
+    save(picture, HERE / "voltages.png")
 
 
 def main() -> None:
@@ -135,9 +126,7 @@ def main() -> None:
     who = pd.concat([fifths(cohort, name) for name, cohort in cohorts().items()])
     write_text(HERE / "louder.csv", curves.to_csv(index=False, float_format="%.4f"))
     write_text(HERE / "fifths.csv", who.to_csv(index=False, float_format="%.4f"))
-    path = HERE / "voltages.md"
-    before = path.read_text().partition(MARK)[0] if path.exists() else ""
-    write_text(path, "\n".join([f"{before}{MARK}", "", *tables(curves, who), ""]))
+    put(HERE / "voltages.md", MARK, tables(curves, who))
     draw(curves, who)
 
 

@@ -8,11 +8,15 @@ on them means nothing.
 """
 
 import argparse
-import csv
+import sys
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import write as write_rows
 
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
@@ -41,13 +45,10 @@ def write(root: Path, n_records: int) -> None:
         _write_record(root / f"records500/{name}_hr", np.rint(moved + noise).astype("<i2"))
         codes = "{'LVH': 100.0, 'SR': 0.0}" if pool.label[one] else "{'NORM': 100.0, 'SR': 0.0}"
         of_person = (f"{pool.age[one]:.1f}", int(not pool.male[one]), codes)
-        rows.append(
-            (at + 1, f"{patient}.0", *of_person, f"records100/{name}_lr", f"records500/{name}_hr")
-        )
-    with (root / "ptbxl_database.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(rows)
+        files = (f"records100/{name}_lr", f"records500/{name}_hr")
+        row = (at + 1, f"{patient}.0", *of_person, *files)
+        rows.append(dict(zip(_COLUMNS, row, strict=True)))
+    write_rows(root / "ptbxl_database.csv", rows)
 
 
 def _patients(n_records: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -8,7 +8,6 @@ by the command that a person types.
 """
 
 import argparse
-import csv
 import os
 import resource
 import shutil
@@ -19,10 +18,14 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import memory
-from generate import RECORDS, write
+from generate import RECORDS
+from generate import write as write_set
 
-HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import memory, write
+
+HERE = Path(__file__).resolve().parent
 SIZES = (5_000, RECORDS)
 SWEEP = (
     *("-m", "data=ptbxl", "model=cnn", "kernel=250,500", "stride=125"),
@@ -116,7 +119,7 @@ def _cpu_of_children() -> float:
 
 
 def _store(cache: Path) -> Path:
-    (found,) = (cache / "lvh/cohorts").glob("ptbxl-*/signals.npy")
+    (found,) = (cache / "lvh/cohorts").glob("ptbxl-*.npy")
     return found
 
 
@@ -130,15 +133,12 @@ def main() -> None:
     for n_records in given.records:
         root, cache = (given.folder / f"{name}-{n_records}" for name in ("set", "cache"))
         try:
-            write(root, n_records)
+            write_set(root, n_records)
             rows += measured(root, cache, n_records)
         finally:
             for folder in (root, cache):
                 shutil.rmtree(folder, ignore_errors=True)
-    with (HERE / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, Row.__dataclass_fields__, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, rows))
+    write(HERE / "results.csv", [*map(asdict, rows)])
 
 
 if __name__ == "__main__":

@@ -22,14 +22,14 @@ BATCH = 32
 def main(root: str, part: str) -> None:
     """Do it."""
     started = time.perf_counter()
-    cohort = ptbxl.load(ptbxl.PtbxlSettings("ptbxl", root, 500, "drop"))
-    features = extract(cohort, RawSettings("raw", cohort.leads, "minmax"))
+    cohort = ptbxl.load(ptbxl.PtbxlSettings(root=root))
+    features = extract(cohort, RawSettings(leads=cohort.leads))
     n = len(features.y)
     if part in ("train", "score"):
         start("tensorflow", None, 2)
-        model = CnnSettings("cnn", 250, 125, (16, 16, 16), 0.5, 0.99)
+        model = CnnSettings(strides=125, filters=(16, 16, 16))
         program = new_program(lambda: build(model, features.input_shape), BATCH, "float32")
-        settings = TrainSettings(1, BATCH, 1e-3, None, False, 2, None, "float32")
+        settings = TrainSettings(epochs=1, batch_size=BATCH, threads=2)
         learner = KerasTrainer(program, settings)
         nothing = features.X[:0], features.y[:0]
         every = (features.X, features.y, features.subjects)

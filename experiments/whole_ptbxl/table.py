@@ -1,14 +1,20 @@
-"""Make the result in README.md from results.csv, and write it between its two marks.
+"""Make the result in README.md from results.csv.
 
 python experiments/whole_ptbxl/table.py
 """
 
-import csv
+import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-_BEGIN, _END = "<!-- from results.csv -->\n", "<!-- end -->\n"
-_TOLD = {
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _common import put
+from _common import table as markdown
+
+HERE = Path(__file__).resolve().parent
+MARK = "<!-- from results.csv -->"
+PARTS = {
     "build": "open for the first time: read all, make the store",
     "open": "open once more",
     "read": "read all in random order, batches of 32",
@@ -17,63 +23,42 @@ _TOLD = {
     "score": "score all",
     "sweep": "the sweep, by its command",
 }
-
-
-def rows() -> list[dict[str, str]]:
-    """Read what measure.py wrote."""
-    with (HERE / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def table(given: list[dict[str, str]]) -> str:
-    """Return a line for each part and size."""
-    lines = [
-        "| | records | seconds | CPU seconds | records/s | resident MiB | at most | anonymous |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for part, told in _TOLD.items():
-        for row in (one for one in given if one["part"] == part):
-            speed = "" if part == "open" else f"{float(row['records_a_second']):,.0f}"
-            lines.append(
-                f"| {told} | {_records(row):,} | {float(row['seconds']):.1f} | "
-                f"{float(row['cpu_seconds']):.1f} | {speed} | "
-                f"{_whole(row['resident_mib'])} | {_whole(row['bound_mib'])} | "
-                f"{_whole(row['anonymous_mib'])} |"
-            )
-    return "\n".join([*lines, "", *_verdict(given)]) + "\n"
-
-
-def _verdict(given: list[dict[str, str]]) -> list[str]:
-    """Say what the sweep over the largest set held, and what the smallest."""
-    sweeps = sorted((one for one in given if one["part"] == "sweep"), key=_records)
-    few, many = sweeps[0], sweeps[-1]
-    held, before = _whole(many["resident_mib"]), _whole(few["resident_mib"])
-    growth = float(many["resident_mib"]) / float(few["resident_mib"]) - 1
-    store, cached = _whole(many["store_mib"]), _whole(many["cached_mib"])
-    return [
-        f"With {_records(many):,} records all processes of the sweep held {held} MiB at most,",
-        f"with {_records(few):,} they held {before} MiB: {growth:+.1%} for "
-        f"{_records(many) / _records(few):.1f} times the records.",
-        f"Of the store's {store} MiB the system had {cached} MiB in its page cache in the end, as",
-        "long as nobody needs that room. What a process has read of the store is unmapped after",
-        "every batch, and so is in none of these columns.",
-    ]
-
-
-def _records(row: dict[str, str]) -> int:
-    return int(row["records"])
-
-
-def _whole(number: str) -> str:
-    return f"{float(number):,.0f}"
+COLUMNS = {
+    "records": "{:,}",
+    "seconds": "{:.1f}",
+    "cpu_seconds": "{:.1f}",
+    "records_a_second": "{:,.0f}",
+    "resident_mib": "{:,.0f}",
+    "bound_mib": "{:,.0f}",
+    "anonymous_mib": "{:,.0f}",
+}
+HEADER = "|records|seconds|CPU seconds|records/s|resident MiB|at most|anonymous".split("|")
 
 
 def main() -> None:
-    """Do it."""
-    path = HERE / "README.md"
-    before, _, rest = path.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    path.write_text(before + _BEGIN + table(rows()) + _END + after)
+    """Write a line for each part and size, and what the sweeps held."""
+    results = pd.read_csv(HERE / "results.csv")
+    shown = results.assign(**{name: results[name].map(how.format) for name, how in COLUMNS.items()})
+    shown.loc[shown["part"] == "open", "records_a_second"] = ""
+    rows = [
+        (what, *row)
+        for part, what in PARTS.items()
+        for row in shown.loc[shown["part"] == part, [*COLUMNS]].to_numpy()
+    ]
+    sweeps = results[results["part"] == "sweep"].sort_values("records")
+    few, many = sweeps.iloc[0], sweeps.iloc[-1]
+    growth = many["resident_mib"] / few["resident_mib"] - 1
+    verdict = (
+        f"With {many['records']:,} records all processes of the sweep held "
+        f"{many['resident_mib']:,.0f} MiB at most,\nwith {few['records']:,} they held "
+        f"{few['resident_mib']:,.0f} MiB: {growth:+.1%} for "
+        f"{many['records'] / few['records']:.1f} times the records.\n"
+        f"Of the store's {many['store_mib']:,.0f} MiB the system had "
+        f"{many['cached_mib']:,.0f} MiB in its page cache in the end, as\n"
+        "long as nobody needs that room. What a process has read of the store is unmapped after\n"
+        "every batch, and so is in none of these columns."
+    )
+    put(HERE / "README.md", MARK, [*markdown(HEADER, rows), "", verdict])
 
 
 if __name__ == "__main__":

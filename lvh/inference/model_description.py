@@ -227,7 +227,7 @@ def parse(text: str) -> Description:
 
 def plugin_versions(settings: Any) -> dict[str, str]:
     """Return the code that the model or its features come from, as `versions` holds it."""
-    plugins = origins(features=settings.features.name, model=settings.model.name)
+    plugins = origins([("features", settings.features.name), ("model", settings.model.name)])
     return {f"{_PLUGIN}{option}": f"{one.source} {one.digest}" for option, one in plugins.items()}
 
 

@@ -14,7 +14,7 @@ from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.labels import LVH
-from lvh.errors import EnvironmentFault, InputError, LvhError
+from lvh.errors import EnvironmentFault, InputError, LvhError, warn_renamed
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
 from lvh.models import MODELS
@@ -64,6 +64,8 @@ def run_sweep(sweep: Sweep) -> None:
     """Train the trials that are left, alone or with other commands, and show the result."""
     _check(sweep.space)
     point, settings, data = _first_valid(sweep)
+    if settings.search.race:
+        warn_renamed("search.race=true", "search.budget=race")
     plan = _plan(sweep, settings, data)
     name = _study_name(sweep, plan, point, data)
     study = open_study(Storage(settings.search.storage), name, plan, again=not settings.resume)

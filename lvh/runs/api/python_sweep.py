@@ -10,7 +10,14 @@ from typing import Any
 
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
-from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, excerpt
+from lvh.errors import (
+    EnvironmentFault,
+    InputError,
+    LvhError,
+    as_lvh_error,
+    excerpt,
+    warn_renamed,
+)
 from lvh.evaluation.cross_validation import StopCrossValidation
 from lvh.evaluation.cv_result import CVResult, baseline_summaries
 from lvh.evaluation.results import Plain
@@ -64,7 +71,7 @@ def sweep(
         seed: See X.
         train: See X.
         **search: Further settings of `lvh.search.SearchSettings`, such as `sampler="random"`,
-            `objectives=["roc_auc"]` or `race=True`.
+            `objectives=["roc_auc"]` or `budget="race"`.
 
     Raises:
         InputError: An argument is not as above; or the first trial is refused.
@@ -219,6 +226,8 @@ def _plan(space: Space, data: Mapping[str, TrainingData], search: Mapping[str, A
             f"{name}: expected none; lvh sweep has it, also for models of a plugin. "
             f"Received: {excerpt(search[name])}"
         )
+    if search.get("race"):
+        warn_renamed("race=True", 'budget="race"')
     objectives = search.get("objectives", SearchSettings().objectives)
     given = {**search, "objectives": [objectives] if isinstance(objectives, str) else objectives}
     checked = search_from({"search": {**asdict(SearchSettings()), **given}})

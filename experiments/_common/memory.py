@@ -6,6 +6,25 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def held(process: int | str = "self") -> dict[str, float]:
+    """Return what a process holds, MiB: VmRSS now, VmHWM at most, RssAnon of no file.
+
+    Not `getrusage`: its peak may be that of the process that started this one.
+    """
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    sizes = (line.split(":", 1) for line in lines if line.endswith(" kB"))
+    return {name: int(size.split()[0]) / 1024 for name, size in sizes}
+
+
+def tree_mib(root: int) -> float:
+    """Return what a process and all below it hold now; what they share counts for each, MiB."""
+    total = 0.0
+    for process in tree(root):
+        with suppress(OSError, KeyError):  # it has ended
+            total += held(process)["VmRSS"]
+    return total
+
+
 class Peaks:
     """The most that was seen, look by look, in MiB."""
 
@@ -17,13 +36,12 @@ class Peaks:
     def look(self, root: int) -> None:
         """Look at a process and all below it."""
         resident = anonymous = 0.0
-        for process in _tree(root):
-            with suppress(OSError, KeyError):  # it has ended
-                lines = Path(f"/proc/{process}/status").read_text().splitlines()
-                held = dict(line.split(":", 1) for line in lines)
-                resident += _mib(held["VmRSS"])
-                anonymous += _mib(held["RssAnon"])
-                self._of_each[process] = _mib(held["VmHWM"])
+        for process in tree(root):
+            with suppress(OSError, KeyError):
+                own = held(process)
+                resident += own["VmRSS"]
+                anonymous += own["RssAnon"]
+                self._of_each[process] = own["VmHWM"]
         self._resident = max(self._resident, resident)
         self._anonymous = max(self._anonymous, anonymous)
 
@@ -32,11 +50,8 @@ class Peaks:
         return self._resident, sum(self._of_each.values()), self._anonymous
 
 
-def _mib(kilobytes: str) -> float:
-    return int(kilobytes.split()[0]) / 1024
-
-
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
+    """Return a process and all below it."""
     found = [root]
     for process in found:
         with suppress(OSError):
