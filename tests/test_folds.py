@@ -66,6 +66,9 @@ def test_repeats_and_validation_records_differ():
     y = np.arange(197) % 2
     found = splits(y, np.arange(197).astype(str), replace(REPORT, validation=0.2))
     drawn = np.concatenate([split.validation for split in found])
+    learned = [np.sort([*one.train, *one.validation]) for one in found]
+    places = [np.searchsorted(own, one.validation) for own, one in zip(learned, found, strict=True)]
+    assert len({tuple(one) for one in places}) == 7
     # 7 draws of a fifth from what is not scored: all but (5/7 .. 6/7 each) .8**6 = 26 % expected
     assert len(set(drawn)) > 0.6 * 197
     assert max(np.bincount(drawn)) < 6
