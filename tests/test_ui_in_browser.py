@@ -180,9 +180,7 @@ def show_differences(ui: Ui) -> None:
     ui.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", ui.find(switch))
 
 
-def test_the_printed_address_shows_kernel_stride_and_scores_of_the_configurations(
-    ui, shown, stored
-):
+def test_the_printed_address_shows_kernel_stride_and_scores(ui, shown, stored):
     ui.open(shown.partition("#")[2])
     ranked = sorted([*POINTS, OTHER], key=lambda name: -stored[name].ap)
     ui.until_names(*ranked)
