@@ -12,7 +12,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from lvh.cli.command import add_tracking, between, command, tracking_of
-from lvh.errors import EnvironmentFault, InputError, masked
+from lvh.errors import EnvironmentFault, InputError
+from lvh.reports.terminal import near, say
 from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.address import set_mlflow_variables
 from lvh.tracking.run_names import view_page
@@ -65,10 +66,8 @@ def _serve_studies(address: str | None, port: int) -> None:
     except OSError as error:
         raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
     with server:
-        print(f"starting Optuna's dashboard on {storage.shown}")
-        print(
-            f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", sep="\n", flush=True
-        )
+        say(f"starting Optuna's dashboard on {near(storage.shown)}")
+        say(f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", wraps=False)
         server.serve_forever()
 
 
@@ -76,7 +75,7 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     settings = tracking_of(args)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
-        print(f"this store shows its runs itself: {masked(uri)}")
+        say(f"this store shows its runs itself: {uri}", wraps=False)
         return
     if (database := embedded(settings)) is not None:
         if not database.is_file():
@@ -92,9 +91,10 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     page = view_page(experiment.experiment_id) if experiment else "#/experiments?"
     start = f"http://{_LOOPBACK}:{port}/"
     if args.run:
-        print(f"this run: {start}{_page_of(args.run, settings)}")
-    print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {start}{page}", sep="\n")
-    print(f"in charts: {start}{page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
+        say(f"this run: {start}{_page_of(args.run, settings)}", wraps=False)
+    page = f"{start}{page}"
+    say(f"starting MLflow on {near(uri)}", f"configurations by ap: {page}", wraps=False)
+    say(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", wraps=False)
     # the address may have a password, and everyone may list processes with their arguments
     stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
     stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"

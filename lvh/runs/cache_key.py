@@ -10,7 +10,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation.permutation import WAY
-from lvh.features.selection import MeasuredSettings
+from lvh.features.voltage import MeasuredSettings
 from lvh.validation.splits import Protocol, Split, before
 
 RESULTS_VERSION = 3
