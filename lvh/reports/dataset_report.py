@@ -136,10 +136,10 @@ def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
         "clipped": measured.clipped.any(axis=1),
         "unfit": np.maximum(measured.einthoven, measured.goldberger) > UNFIT,
         "copies": pd.Series(measured.digest).duplicated(keep=False).to_numpy(),
+        **{name: leads.any(axis=1) for name, leads in measured.missing.items()},
     }
     if measured.missing:
         marked["without_p"] = measured.missing["without_p"].all(axis=1)
-        marked |= {name: measured.missing[name].any(axis=1) for name in ("irregular", "no_qrs_t")}
     return {name: np.array(cohort.records)[own].tolist() for name, own in marked.items()}
 
 
@@ -164,25 +164,24 @@ def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
         # an area above .5 says that records with the label have more of it: a shortcut for a model
         _, rank = np.unique(np.median(values, axis=1), return_inverse=True)
         scores = rank / max(int(rank.max()), 1)
-        intervals = bootstrap_intervals(cohort.label, scores, cohort.subjects)
-        recording.append((name, *astuple(intervals["roc_auc"])))
-    copies = pd.Series(measured.digest).groupby(measured.digest).transform("size") - 1
-    quality = {
-        "einthoven_uv": measured.einthoven * 1000,
-        "goldberger_uv": measured.goldberger * 1000,
-        "flat_leads": measured.flat.sum(axis=1),
-        "clipped_leads": measured.clipped.sum(axis=1),
-        "copies": copies,
-        "noise_uv": uv["noise"].max(axis=1),
+        auc = bootstrap_intervals(cohort.label, scores, cohort.subjects)["roc_auc"]
+        recording.append((name, *astuple(auc)))
+    records = pd.DataFrame({"record": cohort.records})
+    quality = records.assign(
+        einthoven_uv=measured.einthoven * 1000,
+        goldberger_uv=measured.goldberger * 1000,
+        flat_leads=measured.flat.sum(axis=1),
+        clipped_leads=measured.clipped.sum(axis=1),
+        copies=pd.Series(measured.digest).groupby(measured.digest).transform("size") - 1,
+        noise_uv=uv["noise"].max(axis=1),
         **_by_lead(cohort, {f"{name}_uv": values for name, values in uv.items()}),
-    }
-    ranges = {"label": cohort.label, **_by_lead(cohort, parts)}
+    )
     return {
-        "ranges": pd.DataFrame({"record": cohort.records, **ranges}),
+        "ranges": records.assign(label=cohort.label, **_by_lead(cohort, parts)),
         "range_quantiles": quantiles(cohort, parts),
         "quality": quantiles(cohort, uv),
         "recording": pd.DataFrame(recording, columns=["measure", "roc_auc", "low", "high"]),
-        "quality_by_record": pd.DataFrame({"record": cohort.records, **quality}),
+        "quality_by_record": quality,
     }
 
 

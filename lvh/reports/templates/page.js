@@ -190,8 +190,9 @@ function prepare(holder) {
     one.isDressed = true;
     [...one.row.cells].forEach((cell, at) => {
       const text = one.texts[at];
-      cell.className = isNumber(text) ? "number" : text.length > 60 ? "words" : "";
-      if (isBoard && text) CELLS[names[at]]?.(cell, text);
+      const fill = isBoard && text && CELLS[names[at]];
+      cell.className = isNumber(text) ? "number" : !fill && text.length > 60 ? "words" : "";
+      if (fill) fill(cell, text);
     });
     const verdict = one.texts[names.indexOf("verdict")];
     if (["best", "worse"].includes(verdict)) one.row.className = verdict;
