@@ -121,7 +121,7 @@ def refit(
         n_positive=int(features.y.sum()),
         fs=cohort.fs,
         leads=cohort.leads,
-        unit=cohort.unit,
+        unit="mV" if cohort.unit == "mV" else "other",
         delineation=cohort.delineation.origin,
         names=features.names,
         input_shape=features.input_shape,
