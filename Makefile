@@ -8,7 +8,7 @@ ENV := .venv/installed
 DEV := .venv/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev run sweep report explore doctor test test-slow services-test screenshots tutorial lint format bench bench-quick docs docs-serve ui wheel lock clean
+.PHONY: help env dev run sweep report explore doctor test test-slow services-test screenshots tutorial lint format bench bench-quick docs docs-serve ui wheel release lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,8 +74,14 @@ docs: $(DEV) ## build the site: site/index.html, which opens from the disk
 docs-serve: $(DEV) ## show the site while you write it, at http://127.0.0.1:PORT
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:$(PORT) $(ARGS)
 
-wheel: $(DEV) ## build dist/*.whl
-	$(BIN)/python -m build --wheel --no-isolation
+wheel: $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
+	$(BIN)/python -m build --no-isolation
+
+release: $(DEV) ## build a release and its notes; TAG=v0.2.0 must be the version of the package
+	@version="$$($(BIN)/lvh --version | cut -d' ' -f2)"; [ "$(TAG)" = "v$$version" ] || \
+	  { echo "make: TAG=v$$version expected, received '$(TAG)'" >&2; exit 2; }
+	$(MAKE) wheel
+	awk '/^## /{shown = index($$0, "## [$(TAG:v%=%)]") == 1; next} shown' CHANGELOG.md > dist/notes.md
 
 lock: $(DEV) ## solve both locks again, for Python 3.11 to 3.13; without torch, ray and their gigabytes
 	@$(call solve,--group make --extra ecg --output-file requirements.lock)

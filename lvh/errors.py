@@ -4,6 +4,8 @@ import errno
 import re
 import shutil
 import textwrap
+import warnings
+from functools import cache
 
 _SECRET = re.compile(
     # up to the last @: a password may have an @ that is not written as %40
@@ -111,3 +113,14 @@ def as_lvh_error(error: Exception) -> LvhError:
 
 class TrackingFault(EnvironmentFault):
     """The tracking store failed; what was trained is kept."""
+
+
+class RenamedWarning(FutureWarning):
+    """An old name was used; the message says the new one. A command prints it as one line."""
+
+
+@cache  # once a process
+def warn_renamed(old: str, new: str) -> None:
+    """Warn that an old name still works, and say the new one."""
+    text = f"{old} is called {new} now. The old name still works; a later version will refuse it"
+    warnings.warn(text, RenamedWarning, stacklevel=3)

@@ -4,15 +4,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import conftest
 import optuna
-from conftest import _OURS
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from optuna.trial import TrialState
@@ -96,16 +95,8 @@ def beginning() -> Iterator[Begin]:
     def start(cwd: Path, *arguments: str, **environment: str) -> Command:
         cwd.mkdir(exist_ok=True)
         log = cwd / f"command-{len(begun)}.log"
-        variables = {key: value for key, value in os.environ.items() if key not in _OURS}
         with log.open("w") as out, log.with_suffix(".err").open("w") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "lvh.run", *arguments],
-                stdout=out,
-                stderr=err,
-                cwd=cwd,
-                start_new_session=True,
-                env={**variables, "COLUMNS": "100", **environment},
-            )
+            process = conftest.start(*arguments, cwd=cwd, out=out, err=err, **environment)
         begun.append(Command(process, cwd, log))
         return begun[-1]
 

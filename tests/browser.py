@@ -58,13 +58,10 @@ _PLOTS = """
 
 
 class Ui:
-    """Eyes and hands: a browser on one MLflow server."""
+    """Eyes and hands: a browser on one MLflow server, by its address; a folder of screenshots."""
 
     def __init__(self, driver: Chrome, address: str, screenshots: Path) -> None:
-        """Take a browser, the server's address, and a folder."""
-        self.driver = driver
-        self._address = address
-        self._screenshots = screenshots
+        self.driver, self._address, self._screenshots = driver, address, screenshots
 
     def open(self, route: str) -> None:
         """Open a page from scratch; a change behind the # alone would not reload it."""
@@ -72,53 +69,39 @@ class Ui:
         self.driver.get(f"{self._address}/#{route}")
 
     def until(self, condition, what: str):
-        """Return what the condition comes to, as soon as that is true.
-
-        Raises:
-            AssertionError: It did not become true; tells what the page shows instead.
-        """
-        wait = WebDriverWait(
-            self.driver,
-            PAGE_SECONDS,
-            poll_frequency=0.1,
-            ignored_exceptions=[StaleElementReferenceException],
-        )
+        """Return what the condition comes to, once it is true; fail with what the page shows."""
+        stale = [StaleElementReferenceException]
+        wait = WebDriverWait(self.driver, PAGE_SECONDS, 0.1, ignored_exceptions=stale)
         try:
             return wait.until(lambda _: condition())
         except TimeoutException:
             self.shoot("failed")
             page = self.driver.find_element(By.TAG_NAME, "body").text
-            raise AssertionError(
-                f"expected {what} at {self.driver.current_url}. Received:\n{page}"
-            ) from None
+            at = self.driver.current_url
+            raise AssertionError(f"expected {what} at {at}. Received:\n{page}") from None
 
     def displayed(self, css: str, words: str = ""):
         """Return the first displayed element that consists of these words, or None."""
-        for element in self.driver.find_elements(By.CSS_SELECTOR, css):
-            if element.is_displayed() and words in ("", element.text.strip()):
-                return element
-        return None
+        found = self.driver.find_elements(By.CSS_SELECTOR, css)
+        shown = (one for one in found if one.is_displayed())
+        return next((one for one in shown if words in ("", one.text.strip())), None)
 
     def find(self, css: str, words: str = ""):
-        """Wait for an element to be displayed and return it."""
         return self.until(lambda: self.displayed(css, words), f"{css} {words}")
 
     def click(self, css: str, words: str = "") -> None:
         """Click an element as soon as it can be clicked: not moving, not covered."""
 
         def clicked():
-            element = self.displayed(css, words)
-            if element is None:
-                return False
             with suppress(ElementClickInterceptedException, ElementNotInteractableException):
-                element.click()
-                return True
+                if element := self.displayed(css, words):
+                    element.click()
+                    return True
             return False
 
         self.until(clicked, f"{css} {words} to click")
 
     def says(self, words: str) -> None:
-        """Wait until the page has these words."""
         body = self.driver.find_element(By.TAG_NAME, "body")
         self.until(lambda: words in body.text, f"the words {words!r}")
 
@@ -131,7 +114,6 @@ class Ui:
         return self.driver.execute_script(_HEAD)
 
     def names(self) -> list[str]:
-        """Return the names in the table of runs, from the first row down."""
         return [row.get("attributes.`Run Name`", "") for row in self.runs()]
 
     def until_names(self, *names: str) -> None:
@@ -153,7 +135,6 @@ class Ui:
         self.until(lambda: int(image.get_property("naturalWidth")) > 0, f"{name} with a width")
 
     def shoot(self, name: str) -> None:
-        """Save a screenshot."""
         self.driver.save_screenshot(str(self._screenshots / f"{name}.png"))
 
 

@@ -1,6 +1,7 @@
 """What several tests share: the cohorts, a cache of their own, and tiny data sets on disk."""
 
 import contextlib
+import csv
 import io
 import logging
 import os
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,35 @@ def data_set(tmp_path: Path, written_set: Path) -> Path:
     return shutil.copytree(written_set, tmp_path / "set", copy_function=shutil.copyfile)
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of cached cohorts of one test, empty at first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
+    return tmp_path / "own-cache/lvh/cohorts"
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """Import the scripts of a folder of experiments by their short names, in one test alone."""
+    before = set(sys.modules)
+    folders: list[Path] = []
+
+    def use(name: str) -> Path:
+        folders.append(Path(__file__).resolve().parent.parent / "experiments" / name)
+        monkeypatch.syspath_prepend(str(folders[-1]))
+        return folders[-1]
+
+    yield use
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").parent in folders:
+            del sys.modules[name]
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def read_only(cohort: Cohort) -> Cohort:
     """Lock the arrays of a cohort that many tests share."""
     of_leads = cohort.delineation
@@ -142,9 +172,7 @@ def head(cohort: Cohort, n: int) -> Cohort:
 
 def load_ludb(root: Path) -> Cohort:
     """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
-    return ludb_source.load(
-        ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url),
-    )
+    return ludb_source.load(ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url))
 
 
 def write_data_set(
@@ -243,7 +271,7 @@ class Done:
 
         return MlflowClient(tracking_uri=f"sqlite:///{self.cwd}/mlflow.db")
 
-    def runs(self, filter_string: str) -> list:
+    def runs(self, filter_string: str = "") -> list:
         client = self.client()
         experiment = client.get_experiment_by_name("lvh")
         return client.search_runs([experiment.experiment_id], filter_string)
@@ -300,16 +328,17 @@ def mlflow(tmp_path: Path) -> "Iterator[Mlflow]":
 _OURS = ("LVH_LUDB_ROOT", "LVH_PTBXL_ROOT", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR")
 
 
-def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
+def start(*arguments: str, cwd: Path, module: str = "lvh.run", **more: Any) -> subprocess.Popen:
+    """Start a command in a group of processes, as a terminal does; more variables may be given."""
     variables = {key: value for key, value in os.environ.items() if key not in _OURS}
     return subprocess.Popen(
-        [sys.executable, "-m", "lvh.run", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [sys.executable, "-m", module, *arguments],
+        stdout=more.pop("out", subprocess.PIPE),
+        stderr=more.pop("err", subprocess.PIPE),
         text=True,
         cwd=cwd,
-        start_new_session=True,  # a terminal's group of processes, to signal as it does
-        env={**variables, "COLUMNS": "100", **environment},
+        start_new_session=True,
+        env={**variables, "COLUMNS": "100", **more},
     )
 
 
@@ -336,7 +365,7 @@ def exit_code(main: Callable[[list[str]], int], arguments: list[str]) -> int:
         return int(end.code or 0)
 
 
-def command(*arguments: str, cwd: Path, **environment: str) -> Done:
-    process = start(*arguments, cwd=cwd, **environment)
+def command(*arguments: str, cwd: Path, **more: Any) -> Done:
+    process = start(*arguments, cwd=cwd, **more)
     out, err = process.communicate(timeout=300)
     return Done(process.returncode, out, err, cwd)

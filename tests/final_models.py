@@ -1,6 +1,5 @@
 """Small final models that several tests save, and WFDB records that they predict."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from record_files import write_wfdb
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, settings_of
@@ -126,35 +126,10 @@ def is_network(model: str) -> bool:
     return hasattr(MODELS[model], "check")
 
 
-def write_record(
-    folder: Path,
-    cohort: Cohort,
-    record: int = 0,
-    *,
-    fs: float | None = None,
-    signal: np.ndarray | None = None,
-    leads: tuple[str, ...] = LEADS,
-    units: str = "mV",
-    gain: float = 1000.0,
-    comments: tuple[str, ...] = (),
-    name: str = "r",
-) -> Path:
-    """Write a record by the wfdb package, as anyone's device would."""
-    held = cohort.signals[record] if signal is None else signal
-    at = [LEADS.index(lead) for lead in leads]
-    with warnings.catch_warnings(action="ignore"):  # of pandas
-        import wfdb
-
-        wfdb.wrsamp(
-            name,
-            fs=cohort.fs if fs is None else fs,
-            units=[units] * len(leads),
-            sig_name=[lead.upper() for lead in leads],
-            p_signal=held[:, at].astype(np.float64),
-            fmt=["16"] * len(leads),
-            adc_gain=[gain] * len(leads),
-            baseline=[0] * len(leads),
-            comments=list(comments),
-            write_dir=str(folder),
-        )
-    return folder / name
+def write_record(folder: Path, cohort: Cohort, record: int = 0, **more: Any) -> Path:
+    """Write a record as anyone's device would; `name`, `signal`, `fs` and `leads` may differ."""
+    path = folder / more.pop("name", "r")
+    signal, fs = more.pop("signal", cohort.signals[record]), more.pop("fs", cohort.fs)
+    at = [LEADS.index(lead) for lead in more.get("leads", LEADS)]
+    write_wfdb(path, signal[:, at], fs, **more)
+    return path

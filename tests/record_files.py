@@ -7,6 +7,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+
+with warnings.catch_warnings(action="ignore"):  # of pandas
+    import wfdb
 from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
 from lvh.data.cohort import LEADS
@@ -146,23 +149,23 @@ def _saved(save, *arrays, **named) -> bytes:
     return data.getvalue()
 
 
-def _wfdb(path: Path, mv: np.ndarray, fs: float, *, comments: tuple[str, ...] = ()) -> bytes:
+def write_wfdb(path: Path, mv: np.ndarray, fs: float, **more) -> bytes:
+    """Write a record by the wfdb package; `leads`, `units`, `gain` and `comments` may differ."""
+    leads = more.get("leads", LEADS)
     with warnings.catch_warnings(action="ignore"):  # of pandas
-        import wfdb
-
         wfdb.wrsamp(
             path.stem,
             fs=fs,
-            units=["mV"] * 12,
-            sig_name=[lead.upper() for lead in LEADS],
-            d_signal=_microvolts(mv).astype(np.int64),
-            fmt=["16"] * 12,
-            adc_gain=[1000.0] * 12,
-            baseline=[0] * 12,
-            comments=list(comments),
+            units=[more.get("units", "mV")] * len(leads),
+            sig_name=[lead.upper() for lead in leads],
+            p_signal=mv.astype(np.float64),
+            fmt=["16"] * len(leads),
+            adc_gain=[more.get("gain", 1000.0)] * len(leads),
+            baseline=[0] * len(leads),
+            comments=list(more.get("comments", ())),
             write_dir=str(path.parent),
         )
-    return path.read_bytes()
+    return path.with_suffix(".hea").read_bytes()
 
 
 _WRITERS = {
@@ -175,5 +178,5 @@ _WRITERS = {
     ".muse.xml": lambda _, mv, fs, **more: muse(mv, fs, **more),
     ".npz": lambda _, mv, fs: _saved(np.savez, signals=mv, leads=LEADS, fs=fs, unit="mV"),
     ".npy": lambda _, mv, fs: _saved(np.save, mv.T),
-    ".hea": _wfdb,
+    ".hea": write_wfdb,
 }

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -40,7 +39,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Server(ABC):
+class Server:
     """A process that answers on a port; it can be ended and started again there."""
 
     def __init__(self, log: Path) -> None:
@@ -51,11 +50,7 @@ class Server(ABC):
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **self._as_whom(),
+                self._command(), stdout=log, stderr=log, start_new_session=True, **self._as_whom()
             )
         until(self._ready, f"{self._command()[0]} answers, {self._log}")
 
@@ -83,12 +78,6 @@ class Server(ABC):
         assert self._process.poll() is None, self._log.read_text()
         return self._answers()
 
-    @abstractmethod
-    def _command(self) -> list[str]: ...
-
-    @abstractmethod
-    def _answers(self) -> bool: ...
-
     def _as_whom(self) -> dict[str, Any]:
         return {}
 
@@ -115,7 +104,6 @@ class Postgres(Server):
         )
 
     def new_database(self) -> str:
-        """Make an empty database and return its address."""
         name = f"sweeps_{secrets.token_hex(4)}"
         with closing(self._connected("postgres")) as connection:
             connection.execute(f"create database {name}")
@@ -128,9 +116,8 @@ class Postgres(Server):
     def _connected(self, database: str) -> Any:
         import psycopg
 
-        where = {"host": "127.0.0.1", "port": self.port, "dbname": database}
-        login = {"user": "lvh", "password": PASSWORD, "connect_timeout": 5}
-        return psycopg.connect(**where, **login, autocommit=True)
+        where = f"host=127.0.0.1 port={self.port} dbname={database} user=lvh connect_timeout=5"
+        return psycopg.connect(where, password=PASSWORD, autocommit=True)
 
     def _answers(self) -> bool:
         import psycopg
@@ -142,14 +129,9 @@ class Postgres(Server):
         return True
 
     def _command(self) -> list[str]:
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "fsync": "off",
-        }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        data = str(self._folder / "data")
-        return [str(self._programs / "postgres"), "-D", data, "-p", str(self.port), *options]
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        where = ["-D", str(self._folder / "data"), "-p", str(self.port)]
+        return [str(self._programs / "postgres"), *where, *options, "-c", "fsync=off"]
 
     def end(self, number: signal.Signals = signal.SIGINT) -> None:
         """Shut it down at once: its sessions are cut, as they are when a machine is rebooted."""

@@ -14,7 +14,6 @@ from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
-from lvh.features import FORMS, check_cohort
 from lvh.features.raw import RawSettings, extract
 
 X = np.random.default_rng(0).normal(size=(4, 30, 2)).astype(np.float32)
@@ -36,7 +35,6 @@ def made(X=X, y=Y, **more) -> Cohort:
 )
 def test_it_holds_what_the_arrays_hold(signals, y, groups):
     cohort = made(signals, y, groups=groups)
-
     np.testing.assert_array_equal(cohort.signals, signals)
     assert (cohort.leads, cohort.fs, cohort.records) == (("ii", "ecg"), 250, ("0", "1", "2"))
     assert cohort.label.tolist() == y
@@ -60,7 +58,6 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
     ("more", "message"),
     [
         ({"X": X[:, :, 0]}, r"X: expected the shape \(n_records, n_samples, 2\)"),
-        ({"X": X[:0]}, "X: expected the shape"),
         ({"X": X[:, :0]}, "X: expected the shape"),
         ({"X": np.where(X > 2, np.nan, X)}, "X: expected finite samples"),
         ({"X": X.astype(np.float64) * 1e39}, "X: expected finite samples"),
@@ -77,16 +74,13 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
         ({"X": np.ma.masked_greater(X, 2)}, "X: expected numbers. Received: a masked array"),
         ({"fs": "250"}, "fs: expected a sampling frequency"),
         ({"label_name": "\x1b[1m"}, "label_name: expected a name"),
-        ({"label_name": " "}, "label_name: expected a name"),
         ({"age": [50] * 3, "male": [1] * 4}, "age: expected 4 values"),
         ({"age": [300] * 4, "male": [1] * 4}, "age and male: expected 0 to 130 years"),
         ({"age": [50] * 4, "male": [2] * 4}, "age and male"),
         ({"leads": ["ii", "II"]}, "leads: expected different names"),
-        ({"leads": "ii"}, "X: expected the shape"),
         ({"fs": 0}, "fs: expected a sampling frequency"),
         ({"fs": np.nan}, "fs: expected a sampling frequency"),
         ({"records": list("aabc")}, "records: expected 4 different names"),
-        ({"records": list("abc")}, "records: expected 4 different names"),
         ({"records": ["a\x1b", *"bcd"]}, "records: expected 4 different names"),
     ],
 )
@@ -95,14 +89,18 @@ def test_damage_is_refused(more, message):
         made(**more)
 
 
-def test_age_and_sex_are_known_together():
+def test_age_and_sex_are_known_together_and_parts_must_fit():
     cohort = made(age=[50, np.nan, 60, 70], male=[True, True, False, True])
-
     np.testing.assert_array_equal(cohort.age, [50, np.nan, 60, 70])
     assert cohort.male.tolist() == [True, False, False, True]
     assert "age or sex of 1 of 4 records is unknown" in cohort.note
     assert not made(age=[50] * 4).has_age_and_sex
     assert made(age=[50] * 4, male=[0, 1, 0, 1]).has_age_and_sex
+    for change in ({"label": np.zeros(3, int)}, {"subjects": np.array(["a"])}, {"leads": ("ii",)}):
+        with pytest.raises(InputError, match="arrays: expected"):
+            summarize_cohort(replace(made(), **change))
+    with pytest.raises(InputError, match="expected records with the label label and without"):
+        summarize_cohort(made(y=[1] * 4))
 
 
 def test_raw_takes_all_leads_where_its_own_are_missing():
@@ -114,27 +112,6 @@ def test_raw_takes_all_leads_where_its_own_are_missing():
     more = made(np.zeros((4, 30, 13)) + X[:, :, :1], leads=[*LEADS, "vx"])
     assert extract(more, RawSettings(leads=LEADS)).names == (*LEADS, "vx")
     assert extract(more, RawSettings()).names == ("avl", "v1", "v5", "v6")
-
-
-def test_each_form_takes_or_refuses_one_lead(cohort):
-    for name, form in FORMS.items():
-        assert not form.lacks(cohort) or name == "columns"
-        if name != "raw":
-            with pytest.raises(InputError, match=f"features={name}: expected records with"):
-                check_cohort(name, made())
-
-
-def test_parts_that_do_not_fit_are_refused():
-    for change in ({"label": np.zeros(3, int)}, {"subjects": np.array(["a"])}, {"leads": ("ii",)}):
-        with pytest.raises(InputError, match="arrays: expected"):
-            summarize_cohort(replace(made(), **change))
-    with pytest.raises(InputError, match="expected records with the label label and without"):
-        summarize_cohort(made(y=[1] * 4))
-
-
-def test_another_unit_is_not_joined():
-    with pytest.raises(InputError, match="external: expected mV unit"):
-        join(made(unit="mV"), made(X + 1))
 
 
 @given(
@@ -149,7 +126,8 @@ def test_a_record_in_both_cohorts_is_refused(shared, is_lazy, seed):
     if is_lazy:
         lazy = LazyArray(np.arange(4), X.shape[1:], X.dtype, lambda at: other[at])
         external = replace(external, signals=lazy)
-
+    with pytest.raises(InputError, match="external: expected mV unit"):
+        join(made(unit="mV"), external)
     if not shared:
         assert len(join(made(), external).records) == 8
     else:

@@ -46,13 +46,29 @@ def test_a_seed_repeats_a_change_which_leaves_types_shapes_inputs_and_order(sett
     assert first.mean(axis=(1, 2)) == pytest.approx(np.arange(6), abs=0.6)
 
 
-def test_noise_is_white_and_as_strong_as_asked():
+def test_each_change_is_as_strong_as_asked():
     """Of 4 million draws the deviation is known to 0.04 %, a correlation to .0005."""
     found = change(zeros(400, 1000, 10), noise=0.05)
     assert found.std() == pytest.approx(0.05, rel=0.005)
     assert found.mean() == pytest.approx(0, abs=2e-4)
     neighbours = np.corrcoef(found[:, 1:].ravel(), found[:, :-1].ravel())
     assert neighbours[0, 1] == pytest.approx(0, abs=0.005)
+    # A ramp tells by how much it was moved: 0.006 s at 500 Hz are 3 samples.
+    X = np.tile(np.arange(50, dtype=np.float32)[:, None], (7000, 1, 2))
+    found = change(X, shift=0.006)
+    steps, counts = np.unique(25 - found[:, 25, 0], return_counts=True)
+    assert steps.tolist() == [-3, -2, -1, 0, 1, 2, 3]
+    assert counts == pytest.approx(np.full(7, 1000), abs=4 * np.sqrt(1000))
+    assert np.array_equal(found[..., 0], found[..., 1])  # leads move together
+    assert change(X, shift=0.0009) is X  # less than half a sample
+    X = batch(n=20000, n_samples=4, n_leads=2)
+    factors = change(X, amplitude=0.3) / X
+    # float32 rounds the product and our quotient
+    assert np.ptp(factors, axis=(1, 2)).max() < 1e-6
+    assert factors.min() == pytest.approx(0.7, abs=1e-3)
+    assert factors.max() == pytest.approx(1.3, abs=1e-3)
+    assert factors.mean() == pytest.approx(1, abs=0.005)
+    assert factors[:, 0, 0].std() == pytest.approx(0.3 / np.sqrt(3), rel=0.02)
 
 
 @pytest.mark.parametrize("frequency", [0.0, 0.5, 20.0])
@@ -63,25 +79,3 @@ def test_wander_is_as_strong_as_asked_at_every_sample(frequency):
     assert found.mean(axis=(0, 2)) == pytest.approx(np.zeros(200), abs=0.012)
     assert len(np.unique(found[:2, 0].round(6))) == 6  # each lead has its own
     assert (np.ptp(found, axis=1).max() < 1e-6) == (frequency == 0)
-
-
-def test_every_shift_is_equally_likely_and_none_is_larger():
-    """A ramp tells by how much it was moved: 0.006 s at 500 Hz are 3 samples."""
-    X = np.tile(np.arange(50, dtype=np.float32)[:, None], (7000, 1, 2))
-    found = change(X, shift=0.006)
-    steps, counts = np.unique(25 - found[:, 25, 0], return_counts=True)
-    assert steps.tolist() == [-3, -2, -1, 0, 1, 2, 3]
-    assert counts == pytest.approx(np.full(7, 1000), abs=4 * np.sqrt(1000))
-    assert np.array_equal(found[..., 0], found[..., 1])  # leads move together
-    assert change(X, shift=0.0009) is X  # less than half a sample
-
-
-def test_amplitude_is_one_factor_a_record_around_1():
-    X = batch(n=20000, n_samples=4, n_leads=2)
-    factors = change(X, amplitude=0.3) / X
-    # float32 rounds the product and our quotient
-    assert np.ptp(factors, axis=(1, 2)).max() < 1e-6
-    assert factors.min() == pytest.approx(0.7, abs=1e-3)
-    assert factors.max() == pytest.approx(1.3, abs=1e-3)
-    assert factors.mean() == pytest.approx(1, abs=0.005)
-    assert factors[:, 0, 0].std() == pytest.approx(0.3 / np.sqrt(3), rel=0.02)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import BACKEND, command
 
-from lvh.errors import EnvironmentFault, InputError
-from lvh.models.backends import BACKENDS, check_installed, cores, start, threads_of, version
+from lvh.errors import InputError
+from lvh.models.backends import BACKENDS, cores, start, threads_of
 
 TESTS = Path(__file__).parent
 OTHERS = sorted(set(BACKENDS) - {"tensorflow"})
@@ -62,27 +62,6 @@ def test_a_process_has_one_backend_and_one_explicit_number_of_threads():
         start("tensorflow", n + 1, 1)
     with pytest.raises(InputError, match=r"backend: expected one .* jax after tensorflow"):
         start("jax", None, 1)
-
-
-def test_what_is_not_installed_is_told(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(EnvironmentFault, match=r"backend=jax is not .* pip install 'lvh\[jax\]'"):
-        check_installed("jax")
-
-
-def test_the_version_of_tensorflow_is_that_of_any_of_its_builds(monkeypatch):
-    installed = {"tensorflow-cpu": "9.1"}
-
-    def found(name: str) -> str:
-        if name not in installed:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return installed[name]
-
-    monkeypatch.setattr(importlib.metadata, "version", found)
-    assert version("tensorflow") == "9.1"
-    assert version("jax") == ""
-    installed["tensorflow"] = "9.2"
-    assert version("tensorflow") == "9.2"
 
 
 @pytest.mark.slow

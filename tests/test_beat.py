@@ -34,7 +34,6 @@ def slow_beat(cohort, record, lead, n_before, n_after, average):
 @pytest.mark.parametrize(("average", "slow"), [("median", median), ("mean", fmean)])
 def test_beats_equal_a_slow_implementation(cohort, average, slow):
     features = extract(cohort, replace(DEFAULT, average=average))
-
     expected = [
         [slow_beat(cohort, record, lead, 125, 225, slow) for lead in range(12)]
         for record in range(40)
@@ -55,9 +54,7 @@ def test_beats_equal_a_slow_implementation(cohort, average, slow):
 )
 def test_an_incomplete_beat_is_left_out(cohort, symbols, samples):
     two = with_waves(head(cohort, 2), {(0, LEADS.index("v1")): (symbols, samples)})
-
     features = extract(two, SHORT)
-
     assert features.records == ("2",)
     assert features.dropped == (("1", "no complete beat in v1"),)
     assert np.isfinite(features.X).all()
@@ -70,7 +67,6 @@ def test_minmax_passes_over_dropped_records_and_names_flat_ones(cohort):
     broken = with_waves(cohort, {(3, 6): ("", [])})
     signals = cohort.signals.copy()
     signals[4, :, 6] = 0.5
-
     assert np.isfinite(extract(broken, minmax).X).all()
     with pytest.raises(InputError, match=r"features\.scaling: .* a flat lead in record 5$"):
         extract(replace(broken, signals=signals), minmax)
@@ -79,6 +75,5 @@ def test_minmax_passes_over_dropped_records_and_names_flat_ones(cohort):
 @pytest.mark.parametrize(("before", "after"), [(5.0, 5.002), (1e-9, 1e-9), (1e9, 0.1)])
 def test_a_window_that_no_record_holds_is_refused(cohort, before, after):
     said = r"features\.before and features\.after: expected a window of 1 to 5000 samples at 500 Hz"
-
     with pytest.raises(InputError, match=said):
         extract(cohort, replace(DEFAULT, before=before, after=after))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
-from lvh.errors import InputError
 from lvh.evaluation.cross_validation import Callback
 from lvh.runs.experiment_data import load_data
 from lvh.runs.run import run_configuration
@@ -130,17 +129,3 @@ def test_stages_have_ever_more_epochs_and_the_last_all(epochs, reduction, first)
     assert rungs[-1] == epochs
     assert list(rungs) == sorted(set(rungs))
     assert rungs[0] == min(epochs, first or rungs[0])
-
-
-@pytest.mark.parametrize(
-    ("given_", "named"),
-    [
-        ("model=svm search.budget=halving", "model=svm"),
-        ("search.budget=both search.pruner=median", "search.pruner"),
-        ("search.budget=halving search.race=true", "search.race"),
-        ("search.budget=both cv.validation=0.2 train.patience=3", "train.patience"),
-    ],
-)
-def test_a_budget_that_cannot_be_kept_is_refused(given_, named):
-    with pytest.raises(InputError, match=named):
-        compose(CommandLine(tuple(given_.split())))

@@ -100,7 +100,7 @@ def test_signals_are_written_one_by_one_and_read_as_copies(signals):
         mapped(signals)
 
 
-def test_an_error_while_building_is_the_callers_and_leaves_nothing(path, signals):
+def test_what_cannot_be_written_whole_leaves_nothing(path, signals):
     def build():
         with signals_written(signals, SHAPE) as write:
             write(SIGNALS[0])
@@ -109,9 +109,6 @@ def test_an_error_while_building_is_the_callers_and_leaves_nothing(path, signals
     with pytest.raises(KeyError, match="from the data set"):
         load_or_build(path, build)
     assert list(signals.parent.iterdir()) == []
-
-
-def test_no_room_is_an_error_before_the_disk_is_filled(signals):
     with (
         pytest.raises(EnvironmentFault, match="cannot write"),
         signals_written(signals, (10**9, 5000, 12)),

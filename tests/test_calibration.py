@@ -9,12 +9,7 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve as oracle
 from sklearn.linear_model import LogisticRegression
 
-from lvh.validation.calibration import (
-    calibration_curve,
-    line,
-    recalibration,
-    wilson_interval,
-)
+from lvh.validation.calibration import calibration_curve, line, recalibration, wilson_interval
 
 
 def logits(probabilities):
@@ -39,9 +34,7 @@ class TestCurve:
     def test_equals_scikit_learns_where_bins_are_equal(self, seed, n, n_bins):
         y_true, y_score = drawn(seed, n)
         observed, score = oracle(y_true, y_score, n_bins=n_bins, strategy="quantile")
-
         found = calibration_curve(y_true, y_score, n_bins)
-
         assert [one.n_records for one in found] == [n // n_bins] * n_bins
         assert [one.score for one in found] == pytest.approx(score.tolist(), rel=1e-12)
         estimates = [one.observed.estimate for one in found]
@@ -50,9 +43,7 @@ class TestCurve:
     def test_equal_scores_stay_together(self):
         y_true = np.array([0, 0, 0, 1, 0, 1, 1, 1])
         y_score = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.8, 0.9])
-
         found = calibration_curve(y_true, y_score, 4)
-
         assert [one.n_records for one in found] == [6, 2]
         assert [one.observed.estimate for one in found] == [2 / 6, 1]
         assert [one.score for one in found] == pytest.approx([1.1 / 6, 0.85], rel=1e-12)
@@ -63,9 +54,7 @@ class TestWilson:
     @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 20), (7, 20), (20, 20), (81, 263)])
     def test_equals_scipys(self, k, n, level):
         expected = binomtest(k, n).proportion_ci(level, method="wilson")
-
         found = wilson_interval(k, n, level=level)
-
         assert found.estimate == k / n
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
         assert 0 <= found.low <= found.estimate <= found.high <= 1
@@ -77,12 +66,10 @@ class TestRecalibration:
         y_true, y_score = drawn(seed, intercept=0.5, slope=0.7)
         model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
         model.fit(logits(y_score)[:, None], y_true)
-
         assert recalibration(y_true, y_score).slope == pytest.approx(model.coef_[0, 0], rel=1e-5)
 
     def test_what_is_not_defined(self):
         y_score = np.array([0.2, 0.4, 0.6, 0.8])
-
         for labels in ([1, 1, 1, 1], [0, 0, 0, 0]):
             found = recalibration(np.array(labels), y_score)
             assert math.isnan(found.intercept)
@@ -122,8 +109,6 @@ class TestLine:
         logit = random.normal(0.3, spread, n)
         y_true = (random.random(n) < sigmoid(0.5 + 0.8 * logit)).astype(int)
         weights = random.multinomial(n, np.full(n, 1 / n)).astype(float)
-
         found = line(y_true, sigmoid(logit), weights)
-
         expected = optimum(y_true, sigmoid(logit), weights)
         assert tuple(found) == pytest.approx(tuple(expected), rel=1e-4, abs=1e-4)

@@ -22,18 +22,19 @@ def dependent_folds(seed, n=10, rho=0.1):
     return shared + generator.normal(size=(2000, n)) * math.sqrt(1 - rho), rho / (1 - rho)
 
 
-def test_an_interval_by_hand():
+def test_by_hand():
     """Five folds of five: n_test / n_train is 1/4, variance 1/5 + 1/4 times .025."""
     interval = corrected_interval([0.5, 0.6, 0.7, math.nan, 0.8, 0.9], 0.25)
-
     half = 2.7764451051977987 * math.sqrt(0.45 * 0.025)
     assert astuple(interval) == pytest.approx((0.7, 0.7 - half, 0.7 + half))
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, math.nan, 0.7]) == pytest.approx([1, math.nan, 1], nan_ok=True)
+    assert holm([]) == []
 
 
 @pytest.mark.parametrize(("values", "mean"), [([], math.nan), ([0.7, math.nan], 0.7)])
 def test_fewer_than_two_folds_tell_nothing(values, mean):
     interval = corrected_interval(values, 0.25)
-
     assert astuple(interval) == pytest.approx((mean, math.nan, math.nan), nan_ok=True)
     assert np.isnan(corrected_t(values, 0.25)).all()
     assert np.isnan(correlated_bayes(values, 0.25)).all()
@@ -44,7 +45,6 @@ def test_intervals_cover_the_mean_of_dependent_folds_and_plain_ones_do_not():
     values, share = dependent_folds(1)
     corrected = [corrected_interval(one, share) for one in values]
     plain = [corrected_interval(one, 0.0) for one in values]
-
     assert np.mean([one.low <= 0 <= one.high for one in corrected]) == pytest.approx(0.95, abs=0.02)
     assert np.mean([one.low <= 0 <= one.high for one in plain]) < 0.88
 
@@ -54,7 +54,6 @@ def test_for_independent_folds_the_test_is_scipys(values):
     if np.std(values) < 1e-6:
         return
     t, p = corrected_t(values, 0.0)
-
     expected = stats.ttest_rel(values, np.zeros(len(values)))
     assert (t, p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-6, abs=1e-12)
 
@@ -69,12 +68,5 @@ def test_the_probabilities_are_an_integral_over_mean_and_variance(mean):
     values, share = generator.normal(mean, 0.03, 10), 0.11
     squares = values.var(ddof=1) * 9 / generator.chisquare(9, 400_000)
     drawn = generator.normal(values.mean(), np.sqrt(squares * (1 / 10 + share)))
-
     expected = [(drawn < -0.01).mean(), (abs(drawn) <= 0.01).mean(), (drawn > 0.01).mean()]
     assert correlated_bayes(values, share, 0.01) == pytest.approx(expected, abs=0.004)
-
-
-def test_holm_corrects_as_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, math.nan, 0.7]) == pytest.approx([1, math.nan, 1], nan_ok=True)
-    assert holm([]) == []

@@ -75,7 +75,7 @@ def trained(command: CommandLine) -> RunSettings | None:
 
 
 FIXED = (
-    *("model=svm", "model=cnn", "model=trees", "cv=stratified", "cv={folds:3}", "cv.folds=4"),
+    *("model=svm", "model=cnn", "model=extra_trees", "cv=stratified", "cv={folds:3}", "cv.folds=4"),
     *("budget=smoke", "~budget", "train=early_stopping", "experiment=best_honest", "seed=3"),
     *("features=voltage", "features=raw", "stride=50", "train={epochs:9}", "train.epochs=7"),
     *("features.leads=[v1,v2]", "model.C=3", "model={C:5}", "~external", "data=synthetic"),
@@ -83,7 +83,7 @@ FIXED = (
     *("+hydra.job.env_set.LVH_DRAWN=1", "hydra.verbose=false"),
 )
 SWEPT = {
-    "model": ("svm", "trees", "cnn", "logistic"),
+    "model": ("svm", "extra_trees", "cnn", "logistic"),
     "features": ("voltage", "ntp", "raw"),
     "kernel": ("250", "400"),
     "stride": ("5", "10"),
@@ -133,27 +133,27 @@ def test_a_point_trains_what_is_shown_without_m(typed, flags, data):
     assert trained(command.at(point)) == expected
 
 
-def test_a_recipe_sweeps_a_list_of_yaml():
+def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
     command = swept("--config-dir", ".", "-m", "experiment=listed", "cv.folds=3")
     space = space_of(command)
     assert space.dimensions == {"model.C": Choice(("0.1", "1"))}
     settings = compose(command.at({"model.C": "0.1"})).settings
     assert (settings.model.C, settings.cv.folds, settings.base_name) == (0.1, 3, "svm-voltage")
-
-
-def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
     assert space_of(swept("-m", "experiment=kernel_sweep", "kernel=400,500")).dimensions == {
         "kernel": Choice(("'400'", "'500'"))
     }
     with_one = swept("-m", "experiment=kernel_sweep", "kernel=500", "seed=1,2")
     assert compose(with_one.at({"seed": "1"})).settings.model.kernel_size == 500
+    command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cn", "mine", "seed=1"])
+    assert command == CommandLine(("model=cnn", "stride=10,50", "seed=1"), config_name="mine")
+    assert flags == ["-m", "-cn", "mine"]
 
 
 @pytest.mark.parametrize(
     ("typed", "dimensions", "conditions"),
     [
         (
-            ["model=svm,trees", "model.C=1,3"],
+            ["model=svm,extra_trees", "model.C=1,3"],
             {"model": Choice(("svm", "extra_trees")), "model.C": Choice(("1", "3"))},
             {"model.C": (Condition("model", ("svm",)),)},
         ),
@@ -178,12 +178,6 @@ def test_the_grammar_of_sweeps_spans_a_space(typed, dimensions, conditions):
     assert (space.dimensions, space.conditions) == (dimensions, conditions)
 
 
-def test_flags_may_stand_anywhere():
-    command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cn", "mine", "seed=1"])
-    assert command == CommandLine(("model=cnn", "stride=10,50", "seed=1"), config_name="mine")
-    assert flags == ["-m", "-cn", "mine"]
-
-
 def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     monkeypatch.setenv("LVH_LUDB_ROOT", "here")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")
@@ -198,10 +192,3 @@ def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     assert "secret" not in composed.yaml
     written = yaml.safe_load(composed.yaml)
     assert (written["train"]["epochs"], written["data"]["root"]) == (5, "here")
-
-
-def test_help_lists_options():
-    code, out, _ = in_process("--help")
-    assert code == 0
-    assert "\nstride: " in out
-    assert "\nmodel: boosting, cnn, criteria, dnn, " in out

@@ -57,18 +57,6 @@ def test_each_criterion_decides_on_both_sides_of_its_threshold(name, male, below
     assert verdict(name, measured(male, **above))
 
 
-@pytest.mark.parametrize("name", CRITERIA)
-def test_the_verdict_is_the_same_in_float32(name):
-    """Inputs of a model are float32, in which 2.8 lies below 2.8."""
-    criterion = CRITERIA[name]
-    for male in (True, False):
-        threshold = criterion.men if male else criterion.women
-        values = threshold * np.array([1, 1 - 1e-5, 1 + 1e-5])
-        for dtype in (np.float32, np.float64):
-            found = criterion.positive(values.astype(dtype), np.full(3, male))
-            assert found.tolist() == [criterion.reached, False, True]
-
-
 @pytest.mark.parametrize(
     ("name", "needed"),
     [
@@ -145,5 +133,4 @@ def test_the_axis_of_vectors_that_are_known(i, avf, degrees):
         f"{'r' if value >= 0 else 's'}_{lead}": abs(value)
         for lead, value in (("i", i), ("avf", avf))
     }
-
     assert qrs_axis(measured(**waves)).tolist() == [pytest.approx(degrees)]

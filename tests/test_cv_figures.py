@@ -33,14 +33,9 @@ def test_every_picture_is_drawn_even_of_a_fold_with_one_label(losses, tmp_path):
     pooled = bootstrap_intervals(y, y_score, np.arange(30).astype(str), resamples=20)
     summary = Summary(mean, std, pooled)
     result = CVResult(folds, summary, {"no skill": summary, "age + sex": summary})
-
     draw_all(
-        result,
-        SimpleNamespace(y=y, label_name="AF"),
-        title="cnn on synthetic",
-        folder=tmp_path,
+        result, SimpleNamespace(y=y, label_name="AF"), title="cnn on synthetic", folder=tmp_path
     )
-
     whole = imread(tmp_path / "summary.png")
     assert {path.stem for path in tmp_path.iterdir()} == {"summary", *NAMES}
     panels = [imread(tmp_path / f"{name}.png") for name in NAMES]

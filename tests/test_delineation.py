@@ -8,12 +8,7 @@ from conftest import head
 
 from lvh.data import delineation, synthetic
 from lvh.data.cohort import LEADS, Cohort, Delineation
-from lvh.data.delineation import (
-    MAX_SAMPLES,
-    delineate,
-    delineate_record,
-    with_fiducials,
-)
+from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
 from lvh.errors import InputError
 from lvh.features.voltage import qrs_waves
 
@@ -82,11 +77,10 @@ RSR = ((0.0, 0.008, 0.4), (0.03, 0.01, -0.8), (0.085, 0.016, 1.2))
 T = (0.32, 0.05, 0.4)
 
 
-def test_a_wide_qrs_is_found_whole():
+def test_waves_of_drawn_hearts_are_found_whole():
     signal = drawn(*RSR, T)
     of = delineate(signal[None], FS)
     qrs = waves(of, 0, 0, "N")
-
     assert len(qrs) >= 9
     assert np.all((qrs[:, 2] - qrs[:, 0]) / FS > 0.13)
     assert np.all((qrs[:, 2] - qrs[:, 0]) / FS < 0.18)
@@ -94,15 +88,9 @@ def test_a_wide_qrs_is_found_whole():
     _, r, s, _ = qrs_waves(signal[onset : offset + 1, 0].astype(float), FS)
     assert (r, s) == (pytest.approx(1.2, abs=0.05), pytest.approx(0.75, abs=0.08))
     assert not of.doubtful
-
-
-def test_a_tall_t_wave_is_no_heartbeat():
     signal = drawn((0.0, 0.012, 1.0), (0.24, 0.04, 1.2))
     n = [symbols.tobytes().count(b"N") for symbols, _ in delineate_record(signal, FS)[0]]
     assert set(n) <= {10, 11}
-
-
-def test_spikes_of_a_pacemaker_are_no_qrs_and_are_in_doubt():
     signal = drawn(*RSR, T)
     expected = delineate(signal[None], FS)
     for beat in np.arange(0.5, 9.6, 0.9):
@@ -111,6 +99,10 @@ def test_spikes_of_a_pacemaker_are_no_qrs_and_are_in_doubt():
     assert spiked.doubtful == (0,)
     off = errors(waves(expected, 0, 0, "N"), waves(spiked, 0, 0, "N"))
     assert np.nanmax(np.abs(off[:, [0, 2]])) <= 3
+    signal = drawn((0.0, 0.005, 1.0), T)
+    leads, is_doubtful = delineate_record(signal, FS)
+    assert all(b"N" not in symbols.tobytes() for symbols, _ in leads)
+    assert is_doubtful
 
 
 def test_p_is_found_where_the_atria_beat_and_nowhere_else(cohort):
@@ -157,11 +149,8 @@ def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
         delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
 
 
+@pytest.mark.usefixtures("own_cache")
 class TestCohort:
-    @pytest.fixture(autouse=True)
-    def own_cache(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
     def test_it_says_whose_its_fiducials_are_and_is_another_cohort(self, few, found):
         one = with_fiducials(few)
         np.testing.assert_array_equal(one.delineation.samples, found.samples)
@@ -169,25 +158,6 @@ class TestCohort:
         assert one.fingerprint != few.fingerprint
         assert one.note.startswith(few.note)
         assert "; fiducials found by neurokit2 " in one.note
-
-    def test_a_stopped_run_goes_on(self, few, found, monkeypatch):
-        monkeypatch.setattr(delineation, "BLOCK", 1)
-        done = []
-
-        def stopped(signal, fs):
-            if len(done) == 2:
-                raise KeyboardInterrupt
-            done.append(signal)
-            return delineate_record(signal, fs)
-
-        monkeypatch.setattr(delineation, "delineate_record", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            with_fiducials(few)
-        monkeypatch.setattr(delineation, "delineate_record", delineate_record)
-        find, blocks = delineation._find, []
-        monkeypatch.setattr(delineation, "_find", lambda *of: blocks.append(of[0]) or find(*of))
-        np.testing.assert_array_equal(with_fiducials(few).delineation.samples, found.samples)
-        np.testing.assert_array_equal(np.concatenate(blocks), few.signals[2:3])
 
     @pytest.mark.slow
     def test_several_processes_find_what_one_does(self, monkeypatch):
@@ -214,10 +184,3 @@ def test_they_agree_with_those_of_cardiologists(ludb):
     assert near / n > 0.98
     ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
     assert (ms <= [14, 6, 14]).all()
-
-
-def test_a_qrs_that_no_adult_has_is_not_believed():
-    signal = drawn((0.0, 0.005, 1.0), T)
-    leads, is_doubtful = delineate_record(signal, FS)
-    assert all(b"N" not in symbols.tobytes() for symbols, _ in leads)
-    assert is_doubtful

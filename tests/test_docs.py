@@ -1,6 +1,5 @@
 """The site: built strictly, asking nothing of other hosts, saying what the files say."""
 
-import html
 import re
 import subprocess
 import sys
@@ -65,19 +64,4 @@ def test_no_page_asks_anything_of_another_host(site):
             where = site / local.lstrip("/") if local.startswith("/") else page.parent / local
             assert page.name == "404.html" or where.exists(), (page, address)
     for style in site.rglob("*.css"):
-        found = re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//[^)\"']*", style.read_text())
-        assert found == [], style
-    # the theme would fetch this one for a diagram
-    assert not any('class="mermaid"' in page.read_text() for page in pages)
-
-
-def text_of(page: Path) -> str:
-    """Return what stands on a page, without marks and in one line."""
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", page.read_text())).split())
-
-
-def test_the_pages_hold_the_very_files_of_the_examples(site):
-    for file in sorted((DOCS / "examples").rglob("*.*")):
-        if "__pycache__" not in file.parts:
-            shown = text_of(site / f"extend/{file.parent.name}.html")
-            assert " ".join(file.read_text().split()) in shown, file
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text()), style

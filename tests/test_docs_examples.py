@@ -1,5 +1,6 @@
 """The examples of the pages on extending: each runs as its page says."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -46,3 +47,14 @@ def test_an_example_runs(example, cohort):
         assert rows.set_index("record")["y_true"].to_dict() == dict(
             zip(map(int, cohort.records), cohort.label.tolist(), strict=True)
         )
+
+
+@pytest.mark.slow
+def test_the_blocks_of_the_page_run(trained, monkeypatch):
+    run = trained("data.records=60", "features=voltage", "model=svm")
+    monkeypatch.chdir(run.folder.parent)
+    page = EXAMPLES.parent / "python.md"
+    namespace: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(compile(block, str(page), "exec"), namespace)
+    assert namespace["run"].summary().equals(namespace["svm"].summary())

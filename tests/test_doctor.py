@@ -1,13 +1,10 @@
 """The doctor on things that are really broken. It must change none of them."""
 
-import importlib.metadata
 import re
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -80,30 +77,6 @@ def test_a_wrong_argument_is_a_fault_with_exit_code_2(examine, override, message
     examine(override).assert_at_fault("settings", message, code=2)
 
 
-def test_missing_and_old_packages_are_named_with_what_to_install(examine, monkeypatch):
-    required = ["numpy>=99", "no-such-package>=1", 'no-extra; extra == "x"']
-    monkeypatch.setattr(importlib.metadata, "requires", lambda name: required)
-    examined = examine()
-    assert examined.code == 3
-    lines = [line for line in examined.lines if line.split()[1] == "packages"]
-    assert [line.split()[0] for line in lines] == ["fault", "fault", "ok"]
-    assert "expected numpy>=99. Received: " in lines[0]
-    assert "Received: none. pip install 'no-such-package>=1'" in lines[1]
-
-
-def test_data_are_there_or_can_be_downloaded_and_a_server_is_asked(examine, data_set, tmp_path):
-    assert "is there" in examine("data=ludb", f"data.root={data_set}").of("data")
-    examine("data=ludb", "data.root=nowhere").assert_at_fault("data", "nowhere", code=2)
-    with served(404) as address:
-        examine("data=ludb", f"data.url={address}/a.zip").assert_at_fault("data", "status 404")
-        examine(f"tracking.uri={address}").assert_at_fault("tracking", address, "status 404")
-    with served(200) as address:
-        line = examine("data=ludb", f"data.url={address}/a.zip").of("data")
-        assert examine(f"tracking.uri={address}").of("tracking").startswith("ok ")
-    assert line.startswith("ok ")
-    assert f"downloads it from {address}/a.zip" in line
-
-
 @pytest.mark.parametrize(
     ("check", "override", "parts"),
     [
@@ -120,25 +93,3 @@ def test_what_cannot_be_used_is_named_with_its_setting(examine, check, override,
         probe.bind(("127.0.0.1", 0))
         typed = override.format(f"127.0.0.1:{probe.getsockname()[1]}").split()
         examine(*typed).assert_at_fault(check, *parts)
-
-
-@contextmanager
-def served(status: int) -> Iterator[str]:
-    """Answer any request with a status; gives the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()

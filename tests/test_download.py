@@ -89,13 +89,6 @@ def test_an_archive_is_downloaded_once_verified_and_renamed(served, into, capfd)
     assert capfd.readouterr() == ("", "")  # stderr is no terminal
 
 
-def test_too_little_disk_is_an_error_before_the_download(served, into):
-    archive = replace(served[1], needed_bytes=10**18)
-    with pytest.raises(EnvironmentFault, match=r"expected 1000000000\.0 GB of free disk for Tiny"):
-        fetch(archive, into)
-    assert left_beside(into) == set()
-
-
 LINK = zipfile.ZipInfo(f"{TOP}/evil")
 LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
 BAD_ARCHIVES = {

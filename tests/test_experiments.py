@@ -1,10 +1,8 @@
 """An experiment from Python, as the command has it."""
 
-import csv
-
 import numpy as np
 import pytest
-from conftest import command
+from conftest import command, csv_rows
 
 import lvh
 from lvh.config.composition import settings_of as settings
@@ -30,14 +28,12 @@ def test_python_gives_the_scores_of_the_command(chosen, tmp_path):
     assert [fold.split.fold for fold in done_folds] == [0, 1]
     done = command(*SMALL, *chosen, "hydra.run.dir=run", cwd=tmp_path)
     assert done.code == 0, done.err
-    with (tmp_path / "run/predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(tmp_path / "run/predictions.csv")
     names = [data.features.records[at] for at in result.test]
     assert [row["record"] for row in rows] == names
     assert [float(row["y_score"]) for row in rows] == result.y_score.tolist()
     assert [bool(int(row["y_pred"])) for row in rows] == result.y_pred.tolist()
-    with (tmp_path / "run/scores.csv").open(newline="") as file:
-        scores = {(row["of"], row["metric"]): row for row in csv.DictReader(file)}
+    scores = {(row["of"], row["metric"]): row for row in csv_rows(tmp_path / "run/scores.csv")}
     for name, summary in {"model": result.scores, **result.baselines}.items():
         assert float(scores[name, "ap"]["mean"]) == summary.mean.ap
         assert float(scores[name, "ap"]["low"]) == summary.pooled["ap"].low

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import with_waves
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 
@@ -15,15 +14,13 @@ from lvh.explanations.input_groups import InputTable, groups_of
 from lvh.explanations.occlusion import occluded, windows
 from lvh.explanations.run_explanation import losses, summarize
 from lvh.features import FORMS
-from lvh.features.beat import BeatSettings, FusionSettings
-from lvh.features.raw import RawSettings
+from lvh.features.beat import BeatSettings
 from lvh.features.voltage import VoltageSettings, measure
 from lvh.validation.splits import Split
 
 RANDOM = np.random.default_rng(0)
 SIGNALS = RANDOM.normal(size=(3, 50, 2)).astype(np.float32)
 BEAT = BeatSettings(leads=("i", "v1", "v5", "v6"))
-RAW = RawSettings(leads=("v1", "v5"), scaling="none")
 OPTIONS = Options(window=0.08, stride=0.08, repeats=2)
 
 
@@ -163,39 +160,3 @@ class TestKnownAnswers:
     def test_labels_without_information_have_no_importance(self, null):
         explanation = out_of_fold(null, BEAT)
         assert (explanation.importance["ap_drop_low"] < 0.03).all()  # on 120 records, by chance
-
-    def test_both_parts_of_mixed_inputs_are_explained(self, cohort):
-        settings = FusionSettings(leads=("v5", "v1"))
-        features = FORMS["fusion"].extract(cohort, settings)
-        context = Context(cohort, features, settings)
-        X = np.nan_to_num(features.X[:10])
-        column = features.names.index("avl_R")
-
-        def score(rows):  # R of avl, and the mean of the beat in v1
-            signals = rows[:, 71:].reshape(len(rows), 350, 2)
-            return sigmoid(rows[:, column] + signals[:, :, 1].mean(axis=1))
-
-        records = ExplainedRecords(score, X, positions=np.arange(10), context=context)
-        made = fold_importance(records, context, OPTIONS)
-        matters = {name for name, scores in made.changed.items() if (scores != made.y_score).any()}
-        assert matters >= {("input", "avl_R"), ("lead_inputs", "avl"), ("wave_inputs", "R")}
-        assert matters >= {("group", "all of the ECG"), ("lead", "v1"), ("wave", "QRS")}
-        assert matters >= {("criterion_inputs", "r_in_avl"), ("criterion", "sokolow_lyon")}
-        assert not matters & {("lead", "v5"), ("group", "age and sex"), ("lead_inputs", "v1")}
-        assert (made.over_time[:, :, 0] == 0).all()
-
-    def test_without_fiducials_only_leads_are_taken_away(self, cohort):
-        n = len(cohort.records)
-        nothing = {(record, lead): ("", []) for record in range(n) for lead in range(12)}
-        bare = with_waves(cohort, nothing)
-        features = FORMS["raw"].extract(bare, RAW)
-        context = Context(bare, features, RAW)
-        records = ExplainedRecords(
-            lambda X: sigmoid(X[:, :, 0].max(axis=1)),
-            features.X[:4],
-            positions=np.arange(4),
-            context=context,
-        )
-        made = fold_importance(records, context, OPTIONS)
-        assert set(made.changed) == {("lead", "v1"), ("lead", "v5")}
-        assert made.over_time is None

@@ -1,14 +1,11 @@
 """`lvh explain`, the explanation of one record, and what is refused."""
 
-import csv
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, exit_code, head
+from conftest import Done, command, csv_rows, exit_code, head
 from final_models import SMALL, describe, save_model, settings
 
 from lvh.cli.explain import main
@@ -36,11 +33,6 @@ def configured(tmp_path, monkeypatch):
     return configure
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     run = trained("model=logistic", "features=voltage").folder
     assert main([str(run), "--repeats", "2", "--changes", "amplitude,arms"]) == 0
@@ -53,43 +45,24 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
         *("robustness.csv", "robustness.png"),
     }
     predictions = {label: [] for label in "01"}
-    for row in read(run / "predictions.csv"):
+    for row in csv_rows(run / "predictions.csv"):
         predictions[row["y_true"]].append(float(row["y_score"]))
-    unchanged = [row for row in read(folder / "robustness.csv") if row["change"] == "nothing"]
+    unchanged = [row for row in csv_rows(folder / "robustness.csv") if row["change"] == "nothing"]
     for row in unchanged:
         expected = np.mean(predictions[row["label"]])
         assert float(row["mean"]) == pytest.approx(expected, rel=1e-5)
     assert "mean probability of records with LVH" in shown.out
-    rows = {(row["kind"], row["name"]): row for row in read(folder / "importance.csv")}
+    rows = {(row["kind"], row["name"]): row for row in csv_rows(folder / "importance.csv")}
     assert {("input", "v5_R"), ("group", "criteria"), ("criterion_inputs", "cornell")} <= set(rows)
     for row in rows.values():
         assert float(row["ap_drop_low"]) <= float(row["ap_drop"]) <= float(row["ap_drop_high"])
-    kept = {row["of"]: row for row in read(run / "scores.csv") if row["metric"] == "ap"}
-    for row in read(folder / "scores.csv"):
+    kept = {row["of"]: row for row in csv_rows(run / "scores.csv") if row["metric"] == "ap"}
+    for row in csv_rows(folder / "scores.csv"):
         for bound in ("pooled", "low", "high"):
             assert float(row[bound]) == pytest.approx(float(kept[row["of"]][bound]), rel=1e-5)
     text = (folder / "README.md").read_text()
-    assert f"{len(read(run / 'predictions.csv'))} test records of 3 folds" in text
+    assert f"{len(csv_rows(run / 'predictions.csv'))} test records of 3 folds" in text
     assert "**synthetic cohort" in text  # what a reader must know of the data
-
-
-@pytest.mark.slow
-def test_a_network_on_beats_is_explained(configured):
-    run = configured(
-        *("model=resnet", "model.filters=[4]", "train.epochs=1"),
-        *("features.leads=[v5,v1]", "cv.folds=2"),
-    )
-    assert main([str(run), "--folds", "1", "--stride", "80"]) == 0
-    folder = run / "explanation"
-    kinds = {row["kind"] for row in read(folder / "importance.csv")}
-    assert kinds == {"lead", "wave", "criterion"}
-    over_time = read(folder / "saliency.csv")
-    assert [row["lead"] for row in over_time[::350]] == ["v5", "v1"] * 2
-    assert (over_time[0]["seconds"], over_time[349]["seconds"]) == ("-0.25", "0.448")
-    from matplotlib.image import imread  # not before the backend, which hides a part of it
-
-    for name in ("saliency.png", "importance.png"):
-        assert np.ptp(imread(folder / name)[..., :3]) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -111,15 +84,9 @@ def test_what_cannot_be_explained_is_refused(arguments, message, configured, cap
 @pytest.mark.slow
 def test_the_best_of_a_sweep_is_explained_tracked_and_on_its_page(tmp_path):
     def lvh(*arguments: str) -> Done:
-        made = subprocess.run(
-            [sys.executable, "-m", "lvh", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert made.returncode == 0, made.stderr
-        return Done(made.returncode, made.stdout, made.stderr, tmp_path)
+        made = command(*arguments, cwd=tmp_path, module="lvh")
+        assert made.code == 0, made.err
+        return made
 
     lvh("sweep", *SMALL[:3], "model=logistic", "features=voltage", "model.C=0.01,0.1")
     lvh("report", "--out", "before")

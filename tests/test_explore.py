@@ -1,24 +1,19 @@
 """A data set as numbers, as files, as a page and in MLflow."""
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import _OURS, Done, with_waves
+from conftest import command, with_waves
+from pages import Page
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lvh.cli.explore import main
 from lvh.data import SOURCES
 from lvh.data.cohort import Delineation, part_of
 from lvh.features.criteria import CRITERIA
@@ -49,28 +44,6 @@ def tables(page):
     return {path.stem: pd.read_csv(path, dtype=names) for path in page.parent.glob("*.csv")}
 
 
-class Page(HTMLParser):
-    """What a reader meets: sections, pictures, links."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.sections, self.pictures, self.links = [], [], []
-        self.text, self.tag = "", ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        values, self.tag = dict(attrs), tag
-        if tag == "h2":
-            self.sections.append(values["id"])
-        if tag == "img":
-            self.pictures.append(values["src"])
-        self.links += [values["href"]] if "href" in values else []
-
-    def handle_data(self, data):
-        if self.tag not in ("script", "style"):
-            self.text += data
-
-
 class TestSignals:
     """A flat record, and one that each test fills."""
 
@@ -79,28 +52,19 @@ class TestSignals:
         both[1] = signals
         return survey(replace(part_of(cohort, 0, 2), signals=both, fs=500.0))
 
-    def test_noise_is_its_standard_deviation(self, cohort):
+    def test_noise_wander_flat_and_clipped_leads_are_measured(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         noise = np.random.default_rng(0).normal(0, 0.03, (5000, 12))
         signals = noise + np.sin(2 * np.pi * seconds)  # slow waves do not count
-
         assert self.measured(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
-
-    def test_wander_holds_slow_frequencies_only(self, cohort):
         seconds = np.arange(5000)[:, None] / 500
         slow, fast = np.sin(2 * np.pi * 0.3 * seconds), np.sin(2 * np.pi * 5 * seconds)
-
         found = self.measured(cohort, 2 + 0.4 * slow + fast)
-
         assert found.wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)
-
-    def test_flat_and_clipped_leads_are_counted(self, cohort):
         signals = np.random.default_rng(0).normal(size=(5000, 12)).clip(-2, 2)
         signals[100:120, 3] = signals.max()  # 40 ms
         signals[100:119, 4] = signals.max()
-
         found = self.measured(cohort, signals)
-
         assert found.flat.tolist() == [[True] * 12, [False] * 12]
         assert np.flatnonzero(found.clipped).tolist() == [12 + 3]
 
@@ -108,9 +72,7 @@ class TestSignals:
         signals = cohort.signals.copy()
         signals[3, 70, 2] += 0.5
         signals[7] = signals[2]
-
         found = survey(replace(cohort, signals=signals))
-
         assert np.flatnonzero(pd.Series(found.digest).duplicated(keep=False)).tolist() == [2, 7]
         assert np.flatnonzero(found.einthoven > 0.1).tolist() == [3]
         assert found.einthoven[3] == pytest.approx(0.5, abs=0.01)
@@ -120,7 +82,6 @@ class TestSignals:
 class TestFiles:
     def test_balance_and_ages(self, cohort, tables):
         rows = tables["balance"].set_index(["group", "value"])
-
         assert rows.with_label["all", "all"] == cohort.label.sum()
         assert rows.records["sex", "men"] == cohort.male.sum()
         inside = (cohort.age >= 50) & (cohort.age < 60)
@@ -137,7 +98,6 @@ class TestFiles:
             y_score = model.predict_proba(X[test])[:, 1]
             accuracy.append(((y_score > 0.5) == y[test]).mean())
             ap.append(average_precision_score(y[test], y_score))
-
         rows = tables["alone"].set_index(["baseline", "score"])
         shown = rows["mean"][[("age + sex", "accuracy"), ("age + sex", "ap")]].tolist()
         assert shown == pytest.approx([np.mean(accuracy), np.mean(ap)], rel=1e-5)
@@ -145,7 +105,6 @@ class TestFiles:
 
     def test_criteria(self, cohort, tables):
         rows = tables["criteria"].set_index(["criterion", "sex"])
-
         assert set(tables["criteria"].criterion) == set(CRITERIA)
         cornell = tables["criteria_values"].cornell.to_numpy()
         positive = cornell > np.where(cohort.male, 2.8, 2.0)
@@ -160,7 +119,6 @@ class TestFiles:
 class TestPage:
     def test_every_section_with_its_figures_and_files(self, page, tables):
         found = Page(page)
-
         assert found.sections == KEYS
         assert len(found.pictures) == 4
         assert all(src.startswith("data:image/svg+xml;base64,") for src in found.pictures)
@@ -169,9 +127,7 @@ class TestPage:
 
     def test_without_delineation_sections_are_left_out(self, cohort, tmp_path):
         empty = Delineation.empty(len(cohort.records))
-
         found = Page(written(replace(cohort, delineation=empty), tmp_path))
-
         assert found.sections == KEYS
         assert found.text.count("Left out: this source has no delineation") == 4
         assert "No fiducials are marked" in found.text
@@ -184,9 +140,7 @@ class TestPage:
             **{"name": SCRIPT, "note": f"left out {SCRIPT}", "label": np.ones(3, dtype=np.int64)},
             records=tuple(f"{SCRIPT}{at}" for at in range(3)),
         )
-
         page = written(hostile, tmp_path)
-
         found = Page(page)
         assert found.sections == KEYS
         assert re.search(r"How far age and sex alone go\s+Left out: .*expected", found.text)
@@ -197,16 +151,7 @@ class TestPage:
 
 @pytest.mark.slow
 def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
-    variables = {key: value for key, value in os.environ.items() if key not in _OURS}
-    process = subprocess.run(
-        [sys.executable, "-m", "lvh.explore", "data=synthetic", "data.records=16"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**variables, "COLUMNS": "100"},
-        check=False,
-    )
-    done = Done(process.returncode, process.stdout, process.stderr, tmp_path)
+    done = command("data=synthetic", "data.records=16", cwd=tmp_path, module="lvh.explore")
     assert (done.code, done.err) == (0, "")
     (line,) = (line for line in done.out.splitlines() if line.startswith("page: "))
     page = done.cwd / line.removeprefix("page: ")
@@ -219,22 +164,6 @@ def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
     assert logged == {path.name for path in done.folder().iterdir()}
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest in done.out + (done.folder() / "source.csv").read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("data=ptbxl data.root=nowhere", "nowhere/ptbxl_database.csv: expected a file"),
-        ("data=synthetic hydra.run.dir=.", "hydra.run.dir: expected a new folder"),
-    ],
-)
-def test_bad_input(arguments, message, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.txt").write_text("")
-    assert main([*arguments.split(), "tracking=off"]) == 2
-    out, err = capsys.readouterr()
-    assert message in err
-    assert (out, [path.name for path in tmp_path.iterdir()]) == ("", ["mine.txt"])
 
 
 @pytest.mark.ludb

@@ -2,17 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Done, command, exit_code
+from conftest import command
 from final_models import SMALL, own_store  # noqa: F401
 
-from lvh.cli.export import main
 from lvh.data.readers.record import read
 from lvh.errors import InputError
 from lvh.inference import load, save
@@ -25,12 +22,6 @@ from lvh.validation.metrics import chosen_threshold
 
 LOGISTIC = ("model=logistic", "features=voltage")
 pytestmark = pytest.mark.usefixtures("own_store")
-
-
-def export(*arguments: str, cwd: Path, name: str = "export") -> Done:
-    command = [sys.executable, "-m", f"lvh.{name}", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
-    return Done(done.returncode, done.stdout, done.stderr, cwd)
 
 
 def refitted(settings, data, n_members: int, **more):
@@ -72,13 +63,11 @@ def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(tr
     assert scores["ap"] == result.scores.mean.ap
     assert scores["pooled_ap"] == result.scores.pooled["ap"].estimate
     assert scores["pooled_ap_low"] < scores["pooled_ap"] < scores["pooled_ap_high"]
-
     order = np.argsort(result.test, kind="stable")
     means = result.y_score[order].reshape(-1, 2).mean(axis=1)
     expected = chosen_threshold(data.features.y, means)
     assert description.threshold == pytest.approx(expected, abs=1e-12)
     assert "out-of-fold predictions, each the mean of 2" in card(description)
-
     calibration = description.calibration
     assert calibration.line == pytest.approx(tuple(line(data.features.y, means)), rel=1e-6)
     assert (calibration.n_records, calibration.repeats) == (42, 2)
@@ -124,54 +113,18 @@ def swept(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_the_best_of_a_sweep_becomes_the_champion(swept, tmp_path, data_set):
-    done = export("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept)
+    done = command("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
     number = int(re.search(r"^best of 3 of study \S+ by ap: trial (\d)$", done.out, re.M)[1])
     described = json.loads((tmp_path / "m" / "model.json").read_text())
     assert described["n_candidates"] == 3
     assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]
-    report = export(cwd=swept, name="report")
+    report = command(cwd=swept, module="lvh.report")
     assert f"(trial {number})" in re.search(r"^Best: .*$", report.out, re.M)[0]
     assert "registered as lvh, version 1: models:/lvh@champion" in done.out
     assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
-
     path = next((data_set / "data").glob("*.hea"))
-    printed = export(str(path), "--json", cwd=swept, name="predict")
+    printed = command(str(path), "--json", cwd=swept, module="lvh.predict")
     assert printed.code == 0, printed.err
     expected = load(tmp_path / "m").predict(read(path)).y_score[0]
     assert json.loads(printed.out)[0]["probability"] == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.slow
-def test_a_run_is_named_by_its_folder_or_its_identity_and_registered_later(swept, tmp_path):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{swept}/mlflow.db")
-    experiment = client.get_experiment_by_name("lvh").experiment_id
-    run, *_ = client.search_runs(
-        [experiment], "tags.level = 'configuration' and params.`model.C` = '0.001'"
-    )
-    folder = next((swept / "outputs").glob("2*/*/0"))
-    for which, out in ((run.info.run_id, "by-id"), (str(folder), str(tmp_path / "by-folder"))):
-        done = export(which, "--no-register", "--seeds", "1", "--out", out, cwd=swept)
-        assert done.code == 0, done.err
-        described = json.loads((swept / out / "model.json").read_text())
-        assert (described["settings"]["model"]["C"], described["n_candidates"]) == (0.001, 1)
-    done = export(out, "--name", "later", cwd=swept)
-    assert done.code == 0, done.err
-    assert "registered as later, version 1: models:/later@champion\n" in done.out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["absent"], "RUN: expected the folder of a run"),
-        (["0" * 32], "expected a store of MLflow"),
-        (["--seeds", "0"], "--seeds: expected 1 to 100. Received: 0"),
-    ],
-)
-def test_a_bad_choice_is_refused(arguments, reason, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert exit_code(main, arguments) == 2
-    assert reason in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())

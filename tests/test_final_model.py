@@ -65,15 +65,12 @@ def test_keras_alone_reads_a_network(model, cohort, tmp_path):
     np.testing.assert_allclose(elsewhere, scores[:, 1], atol=1e-5)
 
 
-def test_a_network_trained_in_bfloat16_predicts_in_float32(cohort, tmp_path):
+def test_precision_and_other_records_change_no_prediction(cohort, tmp_path):
     of = settings("dnn", "ntp", "train.precision=bfloat16")
     _, scores = save_model(tmp_path, of, cohort)
     by_member = load(tmp_path).predict(cohort).by_member
     assert 0 < np.abs(by_member - scores).max() < 0.05  # 8 bits of precision
     assert "| precision | trained in bfloat16" in (tmp_path / "README.md").read_text()
-
-
-def test_a_prediction_does_not_depend_on_the_other_records(cohort, tmp_path):
     save_model(tmp_path, settings("dnn", "ntp"), cohort)
     model = load(tmp_path)
     alone, among = model.predict(head(cohort, 1)), model.predict(cohort)
@@ -156,13 +153,3 @@ def test_what_is_no_ecg_is_flagged_though_it_is_scaled(scaling, cohort, tmp_path
     for signals in (random.normal(0, 0.3, size), cohort.signals + mains):
         table = loaded.predict(replace(cohort, signals=signals.astype(np.float32))).table
         assert (table["distance"] > 1).all()
-
-
-@pytest.mark.ludb
-def test_doubled_voltages_are_flagged_and_ludb_s_records_are_named(ludb, tmp_path):
-    save_model(tmp_path / "m", settings("svm", "voltage"), ludb, 1)
-    model = load(tmp_path / "m")
-    assert model.predict(ludb).table["fitted_on"].all()
-    doubled = model.predict(replace(ludb, signals=ludb.signals * np.float32(2))).table
-    assert not doubled["fitted_on"].any()
-    assert ((doubled["distance"] > 1) | (doubled["outside"] != "")).mean() > 0.8

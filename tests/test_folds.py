@@ -1,5 +1,6 @@
 """Folds: scikit-learn's where each record is a subject, and never a subject in two parts."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,6 @@ def labels(positive, negative, seed=0):
 def test_folds_of_ludb_are_those_of_the_report(ludb):
     each_its_own = np.array(ludb.records)  # as the study has them; data.same_subject=false
     found = splits(ludb.label, each_its_own, REPORT)
-
     assert [len(split.test) for split in found] == [29, 29, 29, 29, 28, 28, 28]
     assert [int(ludb.label[split.test].sum()) for split in found] == [17, 17, 15, 17, 14, 14, 14]
     expected = KFold(7, shuffle=True, random_state=123).split(np.zeros(200))
@@ -43,9 +43,7 @@ def test_folds_of_ludb_are_those_of_the_report(ludb):
 def test_single_records_are_split_as_scikit_learn_does(scheme, oracle, folds, state):
     y = labels(30, 23)
     settings = replace(REPORT, scheme=scheme, folds=folds, random_state=state)
-
     found = splits(y, singles(53), settings)
-
     expected = list(oracle(folds, shuffle=True, random_state=state).split(y, y))
     assert [(split.repeat, split.fold) for split in found] == [(0, fold) for fold in range(folds)]
     assert [split.train.tolist() for split in found] == [train.tolist() for train, _ in expected]
@@ -55,9 +53,7 @@ def test_single_records_are_split_as_scikit_learn_does(scheme, oracle, folds, st
 def test_repeats_differ_and_the_first_is_the_plain_scheme():
     y = labels(30, 23)
     plain = splits(y, singles(53), REPORT)
-
     found = splits(y, singles(53), replace(REPORT, repeats=3))
-
     assert [(split.repeat, split.fold) for split in found] == [
         (repeat, fold) for repeat in range(3) for fold in range(7)
     ]
@@ -72,9 +68,7 @@ def test_repeats_differ_and_the_first_is_the_plain_scheme():
 def test_holdout_is_train_test_split_twice(n):
     y = labels(n // 2, n - n // 2)
     settings = replace(REPORT, scheme="holdout", validation=0.2)
-
     [split] = splits(y, singles(n), settings)
-
     learned, test = train_test_split(np.arange(n), test_size=0.2, random_state=123)
     train, validation = train_test_split(learned, test_size=0.2, random_state=123)
     assert split.test.tolist() == sorted(test)
@@ -95,12 +89,10 @@ def test_no_subject_is_in_two_parts(owners, scheme, validation):
     y = np.isin(owners, positive).astype(np.int64)
     assume(len(positive) >= 4)
     settings = replace(REPORT, scheme=scheme, folds=3, validation=validation)
-
     try:
         found = splits(y, names, settings)
     except InputError:
         return  # a training part of one class
-
     for split in found:
         parts = [set(names[part]) for part in (split.train, split.validation, split.test)]
         assert sum(map(len, parts)) == len(set(names))
@@ -121,7 +113,6 @@ def test_a_training_part_of_one_class_is_refused_with_the_counts():
             refusals.append(str(refusal))
         else:
             assert all(set(y[split.train]) == {0, 1} for split in found)
-
     assert 0 < len(refusals) < 20
     for refusal in refusals:
         assert "3 records, 0 of them positive. cv=stratified spreads them" in refusal
@@ -150,3 +141,22 @@ def test_a_protocol_that_leaks_is_named_and_refused_unless_it_is_allowed(changes
     check_protocol(replace(settings, allow_leakage=True))
     with pytest.raises(InputError, match=r"cv\.(weights|validation)"):  # it means nothing there
         check_protocol(replace(settings, scheme="holdout", validation=0.2, allow_leakage=True))
+
+
+FAULTS = {
+    "one class": ((0, 20), {}, "20 records, 0 of them positive"),
+    "one class, holdout": ((20, 0), {"scheme": "holdout"}, "20 records, 20 of them positive"),
+    "fewer records than folds": ((3, 3), {}, "7 folds, 6 subjects"),
+    "fewer positives": ((6, 30), {"scheme": "stratified"}, "7 folds, 6 positive subjects"),
+    "fewer negatives": ((30, 2), {}, "7 folds, 2 negative subjects"),
+    "nothing to train": ((20, 20), {"scheme": "holdout", "test_size": 0.99}, "cv.test_size: "),
+    "nothing to validate": ((2, 2), {"folds": 2, "validation": 0.9}, "cv.validation: expected"),
+}
+
+
+@pytest.mark.parametrize(("counts", "changes", "said"), FAULTS.values(), ids=FAULTS)
+def test_too_few_records_are_refused_with_the_counts(counts, changes, said):
+    y = np.repeat([1, 0], counts)
+    with pytest.raises(InputError, match=re.escape(said)) as refusal:
+        splits(y, np.arange(len(y)).astype(str), replace(REPORT, **changes))
+    assert refusal.value.exit_code == 2

@@ -6,15 +6,10 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, create_trial
 
-from lvh.config.composition import settings_of
-from lvh.runs import forecast
-from lvh.runs.experiment_data import load_data
-from lvh.runs.forecast import Forecast, timed
+from lvh.runs.forecast import Forecast
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 from lvh.search.space import Choice, Space
-from lvh.search.storage import Storage
-from lvh.search.study import open_study
 
 KERNELS, STRIDES = ("250", "400", "500"), ("5", "10", "50", "125")
 GRID = Space({"kernel": Choice(KERNELS), "stride": Choice(STRIDES), "model.l2": Choice(("0.1",))})
@@ -68,28 +63,3 @@ def test_after_a_quarter_the_time_left_is_right_within_a_quarter(n_timed, error)
     sweep = Sweep({at: error * cost(GRID.at(at)) for at in places})
     for at in range(3, 12):
         assert sweep.expected[at] == pytest.approx(sum(sweep.taken[at:]), rel=0.25), at
-
-
-def test_racing_makes_it_shorter_by_what_it_was_measured_to_save_then_by_what_it_saves():
-    costs = {at: cost(GRID.at(at)) for at in range(12)}
-    sweep = Sweep(costs, race=True, n_done=3)
-    assert sweep.expected[0] == pytest.approx(0.8 * sum(costs.values()) + 12 * 0.5)
-    assert sweep.expected[5] == pytest.approx(sum(sweep.taken[5:]), rel=0.05)
-
-
-def test_the_first_line_expects_nothing_of_folds_that_are_stored(tmp_path, monkeypatch):
-    storage = Storage(f"sqlite:///{tmp_path}/studies.db")
-    monkeypatch.setattr(forecast, "timed", lambda settings, data: 60.0)
-    monkeypatch.setattr(forecast, "_SHARE", float("inf"))
-    monkeypatch.setattr("lvh.tracking.fold_store.FoldStore.count_of", lambda store, keys: 6)
-    plan = StudyPlan(GRID, SearchSettings(sampler="grid"), title="", note="", n_folds=N_FOLDS)
-    study = open_study(storage, "s", plan, again=False)
-    own = settings_of("data=synthetic", "data.records=40", "features=voltage", "model=logistic")
-    text = Forecast(study, at_once=2).begin(lambda point: own)
-    assert text == "training takes about 54 s (timed steps of 12 of 12 configurations)"
-    assert Forecast(study, at_once=2).begin(lambda point: own) == ""
-
-
-def test_timed_steps_say_what_a_classifier_takes():
-    own = settings_of("data=synthetic", "data.records=60", "features=voltage", "model=logistic")
-    assert 0 < timed(own, load_data(own)) < 60

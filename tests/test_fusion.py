@@ -8,7 +8,7 @@ import pytest
 from conftest import with_waves
 
 from lvh.data.cohort import Cohort
-from lvh.features import FeatureSet, beat, fill_missing, voltage
+from lvh.features import FeatureSet, beat, voltage
 from lvh.features.beat import BeatSettings, FusionSettings
 from lvh.features.beat import extract_fusion as extract
 from lvh.features.voltage import VoltageSettings
@@ -36,19 +36,13 @@ def without_t(cohort: Cohort, *records: int) -> Cohort:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"average": "mean", "scaling": "minmax", "missing": "zero"},
-    ],
+    "changes", [{}, {"average": "mean", "scaling": "minmax", "missing": "zero"}]
 )
 def test_halves_are_those_of_voltage_and_beat(cohort, changes):
     settings = replace(DEFAULT, **changes)
     patchy = without_t(cohort, 0, 5)
     measured, beats = halves(patchy, settings)
-
     features = extract(patchy, settings)
-
     n_samples, n_leads = beats.input_shape
     assert features.kind == "mixed"
     assert features.X.dtype == np.float32
@@ -67,9 +61,7 @@ def test_a_record_that_lacks_a_beat_is_missing_from_both_halves(cohort):
     """Record 4 has no beat in v1, which `voltage` takes; record 7 has none at all."""
     broken = with_waves(cohort, {(3, 6): ("", []), **{(6, lead): ("", []) for lead in range(12)}})
     measured, beats = halves(broken, DEFAULT)
-
     features = extract(broken, DEFAULT)
-
     assert (len(measured.records), len(beats.records)) == (39, 38)
     assert features.records == beats.records
     assert features.dropped == beats.dropped
@@ -78,15 +70,3 @@ def test_a_record_that_lacks_a_beat_is_missing_from_both_halves(cohort):
     np.testing.assert_array_equal(features.X[:, :N_MEASURED], measured.X[rows])
     np.testing.assert_array_equal(features.X[:, 0] == 1, features.age_and_sex[:, 1] == 1)
     assert features.y.tolist() == np.delete(cohort.label, [3, 6]).tolist()
-
-
-def test_filling_leaves_the_beats_alone_and_reads_no_test_record(cohort):
-    features = extract(without_t(cohort, *range(0, 40, 3)), DEFAULT)
-    train, test = features.X[:30], features.X[30:]
-    assert np.isnan(train).any()
-    filled, scored = fill_missing("mean", train, test)
-    assert not np.isnan(filled).any()
-    assert not np.isnan(scored).any()
-    np.testing.assert_array_equal(filled[:, N_MEASURED:], train[:, N_MEASURED:])
-    poisoned, _ = fill_missing("mean", train, np.full_like(test, 50.0))
-    np.testing.assert_array_equal(filled, poisoned)

@@ -1,6 +1,5 @@
 """What the output suggests can be pasted; text fits the terminal; `outputs/latest` leads there."""
 
-import io
 import shlex
 import sys
 from pathlib import Path
@@ -8,10 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
-from lvh.cli.command import wrapped
-from lvh.reports.progress import say
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
@@ -26,58 +22,6 @@ def test_a_suggestion_says_the_same_to_a_shell(arguments):
         patch.setattr(sys, "argv", ["lvh"])
         line = typed("run", *arguments)
     assert shlex.split(line) == ["lvh", "run", *arguments]
-
-
-@pytest.mark.parametrize(
-    ("program", "start"),
-    [
-        ("lvh run", ["lvh", "report"]),
-        ("/elsewhere/a b/bin/lvh run", ["/elsewhere/a b/bin/lvh", "report"]),
-        (str(Path("/x y/lvh/cli/run.py")), [sys.executable, "-m", "lvh.report"]),
-        ("python -m lvh run", [sys.executable, "-m", "lvh", "report"]),
-    ],
-)
-def test_a_suggestion_begins_as_the_user_began(program, start, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "argv", [program])
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.chdir(tmp_path)
-    assert shlex.split(typed("report", tmp_path / "a b")) == [*start, "a b"]
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert typed("report", storage=None, uri="a b").endswith(" --uri 'a b'")
-    assert shlex.split(typed("report"))[0] in (start[0], Path(sys.executable).name)
-
-
-@given(ONE_LINE, st.integers(40, 200))
-def test_a_terminal_gets_whole_words_in_its_width_and_a_pipe_gets_lines(words, width):
-    line = " ".join(words)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COLUMNS", str(width))
-        shown = {}
-        for terminal in (True, False):
-            file = io.StringIO()
-            on = Console(file=file, force_terminal=terminal, color_system=None)
-            say(line, on=on)
-            shown[terminal] = file.getvalue()
-        help_lines = wrapped(f"  {line}").splitlines()
-    assert shown[False] == f"{line}\n"
-    assert shown[True].split() == words
-    for text in (*shown[True].splitlines(), *help_lines):
-        assert len(text.rstrip()) <= width or len(text.split()) == 1
-
-
-def test_a_terminal_can_click_on_addresses_and_paths(tmp_path):
-    shown = {}
-    for terminal in (True, False):
-        file = io.StringIO()
-        on = Console(
-            file=file, force_terminal=terminal, color_system="standard" if terminal else None
-        )
-        say(f"at http://127.0.0.1:5000/#/x, page: {tmp_path}", on=on, link=tmp_path, wraps=False)
-        shown[terminal] = file.getvalue()
-    assert "\x1b]8;" in shown[True]
-    assert ";http://127.0.0.1:5000/#/x\x1b" in shown[True]
-    assert f";{tmp_path.as_uri()}\x1b" in shown[True]
-    assert shown[False] == f"at http://127.0.0.1:5000/#/x, page: {tmp_path}\n"
 
 
 def test_latest_leads_to_the_newest_folder_and_replaces_nothing_else(tmp_path, monkeypatch):

@@ -24,9 +24,7 @@ def test_no_subject_is_in_two_folds(rows, state):
     y = np.array([label for _, label in rows])
     _, positive = by_subject(y, subjects)
     assume(3 <= positive.sum() <= len(positive) - 3)
-
     found = list(folds(3, state, subjects).split(None, y))
-
     assert sorted(np.concatenate([own for _, own in found])) == list(range(len(y)))
     for others, own in found:
         assert not set(subjects[others]) & set(subjects[own])
@@ -34,7 +32,7 @@ def test_no_subject_is_in_two_folds(rows, state):
         assert len(np.unique(y[others])) == 2
 
 
-def test_too_few_subjects_of_a_class_are_refused_with_any_number_of_records():
+def test_subjects_are_kept_together_so_that_none_is_known_again():
     subjects = np.repeat(np.arange(12).astype(str), 5)
     y = np.repeat([1] * 4 + [0] * 8, 5)
     with pytest.raises(InputError) as refusal:
@@ -44,10 +42,7 @@ def test_too_few_subjects_of_a_class_are_refused_with_any_number_of_records():
         "Received: 4 positive and 8 negative subjects. Choose fewer, or more records"
     )
     assert len(list(folds(4, 0, subjects).split(None, y))) == 4
-
-
-def test_a_machine_that_knows_subjects_again_is_not_sure_of_them():
-    """Labels that mean nothing, and inputs that tell subjects apart: nothing can be known."""
+    # Labels that mean nothing, and inputs that tell subjects apart: nothing can be known.
     random = np.random.default_rng(0)
     y = np.repeat(random.permutation(np.arange(30) % 2), 4)
     X = np.repeat(random.normal(size=(30, 6)), 4, axis=0) + random.normal(0, 0.05, (120, 6))

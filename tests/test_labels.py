@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import in_process
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.config.composition import settings_of
 from lvh.data import joining, ludb, ptbxl
 from lvh.data.labels import find_label
 from lvh.data.ludb import LudbSettings
@@ -56,11 +54,9 @@ class TestLudb:
         assert (found.fingerprint == ludb.fingerprint) == (label == "lvh")
         assert np.array_equal(found.signals, ludb.signals)
 
-    def test_lvh_by_its_full_name_is_lvh(self, ludb_root, ludb):
+    def test_a_label_of_another_name_is_found_or_those_that_exist_are_named(self, ludb_root, ludb):
         found = of_ludb(ludb_root, "left ventricular hypertrophy")
         assert (found.label_name, found.fingerprint, found.note) == ("LVH", ludb.fingerprint, "")
-
-    def test_an_unknown_label_names_those_that_exist(self, ludb_root):
         with pytest.raises(InputError) as refused:
             of_ludb(ludb_root, "atrial fibrilation")
         message = str(refused.value)
@@ -90,32 +86,18 @@ class TestPtbxl:
         assert (found.label_name, int(found.label.sum())) == (name, expected[True])
         assert (found.fingerprint == PTBXL_OF_LVH) == (name == "LVH")
 
-    def test_a_description_is_a_label_too_and_a_note_says_what_a_code_means(self, ptbxl_root):
+    def test_a_description_is_a_label_too_and_is_joined(self, ptbxl_root, ludb_root):
         by_code, by_text = (of_ptbxl(ptbxl_root, one) for one in ("AFIB", "Atrial Fibrillation"))
         assert by_code.note == "AFIB: atrial fibrillation"
         assert by_text.label_name == "atrial fibrillation"
         assert by_text.label.tolist() == by_code.label.tolist()
-
-    def test_a_code_that_no_record_has_is_refused(self, ptbxl_root):
         with pytest.raises(InputError, match=r"SR 115, NORM 72, .*Received: 'TRIGU'"):
             of_ptbxl(ptbxl_root, "TRIGU")
-
-    def test_a_learned_label_is_scored_as_the_same_label(self, ptbxl_root, ludb_root):
         own = of_ludb(ludb_root, "Atrial fibrillation")
         joined = joining.join(own, of_ptbxl(ptbxl_root, "atrial fibrillation"))
         assert joined.label.sum() == 15 + 5
         with pytest.raises(InputError, match=r"expected Atrial fibrillation as the label"):
             joining.join(own, of_ptbxl(ptbxl_root, "LVH"))
-
-    def test_a_run_of_too_few_is_refused_and_so_is_a_sweep_of_labels(
-        self, ptbxl_root, tmp_path, monkeypatch
-    ):
-        monkeypatch.chdir(tmp_path)
-        typed = ("data=ptbxl", f"data.root={ptbxl_root}", "model=cnn", "tracking=off")
-        code, _, err = in_process(*typed, "cv=stratified", "cv.folds=7", "data.label=AFIB")
-        assert (code, "5" in err) == (2, True), err
-        code, _, err = in_process(*typed, "-m", "data.label=AFIB,NORM")
-        assert (code, "data.label: expected something" in err) == (2, True), err
 
 
 def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):
@@ -131,11 +113,6 @@ def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):
     (tmp_path / "scp_statements.csv").write_text("code,description\n")
     with pytest.raises(InputError, match="expected the column of codes"):
         ptbxl._label(tmp_path, table, "MI")
-
-
-def test_records_of_before_there_were_labels_are_of_lvh():
-    assert settings_of().data.label == "LVH"
-    assert settings_of("data=ptbxl", "data.label=AFIB").data.label == "AFIB"
 
 
 @examples(max_examples=60)

@@ -69,7 +69,7 @@ def doubled(n: int) -> LazyArray:
     ).map(lambda values, at: values.astype(np.float32))
 
 
-def test_concatenated_records_and_their_fingerprint_are_those_of_the_array():
+def test_concatenated_records_are_those_of_the_array_and_never_converted():
     array = np.arange(12, dtype=np.float32).reshape(4, 3)
     assert isinstance(concatenate(array, array), np.ndarray)
     both = concatenate(array, doubled(200))
@@ -78,9 +78,6 @@ def test_concatenated_records_and_their_fingerprint_are_those_of_the_array():
     np.testing.assert_array_equal(both[np.array([8, 0])].read(), expected[[8, 0]])
     assert fingerprint("x", both) == fingerprint("x", expected)
     assert fingerprint("x", both[1:]) != fingerprint("x", expected)
-
-
-def test_an_implicit_conversion_is_refused():
     message = r"fewer records .* Received: 5 records of shape \(3,\)"
     for function in (np.asarray, np.isnan, np.median):
         with pytest.raises(InputError, match=message):

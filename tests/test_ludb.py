@@ -4,31 +4,21 @@ import re
 
 import numpy as np
 import pytest
-from conftest import (
-    edit,
-    load_ludb,
-    read_dat,
-    write_data_set,
-)
+from conftest import edit, load_ludb, read_dat, write_data_set
 
 from lvh.data import ludb as ludb_source
 from lvh.data.cohort import LEADS
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 HEADER = "data/1.hea"
 HALF_A_UNIT = 0.0005 + 1e-6
 """Rounding to whole microvolts on writing, and float32 on reading, in mV."""
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Start each test without a cached cohort."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
-    return tmp_path / "own-cache" / "lvh" / "cohorts"
-
-
 @pytest.mark.ludb
 class TestPublishedData:
-    def test_records_and_labels(self, ludb):
+    def test_records_labels_and_waves(self, ludb):
         assert ludb.records == tuple(str(record) for record in range(1, 201))
         same = {"20": "3", "12": "5"}
         assert ludb.subjects.tolist() == [same.get(name, name) for name in ludb.records]
@@ -36,12 +26,9 @@ class TestPublishedData:
         assert ludb.male.sum() == 115
         assert (ludb.name, ludb.note) == ("LUDB 1.0.1", "")
         assert ludb.fingerprint == ludb_source.FINGERPRINT
-
-    def test_waves(self, ludb):
         counts = {
             symbol: int((ludb.delineation.symbols == ord(symbol)).sum()) for symbol in "Ntp()"
         }
-
         # The README of LUDB says 21966 N, 19666 t and 16797 p. The files, read by wfdb.rdann
         # too, hold one N and five t fewer.
         assert counts == {"N": 21965, "t": 19661, "p": 16797, "(": 58321, ")": 58423}
@@ -67,7 +54,6 @@ class TestSmallCopy:
 
     def test_everything_written_is_read(self, data_set, cohort):
         found = load_ludb(data_set)
-
         assert found.records == ("1", "2", "3")
         assert found.subjects.tolist() == ["1", "2", "3"]
         assert found.leads == LEADS
@@ -84,13 +70,13 @@ class TestSmallCopy:
                 assert symbols == expected_symbols
                 assert samples.tolist() == expected_samples.tolist()
 
-    def test_the_gain_of_its_headers_is_no_calibration(self, data_set):
+    def test_leads_go_by_name_and_gains_of_headers_count_for_nothing(
+        self, data_set, tmp_path, cohort
+    ):
         before = load_ludb(data_set).fingerprint
         header = data_set / HEADER
         header.write_text(header.read_text().replace("1000(0)/mV", "1716(6)/mV"))
         assert load_ludb(data_set).fingerprint == before
-
-    def test_leads_are_mapped_by_name(self, tmp_path, cohort, data_set):
         other = write_data_set(tmp_path / "other", cohort, 3, ("V6", *LEADS[:11]))
         assert not np.array_equal(read_dat(other / HEADER), read_dat(data_set / HEADER))
         assert load_ludb(other).fingerprint == load_ludb(data_set).fingerprint
@@ -109,7 +95,6 @@ class TestSmallCopy:
         text, found = re.subn("#Left .* hypertrophy\\..*\n", f"{line}\n", header.read_text())
         assert found == 1
         header.write_text(text)
-
         assert load_ludb(data_set).label[0] == label
 
 

@@ -1,15 +1,19 @@
 """The command `lvh`: what it dispatches to, and how it ends."""
 
-import importlib.util
-import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
+import conftest
+import numpy as np
 import pytest
 
 import lvh
 from lvh.cli import main as command
-from lvh.cli.main import COMMANDS, main
+from lvh.cli.main import main
+from lvh.errors import RenamedWarning, warn_renamed
+from lvh.models import MODEL_ALIASES
+from lvh.runs.cache_key import run_key
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def called(monkeypatch):
         ("~budget", "run", "~budget"),
         ("sweep model=cnn stride=10,50", "run", "-m model=cnn stride=10,50"),
         ("report --list", "report", "--list"),
-        ("select FOLDER", "export", "FOLDER"),
+        ("select FOLDER", "select", "FOLDER"),
     ],
 )
 def test_a_command_is_called_with_its_arguments(called, typed, module, arguments):
@@ -51,16 +55,39 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
     [
         ("lvh", "--version", 0, lvh.__version__),
         ("lvh", "model=cnn stride=7", 2, "stride=7"),
-        ("lvh.run", "model=cnn stride=50 --cfg job", 0, "strides: 50"),
+        ("lvh.run", "model=trees --cfg job", 0, "lvh: model=trees is called model=extra_trees now"),
+        ("lvh.select", "--help", 0, "lvh: lvh select is called lvh export now"),
     ],
 )
 def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
-    command = [sys.executable, "-m", module, *typed.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stderr
-    assert printed in done.stdout + done.stderr
+    done = conftest.command(*typed.split(), cwd=tmp_path, module=module)
+    assert done.code == code, done.err
+    assert printed in done.out + done.err
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "select"])
-def test_every_command_is_a_module_too(name):
-    assert importlib.util.find_spec(f"lvh.{name}") or name in ("sweep", "compare")
+@pytest.fixture
+def not_warned_yet():
+    warn_renamed.cache_clear()
+    yield
+    warn_renamed.cache_clear()
+
+
+@pytest.mark.usefixtures("not_warned_yet")
+@pytest.mark.parametrize(("old", "new"), MODEL_ALIASES.items())
+def test_an_old_name_of_a_model_warns_once_and_gives_the_same(old, new):
+    with pytest.warns(RenamedWarning, match=f"model={old} is called model={new} now"):
+        settings = lvh.settings(f"model={old}")
+    assert type(lvh.estimator(old)) is type(lvh.estimator(new))  # a second warning is an error
+    assert settings == lvh.settings(f"model={new}")
+    assert run_key(settings, "", []) == run_key(lvh.settings(f"model={new}"), "", [])
+
+
+@pytest.mark.usefixtures("not_warned_yet")
+def test_the_old_name_of_a_race_warns_and_gives_the_same():
+    y = np.tile([0, 1], 40)
+    X = y[:, None] + np.random.default_rng(0).normal(size=(80, 3))
+    swept = partial(lvh.sweep, "logistic", X, y, space={"C": [1e-6, 0.1, 1.0]}, cv=5)
+    with pytest.warns(RenamedWarning, match='race=True is called budget="race" now'):
+        old = swept(race=True)
+    states = [(trial.state, trial.values) for trial in old.trials]
+    assert states == [(trial.state, trial.values) for trial in swept(budget="race").trials]

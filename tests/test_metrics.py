@@ -57,7 +57,6 @@ def by_scikit_learn(y_true, y_score, weights=None, threshold=0.5):
 @pytest.mark.parametrize("seed", range(3))
 def test_every_score_is_scikit_learns(seed, decimals):
     y_true, y_score = predictions(seed, decimals=decimals)
-
     for threshold in (0.5, np.random.default_rng(seed).uniform(0, 1, 60)):
         found = score(y_true, y_score, threshold)
         expected = by_scikit_learn(y_true, y_score, threshold=threshold)
@@ -69,9 +68,7 @@ def test_weighted_scores_are_scikit_learns(seed):
     """As in a bootstrap: whole weights, many of them zero."""
     y_true, y_score = predictions(seed)
     weights = np.random.default_rng(seed).multinomial(60, np.full(60, 1 / 60), size=8).astype(float)
-
     table = np.array(weighted_scores(y_true, y_score, weights))
-
     assert table.shape == (len(NAMES), 8)
     for column, row in zip(table.T, weights, strict=True):
         expected = astuple(by_scikit_learn(y_true, y_score, row))
@@ -82,11 +79,10 @@ def undefined(metrics):
     return {name for name, value in zip(NAMES, astuple(metrics), strict=True) if math.isnan(value)}
 
 
-def test_one_class_leaves_undefined_what_needs_the_other():
+def test_what_is_undefined_does_not_count():
     positives = score(np.ones(3, int), np.array([0.9, 0.6, 0.2]))
     negatives = score(np.zeros(3, int), np.array([0.9, 0.6, 0.2]))
     quiet = score(np.zeros(3, int), np.array([0.4, 0.3, 0.2]))
-
     assert undefined(positives) == {
         "specificity",
         "ap",
@@ -98,14 +94,9 @@ def test_one_class_leaves_undefined_what_needs_the_other():
     assert undefined(quiet) == undefined(negatives) | {"f1"}
     assert positives.accuracy == 2 / 3
     assert (negatives.accuracy, negatives.precision) == (1 / 3, 0)
-
-
-def test_undefined_folds_do_not_count_in_mean_and_std():
     folds = [score(*predictions(seed)) for seed in range(3)]
     folds.append(score(np.ones(3, int), np.array([0.9, 0.6, 0.2])))
-
     mean, std = mean_and_std(folds)
-
     defined = [fold.roc_auc for fold in folds[:3]]
     assert mean.roc_auc == pytest.approx(np.mean(defined), rel=ROUNDING)
     assert std.roc_auc == pytest.approx(np.std(defined, ddof=1), rel=1e-9)
@@ -116,9 +107,7 @@ def test_undefined_folds_do_not_count_in_mean_and_std():
 @pytest.mark.parametrize("seed", range(3))
 def test_on_the_records_that_chose_a_threshold_recall_is_that_at_90(seed, decimals):
     y_true, y_score = predictions(seed, decimals=decimals)
-
     found = score(y_true, y_score, chosen_threshold(y_true, y_score))
-
     assert found.specificity >= 0.9
     assert found.recall == pytest.approx(found.recall_at_90, rel=ROUNDING)
 
@@ -131,28 +120,15 @@ def width(interval):
     return interval.high - interval.low
 
 
-def test_each_score_has_an_interval_around_its_estimate():
-    y_true, y_score = predictions(3, n=150)
-
-    found = bootstrap_intervals(y_true, y_score, names(150))
-
-    assert tuple(found) == NAMES
-    assert [interval.estimate for interval in found.values()] == list(
-        astuple(score(y_true, y_score))
-    )
-    for interval in found.values():
-        assert interval.low < interval.estimate < interval.high
-
-
 def test_more_records_of_the_same_subjects_add_nothing():
     y_true, y_score = predictions(5)
     once = bootstrap_intervals(y_true, y_score, names(60))
     y_twice, score_twice = np.tile(y_true, 2), np.tile(y_score, 2)
-
     together = bootstrap_intervals(y_twice, score_twice, np.tile(names(60), 2))
     apart = bootstrap_intervals(y_twice, score_twice, names(120))
-
+    assert [one.estimate for one in once.values()] == list(astuple(score(y_true, y_score)))
     for name in NAMES:
+        assert once[name].low < once[name].estimate < once[name].high
         assert astuple(together[name]) == pytest.approx(astuple(once[name]), rel=1e-9)
         assert width(apart[name]) < 0.9 * width(once[name])  # about .71 of it
 
@@ -169,5 +145,4 @@ def test_an_interval_covers_a_known_accuracy_about_as_often_as_it_says():
             "accuracy"
         ]
         covered += found.low <= 0.8 <= found.high
-
     assert 0.85 < covered / 100

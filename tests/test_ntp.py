@@ -43,14 +43,11 @@ def slow_means(cohort, record, lead):
 
 @pytest.mark.ludb
 class TestLudb:
-    def test_lead_i_of_three_records_as_measured(self, ludb):
+    def test_ludb_as_measured(self, ludb):
         expected = np.array(MEASURED.split(), dtype=float).reshape(3, 9)
         found = extract(ludb, DROP).X[:3, 9:18]
         assert np.abs(found - expected).max() <= 0.5e-6 + FLOAT32  # six digits are printed
-
-    def test_records_dropped_and_left(self, ludb):
         features = extract(ludb, DROP)
-
         assert features.X.shape == (197, 117)
         assert features.X.dtype == np.float32
         assert features.dropped == (
@@ -68,7 +65,6 @@ def test_inputs_equal_a_slow_implementation(cohort):
         for record in range(len(cohort.records))
     ]
     found = fiducial_means(cohort, scale(cohort.signals, "minmax", cohort.records))
-
     assert np.isnan(found).any()
     np.testing.assert_allclose(found, expected, rtol=0, atol=FLOAT32)
     features = extract(cohort, DROP)
@@ -79,7 +75,6 @@ def test_inputs_equal_a_slow_implementation(cohort):
 
 def test_columns_have_their_names_and_order(cohort):
     features = extract(cohort, DROP)
-
     assert features.X.shape == (40, 117)
     assert len(set(features.names)) == 117
     assert features.names[:11] == (
@@ -89,9 +84,6 @@ def test_columns_have_their_names_and_order(cohort):
     assert features.names[-3:] == ("v6_p_onset", "v6_p_peak", "v6_p_offset")
     assert features.X[:, 0].tolist() == cohort.male.tolist()
     assert features.age_and_sex.tolist() == np.column_stack([cohort.age, cohort.male]).tolist()
-
-
-def test_age_decades_have_open_ends():
     ages = np.array([0, 19, 20, 39, 79, 80, 120], dtype=float)
     assert age_decades(ages).argmax(axis=1).tolist() == [0, 0, 1, 2, 6, 7, 7]
     assert (age_decades(ages).sum(axis=1) == 1).all()
@@ -122,9 +114,7 @@ def ramp(cohort, samples=5000):
 )
 def test_means_over_beats_equal_those_by_hand(cohort, symbols, expected):
     one = with_waves(ramp(cohort), {(0, 4): (symbols, range(len(symbols)))})
-
     found = fiducial_means(one, one.signals)[0, 4]
-
     assert found.tolist() == pytest.approx(
         [np.nan if value is None else value for value in expected], nan_ok=True, abs=0
     )
@@ -132,13 +122,10 @@ def test_means_over_beats_equal_those_by_hand(cohort, symbols, expected):
 
 def test_malformed_records_are_dropped_with_the_reason(cohort):
     broken = with_waves(
-        cohort,
-        {(3, 6): ("(N)(p)", range(6)), (3, 11): ("", []), (7, 0): ("(N))(t)", range(7))},
+        cohort, {(3, 6): ("(N)(p)", range(6)), (3, 11): ("", []), (7, 0): ("(N))(t)", range(7))}
     )
     whole = extract(cohort, DROP)
-
     features = extract(broken, DROP)
-
     assert features.dropped == (
         ("4", "no complete (N)(t) in v1 v6"),
         ("8", "no complete (N)(t) in i"),
@@ -157,7 +144,6 @@ def test_missing_values_are_filled_from_the_training_records_alone(cohort):
     filled = fill_missing("mean", train, test)
     assert filled[0].tolist() == [[1, 6, 0], [3, 5, 0], [2, 7, 0]]
     assert filled[1].tolist() == [[2, 6, 0], [8, 9, 4]]
-
     X = extract(cohort, DROP).X
     missing = np.isnan(X[30:])
     assert missing.any()

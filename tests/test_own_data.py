@@ -5,15 +5,9 @@ import re
 import shlex
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-from conftest import exit_code, in_process
+from conftest import in_process
 from final_models import own_store  # noqa: F401
-
-from lvh.cli import explain, explore, export, predict
-from lvh.inference import load
-from lvh.inference.mlflow_model import PyfuncModel
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/own_data.md"
 FEW = "model.filters=[8,8,8,8,8]"
@@ -49,59 +43,6 @@ def test_both_runs_of_the_page(folder, monkeypatch):
     assert "age + sex" not in out
     summary = json.loads((folder / "network/data.json").read_text())
     assert (summary["records"], summary["leads"], summary["dropped"]) == (120, ["ii"], {})
-
     code, out, err = in_process(*columns, *SHORT, "hydra.run.dir=columns")
     assert (code, err) == (0, "")
     assert "columns rate; text, so no input: site" in out
-
-
-@pytest.mark.slow
-def test_its_other_commands(folder, monkeypatch, capsys, own_store):  # noqa: F811
-    monkeypatch.chdir(folder)
-    test_both_runs_of_the_page(folder, monkeypatch)
-    (explored,) = (typed for name, *typed in commands() if name == "explore")
-    assert explore.main([*explored, *SHORT, "hydra.run.dir=explored"]) == 0
-    page = (folder / "explored/explore.html").read_text("utf-8")
-    assert "Left out: age or sex of some records is unknown." in page
-
-    # a model of one lead, from a file of that lead
-    assert exit_code(export.main, ["network", "--out", "model", "--seeds", "1"]) == 0
-    signal = np.load("signals.npy")[7]
-    Path("new.csv").write_text("ii\n" + "\n".join(map(repr, signal.tolist())) + "\n")
-    capsys.readouterr()
-    assert (
-        exit_code(predict.main, [*commands()[-1][1:3], "model", *commands()[-1][4:], "--json"]) == 0
-    )
-    (row,) = json.loads(capsys.readouterr().out)
-    assert row["fitted_on"]
-    assert 0 <= row["probability"] <= 1
-    served = PyfuncModel(load(Path("model")))
-    (answer,) = served.predict({"signal": [signal[:, None].tolist()]}, {"fs": 250.0})
-    assert answer["probability"] == pytest.approx(row["probability"], abs=1e-6)
-    assert exit_code(explain.main, ["network", "--folds", "1"]) == 0
-    importance = pd.read_csv("network/explanation/importance.csv")
-    assert importance[["kind", "name"]].to_numpy().tolist() == [["lead", "ii"]]
-
-    assert exit_code(export.main, ["columns", "--out", "other"]) == 2
-    assert "expected a run on records with signals" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("data.label=rhythm", "data.label: expected a column"),
-        ("data.leads=[ii,v1]", "data.leads: expected names of the leads"),
-        ("data.fs=null", "data.fs says it, in Hz"),
-        ("data.signals=other.npy", "data.signals: other.npy: expected a .npy or .npz file"),
-        ("features=ntp", "model=cnn needs signal inputs"),
-    ],
-)
-def test_a_mistake_ends_with_2_and_a_line(folder, monkeypatch, override, message):
-    monkeypatch.chdir(folder)
-    (network, _) = (typed for name, *typed in commands() if name == "run")
-
-    code, out, err = in_process(*network, *SHORT, override)
-
-    assert (code, out) == (2, "")
-    assert message in err
-    assert len(err.strip().splitlines()) == 1

@@ -8,12 +8,13 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import jinja2
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 import lvh
 from lvh.config.groups import conf_dir
-from lvh.config.messages import _EXTRAS
 
 ROOT = Path(lvh.__file__).resolve().parent.parent
 
@@ -30,16 +31,13 @@ def installed(tmp_path_factory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_holds_every_choice_and_the_sweeper(installed):
+def test_the_wheel_holds_all_and_runs_from_any_directory(installed, tmp_path):
     inside = {
         path.relative_to(installed / "lvh/conf") for path in installed.rglob("conf/**/*.yaml")
     }
     assert inside == {path.relative_to(conf_dir()) for path in conf_dir().rglob("*.yaml")}
     assert (installed / "hydra_plugins/lvh_sweeper/sweeper.py").exists()
     assert not any((installed / one).exists() for one in ("tests", "docs", "experiments"))
-
-
-def test_the_wheel_runs_from_any_directory(installed, tmp_path):
     code = "import lvh, sys; print(lvh.__file__); from lvh.cli.run import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, "model=cnn", "stride=50", "--cfg", "job"],
@@ -51,16 +49,6 @@ def test_the_wheel_runs_from_any_directory(installed, tmp_path):
     )
     assert done.stdout.startswith(str(installed))
     assert "strides: 50" in done.stdout
-
-
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
-def test_a_lock_names_hashes_and_no_addresses(name):
-    lock = (ROOT / name).read_text()
-    assert "://" not in lock
-    pins = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
-    assert len(pins) > 100
-    assert lock.count("--hash=sha256:") > len(pins)
-    assert all("==" in pin and pin.endswith("\\") for pin in pins)
 
 
 def pinned(name: str) -> set[tuple[str, str]]:
@@ -88,10 +76,18 @@ def test_the_locks_agree_and_hold_what_is_required():
         assert requirement.specifier.contains(versions[name].removeprefix("==")), name
 
 
-def test_every_extra_that_a_message_names_is_there():
+def test_there_is_one_version():
+    day = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert day["version"] == lvh.__version__
+    changes = re.findall(r"^## \[(.+?)\](?: - (\S+))?$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert changes[:2] == [("Unreleased", ""), (lvh.__version__, day["date-released"])]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = [path.read_text() for path in [*(ROOT / "lvh").rglob("*.py"), *ROOT.glob("docs/*.md")]]
-    named = {name for text in texts for name in re.findall(r"lvh\[([a-z]+)\]", text)}
-    named |= set(_EXTRAS.values())
-    assert named
-    assert named <= set(project["optional-dependencies"])
+    recipe = jinja2.Template((ROOT / "conda/recipe/meta.yaml").read_text()).render(
+        load_file_data=lambda *_, **__: {"project": project},
+        load_file_regex=lambda _, pattern, **__: re.search(
+            pattern, (ROOT / "lvh/__init__.py").read_text()
+        ),
+    )
+    conda = yaml.safe_load(recipe)
+    assert conda["package"] == {"name": "lvh", "version": lvh.__version__}
+    assert {*project["dependencies"]} < {*conda["requirements"]["run"]}

@@ -99,7 +99,7 @@ def test_labels_that_mean_nothing_have_a_small_p_as_often_as_p_says(cv):
     assert shares["accuracy"] <= 0.07  # equal accuracies count as good: p is too large
 
 
-def test_the_folds_of_a_shuffle_are_those_of_its_labels():
+def test_a_shuffle_has_the_folds_of_its_labels():
     """Otherwise a shuffle would have worse folds than the result that it is compared with."""
     features, trainer = noise([1] * 12 + [0] * 12, 0), Centroids()
 
@@ -109,9 +109,6 @@ def test_the_folds_of_a_shuffle_are_those_of_its_labels():
     for number in range(5):
         null_scores(features, folds, trainer, seed=0, number=number)
     assert [job.y.sum() for job in trainer.jobs] == [9] * 20
-
-
-def test_a_shuffle_without_folds_is_drawn_again():
     features, trainer = noise([1, 1] + [0] * 8, 0), Centroids()
 
     def folds(y):  # half of all shuffles have both positives in one fold

@@ -4,12 +4,11 @@ A convolution without padding reads samples 0 to (n - kernel) // stride * stride
 Here the label stands in the last 40 of 5000 samples alone, and of twelve pairs one reads them.
 """
 
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import command, write_data_set
+from conftest import command, csv_rows, write_data_set
 
 from lvh.data import synthetic
 
@@ -39,8 +38,7 @@ def test_the_search_finds_the_planted_pair_and_tells_it_apart(tmp_path):
     )
     assert done.code == 0, done.err
     (file,) = tmp_path.glob("outputs/*/*/report/leaderboard.csv")
-    with file.open() as opened:
-        best, *others = csv.DictReader(opened)
+    best, *others = csv_rows(file)
     assert (int(best["kernel"]), int(best["model.strides"])) == SEEING
     assert best["verdict"] == "best"
     assert float(best["mean"]) > 0.95

@@ -71,16 +71,13 @@ def test_a_picture_that_cannot_be_is_refused_before_anything_is_read(given, tmp_
     assert len(printed.splitlines()) == 1
 
 
-def test_a_record_unlike_those_of_the_training_is_named(model, cohort, tmp_path, capsys):
+def test_what_a_reader_must_know_of_a_record_is_said(model, cohort, tmp_path, capsys):
     known = ("Age: 60", "Sex: F")
     path = write_record(tmp_path, cohort, signal=cohort.signals[0] * 3, comments=known)
     assert main([str(path), "--model", str(model)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "unlike the training records" in printed
     assert re.search(r"Outside their range: \w+_[RST] \d", printed)
-
-
-def test_age_and_sex_that_replace_those_of_the_file_are_said(model, cohort, tmp_path, capsys):
     path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"))
     for typed, replaced in ((["--age", "60"], False), (["--age", "61", "--sex", "male"], True)):
         assert main([str(path), "--model", str(model), *typed]) == 0
@@ -89,8 +86,7 @@ def test_age_and_sex_that_replace_those_of_the_file_are_said(model, cohort, tmp_
 
 
 @pytest.mark.parametrize(
-    "typed",
-    ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"],
+    "typed", ["--fs 0", "--fs nan", "--fs inf", "--age -1", "--age x", "--unit kV", "--fiducials"]
 )
 def test_a_bad_option_is_refused(typed, tmp_path, capsys):
     assert exit_code(main, ["r.csv", "--model", str(tmp_path), *typed.split()]) == 2

@@ -100,13 +100,19 @@ def test_a_group_is_never_in_two_parts_of_a_fold(data):
         lvh.cross_validate(LogisticRegression(), inputs, y, names, cv=each_record)
 
 
-def test_repeats_and_pairs_are_told_apart_by_the_records_that_they_test():
+def test_pairs_repeat_a_splitter_and_a_result_draws_itself():
     cv = sk.RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
     by_splitter = lvh.cross_validate(LogisticRegression(), X, Y, cv=cv)
     numbers = [fold.split.number for fold in by_splitter.folds]
     assert numbers == [(repeat, fold) for repeat in range(2) for fold in range(3)]
     by_pairs = lvh.cross_validate(LogisticRegression(), X, Y, cv=list(cv.split(X, Y)))
     np.testing.assert_array_equal(by_pairs.y_score, by_splitter.y_score)
+    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
+    assert len(result.plot("roc").data)
+    assert result.plot().to_json() == result.plot("folds").to_json()
+    with pytest.raises(lvh.InputError, match=r"plot: expected one of folds, .*Received: pie"):
+        result.plot("pie")
+    assert "no skill" in result._repr_html_()
 
 
 @pytest.mark.parametrize("name", ["svm", pytest.param("extra_trees", marks=pytest.mark.slow)])
@@ -157,44 +163,6 @@ def test_a_function_that_builds_a_network_trains_a_new_one_for_each_fold():
     np.testing.assert_array_equal(dirty.folds[0].y_score[10:], again.folds[0].y_score[10:])
 
 
-@pytest.mark.slow
-def test_folds_of_a_dense_network_side_by_side_score_as_one_by_one():
-    def build(input_shape, with_flatten):
-        import keras
-
-        layers = [keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1, "sigmoid")]
-        if with_flatten:  # which is not trained side by side
-            layers.insert(0, keras.layers.Flatten())
-        return keras.Sequential([keras.Input(input_shape), *layers])
-
-    scores = [
-        lvh.cross_validate(
-            partial(build, with_flatten=one), X, Y, cv=3, train={"epochs": 3}
-        ).y_score
-        for one in (False, True)
-    ]
-    np.testing.assert_allclose(*scores, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_a_network_of_a_function_may_stop_early():
-    options = {"cv": {"folds": 2, "validation": 0.3}}
-    result = lvh.cross_validate(network, X, Y, train={"epochs": 20, "patience": 2}, **options)
-    for fold in result.folds:
-        assert len(fold.history.validation_loss) == len(fold.history.loss)
-        assert fold.history.kept_epoch == np.argmin(fold.history.validation_loss) + 1
-    with pytest.raises(lvh.InputError, match=r"train\.patience: needs validation records"):
-        lvh.cross_validate(network, X, Y, train={"patience": 2}, cv=2)
-
-
-@pytest.mark.slow
-def test_a_network_of_ours_takes_arrays_and_its_settings():
-    small = CnnSettings(kernel_size=8, strides=2, filters=(4, 4))
-    signals = np.random.default_rng(0).normal(size=(N, 64, 1)) + Y[:, None, None]
-    result = lvh.cross_validate(small, signals, Y, GROUPS, cv=2, train={"epochs": 2})
-    assert result.y_score.shape == (N,)
-
-
 def test_metrics_choose_what_tables_show():
     def cost(y_true, y_score):
         return log_loss(y_true, y_score)
@@ -239,120 +207,89 @@ def test_summary_and_comparison_agree_with_pandas_and_the_corrected_test():
         results[0].compare(other)
 
 
-def test_a_result_draws_itself_and_shows_itself_in_a_notebook():
-    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
-    assert len(result.plot("roc").data)
-    assert result.plot().to_json() == result.plot("folds").to_json()
-    with pytest.raises(lvh.InputError, match=r"plot: expected one of folds, .*Received: pie"):
-        result.plot("pie")
-    assert "no skill" in result._repr_html_()
-
-
 def always_the_same():
     model = network((4,))
     return lambda input_shape: model
 
 
 NAN = np.where(np.arange(N * 4).reshape(N, 4) == 5, np.nan, X)
-REFUSED = {
-    "class": (lambda: lvh.cross_validate(SVC, X, Y), "estimator: .* not its class"),
-    "name": (lambda: lvh.cross_validate("smv", X, Y), "estimator: .*did you mean svm"),
-    "regressor": (
-        lambda: lvh.cross_validate(Ridge(), X, Y),
-        "estimator: Ridge: expected a classifier",
-    ),
+
+
+FROZEN = make_pipeline(FrozenEstimator(StandardScaler().fit(X)), SVC())
+HALVES = [(np.arange(60), np.arange(60, N))]
+LEAK = {"weights": "carried", "allow_leakage": True}
+AUGMENTED = {"augment": {"shift": 0.1}}
+REFUSED = {  # what is given in place of SVC(), X and Y, and the message
+    "class": ({"estimator": SVC}, "estimator: .* not its class"),
+    "name": ({"estimator": "smv"}, "estimator: .*did you mean svm"),
+    "regressor": ({"estimator": Ridge()}, "estimator: Ridge: expected a classifier"),
     "settings": (
-        lambda: lvh.cross_validate(CnnSettings(kernel_size=-1), X[:, :, None], Y),
+        {"estimator": CnnSettings(kernel_size=-1), "X": X[:, :, None]},
         r"model\.kernel_size",
     ),
-    "train": (lambda: lvh.cross_validate(SVC(), X, Y, train={"epochs": 3}), "train: expected None"),
-    "train of svm": (lambda: lvh.cross_validate("svm", X, Y, train={}), "train: expected None"),
-    "no epochs": (lambda: lvh.cross_validate(network, X, Y, train={"epoch": 3}), r"train\.epoch: "),
-    "labels": (lambda: lvh.cross_validate(SVC(), X, Y + 1), "y: expected 0 or 1"),
-    "no labels": (lambda: lvh.cross_validate(SVC(), X), "y: expected"),
-    "length": (lambda: lvh.cross_validate(SVC(), X, Y[1:]), f"y: expected {N} values"),
-    "groups": (lambda: lvh.cross_validate(SVC(), X, Y, [1, "1"] * 60), "groups: .*look the same"),
-    "missing group": (lambda: lvh.cross_validate(SVC(), X, Y, [None, "1"] * 60), "groups: "),
-    "one class": (lambda: lvh.cross_validate(SVC(), X, 0 * Y), "labels: expected both classes"),
+    "train": ({"train": {"epochs": 3}}, "train: expected None"),
+    "train of svm": ({"estimator": "svm", "train": {}}, "train: expected None"),
+    "no epochs": ({"estimator": network, "train": {"epoch": 3}}, r"train\.epoch: "),
+    "labels": ({"y": Y + 1}, "y: expected 0 or 1"),
+    "no labels": ({"y": None}, "y: expected"),
+    "length": ({"y": Y[1:]}, f"y: expected {N} values"),
+    "groups": ({"groups": [1, "1"] * 60}, "groups: .*look the same"),
+    "missing group": ({"groups": [None, "1"] * 60}, "groups: "),
+    "one class": ({"y": 0 * Y}, "labels: expected both classes"),
     "one class in a fold": (
-        lambda: lvh.cross_validate(
-            SVC(), X, np.arange(N) >= 60, cv=[(np.arange(60), np.arange(60, N))]
-        ),
+        {"y": np.arange(N) >= 60, "cv": HALVES},
         "expected both classes in the training part of fold 1",
     ),
-    "cv": (lambda: lvh.cross_validate(SVC(), X, Y, cv="5"), "cv: "),
-    "no fold": (lambda: lvh.cross_validate(SVC(), X, Y, cv=[]), "cv: expected one fold or more"),
-    "folds": (lambda: lvh.cross_validate(SVC(), X, Y, cv=1), r"cv\.folds: "),
-    "leak": (
-        lambda: lvh.cross_validate(SVC(), X, Y, cv={"weights": "carried", "allow_leakage": True}),
-        "cv.weights and cv.epoch",
-    ),
-    "positions": (
-        lambda: lvh.cross_validate(SVC(), X, Y, cv=[(np.arange(60), [N])]),
-        "cv: expected different positions",
-    ),
-    "metric": (lambda: lvh.cross_validate(SVC(), X, Y, metrics=["auc"]), "metrics: .*roc_auc"),
-    "nan": (lambda: lvh.cross_validate(network, NAN[:, :, None], Y), "X: expected finite"),
-    "inf": (lambda: lvh.cross_validate("svm", np.where(np.isnan(NAN), np.inf, X), Y), "X: "),
-    "margins": (
-        lambda: lvh.cross_validate(SVC(), X, Y, metrics=["brier"]),
-        "brier: needs probabilities, which SVC",
-    ),
+    "cv": ({"cv": "5"}, "cv: "),
+    "no fold": ({"cv": []}, "cv: expected one fold or more"),
+    "folds": ({"cv": 1}, r"cv\.folds: "),
+    "leak": ({"cv": LEAK}, "cv.weights and cv.epoch"),
+    "positions": ({"cv": [(np.arange(60), [N])]}, "cv: expected different positions"),
+    "metric": ({"metrics": ["auc"]}, "metrics: .*roc_auc"),
+    "nan": ({"estimator": network, "X": NAN[:, :, None]}, "X: expected finite"),
+    "inf": ({"estimator": "svm", "X": np.where(np.isnan(NAN), np.inf, X)}, "X: "),
+    "margins": ({"metrics": ["brier"]}, "brier: needs probabilities, which SVC"),
     "index": (
-        lambda: lvh.cross_validate(SVC(), TABLE[["a"]], pd.Series(Y[::-1], range(N)[::-1])),
+        {"X": TABLE[["a"]], "y": pd.Series(Y[::-1], range(N)[::-1])},
         "y: expected the index of X",
     ),
     "label in the inputs": (
-        lambda: lvh.cross_validate(SVC(), TABLE.assign(af=Y), pd.Series(Y, name="af")),
+        {"X": TABLE.assign(af=Y), "y": pd.Series(Y, name="af")},
         "X: .*a column af, the name of y",
     ),
-    "masked": (lambda: lvh.cross_validate(SVC(), np.ma.masked_less(X, 0), Y), "X: .*masked"),
-    "frozen": (
-        lambda: lvh.cross_validate(
-            make_pipeline(FrozenEstimator(StandardScaler().fit(X)), SVC()), X, Y
-        ),
-        "fitted or frozen .*FrozenEstimator",
-    ),
-    "other data": (
-        lambda: lvh.cross_validate(lvh.settings("data=synthetic", "model=svm"), X),
-        "X: expected the data of these settings",
-    ),
-    "augmented table": (
-        lambda: lvh.cross_validate("dnn", X, Y, train={"augment": {"shift": 0.1}}),
-        r"train\.augment: expected signals",
-    ),
-    "noise in mV": (
-        lambda: lvh.cross_validate(
-            "cnn", lvh.load_data("synthetic", records=42), train={"augment": {"noise": 0.1}}
-        ),
-        r"train\.augment: .*features\.scaling=none",
-    ),
-    "compiled": (
-        lambda: lvh.cross_validate(partial(network, compiled=True), X, Y, cv=2),
-        "expected a network that is not compiled",
-    ),
-    "no shape": (lambda: lvh.cross_validate(lambda: None, X, Y), "takes the shape of one input"),
+    "masked": ({"X": np.ma.masked_less(X, 0)}, "X: .*masked"),
+    "frozen": ({"estimator": FROZEN}, "fitted or frozen .*FrozenEstimator"),
+    "augmented table": ({"estimator": "dnn", "train": AUGMENTED}, r"train\.augment: expected sig"),
+    "compiled": ({"estimator": partial(network, compiled=True)}, "a network that is not compiled"),
+    "no shape": ({"estimator": lambda: None}, "takes the shape of one input"),
     "one network": (
-        lambda: lvh.cross_validate(always_the_same(), X, Y, cv=2, train={"epochs": 1}),
+        {"estimator": always_the_same(), "cv": 2, "train": {"epochs": 1}},
         "expected a new network",
     ),
-    "kind": (lambda: lvh.cross_validate("cnn", X, Y), "cnn needs signal inputs"),
-    "text": (lambda: lvh.cross_validate("svm", TABLE, Y), "X: .*columns of numbers.*place"),
-    "features": (lambda: lvh.cross_validate("svm", X, Y, features="ntp"), "features: "),
-    "source": (lambda: lvh.load_data("ludb2"), "source: .*did you mean ludb"),
-    "field": (lambda: lvh.load_data("synthetic", record=3), r"data\.record: .*records"),
-    "criteria": (
-        lambda: lvh.cross_validate("criteria", X, Y),
-        "criteria needs .* cohort features=voltage",
-    ),
+    "kind": ({"estimator": "cnn"}, "cnn needs signal inputs"),
+    "text": ({"estimator": "svm", "X": TABLE}, "X: .*columns of numbers.*place"),
+    "features": ({"estimator": "svm", "features": "ntp"}, "features: "),
+    "criteria": ({"estimator": "criteria"}, "criteria needs .* cohort features=voltage"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_right_is_refused_before_any_training(name):
-    call, message = REFUSED[name]
+    changed, message = REFUSED[name]
     with pytest.raises(lvh.InputError, match=message):
-        call()
+        lvh.cross_validate(**{"estimator": SVC(), "X": X, "y": Y, **changed})
+
+
+def test_data_that_do_not_fit_their_settings_are_refused():
+    with pytest.raises(lvh.InputError, match="X: expected the data of these settings"):
+        lvh.cross_validate(lvh.settings("data=synthetic", "model=svm"), X)
+    with pytest.raises(lvh.InputError, match=r"source: .*did you mean ludb"):
+        lvh.load_data("ludb2")
+    with pytest.raises(lvh.InputError, match=r"data\.record: .*records"):
+        lvh.load_data("synthetic", record=3)
+    cohort, noise = lvh.load_data("synthetic", records=42), {"augment": {"noise": 0.1}}
+    with pytest.raises(lvh.InputError, match=r"train\.augment: .*features\.scaling=none"):
+        lvh.cross_validate("cnn", cohort, train=noise)
 
 
 def test_nan_is_filled_from_the_training_records_or_refused_by_the_classifier():

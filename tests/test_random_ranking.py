@@ -37,7 +37,3 @@ def test_a_record_with_more_predictions_counts_more():
     y, records = np.array([1, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 0])
     found = intervals_at_random(y, records)["ap"]
     assert found.estimate == pytest.approx((1 + 3 / 4 + 3 / 5) / 3, abs=0.02)
-
-
-def test_one_class_has_no_expectation():
-    assert np.isnan(intervals_at_random(np.ones(4, int), np.arange(4))["ap"].low)

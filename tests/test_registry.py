@@ -10,7 +10,6 @@ from final_models import own_store, save_model, settings  # noqa: F401
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from lvh.errors import InputError
 from lvh.inference import load
 from lvh.inference.mlflow_model import fetch, register
 from lvh.tracking import TrackingSettings
@@ -60,7 +59,6 @@ def test_a_version_names_its_origin_and_the_scores_of_the_folds(folder, store, c
     origin["label"] = "LVH"
     assert version.tags == origin
     assert version.description == (folder / "README.md").read_text()
-
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags.items() >= (origin | {"level": "model"}).items()
@@ -97,8 +95,3 @@ def test_the_refitted_run_and_the_model_name_each_other(folder, store, client):
     assert model.tags["chosen_run"] == run.info.run_id
     (output,) = client.get_run(run.info.run_id).outputs.model_outputs
     assert f"models:/{output.model_id}" == model.source
-
-
-def test_a_name_that_mlflow_refuses_is_an_input_error(folder, store):
-    with pytest.raises(InputError, match="a/b"):
-        registered(folder, store, "a/b")

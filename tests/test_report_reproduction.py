@@ -1,34 +1,19 @@
 """The reproduction asks for what its README says, and shows what its file holds."""
 
-import sys
-from pathlib import Path
 
-import pytest
-
-FOLDER = Path(__file__).resolve().parent.parent / "experiments/report_reproduction"
-
-
-@pytest.fixture(autouse=True)
-def _beside_the_scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:  # short names, which others may want
-        if str(FOLDER) in (getattr(sys.modules[name], "__file__", None) or ""):
-            del sys.modules[name]
-
-
-def test_the_tables_are_those_of_the_file():
+def test_the_tables_are_those_of_the_file(beside):
+    folder = beside("report_reproduction")
     from rows import RESULTS, read
     from table import fold_by_fold, momentum, scores
 
-    results, page = read(RESULTS), (FOLDER / "README.md").read_text()
+    results, page = read(RESULTS), (folder / "README.md").read_text()
     assert len(RESULTS.read_text().splitlines()) == len(results) + 1
     for make in (scores, fold_by_fold, momentum):
         assert "\n".join(make(results)) in page
 
 
-def test_the_honest_row_of_a_leaking_training_is_that_of_an_honest_one():
+def test_the_honest_row_of_a_leaking_training_is_that_of_an_honest_one(beside):
+    beside("report_reproduction")
     from reproduce import cross_validated
     from rows import Key
 

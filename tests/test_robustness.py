@@ -3,24 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from final_models import settings
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lvh.data.cohort import LEADS, records_at
 from lvh.errors import InputError
-from lvh.explanations.robustness import (
-    changed,
-    changes_of,
-    responses,
-    summarize_responses,
-    voltage_curve,
-)
+from lvh.explanations.robustness import changed, changes_of, responses, summarize_responses
 from lvh.features import FORMS, FeatureSet
 from lvh.features.voltage import measure
-from lvh.inference.model_description import FACTORS, voltage_sentence
 
 RANDOM = np.random.default_rng(0)
 
@@ -60,30 +50,13 @@ def test_measured_waves_follow_a_change(few):
         np.testing.assert_array_equal(twice.delineation.samples, few.delineation.samples)
 
 
-def test_noise_and_wander_have_the_size_that_is_said(few):
+def test_only_possible_changes_are_made_in_the_size_that_is_said(few):
     noise = changed(few, ("noise", 0.05)).signals - few.signals
     assert noise.std() == pytest.approx(0.05, rel=0.02)
     wander = changed(few, ("wander", 0.5)).signals - few.signals
     assert np.abs(wander).max() == pytest.approx(0.5, rel=0.01)
     spectrum = np.abs(np.fft.rfft(wander, axis=1)).sum(axis=(0, 2))
     assert np.fft.rfftfreq(wander.shape[1], 1 / few.fs)[spectrum.argmax()] == pytest.approx(0.3)
-
-
-def test_fiducials_are_found_again_where_they_were_found(few, monkeypatch):
-    module, asked = "lvh.explanations.robustness.delineate", []
-    monkeypatch.setattr(module, lambda x, fs: asked.append(fs) or few.delineation)
-    for name, strength in changes_of(few, "all"):
-        changed(few, (name, strength))
-    assert not asked
-    found = replace(few, delineation=replace(few.delineation, origin="found"))
-    for name, strength in changes_of(few, "amplitude,v1_v2,flat"):
-        changed(found, (name, strength))
-    assert not asked
-    changed(found, ("noise", 0.1))
-    assert asked == [few.fs]
-
-
-def test_only_possible_changes_are_made(few):
     one_lead = replace(few, leads=("ii",), signals=few.signals[..., :1], fs=200.0, unit="other")
     assert {name for name, _ in changes_of(one_lead, "all")} == {"amplitude", "resampling", "flat"}
     assert changes_of(one_lead, "flat,flat") == (("flat", "ii"),)
@@ -124,27 +97,3 @@ def test_probabilities_are_those_of_each_record_and_missing_ones_are_counted(few
         assert np.isnan(lost["mean"])
     v5 = summary.loc["flat", "v5"]
     assert (v5["scored"].sum(), v5["n"].sum(), set(v5["reason"])) == (1, 4, {"no v5"})
-
-
-@given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=5, max_size=5))
-def test_a_fall_of_the_probability_is_told(curve):
-    text = voltage_sentence(curve, "LVH")
-    assert ("FALLS" in text) == bool((np.diff(curve, axis=0) < -0.005).any())
-    table = pd.DataFrame(
-        [("amplitude", str(f), label, means[label]) for f, means in zip(FACTORS, curve, strict=True)
-         for label in (0, 1)], columns=["change", "strength", "label", "mean"],
-    )  # fmt: skip
-    assert voltage_curve(table) == [tuple(one) for one in curve]
-
-
-def test_records_are_taken_with_their_own_waves(cohort):
-    positions = RANDOM.permutation(len(cohort.records))[:5]
-    own = records_at(cohort, positions)
-    for new, at in enumerate(positions.tolist()):
-        assert own.records[new] == cohort.records[at]
-        np.testing.assert_array_equal(own.signals[new], cohort.signals[at])
-        for lead in (0, 11):
-            symbols, samples = own.delineation.lead(new, lead)
-            expected = cohort.delineation.lead(at, lead)
-            assert symbols == expected[0]
-            np.testing.assert_array_equal(samples, expected[1])

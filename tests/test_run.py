@@ -1,15 +1,13 @@
 """The command as a user types it, in a process of its own."""
 
-import csv
 import json
 import re
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from conftest import Done, command, start
+from conftest import Done, command, csv_rows, start
 
 from lvh.validation.metrics import NAMES
 
@@ -17,11 +15,6 @@ FAST = ["data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "feature
 SMALL = ["data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=3"]
 SLOW = [*SMALL, "train.side_by_side=1", "train.epochs=2000"]
 LEAKING = ["cv.weights=carried", "cv.epoch=best_on_scored", "cv.allow_leakage=true"]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +50,12 @@ def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["train"]["epochs"] == 3
     assert json.loads((folder / "versions.json").read_text())["lvh"]
-    parts = rows(folder / "splits.csv")
-    predictions = rows(folder / "predictions.csv")
+    parts = csv_rows(folder / "splits.csv")
+    predictions = csv_rows(folder / "predictions.csv")
     scored = {(row["fold"], row["record"]) for row in parts if row["part"] == "test"}
     assert scored == {(row["fold"], row["record"]) for row in predictions}
     assert len(parts) == 3 * 42
-    for row in rows(folder / "folds.csv"):
+    for row in csv_rows(folder / "folds.csv"):
         own = [one for one in predictions if one["fold"] == row["fold"]]
         y_true = [int(one["y_true"]) for one in own]
         y_score = [float(one["y_score"]) for one in own]

@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_path_factory):
+def test_an_address_stays_and_what_cannot_be_read_is_named(here, tmp_path_factory):
     (here / "deep").mkdir()
     storage = Storage("sqlite:///deep/mine.db")
     os.chdir(tmp_path_factory.mktemp("other"))
@@ -34,22 +34,11 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_pat
     assert storage.address == f"sqlite:///{here}/deep/mine.db"
     assert not list(Path.cwd().iterdir())
     assert [path.name for path in (here / "deep").iterdir()] == ["mine.db"]
-
-
-def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
-    assert str(tmp_path / "none") in fault(f"sqlite:///{tmp_path}/none/studies.db")
-    assert not (tmp_path / "none").exists()
-
-
-def test_reading_what_is_not_there_makes_nothing(here):
     for address in (None, f"sqlite:///{here}/mine.db", "sqlite:///none/mine.db"):
         assert "mine.db" in fault(address, of=InputError, to_read=True) or address is None
     with pytest.raises(InputError, match=r"studies\.db"):
         load(None, None, here / "folds")
     assert not list(here.iterdir())
-
-
-def test_a_server_that_does_not_answer_is_named_without_its_password(here):
     with closing(socket.socket()) as taken:  # bound, and never listening: nobody else takes it
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

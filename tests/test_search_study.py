@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
@@ -294,41 +293,6 @@ def test_a_trial_whose_process_was_killed_is_taken_up_at_once(storage, address):
     assert points(study) == [{"x": 0}, {"x": 1}, {"x": 2}]
 
 
-class Killed(BaseException):
-    """Ends the work as a kill does: the study hears nothing of it."""
-
-
-@pytest.fixture
-def die(storage, monkeypatch) -> Callable[[int], None]:
-    """Train until a fold of the next trial, and leave what a killed process leaves."""
-
-    def train_until(fold: int) -> None:
-        def train(trial: OpenTrial) -> Outcome:
-            for _ in range(fold):
-                trial.report(0.5)
-            raise Killed
-
-        study = Study(storage, "s")
-        study.take_back()
-        with monkeypatch.context() as patch:
-            patch.setattr("lvh.search.study.process_name", lambda pid: f"{process_name(pid)}0")
-            patch.setattr(Study, "_put_back", lambda study, trial, is_death: False)
-            with pytest.raises(Killed):
-                study.optimize(train)
-
-    return train_until
-
-
-def test_a_trial_that_kills_its_process_each_time_fails_and_no_other(storage, die):
-    study = open_study(storage, "s", planned(n_trials=2), again=False)
-    for _ in range(MAX_RETRIES + 1):
-        die(1)
-    study.optimize(half)
-    assert states(study) == ["failed", "complete"]
-    assert "its process died 4 times" in result(study).trials[0].error
-    assert study.finished
-
-
 def test_a_process_of_another_machine_is_given_up_after_the_grace_period(storage, tmp_path):
     study = open_study(storage, "s", planned(n_trials=1), again=False)
     with pytest.warns(UserWarning, match="Heartbeat"):
@@ -373,27 +337,6 @@ def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
 
     study.optimize(train)
     assert [one.values for one in result(study).trials] == [(0.7,)]
-
-
-def test_a_worker_waits_for_the_last_trial_and_takes_it_up_when_its_process_dies(storage, address):
-    """It does not leave while another one holds the last trial, which may die with it."""
-    study = open_study(storage, "s", planned(n_trials=1), again=False)
-    seen = []
-
-    def hold(trial: OpenTrial) -> Outcome:
-        other = threading.Thread(
-            target=lambda: Study(Storage(address), "s").optimize(
-                lambda trial: seen.append(trial.number) or Outcome("complete", (0.5,))
-            )
-        )
-        other.start()
-        trial._trial.set_user_attr(OWNER, f"{process_name(os.getpid())}0")  # it has died
-        other.join()
-        return Outcome("complete", (0.1,))
-
-    study.optimize(hold)
-    assert seen == [0]
-    assert [one.values for one in result(study).trials] == [(0.5,)]
 
 
 def test_a_process_that_dies_between_two_looks_of_a_waiting_one_leaves_it_the_trial(

@@ -41,9 +41,7 @@ def by_loop(given, resamples, seed, scorer, sign):
 )
 def test_the_estimate_equals_that_of_a_slow_loop(metric, scorer, sign, n_subjects):
     given = guesses([0.5, 0.7, 0.6], n=60, n_subjects=n_subjects)
-
     found = bias_corrected(given, metric, maximize=sign == 1, resamples=100, seed=7)
-
     out = by_loop(given, 100, 7, scorer, sign)
     expected = (np.mean(out), *np.quantile(out, [0.025, 0.975]))
     assert astuple(found.estimate) == pytest.approx(expected, rel=1e-9)
@@ -55,7 +53,5 @@ def test_each_prediction_has_the_threshold_of_its_fold():
     given = guesses([0.5, 0.7, 0.6], n=60)
     higher = np.repeat([0.0, 0.2, 0.4], 20)
     moved = replace(given, y_score=given.y_score + higher, threshold=given.threshold + higher)
-
     found = bias_corrected(moved, "accuracy", maximize=True, resamples=50)
-
     assert found == bias_corrected(given, "accuracy", maximize=True, resamples=50)

@@ -75,14 +75,11 @@ def test_a_network_works_in_a_pipeline_a_search_a_clone_and_a_pickle():
     np.testing.assert_array_equal(restored.predict_proba(X), best.predict_proba(X))
 
 
-def test_groups_stay_together_inside_of_a_fit():
+def test_what_is_no_estimator_is_refused():
     six = np.arange(len(Y)) // 20
     with pytest.raises(ValueError, match="model=svm: expected 5 training subjects"):
         lvh.estimator("svm").fit(X, Y, groups=six)
     lvh.estimator("svm").fit(X, Y)
-
-
-def test_what_is_no_estimator_is_refused():
     with pytest.raises(lvh.InputError, match=r"name: .*did you mean logistic"):
         lvh.estimator("logistics")
     with pytest.raises(lvh.InputError, match="name: "):

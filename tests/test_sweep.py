@@ -1,11 +1,10 @@
 """A sweep as a user types it: every point once, one tree, one table, failures named, resumed."""
 
-import csv
 import re
 from pathlib import Path
 
 import pytest
-from conftest import Done, command
+from conftest import Done, command, csv_rows
 
 FOLDS = 2
 SMALL = [
@@ -28,8 +27,7 @@ def serial(tmp_path_factory) -> Done:
 
 def leaderboard(cwd: Path, at: int = -1) -> list[dict[str, str]]:
     file = sorted(cwd.glob("outputs/*/*/report/leaderboard.csv"))[at]
-    with file.open() as opened:
-        return list(csv.DictReader(opened))
+    return csv_rows(file)
 
 
 def trained(*outputs: str) -> int:
@@ -54,22 +52,10 @@ def test_every_point_is_a_row_the_best_first(serial):
     assert trained(serial.out) == kept(serial.cwd) == 4 * FOLDS
 
 
-def test_the_folder_says_when_and_what_and_is_the_latest(serial):
-    folder = serial.folder()
-    assert re.fullmatch(r"\d\d-\d\d-\d\d-sweep-kernel-stride-\d{6}", folder.name)
-    assert (serial.cwd / "outputs/latest").resolve() == folder.resolve()
-    *_, following = serial.out.splitlines()
-    name = (folder / "study.txt").read_text().strip()
-    assert following.endswith(f" -m lvh.export --study {name}")
-
-
 def test_the_report_can_be_had_later(serial):
-    import subprocess
-    import sys
-
-    report = [sys.executable, "-m", "lvh.report", "outputs/latest", "--out", "later"]
-    done = subprocess.run(report, cwd=serial.cwd, capture_output=True, text=True, check=True)
+    report = ("outputs/latest", "--out", "later")
+    done = command(*report, cwd=serial.cwd, module="lvh.report")
     for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
         (first,) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
         assert (serial.cwd / "later" / name).read_bytes() == first.read_bytes()
-    assert "by mean ap" in done.stdout
+    assert "by mean ap" in done.out

@@ -39,7 +39,6 @@ def test_every_lead_is_well_formed(monkeypatch, fibrillating, effect):
     # Fibrillation, with its short beats, and huge effects strain the order of the waves most.
     monkeypatch.setattr(synthetic, "_FIBRILLATING", fibrillating)
     cohort = load(settings(records=12, effect=effect))
-
     for record, lead, symbols, samples in annotations(cohort):
         where = f"record {record + 1}, lead {LEADS[lead]}: {symbols}"
         form = WELL_FORMED if "p" in symbols else WELL_FORMED_WITHOUT_P
@@ -58,9 +57,7 @@ def test_at_effect_0_nothing_but_the_label_follows_the_label_stream(monkeypatch)
     expected = load(settings(effect=0.0))
     labels = 1 - expected.label
     monkeypatch.setattr(synthetic, "_draw_labels", lambda *_: labels)
-
     null, real = load(settings(effect=0.0)), load(settings(effect=1.0))
-
     assert np.array_equal(null.label, labels)
     assert null.signals.tobytes() == expected.signals.tobytes()
     assert null.delineation.symbols.tobytes() == expected.delineation.symbols.tobytes()

@@ -1,11 +1,10 @@
 """Thresholds chosen inside the training part: honest, and what a reader finds of them."""
 
-import csv
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from conftest import command
+from conftest import command, csv_rows
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
 from sklearn.model_selection import StratifiedKFold
@@ -139,11 +138,6 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
 SMALL = ("data=synthetic", "data.records=60", "features=voltage", "cv.folds=3")
 
 
-def rows(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.slow
 def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
@@ -155,9 +149,9 @@ def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     assert done.err == ""
     assert "90% specificity by 5 more trainings" in done.out
     folder = done.folder()
-    thresholds = {row["fold"]: float(row["threshold"]) for row in rows(folder / "folds.csv")}
+    thresholds = {row["fold"]: float(row["threshold"]) for row in csv_rows(folder / "folds.csv")}
     assert len(set(thresholds.values())) == 3
-    for row in rows(folder / "predictions.csv"):
+    for row in csv_rows(folder / "predictions.csv"):
         assert int(row["y_pred"]) == (float(row["y_score"]) > thresholds[row["fold"]])
     (header,) = (line for line in done.out.splitlines() if "threshold   accuracy" in line)
     assert header.split() == ["scored", "threshold", "accuracy", "specificity", "recall", "ap"]
@@ -166,4 +160,4 @@ def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
     assert recorded == set(thresholds.values())
     again = command(*given, f"hydra.run.dir={tmp_path / 'again'}", cwd=tmp_path)
     assert "3 of 3 folds are done already" in again.out
-    assert rows(tmp_path / "again" / "folds.csv") == rows(folder / "folds.csv")
+    assert csv_rows(tmp_path / "again" / "folds.csv") == csv_rows(folder / "folds.csv")

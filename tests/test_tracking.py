@@ -145,7 +145,7 @@ def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, r
     assert folds[0].info.end_time - folds[0].info.start_time == 12_000
 
 
-def test_what_was_deleted_by_hand_is_made_whole(settings, record):
+def test_what_was_deleted_by_hand_is_made_whole_or_named(settings, record):
     tracked(settings, record)
     (run,), folds = runs(settings, "configuration"), runs(settings, "fold")
     store = client(settings)
@@ -155,6 +155,13 @@ def test_what_was_deleted_by_hand_is_made_whole(settings, record):
     assert levels(settings) == {"configuration": 1, "fold": 4}
     (again,) = runs(settings, "configuration")
     assert again.data.metrics == run.data.metrics
+    tracked(settings, record)
+    store = client(settings)
+    store.delete_experiment(store.get_experiment_by_name("lvh").experiment_id)
+    fault = RecordWriter(settings).write(str(record.path))
+    assert "mlflow experiments restore --experiment-id 1" in fault
+    assert "another tracking.experiment" in fault
+    tracked(replace(settings, experiment="other"), record)
 
 
 class KilledInFolds(MlflowClient):
@@ -264,16 +271,6 @@ def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, m
     assert levels(TrackingSettings()) == {"configuration": 1, "fold": 3}
 
 
-def test_an_experiment_in_the_trash_is_named_with_the_ways_out(settings, record):
-    tracked(settings, record)
-    store = client(settings)
-    store.delete_experiment(store.get_experiment_by_name("lvh").experiment_id)
-    fault = RecordWriter(settings).write(str(record.path))
-    assert "mlflow experiments restore --experiment-id 1" in fault
-    assert "another tracking.experiment" in fault
-    tracked(replace(settings, experiment="other"), record)
-
-
 def view(tags: dict[str, str], key: str) -> tuple[str, list[str], list[str]]:
     """Return filter, parameters and charts of a saved view."""
     state = json.loads(json.loads(tags[f"mlflow.sharedViewState.{key}"])["state"])
@@ -281,47 +278,3 @@ def view(tags: dict[str, str], key: str) -> tuple[str, list[str], list[str]]:
     params = [one for one in columns if not one.startswith("metrics.")]
     charts = [one["type"] for one in state["compareRunCharts"]]
     return state["searchFilter"], params, charts
-
-
-@pytest.mark.slow
-def test_runs_and_views_show_what_each_sweep_swept(settings):
-
-    store = client(settings)
-
-    def added(*typed: str) -> dict[str, tuple[str, str]]:
-        """Run a command; return the key and the parent of each configuration, by its name."""
-        code, out, err = in_process(*FAST[:-2], "features=voltage", "tracking=off", *typed)
-        assert code == 0, out + err
-        assert track([]) == 0
-        found = store.search_runs(["1"], "tags.level = 'configuration'")
-        tags = {run.info.run_name: run.data.tags for run in found}
-        return {name: (of["key"], of.get("mlflow.parentRunId", "")) for name, of in tags.items()}
-
-    first = added("-m", "model=svm", "model.C=1,3")
-    assert set(first) == {"svm-voltage C=1", "svm-voltage C=3"}
-    both = added("-m", "model=svm,logistic", "model.gamma=null,0.1", "seed=choice(0)")
-    of_second = {f"svm-voltage gamma={one} seed=0" for one in ("null", "0.1")}
-    assert set(both) == {"svm-voltage C=3", "logistic-voltage seed=0", *of_second}
-    renamed = both["svm-voltage gamma=null seed=0"]
-    assert (renamed[0], renamed[1] != first["svm-voltage C=1"][1]) == (
-        first["svm-voltage C=1"][0],
-        True,
-    )
-    folds = store.search_runs(["1"], "tags.level = 'fold'")
-    assert {run.info.run_name.partition(" fold ")[0] for run in folds} == set(both)
-    alone = set(added("model=svm", "model.C=3", "seed=5")) - set(both)
-    assert alone == {"svm-voltage C=3 folds=3 seed=5"}
-
-    tags = store.get_experiment("1").tags
-    sweeps = {run.info.run_name: run for run in store.search_runs(["1"], "tags.level = 'sweep'")}
-    swept_c, swept_model = sweeps["C, 2 runs"], sweeps["model x gamma x seed, 3 runs"]
-    of_sweep = f"tags.`mlflow.parentRunId` = '{swept_c.info.run_id}'"
-    charts = ["PARALLEL", "SCATTER", "SCATTER"]
-    assert view(tags, swept_c.data.tags["key"]) == (of_sweep, ["model.C", "model"], charts)
-    names = ["model", "model.gamma", "seed"]
-    assert view(tags, swept_model.data.tags["key"])[1:] == (names, charts)
-    assert view(tags, "lvh") == ("tags.level = 'configuration'", names, charts)
-    page = f"viewStateShareKey={swept_c.data.tags['key']}&"
-    assert page in swept_c.data.tags["mlflow.note.content"]
-    found = store.search_runs(["1"], of_sweep)
-    assert [run.data.params["model.C"] for run in found] == ["3.0"]

@@ -210,23 +210,6 @@ def test_another_penalty_is_another_training_on_the_same_program():
     assert histories[0.3].loss[0] > 1.5 * histories[0.0].loss[0]
 
 
-def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32():
-    X, y = problem(300)
-    policy = keras.config.dtype_policy()
-    found = {}
-    for precision in ("float32", "bfloat16"):
-        program = new_program(lambda: build_dnn(DNN, (12,)), 32, precision)
-        trainer = KerasTrainer(program, TrainSettings(epochs=20))
-        found[precision] = fit(trainer, X, y).loss, predict(trainer, X)
-        assert {value.dtype for value in trainer.state()[0]} == {np.dtype(np.float32)}
-    assert keras.config.dtype_policy().name == policy.name
-    exact, rounded = found["float32"], found["bfloat16"]
-    assert exact[0] != rounded[0]
-    # 8 bits: a relative error of 2^-9 in each value, and 200 steps on the way
-    np.testing.assert_allclose(rounded[0], exact[0], rtol=0.05)
-    assert len(np.unique(rounded[1])) > 200  # probabilities are not rounded to 8 bits
-
-
 @tensorflow_only
 def test_a_training_beside_others_is_what_it_is_alone():
     """Of other sizes, seeds and records, some of which stop earlier."""

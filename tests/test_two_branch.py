@@ -72,10 +72,8 @@ def test_it_equals_a_model_of_two_inputs_written_by_hand():
             layer.set_weights(weights)
             twin.set_weights(weights)
     measured, beats = noise(20)
-
     found = keras.ops.convert_to_numpy(one(flat(measured, beats)))
     expected = keras.ops.convert_to_numpy(two([measured, beats]))
-
     assert found.shape == (20, 1)
     assert np.ptp(found) > 0.03
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # float32

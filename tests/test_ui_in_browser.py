@@ -36,7 +36,7 @@ DATA = "data=synthetic data.records=40"
 COMMANDS = (
     f"lvh.run -m {DATA} model=cnn kernel=250,400,500 stride=5,10,50,125 "
     "model.filters=[8,8,8,8,8] train.epochs=2 cv.folds=2",
-    "lvh.select --seeds 1",
+    "lvh.export --seeds 1",
     f"lvh.run {DATA} cv=external external=synthetic external.records=24 external.seed=1 "
     "model=logistic features=voltage",
 )

@@ -106,7 +106,6 @@ def drawn_complexes(draw):
 @examples(max_examples=200)
 def test_drawn_complexes_have_their_q_r_and_s(drawn):
     qrs, expected = drawn
-
     assert qrs_waves(qrs, 500)[:3] == pytest.approx(expected, abs=0.011)
     assert independent_reading(qrs, 500) == pytest.approx(expected, abs=0.011)
 
@@ -131,15 +130,9 @@ def test_complexes_are_measured_as_by_hand(qrs, expected):
     assert qrs_waves(np.array(qrs, dtype=float), 100) == expected
 
 
-def test_a_wave_lasts_six_milliseconds():
-    spike = np.array([0, 0.1, 0.1, -2, -2, -2, 0])
-    assert qrs_waves(spike, 500)[:3] == (2, 0, 2)
-    assert qrs_waves(spike, 250)[:3] == (0, 0.1, 2)
-
-
-def test_columns_have_their_names_and_order(cohort):
+def test_equals_the_independent_reading_in_columns_of_their_order(cohort):
+    assert_equals_the_independent_reading(head(cohort, 10))
     features = extract(cohort, MEAN)
-
     assert features.kind == "tabular"
     assert features.X.shape == (40, 71)
     assert features.X.dtype == np.float32
@@ -154,10 +147,6 @@ def test_columns_have_their_names_and_order(cohort):
     assert features.dropped == ()
 
 
-def test_equals_the_independent_reading(cohort):
-    assert_equals_the_independent_reading(head(cohort, 10))
-
-
 def test_the_end_of_p_gives_points(cohort):
     one = head(cohort, 1)
     signals = np.full((1, 5000, 12), 0.25, dtype=np.float32)
@@ -168,7 +157,6 @@ def test_the_end_of_p_gives_points(cohort):
     symbols, samples = without_p.delineation.lead(0, 6)
     with_p = with_waves(without_p, {(0, 6): (symbols + "(p)", [*samples, 1000, 1010, 1060])})
     measured = measure(with_p)
-
     # The level at the onset of P is a tenth of its 0.25 mV too high: 1 of 10 samples.
     assert measured.p_depth.tolist() == [pytest.approx(0.15)]
     assert measured.p_time.tolist() == [0.082]
@@ -179,9 +167,7 @@ def test_the_end_of_p_gives_points(cohort):
 
 def test_a_record_without_any_complex_is_dropped_with_the_reason(cohort):
     nothing = with_waves(cohort, {(3, lead): ("(p)", [1, 2, 3]) for lead in range(12)})
-
     features = extract(nothing, MEAN)
-
     assert features.dropped == (("4", "no complete (N) in any lead"),)
     kept = [record for record in range(40) if record != 3]
     assert np.array_equal(features.X, extract(cohort, MEAN).X[kept])
@@ -191,11 +177,9 @@ def test_a_record_without_any_complex_is_dropped_with_the_reason(cohort):
 
 @pytest.mark.ludb
 class TestLudb:
-    def test_every_lead_equals_the_independent_reading(self, ludb):
+    def test_ludb_equals_the_independent_reading(self, ludb):
         assert_equals_the_independent_reading(ludb)
-
-    def test_an_end_of_qs_is_no_r(self, ludb):
-        """In both, S of v1 or v3 was lost to the rise at its end."""
+        # In both, S of v1 or v3 was lost to the rise at its end.
         waves = measure(ludb)
         for name, record, expected in (("cornell", "116", 3.75), ("sokolow_lyon", "20", 4.08)):
             value = CRITERIA[name].value(waves)[ludb.records.index(record)]

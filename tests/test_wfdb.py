@@ -1,25 +1,15 @@
 """The fast WFDB reader: equal to the wfdb package on good files, one typed error on bad ones."""
 
-import warnings
-
 import numpy as np
 import pytest
-from conftest import (
-    ANNOTATION_CODES,
-    annotation_words,
-    words_to_bytes,
-    write_data_set,
-)
+from conftest import ANNOTATION_CODES, annotation_words, words_to_bytes, write_data_set
 from hypothesis import given
 from hypothesis import strategies as st
+from record_files import wfdb as oracle
 
 from lvh.data.cohort import LEADS
 from lvh.data.readers import wfdb
 from lvh.errors import InputError
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # wfdb 4.3.1 under pandas 3.1
-    import wfdb as oracle
 
 # What wfdb 4.3.1 calls is deprecated in pandas 3.1.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")

@@ -1,10 +1,12 @@
-"""Draw the joint answer from the leaderboards of finished sweeps.
+"""Draw the joint answer from finished sweeps, and say what their folds can tell.
 
-    python experiments/joint_kernel_stride/answer.py millivolts=outputs/latest/report ...
+    python experiments/joint_kernel_stride/answer.py millivolts=outputs/latest ...
 
-Copies the leaderboard of each sweep to leaderboard_NAME.csv beside this file, and draws all that
-are there as answer.png: a heat map of kernel by stride each, with the mean AP of a cell, its 95 %
-interval and whether the folds can tell it apart from the best.
+Takes the folder of each sweep, from the directory that the sweep was started in. Writes beside this
+file: leaderboard_NAME.csv and folds_NAME.csv, the sweep's own; factors.csv, the difference that a
+kernel or a stride makes on average over the other; answer.csv, the best pair beside what knows
+nothing, age + sex and a logistic regression on voltages; answer.png, a heat map a sweep: the mean
+AP of a cell, its 95 % interval and whether the folds can tell it apart from the best.
 """
 
 import shutil
@@ -14,10 +16,16 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("agg")
+from itertools import combinations
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+
+import lvh
+from lvh.reports.verdict import without_selection_bias
+from lvh.validation.comparison import corrected_interval, corrected_t, holm
 
 HERE = Path(__file__).resolve().parent
 TITLES = {
@@ -27,6 +35,8 @@ TITLES = {
 }
 RANGE = (0.5, 0.95)  # of AP, the same colours in all maps
 MARKS = {"best": "best", "worse": "worse", "not told apart": ""}
+LOGISTIC = ("model=logistic", "features=voltage", "cv=stratified")
+DATA = {"ptbxl": ("data=ptbxl", "data.fs=500", "data.delineation=found")}
 
 
 def draw(axes: Axes, table: pd.DataFrame, title: str) -> AxesImage:
@@ -48,13 +58,60 @@ def draw(axes: Axes, table: pd.DataFrame, title: str) -> AxesImage:
     return image
 
 
+def of_factors(name: str) -> pd.DataFrame:
+    """Compare the levels of each factor: means over the other factor, paired by fold."""
+    folds = pd.read_csv(HERE / f"folds_{name}.csv")
+    points = pd.read_csv(HERE / f"leaderboard_{name}.csv")[["trial", "kernel", "stride"]]
+    share = float((folds["n_test"] / folds["n_train"]).mean())
+    scores = folds.merge(points, on="trial")
+    rows = []
+    for factor in ("kernel", "stride"):
+        means = scores.pivot_table("ap", ["repeat", "fold"], factor)
+        for first, second in combinations(means.columns, 2):
+            differences = (means[first] - means[second]).to_numpy()
+            gain = corrected_interval(differences, share)
+            p = corrected_t(differences, share)[1]
+            rows.append((name, factor, first, second, gain.estimate, gain.low, gain.high, p))
+    columns = ["sweep", "factor", "first", "second", "difference", "low", "high", "p"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(p_holm=holm(table["p"].tolist()))
+
+
+def of_best(name: str, folder: Path) -> dict[str, object]:
+    """Return the scores of the best pair of a sweep, and of what it is compared with."""
+    study = lvh.load_study(None, (folder / "study.txt").read_text().strip(), "outputs/folds")
+    best, corrected = study.complete[0], without_selection_bias(study)
+    if isinstance(corrected, str):
+        raise SystemExit(f"{name}: {corrected}")
+    settings = lvh.settings(*LOGISTIC, *DATA.get(name, ()))
+    logistic = lvh.cross_validate(settings, lvh.load_data(settings)).scores
+    row: dict[str, object] = {"sweep": name, **best.params, "mean": best.values[0]}
+    row |= {"pooled": corrected.naive, "corrected": corrected.estimate.estimate}
+    row |= {"corrected_low": corrected.estimate.low}
+    row |= {"corrected_high": corrected.estimate.high}
+    row |= {
+        of.replace(" + ", "_").replace(" ", "_"): scores["ap"]
+        for of, scores in best.baselines.items()
+    }
+    return row | {"logistic": logistic.mean.ap, "logistic_pooled": logistic.pooled["ap"].estimate}
+
+
 def main() -> None:
-    """Copy the leaderboards that are given, and draw all that are there."""
+    """Copy the tables of the sweeps that are given, and draw all that are there."""
+    path = HERE / "answer.csv"
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     for argument in sys.argv[1:]:
         name, _, folder = argument.partition("=")
-        shutil.copyfile(Path(folder) / "leaderboard.csv", HERE / f"leaderboard_{name}.csv")
+        for table in ("leaderboard", "folds"):
+            shutil.copyfile(Path(folder) / "report" / f"{table}.csv", HERE / f"{table}_{name}.csv")
+        rows = [row for row in rows if row["sweep"] != name] + [of_best(name, Path(folder))]
+    order = list(TITLES)
+    rows.sort(key=lambda row: order.index(str(row["sweep"])))
+    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4f")
     files = [HERE / f"leaderboard_{name}.csv" for name in TITLES]
     files = [file for file in files if file.exists()]
+    factors = pd.concat([of_factors(file.stem.removeprefix("leaderboard_")) for file in files])
+    factors.to_csv(HERE / "factors.csv", index=False, float_format="%.4f")
     figure, all_axes = plt.subplots(
         1, len(files), figsize=(5.2 * len(files), 3.6), layout="constrained", squeeze=False
     )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from lvh.search import SearchSettings
 from lvh.search.racing import beaten, is_out
+from lvh.validation.comparison import corrected_t, holm
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 REPLAYS = 1000
 BUDGETS = ("race", "halving", "both")
 REDUCTIONS = (2, 3)
+TEST_SHARE = 1 / 6  # test records by training records, of seven folds
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Row:
     """Means over replays; losses are of the mean AP over folds.
 
     `training` is the share of the grid's epochs, `seconds` of its time; `near` is the share of
-    replays whose winner is the grid's, or at most .1 standard errors of a difference behind it.
+    replays whose winner is the grid's, or at most .1 standard errors of a difference behind it;
+    `not_worse` of those whose winner all folds of the grid do not tell apart from the grid's.
     """
 
     curves: str
@@ -54,6 +57,7 @@ class Row:
     seconds: float
     same: float
     near: float
+    not_worse: float
     loss: float
     worst_loss: float
 
@@ -144,7 +148,9 @@ def rows(path: Path) -> Iterator[Row]:
         best = int(means.argmax())
         differences = curves.scores[best, :, -1] - curves.scores[:, :, -1]
         # of a difference, corrected for training records that folds share (Nadeau and Bengio)
-        errors = differences.std(axis=1, ddof=1) * np.sqrt(1 / n_folds + 1 / (n_folds - 1))
+        errors = differences.std(axis=1, ddof=1) * np.sqrt(1 / n_folds + TEST_SHARE)
+        p_values = [corrected_t(one, TEST_SHARE)[1] for one in differences]
+        worse = np.array(holm(p_values)) < 0.05
         for budget in BUDGETS:
             for reduction in REDUCTIONS if budget != "race" else (3,):
                 search = SearchSettings(budget=budget, reduction=reduction)
@@ -170,6 +176,7 @@ def rows(path: Path) -> Iterator[Row]:
                     seconds=float(spent.mean() / curves.seconds.sum()),
                     same=float(np.mean([winner == best for winner, _ in found])),
                     near=float(np.mean(near)),
+                    not_worse=float(np.mean([not worse[winner] for winner, _ in found])),
                     loss=float(losses.mean()),
                     worst_loss=float(losses.max()),
                 )

@@ -30,9 +30,29 @@ def of_settings() -> str:
 
 
 def of_answer() -> str:
-    """Return the leaderboard of the sweep in millivolts."""
-    frame = pd.read_csv(HERE / "leaderboard_millivolts.csv")
-    return table(frame[["kernel", "stride", "mean", "low", "high", "accuracy", "verdict"]])
+    """Return the best pair of each sweep, beside what it is compared with: average precision."""
+    frame = pd.read_csv(HERE / "answer.csv")
+    low, high = frame.pop("corrected_low"), frame.pop("corrected_high")
+    frame["corrected"] = [
+        f"{value:.3f} [{start:.3f}, {end:.3f}]"
+        for value, start, end in zip(frame["corrected"], low, high, strict=True)
+    ]
+    return table(frame.rename(columns=lambda name: name.replace("_", " ")))
+
+
+def of_factors() -> str:
+    """Return what a kernel or a stride changes, on average over the other."""
+    return table(pd.read_csv(HERE / "factors.csv"))
+
+
+def of_pairs() -> str:
+    """Return the leaderboards of all sweeps."""
+    files = sorted(HERE.glob("leaderboard_*.csv"))
+    frames = [
+        pd.read_csv(file).assign(sweep=file.stem.removeprefix("leaderboard_")) for file in files
+    ]
+    shown = ["sweep", "kernel", "stride", "mean", "low", "high", "accuracy", "verdict"]
+    return table(pd.concat(frames)[shown])
 
 
 def of_statistics() -> str:
@@ -47,8 +67,7 @@ def of_statistics() -> str:
 def of_budgets() -> str:
     """Return the replays of all tables of curves."""
     frame = pd.read_csv(HERE / "budgets.csv")
-    shown = "curves statistics configurations folds budget reduction training seconds same near"
-    return table(frame[[*shown.split(), "loss", "worst_loss"]])
+    return table(frame.drop(columns="epochs"))
 
 
 def main() -> None:
@@ -57,6 +76,8 @@ def main() -> None:
     parts = {
         "settings": of_settings,
         "answer": of_answer,
+        "factors": of_factors,
+        "pairs": of_pairs,
         "statistics": of_statistics,
         "budgets": of_budgets,
     }

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from lvh.errors import (
     EnvironmentFault,
     InputError,
     LvhError,
+    RenamedWarning,
     as_lvh_error,
     at_words,
     masked,
@@ -93,9 +95,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    text = f"lvh: {printable(masked(message))}"
-    print(wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr)
+    print(_as_line(message), file=sys.stderr)
     return exit_code
+
+
+def _as_line(message: str) -> str:
+    text = f"lvh: {printable(masked(message))}"
+    return wrapped(text) if sys.stderr.isatty() else text
 
 
 def wrapped(text: str) -> str:
@@ -109,6 +115,21 @@ def wrapped(text: str) -> str:
         else at_words(line, " " * (len(line) - len(line.lstrip()) + 2 * line.startswith(" ")))
         for line in text.split("\n")
     )
+
+
+_format_warning = warnings.formatwarning
+
+
+def _format_renamed(
+    message: Warning | str, category: type[Warning], file: str, number: int, line: str | None = None
+) -> str:
+    """Write the warning of an old name as an error is written, without a place in the code."""
+    if issubclass(category, RenamedWarning):
+        return f"{_as_line(str(message))}\n"
+    return _format_warning(message, category, file, number, line)
+
+
+warnings.formatwarning = _format_renamed
 
 
 def command(
@@ -127,7 +148,7 @@ def command(
 
         def run() -> object:
             if names := getattr(options, "plugin", []):
-                from lvh.config.plugins import load
+                from lvh.config.plugins.loading import load
 
                 load(names)
             return body(options)

@@ -35,7 +35,7 @@ GROUPS = {
 COMMANDS = {name: does for group in GROUPS.values() for name, does in group.items()}
 """What each command does; all but sweep and compare are modules of `lvh.cli`."""
 
-CALLS = {"sweep": ("run", "-m"), "compare": ("report",), "select": ("export",)}
+CALLS = {"sweep": ("run", "-m"), "compare": ("report",), "select": ("select",)}
 """Commands that are another one, with arguments."""
 _ABOUT = "Honest, fast, tracked hyperparameter sweeps for ECG: LVH, or any other label."
 _NOTE = (

@@ -15,9 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lvh.config.groups import conf_dir, hydra_loader, register_options
-from lvh.config.plugins import Plugin, ensure, load
+from lvh.config.plugins.loading import Plugin, ensure, load
 from lvh.errors import InputError, excerpt
-from lvh.models import MODEL_ALIASES
+from lvh.models import MODEL_ALIASES, current_name
 
 _GROUP = re.compile(
     r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
@@ -46,13 +46,14 @@ _NOT_A_WORD = re.compile(
     re.IGNORECASE,
 )
 _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
+_OLD_MEMBER = re.compile(rf"[+]*model\.(?:members|candidates)=.*\b({'|'.join(MODEL_ALIASES)})\s.*")
 
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
     """A command line as Hydra takes it; any process can compose it.
 
-    Options that are numbers are put in quotes; former names of models are replaced. Plugins are
+    Options that are numbers are put in quotes; old names of models are replaced. Plugins are
     loaded where it is composed; their code must be the same there.
     """
 
@@ -130,7 +131,7 @@ def read_plugins(arguments: Sequence[str]) -> tuple[list[str], tuple[Plugin, ...
     for argument in [one for one in others if one.startswith("plugins=")]:
         others.remove(argument)
         names += argument.removeprefix("plugins=").strip("[]").split(",")
-    plugins = load(name.strip() for name in names if name.strip())
+    plugins = load([name.strip() for name in names if name.strip()])
     register_options()
     return others, plugins
 
@@ -149,6 +150,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
         raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
     flags = list(arguments)
     for override in reversed(typed.overrides):
+        if member := _OLD_MEMBER.fullmatch(override):  # a part of a result's key: not replaced
+            current_name(member[1])
         del flags[len(flags) - 1 - flags[::-1].index(override)]
     command = CommandLine(
         overrides=tuple(typed.overrides),
@@ -183,7 +186,7 @@ def _checked(argument: str) -> str:
     # Hydra reads stride=10 as a number, which it refuses as the name of an option
     options = _NOT_A_WORD.sub(lambda word: f"'{word[0]}'", options)
     if group == "model":
-        options = _ALIAS.sub(lambda alias: MODEL_ALIASES[alias[0]], options)
+        options = _ALIAS.sub(lambda alias: current_name(alias[0]), options)
     return argument[: match.start(2)] + options
 
 

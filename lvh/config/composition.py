@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from lvh.config.command_line import CommandLine, read_plugins
 from lvh.config.groups import conf_dir
 from lvh.config.messages import explained
-from lvh.config.plugins import Plugin
+from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
 
@@ -46,7 +46,9 @@ def settings_of(*overrides: str) -> RunSettings:
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    settings = settings_from(resolved)
+    named, settings = _named.pop() if _named else (None, None)
+    if settings is None or named != resolved:
+        settings = settings_from(resolved)
     if plugins := settings.plugins():  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
@@ -88,6 +90,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
         holder.cfg = before
 
 
+_named: list[tuple[dict[str, Any], RunSettings]] = []
+"""The configuration that gave the folder of this run its name, until it is run."""
+
+
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     """Return what the folder of a run or of a sweep is called, after the time.
 
@@ -97,7 +103,9 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     name = kind
     try:
         if kind == "run":
-            name = settings_from(plain(_root_)).name
+            resolved = plain(_root_)
+            _named[:] = [(resolved, settings_from(resolved))]
+            name = _named[0][1].name
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
             name = f"sweep-{recipe}"
         else:

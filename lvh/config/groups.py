@@ -17,8 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import setup_globals
 
 import lvh
-from lvh.config.plugins import load_installed
-from lvh.config.plugins.loading import REGISTRIES
+from lvh.config.plugins.loading import REGISTRIES, load_installed
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import Architecture, Estimator
@@ -27,12 +26,10 @@ from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.validation.splits import CvSettings
 
-_REGISTRIES: Mapping[str, Mapping[str, Any]] = {**REGISTRIES, "external": REGISTRIES["data"]}
+ENTRIES: Mapping[str, Mapping[str, Any]] = {**REGISTRIES, "external": REGISTRIES["data"]}
+"""The registry of each group whose option decides which settings it has."""
 
-
-CHOICES = tuple(_REGISTRIES)
-"""Groups whose option decides which settings they have."""
-
+CHOICES = tuple(ENTRIES)
 SETTINGS: Mapping[str, type] = {
     "cv": CvSettings,
     "train": TrainSettings,
@@ -70,14 +67,9 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
     return ConfigLoaderImpl(search_path)
 
 
-def choices_of(group: str) -> dict[str, type]:
-    """Return the settings of each option of a group of `CHOICES`; nothing of another group."""
-    return {name: entry.settings for name, entry in _REGISTRIES.get(group, {}).items()}
-
-
 def known_fields() -> tuple[str, ...]:
     """Return every field that an override may name, as `group.field`, and every group."""
-    types = {group: [*choices_of(group).values()] for group in CHOICES}
+    types = {group: [one.settings for one in ENTRIES[group].values()] for group in CHOICES}
     types |= {group: [settings] for group, settings in SETTINGS.items()}
     names = [(group, field.name) for group in types for of in types[group] for field in fields(of)]
     dotted = dict.fromkeys(f"{group}.{name}" for group, name in names)
@@ -110,7 +102,7 @@ def _register_options() -> None:
     # Hydra copies all options at each composition, and for each group of --help; it only reads
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     store = ConfigStore.instance()
-    for group, options in _REGISTRIES.items():
+    for group, options in ENTRIES.items():
         for name in [name for of, name in _registered if of == group and name not in options]:
             del store.repo[group][f"{name}.yaml"], _registered[group, name]
         for name, entry in options.items():

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lvh.config.command_line import CommandLine
-from lvh.config.groups import CHOICES, OTHERS, SETTINGS, choices_of, known_fields
+from lvh.config.groups import CHOICES, ENTRIES, OTHERS, SETTINGS, known_fields
 from lvh.errors import InputError, LvhError, as_lvh_error, masked
 
 _LONGEST = 200
@@ -103,8 +103,8 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
     if key in _ELSEWHERE:
         return f"{key}: no such setting; {_ELSEWHERE[key]}"
     group, _, field = key.rpartition(".")
-    options = choices_of(group).items()
-    having = [name for name, of in options if field in {setting.name for setting in fields(of)}]
+    options = ENTRIES.get(group, {}).items()
+    having = [name for name, of in options if field in {one.name for one in fields(of.settings)}]
     if having:
         return f"{key}: expected {group}={' or '.join(having)}, which alone have this setting"
     names = _settings_of(group, key, command) if group and command else []

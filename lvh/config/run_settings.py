@@ -1,16 +1,16 @@
 """The settings of one run: typed, checked and frozen."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.groups import CHOICES, SETTINGS, choices_of, defaults
+from lvh.config.groups import ENTRIES, SETTINGS, defaults
 from lvh.config.messages import suggestion
-from lvh.config.plugins import Plugin, check_origins, load_installed, origins
+from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
@@ -109,9 +109,9 @@ class RunSettings:
 
     def plugins(self) -> dict[str, Plugin]:
         """Return the plugin of each option that has one, as `model=mine`; often none."""
-        found = {} if self.external is None else origins(data=self.external.name)
-        others = origins(features=self.features.name, model=self.model.name)
-        return origins(data=self.data.name) | found | others
+        sources = [("data", self.data), ("data", self.external)]
+        chosen = [*sources, ("features", self.features), ("model", self.model)]
+        return origins([(group, one.name) for group, one in chosen if one is not None])
 
     def params(self) -> "dict[str, Plain]":
         """Flatten the settings for comparison: choices, kernel and stride under short names."""
@@ -160,7 +160,8 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     """Check a composed configuration, resolved, field by field and across groups."""
     load_installed()
     config = {"external": None, **config}
-    _check_plugins(config.pop("plugins", {}))
+    if recorded := config.pop("plugins", {}):
+        _check_plugins(recorded)
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
     ungrouped = [field.name for field in fields(_Ungrouped)]
     for group, node in config.items():
@@ -170,13 +171,14 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     model = config["model"]
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
-    types = {group: _chosen(group, config[group]) for group in CHOICES if config[group] is not None}
+    types = {group: _chosen(group, config[group]) for group in ENTRIES if config[group] is not None}
     _refuse(_misplaced(model, config["features"]["name"]))
     values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
-        later = {one: at for one, at in defaults(settings).items() if one in _LATER and at != "???"}
-        values[group] = parsed(group, {**later, **config[group]}, settings)
+        later = [one for one in fields(settings) if one.name in _LATER]
+        usual = {one.name: one.default for one in later if one.default is not MISSING}
+        values[group] = parsed(group, {**usual, **config[group]}, settings)
     if isinstance(MODELS[model["name"]], Estimator):
         values["backend"] = NO_BACKEND
     run_settings = RunSettings(**values)
@@ -206,12 +208,13 @@ def _check_plugins(recorded: Any) -> None:
 
 
 def _chosen(group: str, node: dict[str, Any]) -> type:
-    name, options = node.get("name"), choices_of(group)
+    name, options = node.get("name"), ENTRIES[group]
     if not isinstance(name, str) or name not in options:
         raise InputError(
             f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
         )
-    return options[name]
+    settings: type = options[name].settings
+    return settings
 
 
 def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from lvh.config.plugins import load as load_plugins
+from lvh.config.plugins.loading import load as load_plugins
 from lvh.data.array_checks import limb_fault
 from lvh.data.cohort import MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
@@ -30,8 +30,8 @@ from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import CARD, DESCRIPTION, FinalModel, load
 from lvh.inference.model_description import Description
-from lvh.tracking import TrackingSettings, embedded
-from lvh.tracking.address import artifact_folder, set_mlflow_variables
+from lvh.tracking import TrackingSettings
+from lvh.tracking.address import set_mlflow_variables
 from lvh.validation.metrics import NAMES
 
 set_mlflow_variables()
@@ -42,6 +42,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
+from lvh.tracking.mlflow_store import MlflowStore
 from lvh.tracking.run_lookup import store_faults, store_of
 
 PLUGINS = "LVH_SERVED_PLUGINS"
@@ -167,7 +168,7 @@ def register(
     """
     with store_faults(settings, name):
         _use(settings, to_read=False)
-        client, experiment = MlflowClient(), _experiment_id(settings)
+        client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
         run = _refitted_run(client, experiment, description)
         text = _description((folder / CARD).read_text(), run)
         origin = {
@@ -215,16 +216,6 @@ def _use(settings: TrackingSettings, *, to_read: bool) -> None:
     store = store_of(settings, to_read=to_read)
     mlflow.set_tracking_uri(store)
     mlflow.set_registry_uri(store)
-
-
-def _experiment_id(settings: TrackingSettings) -> str:
-    """Return the experiment, which is made where it does not exist yet."""
-    experiment = mlflow.get_experiment_by_name(settings.experiment)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    database = embedded(settings)
-    location = None if database is None else artifact_folder(database).as_uri()
-    return str(mlflow.create_experiment(settings.experiment, location))
 
 
 def _log(folder: Path, description: Description, origin: dict[str, str], name: str) -> Any:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from lvh.config.plugins import check_origins, load_installed, origins
+from lvh.config.plugins.loading import check_origins, load_installed, origins
 from lvh.data.cohort import LEADS, Origin
 from lvh.data.labels import LVH
 from lvh.errors import InputError, printable
@@ -209,7 +209,7 @@ def parse(text: str) -> Description:
 
 def plugin_versions(settings: Any) -> dict[str, str]:
     """Return the code that the model or its features come from, as `versions` holds it."""
-    plugins = origins(features=settings.features.name, model=settings.model.name)
+    plugins = origins([("features", settings.features.name), ("model", settings.model.name)])
     return {f"{_PLUGIN}{option}": f"{one.source} {one.digest}" for option, one in plugins.items()}
 
 

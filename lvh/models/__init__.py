@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet
-from lvh.models.ensembles import MODEL_ALIASES
+from lvh.models.ensembles import MODEL_ALIASES, current_name
 from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import Floats, Labels
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import keras
 
 Kind = Literal["tabular", "signal", "mixed"]
-__all__ = ["MODELS", "MODEL_ALIASES", "Architecture", "Classifier", "Estimator"]
+__all__ = ["MODELS", "MODEL_ALIASES", "Architecture", "Classifier", "Estimator", "current_name"]
 
 
 class Architecture(NamedTuple):

@@ -13,13 +13,21 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.errors import InputError
+from lvh.errors import InputError, warn_renamed
 from lvh.models import classifiers
 from lvh.validation.inner_splits import InnerFolds, Subjects
 from lvh.validation.metrics import Floats, Labels, mean_and_std, score
 
 MODEL_ALIASES = {"average": "voting", "chosen": "nested_selection", "trees": "extra_trees"}
-"""Former names of models, which command lines and lists of candidates may still use."""
+"""Old names of models, which command lines and lists of candidates may still use."""
+
+
+def current_name(name: str) -> str:
+    """Return the name of a model; an old name gives a warning that says the new one."""
+    if name in MODEL_ALIASES:
+        warn_renamed(f"model={name}", f"model={MODEL_ALIASES[name]}")
+    return MODEL_ALIASES.get(name, name)
+
 
 _Build = Callable[[Any, tuple[str, ...], int, Subjects], Any]
 _KNOWN: dict[str, tuple[Any, _Build]] = {

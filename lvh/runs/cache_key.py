@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
@@ -64,16 +66,16 @@ def fold_keys(
     A key does not contain how many folds or repeats there are: a fold is the same in a longer
     cross-validation. Where weights are carried, those before it `among` all folds decide it too.
     """
-    protocol = Protocol(**decisions["protocol"])
-    keys = {}
-    for split in splits:
-        chain = [split]
-        if protocol.weights == "carried":
-            chain += before(split, splits if among is None else among, protocol)
-        records = [part for split in chain for part in (split.train, split.validation, split.test)]
-        number = (split.repeat, split.fold)
-        keys[number] = fingerprint(RESULTS_VERSION, data, decisions, number, *records)
-    return keys
+    protocol, among = Protocol(**decisions["protocol"]), splits if among is None else among
+    chains = {split.number: [split, *before(split, among, protocol)] for split in splits}
+    records = {
+        number: [part for one in chain for part in (one.train, one.validation, one.test)]
+        for number, chain in chains.items()
+    }
+    return {
+        number: fingerprint(RESULTS_VERSION, data, decisions, number, *parts)
+        for number, parts in records.items()
+    }
 
 
 def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
@@ -90,3 +92,25 @@ def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
 def run_key_of(keys: Iterable[str], permutations: int) -> str:
     """Return the key of a cross-validation from the keys of its folds."""
     return fingerprint(list(keys), *((permutations, WAY) if permutations else ()))
+
+
+def changed_options(
+    plugins: Mapping[str, Plugin], store: str, *, stored: bool = False
+) -> list[str]:
+    """Return the options whose code is new to a store of folds, which has folds of other code.
+
+    Of several processes that ask, one gets an option. `stored`: a fold of this code was stored.
+    """
+    changed = []
+    for option, plugin in plugins.items():
+        folder = Path(store) / "plugins" / option  # an empty file for each code
+        is_known = folder.is_dir()
+        if not (is_known or stored):
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / plugin.digest).touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        changed += [option] if is_known else []
+    return changed

@@ -115,51 +115,35 @@ class Forecast:
         proportion in which they were right so far, or what a regression of the logarithm on the
         logarithms of the swept numbers says.
         """
-        plan, halves = self._study.plan, self._study.plan.search.halves
-        ran, ended = defaultdict[Kind, list[float]](list), list[tuple[Kind, float]]()
-        shares = dict[int, float]()  # of the folds of a trial that are to be trained
-        for place, trial in self._study.configurations().items():
-            shares[place] = 1 - (0 if halves else len(trial.intermediate_values) / plan.n_folds)
-            if trial.state.is_finished():
-                shares[place] = 0.0
-                outcome = trial.user_attrs.get(OUTCOME, {})
-                seconds = [fold["seconds"] for fold in outcome.get("folds", ())]
-                ended.append((_kind(trial.params), sum(seconds)))
-                if seconds and (outcome["state"] == "complete" or not halves):
-                    ran[ended[-1][0]].append(plan.n_folds * float(np.mean(seconds)))
+        plan, trials = self._study.plan, self._study.configurations()
+        ran = defaultdict[Kind, list[float]](list)
+        for trial in trials.values():
+            folds = trial.user_attrs.get(OUTCOME, {}).get("folds")
+            if trial.state.is_finished() and folds:
+                ran[_kind(trial.params)].append(sum(fold["seconds"] for fold in folds))
         known = {kind: median(seconds) for kind, seconds in ran.items()}
         costs = self._study.attribute(_COSTS) or {}
         of_kind = {_kind(plan.space.at(int(place))): cost for place, cost in costs.items()}
         factors = [known[kind] / cost for kind, cost in of_kind.items() if cost and kind in known]
-        factor = median(factors) if factors else 1.0
-        known = {kind: factor * cost for kind, cost in of_kind.items()} | known
+        if not factors:  # else what racing saves is in them
+            raced = races and plan.search.races
+            factors = [np.interp(plan.n_folds, [*_RACED], [*_RACED.values()]) if raced else 1.0]
+        known = {kind: median(factors) * cost for kind, cost in of_kind.items()} | known
         if not known:
             return math.nan
         places = range(0, plan.total, max(1, plan.total // _MOST_POINTS))
-        each = self._each(places, known)
-        share = 1.0
-        if plan.search.may_stop and races:
-            if plan.search.races:
-                share = float(np.interp(plan.n_folds, list(_RACED), list(_RACED.values())))
-            if 4 * len(ended) > plan.total:
-                whole = sum(known.get(kind, 0.0) for kind, _ in ended)
-                share = sum(spent for kind, spent in ended if kind in known) / (whole or math.inf)
-        overhead = median(self._overheads) if self._overheads else _OVERHEAD
-        open_shares = np.array([shares.get(place, 1.0) for place in places])
-        each = open_shares * (share * each + overhead)
-        total = each.sum() * plan.total / len(places)
-        return float(max(total / self._at_once, each.max()))
-
-    def _each(self, places: range, known: Mapping[Kind, float]) -> np.ndarray:
-        """Return the cost of each place, in seconds."""
-        plan = self._study.plan
-        if plan.search.sampler != "grid":  # the points to come are unknown
-            return np.full(len(places), np.mean(list(known.values())))
-        kinds = [_kind(plan.space.at(place)) for place in places]
-        by_kind = dict(known)
-        unknown = [kind for kind in dict.fromkeys(kinds) if kind not in known]
-        by_kind |= zip(unknown, _regressed(unknown, known), strict=True)
-        return np.array([by_kind[kind] for kind in kinds])
+        each = np.full(len(places), np.mean([*known.values()]))  # of points that are unknown
+        if plan.search.sampler == "grid":
+            kinds = [_kind(plan.space.at(place)) for place in places]
+            unknown = [kind for kind in dict.fromkeys(kinds) if kind not in known]
+            known |= zip(unknown, _regressed(unknown, known), strict=True)
+            each = np.array([known[kind] for kind in kinds])
+        each += median(self._overheads) if self._overheads else _OVERHEAD
+        for at, trial in enumerate(map(trials.get, places)):
+            if trial is not None:  # how much of it is to be trained
+                done = 0 if plan.search.halves else len(trial.intermediate_values) / plan.n_folds
+                each[at] *= 0 if trial.state.is_finished() else 1 - done
+        return float(max(each.sum() * plan.total / len(places) / self._at_once, each.max()))
 
     def _examples(self) -> list[int]:
         """Return places of different kinds that are not done: the ends first, evenly between."""
@@ -175,31 +159,28 @@ class Forecast:
 
 
 def _kind(point: Mapping[str, Plain]) -> Kind:
-    return tuple(
-        sorted(
-            (name, value)
-            for name, value in point.items()
-            if not isinstance(value, float) and name != "seed"
-        )
-    )
+    values = sorted(point.items())
+    return tuple(one for one in values if not isinstance(one[1], float) and one[0] != "seed")
 
 
 def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
     """Return seconds of some kinds by a ridge regression over kinds that are known."""
-    rows = [dict(kind) for kind in (*known, *kinds)]
-    columns = []
-    for name in dict.fromkeys(name for row in rows for name in row):
-        values = [row.get(name, "") for row in rows]
-        if all(isinstance(value, int) and value > 0 for value in values):
-            columns.append(np.log(np.array(values, float)))
-        else:
-            columns += [np.array([value == one for value in values], float) for one in set(values)]
-    X = np.array(columns).T - np.mean(columns, axis=1) if columns else np.zeros((len(rows), 0))
-    y = np.log(np.maximum(list(known.values()), 1e-6))
-    own, mean = X[: len(y)] - X[: len(y)].mean(axis=0), X[: len(y)].mean(axis=0)
-    weights = np.linalg.solve(own.T @ own + 0.01 * np.eye(X.shape[1]), own.T @ (y - y.mean()))
-    bounded = np.clip((X[len(y) :] - mean) @ weights, -5, 5)  # no more than 150 times the mean
-    return list(np.exp(y.mean() + bounded))
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+
+    def inputs(kind: Kind) -> dict[str, float | str]:
+        numbers = {name for name, value in kind if isinstance(value, int) and value > 0}
+        return {
+            name: math.log(at) if name in numbers else str(at) for name, at in [("", ""), *kind]
+        }  # type: ignore[arg-type]
+
+    if not kinds:
+        return []
+    y = np.log(np.maximum([*known.values()], 1e-6))
+    model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01))
+    predicted = model.fit([*map(inputs, known)], y).predict([*map(inputs, kinds)])
+    return [*np.exp(np.clip(predicted, y.mean() - 5, y.mean() + 5))]  # at most 150 times the mean
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lvh.config.plugins import loaded
+from lvh.config.plugins.loading import loaded
 from lvh.errors import masked
 from lvh.reports.progress import say
 from lvh.tracking import TrackingSettings, resolved_uri

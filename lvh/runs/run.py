@@ -2,10 +2,10 @@
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, replace
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,10 +19,9 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
 from lvh.files import write_text
-from lvh.models.training import Trainer
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity, say
-from lvh.runs.cache_key import deciding, fold_keys, run_key_of
+from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
     ExperimentData,
     baselines_of,
@@ -30,7 +29,6 @@ from lvh.runs.experiment_data import (
     new_trainer,
     threads,
 )
-from lvh.runs.plugin_history import changed_options
 from lvh.tracking import run_dir
 from lvh.tracking.checkpoints import FoldCheckpoints
 from lvh.tracking.fold_store import FoldStore
@@ -63,42 +61,24 @@ def run_configuration(
     one before any has those of the next.
     """
     settings, features = composed.settings, data.features
-    folds = data.splits if order is None else order
-    trainer = lru_cache(1)(partial(new_trainer, settings, features, data.cohort.fs))
-    run = _Run(composed, data, folder, sweep)
-    title += run.record.name
-    show = partial(ProgressReporter, verbosity=verbosity, title=title)
-    progress = show(settings, data.cohort, features, trainer)
+    splits = data.splits if order is None else order
+    run = _Run(composed, data, folder, sweep=sweep, rungs=rungs)
+    show = partial(ProgressReporter, verbosity=verbosity, title=title + run.record.name)
+    shown = [show(one.settings, data.cohort, features, one.trainer) for one in run.stages]
     with _locked(settings, run.record.key) if sweep is None else nullcontext():
-        known = run.start(folds)
+        run.start(splits)
         with run.recorded(tracker):
-            checkpoints = FoldCheckpoints(Path(settings.store), {}, {})
-            for epochs in rungs[:-1]:
-                stage = _Stage(run, epochs, checkpoints)
-                with show(stage.settings, data.cohort, features, stage.trainer) as shown:
-                    stage.train(folds, [shown, *callbacks], check_after)
-                checkpoints = stage.next
-            with progress:
-                result = cross_validate(
-                    features,
-                    folds,
-                    trainer,
-                    seed=settings.seed,
-                    known=known,
-                    callbacks=[run, progress, *callbacks],
-                    protocol=settings.cv.protocol,
-                    threshold=settings.cv.threshold,
-                    check_after=check_after,
-                    baselines=partial(baselines_of, data, settings.cv.threshold),
-                    checkpoints=checkpoints if rungs[:-1] else None,
-                )
-                checkpoints.discard()
-                result = run.test(result, trainer, progress.on_shuffle)
+            for stage, progress in zip(run.stages, shown, strict=True):
+                with progress:
+                    result = stage.train(splits, [progress, *callbacks], check_after)
+                    if stage is run.last:
+                        result = run.test(result, progress.on_shuffle)
             run.write(result)
-    progress.show(run.result, folder, run.record.error)
+    shown[-1].show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
 
+        trainer = run.last.trainer
         lines = write_external(
             run.result, trainer, data.cohort, features, settings=settings, folder=folder
         )
@@ -106,32 +86,103 @@ def run_configuration(
     return run.record
 
 
-class _Run(Callback):
-    """The lasting part of a run: its folds, the files of its folder, and its record."""
+class _Stage(Callback):
+    """All folds of a run with a number of epochs, each of which is a result with a key of its own.
+
+    A further stage, with more epochs, continues where the folds of this one stand.
+    """
+
+    def __init__(self, settings: RunSettings, data: ExperimentData, store: FoldStore) -> None:
+        self.settings, self._data, self._store = settings, data, store
+        self.decisions = deciding(settings)
+        self.keys = fold_keys(self.decisions, data.cohort.fingerprint, data.splits)
+        self.trainer = cache(partial(new_trainer, settings, data.features, data.cohort.fs))
+        self.folds: list[FoldResult] = []
+        self.known: dict[tuple[int, int], FoldResult] = {}
+        self.checkpoints = FoldCheckpoints(Path(settings.store), {}, {})
+
+    def find(self, splits: Sequence[Split]) -> None:
+        """Load the folds that are stored already."""
+        if not self.settings.resume:
+            return
+        loaded = [self._store.load(self.keys[split.number], split) for split in splits]
+        known = {fold.split.number: fold for fold in loaded if fold is not None}
+        lost = {split.repeat for split in splits if split.number not in known}
+        if self.settings.cv.weights == "fresh":
+            lost = set()  # else a repeat of which a fold is missing begins at its first fold
+        self.known = {number: fold for number, fold in known.items() if number[0] not in lost}
+
+    def train(
+        self, splits: Sequence[Split], callbacks: Sequence[Callback], check_after: int | None
+    ) -> CVResult:
+        """Train the folds that are not stored."""
+        data, cv, checkpoints = self._data, self.settings.cv, self.checkpoints
+        if len(self.known) < len(splits):
+            _import_ahead(waits=not self.settings.is_network)
+        try:
+            result = cross_validate(
+                data.features,
+                splits,
+                self.trainer,
+                seed=self.settings.seed,
+                known=self.known,
+                callbacks=[self, *callbacks],
+                protocol=cv.protocol,
+                threshold=cv.threshold,
+                check_after=check_after,
+                baselines=partial(baselines_of, data, cv.threshold),
+                checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
+            )
+        except StopCrossValidation:
+            checkpoints.discard(checkpoints.ends)
+            checkpoints.discard(checkpoints.starts)
+            raise
+        checkpoints.discard(checkpoints.starts)
+        return result
+
+    def on_fold(self, fold: FoldResult, known: bool) -> None:
+        """Store a fold."""
+        if not known:
+            key = self.keys[fold.split.number]
+            self._store.save(key, self._data.features, fold, self.decisions)
+        self.folds.append(fold)
+
+
+class _Run:
+    """The lasting part of a run: its stages, the files of its folder, and its record."""
 
     def __init__(
-        self, composed: Composed, data: ExperimentData, folder: Path, sweep: SweepLink | None
+        self,
+        composed: Composed,
+        data: ExperimentData,
+        folder: Path,
+        *,
+        sweep: SweepLink | None,
+        rungs: Sequence[int],
     ) -> None:
-        settings = composed.settings
-        self.store = FoldStore(Path(settings.store))
-        self.store.check()
-        self._composed, self.data, self._folder = composed, data, folder
-        self.settings = settings
-        self._decisions = deciding(settings)
-        self._keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
-        self._folds: list[FoldResult] = []
-        self.spent: dict[tuple[int, int], float] = {}
-        """Seconds of each fold so far."""
+        self.settings = settings = composed.settings
+        store = FoldStore(Path(settings.store))
+        store.check()
+        self._yaml, self._data, self._folder = composed.yaml, data, folder
+        self._plugins = settings.plugins()
+        self.stages: list[_Stage] = []
+        for epochs in rungs or (settings.train.epochs,):
+            own = replace(settings, train=replace(settings.train, epochs=epochs))
+            self.stages.append(_Stage(own, data, store))
+        keys = [{}, *(stage.keys for stage in self.stages[:-1]), {}]
+        for stage, starts, ends in zip(self.stages, keys, keys[1:], strict=False):
+            stage.checkpoints = replace(stage.checkpoints, starts=starts, ends=ends)
+        self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
-        self.record = self._begin(settings, sweep)
+        self.record = self._begin(sweep)
 
-    def _begin(self, settings: RunSettings, sweep: SweepLink | None) -> RunRecord:
-        cohort, protocol = self.data.cohort, settings.cv.protocol
+    def _begin(self, sweep: SweepLink | None) -> RunRecord:
+        settings, cohort, protocol = self.settings, self._data.cohort, self.settings.cv.protocol
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
-        n, label = len(self.data.features.records), cohort.label_name
+        n, label = len(self._data.features.records), cohort.label_name
         record = RunRecord(
-            key=run_key_of(self._keys.values(), settings.cv.permutations),
+            key=run_key_of(self.last.keys.values(), settings.cv.permutations),
             name=settings.name,
             params=settings.params(),
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
@@ -148,56 +199,24 @@ class _Run(Callback):
             sweep = sweep or self._previous.sweep
         return _placed(record, sweep)
 
-    def start(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
-        """Write the files that need no training; return the folds that are stored already."""
-        settings, features = self.settings, self.data.features
-        for option in changed_options(settings):
+    def start(self, splits: Sequence[Split]) -> None:
+        """Find the folds that are stored already, and write the files that need no training."""
+        settings = self.settings
+        for option in changed_options(self._plugins, settings.store):
             say(f"{option}: its code changed since the stored folds: they are trained again")
-        known = self.known(splits, self._keys)
+        for stage in self.stages:
+            stage.find(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
-        run_dir.write_before(self._folder, self._composed.yaml, versions, features, splits)
-        write_text(self._folder / "data.json", summarize_cohort(self.data.cohort).to_json())
+        run_dir.write_before(self._folder, self._yaml, versions, self._data.features, splits)
+        write_text(self._folder / "data.json", summarize_cohort(self._data.cohort).to_json())
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
-        if self._previous is not None and len(known) == len(splits):
+        if self._previous is not None and len(self.last.known) == len(splits):
             tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
-        return known
-
-    def known(
-        self, splits: Sequence[Split], keys: Mapping[tuple[int, int], str]
-    ) -> dict[tuple[int, int], FoldResult]:
-        """Return the folds that are stored already, by repeat and fold."""
-        if not self.settings.resume:
-            return {}
-        loaded = [self.store.load(keys[split.number], split) for split in splits]
-        known = {fold.split.number: fold for fold in loaded if fold is not None}
-        # weights are not stored: a repeat of which a fold is missing begins at its first fold
-        lost = {split.repeat for split in splits if split.number not in known}
-        if self.settings.cv.weights == "fresh":
-            lost = set()
-        return {number: fold for number, fold in known.items() if number[0] not in lost}
-
-    def on_start(self, splits: Sequence[Split], known: int) -> None:
-        """Import what the result needs before a quick fit, whose seconds are measured."""
-        if known < len(splits) and not self.settings.is_network:
-            _import_ahead(waits=True)
-
-    def on_epoch(self, split: Split, epoch: int) -> None:
-        """Import it while a network is trained, but not while it is traced."""
-        _import_ahead(waits=False)
-
-    def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Store a fold."""
-        if not known:
-            key = self._keys[fold.split.number]
-            self.store.save(key, self.data.features, fold, self._decisions)
-            changed_options(self.settings, stored=True)
-        self._folds.append(fold)
-        self.spent[fold.split.number] = fold.seconds
 
     def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
-        features, record, summary = self.data.features, self.record, result.scores
+        features, record, summary = self._data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
         title = f"{record.name} on {record.data.name}"
@@ -211,22 +230,20 @@ class _Run(Callback):
             p_values=dict(result.p_values),
         )
 
-    def test(
-        self, result: CVResult, trainer: Callable[[], Trainer], follow: Callable[[int, int], None]
-    ) -> CVResult:
+    def test(self, result: CVResult, follow: Callable[[int, int], None]) -> CVResult:
         """Compare a result with those of shuffled labels, where the settings ask for it."""
         settings, wanted = self.settings, self.settings.cv.permutations
         if not wanted:
             return result
-        key = run_key_of([*self._keys.values(), WAY], permutations=0)  # more extend fewer
+        key = run_key_of([*self.last.keys.values(), WAY], permutations=0)  # more extend fewer
         store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
         null = store.load()[:wanted] if settings.resume else []
         while len(null) < wanted:
             follow(len(null), wanted)
             scores = null_scores(
-                self.data.features,
-                partial(folds_of, self.data.features, settings.cv),
-                trainer(),
+                self._data.features,
+                partial(folds_of, self._data.features, settings.cv),
+                self.last.trainer(),
                 seed=settings.seed,
                 number=len(null),
                 protocol=settings.cv.protocol,
@@ -256,62 +273,20 @@ class _Run(Callback):
     def _end(self, tracker: Tracker, status: RunStatus, error: str = "") -> None:
         if status == "killed" and self._previous is not None and self._previous.mean:
             return  # it was complete before
+        folds = self.last.folds
+        if len(self.last.known) < len(folds):
+            changed_options(self._plugins, self.settings.store, stored=True)
+        spent = {fold.split.number: fold.seconds for one in self.stages for fold in one.folds}
         self.record = replace(
             self.record,
             status=status,
             error=error,
-            fold_keys=tuple(self._keys[fold.split.number] for fold in self._folds),
-            seconds=sum(self.spent.values()),
-            setup_seconds=sum(fold.setup_seconds for fold in self._folds),
+            fold_keys=tuple(self.last.keys[fold.split.number] for fold in folds),
+            seconds=sum(spent.values()),
+            setup_seconds=sum(fold.setup_seconds for fold in folds),
         )
         save(self.record)
         tracker.track(self.record)
-
-
-class _Stage(Callback):
-    """All folds of a run with fewer epochs: a result of its own, which the next stage continues."""
-
-    def __init__(self, run: _Run, epochs: int, checkpoints: FoldCheckpoints) -> None:
-        settings, data = run.settings, run.data
-        self.settings = replace(settings, train=replace(settings.train, epochs=epochs))
-        self.trainer = lru_cache(1)(
-            partial(new_trainer, self.settings, data.features, data.cohort.fs)
-        )
-        self._run, self._decisions = run, deciding(self.settings)
-        self._keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
-        self._checkpoints = replace(checkpoints, ends=self._keys)
-        self.next = replace(checkpoints, starts=self._keys, ends={})
-
-    def train(
-        self, folds: Sequence[Split], callbacks: Sequence[Callback], check_after: int | None
-    ) -> None:
-        """Train the folds that are not stored, and keep where each of them stands."""
-        data, cv = self._run.data, self.settings.cv
-        try:
-            cross_validate(
-                data.features,
-                folds,
-                self.trainer,
-                seed=self.settings.seed,
-                known=self._run.known(folds, self._keys),
-                callbacks=[self, *callbacks],
-                threshold=cv.threshold,
-                check_after=check_after,
-                baselines=partial(baselines_of, data, cv.threshold),
-                checkpoints=self._checkpoints,
-            )
-        except StopCrossValidation:
-            self.next.discard()
-            self._checkpoints.discard()
-            raise
-        self._checkpoints.discard()
-
-    def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Store a fold."""
-        if not known:
-            key = self._keys[fold.split.number]
-            self._run.store.save(key, self._run.data.features, fold, self._decisions)
-        self._run.spent[fold.split.number] = fold.seconds
 
 
 def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:
@@ -344,7 +319,7 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
             lock.release()
 
 
-@lru_cache(maxsize=1)
+@cache
 def _import_ahead(*, waits: bool) -> None:
     """Import, once in a process, what every result needs."""
     # no daemon: an import cannot be cut at the exit

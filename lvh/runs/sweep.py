@@ -14,7 +14,7 @@ from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.labels import LVH
-from lvh.errors import EnvironmentFault, InputError, LvhError
+from lvh.errors import EnvironmentFault, InputError, LvhError, warn_renamed
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
 from lvh.models import MODELS
@@ -64,14 +64,15 @@ def run_sweep(sweep: Sweep) -> None:
     """Train the trials that are left, alone or with other commands, and show the result."""
     _check(sweep.space)
     point, settings, data = _first_valid(sweep)
+    if settings.search.race:
+        warn_renamed("search.race=true", "search.budget=race")
     plan = _plan(sweep, settings, data)
     name = _study_name(sweep, plan, point, data)
     study = open_study(Storage(settings.search.storage), name, plan, again=not settings.resume)
     store = store_of(study.name, settings.store)
     write_text(sweep.folder / STUDY, f"{study.name}\n")
     link_latest(sweep.folder)
-    tracker = Tracker(settings.tracking)
-    try:
+    with Tracker(settings.tracking) as tracker:
         _track(study, tracker, store)
         _announce(study, sweep.workers)
         say(*summarize_cohort(data.cohort).lines())
@@ -79,16 +80,14 @@ def run_sweep(sweep: Sweep) -> None:
         result = result_of(study, store)
         _show(result, done, sweep.folder / "report", settings.store)
         _track(study, tracker, store, result, sweep.folder / "report")
-    finally:
-        unrecorded = tracker.close()
+        faults = [fault for worker in done for fault in worker.faults]
+        if not faults and not study.finished:
+            faults = ["some trials are not done"]
+        if faults:
+            message = "; ".join(fault.rstrip(".") for fault in dict.fromkeys(faults))
+            raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     if tracker.page:
         say_where(settings.tracking, tracker.page)
-    faults = [*(fault for worker in done for fault in worker.faults), *unrecorded]
-    if not faults and not study.finished:
-        faults = ["some trials are not done"]
-    if faults:
-        message = "; ".join(fault.rstrip(".") for fault in dict.fromkeys(faults))
-        raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")

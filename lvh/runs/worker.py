@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
-from lvh.config.plugins import ensure
+from lvh.config.plugins.loading import ensure
 from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error

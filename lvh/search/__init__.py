@@ -27,7 +27,7 @@ class SearchSettings:
             worse than the leader on the folds both have run; `halving` trains all folds for a few
             epochs first, and only the best 1/`reduction` of the trials so far continue, from where
             they stopped; `both` does both.
-        race: The same as `budget=race`.
+        race: The old name of `budget=race`.
         reduction: How many times fewer epochs each earlier stage of halving has, and how many
             times fewer trials each later one.
         min_epochs: Epochs of the first stage; None for a ninth (at a reduction of 3) of all.

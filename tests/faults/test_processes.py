@@ -1,6 +1,5 @@
 """Trials that kill their process or come to no number fail, and no other trial does."""
 
-import csv
 import os
 import re
 import signal
@@ -10,7 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 from beginnings import runs
-from conftest import command
+from conftest import command, csv_rows
 from optuna.trial import TrialState
 from servers import until
 
@@ -24,8 +23,7 @@ SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side
 def leaderboard(cwd: Path) -> list[dict[str, str]]:
     """Return the rows of the only table."""
     (file,) = cwd.glob("outputs/*/*/report/leaderboard.csv")
-    with file.open() as opened:
-        return list(csv.DictReader(opened))
+    return csv_rows(file)
 
 
 def store_of(cwd: Path) -> str:

@@ -10,13 +10,10 @@ from conftest import edit, load_ludb, read_dat, write_signals
 
 from lvh.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 HEADER, SIGNALS = "data/1.hea", "data/1.dat"
 FIRST_LINE = "1 12 500 5000\n"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
 
 
 def bytes_of(name, change):

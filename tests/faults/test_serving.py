@@ -4,7 +4,6 @@ import http.client
 import json
 import math
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -17,7 +16,6 @@ from final_models import save_model, settings, write_record
 from servers import free_port, until
 
 from lvh.cli.predict import main as predict
-from lvh.cli.serve import main as serve
 from lvh.data.cohort import LEADS
 from lvh.data.readers.record import read
 
@@ -172,10 +170,3 @@ def test_a_killed_command_leaves_no_server(folder, tmp_path):
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait(60)
     until(server.is_gone, "MLflow's server ends with the command")
-
-
-@pytest.mark.parametrize("model", ["absent", "models:/none@champion", "http://x/y", "models:/a$b"])
-def test_a_missing_model_is_refused_in_a_line(model, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert serve(["--model", model]) == 2
-    assert re.fullmatch(r"lvh: .+\n", capsys.readouterr().err)

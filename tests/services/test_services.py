@@ -68,7 +68,6 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
     victim.kill()
     others = commands[1:]
     assert [one.ended() for one in others] == [0, 0, 0], [one.err for one in others]
-
     (study,) = {one.study for one in commands}
     assert_done_once_each(storage, study, 12)
     reported = Counter(fold for one in commands for fold in one.folds())
@@ -79,14 +78,12 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
     assert sum(one.n_trained for one in others) + len(victim.folds()) in (35, 36)
     assert len(stored(cwd)) == 36
     assert_one_tree(mlflow.address, 12, 3)
-
     again = begin(cwd, *what)
     assert again.ended() == 0, again.err
     assert "nothing to train" in again.out
     assert again.folds() == []
     assert {one.leaderboard for one in [again, *others]} == {again.leaderboard}
     assert_one_tree(mlflow.address, 12, 3)
-
     for secret in (PASSWORD, QUOTED):
         assert_nowhere(secret, tmp_path)  # what the commands print, write, and send to MLflow
         for run in runs(mlflow.address, ViewType.ALL):
@@ -121,7 +118,6 @@ def test_a_database_that_stops_is_reported_and_the_sweep_goes_on_later(postgres,
     assert "Traceback" not in first.out
     assert PASSWORD not in first.out + first.err
     assert QUOTED not in first.out + first.err
-
     postgres.start()
     second = begin(cwd, *what)
     assert second.ended() == 0, second.err

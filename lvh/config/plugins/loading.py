@@ -109,9 +109,9 @@ def loaded() -> list[str]:
     return [one.source for top, one in _plugins.items() if one.digest and top not in _installed]
 
 
-def origins(**chosen: str) -> dict[str, Plugin]:
-    """Return the plugin of each of these options, by group, that has one, such as `model=mine`."""
-    tops = {f"{key[0]}={key[1]}": _modules.get(key) for key in chosen.items()}
+def origins(chosen: Iterable[tuple[str, str]]) -> dict[str, Plugin]:
+    """Return the plugin of each of these groups and options that has one, by `model=mine`."""
+    tops = {"=".join(key): _modules.get(key) for key in chosen}
     return {option: _plugins.get(top, Plugin(top, "")) for option, top in tops.items() if top}
 
 

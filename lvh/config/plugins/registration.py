@@ -234,7 +234,7 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
     """Return a class of settings with the name of the option, whose plain values are strict."""
     if not isinstance(name, str) or not _OPTION.fullmatch(name) or name in MODEL_ALIASES:
         raise InputError(
-            f"{group}: expected a name of small letters, digits and underscores, and no former "
+            f"{group}: expected a name of small letters, digits and underscores, and no old "
             f"name of a model. Received: {excerpt(name)}"
         )
     what, kept = f"{group}={name}: settings", list[Any]()

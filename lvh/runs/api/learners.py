@@ -12,13 +12,13 @@ import numpy as np
 
 from lvh.config.groups import defaults
 from lvh.config.messages import suggestion
-from lvh.config.plugins import load_installed
 from lvh.config.plugins.checks import classifier_entry, network_entry
+from lvh.config.plugins.loading import load_installed
 from lvh.config.plugins.origin import Origin, named
 from lvh.config.run_settings import parsed
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet
-from lvh.models import MODEL_ALIASES, MODELS, Architecture, Estimator
+from lvh.models import MODELS, Architecture, Estimator, current_name
 from lvh.models.backends import NO_BACKEND, check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.training import Trainer, TrainSettings
@@ -96,8 +96,8 @@ def learner_of(
 
 
 def _learner(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Learner:
-    if isinstance(estimator, str) and MODEL_ALIASES.get(estimator, estimator) in MODELS:
-        name = MODEL_ALIASES.get(estimator, estimator)
+    if isinstance(estimator, str) and current_name(estimator) in MODELS:
+        name = current_name(estimator)
         node = defaults(MODELS[name].settings) | {"name": name}
     elif any(type(estimator) is entry.settings for entry in MODELS.values()):
         node = asdict(estimator)

@@ -10,7 +10,14 @@ from typing import Any
 
 from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
-from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error, excerpt
+from lvh.errors import (
+    EnvironmentFault,
+    InputError,
+    LvhError,
+    as_lvh_error,
+    excerpt,
+    warn_renamed,
+)
 from lvh.evaluation.cross_validation import StopCrossValidation
 from lvh.evaluation.cv_result import CVResult, baseline_summaries
 from lvh.evaluation.results import Plain
@@ -64,7 +71,7 @@ def sweep(
         seed: See X.
         train: See X.
         **search: Further settings of `lvh.search.SearchSettings`, such as `sampler="random"`,
-            `objectives=["roc_auc"]` or `race=True`.
+            `objectives=["roc_auc"]` or `budget="race"`.
 
     Raises:
         InputError: An argument is not as above; or the first trial is refused.
@@ -118,12 +125,14 @@ class _Candidates:
         named: Mapping[str, Any] = {"": estimator}
         if isinstance(estimator, Mapping):
             named, space = estimator, _of_several(estimator, space)
-        self._estimators = {name: partial(learner_of, one) for name, one in named.items()}
-        is_network = {name: of().is_network for name, of in self._estimators.items()}
-        if train is not None and not any(is_network.values()):
+        networks = [name for name, one in named.items() if learner_of(one).is_network]
+        if train is not None and not networks:
             raise InputError("train: expected None, for no estimator is a network")
-        self._train = {name: train if is_network[name] else None for name in named}
-        self.learners = {name: of(self._train[name]) for name, of in self._estimators.items()}
+        self._of = {
+            name: partial(learner_of, one, train if name in networks else None)
+            for name, one in named.items()
+        }
+        self.learners = {name: of() for name, of in self._of.items()}
         self.space, self._objects = space_from(space)
         for name in self.space.names:  # each is refused before any training
             self.at(next(point for point in self.space.probes() if name in point))
@@ -133,7 +142,7 @@ class _Candidates:
         params = params_of(point, self._objects)
         name = "" if "" in self.learners else params.pop("model")
         own = {one.removeprefix(f"{name}."): value for one, value in params.items()}
-        return name, self._estimators[name](self._train[name], own)
+        return name, self._of[name](own)
 
 
 def _of_several(estimators: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,6 +228,8 @@ def _plan(space: Space, data: Mapping[str, TrainingData], search: Mapping[str, A
             f"{name}: expected none; lvh sweep has it, also for models of a plugin. "
             f"Received: {excerpt(search[name])}"
         )
+    if search.get("race"):
+        warn_renamed("race=True", 'budget="race"')
     objectives = search.get("objectives", SearchSettings().objectives)
     given = {**search, "objectives": [objectives] if isinstance(objectives, str) else objectives}
     checked = search_from({"search": {**asdict(SearchSettings()), **given}})

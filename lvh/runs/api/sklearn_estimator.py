@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lvh.config.messages import suggestion
 from lvh.errors import InputError, LvhError, excerpt
-from lvh.models import MODEL_ALIASES, MODELS, Estimator
+from lvh.models import MODELS, Estimator, current_name
 from lvh.models.training import FitJob, TrainSettings
 from lvh.runs.api.inputs import fitting, from_arrays
 from lvh.runs.api.learners import Learner, learner_of
@@ -46,7 +46,7 @@ def estimator(name: str, **params: Any) -> Any:
     >>> cross_val_score(lvh.estimator("svm", C=3.0), X, y, cv=4).shape
     (4,)
     """
-    name = MODEL_ALIASES.get(name, name)
+    name = current_name(name)
     entry = MODELS.get(name)
     known = [one for one, of in MODELS.items() if of.inputs != "mixed" and one != "criteria"]
     if entry is None or name not in known:
