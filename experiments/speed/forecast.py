@@ -60,9 +60,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             before, rows = follow(arguments, folder)
         for at, n, left, took in [("before", rows[0][1], before, rows[0][3]), *rows]:
-            row = dict(
-                zip(header.split(), (name, at, n, f"{left:.1f}", f"{took:.1f}"), strict=True)
-            )
+            row = dict(zip(names, (name, at, n, f"{left:.1f}", f"{took:.1f}"), strict=True))
             append(out, [row | {"shown_per_took": f"{left / took:.2f}"}])
             print(*row.values(), flush=True)
 
