@@ -2,8 +2,6 @@
 
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,21 +46,6 @@ def lock_of(path: Path) -> FileLock:
     if fault := write_fault(path.parent):
         raise EnvironmentFault(f"{path.parent}: expected a folder to write to. Received: {fault}")
     return FileLock(path.parent / f".{path.name}.lock")
-
-
-@contextmanager
-def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder next to `folder`, whose lock the caller holds.
-
-    It is removed at the end, and so is what a killed process left.
-    """
-    prefix = f".{folder.name}.partial-"
-    for leftover in folder.parent.glob(f"{prefix}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(
-        prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True
-    ) as temporary:
-        yield Path(temporary)
 
 
 def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
