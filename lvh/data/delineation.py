@@ -17,10 +17,8 @@ from textwrap import shorten
 import numpy as np
 import numpy.typing as npt
 import scipy  # type: ignore[import-untyped] # its parts, at their first use: they take a second
-from rich.console import Console
-from rich.progress import track
 
-from lvh.data.cache import Arrays, cache_dir, load_or_build, lock_of
+from lvh.data.cache import Arrays, cache_dir, load_or_build, lock_of, shown
 from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import EnvironmentFault, InputError
@@ -75,12 +73,8 @@ def with_fiducials(cohort: Cohort) -> Cohort:
     folder = cache_dir() / "delineations" / key
     parts = []
     with lock_of(folder):
-        for start in track(
-            range(0, len(cohort.records), BLOCK),
-            f"fiducials of {cohort.name}",
-            console=Console(stderr=True),
-            transient=True,
-        ):
+        starts = range(0, len(cohort.records), BLOCK)
+        for start in shown(starts, f"fiducials of {cohort.name}"):
             find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
             arrays = load_or_build(folder / f"{start:06}.npz", find)
             symbols, samples, offsets = (arrays[name] for name in _CONTENT)
