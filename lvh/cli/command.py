@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from lvh.errors import (
     EnvironmentFault,
     InputError,
@@ -22,6 +24,7 @@ from lvh.errors import (
     masked,
     printable,
 )
+from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
 DEFAULT_MODEL = "models:/lvh@champion"
@@ -59,6 +62,9 @@ def exit_code_of(
             return code if isinstance(code, int) else 0
     except Interrupted as interruption:
         return print_error(str(interruption), interruption.exit_code)
+    except BrokenPipeError:  # what reads the output has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except Exception as error:
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
@@ -95,7 +101,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    print(_as_line(message), file=sys.stderr)
+    say(_as_line(message), style="red", on=Console(stderr=True), wraps=False)
     return exit_code
 
 
@@ -121,12 +127,16 @@ _format_warning = warnings.formatwarning
 
 
 def _format_renamed(
-    message: Warning | str, category: type[Warning], file: str, number: int, line: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """Write the warning of an old name as an error is written, without a place in the code."""
     if issubclass(category, RenamedWarning):
         return f"{_as_line(str(message))}\n"
-    return _format_warning(message, category, file, number, line)
+    return _format_warning(message, category, filename, lineno, line)
 
 
 warnings.formatwarning = _format_renamed

@@ -150,7 +150,7 @@ class Cohort:
     fingerprint: str
     note: str = ""
     label_name: str = "LVH"
-    unit: str = "mV"
+    unit: Literal["mV", "other"] = "mV"
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
     known: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)

@@ -13,8 +13,9 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryDirectory
@@ -32,7 +33,7 @@ from lvh.inference.final_model import CARD, DESCRIPTION, FinalModel, load
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings
 from lvh.tracking.address import set_mlflow_variables
-from lvh.validation.metrics import NAMES
+from lvh.tracking.run_record import SHOWN, baseline_prefix
 
 set_mlflow_variables()
 import mlflow
@@ -231,7 +232,8 @@ def _log(folder: Path, description: Description, origin: dict[str, str], name: s
     }
     mlflow.log_params(params)
     mlflow.log_artifact(str(folder / CARD))
-    with warnings.catch_warnings(action="ignore", category=UserWarning):
+    silent = redirect_stderr(StringIO())  # the command says itself what MLflow prints
+    with warnings.catch_warnings(action="ignore", category=UserWarning), silent:
         logged: Any = mlflow.pyfunc.log_model(
             name="model",
             loader_module=LOADER,
@@ -272,9 +274,6 @@ def _metrics(description: Description) -> dict[str, float]:
     intercept, slope = description.calibration.line
     metrics = {"calibration_intercept": intercept, "calibration_slope": slope}
     for row, scores in description.scores.items():
-        if row == "model":
-            metrics |= scores
-            continue
-        baseline = row.replace(" + ", "_").replace(" ", "_")
-        metrics |= {f"baseline_{baseline}_{k}": v for k, v in scores.items() if k in NAMES}
+        prefix = "" if row == "model" else baseline_prefix(row)
+        metrics |= {f"{prefix}{k}": one for k, one in scores.items() if f"{prefix}{k}" in SHOWN}
     return metrics

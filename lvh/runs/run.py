@@ -20,7 +20,8 @@ from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
 from lvh.files import write_text
 from lvh.reports import cv_figures
-from lvh.reports.progress import ProgressReporter, Verbosity, say
+from lvh.reports.progress import ProgressReporter, Verbosity
+from lvh.reports.terminal import say
 from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
     ExperimentData,
@@ -52,13 +53,14 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
+    draws: Callable[[RunRecord], bool] = lambda record: True,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
     after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
     `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
-    one before any has those of the next.
+    one before any has those of the next. `draws` decides, by its scores, whether it gets figures.
     """
     settings, features = composed.settings, data.features
     splits = data.splits if order is None else order
@@ -73,7 +75,7 @@ def run_configuration(
                     result = stage.train(splits, [progress, *callbacks], check_after)
                     if stage is run.last:
                         result = run.test(result, progress.on_shuffle)
-            run.write(result)
+            run.write(result, draws)
     shown[-1].show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
@@ -214,13 +216,11 @@ class _Run:
             tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
 
-    def write(self, result: CVResult) -> None:
+    def write(self, result: CVResult, draws: Callable[[RunRecord], bool]) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
-        title = f"{record.name} on {record.data.name}"
-        cv_figures.draw_all(result, features, title=title, folder=self._folder)
         self.record = replace(
             record,
             mean=asdict(summary.mean),
@@ -229,6 +229,9 @@ class _Run:
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
+        if draws(self.record):
+            title = f"{record.name} on {record.data.name}"
+            cv_figures.draw_all(result, features, title=title, folder=self._folder)
 
     def test(self, result: CVResult, follow: Callable[[int, int], None]) -> CVResult:
         """Compare a result with those of shuffled labels, where the settings ask for it."""
@@ -260,7 +263,7 @@ class _Run:
         try:
             yield
         except StopCrossValidation as stop:
-            self._end(tracker, "stopped", stop.reason)
+            self._end(tracker, "stopped", str(stop))
         except Exception as error:
             self._end(tracker, "failed", str(as_lvh_error(error)))
             raise

@@ -30,7 +30,7 @@ from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_value
-from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
+from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
 _LOCK_SECONDS = 120
 _PARENT = "mlflow.parentRunId"
@@ -175,9 +175,8 @@ class MlflowStore:
         tags = _place("fold", parent, leakage)
         started = ended - int(fold.seconds * 1000)
         run = self._create(fold_name(name, repeat, number), tags, started)
-        values = {"kept_epoch": history.kept_epoch, "threshold": fold.threshold}
-        values |= {"seconds": fold.seconds, "setup_seconds": fold.setup_seconds}
-        metrics = _metrics(asdict(fold.metrics) | values)
+        scores = {name: one for name, one in asdict(fold.metrics).items() if name in SHOWN}
+        metrics = _metrics(scores | {"threshold": fold.threshold, "seconds": fold.seconds})
         for name in ("loss", "accuracy", "validation_loss", "validation_accuracy"):
             curve = name if name.startswith("validation") else f"train_{name}"
             for epoch, value in enumerate(getattr(history, name), start=1):

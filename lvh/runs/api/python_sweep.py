@@ -202,7 +202,7 @@ class _Training:
         except EnvironmentFault:
             raise
         except StopCrossValidation as stop:
-            return Outcome("stopped", folds=tuple(scores), error=stop.reason)
+            return Outcome("stopped", folds=tuple(scores), error=str(stop))
         except Exception as error:
             # a point that a user listed has failed; one that a sampler proposed was a bad one
             is_bad = isinstance(error, InputError) and search.sampler != "grid"
