@@ -2,9 +2,11 @@
 
 import contextlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from beginnings import runs
 from conftest import Done, command, csv_rows
 
 from lvh.cli import report
@@ -53,3 +55,27 @@ def test_the_report_can_be_had_later(serial):
     for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
         (first,) = sorted(serial.cwd.glob(f"outputs/*/*/report/{name}"))
         assert (serial.cwd / "later" / name).read_bytes() == first.read_bytes()
+
+
+def test_a_trial_has_figures_if_none_before_was_better(serial):
+    (folder,) = [page.parent.parent for page in serial.cwd.glob("outputs/*/*/report/report.html")]
+    means = {int(row["trial"]): float(row["mean"]) for row in leaderboard(serial.cwd)}
+    best_so_far = {at for at, mean in means.items() if mean >= max(map(means.get, range(at + 1)))}
+    drawn = {int(file.parent.name) for file in folder.glob("*/summary.png")}
+    assert drawn == best_so_far
+
+
+@pytest.mark.slow
+def test_runs_of_two_local_workers_are_tracked_once_by_the_command(begin, tmp_path):
+    """Each worker would import MLflow; the command is the only one that has to."""
+    cwd = tmp_path / "work"
+    given = (*DATA[:-1], "model=svm", "model.C=0.1,1,10,100", "model.gamma=0.01,0.1,1")
+    sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    store = f"sqlite:///{cwd}/mlflow.db"
+    assert sweep.ended() == 0, sweep.err
+    assert sweep.err == ""
+    found = Counter((run.data.tags["level"], run.info.status) for run in runs(store))
+    n = len(leaderboard(cwd))
+    assert n == 12
+    configurations, folds = ("configuration", "FINISHED"), ("fold", "FINISHED")
+    assert found == {("sweep", "FINISHED"): 1, configurations: n, folds: n * FOLDS}
