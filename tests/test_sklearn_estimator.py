@@ -84,7 +84,7 @@ def test_what_is_no_estimator_is_refused():
         lvh.estimator("logistics")
     with pytest.raises(lvh.InputError, match="name: "):
         lvh.estimator("criteria")
-    with pytest.raises(lvh.InputError, match="gama: no such parameter of svm .did you mean gamma"):
+    with pytest.raises(lvh.InputError, match=r"gama: no such parameter of svm \(did you mean gamma"):
         lvh.estimator("svm", gama=1)
     with pytest.raises(ValueError, match=r"model\.C: .*Received: -1"):
         lvh.estimator("svm", C=-1).fit(X, Y)

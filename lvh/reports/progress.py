@@ -103,20 +103,13 @@ class ProgressReporter(Callback):
             "data": self._cohort.name,
             **summarize_cohort(self._cohort).facts(),
             "used": f"{len(features.records)} records, without {dropped}" if dropped else "",
-            "leads": self._other_leads(),
+            "leads": " ".join(features.names) if features.kind == "signal" else "",
             "training": self._training(known),
             "done": done if known else "",
             "threshold": "" if settings.cv.threshold == "fixed" else threshold,
             "tracking": where,
             "note": self._cohort.note,
         }
-
-    def _other_leads(self) -> str:
-        """Say which leads are the inputs, where these are not those of the settings."""
-        asked = getattr(self._settings.features, "leads", self._features.names)
-        if self._features.kind != "signal" or tuple(map(str.lower, asked)) == self._features.names:
-            return ""
-        return f"{' '.join(self._features.names)}, all that the records have"
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""
