@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 import yaml
-from conftest import Done, command, csv_rows, start
+from conftest import Done, command, csv_rows, done_here, start
 
 FAST = ["data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage"]
 SMALL = ["data=synthetic", "data.records=42", "cv.folds=3", "train.epochs=3"]
@@ -70,7 +70,7 @@ def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):
     ],
 )
 def test_what_cannot_run_ends_with_a_plain_line_and_its_code(arguments, code, message, tmp_path):
-    done = command(*arguments, cwd=tmp_path)
+    done = done_here(*arguments, cwd=tmp_path)
     assert done.code == code, done.err
     assert message in done.err
     lines = done.err.strip().splitlines()
@@ -130,7 +130,7 @@ def test_a_server_that_is_down_costs_no_training(tmp_path):
 
 @pytest.fixture(scope="module")
 def leaking(tmp_path_factory) -> Done:
-    return command(*SMALL, *LEAKING, cwd=tmp_path_factory.mktemp("leaking"))
+    return done_here(*SMALL, *LEAKING, cwd=tmp_path_factory.mktemp("leaking"))
 
 
 def test_a_leak_is_named_before_and_after_the_table_and_tagged(leaking):

@@ -124,12 +124,16 @@ _format_warning = warnings.formatwarning
 
 
 def _format_renamed(
-    message: Warning | str, category: type[Warning], file: str, number: int, line: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """Write the warning of an old name as an error is written, without a place in the code."""
     if issubclass(category, RenamedWarning):
         return f"{_as_line(str(message))}\n"
-    return _format_warning(message, category, file, number, line)
+    return _format_warning(message, category, filename, lineno, line)
 
 
 warnings.formatwarning = _format_renamed
@@ -151,7 +155,7 @@ def command(
 
         def run() -> object:
             if names := getattr(options, "plugin", []):
-                from lvh.config.plugins import load
+                from lvh.config.plugins.loading import load
 
                 load(names)
             return body(options)
@@ -236,7 +240,7 @@ def model_folder(options: argparse.Namespace) -> Iterator[Path]:
             )
         yield Path(options.model)
         return
-    from lvh.inference.registry import fetch
+    from lvh.inference.mlflow_model import fetch
 
     with fetch(options.model, tracking_of(options)) as folder:
         yield folder

@@ -26,7 +26,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.register:
         say_next("predict", "RECORD", model=folder)
         return
-    from lvh.inference.registry import register
+    from lvh.inference.mlflow_model import register
 
     name, alias = options.name, options.alias
     try:

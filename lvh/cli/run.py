@@ -20,6 +20,11 @@ from lvh.config.groups import CHOICES, conf_dir
 from lvh.config.messages import explained
 from lvh.errors import InputError, masked
 from lvh.reports.terminal import say
+from lvh.runs.experiment_data import load_data
+from lvh.runs.hints import say_hints, say_next, say_where
+from lvh.runs.run import run_configuration
+from lvh.tracking import Tracker
+from lvh.tracking.run_dir import link_latest
 
 _MULTIRUN = ("-m", "--multirun")
 
@@ -86,12 +91,6 @@ def run_once(config: DictConfig) -> None:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
-    from lvh.runs.experiment_data import load_data
-    from lvh.runs.hints import say_hints, say_next, say_where
-    from lvh.runs.run import run_configuration
-    from lvh.tracking import Tracker
-    from lvh.tracking.run_dir import link_latest
-
     composed = composed_from(config)
     data, folder = load_data(composed.settings), Path(running.runtime.output_dir)
     link_latest(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lvh.cli.command import add_model, between, command, model_folder
-from lvh.config.plugins import load as load_plugins
+from lvh.config.plugins.loading import load as load_plugins
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
 from lvh.reports.terminal import say

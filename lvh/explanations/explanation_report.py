@@ -164,7 +164,7 @@ def _draw_robustness(explanation: Explanation, title: str) -> "Figure":
         for label, name in ((0, "without"), (1, "with")):
             of, look = of_change[of_change["label"] == label], {"color": _COLORS[label]}
             x = np.arange(len(of)) + 0.2 * (label - 0.5)
-            ends = np.abs(of[["low", "high"]].T - of["mean"])
+            ends = np.abs(of[["low", "high"]].T - of["mean"]).to_numpy()
             ax.errorbar(
                 x, of["mean"], ends, fmt="o", label=f"{name} {explanation.label_name}", **look
             )
@@ -184,11 +184,12 @@ def _draw_importance(explanation: Explanation, title: str) -> "Figure":
     figure = _figure(4.0 * n_columns, (0.26 * longest + 1.4) * n_rows + 0.4, title)
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, (name, of_kind) in zip(panels, kinds, strict=False):
-        ends = np.abs(of_kind[["ap_drop_low", "ap_drop_high"]].T - of_kind["ap_drop"])
+        drops = of_kind[["ap_drop_low", "ap_drop_high"]].T - of_kind["ap_drop"]
+        ends = drops.abs().to_numpy()  # matplotlib takes the columns of a frame for numbers
         ax.barh(of_kind["name"], of_kind["ap_drop"], xerr=ends, color="#9db7d1", ecolor=_COLORS[1])
-        ax.set_ylim(longest - 0.4, -0.6)
         ax.axvline(0, color="0.5", linewidth=0.8)
-        ax.set(title=name, xlabel="loss of ap, 95 % interval")
+        ax.set(ylim=(longest - 0.4, -0.6), xlabel="loss of ap, 95 % interval")
+        ax.set_title(name, fontsize="medium")
     for ax in panels[len(kinds) :]:
         ax.set_axis_off()
     return figure
