@@ -20,6 +20,7 @@ from lvh.cli import report
 from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
+from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
 from lvh.validation.metrics import NAMES, Interval
@@ -54,7 +55,7 @@ def folder(study, tmp_path_factory):
 
 def printed(study, width=100):
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(table(study))
+    show_table(table(study), console)
     return console.export_text()
 
 
