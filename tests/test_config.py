@@ -62,7 +62,7 @@ def test_defaults_are_those_of_the_2021_study_and_of_the_model():
         ("model=cnn model.kernel_size=7 model.strides=3 stride=50", "cnn-raw kernel=7 stride=3"),
         ("cv.weights=carried cv.allow_leakage=true", "dnn-ntp-carried"),
         ("cv=external external=synthetic", "dnn-ntp-on-synthetic"),
-        ("model=chosen", "nested_selection-ntp"),
+        ("model=nested_selection", "nested_selection-ntp"),
         ("model=svm model.C=3 seed=2 cv=repeated", "svm-ntp C=3 cv=stratified repeats=5 seed=2"),
         ("data=ptbxl data.label=AFIB model=cnn", "cnn-raw label=AFIB"),
     ],

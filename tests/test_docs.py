@@ -1,12 +1,11 @@
 """The site: built strictly, asking nothing of other hosts, saying what the files say."""
 
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from conftest import python
 
 import lvh
 
@@ -26,13 +25,7 @@ print(sorted(heavy & set(sys.modules)))
 def site(tmp_path_factory) -> Path:
     """Build it as `make docs` does, and see that this imports nothing of ours."""
     folder = tmp_path_factory.mktemp("docs") / "site"
-    done = subprocess.run(
-        [sys.executable, "-c", _BUILD, str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", _BUILD, str(folder), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[]\n"
     return folder

@@ -23,13 +23,16 @@ OUTPUTS = HERE.parents[1] / "outputs/best_honest"
 MARK = "<!-- made by measure.py from scores.csv -->"
 SHOWN = ("accuracy", "ap", "roc_auc", "recall_at_90")
 RUNS = {
-    "chosen": ("chosen inside, 7 x 5", "model=chosen features=voltage cv=repeated"),
-    "chosen_report": ("chosen inside, the original study's folds", "model=chosen features=voltage"),
+    "chosen": ("chosen inside, 7 x 5", "model=nested_selection features=voltage cv=repeated"),
+    "chosen_report": (
+        "chosen inside, the original study's folds",
+        "model=nested_selection features=voltage",
+    ),
     "svm": ("RBF machine, C = 1, 7 x 5", "model=svm features=voltage cv=repeated"),
-    "average": ("three kinds averaged, 7 x 5", "model=average features=voltage cv=repeated"),
+    "average": ("three kinds averaged, 7 x 5", "model=voting features=voltage cv=repeated"),
     "average_report": (
         "three kinds averaged, the original study's folds",
-        "model=average features=voltage",
+        "model=voting features=voltage",
     ),
     "average_morphology": ("three kinds averaged, more inputs, 7 x 5", "experiment=best_honest"),
     "average_morphology_report": (
@@ -38,7 +41,7 @@ RUNS = {
     ),
     "chosen_morphology": (
         "chosen inside, more inputs, 7 x 5",
-        "experiment=best_honest model=chosen",
+        "experiment=best_honest model=nested_selection",
     ),
     "threshold": (
         "RBF machine, threshold for 90 % specificity chosen inside, 7 x 5",

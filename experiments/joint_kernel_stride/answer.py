@@ -87,8 +87,12 @@ def of_best(name: str, folder: Path) -> dict[str, object]:
     logistic = lvh.cross_validate(settings, lvh.load_data(settings)).scores
     row: dict[str, object] = {"sweep": name, **best.params, "mean": best.values[0]}
     row |= {"pooled": corrected.naive, "corrected": corrected.estimate.estimate}
-    row |= {"corrected_low": corrected.estimate.low, "corrected_high": corrected.estimate.high}
-    row |= {of.replace(" + ", "_").replace(" ", "_"): scores["ap"] for of, scores in best.baselines.items()}
+    row |= {"corrected_low": corrected.estimate.low}
+    row |= {"corrected_high": corrected.estimate.high}
+    row |= {
+        of.replace(" + ", "_").replace(" ", "_"): scores["ap"]
+        for of, scores in best.baselines.items()
+    }
     return row | {"logistic": logistic.mean.ap, "logistic_pooled": logistic.pooled["ap"].estimate}
 
 

@@ -3,11 +3,11 @@
     export LVH_LUDB_ROOT=FOLDER
     nice -n 19 python experiments/joint_kernel_stride/record.py millivolts
 
-Writes curves_millivolts.csv beside this file: for each pair and fold the scores of the test records
-after some epochs, with moving and with precise statistics of batch normalization, and the seconds
-of the processor, with tracing. Every fold of the last epochs goes into the fold store of the working
-directory too, so that the sweep itself has nothing left to train. What is in the table already is
-not trained again; `--part 1/2` takes every second fold, for a second process.
+Writes curves_millivolts.csv beside this file: for each pair and fold the scores of the test
+records after some epochs, with moving and with precise statistics of batch normalization, and the
+seconds of the processor, with tracing. Every fold of the last epochs goes into the fold store of
+the working directory too, so that the sweep itself has nothing left to train. What is in the table
+already is not trained again; `--part 1/2` takes every second fold, for a second process.
 """
 
 import argparse
@@ -67,7 +67,9 @@ GRIDS = {
     ),
     "dnn": Grid(("model=dnn", "cv=stratified", "train.threads=1"), DENSE, LONG),
     "dnn_repeated": Grid(("model=dnn", "cv=repeated", "train.threads=1"), DENSE, RUNGS),
-    "resnet": Grid(("model=resnet", "cv=stratified", "train.threads=1"), RESNET, (4, 8, 10, 15, 30)),
+    "resnet": Grid(
+        ("model=resnet", "cv=stratified", "train.threads=1"), RESNET, (4, 8, 10, 15, 30)
+    ),
 }
 
 

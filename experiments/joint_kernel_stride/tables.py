@@ -67,8 +67,7 @@ def of_statistics() -> str:
 def of_budgets() -> str:
     """Return the replays of all tables of curves."""
     frame = pd.read_csv(HERE / "budgets.csv")
-    shown = "curves statistics configurations folds budget reduction training seconds same near not_worse"
-    return table(frame[[*shown.split(), "loss", "worst_loss"]])
+    return table(frame.drop(columns="epochs"))
 
 
 def main() -> None:

@@ -32,8 +32,8 @@ MARK = "<!-- made by voltages.py from louder.csv and fifths.csv -->"
 MODELS = {
     "RBF machine, voltage": ("model=svm", "features=voltage"),
     "RBF machine, morphology": ("model=svm", "features=morphology"),
-    "average of three, voltage": ("model=average", "features=voltage"),
-    "average of three, morphology": ("model=average", "features=morphology"),
+    "average of three, voltage": ("model=voting", "features=voltage"),
+    "average of three, morphology": ("model=voting", "features=morphology"),
     "logistic, voltage": ("model=logistic", "features=voltage"),
     "logistic, morphology": ("model=logistic", "features=morphology"),
     "lean logistic (travelling)": ("experiment=travelling",),

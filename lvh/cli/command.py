@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from lvh.errors import (
     EnvironmentFault,
     InputError,
@@ -22,6 +24,7 @@ from lvh.errors import (
     masked,
     printable,
 )
+from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
 DEFAULT_MODEL = "models:/lvh@champion"
@@ -95,7 +98,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    print(_as_line(message), file=sys.stderr)
+    say(_as_line(message), style="red", on=Console(stderr=True), wraps=False)
     return exit_code
 
 
@@ -121,12 +124,16 @@ _format_warning = warnings.formatwarning
 
 
 def _format_renamed(
-    message: Warning | str, category: type[Warning], file: str, number: int, line: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """Write the warning of an old name as an error is written, without a place in the code."""
     if issubclass(category, RenamedWarning):
         return f"{_as_line(str(message))}\n"
-    return _format_warning(message, category, file, number, line)
+    return _format_warning(message, category, filename, lineno, line)
 
 
 warnings.formatwarning = _format_renamed
@@ -148,7 +155,7 @@ def command(
 
         def run() -> object:
             if names := getattr(options, "plugin", []):
-                from lvh.config.plugins import load
+                from lvh.config.plugins.loading import load
 
                 load(names)
             return body(options)
@@ -233,7 +240,7 @@ def model_folder(options: argparse.Namespace) -> Iterator[Path]:
             )
         yield Path(options.model)
         return
-    from lvh.inference.registry import fetch
+    from lvh.inference.mlflow_model import fetch
 
     with fetch(options.model, tracking_of(options)) as folder:
         yield folder
