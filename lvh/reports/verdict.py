@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from lvh.reports.leaderboard import Row, configuration_names, has_folds, ranked_rows
 from lvh.reports.page import clipped
 from lvh.search.results import StudyResult
-from lvh.tracking.run_record import at_random
+from lvh.tracking.run_record import interval_text
 from lvh.validation.metrics import NAMES, bootstrap_intervals
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
@@ -93,9 +94,8 @@ def _headline(study: StudyResult, best: Row) -> str:
         return ""
     ap = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)["ap"]
     return (
-        f"The best has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
-        f"with all {len(np.unique(rows.record))} test records together"
-        f"{at_random(best.trial.baselines)}."
+        f"With all {len(np.unique(rows.record))} test records together the best has an ap of "
+        f"{interval_text(astuple(ap), best.trial.baselines)}."
     )
 
 
