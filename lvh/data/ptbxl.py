@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from lvh.data import cache
 from lvh.data.cache import Arrays, load_or_build
@@ -292,10 +290,9 @@ def _parse(
 ) -> Arrays:
     """Read all records; the signals of each go to `write`."""
     files = table["file"].tolist()
-    console = Console(stderr=True)
     gains, baselines, flaws = [], [], []
     for file, age, sex in zip(
-        track(files, "reading", console=console, transient=True, disable=not console.is_terminal),
+        cache.shown(files, "reading"),
         table["age"],
         table["sex"],
         strict=True,

@@ -51,19 +51,13 @@ def train_folds(
 
     The test records of a fold decide nothing in it: missing values are filled, the model is
     trained and, where asked, stopped without them. Under another protocol than the honest one
-    they decide what the protocol says.
+    they decide what the protocol says. Each fold starts from a seed that is made of `seed`, repeat
+    and fold. What is not named here is as in `cross_validate`.
 
-    Args:
-        features: Inputs and labels.
-        splits: The folds; where weights are carried, those of a repeat in their own order.
-        trainer: Starts each fold from a seed that is made of `seed`, repeat and fold.
-        seed: Of the models.
-        protocol: See `cross_validate`.
-        threshold: See `cross_validate`.
-        on_epoch: Follow the training. Models that only choose a threshold count as epoch 0.
-        first_group: How many folds may be trained before the caller has seen the first; after
-            these, folds are trained one by one. None: as many as the trainer can.
-        checkpoints: Where the trainings continue, and where their ends are kept.
+    Where weights are carried, `splits` are the folds of a repeat in their own order. `on_epoch` is
+    called with 0 for models that only choose a threshold. `first_group` folds may be trained before
+    the caller has seen the first; after these, folds are trained one by one. None: as many at once
+    as the trainer can.
     """
     way = _Way(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
     done, limit = 0, first_group

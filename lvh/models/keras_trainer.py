@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -25,6 +25,8 @@ from lvh.models.training import (
 if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
 
+    AnyProgram = GraphProgram | FitProgram
+
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _SCORED_AT_ONCE = 32  # records; bounds the activations of the widest convolution
 _BETWEEN_REPORTS = 0.2  # s; how long a user, or a signal, may wait for the end of an epoch
@@ -35,7 +37,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: Union["GraphProgram", FitProgram],
+        program: "AnyProgram",
         settings: TrainSettings,
         *,
         l2: float | None = None,
@@ -59,12 +61,7 @@ class KerasTrainer:
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights; a warm job, alone, continues from those of the last job.
 
-        Args:
-            jobs: At most `max_parallel`.
-            on_epoch: Called after every epoch of every job.
-
-        Raises:
-            LvhError: A loss is no longer finite.
+        There are at most `max_parallel` jobs. LvhError is raised if a loss is no longer finite.
         """
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
@@ -91,12 +88,11 @@ class KerasTrainer:
             if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
-        self._checkpoints = [
-            training.checkpoint(program.values(at), program.moments(at))
-            for at, training in enumerate(trainings)
-            if training.job.keep_checkpoint
-        ]
+        self._checkpoints = []
         for at, training in enumerate(trainings):
+            if training.job.keep_checkpoint:
+                state = program.values(at), program.moments(at)
+                self._checkpoints.append(training.checkpoint(state[0], state[1]))
             if training.weights is not None:
                 program.assign(at, training.weights)
         if settings.precise_bn:
@@ -166,13 +162,11 @@ class _Training:
         self._validations: list[tuple[float, float]] = []
         self._best, self._best_value = 0, math.inf
         if job.start is not None:
-            history, states = job.start.history, json.loads(job.start.random)
-            self.epochs = list(zip(history.loss, history.accuracy, strict=True))
-            self._validations = list(
-                zip(history.validation_loss, history.validation_accuracy, strict=True)
-            )
-            for generator, state in zip((self._order, self._changes), states, strict=True):
-                generator.bit_generator.state = state
+            known, states = job.start.history, json.loads(job.start.random)
+            self.epochs = list(zip(known.loss, known.accuracy, strict=True))
+            curves = known.validation_loss, known.validation_accuracy
+            self._validations = list(zip(curves[0], curves[1], strict=True))
+            self._order.bit_generator.state, self._changes.bit_generator.state = states
         self.has_stopped = False
         self.weights: Weights | None = None
 
@@ -188,11 +182,7 @@ class _Training:
         return X, self.job.y[rows]
 
     def add(self, sums: Floats, y_score: Scores) -> bool:
-        """Take an epoch, and its scores of the validation records; return whether to keep it.
-
-        Raises:
-            LvhError: The loss is not finite.
-        """
+        """Take an epoch, and its scores of the validation records; return whether to keep it."""
         job, settings = self.job, self._settings
         loss, accuracy = (sums / np.float32(len(job.y))).tolist()
         self.epochs.append((loss, accuracy))
@@ -217,9 +207,8 @@ class _Training:
 
     def checkpoint(self, variables: Weights, moments: Weights) -> Checkpoint:
         """Return where the training stands, with the variables of its network and optimizer."""
-        generators = (self._order, self._changes)
-        states = json.dumps([generator.bit_generator.state for generator in generators])
-        return Checkpoint(variables, moments, states, self.history())
+        states = [one.bit_generator.state for one in (self._order, self._changes)]
+        return Checkpoint(variables, moments, json.dumps(states), self.history())
 
     def history(self) -> History:
         """Return what happened."""
@@ -241,7 +230,7 @@ def new_program(
     batch_size: int,
     precision: str,
     side_by_side: int | None = None,
-) -> Union["GraphProgram", FitProgram]:
+) -> "AnyProgram":
     """Build a model with one sigmoid output, and what trains it on the backend that was started.
 
     The other arguments are fields of `lvh.models.training.TrainSettings`.

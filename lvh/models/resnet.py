@@ -43,10 +43,9 @@ class ResnetSettings:
 
 
 def check(settings: "ResnetSettings | TwoBranchSettings", input_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless inputs of this shape are long enough, and the first stage is wide.
+    """Raise InputError unless the first stage is wide, and inputs of this shape are long enough.
 
-    Padding keeps any input long enough to compute, but a kernel that is longer than what it moves
-    over sees zeros for the most part.
+    A kernel that is longer than what it moves over would see padding for the most part.
     """
     n_samples, n_stages = input_shape[0], len(settings.filters)
     if settings.kernel > n_samples:
