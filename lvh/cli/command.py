@@ -121,12 +121,16 @@ _format_warning = warnings.formatwarning
 
 
 def _format_renamed(
-    message: Warning | str, category: type[Warning], file: str, number: int, line: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """Write the warning of an old name as an error is written, without a place in the code."""
     if issubclass(category, RenamedWarning):
         return f"{_as_line(str(message))}\n"
-    return _format_warning(message, category, file, number, line)
+    return _format_warning(message, category, filename, lineno, line)
 
 
 warnings.formatwarning = _format_renamed
