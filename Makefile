@@ -8,7 +8,7 @@ ENV := .venv/installed
 DEV := .venv/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev run sweep report explore doctor test test-slow services-test screenshots tutorial lint format bench bench-quick docs docs-serve ui wheel release lock clean
+.PHONY: help env dev run sweep report explore doctor test test-slow services-test screenshots notebooks lint format bench bench-quick docs docs-serve ui wheel release lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,8 +59,8 @@ format: $(DEV) ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-tutorial: $(DEV) ## make docs/tutorial.ipynb again, with its outputs, from docs/tutorial.py
-	$(BIN)/python docs/make_tutorial.py $(ARGS)
+notebooks: $(DEV) ## make the tutorial and the gallery again, with their outputs; ARGS=docs/gallery/NAME.py for one
+	$(BIN)/python docs/make_notebooks.py $(ARGS)
 
 bench: $(DEV) ## measure all that a user waits for; writes experiments/speed/; ARGS="--only dnn"
 	$(BIN)/python experiments/speed/measure.py $(ARGS)

@@ -1,6 +1,6 @@
 """What the site has from elsewhere in the repository, so that no text is written twice.
 
-MkDocs calls `on_files`. The experiments keep their addresses; the tutorial's notebook becomes a
+MkDocs calls `on_files` and `on_post_page`. The experiments keep their addresses; the tutorial's notebook becomes a
 page with its outputs, and CONTRIBUTING.md a page of its own.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 _SHOWN = {".md", ".png", ".csv", ".py"}
 _ROOT = Path(__file__).resolve().parent.parent
@@ -21,18 +22,28 @@ _PLOTLY = "javascripts/plotly.min.js"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files that do not lie in docs/."""
+    """Add the files that do not lie in docs/, the pages of the notebooks, and the gallery."""
     for path in sorted((_ROOT / "experiments").rglob("*")):
         if path.suffix in _SHOWN:
             at = path.relative_to(_ROOT).as_posix()
             files.append(File.generated(config, at, abs_src_path=str(path)))
-    tutorial = (_ROOT / "docs/tutorial.ipynb").read_text("utf-8")
     contributing = (_ROOT / "CONTRIBUTING.md").read_text("utf-8").replace("](docs/", "](")
-    text, images = page(tutorial)
-    files.append(File.generated(config, "tutorial.md", content=text))
-    for at, image in images.items():
-        files.append(File.generated(config, at, content=image))
     files.append(File.generated(config, "contributing.md", content=contributing))
+    (examples,) = (one["Gallery"] for one in config.nav or [] if "Gallery" in one)
+    cards, drawn = [], [f'<script src="../{_PLOTLY}"></script>']
+    for at in ("tutorial.md", *examples[1:]):
+        notebook = (_ROOT / "docs" / at).with_suffix(".ipynb").read_text("utf-8")
+        text, images = page(notebook, at)
+        files.append(File.generated(config, at, content=text))
+        for place, image in images.items():
+            files.append(File.generated(config, place, content=image))
+        if at != "tutorial.md":
+            card, script = _card(notebook, text, Path(at).stem)
+            cards.append(card)
+            drawn.append(script)
+    head = (_ROOT / "docs/gallery/head.md").read_text("utf-8")
+    index = [head, '<div class="grid cards" markdown>', *cards, "</div>", *drawn]
+    files.append(File.generated(config, examples[0], content="\n\n".join(index)))
     plotly = find_spec("plotly")  # its script is a part of the package, which is not imported
     assert plotly is not None
     assert plotly.origin is not None
@@ -41,27 +52,46 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def page(notebook: str) -> tuple[str, dict[str, bytes]]:
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Name the search for screen readers, and let keys scroll a block of code."""
+    named = output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+    return re.sub(r"(<pre[^>]*>(?:<span></span>)?<code)>", r'\1 tabindex="0">', named)
+
+
+def page(notebook: str, at: str) -> tuple[str, dict[str, bytes]]:
     """Return the cells of a notebook and their outputs as Markdown, and images by their path."""
     images = {}
-    parts = [f'<script src="{_PLOTLY}"></script>']
-    for cell in json.loads(notebook)["cells"]:
+    up, stem = "../" * at.count("/"), Path(at).stem
+    title, *parts = "".join(json.loads(notebook)["cells"][0]["source"]).partition("\n")
+    parts = [title, f'<script src="{up}{_PLOTLY}"></script>', "".join(parts)]
+    for cell in json.loads(notebook)["cells"][1:]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             parts.append(text)
             continue
-        parts.append(f"```python\n{text}\n```")
+        language, text = ("sh", text[7:]) if text.startswith("%%bash") else ("python", text)
+        if not text.startswith("from IPython"):  # what shows a picture
+            parts.append(f"```{language}\n{text.strip()}\n```")
         for number, output in enumerate(cell["outputs"]):
             name = f"{cell['id']}-{number}"
             if image := output.get("data", {}).get("image/png"):
-                at = f"images/tutorial/{name}.png"
-                images[at] = b64decode("".join(image))
-                parts.append(f"![What the cell draws]({at})")
+                place = f"images/{stem}/{name}.png"
+                images[place] = b64decode("".join(image))
+                parts.append(f"![What the cell draws]({up}{place})")
             else:
                 parts.append(_shown(output, name))
-    title = parts.index(next(part for part in parts if part.startswith("# ")))
-    parts.insert(0, parts.pop(title))  # a page begins with its title
     return "\n\n".join(parts) + "\n", images
+
+
+def _card(notebook: str, text: str, name: str) -> tuple[str, str]:
+    """Return an example as an item of the gallery, with its last figure, and what draws it."""
+    title, _, lead, *_ = "".join(json.loads(notebook)["cells"][0]["source"]).split("\n")
+    figure, script = f'<span class="figure" id="{name}"></span>', ""
+    if pictures := re.findall(r"!\[[^]]*\]\((.*?)\)", text):
+        figure = f"![]({pictures[-1]})"
+    elif charts := re.findall(r"<script>Plotly.newPlot\(\"[^\"]*\", (.*)\)</script>", text):
+        script = f'<script>Plotly.newPlot("{name}", small({charts[-1]}))</script>'
+    return f"-   **[{title[2:]}]({name}.md)**\n\n    {lead}\n\n    {figure}", script
 
 
 def _shown(output: dict[str, Any], name: str) -> str:

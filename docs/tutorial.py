@@ -132,8 +132,8 @@ result.plot("roc")
 # %% [markdown]
 # ## 4. A sweep
 #
-# A space is a dict: a list is a choice, and a pair is a range. A dict is a choice too, whose
-# options have settings of their own: `gamma` exists for the kernel `rbf` only.
+# A space is a dict: a list is a choice, and a pair is a range. A dict is a choice too, and each
+# option has settings of its own: `gamma` exists for the kernel `rbf` only.
 
 # %%
 study = lvh.sweep(

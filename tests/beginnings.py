@@ -47,7 +47,7 @@ class Command:
 
     @property
     def study(self) -> str:
-        return re.search(r"^study (\S+) in ", self.out, re.MULTILINE)[1]
+        return re.search(r"^study: (\S+) in ", self.out, re.MULTILINE)[1]
 
     @property
     def n_trained(self) -> int:

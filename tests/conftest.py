@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,21 +155,6 @@ def with_waves(
     )
 
 
-def head(cohort: Cohort, n: int) -> Cohort:
-    """The first records of a cohort."""
-    offsets = cohort.delineation.offsets[: n * len(cohort.leads) + 1]
-    return replace(
-        cohort,
-        records=cohort.records[:n],
-        subjects=cohort.subjects[:n],
-        signals=cohort.signals[:n],
-        male=cohort.male[:n],
-        age=cohort.age[:n],
-        label=cohort.label[:n],
-        delineation=replace(cohort.delineation, offsets=offsets),
-    )
-
-
 def load_ludb(root: Path) -> Cohort:
     """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
     return ludb_source.load(ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url))
@@ -294,6 +279,20 @@ def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     register_options()
 
 
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Callable[..., Path]:
+    """Save a final model of two members once, for tests that only read it."""
+    from final_models import save_model, settings
+
+    @cache
+    def save(model: str, features: str, *typed: str) -> Path:
+        folder = tmp_path_factory.mktemp(model) / "m"
+        save_model(folder, settings(model, features, *typed), cohort)
+        return folder
+
+    return save
+
+
 @pytest.fixture
 def begin() -> "Iterator[Begin]":
     """Start commands that are ended with the test, even if it fails."""
@@ -357,12 +356,26 @@ def in_process(*arguments: str) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
+def done_here(*arguments: str, cwd: Path) -> Done:
+    """Run `lvh run` in this process, in a directory."""
+    with contextlib.chdir(cwd):
+        return Done(*in_process(*arguments), cwd)
+
+
 def exit_code(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     """Return how a command ends in this process, whether argparse or the command ends it."""
     try:
         return main(arguments)
     except SystemExit as end:
         return int(end.code or 0)
+
+
+def python(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess:
+    """Run Python to its end; more variables of the environment may be given."""
+    line, environment = [sys.executable, *arguments], {**os.environ, **more}
+    return subprocess.run(
+        line, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def command(*arguments: str, cwd: Path, **more: Any) -> Done:

@@ -14,18 +14,7 @@ from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
 from lvh.data.cohort import LEADS
 
-SUFFIXES = (
-    ".csv",
-    ".tsv",
-    ".edf",
-    ".bdf",
-    ".dcm",
-    ".aecg.xml",
-    ".muse.xml",
-    ".npz",
-    ".npy",
-    ".hea",
-)
+SUFFIXES = (*".csv .tsv .edf .bdf .dcm .aecg.xml .muse.xml .npz .npy .hea".split(),)
 """Of every format; a step of 1 microvolt is kept by each."""
 
 
@@ -161,7 +150,7 @@ def write_wfdb(path: Path, mv: np.ndarray, fs: float, **more) -> bytes:
             p_signal=mv.astype(np.float64),
             fmt=["16"] * len(leads),
             adc_gain=[more.get("gain", 1000.0)] * len(leads),
-            baseline=[0] * len(leads),
+            baseline=[more.get("baseline", 0)] * len(leads),
             comments=list(more.get("comments", ())),
             write_dir=str(path.parent),
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from lvh.data.delineation import with_fiducials
 from lvh.data.synthetic import SyntheticSettings, load
-from lvh.features.alike import SUSPICIOUS, closest_pairs
+from lvh.features.beat import SUSPICIOUS, closest_pairs
 
 
 def test_a_noisy_scaled_copy_under_another_name_is_the_closest_pair():

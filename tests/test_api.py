@@ -1,25 +1,28 @@
 """The public names of `lvh`: each has an example that runs."""
 
+import contextlib
 import doctest
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from conftest import done_here, exit_code
 
 import lvh
+from lvh.cli import export
 
 SMALL = "data=synthetic data.records=42 cv.folds=3 tracking=off"
-SWEEP = f"sweep {SMALL} features=voltage model=logistic model.C=0.1,1"
+SWEEP = f"-m {SMALL} features=voltage model=logistic model.C=0.1,1".split()
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory) -> Path:
     """A directory with a sweep and a model, which the examples load."""
     folder = tmp_path_factory.mktemp("api")
-    for command in (f"lvh {SWEEP}", "lvh.export --no-register --seeds 1 --out model"):
-        subprocess.run([sys.executable, "-m", *command.split()], cwd=folder, check=True)
+    done = done_here(*SWEEP, cwd=folder)
+    assert done.code == 0, done.err
+    with contextlib.chdir(folder):
+        assert exit_code(export.main, "--no-register --seeds 1 --out model".split()) == 0
     return folder
 
 

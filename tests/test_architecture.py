@@ -4,12 +4,11 @@ Which room may import from which is the contract of import-linter, in pyproject.
 """
 
 import ast
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from conftest import python
 
 import lvh
 
@@ -80,13 +79,13 @@ def test_mlflow_is_set_to_load_no_pickle_before_it_is_imported():
         "import os, lvh.tracking.address as e; e.set_mlflow_variables();"
         "print(os.environ['MLFLOW_ALLOW_PICKLE_DESERIALIZATION'])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
     assert done.stdout == "false\n"
 
 
 @pytest.mark.parametrize(("arguments", "heavy"), LIGHT)
 def test_a_heavy_library_is_loaded_where_it_is_needed(arguments, heavy, tmp_path):
-    command = [sys.executable, "-X", "importtime", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = python("-X", "importtime", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not loaded & heavy

@@ -6,13 +6,8 @@ import pytest
 from lvh.models.augment import AugmentSettings, augmented
 
 FS = 500.0
-EACH = {
-    "noise": {"noise": 0.02},
-    "wander": {"wander": 0.1},
-    "shift": {"shift": 0.02},
-    "amplitude": {"amplitude": 0.1},
-}
-ALL = {name: value for changes in EACH.values() for name, value in changes.items()}
+ALL = {"noise": 0.02, "wander": 0.1, "shift": 0.02, "amplitude": 0.1}
+EACH = {name: {name: value} for name, value in ALL.items()}
 
 
 def batch(n=6, n_samples=350, n_leads=3):

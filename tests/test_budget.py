@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvh.config.command_line import CommandLine
-from lvh.config.composition import Composed, compose
+from lvh.config.composition import compose
 from lvh.evaluation.cross_validation import Callback
 from lvh.runs.experiment_data import load_data
 from lvh.runs.run import run_configuration
@@ -48,23 +48,12 @@ class _Follow(Callback):
                 raise _Killed
 
 
-def composed(folder: Path) -> Composed:
-    return compose(CommandLine((*OVERRIDES, f"store={folder}/folds")))
-
-
 def train(folder: Path, rungs: tuple[int, ...], follow: _Follow) -> dict[int, list[float]]:
     """Train, or resume; return the scores of the records of each fold."""
-    one = composed(folder)
+    one = compose(CommandLine((*OVERRIDES, f"store={folder}/folds")))
     tracker = Tracker(TrackingSettings("off"))
-    record = run_configuration(
-        one,
-        load_data(one.settings),
-        folder / "run",
-        tracker=tracker,
-        callbacks=[follow],
-        verbosity="line",
-        rungs=rungs,
-    )
+    given = {"tracker": tracker, "callbacks": [follow], "verbosity": "line", "rungs": rungs}
+    record = run_configuration(one, load_data(one.settings), folder / "run", **given)
     assert record.status == "complete"
     folds = [FoldStore(folder / "folds").read(key) for key in record.fold_keys]
     return {fold.fold: list(fold.y_score) for fold in folds}

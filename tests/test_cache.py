@@ -64,9 +64,7 @@ def stored(tmp_path_factory):
 
 @given(place=st.floats(0, 1), added=st.binary(max_size=4), dropped=st.integers(0, 4))
 @examples(max_examples=80)
-def test_any_change_of_bytes_leaves_the_arrays_right(
-    tmp_path_factory, stored, place, added, dropped
-):
+def test_any_change_of_bytes_is_seen(tmp_path_factory, stored, place, added, dropped):
     path = tmp_path_factory.getbasetemp() / "mutated.npz"
     at = round(place * len(stored))
     path.write_bytes(stored[:at] + added + stored[at + dropped :])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import python
 
 import lvh
 from lvh.cli.command import exit_code_of
@@ -38,14 +39,6 @@ def test_a_signal_ends_it_by_its_number(number, code):
     assert err == f"lvh: interrupted by {number.name}\n"
 
 
-def test_a_command_under_nohup_outlives_its_terminal():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
-    try:
-        assert exit_code_of(lambda: os.kill(os.getpid(), signal.SIGHUP)) == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -67,13 +60,6 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
 
 def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):
     code = "import os, sys; os.rmdir(os.getcwd()); from lvh.cli.run import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "seed=1"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(lvh.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", code, "seed=1", cwd=tmp_path, PYTHONPATH=str(Path(lvh.__file__).parents[1]))
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert "working directory" in done.stderr

@@ -1,6 +1,6 @@
 """Cross-validation: the test fold decides nothing."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from trainers import Fake
 
 from lvh.evaluation.cross_validation import Callback, cross_validate
 from lvh.evaluation.cv_result import CVResult
@@ -18,32 +19,21 @@ from lvh.models.backends import start
 from lvh.models.dnn import DnnSettings, build
 from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.resnet import TwoBranchSettings, build_two_branch
-from lvh.models.training import History, TrainSettings
+from lvh.models.training import TrainSettings
 from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
 
 
-@dataclass
-class Recorder:
-    """A trainer that keeps what it was given; scores by the mean of the first input."""
-
-    fits: list = field(default_factory=list)
-    n_parameters: int = 0
-    setup_seconds: float = 0.0
-
-    def max_parallel(self, sizes):
-        return 1
+class Recorder(Fake):
+    """Scores by the mean of the first input of the training records."""
 
     def fit(self, jobs, on_epoch):
-        (job,) = jobs
-        self.fits.append((job.X, job.y, job.X_validation))
-        self._mean = job.X[:, 0].mean()
-        on_epoch(0, 1)
-        return [History((0.5,), (0.5,), (), (), 1)]
+        self._means = [job.X[:, 0].mean() for job in jobs]
+        return super().fit(jobs, on_epoch)
 
     def predict(self, parts):
-        (X,) = parts
-        assert not np.isnan(X).any()
-        return [1 / (1 + np.exp(-(X[:, 0] - self._mean).astype(float)))]
+        assert not any(np.isnan(X).any() for X in parts)
+        pairs = zip(parts, self._means, strict=True)
+        return [1 / (1 + np.exp(-(X[:, 0] - mean).astype(float))) for X, mean in pairs]
 
 
 def features(n: int = 42, missing: bool = True) -> FeatureSet:
@@ -78,12 +68,12 @@ def test_every_record_is_scored_once_by_a_model_that_never_saw_it():
     learner = Recorder()
     result = run(learner, data, cv(validation=0.2))
     assert sorted(result.test) == list(range(42))
-    for fold, (X, y, X_validation) in zip(result.folds, learner.fits, strict=True):
+    for fold, job in zip(result.folds, learner.jobs, strict=True):
         parts = [fold.split.train, fold.split.validation, fold.split.test]
         assert sorted(np.concatenate(parts)) == list(range(42))
-        np.testing.assert_array_equal(y, data.y[fold.split.train])
-        np.testing.assert_array_equal(X[:, 0], data.X[fold.split.train, 0])
-        np.testing.assert_array_equal(X_validation[:, 0], data.X[fold.split.validation, 0])
+        np.testing.assert_array_equal(job.y, data.y[fold.split.train])
+        np.testing.assert_array_equal(job.X[:, 0], data.X[fold.split.train, 0])
+        np.testing.assert_array_equal(job.X_validation[:, 0], data.X[fold.split.validation, 0])
 
 
 @pytest.mark.parametrize("name", ["dnn", "two_branch"])
@@ -126,7 +116,7 @@ def test_callbacks_follow_the_folds_and_known_ones_are_not_trained():
             seen.append((fold.split.fold, known))
 
     again = cross_validate(data, order, lambda: learner, seed=0, known=known, callbacks=[Events()])
-    assert len(learner.fits) == 1
+    assert len(learner.jobs) == 1
     assert again.scores == whole.scores
     assert again.baselines == whole.baselines
     np.testing.assert_array_equal(again.y_score, whole.y_score)

@@ -1,12 +1,13 @@
 """The site: built strictly, asking nothing of other hosts, saying what the files say."""
 
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from conftest import python
+
+import lvh
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -24,13 +25,7 @@ print(sorted(heavy & set(sys.modules)))
 def site(tmp_path_factory) -> Path:
     """Build it as `make docs` does, and see that this imports nothing of ours."""
     folder = tmp_path_factory.mktemp("docs") / "site"
-    done = subprocess.run(
-        [sys.executable, "-c", _BUILD, str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", _BUILD, str(folder), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[]\n"
     return folder
@@ -65,3 +60,8 @@ def test_no_page_asks_anything_of_another_host(site):
             assert page.name == "404.html" or where.exists(), (page, address)
     for style in site.rglob("*.css"):
         assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text()), style
+
+
+def test_the_reference_has_every_public_name():
+    page = (DOCS / "reference/python.md").read_text()
+    assert {*re.findall(r"\[`(\w+)`\]", page)} == {*lvh.__all__}

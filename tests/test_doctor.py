@@ -4,7 +4,6 @@ import re
 import socket
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,27 +15,8 @@ SMALL = ("data=synthetic", "model=svm", "features=voltage")
 CHECKS = ["python", "packages", "settings", "backend", "data", "tracking", "studies", "folders"]
 
 
-@dataclass
-class Examined:
-    """What the doctor said."""
-
-    code: int
-    lines: list[str]
-
-    def of(self, check: str) -> str:
-        (line,) = [one for one in self.lines if one.split()[1] == check]
-        return line
-
-    def assert_at_fault(self, check: str, *parts: str, code: int = 3) -> None:
-        (line,) = [one for one in self.lines if one.startswith("fault ")]
-        assert line.split()[1] == check
-        for part in parts:
-            assert part in line
-        assert self.code == code
-
-
 @pytest.fixture
-def examine(tmp_path, monkeypatch, capsys) -> Callable[..., Examined]:
+def examine(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, list[str]]]:
     """Run the doctor in a directory of its own; nothing there, nor in the cache, may change."""
     here = tmp_path / "work"
     here.mkdir()
@@ -46,40 +26,29 @@ def examine(tmp_path, monkeypatch, capsys) -> Callable[..., Examined]:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
 
-    def run(*arguments: str) -> Examined:
+    def run(*arguments: str) -> tuple[int, list[str]]:
         before = sorted(tmp_path.rglob("*"))
         code = main([*SMALL, *arguments])
         assert sorted(tmp_path.rglob("*")) == before
         captured = capsys.readouterr()
         assert captured.err == ""
         assert "secret" not in captured.out
-        return Examined(code, captured.out.splitlines())
+        return code, captured.out.splitlines()
 
     return run
 
 
 def test_where_all_is_well_each_check_has_a_line(examine):
-    examined = examine("-m", "model=svm,logistic", "seed=1,2")  # the command of a sweep
-    assert examined.code == 0
-    assert list(dict.fromkeys(line.split()[1] for line in examined.lines)) == CHECKS
-    assert all(re.match(r"(ok|warning +folders) ", line) for line in examined.lines)
-    assert re.search(r"\btensorflow \d+\.\d+", examined.of("packages"))
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("cv.folds=1", "cv.folds: expected"),
-        ("tracking=http://me:secret@host", "tracking: expected an option"),
-    ],
-)
-def test_a_wrong_argument_is_a_fault_with_exit_code_2(examine, override, message):
-    examine(override).assert_at_fault("settings", message, code=2)
+    code, lines = examine("-m", "model=svm,logistic", "seed=1,2")  # the command of a sweep
+    assert code == 0
+    assert list(dict.fromkeys(line.split()[1] for line in lines)) == CHECKS
+    assert all(re.match(r"(ok|warning +folders) ", line) for line in lines)
 
 
 @pytest.mark.parametrize(
     ("check", "override", "parts"),
     [
+        ("settings", "cv.folds=1", ("cv.folds: expected",)),
         ("data", "data=ludb data.url=http://me:secret@{}/a.zip", ("http://me:***@", "data.root=")),
         ("tracking", "tracking.uri=http://me:secret@{}", ("http://me:***@", "tracking.uri")),
         ("studies", "search.storage=postgresql://me:secret@{}/x", ("me:***@", "search.storage")),
@@ -92,4 +61,7 @@ def test_what_cannot_be_used_is_named_with_its_setting(examine, check, override,
     with closing(socket.socket()) as probe:  # a port on which no process listens
         probe.bind(("127.0.0.1", 0))
         typed = override.format(f"127.0.0.1:{probe.getsockname()[1]}").split()
-        examine(*typed).assert_at_fault(check, *parts)
+        code, lines = examine(*typed)
+    (line,) = [one for one in lines if one.startswith("fault ")]
+    assert (code, line.split()[1]) == (2 if check == "settings" else 3, check)
+    assert all(part in line for part in parts), line

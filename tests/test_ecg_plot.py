@@ -121,19 +121,6 @@ def test_where_leads_are_missing_each_has_a_row_to_scale(tmp_path):
     assert "trace-ii" not in of.paths
 
 
-def test_rows_make_room_for_high_voltages_and_what_has_none_is_named(tmp_path):
-    signals = squares()
-    signals[:, LEADS.index("v2")] *= -12  # 9.6 mV down, which is more than a row has
-    signals[:, LEADS.index("v3")] *= 0.1
-    of = drawn(tmp_path, signals)
-    assert lead_trace(of, "v2")[:, 1].min() > lead_trace(of, "v3")[:, 1].max() + 2
-    assert not any("beyond the paper" in text for text, *_ in of.texts)
-    signals[:, LEADS.index("v2")] *= 2
-    of = drawn(tmp_path, signals)
-    assert any("beyond the paper: V2" in text for text, *_ in of.texts)
-    assert np.ptp(lead_trace(of, "v1")[:, 1]) == pytest.approx(7, abs=0.01)  # the same scale
-
-
 def colour(text: str) -> tuple[int, ...]:
     return tuple(int(text[at : at + 2], 16) for at in (1, 3, 5))
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import head, with_waves
+from conftest import with_waves
 from final_models import is_network, save_model, settings
 
+from lvh.data.cohort import part_of
 from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, load
 from lvh.inference.model_description import parse
@@ -70,10 +71,9 @@ def test_precision_and_other_records_change_no_prediction(cohort, tmp_path):
     _, scores = save_model(tmp_path, of, cohort)
     by_member = load(tmp_path).predict(cohort).by_member
     assert 0 < np.abs(by_member - scores).max() < 0.05  # 8 bits of precision
-    assert "| precision | trained in bfloat16" in (tmp_path / "README.md").read_text()
     save_model(tmp_path, settings("dnn", "ntp"), cohort)
     model = load(tmp_path)
-    alone, among = model.predict(head(cohort, 1)), model.predict(cohort)
+    alone, among = model.predict(part_of(cohort, 0, 1)), model.predict(cohort)
     # a product of matrices may round otherwise for one row
     np.testing.assert_allclose(alone.y_score[0], among.y_score[0], rtol=1e-6)
 
@@ -120,7 +120,7 @@ def test_threshold_and_calibration_are_the_model_s_own(cohort, tmp_path):
 def test_records_unlike_the_training_records_are_flagged(form, cohort, tmp_path):
     model = {"voltage": "svm", "raw": "cnn"}[form]
     more = ["stride=125", "features.scaling=none"] if form == "raw" else []
-    save_model(tmp_path / "m", settings(model, form, *more), head(cohort, 30), 1)
+    save_model(tmp_path / "m", settings(model, form, *more), part_of(cohort, 0, 30), 1)
     loaded = load(tmp_path / "m")
     table = loaded.predict(cohort).table
     assert table["fitted_on"].tolist() == [True] * 30 + [False] * 10
@@ -146,7 +146,7 @@ def test_records_unlike_the_training_records_are_flagged(form, cohort, tmp_path)
 @pytest.mark.parametrize("scaling", ["minmax", "none"])
 def test_what_is_no_ecg_is_flagged_though_it_is_scaled(scaling, cohort, tmp_path):
     of = settings("cnn", "raw", "stride=125", f"features.scaling={scaling}")
-    save_model(tmp_path / "m", of, head(cohort, 30), 1)
+    save_model(tmp_path / "m", of, part_of(cohort, 0, 30), 1)
     loaded = load(tmp_path / "m")
     random, size = np.random.default_rng(0), cohort.signals.shape
     mains = np.sin(2 * np.pi * 50 * np.arange(size[1]) / cohort.fs)[None, :, None]

@@ -13,45 +13,35 @@ import lvh
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
 
 
+DNN = "model=dnn features=ntp train.epochs=3 cv=holdout cv.validation=0.2 cv.permutations=1"
+
+
 @pytest.mark.parametrize(
     "chosen",
     [
-        ("model=logistic", "cv.threshold=specificity_90", "cv.repeats=2"),
-        pytest.param(
-            (
-                *("model=dnn", "features=ntp", "train.epochs=3"),
-                *("cv=holdout", "cv.validation=0.2", "cv.permutations=1"),
-            ),
-            marks=pytest.mark.slow,
-        ),
+        "model=logistic cv.threshold=specificity_90 cv.repeats=2",
+        pytest.param(DNN, marks=pytest.mark.slow),
     ],
-    ids=["logistic", "dnn"],
 )
 def test_the_folder_of_a_run_gives_its_result(chosen, trained):
-    run = trained(*SMALL, *chosen)
+    run = trained(*SMALL, *chosen.split())
     result = lvh.load_run(run.folder)
-    own = lvh.settings(*SMALL, *(one for one in chosen if "permutations" not in one))
-    expected = lvh.cross_validate(own, run.data)
+    own = (one for one in chosen.split() if "permutations" not in one)
+    expected = lvh.cross_validate(lvh.settings(*SMALL, *own), run.data)
     assert repr(result.scores) == repr(expected.scores)  # NaN is not equal to itself
     assert repr(result.baselines) == repr(expected.baselines)
     assert list(result.baselines) == list(expected.baselines)
-    names = [[one.records[at] for at in one.test] for one in (result, expected)]
-    assert names[0] == names[1]
-    np.testing.assert_array_equal(result.y_score, expected.y_score)
-    np.testing.assert_array_equal(result.y_pred, expected.y_pred)
-    np.testing.assert_array_equal(result.y_true, expected.y_true)
+    for name in ("y_score", "y_pred", "y_true"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
     assert len(result.null) == run.settings.cv.permutations
     for fold, other in zip(result.folds, expected.folds, strict=True):
         np.testing.assert_array_equal(astuple(fold.metrics), astuple(other.metrics))
         assert fold.history == other.history
-        for part in ("train", "validation"):
-            records = [
-                {one.records[at] for at in getattr(of.split, part)}
-                for one, of in ((result, fold), (expected, other))
-            ]
+        for part in ("train", "validation", "test"):
+            pairs = ((result, fold), (expected, other))
+            records = [{of.records[at] for at in getattr(one.split, part)} for of, one in pairs]
             assert records[0] == records[1]
-    difference = result.compare(expected).difference
-    assert (difference.dropna() == 0).all()
+    assert (result.compare(expected).difference.dropna() == 0).all()
 
 
 @pytest.mark.slow

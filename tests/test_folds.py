@@ -50,7 +50,7 @@ def test_single_records_are_split_as_scikit_learn_does(scheme, oracle, folds, st
     assert [split.test.tolist() for split in found] == [test.tolist() for _, test in expected]
 
 
-def test_repeats_differ_and_the_first_is_the_plain_scheme():
+def test_repeats_and_validation_records_differ():
     y = labels(30, 23)
     plain = splits(y, singles(53), REPORT)
     found = splits(y, singles(53), replace(REPORT, repeats=3))
@@ -62,6 +62,16 @@ def test_repeats_differ_and_the_first_is_the_plain_scheme():
     assert test[0] != test[1] != test[2] != test[0]
     next_state = splits(y, singles(53), replace(REPORT, random_state=124))
     assert test[1] == [split.test.tolist() for split in next_state]
+    # Else the same few subjects would stop every training.
+    y = np.arange(197) % 2
+    found = splits(y, np.arange(197).astype(str), replace(REPORT, validation=0.2))
+    drawn = np.concatenate([split.validation for split in found])
+    learned = [np.sort([*one.train, *one.validation]) for one in found]
+    places = [np.searchsorted(own, one.validation) for own, one in zip(learned, found, strict=True)]
+    assert len({tuple(one) for one in places}) == 7
+    # 7 draws of a fifth from what is not scored: all but (5/7 .. 6/7 each) .8**6 = 26 % expected
+    assert len(set(drawn)) > 0.6 * 197
+    assert max(np.bincount(drawn)) < 6
 
 
 @pytest.mark.parametrize("n", [53, 200])
@@ -117,16 +127,6 @@ def test_a_training_part_of_one_class_is_refused_with_the_counts():
     for refusal in refusals:
         assert "3 records, 0 of them positive. cv=stratified spreads them" in refusal
     assert splits(y, singles(6), replace(settings, scheme="stratified"))
-
-
-def test_each_fold_draws_its_own_validation_records():
-    """Else the same few subjects would stop every training."""
-    y = np.arange(197) % 2
-    found = splits(y, np.arange(197).astype(str), replace(REPORT, validation=0.2))
-    drawn = np.concatenate([split.validation for split in found])
-    # 7 draws of a fifth from what is not scored: all but (5/7 .. 6/7 each) .8**6 = 26 % expected
-    assert len(set(drawn)) > 0.6 * 197
-    assert max(np.bincount(drawn)) < 6
 
 
 @pytest.mark.parametrize("changes", [{"weights": "carried"}, {"epoch": "best_on_scored"}])

@@ -9,8 +9,8 @@ from conftest import with_waves
 
 from lvh.data.cohort import Cohort
 from lvh.features import FeatureSet, beat, voltage
-from lvh.features.beat import BeatSettings
-from lvh.features.fusion import FusionSettings, extract
+from lvh.features.beat import BeatSettings, FusionSettings
+from lvh.features.beat import extract_fusion as extract
 from lvh.features.voltage import VoltageSettings
 
 DEFAULT = FusionSettings()

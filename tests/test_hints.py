@@ -13,7 +13,6 @@ from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
 
 WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)
-ONE_LINE = st.lists(st.text("abcxyz/:._-", min_size=1, max_size=60), min_size=1, max_size=30)
 
 
 @given(st.lists(WORDS, max_size=5))

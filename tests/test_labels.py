@@ -75,9 +75,7 @@ def tables(ptbxl_root):
 @pytest.mark.ludb
 class TestPtbxl:
     @pytest.mark.parametrize("label", ["NORM", "MI", "STTC", "CD", "HYP", "AFIB", "lvh", "IRBBB"])
-    def test_codes_and_superclasses_are_counted_as_the_data_set_shows(
-        self, ptbxl_root, tables, label
-    ):
+    def test_codes_and_superclasses_are_counted(self, ptbxl_root, tables, label):
         codes, known = tables
         name = label.upper()
         own = {name, *known.index[known.diagnostic_class == name]}

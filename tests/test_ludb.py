@@ -70,9 +70,7 @@ class TestSmallCopy:
                 assert symbols == expected_symbols
                 assert samples.tolist() == expected_samples.tolist()
 
-    def test_leads_go_by_name_and_gains_of_headers_count_for_nothing(
-        self, data_set, tmp_path, cohort
-    ):
+    def test_leads_go_by_name_and_gains_of_headers_by_none(self, data_set, tmp_path, cohort):
         before = load_ludb(data_set).fingerprint
         header = data_set / HEADER
         header.write_text(header.read_text().replace("1000(0)/mV", "1716(6)/mV"))

@@ -55,7 +55,6 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
     ("module", "typed", "code", "printed"),
     [
         ("lvh", "--version", 0, lvh.__version__),
-        ("lvh", "model=cnn stride=7", 2, "stride=7"),
         ("lvh.run", "model=trees --cfg job", 0, "lvh: model=trees is called model=extra_trees now"),
     ],
 )

@@ -83,14 +83,9 @@ def test_what_is_undefined_does_not_count():
     positives = score(np.ones(3, int), np.array([0.9, 0.6, 0.2]))
     negatives = score(np.zeros(3, int), np.array([0.9, 0.6, 0.2]))
     quiet = score(np.zeros(3, int), np.array([0.4, 0.3, 0.2]))
-    assert undefined(positives) == {
-        "specificity",
-        "ap",
-        "ap_thresholded",
-        "roc_auc",
-        "recall_at_90",
-    }
-    assert undefined(negatives) == {"recall", "ap", "ap_thresholded", "roc_auc", "recall_at_90"}
+    needs_both = {"ap", "ap_thresholded", "roc_auc", "recall_at_90"}
+    assert undefined(positives) == {"specificity"} | needs_both
+    assert undefined(negatives) == {"recall"} | needs_both
     assert undefined(quiet) == undefined(negatives) | {"f1"}
     assert positives.accuracy == 2 / 3
     assert (negatives.accuracy, negatives.precision) == (1 / 3, 0)
@@ -137,12 +132,12 @@ def test_an_interval_covers_a_known_accuracy_about_as_often_as_it_says():
     """Each of 100 subjects is right with probability .8; 100 simulations, four deviations."""
     generator = np.random.default_rng(0)
     y_true = np.tile([0, 1], 50)
-    covered = 0
+    covered, widths = 0, []
     for simulation in range(100):
         right = generator.random(100) < 0.8
         y_score = np.where(right, y_true, 1 - y_true).astype(float)
-        found = bootstrap_intervals(y_true, y_score, names(100), resamples=250, seed=simulation)[
-            "accuracy"
-        ]
-        covered += found.low <= 0.8 <= found.high
+        found = bootstrap_intervals(y_true, y_score, names(100), resamples=250, seed=simulation)
+        covered += found["accuracy"].low <= 0.8 <= found["accuracy"].high
+        widths.append(width(found["accuracy"]))
     assert 0.85 < covered / 100
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 100), rel=0.07)

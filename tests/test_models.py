@@ -42,16 +42,13 @@ def report_cnn(kernel_size: int, strides: int, filters: tuple[int, ...]) -> kera
     return model
 
 
-def test_cnn_has_the_reports_parameters_in_every_layer():
+def test_cnn_is_that_of_the_report_in_one_dimension():
     model = build(cnn_settings(), (5000, 4))
     assert [layer.count_params() for layer in model.layers if layer.weights] == REPORT_COUNTS
     assert model.count_params() == 2_598_145
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == 2_595_201
     assert model.layers[0].output.shape == (None, 951, 256)
-
-
-def test_cnn_is_the_same_function_as_two_dimensional_convolutions():
-    """Copied weights, 1-D and 2-D, in inference and with moving statistics that matter."""
+    # Copied weights, 1-D and 2-D, in inference and with moving statistics that matter.
     filters = (16, 12, 12, 8, 6)
     one = build(cnn_settings(250, 50, filters=filters), (5000, 4))
     two = report_cnn(250, 50, filters)

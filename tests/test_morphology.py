@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import head, with_waves
+from conftest import with_waves
 
-from lvh.data.cohort import LEADS
+from lvh.data.cohort import LEADS, part_of
 from lvh.features import morphology
 from lvh.features.morphology import MorphologySettings
 
@@ -21,7 +21,7 @@ PLANE = {"i": 1.0, "ii": 0.5, "iii": -0.5, "avr": -0.75, "avl": 0.75, "avf": 0.0
 
 def drawn(cohort, qrs, t, st=0.0, symbols="(p)(N)(t)"):
     """One record of equal beats, mV at the peak of each wave by lead, above .25 mV."""
-    one = head(cohort, 1)
+    one = part_of(cohort, 0, 1)
     signal = np.full((5000, 12), 0.25)
     waves = {}
     for lead, name in enumerate(LEADS):

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import head, with_waves
+from conftest import with_waves
 
+from lvh.data.cohort import part_of
 from lvh.errors import InputError
-from lvh.features.imputation import fill_missing
+from lvh.features.base import fill_missing
 from lvh.features.ntp import NtpSettings, age_decades, extract, fiducial_means
 from lvh.features.raw import scale
 
@@ -91,7 +92,7 @@ def test_columns_have_their_names_and_order(cohort):
 
 def ramp(cohort, samples=5000):
     """One record whose leads rise from 0 to 1, so that a mean tells which samples it is of."""
-    one = head(cohort, 1)
+    one = part_of(cohort, 0, 1)
     signal = np.broadcast_to(np.arange(samples, dtype=np.float32)[:, None], (samples, 12))
     return replace(one, signals=signal[None])
 

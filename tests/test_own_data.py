@@ -45,4 +45,3 @@ def test_both_runs_of_the_page(folder, monkeypatch):
     assert (summary["records"], summary["leads"], summary["dropped"]) == (120, ["ii"], {})
     code, out, err = in_process(*columns, *SHORT, "hydra.run.dir=columns")
     assert (code, err) == (0, "")
-    assert "columns rate; text, so no input: site" in out

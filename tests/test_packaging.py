@@ -1,6 +1,5 @@
 """The wheel holds all that a run needs, wherever it is installed."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from conftest import python
 from packaging.requirements import Requirement
 
 import lvh
@@ -39,14 +39,8 @@ def test_the_wheel_holds_all_and_runs_from_any_directory(installed, tmp_path):
     assert (installed / "hydra_plugins/lvh_sweeper/sweeper.py").exists()
     assert not any((installed / one).exists() for one in ("tests", "docs", "experiments"))
     code = "import lvh, sys; print(lvh.__file__); from lvh.cli.run import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "model=cnn", "stride=50", "--cfg", "job"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    typed = ("model=cnn", "stride=50", "--cfg", "job")
+    done = python("-c", code, *typed, cwd=tmp_path, PYTHONPATH=str(installed))
     assert done.stdout.startswith(str(installed))
     assert "strides: 50" in done.stdout
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import checksums, read_dat, write_signals
+from conftest import read_dat, write_signals
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from record_files import wfdb as oracle
+from record_files import write_wfdb
 
 from lvh.data import ptbxl
 from lvh.data.cohort import LEADS
@@ -35,14 +36,7 @@ def write_record(root: Path, number: int, fs: int, gain: float = 1000.0, baselin
     digital[0] = number * 2
     i, ii = digital[:, 11].copy(), digital[:, 10].copy()
     digital[:, 6:10] = np.stack([ii - i // 2, i - ii // 2, -(i + ii) // 2, ii - i], axis=1)
-    digital = (digital + baseline).astype("<i2")
-    header.with_suffix(".dat").write_bytes(digital.tobytes())
-    lines = [f"{header.stem} 12 {fs} {len(digital)}"]
-    lines += [
-        f"{header.stem}.dat 16 {gain}({baseline})/mV 16 0 {number} {total % 2**16} 0 {lead.upper()}"
-        for lead, total in zip(reversed(LEADS), checksums(digital), strict=True)
-    ]
-    header.write_text("\n".join(lines) + "\n")
+    write_wfdb(header, digital / gain, fs, leads=LEADS[::-1], gain=gain, baseline=baseline)
 
 
 def write_table(root: Path, rows: list[dict]) -> None:

@@ -84,7 +84,7 @@ def drawn(seed: int, n_samples: int, bits: list[int]) -> np.ndarray:
     seed=st.integers(0, 99),
 )
 @examples(max_examples=25, suppress_health_check=list(HealthCheck))
-def test_any_format_in_two_files_is_read_as_the_wfdb_package_does(
+def test_any_format_is_read_as_the_wfdb_package_does(
     tmp_path, storage, first, n_samples, gain, seed
 ):
     files = ["r0.dat"] * first + ["r1.dat"] * (12 - first)
@@ -154,7 +154,7 @@ def test_a_late_signal_is_aligned(tmp_path, skew, n_samples):
     np.testing.assert_allclose(record.read(path).signals[0], expected, rtol=1e-6)
 
 
-def test_of_a_long_record_a_part_is_read(cohort, tmp_path):
+def test_rates_and_parts_of_long_records(cohort, tmp_path):
     path = write_record(tmp_path, cohort)
     expected = record.read(path).signals[:, 500:1500]
     header = path.with_suffix(".hea")
@@ -165,6 +165,15 @@ def test_of_a_long_record_a_part_is_read(cohort, tmp_path):
         record.read(path)
     part = record.read(path, options=ReadOptions(start=1.0, seconds=2.0))
     np.testing.assert_array_equal(part.signals, expected)
+    path = write_record(tmp_path, cohort)
+    one, other = record.read(path), record.read(path, fs=250.0)
+    assert (other.fs, other.signals.shape) == (250, (1, 2500, 12))
+    assert np.corrcoef(other.signals[0, :, 1], one.signals[0, ::2, 1])[0, 1] > 0.98
+    with pytest.raises(InputError, match="a fraction of its own"):
+        record.read(path, fs=499.9987)
+    edit(path.with_suffix(".hea"), " V6\n", " V7\n")
+    with pytest.raises(InputError, match="so no v6"):
+        record.read(path)
 
 
 @pytest.mark.parametrize("storage", ["212", "16", "516"])
@@ -241,15 +250,3 @@ def test_a_comment_changes_no_voltage(cohort, tmp_path, comment):
     for gain in (200.0, 1000.0):
         one = record.read(write_record(tmp_path, cohort, comments=(comment,), gain=gain))
         np.testing.assert_allclose(one.signals, cohort.signals[:1], atol=0.51 / gain)
-
-
-def test_another_sampling_frequency_keeps_waves_and_voltages(cohort, tmp_path):
-    path = write_record(tmp_path, cohort)
-    one, other = record.read(path), record.read(path, fs=250.0)
-    assert (other.fs, other.signals.shape) == (250, (1, 2500, 12))
-    assert np.corrcoef(other.signals[0, :, 1], one.signals[0, ::2, 1])[0, 1] > 0.98
-    with pytest.raises(InputError, match="a fraction of its own"):
-        record.read(path, fs=499.9987)
-    edit(path.with_suffix(".hea"), " V6\n", " V7\n")
-    with pytest.raises(InputError, match="so no v6"):
-        record.read(path)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import head
 from final_models import own_store, save_model, settings  # noqa: F401
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from lvh.data.cohort import part_of
 from lvh.inference import load
-from lvh.inference.registry import fetch, register
+from lvh.inference.mlflow_model import fetch, register
 from lvh.tracking import TrackingSettings
 
 SCORES = {
@@ -75,7 +75,7 @@ def test_mlflow_loads_it_and_predicts_the_same(folder, store, cohort):
 
     registered(folder, store)
     signals = cohort.signals[:2].astype(np.float64)
-    expected = load(folder).predict(head(cohort, 2)).y_score
+    expected = load(folder).predict(part_of(cohort, 0, 2)).y_score
     for address in ("models:/lvh@champion", str(folder)):
         loaded = mlflow.pyfunc.load_model(address)
         answers = loaded.predict({"signal": signals}, params={"fs": 500.0})

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan, decided
+from lvh.search.plan import PLAN_FORMAT, StudyPlan, decided
 from lvh.search.space import Choice, Condition, Numbers, Space
 
 KERNEL, STRIDE = Choice(("250", "400", "500")), Choice(("5", "10", "50", "125"))
@@ -62,7 +62,7 @@ dimension = st.one_of(
 @given(st.dictionaries(st.text(), dimension, max_size=5), st.booleans())
 def test_a_plan_comes_back_as_it_was(dimensions, race):
     plan = planned(Space(dimensions, {"x": (Condition("a", ("1",)),)}), race=race)
-    again = StudyPlan.load(plan.dump())
+    again = PLAN_FORMAT.validate_json(PLAN_FORMAT.dump_json(plan))
     assert repr(again) == repr(plan)  # == of dictionaries has no order
 
 

@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_an_address_stays_and_what_cannot_be_read_is_named(here, tmp_path_factory):
+def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_path_factory):
     (here / "deep").mkdir()
     storage = Storage("sqlite:///deep/mine.db")
     os.chdir(tmp_path_factory.mktemp("other"))
@@ -34,6 +34,9 @@ def test_an_address_stays_and_what_cannot_be_read_is_named(here, tmp_path_factor
     assert storage.address == f"sqlite:///{here}/deep/mine.db"
     assert not list(Path.cwd().iterdir())
     assert [path.name for path in (here / "deep").iterdir()] == ["mine.db"]
+
+
+def test_what_cannot_be_read_is_named_and_not_made(here):
     for address in (None, f"sqlite:///{here}/mine.db", "sqlite:///none/mine.db"):
         assert "mine.db" in fault(address, of=InputError, to_read=True) or address is None
     with pytest.raises(InputError, match=r"studies\.db"):

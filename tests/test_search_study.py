@@ -22,7 +22,7 @@ from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome, StudyResult, Trial
 from lvh.search.space import Choice, Condition, Numbers, Space
-from lvh.search.storage import OWNER, Storage, process_name
+from lvh.search.storage import OWNER, Storage
 from lvh.search.study import MAX_RETRIES, OpenTrial, Study, load, open_study, result_of
 from lvh.validation.metrics import NAMES
 
@@ -337,31 +337,3 @@ def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
 
     study.optimize(train)
     assert [one.values for one in result(study).trials] == [(0.7,)]
-
-
-def test_a_process_that_dies_between_two_looks_of_a_waiting_one_leaves_it_the_trial(
-    storage, monkeypatch
-):
-    """A look for dead processes finds none, the holder dies, then nobody is at work."""
-    study = open_study(storage, "s", planned(n_trials=1), again=False)
-    waiting, take_back = Study(storage, "s"), Study.take_back
-    looks = []
-
-    def look(study: Study) -> int:
-        n_found = take_back(study)
-        looks.append(n_found)
-        if len(looks) == 1:  # the holder dies now
-            (held,) = study.trials()
-            storage.optuna.set_trial_user_attr(held._trial_id, OWNER, f"{process_name(1)}0")
-        return n_found
-
-    def hold(trial: OpenTrial) -> Outcome:
-        monkeypatch.setattr(Study, "take_back", look)
-        monkeypatch.setattr("lvh.search.study._POLL", 0.0)
-        waiting.optimize(lambda trial: Outcome("complete", (0.5,)))
-        assert looks == [0, 1, 0]
-        assert waiting.finished
-        return Outcome("complete", (0.1,))
-
-    study.optimize(hold)
-    assert [one.values for one in result(study).trials] == [(0.5,)]

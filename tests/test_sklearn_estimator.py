@@ -5,11 +5,11 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import check_estimator
-from test_python_api import GROUPS, X, Y
+from test_python_api import X, Y
 
 import lvh
 
@@ -42,19 +42,6 @@ def test_scikit_learns_checks_pass(name):
     assert sum(one["status"] == "passed" for one in results) > 40
 
 
-@pytest.mark.parametrize("name", ["logistic", "svm", "extra_trees"])
-def test_an_estimator_scores_as_the_model_of_that_name(name):
-    own = lvh.estimator(name, **FEW[name], random_state=None)
-    folds = list(GroupKFold(3).split(X, Y, GROUPS))
-    result = lvh.cross_validate(own, X, Y, GROUPS, cv=folds)
-    scores = cross_val_score(own, X, Y, cv=folds, scoring="roc_auc", error_score="raise")
-    assert scores.shape == (3,)
-    if name == "logistic":  # the others draw their own seeds
-        named = lvh.cross_validate(name, X, Y, GROUPS, cv=folds)
-        np.testing.assert_array_equal(result.y_score, named.y_score)
-        np.testing.assert_allclose(scores, named.to_frame().roc_auc)
-
-
 @pytest.mark.slow
 def test_a_network_works_in_a_pipeline_a_search_a_clone_and_a_pickle():
     network = lvh.estimator("dnn", epochs=2, units=(4, 4, 2))
@@ -84,7 +71,7 @@ def test_what_is_no_estimator_is_refused():
         lvh.estimator("logistics")
     with pytest.raises(lvh.InputError, match="name: "):
         lvh.estimator("criteria")
-    with pytest.raises(lvh.InputError, match="gama: no such parameter of svm; did you mean gamma"):
+    with pytest.raises(lvh.InputError, match=r"gama: no such parameter of svm .did you mean gamma"):
         lvh.estimator("svm", gama=1)
     with pytest.raises(ValueError, match=r"model\.C: .*Received: -1"):
         lvh.estimator("svm", C=-1).fit(X, Y)

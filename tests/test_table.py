@@ -113,9 +113,7 @@ class TestTables:
         seed=st.integers(0, 99),
         suffix=st.sampled_from(["csv", "tsv", "semicolons", "parquet"]),
     )
-    def test_a_cohort_equals_what_it_is_made_from(
-        self, tmp_path_factory, rows, kind, n_leads, seed, suffix
-    ):
+    def test_a_cohort_is_what_made_it(self, tmp_path_factory, rows, kind, n_leads, seed, suffix):
         folder = tmp_path_factory.mktemp("table")
         n_leads = 1 if kind == "one lead" else n_leads
         leads = ["ii", "ecg 2", "v1"][:n_leads]

@@ -1,19 +1,17 @@
 """`lvh ui`: what it says, who listens, what it leaves behind."""
 
 import json
-import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import optuna
 import pytest
+from conftest import start
 from mlflow import MlflowClient
 from servers import free_port, until
 
@@ -57,63 +55,49 @@ def test_what_is_no_store_is_neither_made_nor_changed(capsys, tmp_path):
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
-class TestStudies:
-    @pytest.mark.slow
-    def test_they_are_shown_on_loopback_until_the_command_ends(self, tmp_path, capsys):
-        optuna.create_study(storage=f"sqlite:///{tmp_path}/studies.db", study_name="kernel-1")
-        port = free_port()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lvh.ui", "--studies", "--port", str(port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            printed = "".join(iter(process.stdout.readline, "Ctrl-C ends it\n"))
-            assert f"sweeps: http://127.0.0.1:{port}/dashboard" in printed
-            assert listening(port) == {"0100007F"}
-            with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
-                (study,) = json.load(answer)["study_summaries"]
-            assert study["study_name"] == "kernel-1"
-            elsewhere = {"Host": f"elsewhere.example:{port}"}
-            with pytest.raises(HTTPError, match="403"):
-                urlopen(Request(f"http://127.0.0.1:{port}/api/studies", headers=elsewhere))
-            code, line = refusal(capsys, "--studies", "--port", str(port))
-            assert (code, f"cannot listen on {port}" in line) == (3, True)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 130
-        finally:
-            process.kill()
-            _, err = process.communicate()
-        assert err == "lvh: interrupted by SIGINT\n"
+@contextmanager
+def serving(folder: Path, *flags: str, **environment: str):
+    """Run `lvh ui` in a folder; gives the process, its port and what it prints."""
+    port = free_port()
+    process = start(*flags, "--port", str(port), cwd=folder, module="lvh.ui", **environment)
+    try:
+        yield process, port, "".join(iter(process.stdout.readline, "Ctrl-C ends it\n"))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_studies_are_shown_on_loopback_until_the_command_ends(tmp_path, capsys):
+    optuna.create_study(storage=f"sqlite:///{tmp_path}/studies.db", study_name="kernel-1")
+    with serving(tmp_path, "--studies") as (process, port, printed):
+        assert f"http://127.0.0.1:{port}/dashboard" in printed
+        assert listening(port) == {"0100007F"}
+        with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
+            (study,) = json.load(answer)["study_summaries"]
+        assert study["study_name"] == "kernel-1"
+        elsewhere = {"Host": f"elsewhere.example:{port}"}
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(Request(f"http://127.0.0.1:{port}/api/studies", headers=elsewhere))
+        code, line = refusal(capsys, "--studies", "--port", str(port))
+        assert (code, f"cannot listen on {port}" in line) == (3, True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == "lvh: interrupted by SIGINT\n"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_listens_on_loopback_alone_and_leaves_no_process_behind(store, tmp_path, number, code):
-    port = free_port()
     other = f"sqlite:///{tmp_path}/other.db"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lvh.ui", "--port", str(port)],
-        cwd=store,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "MLFLOW_BACKEND_STORE_URI": other},
-    )
-    try:
-        page = re.search(r"http://\S+", "".join(iter(process.stdout.readline, "Ctrl-C ends it\n")))[
-            0
-        ]
-        experiment = "#/experiments/1/runs?viewStateShareKey=lvh&workflowType=machine_learning"
-        assert page == f"http://127.0.0.1:{port}/{experiment}"
+    with serving(store, MLFLOW_BACKEND_STORE_URI=other) as (process, port, printed):
+        route = "#/experiments/1/runs?viewStateShareKey=lvh&workflowType=machine_learning"
+        assert re.search(r"http://\S+", printed)[0] == f"http://127.0.0.1:{port}/{route}"
         until(lambda: listening(port), "the server listens")
         assert listening(port) == {"0100007F"}
         process.send_signal(number)
         assert process.wait(60) == code
         until(lambda: not listening(port), "the server has ended")
-    finally:
-        process.kill()
-        process.communicate()
     assert not (tmp_path / "other.db").exists()
 
 

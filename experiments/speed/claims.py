@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -94,7 +94,7 @@ def fill(study: Study, n_finished: int) -> None:
                 params=SPACE.at(number),
                 distributions=distributions,
                 value=0.5,
-                user_attrs={OUTCOME: OUTCOME_OF_ALL.dump()},
+                user_attrs={OUTCOME: asdict(OUTCOME_OF_ALL)},
                 intermediate_values=dict.fromkeys(range(7), 0.5),
             )
             for number in range(len(study.trials()), n_finished)

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from commands import script
@@ -75,12 +75,7 @@ def dense(folder: Path, data: list[str], epochs: int, configurations: int, *, tw
             *ratios([*first, *further], "notebook", "ours"),
         ]
 
-    scale = epochs / EPOCHS
-    cases = [
-        Case("notebook", 25 + 120 * scale, notebook),
-        Case("ours", 10 + configurations * (1 + 4 * scale), ours),
-    ]
-    return Part(part, cases, compared)
+    return Part(part, [Case("notebook", notebook), Case("ours", ours)], compared)
 
 
 def convolutional(folder: Path, data: list[str], stride: int, n_folds: int, epochs: int) -> Part:
@@ -107,7 +102,7 @@ def convolutional(folder: Path, data: list[str], stride: int, n_folds: int, epoc
 
     cases = [
         *sides(folder, data, stride, n_folds, epochs, rows),
-        Case("matmul", 20, lambda repeat: [_matmul(part, repeat, folder)]),
+        Case("matmul", lambda repeat: [_matmul(part, repeat, folder)]),
     ]
 
     def compared(rows: list[Row]) -> list[Row]:
@@ -146,12 +141,12 @@ def measured_whole(folder: Path, data: list[str], stride: int, epochs: int) -> P
     return Part(part, sides(folder, data, stride, N_FOLDS, epochs, rows), compared)
 
 
-class Cost:
-    """What a cross-validation of the CNN is made of, in seconds."""
+class Cost(NamedTuple):
+    """Seconds of fold 1 and of a later fold without their epochs, and of a later epoch."""
 
-    def __init__(self, first: float, next: float, epoch: float) -> None:
-        """Take what fold 1 and a later fold cost beside their epochs, and a later epoch."""
-        self.first, self.next, self.epoch = first, next, epoch
+    first: float
+    next: float
+    epoch: float
 
     @classmethod
     def of(cls, got: dict[str, Any]) -> "Cost":
@@ -188,11 +183,7 @@ def sides(
         overrides = ["model=cnn", f"stride={stride}", f"train.epochs={epochs}", *data]
         return rows(script("ours.py", [folds, *overrides], folder), "ours", repeat)
 
-    seconds = 300 / stride  # of an epoch, about
-    return [
-        Case("notebook", 10 + n_folds * (4 + epochs * seconds), notebook),
-        Case("ours", 13 + n_folds * epochs * seconds / 2, ours),
-    ]
+    return [Case("notebook", notebook), Case("ours", ours)]
 
 
 def written(model: str, data: list[str], folder: Path) -> Path:

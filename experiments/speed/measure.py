@@ -27,7 +27,7 @@ from pathlib import Path
 import rows as tidy
 from commands import HERE
 from folds import EPOCHS, convolutional, dense, measured_whole
-from parts import Part, Progress
+from parts import Part
 from plot import draw
 from rows import Row
 from sweeps import flat, workers
@@ -59,10 +59,10 @@ def main() -> None:
         parts = chosen(planned(Path(folder), out, asked.quick), asked.only)
         if asked.without_long and not asked.only:
             parts = [part for part in parts if part.name != "a long sweep"]
-        progress = Progress(parts, asked.repeats or (1 if asked.quick else 5))
         for part in parts:
             began = time.time()
-            keep(out, part.name, progress.measure(part), began)
+            rows = part.measured(asked.repeats or (1 if asked.quick else 5))
+            keep(out, part.name, rows, began)
             show(out)
 
 

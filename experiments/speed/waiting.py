@@ -42,7 +42,7 @@ def start(folder: Path) -> Part:
 
         return measure
 
-    return Part(part, [Case(what, 1, answer(what)) for what in asked])
+    return Part(part, [Case(what, answer(what)) for what in asked])
 
 
 def reading(folder: Path, root: str, with_wfdb: bool) -> Part:
@@ -66,9 +66,9 @@ def reading(folder: Path, root: str, with_wfdb: bool) -> Part:
         done = run(["-c", WFDB.format(root=root)], folder)
         return [Row(part, "LUDB, not cached", "wfdb", repeat, float(done.output), "s")]
 
-    cases = [Case("not cached", 2, cold), Case("cached", 15, cached)]
+    cases = [Case("not cached", cold), Case("cached", cached)]
     if with_wfdb:
-        cases.append(Case("wfdb", 25, wfdb, once=True))
+        cases.append(Case("wfdb", wfdb, once=True))
     return Part(part, cases, lambda rows: ratios(rows, "wfdb", "ours"))
 
 
@@ -96,7 +96,7 @@ def first_step(folder: Path, data: list[str], models: Sequence[str]) -> Part:
 
         return measure
 
-    return Part(part, [Case(name, 25, reached(name)) for name in models])
+    return Part(part, [Case(name, reached(name)) for name in models])
 
 
 def tracked_run(folder: Path, data: list[str], epochs: int, *, with_figures: bool) -> Part:
@@ -129,11 +129,11 @@ def tracked_run(folder: Path, data: list[str], epochs: int, *, with_figures: boo
         return made
 
     cases = [
-        Case("tracked", 20, whole(side="tracked")),
-        Case("not tracked", 12, whole("tracking=off", side="not tracked")),
+        Case("tracked", whole(side="tracked")),
+        Case("not tracked", whole("tracking=off", side="not tracked")),
     ]
     if with_figures:
-        cases.append(Case("figures", 12, figures))
+        cases.append(Case("figures", figures))
     return Part(part, cases, compared)
 
 
@@ -166,9 +166,9 @@ def tracked_sweep(folder: Path, data: list[str], n: int) -> Part:
         ]
 
     cases = [
-        Case("tracked", 15 + n, further(side="tracked")),
-        Case("not tracked", 10 + n, further("tracking=off", side="not tracked")),
-        Case("figures", 10 + n, figures),
+        Case("tracked", further(side="tracked")),
+        Case("not tracked", further("tracking=off", side="not tracked")),
+        Case("figures", figures),
     ]
     return Part(part, cases, compared)
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from lvh.errors import (
     EnvironmentFault,
     InputError,
@@ -22,6 +24,7 @@ from lvh.errors import (
     masked,
     printable,
 )
+from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
 DEFAULT_MODEL = "models:/lvh@champion"
@@ -95,7 +98,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    print(_as_line(message), file=sys.stderr)
+    say(_as_line(message), style="red", on=Console(stderr=True), wraps=False)
     return exit_code
 
 
@@ -152,7 +155,7 @@ def command(
 
         def run() -> object:
             if names := getattr(options, "plugin", []):
-                from lvh.config.plugins import load
+                from lvh.config.plugins.loading import load
 
                 load(names)
             return body(options)
@@ -237,7 +240,7 @@ def model_folder(options: argparse.Namespace) -> Iterator[Path]:
             )
         yield Path(options.model)
         return
-    from lvh.inference.registry import fetch
+    from lvh.inference.mlflow_model import fetch
 
     with fetch(options.model, tracking_of(options)) as folder:
         yield folder

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from lvh.cli.command import hydra_command
-from lvh.errors import EnvironmentFault, as_lvh_error, masked
+from lvh.errors import EnvironmentFault, as_lvh_error
 from lvh.files import made_in, write_fault
+from lvh.reports.terminal import say
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
 
+_MAIN = ("keras", "mlflow", "numpy", "optuna", "scikit-learn", "tensorflow")
 _PATIENCE = 5  # s
+_STYLES = {"ok": None, "warning": "yellow", "fault": "bold red"}
 _POSTGRESQL = 5432  # its port
 _HELP = """\
 Check whether `lvh run` can run here. Nothing is changed.
@@ -48,7 +51,8 @@ def _examine(arguments: list[str]) -> int:
     codes = []
     for check, fault, found, exit_code in _findings(arguments):
         state = "ok" if not fault else "fault" if exit_code else "warning"
-        print(f"{state:<8} {check:<9} {' '.join(masked(fault or found).split())}", flush=True)
+        text = f"{state:<8} {check:<9} {' '.join((fault or found).split())}"
+        say(text, style=_STYLES[state], indent=" " * 19)
         codes += [exit_code] if state == "fault" else []
     return min(codes, default=0)
 
@@ -101,7 +105,8 @@ def _versions() -> Iterator[Finding]:
             message = f"expected {expected}. Received: {version}. pip install '{expected}'"
             yield Finding("packages", message)
         versions.append(f"{required.name} {version}")
-    yield Finding("packages", "", ", ".join(versions))
+    main = [one for one in versions if one.startswith(_MAIN)]
+    yield Finding("packages", "", f"{', '.join(main)} and {len(versions) - len(main)} more")
 
 
 def _data(source: Any) -> Finding:
@@ -153,13 +158,17 @@ def _folders(settings: "RunSettings") -> Iterator[Finding]:
     from lvh.data.cache import cache_dir
 
     store, tmp = Path(settings.store).absolute(), Path(os.environ.get("TMPDIR") or "/tmp")
+    disks: dict[int, list[Path]] = {}
     for folder in dict.fromkeys(map(made_in, (Path.cwd() / "outputs", store, cache_dir(), tmp))):
         if fault := write_fault(folder):
             remedy = "Work in another folder, or choose another one by store= or hydra.run.dir="
             yield Finding("folders", f"cannot write in {folder}: {fault}. {remedy}")
-            continue
-        free = shutil.disk_usage(folder).free // 2**20
-        text = f"{free:,} MiB are free in {folder}; a run needs some ten, LUDB 200"
+        else:
+            disks.setdefault(folder.stat().st_dev, []).append(folder)
+    for folders in disks.values():
+        free = shutil.disk_usage(folders[0]).free // 2**20
+        listed = ", ".join(map(str, folders))
+        text = f"{free:,} MiB are free in {listed}; a run needs some ten, LUDB 200"
         yield Finding("folders", text if free < 1024 else "", text, 3 if free < 100 else 0)
 
 

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lvh.cli.command import EXPERIMENT, add_run, between, check_folder, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.reports.progress import console, progress, say
+from lvh.reports.terminal import progress, say, show_facts, show_table
 from lvh.runs.hints import say_next
 from lvh.runs.lookup import choose, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
@@ -88,24 +87,25 @@ def _explanation(
 
 
 def _show(explanation: "Explanation", note: str) -> None:
-    from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, sentences, shown
+    from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, shown
 
-    say(*sentences(explanation))
-    table = Table("", "without", "loss of ap [95 %]", box=SIMPLE_HEAD)
+    table = Table("without", "", "loss of ap [95 %]")
     for kind, of_kind in by_kind(explanation):
         for at, row in enumerate(of_kind[:_SHOWN].itertuples()):
             table.add_row("" if at else KINDS[kind], str(row.name), shown(row))
         table.add_section()
-    console().print(table)
+    show_table(table)
     header, *rows = changed_rows(explanation)
-    table = Table(*header, box=SIMPLE_HEAD)
+    table = Table(*header)
     for row in rows:
         table.add_row(*row)
     if rows:
-        console().print(table)
-    say("It shows what the scores depend on: no cause, and nothing about a patient.")
-    if note:
-        say(note, style="yellow")
+        show_table(table)
+    show_facts({**facts(explanation), "note": note})
+    say(
+        "help: it shows what the scores depend on, no cause, and nothing about a patient: "
+        "docs/predictions.md"
+    )
 
 
 def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None:

@@ -63,8 +63,8 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
     from lvh.data import SOURCES
     from lvh.data.cohort import fingerprint
     from lvh.reports.dataset_report import PAGE, write
-    from lvh.reports.progress import progress, say
     from lvh.reports.survey import survey
+    from lvh.reports.terminal import near, progress, say, show_facts
     from lvh.tracking import Tracker, resolved_uri
     from lvh.tracking.run_record import DataRecord, RunRecord, save
 
@@ -74,11 +74,14 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
     cohort = source.cohort(settings.data)
     n, label = len(cohort.records), cohort.label_name
-    say(f"{cohort.name}: {n} records, prevalence of {label} {cohort.prevalence:.3f}")
-    if tracking.name == "mlflow":
-        say(f"tracked in {resolved_uri(tracking)}, experiment {tracking.experiment}")
-    if cohort.note:
-        say(cohort.note, style="yellow")
+    is_tracked = tracking.name == "mlflow"
+    where = f"{near(resolved_uri(tracking))}, experiment {tracking.experiment}"
+    facts = {
+        "records": f"{n}, prevalence of {label} {cohort.prevalence:.3f}",
+        "tracking": where if is_tracked else "nothing (tracking=off)",
+        "note": cohort.note,
+    }
+    show_facts(facts, cohort.name)
     params = {key: value for key, value in settings.params().items() if key.split(".")[0] == "data"}
     with Tracker(tracking) as tracker:
         with progress() as bar:
@@ -101,7 +104,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
             folder=str(folder),
             root=settings.store,
         )
-        if tracking.name == "mlflow":
+        if is_tracked:
             save(record)
             tracker.track(record)
         say(f"page: {page}", link=page)  # seen even if the store fails now

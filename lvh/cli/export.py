@@ -7,7 +7,7 @@ from pathlib import Path
 from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
 from lvh.errors import InputError, LvhError
 from lvh.inference import DESCRIPTION, Description, load, save
-from lvh.reports.progress import progress, say
+from lvh.reports.terminal import progress, say
 from lvh.runs.hints import say_next, typed
 from lvh.runs.lookup import choose, settings_of
 
@@ -26,7 +26,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.register:
         say_next("predict", "RECORD", model=folder)
         return
-    from lvh.inference.registry import register
+    from lvh.inference.mlflow_model import register
 
     name, alias = options.name, options.alias
     try:
@@ -77,7 +77,8 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description]:
     if len(states) < options.seeds:
         say("the model does not depend on the seed: it has one member")
     ap = description.scores["model"]["ap"]
-    say(f"saved in {folder}: mean ap {ap:.3f} over folds; threshold {description.threshold:.3g}")
+    threshold = description.threshold
+    say(f"saved in {folder}: mean ap {ap:.3f} over folds; threshold {threshold:.3g}", link=folder)
     return folder, description
 
 

@@ -2,12 +2,11 @@
 
 import difflib
 import importlib
-import shutil
 import sys
-import textwrap
 from pathlib import Path
 
 import lvh
+from lvh.reports.terminal import say, show_facts
 
 GROUPS = {
     "run and compare": {
@@ -38,10 +37,11 @@ COMMANDS = {name: does for group in GROUPS.values() for name, does in group.item
 CALLS = {"sweep": ("run", "-m"), "compare": ("report",), "select": ("select",)}
 """Commands that are another one, with arguments."""
 _ABOUT = "Honest, fast, tracked hyperparameter sweeps for ECG: LVH, or any other label."
-_NOTE = (
-    "lvh COMMAND --help shows the arguments of a command. What decides a result is written "
-    "NAME=VALUE (lvh run model=cnn stride=10), the rest --NAME VALUE. Without a command, overrides "
-    f"are those of run: lvh model=cnn. Version {lvh.__version__}."
+_NOTES = (
+    "start: lvh run data=synthetic",
+    "help: lvh COMMAND --help, or docs/tour.md",
+    "note: what decides a result is written NAME=VALUE (lvh run model=cnn stride=10), the rest "
+    "--NAME VALUE; lvh model=cnn is short for lvh run model=cnn",
 )
 
 
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     first, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if first in ("--help", "-h", "help"):
-        print(_usage(shutil.get_terminal_size().columns))
+        _show_usage()
         return 0
     if first == "--version":
         print(f"lvh {lvh.__version__}")
@@ -72,13 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-def _usage(width: int) -> str:
-    lines = [*textwrap.wrap(_ABOUT, width), "", "usage: lvh COMMAND [ARGUMENT ...]"]
+def _show_usage() -> None:
+    say(f"lvh {lvh.__version__}. {_ABOUT}", "usage: lvh COMMAND [ARGUMENT ...]")
     for title, group in GROUPS.items():
-        lines += ["", f"{title}:"]
-        for name, does in group.items():
-            lines += textwrap.wrap(f"  {name:<10}  {does}", width, subsequent_indent=" " * 14)
-    return "\n".join([*lines, "", *textwrap.wrap(_NOTE, width)])
+        show_facts(group, title)
+    say(*_NOTES)
 
 
 def _unknown(name: str) -> int:

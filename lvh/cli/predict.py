@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -34,7 +33,7 @@ from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
 from lvh.reports.ecg_plot import Words, draw, picture_paths, save
-from lvh.reports.progress import console, say
+from lvh.reports.terminal import say, show_facts, show_table
 from lvh.runs.hints import say_next
 
 Row = dict[str, Any]
@@ -194,7 +193,7 @@ def _calibrated(row: Row) -> str:
 
 def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None:
     rows, shows_criteria = [row for row, _ in predicted], description.label == LVH
-    table = Table(box=SIMPLE_HEAD)
+    table = Table()
     table.add_column("record", overflow="fold")
     table.add_column(f"P({description.label})")
     for name in (f"range of {len(description.seeds)}", "calibrated, 95 %"):
@@ -217,26 +216,36 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
             _says(row, description),
             *[met] * shows_criteria,
         )
-    console().print(table)
+    show_table(table)
     if len(predicted) == 1 and measured:
-        table = Table("criterion", "value", "met", box=SIMPLE_HEAD)
+        table = Table("criterion", "value", "met")
         for name, value in measured.items():
             table.add_row(CRITERIA[name].title, value, "yes" if row[f"{name}_met"] else "no")
-        console().print(table)
+        show_table(table)
     _say_what_it_means(rows, description)
 
 
 def _say_what_it_means(rows: list[Row], description: Description) -> None:
-    if pictures := [row["picture"] for row in rows if "picture" in row]:
-        say(f"drawn: {', '.join(pictures)}")
     note, label = f" ({description.note})" if description.note else "", description.label
-    say(
-        f"{description.name}, trained with {description.data}{note}. It says {label} where "
-        f"P({label}) is above {description.threshold:.3g}. "
-        "The range is that of models with other seeds. "
-        f"Calibrated: the share of records with this P({label}) that had {label} among the "
-        f"{description.calibration.n_records} out-of-fold records, with its uncertainty; at "
-        "another place it may differ. Not a medical device."
+    fiducials = doubtful = ""
+    if n_detected := sum(row["fiducials"] not in ("annotated", "none") for row in rows):
+        end = ", for the criteria only"
+        if description.form.needs_delineation:
+            annotated = description.delineation == "annotated"
+            end = "; the model was trained with annotated ones" if annotated else ""
+        fiducials = f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}{end}."
+    if names := ", ".join(row["record"] for row in rows if row["doubtful"]):
+        doubtful = f"The bounds of QRS, and what is measured in it, are in doubt in {names}."
+    show_facts(
+        {
+            "model": f"{description.name}, trained with {description.data}{note}",
+            "threshold": f"it says {label} where P({label}) is above {description.threshold:.3g}",
+            "calibrated": f"by {description.calibration.n_records} out-of-fold records; at another "
+            "place it may differ",
+            "fiducials": fiducials,
+            "doubtful": doubtful,
+            "drawn": ", ".join(row["picture"] for row in rows if "picture" in row),
+        }
     )
     for row in rows:
         if row["fitted_on"]:
@@ -248,14 +257,7 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
                 f"Outside their range: {row['outside'] or 'no input'}",
                 style="yellow" if row["distance"] > 1 else None,
             )
-    if n_detected := sum(row["fiducials"] not in ("annotated", "none") for row in rows):
-        end = ", for the criteria only"
-        if description.form.needs_delineation:
-            annotated = description.delineation == "annotated"
-            end = "; the model was trained with annotated ones" if annotated else ""
-        say(f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}{end}.")
-    if doubtful := ", ".join(row["record"] for row in rows if row["doubtful"]):
-        say(f"The bounds of QRS, and what is measured in it, are in doubt in {doubtful}.")
+    say("help: not a medical device; docs/predictions.md says what the columns mean")
 
 
 def _words(row: Row, cohort: Cohort, description: Description) -> Words:

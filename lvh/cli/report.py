@@ -6,9 +6,8 @@ from pathlib import Path
 
 from lvh.cli.command import command
 from lvh.errors import InputError
-from lvh.reports.progress import console, say
-from lvh.reports.study_report import run_folders, table, write
-from lvh.reports.verdict import sentences
+from lvh.reports.study_report import run_folders, show_sweep, write
+from lvh.reports.terminal import say
 from lvh.runs.hints import say_next
 from lvh.runs.side_by_side import study_of_runs
 from lvh.search.storage import Storage
@@ -31,8 +30,7 @@ def _report(options: argparse.Namespace) -> None:
         result = load(options.storage, next(iter(names), None), options.store)
         folder = Path(options.out or f"outputs/report-{result.name}")
         page = write(result, folder, run_folders(result, options.store))
-    console().print(table(result))
-    say(*sentences(result))
+    show_sweep(result)
     say(f"page: {page}", link=page)
     if result.complete and is_study:
         say_next("export", study=result.name, storage=options.storage)

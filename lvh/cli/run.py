@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from contextlib import redirect_stdout, suppress
 from io import StringIO
@@ -18,6 +19,12 @@ from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
 from lvh.config.messages import explained
 from lvh.errors import InputError, masked
+from lvh.reports.terminal import say
+from lvh.runs.experiment_data import load_data
+from lvh.runs.hints import say_hints, say_next, say_where
+from lvh.runs.run import run_configuration
+from lvh.tracking import Tracker
+from lvh.tracking.run_dir import link_latest
 
 _MULTIRUN = ("-m", "--multirun")
 
@@ -32,7 +39,10 @@ class _Masking(logging.Formatter):
 def main() -> int:
     """Run what the command line says and return the exit code."""
     _log_masked()
-    return exit_code_of(_run, explained)
+    code = exit_code_of(_run, explained)
+    if code == 128 + signal.SIGINT:
+        say("hint: finished folds are stored, so the same command continues")
+    return code
 
 
 def _run() -> int:
@@ -81,17 +91,12 @@ def run_once(config: DictConfig) -> None:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
-    from lvh.runs.experiment_data import load_data
-    from lvh.runs.hints import say_next, say_where
-    from lvh.runs.run import run_configuration
-    from lvh.tracking import Tracker
-    from lvh.tracking.run_dir import link_latest
-
     composed = composed_from(config)
     data, folder = load_data(composed.settings), Path(running.runtime.output_dir)
     link_latest(folder)
     with Tracker(composed.settings.tracking) as tracker:
-        run_configuration(composed, data, folder, tracker=tracker)
+        record = run_configuration(composed, data, folder, tracker=tracker)
+    say_hints(composed.settings, data, record)
     if tracker.page:
         say_where(composed.settings.tracking, tracker.page)
     say_next("report", folder)

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lvh.cli.command import add_model, between, command, model_folder
-from lvh.config.plugins import load as load_plugins
+from lvh.config.plugins.loading import load as load_plugins
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
-from lvh.reports.progress import say
+from lvh.reports.terminal import say
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lvh.cli.command import hydra_command
 from lvh.errors import InputError, TrackingFault, masked
-from lvh.reports.progress import say
+from lvh.reports.terminal import say
 from lvh.runs.hints import say_where
 
 _HELP = """Write finished runs and sweeps into a store of MLflow, without training.

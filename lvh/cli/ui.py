@@ -11,7 +11,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from lvh.cli.command import add_tracking, between, command, tracking_of
-from lvh.errors import EnvironmentFault, InputError, masked
+from lvh.errors import EnvironmentFault, InputError
+from lvh.reports.terminal import near, say
 from lvh.tracking import check_embedded, embedded, resolved_uri
 from lvh.tracking.address import set_mlflow_variables
 from lvh.tracking.run_names import view_page
@@ -63,10 +64,8 @@ def _serve_studies(address: str | None, port: int) -> None:
     except OSError as error:
         raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
     with server:
-        print(f"starting Optuna's dashboard on {storage.shown}")
-        print(
-            f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", sep="\n", flush=True
-        )
+        say(f"starting Optuna's dashboard on {near(storage.shown)}")
+        say(f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", wraps=False)
         server.serve_forever()
 
 
@@ -74,7 +73,7 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     settings = tracking_of(args)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
-        print(f"this store shows its runs itself: {masked(uri)}")
+        say(f"this store shows its runs itself: {uri}", wraps=False)
         return
     if (database := embedded(settings)) is not None:
         if not database.is_file():
@@ -89,8 +88,8 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(args.experiment)
     page = view_page(experiment.experiment_id) if experiment else "#/experiments?"
     page = f"http://{_LOOPBACK}:{port}/{page}"
-    print(f"starting MLflow on {masked(uri)}", f"configurations by ap: {page}", sep="\n")
-    print(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", sep="\n", flush=True)
+    say(f"starting MLflow on {near(uri)}", f"configurations by ap: {page}", wraps=False)
+    say(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", wraps=False)
     # the address may have a password, and everyone may list processes with their arguments
     stores = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
     stores["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"

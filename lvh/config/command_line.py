@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lvh.config.groups import conf_dir, hydra_loader, register_options
-from lvh.config.plugins import Plugin, ensure, load
+from lvh.config.plugins.loading import Plugin, ensure, load
 from lvh.errors import InputError, excerpt
 from lvh.models import MODEL_ALIASES, current_name
 
@@ -131,7 +131,7 @@ def read_plugins(arguments: Sequence[str]) -> tuple[list[str], tuple[Plugin, ...
     for argument in [one for one in others if one.startswith("plugins=")]:
         others.remove(argument)
         names += argument.removeprefix("plugins=").strip("[]").split(",")
-    plugins = load(name.strip() for name in names if name.strip())
+    plugins = load([name.strip() for name in names if name.strip()])
     register_options()
     return others, plugins
 

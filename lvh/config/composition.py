@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from lvh.config.command_line import CommandLine, read_plugins
 from lvh.config.groups import conf_dir
 from lvh.config.messages import explained
-from lvh.config.plugins import Plugin
+from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
 

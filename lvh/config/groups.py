@@ -17,8 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import setup_globals
 
 import lvh
-from lvh.config.plugins import load_installed
-from lvh.config.plugins.loading import REGISTRIES
+from lvh.config.plugins.loading import REGISTRIES, load_installed
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import Architecture, Estimator

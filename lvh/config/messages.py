@@ -55,7 +55,7 @@ def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
 def suggestion(key: str, known: Iterable[str]) -> str:
     """Return the end of a message with the closest name; empty if none is close."""
     close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def in_quotes(override: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from lvh.config.groups import ENTRIES, SETTINGS, defaults
 from lvh.config.messages import suggestion
-from lvh.config.plugins import Plugin, check_origins, load_installed, origins
+from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS

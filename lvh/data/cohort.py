@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.array_checks import LEADS as LEADS  # where most look for it
 from lvh.data.array_checks import (
     check_names,
+    check_voltages,
     checked_labels,
     checked_signals,
     checked_subjects,
     checked_values,
 )
 from lvh.data.lazy_array import Inputs, LazyArray
-from lvh.data.voltage_checks import check_voltages
 from lvh.errors import InputError, excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
-"""The twelve standard leads in their usual order."""
 MAX_AGE = 130.0
 """Years; PTB-XL writes 300 for more than 89."""
 
@@ -151,7 +150,7 @@ class Cohort:
     fingerprint: str
     note: str = ""
     label_name: str = "LVH"
-    unit: str = "mV"
+    unit: Literal["mV", "other"] = "mV"
     columns: "pd.DataFrame | None" = None
     dropped: tuple[tuple[str, str], ...] = ()
     known: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)

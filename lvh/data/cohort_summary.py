@@ -43,20 +43,18 @@ class CohortSummary:
     text_columns: tuple[str, ...]
     dropped: Mapping[str, int]
 
-    def lines(self) -> list[str]:
-        """Return the summary as one sentence or two."""
+    def facts(self) -> dict[str, str]:
+        """Return one sentence or two, by what they are about."""
         holds = f"{_listed(self.leads)} at {self.fs:g} Hz, {self.seconds:g} s"
         if not self.leads:
             text = f"; text, so no input: {_listed(self.text_columns)}" * bool(self.text_columns)
             holds = f"columns {_listed(self.columns)}{text}"
-        lines = [
-            f"{self.label} in {self.with_label} of {self.records} records, {self.subjects} "
-            f"subjects; {holds}"
-        ]
+        counts = f"{self.with_label} of {self.records} records, {self.subjects} subjects"
+        facts = {"records": f"{self.label} in {counts}; {holds}"}
         if self.dropped:
             reasons = [f"{n} x {why}" for why, n in self.dropped.items()]
-            lines.append(f"left out {sum(self.dropped.values())}: {_listed(reasons, '; ')}")
-        return lines
+            facts["left out"] = f"{sum(self.dropped.values())}: {_listed(reasons, '; ')}"
+        return facts
 
     def to_json(self) -> str:
         """Return JSON with one field a line."""

@@ -1,5 +1,6 @@
 """Records of two sources in one cohort (one is learned from, one scored), and some of a cohort."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,12 +39,11 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         f"{of} {part.name} ({len(part.records)} records, prevalence {part.prevalence:.3f})"
         for of, part in zip(which, sources, strict=True)
     ]
-    return Cohort(
+    return replace(
+        own,
         name=f"{external.name} by a model of {own.name}",
         records=(*own.records, *(f"{EXTERNAL}{name}" for name in external.records)),
         subjects=np.array([*own.subjects, *(f"{EXTERNAL}{name}" for name in external.subjects)]),
-        leads=own.leads,
-        fs=own.fs,
         signals=concatenate(own.signals, external.signals),
         delineation=Delineation.join([own.delineation, external.delineation]),
         male=np.concatenate([own.male, external.male]),
@@ -51,9 +51,8 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
         note="; ".join([", ".join(parts), *(part.note for part in sources if part.note)]),
-        label_name=own.label_name,
-        unit=own.unit,
         columns=columns,
+        known={},
         dropped=(*own.dropped, *((f"{EXTERNAL}{name}", why) for name, why in external.dropped)),
     )
 

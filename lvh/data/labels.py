@@ -48,7 +48,7 @@ def find_label(
         listed = ", ".join(f"{name} {count}" for name, count in counts[:_LISTED])
         raise InputError(
             f"data.label: expected a label that some record has, such as {listed}"
-            f"{f'; did you mean {spelled[close[0]]}?' if close else ''}{hint}. "
+            f"{f' (did you mean {spelled[close[0]]}?)' if close else ''}{hint}. "
             f"Received: {excerpt(label)}"
         )
     has = [any(name.casefold() == wanted for name in names) for names in statements]

@@ -5,7 +5,6 @@ Records that would take more than half a gibibyte as float32 (2,236 of them at 5
 mV when a record is used.
 """
 
-import csv
 import hashlib
 import io
 import logging
@@ -13,7 +12,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -238,44 +237,39 @@ def _label(root: Path, table: "pd.DataFrame", typed: str) -> tuple[str, npt.NDAr
 
 def _statements(root: Path) -> dict[str, tuple[str, str]]:
     """Return the description and the superclass of each SCP code, empty where it has none."""
-    path, columns = root / STATEMENTS, ("", "description", "diagnostic_class")
+    path, columns = root / STATEMENTS, ["Unnamed: 0", "description", "diagnostic_class"]
     if not path.is_file():
         return {}
-    text = read_bytes(path, root, _MAX_STATEMENTS_BYTES).decode("utf-8-sig", errors="replace")
-    rows = csv.DictReader(io.StringIO(text))
-    if missing := [one for one in columns if one not in (rows.fieldnames or ())]:
-        raise InputError(
-            f"{path}: expected the column {missing[0] or 'of codes, without a name'}. "
-            f"Received: {excerpt(' '.join(rows.fieldnames or ()))}"
-        )
-    known = {}
-    for row in rows:
-        code, description, superclass = (" ".join((row[name] or "").split()) for name in columns)
-        known[code] = (description, superclass)
-    return known
+    table = _texts(path, read_bytes(path, root, _MAX_STATEMENTS_BYTES), columns)
+    rows = table[columns].map(lambda text: " ".join(text.split())).itertuples(index=False)
+    return {code: (description, superclass) for code, description, superclass in rows}
 
 
-def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
-    """Return the columns that are used, as text, each value checked by its pattern."""
+def _texts(path: Path, data: bytes, columns: Iterable[str]) -> "pd.DataFrame":
+    """Return a table of texts, which must have some columns."""
     import pandas as pd
 
     text = data.decode("utf-8-sig", errors="replace")
     try:
         with warnings.catch_warnings(action="error"):  # pandas warns of rows that are too long
             names = list(pd.read_csv(io.StringIO(text), nrows=0).columns)
-            missing = [name for name in _COLUMNS if name not in names]
-            if missing:
+            if missing := [name for name in columns if name not in names]:
                 raise InputError(
                     f"{path}: expected the column {missing[0]}, separated by commas. "
                     f"Received: {excerpt(' '.join(names))}"
                 )
-            table = pd.read_csv(
+            return pd.read_csv(
                 io.StringIO(text), dtype=str, keep_default_na=False, index_col=False
             ).fillna("")
     except (ValueError, Warning) as error:  # pandas raises several kinds of it
         raise InputError(
             f"{path}: expected a table of comma-separated values: {excerpt(str(error).strip())}"
         ) from None
+
+
+def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
+    """Return the table, each value that is used checked by its pattern."""
+    table = _texts(path, data, _COLUMNS)
     for column in set(_COLUMNS) - {"filename_lr", "filename_hr"} | {file_column}:
         bad = np.flatnonzero(~table[column].str.fullmatch(_COLUMNS[column]))
         if len(bad):

@@ -246,7 +246,7 @@ def _column(
         return None
     if name not in table:
         same = [one for one in table.columns if str(one).casefold() == str(name).casefold()]
-        hint = f"; did you mean {same[0]}?" if same else ""
+        hint = f" (did you mean {same[0]}?)" if same else ""
         raise InputError(
             f"data.{role}: expected a column of {path}. Received: {excerpt(name)}; it has "
             f"{', '.join(table.columns[:30])}{hint}"

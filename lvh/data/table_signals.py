@@ -13,16 +13,15 @@ from rich.console import Console
 from rich.progress import track
 
 from lvh.data import cache
+from lvh.data.array_checks import signal_fault, unit_fault
 from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, mapped
 from lvh.data.readers.leads import (
     ReadOptions,
     lead_key,
     millivolts_per_unit,
     sampling_frequency,
-    signal_fault,
 )
 from lvh.data.readers.record import read_leads
-from lvh.data.voltage_checks import unit_fault
 from lvh.errors import InputError, excerpt
 
 _FORMAT = 1  # of the cached arrays; raise it when their meaning changes

@@ -14,11 +14,6 @@ from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 class StopCrossValidation(Exception):
     """Raised by a callback's `on_fold`, with the reason: no further fold is trained."""
 
-    @property
-    def reason(self) -> str:
-        """Why, in words."""
-        return str(self)
-
 
 class Callback:
     """Follows a cross-validation; subclasses override the events that they need."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 import numpy as np
@@ -65,117 +65,110 @@ def train_folds(
             these, folds are trained one by one. None: as many as the trainer can.
         checkpoints: Where the trainings continue, and where their ends are kept.
     """
+    way = _Way(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
     done, limit = 0, first_group
     while done < len(splits):
         rest = splits[done : None if limit is None else done + limit]
         group = rest[: trainer.max_parallel([len(split.train) for split in rest])]
         if protocol.weights == "carried":
             group = rest[:1]
-            if group[0].fold and (not done or group[0].number != _next_of(splits[done - 1])):
+            before = (group[0].repeat, group[0].fold - 1)
+            if group[0].fold and (not done or splits[done - 1].number != before):
                 raise ValueError(f"expected the fold before {group[0].number} to be trained first")
-        yield from _train(
-            features,
-            group,
-            trainer,
-            seed=seed,
-            protocol=protocol,
-            threshold=threshold,
-            on_epoch=on_epoch,
-            checkpoints=checkpoints,
-        )
+        yield from way.train(group)
         done += len(group)
         if limit is not None:
             limit = max(limit - len(group), 1)
 
 
-def _train(
-    features: FeatureSet,
-    splits: Sequence[Split],
-    trainer: Trainer,
-    *,
-    seed: int,
-    protocol: Protocol,
-    threshold: Threshold,
-    on_epoch: Sequence[OnEpoch],
-    checkpoints: Checkpoints | None,
-) -> list[FoldResult]:
-    """Train and score a group of folds side by side."""
-    started, setup_before = time.perf_counter(), trainer.setup_seconds
-    y, subjects = features.y, features.subjects
-    prepared = [fit_job(features, split, fold_seed(seed, split), protocol) for split in splits]
-    jobs, test_inputs = [job for job, _ in prepared], [test for _, test in prepared]
-    spent = 0.0
-    if checkpoints is not None:
-        jobs = [replace(job, keep_checkpoint=checkpoints.keeps) for job in jobs]
-        starts = [checkpoints.load(split) for split in splits]
-        if all(starts):  # networks side by side have the same number of epochs
-            jobs = [replace(job, start=at) for job, at in zip(jobs, starts, strict=True)]
-            spent = sum(start.seconds for start in starts if start is not None)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How folds are trained; see `train_folds`."""
 
-    def report(at: int, epoch: int) -> None:
-        for call in on_epoch:
-            call(splits[at], epoch)
+    features: FeatureSet
+    trainer: Trainer
+    seed: int
+    protocol: Protocol
+    threshold: Threshold
+    on_epoch: tuple[OnEpoch, ...]
+    checkpoints: Checkpoints | None
 
-    thresholds = [THRESHOLD] * len(splits)
-    validates = len(splits[0].validation) > 0
-    if threshold != "fixed" and not validates:
-        # before the folds' own trainings: after these the trainer scores with the folds' models
-        thresholds = [
-            _inner_threshold(features, split, trainer, seed=seed, on_epoch=on_epoch)
+    def train(self, splits: Sequence[Split]) -> list[FoldResult]:
+        """Train and score a group of folds side by side."""
+        trainer, y, subjects = self.trainer, self.features.y, self.features.subjects
+        started, setup_before = time.perf_counter(), trainer.setup_seconds
+        prepared = [
+            fit_job(self.features, split, fold_seed(self.seed, split), self.protocol)
             for split in splits
         ]
-    histories = trainer.fit(jobs, report)
-    y_scores = trainer.predict(test_inputs)
-    if threshold != "fixed" and validates:
-        of_validation = trainer.predict([job.X_validation for job in jobs])
-        parts = [held_out(split, y, subjects) for split in splits]
-        thresholds = [choose(one, y, [own]) for one, own in zip(parts, of_validation, strict=True)]
-    for split, y_score in zip(splits, y_scores, strict=True):
-        _check_finite(split, y_score)
-    setup = trainer.setup_seconds - setup_before
-    seconds = (time.perf_counter() - started - setup + spent) / len(splits)
-    if checkpoints is not None and checkpoints.keeps:
-        for split, end in zip(splits, trainer.checkpoints(), strict=True):
-            checkpoints.save(split, replace(end, seconds=seconds))
-    return [
-        FoldResult(
-            split=split,
-            y_score=y_score,
-            metrics=score(y[split.test], y_score, own_threshold),
-            history=history,
-            seconds=seconds,
-            threshold=own_threshold,
-            setup_seconds=setup / len(splits),
-        )
-        for split, y_score, history, own_threshold in zip(
-            splits, y_scores, histories, thresholds, strict=True
-        )
-    ]
+        jobs, spent = self._with_starts([job for job, _ in prepared], splits)
+        thresholds = [THRESHOLD] * len(splits)
+        validates = len(splits[0].validation) > 0
+        if self.threshold != "fixed" and not validates:
+            # before the folds' own trainings: after these the trainer scores with their models
+            thresholds = [self._inner_threshold(split) for split in splits]
+        histories = trainer.fit(jobs, lambda at, epoch: self._report(splits[at], epoch))
+        y_scores = trainer.predict([test for _, test in prepared])
+        if self.threshold != "fixed" and validates:
+            of_validation = trainer.predict([job.X_validation for job in jobs])
+            parts = [held_out(split, y, subjects) for split in splits]
+            thresholds = [
+                choose(part, y, [own]) for part, own in zip(parts, of_validation, strict=True)
+            ]
+        _check_finite(splits, y_scores)
+        setup = trainer.setup_seconds - setup_before
+        seconds = (time.perf_counter() - started - setup + spent) / len(splits)
+        if self.checkpoints is not None and self.checkpoints.keeps:
+            for split, end in zip(splits, trainer.checkpoints(), strict=True):
+                self.checkpoints.save(split, replace(end, seconds=seconds))
+        return [
+            FoldResult(
+                split=split,
+                y_score=y_score,
+                metrics=score(y[split.test], y_score, threshold),
+                history=history,
+                seconds=seconds,
+                threshold=threshold,
+                setup_seconds=setup / len(splits),
+            )
+            for split, y_score, history, threshold in zip(
+                splits, y_scores, histories, thresholds, strict=True
+            )
+        ]
 
+    def _report(self, split: Split, epoch: int) -> None:
+        for call in self.on_epoch:
+            call(split, epoch)
 
-def _inner_threshold(
-    features: FeatureSet, split: Split, trainer: Trainer, *, seed: int, on_epoch: Sequence[OnEpoch]
-) -> float:
-    """Choose a threshold by folds inside the training part of a fold."""
-    parts = held_out(split, features.y, features.subjects)
-    prepared = [
-        fit_job(features, part, fold_seed(seed, split, number), HONEST)
-        for number, part in enumerate(parts, start=1)
-    ]
+    def _with_starts(
+        self, jobs: list[FitJob], splits: Sequence[Split]
+    ) -> tuple[list[FitJob], float]:
+        """Let jobs continue where all of them can; return also the seconds of before."""
+        if self.checkpoints is None:
+            return jobs, 0.0
+        jobs = [replace(job, keep_checkpoint=self.checkpoints.keeps) for job in jobs]
+        starts = [start for split in splits if (start := self.checkpoints.load(split))]
+        if len(starts) < len(jobs):  # networks side by side have the same number of epochs
+            return jobs, 0.0
+        jobs = [replace(job, start=start) for job, start in zip(jobs, starts, strict=True)]
+        return jobs, sum(start.seconds for start in starts)
 
-    def report(at: int, epoch: int) -> None:
-        for call in on_epoch:
-            call(split, 0)
-
-    y_scores: list[Floats] = []
-    while len(y_scores) < len(prepared):
-        rest = prepared[len(y_scores) :]
-        group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
-        trainer.fit([job for job, _ in group], report)
-        y_scores += trainer.predict([test for _, test in group])
-    for part, y_score in zip(parts, y_scores, strict=True):
-        _check_finite(part, y_score)
-    return choose(parts, features.y, y_scores)
+    def _inner_threshold(self, split: Split) -> float:
+        """Choose a threshold by folds inside the training part of a fold."""
+        y, trainer = self.features.y, self.trainer
+        parts = held_out(split, y, self.features.subjects)
+        prepared = [
+            fit_job(self.features, part, fold_seed(self.seed, split, number))
+            for number, part in enumerate(parts, start=1)
+        ]
+        y_scores: list[Floats] = []
+        while len(y_scores) < len(prepared):
+            rest = prepared[len(y_scores) :]
+            group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
+            trainer.fit([job for job, _ in group], lambda at, epoch: self._report(split, 0))
+            y_scores += trainer.predict([test for _, test in group])
+        _check_finite(parts, y_scores)
+        return choose(parts, y, y_scores)
 
 
 def fit_job(
@@ -209,14 +202,11 @@ def fold_seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
 
 
-def _next_of(split: Split) -> tuple[int, int]:
-    return split.repeat, split.fold + 1
-
-
-def _check_finite(split: Split, y_score: Floats) -> None:
-    n_bad = int((~np.isfinite(y_score)).sum())
-    if n_bad:
-        raise LvhError(
-            f"fold {split.fold + 1}: expected finite scores. Received: {n_bad} of {len(y_score)} "
-            "that are not. A lower train.learning_rate may help"
-        )
+def _check_finite(splits: Sequence[Split], y_scores: Sequence[Floats]) -> None:
+    for split, y_score in zip(splits, y_scores, strict=True):
+        n_bad = int((~np.isfinite(y_score)).sum())
+        if n_bad:
+            raise LvhError(
+                f"fold {split.fold + 1}: expected finite scores. Received: {n_bad} of "
+                f"{len(y_score)} that are not. A lower train.learning_rate may help"
+            )

@@ -9,7 +9,7 @@ Classifier Performance, JMLR 11, 2010, test 1.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,26 +40,25 @@ _FORMAT = TypeAdapter(list[dict[str, float]])
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class NullStore:
     """A file with the scores of finished shuffles, from which a later process continues."""
 
-    def __init__(self, path: Path) -> None:
-        """Take the path; the file is written after the first shuffle."""
-        self._path = path
+    path: Path
 
     def load(self) -> list[Scores]:
         """Return the stored scores; none, with a warning, if the file is damaged."""
         try:
-            return list(_FORMAT.validate_json(self._path.read_bytes()))
+            return list(_FORMAT.validate_json(self.path.read_bytes()))
         except FileNotFoundError:
             return []
         except (OSError, ValueError):
-            _log.warning("%s: finished shuffles are damaged; they are trained again", self._path)
+            _log.warning("%s: finished shuffles are damaged; they are trained again", self.path)
             return []
 
     def save(self, scores: Sequence[Scores]) -> None:
         """Write all scores."""
-        write_text(self._path, _FORMAT.dump_json([dict(means) for means in scores]).decode())
+        write_text(self.path, _FORMAT.dump_json([dict(means) for means in scores]).decode())
 
 
 def null_scores(

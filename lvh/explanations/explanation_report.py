@@ -74,7 +74,7 @@ def write_report(
             figure.savefig(file, format="png", metadata={"Software": None})
     for name, table in tables.items():
         write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    text = [f"# What {title} looks at", *sentences(explanation), f"**{note}**" if note else ""]
+    text = [f"# What {title} looks at", *facts(explanation).values(), f"**{note}**" if note else ""]
     for kind, of_kind in by_kind(explanation):
         lines = [f"| {row.name} | {shown(row)} |" for row in of_kind[:_IN_TEXT].itertuples()]
         text.append(
@@ -89,8 +89,8 @@ def write_report(
     write_text(folder / "README.md", "\n\n".join(filter(None, text)))
 
 
-def sentences(explanation: Explanation) -> list[str]:
-    """Return how good the models are, and whether their scores are those of the run."""
+def facts(explanation: Explanation) -> dict[str, str]:
+    """Say how good the models are, and whether their scores are those of the run."""
     ap, differences = explanation.ap, explanation.differences
     same = "No fold of this run is in the fold store, so the scores cannot be compared with it."
     if differences:
@@ -106,12 +106,12 @@ def sentences(explanation: Explanation) -> list[str]:
             "little better than age and sex says little of the heart."
         )
     curve = voltage_curve(explanation.robustness) if len(explanation.robustness) else []
-    return [
-        f"{explanation.n_test} test records of {explanation.n_folds} folds, each scored by the "
-        f"model of its fold, which has not learned from it. {same}",
-        f"Pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}]. {of_baseline}",
-        *([f"With {voltage_sentence(curve, explanation.label_name)}."] if curve else []),
-    ]
+    return {
+        "folds": f"{explanation.n_test} test records of {explanation.n_folds} folds, each scored "
+        f"by the model of its fold, which has not learned from it. {same}",
+        "score": f"Pooled ap {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}]. {of_baseline}",
+        "voltages": f"With {voltage_sentence(curve, explanation.label_name)}." if curve else "",
+    }
 
 
 def changed_rows(explanation: Explanation) -> list[list[str]]:
@@ -192,7 +192,7 @@ def _draw_robustness(explanation: Explanation, title: str) -> "Figure":
         for label, name in ((0, "without"), (1, "with")):
             of, look = of_change[of_change["label"] == label], {"color": _COLORS[label]}
             x = np.arange(len(of)) + 0.2 * (label - 0.5)
-            ends = np.abs(of[["low", "high"]].T - of["mean"])
+            ends = np.abs(of[["low", "high"]].T - of["mean"]).to_numpy()
             ax.errorbar(
                 x, of["mean"], ends, fmt="o", label=f"{name} {explanation.label_name}", **look
             )
@@ -212,11 +212,12 @@ def _draw_importance(explanation: Explanation, title: str) -> "Figure":
     figure = _figure(4.0 * n_columns, (0.26 * longest + 1.4) * n_rows + 0.4, title)
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, (name, of_kind) in zip(panels, kinds, strict=False):
-        ends = np.abs(of_kind[["ap_drop_low", "ap_drop_high"]].T - of_kind["ap_drop"])
+        drops = of_kind[["ap_drop_low", "ap_drop_high"]].T - of_kind["ap_drop"]
+        ends = drops.abs().to_numpy()  # matplotlib takes the columns of a frame for numbers
         ax.barh(of_kind["name"], of_kind["ap_drop"], xerr=ends, color="#9db7d1", ecolor=_COLORS[1])
-        ax.set_ylim(longest - 0.4, -0.6)
         ax.axvline(0, color="0.5", linewidth=0.8)
-        ax.set(title=name, xlabel="loss of ap, 95 % interval")
+        ax.set(ylim=(longest - 0.4, -0.6), xlabel="loss of ap, 95 % interval")
+        ax.set_title(name, fontsize="medium")
     for ax in panels[len(kinds) :]:
         ax.set_axis_off()
     return figure

@@ -16,24 +16,22 @@ from lvh.explanations.input_groups import (
     segment_groups,
 )
 from lvh.explanations.occlusion import (
+    WAVES,
     Floats,
     Part,
     Progress,
     Score,
+    SignalLayout,
     Signals,
     Windows,
-    bridged,
-    occluded,
-    spread,
-    windows,
-)
-from lvh.explanations.wave_windows import (
-    WAVES,
-    SignalLayout,
     around_beats,
     beats_of,
+    bridged,
+    occluded,
     signal_layout,
+    spread,
     wave_parts,
+    windows,
 )
 from lvh.features import FeatureSet
 from lvh.features.criteria import CRITERIA

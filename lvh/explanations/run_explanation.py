@@ -23,9 +23,8 @@ from lvh.explanations.importance import (
     Positions,
     fold_importance,
 )
-from lvh.explanations.occlusion import Floats
+from lvh.explanations.occlusion import Floats, beat_times
 from lvh.explanations.robustness import MOST, responses, summarize_responses
-from lvh.explanations.wave_windows import beat_times
 from lvh.features import FORMS, FeatureSet, fill_missing
 from lvh.runs.cache_key import fold_key
 from lvh.runs.experiment_data import ExperimentData, new_trainer

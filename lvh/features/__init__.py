@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features import beat, columns, fusion, morphology, ntp, raw, voltage
-from lvh.features.base import FeatureSet, Kind
-from lvh.features.imputation import fill_missing
+from lvh.features import beat, columns, morphology, ntp, raw, voltage
+from lvh.features.base import FeatureSet, Kind, fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
 
@@ -43,7 +42,7 @@ FORMS = {
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular", **_clinical),
     "morphology": Form(morphology.MorphologySettings, morphology.extract, "tabular", **_clinical),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
-    "fusion": Form(fusion.FusionSettings, fusion.extract, "mixed", **_clinical),
+    "fusion": Form(beat.FusionSettings, beat.extract_fusion, "mixed", **_clinical),
     "columns": Form(
         columns.ColumnsSettings,
         columns.extract,

@@ -1,4 +1,4 @@
-"""`beat`: the waveform of one average heartbeat, lead by lead."""
+"""`beat`: the waveform of one average heartbeat, lead by lead; `fusion`: `voltage`, then `beat`."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
@@ -8,14 +8,26 @@ import numpy.typing as npt
 from pydantic import Field, Strict
 
 from lvh.data.cohort import LEADS, Cohort
+from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.features.base import FeatureSet, Malformed, feature_set, find_pattern, incomplete_records
+from lvh.features import voltage
+from lvh.features.base import (
+    FeatureSet,
+    Fill,
+    Malformed,
+    feature_set,
+    find_pattern,
+    incomplete_records,
+)
 from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=3600, allow_inf_nan=False)]
 
 _ISOELECTRIC = 0.02  # s in front of the QRS onset: the end of the PR segment, where there is one
+SUSPICIOUS = 0.25
+"""Distance below which two records very likely show one subject (experiments/duplicates)."""
+_MOST = 5000  # records, of which all pairs are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,18 @@ class BeatSettings:
     average: Average = "median"
     scaling: Scaling = "none"
     malformed: Malformed = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings(BeatSettings):
+    """Settings of both halves: those of `BeatSettings`, and of the measured input.
+
+    Attributes:
+        missing: See `lvh.features.voltage.VoltageSettings`, which measures all leads.
+    """
+
+    name: Literal["fusion"] = "fusion"  # type: ignore[assignment]
+    missing: Fill = "mean"
 
 
 def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
@@ -68,6 +92,32 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     return features  # their zero is the isoelectric level already
 
 
+def extract_fusion(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
+    """Return the measured inputs, then the beat, in one row a record: (n_records, n_inputs).
+
+    The beat goes sample by sample, each of them lead by lead. The records are those of `beat`.
+
+    Raises:
+        InputError: As of `beat`.
+    """
+    beats = extract(cohort, settings)
+    measured = voltage.extract(cohort, voltage.VoltageSettings(missing=settings.missing))
+    # a complete beat has a complete (N): `measured` has every record of `beats`
+    used = np.isin(measured.records, beats.records)
+    n_records, n_samples, _ = beats.X.shape
+    return replace(
+        beats,
+        kind="mixed",
+        X=np.concatenate([read(measured.X)[used], read(beats.X).reshape(n_records, -1)], axis=1),
+        names=(
+            *measured.names,
+            *(f"{lead}_{sample}" for sample in range(n_samples) for lead in beats.names),
+        ),
+        fill=measured.fill,
+        signal_shape=beats.input_shape,
+    )
+
+
 def _complete_beats(
     cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
@@ -94,3 +144,36 @@ def _window(cohort: Cohort, settings: BeatSettings) -> npt.NDArray[np.int64]:
             f"at {cohort.fs:g} Hz. Received: before={settings.before:g}, after={settings.after:g}"
         )
     return np.arange(-n_before, n_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two records and their distance, see `closest_pairs`."""
+
+    record: str
+    other: str
+    distance: float
+    same_subject: bool
+
+
+def closest_pairs(cohort: Cohort, n: int = 10) -> list[Pair]:
+    """Return the pairs of records with the most similar median beats, the closest first.
+
+    The distance is the root mean square difference of both beats over all samples and leads, in
+    shares of the geometric mean of both root mean squares. Without fiducials, or of more than
+    5,000 records, there are none.
+    """
+    if not (1 < len(cohort.records) <= _MOST and len(cohort.delineation.samples)):
+        return []
+    features = extract(cohort, BeatSettings(leads=tuple(cohort.leads)))
+    X = np.asarray(features.X, np.float64).reshape(len(features.records), -1)
+    squares = (X**2).mean(axis=1)
+    means = squares[:, None] + squares - 2 * X @ X.T / X.shape[1]
+    distances = np.sqrt(np.maximum(means, 0) / np.sqrt(squares[:, None] * squares))
+    first, second = np.triu_indices(len(X), 1)
+    order = np.argsort(distances[first, second], kind="stable")[:n]
+    names, subjects = features.records, features.subjects
+    return [
+        Pair(names[a], names[b], float(distances[a, b]), bool(subjects[a] == subjects[b]))
+        for a, b in zip(first[order].tolist(), second[order].tolist(), strict=True)
+    ]

@@ -9,9 +9,9 @@ import numpy as np
 from lvh.data.cohort import Cohort
 from lvh.features.base import FeatureSet, find_pattern
 from lvh.features.criteria import qrs_axis
-from lvh.features.selection import MeasuredSettings
 from lvh.features.voltage import (
     Floats,
+    MeasuredSettings,
     Samples,
     each_lead,
     level,

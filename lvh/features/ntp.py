@@ -8,8 +8,14 @@ import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import Inputs
-from lvh.features.base import FeatureSet, Malformed, feature_set, find_pattern, incomplete_records
-from lvh.features.imputation import Fill
+from lvh.features.base import (
+    FeatureSet,
+    Fill,
+    Malformed,
+    feature_set,
+    find_pattern,
+    incomplete_records,
+)
 from lvh.features.raw import Scaling, scale
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))

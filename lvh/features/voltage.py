@@ -1,16 +1,18 @@
 """`voltage`: amplitudes in mV, durations in s, and the clinical criteria."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.features.base import FeatureSet, feature_set, find_pattern
+from lvh.data.lazy_array import read
+from lvh.errors import InputError, excerpt
+from lvh.features.base import FeatureSet, Fill, feature_set, find_pattern
 from lvh.features.criteria import CRITERIA, Measurements
-from lvh.features.selection import MeasuredSettings, chosen
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]
@@ -20,6 +22,25 @@ _WAVE_MV, _WAVE_S = 0.03, 0.006  # the smallest wave of IEC 60601-2-25
 _RETURN = 1 / 4  # of its height, by which a wave at the J point comes back
 
 WAVES = ("Q", "R", "S", "T", "QRS")
+LEAN = (*"sokolow_lyon v5_R v6_R avl_R v5_T v6_T i_T v6_ST age male".split(),)
+"""Ten inputs that are measured alike in most hospitals: voltages, repolarization, age and sex."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSettings:
+    """Settings that every measured input has.
+
+    Attributes:
+        missing: An input that needs a wave which the delineation lacks gets the mean over
+            the training fold or zero.
+        inputs: `full`: all that are measured; `lean`: the ten of `LEAN`, of features=morphology.
+        columns: Names of the inputs, in this order, instead of a named list.
+    """
+
+    name: str = ""
+    missing: Fill = "mean"
+    inputs: Literal["full", "lean"] = "full"
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +88,28 @@ def measured_inputs(
         fill=settings.missing,
         dropped=dict.fromkeys(without, "no complete (N) in any lead"),
     )
-    return chosen(measured, settings)
+    return _chosen(measured, settings)
+
+
+def _chosen(features: FeatureSet, settings: MeasuredSettings) -> FeatureSet:
+    """Return the inputs that the settings name; an InputError says why they cannot be."""
+    if settings.columns and settings.inputs != "full":
+        raise InputError("features.columns and features.inputs: expected one. Received: both")
+    names = settings.columns or (LEAN if settings.inputs == "lean" else features.names)
+    field = "features.columns" if settings.columns else f"features.inputs={settings.inputs}"
+    if unknown := [name for name in names if name not in features.names]:
+        near = get_close_matches(unknown[0], features.names, n=3, cutoff=0.4)
+        more = "; features=morphology has it" if unknown[0] in LEAN else ""
+        raise InputError(
+            f"{field}: expected names of measured inputs, such as "
+            f"{', '.join(near or features.names[:4])}. Received: {excerpt(unknown[0])}{more}"
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{field}: expected different names. Received: {twice[0]} twice")
+    if names == features.names:
+        return features
+    at = [features.names.index(name) for name in names]
+    return replace(features, X=read(features.X)[:, at], names=names)
 
 
 def measure(cohort: Cohort) -> Measurements:

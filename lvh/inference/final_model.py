@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lvh.data.array_checks import unit_fault
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
-from lvh.data.voltage_checks import unit_fault
 from lvh.errors import EnvironmentFault, InputError
 from lvh.features import FeatureSet
 from lvh.files import read_bytes, write_text

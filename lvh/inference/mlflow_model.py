@@ -1,4 +1,4 @@
-"""The final model as MLflow's `pyfunc`: what a request holds, and the answer to it.
+"""The final model in MLflow: a `pyfunc` that answers requests, and versions in the model registry.
 
 A request to `mlflow models serve` is
 `{"inputs": {"signal": [[[mV, ...leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
@@ -11,33 +11,53 @@ to v6; `"leads"` among the params names another order. The answer is
 import math
 import os
 import threading
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
-from lvh.config.plugins import load as load_plugins
-from lvh.data.cohort import LEADS, MAX_AGE, Cohort
+from lvh.config.plugins.loading import load as load_plugins
+from lvh.data.array_checks import limb_fault
+from lvh.data.cohort import MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES
 from lvh.data.readers.record import unlabelled_cohort
-from lvh.data.voltage_checks import limb_fault
 from lvh.errors import InputError
-from lvh.inference.final_model import FinalModel, load
+from lvh.inference.final_model import CARD, DESCRIPTION, FinalModel, load
 from lvh.inference.model_description import Description
+from lvh.tracking import TrackingSettings
 from lvh.tracking.address import set_mlflow_variables
-
-if TYPE_CHECKING:
-    from mlflow.models import ModelSignature
+from lvh.tracking.run_record import SHOWN, baseline_prefix
 
 set_mlflow_variables()
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, LoggedModelOutput, Run
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+from lvh.tracking.mlflow_store import MlflowStore
+from lvh.tracking.run_lookup import store_faults, store_of
 
 PLUGINS = "LVH_SERVED_PLUGINS"
 """Variable by which `lvh serve --plugin` names plugins to the process that it starts."""
 LOADER = __name__
 """Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
+
+
+_MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes
+_ABOUT = (
+    "Models of the ECG, for research. "
+    "**Not a medical device.** The description of a version is its model card."
+)
+_RUNTIME = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow", "neurokit2")
 
 
 class PyfuncModel:
@@ -56,8 +76,6 @@ class PyfuncModel:
         Raises:
             MlflowException: The request is not valid; a server answers 400 with the message.
         """
-        from mlflow.exceptions import MlflowException
-
         try:
             cohort = request_cohort(self._model.description, model_input, params or {})
             with self._lock:
@@ -104,10 +122,9 @@ def request_cohort(
             f"fiducials are detected. Received: {n_records} x {n_samples}"
         )
     signal = signal[:, :, [leads.index(lead) for lead in own]]
-    if {*LEADS[:6]} <= {*own}:
-        for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
-            if fault := limb_fault(record, own):
-                raise InputError(fault)
+    for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
+        if fault := limb_fault(record, own):
+            raise InputError(fault)
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
@@ -124,11 +141,8 @@ def request_cohort(
     return replace(cohort, unit=description.unit)
 
 
-def signature(description: Description) -> "ModelSignature":
+def signature(description: Description) -> ModelSignature:
     """Return names, types and shapes of a request's fields, -1 where any size will do."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-
     inputs = [TensorSpec(np.dtype("float64"), (-1, -1, len(description.leads)), "signal")]
     if description.needs_age_and_sex:
         inputs.append(TensorSpec(np.dtype("float64"), (-1,), "age"))
@@ -140,8 +154,126 @@ def signature(description: Description) -> "ModelSignature":
 
 def write_mlmodel(folder: Path, description: Description) -> None:
     """Write the file by which MLflow loads the folder of a final model, by this module alone."""
-    from mlflow.models import Model
-
     model = Model(signature=signature(description))
     model.add_flavor("python_function", loader_module=LOADER, python_version=python_version())
     model.save(folder / "MLmodel")
+
+
+def register(
+    folder: Path, description: Description, settings: TrackingSettings, *, name: str, alias: str
+) -> str:
+    """Log a final model with its evidence, and return its new version, which gets the alias.
+
+    Raises:
+        TrackingFault: The store cannot be reached or written.
+    """
+    with store_faults(settings, name):
+        _use(settings, to_read=False)
+        client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
+        run = _refitted_run(client, experiment, description)
+        text = _description((folder / CARD).read_text(), run)
+        origin = {
+            "chosen_run": run.info.run_id if run else "",
+            "study": description.study,
+            "fingerprint": description.fingerprint,
+            "label": description.label,
+        }
+        with mlflow.start_run(
+            experiment_id=experiment,
+            run_name=f"model {description.name}",
+            tags={"level": "model", "mlflow.source.name": "lvh export", **origin},
+            description=text,
+        ):
+            logged = _log(folder, description, origin, name)
+        if run is not None:  # its page then shows the model
+            client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        version = str(logged.registered_model_version)
+        client.update_model_version(name, version, description=text)
+        if not client.get_registered_model(name).description:
+            client.update_registered_model(name, description=_ABOUT)
+        client.set_registered_model_alias(name, alias, version)
+    return version
+
+
+@contextmanager
+def fetch(uri: str, settings: TrackingSettings) -> Iterator[Path]:
+    """Download a final model and yield its folder; nothing in it is run.
+
+    Raises:
+        InputError: There is no such model, or it is no final model of lvh.
+        TrackingFault: The store cannot be reached.
+    """
+    with TemporaryDirectory() as folder:
+        with store_faults(settings, uri):
+            _use(settings, to_read=True)
+            model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        path = next(model.rglob(DESCRIPTION), None)
+        if path is None:
+            raise InputError(f"{uri}: expected a final model of lvh. Received: another model")
+        yield path.parent
+
+
+def _use(settings: TrackingSettings, *, to_read: bool) -> None:
+    store = store_of(settings, to_read=to_read)
+    mlflow.set_tracking_uri(store)
+    mlflow.set_registry_uri(store)
+
+
+def _log(folder: Path, description: Description, origin: dict[str, str], name: str) -> Any:
+    """Log data, settings, model and scores to the active run; return the logged model."""
+    settings, versions = description.settings, description.versions
+    fields = ("label", "n_records", "n_positive", "threshold", "n_candidates", "chosen_by")
+    params = {
+        **origin,
+        "model": settings.model.name,
+        "features": settings.features.name,
+        "seeds": ",".join(map(str, description.seeds)),
+        **{field: str(getattr(description, field)) for field in fields},
+    }
+    mlflow.log_params(params)
+    mlflow.log_artifact(str(folder / CARD))
+    silent = redirect_stderr(StringIO())  # the command says itself what MLflow prints
+    with warnings.catch_warnings(action="ignore", category=UserWarning), silent:
+        logged: Any = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module=LOADER,
+            data_path=str(folder),
+            signature=signature(description),
+            pip_requirements=[f"{one}=={versions[one]}" for one in _RUNTIME if one in versions],
+            registered_model_name=name,
+            params=params,
+            tags=origin,
+        )
+    digest = description.fingerprint[:8]  # the UI has room for eight digits
+    data = Dataset(description.data, digest, source_type="lvh", source=description.data)
+    mlflow.log_metrics(_metrics(description), model_id=logged.model_id, dataset=data)
+    return logged
+
+
+def _refitted_run(client: MlflowClient, experiment: str, description: Description) -> Run | None:
+    """Return the tracked run that was refitted; None where this experiment does not have it."""
+    wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
+    runs = client.search_runs([experiment], wanted, max_results=1)
+    return runs[0] if runs else None
+
+
+def _description(text: str, run: Run | None) -> str:
+    """Return a card with a link to the refitted run, cut to the length that MLflow takes."""
+    if run is not None:
+        title, _, rest = text.partition("\n")
+        page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        text = f"{title}\n\n[The cross-validated run, with its folds and figures]({page})\n{rest}"
+    if len(text) <= _MAX_DESCRIPTION:
+        return text
+    end = f"\n\nCut here; the artifact {CARD} has the rest."
+    return text[: _MAX_DESCRIPTION - len(end)].rpartition("\n")[0] + end
+
+
+def _metrics(description: Description) -> dict[str, float]:
+    """Return the cross-validated scores, by the names that a configuration's run uses."""
+    intercept, slope = description.calibration.line
+    metrics = {"calibration_intercept": intercept, "calibration_slope": slope}
+    for row, scores in description.scores.items():
+        prefix = "" if row == "model" else baseline_prefix(row)
+        metrics |= {f"{prefix}{k}": one for k, one in scores.items() if f"{prefix}{k}" in SHOWN}
+    return metrics

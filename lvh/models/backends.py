@@ -7,7 +7,6 @@ import gc
 import importlib.metadata
 import importlib.util
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
@@ -19,9 +18,6 @@ Precision = Literal["float32", "bfloat16"]
 
 NO_BACKEND = "scikit-learn"
 """Backend of a model that is not a network."""
-
-_OTHER_BUILDS = {"tensorflow": "tensorflow-cpu"}
-"""Packages that hold the same code under another name."""
 
 _started: tuple[str, int] | None = None  # name and threads
 
@@ -39,19 +35,15 @@ def distributions(name: str) -> tuple[str, ...]:
 
 
 def version(package: str) -> str:
-    """Return the version of a package, or of another build of it; empty if there is none."""
-    for name in (package, _OTHER_BUILDS.get(package, package)):
+    """Return the version of a package, or of its build for processors; empty if there is none."""
+    for name in (package, f"{package}-cpu"):
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
     return ""
 
 
 def check_installed(name: str) -> None:
-    """Refuse a backend whose library is not installed, without importing it.
-
-    Raises:
-        EnvironmentFault: Says what to install.
-    """
+    """Raise EnvironmentFault if the library of a backend is not installed; import nothing."""
     if any(importlib.util.find_spec(package) is None for package in distributions(name)):
         wanted = name if name == "tensorflow" else f"'lvh[{name}]'"
         raise EnvironmentFault(f"backend={name} is not installed: pip install {wanted}")
@@ -60,10 +52,8 @@ def check_installed(name: str) -> None:
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
     """Return how many threads trainings have: those of this process, once a backend has started.
 
-    Before, it is `threads`, or `automatic` for None.
-
-    Raises:
-        InputError: This process started with another backend, or another number than asked for.
+    Before, it is `threads`, or `automatic` for None. InputError if this process has started with
+    another backend, or another number than asked for.
     """
     if _started is None:
         return threads or automatic
@@ -153,16 +143,12 @@ BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_
 
 @contextmanager
 def _native_stderr_held() -> Iterator[None]:
-    """Keep what native code writes to file descriptor 2; show it only if the body fails."""
+    """Drop what native code writes to file descriptor 2; Python's errors are raised."""
     original = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            file.seek(0)
-            os.write(original, file.read())
-            raise
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(original, 2)
+        os.close(original)

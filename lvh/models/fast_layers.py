@@ -3,14 +3,10 @@
 Weights, configuration and results are Keras's, up to the last digits (and, of dropout, the draws).
 Everything but float32 on TensorFlow, and settings that no network here has, are left to Keras.
 
-The convolution has five taps. Four of its outputs are the coefficients of a product of polynomials,
-which eight evaluations decide (Toom and Cook; Winograd, "Arithmetic Complexity of Computations",
-1980): eight multiplications, not twenty. With many channels every evaluation is a matrix product
-(Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, in two dimensions):
-
-    outputs = A' [(G filter) * (B' inputs)]
-
-at the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.
+Four outputs of a convolution of five taps are the coefficients of a product of polynomials, which
+eight products decide, not twenty (Winograd, "Arithmetic Complexity of Computations", 1980). With
+many channels each is a product of matrices (Lavin and Gray, "Fast Algorithms for Convolutional
+Neural Networks", 2016): outputs = A' [(G filter) * (B' inputs)] at 0, 1, -1, 2, -2, 1/2, -1/2, inf.
 """
 
 from collections.abc import Callable
@@ -183,7 +179,13 @@ class Dropout(keras.layers.Dropout):  # type: ignore[misc]
         n_dropped = round(self.rate * _LEVELS)
         if not (training and n_dropped and self.noise_shape is None and _is_plain(self, inputs)):
             return super().call(inputs, training=training)
-        return _dropped(inputs, self.seed_generator.next(), n_dropped)
+        n_draws, of_an_int64 = tf.size(inputs), 4
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        shape = [-(-n_draws // of_an_int64)]
+        bits = tf.random.stateless_uniform(shape, seed, None, None, tf.int64)
+        draws = tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:n_draws]
+        kept = tf.cast(draws >= n_dropped, tf.float32) * (_LEVELS / (_LEVELS - n_dropped))
+        return inputs * tf.reshape(kept, tf.shape(inputs))
 
 
 def _is_plain(layer: Any, inputs: Any) -> bool:
@@ -227,15 +229,3 @@ def _normalized(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
         inputs, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta)
     )
     return outputs
-
-
-def _dropped(inputs: Any, seed: Any, n_dropped: int) -> Any:
-    """Keep each input with probability 1 - n_dropped / 65536, enlarged by its inverse."""
-    of_an_int64 = 4
-    n_draws = tf.size(inputs)
-    bits = tf.random.stateless_uniform(
-        [-(-n_draws // of_an_int64)], tf.cast(seed, tf.int32), None, None, tf.int64
-    )
-    draws = tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:n_draws]
-    kept = tf.cast(draws >= n_dropped, tf.float32) * (_LEVELS / (_LEVELS - n_dropped))
-    return inputs * tf.reshape(kept, tf.shape(inputs))

@@ -6,28 +6,20 @@ from one network to another.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
 from lvh.data.lazy_array import Inputs, read
-from lvh.models.network_program import (
-    PREDICTION_BATCH,
-    Arrays,
-    Floats,
-    Labels,
-    Program,
-    Scores,
-    Weights,
-)
+from lvh.models.fast_layers import BatchNormalization
+from lvh.models.network_program import Floats, Labels, Program, Scores
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
-_MOST = 16  # networks of a stack: their weights and moments stay in the cache
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
 
 
@@ -52,20 +44,17 @@ class GraphProgram(Program):
         for at in range(self.n_networks):
             seed = seeds[min(at, len(seeds) - 1)]  # of a network without a training, the last
             self.assign(at, self.initial_weights(seed))
-        for variable in (self._n_steps, *self._means, *self._squares):
+        for variable in self._adam:
             variable.assign(tf.zeros_like(variable))
         self._l2 = self._built_l2 if l2 is None else l2
 
-    def moments(self, at: int) -> Weights:
-        """Return copies of what the optimizer of one network holds."""
-        return [variable.numpy() for variable in (self._n_steps, *self._means, *self._squares)]
+    def network(self, at: int) -> Sequence[Any]:
+        """Return the variables of one network, in the order of its model."""
+        return list(self._held.values())
 
-    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
-        """Continue, after a reset, where `values` and `moments` were taken."""
-        self.assign(at, variables)
-        kept = (self._n_steps, *self._means, *self._squares)
-        for variable, value in zip(kept, moments, strict=True):
-            variable.assign(value)
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the number of steps, and the moments of one network."""
+        return self._adam
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Any, Labels, list[int]]:
         """Put inputs and labels of all trainings, one below the other, where it trains."""
@@ -73,16 +62,11 @@ class GraphProgram(Program):
         return X, np.concatenate([y for _, y in parts]), [len(y) for _, y in parts]
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs.
+        """Train some epochs on `data` from `place`, by Adam.
 
-        Args:
-            data: From `place`.
-            orders: Of the records in each epoch, shape (n_epochs, n_records), one a network.
-            learning_rate: Of Adam.
-
-        Returns:
-            Sums over the records of losses (with penalties) and right answers in training mode,
-            shape (n_networks, n_epochs, 2).
+        `orders` of the records in each epoch have the shape (n_epochs, n_records), one a network.
+        Return sums over the records of losses (with penalties) and right answers in training mode,
+        shape (n_networks, n_epochs, 2).
         """
         X, y, sizes = data
         rows, is_record = self._steps(sizes, orders)
@@ -95,108 +79,86 @@ class GraphProgram(Program):
         return np.asarray(by_epoch.swapaxes(0, 1)[: len(orders)])
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
-        """Return P(label = 1) in inference mode, of each network's own records."""
-        longest, chunks = max(map(len, parts)), []
-        for start in range(0, longest, PREDICTION_BATCH):
-            n_rows = min(PREDICTION_BATCH, longest - start)
-            X = np.zeros((self.n_networks, n_rows, *parts[0].shape[1:]), np.float32)
-            for at, part in enumerate(parts):
-                rows = part[start : start + n_rows]
-                X[at, : len(rows)] = rows
-            chunks.append(self._score(X).numpy())
-        y_score = np.concatenate(chunks, axis=1).astype(np.float64)
+        """Return P(label = 1) in inference mode, of some records of each network."""
+        X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
+        for at, part in enumerate(parts):
+            X[at, : len(part)] = part
+        y_score = self._score(X).numpy().astype(np.float64)
         return [y_score[at, : len(part)] for at, part in enumerate(parts)]
 
     def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
         """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
 
-        Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network that no
-        training uses is trained as the last one: its numbers are not used.
+        Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network without a
+        training is trained as the last one.
         """
         n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
-        rows = np.zeros((n_epochs, self.n_networks, n_steps * self._batch_size), np.int64)
-        is_record = np.zeros(rows.shape, np.float32)
-        first = 0
-        for at, (size, order) in enumerate(zip(sizes, orders, strict=True)):
-            rows[:, at:, :size] = (order + first)[:, None]
-            is_record[:, at:] = np.arange(rows.shape[2]) < size
-            first += size
-
-        def by_step(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            cut = values.reshape(n_epochs, self.n_networks, n_steps, self._batch_size)
-            return cut.swapaxes(1, 2).reshape(-1, self.n_networks, self._batch_size)
-
-        return by_step(rows), by_step(is_record)
+        cut = n_epochs, self.n_networks, n_steps, self._batch_size
+        rows = np.full((*cut[:2], n_steps * self._batch_size), -1)
+        for at, order in enumerate(orders):
+            rows[:, at:] = -1
+            rows[:, at:, : sizes[at]] = (order + sum(sizes[:at]))[:, None]
+        by_step = rows.reshape(cut).swapaxes(1, 2).reshape(-1, self.n_networks, self._batch_size)
+        return np.maximum(by_step, 0), (by_step >= 0).astype(np.float32)
 
     def _trace(self) -> None:
         """Trace training and scoring for so many networks as there are."""
-        shape, n = self._model.input_shape[1:], self.n_networks
-        self._trained = self._make_variables()
-        self._n_steps = tf.Variable(0.0)
-        self._means, self._squares = (
-            [tf.Variable(tf.zeros_like(one)) for one in self._trained] for _ in range(2)
-        )
-        self._train = self._traced_training((None, *shape))
-        self._score = tf.function(
-            lambda X: self._forward(X)[0],
-            autograph=False,
-            input_signature=[tf.TensorSpec([n, None, *shape], tf.float32)],
+        shape, n, batch_size = self._model.input_shape[1:], self.n_networks, self._batch_size
+        self._held = {id(one): self._make_variable(one) for one in self._variables}
+        self._trained = [self._held[id(one)] for one in self._model.trainable_variables]
+        moments = [tf.Variable(tf.zeros_like(one)) for one in 2 * self._trained]
+        self._adam = [tf.Variable(0.0), *moments]
+        traced, spec = partial(tf.function, autograph=False), tf.TensorSpec
+        rows, shares = spec([None, n, batch_size], tf.int64), spec([None, n, 1, batch_size])
+        signature = [spec([None, *shape]), spec([None]), rows, shares, spec([]), spec([])]
+        self._train = traced(self._run_steps, input_signature=signature)
+        self._score = traced(
+            lambda X: self._forward(X)[0], input_signature=[spec([n, None, *shape])]
         )
         # empty runs, so that the first training costs as much as the next
         X = np.zeros((n, 1, *shape), np.float32)
-        rows = np.zeros((0, n, self._batch_size), np.int64)
-        self._train(X[0], np.zeros(1, np.float32), rows, rows[:, :, None].astype("f"), 0, 0)
+        none = np.zeros((0, n, batch_size), np.int64)
+        self._train(X[0], np.zeros(1, np.float32), none, none[:, :, None].astype("f"), 0, 0)
         self._score(X)
 
-    def _traced_training(self, shape: tuple[int | None, ...]) -> Any:
-        """Trace the training; the numbers of records and of steps are left open."""
-        n, batch_size = self.n_networks, self._batch_size
+    def _run_steps(self, X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
+        """Take all steps, and return the losses and scores of each.
 
-        # written with while_loop: to convert Python's `for` takes longer than tracing all else
-        @tf.function(
-            autograph=False,
-            input_signature=[
-                tf.TensorSpec(shape, tf.float32),
-                tf.TensorSpec([None], tf.float32),
-                tf.TensorSpec([None, n, batch_size], tf.int64),
-                tf.TensorSpec([None, n, 1, batch_size], tf.float32),
-                tf.TensorSpec([], tf.float32),
-                tf.TensorSpec([], tf.float32),
-            ],
-        )
-        def train(X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
-            def body(at: Any, losses: Any, scores: Any) -> Any:
-                own = rows[at], shares[at]
-                with tf.GradientTape() as tape:
-                    score, squares = self._forward(tf.gather(X, own[0]), own[1])
-                    of_right_label = tf.abs(1.0 - tf.gather(y, own[0]) - score)
-                    log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
-                    loss = l2 * squares - tf.matmul(own[1], log[..., None])[:, 0, 0]
-                    total = tf.reduce_sum(loss)
-                self._move(tape.gradient(total, self._trained), rate)
-                return at + 1, losses.write(at, loss), scores.write(at, score)
+        It is written with while_loop: to convert Python's `for` takes longer than tracing the rest.
+        """
 
-            n_steps = tf.shape(rows)[0]
-            shapes = [n], [n, batch_size]
-            logs = [tf.TensorArray(tf.float32, n_steps, element_shape=shape) for shape in shapes]
-            _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
-            return losses.stack(), scores.stack()
+        def body(at: Any, losses: Any, scores: Any) -> Any:
+            own = rows[at], shares[at]
+            with tf.GradientTape() as tape:
+                score, squares = self._forward(tf.gather(X, own[0]), own[1])
+                of_right_label = tf.abs(1.0 - tf.gather(y, own[0]) - score)
+                log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
+                loss = l2 * squares - tf.matmul(own[1], log[..., None])[:, 0, 0]
+                total = tf.reduce_sum(loss)
+            self._move(tape.gradient(total, self._trained), rate)
+            return at + 1, losses.write(at, loss), scores.write(at, score)
 
-        return train
+        n_steps, n = tf.shape(rows)[0], self.n_networks
+        shapes = [n], [n, self._batch_size]
+        logs = [tf.TensorArray(tf.float32, n_steps, element_shape=shape) for shape in shapes]
+        _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
+        return losses.stack(), scores.stack()
 
     def _move(self, gradients: Sequence[Any], rate: Any) -> None:
         """Move what is trained by TensorFlow's own Adam: one operation, where Keras has a dozen."""
-        step = self._n_steps.assign_add(1.0)
+        step = self._adam[0].assign_add(1.0)
         powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
+        n = len(self._trained)
+        moments = self._adam[1 : n + 1], self._adam[n + 1 :]
         for variable, mean, square, gradient in zip(
-            self._trained, self._means, self._squares, gradients, strict=True
+            self._trained, moments[0], moments[1], gradients, strict=True
         ):
             handles = {"var": variable.handle, "m": mean.handle, "v": square.handle}
             tf.raw_ops.ResourceApplyAdam(**handles, **powers, lr=rate, **_ADAM, grad=gradient)
 
-    def _make_variables(self) -> list[Any]:
-        """Make what the networks hold, where it is not the model; return what is trained."""
-        return [variable.value for variable in self._model.trainable_variables]
+    def _make_variable(self, variable: Any) -> Any:
+        """Return what holds a variable of the model, for all networks."""
+        return variable.value
 
     def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
         """Return scores, shape (n_networks, n_rows), and sums of squares of what has a penalty.
@@ -213,106 +175,73 @@ class GraphProgram(Program):
 
 
 class StackProgram(GraphProgram):
-    """Several networks; all that is trained is one variable, so that Adam is one operation."""
+    """Several networks, whose variables are stacked: the first axis is that of the networks."""
 
-    def __init__(self, model: keras.Model, batch_size: int, side_by_side: int | None) -> None:
-        """Take a model that `is_dense`, and the largest number of networks, if not 16."""
-        super().__init__(model, batch_size)
-        self._most = side_by_side or _MOST
-        both = (model.trainable_variables, model.non_trainable_variables)
-        self._groups = [group for group in both if group]  # without a normalization, one
+    side_by_side = 16
+    """Networks at most: their weights and moments stay in the cache."""
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next trainings have equally many steps, so that they fit."""
-        steps = [-(-size // self._batch_size) for size in sizes[: self._most]]
+        steps = [-(-size // self._batch_size) for size in sizes[: self.side_by_side]]
         return next((at for at, n in enumerate(steps) if n != steps[0]), len(steps))
 
-    def values(self, at: int) -> Weights:
-        """Return copies of all variables of one network, in the order of its model."""
-        parts: dict[int, Floats] = {}
-        for group, flat in zip(self._groups, self._flat, strict=True):
-            ends = np.cumsum([np.prod(variable.shape) for variable in group])[:-1]
-            parts |= zip(map(id, group), np.split(flat.numpy()[at], ends), strict=True)
-        return [parts[id(variable)].reshape(variable.shape).copy() for variable in self._variables]
+    def network(self, at: int) -> Sequence[Any]:
+        """Return the variables of one network, in the order of its model."""
+        return [variable[at] for variable in self._held.values()]
 
-    def assign(self, at: int, values: Arrays) -> None:
-        """Give one network what `values` returned."""
-        by_id = dict(zip(map(id, self._variables), values, strict=True))
-        for group, flat in zip(self._groups, self._flat, strict=True):
-            flat[at].assign(np.concatenate([by_id[id(variable)].ravel() for variable in group]))
-
-    def moments(self, at: int) -> Weights:
-        """Return copies of what the optimizer holds of one network; all have as many steps."""
-        flat = [variable.numpy()[at] for variable in (*self._means, *self._squares)]
-        return [self._n_steps.numpy(), *flat]
-
-    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
-        """Continue, after a reset, where `values` and `moments` were taken."""
-        self.assign(at, variables)
-        self._n_steps.assign(moments[0])
-        kept = (*self._means, *self._squares)
-        for variable, value in zip(kept, moments[1:], strict=True):
-            variable[at].assign(value)
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the number of steps, which all have, and the moments of one network."""
+        return [self._adam[0], *(variable[at] for variable in self._adam[1:])]
 
     def estimate_statistics(self, parts: Sequence[Inputs]) -> None:
         """Take the statistics of batch normalization from all records of each network at once."""
-        if len(self._flat) < 2:
-            return
         X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
         shares = np.zeros((self.n_networks, 1, X.shape[1]), np.float32)
         for at in range(self.n_networks):
             part = read(parts[min(at, len(parts) - 1)])
             X[at, : len(part)], shares[at, 0, : len(part)] = part, 1 / len(part)
-        self._flat[1].assign(tf.zeros_like(self._flat[1]))
+        moving = [
+            (self._held[id(variable)], np.float32(1 - layer.momentum))
+            for layer in self._model.layers
+            for variable in layer.non_trainable_weights
+        ]
+        for variable, _ in moving:
+            variable.assign(tf.zeros_like(variable))
         self._forward(tf.constant(X), tf.constant(shares))
-        momenta = [one.momentum for one in self._model.layers if hasattr(one, "moving_variance")]
-        sizes = [2 * int(one.shape[0]) for one in self._groups[1][::2]]
-        self._flat[1].assign(self._flat[1] / (1 - np.repeat(momenta, sizes)).astype(np.float32))
+        for variable, share in moving:
+            variable.assign(variable / share)
 
-    def _make_variables(self) -> list[Any]:
-        sizes = [sum(int(np.prod(variable.shape)) for variable in group) for group in self._groups]
-        self._flat = [tf.Variable(tf.zeros([self.n_networks, size])) for size in sizes]
-        return self._flat[:1]
+    def _make_variable(self, variable: Any) -> Any:
+        return tf.Variable(tf.zeros([self.n_networks, *variable.shape]))
 
     def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
         """Batch normalization (Ioffe and Szegedy, 2015) has the weighted mean of the records."""
-        weights, moving = (self._pieces(number) for number in (0, 1))
-        changes, squares = [], tf.zeros(self.n_networks)
+        squares = tf.zeros(self.n_networks)
         for layer in self._model.layers:
+            own = [self._held[id(variable)] for variable in layer.weights]
             if isinstance(layer, layers.Dense):
-                kernel, bias = next(weights), next(weights)
-                X = layer.activation(tf.matmul(X, kernel) + bias)
+                X = layer.activation(tf.matmul(X, own[0]) + tf.expand_dims(own[1], 1))
                 if layer in self._penalized:
-                    squares += tf.reduce_sum(tf.square(kernel), axis=[1, 2])
+                    squares += tf.reduce_sum(tf.square(own[0]), axis=[1, 2])
                 continue
-            gamma, beta = next(weights), next(weights)
-            mean, variance = before = next(moving), next(moving)
+            gamma, beta, mean, variance = (tf.expand_dims(variable, 1) for variable in own)
             if shares is not None:
+                before = mean, variance
                 mean = tf.matmul(shares, X)
                 variance = tf.matmul(shares, tf.square(X - mean))
-                for old, now in zip(before, (mean, variance), strict=True):
-                    changes.append(((now - old) * (1 - np.float32(layer.momentum)))[:, 0])
+                for moving, old, now in zip(own[2:], before, (mean, variance), strict=True):
+                    moving.assign_add(((now - old) * (1 - np.float32(layer.momentum)))[:, 0])
             slope = tf.math.rsqrt(variance + layer.epsilon) * gamma
             X = X * slope + (beta - mean * slope)
-        if changes:
-            self._flat[1].assign_add(tf.concat(changes, 1))
         return X[..., 0], squares
-
-    def _pieces(self, number: int) -> Iterator[Any]:
-        """Yield the variables of a group, shape (n_networks, ...); a vector is a row."""
-        shapes = [(1, *variable.shape)[-2:] for variable in self._groups[number]]
-        parts = tf.split(self._flat[number], [int(np.prod(shape)) for shape in shapes], axis=1)
-        for part, shape in zip(parts, shapes, strict=True):
-            yield tf.reshape(part, (self.n_networks, *shape))
 
 
 def is_dense(model: keras.Model) -> bool:
     """Return whether a model is a sequence of dense layers and normalizations in float32."""
-    n_weights = {layers.Dense: 2, layers.BatchNormalization: 4}
+    n_weights = {layers.Dense: 2, layers.BatchNormalization: 4, BatchNormalization: 4}
     return isinstance(model, keras.Sequential) and all(
         layer.compute_dtype == "float32"
         and layer.trainable
-        and type(layer).__module__.startswith(("keras.", "lvh."))  # no plugin's own
-        and any(isinstance(layer, one) and len(layer.weights) == n for one, n in n_weights.items())
+        and len(layer.weights) == n_weights.get(type(layer))  # a layer of a plugin has its own type
         for layer in model.layers
     )

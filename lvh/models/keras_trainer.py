@@ -12,7 +12,7 @@ import numpy as np
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.network_program import PREDICTION_BATCH, FitProgram, Floats, Labels, Scores, Weights
+from lvh.models.network_program import FitProgram, Floats, Labels, Scores, Weights
 from lvh.models.training import (
     Checkpoint,
     FitJob,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
 
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
+_SCORED_AT_ONCE = 32  # records; bounds the activations of the widest convolution
 _BETWEEN_REPORTS = 0.2  # s; how long a user, or a signal, may wait for the end of an epoch
 
 
@@ -46,14 +47,14 @@ class KerasTrainer:
         A penalty of None is that of the build; fs, in Hz, is that of signals that are augmented;
         the seconds were spent on the program before.
         """
-        self._program, self._settings = program, settings
-        self._l2, self._fs, self._augments = l2, fs, settings.augment.is_on
+        self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
         self._spent_before = setup_seconds - program.setup_seconds
-        self.setup_seconds = setup_seconds
+        self.n_parameters, self.max_parallel = program.n_parameters, program.max_parallel
+
+    @property
+    def setup_seconds(self) -> float:
         """Seconds spent so far on importing, building, tracing and compiling."""
-        self._n_jobs = 0
-        self.n_parameters = program.n_parameters
-        self.max_parallel = program.max_parallel
+        return self._spent_before + self._program.setup_seconds
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights; a warm job, alone, continues from those of the last job.
@@ -73,7 +74,7 @@ class KerasTrainer:
             if job.start is not None:
                 program.restore(at, job.start.variables, job.start.optimizer)
         self._n_jobs = len(jobs)
-        in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
+        in_parts = settings.augment.is_on or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(one.validates for one in trainings)
         data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         done, at_once = min(len(one.epochs) for one in trainings), 1
@@ -90,7 +91,6 @@ class KerasTrainer:
             if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
-        self.setup_seconds = self._spent_before + program.setup_seconds
         self._checkpoints = [
             training.checkpoint(program.values(at), program.moments(at))
             for at, training in enumerate(trainings)
@@ -105,13 +105,11 @@ class KerasTrainer:
 
     def predict(self, inputs: Sequence[Inputs]) -> list[Scores]:
         """Return P(label = 1) in inference mode, by the network of each job."""
-        if not isinstance(inputs[0], LazyArray):
-            return self._program.scores(list(map(np.asarray, inputs)))
 
         def batch(start: int) -> list[Floats]:
-            return [read(part[start : start + PREDICTION_BATCH]) for part in inputs]
+            return [read(part[start : start + _SCORED_AT_ONCE]) for part in inputs]
 
-        batches = prefetch(range(0, max(map(len, inputs)), PREDICTION_BATCH), batch)
+        batches = prefetch(range(0, max(map(len, inputs)), _SCORED_AT_ONCE), batch)
         chunks = [self._program.scores(batch) for batch in batches]
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
@@ -259,6 +257,8 @@ def new_program(
         return FitProgram(model, batch_size)
     from lvh.models.graph_program import GraphProgram, StackProgram, is_dense
 
-    if is_dense(model):
-        return StackProgram(model, batch_size, side_by_side)
-    return GraphProgram(model, batch_size)
+    if not is_dense(model):
+        return GraphProgram(model, batch_size)
+    program = StackProgram(model, batch_size)
+    program.side_by_side = side_by_side or program.side_by_side
+    return program

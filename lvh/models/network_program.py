@@ -4,7 +4,6 @@ On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own
 """
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,8 +22,6 @@ Weights = list[npt.NDArray[Any]]
 
 Arrays = Sequence[npt.NDArray[Any]]
 
-PREDICTION_BATCH = 32  # bounds the activations of the widest convolution
-
 
 class Program:
     """A Keras model with what trains and scores it, for all folds and settings of its shape.
@@ -39,7 +36,7 @@ class Program:
         """Take a new model with one sigmoid output, and the records a step."""
         self._model, self._batch_size = model, batch_size
         self._variables = list(model.variables)  # compiled, a model has others behind them
-        self._blank = Program.values(self, 0)
+        self._blank = _copies(self._variables)
         self._penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
         self._built_l2 = float(self._penalized[0].kernel_regularizer.l2) if self._penalized else 0.0
         self.n_parameters = int(model.count_params())
@@ -49,23 +46,37 @@ class Program:
         """Return how many of the next trainings, on so many records each, it holds at once."""
         return 1
 
+    def network(self, at: int) -> Sequence[Any]:
+        """Return the variables of one network, in the order of its model."""
+        return self._variables
+
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the variables of the optimizer of one network."""
+        raise NotImplementedError
+
     def values(self, at: int) -> Weights:
         """Return copies of all variables of one network."""
-        # copied: a converted variable may share memory with one that changes in place
-        convert = keras.ops.convert_to_numpy
-        return [np.array(convert(variable.value)) for variable in self._variables]
+        return _copies(self.network(at))
+
+    def moments(self, at: int) -> Weights:
+        """Return copies of what the optimizer holds of one network."""
+        return _copies(self.optimizer(at))
 
     def assign(self, at: int, values: Arrays) -> None:
         """Give one network what `values` returned."""
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
+        _assign(self.network(at), values)
+
+    def restore(self, at: int, values: Arrays, moments: Arrays) -> None:
+        """Continue, after a reset, where `values` and `moments` were taken."""
+        self.assign(at, values)
+        _assign(self.optimizer(at), moments)
 
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
         if self.rebuild is not None:
             before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a user's own
             keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
-            convert, new = keras.ops.convert_to_numpy, self.rebuild()
+            new = self.rebuild()
             random.setstate(before[0])
             np.random.set_state(before[1])  # noqa: NPY002
             known = {id(one) for one in self._model.trainable_variables}
@@ -74,7 +85,7 @@ class Program:
                     "expected a new network, with new layers, at each call of the function that "
                     "builds it. Received: trainable weights of the one before"
                 )
-            return [np.array(convert(variable.value)) for variable in new.variables]
+            return _copies(new.variables)
         values = list(self._blank)
         number_of = {id(variable): number for number, variable in enumerate(self._variables)}
         draws = iter(seed.generate_state(2 * len(self._model.layers)))
@@ -95,40 +106,38 @@ class Program:
         They are means over batches, without dropout, by Wu and Johnson, `Rethinking "Batch" in
         BatchNorm`, 2021, arXiv:2105.07576.
         """
-        normalizations = [one for one in self._model.layers if hasattr(one, "moving_variance")]
+        layers = [one for one in self._model.layers if hasattr(one, "moving_variance")]
+        moving = [(one.moving_mean, one.moving_variance) for one in layers]
         dropouts = [(one, one.rate) for one in self._model.layers if hasattr(one, "rate")]
-        if not normalizations:
+        if not layers:
             return
         (X,) = parts
-        sums: list[Any] = [[0.0, 0.0] for _ in normalizations]
+        sums = [[0.0, 0.0] for _ in layers]
         for layer, _ in dropouts:
             layer.rate = 0.0
         for start in range(0, len(X), self._batch_size):
             batch = read(X[start : start + self._batch_size])
-            for layer in normalizations:
-                layer.moving_mean.assign(keras.ops.zeros_like(layer.moving_mean.value))
-                layer.moving_variance.assign(keras.ops.zeros_like(layer.moving_variance.value))
+            for pair in moving:
+                _assign(pair, [keras.ops.zeros_like(one.value) for one in pair])
             self._model(batch, training=True)
-            for total, layer in zip(sums, normalizations, strict=True):
+            for number, layer in enumerate(layers):
                 share = len(batch) / len(X) / (1 - layer.momentum)
-                mean, variance = (
-                    np.array(keras.ops.convert_to_numpy(one.value)).astype(np.float64)
-                    for one in (layer.moving_mean, layer.moving_variance)
-                )
-                total[0] += share * mean
-                total[1] += share * variance
+                for at, value in enumerate(_copies(moving[number])):
+                    sums[number][at] += share * value.astype(np.float64)
         for layer, rate in dropouts:
             layer.rate = rate
-        for (mean, variance), layer in zip(sums, normalizations, strict=True):
-            layer.moving_mean.assign(mean)
-            layer.moving_variance.assign(variance)
+        for pair, values in zip(moving, sums, strict=True):
+            _assign(pair, values)
 
 
 class FitProgram(Program):
     """One network that Keras's `compile`, `fit` and `predict` train and score."""
 
     _l2 = -1.0
-    _warm_sizes: frozenset[int] = frozenset()
+
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the variables of Keras's Adam."""
+        return list(self._model.optimizer.variables)
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Begin a training; see `GraphProgram.reset`."""
@@ -140,22 +149,10 @@ class FitProgram(Program):
             adam = keras.optimizers.Adam()
             self._model.compile(adam, "binary_crossentropy", metrics=["accuracy"])
             adam.build(self._model.trainable_variables)
-            self._l2, self._warm_sizes = l2, frozenset()
-        for variable in self._model.optimizer.variables:
-            variable.assign(keras.ops.zeros_like(variable.value))
+            self._l2 = l2
+        _assign(self.optimizer(0), [keras.ops.zeros_like(one.value) for one in self.optimizer(0)])
         self.assign(0, self.initial_weights(seed))
         keras.utils.set_random_seed(int(seed.generate_state(1)[0]))  # of dropout, on PyTorch
-
-    def moments(self, at: int) -> Weights:
-        """Return the variables of the optimizer."""
-        convert = keras.ops.convert_to_numpy
-        return [np.array(convert(one.value)) for one in self._model.optimizer.variables]
-
-    def restore(self, at: int, variables: Arrays, moments: Arrays) -> None:
-        """Continue, after a reset, where `values` and `moments` were taken."""
-        self.assign(at, variables)
-        for variable, value in zip(self._model.optimizer.variables, moments, strict=True):
-            variable.assign(value)
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Floats, Labels]:
         """Leave the records in memory."""
@@ -164,31 +161,24 @@ class FitProgram(Program):
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
         """Train some epochs; see `GraphProgram.train`."""
         X, y = data
-        self._warm_up(X, y)
         self._model.optimizer.learning_rate.assign(learning_rate)
         means = [self._fit(X[order], y[order]) for order in orders[0]]
         return np.array([means], np.float32) * len(y)
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
-        """Return P(label = 1) in inference mode."""
-        y_score = self._model.predict(parts[0], batch_size=PREDICTION_BATCH, verbose=0)[:, 0]
-        return [y_score.astype(np.float64)]
+        """Return P(label = 1) in inference mode, of some records."""
+        return [self._model.predict_on_batch(parts[0])[:, 0].astype(np.float64)]
 
     def _fit(self, X: Floats, y: Labels) -> tuple[float, float]:
         log = self._model.fit(X, y, batch_size=self._batch_size, shuffle=False, verbose=0).history
         return log["loss"][0], log["accuracy"][0]
 
-    def _warm_up(self, X: Floats, y: Labels) -> None:
-        """Compile for a full and the last partial batch; that is no time of a training."""
-        n_needed = min(len(y), self._batch_size + len(y) % self._batch_size)
-        if n_needed in self._warm_sizes:
-            return
-        started = time.perf_counter()
-        optimizer = self._model.optimizer.variables
-        state = self.values(0), [keras.ops.copy(variable.value) for variable in optimizer]
-        self._fit(np.zeros_like(X[:n_needed]), y[:n_needed])
-        self.assign(0, state[0])
-        for variable, value in zip(optimizer, state[1], strict=True):
-            variable.assign(value)
-        self._warm_sizes |= {n_needed}
-        self.setup_seconds += time.perf_counter() - started
+
+def _copies(variables: Sequence[Any]) -> Weights:
+    # copied: a converted variable may share memory with one that changes in place
+    return [np.asarray(variable).copy() for variable in variables]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

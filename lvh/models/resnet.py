@@ -6,7 +6,7 @@ Classification from Scratch with Deep Neural Networks", 2017).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Strict
 
@@ -42,7 +42,7 @@ class ResnetSettings:
     bn_momentum: Share = 0.9
 
 
-def check(settings: ResnetSettings, input_shape: tuple[int, ...]) -> None:
+def check(settings: "ResnetSettings | TwoBranchSettings", input_shape: tuple[int, ...]) -> None:
     """Raise InputError unless inputs of this shape are long enough, and the first stage is wide.
 
     Padding keeps any input long enough to compute, but a kernel that is longer than what it moves
@@ -79,7 +79,7 @@ def build(settings: ResnetSettings, input_shape: tuple[int, ...]) -> "keras.Mode
     return keras.Model(inputs, outputs, name="resnet")
 
 
-def pooled(settings: ResnetSettings, inputs: Any) -> Any:
+def pooled(settings: "ResnetSettings | TwoBranchSettings", inputs: Any) -> Any:
     """Return the mean over time of the last stage's outputs, shape (n_records, n_filters)."""
     from keras import layers
 
@@ -90,7 +90,7 @@ def pooled(settings: ResnetSettings, inputs: Any) -> Any:
     return layers.GlobalAveragePooling1D()(steps)
 
 
-def _residual(settings: ResnetSettings, inputs: Any, filters: int, strides: int) -> Any:
+def _residual(settings: Any, inputs: Any, filters: int, strides: int) -> Any:
     """Add two convolutions to a shortcut, itself a convolution where the shape changes."""
     from keras import layers
 
@@ -105,7 +105,7 @@ def _residual(settings: ResnetSettings, inputs: Any, filters: int, strides: int)
 
 
 def _convolved(
-    settings: ResnetSettings, inputs: Any, filters: int, strides: int = 1, kernel: int | None = None
+    settings: Any, inputs: Any, filters: int, strides: int = 1, kernel: int | None = None
 ) -> Any:
     """Convolve and normalize; the normalization has the bias."""
     from keras import layers
@@ -135,6 +135,7 @@ class TwoBranchSettings:
     """
 
     name: Literal["two_branch"] = "two_branch"
+    blocks: ClassVar[int] = 1
     filters: Widths = (16, 32, 64)
     kernel: Samples = 7
     units: Width = 32
@@ -145,7 +146,7 @@ class TwoBranchSettings:
 
 def check_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> None:
     """Raise InputError unless beats of this shape are long enough."""
-    check(_of_beats(settings), input_shape[1:])
+    check(settings, input_shape[1:])
 
 
 def build_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> "keras.Model":
@@ -167,15 +168,6 @@ def build_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) 
         settings.units, activation="relu", kernel_regularizer=keras.regularizers.L2(settings.l2)
     )(measured)
     beats = layers.Reshape((n_samples, n_leads))(inputs[:, n_measured:])
-    joined = layers.Concatenate()([measured, pooled(_of_beats(settings), beats)])
+    joined = layers.Concatenate()([measured, pooled(settings, beats)])
     outputs = layers.Dense(1, activation="sigmoid")(Dropout(settings.dropout)(joined))
     return keras.Model(inputs, outputs, name="two_branch")
-
-
-def _of_beats(settings: TwoBranchSettings) -> ResnetSettings:
-    return ResnetSettings(
-        filters=settings.filters,
-        kernel=settings.kernel,
-        dropout=settings.dropout,
-        bn_momentum=settings.bn_momentum,
-    )

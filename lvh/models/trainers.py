@@ -84,16 +84,14 @@ def _program(
     """Build a model; every fold, and every configuration of its shape, shares it."""
     from lvh.models.keras_trainer import new_program
 
-    program = new_program(
-        lambda: entry.build(model, input_shape), batch_size, precision, side_by_side
-    )
-    if not entry.is_own:
-        program.rebuild = lambda: entry.build(model, input_shape)
+    build = partial(entry.build, model, input_shape)
+    program = new_program(build, batch_size, precision, side_by_side)
+    program.rebuild = None if entry.is_own else build
     return program
 
 
 class EstimatorTrainer:
-    """Fits a new classifier to every job, one by one; its one epoch is the whole fit."""
+    """Fits a new classifier to each job, alone; its one epoch is the whole fit."""
 
     n_parameters = None
     setup_seconds = 0.0
@@ -116,31 +114,24 @@ class EstimatorTrainer:
         return 1
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
-        """Fit a classifier to each job.
-
-        Raises:
-            LvhError: A classifier refuses its training records, such as too few of them.
-        """
-        self._fitted = [self._fit(job) for job in jobs]
-        histories = []
-        for at, job in enumerate(jobs):
-            loss, accuracy = loss_and_accuracy(job.y, self._scores(at, job.X))
-            validation: list[tuple[float, ...]] = [(), ()]
-            if len(job.y_validation):
-                y_score = self._scores(at, job.X_validation)
-                validation = [(value,) for value in loss_and_accuracy(job.y_validation, y_score)]
-            chosen = str(getattr(self._fitted[at], "chosen", ""))
-            histories.append(History((loss,), (accuracy,), validation[0], validation[1], 1, chosen))
-            on_epoch(at, 1)
-        return histories
+        """Fit a classifier to one job; raise LvhError if it refuses the training records."""
+        (job,) = jobs
+        self._fitted = self._fit(job)
+        parts = [(job.X, job.y), (job.X_validation, job.y_validation)]
+        of_parts = [loss_and_accuracy(y, self._scores(X)) for X, y in parts if len(y)]
+        curves = [*(((loss,), (accuracy,)) for loss, accuracy in of_parts), ((), ())]
+        (loss, accuracy), (validation_loss, validation_accuracy) = curves[:2]
+        chosen = str(getattr(self._fitted, "chosen", ""))
+        on_epoch(0, 1)
+        return [History(loss, accuracy, validation_loss, validation_accuracy, 1, chosen)]
 
     def predict(self, inputs: Sequence[Inputs]) -> list[Floats]:
-        """Return P(label = 1), shape (n_records,), by the classifier of each job."""
-        return [self._scores(at, X) for at, X in enumerate(inputs)]
+        """Return P(label = 1), shape (n_records,), of the one part of the inputs."""
+        return [self._scores(X) for X in inputs]
 
     def state(self) -> list[Classifier]:
-        """Return the classifier of each job."""
-        return self._fitted
+        """Return the classifier."""
+        return [self._fitted]
 
     def checkpoints(self) -> list[Checkpoint]:
         """Return none: a fit cannot be continued."""
@@ -160,7 +151,7 @@ class EstimatorTrainer:
             raise LvhError(f"the model refuses the training records of a fold: {error}") from error
         return model
 
-    def _scores(self, at: int, X: Inputs) -> Floats:
+    def _scores(self, X: Inputs) -> Floats:
         with threadpool_limits(self._threads):
-            y_score = self._fitted[at].predict_proba(self._inputs(X))[:, 1]
+            y_score = self._fitted.predict_proba(self._inputs(X))[:, 1]
         return np.asarray(y_score, np.float64)

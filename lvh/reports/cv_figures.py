@@ -106,8 +106,9 @@ def _draw_learning_curves(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
         for curve in curves if has_epochs else [[curve[0] for curve in curves]]:
             ax.plot(range(1, len(curve) + 1), curve, ".-", color=color, linewidth=0.8, alpha=0.6)
         ax.plot([], [], color=color, label=name.replace("_", " "))
-        ax.set(xlabel="epoch" if has_epochs else "fold")
-    ax.set(title="Learning curves", ylabel="loss", yscale="log")
+        xlabel, yscale = ("epoch", "log") if has_epochs else ("fold", "linear")
+        ax.set(xlabel=xlabel, yscale=yscale)
+    ax.set(title="Learning curves", ylabel="loss")
     ax.legend(fontsize=8)
 
 

@@ -11,8 +11,8 @@ from lvh.data.cohort import LEADS, Cohort, SourceMetadata, part_of
 from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
-from lvh.features.alike import SUSPICIOUS, closest_pairs
 from lvh.features.base import feature_set, incomplete_records
+from lvh.features.beat import SUSPICIOUS, closest_pairs
 from lvh.features.criteria import CRITERIA
 from lvh.reports import ecg_plot
 from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table

@@ -1,9 +1,6 @@
 """The progress and the result of a run, as a user sees them."""
 
 import math
-import os
-import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -12,19 +9,15 @@ from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.style import Style
+from rich.progress import TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
-from lvh.errors import at_words, masked
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
+from lvh.reports.terminal import near, progress, say, show_facts, show_table
 from lvh.tracking import resolved_uri
 from lvh.tracking.run_record import at_random
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
@@ -42,60 +35,6 @@ _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
 _SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
 """Scores that are shown if a specificity decides the threshold."""
 _FOLDS_SHOWN = 10
-_WIDTH = 76  # of the widest table
-_ADDRESS = re.compile(r"https?://[^\s'\"]*[^\s'\".,;:)]")
-
-
-class _Console(Console):
-    """A console whose reader may close the pipe, which must not end a training."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def console() -> Console:
-    """Return a console on standard output, wide enough for the tables."""
-    return _Console(width=max(Console().width, _WIDTH))
-
-
-def progress(*columns: TextColumn | TimeRemainingColumn, hidden: bool = False) -> Progress:
-    """Return a progress bar, which only a terminal shows, until it is done."""
-    shown_on = console()
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        *columns,
-        console=shown_on,
-        transient=True,
-        # a notebook asks for colours, as a terminal has them, but cannot draw over a line
-        disable=hidden or not shown_on.file.isatty(),
-    )
-
-
-def say(
-    *lines: str,
-    style: str | None = None,
-    on: Console | None = None,
-    wraps: bool = True,
-    link: Path | None = None,
-) -> None:
-    """Print lines as they are, without reading them as markup.
-
-    A terminal gets them wrapped at words, no path or address cut, with addresses and `link`, a path
-    in a line, to click; a file or a pipe gets a line as a line. A line to paste never `wraps`.
-    """
-    shown_on = on or console()
-    for line in map(masked, lines):
-        if wraps and shown_on.is_terminal:
-            line = at_words(line)
-        text = Text(line, style or "")
-        for address in _ADDRESS.finditer(line):
-            text.stylize(Style(link=address[0]), *address.span())
-        if link is not None and (start := line.rfind(str(link))) >= 0:
-            text.stylize(Style(link=link.absolute().as_uri()), start, start + len(str(link)))
-        shown_on.print(text, soft_wrap=True)
 
 
 class ProgressReporter(Callback):
@@ -135,50 +74,49 @@ class ProgressReporter(Callback):
         self._n_folds = len(splits)
         total = self._n_folds * self._n_epochs
         self._task = self._bar.add_task(f"fold 1 of {self._n_folds}", total=total)
-        if self._verbosity == "full" or (self._verbosity == "bar" and not known):
-            n_parameters = None if known else self._trainer().n_parameters
-            parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-            epochs = f" x {self._n_epochs} epochs" if self._has_epochs else ""
-            n_tabular, *signal = self._features.input_shape
-            join = " + " if self._features.signal_shape else " x "
-            inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
-            self._print(f"{self._name}: {inputs} inputs, {parameters}{self._n_folds} folds{epochs}")
         if self._verbosity == "full":
-            self._announce(known)
+            show_facts(self._facts(known), self._name, on=self._console)
+        elif self._verbosity == "bar" and not known and not self._console.is_terminal:
+            self._print(f"{self._name}: {self._training(known)}")
         self._bar.start()
 
-    def _announce(self, known: int) -> None:
+    def _training(self, known: int) -> str:
+        n_parameters = None if known else self._trainer().n_parameters
+        parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
+        epochs = f" x {self._n_epochs} epochs" if self._has_epochs else ""
+        n_tabular, *signal = self._features.input_shape
+        join = " + " if self._features.signal_shape else " x "
+        inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
+        return f"{inputs} inputs, {parameters}{self._n_folds} folds{epochs}"
+
+    def _facts(self, known: int) -> dict[str, str]:
         settings, features, tracking = self._settings, self._features, self._settings.tracking
-        if known:
-            left = "nothing to train" if known == self._n_folds else "the others are trained"
-            done = f"{known} of {self._n_folds} folds are done already"
-            self._print(f"{done}, {left} (resume=false starts again)")
-        if settings.cv.threshold != "fixed":
-            by = "validation records" if settings.cv.validation else f"{INNER_FOLDS} more trainings"
-            self._print(
-                f"threshold of each fold: {SPECIFICITY:.0%} specificity by {by} inside its "
-                "training part; baselines too"
-            )
+        left = "nothing to train" if known == self._n_folds else "the others are trained"
+        done = f"{known} of {self._n_folds} folds are done already, {left} (resume=false repeats)"
+        by = "validation records" if settings.cv.validation else f"{INNER_FOLDS} more trainings"
+        threshold = f"{SPECIFICITY:.0%} specificity by {by} inside each training part"
         dropped = "; ".join(f"{name} ({reason})" for name, reason in features.dropped)
         where = "nothing (tracking=off)"
         if tracking.name != "off":
-            where = f"{resolved_uri(tracking)}, experiment {tracking.experiment}"
-        self._print(
-            f"{self._cohort.name}: {len(features.records)} records, prevalence of "
-            f"{features.label_name} {features.y.mean():.3f}"
-            f"{', without ' if dropped else ''}{dropped}",
-            *summarize_cohort(self._cohort).lines(),
-            *self._other_leads(),
-            f"tracked in {where}",
-        )
-        self._warn(self._cohort.note)
+            where = f"{near(resolved_uri(tracking))}, experiment {tracking.experiment}"
+        return {
+            "data": self._cohort.name,
+            **summarize_cohort(self._cohort).facts(),
+            "used": f"{len(features.records)} records, without {dropped}" if dropped else "",
+            "leads": self._other_leads(),
+            "training": self._training(known),
+            "done": done if known else "",
+            "threshold": "" if settings.cv.threshold == "fixed" else threshold,
+            "tracking": where,
+            "note": self._cohort.note,
+        }
 
-    def _other_leads(self) -> list[str]:
+    def _other_leads(self) -> str:
         """Say which leads are the inputs, where these are not those of the settings."""
         asked = getattr(self._settings.features, "leads", self._features.names)
         if self._features.kind != "signal" or tuple(map(str.lower, asked)) == self._features.names:
-            return []
-        return [f"features.leads: {' '.join(self._features.names)}, all that the records have"]
+            return ""
+        return f"{' '.join(self._features.names)}, all that the records have"
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""
@@ -215,11 +153,12 @@ class ProgressReporter(Callback):
         if self._verbosity == "full":
             self._warn(dishonest)
             chosen = self._settings.cv.threshold != "fixed"
-            title = f"{self._name} on {self._cohort.name}"
-            self._print(headline(result))
-            self._console.print(result_table(result, title, chosen))
-            self._warn(dishonest, self._cohort.note)
-            say(f"files: {folder}", on=self._console, link=folder)
+            show_table(result_table(result, f"{self._name} on {self._cohort.name}", chosen))
+            note = self._cohort.note
+            show_facts({"result": headline(result), "note": note}, on=self._console)
+            self._warn(dishonest)
+            files = near(str(folder))
+            say(f"files: {files}", on=self._console, link=Path(files))
             return
         summary, seconds = result.scores, sum(fold.seconds for fold in result.folds)
         texts = []
@@ -250,7 +189,7 @@ def headline(result: CVResult) -> str:
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
     """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
     shown = ("threshold", *_SHOWN_BY_THRESHOLD) if shows_threshold else _SHOWN
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=title)
     table.add_column("")
     for name in ("scored", *shown):
         table.add_column(name, justify="right")

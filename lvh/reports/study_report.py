@@ -7,7 +7,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -23,49 +22,44 @@ from lvh.reports.leaderboard import (
 )
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.study_figures import draw_all
-from lvh.reports.verdict import sentences
+from lvh.reports.terminal import console, say, show_facts, show_table
+from lvh.reports.verdict import facts, sentences
 from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import load_run
 from lvh.validation.metrics import NAMES, bootstrap_intervals
 
-_NOT_TOLD_APART = (
-    "Not told apart: these folds do not show whether the configuration is worse than the best; "
-    "that does not mean that it is as good."
-)
 _EXPLANATIONS = {
     "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
     "importance.png": "Loss of average precision without leads, waves and inputs",
     "robustness.png": "Probability after changes of the signals, by label",
 }
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
-_ROOM = 21  # letters that a terminal of 80 leaves for the dimensions
+_FEW_FOLDS = 10
+_OTHERS = 59  # letters of a row that the dimensions do not have
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
 
 
-def table(study: StudyResult) -> Table:
-    """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
+def table(study: StudyResult, width: int = 80) -> Table:
+    """Make the table of a sweep for a terminal, best first; below it, trials without a rank.
+
+    `width` in letters decides whether each dimension has a column.
+    """
     shown = _shown_leaderboard(study, ranked_rows(study), {}, digits=4).drop(columns="rank")
     shown = shown.drop(columns="reason", errors="ignore")
     dimensions = list(short_names(study.dimensions).values())
     widths = [shown[name].map(len).max() for name in dimensions] if len(shown) else []
-    if sum(map(max, zip(widths, map(len, dimensions), strict=False))) + 2 * len(widths) > _ROOM:
+    needed = sum(map(max, zip(widths, map(len, dimensions), strict=False))) + 2 * len(widths)
+    if needed > width - _OTHERS:
         shown = shown.drop(columns=dimensions)
         shown.insert(1, "configuration", shown.trial.map(configuration_names(study)))
         dimensions = ["configuration"]
     objective = study.objectives[0]
     over = " over folds" if has_folds(objective) else ""
-    legend = _NOT_TOLD_APART if (shown.verdict == "not told apart").any() else ""
-    shown_table = Table(
-        title=escape(f"{len(study.complete)} configurations by mean {objective.name}{over}"),
-        title_justify="left",
-        caption=escape("\n".join(filter(None, (legend, study.note)))),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    title = f"{len(study.complete)} configurations by mean {objective.name}{over}"
+    shown_table = Table(title=escape(title), padding=(0, 1, 0, 0))
     for name in shown:
         is_wide = name in ("configuration", "verdict")
         shown_table.add_column(
@@ -80,6 +74,18 @@ def table(study: StudyResult) -> Table:
     if len(shown) > _MOST_ROWS:
         shown_table.add_row("...", f"and {len(shown) - _MOST_ROWS} more", style="dim")
     return shown_table
+
+
+def show_sweep(study: StudyResult) -> None:
+    """Show the table of a sweep, or of runs, what it says, and where to read about it."""
+    show_table(table(study, console().width))
+    found = facts(study)
+    best = found["best"].removeprefix("Best: ")
+    show_facts({**found, "best": best, "note": study.note})
+    say("help: docs/sweeps.md says how to read this")
+    is_open = any(row.verdict == "not told apart" for row in ranked_rows(study))
+    if is_open and study.n_folds < _FEW_FOLDS:
+        say("hint: cv=repeated has more folds, which can tell more configurations apart")
 
 
 def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = None) -> Path:

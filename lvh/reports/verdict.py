@@ -14,10 +14,6 @@ from lvh.validation.metrics import NAMES, bootstrap_intervals
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _LISTED = 6  # configurations that a sentence names
-_TEST = (
-    "paired t-test corrected for shared training records; p times half the number of "
-    "configurations, for any of them could be the best, then Holm over those compared; 5 %"
-)
 _STATES = {
     "leaking": "scored by records that leaked into the training",
     "stopped": "stopped early",
@@ -26,19 +22,26 @@ _STATES = {
 }
 
 
-def sentences(study: StudyResult) -> list[str]:
-    """Return the result: the best, its equals, baselines, selection bias, numbers of trials."""
+def facts(study: StudyResult) -> dict[str, str]:
+    """Return a sentence or two on each: score, best, others, baselines, bias, trials."""
     rows = ranked_rows(study)
     if not rows:
-        return ["No configuration is complete, so none can be called the best.", _counts(study)]
-    return [
-        *_headline(study, rows[0]),
-        _best(study, rows[0]),
-        *_equals(study, rows),
-        *_baselines(study, rows[0]),
-        *_selection_bias(study),
-        _counts(study),
-    ]
+        none = "No configuration is complete, so none can be called the best."
+        return {"best": none, "trials": _counts(study)}
+    found = {
+        "score": _headline(study, rows[0]),
+        "best": _best(study, rows[0]),
+        "others": _equals(study, rows),
+        "baselines": _baselines(study, rows[0]),
+        "bias": _selection_bias(study),
+        "trials": _counts(study),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def sentences(study: StudyResult) -> list[str]:
+    """Return the result: the best, its equals, baselines, selection bias, numbers of trials."""
+    return list(facts(study).values())
 
 
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
@@ -74,17 +77,17 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     return "it was defined in no resample" if undefined else corrected
 
 
-def _headline(study: StudyResult, best: Row) -> list[str]:
+def _headline(study: StudyResult, best: Row) -> str:
     """Say the pooled average precision of the best, where its predictions are at hand."""
     rows = study.predictions.get(best.trial.number)
     if rows is None or math.isnan(best.trial.values[0]):
-        return []
+        return ""
     ap = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)["ap"]
-    return [
+    return (
         f"The best has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
         f"with all {len(np.unique(rows.record))} test records together"
         f"{at_random(best.trial.baselines)}."
-    ]
+    )
 
 
 def _best(study: StudyResult, best: Row) -> str:
@@ -101,39 +104,38 @@ def _best(study: StudyResult, best: Row) -> str:
     return f"{text}."
 
 
-def _equals(study: StudyResult, rows: Sequence[Row]) -> list[str]:
+def _equals(study: StudyResult, rows: Sequence[Row]) -> str:
     if len(rows) < 2 or rows[0].verdict != "best":
-        return []
+        return ""
     equal = [row for row in rows if row.verdict == "not told apart"]
     unknown = [row for row in rows if row.verdict == "not comparable"]
     texts = []
     if equal:
-        texts.append(f"These folds cannot tell it apart from {_listed(study, equal)} ({_TEST}).")
+        texts.append(f"These folds cannot tell it apart from {_listed(study, equal)}.")
     elif not unknown:
-        texts.append(f"Every other complete configuration scores worse ({_TEST}).")
+        texts.append("Every other complete configuration scores worse.")
     if unknown:
-        texts.append(
-            f"Not comparable, because fewer than two folds have a score: {_listed(study, unknown)}."
-        )
-    return texts
+        few = "Not comparable, because fewer than two folds have a score"
+        texts.append(f"{few}: {_listed(study, unknown)}.")
+    return " ".join(texts)
 
 
-def _baselines(study: StudyResult, best: Row) -> list[str]:
+def _baselines(study: StudyResult, best: Row) -> str:
     objective = study.objectives[0]
     scores = {name: one.get(objective.name) for name, one in best.trial.baselines.items()}
     values = {name: one for name, one in scores.items() if one is not None and not math.isnan(one)}
     if not values:
-        return []
+        return ""
     listed = " and ".join(f"{name} {value:.3f}" for name, value in values.items())
-    texts = [f"Baselines on the same folds, mean {objective.name}: {listed}."]
+    text = f"Baselines on the same folds, mean {objective.name}: {listed}."
     sign = 1 if objective.maximize else -1
     unbeaten = [name for name, value in values.items() if sign * (best.mean - value) <= 0]
     if unbeaten:
-        texts.append(f"The best configuration does not score better than {' and '.join(unbeaten)}.")
-    return texts
+        text += f" The best configuration does not score better than {' and '.join(unbeaten)}."
+    return text
 
 
-def _selection_bias(study: StudyResult) -> list[str]:
+def _selection_bias(study: StudyResult) -> str:
     n, name = len(study.complete), study.objectives[0].name
     corrected, texts = without_selection_bias(study), []
     if not isinstance(corrected, str):
@@ -151,7 +153,7 @@ def _selection_bias(study: StudyResult) -> list[str]:
             f"{stopped} stopped configuration{'s' if stopped > 1 else ''} took part in the choice "
             "but in no correction, so the score of the best is still too good."
         )
-    return texts
+    return " ".join(texts)
 
 
 def _counts(study: StudyResult) -> str:

@@ -5,11 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation.permutation import WAY
-from lvh.features.selection import MeasuredSettings
+from lvh.features.voltage import MeasuredSettings
 from lvh.validation.splits import Protocol, Split, before
 
 RESULTS_VERSION = 3
@@ -65,16 +66,16 @@ def fold_keys(
     A key does not contain how many folds or repeats there are: a fold is the same in a longer
     cross-validation. Where weights are carried, those before it `among` all folds decide it too.
     """
-    protocol = Protocol(**decisions["protocol"])
-    keys = {}
-    for split in splits:
-        chain = [split]
-        if protocol.weights == "carried":
-            chain += before(split, splits if among is None else among, protocol)
-        records = [part for split in chain for part in (split.train, split.validation, split.test)]
-        number = (split.repeat, split.fold)
-        keys[number] = fingerprint(RESULTS_VERSION, data, decisions, number, *records)
-    return keys
+    protocol, among = Protocol(**decisions["protocol"]), splits if among is None else among
+    chains = {split.number: [split, *before(split, among, protocol)] for split in splits}
+    records = {
+        number: [part for one in chain for part in (one.train, one.validation, one.test)]
+        for number, chain in chains.items()
+    }
+    return {
+        number: fingerprint(RESULTS_VERSION, data, decisions, number, *parts)
+        for number, parts in records.items()
+    }
 
 
 def fold_key(settings: RunSettings, data: str, split: Split, among: Sequence[Split] = ()) -> str:
@@ -93,14 +94,16 @@ def run_key_of(keys: Iterable[str], permutations: int) -> str:
     return fingerprint(list(keys), *((permutations, WAY) if permutations else ()))
 
 
-def changed_options(settings: RunSettings, *, stored: bool = False) -> list[str]:
-    """Return the options whose code is new to the store of a run, which has folds of other code.
+def changed_options(
+    plugins: Mapping[str, Plugin], store: str, *, stored: bool = False
+) -> list[str]:
+    """Return the options whose code is new to a store of folds, which has folds of other code.
 
     Of several processes that ask, one gets an option. `stored`: a fold of this code was stored.
     """
     changed = []
-    for option, plugin in settings.plugins().items():
-        folder = Path(settings.store) / "plugins" / option  # an empty file for each code
+    for option, plugin in plugins.items():
+        folder = Path(store) / "plugins" / option  # an empty file for each code
         is_known = folder.is_dir()
         if not (is_known or stored):
             continue

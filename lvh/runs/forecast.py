@@ -139,10 +139,10 @@ class Forecast:
             known |= zip(unknown, _regressed(unknown, known), strict=True)
             each = np.array([known[kind] for kind in kinds])
         each += median(self._overheads) if self._overheads else _OVERHEAD
-        for at, trial in enumerate(map(trials.get, places)):
-            if trial is not None:  # how much of it is to be trained
-                done = 0 if plan.search.halves else len(trial.intermediate_values) / plan.n_folds
-                each[at] *= 0 if trial.state.is_finished() else 1 - done
+        for at, planned in enumerate(map(trials.get, places)):
+            if planned is not None:  # how much of it is to be trained
+                done = 0 if plan.search.halves else len(planned.intermediate_values) / plan.n_folds
+                each[at] *= 0 if planned.state.is_finished() else 1 - done
         return float(max(each.sum() * plan.total / len(places) / self._at_once, each.max()))
 
     def _examples(self) -> list[int]:
@@ -170,10 +170,11 @@ def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
     from sklearn.pipeline import make_pipeline
 
     def inputs(kind: Kind) -> dict[str, float | str]:
-        numbers = {name for name, value in kind if isinstance(value, int) and value > 0}
+        values = dict([("", ""), *kind])
         return {
-            name: math.log(at) if name in numbers else str(at) for name, at in [("", ""), *kind]
-        }  # type: ignore[arg-type]
+            name: math.log(value) if isinstance(value, int) and value > 0 else str(value)
+            for name, value in values.items()
+        }
 
     if not kinds:
         return []

@@ -1,16 +1,25 @@
 """What the user may type next, as a line at the end of a command's output."""
 
+import math
 import os
 import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lvh.config.plugins import loaded
+from lvh.config.plugins.loading import loaded
 from lvh.errors import masked
-from lvh.reports.progress import say
+from lvh.evaluation.cv_result import AGE_AND_SEX
+from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings, resolved_uri
 
+if TYPE_CHECKING:
+    from lvh.config.run_settings import RunSettings
+    from lvh.runs.experiment_data import ExperimentData
+    from lvh.tracking.run_record import RunRecord
+
+_FEW_RECORDS = 10
 _OF_PLUGINS = ("explain", "export", "predict", "serve")
 """Commands that need the code of a run or a model."""
 
@@ -58,9 +67,38 @@ def _near(path: Path) -> Path:
 
 
 def say_where(tracking: TrackingSettings, page: str) -> None:
-    """Say how to see a page of the MLflow UI, given below the server's address."""
+    """Say how to see the runs in the MLflow UI; `page` is below the address of a server."""
     if tracking.uri and tracking.uri.startswith("http"):
         say(f"compare: {masked(tracking.uri).rstrip('/')}/{page}", wraps=False)
         return
     uri = masked(resolved_uri(tracking)) if tracking.uri else None
-    say(f"compare: {typed('ui', uri=uri)}, then http://127.0.0.1:5000/{page}", wraps=False)
+    say(f"compare: {typed('ui', uri=uri)}", wraps=False)
+
+
+def say_hints(
+    settings: "RunSettings", data: "ExperimentData", record: "RunRecord | None" = None
+) -> None:
+    """Say what a beginner would want to know of a run's settings, data and scores."""
+    train, model, splits = settings.train, settings.model, data.splits
+    steps = math.ceil(max(len(split.train) for split in splits) / train.batch_size)
+    # after as many steps the first statistics weigh 5 % in the moving averages
+    momentum = getattr(model, "bn_momentum", 0.0)
+    enough = math.ceil(3 / max(1e-9, 1 - momentum) / steps) if momentum else 0
+    if not train.precise_bn and train.epochs < enough:
+        say(
+            f"hint: {train.epochs} epochs are too few for batch normalization, whose averages need "
+            f"about {enough} here: docs/experiment.md"
+        )
+    n_fewest = min(int(data.features.y[split.test].sum()) for split in splits)
+    if n_fewest < _FEW_RECORDS:
+        say(
+            f"hint: a fold tests {n_fewest} records with {data.cohort.label_name}, so its scores "
+            "change much by chance: docs/science.md"
+        )
+    baseline = record.baselines.get(AGE_AND_SEX) if record is not None else None
+    if record is not None and baseline and record.pooled["ap"][0] <= baseline["pooled_ap"]:
+        alone = baseline["pooled_ap"]
+        say(
+            f"hint: age and sex alone have an ap of {alone:.3f}, so these scores show nothing "
+            "that the ECG adds: docs/science.md"
+        )

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, as_lvh_error
 from lvh.files import read_bytes
-from lvh.reports.progress import say
 from lvh.reports.study_report import run_folders
+from lvh.reports.terminal import say
 from lvh.search.study import load
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_dir import study_in

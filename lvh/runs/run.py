@@ -20,7 +20,8 @@ from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
 from lvh.files import write_text
 from lvh.reports import cv_figures
-from lvh.reports.progress import ProgressReporter, Verbosity, say
+from lvh.reports.progress import ProgressReporter, Verbosity
+from lvh.reports.terminal import say
 from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
     ExperimentData,
@@ -52,13 +53,14 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
+    draws: Callable[[RunRecord], bool] = lambda record: True,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
     after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
     `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
-    one before any has those of the next.
+    one before any has those of the next. `draws` decides, by its scores, whether it gets figures.
     """
     settings, features = composed.settings, data.features
     splits = data.splits if order is None else order
@@ -73,7 +75,7 @@ def run_configuration(
                     result = stage.train(splits, [progress, *callbacks], check_after)
                     if stage is run.last:
                         result = run.test(result, progress.on_shuffle)
-            run.write(result)
+            run.write(result, draws)
     shown[-1].show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
@@ -92,18 +94,14 @@ class _Stage(Callback):
     A further stage, with more epochs, continues where the folds of this one stand.
     """
 
-    def __init__(
-        self, settings: RunSettings, data: ExperimentData, *, before: "_Stage | None", is_last: bool
-    ) -> None:
-        self.settings, self._data = settings, data
+    def __init__(self, settings: RunSettings, data: ExperimentData, store: FoldStore) -> None:
+        self.settings, self._data, self._store = settings, data, store
         self.decisions = deciding(settings)
         self.keys = fold_keys(self.decisions, data.cohort.fingerprint, data.splits)
         self.trainer = cache(partial(new_trainer, settings, data.features, data.cohort.fs))
         self.folds: list[FoldResult] = []
         self.known: dict[tuple[int, int], FoldResult] = {}
-        self._store = FoldStore(Path(settings.store))
-        starts, ends = {} if before is None else before.keys, {} if is_last else self.keys
-        self._checkpoints = FoldCheckpoints(Path(settings.store), starts, ends)
+        self.checkpoints = FoldCheckpoints(Path(settings.store), {}, {})
 
     def find(self, splits: Sequence[Split]) -> None:
         """Load the folds that are stored already."""
@@ -120,7 +118,7 @@ class _Stage(Callback):
         self, splits: Sequence[Split], callbacks: Sequence[Callback], check_after: int | None
     ) -> CVResult:
         """Train the folds that are not stored."""
-        data, cv, points = self._data, self.settings.cv, self._checkpoints
+        data, cv, checkpoints = self._data, self.settings.cv, self.checkpoints
         if len(self.known) < len(splits):
             _import_ahead(waits=not self.settings.is_network)
         try:
@@ -135,13 +133,13 @@ class _Stage(Callback):
                 threshold=cv.threshold,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
-                checkpoints=points if points.starts or points.ends else None,
+                checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
             )
         except StopCrossValidation:
-            replace(points, starts=points.ends).discard()
-            points.discard()
+            checkpoints.discard(checkpoints.ends)
+            checkpoints.discard(checkpoints.starts)
             raise
-        points.discard()
+        checkpoints.discard(checkpoints.starts)
         return result
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
@@ -165,13 +163,17 @@ class _Run:
         rungs: Sequence[int],
     ) -> None:
         self.settings = settings = composed.settings
-        FoldStore(Path(settings.store)).check()
+        store = FoldStore(Path(settings.store))
+        store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
+        self._plugins = settings.plugins()
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = replace(settings, train=replace(settings.train, epochs=epochs))
-            before, is_last = next(reversed(self.stages), None), epochs == settings.train.epochs
-            self.stages.append(_Stage(own, data, before=before, is_last=is_last))
+            self.stages.append(_Stage(own, data, store))
+        keys = [{}, *(stage.keys for stage in self.stages[:-1]), {}]
+        for stage, starts, ends in zip(self.stages, keys, keys[1:], strict=False):
+            stage.checkpoints = replace(stage.checkpoints, starts=starts, ends=ends)
         self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
@@ -202,7 +204,7 @@ class _Run:
     def start(self, splits: Sequence[Split]) -> None:
         """Find the folds that are stored already, and write the files that need no training."""
         settings = self.settings
-        for option in changed_options(settings):
+        for option in changed_options(self._plugins, settings.store):
             say(f"{option}: its code changed since the stored folds: they are trained again")
         for stage in self.stages:
             stage.find(splits)
@@ -214,13 +216,11 @@ class _Run:
             tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
 
-    def write(self, result: CVResult) -> None:
+    def write(self, result: CVResult, draws: Callable[[RunRecord], bool]) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.scores
         self.result = result
         run_dir.write_after(self._folder, features, result)
-        title = f"{record.name} on {record.data.name}"
-        cv_figures.draw_all(result, features, title=title, folder=self._folder)
         self.record = replace(
             record,
             mean=asdict(summary.mean),
@@ -229,6 +229,9 @@ class _Run:
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
+        if draws(self.record):
+            title = f"{record.name} on {record.data.name}"
+            cv_figures.draw_all(result, features, title=title, folder=self._folder)
 
     def test(self, result: CVResult, follow: Callable[[int, int], None]) -> CVResult:
         """Compare a result with those of shuffled labels, where the settings ask for it."""
@@ -260,7 +263,7 @@ class _Run:
         try:
             yield
         except StopCrossValidation as stop:
-            self._end(tracker, "stopped", stop.reason)
+            self._end(tracker, "stopped", str(stop))
         except Exception as error:
             self._end(tracker, "failed", str(as_lvh_error(error)))
             raise
@@ -275,7 +278,7 @@ class _Run:
             return  # it was complete before
         folds = self.last.folds
         if len(self.last.known) < len(folds):
-            changed_options(self.settings, stored=True)
+            changed_options(self._plugins, self.settings.store, stored=True)
         spent = {fold.split.number: fold.seconds for one in self.stages for fold in one.folds}
         self.record = replace(
             self.record,

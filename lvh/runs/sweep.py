@@ -2,8 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -12,7 +14,7 @@ from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
 from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
-from lvh.data.cohort_summary import summarize_cohort
+from lvh.data.cohort_summary import CohortSummary, summarize_cohort
 from lvh.data.labels import LVH
 from lvh.errors import EnvironmentFault, InputError, LvhError, warn_renamed
 from lvh.evaluation.results import Plain
@@ -20,21 +22,29 @@ from lvh.files import write_text
 from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.progress import console, say
-from lvh.reports.study_report import run_folders, table, write
+from lvh.reports.study_report import run_folders, show_sweep, write
+from lvh.reports.terminal import near, say, show_facts
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.experiment_data import ExperimentData, load_data
-from lvh.runs.hints import say_next, say_where
+from lvh.runs.hints import say_hints, say_next, say_where
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import StudyResult, Trial
+from lvh.search.results import OUTCOME_FORMAT, StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
-from lvh.search.study import Study, open_study, result_of
+from lvh.search.study import OUTCOME, Study, open_study, result_of
+from lvh.tracking.address import TrackingSettings
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
-from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
+from lvh.tracking.run_record import (
+    DataRecord,
+    RunRecord,
+    SweepLink,
+    SweepRecord,
+    load_run,
+    save,
+)
 from lvh.tracking.tracker import Tracker
 
 _RECORDS = ("data", "external")  # groups that decide which records there are
@@ -42,6 +52,7 @@ _UNSWEPT = ("backend", "hydra", "resume", "search", "store", "tracking")
 _TRIED = 1000
 """Points that are looked at to find a valid one."""
 _RELAUNCHES = 30
+_BETWEEN_LOOKS = 2.0  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +83,23 @@ def run_sweep(sweep: Sweep) -> None:
     store = store_of(study.name, settings.store)
     write_text(sweep.folder / STUDY, f"{study.name}\n")
     link_latest(sweep.folder)
-    tracker = Tracker(settings.tracking)
-    try:
+    with Tracker(settings.tracking) as tracker:
         _track(study, tracker, store)
-        _announce(study, sweep.workers)
-        say(*summarize_cohort(data.cohort).lines())
-        done = _train(sweep, study, settings, tracker=tracker, store=store)
+        _announce(study, sweep.workers, summarize_cohort(data.cohort))
+        with _followed(study, tracker, store) if sweep.is_local else nullcontext():
+            done = _train(sweep, study, settings, tracker=tracker, store=store)
         result = result_of(study, store)
         _show(result, done, sweep.folder / "report", settings.store)
+        say_hints(settings, data)
         _track(study, tracker, store, result, sweep.folder / "report")
-    finally:
-        unrecorded = tracker.close()
+        faults = [fault for worker in done for fault in worker.faults]
+        if not faults and not study.finished:
+            faults = ["some trials are not done"]
+        if faults:
+            message = "; ".join(fault.rstrip(".") for fault in dict.fromkeys(faults))
+            raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     if tracker.page:
         say_where(settings.tracking, tracker.page)
-    faults = [*(fault for worker in done for fault in worker.faults), *unrecorded]
-    if not faults and not study.finished:
-        faults = ["some trials are not done"]
-    if faults:
-        message = "; ".join(fault.rstrip(".") for fault in dict.fromkeys(faults))
-        raise EnvironmentFault(f"{message}. The same command continues where this one ended")
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         raise LvhError(f"{failed} of {len(result.trials)} configurations failed")
@@ -197,17 +206,20 @@ def _decision(sweep: Sweep, point: Point) -> str:
     return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 
 
-def _announce(study: Study, workers: int | None) -> None:
+def _announce(study: Study, workers: int | None, data: CohortSummary) -> None:
     plan = study.plan
     at_once = "one after another" if workers is None else f"{workers} at a time"
-    say(
-        f"{plan.title}: {plan.n_folds} folds each, {plan.search.sampler} sampler, {at_once}",
-        f"study {study.name} in {study.storage.shown}",
-    )
     trials = study.configurations().values()
-    if trials:
-        ended = sum(trial.state.is_finished() for trial in trials)
-        say(f"{ended} trials are done already, {len(trials) - ended} were begun")
+    ended = sum(trial.state.is_finished() for trial in trials)
+    done = f"{ended} trials are done already, {len(trials) - ended} were begun"
+    facts = {
+        **data.facts(),
+        "training": f"{plan.n_folds} folds each, {plan.search.sampler} sampler, {at_once}",
+        "study": f"{study.name} in {near(study.storage.shown)}",
+        "done": done if trials else "",
+        "note": plan.note,
+    }
+    show_facts(facts, plan.title)
 
 
 def _train(
@@ -233,7 +245,8 @@ def _train(
         command=sweep.command,
         folder=sweep.folder,
         store=store.absolute(),
-        tracking=settings.tracking,
+        # this process tracks for those that it starts: one import of MLflow, not one for each
+        tracking=TrackingSettings("off") if sweep.is_local else settings.tracking,
         verbosity="bar" if sweep.workers is None else "line",
         threads=threads,
         main_process=os.getpid(),
@@ -256,16 +269,37 @@ def _train(
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
 
 
+@contextmanager
+def _followed(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
+    """Have the trials of other processes tracked as they end; the rest is tracked at the end."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
+        while not ended.wait(_BETWEEN_LOOKS):
+            with suppress(LvhError):
+                for number, trial in study.configurations().items():
+                    if number not in sent and OUTCOME in trial.user_attrs:
+                        sent.add(number)
+                        key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
+                        tracker.track(load_run(store / "runs" / f"{key}.json"))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: str) -> None:
     page = write(result, folder, run_folders(result, store))
-    console().print(table(result))
-    say(*sentences(result))
+    show_sweep(result)
     for trial in result.trials:
         if trial.state == "failed":
             say(f"FAILED {_point(trial)}: {trial.error}", style="red")
-    if result.note:
-        say(result.note, style="yellow")
-    say(f"{sum(worker.trained for worker in done)} folds trained now; page: {page}", link=page)
+    say(f"{sum(worker.trained for worker in done)} folds trained now", f"page: {page}", link=page)
 
 
 def _track(

@@ -11,16 +11,18 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from optuna.trial import TrialState
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
-from lvh.config.plugins import ensure
+from lvh.config.plugins.loading import ensure
 from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
-from lvh.reports.progress import Verbosity, say
+from lvh.reports.progress import Verbosity
+from lvh.reports.terminal import say
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import Forecast, duration
@@ -132,6 +134,7 @@ class Worker:
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}{left_text}: ",
                 sweep=place,
+                draws=partial(_is_best, study),
             )
         except EnvironmentFault:
             raise
@@ -220,21 +223,36 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
         separate=is_separate(study.name),
         name=f"{name} #{trial.number}" if is_rounded else name,
         point={param_name(name.lstrip("+")): value for name, value in point.items()},
+        objectives=tuple(objective.name for objective in study.plan.objectives),
     )
 
 
-def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
-    values = objective_values(
+def _values(record: RunRecord, study: Study) -> tuple[float, ...]:
+    return objective_values(
         [objective.name for objective in study.plan.objectives],
         mean=record.mean,
         std=record.std,
         pooled={name: value for name, (value, _, _) in record.pooled.items()},
         seconds=record.seconds,
     )
+
+
+def _is_best(study: Study, record: RunRecord) -> bool:
+    """Return whether no finished trial is better: figures of all take longer than their training.
+
+    `lvh report FOLDER` makes the page of any trial.
+    """
+    sign = 1 if study.plan.objectives[0].maximize else -1
+    complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
+    others = [sign * trial.values[0] for trial in complete]
+    return not max(others, default=-math.inf) > sign * _values(record, study)[0]
+
+
+def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
     is_complete = record.status == "complete"
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,
-        values=values if is_complete else (),
+        values=_values(record, study) if is_complete else (),
         folds=tuple(scores),
         fold_keys=record.fold_keys,
         baselines=record.baselines if is_complete else {},

@@ -46,17 +46,8 @@ class StudyPlan:
             return list(range(n_folds))
         return [int(fold) for fold in np.random.default_rng(self.search.seed).permutation(n_folds)]
 
-    def dump(self) -> str:
-        """Return all of it as JSON."""
-        return _FORMAT.dump_json(self).decode()
 
-    @classmethod
-    def load(cls, text: str) -> "StudyPlan":
-        """Return what `dump` has written."""
-        return _FORMAT.validate_json(text)
-
-
-_FORMAT = TypeAdapter(StudyPlan)
+PLAN_FORMAT = TypeAdapter(StudyPlan)
 
 
 def decided(search: SearchSettings, space: Space) -> SearchSettings:

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -72,17 +72,8 @@ class Outcome:
     run_key: str = ""
     error: str = ""
 
-    def dump(self) -> dict[str, Any]:
-        """Return it in plain containers."""
-        return asdict(self)
 
-    @classmethod
-    def load(cls, content: Mapping[str, Any]) -> "Outcome":
-        """Return what `dump` has written."""
-        return _OUTCOME.validate_python(content)
-
-
-_OUTCOME = TypeAdapter(Outcome)
+OUTCOME_FORMAT = TypeAdapter(Outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.search.plan import StudyPlan, grid_sampler, make_sampler
+from lvh.search.plan import PLAN_FORMAT, StudyPlan, grid_sampler, make_sampler
 from lvh.search.racing import RECORDS, make_pruner
-from lvh.search.results import Outcome, StudyResult, Trial
+from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
 from lvh.tracking.fold_store import FoldStore
 
@@ -117,7 +117,7 @@ class Study:
         try:
             with storage.faults():
                 self._study = optuna.load_study(study_name=name, storage=storage.optuna)
-                self.plan = StudyPlan.load(self._study.user_attrs[PLAN])
+                self.plan = PLAN_FORMAT.validate_json(self._study.user_attrs[PLAN])
         except KeyError:
             names = f"{storage.shown}: {', '.join(storage.studies()) or 'none'}"
             raise InputError(f"study: expected one of {names}. Received: {name}") from None
@@ -248,7 +248,7 @@ class Study:
         if undefined:
             error = f"{' and '.join(undefined)}: not defined on these folds"
             outcome = replace(outcome, state="failed", values=(), error=error)
-        trial.set_user_attr(OUTCOME, outcome.dump())
+        trial.set_user_attr(OUTCOME, asdict(outcome))
         return outcome
 
     def _n_new(self, trials: list[FrozenTrial]) -> int:
@@ -289,7 +289,7 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
             load_if_exists=True,
         )
         study.set_user_attr(WHEN, time.time())
-        study.set_user_attr(PLAN, plan.dump())
+        study.set_user_attr(PLAN, PLAN_FORMAT.dump_json(plan).decode())
     return Study(storage, name)
 
 
@@ -315,7 +315,7 @@ def result_of(study: Study, store_root: str | Path) -> StudyResult:
 def _trial(number: int, trial: FrozenTrial) -> Trial:
     outcome = Outcome("open")
     if trial.state.is_finished() and OUTCOME in trial.user_attrs:
-        outcome = Outcome.load(trial.user_attrs[OUTCOME])
+        outcome = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME])
     elif trial.state == TrialState.FAIL:
         deaths = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
         outcome = Outcome("failed", error=deaths)

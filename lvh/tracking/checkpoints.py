@@ -50,9 +50,9 @@ class FoldCheckpoints:
         """Write where the training of a fold stands."""
         _write(self._path(self.ends[split.number]), checkpoint)
 
-    def discard(self) -> None:
-        """Delete the files that trainings have started from."""
-        for key in self.starts.values():
+    def discard(self, keys: Mapping[tuple[int, int], str]) -> None:
+        """Delete the files of some folds, from which nothing continues any more."""
+        for key in keys.values():
             self._path(key).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:

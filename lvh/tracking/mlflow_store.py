@@ -30,7 +30,7 @@ from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_value
-from lvh.tracking.run_record import RunRecord, SweepRecord, load_run, load_sweep
+from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
 _LOCK_SECONDS = 120
 _PARENT = "mlflow.parentRunId"
@@ -67,9 +67,9 @@ class MlflowStore:
         if (database := embedded(settings)) is not None:
             _open_embedded(database)
         self._client = MlflowClient(tracking_uri=address.resolved_uri(settings))
-        self._experiment_id = self._experiment(settings.experiment, database)
+        self.experiment_id = self._experiment(settings.experiment, database)
         self._sweeps: dict[str, str] = {}
-        self.page = view_page(self._experiment_id)
+        self.page = view_page(self.experiment_id)
         """Place of the newest sweep, or of all configurations, in the UI."""
         if not self._view(ALL):
             self._set_view(ALL, _VIEW, view_state({}, _CONFIGURATIONS))
@@ -96,7 +96,7 @@ class MlflowStore:
         below_it = f"tags.`{_PARENT}` = '{run_id}'"
         self._set_view(record.study, record.title, view_state(record.dimensions, below_it))
         self._set_view(ALL, _VIEW, view_state(record.dimensions, _CONFIGURATIONS))
-        self.page = view_page(self._experiment_id, record.study)
+        self.page = view_page(self.experiment_id, record.study)
         link = f"[Its configurations as a table, and their charts]({self.page})"
         self._client.set_tag(
             run_id, _NOTE, "\n\n".join([link, *(record.sentences or [_UNFINISHED])])
@@ -147,10 +147,10 @@ class MlflowStore:
         value = view_value(name, state, _now())
         if self._view(key) != json.loads(value)["state"]:
             with suppress(MlflowException):  # another process sets the same
-                self._client.set_experiment_tag(self._experiment_id, f"{_SAVED}{key}", value)
+                self._client.set_experiment_tag(self.experiment_id, f"{_SAVED}{key}", value)
 
     def _view(self, key: str) -> str:
-        tags = self._client.get_experiment(self._experiment_id).tags
+        tags = self._client.get_experiment(self.experiment_id).tags
         return str(json.loads(tags.get(f"{_SAVED}{key}", "{}")).get("state", ""))
 
     def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
@@ -175,9 +175,8 @@ class MlflowStore:
         tags = _place("fold", parent, leakage)
         started = ended - int(fold.seconds * 1000)
         run = self._create(fold_name(name, repeat, number), tags, started)
-        values = {"kept_epoch": history.kept_epoch, "threshold": fold.threshold}
-        values |= {"seconds": fold.seconds, "setup_seconds": fold.setup_seconds}
-        metrics = _metrics(asdict(fold.metrics) | values)
+        scores = {name: one for name, one in asdict(fold.metrics).items() if name in SHOWN}
+        metrics = _metrics(scores | {"threshold": fold.threshold, "seconds": fold.seconds})
         for name in ("loss", "accuracy", "validation_loss", "validation_accuracy"):
             curve = name if name.startswith("validation") else f"train_{name}"
             for epoch, value in enumerate(getattr(history, name), start=1):
@@ -188,7 +187,7 @@ class MlflowStore:
 
     def _create(self, name: str, tags: dict[str, str], started: int | None = None) -> Run:
         """Create a run that counts as killed until all of it is written."""
-        run = self._client.create_run(self._experiment_id, started, tags, name)
+        run = self._client.create_run(self.experiment_id, started, tags, name)
         self._client.set_terminated(run.info.run_id, "KILLED")
         return run
 
@@ -222,7 +221,7 @@ class MlflowStore:
         runs: list[Run] = []
         token = None
         while True:
-            experiments = [self._experiment_id]
+            experiments = [self.experiment_id]
             page = self._client.search_runs(experiments, condition, view, page_token=token)
             runs += page
             token = page.token

@@ -17,12 +17,18 @@ from pydantic import TypeAdapter
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
-from lvh.validation.metrics import NAMES
 from lvh.validation.random_ranking import NO_SKILL
 
 RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
 """`leaking`: complete under a protocol that leaks; `stopped` early by a sweep; `killed` by a
 signal."""
+SHOWN = (
+    *("ap", "accuracy", "precision", "recall", "roc_auc"),
+    *("std_ap", "std_accuracy", "std_precision", "std_recall"),
+    *("pooled_ap", "pooled_ap_low", "pooled_ap_high", "p_ap"),
+    *("baseline_age_sex_ap", "baseline_no_skill_ap"),
+)
+"""Scores that MLflow shows of a configuration; its artifact `scores.csv` has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class SweepLink:
 
     A study that was started again with `resume=false` is `separate`: its runs are tracked apart
     from earlier runs with the same key. `name` is that of the configuration in the sweep, `point`
-    has the swept values by the names of MLflow's parameters.
+    has the swept values by the names of MLflow's parameters. `objectives` are those of the sweep.
     """
 
     study: str
@@ -50,6 +56,7 @@ class SweepLink:
     separate: bool = False
     name: str = ""
     point: Mapping[str, Plain] = field(default_factory=dict)
+    objectives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +109,28 @@ class RunRecord:
     def digest(self) -> str:
         """Hash of what a store shows of it, without its place in a sweep and on the disk."""
         shown = asdict(replace(self, sweep=None, folder="", root=""))
-        return sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
+        text = "".join([json.dumps(shown, sort_keys=True), *self._other_objectives])
+        return sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def _other_objectives(self) -> list[str]:
+        return [] if self.sweep is None else [x for x in self.sweep.objectives if x not in SHOWN]
 
     @property
     def scores(self) -> dict[str, float]:
-        """MLflow's metrics of a configuration: first in the UI, by their names, are the means."""
+        """MLflow's metrics of a configuration: of `SHOWN`, and objectives of its sweep."""
         if self.level == "data":
             return {}
-        values: dict[str, float] = {}
-        for name in NAMES if self.mean else ():
-            values |= {name: self.mean[name], f"std_{name}": self.std[name]}
-            ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
-            values |= zip(ends, self.pooled[name], strict=True)
-        for baseline, scores in self.baselines.items():
-            prefix = f"baseline_{baseline.replace(' + ', '_').replace(' ', '_')}"
-            values |= {f"{prefix}_{name}": value for name, value in scores.items()}
+        values = dict(self.mean)
+        values |= {f"std_{name}": value for name, value in self.std.items()}
+        for name, (estimate, low, high) in self.pooled.items():
+            ends = {f"pooled_{name}_low": low, f"pooled_{name}_high": high}
+            values |= {f"pooled_{name}": estimate, **ends}
+        for row, scores in self.baselines.items():
+            values |= {f"{baseline_prefix(row)}{name}": one for name, one in scores.items()}
         values |= {f"p_{name}": p for name, p in self.p_values.items()}
-        values |= {"seconds": self.seconds, "setup_seconds": self.setup_seconds}
-        return values | {"folds_done": len(self.fold_keys)}
+        names = (*SHOWN, *self._other_objectives)
+        return {name: values[name] for name in names if name in values} | {"seconds": self.seconds}
 
     @property
     def description(self) -> str:
@@ -134,6 +145,11 @@ class RunRecord:
             f"Mean ap over {len(self.fold_keys)} folds {self.mean['ap']:.3f}, "
             f"std {self.std['ap']:.3f}; baselines: {baselines}."
         )
+
+
+def baseline_prefix(baseline: str) -> str:
+    """Return how the names of MLflow's metrics of a baseline begin."""
+    return f"baseline_{baseline.replace(' + ', '_').replace(' ', '_')}_"
 
 
 def at_random(baselines: Mapping[str, Mapping[str, float]]) -> str:

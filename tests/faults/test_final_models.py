@@ -33,24 +33,18 @@ pytestmark = pytest.mark.usefixtures("own_store")
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("network") / "m"
-    save_model(folder, settings("dnn", "ntp"), cohort)
-    return folder
+def network(saved) -> Path:
+    return saved("dnn", "ntp")
 
 
 @pytest.fixture(scope="module")
-def on_signals(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("signals") / "m"
-    save_model(folder, settings("cnn", "raw", "stride=125"), cohort, 1)
-    return folder
+def on_signals(saved) -> Path:
+    return saved("cnn", "raw", "stride=125")
 
 
 @pytest.fixture(scope="module")
-def forest(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("forest") / "m"
-    save_model(folder, settings("extra_trees", "voltage"), cohort, 1)
-    return folder
+def forest(saved) -> Path:
+    return saved("extra_trees", "voltage")
 
 
 def copied(folder: Path, to: Path) -> Path:
@@ -135,33 +129,6 @@ def test_an_altered_member_is_refused_and_none_names_a_subject(network, tmp_path
     assert "subject" not in (tmp_path / "m" / "model.json").read_text()
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow advises against pickles too
-def test_a_pickle_in_the_registry_is_no_model_of_ours(tmp_path, capsys, monkeypatch):
-    import mlflow
-    from sklearn.linear_model import LogisticRegression
-
-    trap, uri = tmp_path / "ran", f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-
-    class Trapped(LogisticRegression):
-        def __reduce__(self):
-            return Path.touch, (trap,)
-
-    with mlflow.start_run():
-        mlflow.sklearn.log_model(
-            Trapped(),
-            name="model",
-            registered_model_name="lvh",
-            serialization_format="pickle",
-            pip_requirements=[],
-        )
-    assert main(["any", "--model", "models:/lvh/1", "--uri", uri]) == 2
-    assert "models:/lvh/1: expected a final model of lvh" in capsys.readouterr().err
-    assert not trap.exists()
-
-
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
@@ -218,9 +185,7 @@ def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, 
     assert one["probability"] == pytest.approx(expected.y_score[0], abs=1e-5)
 
 
-def test_fiducials_are_detected_where_a_record_has_none(
-    network, cohort, data_set, tmp_path, capsys
-):
+def test_fiducials_are_found_where_there_are_none(network, cohort, data_set, tmp_path, capsys):
     """A model that was trained with detected fiducials takes no annotated ones."""
     annotated = data_set / "data" / cohort.records[0]
     bare = tmp_path / annotated.name

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from final_models import save_model, settings, write_record
+from final_models import write_record
 from servers import free_port, until
 
 from lvh.cli.predict import main as predict
@@ -56,10 +56,8 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, cohort) -> Path:
-    folder = tmp_path_factory.mktemp("voltage") / "m"
-    save_model(folder, settings("logistic", "voltage"), cohort)
-    return folder
+def folder(saved) -> Path:
+    return saved("logistic", "voltage")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Done, command
+from conftest import Done, done_here
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
@@ -66,10 +66,8 @@ NOWHERE = {
         for name, one in NOWHERE.items()
     ],
 )
-def test_11_a_folder_that_cannot_be_written_is_refused_before_training(
-    tmp_path, arguments, override
-):
+def test_11_a_folder_without_a_right_to_write_is_refused(tmp_path, arguments, override):
     """/proc takes no file even of root, whom the rights of a folder do not bind."""
-    done = command(*arguments, override.format("/proc/self"), cwd=tmp_path)
+    done = done_here(*arguments, override.format("/proc/self"), cwd=tmp_path)
     assert_one_line(done, "/proc/self")
     assert not list(tmp_path.glob("outputs/folds/??/*.json"))

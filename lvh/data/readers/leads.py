@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Delineation
-from lvh.data.voltage_checks import limb_fault
 from lvh.errors import InputError, excerpt
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -177,15 +176,3 @@ def age_on(day: str, born: str) -> float:
         return math.nan
     years = now.year - then.year - ((now.month, now.day) < (then.month, then.day))
     return float(years) if years >= 0 else math.nan
-
-
-def signal_fault(mv: npt.NDArray[np.floating], leads: Sequence[str] = LEADS) -> str:
-    """Say what is wrong with a record, shape (n_samples, n_leads), mV; empty if nothing is."""
-    for lead, values in zip(leads, mv.T, strict=True):
-        is_finite = np.isfinite(values).all()
-        if not is_finite or not len(values) or np.ptp(values) == 0:
-            received = "a flat line" if is_finite else "samples that are no finite number"
-            return f"lead {lead}: expected a signal. Received: {received}"
-    if set(LEADS[:6]) <= set(leads):
-        return limb_fault(mv, leads)
-    return ""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.array_checks import signal_fault
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort, Delineation, fingerprint
 from lvh.data.readers import dicom_record, edf_record, table_record, wfdb_record, xml_record
 from lvh.data.readers.leads import (
@@ -22,7 +23,6 @@ from lvh.data.readers.leads import (
     lead_key,
     millivolts_per_unit,
     sampling_frequency,
-    signal_fault,
 )
 from lvh.errors import EnvironmentFault, InputError, LvhError, excerpt
 from lvh.files import read_bytes

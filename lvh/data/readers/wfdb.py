@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.array_checks import signal_fault
 from lvh.data.cohort import LEADS
 from lvh.data.lazy_array import Floats
-from lvh.data.readers.leads import signal_fault
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lvh.config.composition import settings_of
 from lvh.config.messages import suggestion
-from lvh.config.plugins import load_installed
+from lvh.config.plugins.loading import load_installed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.errors import InputError, LvhError, excerpt

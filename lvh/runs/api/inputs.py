@@ -12,8 +12,7 @@ import pandas as pd
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.messages import explained
-from lvh.config.plugins import load_installed
-from lvh.config.plugins.loading import REGISTRIES
+from lvh.config.plugins.loading import REGISTRIES, load_installed
 from lvh.config.run_settings import parsed
 from lvh.data.array_checks import checked_labels, checked_subjects
 from lvh.data.cohort import Cohort
@@ -25,11 +24,9 @@ from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator
 from lvh.models.training import check_train
 from lvh.runs.api.learners import Learner
-from lvh.runs.experiment_data import ExperimentData
+from lvh.runs.experiment_data import ExperimentData, folds_of
 from lvh.validation.given_splits import given_splits
 from lvh.validation.splits import CvSettings, Split, check_protocol
-from lvh.validation.splits import splits as splits_of
-from lvh.validation.thresholds import held_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,11 +143,11 @@ def training_data(
 
 def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ...], CvSettings]:
     """Return the folds that a number, `CvSettings` or some of its fields, or a splitter mean."""
-    y, subjects = features.y, features.subjects
+    y = features.y
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         cv = {"folds": int(cv)}
     if not isinstance(cv, (CvSettings, Mapping)):
-        return given_splits(cv, y, subjects, groups), CvSettings()
+        return given_splits(cv, y, features.subjects, groups), CvSettings()
     given = asdict(cv) if isinstance(cv, CvSettings) else dict(cv)
     settings: CvSettings = parsed("cv", {**asdict(CvSettings()), **given}, CvSettings)
     check_protocol(settings)
@@ -159,11 +156,7 @@ def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ..
             "cv: expected no permutations and no external records here; python -m lvh.run has "
             f"both. Received: {excerpt(cv)}"
         )
-    folds = splits_of(y, subjects, settings)
-    if settings.threshold != "fixed":
-        for split in folds:
-            held_out(split, y, subjects)  # raises here what it would after the first trainings
-    return folds, settings
+    return folds_of(features, settings, y), settings
 
 
 def _form(learner: Learner, form: Any) -> Any:

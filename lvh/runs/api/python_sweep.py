@@ -125,12 +125,14 @@ class _Candidates:
         named: Mapping[str, Any] = {"": estimator}
         if isinstance(estimator, Mapping):
             named, space = estimator, _of_several(estimator, space)
-        self._estimators = {name: partial(learner_of, one) for name, one in named.items()}
-        is_network = {name: of().is_network for name, of in self._estimators.items()}
-        if train is not None and not any(is_network.values()):
+        networks = [name for name, one in named.items() if learner_of(one).is_network]
+        if train is not None and not networks:
             raise InputError("train: expected None, for no estimator is a network")
-        self._train = {name: train if is_network[name] else None for name in named}
-        self.learners = {name: of(self._train[name]) for name, of in self._estimators.items()}
+        self._of = {
+            name: partial(learner_of, one, train if name in networks else None)
+            for name, one in named.items()
+        }
+        self.learners = {name: of() for name, of in self._of.items()}
         self.space, self._objects = space_from(space)
         for name in self.space.names:  # each is refused before any training
             self.at(next(point for point in self.space.probes() if name in point))
@@ -140,7 +142,7 @@ class _Candidates:
         params = params_of(point, self._objects)
         name = "" if "" in self.learners else params.pop("model")
         own = {one.removeprefix(f"{name}."): value for one, value in params.items()}
-        return name, self._estimators[name](self._train[name], own)
+        return name, self._of[name](own)
 
 
 def _of_several(estimators: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,7 +202,7 @@ class _Training:
         except EnvironmentFault:
             raise
         except StopCrossValidation as stop:
-            return Outcome("stopped", folds=tuple(scores), error=stop.reason)
+            return Outcome("stopped", folds=tuple(scores), error=str(stop))
         except Exception as error:
             # a point that a user listed has failed; one that a sampler proposed was a bad one
             is_bad = isinstance(error, InputError) and search.sampler != "grid"
