@@ -1,7 +1,7 @@
 """What the site has from elsewhere in the repository, so that no text is written twice.
 
-MkDocs calls `on_files` and `on_post_page`. The experiments keep their addresses; the tutorial's notebook becomes a
-page with its outputs, and CONTRIBUTING.md a page of its own.
+MkDocs calls `on_files` and `on_post_page`. The experiments keep their addresses; the notebook of
+the tutorial becomes a page with its outputs, and CONTRIBUTING.md a page of its own.
 """
 
 import json

@@ -1,19 +1,21 @@
 """Replay the budgets of a sweep on recorded curves, and compare with training everything.
 
-    python experiments/joint_kernel_stride/budgets.py
+    python experiments/joint_kernel_stride/budgets.py [NAME ...]
 
-Reads each curves_*.csv beside this file; writes budgets.csv. A replay takes the configurations in a
-random order, one after the other as one worker does, and the folds in a random order that they
-share; it stops them by the functions that a sweep uses.
+Reads curves_NAME.csv beside this file, by default all; writes their rows of budgets.csv. A replay
+takes the configurations in a random order, one after the other as one worker does, and the folds in
+a random order that they share; it stops them by the functions that a sweep uses.
 """
 
 import csv
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lvh.search import SearchSettings
 from lvh.search.racing import beaten, is_out
@@ -22,7 +24,7 @@ from lvh.validation.comparison import corrected_t, holm
 Floats = npt.NDArray[np.float64]
 
 HERE = Path(__file__).resolve().parent
-REPLAYS = 1000
+REPLAYS = 400
 BUDGETS = ("race", "halving", "both")
 REDUCTIONS = (2, 3)
 TEST_SHARE = 1 / 6  # test records by training records, of seven folds
@@ -62,8 +64,8 @@ class Row:
     worst_loss: float
 
 
-def read(path: Path, statistics: str) -> Curves:
-    """Read the complete configurations of a table."""
+def read(path: Path, statistics: str) -> Curves | None:
+    """Read the complete configurations of a table, if it has these statistics."""
     values: dict[str, dict[str, dict[int, tuple[float, float]]]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -71,6 +73,8 @@ def read(path: Path, statistics: str) -> Curves:
                 folds = values.setdefault(row["configuration"], {})
                 point = float(row["ap"]), float(row["seconds"])
                 folds.setdefault(row["fold"], {})[int(row["epochs"])] = point
+    if not values:
+        return None
     epochs = sorted({number for one in values.values() for fold in one.values() for number in fold})
     n_folds = max(map(len, values.values()))
     whole = [
@@ -143,6 +147,8 @@ def rows(path: Path) -> Iterator[Row]:
     """Replay every budget on a table."""
     for statistics in ("precise", "moving"):
         curves = read(path, statistics)
+        if curves is None:
+            continue
         n, n_folds, _ = curves.scores.shape
         means = curves.scores[:, :, -1].mean(axis=1)
         best = int(means.argmax())
@@ -183,18 +189,18 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def main() -> None:
-    """Replay all tables, and write and print the result."""
-    with (HERE / "budgets.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        for path in sorted(HERE.glob("curves_*.csv")):
-            for row in rows(path):
-                rounded = {
-                    name: round(value, 4) if isinstance(value, float) else value
-                    for name, value in asdict(row).items()
-                }
-                writer.writerow(rounded)
-                print(*rounded.values(), flush=True)
+    """Replay the tables that are named, or all, and write and print the result."""
+    names = sys.argv[1:] or [
+        path.stem.removeprefix("curves_") for path in sorted(HERE.glob("curves_*.csv"))
+    ]
+    path = HERE / "budgets.csv"
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    for name in names:
+        new = pd.DataFrame(map(asdict, rows(HERE / f"curves_{name}.csv"))).round(4)
+        print(new.to_string(), flush=True)
+        others = table[table["curves"] != name] if len(table) else table
+        table = pd.concat([others, new]).sort_values("curves", kind="stable")
+        table.to_csv(path, index=False)
 
 
 if __name__ == "__main__":

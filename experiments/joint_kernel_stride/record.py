@@ -41,6 +41,7 @@ class Grid:
     shared: tuple[str, ...]
     swept: tuple[tuple[str, ...], ...]
     epochs: tuple[int, ...]
+    either: bool = True  # score with either kind of statistics, not only as the settings say
 
 
 STRIDES = tuple(f"stride={value}" for value in (125, 50, 10, 5))  # the cheapest first
@@ -65,8 +66,8 @@ GRIDS = {
         (STRIDES[:2], KERNELS),
         (2, 4, 5, 10),
     ),
-    "dnn": Grid(("model=dnn", "cv=stratified", "train.threads=1"), DENSE, LONG),
-    "dnn_repeated": Grid(("model=dnn", "cv=repeated", "train.threads=1"), DENSE, RUNGS),
+    "dnn": Grid(("model=dnn", "cv=stratified", "train.threads=1"), DENSE, LONG, False),
+    "dnn_repeated": Grid(("model=dnn", "cv=repeated", "train.threads=1"), DENSE, RUNGS, False),
     "resnet": Grid(
         ("model=resnet", "cv=stratified", "train.threads=1"), RESNET, (4, 8, 10, 15, 30)
     ),
@@ -84,23 +85,21 @@ def settings_of(grid: Grid, swept: tuple[str, ...]) -> RunSettings:
 
 
 def points(
-    settings: RunSettings, data: ExperimentData, split: Split, epochs: tuple[int, ...]
+    settings: RunSettings, data: ExperimentData, split: Split, grid: Grid
 ) -> Iterator[tuple[dict[str, float | str], FoldResult]]:
-    """Train one fold; yield its row and its result after some epochs, with either statistics.
-
-    Those of the settings come last.
-    """
+    """Train one fold; yield its row and its result after some epochs, by the settings last."""
     y = data.features.y[split.test]
     job, test = fit_job(data.features, split, fold_seed(settings.seed, split))
     start: Checkpoint | None = None
     spent = setup = 0.0
-    for n_epochs in sorted(epochs):
-        for precise in (not settings.train.precise_bn, settings.train.precise_bn):
+    own = settings.train.precise_bn
+    for n_epochs in sorted(grid.epochs):
+        for precise in (not own, own) if grid.either else (own,):
             train = replace(settings.train, epochs=n_epochs, precise_bn=precise)
             trainer = new_trainer(replace(settings, train=train), data.features, data.cohort.fs)
             started, before = time.process_time(), trainer.setup_seconds
-            own = replace(job, start=start, keep_checkpoint=True)
-            (history,) = trainer.fit([own], lambda at, epoch: None)  # the second time no epoch
+            begun = replace(job, start=start, keep_checkpoint=True)
+            (history,) = trainer.fit([begun], lambda at, epoch: None)  # the second time no epoch
             (y_score,) = trainer.predict([test])
             (start,) = trainer.checkpoints()
             setup += trainer.setup_seconds - before
@@ -139,7 +138,7 @@ def main() -> None:
             number += 1
             if number % parts != part or (name, str(split.fold)) in done:
                 continue
-            rows, results = zip(*points(settings, data, split, grid.epochs), strict=True)
+            rows, results = zip(*points(settings, data, split, grid), strict=True)
             result = results[-1]
             store.save(keys[split.number], data.features, result, decisions)
             with table.open("a", newline="") as file:

@@ -62,6 +62,9 @@ def exit_code_of(
             return code if isinstance(code, int) else 0
     except Interrupted as interruption:
         return print_error(str(interruption), interruption.exit_code)
+    except BrokenPipeError:  # what reads the output has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except Exception as error:
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")

@@ -75,6 +75,8 @@ def _run() -> int:
         return 0
     except SystemExit as end:  # Hydra, which has printed that there is no such --package
         return 2 if end.code else 0
+    except BrokenPipeError:
+        raise
     except Exception as error:
         raise explained(error, command) from error
 
