@@ -105,7 +105,7 @@ def points(
             setup += trainer.setup_seconds - before
             spent += time.process_time() - started
             scores = score(y, y_score, THRESHOLD)
-            row: dict[str, float | str] = {"fold": split.fold, "epochs": n_epochs}
+            row: dict[str, float | str] = {"epochs": n_epochs}
             row |= {"statistics": "precise" if precise else "moving"}
             row |= {name: round(getattr(scores, name), 5) for name in SCORES}
             row |= {"seconds": round(spent, 2), "setup_seconds": round(setup, 2)}
@@ -134,17 +134,17 @@ def main() -> None:
         data = load_data(settings)
         decisions = deciding(settings)
         keys = fold_keys(decisions, data.cohort.fingerprint, data.splits)
-        for split in data.splits:
+        for fold, split in enumerate(data.splits):
             number += 1
-            if number % parts != part or (name, str(split.fold)) in done:
+            if number % parts != part or (name, str(fold)) in done:
                 continue
             rows, results = zip(*points(settings, data, split, grid), strict=True)
             result = results[-1]
             store.save(keys[split.number], data.features, result, decisions)
             with table.open("a", newline="") as file:
                 writer = csv.DictWriter(file, FIELDS)
-                writer.writerows({"configuration": name, **row} for row in rows)
-            print(name, split.fold, f"{result.seconds:.0f} s", flush=True)
+                writer.writerows({"configuration": name, "fold": fold, **row} for row in rows)
+            print(name, fold, f"{result.seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
