@@ -252,8 +252,9 @@ def _texts(path: Path, data: bytes, columns: Iterable[str]) -> "pd.DataFrame":
         with warnings.catch_warnings(action="error"):  # pandas warns of rows that are too long
             names = list(pd.read_csv(io.StringIO(text), nrows=0).columns)
             if missing := [name for name in columns if name not in names]:
+                wanted = missing[0].replace("Unnamed: 0", "of codes, without a name")
                 raise InputError(
-                    f"{path}: expected the column {missing[0]}, separated by commas. "
+                    f"{path}: expected the column {wanted}, separated by commas. "
                     f"Received: {excerpt(' '.join(names))}"
                 )
             return pd.read_csv(

@@ -18,17 +18,17 @@ from lvh.validation.thresholds import choose, held_out
 
 
 class Checkpoints(Interface):
-    """Where the trainings of folds are kept, so that more epochs continue from fewer."""
+    """Where the trainings of folds stand, so that more epochs continue from fewer."""
 
     @property
     def keeps(self) -> bool:
         """Whether something continues from the ends of these trainings."""
 
     def load(self, split: Split) -> Checkpoint | None:
-        """Return where the training of a fold stands, if that is known."""
+        """Return that of a fold, if it is known."""
 
     def save(self, split: Split, checkpoint: Checkpoint) -> None:
-        """Keep where the training of a fold stands at its end."""
+        """Keep that of a fold at its end."""
 
 
 OnEpoch = Callable[[Split, int], None]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _SCORED_AT_ONCE = 32  # records; bounds the activations of the widest convolution
+_CURVES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 _BETWEEN_REPORTS = 0.2  # s; how long a user, or a signal, may wait for the end of an epoch
 
 
@@ -120,8 +121,8 @@ class KerasTrainer:
     def _train_in_parts(self, trainings: "Sequence[_Training]", orders: Sequence[Labels]) -> Floats:
         """Train an epoch on records that are read or changed; the next ones while it trains."""
         batch_size = self._settings.batch_size
-        of_record = 4 * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
-        n_at_once = batch_size * max(1, _PART_BYTES // (batch_size * of_record))
+        of_batch = 4 * batch_size * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
+        n_at_once = batch_size * max(1, _PART_BYTES // of_batch)
 
         def part(start: int) -> list[tuple[Floats, Labels]]:
             pairs = zip(trainings, orders, strict=True)
@@ -158,14 +159,12 @@ class _Training:
         # Keras's `fit` under a seed would show the same batches in every epoch
         self._order, self._changes = map(np.random.default_rng, (of_order, of_changes))
         self.validates = len(job.y_validation) > 0
-        self.epochs: list[tuple[float, float]] = []
-        self._validations: list[tuple[float, float]] = []
+        self.epochs: list[tuple[float, ...]] = []  # loss, accuracy; of validation records too
         self._best, self._best_value = 0, math.inf
         if job.start is not None:
-            known, states = job.start.history, json.loads(job.start.random)
-            self.epochs = list(zip(known.loss, known.accuracy, strict=True))
-            curves = known.validation_loss, known.validation_accuracy
-            self._validations = list(zip(curves[0], curves[1], strict=True))
+            curves = (getattr(job.start.history, name) for name in _CURVES)
+            self.epochs = list(zip(*filter(None, curves), strict=True))
+            states = json.loads(job.start.random)
             self._order.bit_generator.state, self._changes.bit_generator.state = states
         self.has_stopped = False
         self.weights: Weights | None = None
@@ -193,8 +192,8 @@ class _Training:
             )
         if not self.validates:
             return False
-        self._validations.append(loss_and_accuracy(job.y_validation, y_score))
-        validation_loss, validation_accuracy = self._validations[-1]
+        validation_loss, validation_accuracy = loss_and_accuracy(job.y_validation, y_score)
+        self.epochs[-1] += validation_loss, validation_accuracy
         value = -validation_accuracy if job.keep_most_accurate else validation_loss
         is_best = value < self._best_value
         if is_best:
@@ -214,15 +213,14 @@ class _Training:
         """Return what happened."""
         restores = self._settings.restore_best or self.job.keep_most_accurate
         kept = self._best if self.weights is not None and restores else len(self.epochs)
-        loss, accuracy = zip(*self.epochs, strict=True)
-        validation = tuple(zip(*self._validations, strict=True)) or ((), ())
-        return History(loss, accuracy, validation[0], validation[1], kept)
+        curves = dict(zip(_CURVES, zip(*self.epochs, strict=True), strict=False))
+        of_epochs: dict[str, Any] = {name: curves.get(name, ()) for name in _CURVES}
+        return History(**of_epochs, kept_epoch=kept)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
     """Return the seeds of weights, order and changes, equal ones in every call."""
-    keys = [(*seed.spawn_key, number) for number in range(3)]
-    return [np.random.SeedSequence(seed.entropy, spawn_key=key) for key in keys]
+    return [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, n)) for n in range(3)]
 
 
 def new_program(

@@ -124,8 +124,7 @@ class TwoBranchSettings:
     Each half becomes a few numbers on its own, and a single unit weighs them together.
 
     Attributes:
-        filters: Filters of each stage of the convolutional branch, which is `resnet` with one
-            block a stage.
+        filters: Filters of each stage of the convolutional branch, a `resnet` of one block a stage.
         kernel: Steps that its convolutions span.
         units: Width of the dense branch.
         l2: Weight penalty of the dense branch.

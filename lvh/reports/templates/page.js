@@ -26,6 +26,8 @@ function layoutOf(plot) {
 }
 
 function draw(plot) {
+  if (!globalThis.Plotly) // run when it is needed, which takes longer than all the rest
+    element("script", { textContent: document.getElementById("plotly").textContent }, document.body);
   plot.drawn = true;
   const font = { color: colour("--ink"), size: 12 };
   for (const trace of plot.data.filter((one) => one.type === "parcoords"))
