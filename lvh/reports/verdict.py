@@ -94,7 +94,7 @@ def _headline(study: StudyResult, best: Row) -> str:
         return ""
     ap = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)["ap"]
     return (
-        f"With all {len(np.unique(rows.record))} test records together the best has an ap of "
+        f"The best has, with all {len(np.unique(rows.record))} test records together, an ap of "
         f"{interval_text(astuple(ap), best.trial.baselines)}."
     )
 
